@@ -91,7 +91,7 @@ pub const WEBHOOK_LOST: &str = "waypost_webhook_lost_events_total";
 /// Webhooks of the cluster that lose events.
 pub const WEBHOOKS_LOSING: &str = "waypost_webhooks_losing";
 /// Webhooks that this node owns, by `shard`.
-pub const WEBHOOK_WEBHOOKS: &str = "waypost_webhooks_owned";
+pub const WEBHOOKS_OWNED: &str = "waypost_webhooks_owned";
 /// Webhooks of this node by `state`: working, failing.
 pub const WEBHOOK_ACTIVE: &str = "waypost_webhook_actors";
 /// Events that wait for a webhook, by `webhook`; those of many webhooks together under `other`.
@@ -155,7 +155,7 @@ pub fn describe() {
     counter!(WEBHOOK_DISABLED, "Webhooks disabled because they failed");
     counter!(WEBHOOK_LOST, "Events that retention removed though a webhook needed them");
     gauge!(WEBHOOKS_LOSING, "Webhooks of the cluster that lose events");
-    gauge!(WEBHOOK_WEBHOOKS, "Webhooks that this node delivers to");
+    gauge!(WEBHOOKS_OWNED, "Webhooks that this node delivers to");
     gauge!(WEBHOOK_ACTIVE, "Webhooks with something to do, by state");
     gauge!(WEBHOOK_QUEUE, "Events that wait for a webhook");
     gauge!(WEBHOOK_QUEUE_SECONDS, Unit::Seconds, "Age of the oldest event that waits for a webhook");

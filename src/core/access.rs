@@ -1,7 +1,7 @@
-//! Who may do what: maps, their limits, and tokens with scopes.
+//! Access: maps, their limits, and tokens with scopes.
 //!
-//! [`Access`] is changed only by [`AccessChange`]s, so that a node's read copy and the replicated state stay the same
-//! by construction. Tokens are known here by their hash alone.
+//! Only [`AccessChange`]s change [`Access`], so a node's read copy and the replicated state stay equal by
+//! construction. The state stores a token's hash, never the token.
 
 use super::channel_rules::ChannelRules;
 use super::ids::{MapId, TokenId, TopicId};
@@ -16,12 +16,13 @@ use std::sync::Arc;
 /// SHA-256 of a token.
 pub type TokenHash = [u8; 32];
 
-/// Hash of a token as its holder presents it. The token has 256 random bits, so the plain hash can't be searched.
+/// Hashes a token as its holder presents it. A token has 256 random bits, so nobody can search for the plain
+/// hash.
 pub fn hash_token(token: &str) -> TokenHash {
     Sha256::digest(token.as_bytes()).into()
 }
 
-/// What a token opens.
+/// What a token permits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scopes(u8);
 
@@ -32,15 +33,15 @@ impl Scopes {
     pub const PUBLISH: Scopes = Scopes(2);
     /// Manage the map's tokens and webhooks, and read its settings.
     pub const MANAGE: Scopes = Scopes(4);
-    /// None of them.
+    /// No scopes.
     pub const NONE: Scopes = Scopes(0);
-    /// All of them.
+    /// All scopes.
     pub const ALL: Scopes = Scopes(7);
 
     const NAMES: [(&'static str, Scopes); 3] =
         [("subscribe", Self::SUBSCRIBE), ("publish", Self::PUBLISH), ("manage", Self::MANAGE)];
 
-    /// From names; `None` for an unknown name or none at all.
+    /// Builds a set of scopes from names; `None` for an unknown name or an empty list.
     pub fn from_names<S: AsRef<str>>(names: &[S]) -> Option<Self> {
         let mut scopes = 0;
         for name in names {
@@ -49,18 +50,18 @@ impl Scopes {
         (scopes != 0).then_some(Self(scopes))
     }
 
-    /// The names, in a fixed order.
+    /// Returns the names, in a fixed order.
     pub fn names(self) -> Vec<&'static str> {
         Self::NAMES.iter().filter(|(_, scope)| self.contains(*scope)).map(|(name, _)| *name).collect()
     }
 
-    /// Whether `wanted` is part of these.
+    /// Returns whether these scopes include all of `wanted`.
     pub fn contains(self, wanted: Scopes) -> bool {
         self.0 & wanted.0 == wanted.0
     }
 }
 
-/// The tenant.
+/// A map: the tenant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Map {
     /// Id.
@@ -69,28 +70,29 @@ pub struct Map {
     pub slug: Option<String>,
     /// Name for people.
     pub name: String,
-    /// The topic of the map's events.
+    /// The stream of the map's events.
     pub topic: TopicId,
     /// Limits.
     pub limits: Limits,
     /// Retention.
     pub retention: Retention,
-    /// What is kept of its subjects.
+    /// The rules for the map's subjects.
     pub rules: ChannelRules,
-    /// Unix milliseconds.
+    /// When the map was created (Unix milliseconds).
     pub inserted_ms: u64,
-    /// Unix milliseconds.
+    /// When the map was last changed (Unix milliseconds).
     pub updated_ms: u64,
 }
 
 impl Map {
-    /// Whether it is called so: by its id or its slug.
+    /// Returns whether `name` is the map's id or slug.
     pub fn has_name(&self, name: &str) -> bool {
         self.slug.as_deref() == Some(name) || is_spelled(self.id, name)
     }
 }
 
-/// One spelling of an id: each name under which a map is joined is encoded for on its own.
+/// Accepts one spelling of an id only, because the hub encodes events once for each name under which clients
+/// join a map.
 fn is_spelled(id: MapId, name: &str) -> bool {
     id.to_string() == name
 }
@@ -100,30 +102,30 @@ fn is_spelled(id: MapId, name: &str) -> bool {
 pub struct Token {
     /// Public id.
     pub id: TokenId,
-    /// The map it opens.
+    /// The map that it gives access to.
     pub map: MapId,
     /// Name for people.
     pub name: String,
     /// Hash of the secret.
     pub hash: TokenHash,
-    /// What it opens.
+    /// What it permits.
     pub scopes: Scopes,
-    /// Unix milliseconds.
+    /// When the token was created (Unix milliseconds).
     pub inserted_ms: u64,
 }
 
-/// One change of access.
+/// A change of access.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AccessChange {
-    /// A map came or was changed.
+    /// A map was created or changed.
     Map(Arc<Map>),
-    /// A map went, with all its tokens.
+    /// A map was deleted, with all its tokens.
     MapGone(MapId),
-    /// A token came.
+    /// A token was created.
     Token(Arc<Token>),
     /// A token was revoked.
     TokenGone(TokenId),
-    /// The admin token that the cluster made for itself.
+    /// The cluster generated an admin token; this is its hash.
     Admin(TokenHash),
 }
 
@@ -139,53 +141,53 @@ pub struct Access {
 }
 
 impl Access {
-    /// The map with that id or slug.
+    /// Returns the map with that id or slug.
     pub fn map_named(&self, name: &str) -> Option<&Arc<Map>> {
         let by_id = || name.parse().ok().filter(|id| is_spelled(*id, name));
         self.slugs.get(name).copied().or_else(by_id).and_then(|id| self.maps.get(&id))
     }
 
-    /// The map with that id.
+    /// Returns the map with that id.
     pub fn map(&self, id: MapId) -> Option<&Arc<Map>> {
         self.maps.get(&id)
     }
 
-    /// The map that holds a slug.
+    /// Returns the map that has the slug.
     pub fn slug_holder(&self, slug: &str) -> Option<MapId> {
         self.slugs.get(slug).copied()
     }
 
-    /// All maps, by id.
+    /// Returns all maps, sorted by id.
     pub fn maps(&self) -> impl ExactSizeIterator<Item = &Arc<Map>> {
         self.maps.values()
     }
 
-    /// The token with that secret.
+    /// Returns the token with that secret's hash.
     pub fn token_with(&self, hash: &TokenHash) -> Option<&Arc<Token>> {
         self.tokens.get(self.hashes.get(hash)?)
     }
 
-    /// The token with that id.
+    /// Returns the token with that id.
     pub fn token(&self, id: TokenId) -> Option<&Arc<Token>> {
         self.tokens.get(&id)
     }
 
-    /// A map's tokens, by id.
+    /// Returns a map's tokens, sorted by id.
     pub fn tokens_of(&self, map: MapId) -> impl Iterator<Item = &Arc<Token>> {
         self.tokens.values().filter(move |token| token.map == map)
     }
 
-    /// How many tokens a map has.
+    /// Returns how many tokens a map has.
     pub fn token_count(&self, map: MapId) -> usize {
         self.tokens_of.get(&map).copied().unwrap_or(0)
     }
 
-    /// Hash of the admin token that the cluster made for itself, if it had to.
+    /// Returns the hash of the generated admin token, if the cluster generated one.
     pub fn admin(&self) -> Option<&TokenHash> {
         self.admin.as_ref()
     }
 
-    /// Carries out a change.
+    /// Applies a change.
     pub fn change(&mut self, change: &AccessChange) {
         match change {
             AccessChange::Map(map) => self.put_map(map),
@@ -233,7 +235,8 @@ impl Access {
     }
 }
 
-/// Whether `slug` can be a slug: `[a-z0-9][a-z0-9_-]{0,62}` and no UUID, which would shadow a map's id.
+/// Returns whether `slug` is valid: `[a-z0-9][a-z0-9_-]{0,62}`, and not a UUID, which would shadow a map's
+/// id.
 pub fn is_slug(slug: &str) -> bool {
     let bytes = slug.as_bytes();
     bytes.len() <= 63
@@ -281,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_slug_frees_the_old_one() {
+    fn changing_a_slug_frees_the_old_one() {
         let mut access = Access::default();
         access.change(&AccessChange::Map(map(1, Some("old")).into()));
         access.change(&AccessChange::Map(map(1, Some("new")).into()));
@@ -293,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn a_map_takes_its_tokens_with_it() {
+    fn deleting_a_map_deletes_its_tokens() {
         let mut access = Access::default();
         access.change(&AccessChange::Map(map(1, None).into()));
         access.change(&AccessChange::Token(token(7, 1).into()));
@@ -305,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn scopes_have_names() {
+    fn scopes_convert_to_names_and_back() {
         let two = Scopes::from_names(&["publish", "subscribe"]).unwrap();
         assert_eq!(two.names(), ["subscribe", "publish"]);
         assert!(two.contains(Scopes::PUBLISH) && !two.contains(Scopes::MANAGE));
@@ -314,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn slugs() {
+    fn slugs_are_short_lowercase_and_not_uuids() {
         assert!(is_slug("home-2_x") && is_slug("0"));
         for bad in ["", "-a", "A", "a b", "550e8400-e29b-41d4-a716-446655440000", &"a".repeat(64)] {
             assert!(!is_slug(bad), "{bad}");

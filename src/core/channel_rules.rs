@@ -1,79 +1,79 @@
-//! Channel rules: what a map keeps of its subjects.
+//! Channel rules: how a map keeps the events of its subjects.
 //!
-//! The first rule whose pattern fits a subject counts. Without one a subject is durable and kept as long as the map keeps
-//! its events. The map's own subject is always durable.
+//! The first rule whose pattern matches a subject applies. A subject that matches no rule is durable, and its
+//! events are kept as long as the map keeps events. The map's own subject is always durable.
 
 use super::subject::{Selector, Subject, SubjectPattern};
 use serde::{Deserialize, Serialize};
 
-/// Rules of one map at most.
+/// The largest number of rules of one map.
 pub const MAX_RULES: usize = 64;
 
-/// Whether events of a subject are in the stream.
+/// Whether the stream stores the events of a subject.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Durability {
-    /// In the replicated stream, with a seq.
+    /// Stored in the replicated stream, with a seq.
     #[default]
     Durable,
-    /// Passed on from node to node, at most once; never stored.
+    /// Sent from node to node, at most once, and never stored.
     Ephemeral,
 }
 
-/// What a reader of some subjects follows.
+/// Which kinds of events a reader of some subjects can receive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Coverage {
-    /// The stream alone.
+    /// Durable events only.
     Durable,
-    /// Ephemeral events alone.
+    /// Ephemeral events only.
     Ephemeral,
     /// Both.
     Both,
 }
 
 impl Coverage {
-    /// Whether there are ephemeral events.
+    /// Returns whether there can be ephemeral events.
     pub fn has_ephemeral(self) -> bool {
         self != Self::Durable
     }
 
-    /// Whether there are stored events.
+    /// Returns whether there can be durable events.
     pub fn has_durable(self) -> bool {
         self != Self::Ephemeral
     }
 }
 
-/// How much of one subject readers can get, where that is less than the map keeps. `None` is no bound.
+/// How much of one subject readers can read, where that is less than the map keeps. `None` means no bound.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SubjectHistory {
-    /// Newest events kept, at least 1.
+    /// The number of newest events kept, at least 1.
     pub events: Option<u64>,
-    /// Seconds that an event is kept, at least 1.
+    /// Seconds for which an event is kept, at least 1.
     pub seconds: Option<u64>,
-    /// Bytes of stored events kept, the newest event always.
+    /// Bytes of stored events kept. The newest event is always kept.
     pub bytes: Option<u64>,
 }
 
-/// One rule.
+/// A channel rule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChannelRule {
-    /// Which subjects it is for.
+    /// The subjects that it applies to.
     #[serde(rename = "match")]
     pub matches: SubjectPattern,
-    /// Whether their events are stored.
+    /// Whether the stream stores their events.
     pub durability: Durability,
-    /// How much is kept of each of them.
+    /// How much of each subject is kept.
     pub history: SubjectHistory,
 }
 
-/// The rules of a map, in order.
+/// The rules of a map, in the order in which they are tried.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChannelRules(Vec<ChannelRule>);
 
 /// Why rules are refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RulesError {
-    /// Too many.
+    /// Too many rules.
     #[error("a map has at most {MAX_RULES} channel rules")]
     TooMany,
     /// A bound of 0 would keep nothing.
@@ -84,13 +84,13 @@ pub enum RulesError {
 }
 
 impl ChannelRules {
-    /// Rules that a map can have.
+    /// Checks the rules and wraps them.
     pub fn new(rules: Vec<ChannelRule>) -> Result<Self, RulesError> {
         let rules = Self(rules);
         rules.check().map(|()| rules)
     }
 
-    /// Whether a map can have them: they may come from another node.
+    /// Checks rules that may come from another node.
     pub fn check(&self) -> Result<(), RulesError> {
         if self.0.len() > MAX_RULES {
             return Err(RulesError::TooMany);
@@ -102,29 +102,29 @@ impl ChannelRules {
         if self.0.iter().any(zero) { Err(RulesError::Zero) } else { Ok(()) }
     }
 
-    /// In order.
+    /// Returns the rules in order.
     pub fn all(&self) -> &[ChannelRule] {
         &self.0
     }
 
-    /// The place of the rule that counts for the subject.
-    pub fn place_of(&self, subject: &str) -> Option<usize> {
+    /// Returns the index of the rule that applies to the subject.
+    pub fn index_for(&self, subject: &str) -> Option<usize> {
         self.0.iter().position(|rule| rule.matches.fits(subject))
     }
 
-    /// How much is kept of the subject.
+    /// Returns how much of the subject is kept.
     pub fn history_of(&self, subject: &str) -> SubjectHistory {
         let any = self.0.first().filter(|_| crate::failpoint!("rule-of-another"));
-        any.or_else(|| self.place_of(subject).and_then(|place| self.0.get(place)))
+        any.or_else(|| self.index_for(subject).and_then(|index| self.0.get(index)))
             .map_or_else(Default::default, |rule| rule.history)
     }
 
-    /// Whether there may be ephemeral subjects.
+    /// Returns whether a rule makes subjects ephemeral.
     pub fn have_ephemeral(&self) -> bool {
         self.0.iter().any(|rule| rule.durability == Durability::Ephemeral)
     }
 
-    /// What events there may be of the subjects that a reader wants.
+    /// Returns which kinds of events the selected subjects can have.
     pub fn coverage_of(&self, selector: &Selector) -> Coverage {
         let of = |subject: &Subject| self.durability_of(subject.as_str());
         match selector {
@@ -144,12 +144,12 @@ impl ChannelRules {
         }
     }
 
-    /// Whether events of the subject are stored.
+    /// Returns whether the stream stores the subject's events.
     pub fn durability_of(&self, subject: &str) -> Durability {
         if subject.is_empty() {
             return Durability::Durable;
         }
-        self.place_of(subject).map(|place| self.0[place].durability).unwrap_or_default()
+        self.index_for(subject).map(|index| self.0[index].durability).unwrap_or_default()
     }
 }
 
@@ -164,24 +164,24 @@ mod tests {
     }
 
     #[test]
-    fn the_first_that_fits_counts_and_the_map_s_own_is_durable() {
+    fn the_first_matching_rule_applies_and_the_own_subject_is_durable() {
         let rules = ChannelRules::new(vec![
             rule("a-1", Durability::Durable, Some(3)),
             rule("a-*", Durability::Ephemeral, None),
             rule("*", Durability::Ephemeral, Some(9)),
         ])
         .unwrap();
-        assert_eq!((rules.place_of("a-1"), rules.history_of("a-1").events), (Some(0), Some(3)));
+        assert_eq!((rules.index_for("a-1"), rules.history_of("a-1").events), (Some(0), Some(3)));
         assert_eq!(
             (rules.durability_of("a-2"), rules.durability_of("b")),
             (Durability::Ephemeral, Durability::Ephemeral)
         );
         assert_eq!((rules.durability_of(""), rules.history_of("").events), (Durability::Durable, Some(9)));
-        assert_eq!((rules.place_of("$sys"), rules.durability_of("$sys")), (None, Durability::Durable));
+        assert_eq!((rules.index_for("$sys"), rules.durability_of("$sys")), (None, Durability::Durable));
     }
 
     #[test]
-    fn a_reader_follows_what_its_subjects_may_be() {
+    fn a_selector_covers_what_its_subjects_can_be() {
         let of = |rules: &ChannelRules, names: &[&str]| {
             rules.coverage_of(&Selector::from_names(names.iter().map(|name| Ok(*name))).unwrap())
         };
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn rules_are_bounded() {
+    fn rules_are_bounded_in_number_and_never_zero() {
         assert_eq!(ChannelRules::new(vec![rule("a", Durability::Durable, Some(0))]), Err(RulesError::Zero));
         let many = vec![rule("a", Durability::Durable, None); MAX_RULES + 1];
         assert_eq!(ChannelRules::new(many), Err(RulesError::TooMany));

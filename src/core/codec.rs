@@ -1,25 +1,25 @@
-//! Records and commands as bytes: a format byte, then bincode with a decode limit.
+//! The encoding of records and commands: a format byte, then bincode with a decode limit.
 //!
-//! What decodes must have used every byte. The format byte lets a later release read what this one wrote.
+//! The format byte lets a later release read what this one wrote.
 
 use serde::{Serialize, de::DeserializeOwned};
 
-/// Nothing larger is decoded; what the log takes is far less.
+/// The largest value that is decoded, in bytes. The largest log entry is much smaller.
 const LIMIT_BYTES: usize = 16 << 20;
 const FORMAT_V1: u8 = 1;
 
-/// Why bytes are not a record.
+/// Why bytes are not a valid record.
 #[derive(Debug, thiserror::Error)]
 pub enum CodecError {
-    /// Written by a release that this one doesn't know.
+    /// A release wrote it that this one does not know.
     #[error("unknown format {0}")]
     Format(u8),
-    /// Cut short, too long, or not what was expected.
+    /// Truncated, too long, or of another type.
     #[error("malformed record: {0}")]
     Malformed(String),
 }
 
-/// `value` as bytes.
+/// Encodes `value`.
 pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, CodecError> {
     let config = bincode::config::standard().with_limit::<LIMIT_BYTES>();
     let mut bytes = vec![FORMAT_V1];
@@ -28,7 +28,7 @@ pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, CodecError> {
     Ok(bytes)
 }
 
-/// Back from [`encode`].
+/// Decodes what [`encode`] wrote. Bytes that remain behind the value are an error.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
     let (&format, body) = bytes.split_first().ok_or_else(|| CodecError::Malformed("empty".into()))?;
     if format != FORMAT_V1 {

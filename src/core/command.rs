@@ -1,6 +1,7 @@
-//! What is proposed to the log, what is answered, and what applying changes on a node.
+//! Commands that nodes propose to the log, the replies, and the changes that applying a command makes on a
+//! node.
 //!
-//! The enums are part of the log's format: variants are only ever added at the end.
+//! The enums are part of the log's format: new variants go at the end only.
 
 use super::access::{AccessChange, Limits, Map, Retention, Scopes, Token, TokenHash};
 use super::channel_rules::ChannelRules;
@@ -17,17 +18,18 @@ use super::webhook::{OnWebhook, Origin, PutWebhook, Webhook};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// On whose behalf: a map's token, checked again when the command is applied; `None` is the admin.
+/// On whose behalf a command is proposed. The token of a map is checked again when the command is applied;
+/// `None` is the admin.
 pub type By = Option<TokenId>;
 
-/// A change of the replicated state.
+/// A command: one change of the replicated state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
-    /// Append events to a map's topic, all or none.
+    /// Append events to a map's stream, all or none.
     Publish(Publish),
     /// Create a map and its first token.
     CreateMap(CreateMap),
-    /// Change a map; `None` leaves as is.
+    /// Change some settings of a map.
     UpdateMap(UpdateMap),
     /// Delete a map, its tokens and events.
     DeleteMap(MapId),
@@ -35,110 +37,111 @@ pub enum Command {
     CreateToken(CreateToken),
     /// Revoke a token.
     RevokeToken(RevokeToken),
-    /// Keep the hash of the generated admin token, if there is none yet.
+    /// Store the hash of the generated admin token, unless there is one already.
     SetAdmin(TokenHash),
-    /// A node changes what it holds.
+    /// Change the leases of a node.
     Lease(LeaseBatch),
-    /// A node is gone: what its incarnation holds is taken back.
+    /// Take back everything that the node's incarnation holds: the node is gone.
     NodeGone(NodeId),
-    /// Time passes: drop what is too old, a bounded piece at a time.
+    /// Remove a bounded number of expired records and events.
     Tick,
-    /// Make or change a webhook.
+    /// Create or change a webhook.
     PutWebhook(Box<PutWebhook>),
     /// Delete a webhook, its progress and its dead letters.
     DeleteWebhook(OnWebhook<Origin>),
-    /// Deliver to a webhook, or stop; with where to go on.
+    /// Start or stop deliveries to a webhook, and optionally move its cursor.
     ActivateWebhook(OnWebhook<Activate>),
-    /// Ask something of a webhook's owner.
+    /// Give the owner of a webhook a command.
     OwnerCommand(OnWebhook<Order>),
-    /// Remove dead letters: those of the seqs named, or all.
+    /// Remove dead letters: those of the named seqs, or all.
     PurgeDead(OnWebhook<Option<Vec<u64>>>),
-    /// An owner tells how far its webhooks are.
+    /// Store the progress that an owner reports for its webhooks.
     Progress(ProgressReport),
-    /// An attempt that was no delivery of an event: a test.
+    /// Store an attempt that delivered no event: a test request.
     NoteAttempt(WebhookId, Box<Attempt>),
-    /// A node in that incarnation has ended its requests to all webhooks that are to leave it, but for these.
+    /// State that a node, in that incarnation, has ended its requests to all webhooks that are moving to
+    /// other nodes, except for the listed ones.
     HandOver(NodeId, Incarnation, BTreeSet<WebhookId>),
-    /// Keep the mark of the key that encrypts webhooks, if there is none yet.
+    /// Store the fingerprint of the key that encrypts webhook secrets, unless there is one already.
     SetKeyFingerprint([u8; 16]),
-    /// Give a map these channel rules in the place of those it has.
+    /// Replace a map's channel rules.
     SetChannelRules(SetChannelRules),
-    /// Remove one event of a map from its stream.
+    /// Remove one event from a map's stream.
     DeleteEvent(DeleteEvent),
-    /// Remove all events of a subject from the map's stream.
+    /// Remove all events of a subject from a map's stream.
     DeleteSubject(DeleteSubject),
 }
 
-/// See [`Command::SetChannelRules`].
+/// The parameters of [`Command::SetChannelRules`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SetChannelRules {
     /// The map.
     pub map: MapId,
-    /// Who asks.
+    /// The caller.
     pub by: By,
-    /// All of them.
+    /// The complete new rules.
     pub rules: ChannelRules,
 }
 
-/// See [`Command::DeleteEvent`].
+/// The parameters of [`Command::DeleteEvent`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeleteEvent {
     /// The map.
     pub map: MapId,
-    /// Who asks.
+    /// The caller.
     pub by: By,
-    /// The event.
+    /// The event to remove.
     pub id: EventId,
 }
 
-/// See [`Command::DeleteSubject`].
+/// The parameters of [`Command::DeleteSubject`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeleteSubject {
     /// The map.
     pub map: MapId,
-    /// Who asks.
+    /// The caller.
     pub by: By,
-    /// The subject; the map's own is one.
+    /// The subject; it can be the map's own.
     pub subject: Subject,
 }
 
-/// See [`Command::ActivateWebhook`].
+/// The parameters of [`Command::ActivateWebhook`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Activate {
-    /// Whether it is delivered to from now on.
+    /// Whether events are delivered to the webhook from now on.
     pub active: bool,
-    /// Go on from this seq (see [`Order::Seek`]); `None` goes on where it stopped.
+    /// Continue from this seq (see [`Order::Seek`]); `None` continues where deliveries stopped.
     pub seek: Option<u64>,
 }
 
-/// See [`Command::Publish`].
+/// The parameters of [`Command::Publish`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Publish {
     /// The map.
     pub map: MapId,
-    /// Who publishes.
+    /// The publisher.
     pub by: By,
-    /// What, in order.
+    /// The events, in order.
     pub events: Vec<NewEvent>,
-    /// Makes a repeat of the same request land once.
+    /// With a key, a repeated request stores its events once.
     pub key: Option<IdempotencyKey>,
 }
 
-/// A request's identity.
+/// The identity of a publish request that a client may repeat.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IdempotencyKey {
     /// Hash of the header's value.
     pub key: [u8; 16],
-    /// Hash of the request's body: the same key with another body is refused.
+    /// Hash of the request's body. A request with the same key and another body is refused.
     pub fingerprint: [u8; 16],
-    /// For how long it is remembered.
+    /// For how long the key is remembered, in milliseconds.
     pub ttl_ms: u64,
 }
 
-/// See [`Command::CreateMap`].
+/// The parameters of [`Command::CreateMap`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CreateMap {
-    /// Chosen by the caller or made at random by the node.
+    /// The id: the caller chose it, or the node generated it at random.
     pub id: MapId,
     /// Unique short name.
     pub slug: Option<String>,
@@ -150,11 +153,11 @@ pub struct CreateMap {
     pub retention: Retention,
     /// The first token.
     pub token: NewToken,
-    /// More maps than this are refused.
+    /// The largest number of maps in the cluster. A map beyond it is refused.
     pub max_maps: u32,
 }
 
-/// A token to be.
+/// A token to create.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewToken {
     /// Public id.
@@ -163,20 +166,20 @@ pub struct NewToken {
     pub name: String,
     /// Hash of the secret.
     pub hash: TokenHash,
-    /// What it opens.
+    /// What it permits.
     pub scopes: Scopes,
 }
 
-/// See [`Command::UpdateMap`].
+/// The parameters of [`Command::UpdateMap`]. `None` leaves a setting as it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UpdateMap {
     /// The map.
     pub map: MapId,
-    /// Who asks.
+    /// The caller.
     pub by: By,
-    /// A new slug, or none from now on.
+    /// The new slug; `Some(None)` removes it.
     pub slug: Option<Option<String>>,
-    /// A new name.
+    /// The new name.
     pub name: Option<String>,
     /// Changes of limits.
     pub limits: LimitsPatch,
@@ -184,31 +187,31 @@ pub struct UpdateMap {
     pub retention: RetentionPatch,
 }
 
-/// See [`Command::CreateToken`].
+/// The parameters of [`Command::CreateToken`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CreateToken {
     /// The map.
     pub map: MapId,
-    /// Who asks.
+    /// The caller.
     pub by: By,
     /// The token.
     pub token: NewToken,
-    /// More tokens of the map than this are refused.
+    /// The largest number of tokens of the map. A token beyond it is refused.
     pub max_tokens: u32,
 }
 
-/// See [`Command::RevokeToken`].
+/// The parameters of [`Command::RevokeToken`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RevokeToken {
     /// The map.
     pub map: MapId,
-    /// Who asks.
+    /// The caller.
     pub by: By,
     /// The token.
     pub token: TokenId,
 }
 
-/// The answer to a command; the same on every node.
+/// The reply to a command; it is the same on every node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reply {
     /// The events are stored.
@@ -217,63 +220,63 @@ pub enum Reply {
     Map(Map),
     /// The token as it is now.
     Token(Token),
-    /// Done, nothing to tell.
+    /// Done; there is nothing to return.
     Done,
-    /// Time passed; `true` when more is waiting to be dropped.
+    /// Expired records were removed; `true` if there are more to remove.
     Ticked(bool),
-    /// Nothing was changed.
+    /// The command changed nothing.
     Refused(Refusal),
     /// The webhook as it is now.
     Webhook(Box<Webhook>),
-    /// The number under which an order stands.
+    /// The number of the accepted owner command.
     Ordered(u64),
-    /// So many were removed.
+    /// This many records were removed.
     Removed(u32),
-    /// Progress is kept, but of these webhooks: they are gone.
+    /// The progress is stored, except for these webhooks, which no longer exist.
     Progressed(Vec<WebhookId>),
-    /// The leases are changed as asked, but for these.
+    /// The leases are changed as requested, except for these.
     Leased(Vec<Denied>),
 }
 
-/// Where events were stored.
+/// Where the events of a publish were stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Published {
-    /// Seq of the first.
+    /// Seq of the first event.
     pub first_seq: u64,
     /// How many.
     pub count: u32,
-    /// Id of the first; the others follow by place.
+    /// Id of the first event. The ids of the others have the next positions in the log entry.
     pub first_id: EventId,
-    /// Their time (Unix milliseconds).
+    /// Time of the events (Unix milliseconds).
     pub time_ms: u64,
-    /// An earlier request with the same key stored them.
+    /// Whether an earlier request with the same key stored them.
     pub replayed: bool,
 }
 
 impl Published {
-    /// Id of the event at `place` of the batch.
-    pub fn id(&self, place: u32) -> EventId {
-        self.first_id.plus_place(place)
+    /// Returns the id of the event with that index in the batch.
+    pub fn id(&self, index: u32) -> EventId {
+        self.first_id.plus_slots(index)
     }
 }
 
-/// What of a batch of leases was not done.
+/// A change of a batch of leases that was refused, wholly or in part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Denied {
-    /// The place of the change in its batch.
-    pub place: u32,
-    /// So many of the connections were taken all the same.
+    /// The index of the change in its batch.
+    pub index: u32,
+    /// The number of connections that were granted in spite of the refusal.
     pub granted: u32,
-    /// Why not (all).
+    /// Why the rest was refused.
     pub why: Refusal,
 }
 
 /// Why a command changed nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Refusal {
-    /// No such map.
+    /// There is no such map.
     UnknownMap,
-    /// No such token.
+    /// There is no such token.
     UnknownToken,
     /// The caller's token was revoked or lacks the scope.
     Forbidden,
@@ -281,68 +284,69 @@ pub enum Refusal {
     SlugTaken,
     /// Another map has the id.
     IdTaken,
-    /// The limit on maps, tokens or sockets is reached.
+    /// The limit on maps, tokens or connections is reached.
     Limit(u32),
-    /// The limit on subjects of a map that have events is reached.
+    /// The limit on subjects that have events is reached.
     TooManySubjects(u32),
-    /// Too fast: come back in so many milliseconds.
+    /// The publish rate is exceeded. Repeat the request after this many milliseconds.
     Rate(u64),
-    /// The idempotency key was used for another body.
+    /// The idempotency key was used with another body.
     KeyReused,
-    /// The command is not one that this release understands.
+    /// This release does not understand the command.
     Malformed,
-    /// No such webhook.
+    /// There is no such webhook.
     UnknownWebhook,
     /// Another webhook of the map has the same target.
     TargetTaken(WebhookId),
-    /// The webhook was changed since it was read: read it again.
+    /// The webhook was changed after the caller read it. Read it again.
     Changed,
-    /// The node does not own what it tells of, or no longer: the present epoch. Or the incarnation whose leases it
-    /// changes is not its present one: 0.
+    /// The node does not own the webhooks of its report, or no longer does; the value is the present epoch.
+    /// For a change of leases: the incarnation is not the node's present one; the value is 0.
     Stale(u64),
-    /// The webhook stands in the configuration file, and is changed there.
+    /// The webhook is defined in the configuration file and can only be changed there.
     Configured,
-    /// Too much waits for the webhook's owner.
+    /// Too many commands wait for the webhook's owner.
     Busy,
     /// The webhook is not active.
     Inactive,
-    /// The map's channel rules make a subject ephemeral: its events are not stored.
+    /// The map's channel rules make the subject ephemeral, so its events are not stored.
     Ephemeral,
-    /// The map has no such event, or no longer.
+    /// The map has no such event, or no longer has it.
     UnknownEvent,
 }
 
-/// What applying commands changed, for the actors of this node.
+/// What applying commands changed. The hub passes it on to the actors of this node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// A stream has new events from that seq on, of those subjects.
+    /// A stream has new events, of these subjects, from that seq on.
     Events(TopicId, u64, Touched),
     /// Access changed.
     Access(AccessChange),
-    /// A node's leases were taken back: if it lives, it comes back as another incarnation.
+    /// A node's leases were taken back. If the node lives, it begins another incarnation.
     NodeGone(NodeId),
-    /// Webhooks, or who owns them, changed.
+    /// Webhooks or their owners changed.
     Webhook(WebhookChange),
-    /// Somebody removed events of those subjects from inside a stream.
+    /// Events of these subjects were deleted from inside a stream.
     Removed(TopicId, Touched),
-    /// Retention removed so many events that the webhook needed, beyond the bound up to which it waits.
+    /// Retention removed this many events that the webhook still needed: they were beyond the map's backlog
+    /// bound.
     Lost(WebhookId, u64),
 }
 
-/// Most subjects in one change. What concerns more is several changes.
+/// The largest number of subjects that one change names. More subjects are split over several changes.
 pub const MAX_TOUCHED: usize = 64;
 
-/// Subjects that a change of a stream concerns.
+/// The subjects that a change of a stream concerns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Touched {
-    /// These, each once.
+    /// These subjects, each once.
     These(Vec<Subject>),
-    /// Any of the stream may be concerned.
+    /// Possibly every subject of the stream.
     Many,
 }
 
 impl Touched {
-    /// Whether a reader of these subjects may be concerned.
+    /// Returns whether the change may concern a reader of these subjects.
     pub fn concerns(&self, selector: &Selector) -> bool {
         match self {
             Self::These(subjects) => subjects.iter().any(|subject| selector.matches(subject.as_str())),
@@ -350,10 +354,10 @@ impl Touched {
         }
     }
 
-    /// One more, unless that are too many: the answer says whether it is among them.
+    /// Adds a subject, unless there are too many. Returns whether the subject is included now.
     pub fn add(&mut self, subject: &Subject) -> bool {
         let Self::These(subjects) = self else { return true };
-        // Often it is the one before.
+        // Consecutive events often have the same subject.
         if subjects.last() == Some(subject) || subjects.contains(subject) {
             return true;
         }
@@ -366,7 +370,7 @@ impl Touched {
 }
 
 impl Default for Touched {
-    /// None so far.
+    /// No subject.
     fn default() -> Self {
         Self::These(Vec::new())
     }

@@ -1,15 +1,16 @@
-//! Hashes of several parts, the same on every node, in every run and in every release. Each part goes in behind its
-//! length, so no two lists of parts are the same bytes: `x1`, `2` is not `x`, `12`.
+//! Hashes over lists of parts. They are the same on every node, in every run and in every release.
 //!
-//! [`Parts`] is for what must not collide whoever chooses the parts, [`short`] for what only spreads: who owns what, which
-//! lane an event is in. No other hash may decide anything that nodes have to agree on: those of collections
-//! (`rustc_hash`, `std`) change between releases.
+//! Each part is preceded by its length, so different lists never hash the same bytes: `x1`, `2` differs from
+//! `x`, `12`. Use [`Parts`] where nobody who chooses the parts may cause a collision, and [`short`] where the
+//! hash only distributes: which node owns a consumer, which lane an event is in. No other hash may decide
+//! anything that nodes must agree on, because the hashes of collections (`rustc_hash`, `std`) change between
+//! releases.
 
 use sha2::{Digest, Sha256};
 use siphasher::sip::SipHasher24;
 use std::hash::Hasher;
 
-/// SipHash-2-4 under the key 0: each part behind its length, 8 bytes, big-endian.
+/// Returns the SipHash-2-4, under the key 0, of the parts, each preceded by its length (8 bytes, big-endian).
 pub fn short(parts: &[&[u8]]) -> u64 {
     let mut hasher = SipHasher24::new();
     for part in parts {
@@ -19,19 +20,19 @@ pub fn short(parts: &[&[u8]]) -> u64 {
     hasher.finish()
 }
 
-/// A hash in the making.
+/// A SHA-256 over parts that are added one by one.
 #[derive(Clone, Debug, Default)]
 pub struct Parts(Sha256);
 
 impl Parts {
-    /// The hash of what went in before, and of `part`.
+    /// Adds a part.
     pub fn with(mut self, part: &[u8]) -> Self {
         self.0.update((part.len() as u64).to_be_bytes());
         self.0.update(part);
         self
     }
 
-    /// The first 16 bytes of the SHA-256.
+    /// Returns the first 16 bytes of the SHA-256.
     pub fn half(self) -> [u8; 16] {
         let mut half = [0; 16];
         half.copy_from_slice(&self.0.finalize()[..16]);
@@ -50,15 +51,15 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// SHA-256 of the parts `a` and `b`, its first half.
+    /// The first half of the SHA-256 of the parts `a` and `b`.
     const LONG: u128 = 0x3c9d591045bc8876f9d0399bbfb05c6a;
 
     fn of(parts: &[Vec<u8>]) -> [u8; 16] {
         parts.iter().map(Vec::as_slice).collect::<Parts>().half()
     }
 
-    /// As an implementation of SipHash-2-4 written for this test alone gives them. They never change: nodes of two
-    /// releases would disagree.
+    /// The expected values come from an implementation of SipHash-2-4 written for this test alone. They must
+    /// never change: nodes of two releases would disagree.
     #[test]
     fn short_hashes_never_change() {
         let golden: [(&[&[u8]], u64); 6] = [
@@ -80,9 +81,9 @@ mod tests {
     }
 
     proptest! {
-        /// Bytes of a small alphabet, cut at different places: the hash tells every two lists apart.
+        /// Lists of strings over a small alphabet with different boundaries have different hashes.
         #[test]
-        fn another_list_is_another_hash(
+        fn different_lists_have_different_hashes(
             one in prop::collection::vec(prop::collection::vec(0u8..2, 0..4), 0..5),
             other in prop::collection::vec(prop::collection::vec(0u8..2, 0..4), 0..5),
         ) {
@@ -90,7 +91,9 @@ mod tests {
         }
 
         #[test]
-        fn a_cut_elsewhere_is_another_list(bytes in prop::collection::vec(any::<u8>(), 1..40), cut in any::<prop::sample::Index>()) {
+        fn a_cut_elsewhere_is_another_list(
+            bytes in prop::collection::vec(any::<u8>(), 1..40), cut in any::<prop::sample::Index>(),
+        ) {
             let at = cut.index(bytes.len());
             let halves = [bytes[..at].to_vec(), bytes[at..].to_vec()];
             prop_assert_ne!(of(&halves), of(&[bytes.clone(), Vec::new()]));

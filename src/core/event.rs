@@ -14,10 +14,10 @@ pub const MAX_KIND_LEN: usize = 200;
 /// Longest event type (bytes).
 pub const MAX_KIND_BYTES: usize = 4 * MAX_KIND_LEN;
 
-/// An event on its way into the log. The payload is JSON in normal form (see [`super::json`]).
+/// An event to publish. The payload is JSON in normal form (see [`super::json`]).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewEvent {
-    /// The channel inside the map.
+    /// The subject.
     pub subject: Subject,
     /// The event's type.
     pub kind: String,
@@ -26,19 +26,19 @@ pub struct NewEvent {
     pub payload: Vec<u8>,
 }
 
-/// What clocks said when an event was stored (milliseconds).
+/// The clocks' readings when an event was stored (milliseconds).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Times {
-    /// The event's time, since 1970. It may go back from event to event.
+    /// The event's time, since 1970. It may be earlier than that of the event before.
     pub time_ms: u64,
-    /// The highest time of an event of the topic up to this one: what a search by time goes by.
+    /// The highest time of an event of the stream so far. Searches by time use it.
     pub peak_ms: u64,
-    /// The clock that events are removed by.
+    /// The reading of the expiry clock, by which events are removed.
     pub expiry_ms: u64,
 }
 
 impl Times {
-    /// All clocks say the same.
+    /// Returns times in which all clocks agree.
     pub const fn at(ms: u64) -> Self {
         Self { time_ms: ms, peak_ms: ms, expiry_ms: ms }
     }
@@ -47,14 +47,14 @@ impl Times {
 /// A stored event, or an ephemeral one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// Id, unique over all topics.
+    /// Id, unique over all streams.
     pub id: EventId,
-    /// Position in the stream, assigned gapless from 1: a reader of one subject sees the numbers of its events. Of an
-    /// ephemeral event: its position on this node, which is never shown.
+    /// Position in the stream, assigned without gaps from 1; a reader of one subject sees the numbers of its
+    /// events. An ephemeral event's seq is its position on this node and is never shown.
     pub seq: u64,
-    /// The channel inside the map.
+    /// The subject.
     pub subject: Subject,
-    /// When the leader took it, as a majority's clocks have it (Unix milliseconds).
+    /// When the leader accepted the event, by the median of a majority's clocks (Unix milliseconds).
     pub time_ms: u64,
     /// Type.
     pub kind: ByteString,
@@ -62,10 +62,12 @@ pub struct Event {
     pub payload: Bytes,
 }
 
-/// Events of the Phoenix protocol itself begin like this: one such type would close its subscribers' channels.
+/// Prefixes of the Phoenix protocol's own events. An event of such a type would close its subscribers'
+/// channels.
 const RESERVED: [&str; 2] = ["phx_", "chan_reply_"];
 
-/// Whether `kind` can be an event's type: 1–200 characters without control characters, `,` and `*`, and none of Phoenix' own.
+/// Returns whether `kind` can be an event's type: 1–200 characters, without control characters, `,` and `*`,
+/// and without a prefix that Phoenix reserves.
 pub fn is_kind(kind: &str) -> bool {
     !kind.is_empty()
         && (kind.len() <= MAX_KIND_LEN || kind.chars().nth(MAX_KIND_LEN).is_none())
@@ -73,7 +75,7 @@ pub fn is_kind(kind: &str) -> bool {
         && !RESERVED.iter().any(|prefix| kind.starts_with(prefix))
 }
 
-/// Whether a type may contain this character.
+/// Returns whether a type may contain this character.
 pub fn is_kind_char(char: char) -> bool {
     !char.is_control() && char != ',' && char != '*'
 }
@@ -84,13 +86,13 @@ const STORED_TIMES: usize = 1 + 16;
 const STORED_HEAD: usize = STORED_TIMES + 3 * 8 + 1 + 2;
 
 impl Event {
-    /// [`Event::to_stored_at`] with all clocks at the id's milliseconds.
+    /// Encodes an event like [`Event::to_stored_at`], with all clocks at the id's milliseconds.
     pub fn to_stored(id: EventId, event: &NewEvent) -> Vec<u8> {
         Self::to_stored_at(id, Times::at(id.id_ms()), event)
     }
 
-    /// The store's value: format, id, times, lengths of subject and type, subject, type, payload. The key tells stream
-    /// and seq.
+    /// Encodes an event as it is stored: format, id, times, lengths of subject and type, subject, type,
+    /// payload. The store's key has the stream and the seq.
     pub fn to_stored_at(id: EventId, times: Times, event: &NewEvent) -> Vec<u8> {
         let subject = event.subject.as_str().as_bytes();
         let kind = &event.kind.as_bytes()[..event.kind.floor_char_boundary(MAX_KIND_BYTES)];
@@ -100,7 +102,7 @@ impl Event {
         for ms in [times.time_ms, times.peak_ms, times.expiry_ms] {
             bytes.extend_from_slice(&ms.to_be_bytes());
         }
-        // A subject has 200 bytes at most, a type 800.
+        // A subject has at most 200 bytes, a type at most 800.
         bytes.push(subject.len() as u8);
         bytes.extend_from_slice(&(kind.len() as u16).to_be_bytes());
         bytes.extend_from_slice(subject);
@@ -109,9 +111,10 @@ impl Event {
         bytes
     }
 
-    /// Back from [`Event::to_stored_at`]; `None` when the bytes were not written by it.
+    /// Decodes what [`Event::to_stored_at`] wrote; `None` if it did not write these bytes.
     pub fn from_stored(seq: u64, bytes: Bytes) -> Option<Self> {
-        let (id, times) = (Self::stored_id(&bytes)?, Self::stored_times(&bytes)?);
+        let id = Self::stored_id(&bytes)?;
+        let times = Self::stored_times(&bytes)?;
         let (kind_from, payload_from) = stored_parts(&bytes)?;
         let subject = ByteString::try_from(bytes.slice(STORED_HEAD..kind_from)).ok()?;
         let subject = Subject::from_stored(subject)?;
@@ -119,13 +122,13 @@ impl Event {
         Some(Self { id, seq, subject, time_ms: times.time_ms, kind, payload: bytes.slice(payload_from..) })
     }
 
-    /// Just the subject of a stored event.
+    /// Reads only the subject of a stored event.
     pub fn stored_subject(bytes: &[u8]) -> Option<&str> {
         Self::stored_id(bytes)?;
         std::str::from_utf8(&bytes[STORED_HEAD..stored_parts(bytes)?.0]).ok()
     }
 
-    /// Just the id of a stored event.
+    /// Reads only the id of a stored event.
     pub fn stored_id(bytes: &[u8]) -> Option<EventId> {
         if bytes.first() != Some(&STORED_V3) {
             return None;
@@ -133,7 +136,7 @@ impl Event {
         Some(EventId::from_bytes(bytes.get(1..STORED_TIMES)?.try_into().ok()?))
     }
 
-    /// Just the times of a stored event.
+    /// Reads only the times of a stored event.
     pub fn stored_times(bytes: &[u8]) -> Option<Times> {
         let ms = |n: usize| {
             let from = STORED_TIMES + n * 8;
@@ -142,9 +145,9 @@ impl Event {
         Some(Times { time_ms: ms(0)?, peak_ms: ms(1)?, expiry_ms: ms(2)? })
     }
 
-    /// Writes the envelope `{"id","seq","type","subject","map_id","ts","payload"}`, without `subject` where it is the map's
-    /// own, and without `seq` where the event is ephemeral; with `timestamp` also under that name, as
-    /// SSE clients of Wanderer expect.
+    /// Writes the envelope `{"id","seq","type","subject","map_id","ts","payload"}`. The map's own subject is
+    /// left out, and so is the `seq` of an ephemeral event. With `timestamp` the time is also written under
+    /// that name, which Wanderer's SSE clients expect.
     pub fn write_envelope(&self, map: &MapText, timestamp: bool, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"id\":\"");
         out.extend_from_slice(self.id.encode(&mut [0; EventId::TEXT_LEN]).as_bytes());
@@ -177,7 +180,7 @@ impl Event {
     }
 }
 
-/// Where type and payload of a stored event begin.
+/// Returns where the type and the payload of a stored event begin.
 fn stored_parts(bytes: &[u8]) -> Option<(usize, usize)> {
     let lengths = bytes.get(STORED_HEAD - 3..STORED_HEAD)?;
     let kind_from = STORED_HEAD + usize::from(lengths[0]);
@@ -185,12 +188,12 @@ fn stored_parts(bytes: &[u8]) -> Option<(usize, usize)> {
     (bytes.len() >= payload_from).then_some((kind_from, payload_from))
 }
 
-/// A map's id in its text form, made once for all envelopes of the map.
+/// The text form of a map's id, made once for all envelopes of the map.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MapText(String);
 
 impl MapText {
-    /// The text.
+    /// Returns the text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -243,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn stored_form_survives_and_rejects_what_is_cut() {
+    fn a_stored_event_decodes_and_truncated_bytes_do_not() {
         let id = EventId::new(1_750_509_296_789, 7, 3);
         let bytes = Bytes::from(Event::to_stored(id, &event()));
         let back = Event::from_stored(9, bytes.clone()).unwrap();
@@ -261,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn golden_envelope() {
+    fn an_envelope_has_the_documented_form() {
         let id = EventId::new(1_750_509_296_789, 7, 3);
         let event = Event::from_stored(9, Event::to_stored(id, &event()).into()).unwrap();
         let map = MapText::from("550e8400-e29b-41d4-a716-446655440000".parse::<MapId>().unwrap());
@@ -274,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn golden_envelope_of_a_subject() {
+    fn an_envelope_names_its_subject() {
         let new = NewEvent {
             subject: Subject::parse("orders-7").unwrap(),
             kind: "App\\Events\\X \"é\"".into(),
@@ -293,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn golden_envelope_of_an_ephemeral_event() {
+    fn an_envelope_of_an_ephemeral_event_has_no_seq() {
         let event = Event {
             id: EventId::ephemeral(1_750_509_296_789, 7, 3),
             seq: 12,
@@ -312,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn kinds() {
+    fn event_types_are_bounded_and_have_no_reserved_characters() {
         for good in [
             "a",
             "add_system",

@@ -1,9 +1,9 @@
-//! Which events of a topic a subscription wants, by their types.
+//! Filters: which events of a topic a subscription receives, by event type.
 
 use super::event::{MAX_KIND_LEN, is_kind, is_kind_char};
 use super::text::fits;
 
-/// More types and patterns than this in one filter are refused.
+/// The largest number of types and patterns in one filter.
 pub const MAX_KINDS: usize = 100;
 
 /// A subscription's filter.
@@ -12,7 +12,7 @@ pub enum Filter {
     /// Every event.
     #[default]
     All,
-    /// Events whose type is among these.
+    /// Events of these types.
     Kinds(Kinds),
 }
 
@@ -24,12 +24,13 @@ pub struct Kinds {
     patterns: Box<[Pattern]>,
 }
 
-/// A type in which `*` stands for any characters, or none.
+/// A pattern of types, in which `*` matches any characters, or none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Pattern(Box<str>);
 
 impl Pattern {
-    /// `None` unless `text` is made of a type's characters and `*`, and is no longer than a type may be.
+    /// Returns `None` unless `text` consists of a type's characters and `*`, and is no longer than a type can
+    /// be.
     fn new(text: &str) -> Option<Self> {
         let good = text.chars().count() <= MAX_KIND_LEN
             && text.chars().all(|char| char == '*' || is_kind_char(char));
@@ -41,25 +42,26 @@ impl Pattern {
     }
 }
 
-/// Why a filter is refused. A malformed filter never opens up to "all".
+/// Why a filter is refused. A malformed filter never becomes "all events".
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FilterError {
     /// Neither a list nor `"*"`.
     #[error("events must be \"*\" or a list of event types")]
     Shape,
-    /// An empty list would match nothing.
+    /// The list is empty, and would match nothing.
     #[error("events must name at least one event type")]
     Empty,
-    /// Too many types.
+    /// The list is too long.
     #[error("events may name at most {MAX_KINDS} event types")]
     TooMany,
-    /// Not an event type, nor a pattern of types.
+    /// Neither an event type nor a pattern of types.
     #[error("{0:?} is not an event type")]
     Kind(String),
 }
 
 impl Filter {
-    /// From the `events` join parameter: absent or null (all), `"*"`, or a list of types and patterns.
+    /// Reads the `events` join parameter: absent or null (all events), `"*"`, or a list of types and
+    /// patterns.
     pub fn from_json(events: Option<&serde_json::Value>) -> Result<Self, FilterError> {
         match events {
             None | Some(serde_json::Value::Null) => Ok(Self::All),
@@ -71,7 +73,8 @@ impl Filter {
         }
     }
 
-    /// From the `events` query parameter: absent (all), `*`, or types and patterns separated by commas.
+    /// Reads the `events` query parameter: absent (all events), `*`, or types and patterns separated by
+    /// commas.
     pub fn from_query(events: Option<&str>) -> Result<Self, FilterError> {
         match events {
             None => Ok(Self::All),
@@ -79,7 +82,7 @@ impl Filter {
         }
     }
 
-    /// From types and patterns as they stand; a type may begin or end with blanks.
+    /// Reads types and patterns literally: a type may begin or end with spaces.
     pub fn from_list(events: &[String]) -> Result<Self, FilterError> {
         Self::from_kinds(events.iter().map(|kind| Ok(kind.as_str())))
     }
@@ -87,7 +90,9 @@ impl Filter {
     fn from_kinds<'a>(
         kinds: impl Iterator<Item = Result<&'a str, FilterError>>,
     ) -> Result<Self, FilterError> {
-        let (mut named, mut patterns, mut all) = (Vec::<Box<str>>::new(), Vec::new(), false);
+        let mut named = Vec::<Box<str>>::new();
+        let mut patterns = Vec::new();
+        let mut all = false;
         for kind in kinds {
             match kind? {
                 "" => return Err(FilterError::Empty),
@@ -113,7 +118,7 @@ impl Filter {
         Ok(Self::Kinds(Kinds { named: named.into(), patterns: patterns.into() }))
     }
 
-    /// Whether an event of that type is wanted.
+    /// Returns whether the filter accepts events of that type.
     pub fn matches(&self, kind: &str) -> bool {
         match self {
             Self::All => true,
@@ -133,7 +138,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn shapes() {
+    fn a_filter_is_absent_a_star_or_a_list() {
         assert_eq!(Filter::from_json(None), Ok(Filter::All));
         assert_eq!(Filter::from_json(Some(&json!("*"))), Ok(Filter::All));
         assert_eq!(Filter::from_json(Some(&json!(["a", "*"]))), Ok(Filter::All));
@@ -153,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_takes_types_as_they_stand() {
+    fn a_list_keeps_spaces_of_types() {
         let kinds = [" ", "a ", " b*"];
         let filter = Filter::from_list(&kinds.map(str::to_owned)).unwrap();
         assert_eq!(Filter::from_json(Some(&json!(kinds))), Ok(filter.clone()));
@@ -162,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn patterns() {
+    fn patterns_match_whole_types() {
         for (pattern, kind, matches) in [
             ("signature_*", "signature_added", true),
             ("signature_*", "signature_", true),
@@ -192,7 +197,7 @@ mod tests {
         assert_eq!(Filter::from_json(Some(&json!(vec!["a*"; 101]))), Err(FilterError::TooMany));
     }
 
-    /// What a pattern means, by trying everything.
+    /// Matches a pattern by trying every possibility.
     fn glob(pattern: &[u8], kind: &[u8]) -> bool {
         match pattern {
             [] => kind.is_empty(),
@@ -203,13 +208,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn matches_what_was_named_and_nothing_else(wanted in prop::collection::vec("[a-c]{1,2}", 1..8), kind in "[a-c]{1,2}") {
+        fn a_filter_matches_the_named_types_and_no_others(
+            wanted in prop::collection::vec("[a-c]{1,2}", 1..8), kind in "[a-c]{1,2}",
+        ) {
             let filter = Filter::from_json(Some(&json!(wanted))).unwrap();
             prop_assert_eq!(filter.matches(&kind), wanted.contains(&kind));
         }
 
         #[test]
-        fn a_pattern_matches_as_if_everything_were_tried(pattern in "[ab*]{1,7}", kind in "[ab]{1,9}") {
+        fn a_pattern_matches_like_an_exhaustive_search(pattern in "[ab*]{1,7}", kind in "[ab]{1,9}") {
             let filter = Filter::from_query(Some(&pattern)).unwrap();
             prop_assert_eq!(filter.matches(&kind), glob(pattern.as_bytes(), kind.as_bytes()));
         }

@@ -1,34 +1,35 @@
-//! Identifiers: maps, topics, tokens, nodes and events.
+//! Identifiers of maps, streams, tokens, webhooks, nodes and events.
 //!
-//! An [`EventId`] is a ULID that names its own place in the log: 48 bits of milliseconds that never go back, 12 bits of
-//! the log's group (0: there is one), 48 bits of log index, 20 bits of place in the entry. Ids of one group therefore sort
-//! in log order on every node; what two groups did at the same time has no order. They are no clock: an event's time is
-//! stored beside its id. The id of an ephemeral event names no place: its group is [`EPHEMERAL_GROUP`], and 32 bits of the
-//! publishing node's incarnation and 36 bits of a counter follow.
+//! An [`EventId`] is a ULID that names the event's own position in the log: 48 bits of milliseconds that
+//! never go back, 12 bits for the log's group (0 today: there is one group), 48 bits of log index, and 20
+//! bits for the slot in the log entry. Ids of one group therefore sort in log order on every node; events of
+//! two groups have no order between them. Ids are not a clock: an event's time is stored beside its id. The
+//! id of an ephemeral event names no position: its group is [`EPHEMERAL_GROUP`], followed by 32 bits of the
+//! publishing node's incarnation and 36 bits of a counter.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 use uuid::Uuid;
 
-/// Number of a node in the cluster; never used twice.
+/// The number of a node in the cluster. A number is never used twice.
 pub type NodeId = u64;
 
-/// Number of a group: a log, and what is applied from it. At most [`MAX_GROUP`].
+/// The number of a group: one log, and the state that is applied from it. At most [`MAX_GROUP`].
 pub type GroupId = u16;
-/// The highest number of a group, for which an event's id has 12 bits.
+/// The highest group number: an event's id has 12 bits for it.
 pub const MAX_GROUP: GroupId = (1 << GROUP_BITS) - 1;
-/// What stands for the group in the ids of ephemeral events: no log has it.
+/// The group in the ids of ephemeral events. No log has this number.
 pub const EPHEMERAL_GROUP: GroupId = MAX_GROUP;
 
-const PLACE_BITS: u32 = 20;
+const SLOT_BITS: u32 = 20;
 const INDEX_BITS: u32 = 48;
 const GROUP_BITS: u32 = 12;
 const INDEX_MASK: u128 = (1 << INDEX_BITS) - 1;
-const PLACE_MASK: u128 = (1 << PLACE_BITS) - 1;
-/// Bits of an ephemeral event's number, behind 32 of the incarnation.
+const SLOT_MASK: u128 = (1 << SLOT_BITS) - 1;
+/// Bits of an ephemeral event's counter, which follow 32 bits of the incarnation.
 const COUNTER_BITS: u32 = 36;
-const GROUP_SHIFT: u32 = PLACE_BITS + INDEX_BITS;
+const GROUP_SHIFT: u32 = SLOT_BITS + INDEX_BITS;
 const TIME_MASK: u64 = (1 << 48) - 1;
 
 macro_rules! uuid_id {
@@ -38,15 +39,15 @@ macro_rules! uuid_id {
         pub struct $name([u8; 16]);
 
         impl $name {
-            /// From a UUID.
+            /// Makes an id from a UUID.
             pub const fn new(id: Uuid) -> Self {
                 Self(id.into_bytes())
             }
-            /// The sixteen bytes, for store keys.
+            /// Returns the sixteen bytes, for store keys.
             pub const fn as_bytes(&self) -> &[u8; 16] {
                 &self.0
             }
-            /// Back from a store key.
+            /// Makes an id from the bytes of a store key.
             pub const fn from_bytes(bytes: [u8; 16]) -> Self {
                 Self(bytes)
             }
@@ -74,19 +75,19 @@ macro_rules! uuid_id {
 }
 
 uuid_id! {
-    /// Id of a map, the tenant.
+    /// The id of a map, the tenant.
     MapId
 }
 uuid_id! {
-    /// Public id of a token; tells nothing about the token itself.
+    /// The public id of a token. It reveals nothing about the token's secret.
     TokenId
 }
 uuid_id! {
-    /// Id of a webhook, something that events are delivered to by request.
+    /// The id of a webhook.
     WebhookId
 }
 
-/// Number of a topic, allocated by the replicated state and never used twice.
+/// The number of a stream. The replicated state assigns it and never uses a number twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TopicId(pub u64);
 
@@ -96,41 +97,41 @@ impl fmt::Display for TopicId {
     }
 }
 
-/// Place of an entry: its group's log, and its index there. Indexes of different groups say nothing of each other, so there
-/// is no order of positions.
+/// The position of a log entry: its group, and its index in the group's log. Indexes of different groups
+/// cannot be compared, so positions have no order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct LogPosition {
-    /// Whose log.
+    /// The group.
     pub group: GroupId,
-    /// Index in it.
+    /// The index in the group's log.
     pub index: u64,
 }
 
-/// Id of an event: a ULID whose random part is the event's place in the log.
+/// The id of an event: a ULID whose random part is the event's position in the log.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct EventId(u128);
 
 impl EventId {
-    /// Smaller than every id that is ever given.
+    /// Smaller than the id of every event.
     pub const ZERO: EventId = EventId(0);
-    /// Characters of the text form.
+    /// The number of characters of the text form.
     pub const TEXT_LEN: usize = 26;
 
-    /// The id of the event at `place` of the entry at `index` of group 0; `time_ms` are milliseconds that never go back
-    /// from entry to entry.
-    pub const fn new(time_ms: u64, index: u64, place: u32) -> Self {
-        Self::at(time_ms, LogPosition { group: 0, index }, place)
+    /// Returns the id of the event in slot `slot` of the entry at `index` of group 0. `time_ms` must never go
+    /// back from entry to entry.
+    pub const fn new(time_ms: u64, index: u64, slot: u32) -> Self {
+        Self::at(time_ms, LogPosition { group: 0, index }, slot)
     }
 
-    /// The id of the event at `place` of an entry of any group.
-    pub const fn at(time_ms: u64, entry: LogPosition, place: u32) -> Self {
+    /// Returns the id of the event in slot `slot` of an entry of any group.
+    pub const fn at(time_ms: u64, entry: LogPosition, slot: u32) -> Self {
         let time = (time_ms & TIME_MASK) as u128;
         let group = (entry.group & MAX_GROUP) as u128;
         let index = entry.index as u128 & INDEX_MASK;
-        Self(time << 80 | group << GROUP_SHIFT | index << PLACE_BITS | place as u128 & PLACE_MASK)
+        Self(time << 80 | group << GROUP_SHIFT | index << SLOT_BITS | slot as u128 & SLOT_MASK)
     }
 
-    /// The id of an ephemeral event: the `counter`th of a node's incarnation.
+    /// Returns the id of an ephemeral event: number `counter` of a node's incarnation.
     pub const fn ephemeral(time_ms: u64, incarnation: u32, counter: u64) -> Self {
         let time = (time_ms & TIME_MASK) as u128;
         let counter = counter as u128 & ((1 << COUNTER_BITS) - 1);
@@ -138,48 +139,48 @@ impl EventId {
         Self(time << 80 | group << GROUP_SHIFT | (incarnation as u128) << COUNTER_BITS | counter)
     }
 
-    /// Whether the event is in no stream: it has no seq, and nobody can resume by its id.
+    /// Returns whether the event is ephemeral: it has no seq, and no client can resume by its id.
     pub const fn is_ephemeral(self) -> bool {
         self.group() == EPHEMERAL_GROUP
     }
 
-    /// The id `places` further on in the same entry.
-    pub const fn plus_place(self, places: u32) -> Self {
-        Self(self.0 + places as u128)
+    /// Returns the id `slots` further on in the same entry.
+    pub const fn plus_slots(self, slots: u32) -> Self {
+        Self(self.0 + slots as u128)
     }
 
-    /// The id's milliseconds: the highest time that the log had seen. Not the event's time, which may be earlier.
+    /// Returns the id's milliseconds: the highest time in the log so far. The event's time may be earlier.
     pub const fn id_ms(self) -> u64 {
         (self.0 >> 80) as u64
     }
 
-    /// The group whose log has the event.
+    /// Returns the group whose log has the event.
     pub const fn group(self) -> GroupId {
         (self.0 >> GROUP_SHIFT) as GroupId & MAX_GROUP
     }
 
-    /// Where the log entry lies that stored the event.
+    /// Returns the position of the log entry that stored the event.
     pub const fn log_position(self) -> LogPosition {
-        LogPosition { group: self.group(), index: (self.0 >> PLACE_BITS & INDEX_MASK) as u64 }
+        LogPosition { group: self.group(), index: (self.0 >> SLOT_BITS & INDEX_MASK) as u64 }
     }
 
-    /// Big-endian bytes, which sort like the id.
+    /// Returns big-endian bytes, which sort like the id.
     pub const fn to_bytes(self) -> [u8; 16] {
         self.0.to_be_bytes()
     }
 
-    /// Back from [`EventId::to_bytes`].
+    /// Decodes what [`EventId::to_bytes`] wrote.
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(u128::from_be_bytes(bytes))
     }
 
-    /// The 26 Crockford characters, without an allocation.
+    /// Writes the 26 Crockford characters into `buffer`, without an allocation.
     pub fn encode<'b>(&self, buffer: &'b mut [u8; Self::TEXT_LEN]) -> &'b str {
         ulid::Ulid(self.0).array_to_str(buffer)
     }
 }
 
-/// The text is no ULID.
+/// Why a text is not an event id: it is not a ULID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not an event id: 26 characters of Crockford's base 32 are expected")]
 pub struct NotAnEventId;
@@ -199,9 +200,9 @@ impl fmt::Debug for EventId {
 impl FromStr for EventId {
     type Err = NotAnEventId;
 
-    /// Takes exactly 26 Crockford characters, in either case, that fit into 128 bits.
+    /// Accepts exactly 26 Crockford characters, in either case, that fit into 128 bits.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        // 26 characters have room for 130 bits; the decoder would drop the upper two without a word.
+        // 26 characters can hold 130 bits. The decoder would drop the upper two without an error.
         if !text.starts_with(|first: char| ('0'..='7').contains(&first)) {
             return Err(NotAnEventId);
         }
@@ -220,14 +221,18 @@ mod tests {
 
     proptest! {
         #[test]
-        fn event_ids_sort_by_time_then_log_position(a in any::<(u32, u32, u16)>(), b in any::<(u32, u32, u16)>()) {
+        fn event_ids_sort_by_time_then_log_position(
+            a in any::<(u32, u32, u16)>(), b in any::<(u32, u32, u16)>(),
+        ) {
             let id = |(t, i, p): (u32, u32, u16)| EventId::new(t.into(), i.into(), p.into());
             prop_assert_eq!(id(a).cmp(&id(b)), a.cmp(&b));
         }
 
         #[test]
-        fn event_ids_survive_their_text_form(time in 0..TIME_MASK, index in 0..(1u64 << 48), place in 0u32..(1 << 20)) {
-            let id = EventId::new(time, index, place);
+        fn event_ids_survive_their_text_form(
+            time in 0..TIME_MASK, index in 0..(1u64 << 48), slot in 0u32..(1 << 20),
+        ) {
+            let id = EventId::new(time, index, slot);
             prop_assert_eq!(id.to_string().parse::<EventId>().unwrap(), id);
             prop_assert_eq!((id.id_ms(), id.log_position()), (time, LogPosition { group: 0, index }));
             prop_assert_eq!(u128::from_be_bytes(id.to_bytes()) >> 68 & 0xfff, 0, "the group");
@@ -238,13 +243,14 @@ mod tests {
     proptest! {
         #[test]
         fn an_id_names_its_group(
-            time in 0..TIME_MASK, group in 0..=MAX_GROUP, index in 0..(1u64 << 48), place in 0u32..(1 << 20)
+            time in 0..TIME_MASK, group in 0..=MAX_GROUP, index in 0..(1u64 << 48), slot in 0u32..(1 << 20)
         ) {
-            let (entry, group_bits) = (LogPosition { group, index }, u128::from(group));
-            let id = EventId::at(time, entry, place);
+            let entry = LogPosition { group, index };
+            let group_bits = u128::from(group);
+            let id = EventId::at(time, entry, slot);
             prop_assert_eq!((id.id_ms(), id.group(), id.log_position()), (time, group, entry));
             prop_assert_eq!(u128::from_be_bytes(id.to_bytes()) >> 68 & 0xfff, group_bits);
-            prop_assert_eq!(id == EventId::new(time, index, place), group == 0);
+            prop_assert_eq!(id == EventId::new(time, index, slot), group == 0);
         }
     }
 
@@ -258,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_is_no_id_is_refused() {
+    fn malformed_ids_are_refused() {
         for text in [
             "",
             "1",

@@ -1,78 +1,79 @@
-//! Leases: what a node holds while it lives. They belong to an incarnation of the node and end with it.
+//! Leases: what a node holds while it lives. A lease belongs to an incarnation of the node and ends with it.
 
 use super::ids::{MapId, NodeId, TokenId};
 use super::subject::Subject;
 use serde::{Deserialize, Serialize};
 
-/// Random number of one incarnation: a node's process from when it states what it holds until it ends, rests, or is
-/// taken for gone. Who comes back does so under another number. 0 is none.
+/// The random number of one incarnation: one run of a node's process, from its first statement of what it
+/// holds until it ends, stops delivering, or is declared gone. A node that returns does so under another
+/// number. 0 means none.
 pub type Incarnation = u64;
 
-/// Longest name of a member (bytes).
+/// The longest name of a presence member (bytes).
 pub const MAX_MEMBER_LEN: usize = 128;
 
-/// Changes of what one incarnation holds, applied together.
+/// Changes of one incarnation's leases, applied together.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeaseBatch {
     /// The node.
     pub node: NodeId,
-    /// Its incarnation. One that is not known begins with a batch that is [`LeaseBatch::whole`].
+    /// Its incarnation. An unknown incarnation must begin with a batch that is [`LeaseBatch::whole`].
     pub incarnation: Incarnation,
-    /// Counts the incarnation's batches, from 1. One that is not higher than the last lands no more: it is a repetition,
-    /// or was overtaken.
+    /// Counts the incarnation's batches, from 1. A batch whose number is not higher than the last one is not
+    /// applied: it is a repetition, or a later batch overtook it.
     pub number: u64,
-    /// What the node held before is taken back first: the changes say all that it holds. Its candidacy stays, so that a
-    /// node that restarts soon keeps its webhooks.
+    /// Whether to release first everything that the node held before: the changes then state all that it
+    /// holds. The node's candidacy stays, so that a node that restarts quickly keeps its webhooks.
     pub whole: bool,
-    /// In order.
+    /// The changes, in order.
     pub changes: Vec<LeaseChange>,
 }
 
-/// A change of what a node holds.
+/// A change of a node's leases.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LeaseChange {
-    /// So many more connections of a map, as far as its limit lets them in.
+    /// Add connections of a map, as far as the map's limit permits.
     Take(Connections),
-    /// So many connections that are there already: counted whatever the limit says.
+    /// Add connections that exist already. They are counted even beyond the limit.
     Hold(Connections),
-    /// So many connections less.
+    /// Remove connections of a map.
     Give(Connections),
-    /// The node is a candidate for owning webhooks and consumers.
+    /// Make the node a candidate for owning webhooks and consumers.
     Deliver,
-    /// It is none any more.
+    /// End the node's candidacy.
     Rest,
-    /// A member is there by one more connection.
+    /// Add a connection of a presence member.
     Join {
-        /// Who, where, and by which connection.
+        /// The member, its subject, and the connection.
         member: Member,
-        /// When the incarnation ends the member stays for so long (milliseconds of the expiry clock).
+        /// For how long the member stays after the incarnation ends (milliseconds of the expiry clock).
         grace_ms: u32,
     },
-    /// A member has that connection no more.
+    /// Remove a connection of a presence member.
     Leave(Member),
 }
 
-/// Connections of a map that one token opened. Those of maps without a limit are let in and not counted: nodes state them
-/// when their map gets one.
+/// Connections of a map that one token opened. Connections of maps without a limit are accepted without being
+/// counted; when such a map gets a limit, the nodes state their connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Connections {
     /// The map.
     pub map: MapId,
-    /// The token; `None`: the admin's.
+    /// The token; `None` is the admin.
     pub token: Option<TokenId>,
-    /// How many.
+    /// The number of connections.
     pub count: u32,
 }
 
-/// A member of a subject, as one connection has it.
+/// A presence member of a subject, by one of its connections.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Member {
     /// The map.
     pub map: MapId,
     /// The subject.
     pub subject: Subject,
-    /// Who: 1 to [`MAX_MEMBER_LEN`] bytes.
+    /// The member's name: 1 to [`MAX_MEMBER_LEN`] bytes.
     pub name: Box<str>,
-    /// Number of the connection on its node.
+    /// The number of the connection on its node.
     pub connection: u64,
 }

@@ -23,14 +23,14 @@ pub struct Limit {
 
 macro_rules! limits {
     ($($name:ident: $unit:literal, least $least:literal; new maps: $setting:ident = $default:literal, most $most:literal;)+) => {
-        /// A map's limits; `None` is no limit. They are replicated: the order of the fields is a wire format.
+        /// The limits of a map; `None` means no limit. They are replicated: the order of the fields is a wire format.
         #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
         pub struct Limits {
             $(#[doc = concat!($unit, ".")] pub $name: Option<u32>,)+
         }
 
-        /// Changes of some limits: `None` leaves one as it is, `Some(None)` lifts it. Merged where it is applied, so that
-        /// two changes at once don't undo each other.
+        /// Changes of some limits: `None` leaves a limit as it is, `Some(None)` removes it. They are merged when the
+        /// command is applied, so that two concurrent changes do not undo each other.
         #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
         pub struct LimitsPatch {
             $(#[doc = concat!("See [`Limits::", stringify!($name), "`].")] pub $name: Option<Option<u32>>,)+
@@ -62,7 +62,7 @@ macro_rules! limits {
                 Self { $($name: read_one(m, stringify!($name), $least)),+ }
             }
 
-            /// The limits with the changes.
+            /// Returns `base` with these changes.
             pub fn over(&self, base: &Limits) -> Limits {
                 Limits { $($name: self.$name.unwrap_or(base.$name)),+ }
             }
@@ -133,7 +133,7 @@ mod tests {
                 "limits.connections: must be a whole number or null",
                 "limits.requests_per_minute: must be at least 1; null is no limit",
                 "limits.publishes_per_second: must be a whole number or null",
-                "limits.subject: is not a field that is known here; is subjects meant?",
+                "limits.subject: is not a known field; did you mean subjects?",
             ]
         );
     }

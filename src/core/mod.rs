@@ -1,7 +1,7 @@
-//! The pure heart: ids, events, filters, rings, access, commands and the replicated state.
+//! The pure core: ids, events, filters, rings, access, commands and the replicated state.
 //!
-//! Owns every rule that must give the same answer on every node. Never: a clock, I/O, an actor, a runtime, or
-//! the name of a protocol. Time comes in with a command, storage through the [`store`] traits.
+//! It owns every rule that must give the same result on every node. It has no clock, no I/O, no actor and no
+//! runtime, and names no protocol. Time arrives with a command, storage through the [`store`] traits.
 
 pub mod access;
 pub mod channel_rules;

@@ -1,11 +1,11 @@
-//! What somebody meant who misspelt a name.
+//! Suggestions for misspelt names.
 
-/// How alike two names must be for one to be told in place of the other, from 0 to 1.
+/// How similar two names must be for a suggestion, from 0 to 1.
 const ALIKE: f64 = 0.75;
 
-/// The known name that is most like `wrong`, if any is near enough to be meant.
+/// Returns the known name that is most similar to `wrong`, if one is similar enough.
 pub fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // A long name is compared for long, and means nothing.
+    // Comparing a long name is slow, and no suggestion comes of it.
     let wrong = wrong.char_indices().nth(100).map_or(wrong, |(end, _)| &wrong[..end]);
     known
         .into_iter()
@@ -15,9 +15,10 @@ pub fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
         .map(|(_, name)| name)
 }
 
-/// The end of a refusal of `wrong`: `; is … meant?`, or nothing where no known name is like it.
-pub fn meant<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> String {
-    nearest(wrong, known).map_or_else(String::new, |name| format!("; is {name} meant?"))
+/// Returns the end of an error message about `wrong`: `; did you mean …?`, or nothing if no known name is
+/// similar.
+pub fn suggestion<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    nearest(wrong, known).map_or_else(String::new, |name| format!("; did you mean {name}?"))
 }
 
 #[cfg(test)]
@@ -25,7 +26,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_meant() {
+    fn a_similar_name_is_suggested() {
         const NAMES: [&str; 7] = ["token", "events", "filter", "last_event_id", "since", "backfill", "limit"];
         for (wrong, right) in [
             ("evnts", Some("events")),
@@ -41,7 +42,7 @@ mod tests {
             assert_eq!(nearest(wrong, NAMES), right, "{wrong}");
         }
         assert_eq!(nearest(&"x".repeat(1 << 20), NAMES), None);
-        assert_eq!(meant("tokn", NAMES), "; is token meant?");
-        assert_eq!(meant("zzz", NAMES), "");
+        assert_eq!(suggestion("tokn", NAMES), "; did you mean token?");
+        assert_eq!(suggestion("zzz", NAMES), "");
     }
 }

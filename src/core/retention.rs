@@ -4,12 +4,12 @@ use crate::core::field_error::FieldCode;
 use crate::core::json::Members;
 use serde::{Deserialize, Serialize};
 
-/// How long a map's events are kept for readers: until the first bound is exceeded. `None` is no bound.
+/// How long readers can read a map's events: until the first bound is exceeded. `None` means no bound.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Retention {
     /// Newest events kept.
     pub events: Option<u64>,
-    /// Seconds that an event is kept.
+    /// Seconds for which an event is kept.
     pub age_seconds: Option<u64>,
     /// Bytes of stored events kept.
     pub bytes: Option<u64>,
@@ -17,18 +17,19 @@ pub struct Retention {
     pub webhook_backlog: WebhookBacklog,
 }
 
-/// How far retention waits for a map's active webhooks: events that readers get no more are kept until every active
-/// webhook is past them, or the first bound is exceeded. `None` is no bound.
+/// How far retention waits for a map's active webhooks. Events that retention has taken from readers stay
+/// stored until every active webhook has passed them, or until the first of these bounds is exceeded. `None`
+/// means no bound.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WebhookBacklog {
-    /// Bytes of stored events kept for webhooks alone; 0 waits for none.
+    /// Bytes of stored events kept for webhooks alone; with 0 retention waits for no webhook.
     pub bytes: Option<u64>,
-    /// Seconds since an event was published, after which it is not kept for webhooks.
+    /// Seconds after its publish for which an event is kept for webhooks.
     pub age_seconds: Option<u64>,
 }
 
-/// Changes of some bounds of retention: `None` leaves one as it is, `Some(None)` lifts it. Merged where it is applied,
-/// so that two changes at once don't undo each other.
+/// Changes of some bounds of retention: `None` leaves a bound as it is, `Some(None)` removes it. They are merged when
+/// the command is applied, so that two concurrent changes do not undo each other.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RetentionPatch {
     /// See [`Retention::events`].
@@ -59,7 +60,7 @@ impl RetentionPatch {
         patch
     }
 
-    /// The retention with the changes.
+    /// Returns `base` with these changes.
     pub fn over(&self, base: &Retention) -> Retention {
         Retention {
             events: self.events.unwrap_or(base.events),
@@ -101,7 +102,7 @@ mod tests {
                 "retention.events: must be at least 1; null is no bound",
                 "retention.bytes: must be at least 1; null is no bound",
                 "retention.webhook_backlog.age_seconds: must be at least 1; null is no bound",
-                "retention.webhook_backlog.events: is not a field that is known here",
+                "retention.webhook_backlog.events: is not a known field",
             ]
         );
     }

@@ -1,9 +1,9 @@
 //! A bounded window of encoded frames in seq order, from which subscribers read by cursor.
 //!
-//! A reader of some subjects sees holes in seq. What says that nothing was missed is the chain: a chunk has all that the
-//! topic has in a range of seqs, and begins where the one before it ended.
-//!
-//! Frames that arrived together lie in one contiguous chunk, so that a reader who is behind takes many with one slice.
+//! A topic of some subjects has gaps in seq. The chain of chunks shows that a reader missed nothing: a chunk
+//! has all frames that the topic has in a range of seqs, and begins where the chunk before it ended. Frames
+//! that arrived together lie in one contiguous chunk, so a reader that is behind takes many of them with one
+//! slice.
 
 use super::event::Event;
 use super::filter::Filter;
@@ -14,17 +14,17 @@ use bytestring::ByteString;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// Chunks up to this size are copied for each thread; what is larger costs more to copy than to share.
+/// Chunks up to this size are copied for each thread. A larger chunk costs more to copy than to share.
 const MAX_UNSHARED: usize = 8 * 1024;
 
-/// A range of seqs, of which a chunk has all events of its topic.
+/// A range of seqs. A chunk has all events of its topic in this range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
     /// The first seq.
     pub first_seq: u64,
-    /// The seq after the last.
+    /// The seq after the last one.
     pub next_seq: u64,
-    /// Id of the newest event of the stream before `next_seq`, of whatever subject.
+    /// Id of the newest event of the stream before `next_seq`, of any subject.
     pub last_id: EventId,
 }
 
@@ -34,7 +34,7 @@ pub struct Chunk {
     span: Span,
     frames: Vec<FrameHead>,
     bytes: Bytes,
-    /// Bytes of memory, about.
+    /// Approximate bytes of memory.
     memory: usize,
 }
 
@@ -42,25 +42,25 @@ pub struct Chunk {
 struct FrameHead {
     seq: u64,
     kind: ByteString,
-    /// One past the frame's last byte.
+    /// The end of the frame's bytes (exclusive).
     end: usize,
 }
 
 impl Chunk {
-    /// Encodes `events`, all that the topic has of the span. Those that `verdicts`, if there are any, says no to get an
-    /// empty frame: readers go on over them.
+    /// Encodes `events`, which are all that the topic has in the span. An event whose entry in `verdicts` is
+    /// false gets an empty frame, and readers skip it.
     pub fn encode(span: Span, events: &[Event], form: &dyn WireForm, verdicts: Option<&[bool]>) -> Self {
         let shown =
-            |place: usize| verdicts.is_none_or(|verdicts| verdicts.get(place).copied().unwrap_or(false));
-        let sizes = events.iter().enumerate().filter(|(place, _)| shown(*place));
+            |index: usize| verdicts.is_none_or(|verdicts| verdicts.get(index).copied().unwrap_or(false));
+        let sizes = events.iter().enumerate().filter(|(index, _)| shown(*index));
         let mut bytes = Vec::with_capacity(sizes.map(|(_, event)| event.payload.len() + 256).sum());
         let mut frames = Vec::with_capacity(events.len());
-        for (place, event) in events.iter().enumerate() {
+        for (index, event) in events.iter().enumerate() {
             debug_assert!((span.first_seq..span.next_seq).contains(&event.seq), "{} of {span:?}", event.seq);
             let mut kind = ByteString::new();
-            if shown(place) {
+            if shown(index) {
                 form.encode(event, &mut bytes);
-                // A copy: a slice would keep the whole stored event alive beside its frame.
+                // Copy the type: a slice would keep the whole stored event alive beside its frame.
                 kind = ByteString::from(&*event.kind);
             }
             frames.push(FrameHead { seq: event.seq, kind, end: bytes.len() });
@@ -70,23 +70,23 @@ impl Chunk {
         Self { span, frames, bytes: bytes.into(), memory }
     }
 
-    /// First seq of its range.
+    /// Returns the first seq of its range.
     pub fn first_seq(&self) -> u64 {
         self.span.first_seq
     }
 
-    /// Seq after its range.
+    /// Returns the seq after its range.
     pub fn next_seq(&self) -> u64 {
         self.span.next_seq
     }
 
-    /// Bytes of all frames.
+    /// Returns the bytes of all frames.
     pub fn len_bytes(&self) -> usize {
         self.bytes.len()
     }
 
-    /// The same frames in bytes of their own, where they are few: readers on two threads that share one allocation
-    /// contend for its count with every frame.
+    /// Copies the frames into bytes of their own if they are few. Otherwise readers on two threads share one
+    /// allocation, and contend for its reference count with every frame.
     pub fn unshared(self: Arc<Self>) -> Arc<Self> {
         if self.bytes.len() > MAX_UNSHARED {
             return self;
@@ -97,63 +97,65 @@ impl Chunk {
         Arc::new(Self { span: self.span, frames, bytes, memory: self.memory })
     }
 
-    /// The first frame of that seq or a higher one.
-    fn place_of(&self, seq: u64) -> usize {
+    /// Returns the index of the first frame of that seq or a higher one.
+    fn index_of(&self, seq: u64) -> usize {
         if seq <= self.first_seq() { 0 } else { self.frames.partition_point(|frame| frame.seq < seq) }
     }
 
-    /// The seq to read from for the frames from that place on. Behind the last the topic has nothing more in the range.
-    fn seq_at(&self, place: usize) -> u64 {
-        if place == self.frames.len() {
+    /// Returns the seq from which the frames from index `index` on are read. Behind the last frame the topic
+    /// has nothing more in the range.
+    fn seq_at(&self, index: usize) -> u64 {
+        if index == self.frames.len() {
             return self.next_seq();
         }
-        place.checked_sub(1).map_or(self.first_seq(), |before| self.frames[before].seq + 1)
+        index.checked_sub(1).map_or(self.first_seq(), |before| self.frames[before].seq + 1)
     }
 
-    fn start_of(&self, place: usize) -> usize {
-        place.checked_sub(1).map_or(0, |before| self.frames[before].end)
+    fn start_of(&self, index: usize) -> usize {
+        index.checked_sub(1).map_or(0, |before| self.frames[before].end)
     }
 }
 
-/// Where a reader is.
+/// The position of a reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor {
     /// The seq to read from.
     pub next_seq: u64,
-    /// One past the last event that the reader was shown; where it began before it was shown any.
+    /// The seq after the last event that the reader was shown; before the first one, the seq where it began.
     pub shown_seq: u64,
 }
 
 impl Cursor {
-    /// A reader that begins with the event at `next_seq`.
+    /// Returns the cursor of a reader that begins with the event at `next_seq`.
     pub fn at(next_seq: u64) -> Self {
         Self { next_seq, shown_seq: next_seq }
     }
 
-    /// Whether the reader has passed events without being shown them since the last that it was shown.
+    /// Returns whether the reader has passed events without being shown them since the last one that it was
+    /// shown.
     pub fn has_passed_unseen(&self) -> bool {
         self.next_seq > self.shown_seq
     }
 }
 
-/// What a read gave.
+/// The result of a read.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Read {
-    /// Nothing newer than the cursor.
+    /// There is nothing newer than the cursor.
     UpToDate,
     /// Frames to write; the cursor has moved past them.
     Frames(Bytes),
-    /// The cursor lies before the ring: what it wants is gone from memory.
+    /// The cursor lies before the ring: its next frames are no longer in memory.
     FellOut,
 }
 
-/// The window.
+/// A bounded window of chunks without a gap between them.
 #[derive(Debug)]
 pub struct Ring {
     chunks: VecDeque<Arc<Chunk>>,
     /// The seq that the next chunk must start with.
     next_seq: u64,
-    /// Id of the newest event, once there was one.
+    /// Id of the newest event, if the ring ever had one.
     head_id: Option<EventId>,
     bytes: usize,
     memory: usize,
@@ -163,44 +165,49 @@ pub struct Ring {
 }
 
 impl Ring {
-    /// An empty ring whose first chunk will begin with `next_seq`. It keeps at least the newest chunk, whatever its size.
+    /// Creates an empty ring whose first chunk must begin with `next_seq`. The ring keeps at least the newest
+    /// chunk, whatever its size.
     pub fn new(next_seq: u64, max_bytes: usize, max_events: usize) -> Self {
-        let (chunks, head_id) = (VecDeque::new(), None);
+        let chunks = VecDeque::new();
+        let head_id = None;
         Self { chunks, next_seq, head_id, bytes: 0, memory: 0, events: 0, max_bytes, max_events }
     }
 
-    /// The oldest seq held, or the next to come when the ring is empty.
+    /// Returns the oldest seq in the ring, or the next one if the ring is empty.
     pub fn first_seq(&self) -> u64 {
         self.chunks.front().map_or(self.next_seq, |chunk| chunk.first_seq())
     }
 
-    /// The seq that the next chunk must start with.
+    /// Returns the seq that the next chunk must start with.
     pub fn next_seq(&self) -> u64 {
         self.next_seq
     }
 
-    /// Id of the stream's event right before `seq`, if that is where the ring ends.
+    /// Returns the id of the stream's event right before `seq`, if the ring ends there.
     pub fn id_before(&self, seq: u64) -> Option<EventId> {
         self.head_id.filter(|_| seq == self.next_seq)
     }
 
-    /// Bytes held.
+    /// Returns the bytes of all frames.
     pub fn len_bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Bytes of memory that the chunks take, about: frames, and what is noted of each.
+    /// Returns approximately the memory of all chunks: frames and their bookkeeping.
     pub fn memory(&self) -> usize {
         self.memory
     }
 
-    /// Drops all chunks. The next one still has to continue what was there.
+    /// Drops all chunks. The next chunk must still continue from the last one.
     pub fn clear(&mut self) {
         self.chunks = VecDeque::new();
-        (self.bytes, self.memory, self.events) = (0, 0, 0);
+        self.bytes = 0;
+        self.memory = 0;
+        self.events = 0;
     }
 
-    /// Appends a chunk. One that doesn't continue the ring is refused with `false`: the ring never has a hole.
+    /// Appends a chunk. Returns `false` and appends nothing if the chunk does not continue the ring: the ring
+    /// never has a gap.
     pub fn push(&mut self, chunk: Arc<Chunk>) -> bool {
         if chunk.first_seq() != self.next_seq {
             return false;
@@ -221,7 +228,8 @@ impl Ring {
         true
     }
 
-    /// Reads matching frames from the cursor on, up to about `max_bytes` (at least one frame), and moves the cursor.
+    /// Reads matching frames from the cursor on, up to about `max_bytes` but at least one frame, and moves
+    /// the cursor.
     pub fn read(&self, cursor: &mut Cursor, filter: &Filter, max_bytes: usize) -> Read {
         if cursor.next_seq < self.first_seq() {
             return Read::FellOut;
@@ -238,7 +246,7 @@ impl Ring {
     }
 }
 
-/// One slice while there is one, a copy of all from the second on.
+/// Collects slices: the first stays a slice; when a second one follows, all are copied.
 #[derive(Default)]
 struct Gathered {
     first: Bytes,
@@ -269,32 +277,32 @@ impl Gathered {
     }
 }
 
-/// Takes runs of matching frames of one chunk.
+/// Adds the runs of matching frames of one chunk.
 fn gather(chunk: &Chunk, cursor: &mut Cursor, filter: &Filter, max_bytes: usize, gathered: &mut Gathered) {
-    let mut place = chunk.place_of(cursor.next_seq);
-    while place < chunk.frames.len() && gathered.len < max_bytes {
-        let run_from = place;
-        let start = chunk.start_of(place);
-        while let Some(frame) = chunk.frames.get(place)
+    let mut index = chunk.index_of(cursor.next_seq);
+    while index < chunk.frames.len() && gathered.len < max_bytes {
+        let run_from = index;
+        let start = chunk.start_of(index);
+        while let Some(frame) = chunk.frames.get(index)
             && filter.matches(&frame.kind)
         {
-            place += 1;
+            index += 1;
             if gathered.len + frame.end - start >= max_bytes {
                 break;
             }
         }
-        if place > run_from {
-            gathered.push(chunk.bytes.slice(start..chunk.start_of(place)));
-            // What a condition hides has an empty frame.
-            let hidden = |place: &usize| chunk.start_of(*place) == chunk.start_of(*place + 1);
-            if let Some(shown) = (run_from..place).rev().find(|place| !hidden(place)) {
+        if index > run_from {
+            gathered.push(chunk.bytes.slice(start..chunk.start_of(index)));
+            // An event that the view's condition rejects has an empty frame.
+            let hidden = |index: &usize| chunk.start_of(*index) == chunk.start_of(*index + 1);
+            if let Some(shown) = (run_from..index).rev().find(|index| !hidden(index)) {
                 cursor.shown_seq = chunk.seq_at(shown + 1);
             }
         } else {
-            place += 1;
+            index += 1;
         }
     }
-    cursor.next_seq = cursor.next_seq.max(chunk.seq_at(place));
+    cursor.next_seq = cursor.next_seq.max(chunk.seq_at(index));
 }
 
 #[cfg(test)]
@@ -327,7 +335,7 @@ mod tests {
                 Event::from_stored(seq, Event::to_stored(EventId::new(1, seq, 0), &new).into()).unwrap()
             })
             .collect();
-        // Events of types in capitals are shown to nobody.
+        // Events whose types are capital letters are shown to nobody.
         let verdicts: Vec<bool> = kinds.chars().map(char::is_lowercase).collect();
         let verdicts = kinds.contains(char::is_uppercase).then_some(&*verdicts);
         let next_seq = from + events.len() as u64;
@@ -344,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_fell_out_is_told() {
+    fn a_reader_behind_the_ring_is_told_so() {
         let mut ring = Ring::new(1, 6, 100);
         for seq in 1..=4 {
             assert!(ring.push(chunk(seq, "a")));
@@ -356,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn one_contiguous_run_is_shared_not_copied() {
+    fn a_contiguous_run_is_shared_and_not_copied() {
         let mut ring = Ring::new(1, 1000, 100);
         let chunk = chunk(1, "aaaa");
         ring.push(chunk.clone());
@@ -366,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_is_shown_is_passed_over() {
+    fn readers_skip_events_that_nobody_is_shown() {
         let mut ring = Ring::new(1, 1000, 100);
         ring.push(chunk(1, "ABC"));
         let mut cursor = Cursor::at(1);
@@ -380,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ring_knows_the_id_of_its_newest_event_alone() {
+    fn a_ring_knows_the_id_before_its_end_only() {
         let mut ring = Ring::new(4, 1000, 100);
         assert_eq!(ring.id_before(4), None, "nothing has come");
         ring.push(chunk(4, "ab"));
@@ -390,7 +398,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_matching_frame_exactly_once_in_order(
+        fn a_reader_gets_every_matching_frame_once_and_in_order(
             chunks in prop::collection::vec("[abcAB]{1,5}", 1..12),
             start in 1u64..20,
             max in 1usize..40,
@@ -417,7 +425,9 @@ mod tests {
         }
 
         #[test]
-        fn memory_stays_within_the_bounds(chunks in prop::collection::vec("[ab]{1,8}", 1..60), max_bytes in 1usize..64, max_events in 1usize..32) {
+        fn the_newest_chunk_and_the_bounds_limit_memory(
+            chunks in prop::collection::vec("[ab]{1,8}", 1..60), max_bytes in 1usize..64, max_events in 1usize..32,
+        ) {
             let mut ring = Ring::new(1, max_bytes, max_events);
             let mut seq = 1;
             for kinds in chunks {

@@ -1,22 +1,23 @@
-//! What the replicated state asks of a store: ordered keys, bytes as values, one transaction for each batch.
+//! The store traits that the replicated state needs: ordered keys, bytes as values, one transaction for each
+//! batch.
 //!
-//! The real one is the cluster's; tests use a `BTreeMap`.
+//! The cluster's store implements them; tests use a `BTreeMap`.
 
-/// Called with each key and value of a scan; `false` ends it.
+/// Receives each key and value of a scan; returns `false` to end the scan.
 pub type Visit<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> bool;
 
 /// A failed read or write.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub enum StoreError {
-    /// What is stored is damaged and must not be used.
+    /// Stored data is damaged and must not be used.
     Damaged(Box<dyn std::error::Error + Send + Sync>),
     /// The store refused or failed.
     Failed(Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl StoreError {
-    /// Whether what is stored is damaged.
+    /// Returns whether stored data is damaged.
     pub fn is_damage(&self) -> bool {
         matches!(self, Self::Damaged(_))
     }
@@ -24,7 +25,7 @@ impl StoreError {
 
 /// Reads of an ordered store.
 pub trait ReadStore {
-    /// The value under `key`.
+    /// Returns the value of `key`.
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
 
     /// Visits `from..to` in ascending order.
@@ -36,10 +37,10 @@ pub trait ReadStore {
 
 /// Writes of an ordered store.
 pub trait WriteStore: ReadStore {
-    /// Sets `key`.
+    /// Sets the value of `key`.
     fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreError>;
 
-    /// Removes `key`, if it is there.
+    /// Removes `key`, if it exists.
     fn delete(&mut self, key: &[u8]) -> Result<(), StoreError>;
 }
 

@@ -1,4 +1,4 @@
-//! Subjects: the names of channels inside a map, and which of them a reader wants.
+//! Subjects: the names of channels inside a map, and selectors of subjects.
 
 use super::text::fits;
 use bytestring::ByteString;
@@ -6,63 +6,64 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::sync::Arc;
 
-/// Longest subject (bytes).
+/// The longest subject (bytes).
 pub const MAX_SUBJECT_LEN: usize = 200;
 
-/// More subjects and patterns than this in one selector are refused.
+/// The largest number of subjects and patterns in one selector.
 pub const MAX_SELECTED: usize = 100;
 
-/// The name of a channel inside a map. `""` is the map's own; those that begin with `$` are the server's.
+/// The name of a channel inside a map. `""` is the map's own subject; subjects that begin with `$` are the
+/// server's.
 ///
-/// 1–200 bytes of `A-Z a-z 0-9 _ - = @ , . ; : / #`, so that no form in which a subject is written needs an escape.
+/// A subject has 1–200 bytes of `A-Z a-z 0-9 _ - = @ , . ; : / #`, so it needs no escape in any text form.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Subject(ByteString);
 
-/// Why a text is no subject.
+/// Why a text is not a subject.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SubjectError {
-    /// A byte that no subject has, or too many.
+    /// A byte that subjects cannot contain, or too many bytes.
     #[error("a subject has 1 to {MAX_SUBJECT_LEN} bytes of A-Z a-z 0-9 _ - = @ , . ; : / #")]
     Malformed,
-    /// A client named a subject of the server.
+    /// A client named one of the server's subjects.
     #[error("subjects that begin with $ are the server's own")]
     Reserved,
 }
 
 impl Subject {
-    /// The map's own subject.
+    /// Returns the map's own subject.
     pub const fn own() -> Self {
         Self(ByteString::from_static(""))
     }
 
-    /// A subject that a client may publish to.
+    /// Parses a subject that clients may publish to.
     pub fn parse(text: &str) -> Result<Self, SubjectError> {
         if text.starts_with('$') { Err(SubjectError::Reserved) } else { Self::parse_any(text) }
     }
 
-    /// Any subject, the server's own too.
+    /// Parses any subject, the server's own included.
     pub fn parse_any(text: &str) -> Result<Self, SubjectError> {
         let name = text.strip_prefix('$').unwrap_or(text);
         let good = text.len() <= MAX_SUBJECT_LEN && name.bytes().all(is_subject_byte) && text != "$";
         if good { Ok(Self(text.into())) } else { Err(SubjectError::Malformed) }
     }
 
-    /// From bytes that were a subject when they were stored.
+    /// Makes a subject from stored bytes.
     pub fn from_stored(text: ByteString) -> Option<Self> {
         Self::parse_any(&text).is_ok().then_some(Self(text))
     }
 
-    /// The name.
+    /// Returns the name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether this is the map's own subject.
+    /// Returns whether this is the map's own subject.
     pub fn is_own(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether only the server publishes to it.
+    /// Returns whether only the server publishes to it.
     pub fn is_reserved(&self) -> bool {
         self.0.starts_with('$')
     }
@@ -87,23 +88,23 @@ impl<'de> Deserialize<'de> for Subject {
     }
 }
 
-/// Whether a subject may contain this byte. `$` is allowed only in front.
+/// Returns whether a subject may contain this byte. `$` is allowed as the first byte only.
 pub fn is_subject_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"_-=@,.;:/#".contains(&byte)
 }
 
-/// Which subjects a reader wants.
+/// Which subjects a reader reads.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Selector {
-    /// One subject: reading it costs what the subject holds.
+    /// One subject. The cost of reading depends on this subject's events alone.
     One(Subject),
-    /// Those named and those that fit a pattern.
+    /// The named subjects, and those that match a pattern.
     Several(Arc<Several>),
-    /// All but the server's own.
+    /// All subjects except the server's own.
     All,
 }
 
-/// See [`Selector::Several`].
+/// Named subjects and patterns of [`Selector::Several`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Several {
     /// Sorted, each once.
@@ -112,8 +113,8 @@ pub struct Several {
     patterns: Box<[SubjectPattern]>,
 }
 
-/// A subject in which `*` stands for any characters, or none. It fits a subject of the server only where it begins with
-/// `$` itself.
+/// A pattern of subjects, in which `*` matches any characters, or none. It matches the server's subjects only
+/// if it begins with `$` itself.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SubjectPattern(Box<str>);
 
@@ -130,19 +131,19 @@ impl<'de> Deserialize<'de> for SubjectPattern {
     }
 }
 
-/// Why a selector is refused. A malformed selector never opens up to more subjects.
+/// Why a selector is refused. A malformed selector never selects more subjects.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SelectorError {
     /// Neither a subject nor a list.
     #[error("subjects must be a subject, \"*\" or a list of subjects and patterns")]
     Shape,
-    /// An empty list would match nothing.
+    /// The list is empty, and would select nothing.
     #[error("subjects must name at least one subject (\"\" is the map's own)")]
     Empty,
-    /// Too many.
+    /// The list is too long.
     #[error("subjects may name at most {MAX_SELECTED} subjects and patterns")]
     TooMany,
-    /// Not a subject, nor a pattern of subjects.
+    /// Neither a subject nor a pattern of subjects.
     #[error(
         "{0:?} is not a subject: {MAX_SUBJECT_LEN} bytes at most of A-Z a-z 0-9 _ - = @ , . ; : / # (and * in a pattern)"
     )]
@@ -150,7 +151,7 @@ pub enum SelectorError {
 }
 
 impl SubjectPattern {
-    /// `None` unless `text` is made of a subject's bytes and `*`.
+    /// Returns `None` unless `text` consists of a subject's bytes and `*`.
     pub fn new(text: &str) -> Option<Self> {
         let name = text.strip_prefix('$').unwrap_or(text);
         let good =
@@ -158,17 +159,17 @@ impl SubjectPattern {
         good.then(|| Self(text.into()))
     }
 
-    /// Whether the subject fits.
+    /// Returns whether the subject matches.
     pub fn fits(&self, subject: &str) -> bool {
         subject.starts_with('$') == self.0.starts_with('$') && fits(&self.0, subject)
     }
 
-    /// What every subject that fits begins with.
+    /// Returns the prefix that all matching subjects share.
     pub fn prefix(&self) -> &str {
         self.0.split('*').next().unwrap_or_default()
     }
 
-    /// The pattern.
+    /// Returns the text of the pattern.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -182,7 +183,8 @@ impl Default for Selector {
 }
 
 impl Selector {
-    /// From a JSON member `subjects`: absent or null (the map's own), one subject or pattern, or a list of them.
+    /// Reads a JSON member `subjects`: absent or null (the map's own subject), one subject or pattern, or a
+    /// list of them.
     pub fn from_json(subjects: Option<&serde_json::Value>) -> Result<Self, SelectorError> {
         match subjects {
             None | Some(serde_json::Value::Null) => Ok(Self::default()),
@@ -194,8 +196,8 @@ impl Selector {
         }
     }
 
-    /// From a query parameter `subjects`: absent (the map's own), or subjects and patterns separated by commas. A comma
-    /// that belongs to a subject is written `\,`; an empty item is the map's own subject.
+    /// Reads a query parameter `subjects`: absent (the map's own subject), or subjects and patterns separated
+    /// by commas. A comma inside a subject is written `\,`; an empty item is the map's own subject.
     pub fn from_query(subjects: Option<&str>) -> Result<Self, SelectorError> {
         let Some(list) = subjects else { return Ok(Self::default()) };
         let mut names = vec![String::new()];
@@ -214,11 +216,12 @@ impl Selector {
         Self::from_names(names.iter().map(|name| Ok(name.as_str())))
     }
 
-    /// From subjects and patterns.
+    /// Builds a selector from subjects and patterns.
     pub fn from_names<'a>(
         names: impl IntoIterator<Item = Result<&'a str, SelectorError>>,
     ) -> Result<Self, SelectorError> {
-        let (mut named, mut patterns) = (Vec::new(), Vec::new());
+        let mut named = Vec::new();
+        let mut patterns = Vec::new();
         for name in names {
             let name = name?;
             let refused = || SelectorError::Subject(name.chars().take(MAX_SUBJECT_LEN).collect());
@@ -237,7 +240,7 @@ impl Selector {
     fn of(mut named: Vec<Subject>, mut patterns: Vec<SubjectPattern>) -> Result<Self, SelectorError> {
         let is_all = |pattern: &SubjectPattern| pattern.0.bytes().all(|byte| byte == b'*');
         if patterns.iter().any(is_all) {
-            // Of what else was named only the server's own subjects add to that.
+            // "All" covers everything else that was named, except for the server's own subjects.
             patterns.retain(|pattern| pattern.0.starts_with('$'));
             named.retain(Subject::is_reserved);
             if named.is_empty() && patterns.is_empty() {
@@ -256,7 +259,7 @@ impl Selector {
         }
     }
 
-    /// Whether events of that subject are wanted.
+    /// Returns whether events of that subject are selected.
     pub fn matches(&self, subject: &str) -> bool {
         match self {
             Self::One(one) => one.as_str() == subject,
@@ -267,24 +270,24 @@ impl Selector {
 }
 
 impl Several {
-    /// Whether events of that subject are wanted.
+    /// Returns whether events of that subject are selected.
     pub fn matches(&self, subject: &str) -> bool {
         self.named.binary_search_by(|probe| probe.as_str().cmp(subject)).is_ok()
             || self.patterns.iter().any(|pattern| pattern.fits(subject))
     }
 
-    /// The subjects named.
+    /// Returns the named subjects.
     pub fn named(&self) -> &[Subject] {
         &self.named
     }
 
-    /// The patterns.
+    /// Returns the patterns.
     pub fn patterns(&self) -> &[SubjectPattern] {
         &self.patterns
     }
 }
 
-/// The selector as a query parameter has it (see [`Selector::from_query`]).
+/// Writes the selector as a query parameter (see [`Selector::from_query`]).
 impl fmt::Display for Selector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let escaped = |name: &str| name.replace(',', "\\,");
@@ -313,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn names() {
+    fn subjects_are_short_and_need_no_escape() {
         for good in ["", "orders-7", "session:3", "a=b@c,d.e;f:g/h#i", &"a".repeat(200)] {
             assert!(Subject::parse(good).is_ok(), "{good}");
         }
@@ -328,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn selectors() {
+    fn a_selector_is_read_from_json() {
         let from = |value| Selector::from_json(Some(&value));
         assert_eq!(Selector::from_json(None), Ok(Selector::One(Subject::own())));
         assert_eq!(from(json!(null)), Ok(Selector::One(Subject::own())));
@@ -353,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn queries() {
+    fn a_selector_is_read_from_a_query() {
         let from = |list| Selector::from_query(Some(list)).unwrap();
         assert_eq!(Selector::from_query(None), Ok(Selector::default()));
         assert_eq!(from(""), Selector::One(Subject::own()));
@@ -365,7 +368,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_selector_reads_back_as_written(names in proptest::collection::vec("\\$?[a-c,.*]{0,4}", 1..6)) {
+        fn a_selector_reads_back_as_it_was_written(
+            names in proptest::collection::vec("\\$?[a-c,.*]{0,4}", 1..6),
+        ) {
             let Ok(selector) = Selector::from_names(names.iter().map(|name| Ok(name.as_str()))) else { return Ok(()) };
             prop_assert_eq!(&Selector::from_query(Some(&selector.to_string())).unwrap(), &selector);
             for name in &names {

@@ -1,23 +1,23 @@
-//! Instants as text: ISO-8601 in UTC with milliseconds out, ISO-8601 with an offset in.
+//! Instants as text: written as ISO-8601 in UTC with milliseconds, read as ISO-8601 with an offset.
 //!
-//! Never reads a clock: `core` gets the time handed in, as Unix milliseconds.
+//! This module never reads a clock: callers pass the time as Unix milliseconds.
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Iso8601;
 
-/// Characters of `2025-06-21T12:34:56.789Z`.
+/// The number of characters of `2025-06-21T12:34:56.789Z`.
 pub const ISO_LEN: usize = 24;
-/// `9999-12-31T23:59:59.999Z`, the last instant that four digits of a year can say.
+/// `9999-12-31T23:59:59.999Z`, the last instant with a year of four digits.
 const LAST_MS: u64 = 253_402_300_799_999;
 
-/// Unix milliseconds as `2025-06-21T12:34:56.789Z`.
+/// Formats Unix milliseconds as `2025-06-21T12:34:56.789Z`.
 pub fn iso_millis(unix_ms: u64) -> String {
     let mut text = String::with_capacity(ISO_LEN);
     push_iso_millis(unix_ms, &mut |part| text.push_str(part));
     text
 }
 
-/// Hands `2025-06-21T12:34:56.789Z` to `put`, without an allocation.
+/// Formats Unix milliseconds like [`iso_millis`] and passes the text to `put`, without an allocation.
 pub fn push_iso_millis(unix_ms: u64, put: &mut dyn FnMut(&str)) {
     let unix_ms = unix_ms.min(LAST_MS);
     let at =
@@ -39,8 +39,8 @@ pub fn push_iso_millis(unix_ms: u64, put: &mut dyn FnMut(&str)) {
     put(std::str::from_utf8(&text).unwrap_or_default());
 }
 
-/// An instant in words of `form`, in UTC: `YYYY`, `MM`, `DD`, `HH`, `mm`, `ss` and `SSS` stand for its parts, `X` for Unix
-/// seconds; everything else stands for itself.
+/// Writes an instant in the form `form`, in UTC: `YYYY`, `MM`, `DD`, `HH`, `mm`, `ss` and `SSS` stand for its parts, `X`
+/// for Unix seconds. Everything else is written as it is.
 pub fn format_utc(unix_ms: u64, form: &str) -> String {
     let unix_ms = unix_ms.min(LAST_MS);
     let iso = iso_millis(unix_ms);
@@ -70,12 +70,12 @@ pub fn format_utc(unix_ms: u64, form: &str) -> String {
     out
 }
 
-/// Reads a date with a time and an offset, as Unix milliseconds (rounded down).
+/// Reads a date with a time and an offset as Unix milliseconds, rounded down.
 ///
-/// An unescaped `+` in a query arrives as a space, so a space before the offset is taken for it.
+/// An unescaped `+` in a query arrives as a space, so a space before the offset is read as `+`. Returns
 /// `None` for anything else: a date without a time, no offset, month 13, an instant before 1970.
 pub fn parse_iso(text: &str) -> Option<u64> {
-    // The longest sensible form has nanoseconds and an offset; nothing longer is worth parsing.
+    // The longest sensible form has nanoseconds and an offset.
     if text.len() > 40 || !text.contains(['T', 't']) {
         return None;
     }
@@ -95,7 +95,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn known_instants() {
+    fn known_instants_are_written_and_read() {
         assert_eq!(iso_millis(0), "1970-01-01T00:00:00.000Z");
         assert_eq!(iso_millis(1_750_509_296_789), "2025-06-21T12:34:56.789Z");
         assert_eq!(iso_millis(u64::MAX), "9999-12-31T23:59:59.999Z");
@@ -147,12 +147,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn text_survives(ms in 0..=LAST_MS) {
+        fn a_written_instant_reads_back(ms in 0..=LAST_MS) {
             prop_assert_eq!(parse_iso(&iso_millis(ms)), Some(ms));
         }
 
         #[test]
-        fn any_text_is_safe(text in ".*") {
+        fn any_text_is_read_without_a_panic(text in ".*") {
             let _ = parse_iso(&text);
         }
     }

@@ -1,34 +1,34 @@
-//! The name of a topic: some subjects of a stream, as readers want them.
+//! The name of a topic.
 
 use super::channel_rules::Durability;
 use super::ids::TopicId;
 use super::subject::Selector;
 use std::fmt;
 
-/// Names what an actor reads, and rings keep: the events of a stream that a selector wants. Cheap to clone, and to hash
-/// where it names one subject.
+/// The name of a topic: the events of a stream that a selector selects. It is cheap to clone, and to hash if
+/// it names one subject.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TopicKey {
     /// The stream.
     pub stream: TopicId,
-    /// Which of its subjects.
+    /// The subjects of the topic.
     pub selector: Selector,
-    /// The stored events of these subjects, or the ephemeral ones.
+    /// Whether the topic has the durable or the ephemeral events of these subjects.
     pub durability: Durability,
 }
 
 impl TopicKey {
-    /// The topic of the stored events of those subjects of the stream.
+    /// Returns the topic of the subjects' durable events.
     pub fn new(stream: TopicId, selector: Selector) -> Self {
         Self { stream, selector, durability: Durability::Durable }
     }
 
-    /// The topic of the ephemeral events of those subjects.
+    /// Returns the topic of the subjects' ephemeral events.
     pub fn ephemeral(stream: TopicId, selector: Selector) -> Self {
         Self { stream, selector, durability: Durability::Ephemeral }
     }
 
-    /// Whether its events are in no stream.
+    /// Returns whether its events are ephemeral.
     pub fn is_ephemeral(&self) -> bool {
         self.durability == Durability::Ephemeral
     }

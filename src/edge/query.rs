@@ -1,7 +1,7 @@
 //! The query of a request: names that its route takes, each at most once, and nothing else. What a route does not take is
 //! refused with the name that may have been meant: a misspelt `since` would otherwise start a reader elsewhere.
 
-use crate::core::nearest::meant;
+use crate::core::nearest::suggestion;
 use crate::edge::error::ApiError;
 use crate::edge::given::Given;
 use actix_web::HttpRequest;
@@ -97,12 +97,12 @@ fn invalid(message: String) -> ApiError {
 
 fn unknown(name: &str, names: &[&str]) -> ApiError {
     let shown: String = name.chars().take(100).collect();
-    let meant = meant(&shown, names.iter().copied());
+    let suggestion = suggestion(&shown, names.iter().copied());
     let hint = match names {
         [] => "this path takes no parameters".to_owned(),
         _ => format!("the parameters of this path: {}", names.join(", ")),
     };
-    invalid(format!("{shown} is not a parameter that is known here{meant}")).hint(hint)
+    invalid(format!("{shown} is not a parameter that is known here{suggestion}")).hint(hint)
 }
 
 #[cfg(test)]
@@ -123,8 +123,8 @@ mod tests {
             None
         );
         for (wrong, told) in [
-            ("sinc=1", "is since meant?"),
-            ("Limit=1", "is limit meant?"),
+            ("sinc=1", "did you mean since?"),
+            ("Limit=1", "did you mean limit?"),
             ("limit=1&limit=1", "limit is given twice"),
             ("since=%ff", "not percent-encoded"),
             ("colour=1", "colour is not a parameter that is known here"),

@@ -83,7 +83,7 @@ impl Context for Place<'_> {
     fn expiry_ms(&self) -> u64 {
         self.0.expiry_ms()
     }
-    fn take_places(&mut self, count: u32) -> u32 {
+    fn take_slots(&mut self, count: u32) -> u32 {
         self.0.take_places(count)
     }
 }

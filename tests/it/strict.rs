@@ -152,7 +152,7 @@ fn misspelt_names(c: &Cluster) -> Result<()> {
         let path = fixture.fill(takes.path);
         for name in takes.names {
             let wrong = format!("{name}x");
-            let expected = format!("{wrong} is not a parameter that is known here; is {name} meant?");
+            let expected = format!("{wrong} is not a parameter that is known here; did you mean {name}?");
             let answer =
                 call(c, takes.method, &format!("{path}?{wrong}=1"), fixture.token(takes.path), "", "")?;
             refused(&format!("{} {path}", takes.method), &answer, &["invalid_query", &expected])?;
@@ -211,22 +211,22 @@ fn unknown_members(c: &Cluster) -> Result<()> {
 fn misspelt_members(c: &Cluster) -> Result<()> {
     let fixture = Fixture::new(c, "members")?;
     let table = [
-        ("POST", "/api/maps", r#"{"slugg":"a"}"#, "is slug meant?"),
+        ("POST", "/api/maps", r#"{"slugg":"a"}"#, "did you mean slug?"),
         (
             "POST",
             "/api/maps",
             r#"{"limits":{"connexions":1}}"#,
-            "limits.connexions is not a field that is known here; is connections meant?",
+            "limits.connexions is not a known field; did you mean connections?",
         ),
         ("POST", "/api/maps", r#"{"retention":{"age":1}}"#, "retention.age"),
         ("POST", "/api/maps", r#"{"slug":"a","slug":"b"}"#, "slug: is given twice"),
-        ("PATCH", "/api/maps/{map}", r#"{"nam":"a"}"#, "is name meant?"),
-        ("POST", "/api/maps/{map}/tokens", r#"{"scope":["publish"]}"#, "is scopes meant?"),
+        ("PATCH", "/api/maps/{map}", r#"{"nam":"a"}"#, "did you mean name?"),
+        ("POST", "/api/maps/{map}/tokens", r#"{"scope":["publish"]}"#, "did you mean scopes?"),
         ("POST", "/api/maps/{map}/tokens", r#"{"name":"a"}"#, "scopes: is required"),
-        ("POST", "/api/maps/{map}/events", r#"{"type":"x","paylod":1}"#, "is payload meant?"),
-        ("POST", "/api/maps/{map}/events", r#"{"events":[{"typ":"x","payload":1}]}"#, "is type meant?"),
-        ("POST", "/api/cluster/{operation}", r#"{"nod":1}"#, "is node meant?"),
-        ("POST", "/api/maps/{map}/webhooks/{webhook}/enable", r#"{"form":"skip"}"#, "is from meant?"),
+        ("POST", "/api/maps/{map}/events", r#"{"type":"x","paylod":1}"#, "did you mean payload?"),
+        ("POST", "/api/maps/{map}/events", r#"{"events":[{"typ":"x","payload":1}]}"#, "did you mean type?"),
+        ("POST", "/api/cluster/{operation}", r#"{"nod":1}"#, "did you mean node?"),
+        ("POST", "/api/maps/{map}/webhooks/{webhook}/enable", r#"{"form":"skip"}"#, "did you mean from?"),
     ];
     for (method, path, body, expected) in table {
         let expected = expected.replace("limits.connexions is", "limits.connexions: is");
@@ -325,8 +325,8 @@ fn starts(c: &Cluster) -> Result<()> {
         ("", "Last-Event-ID: x\r\n", "invalid_last_event_id"),
         ("?since=x", "", "invalid_since"),
         ("?backfill=-1", "", "invalid_backfill"),
-        ("?lastEventID=x", "", "is lastEventId meant?"),
-        ("?evnts=a", "", "is events meant?"),
+        ("?lastEventID=x", "", "did you mean lastEventId?"),
+        ("?evnts=a", "", "did you mean events?"),
     ] {
         refused(query, &call(c, "GET", &format!("{stream}{query}"), &map.token, headers, "")?, &[expected])?;
     }
@@ -337,8 +337,8 @@ fn joins(c: &Cluster) -> Result<()> {
     let map = c.map("joins")?;
     let mut socket = Socket::connect(c.nodes[0].http, &map.token)?;
     for (params, expected) in [
-        (json!({"evnts": ["a"]}), "is events meant?"),
-        (json!({"events": "*", "lastEventId": "x"}), "is last_event_id meant?"),
+        (json!({"evnts": ["a"]}), "did you mean events?"),
+        (json!({"events": "*", "lastEventId": "x"}), "did you mean last_event_id?"),
         (json!({"zzz": 1}), "zzz is not a parameter"),
     ] {
         let (_, reply) = socket.join(&map.topic(), params)?;
@@ -363,7 +363,7 @@ fn preflights(c: &Cluster) -> Result<()> {
     }
     let origin = format!("Origin: {GOOD_ORIGIN}\r\n");
     let answer = call(c, "GET", &format!("{}?sinc=x", map.events()), &map.token, &origin, "")?;
-    refused("a page's request", &answer, &["access-control-allow-origin", "is since meant?"])
+    refused("a page's request", &answer, &["access-control-allow-origin", "did you mean since?"])
 }
 
 /// Every header that a handler reads is checked by `edge::strict` first.

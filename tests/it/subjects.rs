@@ -169,7 +169,7 @@ fn refused(c: &Cluster) -> Result<()> {
     }
     let misspelt = json!({"type": "x", "subjct": "a", "payload": {}});
     let answer = api.post(&map.events(), &misspelt)?.expect(400)?;
-    ensure!(answer.text().contains("is subject meant?"), "{}", answer.text());
+    ensure!(answer.text().contains("did you mean subject?"), "{}", answer.text());
     for path in ["", "/stream"] {
         let answer = api.get(&format!("{}{path}?subjects=a%20b", map.events()))?.expect(400)?;
         ensure!(answer.code() == "invalid_subjects", "{}", answer.text());

@@ -308,7 +308,7 @@ fn sent_back(c: &Cluster) -> Result<()> {
     }
     let errors = details(api.post(&hooks(&map), &json!({"url": url("x"), "id": "x", "evnts": "*"}))?)?;
     ensure!(
-        errors.len() == 2 && errors.iter().any(|detail| detail.ends_with("is events meant?")),
+        errors.len() == 2 && errors.iter().any(|detail| detail.ends_with("did you mean events?")),
         "{errors:?}"
     );
     Ok(())

@@ -23,7 +23,7 @@ pub(crate) struct Room {
 
 /// How far a node is with what it took.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Progress;
+pub(crate) struct Progress {}
 
 /// The disk under a data directory.
 pub(crate) struct Disk;

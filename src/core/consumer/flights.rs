@@ -1,4 +1,4 @@
-//! Flights: the requests that are under way.
+//! Flights: the requests under way.
 
 use super::progress::{EventRef, Retry, Source};
 use std::collections::BTreeMap;
@@ -8,15 +8,16 @@ use std::ops::Range;
 #[derive(Debug)]
 pub(super) struct Flying {
     pub(super) delivery: Retry,
-    /// Types of its events, where it is new.
+    /// Types of its events, if it is new.
     pub(super) kinds: Vec<u32>,
-    /// It is new: it was not tried before, and waited for nothing.
+    /// Whether it is new: it was not tried before and did not wait.
     pub(super) is_fresh: bool,
-    /// The lane whose gap it tells.
+    /// The lane whose gap it reports.
     pub(super) gap_lane: Option<u64>,
-    /// Counted failures when it began: several that were under way at once fail for one and the same cause.
+    /// The number of counted failures when it began: several requests that were under way together fail for
+    /// the same cause.
     pub(super) failures_before: u64,
-    /// Somebody asked meanwhile to go on from that seq: what is before it is not tried again.
+    /// Events before this seq are not retried: meanwhile somebody requested to continue from there.
     skip_below: u64,
 }
 
@@ -25,7 +26,7 @@ impl Flying {
         Self { delivery, kinds, is_fresh, gap_lane: None, failures_before: 0, skip_below: 0 }
     }
 
-    /// The event is not to be tried again.
+    /// Returns whether the event must not be retried.
     pub(super) fn skips(&self, event: &EventRef) -> bool {
         self.delivery.source == Source::Live && event.seq < self.skip_below
     }
@@ -35,7 +36,7 @@ impl Flying {
     }
 }
 
-/// By number of the delivery. A number is under way once at a time.
+/// Requests under way, by the number of their delivery. A delivery is under way once at a time.
 #[derive(Debug, Default)]
 pub(super) struct Flights(BTreeMap<u64, Flying>);
 
@@ -62,22 +63,22 @@ impl Flights {
         self.0.contains_key(&number)
     }
 
-    /// None of them is new.
+    /// Returns whether none of them is new.
     pub(super) fn are_tried_before(&self) -> bool {
         self.0.values().all(|flying| !flying.is_fresh)
     }
 
-    /// Whether a request from that source is under way.
+    /// Returns whether a request from that source is under way.
     pub(super) fn has(&self, source: Source) -> bool {
         self.0.values().any(|flying| flying.delivery.source == source)
     }
 
-    /// Whether a request from that source carries the event.
+    /// Returns whether a request from that source carries the event.
     pub(super) fn carry_of(&self, source: Source, seq: u64) -> bool {
         self.0.values().any(|flying| flying.delivery.source == source && flying.carries(seq))
     }
 
-    /// The events of that range which requests from that source carry, in order.
+    /// Returns the events of that range that requests from that source carry, in order.
     pub(super) fn carried_of(&self, source: Source, seqs: &Range<u64>) -> Vec<u64> {
         let of_source = self.0.values().filter(|flying| flying.delivery.source == source);
         let carried = of_source.flat_map(|flying| &flying.delivery.events).map(|event| event.seq);
@@ -86,17 +87,18 @@ impl Flights {
         found
     }
 
-    /// Whether any request carries the event.
+    /// Returns whether any request carries the event.
     pub(super) fn carry(&self, seq: u64) -> bool {
         self.0.values().any(|flying| flying.carries(seq))
     }
 
-    /// The stream's own events before `seq` are not tried again, should they fail.
+    /// Marks the stream's own events before `seq` as not to be retried if they fail.
     pub(super) fn skip_below(&mut self, seq: u64) {
         self.0.values_mut().for_each(|flying| flying.skip_below = seq);
     }
 
-    /// Batches of the stream's own events that are under way for the first time, by ranges of seqs.
+    /// Returns the batches of the stream's own events that are under way for the first time, as ranges of
+    /// seqs.
     pub(super) fn batches(&self) -> impl Iterator<Item = Vec<(u64, u64)>> {
         let first = |flying: &&Flying| flying.is_fresh && flying.delivery.source == Source::Live;
         let batches = self.0.values().filter(first).map(|flying| &flying.delivery.events);
@@ -104,7 +106,7 @@ impl Flights {
     }
 }
 
-/// Rising seqs as ranges: the first, and one past the last.
+/// Returns ascending seqs as ranges: the first seq, and the seq after the last.
 pub(super) fn ranges(seqs: impl Iterator<Item = u64>) -> Vec<(u64, u64)> {
     let mut ranges: Vec<(u64, u64)> = Vec::new();
     for seq in seqs {
@@ -128,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn only_new_batches_of_the_stream_are_to_be_repeated_as_they_are() {
+    fn only_new_batches_of_the_stream_are_repeated_unchanged() {
         let mut flights = Flights::default();
         flights.begin(1, flying(&[1, 2, 4], Source::Live, true));
         flights.begin(2, flying(&[5], Source::Live, true));

@@ -1,45 +1,47 @@
-//! How well the receiver is: how many requests may be under way, when the next may go, what is worth trying, and when
-//! the consumer is to be disabled.
+//! The receiver's health: how many requests may be under way, when the next may start, what is worth trying,
+//! and when the consumer is to be disabled.
 //!
-//! Owns the evidence. Retries that fail say little of the rest: what has not been tried waits for no pause that they
-//! cause. Where new events fail too, one of a type that has not failed yet is tried before the pause is over.
+//! Retries that fail say little about other events, so events that have not been tried wait for no pause that
+//! retries cause. If new events fail too, an event of a type that has not failed yet is tried before the
+//! pause is over.
 
 use super::progress::{KEPT_ERROR, Progress, clipped};
 use super::schedule::jittered;
 
-/// Failures in a row from which on a receiver counts as failing.
+/// From this number of consecutive failures on, a receiver counts as failing.
 pub const FAILING_FROM: u32 = 5;
-/// The pause after the failure that makes a receiver failing; it doubles with each one more, milliseconds.
+/// The pause after the failure that makes a receiver failing, in milliseconds. It doubles with each further
+/// failure.
 const FIRST_GATE_MS: u64 = 500;
-/// The longest pause between requests to a failing receiver, milliseconds.
+/// The longest pause between requests to a failing receiver, in milliseconds.
 const MAX_GATE_MS: u64 = 30_000;
 const GATE_JITTER_PERCENT: u32 = 25;
-/// The first pause of a receiver that is busy and doesn't say for how long, or says for no time; it doubles with each
-/// one more, milliseconds.
+/// The first pause for a busy receiver that names no duration or a duration of 0, in milliseconds. It doubles
+/// with each further refusal.
 const FIRST_LATER_MS: u64 = 500;
-/// Requests that may go before a pause is over, until one succeeds.
+/// Requests that may start before a pause is over, until one succeeds.
 const MAX_EARLY: u32 = 8;
-/// Types that are remembered to have failed since the last success.
+/// The largest number of types that are remembered as failed since the last success.
 const MAX_KINDS: usize = 64;
-/// A quiet time of so many hundredths of the time until it is disabled begins that time anew.
+/// A quiet time of this percentage of the time until the consumer is disabled restarts that time.
 const QUIET_PERCENT: u64 = 10;
-/// Parts of the time until it is disabled at which failing is announced, percent.
+/// Percentages of the time until the consumer is disabled at which the failures are announced.
 const ANNOUNCED: [u8; 2] = [90, 50];
 
-/// What the cluster keeps of a receiver's health: the next owner begins with it.
+/// What the cluster stores of a receiver's health. The next owner starts with it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Condition {
-    /// Failures in a row that were the receiver's.
+    /// Consecutive failures for which the receiver is to blame.
     pub(super) failures: u32,
-    /// Since when every attempt has failed, milliseconds.
+    /// Since when every attempt has failed (milliseconds).
     pub(super) failing_since_ms: Option<u64>,
-    /// The last failure that was the receiver's, milliseconds.
+    /// The last failure for which the receiver is to blame (milliseconds).
     pub(super) last_failure_ms: Option<u64>,
-    /// How much of the time until it is disabled was announced, percent.
+    /// How much of the time until the consumer is disabled was announced (percent).
     pub(super) announced_percent: u8,
-    /// Nothing is sent before this, as the receiver asked; milliseconds.
+    /// Nothing is sent before this time, at the receiver's request (milliseconds).
     pub(super) hold_until_ms: u64,
-    /// The last success, milliseconds.
+    /// The last success (milliseconds).
     pub(super) last_delivery_ms: Option<u64>,
 }
 
@@ -56,45 +58,46 @@ impl From<&Progress> for Condition {
     }
 }
 
-/// What a failure of the receiver means for the consumer as a whole.
+/// What a failure of the receiver means for the consumer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// It goes on.
+    /// The consumer continues.
     Stands,
-    /// It has been failing for so much of the time until it is disabled, percent, and somebody should know.
+    /// This percentage of the time until it is disabled is over, and the map should be told.
     Warned(u8),
-    /// It has been failing for so long, milliseconds: it is to be disabled.
+    /// Every attempt has failed for this long (milliseconds): the consumer is to be disabled.
     Over(u64),
 }
 
-/// A failure, as it counts for whether the consumer is disabled.
+/// A failure, as it counts toward disabling the consumer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Failure {
-    /// Milliseconds of failing after which it is disabled; `None` is never.
+    /// Milliseconds of failures after which the consumer is disabled; `None` is never.
     pub(super) limit_ms: Option<u64>,
-    /// There was nothing to try since the last one: between them the receiver may have been well.
+    /// Whether there was nothing to try since the last failure: the receiver may have worked in between.
     pub(super) was_quiet: bool,
-    /// Something that has not been tried could succeed: it is tried before the consumer is disabled.
+    /// Whether an event that has not been tried could succeed: it is tried before the consumer is disabled.
     pub(super) is_untried: bool,
     pub(super) now_ms: u64,
 }
 
-/// From 1 to the plan's window of requests may be under way.
+/// The health of a receiver. It permits between 1 and the plan's window of requests under way.
 #[derive(Debug)]
 pub(super) struct Health {
-    /// Requests that may be under way now.
+    /// The number of requests that may be under way now.
     cap: usize,
     gate_until_ms: u64,
-    /// Failures counted since the engine began: several that were under way at once fail for one and the same cause.
+    /// Failures counted since the engine began: several requests that were under way together fail for the
+    /// same cause.
     counted: u64,
-    /// Refusals in a row of a receiver that is busy.
+    /// Consecutive refusals of a busy receiver.
     refusals: u32,
     /// Failures of events that had not been tried, since the last success.
     fresh_failures: u32,
     failed_kinds: Vec<u32>,
     early: u32,
     condition: Condition,
-    /// The last error, in words, until something is delivered.
+    /// The last error, as text, until something is delivered.
     last_error: Option<String>,
 }
 
@@ -113,7 +116,7 @@ impl Health {
         }
     }
 
-    /// What the cluster keeps of it.
+    /// Returns what the cluster stores of it.
     pub(super) fn condition(&self) -> Condition {
         self.condition
     }
@@ -123,7 +126,7 @@ impl Health {
     }
 
     pub(super) fn cap(&self) -> usize {
-        debug_assert!(self.cap > 0, "somebody must find out when it is well again");
+        debug_assert!(self.cap > 0, "one request must be able to find out that the receiver works again");
         self.cap
     }
 
@@ -131,7 +134,7 @@ impl Health {
         self.cap = self.cap.clamp(1, window.max(1));
     }
 
-    /// It failed so often in a row that it gets one request at a time.
+    /// Returns whether it failed so often in a row that it gets one request at a time.
     pub(super) fn is_failing(&self) -> bool {
         self.condition.failures >= FAILING_FROM
     }
@@ -148,27 +151,28 @@ impl Health {
         self.gate_until_ms
     }
 
-    /// Until when the receiver asked for a pause, milliseconds.
+    /// Returns until when the receiver requested a pause (milliseconds).
     pub(super) fn hold_until_ms(&self) -> u64 {
         self.condition.hold_until_ms
     }
 
-    /// The receiver asked for a pause.
+    /// Records a pause that the receiver requested.
     pub(super) fn hold_until(&mut self, until_ms: u64) {
         self.condition.hold_until_ms = self.condition.hold_until_ms.max(until_ms);
     }
 
-    /// New events fail as well: one after the other is tried, of types that have not failed first.
+    /// Returns whether new events fail as well. Then they are tried one after another, types that have not
+    /// failed first.
     pub(super) fn doubts_all(&self) -> bool {
         self.fresh_failures >= FAILING_FROM
     }
 
-    /// Nothing speaks against a new event of that type.
+    /// Returns whether nothing speaks against a new event of that type.
     pub(super) fn trusts(&self, kind: u32) -> bool {
         !self.doubts_all() || (self.failed_kinds.len() < MAX_KINDS && !self.failed_kinds.contains(&kind))
     }
 
-    /// A new event that is trusted may go before the pause is over.
+    /// Returns whether a new, trusted event may start before the pause is over.
     pub(super) fn may_go_early(&self) -> bool {
         !self.doubts_all() || self.early < MAX_EARLY
     }
@@ -177,12 +181,12 @@ impl Health {
         self.early += 1;
     }
 
-    /// Something failed, whoever is to blame.
+    /// Records an error, whoever is to blame.
     pub(super) fn erred(&mut self, error: &str) {
         self.last_error = Some(clipped(error, KEPT_ERROR).to_owned());
     }
 
-    /// A new delivery failed, with events of these types.
+    /// Records that a new delivery failed, with events of these types.
     pub(super) fn fresh_failed(&mut self, kinds: &[u32]) {
         self.fresh_failures = self.fresh_failures.saturating_add(1);
         for kind in kinds {
@@ -192,7 +196,7 @@ impl Health {
         }
     }
 
-    /// The receiver failed, for a new cause.
+    /// Records that the receiver failed for a new cause.
     pub(super) fn failed(&mut self, now_ms: u64, random: u32) {
         self.counted += 1;
         self.cap = (self.cap / 2).max(1);
@@ -204,7 +208,7 @@ impl Health {
         }
     }
 
-    /// What the receiver's failure means for the consumer, and notes that it failed.
+    /// Records a failure of the receiver and returns what it means for the consumer.
     pub(super) fn stands(&mut self, failure: &Failure) -> Standing {
         let now_ms = failure.now_ms;
         let condition = &mut self.condition;
@@ -229,8 +233,8 @@ impl Health {
         }
     }
 
-    /// The receiver is busy. Answers until when nothing begins: the pause doubles with each refusal in a row. After it
-    /// one request asks; each success lets twice as many follow.
+    /// Records that the receiver is busy. Returns until when nothing starts: the pause doubles with each
+    /// consecutive refusal. After the pause one request starts, and each success lets twice as many follow.
     pub(super) fn refused(&mut self, is_news: bool, now_ms: u64, random: u32) -> u64 {
         if is_news {
             self.counted += 1;
@@ -242,7 +246,7 @@ impl Health {
         self.hold_until_ms()
     }
 
-    /// Slow start: twice as many with each success, up to the window.
+    /// Slow start: doubles the number of requests with each success, up to the window.
     pub(super) fn succeeded(&mut self, window: usize, now_ms: u64) {
         self.cap = (self.cap * 2).min(window.max(1));
         self.refusals = 0;
@@ -251,7 +255,8 @@ impl Health {
         self.begin_anew();
     }
 
-    /// Somebody asked that it goes on: as if nothing had failed, but for the requests that may be under way.
+    /// Forgets the failures at somebody's request to continue, but not the number of requests that may be
+    /// under way.
     pub(super) fn resume(&mut self) {
         self.condition.hold_until_ms = 0;
         self.begin_anew();
@@ -259,7 +264,9 @@ impl Health {
 
     fn begin_anew(&mut self) {
         let condition = &mut self.condition;
-        (condition.failures, condition.failing_since_ms, condition.announced_percent) = (0, None, 0);
+        condition.failures = 0;
+        condition.failing_since_ms = None;
+        condition.announced_percent = 0;
         self.gate_until_ms = 0;
         self.fresh_failures = 0;
         self.failed_kinds.clear();
@@ -282,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_receiver_that_fails_gets_one_request_and_growing_pauses() {
+    fn a_failing_receiver_gets_one_request_and_growing_pauses() {
         let mut health = health();
         let mut pauses = Vec::new();
         for _ in 0..FAILING_FROM + 7 {
@@ -305,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_warned_of_twice_before_it_is_over() {
+    fn failures_are_announced_twice_before_the_end() {
         let mut health = health();
         let standings: Vec<Standing> =
             [1, 400, 501, 600, 901, 1000, 1001].map(|now_ms| fail(&mut health, now_ms, false, false)).into();
@@ -314,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_disabled_unwarned() {
+    fn a_consumer_is_warned_before_it_is_disabled() {
         let mut health = health();
         fail(&mut health, 1, false, false);
         assert_eq!(fail(&mut health, 5000, false, false), Standing::Warned(90));
@@ -322,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_not_been_tried_is_tried_first() {
+    fn untried_events_are_tried_before_the_consumer_is_disabled() {
         let mut health = health();
         fail(&mut health, 1, false, false);
         fail(&mut health, 5000, false, false);
@@ -331,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quiet_time_or_a_success_begins_the_time_anew() {
+    fn a_quiet_time_or_a_success_restarts_the_time() {
         for quiet in [true, false] {
             let mut health = health();
             fail(&mut health, 1, false, false);
@@ -345,14 +352,14 @@ mod tests {
     }
 
     #[test]
-    fn types_that_failed_are_not_trusted_where_new_events_fail() {
+    fn failed_types_are_not_trusted_when_new_events_fail() {
         let mut health = health();
         (0..FAILING_FROM).for_each(|_| health.fresh_failed(&[1]));
         assert!(health.doubts_all() && !health.trusts(1) && health.trusts(2) && health.may_go_early());
         (0..MAX_EARLY).for_each(|_| health.went_early());
         assert!(!health.may_go_early());
         (0..MAX_KINDS as u32 + 5).for_each(|kind| health.fresh_failed(&[kind]));
-        assert!(!health.trusts(1_000_000), "so many types that none is trusted");
+        assert!(!health.trusts(1_000_000), "after so many types none is trusted");
         health.succeeded(8, 0);
         assert!(health.trusts(1) && health.may_go_early());
     }

@@ -1,21 +1,22 @@
-//! Lanes: deliveries of the same lane go one after the other, in the order of their events.
+//! Lanes: deliveries of the same lane go one after another, in the order of their events.
 //!
-//! Owns who holds which lane, and the gap that each lane's next delivery has to tell. A delivery holds its lanes from
-//! when it begins or waits until it is delivered, or until the cluster knows that it was given up.
+//! This file tracks which delivery holds which lane, and the gap that each lane's next delivery has to
+//! report. A delivery holds its lanes from when it begins or waits until it is delivered, or until the
+//! cluster knows that it was given up.
 
 use super::progress::Retry;
 use crate::core::ids::EventId;
 use std::collections::BTreeSet;
 
-/// Lanes whose last given-up event is remembered.
+/// The largest number of lanes whose last given-up event is remembered.
 const MAX_GAPS: usize = 64;
 
-/// At most [`MAX_GAPS`] gaps, one for each lane.
+/// The holders of lanes, and one gap for each lane, at most [`MAX_GAPS`] of them.
 #[derive(Debug, Default)]
 pub(super) struct Lanes {
-    /// Lane, first seq, number of the delivery; so the earliest of a lane comes first.
+    /// Lane, first seq, number of the delivery: the earliest delivery of a lane comes first.
     holders: BTreeSet<(u64, u64, u64)>,
-    /// Lanes in which an event was given up, and the id of the last.
+    /// Lanes in which an event was given up, with the id of the last one.
     gaps: Vec<(u64, EventId)>,
 }
 
@@ -24,22 +25,22 @@ impl Lanes {
         Self { holders: BTreeSet::new(), gaps }
     }
 
-    /// Nobody holds the lane.
+    /// Returns whether no delivery holds the lane.
     pub(super) fn is_free(&self, lane: u64) -> bool {
         self.first(lane).is_none()
     }
 
-    /// The delivery that comes first in the lane.
+    /// Returns the delivery that comes first in the lane.
     pub(super) fn first(&self, lane: u64) -> Option<u64> {
         self.holders(lane).next()
     }
 
-    /// All that hold the lane, in order.
+    /// Returns all deliveries that hold the lane, in order.
     pub(super) fn holders(&self, lane: u64) -> impl Iterator<Item = u64> {
         self.holders.range((lane, 0, 0)..=(lane, u64::MAX, u64::MAX)).map(|(_, _, number)| *number)
     }
 
-    /// The delivery comes first in all its lanes.
+    /// Returns whether the delivery comes first in all its lanes.
     pub(super) fn may_start(&self, number: u64, lanes: &[u64]) -> bool {
         lanes.iter().all(|lane| self.first(*lane).is_none_or(|first| first == number))
     }
@@ -48,7 +49,7 @@ impl Lanes {
         self.holders.extend(holdings(number, delivery));
     }
 
-    /// The delivery holds its lanes no more.
+    /// Releases the delivery's lanes.
     pub(super) fn release(&mut self, number: u64, delivery: &Retry) {
         for held in holdings(number, delivery) {
             let was_held = self.holders.remove(&held);
@@ -56,22 +57,23 @@ impl Lanes {
         }
     }
 
-    /// The gaps, as the cluster keeps them.
+    /// Returns the gaps, as the cluster stores them.
     pub(super) fn gaps(&self) -> &[(u64, EventId)] {
         &self.gaps
     }
 
-    /// The first of these lanes that has a gap to tell.
+    /// Returns the first of these lanes that has a gap to report.
     pub(super) fn with_gap(&self, lanes: &[u64]) -> Option<u64> {
         lanes.iter().copied().find(|lane| self.gap(*lane).is_some())
     }
 
-    /// The last event that was given up in the lane, and that no delivery has told yet.
+    /// Returns the last event that was given up in the lane and that no delivery has reported yet.
     pub(super) fn gap(&self, lane: u64) -> Option<EventId> {
         self.gaps.iter().find(|(gap, _)| *gap == lane).map(|(_, event)| *event)
     }
 
-    /// Events of the lanes were given up: what comes next in each tells so. The oldest gaps make room.
+    /// Records that events of the lanes were given up. The next delivery in each lane reports it. The oldest
+    /// gaps are dropped.
     pub(super) fn given_up(&mut self, delivery: &Retry) {
         for (lane, event) in delivery.lanes.iter().zip(&delivery.events) {
             self.told_gap(*lane);
@@ -81,7 +83,7 @@ impl Lanes {
         self.gaps.drain(..excess);
     }
 
-    /// A delivery told the lane's gap, and was taken.
+    /// Removes the lane's gap: a delivery that reported it succeeded.
     pub(super) fn told_gap(&mut self, lane: u64) {
         self.gaps.retain(|(gap, _)| *gap != lane);
     }
@@ -104,9 +106,10 @@ mod tests {
     }
 
     #[test]
-    fn the_earliest_event_of_a_lane_comes_first_whatever_its_number() {
+    fn the_earliest_event_of_a_lane_comes_first_whatever_its_number_is() {
         let mut lanes = Lanes::default();
-        let (late, early) = (delivery(&[(7, 20)]), delivery(&[(7, 10), (8, 11)]));
+        let late = delivery(&[(7, 20)]);
+        let early = delivery(&[(7, 10), (8, 11)]);
         lanes.hold(1, &late);
         assert!(lanes.may_start(1, &[7]) && lanes.is_free(8));
         lanes.hold(2, &early);
@@ -120,13 +123,13 @@ mod tests {
     fn a_lane_has_one_gap_and_gaps_are_bounded() {
         let mut lanes = Lanes::default();
         lanes.given_up(&delivery(&[(1, 10), (2, 11), (1, 12)]));
-        assert_eq!(lanes.gap(1), Some(EventId::new(1, 12, 0)), "the last one");
+        assert_eq!(lanes.gap(1), Some(EventId::new(1, 12, 0)), "the last event");
         assert_eq!(lanes.with_gap(&[5, 2, 1]), Some(2));
         lanes.told_gap(2);
         assert_eq!((lanes.gap(2), lanes.with_gap(&[5, 2])), (None, None));
         for lane in 100..100 + MAX_GAPS as u64 {
             lanes.given_up(&delivery(&[(lane, lane)]));
         }
-        assert_eq!((lanes.gaps().len(), lanes.gap(1)), (MAX_GAPS, None), "the oldest makes room");
+        assert_eq!((lanes.gaps().len(), lanes.gap(1)), (MAX_GAPS, None), "the oldest is dropped");
     }
 }

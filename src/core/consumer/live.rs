@@ -1,43 +1,46 @@
-//! The stream's own events: where the cursor is, what was read beyond it, and what is read next.
+//! The stream's own events: where the cursor is, what was read beyond it, and what to read next.
 
 use super::health::Health;
 use super::progress::Track;
 use super::queue::{MAX_READY, Queue, Ready};
 use std::collections::BTreeSet;
 
-/// Events that are looked at beyond the cursor, until something succeeds.
+/// Events that are examined beyond the cursor until something succeeds.
 const MAX_AHEAD: u64 = 100_000;
 
-/// The cursor passes what is delivered, what nobody wants, and what waits as a record of its own; what was read and has
-/// not begun stays before it, and is read again by the next owner.
+/// The live source of a consumer. The cursor passes what is delivered, what is not wanted, and what waits in
+/// a record of its own. Events that were read and have not begun stay behind it, and the next owner reads
+/// them again.
 #[derive(Debug)]
 pub(super) struct Live {
     track: Track,
     queue: Queue,
     /// The next seq to read.
     next: u64,
-    /// What is missing from here on was removed inside the stream, and is no loss.
+    /// Seqs that are missing from here on were removed inside the stream on purpose, and are not lost.
     kept_from: u64,
     ahead: Ahead,
-    /// Batches that an earlier owner had begun, to be repeated as they were.
+    /// Batches that an earlier owner had begun. They are repeated unchanged.
     batches: Vec<BTreeSet<u64>>,
 }
 
-/// Looking ahead: where nothing that is ready is worth trying, events further on may be. Their place is not the cursor's.
+/// Reading ahead: if no ready event is worth trying, events further on may be. Its position is independent of
+/// the cursor.
 #[derive(Debug, Default)]
 struct Ahead {
-    /// The next seq to look at.
+    /// The next seq to examine.
     next: u64,
-    /// Seqs beyond what was read that are ready.
+    /// Seqs of ready events beyond what was read in order.
     found: BTreeSet<u64>,
 }
 
 impl Live {
-    /// Reads from the cursor on. `batches` are ranges of seqs: the first, and one past the last.
+    /// Reads from the cursor on. `batches` are ranges of seqs: the first seq, and the seq after the last.
     pub(super) fn new(track: Track, batches: Vec<Vec<(u64, u64)>>) -> Self {
         let batches =
             batches.into_iter().map(|ranges| ranges.into_iter().flat_map(|(a, b)| a..b).collect()).collect();
-        let (queue, ahead) = (Queue::default(), Ahead::default());
+        let queue = Queue::default();
+        let ahead = Ahead::default();
         Self { next: track.next, kept_from: u64::MAX, track, queue, ahead, batches }
     }
 
@@ -57,12 +60,12 @@ impl Live {
         &mut self.queue
     }
 
-    /// The next seq to read: all before it was.
+    /// Returns the next seq to read: everything before it was read.
     pub(super) fn next(&self) -> u64 {
         self.next
     }
 
-    /// The stream has its events from there on, but for those that were removed inside it.
+    /// Returns the seq from which on the stream has all events except those that were removed inside it.
     pub(super) fn kept_from(&self) -> u64 {
         self.kept_from
     }
@@ -71,12 +74,12 @@ impl Live {
         self.kept_from = seq;
     }
 
-    /// More is read in order.
+    /// Returns whether more can be read in order.
     pub(super) fn has_room(&self) -> bool {
         self.queue.ready().len() < MAX_READY + self.ahead.found.len()
     }
 
-    /// The seq to read from, in order or ahead.
+    /// Returns the seq to read from, in order or ahead.
     pub(super) fn wants(&self, health: &Health) -> Option<u64> {
         if self.has_room() {
             return Some(self.next);
@@ -84,37 +87,38 @@ impl Live {
         self.looks_ahead(health).then(|| self.ahead.next.max(self.next))
     }
 
-    /// New events fail, and all that are ready are of types that do. In lanes nothing is overtaken.
+    /// Returns whether to read ahead: new events fail, and all ready ones are of failed types. In lanes no
+    /// event may overtake another.
     pub(super) fn looks_ahead(&self, health: &Health) -> bool {
         let promises = |ready: &Ready| ready.lane.is_some() || health.trusts(ready.kind);
         let near = self.ahead.next < self.next.saturating_add(MAX_AHEAD);
         near && health.doubts_all() && self.ahead.found.is_empty() && !self.queue.ready().iter().any(promises)
     }
 
-    /// All before `next` was read. Answers up to where it was before.
+    /// Records that everything before `next` was read. Returns where reading was before.
     pub(super) fn read_up_to(&mut self, next: u64) -> u64 {
-        debug_assert!(next >= self.next, "it reads on, or begins anew");
+        debug_assert!(next >= self.next, "reading goes on, or starts again");
         std::mem::replace(&mut self.next, next)
     }
 
-    /// Looked ahead up to `next`; the event of `found` is ready.
+    /// Records that events up to `next` were examined ahead; the event of `found` is ready.
     pub(super) fn looked_ahead(&mut self, next: u64, found: Option<u64>) {
         self.ahead.next = next;
         self.ahead.found.extend(found);
     }
 
-    /// The event was found ahead, and is so no more: it has begun, or what is read in order has come up to it. Says
-    /// whether it was.
+    /// Removes an event that was found ahead: it has begun, or reading in order has reached it. Returns
+    /// whether it was one.
     pub(super) fn forget_ahead(&mut self, seq: u64) -> bool {
         self.ahead.found.remove(&seq)
     }
 
-    /// Something has succeeded: what was passed over may be worth trying.
+    /// Lets events be examined again after a success: skipped ones may be worth trying.
     pub(super) fn look_again(&mut self) {
         self.ahead.next = 0;
     }
 
-    /// Forgets what was read and not begun, to read it again.
+    /// Forgets what was read and not begun, so that it is read again.
     pub(super) fn read_again(&mut self) {
         self.read_from(self.track.next);
     }
@@ -125,27 +129,28 @@ impl Live {
         self.next = seq;
     }
 
-    /// The cursor goes elsewhere: nothing from there on is settled.
+    /// Moves the cursor: nothing from there on is settled.
     pub(super) fn seek(&mut self, seq: u64) {
         self.read_from(seq);
         self.track = Track::new(seq);
         self.batches.clear();
     }
 
-    /// Forgets batches of an earlier owner that lie before all that is ready.
+    /// Forgets batches of an earlier owner that lie before all ready events.
     pub(super) fn forget_batches_behind(&mut self) {
         if let Some(first) = self.queue.ready().front().map(|ready| ready.event.seq) {
             self.batches.retain(|batch| batch.last().is_some_and(|last| *last >= first));
         }
     }
 
-    /// The batch of an earlier owner that the first ready event was in.
+    /// Returns the batch of an earlier owner that contains the first ready event.
     pub(super) fn batch_to_repeat(&self) -> Option<&BTreeSet<u64>> {
         let first = self.queue.ready().front()?.event.seq;
         self.batches.iter().find(|batch| batch.contains(&first))
     }
 
-    /// These have begun: no earlier owner's batch with one of them is repeated any more.
+    /// Records that these have begun: an earlier owner's batch that contains one of them is no longer
+    /// repeated.
     pub(super) fn began(&mut self, taken: &[Ready]) {
         for ready in taken {
             self.forget_ahead(ready.event.seq);
@@ -153,7 +158,7 @@ impl Live {
         self.batches.retain(|batch| !taken.iter().any(|ready| batch.contains(&ready.event.seq)));
     }
 
-    /// Batches of an earlier owner that are still to be repeated.
+    /// Returns the batches of an earlier owner that are still to be repeated.
     pub(super) fn batches(&self) -> impl Iterator<Item = &BTreeSet<u64>> {
         self.batches.iter()
     }
@@ -178,10 +183,10 @@ mod tests {
     }
 
     #[test]
-    fn it_looks_ahead_only_where_all_that_is_ready_is_of_types_that_fail() {
+    fn it_reads_ahead_only_if_all_ready_events_are_of_failed_types() {
         let mut live = full();
         let mut health = Health::new(1, Condition::default(), None);
-        assert_eq!(live.wants(&health), None, "full, and nothing speaks against what is there");
+        assert_eq!(live.wants(&health), None, "full, and nothing speaks against the ready events");
         (0..FAILING_FROM).for_each(|_| health.fresh_failed(&[1]));
         let next = live.next();
         assert_eq!(live.wants(&health), Some(next));
@@ -200,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_is_to_be_repeated_until_one_of_it_has_begun_or_is_behind() {
+    fn a_batch_is_repeated_until_one_of_its_events_has_begun_or_is_behind() {
         let batches = vec![vec![(1, 3)], vec![(4, 6), (8, 9)]];
         let mut live = Live::new(Track::new(1), batches.clone());
         assert_eq!(live.batch_to_repeat(), None, "nothing is read yet");

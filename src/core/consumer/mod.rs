@@ -1,8 +1,8 @@
 //! Consumers: named, durable cursors in a map's stream, with retries, order, replays and dead letters.
 //!
-//! Owns the rules by which events go to a consumer and the replicated records of how far that has come. Pure: the
-//! [`engine`] decides, a worker delivers and answers with a [`verdict`] and a cause. Never: who the worker is, how it
-//! delivers, or what its causes mean.
+//! This module has the rules by which a consumer receives events, and the replicated records of its progress.
+//! It is pure: the [`engine`] decides, and a worker delivers and answers with a [`verdict`] and a cause. It
+//! does not know the worker, how the worker delivers, or what its causes mean.
 
 pub mod engine;
 mod flights;

@@ -1,4 +1,5 @@
-//! Which node owns which consumer: the same on every node, and moved by epochs.
+//! Ownership: which node owns which consumer. Every node computes the same, and every change begins a new
+//! epoch.
 
 use crate::core::digest;
 use crate::core::ids::{ConsumerId, NodeId};
@@ -8,41 +9,42 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The nodes that deliver.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owners {
-    /// Counts the changes: what was decided under another epoch no longer counts.
+    /// The number of changes so far. A decision of another epoch no longer counts.
     pub epoch: u64,
-    /// Each node and the random number of its present run.
+    /// Each node with its present incarnation.
     pub nodes: BTreeMap<NodeId, u64>,
-    /// Consumers on their way to a node that came.
+    /// The handover to the node that joined last, while it lasts.
     pub handover: Option<Handover>,
 }
 
-/// A node came, and consumers go to it: each once its owner has ended its requests. A node that dies has ended them.
+/// A handover: a node joined, and consumers move to it. Each moves once its owner has ended its requests. A
+/// node that dies has ended them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Handover {
-    /// The node that came last.
+    /// The node that joined last.
     pub to: NodeId,
-    /// The epoch that began when it came.
+    /// The epoch that began when it joined.
     pub began: u64,
-    /// When that was, Unix milliseconds.
+    /// When it joined (Unix milliseconds).
     pub since_ms: u64,
-    /// Nodes that have not said yet which consumers they still have: all that they owned.
+    /// Nodes that have not reported yet which consumers they still deliver: they keep all that they owned.
     pub silent: BTreeSet<NodeId>,
-    /// Consumers that a node still has, though they are another's already.
+    /// Consumers that a node still delivers although they belong to another node already.
     pub held: BTreeMap<ConsumerId, NodeId>,
 }
 
-/// A handover that takes longer is over: no request takes so long. Milliseconds.
+/// A handover ends after this time, in milliseconds: no request takes longer.
 const LONGEST_HANDOVER_MS: u64 = 60_000;
 
-/// A node came while another one's handover had only begun.
+/// Why a node cannot join yet: the handover to another node has only begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Busy;
 
 impl Owners {
-    /// The node that delivers for `consumer`: the one whose hash with it is the largest, so that a node that comes or
-    /// goes moves no consumers but its own.
+    /// Returns the node that delivers for `consumer`: the one whose hash with it is the largest. So a node
+    /// that joins or leaves moves no consumers but its own.
     ///
-    /// While consumers are handed over, one that is not let go yet is still its earlier owner's.
+    /// During a handover, a consumer that its earlier owner has not released still belongs to that owner.
     pub fn owner_of(&self, consumer: ConsumerId) -> Option<NodeId> {
         let next = self.next_owner_of(consumer);
         let Some(handover) = &self.handover else { return next };
@@ -53,48 +55,49 @@ impl Owners {
             return next;
         }
         let others = self.nodes.keys().copied().filter(|node| *node != handover.to);
-        heaviest(consumer, others).filter(|before| handover.silent.contains(before)).or(next)
+        largest_hash(consumer, others).filter(|before| handover.silent.contains(before)).or(next)
     }
 
-    /// The node that delivers for `consumer` once everything is handed over.
+    /// Returns the node that delivers for `consumer` after the handover.
     pub fn next_owner_of(&self, consumer: ConsumerId) -> Option<NodeId> {
-        heaviest(consumer, self.nodes.keys().copied())
+        largest_hash(consumer, self.nodes.keys().copied())
     }
 
-    /// The node still has the consumer, and is to let it go.
+    /// Returns whether the node still delivers for the consumer and must release it.
     pub fn is_leaving(&self, consumer: ConsumerId, node: NodeId) -> bool {
         self.handover.is_some()
             && self.owner_of(consumer) == Some(node)
             && self.next_owner_of(consumer) != Some(node)
     }
 
-    /// A node delivers from now on, in that run. Says whether that changes anything.
-    pub fn came(&mut self, node: NodeId, run: u64, now_ms: u64) -> Result<bool, Busy> {
+    /// Adds a node that delivers from now on, in that incarnation. Returns whether that changes anything.
+    pub fn node_joined(&mut self, node: NodeId, incarnation: u64, now_ms: u64) -> Result<bool, Busy> {
         match self.nodes.get(&node) {
-            Some(known) if *known == run => return Ok(false),
-            // Its process is another: what the one before had under way has ended.
-            Some(_) => self.let_go(node),
+            Some(known) if *known == incarnation => return Ok(false),
+            // It is a new process: the requests of the one before have ended.
+            Some(_) => self.release_all(node),
             None if self.nodes.is_empty() => {}
             None => {
                 if self.handover.as_ref().is_some_and(|handover| !handover.silent.is_empty()) {
                     return Err(Busy);
                 }
                 let held = self.handover.take().map(|handover| handover.held).unwrap_or_default();
-                let (silent, began) = (self.nodes.keys().copied().collect(), self.epoch + 1);
+                let silent = self.nodes.keys().copied().collect();
+                let began = self.epoch + 1;
                 self.handover = Some(Handover { to: node, began, since_ms: now_ms, silent, held });
             }
         }
-        self.nodes.insert(node, run);
+        self.nodes.insert(node, incarnation);
         self.changed();
         Ok(true)
     }
 
-    /// A node delivers no more. Says whether that changes anything.
-    pub fn went(&mut self, node: NodeId) -> bool {
+    /// Removes a node. Returns whether that changes anything.
+    pub fn node_left(&mut self, node: NodeId) -> bool {
         if self.nodes.remove(&node).is_none() {
             return false;
         }
-        self.let_go(node);
+        self.release_all(node);
         if let Some(handover) = self.handover.as_mut().filter(|handover| handover.to == node) {
             handover.silent.clear();
         }
@@ -102,16 +105,16 @@ impl Owners {
         true
     }
 
-    /// A node has ended its requests to all consumers that are to leave it, but for these. Says whether that changes
-    /// anything.
-    pub fn handed_over(&mut self, node: NodeId, run: u64, but: &BTreeSet<ConsumerId>) -> bool {
-        if self.handover.is_none() || self.nodes.get(&node) != Some(&run) {
+    /// Records that a node has ended its requests to all consumers that move away from it, except for those in
+    /// `but`. Returns whether that changes anything.
+    pub fn handed_over(&mut self, node: NodeId, incarnation: u64, but: &BTreeSet<ConsumerId>) -> bool {
+        if self.handover.is_none() || self.nodes.get(&node) != Some(&incarnation) {
             return false;
         }
         let still: Vec<ConsumerId> =
             but.iter().copied().filter(|consumer| self.is_leaving(*consumer, node)).collect();
         let before = self.handover.clone();
-        self.let_go(node);
+        self.release_all(node);
         if let Some(handover) = &mut self.handover {
             handover.held.extend(still.into_iter().map(|consumer| (consumer, node)));
         }
@@ -122,7 +125,7 @@ impl Owners {
         true
     }
 
-    /// Ends a handover that takes too long. Says whether that changes anything.
+    /// Ends a handover that takes too long. Returns whether that changes anything.
     pub fn time_passes(&mut self, now_ms: u64) -> bool {
         let over = |handover: &Handover| now_ms.saturating_sub(handover.since_ms) > LONGEST_HANDOVER_MS;
         if !self.handover.as_ref().is_some_and(over) {
@@ -133,8 +136,8 @@ impl Owners {
         true
     }
 
-    /// Whatever the node had of others, it has no more.
-    fn let_go(&mut self, node: NodeId) {
+    /// Releases everything that the node still delivered for other owners.
+    fn release_all(&mut self, node: NodeId) {
         if let Some(handover) = &mut self.handover {
             handover.silent.remove(&node);
             handover.held.retain(|_, holder| *holder != node);
@@ -153,12 +156,13 @@ impl Owners {
     }
 }
 
-fn heaviest(consumer: ConsumerId, nodes: impl Iterator<Item = NodeId>) -> Option<NodeId> {
-    nodes.max_by_key(|node| (weight(consumer, *node), *node))
+fn largest_hash(consumer: ConsumerId, nodes: impl Iterator<Item = NodeId>) -> Option<NodeId> {
+    nodes.max_by_key(|node| (hash_of(consumer, *node), *node))
 }
 
-/// The same on every node and in every release: it decides who owns what.
-fn weight(consumer: ConsumerId, node: NodeId) -> u64 {
+/// Hashes a node with a consumer. The hash decides who owns what, so it must be the same on every node and in
+/// every release.
+fn hash_of(consumer: ConsumerId, node: NodeId) -> u64 {
     digest::short(&[consumer.as_bytes(), &node.to_be_bytes()])
 }
 
@@ -180,8 +184,9 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_goes_moves_only_its_own() {
-        let (three, two) = (owners(&[1, 2, 3]), owners(&[1, 3]));
+    fn a_node_that_leaves_moves_only_its_own_consumers() {
+        let three = owners(&[1, 2, 3]);
+        let two = owners(&[1, 3]);
         for consumer in consumers() {
             let before = three.owner_of(consumer);
             assert!(before == Some(2) || two.owner_of(consumer) == before);
@@ -190,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn nodes_get_about_as_many() {
+    fn nodes_get_similar_numbers_of_consumers() {
         let three = owners(&[1, 2, 3]);
         for node in 1..=3 {
             let owned = consumers().filter(|consumer| three.owner_of(*consumer) == Some(node)).count();
@@ -199,28 +204,28 @@ mod tests {
     }
 
     #[test]
-    fn a_consumer_goes_to_the_node_that_came_once_its_owner_lets_it_go() {
+    fn a_consumer_moves_to_the_joined_node_once_its_owner_releases_it() {
         let before = owners(&[1, 3]);
         let mut now = before.clone();
-        assert_eq!(now.came(2, 5, 1000), Ok(true));
-        assert_eq!(now.came(4, 5, 1000), Err(Busy), "one after the other");
+        assert_eq!(now.node_joined(2, 5, 1000), Ok(true));
+        assert_eq!(now.node_joined(4, 5, 1000), Err(Busy), "one after the other");
         let moves: Vec<ConsumerId> = consumers().filter(|id| now.next_owner_of(*id) == Some(2)).collect();
         assert!(consumers().all(|id| now.owner_of(id) == before.owner_of(id)));
         let of = |node| -> Vec<ConsumerId> {
             moves.iter().copied().filter(|id| before.owner_of(*id) == Some(node)).collect()
         };
         let busy: BTreeSet<ConsumerId> = of(1).into_iter().take(2).collect();
-        assert!(!now.handed_over(1, 7, &busy), "of another run");
+        assert!(!now.handed_over(1, 7, &busy), "of another incarnation");
         assert!(now.handed_over(1, 0, &busy) && !now.handed_over(1, 0, &busy));
         assert!(of(1).into_iter().all(|id| now.owner_of(id) == Some(if busy.contains(&id) { 1 } else { 2 })));
-        assert!(of(3).into_iter().all(|id| now.is_leaving(id, 3)), "it has not said anything");
+        assert!(of(3).into_iter().all(|id| now.is_leaving(id, 3)), "it has not reported yet");
         let mut dead = now.clone();
         assert!(
-            dead.went(3) && of(3).into_iter().all(|id| dead.owner_of(id) == Some(2)),
-            "who is dead delays nothing"
+            dead.node_left(3) && of(3).into_iter().all(|id| dead.owner_of(id) == Some(2)),
+            "a dead node delays nothing"
         );
         let mut back = now.clone();
-        assert!(back.went(2) && back.handover.as_ref().is_none_or(|it| it.silent.is_empty()));
+        assert!(back.node_left(2) && back.handover.as_ref().is_none_or(|it| it.silent.is_empty()));
         assert!(
             of(1).into_iter().all(|id| back.owner_of(id) == Some(1))
                 && of(3).into_iter().all(|id| back.owner_of(id) == Some(3))
@@ -229,29 +234,33 @@ mod tests {
         assert!(!late.time_passes(61_000) && late.time_passes(61_001));
         assert!(moves.iter().all(|id| late.owner_of(*id) == Some(2)));
         assert!(now.handed_over(3, 0, &BTreeSet::new()));
-        assert_eq!(now.came(4, 5, 2000), Ok(true), "what is held stays held");
+        assert_eq!(now.node_joined(4, 5, 2000), Ok(true), "what is held stays held");
         assert!(busy.iter().all(|id| now.owner_of(*id) == Some(1)));
-        assert!([(1, 0), (2, 5), (3, 0)].iter().all(|(node, run)| now.handed_over(
+        assert!([(1, 0), (2, 5), (3, 0)].iter().all(|(node, incarnation)| now.handed_over(
             *node,
-            *run,
+            *incarnation,
             &BTreeSet::new()
         )));
         assert_eq!(now.handover, None);
     }
 
     proptest! {
-        /// Whoever comes, goes and says what: a consumer has an owner while there is a node, and only a node that is
-        /// there; and once everybody has let go, it is the one that all compute.
+        /// Whatever nodes join, leave and report: a consumer has an owner while there is a node, the owner is
+        /// a present node, and when every node has released its consumers, the owner is the one that all
+        /// compute.
         #[test]
-        fn a_consumer_has_one_owner(acts in prop::collection::vec((0u8..6, 1u64..5, 1u64..3, 0usize..20), 0..60)) {
+        fn a_consumer_has_exactly_one_owner(
+            acts in prop::collection::vec((0u8..6, 1u64..5, 1u64..3, 0usize..20), 0..60),
+        ) {
             let ids: Vec<ConsumerId> = consumers().take(20).collect();
-            let (mut owners, mut now_ms) = (Owners::default(), 1);
-            for (act, node, run, at) in acts {
+            let mut owners = Owners::default();
+            let mut now_ms = 1;
+            for (act, node, incarnation, at) in acts {
                 let before = owners.epoch;
                 let changed = match act {
-                    0 | 1 => owners.came(node, run, now_ms).unwrap_or(false),
-                    2 => owners.went(node),
-                    3 | 4 => owners.handed_over(node, run, &ids[at..].iter().copied().collect()),
+                    0 | 1 => owners.node_joined(node, incarnation, now_ms).unwrap_or(false),
+                    2 => owners.node_left(node),
+                    3 | 4 => owners.handed_over(node, incarnation, &ids[at..].iter().copied().collect()),
                     _ => {
                         now_ms += 20_000;
                         owners.time_passes(now_ms)
@@ -265,8 +274,8 @@ mod tests {
                     prop_assert!(owners.handover.is_some() || owner == owners.next_owner_of(*id));
                 }
             }
-            for (node, run) in owners.nodes.clone() {
-                owners.handed_over(node, run, &BTreeSet::new());
+            for (node, incarnation) in owners.nodes.clone() {
+                owners.handed_over(node, incarnation, &BTreeSet::new());
             }
             prop_assert_eq!(owners.handover, None);
         }
@@ -274,6 +283,6 @@ mod tests {
 
     #[test]
     fn the_hash_never_changes() {
-        assert_eq!(weight(ConsumerId::from_bytes([7; 16]), 3), 16_802_193_955_151_162_323);
+        assert_eq!(hash_of(ConsumerId::from_bytes([7; 16]), 3), 16_802_193_955_151_162_323);
     }
 }

@@ -1,47 +1,47 @@
-//! What the rules need of a consumer's settings.
+//! The settings of a consumer that the rules need.
 
 use super::schedule::RetryPolicy;
 use crate::core::rate::Rate;
 use serde::{Deserialize, Serialize};
 
-/// Events of lanes with a request under way that are kept beside those that are ready, where there are many lanes; more
-/// become records.
+/// If there are many lanes, this many events whose lanes have a request under way are kept in memory beside
+/// the ready ones. More become records.
 pub const MAX_PARKED: usize = 2000;
 
-/// Several events in one request.
+/// Settings for several events in one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Batch {
-    /// So many at most.
+    /// The largest number of events in a request.
     pub max: u32,
-    /// How long an event waits for more; 0 takes what is there.
+    /// How long an event waits for others, in milliseconds; 0 takes the events that are ready.
     pub duration_ms: u64,
 }
 
-/// The settings as the rules take them.
+/// A consumer's settings as the rules need them.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Requests at most.
+    /// The highest rate of requests.
     pub rate: Option<Rate>,
-    /// Several events in one request.
+    /// Batching; `None` sends one event in a request.
     pub batch: Option<Batch>,
-    /// When a failed delivery is tried again.
+    /// When a failed delivery is retried.
     pub retry: RetryPolicy,
-    /// Requests under way at most; never 0.
+    /// The largest number of requests under way; never 0.
     pub window: usize,
-    /// Milliseconds of failing after which it is disabled.
+    /// Milliseconds of failures after which the consumer is disabled; `None` is never.
     pub auto_disable_ms: Option<u64>,
-    /// Events that are kept beside those that are ready while a request of their lane is under way ([`MAX_PARKED`]);
-    /// `usize::MAX` where there are no lanes to choose from.
+    /// Events that are kept in memory beside the ready ones while a request of their lane is under way
+    /// ([`MAX_PARKED`]); `usize::MAX` if there is only one lane, or none.
     pub parked: usize,
 }
 
 impl Plan {
-    /// Whether there are many lanes: with one, all would wait for it anyway.
+    /// Returns whether there are many lanes. With only one, all events would wait for it anyway.
     pub(super) fn has_lanes(&self) -> bool {
         self.parked < usize::MAX
     }
 
-    /// Events that one request takes at most.
+    /// Returns how many events one request takes at most.
     pub(super) fn batch_max(&self) -> usize {
         self.batch.map_or(1, |batch| batch.max as usize)
     }

@@ -1,38 +1,39 @@
-//! How far a consumer is: what only its owner moves, and what is kept of what was given up.
+//! Progress: the replicated records that consumers of every kind have. Only the consumer's owner changes
+//! them.
 //!
-//! Owns the replicated records that consumers of every kind have. Never decides anything: the [`engine`](super::engine)
-//! does.
+//! This file decides nothing: the [`engine`](super::engine) does.
 
 use crate::core::event::NewEvent;
 use crate::core::ids::{ConsumerId, EventId, NodeId};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
-/// Replays remembered of a consumer, running and ended.
+/// The largest number of replays remembered of a consumer, running and ended.
 pub const KEPT_REPLAYS: usize = 8;
-/// Longest error in words that is remembered, bytes.
+/// The longest error text that is remembered, in bytes.
 pub const KEPT_ERROR: usize = 300;
-/// Where a reader of the topic is: everything before `next` is settled, and the ranges above it.
+/// The settled seqs of a source: everything before `next`, and the ranges above it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Track {
-    /// First seq that is not settled.
+    /// The first seq that is not settled.
     pub next: u64,
-    /// Settled ranges above: first, and one past the last. Sorted, with holes between.
+    /// Settled ranges above it: the first seq, and the seq after the last. They are sorted, with gaps between
+    /// them.
     pub above: Vec<(u64, u64)>,
 }
 
 impl Track {
-    /// Nothing settled from `next` on.
+    /// Returns a track on which nothing from `next` on is settled.
     pub fn new(next: u64) -> Self {
         Self { next, above: Vec::new() }
     }
 
-    /// Whether `seq` is settled.
+    /// Returns whether `seq` is settled.
     pub fn is_settled(&self, seq: u64) -> bool {
         seq < self.next || self.above.iter().any(|(from, to)| (*from..*to).contains(&seq))
     }
 
-    /// How many of `from..to` are not settled.
+    /// Returns how many seqs of `from..to` are not settled.
     pub fn unsettled(&self, from: u64, to: u64) -> u64 {
         let from = from.max(self.next);
         let overlap = |(a, b): &(u64, u64)| to.min(*b).saturating_sub(from.max(*a));
@@ -44,7 +45,7 @@ impl Track {
         self.settle_range(seq..seq + 1);
     }
 
-    /// Settles all of these, at the cost of the ranges that they touch.
+    /// Settles a range. It costs only the ranges that it touches.
     pub fn settle_range(&mut self, seqs: Range<u64>) {
         let (from, to) = (seqs.start.max(self.next), seqs.end);
         if from >= to {
@@ -67,139 +68,141 @@ impl Track {
     }
 }
 
-/// An event by place and id.
+/// An event by seq and id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventRef {
-    /// Its place in the topic.
+    /// Its position in the stream.
     pub seq: u64,
     /// Its id.
     pub id: EventId,
 }
 
-/// A delivery that waits: to be tried again, or behind an earlier one of its lane. The cursor has passed its events, so
-/// it is a replicated record of its own, under a number of the consumer's.
+/// A waiting delivery: it waits for a retry, or behind an earlier delivery of its lane. The cursor has passed
+/// its events, so it is a replicated record of its own, under a number that is unique for the consumer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Retry {
-    /// The events, in order; several in a batch, which is repeated as it was.
+    /// The events, in order. Several are a batch, which is repeated unchanged.
     pub events: Vec<EventRef>,
-    /// Attempts so far; none where it waited for its lane alone.
+    /// Attempts so far; 0 if it only waited for its lane.
     pub attempts: u32,
-    /// When the next is due, Unix milliseconds.
+    /// When the next attempt is due (Unix milliseconds).
     pub due_ms: u64,
-    /// When the first was made, Unix milliseconds; 0 where there was none.
+    /// When the first attempt was made (Unix milliseconds); 0 if there was none.
     pub first_ms: u64,
-    /// The lane of each event; empty where events wait for nothing.
+    /// The lane of each event; empty if there are no lanes.
     pub lanes: Vec<u64>,
-    /// Where it comes from.
+    /// The source of its events.
     pub source: Source,
 }
 
-/// What waits of a consumer, in numbers.
+/// A summary of a consumer's waiting deliveries.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WaitingSummary {
-    /// Events that wait, whatever for.
+    /// The number of waiting events.
     pub events: u64,
-    /// Those of them that were tried before.
+    /// How many of them were tried before.
     pub retrying: u64,
-    /// Those of them that were asked for by name.
+    /// How many of them somebody requested to redeliver.
     pub asked: u64,
-    /// The first seq of them.
+    /// The lowest seq of them.
     pub oldest_seq: Option<u64>,
-    /// When the next attempt is due, Unix milliseconds.
+    /// When the next attempt is due (Unix milliseconds).
     pub due_ms: Option<u64>,
 }
 
-/// Where a delivery comes from.
+/// The source of a delivery's events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Source {
-    /// The topic, in its order.
+    /// The stream, in its order.
     Live,
-    /// Asked for by name.
+    /// A request to redeliver named events.
     Asked,
-    /// The replay of that number.
+    /// The replay with that number.
     Replay(u64),
 }
 
-/// Events delivered again.
+/// A replay: events that are delivered again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Replay {
-    /// Number: the log index of the order.
+    /// Its number: that of the owner command.
     pub id: u64,
-    /// Only what had failed for good.
+    /// Whether only dead letters are delivered again.
     pub failed_only: bool,
-    /// The first seq of it.
+    /// The first seq.
     pub from_seq: u64,
-    /// One past the last seq of it.
+    /// The seq after the last.
     pub until_seq: u64,
-    /// How far it is.
+    /// Its progress.
     pub track: Track,
-    /// Events delivered.
+    /// The number of delivered events.
     pub delivered: u64,
-    /// Events that failed for good again.
+    /// The number of events that were given up again.
     pub failed: u64,
-    /// Events that retention removed before they were read again.
+    /// The number of events that retention removed before they were read again.
     pub missed: u64,
-    /// Unix milliseconds.
+    /// When it started (Unix milliseconds).
     pub started_ms: u64,
-    /// Unix milliseconds; `None` while it runs.
+    /// When it ended (Unix milliseconds); `None` while it runs.
     pub ended_ms: Option<u64>,
-    /// It was stopped before its end.
+    /// Whether it was stopped before its end.
     pub cancelled: bool,
 }
 
-/// A consumer's delivery state. Moved by its owner alone.
+/// A consumer's delivery state. Only its owner changes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
-    /// The topic's own events.
+    /// Progress on the stream's own events.
     pub track: Track,
-    /// What waits, in numbers; each of it is a record of its own (see [`Retry`]).
+    /// Summary of what waits. Each waiting delivery is a record of its own (see [`Retry`]).
     pub waiting: WaitingSummary,
-    /// Number of the last record of what waits.
+    /// The number of the last waiting record.
     pub last_number: u64,
-    /// Records of the topic's own events with a smaller number count no more: the cursor was moved since.
+    /// Records of the stream's own events with a lower number are invalid: the cursor was moved since.
     pub live_from: u64,
-    /// Batches under way for the first time, by ranges of seqs (the first, and one past the last): the next owner
-    /// repeats them as they were.
+    /// Batches that are under way for the first time, as ranges of seqs (the first seq, and the seq after the
+    /// last). The next owner repeats them unchanged.
     pub batches: Vec<Vec<(u64, u64)>>,
-    /// Lanes in which an event was given up, and the id of the last: told with the lane's next delivery.
+    /// Lanes in which an event was given up, with the id of the last one. The lane's next delivery reports
+    /// it.
     pub gaps: Vec<(u64, EventId)>,
     /// Replays, oldest first.
     pub replays: Vec<Replay>,
-    /// Orders up to this number are taken up.
+    /// The number of the last owner command that was carried out.
     pub commands_done: u64,
-    /// Since when every attempt has failed, Unix milliseconds.
+    /// Since when every attempt has failed (Unix milliseconds).
     pub failing_since_ms: Option<u64>,
-    /// The last failure that was the receiver's, Unix milliseconds.
+    /// The last failure for which the receiver is to blame (Unix milliseconds).
     pub last_failure_ms: Option<u64>,
-    /// Failed attempts in a row.
+    /// Consecutive failed attempts.
     pub failures: u32,
-    /// How much of the time until it is disabled was announced, percent.
+    /// How much of the time until the consumer is disabled was announced (percent).
     pub announced_percent: u8,
-    /// Nothing is sent before this, as the receiver asked; Unix milliseconds.
+    /// Nothing is sent before this time, at the receiver's request (Unix milliseconds).
     pub hold_until_ms: u64,
-    /// Number of the next attempt.
+    /// The number of the next attempt.
     pub next_attempt: u64,
-    /// Events delivered since it was made.
+    /// Events delivered since the consumer was created.
     pub delivered: u64,
-    /// Requests that failed since it was made.
+    /// Requests that failed since the consumer was created.
     pub failed_attempts: u64,
-    /// Events given up since it was made.
+    /// Events given up since the consumer was created.
     pub buried: u64,
     /// Events that retention removed before they were delivered.
     pub missed: u64,
-    /// Unix milliseconds.
+    /// The last success (Unix milliseconds).
     pub last_delivery_ms: Option<u64>,
-    /// The last error, in words, until something is delivered.
+    /// The last error, as text, until something is delivered.
     pub last_error: Option<String>,
-    /// Counts what the owner told: what arrives late does not undo what came after it.
+    /// Counts the owner's reports. A report that arrives late does not undo a later one.
     pub reports: u64,
 }
 
 impl Progress {
-    /// With all readings of the expiry clock shifted by so many milliseconds: as times to show.
+    /// Returns the progress with all readings of the expiry clock shifted by this number of milliseconds: as
+    /// times for display.
     pub fn shifted(mut self, by_ms: i64) -> Self {
         let move_one = |ms: &mut u64| {
-            // 0 says that there is none.
+            // 0 means that there is none.
             *ms = if *ms == 0 { 0 } else { ms.saturating_add_signed(by_ms) };
         };
         let optional = [&mut self.failing_since_ms, &mut self.last_failure_ms, &mut self.last_delivery_ms];
@@ -213,7 +216,7 @@ impl Progress {
         self
     }
 
-    /// A consumer that gets what comes from `next_seq` on.
+    /// Returns the progress of a consumer that starts with `next_seq`.
     pub fn new(next_seq: u64) -> Self {
         Self {
             track: Track::new(next_seq),
@@ -240,18 +243,19 @@ impl Progress {
         }
     }
 
-    /// Events up to `head_seq` that are not settled, whether or not they are wanted.
+    /// Returns how many events up to `head_seq` are not settled, whether or not the consumer wants them.
     pub fn behind(&self, head_seq: u64) -> u64 {
         let settled: u64 = self.track.above.iter().map(|(from, to)| to - from).sum();
         (head_seq + 1).saturating_sub(self.track.next).saturating_sub(settled)
     }
 
-    /// The first seq that is needed: of the topic's own events, and of what waits.
+    /// Returns the first seq that is needed, of the stream's own events and of what waits.
     pub fn oldest_seq(&self) -> u64 {
         self.waiting.oldest_seq.unwrap_or(u64::MAX).min(self.track.next)
     }
 
-    /// Whether its owner has nothing to do before something new comes; `head_seq` is the topic's newest.
+    /// Returns whether the owner has nothing to do until a new event comes. `head_seq` is the stream's newest
+    /// seq.
     pub fn is_idle(&self, head_seq: u64) -> bool {
         self.track.next > head_seq
             && self.waiting.events == 0
@@ -259,128 +263,129 @@ impl Progress {
     }
 }
 
-/// The beginning of a text, at most so many bytes.
+/// Returns the beginning of a text, at most `max` bytes.
 pub fn clipped(text: &str, max: usize) -> &str {
     &text[..text.floor_char_boundary(max)]
 }
 
-/// Why an event was given up. `C` is what the worker says of a failure, in terms of its own.
+/// Why an event was given up. `C` is the cause of a failure, in the worker's own terms.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reason<C> {
     /// The last attempt failed.
     Failed(C),
-    /// Somebody asked to go on behind it.
+    /// Somebody requested to continue behind it.
     Skipped,
-    /// Too many events waited: it made room.
+    /// Too many events waited, and it made room for others.
     Overflow,
 }
 
-/// An event that was given up.
+/// A dead letter: an event that was given up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeadLetter<C> {
-    /// The event's place in the topic.
+    /// The event's position in the stream.
     pub seq: u64,
     /// The event's id.
     pub event_id: EventId,
     /// The event's type.
     pub kind: String,
-    /// Attempts made.
+    /// The number of attempts.
     pub attempts: u32,
-    /// The first attempt, Unix milliseconds.
+    /// When the first attempt was made (Unix milliseconds).
     pub first_ms: u64,
-    /// When it was given up, Unix milliseconds.
+    /// When it was given up (Unix milliseconds).
     pub buried_ms: u64,
-    /// Why.
+    /// Why it was given up.
     pub reason: Reason<C>,
 }
 
-/// A change of the dead letters; several are carried out in the order in which they came to be.
+/// A change of the dead letters. Several changes are applied in the order in which they happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DeadLetterChange<C> {
-    /// The event was given up.
+    /// An event was given up.
     Added(DeadLetter<C>),
     /// The event of that seq was delivered after all.
     Removed(u64),
 }
 
-/// A consumer is to be disabled.
+/// A decision to disable a consumer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Disable {
-    /// In words.
+    /// The reason, as text.
     pub why: String,
-    /// What the map is told of it.
+    /// The event that tells the map.
     pub news: Option<NewEvent>,
 }
 
-/// Something asked of a consumer's owner.
+/// An owner command: a request to a consumer's owner.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Order {
-    /// Go on from that seq; what failed before is given up where it lies before it. Asks for the topic's end when it
-    /// is `u64::MAX` (then the place at which it is applied counts).
+    /// Continue from that seq. Failed events before it are given up. `u64::MAX` asks for the stream's end, at
+    /// the position in the log where the command is applied.
     Seek(u64),
-    /// Deliver these events again, whatever became of them.
+    /// Deliver these events again, whatever their state is.
     Redeliver(Vec<u64>),
-    /// Deliver all events, or what had failed, of `from_seq..until_seq`.
+    /// Deliver the events, or the dead letters, of `from_seq..until_seq` again.
     Replay {
-        /// The first.
+        /// The first seq.
         from_seq: u64,
-        /// One past the last; `u64::MAX` is the topic's end at that place in the log.
+        /// The seq after the last; `u64::MAX` is the stream's end, at the position in the log where the
+        /// command is applied.
         until_seq: u64,
-        /// Only dead letters.
+        /// Whether only dead letters are delivered.
         failed_only: bool,
     },
-    /// Stop a replay.
+    /// Stop the replay with that number.
     Cancel(u64),
-    /// Go on where it stopped, as if nothing had failed.
+    /// Continue where deliveries stopped, as if nothing had failed.
     Resume,
 }
 
-/// An order with its number, the log index it came with.
+/// An owner command with its number.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NumberedCommand {
-    /// Counts up over all consumers.
+    /// Unique and ascending over all consumers: made of the log index and the slot in the log entry.
     pub number: u64,
-    /// When it was given, Unix milliseconds.
+    /// When it was given (Unix milliseconds).
     pub at_ms: u64,
-    /// What.
+    /// The command.
     pub order: Order,
 }
 
-/// What an owner tells the cluster of its consumers. `A` is what is remembered of an attempt, `C` what
-/// is kept of a failure.
+/// An owner's report of the progress of its consumers. `A` is the record of an attempt, `C` the cause of a
+/// failure.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProgressReport<A, C> {
     /// The owner.
     pub node: NodeId,
-    /// The epoch under which it owns them; refused under another one.
+    /// The epoch in which it owns them. The report is refused in any other epoch.
     pub epoch: u64,
-    /// Its run: an earlier one owns nothing.
-    pub run: u64,
-    /// A consumer each.
+    /// The owner's incarnation. The report is refused for any other incarnation.
+    pub incarnation: u64,
+    /// One update for each consumer.
     pub updates: Vec<Update<A, C>>,
 }
 
-/// How far one consumer is now. Reporting it twice does no harm; updates of one owner are told in order, and none is left
-/// out.
+/// The present progress of one consumer. Repeating an update is harmless. The updates of one owner are
+/// reported in order, and none is left out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Update<A, C> {
     /// The consumer.
     pub consumer: ConsumerId,
-    /// Which consumer of that id (one made anew under the same id is another).
+    /// Which consumer of that id: one that was created again under the same id is another consumer.
     pub born: u64,
-    /// All of its progress.
+    /// The complete progress.
     pub progress: Progress,
-    /// What waits now, new or changed since: records by number.
+    /// Waiting deliveries, by number, that are new or changed since the last update.
     pub kept: Vec<(u64, Retry)>,
-    /// Records of what waited that are needed no more.
+    /// Numbers of waiting records that are no longer needed.
     pub dropped: Vec<u64>,
-    /// Attempts made since.
+    /// Attempts since the last update.
     pub attempts: Vec<A>,
-    /// What became of dead letters since, in order.
+    /// Changes of dead letters since the last update, in order.
     pub dead_letters: Vec<DeadLetterChange<C>>,
-    /// Disable it, unless somebody asked meanwhile that it goes on.
+    /// Disable the consumer, unless somebody requested meanwhile that it continue.
     pub disable: Option<Disable>,
-    /// Events to tell the map of it.
+    /// Events that tell the map about the consumer.
     pub news: Vec<NewEvent>,
 }
 
@@ -392,7 +397,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_track_knows_what_is_settled(seqs in prop::collection::vec(1u64..60, 0..80)) {
+        fn a_track_knows_the_settled_seqs(seqs in prop::collection::vec(1u64..60, 0..80)) {
             let mut track = Track::new(1);
             let mut settled = BTreeSet::new();
             for seq in seqs {
@@ -410,8 +415,11 @@ mod tests {
         }
 
         #[test]
-        fn a_range_is_settled_as_its_seqs_one_by_one(ranges in prop::collection::vec((1u64..60, 0u64..12), 0..30)) {
-            let (mut by_range, mut one_by_one) = (Track::new(3), Track::new(3));
+        fn settling_a_range_settles_each_of_its_seqs(
+            ranges in prop::collection::vec((1u64..60, 0u64..12), 0..30),
+        ) {
+            let mut by_range = Track::new(3);
+            let mut one_by_one = Track::new(3);
             for (from, count) in ranges {
                 by_range.settle_range(from..from + count);
                 (from..from + count).for_each(|seq| one_by_one.settle(seq));

@@ -1,12 +1,13 @@
-//! Events that were read and not begun: ready, or parked behind one of their lane that is under way.
+//! Events that were read and have not begun. They are ready, or parked behind an event of their lane that is
+//! under way.
 //!
-//! Owns where each of them is. What is parked waits for a request that is under way, and so for a bounded time; what
-//! waits for longer is a record (see [`super::retry`]).
+//! A parked event waits for a request that is under way, so it waits for a bounded time. An event that waits
+//! longer becomes a record (see [`super::retry`]).
 
 use super::progress::EventRef;
 use std::collections::{BTreeMap, VecDeque};
 
-/// Events read and not yet sent, at most.
+/// The largest number of events that are read and not yet sent.
 pub(super) const MAX_READY: usize = 256;
 
 /// An event that was read.
@@ -18,12 +19,12 @@ pub(super) struct Ready {
     pub(super) since_ms: u64,
 }
 
-/// The events of one source. An event is in it once: ready or parked.
+/// The events of one source. Each event is in it once: ready or parked.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    /// By seq.
+    /// Sorted by seq.
     ready: VecDeque<Ready>,
-    /// By lane and seq.
+    /// Sorted by lane and seq.
     parked: BTreeMap<(u64, u64), Ready>,
 }
 
@@ -44,12 +45,12 @@ impl Queue {
         *self = Self::default();
     }
 
-    /// Whether the event is ready.
+    /// Returns whether the event is ready.
     pub(super) fn is_ready(&self, seq: u64) -> bool {
         self.ready.iter().any(|ready| ready.event.seq == seq)
     }
 
-    /// Puts an event among those that are ready, at its place.
+    /// Inserts an event among the ready ones, in the order of seqs.
     pub(super) fn push(&mut self, ready: Ready) {
         let at = match self.ready.back() {
             Some(last) if last.event.seq > ready.event.seq => {
@@ -60,7 +61,7 @@ impl Queue {
         self.ready.insert(at, ready);
     }
 
-    /// Whether some are parked in that lane.
+    /// Returns whether events are parked in that lane.
     pub(super) fn has_parked(&self, lane: u64) -> bool {
         self.parked.range((lane, 0)..=(lane, u64::MAX)).next().is_some()
     }
@@ -69,7 +70,7 @@ impl Queue {
         self.parked.insert((lane, ready.event.seq), ready);
     }
 
-    /// Parks those that are ready in these lanes.
+    /// Parks the ready events of these lanes.
     pub(super) fn park_lanes(&mut self, lanes: &[u64]) {
         let (stay, go): (VecDeque<Ready>, VecDeque<Ready>) =
             self.ready.drain(..).partition(|ready| ready.lane.is_none_or(|lane| !lanes.contains(&lane)));
@@ -77,17 +78,17 @@ impl Queue {
         go.into_iter().for_each(|ready| ready.lane.into_iter().for_each(|lane| self.park(lane, ready)));
     }
 
-    /// Takes up to `max` that are parked in the lane, in order.
+    /// Takes up to `max` events that are parked in the lane, in order.
     pub(super) fn take_parked(&mut self, lane: u64, max: usize) -> Vec<Ready> {
         let found: Vec<u64> =
             self.parked.range((lane, 0)..=(lane, u64::MAX)).take(max).map(|((_, seq), _)| *seq).collect();
         found.into_iter().filter_map(|seq| self.parked.remove(&(lane, seq))).collect()
     }
 
-    /// Takes those at these places, which ascend.
-    pub(super) fn take(&mut self, places: &[usize]) -> Vec<Ready> {
+    /// Takes the events at these indexes, which ascend.
+    pub(super) fn take(&mut self, indexes: &[usize]) -> Vec<Ready> {
         let mut taken: Vec<Ready> =
-            places.iter().rev().filter_map(|place| self.ready.remove(*place)).collect();
+            indexes.iter().rev().filter_map(|index| self.ready.remove(*index)).collect();
         taken.reverse();
         taken
     }
@@ -107,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_ready_stands_in_order_wherever_it_comes_from() {
+    fn ready_events_stay_in_order_wherever_they_come_from() {
         let mut queue = Queue::default();
         [(1, None), (2, Some(7)), (3, Some(8)), (5, Some(7))]
             .into_iter()

@@ -1,30 +1,30 @@
-//! Replays: which one runs, from where it reads, when it ends.
+//! Replays: which one runs, from where it reads, and when it ends.
 //!
-//! One runs at a time, the oldest; the others wait. Its events have a queue and lanes of their own.
+//! One replay runs at a time, the oldest; the others wait. Its events have a queue and lanes of their own.
 
 use super::progress::{KEPT_REPLAYS, Replay, Source, Track};
 use super::queue::{MAX_READY, Queue};
 
-/// A replay that can take more events.
+/// A read for a replay that has room for more events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReplayRead {
-    /// Which.
+    /// The replay's number.
     pub id: u64,
     /// The next seq to read.
     pub from_seq: u64,
-    /// One past the last.
+    /// The seq after the last.
     pub until_seq: u64,
-    /// Only dead letters.
+    /// Whether only dead letters are read.
     pub failed_only: bool,
 }
 
-/// The queue has events of the running replay alone.
+/// A consumer's replays. The queue has only events of the running one.
 #[derive(Debug)]
 pub(super) struct Replays {
     /// Oldest first, running and ended.
     records: Vec<Replay>,
     queue: Queue,
-    /// The next seq to read for the running one.
+    /// The next seq to read for the running replay.
     next: u64,
 }
 
@@ -47,17 +47,17 @@ impl Replays {
         &mut self.queue
     }
 
-    /// The oldest that has not ended.
+    /// Returns the oldest replay that has not ended.
     pub(super) fn running(&self) -> Option<&Replay> {
         self.records.iter().find(|replay| replay.ended_ms.is_none())
     }
 
-    /// Where deliveries of the running one come from.
+    /// Returns the source of the running replay's deliveries.
     pub(super) fn source(&self) -> Option<Source> {
         self.running().map(|replay| Source::Replay(replay.id))
     }
 
-    /// How far the replay of that number is.
+    /// Returns the progress of the replay with that number.
     pub(super) fn track_mut(&mut self, id: u64) -> Option<&mut Track> {
         self.find(id).map(|replay| &mut replay.track)
     }
@@ -66,18 +66,18 @@ impl Replays {
         self.records.iter_mut().find(|replay| replay.id == id)
     }
 
-    /// It was stopped, or has ended, or nobody knows it: nothing of it is tried again.
+    /// Returns whether the replay was stopped, has ended, or is unknown: none of its deliveries is retried.
     pub(super) fn is_over(&self, source: Source) -> bool {
         let Source::Replay(id) = source else { return false };
         !self.records.iter().any(|replay| replay.id == id && replay.ended_ms.is_none())
     }
 
-    /// The next seq to read.
+    /// Returns the next seq to read.
     pub(super) fn next(&self) -> u64 {
         self.next
     }
 
-    /// What to read, where there is room for more.
+    /// Returns what to read, if there is room for more.
     pub(super) fn wants(&self) -> Option<ReplayRead> {
         let replay = self.running()?;
         let room = self.queue.ready().len() < MAX_READY;
@@ -89,19 +89,20 @@ impl Replays {
         })
     }
 
-    /// All before `next` was read. Answers up to where it was before.
+    /// Records that everything before `next` was read. Returns where reading was before.
     pub(super) fn read_up_to(&mut self, next: u64) -> u64 {
         std::mem::replace(&mut self.next, next)
     }
 
-    /// Reads for the oldest that has not ended, from where it stopped; what is under way of it goes on.
+    /// Reads again for the oldest replay that has not ended, from where it stopped. Requests under way
+    /// continue.
     pub(super) fn read_again(&mut self) {
         self.queue.clear();
         self.next = self.running().map_or(0, |replay| replay.track.next);
     }
 
-    /// Ends the running one, unless something of it is still to be read or sent, and begins the next. Says whether it
-    /// ended.
+    /// Ends the running replay, unless some of it is still to be read or sent, and begins the next. Returns
+    /// whether it ended.
     pub(super) fn end_running(&mut self, now_ms: u64) -> bool {
         let is_read = self.queue.is_empty();
         let Some(replay) = self.records.iter_mut().find(|replay| replay.ended_ms.is_none()) else {
@@ -115,7 +116,8 @@ impl Replays {
         true
     }
 
-    /// Adds one; one that has ended makes room. The cluster doesn't take more that have not ended than are kept.
+    /// Adds a replay and drops an ended one if there are too many. The cluster accepts no more open replays
+    /// than are kept.
     pub(super) fn add(&mut self, id: u64, from_seq: u64, until_seq: u64, failed_only: bool, now_ms: u64) {
         if self.records.len() >= KEPT_REPLAYS
             && let Some(ended) = self.records.iter().position(|replay| replay.ended_ms.is_some())
@@ -141,7 +143,7 @@ impl Replays {
         }
     }
 
-    /// Stops one; another one that runs goes on as it does. Says whether it had not ended before.
+    /// Stops a replay; another one that runs is not affected. Returns whether it had not ended before.
     pub(super) fn cancel(&mut self, id: u64, now_ms: u64) -> bool {
         let runs = self.running().is_some_and(|running| running.id == id);
         let Some(replay) = self.find(id).filter(|replay| replay.ended_ms.is_none()) else { return false };
@@ -153,12 +155,12 @@ impl Replays {
         true
     }
 
-    /// Retention removed so many events before they were read again.
+    /// Counts events that retention removed before they were read again.
     pub(super) fn missed(&mut self, id: u64, events: u64) {
         self.find(id).into_iter().for_each(|replay| replay.missed += events);
     }
 
-    /// A delivery of so many events is done with. Says whether it was one of a replay that is remembered.
+    /// Counts a completed delivery. Returns whether it belonged to a replay that is remembered.
     pub(super) fn completed(&mut self, source: Source, events: u64, delivered: bool) -> bool {
         let Source::Replay(id) = source else { return false };
         let Some(replay) = self.find(id) else { return false };
@@ -172,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_runs_at_a_time_and_the_next_begins_when_it_ends() {
+    fn one_replay_runs_at_a_time_and_the_next_begins_when_it_ends() {
         let mut replays = Replays::new(Vec::new());
         for id in [1, 2] {
             replays.add(id, 10 * id, 10 * id + 1, false, 5);
@@ -197,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_waits_is_cancelled_and_the_running_one_reads_on() {
+    fn a_waiting_replay_is_cancelled_while_the_running_one_reads_on() {
         let mut replays = Replays::new(Vec::new());
         [1, 2].into_iter().for_each(|id| replays.add(id, 1, 50, false, 5));
         replays.read_up_to(30);
@@ -206,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn only_one_that_has_ended_makes_room() {
+    fn only_an_ended_replay_makes_room() {
         let mut replays = Replays::new(Vec::new());
         (0..KEPT_REPLAYS as u64).for_each(|id| replays.add(id, 1, 2, false, 5));
         replays.cancel(3, 6);

@@ -1,41 +1,42 @@
-//! Retries: what waits, to be tried again later or behind an earlier one of its lane.
+//! Retries: deliveries that wait for another attempt, or behind an earlier one of their lane.
 //!
-//! Owns the records, which the cluster has one by one: what is told of them is what has changed. The cursor has passed
-//! their events, so that nothing that waits keeps anything else from being read.
+//! Each is a record that the cluster stores separately, and only changed records are reported. The cursor has
+//! passed their events, so a waiting delivery does not keep any other event from being read.
 
 use super::progress::{Retry, Source, WaitingSummary};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Records told as needed no more with one report.
+/// The largest number of dropped records in one report.
 const MAX_DROPPED: usize = 10_000;
 
-/// Records by number, which is given once and rises. A record is due only while it comes first in its lanes and is not
-/// under way; whoever keeps it says so.
+/// The waiting records, by number; numbers ascend and are never reused. A record is due only while it comes
+/// first in its lanes and is not under way. The caller states that with [`Retries::is_due`] and
+/// [`Retries::is_not_due`].
 #[derive(Debug, Default)]
 pub(super) struct Retries {
     records: BTreeMap<u64, Record>,
-    /// Those that come first in their lanes and are not under way, by time.
+    /// Records that come first in their lanes and are not under way, by time.
     due: BTreeSet<(u64, u64)>,
-    /// By first seq.
+    /// Sorted by first seq.
     seqs: BTreeSet<(u64, u64)>,
-    /// Events by source.
+    /// The number of events of each source.
     events: BTreeMap<Source, usize>,
-    /// Events that were tried before.
+    /// The number of events that were tried before.
     retrying: usize,
-    /// Those that the cluster doesn't have as they are.
+    /// Records that the cluster does not have in their present form.
     unsaved: BTreeSet<u64>,
     unsaved_events: usize,
     dropped: Vec<u64>,
-    /// Number of the last record, and of the last delivery.
+    /// The number of the last record, and of the last delivery.
     last_number: u64,
-    /// Records of the stream's own events with a smaller number count no more: the cursor was moved since.
+    /// Records of the stream's own events with a lower number are invalid: the cursor was moved since.
     live_from: u64,
 }
 
 #[derive(Debug)]
 struct Record {
     retry: Retry,
-    /// The cluster has a record of that number, or is told of one.
+    /// Whether the cluster has a record with that number, or is being told of one.
     saved: bool,
 }
 
@@ -48,7 +49,7 @@ impl Retries {
         self.last_number
     }
 
-    /// The number of a new delivery.
+    /// Returns the number of a new delivery.
     pub(super) fn next_number(&mut self) -> u64 {
         self.last_number += 1;
         self.last_number
@@ -58,30 +59,30 @@ impl Retries {
         self.live_from
     }
 
-    /// The cursor was moved: records of the stream's own events that there are count no more.
+    /// Invalidates the present records of the stream's own events: the cursor was moved.
     pub(super) fn outdate_live(&mut self) {
         self.live_from = self.last_number + 1;
     }
 
-    /// The delivery's record counts no more, since the cursor was moved after it got its number.
+    /// Returns whether the delivery's record is invalid because the cursor was moved after it got its number.
     pub(super) fn is_outdated(&self, number: u64, source: Source) -> bool {
         source == Source::Live && number < self.live_from
     }
 
-    /// Takes a record that the cluster has.
+    /// Loads a record that the cluster has.
     pub(super) fn load(&mut self, number: u64, retry: Retry) {
         self.last_number = self.last_number.max(number);
         self.count(&retry, number);
         self.records.insert(number, Record { retry, saved: true });
     }
 
-    /// The cluster has a record that counts no more.
+    /// Drops a record that the cluster has and that is invalid.
     pub(super) fn forget(&mut self, number: u64) {
         self.last_number = self.last_number.max(number);
         self.dropped.push(number);
     }
 
-    /// Keeps a delivery under that number, also where it is there already. It is not due before [`Retries::is_due`].
+    /// Stores a delivery under that number, or replaces it. It is not due before [`Retries::is_due`].
     pub(super) fn put(&mut self, number: u64, retry: Retry) {
         let saved = self.take(number).is_some_and(|record| record.saved);
         self.count(&retry, number);
@@ -91,7 +92,7 @@ impl Retries {
         self.check();
     }
 
-    /// The cheap half of what the tests hold: every record is counted, and nothing else is.
+    /// Checks the cheap half of what the tests check: every record is counted, and nothing else is.
     fn check(&self) {
         debug_assert!(self.seqs.len() == self.records.len());
         debug_assert!(self.due.len() <= self.records.len() && self.unsaved.len() <= self.records.len());
@@ -136,31 +137,31 @@ impl Retries {
         Some(record)
     }
 
-    /// It comes first in its lanes and is not under way.
+    /// Records that the delivery comes first in its lanes and is not under way.
     pub(super) fn is_due(&mut self, number: u64) {
         if let Some(record) = self.records.get(&number) {
             self.due.insert((record.retry.due_ms, number));
         }
     }
 
-    /// It is under way now, or another comes before it.
+    /// Records that the delivery is under way, or that another comes before it.
     pub(super) fn is_not_due(&mut self, number: u64) {
         if let Some(record) = self.records.get(&number) {
             self.due.remove(&(record.retry.due_ms, number));
         }
     }
 
-    /// The first that is due, and when.
+    /// Returns the first one that is due, with its time.
     pub(super) fn first_due(&self) -> Option<(u64, u64)> {
         self.due.first().copied()
     }
 
-    /// When the first is due after `now_ms`.
+    /// Returns when the first one after `now_ms` is due.
     pub(super) fn due_after(&self, now_ms: u64) -> Option<u64> {
         self.due.range((now_ms.saturating_add(1), 0)..).next().map(|(due_ms, _)| *due_ms)
     }
 
-    /// All may be tried at `now_ms`. The cluster is not told: the next owner finds out by itself.
+    /// Makes all of them due at `now_ms`. The cluster is not told: the next owner finds out by itself.
     pub(super) fn pull_forward(&mut self, now_ms: u64) {
         for (due_ms, number) in self.due.split_off(&(now_ms.saturating_add(1), 0)) {
             debug_assert!(due_ms > now_ms);
@@ -171,12 +172,12 @@ impl Retries {
         }
     }
 
-    /// The one that has longest to wait.
+    /// Returns the one that has the longest to wait.
     pub(super) fn last_due(&self) -> Option<u64> {
         self.due.last().map(|(_, number)| *number)
     }
 
-    /// The numbers of those whose first seq is in `from..to`.
+    /// Returns the numbers of those whose first seq is in `from..to`.
     pub(super) fn between(&self, from: u64, to: u64) -> Vec<u64> {
         if from >= to {
             return Vec::new();
@@ -184,7 +185,7 @@ impl Retries {
         self.seqs.range((from, 0)..(to, 0)).map(|(_, number)| *number).collect()
     }
 
-    /// The numbers of all of a source.
+    /// Returns the numbers of all from a source.
     pub(super) fn of(&self, source: Source) -> Vec<u64> {
         if !self.events.contains_key(&source) {
             return Vec::new();
@@ -193,7 +194,7 @@ impl Retries {
         self.records.iter().filter(|(_, record)| ours(record)).map(|(number, _)| *number).collect()
     }
 
-    /// Events that wait.
+    /// Returns the number of waiting events.
     pub(super) fn events(&self) -> usize {
         self.events.values().sum()
     }
@@ -202,12 +203,13 @@ impl Retries {
         self.events.contains_key(&source)
     }
 
-    /// Events of records that the cluster doesn't have as they are.
+    /// Returns the number of events of records that the cluster does not have in their present form.
     pub(super) fn unsaved_events(&self) -> usize {
         self.unsaved_events
     }
 
-    /// What the cluster doesn't know: records to keep, and numbers of those to drop; and whether that is all.
+    /// Returns what the cluster does not know: records to store, numbers of records to drop, and whether that
+    /// is all.
     pub(super) fn changes(&mut self) -> (Vec<(u64, Retry)>, Vec<u64>, bool) {
         let mut kept = Vec::with_capacity(self.unsaved.len());
         for number in std::mem::take(&mut self.unsaved) {
@@ -256,10 +258,15 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever comes and goes: the records of the cluster are those at hand, and the numbers are those of the records.
+        /// Whatever is stored and dropped, the cluster's records are those in memory, and the counters match
+        /// the records.
         #[test]
-        fn the_cluster_has_what_waits(acts in prop::collection::vec((0u8..8, 1u64..12, 1u64..4, 0u32..3, 0u64..9), 0..120)) {
-            let (mut retries, mut cluster, mut gone) = (Retries::default(), BTreeMap::new(), BTreeSet::new());
+        fn the_cluster_has_the_waiting_records(
+            acts in prop::collection::vec((0u8..8, 1u64..12, 1u64..4, 0u32..3, 0u64..9), 0..120),
+        ) {
+            let mut retries = Retries::default();
+            let mut cluster = BTreeMap::new();
+            let mut gone = BTreeSet::new();
             let tell = |retries: &mut Retries, cluster: &mut BTreeMap<u64, Retry>| {
                 let (kept, dropped, _) = retries.changes();
                 cluster.extend(kept);
@@ -267,7 +274,7 @@ mod tests {
             };
             for (act, number, events, attempts, due_ms) in acts {
                 match act {
-                    // A number is given once.
+                    // A number is used once.
                     0..4 if gone.contains(&number) => {}
                     0..4 => {
                         retries.put(number, retry(number, events, attempts, due_ms));

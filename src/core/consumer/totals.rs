@@ -1,9 +1,9 @@
-//! What has come of a consumer's events since it was made, in numbers that only grow.
+//! Totals: counters over a consumer's whole life, which only grow.
 
-/// The numbers, as the cluster keeps them.
+/// The counters, as the cluster stores them.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Totals {
-    /// Number of the next attempt.
+    /// The number of the next attempt.
     pub(super) next_attempt: u64,
     /// Events delivered.
     pub(super) delivered: u64,

@@ -1,56 +1,60 @@
-//! The boundary between the rules and a worker: what became of a delivery, as far as the rules need to know.
+//! The boundary between the rules and a worker: the result of a delivery, as far as the rules need to know
+//! it.
 //!
-//! A worker makes a verdict of what it met (a status, a refused connection, a function's error). What it met goes beside
-//! the verdict as a *cause*, a type of the worker's own, which is kept with what was given up and shown. The rules never
-//! look into it.
+//! A worker derives a verdict from what happened (a status, a refused connection, a function's error). What
+//! happened goes beside the verdict as a *cause*, a type of the worker's own, which is stored with a given-up
+//! event and displayed. The rules never look into it.
 
-/// What follows from how a delivery ended.
+/// What follows from the end of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// It was delivered.
     Done,
-    /// Try again after the delay of the schedule, or after the pause that was asked for, whichever is longer. One attempt
-    /// is used up; after the last one it is given up.
+    /// Retry after the delay of the schedule or after the requested pause, whichever is longer. This uses up
+    /// one attempt; after the last one the delivery is given up.
     Again,
-    /// Try again later: the receiver is busy, not broken. No attempt is used up, and nothing else begins meanwhile.
+    /// Retry later: the receiver is busy and not broken. This uses up no attempt, and nothing else begins
+    /// meanwhile.
     Later,
-    /// These events can't be delivered together: each half goes on its own, at once, and no attempt is used up.
+    /// The events cannot be delivered together: each half goes on its own, at once. This uses up no attempt.
     Halve,
-    /// Never try again: it is given up.
+    /// Give up: never retry.
     GiveUp,
-    /// The receiver is gone for good: the consumer is disabled, and what was to be delivered waits until somebody asks
-    /// that it goes on.
+    /// The receiver is gone for good: the consumer is disabled, and its events wait until somebody requests
+    /// that it continue.
     Gone,
 }
 
-/// What failed when a delivery failed.
+/// Who is to blame for a failed delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Blame {
-    /// Nothing did: there was nothing to try. It counts as no failed attempt.
+    /// Nobody: there was nothing to try. It does not count as a failed attempt.
     Nobody,
-    /// This delivery alone, such as a body that the receiver refuses. It says nothing about other deliveries.
+    /// This delivery alone, for example because the receiver refuses its body. It says nothing about other
+    /// deliveries.
     Delivery,
-    /// The receiver as a whole. It counts for the receiver's health: fewer requests, longer pauses, at last disabled.
+    /// The receiver as a whole. It counts for the receiver's health: fewer requests, longer pauses, and at
+    /// last the consumer is disabled.
     Receiver,
 }
 
 /// The end of one delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Completion {
-    /// What follows.
+    /// What follows from it.
     pub verdict: Verdict,
-    /// What failed; [`Blame::Nobody`] where it was delivered.
+    /// Who is to blame; [`Blame::Nobody`] if it was delivered.
     pub blame: Blame,
-    /// The receiver asks that nothing begins for so many milliseconds; also where it took the events, and its allowance
-    /// is used up.
+    /// The receiver requests that nothing begins for this many milliseconds. It may do so although it took
+    /// the events, because its quota is used up.
     pub pause_ms: Option<u64>,
 }
 
 impl Completion {
-    /// Delivered.
+    /// A successful delivery.
     pub const DONE: Self = Self { verdict: Verdict::Done, blame: Blame::Nobody, pause_ms: None };
 
-    /// A failure, without a pause that was asked for.
+    /// Returns a failure for which no pause was requested.
     pub fn failed(verdict: Verdict, blame: Blame) -> Self {
         Self { verdict, blame, pause_ms: None }
     }

@@ -1,4 +1,4 @@
-//! What a reader can't get any more: events that it wants, and that retention or somebody removed.
+//! Removed history: the events that a reader wants and that retention, a rule or a deletion removed.
 
 use super::{History, HistoryError, MAX_VISITED, Wanted};
 use crate::core::event::Event;
@@ -7,15 +7,15 @@ use crate::core::state::keys;
 use crate::core::state::subjects::SubjectRecord;
 use crate::core::store::ReadStore;
 
-/// Events looked through for the oldest that is left.
-const MAX_LOOKED_FOR_OLDEST: u64 = 250_000;
+/// The number of events that are searched for the oldest one left.
+const MAX_SCANNED_FOR_OLDEST: u64 = 250_000;
 
-/// The newest event that a reader wants and that is gone.
+/// The newest event that a reader wants and that was removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Gone {
-    /// Its id; [`EventId::ZERO`] where none is gone.
+    /// Its id; [`EventId::ZERO`] if no event was removed.
     pub(super) id: EventId,
-    /// Its seq, or that of one behind it which nobody gets either; 0 where none is gone.
+    /// Its seq, or that of a later event which nobody can read either; 0 if no event was removed.
     pub(super) seq: u64,
 }
 
@@ -30,14 +30,14 @@ impl Gone {
         if other.id > self.id { other } else { self }
     }
 
-    /// Its id as a position of who reads from `next_seq` on.
+    /// Returns its id as a position of a reader that reads from `next_seq` on.
     pub(super) fn position_before(&self, next_seq: u64) -> EventId {
         if self.seq < next_seq { self.id } else { EventId::ZERO }
     }
 }
 
 impl<S: ReadStore> History<'_, S> {
-    /// The newest event that the reader wants and that is gone.
+    /// Returns the newest event that the reader wants and that was removed.
     pub(super) fn gone(&self) -> Result<Gone, HistoryError> {
         match &self.wanted {
             Wanted::One(_, one) => Ok(Gone::of(one)),
@@ -56,13 +56,15 @@ impl<S: ReadStore> History<'_, S> {
         }
     }
 
-    /// All but the server's own: where the newest that is gone was one of those, the records of the others say.
+    /// Does so for all subjects except the server's own. If the stream's newest removed event was the
+    /// server's, the records of the other subjects decide.
     fn gone_of_all(&self) -> Result<Gone, HistoryError> {
         let newest = self.gone_of_stream();
         if newest == Gone::NONE {
             return Ok(newest);
         }
-        let (mut is_reserved, mut left) = (false, MAX_VISITED);
+        let mut is_reserved = false;
+        let mut left = MAX_VISITED;
         self.visit_named("$", &mut left, &mut |_, record| is_reserved |= record.trimmed_id == newest.id)?;
         if !is_reserved {
             return Ok(newest);
@@ -79,14 +81,14 @@ impl<S: ReadStore> History<'_, S> {
         Gone::NONE.newer(at_the_front).newer(inside)
     }
 
-    /// Whether the event, stored at `seq`, is one that the reader gets.
+    /// Returns whether the reader receives the event, which is stored at `seq`.
     pub(super) fn is_wanted(&self, seq: u64, value: &[u8]) -> bool {
         Event::stored_subject(value)
             .is_some_and(|subject| self.wanted.matches(subject) && !self.record.is_deleted(subject, seq))
     }
 
-    /// Whether an event is gone that the reader wants, and that was of the time `ms` or later: the stored ones of that
-    /// time begin with `first_seq`.
+    /// Returns whether an event was removed that the reader wants and whose time is `ms` or later. The stored
+    /// events of that time begin with `first_seq`.
     pub(super) fn is_gone_since(&self, ms: u64, first_seq: u64, gone: &Gone) -> Result<bool, HistoryError> {
         let may_be = |gone: &Gone| gone.id.id_ms() >= ms;
         if *gone == Gone::NONE {
@@ -96,8 +98,8 @@ impl<S: ReadStore> History<'_, S> {
             let of_all = matches!(self.wanted, Wanted::Whole | Wanted::All);
             return Ok(self.record.trimmed_peak_ms >= ms && (of_all || may_be(gone)));
         }
-        // What lies before `first_seq` lies before one that is stored, and was older. Up to the next that is stored
-        // nobody knows.
+        // Everything before `first_seq` lies before a stored event and was older. Between it and the next
+        // stored event the times are unknown.
         let is_behind = |next: Option<u64>| next.is_some_and(|next| gone.seq > next);
         Ok(gone.seq >= first_seq && (is_behind(self.next_stored(first_seq)?) || may_be(gone)))
     }
@@ -114,8 +116,8 @@ impl<S: ReadStore> History<'_, S> {
         Ok(next)
     }
 
-    /// The highest seq in `from_seq..next_seq` of an event that the reader wants and that is gone; `missing` is the highest
-    /// of the stream that was removed inside it.
+    /// Returns the highest seq in `from_seq..next_seq` of a removed event that the reader wants. `missing` is
+    /// the highest seq there that was removed inside the stream.
     pub(super) fn gone_within(
         &self,
         from_seq: u64,
@@ -142,9 +144,9 @@ impl<S: ReadStore> History<'_, S> {
         Ok(if is_told_apart { gone } else { of_stream })
     }
 
-    /// Seq and id of the first event from `seq` on that the reader wants.
+    /// Returns seq and id of the first event from `seq` on that the reader wants.
     pub(super) fn first_wanted(&self, seq: u64) -> Result<Option<(u64, EventId)>, HistoryError> {
-        let Wanted::One(subject, one) = &self.wanted else { return self.first_looked_for(seq) };
+        let Wanted::One(subject, one) = &self.wanted else { return self.first_by_scan(seq) };
         let mut first = None;
         self.runs(subject, one).visit(seq.max(self.record.first_seq), &mut |run| {
             first = Some(seq.max(self.record.first_seq).max(*run.start()));
@@ -154,16 +156,17 @@ impl<S: ReadStore> History<'_, S> {
         Ok(self.id_at(first)?.map(|id| (first, id)))
     }
 
-    fn first_looked_for(&self, seq: u64) -> Result<Option<(u64, EventId)>, HistoryError> {
+    fn first_by_scan(&self, seq: u64) -> Result<Option<(u64, EventId)>, HistoryError> {
         let from_seq = seq.max(self.record.first_seq);
         let (from, to) = (keys::event(self.stream, from_seq), keys::event(self.stream, self.record.next_seq));
-        let (mut first, mut looked) = (None, 0);
+        let mut first = None;
+        let mut looked = 0;
         if from < to {
             self.store.scan(&from, &to, &mut |key, value| {
                 let seq = keys::event_seq(key).unwrap_or_default();
                 first = Event::stored_id(value).filter(|_| self.is_wanted(seq, value)).map(|id| (seq, id));
                 looked += 1;
-                first.is_none() && looked < MAX_LOOKED_FOR_OLDEST
+                first.is_none() && looked < MAX_SCANNED_FOR_OLDEST
             })?;
         }
         Ok(first)

@@ -1,17 +1,18 @@
-//! A stream's past, as readers of some of its subjects see it: where a reader starts, and the events from there on.
+//! The history of a stream as readers of some of its subjects see it: where a reader starts, and the events
+//! from there on.
 //!
-//! Ids and seqs sort alike, so an id is found by bisection and needs no index of its own. Times may go back, but the
-//! highest time so far, which is stored with each event, does not: the first event that has it is the first of that
-//! time or later.
+//! Ids and seqs sort alike, so an id is found by bisection and needs no index. Times may go back, but the
+//! highest time so far, which is stored with each event, does not: the first event that has it is the first
+//! of that time or later.
 //!
-//! Any event of the stream is a position for every reader, whatever subjects it wants, and also when the event itself
-//! was removed. A reader is told a gap when an event that it wants, after its position, is gone. Where the stream knows
-//! too little it is told one too many, never one too few: of subjects whose records were forgotten, and of more subjects
-//! than are looked through.
+//! The id of any event of the stream is a position for every reader, whatever subjects it wants, even if the
+//! event was removed. A reader is told a gap if an event that it wants, after its position, was removed.
+//! Where the stream knows too little, it tells a gap too many and never one too few: for subjects whose
+//! records were forgotten, and where more subjects match than are examined.
 
 mod gone;
+mod locate;
 mod page;
-mod place;
 mod subjects;
 #[cfg(test)]
 mod tests;
@@ -26,50 +27,52 @@ use super::store::{ReadStore, StoreError};
 use super::subject::{Selector, Several, Subject};
 use std::sync::Arc;
 
-/// Subjects looked at for one answer.
+/// The largest number of subjects that are examined for one answer.
 const MAX_VISITED: usize = 10_000;
 
-/// Where a reader wants to start.
+/// Where a reader asks to start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
-    /// With what comes from now on.
+    /// With the next new event.
     Live,
     /// After that event.
     After(EventId),
     /// With the first event, by seq, of that time or later (Unix milliseconds).
     Since(u64),
-    /// With the last so many events.
+    /// With the last events, of this number.
     Last(u64),
 }
 
-/// Where a reader does start.
+/// The position at which a reader starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Position {
-    /// Seq to read from: the next event that the reader wants has it, or a higher one.
+    /// The seq to read from: the next event that the reader wants has this seq or a higher one.
     pub next_seq: u64,
-    /// The position right before that seq: who resumes by it starts here again. It is the id of an event of this
-    /// stream, also of one that was removed, or [`EventId::ZERO`] where nothing ever came before.
+    /// The position right before that seq: a reader that resumes by it starts here again. It is the id of an
+    /// event of this stream, which may have been removed, or [`EventId::ZERO`] if there is no earlier event.
     pub before: EventId,
     /// Newest seq of the stream.
     pub head_seq: u64,
-    /// Id of that event, kept when it is removed.
+    /// Id of that event. It stays when the event is removed.
     pub head_id: EventId,
-    /// Whether this is where the reader asked to start; not so where it named a position that is none of this stream.
+    /// Whether the reader starts where it asked to. It does not if it named a position that this stream does
+    /// not have.
     pub is_known: bool,
-    /// Part of what was asked for is gone: reading starts with this oldest event that is left, if there is any.
+    /// Set if some of the requested events were removed: reading starts with this oldest event that is left,
+    /// if there is one.
     pub gap: Option<Option<EventId>>,
-    /// Highest seq of an event that the reader wants and that is gone; 0 where none is. What is gone up to there is no
-    /// news to this reader.
+    /// Highest seq of a removed event that the reader wants; 0 if there is none. The reader knows of removals
+    /// up to this seq.
     pub gone_seq: u64,
 }
 
-/// Why a stream's past can't be read.
+/// Why a stream's history cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum HistoryError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A stored event is not readable, or missing where nothing was removed.
+    /// A stored event cannot be decoded, or is missing although nothing was removed there.
     #[error("event {seq} of topic {topic} is damaged")]
     Damaged {
         /// The stream.
@@ -77,7 +80,7 @@ pub enum HistoryError {
         /// The seq.
         seq: u64,
     },
-    /// A subject's record is not readable.
+    /// A subject's record cannot be decoded.
     #[error("the record of a subject of topic {topic} is damaged")]
     Subject {
         /// The stream.
@@ -85,25 +88,25 @@ pub enum HistoryError {
     },
 }
 
-/// A stream as it stands in a store, for a reader of some of its events.
+/// A stream in a store, for a reader of some of its events.
 pub struct History<'s, S> {
     store: &'s S,
     stream: TopicId,
     record: TopicRecord,
     wanted: Wanted,
-    /// With what is kept for webhooks alone.
+    /// Whether events that are kept for webhooks alone are included.
     backlog: bool,
 }
 
-/// Which events of the stream the reader gets.
+/// Which events of the stream the reader receives.
 enum Wanted {
-    /// Every one, of whatever subject.
+    /// Every event, of any subject.
     Whole,
-    /// Those of one subject, which has that record.
+    /// The events of one subject, with its record.
     One(Subject, SubjectRecord),
-    /// Those of several subjects.
+    /// The events of several subjects.
     Several(Arc<Several>),
-    /// All but the server's own.
+    /// All events except those of the server's own subjects.
     All,
 }
 
@@ -119,7 +122,7 @@ impl Wanted {
 }
 
 impl<'s, S: ReadStore> History<'s, S> {
-    /// Opens the whole stream; one that never had an event is empty.
+    /// Opens the whole stream. A stream that never had an event is empty.
     pub fn open(store: &'s S, stream: TopicId) -> Result<Self, HistoryError> {
         let record = match store.get(&keys::topic(stream))? {
             Some(bytes) => {
@@ -130,7 +133,7 @@ impl<'s, S: ReadStore> History<'s, S> {
         Ok(Self { store, stream, record, wanted: Wanted::Whole, backlog: false })
     }
 
-    /// Opens what a reader of those subjects gets of the stream.
+    /// Opens the stream for a reader of those subjects.
     pub fn of(store: &'s S, stream: TopicId, selector: &Selector) -> Result<Self, HistoryError> {
         let mut history = Self::open(store, stream)?;
         history.wanted = match selector {
@@ -141,19 +144,19 @@ impl<'s, S: ReadStore> History<'s, S> {
         Ok(history)
     }
 
-    /// With the events that retention took from readers and keeps for webhooks.
+    /// Includes the events that retention took from readers and keeps for webhooks.
     pub fn with_backlog(mut self) -> Self {
         self.record.first_seq = self.record.stored_seq;
         self.backlog = true;
         self
     }
 
-    /// Newest seq of the stream; 0 before the first event.
+    /// Returns the newest seq of the stream; 0 before the first event.
     pub fn head_seq(&self) -> u64 {
         self.record.next_seq - 1
     }
 
-    /// Oldest seq that is left. Not always an event's.
+    /// Returns the oldest seq that is left. It need not be the seq of an event.
     pub fn first_seq(&self) -> u64 {
         self.record.first_seq
     }
@@ -176,8 +179,8 @@ impl<'s, S: ReadStore> History<'s, S> {
         Runs::new(self.store, self.stream, subject.as_str(), record)
     }
 
-    /// Visits the records of several subjects: what is named, and all that begin as a pattern does. Answers whether that
-    /// were all: at most [`MAX_VISITED`] are looked at.
+    /// Visits the records of several subjects: the named ones, and all whose names begin with a pattern's
+    /// prefix. Returns whether these were all: at most [`MAX_VISITED`] are examined.
     fn visit_records(
         &self,
         several: &Several,
@@ -190,12 +193,12 @@ impl<'s, S: ReadStore> History<'s, S> {
             visit(&self.subject(name)?);
         }
         if !several.patterns().is_empty() {
-            // Of subjects whose records were forgotten nobody knows whether they fit.
+            // It is unknown whether subjects whose records were forgotten match.
             visit(&self.record.unknown_subject());
         }
         let mut prefixes: Vec<&str> = several.patterns().iter().map(|pattern| pattern.prefix()).collect();
         prefixes.sort_unstable();
-        // Sorted, what begins like another comes right behind it, and is visited with it.
+        // In sorted order a prefix follows every shorter one that it begins with, and is visited with it.
         prefixes.dedup_by(|longer, shorter| longer.starts_with(*shorter));
         let mut left = MAX_VISITED;
         for prefix in prefixes {
@@ -212,7 +215,7 @@ impl<'s, S: ReadStore> History<'s, S> {
         Ok(true)
     }
 
-    /// Visits the records of all subjects but the server's own. Answers whether that were all.
+    /// Visits the records of all subjects except the server's own. Returns whether these were all.
     fn visit_open(&self, visit: &mut dyn FnMut(&SubjectRecord)) -> Result<bool, HistoryError> {
         visit(&self.record.own);
         visit(&self.record.unknown_subject());
@@ -223,7 +226,8 @@ impl<'s, S: ReadStore> History<'s, S> {
         })
     }
 
-    /// Visits the subjects whose names begin so, but the map's own, `left` of them at most. Answers whether that were all.
+    /// Visits the subjects whose names begin with `prefix`, without the map's own subject, at most `left` of
+    /// them. Returns whether these were all.
     fn visit_named(
         &self,
         prefix: &str,
@@ -231,7 +235,8 @@ impl<'s, S: ReadStore> History<'s, S> {
         visit: &mut dyn FnMut(&str, &SubjectRecord),
     ) -> Result<bool, HistoryError> {
         let (from, to) = keys::subjects_from(self.stream, prefix);
-        let (mut damaged, mut is_whole) = (None, true);
+        let mut damaged = None;
+        let mut is_whole = true;
         self.store.scan(&from, &to, &mut |key, value| {
             is_whole = *left > 0;
             if !is_whole {
@@ -248,7 +253,7 @@ impl<'s, S: ReadStore> History<'s, S> {
         damaged.map_or(Ok(is_whole), Err)
     }
 
-    /// Whether the stream has, or had, events of the server's own subjects.
+    /// Returns whether the stream has, or had, events of the server's own subjects.
     fn has_reserved(&self) -> Result<bool, HistoryError> {
         let (from, to) = keys::subjects_from(self.stream, "$");
         let mut found = false;

@@ -1,4 +1,4 @@
-//! Reading a stream from a seq on, a page at a time.
+//! Reading a stream from a seq on, one page at a time.
 
 use super::{History, HistoryError, Wanted};
 use crate::core::event::Event;
@@ -12,14 +12,15 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::ops::RangeInclusive;
 
-/// Events looked at for one page, whether the reader wants them or not: a reader of a rare subject yields, too.
-const MAX_LOOKED: usize = 4096;
-/// Bytes of stored events looked at for one page, about.
-const MAX_LOOKED_BYTES: usize = 4 << 20;
+/// Events examined for one page, whether or not the reader wants them: a reader of a rare subject must also
+/// yield.
+const MAX_SCANNED: usize = 4096;
+/// Approximate bytes of stored events examined for one page.
+const MAX_SCANNED_BYTES: usize = 4 << 20;
 
-/// So few events are looked at one by one, also where all wanted subjects are named.
-const FEW: u64 = if cfg!(test) { 4 } else { 256 };
-/// Runs of a subject that are read at once where several are merged.
+/// Up to this number, events are scanned one by one even if all wanted subjects are named.
+const SCAN_UP_TO: u64 = if cfg!(test) { 4 } else { 256 };
+/// Runs of a subject that are read at once when the runs of several subjects are merged.
 const RUNS_AT_ONCE: usize = 16;
 
 /// How much a page may hold.
@@ -27,83 +28,93 @@ const RUNS_AT_ONCE: usize = 16;
 pub struct Bounds {
     /// Events.
     pub events: usize,
-    /// Bytes of stored events: the page ends with the event that reaches them.
+    /// Bytes of stored events. The page ends with the event that reaches them.
     pub bytes: usize,
 }
 
-/// Events that a reader wants, all that are left of a range of seqs.
+/// The events that a reader wants in a range of seqs: all that are left.
 #[derive(Debug)]
 pub struct Page {
     /// The events, in order.
     pub events: Vec<Event>,
-    /// The seq after the range. A page without events may have moved on all the same.
+    /// The seq after the range. A page without events may still have moved on.
     pub next_seq: u64,
-    /// Id of the newest event of the stream before `next_seq` that was looked at, where that is known.
+    /// Id of the newest examined event of the stream before `next_seq`, if it is known.
     pub passed_id: Option<EventId>,
-    /// Highest seq of the range of an event that the reader wants and that is gone.
+    /// Highest seq, within the range, of a removed event that the reader wants.
     pub gone_seq: Option<u64>,
 }
 
-/// A page in the making.
-struct Gathering {
+/// A page that is being filled.
+struct PageBuilder {
     events: Vec<Event>,
     bounds: Bounds,
     bytes: usize,
 }
 
-/// A subject among several whose runs are merged.
+/// One of several subjects whose runs are merged.
 struct Named<'n> {
     name: &'n Subject,
     record: SubjectRecord,
-    /// The next of its runs.
+    /// Its next runs.
     runs: VecDeque<RangeInclusive<u64>>,
-    /// Where those begin that were not fetched.
+    /// The seq from which runs are not fetched yet.
     next_seq: u64,
 }
 
-/// How far a stream was looked through, and what was found missing.
-struct Looked {
+/// How far a stream was scanned, and what was missing.
+struct Scan {
     next_seq: u64,
     passed_id: Option<EventId>,
     missing: Vec<RangeInclusive<u64>>,
-    /// The newest that was deleted and is only still to be removed.
+    /// The newest event that was deleted and is still to be removed.
     deleted: Option<u64>,
     damaged: Option<u64>,
     events: usize,
     bytes: usize,
-    /// There may be more.
+    /// Whether there may be more events.
     is_cut: bool,
 }
 
-impl Looked {
+impl Scan {
     fn from(next_seq: u64) -> Self {
-        let missing = Vec::new();
-        let (deleted, damaged) = (None, None);
-        Self { next_seq, passed_id: None, missing, deleted, damaged, events: 0, bytes: 0, is_cut: false }
+        Self {
+            next_seq,
+            passed_id: None,
+            missing: Vec::new(),
+            deleted: None,
+            damaged: None,
+            events: 0,
+            bytes: 0,
+            is_cut: false,
+        }
     }
 
     fn pass(&mut self, seq: u64, id: EventId, bytes: usize) {
         if seq > self.next_seq {
             self.missing.push(self.next_seq..=seq - 1);
         }
-        (self.next_seq, self.passed_id) = (seq + 1, Some(id));
-        (self.events, self.bytes) = (self.events + 1, self.bytes + bytes);
+        self.next_seq = seq + 1;
+        self.passed_id = Some(id);
+        self.events += 1;
+        self.bytes += bytes;
     }
 
     fn is_enough(&self) -> bool {
-        self.events >= MAX_LOOKED || self.bytes >= MAX_LOOKED_BYTES
+        self.events >= MAX_SCANNED || self.bytes >= MAX_SCANNED_BYTES
     }
 
-    /// All was looked at up to there.
+    /// Records that everything up to `next_seq` was examined.
     fn end(&mut self, next_seq: u64, head_id: Option<EventId>) {
         if !self.is_cut && self.next_seq < next_seq {
             self.missing.push(self.next_seq..=next_seq - 1);
-            (self.next_seq, self.passed_id) = (next_seq, head_id.or(self.passed_id));
+            self.next_seq = next_seq;
+            self.passed_id = head_id.or(self.passed_id);
         }
     }
 }
 
-impl Gathering {
+impl PageBuilder {
     fn push(&mut self, event: Event, bytes: usize) {
         self.bytes += bytes;
         self.events.push(event);
@@ -115,14 +126,14 @@ impl Gathering {
 }
 
 impl<S: ReadStore> History<'_, S> {
-    /// Reads events from `from_seq` on. Starts at the oldest event that is left where that is gone.
+    /// Reads events from `from_seq` on. If these are removed, it starts at the oldest event that is left.
     pub fn read(&self, from_seq: u64, bounds: Bounds) -> Result<Page, HistoryError> {
         let start = from_seq.max(self.record.first_seq);
         if start >= self.record.next_seq || bounds.events == 0 {
             let gone_seq = self.gone_within(from_seq, start, None)?;
             return Ok(Page { events: Vec::new(), next_seq: start, passed_id: None, gone_seq });
         }
-        let few = self.record.next_seq - start <= FEW;
+        let few = self.record.next_seq - start <= SCAN_UP_TO;
         let mut page = match &self.wanted {
             Wanted::One(..) => self.read_runs(start, bounds)?,
             Wanted::Several(several) if !few && several.patterns().is_empty() && !self.backlog => {
@@ -134,24 +145,25 @@ impl<S: ReadStore> History<'_, S> {
         Ok(page)
     }
 
-    /// Reads one subject, by its runs.
+    /// Reads one subject by its runs.
     fn read_runs(&self, start: u64, bounds: Bounds) -> Result<Page, HistoryError> {
         let Wanted::One(subject, record) = &self.wanted else { return self.scan(start, bounds) };
-        let (mut runs, mut count) = (Vec::new(), 0);
+        let mut runs = Vec::new();
+        let mut count = 0;
         self.runs(subject, record).visit(start, &mut |run| {
             let run = start.max(*run.start())..=*run.end();
             count += run.end() - run.start() + 1;
             runs.push(run);
             count < bounds.events as u64
         })?;
-        let mut page = Gathering { events: Vec::new(), bounds, bytes: 0 };
+        let mut page = PageBuilder { events: Vec::new(), bounds, bytes: 0 };
         for run in runs {
             if !page.has_room() {
                 break;
             }
             self.read_run(&run, &mut page)?;
         }
-        // What has room left has read all runs.
+        // If the page has room left, all runs were read.
         let has_room = page.has_room();
         let (next_seq, passed_id) = match page.events.last() {
             Some(last) if !has_room && last.seq < record.last_seq => (last.seq + 1, last.id),
@@ -161,7 +173,7 @@ impl<S: ReadStore> History<'_, S> {
         Ok(Page { events: page.events, next_seq, passed_id, gone_seq: None })
     }
 
-    /// Reads several subjects that are all named, by merging their runs: it costs what they hold, and a look at each.
+    /// Reads several named subjects by merging their runs. It costs what they hold, and one lookup for each.
     fn read_named(&self, named: &[Subject], start: u64, bounds: Bounds) -> Result<Page, HistoryError> {
         let mut subjects = Vec::with_capacity(named.len());
         for name in named {
@@ -171,20 +183,20 @@ impl<S: ReadStore> History<'_, S> {
         }
         let first_of = |one: &Named<'_>| one.runs.front().map(|run| *run.start());
         let mut order: BinaryHeap<_> = (0..subjects.len())
-            .filter_map(|place| first_of(&subjects[place]).map(|first| Reverse((first, place))))
+            .filter_map(|index| first_of(&subjects[index]).map(|first| Reverse((first, index))))
             .collect();
-        let mut page = Gathering { events: Vec::new(), bounds, bytes: 0 };
+        let mut page = PageBuilder { events: Vec::new(), bounds, bytes: 0 };
         while page.has_room()
-            && let Some(Reverse((_, place))) = order.pop()
+            && let Some(Reverse((_, index))) = order.pop()
         {
-            let one = &mut subjects[place];
+            let one = &mut subjects[index];
             if let Some(run) = one.runs.pop_front() {
                 self.read_run(&run, &mut page)?;
             }
             if one.runs.is_empty() {
                 self.fetch_runs(one)?;
             }
-            order.extend(first_of(one).map(|first| Reverse((first, place))));
+            order.extend(first_of(one).map(|first| Reverse((first, index))));
         }
         let newest = subjects.iter().map(|one| one.record.last_seq).max().unwrap_or_default();
         let (next_seq, passed_id) = match page.events.last() {
@@ -196,9 +208,10 @@ impl<S: ReadStore> History<'_, S> {
         Ok(Page { events: page.events, next_seq, passed_id: Some(passed_id), gone_seq })
     }
 
-    /// The next runs of a subject, if it has any.
+    /// Fetches the next runs of a subject, if it has any.
     fn fetch_runs(&self, one: &mut Named<'_>) -> Result<(), HistoryError> {
-        let (from_seq, runs) = (one.next_seq, &mut one.runs);
+        let from_seq = one.next_seq;
+        let runs = &mut one.runs;
         self.runs(one.name, &one.record).visit(from_seq, &mut |run| {
             runs.push_back(from_seq.max(*run.start())..=*run.end());
             runs.len() < RUNS_AT_ONCE
@@ -207,9 +220,10 @@ impl<S: ReadStore> History<'_, S> {
         Ok(())
     }
 
-    fn read_run(&self, run: &RangeInclusive<u64>, page: &mut Gathering) -> Result<(), HistoryError> {
+    fn read_run(&self, run: &RangeInclusive<u64>, page: &mut PageBuilder) -> Result<(), HistoryError> {
         let (from, to) = (keys::event(self.stream, *run.start()), keys::event(self.stream, run.end() + 1));
-        let (mut expected, mut damaged) = (*run.start(), false);
+        let mut expected = *run.start();
+        let mut damaged = false;
         self.store.scan(&from, &to, &mut |key, value| {
             let event =
                 keys::event_seq(key).filter(|seq| *seq == expected).and_then(|seq| stored(seq, value));
@@ -228,12 +242,12 @@ impl<S: ReadStore> History<'_, S> {
         }
     }
 
-    /// Reads the stream and leaves out what the reader does not want, which is not decoded. `gone_seq` is the highest
-    /// that was removed.
+    /// Scans the stream and skips what the reader does not want without decoding it. `gone_seq` is the
+    /// highest removed seq.
     fn scan(&self, start: u64, bounds: Bounds) -> Result<Page, HistoryError> {
         let (withheld, to_seq) = self.withheld(start, bounds)?;
-        let mut looked = Looked::from(start);
-        let mut page = Gathering { events: Vec::new(), bounds, bytes: 0 };
+        let mut looked = Scan::from(start);
+        let mut page = PageBuilder { events: Vec::new(), bounds, bytes: 0 };
         let (from, to) = (keys::event(self.stream, start), keys::event(self.stream, to_seq));
         self.store.scan(&from, &to, &mut |key, value| {
             let seq = keys::event_seq(key).unwrap_or_default();
@@ -258,7 +272,7 @@ impl<S: ReadStore> History<'_, S> {
         }
         looked.end(to_seq, if to_seq == self.record.next_seq { Some(self.record.head_id) } else { None });
         self.check_missing(&looked.missing)?;
-        let Looked { next_seq, passed_id, .. } = looked;
+        let Scan { next_seq, passed_id, .. } = looked;
         let mut events = page.events;
         if !withheld.is_empty() {
             events.extend(withheld.into_iter().filter(|event| event.seq < next_seq));
@@ -268,10 +282,11 @@ impl<S: ReadStore> History<'_, S> {
         Ok(Page { events, next_seq, passed_id, gone_seq })
     }
 
-    /// What rules took from readers and webhooks still need, and up to where that is all.
+    /// Returns the withheld events, which rules took from readers and webhooks still need, and the seq up to
+    /// which these are all.
     fn withheld(&self, start: u64, bounds: Bounds) -> Result<(Vec<Event>, u64), HistoryError> {
         let end = self.record.next_seq;
-        let mut page = Gathering { events: Vec::new(), bounds, bytes: 0 };
+        let mut page = PageBuilder { events: Vec::new(), bounds, bytes: 0 };
         if !self.backlog || self.record.withheld == 0 {
             return Ok((page.events, end));
         }
@@ -282,7 +297,7 @@ impl<S: ReadStore> History<'_, S> {
             &mut |key, value| {
                 let seq = keys::event_seq(key).unwrap_or_default();
                 match stored(seq, value) {
-                    // What was deleted since is only still to be removed.
+                    // The event was deleted since and is still to be removed.
                     Some(event) if self.record.is_deleted(event.subject.as_str(), seq) => {}
                     Some(event) => page.push(event, value.len()),
                     None => damaged = Some(seq),
@@ -299,14 +314,15 @@ impl<S: ReadStore> History<'_, S> {
         }
     }
 
-    /// What is missing was removed, all of it; else it is damage. One look at the holes for all of a page.
+    /// Checks that holes cover every missing seq; otherwise the store is damaged. One scan of the holes
+    /// serves a whole page.
     fn check_missing(&self, missing: &[RangeInclusive<u64>]) -> Result<(), HistoryError> {
         let Some(first) = missing.first() else { return Ok(()) };
         let mut left = missing.iter().peekable();
         let (from, to) = (keys::hole(self.stream, *first.start()), keys::hole(self.stream, u64::MAX));
         self.store.scan(&from, &to, &mut |key, value| {
             let Some((end, start)) = keys::hole_end(key).zip(keys::run_start(value)) else { return false };
-            // A hole ends before an event that is stored, so none has more than one of the ranges.
+            // A hole ends before a stored event, so no hole contains two of the ranges.
             left.next_if(|range| start <= *range.start() && *range.end() <= end);
             left.peek().is_some_and(|range| *range.start() > end)
         })?;

@@ -1,4 +1,4 @@
-//! Which subjects a stream has events of.
+//! The list of subjects that have events in a stream.
 
 use super::{History, HistoryError};
 use crate::core::state::keys;
@@ -6,7 +6,7 @@ use crate::core::state::subjects::SubjectRecord;
 use crate::core::store::ReadStore;
 use crate::core::subject::Subject;
 
-/// What readers can get of a subject.
+/// A subject and what readers can read of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredSubject {
     /// The subject.
@@ -15,14 +15,15 @@ pub struct StoredSubject {
     pub first_seq: u64,
     /// Seq of its newest event.
     pub last_seq: u64,
-    /// Events.
+    /// The number of events.
     pub count: u64,
     /// Their bytes, as stored.
     pub bytes: u64,
 }
 
 impl<S: ReadStore> History<'_, S> {
-    /// The subjects that have events, by name, up to `max` of those after `after`; the server's own are left out.
+    /// Returns the subjects that have events, by name, at most `max` of those after `after`. The server's own
+    /// subjects are left out.
     pub fn subjects(&self, after: Option<&Subject>, max: usize) -> Result<Vec<StoredSubject>, HistoryError> {
         let mut found = Vec::new();
         if after.is_none() && self.record.own.count > 0 {
@@ -31,7 +32,7 @@ impl<S: ReadStore> History<'_, S> {
         let (mut from, to) = keys::subjects_from(self.stream, "");
         if let Some(after) = after {
             from = keys::subject(self.stream, after.as_str());
-            // Right behind it.
+            // The first key right behind it.
             from.push(0);
         }
         let mut damaged = None;
@@ -53,7 +54,8 @@ impl<S: ReadStore> History<'_, S> {
     }
 
     fn stored(&self, subject: &Subject, record: &SubjectRecord) -> Result<StoredSubject, HistoryError> {
-        let (mut first_seq, mut last_seq) = (record.first_seq, record.last_seq);
+        let mut first_seq = record.first_seq;
+        let mut last_seq = record.last_seq;
         self.runs(subject, record).visit(0, &mut |run| {
             first_seq = *run.start();
             false
@@ -62,7 +64,8 @@ impl<S: ReadStore> History<'_, S> {
             last_seq = *run.end();
             false
         })?;
-        let (count, bytes) = (record.count, record.bytes);
+        let count = record.count;
+        let bytes = record.bytes;
         Ok(StoredSubject { subject: subject.clone(), first_seq, last_seq, count, bytes })
     }
 }

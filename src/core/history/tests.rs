@@ -16,7 +16,7 @@ const STREAM: TopicId = TopicId(3);
 const NAMES: [&str; 5] = ["", "a", "ab", "b", "$s"];
 const EVERYTHING: Bounds = Bounds { events: usize::MAX, bytes: usize::MAX };
 
-/// An event that was published, and whether it is gone.
+/// A published event, and whether it was removed.
 struct Known {
     id: EventId,
     subject: &'static str,
@@ -24,7 +24,7 @@ struct Known {
     gone: bool,
 }
 
-/// A stream, and what is known of it. Seqs begin with 1.
+/// A stream and its known events. Seqs begin with 1.
 struct Stream {
     store: MemoryStore,
     record: TopicRecord,
@@ -34,11 +34,12 @@ struct Stream {
 
 impl Stream {
     fn new() -> Self {
-        let (store, record) = (MemoryStore::default(), TopicRecord::default());
+        let store = MemoryStore::default();
+        let record = TopicRecord::default();
         Self { store, record, subjects: BTreeMap::new(), known: Vec::new() }
     }
 
-    /// Ids are even, so that odd ones are of other streams.
+    /// Ids are even; odd ids belong to other streams.
     fn publish(&mut self, subject: &'static str, time_ms: u64) {
         let seq = self.record.next_seq;
         let id = EventId::new(1000 + 10 * seq, 2 * seq, 0);
@@ -46,12 +47,13 @@ impl Stream {
         let times = Times { time_ms, peak_ms: self.record.peak_ms, expiry_ms: 0 };
         let new = NewEvent { subject: name(subject), kind: "k".into(), payload: b"1".to_vec() };
         let stored = Event::to_stored_at(id, times, &new);
-        (self.record.count, self.record.bytes) =
-            (self.record.count + 1, self.record.bytes + stored.len() as u64);
+        self.record.count += 1;
+        self.record.bytes += stored.len() as u64;
         let record = self.subjects.entry(subject).or_default();
         record.append((STREAM, &new.subject), (seq, id, stored.len() as u64), &mut self.store).unwrap();
         self.store.put(&keys::event(STREAM, seq), &stored).unwrap();
-        (self.record.head_id, self.record.next_seq) = (id, seq + 1);
+        self.record.head_id = id;
+        self.record.next_seq = seq + 1;
         self.known.push(Known { id, subject, peak_ms: times.peak_ms, gone: false });
     }
 
@@ -63,7 +65,7 @@ impl Stream {
         bytes
     }
 
-    /// Retention takes the oldest of the stream.
+    /// Retention removes the oldest events of the stream.
     fn trim(&mut self, count: usize) {
         let range = keys::event(STREAM, 0).to_vec()..keys::event(STREAM, u64::MAX).to_vec();
         let stored: Vec<u64> =
@@ -71,9 +73,12 @@ impl Stream {
         let mut count = count;
         for seq in stored {
             let known = &self.known[seq as usize - 1];
-            let (id, subject, peak, is_deleted) = (known.id, known.subject, known.peak_ms, known.gone);
+            let id = known.id;
+            let subject = known.subject;
+            let peak = known.peak_ms;
+            let is_deleted = known.gone;
             if is_deleted {
-                // It is only still to be removed.
+                // It was deleted and is still to be removed.
                 self.store.delete(&keys::event(STREAM, seq)).unwrap();
             } else if count > 0 {
                 count -= 1;
@@ -83,13 +88,15 @@ impl Stream {
             } else {
                 break;
             }
-            (self.record.first_seq, self.record.stored_seq) = (seq + 1, seq + 1);
-            (self.record.trimmed_id, self.record.trimmed_peak_ms) = (id, peak);
+            self.record.first_seq = seq + 1;
+            self.record.stored_seq = seq + 1;
+            self.record.trimmed_id = id;
+            self.record.trimmed_peak_ms = peak;
         }
         subjects::forget_holes(STREAM, self.record.first_seq, usize::MAX, &mut self.store).unwrap();
     }
 
-    /// A rule takes the oldest of a subject.
+    /// A rule takes the oldest events of a subject.
     fn trim_subject(&mut self, subject: &'static str, count: usize) {
         for seq in self.left(|known| known.subject == subject).into_iter().take(count) {
             let id = self.known[seq as usize - 1].id;
@@ -106,11 +113,12 @@ impl Stream {
         (record.removed_seq, record.removed_id) = (record.removed_seq, record.removed_id).max((seq, id));
     }
 
-    /// Somebody removes one.
+    /// Somebody deletes one event.
     fn remove(&mut self, nth: usize) {
         let left = self.left(|_| true);
         let Some(&seq) = left.get(nth % left.len().max(1)) else { return };
-        let (id, subject) = (self.known[seq as usize - 1].id, self.known[seq as usize - 1].subject);
+        let id = self.known[seq as usize - 1].id;
+        let subject = self.known[seq as usize - 1].subject;
         let bytes = self.take(seq);
         let record = self.subjects.get_mut(subject).unwrap();
         record.remove((STREAM, &name(subject)), (seq, id, bytes), &mut self.store).unwrap();
@@ -122,11 +130,13 @@ impl Stream {
         let Some(seq) = self.left(|known| known.subject == subject).pop() else { return };
         let id = self.known[seq as usize - 1].id;
         self.known.iter_mut().filter(|known| known.subject == subject).for_each(|known| known.gone = true);
-        let (record, name) = (self.subjects.get_mut(subject).unwrap(), name(subject));
+        let record = self.subjects.get_mut(subject).unwrap();
+        let name = name(subject);
         record.end_run((STREAM, &name), &mut self.store).unwrap();
         record.first_seq = record.last_seq + 1;
         (record.trimmed_seq, record.trimmed_id) = (record.trimmed_seq, record.trimmed_id).max((seq, id));
-        (record.count, record.bytes) = (0, 0);
+        record.count = 0;
+        record.bytes = 0;
         let record = &mut self.record;
         (record.removed_seq, record.removed_id) = (record.removed_seq, record.removed_id).max((seq, id));
         record.deletions.retain(|deletion| deletion.subject != name);
@@ -171,7 +181,8 @@ fn selectors() -> Vec<Selector> {
 }
 
 fn all_from<S: ReadStore>(history: &History<'_, S>, from_seq: u64, bounds: Bounds) -> Vec<u64> {
-    let (mut seqs, mut from) = (Vec::new(), from_seq);
+    let mut seqs = Vec::new();
+    let mut from = from_seq;
     loop {
         let page = history.read(from, bounds).unwrap();
         assert!(page.events.len() <= bounds.events);
@@ -180,7 +191,7 @@ fn all_from<S: ReadStore>(history: &History<'_, S>, from_seq: u64, bounds: Bound
         if page.next_seq > history.head_seq() {
             return seqs;
         }
-        assert!(page.next_seq > from, "a page goes on");
+        assert!(page.next_seq > from, "a page makes progress");
         from = page.next_seq;
     }
 }
@@ -222,7 +233,9 @@ fn after(steps: &[Step]) -> Stream {
 
 proptest! {
     #[test]
-    fn readers_get_what_they_want_and_nothing_else(steps in steps(), events in 1usize..5, bytes in 1usize..400) {
+    fn readers_get_the_events_that_they_want_and_no_others(
+        steps in steps(), events in 1usize..5, bytes in 1usize..400,
+    ) {
         let stream = after(&steps);
         for selector in selectors() {
             let history = History::of(&stream.store, STREAM, &selector).unwrap();
@@ -245,7 +258,7 @@ proptest! {
     }
 
     #[test]
-    fn any_event_is_a_position_and_a_gap_is_told_exactly(steps in steps()) {
+    fn any_event_is_a_position_and_gaps_are_told_exactly(steps in steps()) {
         let stream = after(&steps);
         for selector in selectors() {
             let history = History::of(&stream.store, STREAM, &selector).unwrap();
@@ -260,8 +273,8 @@ proptest! {
                     prop_assert_eq!(oldest, wanted.first().map(|seq| stream.known[*seq as usize - 1].id));
                     prop_assert!(wanted.first().is_none_or(|seq| *seq == located.next_seq), "{} after {}", selector, at);
                 }
-                prop_assert!(located.before >= position, "{} after {}: nobody is sent back", selector, at);
-                // What is told to resume by leads to the same place, and tells no gap that was not there.
+                prop_assert!(located.before >= position, "{} after {}: sent back", selector, at);
+                // The returned position leads to the same start, and tells no gap that was not there.
                 let again = history.locate(Start::After(located.before)).unwrap();
                 prop_assert_eq!(all_from(&history, again.next_seq, EVERYTHING), wanted);
                 prop_assert!(located.gap.is_some() || again.gap.is_none(), "{} before {}", selector, at);
@@ -270,7 +283,7 @@ proptest! {
     }
 
     #[test]
-    fn an_id_of_another_stream_is_told(steps in steps()) {
+    fn an_id_of_another_stream_is_not_known(steps in steps()) {
         let stream = after(&steps);
         let history = History::of(&stream.store, STREAM, &Selector::All).unwrap();
         for (seq, known) in stream.with_seqs().filter(|(_, known)| !known.gone) {
@@ -283,7 +296,7 @@ proptest! {
     }
 
     #[test]
-    fn the_last_so_many_and_those_since(steps in steps(), count in 0u64..6, ms in 0u64..60) {
+    fn starts_by_count_and_by_time_are_exact(steps in steps(), count in 0u64..6, ms in 0u64..60) {
         let stream = after(&steps);
         for selector in selectors() {
             let history = History::of(&stream.store, STREAM, &selector).unwrap();
@@ -291,7 +304,7 @@ proptest! {
             let last = history.locate(Start::Last(count)).unwrap();
             let expected = &wanted[wanted.len().saturating_sub(count as usize)..];
             let got = all_from(&history, last.next_seq, EVERYTHING);
-            // The stream's own arithmetic may give fewer where the newest were removed.
+            // The stream's own arithmetic may give fewer events if the newest were removed.
             prop_assert_eq!(&got[..], expected, "{} {}", selector, count);
             prop_assert_eq!(last.gap, None);
             let since = history.locate(Start::Since(ms)).unwrap();
@@ -305,7 +318,7 @@ proptest! {
     }
 
     #[test]
-    fn a_page_tells_what_is_gone_of_its_range(steps in steps(), events in 1usize..5) {
+    fn a_page_tells_the_removed_events_of_its_range(steps in steps(), events in 1usize..5) {
         let stream = after(&steps);
         for selector in selectors() {
             let history = History::of(&stream.store, STREAM, &selector).unwrap();
@@ -325,7 +338,7 @@ proptest! {
 }
 
 #[test]
-fn what_is_missing_without_a_hole_is_damage() {
+fn a_missing_event_without_a_hole_is_damage() {
     let steps: Vec<Step> = (0..12).map(|n| Step::Publish(n % 3, 0)).collect();
     for missing in 1..=12u64 {
         let mut stream = after(&steps);
@@ -359,7 +372,7 @@ fn a_reader_of_a_rare_subject_yields() {
 }
 
 #[test]
-fn only_so_many_subjects_are_looked_at_and_then_a_gap_too_many_is_told() {
+fn a_bounded_number_of_subjects_is_examined_and_beyond_it_a_gap_is_told() {
     let mut stream = Stream::new();
     ["a", "b", "a"].iter().for_each(|name| stream.publish(name, 0));
     stream.trim_subject("b", 1);
@@ -381,7 +394,8 @@ fn only_so_many_subjects_are_looked_at_and_then_a_gap_too_many_is_told() {
     }
 }
 
-/// Counts what is read: a record or an event each once, a look at a range of keys once, and each key that it visits.
+/// Counts reads: one for each record or event, one for each range of keys, and one for each key that the
+/// range visits.
 struct Counting<'s> {
     store: &'s MemoryStore,
     reads: Cell<u64>,
@@ -415,7 +429,8 @@ impl ReadStore for Counting<'_> {
     }
 }
 
-/// Joins with `backfill` and reads all of it, in pages as a subscriber does; answers events, reads and keys visited.
+/// Joins with `backfill` and reads all of it, in pages, as a subscriber does. Returns the number of events,
+/// reads and visited keys.
 fn cost_of_joining(noise: u64, backfill: u64) -> (u64, u64, u64) {
     let mut stream = Stream::new();
     for n in 0..1000 * noise {
@@ -423,9 +438,11 @@ fn cost_of_joining(noise: u64, backfill: u64) -> (u64, u64, u64) {
     }
     stream.flush();
     let store = Counting { store: &stream.store, reads: Cell::new(0), visited: Cell::new(0) };
-    let (quiet, bounds) = (selector(&["quiet"]), Bounds { events: 64, bytes: 16 * 1024 });
+    let quiet = selector(&["quiet"]);
+    let bounds = Bounds { events: 64, bytes: 16 * 1024 };
     let position = History::of(&store, STREAM, &quiet).unwrap().locate(Start::Last(backfill)).unwrap();
-    let (mut from_seq, mut events) = (position.next_seq, 0);
+    let mut from_seq = position.next_seq;
+    let mut events = 0;
     while from_seq <= position.head_seq {
         let page = History::of(&store, STREAM, &quiet).unwrap().read(from_seq, bounds).unwrap();
         events += page.events.len() as u64;
@@ -456,12 +473,13 @@ fn several_named_subjects_cost_what_they_hold() {
     let store = Counting { store: &stream.store, reads: Cell::new(0), visited: Cell::new(0) };
     let several = History::of(&store, STREAM, &selector(&["a", "ab", "none"])).unwrap();
     assert_eq!(all_from(&several, 1, Bounds { events: 64, bytes: 16 * 1024 }).len(), 200);
-    let (reads, visited) = (store.reads.get(), store.visited.get());
+    let reads = store.reads.get();
+    let visited = store.visited.get();
     assert!(reads <= 300 && visited <= 700, "{reads} reads of {visited} keys");
 }
 
 #[test]
-fn of_a_million_events_a_thousand_cost_what_they_are() {
+fn a_thousand_events_of_a_million_cost_a_thousand() {
     let (events, reads, _) = cost_of_joining(1000, 1000);
     assert!(events == 1000 && reads <= 2 * events, "{reads} reads");
 }

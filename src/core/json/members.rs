@@ -1,37 +1,38 @@
-//! Reads a JSON object member by member, so that all that is wrong with it is told at once, each fault with its field.
+//! Reads a JSON object member by member and collects all faults, each under its field.
 //!
-//! Every member is kept as text until its type is known: never a tree of client-sent values.
+//! Every member stays text until its type is known: a client's values never become a tree.
 
 use crate::core::field_error::{BODY, FieldCode, FieldErrors};
-use crate::core::nearest::meant;
+use crate::core::nearest::suggestion;
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 use std::fmt;
 
-/// Members in one object; more are refused before any is read.
+/// The largest number of members in one object. An object with more is refused before any member is read.
 const MAX_MEMBERS: usize = 64;
 
 /// The members of an object that were not read yet, and the faults found so far.
 ///
-/// Ask for every member that the object may have, then call [`Members::finish`]: what nobody asked for is a fault.
+/// Request every member that the object may have, then call [`Members::finish`]: a member that was never requested is
+/// a fault.
 pub struct Members<'a> {
-    /// The path of the object, with a dot behind it, as in `retry.`; empty for the body itself.
+    /// The path of the object with a dot after it, such as `retry.`; empty for the body itself.
     prefix: String,
     members: Vec<(String, &'a RawValue)>,
-    /// Names that were asked for so far.
+    /// The names that were requested so far.
     known: Vec<String>,
     is_object: bool,
     errors: FieldErrors,
 }
 
 impl<'a> Members<'a> {
-    /// Of the body that `text` is.
+    /// Reads the body in `text`.
     pub fn of(text: &'a str) -> Self {
         Self::at("", text)
     }
 
-    /// Of the object that stands at `path` in the body, as in `retry`.
+    /// Reads the object in `text`, which is at `path` in the body, such as `retry`.
     pub fn at(path: &str, text: &'a str) -> Self {
         let prefix = if path.is_empty() { String::new() } else { format!("{path}.") };
         let (members, known, errors) = (Vec::new(), Vec::new(), FieldErrors::default());
@@ -57,19 +58,19 @@ impl<'a> Members<'a> {
         object
     }
 
-    /// The member of one of these names; it can't be `null`.
+    /// Takes the member with one of these names; it must not be `null`.
     pub fn take<T: DeserializeOwned>(&mut self, names: &[&str], expected: &str) -> Option<T> {
         let raw = self.raw(names)?;
         self.typed(names[0], raw, expected)
     }
 
-    /// The member of that name, which may be `null`.
+    /// Takes the member with that name, which may be `null`.
     pub fn nullable<T: DeserializeOwned>(&mut self, name: &str, expected: &str) -> Option<Option<T>> {
         let raw = self.raw(&[name])?;
         self.typed(name, raw, &format!("{expected} or null"))
     }
 
-    /// The text of the member of one of these names.
+    /// Takes the text of the member with one of these names.
     pub fn raw(&mut self, names: &[&str]) -> Option<&'a RawValue> {
         self.known.extend(names.iter().map(|name| (*name).to_owned()));
         let mut found = None;
@@ -82,7 +83,7 @@ impl<'a> Members<'a> {
         found
     }
 
-    /// The member of that name, which must be there.
+    /// Takes the member with that name, which must exist.
     pub fn required<T: DeserializeOwned>(&mut self, name: &str, expected: &str) -> Option<T> {
         let raw = self.raw(&[name]);
         if raw.is_none() && self.is_object {
@@ -91,25 +92,25 @@ impl<'a> Members<'a> {
         self.typed(name, raw?, expected)
     }
 
-    /// The member of that name, which is the name of one of `known`.
+    /// Takes the member with that name, which must be the name of one of `known`.
     pub fn one_of<T: Copy>(&mut self, name: &str, known: &[(&str, T)]) -> Option<T> {
         let raw = self.raw(&[name])?;
         self.known_one(name, raw, known)
     }
 
-    /// As [`Members::one_of`], of a member that may be `null`.
+    /// Like [`Members::one_of`], for a member that may be `null`.
     pub fn one_of_or_null<T: Copy>(&mut self, name: &str, known: &[(&str, T)]) -> Option<Option<T>> {
         let raw = self.raw(&[name])?;
         if is_null(raw) { Some(None) } else { self.known_one(name, raw, known).map(Some) }
     }
 
-    /// Reads the object that is the member of that name.
+    /// Reads the object in the member with that name.
     pub fn object<R>(&mut self, name: &str, read: impl FnOnce(&mut Members<'a>) -> R) -> Option<R> {
         let raw = self.raw(&[name])?;
         Some(self.inside(name, raw, read))
     }
 
-    /// Reads the object that a member's text is.
+    /// Reads the object in a member's text.
     pub fn inside<R>(
         &mut self,
         name: &str,
@@ -122,19 +123,19 @@ impl<'a> Members<'a> {
         value
     }
 
-    /// Whether there is an object at all. Where there is none, that is the one fault.
+    /// Returns whether there is an object at all. If there is none, that is the only fault.
     pub fn is_object(&self) -> bool {
         self.is_object
     }
 
-    /// Leaves members of these names unread.
+    /// Accepts members with these names without reading them.
     pub fn skip<'n>(&mut self, names: impl IntoIterator<Item = &'n str>) {
         for skipped in names {
             self.members.retain(|(name, _)| name != skipped);
         }
     }
 
-    /// Takes the member of that name for absent where it is `null`.
+    /// Treats the member with that name as absent if it is `null`.
     pub fn skip_null(&mut self, name: &str) {
         self.members.retain(|(member, raw)| !is_null(raw) || member != name);
     }
@@ -144,21 +145,17 @@ impl<'a> Members<'a> {
         self.errors.add(format!("{}{name}", self.prefix), code, message);
     }
 
-    /// All faults; a member that nobody took is one.
+    /// Returns all faults. A member that was never requested is one.
     pub fn finish(mut self) -> FieldErrors {
         for (name, _) in std::mem::take(&mut self.members) {
             let name: String = name.chars().take(100).collect();
-            let meant = meant(&name, self.known.iter().map(String::as_str));
-            self.fault(
-                &name,
-                FieldCode::UnknownField,
-                format_args!("is not a field that is known here{meant}"),
-            );
+            let suggestion = suggestion(&name, self.known.iter().map(String::as_str));
+            self.fault(&name, FieldCode::UnknownField, format_args!("is not a known field{suggestion}"));
         }
         self.errors
     }
 
-    // The parser's own words are not passed on: they repeat the value, which may be secret.
+    // The parser's own message is not shown: it repeats the value, which may be secret.
     fn typed<T: DeserializeOwned>(&mut self, name: &str, raw: &RawValue, expected: &str) -> Option<T> {
         let read = serde_json::from_str(raw.get()).ok();
         if read.is_none() {
@@ -183,7 +180,7 @@ pub fn is_null(raw: &RawValue) -> bool {
     raw.get() == "null"
 }
 
-/// Names and texts of an object's members, in their order.
+/// The names and texts of an object's members, in their order.
 pub(crate) struct Entries<'a>(pub(crate) Vec<(String, &'a RawValue)>);
 
 impl<'de> Deserialize<'de> for Entries<'de> {

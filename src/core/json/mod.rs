@@ -1,8 +1,8 @@
 //! Payloads in one normal form: the fixed point of a JavaScript parse and stringify.
 //!
-//! A receiver that verifies a signature over `JSON.stringify(JSON.parse(body))` sees the very bytes that were signed.
-//! So a payload is parsed once, here, and is bytes from then on. Integer literals that JavaScript can't hold exactly,
-//! lone surrogates and numbers out of range are refused rather than altered.
+//! A receiver that verifies a signature over `JSON.stringify(JSON.parse(body))` sees exactly the bytes that
+//! were signed. So a payload is parsed once, here, and stays bytes from then on. Integer literals that
+//! JavaScript cannot represent exactly, lone surrogates and numbers out of range are refused, not altered.
 
 mod members;
 mod node;
@@ -12,10 +12,10 @@ pub use members::{Members, is_null};
 pub use node::write_string;
 pub(crate) use node::{Node, array_index};
 
-/// The largest integer that a JavaScript number holds exactly together with all smaller ones: 2^53 - 1.
+/// The largest integer up to which a JavaScript number represents all integers exactly: 2^53 - 1.
 pub const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
 
-/// Why a payload can't be taken.
+/// Why a payload is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JsonError {
     /// Not JSON, or a number out of range, or a lone surrogate.
@@ -24,13 +24,13 @@ pub enum JsonError {
     /// Nested deeper than the limit.
     #[error("nested deeper than {0} levels")]
     TooDeep(usize),
-    /// An integer beyond 2^53 that a JavaScript client would silently change.
+    /// An integer beyond 2^53, which a JavaScript client would change silently.
     #[error("the integer {0} is beyond 2^53 and would be changed by JavaScript clients; send it as a string")]
     UnsafeInteger(String),
 }
 
-/// Brings `text` into normal form: no white space, numbers and escapes as `JSON.stringify` writes them, integer-like
-/// keys first and ascending, of duplicate keys the last value at the first one's place.
+/// Brings `text` into normal form: no white space; numbers and escapes as `JSON.stringify` writes them;
+/// integer-like keys first, ascending; of duplicate keys the last value, at the position of the first.
 pub fn normalise(text: &str, max_depth: usize) -> Result<String, JsonError> {
     check_depth(text, max_depth)?;
     if let Some(literal) = unsafe_integer(text) {
@@ -42,7 +42,7 @@ pub fn normalise(text: &str, max_depth: usize) -> Result<String, JsonError> {
     Ok(out)
 }
 
-/// Refuses nesting beyond `max_depth` before anything recursive runs.
+/// Refuses nesting deeper than `max_depth`, before anything recursive runs.
 fn check_depth(text: &str, max_depth: usize) -> Result<(), JsonError> {
     let mut depth = 0usize;
     for byte in outside_strings(text) {
@@ -58,7 +58,7 @@ fn check_depth(text: &str, max_depth: usize) -> Result<(), JsonError> {
     Ok(())
 }
 
-/// The bytes that are not inside a string.
+/// Returns the bytes outside of strings.
 fn outside_strings(text: &str) -> impl Iterator<Item = u8> + '_ {
     let mut in_string = false;
     let mut escaped = false;
@@ -77,9 +77,10 @@ fn outside_strings(text: &str) -> impl Iterator<Item = u8> + '_ {
     })
 }
 
-/// The first integer literal (no fraction, no exponent) that JavaScript would print with other digits.
+/// Returns the first integer literal (no fraction, no exponent) that JavaScript would print with other
+/// digits.
 ///
-/// It is looked for in the text because a parser turns what exceeds 64 bits into a float without a word.
+/// The text is searched because a parser silently turns an integer beyond 64 bits into a float.
 fn unsafe_integer(text: &str) -> Option<&str> {
     let bytes = text.as_bytes();
     let mut at = 0;
@@ -104,7 +105,7 @@ fn unsafe_integer(text: &str) -> Option<&str> {
     None
 }
 
-/// Whether a literal of digits comes out of a JavaScript number as it went in.
+/// Returns whether JavaScript reads and writes a literal of digits unchanged.
 fn survives_javascript(digits: &str) -> bool {
     match digits.parse::<u64>() {
         Ok(value) if value <= MAX_SAFE_INTEGER => true,
@@ -112,7 +113,7 @@ fn survives_javascript(digits: &str) -> bool {
     }
 }
 
-/// One past the quote that closes the string whose first byte is at `at`.
+/// Returns the index after the quote that closes the string whose first byte is at `at`.
 fn end_of_string(bytes: &[u8], mut at: usize) -> usize {
     while at < bytes.len() {
         match bytes[at] {
@@ -130,7 +131,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Pairs of what comes in and what Node's `JSON.stringify(JSON.parse(text))` gives.
+    /// Pairs of an input and the result of Node's `JSON.stringify(JSON.parse(text))`.
     const GOLDEN: &[(&str, &str)] = &[
         ("9.0", "9"),
         ("1e3", "1000"),
@@ -155,7 +156,7 @@ mod tests {
     ];
 
     #[test]
-    fn golden_pairs() {
+    fn normal_forms_match_javascript() {
         for (text, normal) in GOLDEN {
             assert_eq!(normalise(text, 64).unwrap(), *normal, "{text}");
             assert_eq!(normalise(normal, 64).unwrap(), *normal, "fixed point of {text}");
@@ -163,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn what_javascript_would_change_is_refused() {
+    fn numbers_and_text_that_javascript_would_change_are_refused() {
         for text in [
             "9007199254740993",
             "-9007199254740993",
@@ -220,7 +221,7 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_safe(text in ".*") {
+        fn any_text_is_read_without_a_panic(text in ".*") {
             let _ = normalise(&text, 8);
         }
     }

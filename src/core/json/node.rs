@@ -1,6 +1,7 @@
-//! JSON as a tree in JavaScript's normal form: what normalising goes through, and what templates are read from.
+//! JSON as a tree in JavaScript's normal form. Normalising builds it, and templates read from it.
 //!
-//! Not `serde_json::Value`: for that one, an object with serde_json's own key for raw JSON is no object but JSON again.
+//! It is not a `serde_json::Value`: that type treats an object with serde_json's own key for raw JSON as JSON
+//! text and not as an object.
 
 use super::MAX_SAFE_INTEGER;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -21,12 +22,12 @@ pub(crate) enum Node<'a> {
 }
 
 impl<'a> Node<'a> {
-    /// Reads a payload of the log; `None` when it is not JSON.
+    /// Reads a payload from the log; `None` if it is not JSON.
     pub(crate) fn read(payload: &'a [u8]) -> Option<Self> {
         serde_json::from_slice(payload).ok()
     }
 
-    /// The value for people: text as it is, everything else as compact JSON.
+    /// Returns the value for display: text as it is, everything else as compact JSON.
     pub(crate) fn display(&self) -> Cow<'_, str> {
         match self {
             Node::Text(text) => Cow::Borrowed(text),
@@ -38,7 +39,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// Compact JSON, in normal form.
+    /// Appends compact JSON in normal form.
     pub(crate) fn write(&self, out: &mut String) {
         match self {
             Node::Null => out.push_str("null"),
@@ -48,8 +49,8 @@ impl<'a> Node<'a> {
             Node::Text(text) => write_string(text, out),
             Node::List(items) => {
                 out.push('[');
-                for (place, item) in items.iter().enumerate() {
-                    if place > 0 {
+                for (index, item) in items.iter().enumerate() {
+                    if index > 0 {
                         out.push(',');
                     }
                     item.write(out);
@@ -58,8 +59,8 @@ impl<'a> Node<'a> {
             }
             Node::Object(members) => {
                 out.push('{');
-                for (place, (key, value)) in members.iter().enumerate() {
-                    if place > 0 {
+                for (index, (key, value)) in members.iter().enumerate() {
+                    if index > 0 {
                         out.push(',');
                     }
                     write_string(key, out);
@@ -72,7 +73,7 @@ impl<'a> Node<'a> {
     }
 }
 
-/// Writes a JSON string as `JSON.stringify` does.
+/// Appends a JSON string as `JSON.stringify` writes it.
 pub fn write_string(text: &str, out: &mut String) {
     out.push('"');
     let mut plain_from = 0;
@@ -101,7 +102,7 @@ pub fn write_string(text: &str, out: &mut String) {
     out.push('"');
 }
 
-/// A key, borrowed where it has no escapes.
+/// A key, borrowed if it has no escapes.
 #[derive(serde::Deserialize)]
 struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
 
@@ -161,29 +162,29 @@ impl<'de> Visitor<'de> for NodeVisitor {
     }
 }
 
-/// The entries in JavaScript's order, duplicates resolved.
+/// Returns the entries in JavaScript's order, with duplicates resolved.
 fn ordered<'a>(entries: Vec<(Cow<'a, str>, Node<'a>)>) -> Vec<(Cow<'a, str>, Node<'a>)> {
-    // A client chooses the keys: the hash must not be one that it can foresee.
-    let mut places = HashMap::new();
+    // A client chooses the keys, so the hash must not be predictable.
+    let mut indexes = HashMap::new();
     let mut unique: Vec<(Cow<'a, str>, Node<'a>)> = Vec::with_capacity(entries.len());
     for (key, value) in entries {
-        match places.get(&key) {
-            Some(&place) => {
-                let slot: &mut (_, _) = &mut unique[place];
+        match indexes.get(&key) {
+            Some(&index) => {
+                let slot: &mut (_, _) = &mut unique[index];
                 slot.1 = value;
             }
             None => {
-                places.insert(key.clone(), unique.len());
+                indexes.insert(key.clone(), unique.len());
                 unique.push((key, value));
             }
         }
     }
-    // The sort is stable: keys that are no index keep their order behind those that are.
+    // The sort is stable: keys that are not an index keep their order behind those that are.
     unique.sort_by_key(|(key, _)| array_index(key).map_or(u64::MAX, u64::from));
     unique
 }
 
-/// A key that JavaScript treats as an array index: canonical, below 2^32 - 1.
+/// Returns the number of a key that JavaScript treats as an array index: canonical, below 2^32 - 1.
 pub(crate) fn array_index(key: &str) -> Option<u32> {
     let canonical = key == "0" || !key.is_empty() && !key.starts_with('0') && key.len() <= 10;
     if !canonical || !key.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -198,7 +199,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_read_is_written_again() {
+    fn a_tree_is_written_as_it_was_read() {
         for text in [
             r#"{"1":2,"a":[1,-2.5,1e+21,null,true,"x\"é\u001f"],"b":{}}"#,
             "104342715969570500",

@@ -1,26 +1,27 @@
-//! A token bucket as one number (GCRA): the time at which the bucket would be full again.
+//! A token bucket in one number (GCRA): the time at which the bucket will be full again.
 //!
-//! Pure: the caller brings the time and keeps the number, so the same rule serves the replicated state (publishes a
-//! second) and a node's memory (requests a minute).
+//! The caller supplies the time and stores the number, so the same rule serves the replicated state
+//! (publishes a second) and a node's memory (requests a minute).
 
 mod window;
 
 pub use window::Window;
 
-/// How many may pass in which time.
+/// A rate: how many permits refill in which time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
-    /// Permits that refill within `period_ms`; also the burst.
+    /// Permits that refill within `period_ms`; also the size of a burst.
     pub permits: u32,
-    /// Milliseconds in which `permits` refill.
+    /// The milliseconds in which `permits` refill.
     pub period_ms: u64,
 }
 
 impl Rate {
-    /// Asks for `cost` permits at `now_ms`, given the number kept from last time (0 at first), in microseconds.
+    /// Asks for `cost` permits at `now_ms`. `full_at_us` is the number from the last call, in microseconds,
+    /// and 0 at first.
     ///
-    /// `Ok` is the number to keep; `Err` is how many milliseconds to wait. A cost beyond the burst passes when the
-    /// bucket is full and is paid for afterwards, so that a large batch is delayed rather than impossible.
+    /// Returns the new number, or as an error the milliseconds to wait. A cost larger than a burst passes
+    /// when the bucket is full and is paid for afterwards, so a large batch is delayed and not impossible.
     pub fn charge(&self, full_at_us: u64, cost: u32, now_ms: u64) -> Result<u64, u64> {
         let now = now_ms.saturating_mul(1000);
         let period = self.period_ms.saturating_mul(1000);
@@ -43,7 +44,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_hundred_a_minute() {
+    fn the_hundred_and_first_request_of_a_minute_waits() {
         let rate = Rate { permits: 100, period_ms: 60_000 };
         let mut kept = 0;
         for _ in 0..100 {
@@ -62,9 +63,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn never_more_than_the_burst_and_the_refill(steps in prop::collection::vec((0u64..500, 1u32..4), 1..200), permits in 1u32..50) {
+        fn no_more_pass_than_the_burst_and_the_refill(
+            steps in prop::collection::vec((0u64..500, 1u32..4), 1..200), permits in 1u32..50,
+        ) {
             let rate = Rate { permits, period_ms: 1000 };
-            let (mut kept, mut now, mut passed) = (0, 1_000_000, 0u64);
+            let mut kept = 0;
+            let mut now = 1_000_000;
+            let mut passed = 0u64;
             for (wait, cost) in steps {
                 now += wait;
                 if cost <= permits && let Ok(next) = rate.charge(kept, cost, now) {

@@ -1,19 +1,20 @@
-//! A window that slides: never more than so many in any stretch of so long, where a bucket would let a full one and its
-//! refill through at once.
+//! A sliding window: limits how many requests pass in any stretch of a given length. A bucket would let a
+//! full burst and its refill pass within one such stretch.
 //!
-//! Counts in slots, so that its size does not follow the rate; it is late by a slot at most, and never early.
+//! The window counts in slots, so its size does not depend on the rate. It admits a request at most one slot
+//! late and never early.
 
 use super::Rate;
 
-/// Slots of a period; one more holds the part of a slot at its beginning.
+/// Slots of a period. One more slot covers the partial slot at the beginning of the window.
 const SLOTS: u64 = 64;
 const KEPT: usize = SLOTS as usize + 1;
 
-/// What passed lately.
+/// A sliding window: what passed within the last period.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Window {
     counts: [u32; KEPT],
-    /// The slot of the last that passed, counted from 1970.
+    /// The slot of the last request that passed, counted from 1970.
     newest: u64,
 }
 
@@ -24,11 +25,11 @@ impl Default for Window {
 }
 
 impl Window {
-    /// Asks for one permit at `now_ms`; `Err` is how many milliseconds to wait.
+    /// Asks for one permit at `now_ms`; an error is the milliseconds to wait.
     pub fn charge(&mut self, rate: Rate, now_ms: u64) -> Result<(), u64> {
         let slot_us = (rate.period_ms.saturating_mul(1000) / SLOTS).max(1);
         let now_us = now_ms.saturating_mul(1000);
-        // A clock that went back counts where it was.
+        // A clock that went back counts as the newest slot.
         let slot = (now_us / slot_us).max(self.newest);
         self.forget(slot);
         if self.counts.iter().map(|count| u64::from(*count)).sum::<u64>() < u64::from(rate.permits.max(1)) {
@@ -41,7 +42,7 @@ impl Window {
         Err(free_us.saturating_sub(now_us).div_ceil(1000).max(1))
     }
 
-    /// Empties the slots between the newest and `slot`: what they counted is older than the window.
+    /// Clears the slots between the newest one and `slot`: what they counted is older than the window.
     fn forget(&mut self, slot: u64) {
         let passed = (slot - self.newest).min(KEPT as u64);
         for at in slot + 1 - passed..=slot {
@@ -58,9 +59,10 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn five_in_two_seconds() {
+    fn the_sixth_request_in_two_seconds_waits() {
         let rate = Rate { permits: 5, period_ms: 2000 };
-        let (mut window, start_ms) = (Window::default(), 1_750_000_000_000);
+        let mut window = Window::default();
+        let start_ms = 1_750_000_000_000;
         (0..5).for_each(|_| window.charge(rate, start_ms).unwrap());
         let wait_ms = window.charge(rate, start_ms + 10).unwrap_err();
         assert!((1990..2100).contains(&wait_ms), "{wait_ms}");
@@ -71,11 +73,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn never_more_in_any_window_and_never_stuck(
+        fn no_window_has_too_many_and_waiting_always_helps(
             steps in prop::collection::vec(0u64..400, 1..300), permits in 1u32..20, period_ms in 1u64..5000,
         ) {
             let rate = Rate { permits, period_ms };
-            let (mut window, mut now_ms, mut passed) = (Window::default(), 1_750_000_000_000u64, Vec::new());
+            let mut window = Window::default();
+            let mut now_ms = 1_750_000_000_000u64;
+            let mut passed = Vec::new();
             for step in steps {
                 now_ms += step;
                 match window.charge(rate, now_ms) {

@@ -1,30 +1,31 @@
-//! Keys of the store: a letter for the kind, then big-endian numbers, so that they sort as they are read. Each kind
-//! belongs to one of the two machines, which alone writes it: [`DIRECTORY`] and [`STREAMS`].
+//! Keys of the store: one byte for the kind, then big-endian numbers, so that keys sort in the order in which
+//! they are read. Each kind belongs to one of the two machines, which alone writes it: [`DIRECTORY`] and
+//! [`STREAMS`].
 
 use crate::core::ids::{MapId, NodeId, TokenId, TopicId, WebhookId};
 use crate::core::lease::Member;
 use crate::core::subject::Subject;
 
-/// The kinds of the directory's keys.
+/// The kinds of keys that the directory writes.
 pub const DIRECTORY: &[u8] = b"CMPacfkmnswy";
-/// The kinds of the streams' keys.
+/// The kinds of keys that the streams write.
 pub const STREAMS: &[u8] = b"EObdeghijlopqrtuvxz";
 
 /// Prefix of map records.
 pub const MAPS: u8 = b'm';
 /// Prefix of token records.
 pub const TOKENS: u8 = b'k';
-/// Prefix of topic records.
+/// Prefix of stream records.
 pub const TOPICS: u8 = b't';
 /// Prefix of the nodes that hold leases.
 pub const HOLDERS: u8 = b's';
 /// Prefix of the connections that nodes hold.
 pub const CONNECTIONS: u8 = b'C';
-/// Prefix of the members that nodes hold.
+/// Prefix of the presence members that nodes hold.
 pub const MEMBERS: u8 = b'M';
-/// Prefix of members whose node has ended and who stay for a while.
+/// Prefix of presence members whose node's incarnation has ended and whose grace period runs.
 pub const PARTING: u8 = b'P';
-/// Prefix of topics whose events wait to be removed.
+/// Prefix of tombstones of deleted streams, whose events are still to be removed.
 pub const TOMBSTONE: u8 = b'd';
 /// Key of the counters.
 pub const COUNTERS: &[u8] = b"c";
@@ -35,57 +36,58 @@ pub const ADMIN: &[u8] = b"a";
 pub const WEBHOOKS: u8 = b'w';
 /// Prefix of webhooks' progress.
 pub const PROGRESS: u8 = b'p';
-/// Prefix of webhooks' shelves.
+/// Prefix of webhooks' attempt histories.
 pub const SHELVES: u8 = b'h';
 /// Prefix of webhooks' backlogs.
 pub const BACKLOGS: u8 = b'b';
-/// Prefix of the deliveries of webhooks that wait.
+/// Prefix of webhooks' waiting deliveries.
 pub const WAITING: u8 = b'r';
-/// Prefix of webhooks whose dead letters and orders wait to be removed.
+/// Prefix of tombstones of deleted webhooks, whose dead letters and owner commands are still to be removed.
 pub const TOMBSTONE_WEBHOOKS: u8 = b'z';
 /// Prefix of the ids of deleted webhooks that are not free yet.
 pub const LEAVING: u8 = b'f';
 /// Key of the nodes that deliver.
 pub const OWNERS: &[u8] = b"n";
-/// Key of the mark of the key that encrypts webhooks.
+/// Key of the fingerprint of the key that encrypts webhook secrets.
 pub const KEY_FINGERPRINT: &[u8] = b"y";
 
-/// The keys that start with `prefix`, as a range.
+/// Returns the range of the keys that start with `prefix`.
 pub fn all(prefix: u8) -> ([u8; 1], [u8; 1]) {
     ([prefix], [prefix + 1])
 }
 
-/// A map's record.
+/// The key of a map's record.
 pub fn map(id: MapId) -> [u8; 17] {
     join(MAPS, id.as_bytes())
 }
 
-/// A token's record.
+/// The key of a token's record.
 pub fn token(id: TokenId) -> [u8; 17] {
     join(TOKENS, id.as_bytes())
 }
 
-/// A topic's record.
+/// The key of a stream's record.
 pub fn topic(id: TopicId) -> [u8; 9] {
     join(TOPICS, &id.0.to_be_bytes())
 }
 
-/// A topic whose events wait to be removed.
+/// The key of the tombstone of a deleted stream.
 pub fn tombstone(id: TopicId) -> [u8; 9] {
     join(TOMBSTONE, &id.0.to_be_bytes())
 }
 
-/// The topic of a [`topic`] or [`tombstone`] key.
+/// Returns the stream of a [`topic`] or [`tombstone`] key.
 pub fn topic_of(key: &[u8]) -> Option<TopicId> {
     Some(TopicId(u64::from_be_bytes(key.get(1..9)?.try_into().ok()?)))
 }
 
-/// A node's present incarnation.
+/// The key of a node's present incarnation.
 pub fn holder(node: NodeId) -> [u8; 9] {
     join(HOLDERS, &node.to_be_bytes())
 }
 
-/// Connections of a map that a node holds by a token; the admin's have zeros in place of one.
+/// The key of the connections of a map that a node holds for a token; the admin's have zeros instead of a
+/// token id.
 pub fn connections(node: NodeId, map: MapId, token: Option<TokenId>) -> [u8; 41] {
     let mut key = [CONNECTIONS; 41];
     key[1..9].copy_from_slice(&node.to_be_bytes());
@@ -94,14 +96,14 @@ pub fn connections(node: NodeId, map: MapId, token: Option<TokenId>) -> [u8; 41]
     key
 }
 
-/// Back from [`connections`].
+/// Decodes a [`connections`] key.
 pub fn connections_of(key: &[u8]) -> Option<(NodeId, MapId, Option<TokenId>)> {
     let map = MapId::from_bytes(key.get(9..25)?.try_into().ok()?);
     let token: [u8; 16] = key.get(25..41)?.try_into().ok()?;
     Some((node_of(key)?, map, (token != [0; 16]).then(|| TokenId::from_bytes(token))))
 }
 
-/// A member that a node holds by one connection.
+/// The key of a presence member that a node holds by one connection.
 pub fn member(node: NodeId, member: &Member) -> Vec<u8> {
     let mut key = [&[MEMBERS][..], &node.to_be_bytes()].concat();
     push_member(&mut key, member.map, &member.subject, &member.name);
@@ -109,7 +111,7 @@ pub fn member(node: NodeId, member: &Member) -> Vec<u8> {
     key
 }
 
-/// A member that stays for a while.
+/// The key of a presence member in its grace period.
 pub fn parting(map: MapId, subject: &Subject, name: &str) -> Vec<u8> {
     let mut key = vec![PARTING];
     push_member(&mut key, map, subject, name);
@@ -118,18 +120,18 @@ pub fn parting(map: MapId, subject: &Subject, name: &str) -> Vec<u8> {
 
 fn push_member(key: &mut Vec<u8>, map: MapId, subject: &Subject, name: &str) {
     key.extend_from_slice(map.as_bytes());
-    // A subject has 200 bytes at most.
+    // A subject has at most 200 bytes.
     key.push(subject.as_str().len() as u8);
     key.extend_from_slice(subject.as_str().as_bytes());
     key.extend_from_slice(name.as_bytes());
 }
 
-/// The node of a [`holder`], [`connections`] or [`member`] key.
+/// Returns the node of a [`holder`], [`connections`] or [`member`] key.
 pub fn node_of(key: &[u8]) -> Option<NodeId> {
     Some(u64::from_be_bytes(key.get(1..9)?.try_into().ok()?))
 }
 
-/// An event.
+/// The key of an event.
 pub fn event(topic: TopicId, seq: u64) -> [u8; 17] {
     let mut key = [b'e'; 17];
     key[1..9].copy_from_slice(&topic.0.to_be_bytes());
@@ -137,7 +139,7 @@ pub fn event(topic: TopicId, seq: u64) -> [u8; 17] {
     key
 }
 
-/// The seq of an event's key.
+/// Returns the seq of an event's key.
 pub fn event_seq(key: &[u8]) -> Option<u64> {
     Some(u64::from_be_bytes(key.get(9..17)?.try_into().ok()?))
 }
@@ -146,16 +148,16 @@ pub fn event_seq(key: &[u8]) -> Option<u64> {
 pub const SUBJECTS: u8 = b'j';
 /// Prefix of runs.
 pub const RUNS: u8 = b'u';
-/// Prefix of events that rules took from readers and webhooks still need.
+/// Prefix of withheld events: rules took them from readers, and webhooks still need them.
 pub const WITHHELD: u8 = b'q';
-/// Prefix of subjects that have no event left.
+/// Prefix of subjects without events.
 pub const EMPTIES: u8 = b'E';
-/// Prefix of subjects that have more than their rule keeps.
+/// Prefix of subjects that have more events than their rule keeps.
 pub const THINNING: u8 = b'O';
 /// Prefix of holes.
 pub const HOLES: u8 = b'g';
 
-/// A subject's record. Of a stream they sort by the subject's name.
+/// The key of a subject's record. The records of a stream sort by the subject's name.
 pub fn subject(stream: TopicId, subject: &str) -> Vec<u8> {
     let mut key = Vec::with_capacity(9 + subject.len());
     key.push(SUBJECTS);
@@ -164,20 +166,20 @@ pub fn subject(stream: TopicId, subject: &str) -> Vec<u8> {
     key
 }
 
-/// The records of a stream's subjects whose names begin with `prefix`.
+/// Returns the range of the records of a stream's subjects whose names begin with `prefix`.
 pub fn subjects_from(stream: TopicId, prefix: &str) -> (Vec<u8>, Vec<u8>) {
     let from = subject(stream, prefix);
-    // No subject has the byte 255.
+    // No subject contains the byte 255.
     let to = [&from[..], &[u8::MAX]].concat();
     (from, to)
 }
 
-/// The name in a [`subject`] key.
+/// Returns the name in a [`subject`] key.
 pub fn subject_name(key: &[u8]) -> Option<&str> {
     std::str::from_utf8(key.get(9..)?).ok()
 }
 
-/// A run of a subject, by its last seq. No subject has the byte 0.
+/// The key of a run of a subject, by its last seq. No subject contains the byte 0.
 pub fn run(stream: TopicId, subject: &str, end_seq: u64) -> Vec<u8> {
     let mut key = Vec::with_capacity(18 + subject.len());
     key.push(RUNS);
@@ -188,41 +190,42 @@ pub fn run(stream: TopicId, subject: &str, end_seq: u64) -> Vec<u8> {
     key
 }
 
-/// The runs of a subject that end in `from_seq..to_seq`.
+/// Returns the range of a subject's runs that end in `from_seq..to_seq`.
 pub fn runs(stream: TopicId, subject: &str, from_seq: u64, to_seq: u64) -> (Vec<u8>, Vec<u8>) {
     (run(stream, subject, from_seq), run(stream, subject, to_seq))
 }
 
-/// The last seq in a [`run`] key.
+/// Returns the last seq in a [`run`] key.
 pub fn run_end(key: &[u8]) -> Option<u64> {
     Some(u64::from_be_bytes(key.last_chunk().copied()?))
 }
 
-/// The first seq of a run or a hole: its value.
+/// Decodes the first seq of a run or a hole from its value.
 pub fn run_start(value: &[u8]) -> Option<u64> {
     Some(u64::from_be_bytes(value.try_into().ok()?))
 }
 
-/// All keys of a stream under a prefix, as a range.
+/// Returns the range of all keys of a stream under a prefix.
 pub fn of_stream(prefix: u8, stream: TopicId) -> ([u8; 9], [u8; 9]) {
     (join(prefix, &stream.0.to_be_bytes()), join(prefix, &stream.0.saturating_add(1).to_be_bytes()))
 }
 
-/// An event that a rule took from readers and webhooks still need.
+/// The key of a withheld event: a rule took it from readers, and webhooks still need it.
 pub fn withheld(stream: TopicId, seq: u64) -> [u8; 17] {
     let mut key = event(stream, seq);
     key[0] = WITHHELD;
     key
 }
 
-/// A subject that has no event left, by the newest that it had.
+/// The key of a subject without events, by the seq of its newest removed event.
 pub fn empty(stream: TopicId, trimmed_seq: u64) -> [u8; 17] {
     let mut key = event(stream, trimmed_seq);
     key[0] = EMPTIES;
     key
 }
 
-/// A subject that has more than its rule keeps, by when a tick takes it (ms of the expiry clock).
+/// The key of a subject that has more events than its rule keeps, by the time when a tick trims it
+/// (milliseconds of the expiry clock).
 pub fn thinning(stream: TopicId, due_ms: u64, subject: &str) -> Vec<u8> {
     let mut key = event(stream, due_ms).to_vec();
     key[0] = THINNING;
@@ -230,12 +233,12 @@ pub fn thinning(stream: TopicId, due_ms: u64, subject: &str) -> Vec<u8> {
     key
 }
 
-/// The subject's name in a [`thinning`] key.
+/// Returns the subject's name in a [`thinning`] key.
 pub fn thinning_name(key: &[u8]) -> Option<&str> {
     std::str::from_utf8(key.get(17..)?).ok()
 }
 
-/// A hole of a stream, by its last seq.
+/// The key of a hole of a stream, by its last seq.
 pub fn hole(stream: TopicId, end_seq: u64) -> [u8; 17] {
     let mut key = [HOLES; 17];
     key[1..9].copy_from_slice(&stream.0.to_be_bytes());
@@ -243,12 +246,13 @@ pub fn hole(stream: TopicId, end_seq: u64) -> [u8; 17] {
     key
 }
 
-/// The last seq in a [`hole`] key.
+/// Returns the last seq in a [`hole`] key.
 pub fn hole_end(key: &[u8]) -> Option<u64> {
     event_seq(key)
 }
 
-/// What is remembered under an idempotency key of a topic. Not of a map: a map's id may come again, a topic's never.
+/// The key of an idempotency key's record. It contains the stream and not the map: a map's id may be used
+/// again, a stream's never.
 pub fn idempotency(topic: TopicId, key: &[u8; 16]) -> [u8; 25] {
     let mut out = [b'i'; 25];
     out[1..9].copy_from_slice(&topic.0.to_be_bytes());
@@ -256,7 +260,7 @@ pub fn idempotency(topic: TopicId, key: &[u8; 16]) -> [u8; 25] {
     out
 }
 
-/// When an idempotency key is forgotten: sorts by time.
+/// The key by which an idempotency key expires; these keys sort by time.
 pub fn expiry(at_ms: u64, idempotency: &[u8; 25]) -> [u8; 34] {
     let mut out = [b'x'; 34];
     out[1..9].copy_from_slice(&at_ms.to_be_bytes());
@@ -264,62 +268,64 @@ pub fn expiry(at_ms: u64, idempotency: &[u8; 25]) -> [u8; 34] {
     out
 }
 
-/// A webhook's record.
+/// The key of a webhook's record.
 pub fn webhook(id: WebhookId) -> [u8; 17] {
     join(WEBHOOKS, id.as_bytes())
 }
 
-/// A webhook's progress.
+/// The key of a webhook's progress.
 pub fn progress(id: WebhookId) -> [u8; 17] {
     join(PROGRESS, id.as_bytes())
 }
 
-/// A webhook's attempt history.
+/// The key of a webhook's attempt history.
 pub fn attempt_history(id: WebhookId) -> [u8; 17] {
     join(SHELVES, id.as_bytes())
 }
 
-/// What retention keeps for a webhook alone.
+/// The key of a webhook's backlog.
 pub fn backlog(id: WebhookId) -> [u8; 17] {
     join(BACKLOGS, id.as_bytes())
 }
 
-/// A webhook whose dead letters and orders wait to be removed.
+/// The key of the tombstone of a deleted webhook.
 pub fn tombstone_webhook(id: WebhookId) -> [u8; 17] {
     join(TOMBSTONE_WEBHOOKS, id.as_bytes())
 }
 
-/// The id of a deleted webhook that is not free yet.
+/// The key of a deleted webhook's id that is not free yet.
 pub fn leaving(id: WebhookId) -> [u8; 17] {
     join(LEAVING, id.as_bytes())
 }
 
-/// The webhook of an [`webhook`], [`progress`], [`attempt_history`], [`backlog`], [`waiting`], [`leaving`] or [`tombstone_webhook`] key.
+/// Returns the webhook of an [`webhook`], [`progress`], [`attempt_history`], [`backlog`], [`waiting`], [`leaving`] or
+/// [`tombstone_webhook`] key.
 pub fn webhook_of(key: &[u8]) -> Option<WebhookId> {
     Some(WebhookId::from_bytes(key.get(1..17)?.try_into().ok()?))
 }
 
-/// A dead letter.
+/// The key of a dead letter.
 pub fn dead_letter(webhook: WebhookId, seq: u64) -> [u8; 25] {
     numbered(b'l', webhook, seq)
 }
 
-/// An order that the webhook's owner has not taken up.
+/// The key of an owner command that the webhook's owner has not carried out yet.
 pub fn order(webhook: WebhookId, number: u64) -> [u8; 25] {
     numbered(b'o', webhook, number)
 }
 
-/// A delivery of the webhook that waits.
+/// The key of a waiting delivery of a webhook.
 pub fn waiting(webhook: WebhookId, number: u64) -> [u8; 25] {
     numbered(WAITING, webhook, number)
 }
 
-/// An event that retention removed from its topic, and a webhook still needs.
+/// The key of a copied event: retention removed it from its stream, and a webhook's retry or dead letter
+/// still needs it.
 pub fn kept_event(webhook: WebhookId, seq: u64) -> [u8; 25] {
     numbered(b'v', webhook, seq)
 }
 
-/// The number of a [`dead_letter`], [`order`], [`waiting`] or [`kept_event`] key.
+/// Returns the number of a [`dead_letter`], [`order`], [`waiting`] or [`kept_event`] key.
 pub fn number_of(key: &[u8]) -> Option<u64> {
     Some(u64::from_be_bytes(key.get(17..25)?.try_into().ok()?))
 }

@@ -1,27 +1,30 @@
-//! The replicated state: what applying the log makes of maps, tokens, streams and events.
+//! The replicated state: maps, tokens, streams and events, as the log's commands make them.
 //!
-//! Deterministic: any two nodes that apply the same log hold the same bytes. Everything written goes through the
-//! store's transaction, and [`State::load`] rebuilds the mirrors in memory from it.
+//! It is deterministic: any two nodes that apply the same log hold the same bytes. Everything is written
+//! through the store's transaction, and [`State::load`] rebuilds the mirrors in memory from the store.
 //!
 //! # Two machines
-//! [`Directory`] decides who may do what and what there is: maps, tokens, webhooks, owners, settings of the cluster.
-//! [`Streams`] holds what maps publish, and how far their consumers are. One group of nodes runs both today. They are
-//! made so that each can have a log of its own, the directory one and the streams of the maps many:
+//! [`Directory`] decides who may do what and what exists: maps, tokens, webhooks, owners, settings of the
+//! cluster. [`Streams`] stores what maps publish and how far their consumers are. One group of nodes runs
+//! both today. They are separate so that each can have a log of its own: one log for the directory, and many
+//! for the streams of the maps. Four rules make that possible:
 //!
-//! - **Streams decide by what they were given.** What they know of the directory is [`Facts`], and facts change in one
-//!   way: [`Streams::follow`] takes one [`Step`] of the directory. A step is an entry of the streams' own order: all that
-//!   stands before it is decided by the facts before, all that stands behind it by the facts after. Whatever the
-//!   directory has become since makes no difference, so any two nodes that apply the same streams' log agree.
-//! - **Access comes first.** A revoke is acknowledged when every group has applied its step. From that entry on nothing
-//!   that the token asks for lands in the group's streams; so nothing does once the revoke is acknowledged. With one
-//!   group the step is applied within the directory's own entry, before anything that follows it. A node's actors learn
-//!   of it in the same order: changes of the directory first, events then ([`State::take_changes`]).
-//! - **Nothing goes back but requests.** What streams want of the directory (that a webhook is disabled, that the id of a
-//!   deleted one is free again) they say as a [`Request`]. The directory decides it as of its own order, and what it
-//!   changes comes to the streams as a step.
-//! - Neither reads the other's records: each kind of key belongs to one of them ([`keys`]). Facts share their records
-//!   with the directory's mirror, and are loaded from the directory's keys; with a log of their own, streams keep them
-//!   in records of their own.
+//! - **Streams decide by the facts that they were given.** What they know of the directory is [`Facts`], and
+//!   facts change in one way: [`Streams::follow`] takes one [`Step`] of the directory. A step is an entry of
+//!   the streams' own order. The facts before it decide all entries before it, and the facts after it decide
+//!   all entries after it. What the directory has become since makes no difference, so any two nodes that
+//!   apply the same streams' log agree.
+//! - **Access comes first.** A revoke is acknowledged when every group has applied its step. From that entry
+//!   on, nothing that the token requests enters the group's streams, and so nothing does once the revoke is
+//!   acknowledged. With one group the step is applied within the directory's own entry, before anything that
+//!   follows it. A node's actors receive the changes in the same order: the directory's changes first, then
+//!   events ([`State::take_changes`]).
+//! - **Only requests go back.** What the streams want from the directory (disable a webhook, free the id of a
+//!   deleted one) they state as a [`Request`]. The directory decides it in its own order, and its changes
+//!   come to the streams as a step.
+//! - **Neither reads the other's records.** Each kind of key belongs to one of them ([`keys`]). Today facts
+//!   share their records with the directory's mirror and are loaded from the directory's keys; with a log of
+//!   their own, the streams would store them in records of their own.
 
 pub mod directory;
 pub mod keys;
@@ -44,39 +47,41 @@ use super::ids::{GroupId, LogPosition};
 use super::store::{ReadStore, StoreError, WriteStore};
 use super::webhook::directory::Directory as Webhooks;
 
-/// What a command's application may know besides the command.
+/// What the application of a command may know besides the command.
 pub trait Context {
-    /// The group whose log has the entry.
+    /// Returns the group whose log has the entry.
     fn group(&self) -> GroupId;
-    /// Index of the log entry.
+    /// Returns the index of the log entry.
     fn index(&self) -> u64;
-    /// Where the entry lies.
+    /// Returns the position of the entry.
     fn position(&self) -> LogPosition {
         LogPosition { group: self.group(), index: self.index() }
     }
-    /// The entry's time, Unix milliseconds: for what is shown, never for what expires. It may go back.
+    /// Returns the entry's time (Unix milliseconds). It may go back; it is for display, and nothing expires
+    /// by it.
     fn time_ms(&self) -> u64;
-    /// The highest time of an entry up to this one, Unix milliseconds: for ids, which never go back.
+    /// Returns the highest time of an entry so far (Unix milliseconds). Ids use it, because they never go
+    /// back.
     fn id_ms(&self) -> u64;
-    /// The clock that things expire by, in milliseconds. It never goes back and runs no faster than a monotonic clock;
-    /// whatever ends by age is measured with it.
+    /// Returns the expiry clock in milliseconds. It never goes back and runs no faster than a monotonic
+    /// clock. Everything that ends by age is measured with it.
     fn expiry_ms(&self) -> u64;
-    /// Takes `count` places of the entry; answers the first.
-    fn take_places(&mut self, count: u32) -> u32;
+    /// Takes `count` slots of the entry and returns the first.
+    fn take_slots(&mut self, count: u32) -> u32;
 }
 
-/// Why a state can't be loaded or applied to.
+/// Why a state cannot be loaded, or a command not applied.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A stored record is not readable.
+    /// A stored record cannot be decoded.
     #[error("stored record: {0}")]
     Record(#[from] codec::CodecError),
 }
 
-/// Both machines, where one log drives them.
+/// Both machines, driven by one log.
 #[derive(Default)]
 pub struct State {
     directory: Directory,
@@ -91,17 +96,18 @@ impl State {
         Ok(Self { directory, streams })
     }
 
-    /// Maps and tokens.
+    /// Returns the maps and tokens.
     pub fn access(&self) -> &Access {
         self.directory.access()
     }
 
-    /// Webhooks, and who owns them.
+    /// Returns the webhooks and their owners.
     pub fn webhooks(&self) -> &Webhooks {
         self.directory.webhooks()
     }
 
-    /// Applies one command and gives the encoded [`Reply`]. Bytes that are no command are refused, the same everywhere.
+    /// Applies one command and returns the encoded [`Reply`]. Bytes that are not a command are refused on
+    /// every node alike.
     pub fn apply<S: WriteStore>(
         &mut self,
         context: &mut dyn Context,
@@ -115,19 +121,19 @@ impl State {
         Ok(codec::encode(&reply)?)
     }
 
-    /// Writes the records that wait for the end of the transaction.
+    /// Writes the records that are written at the end of the transaction.
     pub fn flush<S: WriteStore>(&mut self, store: &mut S) -> Result<(), StateError> {
         self.streams.flush(store)
     }
 
-    /// What was changed since the last call: the directory's changes come first.
+    /// Takes the changes since the last call; the directory's changes come first.
     pub fn take_changes(&mut self) -> Vec<Change> {
         let mut changes = self.directory.take_changes();
         changes.extend(self.streams.take_changes());
         changes
     }
 
-    /// Time passes for both machines; every other command belongs to one.
+    /// Applies a command in the machine to which it belongs; a tick belongs to both.
     fn carry_out<S: WriteStore>(
         &mut self,
         context: &mut dyn Context,
@@ -137,22 +143,22 @@ impl State {
         let reply = match command {
             Command::Tick => {
                 self.directory.tick(context, store)?;
-                self.tell_streams(context, store)?;
+                self.update_streams(context, store)?;
                 self.streams.apply(context, command, store)?
             }
             command if Directory::decides(&command) => self.directory.apply(context, command, store)?,
             command => self.streams.apply(context, command, store)?,
         };
-        self.tell_streams(context, store)?;
+        self.update_streams(context, store)?;
         for request in self.streams.take_requests() {
             self.directory.grant(context, request, store)?;
         }
-        self.tell_streams(context, store)?;
+        self.update_streams(context, store)?;
         Ok(reply)
     }
 
-    /// Has the streams follow the directory, before anything else of this entry.
-    fn tell_streams<S: WriteStore>(
+    /// Makes the streams follow the directory before anything else of this entry.
+    fn update_streams<S: WriteStore>(
         &mut self,
         context: &mut dyn Context,
         store: &mut S,
@@ -162,7 +168,7 @@ impl State {
     }
 }
 
-/// All records under a prefix.
+/// Returns all records under a prefix.
 fn records<T: serde::de::DeserializeOwned, S: ReadStore>(
     store: &S,
     prefix: u8,

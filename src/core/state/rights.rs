@@ -1,4 +1,5 @@
-//! The right of a caller, checked in both machines by the same rule: each by what it knows at its place in its log.
+//! The check of a caller's rights. Both machines use the same rule, each with what it knows at its position
+//! in its log.
 
 use crate::core::access::{Map, Scopes, Token};
 use crate::core::command::{By, Refusal};
@@ -7,12 +8,12 @@ use crate::core::webhook::directory::Directory as Webhooks;
 use crate::core::webhook::{OnWebhook, Webhook};
 use std::sync::Arc;
 
-/// Maps and tokens, as of a place in a log.
+/// Maps and tokens, as of a position in a log.
 pub(super) trait Rights {
     fn map(&self, id: MapId) -> Option<&Arc<Map>>;
     fn token(&self, id: TokenId) -> Option<&Arc<Token>>;
 
-    /// The caller's right to `scope` on `map`.
+    /// Checks the caller's right to `scope` on `map`, and returns the map.
     fn check(&self, map: MapId, by: By, scope: Scopes) -> Result<&Arc<Map>, Refusal> {
         let found = self.map(map).ok_or(Refusal::UnknownMap)?;
         let Some(by) = by else { return Ok(found) };
@@ -23,7 +24,7 @@ pub(super) trait Rights {
     }
 }
 
-/// The webhook, if the caller may manage it.
+/// Returns the webhook if the caller may manage it.
 pub(super) fn managed<T>(
     rights: &impl Rights,
     webhooks: &Webhooks,

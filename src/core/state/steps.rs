@@ -5,29 +5,29 @@ use crate::core::consumer::progress::Order;
 use crate::core::ids::WebhookId;
 use crate::core::webhook::directory::WebhookChange;
 
-/// What the streams must know of a change of the directory.
+/// A change of the directory that the streams must know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Maps or tokens.
+    /// A map or a token changed.
     Access(AccessChange),
-    /// Webhooks, or who owns them.
+    /// A webhook or its owner changed.
     Webhook(WebhookChange),
-    /// A webhook's owner is to begin anew, as that order says.
+    /// A webhook's owner must start over, as this owner command says.
     Begin(WebhookId, Order),
 }
 
-/// What the streams want of the directory, which decides it as of its own order.
+/// A request of the streams to the directory, which decides it in its own order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// A webhook's owner gave it up.
+    /// Disable a webhook, as its owner decided.
     Disable {
         /// The webhook.
         webhook: WebhookId,
-        /// Its revision as the streams knew it: one that was changed since is not disabled.
+        /// The webhook's revision as the streams knew it. A webhook that was changed since is not disabled.
         revision: u64,
-        /// In words.
+        /// The reason, as text.
         why: String,
     },
-    /// Nothing is left of a deleted webhook: its id is free.
+    /// Free the id of a deleted webhook, of which nothing is stored any more.
     Free(WebhookId),
 }

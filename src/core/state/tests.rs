@@ -27,7 +27,7 @@ struct Entry {
     time_ms: u64,
     id_ms: u64,
     expiry_ms: u64,
-    places: u32,
+    slots: u32,
 }
 
 impl Context for Entry {
@@ -46,13 +46,13 @@ impl Context for Entry {
     fn expiry_ms(&self) -> u64 {
         self.expiry_ms
     }
-    fn take_places(&mut self, count: u32) -> u32 {
-        self.places += count;
-        self.places - count
+    fn take_slots(&mut self, count: u32) -> u32 {
+        self.slots += count;
+        self.slots - count
     }
 }
 
-/// A node: state and store.
+/// A node: its state and store.
 struct Node {
     state: State,
     store: MemoryStore,
@@ -70,11 +70,11 @@ impl Node {
         self.entry_at(time_ms, time_ms, commands)
     }
 
-    /// An entry at that time, and that time by the expiry clock.
+    /// Applies an entry with that time and that reading of the expiry clock.
     fn entry_at(&mut self, time_ms: u64, expiry_ms: u64, commands: &[Command]) -> Vec<Reply> {
         self.index += 1;
         self.id_ms = self.id_ms.max(time_ms);
-        let mut entry = Entry { index: self.index, time_ms, id_ms: self.id_ms, expiry_ms, places: 0 };
+        let mut entry = Entry { index: self.index, time_ms, id_ms: self.id_ms, expiry_ms, slots: 0 };
         let replies = commands
             .iter()
             .cloned()
@@ -147,7 +147,7 @@ fn seqs(node: &Node, map: u8) -> Vec<u64> {
 }
 
 #[test]
-fn seq_is_gapless_and_ids_name_their_place() {
+fn seq_is_gapless_and_ids_name_their_position() {
     let mut node = Node::new();
     node.one(10, create(1, None, NO_LIMITS, KEEP_ALL));
     let replies =
@@ -160,7 +160,7 @@ fn seq_is_gapless_and_ids_name_their_place() {
 }
 
 #[test]
-fn a_revoked_token_publishes_nothing_from_that_place_in_the_log_on() {
+fn a_revoked_token_publishes_nothing_after_the_revoke_in_the_log() {
     let mut node = Node::new();
     node.one(10, create(1, None, NO_LIMITS, KEEP_ALL));
     let revoke = Command::RevokeToken(RevokeToken { map: map_id(1), by: None, token: token_id(1) });
@@ -169,7 +169,7 @@ fn a_revoked_token_publishes_nothing_from_that_place_in_the_log_on() {
 }
 
 #[test]
-fn a_key_lands_once_and_is_forgotten_after_its_time() {
+fn a_repeated_key_stores_once_and_expires() {
     let mut node = Node::new();
     node.one(10, create(1, None, NO_LIMITS, KEEP_ALL));
     let first = published(node.one(20, publish(1, None, &["a"], Some((7, 1)))));
@@ -178,7 +178,7 @@ fn a_key_lands_once_and_is_forgotten_after_its_time() {
     assert_eq!(node.one(600, publish(1, None, &["b"], Some((7, 2)))), Reply::Refused(Refusal::KeyReused));
     let later = published(node.one(1020, publish(1, None, &["b"], Some((7, 2)))));
     assert_eq!((later.first_seq, later.replayed), (2, false));
-    // The first use's expiry must not take the second use's record with it.
+    // The expiry of the first use must not remove the record of the second use.
     node.one(1500, Command::Tick);
     assert!(published(node.one(1600, publish(1, None, &["b"], Some((7, 2))))).replayed);
     node.one(5000, Command::Tick);
@@ -186,7 +186,7 @@ fn a_key_lands_once_and_is_forgotten_after_its_time() {
 }
 
 #[test]
-fn the_publish_limit_holds_by_the_log_s_own_time() {
+fn the_publish_limit_follows_the_logs_own_time() {
     let mut node = Node::new();
     let limits = Limits { publishes_per_second: Some(2), ..NO_LIMITS };
     node.one(10, create(1, None, limits, KEEP_ALL));
@@ -198,7 +198,7 @@ fn the_publish_limit_holds_by_the_log_s_own_time() {
 }
 
 #[test]
-fn retention_drops_the_oldest_and_remembers_where() {
+fn retention_drops_the_oldest_and_remembers_the_gap() {
     let mut node = Node::new();
     node.one(10, create(1, None, NO_LIMITS, Retention { events: Some(5), ..KEEP_ALL }));
     let first = published(node.one(20, publish(1, None, &["a"; 4], None)));
@@ -208,7 +208,7 @@ fn retention_drops_the_oldest_and_remembers_where() {
     let history = History::open(&node.store, topic).unwrap();
     let gone = history.locate(Start::After(first.id(0))).unwrap();
     assert_eq!((gone.next_seq, gone.gap), (4, Some(Some(first.id(3)))));
-    // The newest that went is the last that a reader may have without having missed anything.
+    // A reader that has the newest removed event has missed nothing.
     assert_eq!(history.locate(Start::After(first.id(2))).unwrap().gap, None);
     assert_eq!(history.locate(Start::Since(20)).unwrap().gap, Some(Some(first.id(3))));
     assert_eq!(history.locate(Start::Since(30)).unwrap().next_seq, 5);
@@ -218,7 +218,7 @@ fn retention_drops_the_oldest_and_remembers_where() {
 }
 
 #[test]
-fn age_based_retention_goes_with_the_ticks() {
+fn retention_by_age_happens_with_the_ticks() {
     let mut node = Node::new();
     node.one(10, create(1, None, NO_LIMITS, Retention { age_seconds: Some(60), ..KEEP_ALL }));
     node.one(20, publish(1, None, &["a"; 3], None));
@@ -232,13 +232,14 @@ fn nothing_expires_by_a_wall_clock() {
     let mut node = Node::new();
     node.one(10, create(1, None, NO_LIMITS, Retention { age_seconds: Some(60), ..KEEP_ALL }));
     let first = published(node.entry_at(20, 20, &[publish(1, None, &["a"], Some((7, 1)))]).remove(0));
-    // Eight days later by the clock, a second by what has passed.
+    // The wall clock moves eight days, the expiry clock one second.
     let ahead = 8 * 86_400_000;
     node.entry_at(ahead, 900, &[publish(1, None, &["a"], None), Command::Tick]);
     assert_eq!(seqs(&node, 1), [1, 2]);
     let again = published(node.entry_at(ahead, 1_000, &[publish(1, None, &["a"], Some((7, 1)))]).remove(0));
     assert_eq!(again, Published { replayed: true, ..first });
-    // And back: times are right at once, ids go on, and both go when their time has passed.
+    // The wall clock goes back: times are right at once, ids continue, and both events expire when their time
+    // has passed.
     let later = published(node.entry_at(2_000, 2_000, &[publish(1, None, &["a"], Some((7, 2)))]).remove(0));
     assert_eq!((later.time_ms, later.first_id.id_ms(), later.replayed), (2_000, ahead, false));
     node.entry_at(61_000, 61_000, &[Command::Tick]);
@@ -246,7 +247,7 @@ fn nothing_expires_by_a_wall_clock() {
 }
 
 #[test]
-fn the_publish_limit_goes_on_after_a_clock_that_was_ahead() {
+fn the_publish_limit_recovers_after_a_clock_was_ahead() {
     let mut node = Node::new();
     let limits = Limits { publishes_per_second: Some(2), ..NO_LIMITS };
     node.one(10, create(1, None, limits, KEEP_ALL));
@@ -256,7 +257,7 @@ fn the_publish_limit_goes_on_after_a_clock_that_was_ahead() {
 }
 
 #[test]
-fn a_deleted_map_leaves_nothing_behind() {
+fn a_deleted_map_leaves_no_records() {
     let mut node = Node::new();
     node.one(10, create(1, Some("x"), NO_LIMITS, KEEP_ALL));
     node.one(20, publish(1, None, &["a"; 3], None));
@@ -269,7 +270,7 @@ fn a_deleted_map_leaves_nothing_behind() {
 }
 
 #[test]
-fn slugs_ids_and_counts_are_refused_alike_everywhere() {
+fn taken_slugs_and_ids_and_exceeded_limits_are_refused() {
     let mut node = Node::new();
     node.one(10, create(1, Some("x"), NO_LIMITS, KEEP_ALL));
     assert_eq!(node.one(10, create(1, None, NO_LIMITS, KEEP_ALL)), Reply::Refused(Refusal::IdTaken));
@@ -280,7 +281,7 @@ fn slugs_ids_and_counts_are_refused_alike_everywhere() {
 }
 
 #[test]
-fn tokens_are_made_by_who_may_manage_up_to_a_limit() {
+fn a_manager_creates_tokens_up_to_a_limit() {
     let mut node = Node::new();
     node.one(10, create(1, None, NO_LIMITS, KEEP_ALL));
     let make = |by: u8, n: u8, names: &[&str]| {
@@ -294,9 +295,9 @@ fn tokens_are_made_by_who_may_manage_up_to_a_limit() {
 }
 
 #[test]
-fn bytes_that_are_no_command_are_refused() {
+fn malformed_commands_are_refused() {
     let mut node = Node::new();
-    let mut entry = Entry { index: 1, time_ms: 1, id_ms: 1, expiry_ms: 1, places: 0 };
+    let mut entry = Entry { index: 1, time_ms: 1, id_ms: 1, expiry_ms: 1, slots: 0 };
     for bytes in [&b""[..], b"\x01", b"\x02\x00", b"\x01\xff\xff\xff\xff", b"\x01\x0b\x00"] {
         let reply = node.state.apply(&mut entry, bytes, &mut node.store).unwrap();
         assert_eq!(codec::decode::<Reply>(&reply).unwrap(), Reply::Refused(Refusal::Malformed), "{bytes:?}");
@@ -340,9 +341,10 @@ fn command() -> impl Strategy<Value = Command> {
 }
 
 proptest! {
-    /// Whatever clocks said: the first event, by seq, of a time or later, and a gap exactly where that may be gone.
+    /// Whatever the clocks show, `since` starts with the first event, by seq, of that time or later, and
+    /// tells a gap exactly if that event may be gone.
     #[test]
-    fn since_is_the_first_event_of_that_time_or_later(
+    fn since_starts_with_the_first_event_of_that_time_or_later(
         times in prop::collection::vec(1u64..50, 1..60),
         since in 0u64..60,
         kept in prop::option::of(1u64..40),
@@ -362,10 +364,13 @@ proptest! {
         prop_assert_eq!(found.gap.is_some(), first < history.first_seq());
     }
 
-    /// Two nodes apply the same log; one of them restarts before every entry.
+    /// Two nodes apply the same log, and one of them restarts before every entry.
     #[test]
-    fn the_same_log_gives_the_same_bytes(log in prop::collection::vec((1u64..900, prop::collection::vec(prop_oneof![3 => command(), 1 => subjects::command()], 1..4)), 1..40)) {
-        let (mut steady, mut restarting) = (Node::new(), Node::new());
+    fn the_same_log_gives_the_same_bytes(
+        log in prop::collection::vec((1u64..900, prop::collection::vec(prop_oneof![3 => command(), 1 => subjects::command()], 1..4)), 1..40),
+    ) {
+        let mut steady = Node::new();
+        let mut restarting = Node::new();
         let mut now = 1_000;
         for (wait, commands) in log {
             now += wait;
@@ -375,9 +380,11 @@ proptest! {
         }
     }
 
-    /// seq is gapless, ids ascend, and retention only ever takes from the old end.
+    /// Seqs have no gaps, ids ascend, and retention takes only from the old end.
     #[test]
-    fn topics_are_gapless_and_ordered(log in prop::collection::vec((1u64..900, prop::collection::vec(command(), 1..4)), 1..40)) {
+    fn topics_are_gapless_and_ordered(
+        log in prop::collection::vec((1u64..900, prop::collection::vec(command(), 1..4)), 1..40),
+    ) {
         let mut node = Node::new();
         let mut now = 1_000;
         for (wait, commands) in log {
@@ -395,8 +402,8 @@ proptest! {
                     let at = history.locate(Start::After(event.id)).unwrap();
                     prop_assert_eq!((at.next_seq, at.gap), (event.seq + 1, None));
                 }
-                // However a reader starts, and whatever it is told: by the position before its first event it starts there
-                // again, and nothing is missing.
+                // A reader that resumes by the position before its first event starts there again and misses
+                // nothing, however it started before.
                 let unknown = EventId::new(now, 1 << 40, 7);
                 for start in [Start::Live, Start::Last(3), Start::Since(now / 2), Start::Since(0), Start::After(unknown)] {
                     let at = history.locate(start).unwrap();
@@ -404,7 +411,7 @@ proptest! {
                     prop_assert_eq!((again.next_seq, again.before, again.gap), (at.next_seq, at.before, None));
                 }
                 let lost = history.locate(Start::After(unknown)).unwrap();
-                prop_assert!(lost.gap.is_some() && lost.next_seq == history.first_seq(), "told, and all that is left comes");
+                prop_assert!(lost.gap.is_some() && lost.next_seq == history.first_seq(), "a gap and everything that is left");
             }
         }
     }

@@ -113,8 +113,8 @@ async fn tell(shard: &Shard, mut pieces: Vec<Piece>) -> Option<Vec<Piece>> {
         }
         let (node, run, epoch) = shard.shared.ownership();
         let updates = pieces.iter().map(|piece| piece.update.clone()).collect();
-        match shard.shared.hub.webhooks().report_progress(ProgressReport { node, epoch, run, updates }).await
-        {
+        let report = ProgressReport { node, epoch, incarnation: run, updates };
+        match shard.shared.hub.webhooks().report_progress(report).await {
             Ok(Ok(_)) => {
                 pieces.iter().filter(|piece| piece.last).for_each(|piece| piece.actor.do_send(Reported));
                 return None;

@@ -127,7 +127,7 @@ impl Shard {
             some.iter().for_each(|id| self.look_at(*id));
             tokio::task::yield_now().await;
         }
-        metrics::gauge!(metric::WEBHOOK_WEBHOOKS, "shard" => self.shared.number().to_string())
+        metrics::gauge!(metric::WEBHOOKS_OWNED, "shard" => self.shared.number().to_string())
             .set(self.owned.borrow().len() as f64);
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Owns the verdict alone: pure over what the nodes told.
 
-use crate::core::ids::WebhookId;
+use crate::core::ids::{NodeId, WebhookId};
 use crate::core::state::backlog::Losing;
 use crate::core::time::iso_millis;
 use crate::hub::{NodeInfo, Seen};
@@ -301,18 +301,7 @@ fn of_member(status: &Status, known: &Known<'_>, right_ms: i64) -> Vec<Problem> 
         let hint = "check its disk; when nobody needs them any more, delete the folders damaged-* in its data directory";
         found.push(problem("was_damaged", "warning", what, hint));
     }
-    let low = info.disk_total > 0 && (info.disk_free < info.disk_total / 10 || info.disk_free < GIB);
-    if info.disk_full || low {
-        let mib = info.disk_free >> 20;
-        let severity = if info.disk_full { "critical" } else { "warning" };
-        let what = format!("node {id} has {mib} MiB of disk left");
-        found.push(problem(
-            "disk_low",
-            severity,
-            what,
-            "make room on the disk of its data directory, or shorten the maps' retention",
-        ));
-    }
+    found.extend(disk_low(id, info));
     let apart = if id == status.node_id { 0 } else { known.seen.map_or(0, |seen| seen.clock_ms) } - right_ms;
     if apart.unsigned_abs() > CLOCKS_MS {
         let what = format!("the clock of node {id} is {apart} ms off what the other nodes' say");
@@ -320,6 +309,19 @@ fn of_member(status: &Status, known: &Known<'_>, right_ms: i64) -> Vec<Problem> 
         found.push(problem("clocks_apart", "warning", what, hint));
     }
     found
+}
+
+/// The disk of a member has little space left.
+fn disk_low(id: NodeId, info: &NodeInfo) -> Option<Problem> {
+    let low = info.disk_total > 0 && (info.disk_free < info.disk_total / 10 || info.disk_free < GIB);
+    if !info.disk_full && !low {
+        return None;
+    }
+    let mib = info.disk_free >> 20;
+    let severity = if info.disk_full { "critical" } else { "warning" };
+    let what = format!("node {id} has {mib} MiB of disk left");
+    let hint = "make room on the disk of its data directory, or shorten the maps' retention";
+    Some(problem("disk_low", severity, what, hint))
 }
 
 /// A member that does not answer.

@@ -1,6 +1,6 @@
 //! What a join asks for: which map, which events, from where on.
 
-use crate::core::nearest::meant;
+use crate::core::nearest::suggestion;
 use crate::edge::given::{BadParameter, Given};
 use crate::edge::start::OF_SUBSCRIPTION;
 use crate::edge::subscribe::Wanted;
@@ -32,10 +32,10 @@ impl JoinParams {
         };
         if let Some(unknown) = params.keys().find(|name| !NAMES.contains(&name.as_str())) {
             let shown: String = unknown.chars().take(100).collect();
-            let meant = meant(&shown, NAMES);
+            let suggestion = suggestion(&shown, NAMES);
             let known = NAMES.join(", ");
             return Err(invalid(format!(
-                "{shown} is not a parameter that is known here{meant}; there are {known}"
+                "{shown} is not a parameter that is known here{suggestion}; there are {known}"
             )));
         }
         let given = |name: &str| params.get(name).filter(|value| !value.is_null());
@@ -120,7 +120,7 @@ mod tests {
         for (wrong, right) in [("evnts", "events"), ("lastEventId", "last_event_id"), ("sinc", "since")] {
             let refused = refused(&json!({wrong: null}));
             let message = refused["message"].as_str().unwrap();
-            assert!(message.contains(&format!("is {right} meant?")), "{message}");
+            assert!(message.contains(&format!("did you mean {right}?")), "{message}");
         }
     }
 

@@ -335,7 +335,7 @@ impl Keeper {
     /// Who was let in has its connection, in the order in which they asked.
     fn answer(&self, first: u32, takers: Vec<(Of, Vec<Taker>)>, denied: &[Denied]) {
         for (place, (of, takers)) in (first..).zip(takers) {
-            let granted = match denied.iter().find(|denied| denied.place == place) {
+            let granted = match denied.iter().find(|denied| denied.index == place) {
                 Some(Denied { granted, why: Refusal::Limit(limit), .. }) => Some((*granted as usize, *limit)),
                 // A map that is gone closes its connections itself.
                 Some(_) | None => None,

@@ -1,12 +1,14 @@
-//! The engine: what is sent next to one consumer, and what follows from how it ended.
+//! The engine: decides what is sent next to one consumer, and what follows from the end of each request.
 //!
-//! A pure machine: events are offered, [`Engine::next`] says what to send or until when to wait, [`Engine::settle`]
-//! takes the verdict, [`Engine::snapshot`] gives what the cluster must know. Time and random numbers come from the
-//! caller. Never sends, reads or waits itself, and never looks into a cause.
+//! The engine is a pure machine. Its caller offers events and supplies time and random numbers.
+//! [`Engine::next`] returns what to send or until when to wait, [`Engine::settle`] takes a verdict, and
+//! [`Engine::snapshot`] returns what the cluster must know. The engine never sends, reads or waits itself,
+//! and never looks into a cause.
 //!
-//! What can't go on holds nothing that can: an event that has to wait becomes a record (see [`super::retry`]), and the
-//! cursor passes it. A receiver that fails costs little: its window shrinks to one request, and pauses between its
-//! requests grow (see [`super::health`]). Waiting for the window, a pause or a rate uses up no attempt.
+//! An event that cannot go on delays none that can: an event that must wait becomes a record (see
+//! [`super::retry`]), and the cursor passes it. A failing receiver costs little: its window shrinks to one
+//! request, and the pauses between its requests grow (see [`super::health`]). Waiting for the window, a pause
+//! or a rate uses up no attempt.
 
 mod orders;
 mod pick;
@@ -43,15 +45,16 @@ use crate::core::rate::Window;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
     Delivering,
-    /// The consumer is to be disabled: nothing more is begun.
+    /// The consumer is to be disabled: no request begins.
     Halted,
 }
 
-/// The delivery state of one consumer, on the node that owns it. `C` is what the worker says of a failure: it is kept
-/// with what was given up.
+/// The delivery state of one consumer, on the node that owns it. `C` is the worker's cause of a failure,
+/// which is stored with given-up events.
 ///
-/// Each part owns its fields and holds its own invariants. Those between parts are the engine's: a delivery holds its
-/// lanes while it waits or is under way; every event that was taken in is in a queue, under way, waiting, or settled.
+/// Each part owns its fields and keeps its own invariants. The engine keeps the invariants between parts: a
+/// delivery holds its lanes while it waits or is under way, and every event that was accepted is in a queue,
+/// under way, waiting, or settled.
 #[derive(Debug)]
 pub struct Engine<C> {
     plan: Plan,
@@ -63,16 +66,16 @@ pub struct Engine<C> {
     flights: Flights,
     health: Health,
     passed: Window,
-    /// Counts what was begun: who goes first takes turns.
+    /// Counts the requests that began, so that the kinds of deliveries take turns.
     turn: u32,
     totals: Totals,
-    /// Orders up to this number are taken up.
+    /// The number of the last owner command that was carried out.
     commands_done: u64,
     reports: Reports<C>,
 }
 
 impl<C> Engine<C> {
-    /// Goes on from `progress`, with the records of what waits.
+    /// Continues from `progress`, with the waiting records.
     pub fn new(plan: Plan, progress: Progress, waiting: Vec<(u64, Retry)>) -> Self {
         let condition = Condition::from(&progress);
         let mut engine = Self {
@@ -115,7 +118,7 @@ impl<C> Engine<C> {
         }
     }
 
-    /// Takes changed settings.
+    /// Applies changed settings.
     pub fn change_plan(&mut self, plan: Plan) {
         self.health.limit(plan.window);
         if plan.rate != self.plan.rate {
@@ -124,18 +127,18 @@ impl<C> Engine<C> {
         self.plan = plan;
     }
 
-    /// What can be seen of it from outside.
+    /// Returns what can be seen of it from outside.
     pub fn state(&self) -> State<'_, C> {
         State::new(self)
     }
 
-    /// Gives the next attempt its number.
+    /// Returns the number for the next attempt.
     pub fn number_attempt(&mut self) -> u64 {
         self.totals.number_attempt()
     }
 
-    /// Has a delivery wait under its number. Other events of its lanes that were read wait behind it, and the cursor
-    /// passes them: nothing else waits for them.
+    /// Stores a delivery as a waiting record under its number. Other events of its lanes that were read
+    /// become records too, and the cursor passes them: nothing else waits for them.
     fn keep(&mut self, number: u64, retry: Retry)
     where
         C: Clone,
@@ -151,14 +154,14 @@ impl<C> Engine<C> {
         self.reports.note(Urgency::Soon);
     }
 
-    /// A delivery that waits may come first in its lanes now.
+    /// Checks whether a waiting delivery comes first in its lanes now.
     fn look_at(&mut self, number: u64) {
         if !self.flights.contains(number) && self.comes_first(number) {
             self.retries.is_due(number);
         }
     }
 
-    /// The delivery comes first in all its lanes, and all that was published before it was read.
+    /// Returns whether the delivery comes first in all its lanes and everything published before it was read.
     fn comes_first(&self, number: u64) -> bool {
         let Some(retry) = self.retries.get(number) else { return false };
         let next = match retry.source {
@@ -170,14 +173,15 @@ impl<C> Engine<C> {
         (retry.lanes.is_empty() || all_read) && self.lanes.may_start(number, &retry.lanes)
     }
 
-    /// Events were read from `from` on, up to `to`: what waits between may be the first of its lanes.
+    /// Checks the waiting deliveries between `from` and `to`, where events were read: one may be the first of
+    /// its lanes.
     fn look_at_read(&mut self, from: u64, to: u64) {
         for number in self.retries.between(from, to) {
             self.look_at(number);
         }
     }
 
-    /// A delivery that waits is needed no more.
+    /// Removes a waiting delivery that is no longer needed.
     fn drop_waiting(&mut self, number: u64) -> Option<Retry> {
         let retry = self.retries.remove(number)?;
         self.release(number, &retry);
@@ -185,7 +189,7 @@ impl<C> Engine<C> {
         Some(retry)
     }
 
-    /// The delivery holds its lanes no more: what comes next in them may go.
+    /// Releases the delivery's lanes: what comes next in them may begin.
     fn release(&mut self, number: u64, delivery: &Retry) {
         self.lanes.release(number, delivery);
         for lane in &delivery.lanes {
@@ -196,7 +200,7 @@ impl<C> Engine<C> {
         }
     }
 
-    /// The events of a source that were read: the stream's own, or the running replay's.
+    /// Returns the queue of a source: the stream's own events, or those of the running replay.
     fn queue(&self, source: Source) -> &Queue {
         if source == Source::Live { self.live.queue() } else { self.replays.queue() }
     }

@@ -1,4 +1,4 @@
-//! What a consumer's owner is asked: to go on elsewhere, to deliver again. An order minds what is under way.
+//! Owner commands: moving the cursor and redelivering, with regard to the requests that are under way.
 
 use super::{Engine, Mode, Urgency};
 use crate::core::consumer::progress::{EventRef, NumberedCommand, Order, Retry, Source};
@@ -6,7 +6,8 @@ use crate::core::ids::EventId;
 use std::collections::BTreeSet;
 
 impl<C: Clone> Engine<C> {
-    /// Carries out an order, once. `find` gives the ids of events asked for by seq; who is gone is left out.
+    /// Carries out an owner command, once. `find` returns the ids of events by seq; an event that no longer
+    /// exists is left out.
     pub fn order(&mut self, order: NumberedCommand, now_ms: u64, find: impl Fn(u64) -> Option<EventId>) {
         if order.number <= self.commands_done {
             return;
@@ -36,8 +37,8 @@ impl<C: Clone> Engine<C> {
         }
     }
 
-    /// Goes on from `seq`: what waits before it is given up, what waits from there on is read again. So it is with what is
-    /// under way, should it fail.
+    /// Continues from `seq`. Waiting events before it are given up, and waiting events from there on are read
+    /// again. The same happens to requests under way, if they fail.
     fn seek(&mut self, seq: u64, now_ms: u64) {
         self.live.seek(seq);
         self.retries.outdate_live();
@@ -54,7 +55,7 @@ impl<C: Clone> Engine<C> {
         self.resume(now_ms);
     }
 
-    /// Begins as if nothing had failed, with one request first where it was failing.
+    /// Starts over as if nothing had failed; a failing consumer starts with one request.
     fn resume(&mut self, now_ms: u64) {
         self.mode = Mode::Delivering;
         self.reports.withdraw();

@@ -1,19 +1,19 @@
-//! What is sent next: new events, one or a batch of them, or what waits and is due.
+//! The choice of what is sent next: new events, one or a batch of them, or a waiting delivery that is due.
 
 use super::{Engine, Flight, Flying, Mode, Step, Urgency};
 use crate::core::consumer::progress::{Retry, Source};
 use crate::core::consumer::queue::{MAX_READY, Queue, Ready};
 
-/// What may be begun.
+/// A delivery that may begin.
 #[derive(Debug)]
 pub(super) enum Candidate {
-    /// What waits, by its number.
+    /// A waiting delivery, by its number.
     Waiting(u64),
-    /// Ready events, by their places.
+    /// Ready events, by their indexes in the queue.
     New(Source, Vec<usize>),
 }
 
-/// Which deliveries are looked at, in the order of their turns.
+/// The kinds of deliveries, which take turns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Live,
@@ -21,7 +21,7 @@ enum Kind {
     Replay,
 }
 
-/// New events go first, but the others have their turns.
+/// In most turns new events go first, but the other kinds have turns of their own.
 const TURNS: [[Kind; 3]; 4] = [
     [Kind::Waiting, Kind::Live, Kind::Replay],
     [Kind::Live, Kind::Replay, Kind::Waiting],
@@ -30,7 +30,7 @@ const TURNS: [[Kind; 3]; 4] = [
 ];
 
 impl<C> Engine<C> {
-    /// What to do now.
+    /// Returns what to do now.
     pub fn next(&mut self, now_ms: u64) -> Step {
         if self.mode == Mode::Halted || self.is_far_ahead() || self.flights.len() > self.health.cap() {
             return Step::Wait;
@@ -60,8 +60,8 @@ impl<C> Engine<C> {
         self.start(candidate).map_or(Step::Wait, Step::Send)
     }
 
-    /// To a receiver that fails goes one request at a time. Where that is one that was tried before, a new event need
-    /// not wait for it: it may hang for as long as a request may.
+    /// A failing receiver gets one request at a time. If that request is a retry, a new event need not wait
+    /// for it: a retry may take as long as a request may take.
     fn has_spare_place(&self) -> bool {
         self.health.is_failing() && !self.health.is_refused() && self.flights.are_tried_before()
     }
@@ -74,7 +74,8 @@ impl<C> Engine<C> {
         self.health.may_go_early() && places.iter().all(trusted)
     }
 
-    /// What goes next, whether or not it has to wait for a pause: before its end, what may go early.
+    /// Returns what goes next, even if it must wait until a pause ends. During a pause a new event that may
+    /// start early comes first. With `only_new` only new events are considered.
     fn candidate(&mut self, now_ms: u64, only_new: bool) -> Option<Candidate> {
         if only_new || now_ms < self.health.gate_until_ms() {
             let new = self.look_for(Kind::Live, now_ms);
@@ -87,7 +88,8 @@ impl<C> Engine<C> {
         turn.into_iter().find_map(|kind| self.look_for(kind, now_ms))
     }
 
-    /// What waits first was not tried yet, or was refused by a busy receiver: it is as good as new, and older.
+    /// Returns whether the first due delivery was not tried yet, or was refused by a busy receiver: it is as
+    /// good as new, and older.
     fn first_is_untried(&self) -> bool {
         let first = self.retries.first_due().and_then(|(_, number)| self.retries.get(number));
         first.is_some_and(|retry| retry.attempts == 0)
@@ -101,7 +103,7 @@ impl<C> Engine<C> {
         }
     }
 
-    /// The first that is due and comes first in its lanes.
+    /// Returns the first delivery that is due and comes first in its lanes.
     fn due(&mut self, now_ms: u64) -> Option<u64> {
         while let Some((due_ms, number)) = self.retries.first_due() {
             if due_ms > now_ms {
@@ -110,7 +112,7 @@ impl<C> Engine<C> {
             if self.comes_first(number) {
                 return Some(number);
             }
-            // An earlier one of a lane came back, or is read again. It is looked at again when that is done.
+            // An earlier delivery of a lane came back or is read again. This one is checked again after it.
             self.retries.is_not_due(number);
         }
         None
@@ -126,7 +128,7 @@ impl<C> Engine<C> {
         (!places.is_empty()).then_some(Candidate::New(source, places))
     }
 
-    /// Whether new events are there that could go, whenever.
+    /// Returns whether there are new events that could be sent, now or later.
     pub(super) fn has_new(&self) -> bool {
         self.live.queue().ready().iter().any(|ready| self.is_free(ready))
     }
@@ -136,8 +138,8 @@ impl<C> Engine<C> {
         ready.lane.is_none_or(|lane| !in_order || self.lanes.is_free(lane))
     }
 
-    /// Places of the ready events that go into the next request. One by one where the receiver fails: a batch can fail for
-    /// any of its events.
+    /// Returns the indexes of the ready events for the next request. A failing receiver gets them one by one,
+    /// because a batch can fail for any of its events.
     fn pick(&self, queue: &Queue, now_ms: u64) -> Vec<usize> {
         let ready = queue.ready();
         let max = if self.health.is_failing() { 1 } else { self.plan.batch_max() };
@@ -156,13 +158,14 @@ impl<C> Engine<C> {
         free().take(max).map(|(place, _)| place).collect()
     }
 
-    /// The batch that the first event was in when an earlier owner sent it, as soon as all of it was read that there is.
+    /// Returns the batch of an earlier owner that contains the first event, once all its events that exist
+    /// were read.
     fn batch_of_earlier_owner(&mut self) -> Option<Vec<usize>> {
         self.live.forget_batches_behind();
         let batch = self.live.batch_to_repeat()?;
         let all_read = batch.last().is_some_and(|last| *last < self.live.next()) || self.wants().is_none();
         if !all_read {
-            // The rest is being read: its events go in no other batch meanwhile.
+            // The rest is being read. Until then its events go into no other batch.
             return Some(Vec::new());
         }
         let ready = self.live.queue().ready().iter().enumerate();
@@ -171,7 +174,7 @@ impl<C> Engine<C> {
         (!places.is_empty()).then_some(places)
     }
 
-    /// When there may be something to do, given that there is nothing now.
+    /// Returns when there may be something to do, given that there is nothing now.
     fn idle_until(&self, now_ms: u64) -> Step {
         let firsts =
             self.live.queue().ready().front().into_iter().chain(self.replays.queue().ready().front());
@@ -207,7 +210,7 @@ impl<C> Engine<C> {
             self.live.began(&taken);
         }
         if taken.len() > 1 {
-            // The next owner has to know what is in it.
+            // The next owner must know what the batch contains.
             self.reports.note(Urgency::Soon);
         }
         let delivery = new_delivery(&taken, source);

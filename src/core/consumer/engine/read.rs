@@ -1,4 +1,4 @@
-//! What is read next, and what becomes of events that were read.
+//! Reading: what is read next, and what happens to the events that were read.
 
 use super::room::MAX_WAITING;
 use super::tell::MAX_UNSAVED;
@@ -8,14 +8,15 @@ use crate::core::consumer::queue::{MAX_READY, Ready};
 use std::ops::Range;
 
 impl<C> Engine<C> {
-    /// The next seq of the stream to read, where there is room for more.
+    /// Returns the next seq of the stream to read, if there is room for more.
     pub fn wants(&self) -> Option<u64> {
         if self.may_read() { self.live.wants(&self.health) } else { None }
     }
 
-    /// What is read may have to wait: there must be room for that.
+    /// Returns whether more may be read: an event that is read may have to wait, so there must be room for
+    /// it.
     pub(super) fn may_read(&self) -> bool {
-        // Where nothing is due, what waits may wait for what is to be read.
+        // If nothing is due, waiting deliveries may be waiting for events that were not read yet.
         let stuck = self.flights.is_empty() && self.retries.first_due().is_none();
         let room = self.retries.events() < MAX_WAITING || self.makes_room().is_some() || stuck;
         room && self.retries.unsaved_events() < MAX_UNSAVED
@@ -25,13 +26,13 @@ impl<C> Engine<C> {
         self.live.track().is_settled(seq) || self.flights.carry_of(Source::Live, seq)
     }
 
-    /// The stream has its events from that seq on; what is missing behind it was removed inside, on purpose: a rule keeps
-    /// it no longer, or somebody deleted it. What is missing before was lost.
+    /// Records that the stream has its events from that seq on. Events missing behind it were removed inside
+    /// on purpose: a rule no longer keeps them, or somebody deleted them. Events missing before it were lost.
     pub fn set_kept_from(&mut self, seq: u64) {
         self.live.set_kept_from(seq);
     }
 
-    /// The stream has none of these any more.
+    /// Settles events that the stream no longer has.
     fn pass_gone(&mut self, gone: Range<u64>) {
         let missed = self.settle_gone(Source::Live, gone.clone());
         if missed > 0 {
@@ -42,8 +43,8 @@ impl<C> Engine<C> {
         }
     }
 
-    /// Settles what of a source is gone and not under way, a range at a time: it may be millions. Answers how many of
-    /// these were lost, and not removed on purpose.
+    /// Settles the events of a source that no longer exist and are not under way. It settles whole ranges,
+    /// because there may be millions. Returns how many of them were lost and not removed on purpose.
     pub(super) fn settle_gone(&mut self, source: Source, gone: Range<u64>) -> u64 {
         if gone.is_empty() {
             return 0;
@@ -59,18 +60,19 @@ impl<C> Engine<C> {
         lost
     }
 
-    /// Forgets what was read and not begun, to read it again under other settings.
+    /// Forgets the events that were read and have not begun, so that they are read again under other
+    /// settings.
     pub fn forget_ready(&mut self) {
         self.live.read_again();
         self.replays.read_again();
     }
 
-    /// What comes first in the lane is not under way.
+    /// Returns whether the first delivery of the lane is not under way.
     fn is_blocked(&self, lane: u64) -> bool {
         self.lanes.first(lane).is_some_and(|first| !self.flights.contains(first))
     }
 
-    /// Has the events that are parked in the lane wait as records.
+    /// Turns the events that are parked in the lane into waiting records.
     pub(super) fn defer_parked(&mut self, lane: u64) {
         for source in std::iter::once(Source::Live).chain(self.replays.source()) {
             for ready in self.queue_mut(source).take_parked(lane, usize::MAX) {
@@ -79,7 +81,7 @@ impl<C> Engine<C> {
         }
     }
 
-    /// Has an event wait as a record, behind others of its lane.
+    /// Turns an event into a waiting record behind others of its lane.
     fn defer(&mut self, source: Source, ready: Ready) {
         let number = self.retries.next_number();
         let lanes = ready.lane.into_iter().collect();
@@ -98,7 +100,7 @@ impl<C> Engine<C> {
         self.reports.note(Urgency::Soon);
     }
 
-    /// The lane is free: the next of its events are ready, at their places among the others.
+    /// Makes the next events of a free lane ready, in the order of their seqs.
     pub(super) fn unpark(&mut self, lane: u64) {
         let max = self.plan.batch_max().min(MAX_READY);
         for queue in [self.live.queue_mut(), self.replays.queue_mut()] {
@@ -108,8 +110,8 @@ impl<C> Engine<C> {
 }
 
 impl<C: Clone> Engine<C> {
-    /// Takes events of the stream, read from [`Engine::wants`] on; the next read starts at `next_seq`. Retention may
-    /// have taken events before and between them.
+    /// Takes events of the stream, read from [`Engine::wants`] on; the next read starts at `next_seq`.
+    /// Retention may have removed events before and between them.
     pub fn offer(&mut self, offers: &[Offer], next_seq: u64, now_ms: u64) {
         if !self.live.has_room() && self.live.looks_ahead(&self.health) {
             return self.look_ahead(offers, next_seq, now_ms);
@@ -126,7 +128,7 @@ impl<C: Clone> Engine<C> {
                 self.take_in(offer, now_ms);
             }
         }
-        // Where it was never told what the stream has, what comes may still be there.
+        // If the engine was never told what the stream has, missing events may still come.
         if self.live.kept_from() <= next_seq {
             self.pass_gone(next..next_seq);
         }
@@ -160,8 +162,8 @@ impl<C: Clone> Engine<C> {
         }
     }
 
-    /// Puts an event where it waits for its turn. Behind a delivery of its lane that waits, it waits as that does; behind
-    /// one that is under way it is kept at hand, as long as those are few.
+    /// Puts an event where it waits for its turn. Behind a waiting delivery of its lane it becomes a record
+    /// too. Behind a delivery under way it stays in memory, as long as there are few of those.
     pub(super) fn make_ready(&mut self, source: Source, ready: Ready) {
         let is_busy = |lane: &u64| {
             self.plan.has_lanes() && (!self.lanes.is_free(*lane) || self.queue(source).has_parked(*lane))
@@ -169,7 +171,7 @@ impl<C: Clone> Engine<C> {
         match ready.lane.filter(is_busy) {
             None => self.queue_mut(source).push(ready),
             Some(lane) if self.is_blocked(lane) || self.queue(source).parked() >= self.plan.parked => {
-                // Whatever of the lane is at hand goes before it.
+                // The other events of the lane in memory go before it.
                 self.queue_mut(source).park_lanes(&[lane]);
                 self.defer_parked(lane);
                 self.defer(source, ready);

@@ -1,12 +1,12 @@
-//! What is read for replays, and when they end.
+//! Reading for replays, and their end.
 
 use super::{Engine, Offer, ReplayRead, Urgency};
 use crate::core::consumer::progress::{Retry, Source};
 use crate::core::consumer::queue::Ready;
 
 impl<C: Clone> Engine<C> {
-    /// Takes events for the running replay; the next read starts at `next_seq`. They wait for each other in lanes of
-    /// their own: one that fails for hours keeps no new event from being delivered.
+    /// Takes events for the running replay; the next read starts at `next_seq`. They wait for each other in
+    /// lanes of their own, so an event that fails for hours delays no new event.
     pub fn offer_replay(&mut self, offers: &[Offer], next_seq: u64, now_ms: u64) {
         let Some(replay) = self.replays.running() else { return };
         let (id, until_seq, all) = (replay.id, replay.until_seq, !replay.failed_only);
@@ -21,7 +21,7 @@ impl<C: Clone> Engine<C> {
             self.take_again(source, offer, now_ms);
         }
         lost += self.settle_gone(source, next..read.end);
-        // Where only what had failed is read, most is not there.
+        // If only dead letters are read, most seqs are missing on purpose.
         self.replays.missed(id, if all { lost } else { 0 });
         self.look_at_read(from, next_seq);
         self.reports.note(Urgency::Lazy);
@@ -43,12 +43,12 @@ impl<C: Clone> Engine<C> {
 }
 
 impl<C> Engine<C> {
-    /// What to read for the running replay, where there is room for more.
+    /// Returns what to read for the running replay, if there is room for more.
     pub fn wants_replay(&self) -> Option<ReplayRead> {
         self.replays.wants().filter(|_| self.may_read())
     }
 
-    /// Ends the running replay once everything of it is settled, and begins the next.
+    /// Ends the running replay once all its events are settled, and begins the next.
     pub(super) fn end_replay_if_done(&mut self, now_ms: u64) {
         while let Some(source) = self.replays.source() {
             if self.retries.has(source) || self.flights.has(source) || !self.replays.end_running(now_ms) {
@@ -70,7 +70,7 @@ impl<C> Engine<C> {
         self.end_replay_if_done(now_ms);
     }
 
-    /// Stops a replay. What is under way of it ends, and is not tried again.
+    /// Stops a replay. Its requests under way end and are not retried.
     pub(super) fn cancel(&mut self, id: u64, now_ms: u64) {
         if !self.replays.cancel(id, now_ms) {
             return;

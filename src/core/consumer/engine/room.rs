@@ -1,17 +1,17 @@
-//! Room for what has to wait: where more events wait than may, some are given up.
+//! The bound on waiting events: beyond it, some are given up.
 
 use super::Engine;
 use crate::core::consumer::progress::Reason;
 
-/// Events that may wait. Beyond it the one that has longest to wait is given up for each new one; where that was not tried
-/// yet, nothing more is read.
+/// The largest number of waiting events. Beyond it, each further one makes the event with the longest wait a
+/// dead letter. If that one was not tried yet, nothing more is read.
 pub(super) const MAX_WAITING: usize = 100_000;
-/// Deliveries of one lane that are given up at once where more events wait than may.
+/// Deliveries of one lane that are given up together when too many events wait.
 const MADE_ROOM: usize = 1_000;
 
 impl<C> Engine<C> {
-    /// What may be given up for others that have to wait: what has longest to wait, if it was tried before, or one of its
-    /// lane was given up last.
+    /// Returns the delivery that may be given up to make room: the one with the longest wait, if it was tried
+    /// before or the last given-up delivery was of its lane.
     pub(super) fn makes_room(&self) -> Option<u64> {
         let number = self.retries.last_due()?;
         let retry = self.retries.get(number)?;
@@ -20,7 +20,7 @@ impl<C> Engine<C> {
 }
 
 impl<C: Clone> Engine<C> {
-    /// Gives up so much that no more wait than may: with the first of a lane those behind it.
+    /// Gives up deliveries until no more events wait than may: with the first of a lane those behind it.
     pub(super) fn make_room(&mut self) {
         while self.retries.events() > MAX_WAITING {
             let Some(number) = self.makes_room() else { return };
@@ -41,7 +41,8 @@ impl<C: Clone> Engine<C> {
         let Some(retry) = self.retries.get(number).filter(|_| !self.flights.contains(number)).cloned() else {
             return;
         };
-        // It may wait for hours still: what is known of now is the last failure.
+        // The delivery may still have hours to wait, so the time of the last failure stands in for the
+        // present.
         let last_ms = self.health.condition().last_failure_ms;
         let now_ms = last_ms.map_or(retry.due_ms, |last_ms| last_ms.min(retry.due_ms));
         self.give_up(number, retry, &Reason::Overflow, now_ms);

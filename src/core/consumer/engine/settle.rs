@@ -1,4 +1,4 @@
-//! What follows from how a request ended: delivered, tried again, halved, given up, disabled.
+//! The end of a request and its consequences: delivered, retried, halved, given up, disabled.
 
 use super::{Engine, Flying, Mode, Urgency};
 use crate::core::consumer::health::{Failure, Standing};
@@ -8,25 +8,26 @@ use crate::core::consumer::progress::{
 use crate::core::consumer::verdict::{Blame, Completion, Verdict};
 use std::fmt::Display;
 
-/// What is known of a failure.
+/// The facts of a failure.
 struct Failed<C> {
     completion: Completion,
     cause: C,
-    /// Not one of several that were under way at once and failed for the same cause.
+    /// Whether its cause is new: several requests that were under way together fail for the same cause.
     is_news: bool,
     now_ms: u64,
     random: u32,
 }
 
 impl<C: Clone + Display> Engine<C> {
-    /// Takes the end of a request. `cause` is what the worker met, `random` picks places within jitters.
+    /// Takes the end of a request. `cause` is what the worker observed; `random` selects values within
+    /// jitters.
     pub fn settle(&mut self, flight: u64, completion: Completion, cause: C, now_ms: u64, random: u32) {
         let Some(flying) = self.flights.end(flight) else { return };
         self.reports.completed();
         if let Some(pause_ms) = completion.pause_ms {
             self.health.hold_until(now_ms + pause_ms);
         }
-        // One that was tried before may be ahead of where reading went back to.
+        // A delivery that was tried before may be ahead of the seq to which reading went back.
         self.settle_events(flying.delivery.source, &flying.delivery.events);
         if completion.verdict == Verdict::Done {
             self.succeeded(flight, &flying, now_ms);
@@ -49,7 +50,7 @@ impl<C: Clone + Display> Engine<C> {
         match failed.completion.verdict {
             Verdict::Halve => {
                 retry.due_ms = now_ms;
-                // All but one may have been skipped meanwhile.
+                // Meanwhile all events but one may have been skipped.
                 if retry.events.len() > 1 { self.halve(number, retry) } else { self.keep(number, retry) }
             }
             Verdict::Later => {
@@ -70,8 +71,9 @@ impl<C: Clone + Display> Engine<C> {
         }
     }
 
-    /// A batch is repeated as it was. Where other deliveries succeed, or where no more attempts are left than it takes to
-    /// get down to single events, each half goes on its own: what can't be delivered costs nothing beside it.
+    /// Retries a delivery. A batch is repeated unchanged at first. Its halves go separately if other
+    /// deliveries succeed, or if only as many attempts are left as it takes to get down to single events. So
+    /// an event that cannot be delivered costs no other event its delivery.
     fn try_again(&mut self, number: u64, mut retry: Retry, failed: Failed<C>) {
         let now_ms = failed.now_ms;
         retry.attempts += 1;
@@ -90,7 +92,8 @@ impl<C: Clone + Display> Engine<C> {
                     self.keep(number, retry);
                 }
             }
-            // The receiver takes others: each half has one attempt more, until what fails is alone.
+            // The receiver accepts other deliveries: each half gets one more attempt, until the failing event
+            // is alone.
             None if halvings > 0 && others_succeed => {
                 retry.attempts -= 1;
                 retry.due_ms = now_ms + pause_ms;
@@ -119,7 +122,7 @@ impl<C: Clone + Display> Engine<C> {
         self.consider_disabling(flying, failed);
     }
 
-    /// Has a consumer disabled whose receiver has failed for so long, and tells before that it will be.
+    /// Disables a consumer whose receiver has failed for long enough, and announces that beforehand.
     fn consider_disabling(&mut self, flying: &Flying, failed: &Failed<C>) {
         let standing = self.health.stands(&Failure {
             limit_ms: self.plan.auto_disable_ms,
@@ -140,7 +143,7 @@ impl<C: Clone + Display> Engine<C> {
 }
 
 impl<C: Clone> Engine<C> {
-    /// Puts a request back that was never sent, as if it had not been begun.
+    /// Puts back a request that was never sent, as if it had not begun.
     pub fn unsend(&mut self, flight: u64, now_ms: u64) {
         let Some(flying) = self.flights.end(flight) else { return };
         self.settle_events(flying.delivery.source, &flying.delivery.events);
@@ -152,7 +155,7 @@ impl<C: Clone> Engine<C> {
         self.end_replay_if_done(now_ms);
     }
 
-    /// The event of a request was deleted before it could be sent: nothing more becomes of it, and nothing is lost.
+    /// Drops a request whose event was deleted before it could be sent: nothing is lost.
     pub fn withdraw(&mut self, flight: u64, now_ms: u64) {
         let Some(flying) = self.flights.end(flight) else { return };
         self.settle_events(flying.delivery.source, &flying.delivery.events);
@@ -162,8 +165,8 @@ impl<C: Clone> Engine<C> {
         self.end_replay_if_done(now_ms);
     }
 
-    /// The delivery of a request that has ended without success, and its number; `None` where what was asked meanwhile
-    /// leaves nothing of it.
+    /// Returns the delivery of a request that ended without success, with its number; `None` if owner
+    /// commands have left nothing of it to retry.
     fn take_back(&mut self, number: u64, flying: &Flying, now_ms: u64) -> Option<(u64, Retry)> {
         let delivery = &flying.delivery;
         if self.replays.is_over(delivery.source) || delivery.events.iter().any(|event| flying.skips(event)) {
@@ -180,7 +183,7 @@ impl<C: Clone> Engine<C> {
             return next;
         }
         if self.retries.is_outdated(number, delivery.source) {
-            // Its record counts no more.
+            // Its record is outdated.
             self.retries.remove(number);
             let next = self.retries.next_number();
             self.lanes.hold(next, delivery);
@@ -192,7 +195,8 @@ impl<C: Clone> Engine<C> {
 
     fn succeeded(&mut self, flight: u64, flying: &Flying, now_ms: u64) {
         let delivery = &flying.delivery;
-        // The receiver as a whole failed, and is back: what was to wait for long is tried now, as fast as the window opens.
+        // The receiver failed as a whole and works again: deliveries with a long wait are retried now, as
+        // fast as the window opens.
         let is_back = self.health.doubts_all() || delivery.attempts > 0;
         if is_back && self.health.is_failing() {
             self.retries.pull_forward(now_ms);
@@ -206,7 +210,7 @@ impl<C: Clone> Engine<C> {
         self.count_replayed(delivery, true);
     }
 
-    /// Has the consumer disabled; until the cluster has done so, nothing more is begun.
+    /// Has the consumer disabled. Until the cluster has done so, no request begins.
     fn halt(&mut self, why: String) {
         self.mode = Mode::Halted;
         self.reports.disable(why);
@@ -231,13 +235,13 @@ impl<C: Clone> Engine<C> {
         self.lanes.given_up(&retry);
         self.count_replayed(&retry, false);
         if !retry.lanes.is_empty() {
-            // Its lanes stay blocked: what is parked behind it may have to wait for long.
+            // Its lanes stay blocked, so the events parked behind it may have to wait for long.
             retry.lanes.iter().for_each(|lane| self.defer_parked(*lane));
             self.reports.given_up(number, retry);
         }
     }
 
-    /// Somebody asked that these are not delivered.
+    /// Gives up events that somebody requested not to deliver.
     pub(super) fn skip(&mut self, events: &[EventRef], delivery: &Retry, now_ms: u64) {
         self.bury(events, delivery, &Reason::Skipped, now_ms);
     }

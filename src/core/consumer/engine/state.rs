@@ -11,32 +11,33 @@ impl<'e, C> State<'e, C> {
         Self(engine)
     }
 
-    /// Requests under way.
+    /// Returns the number of requests under way.
     pub fn in_flight(&self) -> usize {
         self.0.flights.len()
     }
 
-    /// Events that wait, to be tried again or behind others of their lane.
+    /// Returns the number of events that wait for a retry or behind others of their lane.
     pub fn waiting_events(&self) -> u64 {
         self.0.retries.events() as u64
     }
 
-    /// Seq of the oldest event that waits.
+    /// Returns the seq of the oldest waiting event.
     pub fn oldest(&self) -> Option<u64> {
         self.0.retries.summary().oldest_seq
     }
 
-    /// It failed so often in a row ([`FAILING_FROM`](super::FAILING_FROM)) that it gets one request at a time.
+    /// Returns whether it failed so often in a row ([`FAILING_FROM`](super::FAILING_FROM)) that it gets one request at a
+    /// time.
     pub fn is_failing(&self) -> bool {
         self.0.health.is_failing()
     }
 
-    /// Orders up to this number are taken up.
+    /// Returns the number of the last owner command that was carried out.
     pub fn commands_done(&self) -> u64 {
         self.0.commands_done
     }
 
-    /// Nothing waits, nothing is under way: only what comes new can give it something to do.
+    /// Returns whether nothing waits and nothing is under way: only a new event can give it something to do.
     pub fn is_idle(&self) -> bool {
         self.0.flights.is_empty()
             && self.0.retries.events() == 0
@@ -45,12 +46,12 @@ impl<'e, C> State<'e, C> {
             && self.urgency() <= Urgency::Lazy
     }
 
-    /// Whether the event is to be sent soon, or is under way for the first time.
+    /// Returns whether the event is to be sent soon, or is under way for the first time.
     pub fn holds(&self, seq: u64) -> bool {
         self.0.live.queue().is_ready(seq) || self.0.replays.queue().is_ready(seq) || self.0.flights.carry(seq)
     }
 
-    /// How soon the cluster must be told something.
+    /// Returns how soon the cluster must be told.
     pub fn urgency(&self) -> Urgency {
         self.0.reports.urgency()
     }

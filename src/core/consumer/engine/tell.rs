@@ -1,15 +1,16 @@
-//! What the cluster must know: all of the progress, put together from the parts.
+//! Reports: what the cluster must know, assembled from the parts.
 
 use super::{Condition, Engine, Snapshot, Totals};
 use crate::core::consumer::flights::ranges;
 use crate::core::consumer::progress::Progress;
 use crate::core::consumer::report::{MAX_UNREPORTED, Unreported};
 
-/// Events of changed records that the cluster may not know of: over it nothing new is begun or read until they are told.
+/// Events of changed records that the cluster may not know of. Beyond this bound nothing new is begun or read
+/// until they are reported.
 pub(super) const MAX_UNSAVED: usize = 8_000;
 
 impl<C> Engine<C> {
-    /// How far it is, as the cluster keeps it.
+    /// Returns the progress as the cluster stores it.
     pub fn progress(&self) -> Progress {
         let Condition {
             failures,
@@ -45,34 +46,34 @@ impl<C> Engine<C> {
         }
     }
 
-    /// Batches that are under way for the first time, by ranges of seqs; and those of an earlier owner that are still to
-    /// be repeated.
+    /// Returns the batches that are under way for the first time, as ranges of seqs, and those of an earlier
+    /// owner that are still to be repeated.
     fn batches_under_way(&self) -> Vec<Vec<(u64, u64)>> {
         let earlier = self.live.batches().map(|batch| ranges(batch.iter().copied()));
         self.flights.batches().chain(earlier).collect()
     }
 
-    /// What the cluster must know. The caller keeps it until the cluster has it, and says so with
-    /// [`Engine::reported`]; only then asks again.
+    /// Returns what the cluster must know. The caller keeps it until the cluster has it, then calls
+    /// [`Engine::reported`], and only after that takes the next snapshot.
     pub fn snapshot(&mut self) -> Snapshot<C> {
         let (kept, dropped, is_all) = self.retries.changes();
         let Unreported { dead_letters, disable, announce } = self.reports.take(is_all);
         Snapshot { progress: self.progress(), kept, dropped, dead_letters, disable, announce }
     }
 
-    /// The number of one more report of the same snapshot.
+    /// Returns the number for another report of the same snapshot.
     pub fn count_report(&mut self) -> u64 {
         self.reports.next_number()
     }
 
-    /// The cluster has the last snapshot.
+    /// Records that the cluster has the last snapshot.
     pub fn reported(&mut self) {
         for (number, delivery) in self.reports.heard() {
             self.release(number, &delivery);
         }
     }
 
-    /// The cluster may not know of so much that nothing more is begun.
+    /// Returns whether so much is unreported that no request may begin.
     pub(super) fn is_far_ahead(&self) -> bool {
         self.reports.unreported() >= MAX_UNREPORTED || self.retries.unsaved_events() >= MAX_UNSAVED
     }

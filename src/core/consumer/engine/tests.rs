@@ -1,4 +1,4 @@
-//! Each rule beside the others, and a random world against all of them at once.
+//! Tests of each rule, and of all rules together in a random environment.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use super::room::MAX_WAITING;
@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 const T: u64 = 1_000_000;
 
-/// A worker whose causes are words.
+/// An engine whose causes are texts.
 type Engine = super::Engine<&'static str>;
 type Snapshot = super::Snapshot<&'static str>;
 
@@ -23,7 +23,7 @@ mod bounds;
 mod orders;
 mod progress;
 
-/// What the cluster has of a consumer.
+/// What the cluster stores of a consumer.
 #[derive(Clone)]
 struct Cluster {
     progress: Progress,
@@ -37,7 +37,7 @@ impl Cluster {
         Self { progress: Progress::new(next), waiting: BTreeMap::new(), dead_letters: BTreeSet::new() }
     }
 
-    /// An owner that goes on from it.
+    /// Returns an owner that continues from it.
     fn engine(&self, plan: Plan) -> Engine {
         let waiting = self.waiting.iter().map(|(number, retry)| (*number, retry.clone())).collect();
         Engine::new(plan, self.progress.clone(), waiting)
@@ -89,7 +89,7 @@ fn send(engine: &mut Engine, now_ms: u64) -> Flight {
     }
 }
 
-/// The cluster takes all that there is to tell.
+/// The cluster takes everything that there is to report.
 fn tell(engine: &mut Engine) {
     engine.snapshot();
     engine.reported();
@@ -108,12 +108,12 @@ fn fails() -> Completion {
     Completion::failed(Verdict::Again, Blame::Receiver)
 }
 
-/// The receiver refuses so many events, and would take others.
+/// The receiver refuses this number of events, and would accept others.
 fn refused(events: usize) -> Completion {
     Completion::failed(if events > 1 { Verdict::Halve } else { Verdict::Again }, Blame::Delivery)
 }
 
-/// The receiver asks for a pause.
+/// The receiver requests a pause.
 fn busy(pause_ms: Option<u64>) -> Completion {
     Completion { pause_ms, ..Completion::failed(Verdict::Later, Blame::Receiver) }
 }
@@ -122,7 +122,7 @@ fn gone() -> Completion {
     Completion::failed(Verdict::Gone, Blame::Receiver)
 }
 
-/// Nothing can be made of the event that could be sent.
+/// The event cannot be turned into a request.
 fn unsendable() -> Completion {
     Completion::failed(Verdict::GiveUp, Blame::Delivery)
 }
@@ -139,7 +139,7 @@ fn order(engine: &mut Engine, number: u64, order: Order) {
 }
 
 #[test]
-fn a_window_of_requests_and_no_more() {
+fn no_more_requests_than_the_window_are_under_way() {
     let mut engine = engine(plan(), 1..10, None);
     let flights: Vec<Flight> = (0..4).map(|_| send(&mut engine, T)).collect();
     assert_eq!(flights.iter().flat_map(seqs).collect::<Vec<_>>(), [1, 2, 3, 4]);
@@ -160,13 +160,13 @@ fn the_cluster_is_never_far_behind() {
     };
     assert_eq!((2..2000).take_while(|seq| deliver(&mut engine, *seq)).count(), MAX_UNREPORTED as usize);
     engine.snapshot();
-    assert_eq!(engine.next(T), Step::Wait, "it is told, and nobody has heard it yet");
+    assert_eq!(engine.next(T), Step::Wait, "reported, and not acknowledged yet");
     engine.reported();
     assert_eq!(seqs(&send(&mut engine, T)), [u64::from(MAX_UNREPORTED) + 1]);
 }
 
 #[test]
-fn a_failure_leaves_the_window_and_comes_back_in_time_until_it_is_given_up() {
+fn a_failed_delivery_leaves_the_window_and_is_retried_until_it_is_given_up() {
     let mut engine = engine(plan(), 1..2, None);
     let first = send(&mut engine, T);
     engine.settle(first.id, fails(), "500", T, 0);
@@ -185,7 +185,7 @@ fn a_failure_leaves_the_window_and_comes_back_in_time_until_it_is_given_up() {
 }
 
 #[test]
-fn strict_waits_and_tells_the_gap() {
+fn a_strict_lane_waits_and_reports_the_gap() {
     let mut engine = engine(plan(), 1..4, Some(0));
     let first = send(&mut engine, T);
     assert_eq!(engine.next(T), Step::Wait);
@@ -206,7 +206,7 @@ fn strict_waits_and_tells_the_gap() {
 }
 
 #[test]
-fn other_lanes_go_on() {
+fn other_lanes_continue() {
     let mut engine = Engine::new(plan(), Progress::new(1), Vec::new());
     let offers: Vec<Offer> =
         (1..5).map(|seq| Offer { event: event(seq), wanted: true, lane: Some(seq % 2), kind: 0 }).collect();
@@ -220,7 +220,7 @@ fn other_lanes_go_on() {
 }
 
 #[test]
-fn a_failing_consumer_gets_one_request_at_a_time_with_growing_pauses_and_a_slow_start() {
+fn a_failing_receiver_gets_single_requests_with_growing_pauses_and_a_slow_start() {
     let mut engine = engine(plan(), 1..200, None);
     let mut now = T;
     let mut requests = 0;
@@ -252,7 +252,7 @@ fn a_failing_consumer_gets_one_request_at_a_time_with_growing_pauses_and_a_slow_
 }
 
 #[test]
-fn a_pause_that_was_asked_for_holds_everything_and_uses_up_no_attempt() {
+fn a_requested_pause_holds_everything_and_uses_up_no_attempt() {
     let mut engine = engine(plan(), 1..3, None);
     let first = send(&mut engine, T);
     engine.settle(first.id, busy(Some(5000)), "429", T, 0);
@@ -264,7 +264,7 @@ fn a_pause_that_was_asked_for_holds_everything_and_uses_up_no_attempt() {
 }
 
 #[test]
-fn who_asked_for_a_pause_is_asked_by_one_request_after_it() {
+fn one_request_follows_a_requested_pause() {
     let mut engine = engine(plan(), 1..40, None);
     let later = busy(Some(1000));
     let first: Vec<Flight> = (0..4).map(|_| send(&mut engine, 0)).collect();
@@ -284,7 +284,7 @@ fn who_asked_for_a_pause_is_asked_by_one_request_after_it() {
 }
 
 #[test]
-fn a_rate_is_kept() {
+fn the_rate_is_kept() {
     let rate = Some(Rate { permits: 2, period_ms: 1000 });
     let mut engine = engine(Plan { rate, ..plan() }, 1..9, None);
     for _ in 0..2 {
@@ -296,7 +296,7 @@ fn a_rate_is_kept() {
 }
 
 #[test]
-fn a_batch_is_full_or_has_waited() {
+fn a_batch_is_sent_when_it_is_full_or_has_waited() {
     let batch = Some(Batch { max: 3, duration_ms: 100 });
     let mut engine = engine(Plan { batch, ..plan() }, 1..6, None);
     assert_eq!(seqs(&send(&mut engine, T)), [1, 2, 3]);
@@ -305,7 +305,7 @@ fn a_batch_is_full_or_has_waited() {
 }
 
 #[test]
-fn the_poison_of_a_batch_is_found() {
+fn the_failing_event_of_a_batch_is_found() {
     let batch = Some(Batch { max: 8, duration_ms: 0 });
     let mut engine = engine(Plan { batch, window: 1, ..plan() }, 1..9, None);
     let (mut now, mut delivered) = (T, BTreeSet::new());
@@ -327,7 +327,7 @@ fn the_poison_of_a_batch_is_found() {
 }
 
 #[test]
-fn gone_disables_and_loses_nothing() {
+fn a_receiver_that_is_gone_is_disabled_and_loses_nothing() {
     let mut engine = engine(plan(), 1..2, None);
     let flight = send(&mut engine, T);
     engine.settle(flight.id, gone(), "410", T, 0);
@@ -344,16 +344,16 @@ fn gone_disables_and_loses_nothing() {
 }
 
 #[test]
-fn what_fails_together_counts_once() {
+fn requests_that_fail_together_count_once() {
     let mut engine = engine(Plan { window: 16, ..plan() }, 1..40, None);
     let flights: Vec<Flight> = (0..16).map(|_| send(&mut engine, T)).collect();
     flights.into_iter().for_each(|flight| engine.settle(flight.id, fails(), "503", T, 0));
     assert_eq!(engine.progress().failures, 1);
-    assert!(matches!(engine.next(T), Step::Send(_)), "a moment's outage makes nobody wait long");
+    assert!(matches!(engine.next(T), Step::Send(_)), "a short outage causes no long wait");
 }
 
 #[test]
-fn one_event_that_fails_for_ever_keeps_no_other_from_being_tried() {
+fn an_event_that_always_fails_keeps_no_other_from_being_tried() {
     let mut engine = Engine::new(
         Plan { retry: RetryPolicy { max_attempts: 100, ..plan().retry }, ..plan() },
         Progress::new(1),
@@ -376,7 +376,7 @@ fn one_event_that_fails_for_ever_keeps_no_other_from_being_tried() {
 }
 
 #[test]
-fn failing_is_announced_before_it_disables_and_a_success_forgives() {
+fn failures_are_announced_before_they_disable_and_a_success_clears_them() {
     let mut engine = engine(Plan { auto_disable_ms: Some(400_000), ..plan() }, 1..100, None);
     let mut told = Vec::new();
     let mut now = T;
@@ -397,11 +397,11 @@ fn failing_is_announced_before_it_disables_and_a_success_forgives() {
     order(&mut engine, 9, Order::Resume);
     let flight = send(&mut engine, now);
     engine.settle(flight.id, fails(), "500", now, 0);
-    assert_eq!(engine.snapshot().disable, None, "the time begins anew");
+    assert_eq!(engine.snapshot().disable, None, "the time starts again");
 }
 
 #[test]
-fn skipping_gives_up_what_failed_and_since_reads_again() {
+fn skipping_gives_up_failed_events_and_seeking_reads_again() {
     let mut engine = engine(plan(), 1..4, None);
     let flight = send(&mut engine, T);
     engine.settle(flight.id, fails(), "500", T, 0);
@@ -413,27 +413,27 @@ fn skipping_gives_up_what_failed_and_since_reads_again() {
     );
     assert_eq!((told.progress.track.next, engine.wants()), (10, Some(10)));
     order(&mut engine, 1, Order::Seek(99));
-    assert_eq!(engine.wants(), Some(10), "an order is carried out once");
+    assert_eq!(engine.wants(), Some(10), "a command is carried out once");
     order(&mut engine, 2, Order::Seek(2));
     engine.offer(&offers(2..5, None), 5, T);
     assert_eq!(seqs(&send(&mut engine, T)), [2]);
 }
 
 #[test]
-fn retention_is_noticed() {
+fn events_removed_by_retention_are_counted() {
     let mut engine = Engine::new(plan(), Progress::new(5), Vec::new());
     engine.offer(&offers(8..10, None), 10, T);
     assert_eq!((engine.progress().missed, engine.progress().track.next), (3, 8));
 }
 
 #[test]
-fn what_is_missing_at_the_end_of_a_page_is_settled() {
+fn events_missing_at_the_end_of_a_page_are_settled() {
     let mut engine = Engine::new(plan(), Progress::new(101), Vec::new());
     engine.set_kept_from(4001);
     engine.offer(&[], 5001, T);
     let progress = engine.progress();
     assert_eq!((progress.missed, progress.track, engine.wants()), (3900, Track::new(5001), Some(5001)));
-    // Where nobody said what the stream has, what was not read is still to come.
+    // If nobody said what the stream has, events that were not read may still come.
     let mut engine = Engine::new(plan(), Progress::new(101), Vec::new());
     engine.offer(&offers(101..102, None), 102, T);
     assert_eq!((engine.progress().missed, engine.progress().track.next), (0, 101));
@@ -454,7 +454,7 @@ fn a_hole_costs_no_more_than_a_range() {
     assert_eq!(
         progress.track,
         Track { next: 1, above: vec![(2, END - 1)] },
-        "what is under way is not settled"
+        "requests under way are not settled"
     );
     engine.settle(flight.id, ok(), "", T, 0);
     while let Step::Send(flight) = engine.next(T) {
@@ -464,7 +464,7 @@ fn a_hole_costs_no_more_than_a_range() {
 }
 
 #[test]
-fn what_was_deleted_ends_without_a_dead_letter_and_frees_its_lane() {
+fn a_deleted_event_ends_without_a_dead_letter_and_frees_its_lane() {
     let mut engine = engine(plan(), 1..3, Some(0));
     let first = send(&mut engine, T);
     engine.settle(first.id, fails(), "", T, 0);
@@ -480,7 +480,7 @@ fn what_was_deleted_ends_without_a_dead_letter_and_frees_its_lane() {
 }
 
 #[test]
-fn a_replay_goes_on_where_it_was() {
+fn a_replay_continues_where_it_was() {
     let mut first = Engine::new(plan(), Progress::new(100), Vec::new());
     order(&mut first, 7, Order::Replay { from_seq: 10, until_seq: 20, failed_only: false });
     let read = first.wants_replay().unwrap();
@@ -503,7 +503,7 @@ fn a_replay_goes_on_where_it_was() {
 }
 
 #[test]
-fn a_replay_of_what_failed_revives_what_it_delivers() {
+fn a_replay_of_dead_letters_revives_what_it_delivers() {
     let mut engine = Engine::new(plan(), Progress::new(100), Vec::new());
     order(&mut engine, 7, Order::Replay { from_seq: 10, until_seq: 20, failed_only: true });
     engine.offer_replay(&[offers(12..13, None), offers(15..16, None)].concat(), 20, T);
@@ -516,7 +516,7 @@ fn a_replay_of_what_failed_revives_what_it_delivers() {
 }
 
 #[test]
-fn a_replay_tells_what_retention_took_from_it() {
+fn a_replay_reports_the_events_that_retention_removed() {
     let mut engine = Engine::new(plan(), Progress::new(100), Vec::new());
     order(&mut engine, 7, Order::Replay { from_seq: 10, until_seq: 20, failed_only: false });
     engine.offer_replay(&[offers(14..16, None), offers(17..18, None)].concat(), 20, T);
@@ -528,7 +528,7 @@ fn a_replay_tells_what_retention_took_from_it() {
 }
 
 #[test]
-fn a_cancelled_replay_sends_no_more() {
+fn a_cancelled_replay_sends_nothing_more() {
     let mut engine = Engine::new(plan(), Progress::new(100), Vec::new());
     order(&mut engine, 7, Order::Replay { from_seq: 10, until_seq: 20, failed_only: false });
     engine.offer_replay(&offers(10..20, None), 20, T);
@@ -537,7 +537,7 @@ fn a_cancelled_replay_sends_no_more() {
     assert!(engine.progress().replays[0].cancelled);
 }
 
-/// A receiver and an owner that dies now and then.
+/// A receiver, and an owner that dies from time to time.
 #[derive(Clone, Debug)]
 enum Act {
     Answer(u8),
@@ -567,10 +567,12 @@ fn answer(kind: u8, events: usize) -> Completion {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
-    /// Whatever the receiver answers and whenever the owner dies: every event is delivered or given up, nothing is
-    /// forgotten, and in a strict lane the first deliveries come in order.
+    /// Whatever the receiver answers and whenever the owner dies: every event is delivered or given up,
+    /// nothing is forgotten, and in a strict lane the first deliveries are in order.
     #[test]
-    fn nothing_is_forgotten(acts in prop::collection::vec(act(), 1..150), batch in 0u32..4, lanes in 0u64..3, window in 1usize..6) {
+    fn nothing_is_forgotten(
+        acts in prop::collection::vec(act(), 1..150), batch in 0u32..4, lanes in 0u64..3, window in 1usize..6,
+    ) {
         let parked = if lanes > 1 { 5 } else { usize::MAX };
         let plan = Plan { batch: (batch > 1).then_some(Batch { max: batch, duration_ms: 50 }), window, parked, ..plan() };
         let lane = |seq: u64| (lanes > 0).then(|| seq % lanes);

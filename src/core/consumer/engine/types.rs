@@ -1,4 +1,4 @@
-//! What goes into the engine and what comes out of it.
+//! The inputs and outputs of the engine.
 
 use crate::core::consumer::progress::{DeadLetter, DeadLetterChange, EventRef, Progress, Retry};
 use crate::core::ids::EventId;
@@ -6,22 +6,22 @@ use crate::core::ids::EventId;
 /// An event that is offered for delivery.
 #[derive(Clone, Copy, Debug)]
 pub struct Offer {
-    /// Which.
+    /// The event's seq and id.
     pub event: EventRef,
     /// Whether the consumer wants it.
     pub wanted: bool,
-    /// Events of the same lane wait for each other.
+    /// The lane: events of the same lane wait for each other.
     pub lane: Option<u64>,
-    /// A hash of its type.
+    /// A hash of the event's type.
     pub kind: u32,
 }
 
 /// What to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Send this; then ask again.
+    /// Send this request, then ask again.
     Send(Flight),
-    /// Ask again at that time (Unix milliseconds), or when something happens.
+    /// Ask again at that time (Unix milliseconds), or earlier when something happens.
     WaitUntil(u64),
     /// Ask again when something happens.
     Wait,
@@ -30,35 +30,36 @@ pub enum Step {
 /// A request to make.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Flight {
-    /// Names it to [`Engine::settle`](super::Engine::settle).
+    /// Identifies the flight in [`Engine::settle`](super::Engine::settle).
     pub id: u64,
     /// Its events, in order.
     pub events: Vec<EventRef>,
     /// Which attempt this is, from 1.
     pub attempt: u32,
-    /// The last event before it in its lane that was given up.
+    /// The last event before it in its lane that was given up, if no delivery has reported that yet.
     pub gap: Option<EventId>,
 }
 
-/// What the cluster must know.
+/// A report: what the cluster must know.
 #[derive(Clone, Debug)]
 pub struct Snapshot<C> {
-    /// All of the progress.
+    /// The complete progress.
     pub progress: Progress,
-    /// Records of what waits, new or changed since the last time.
+    /// Waiting records that are new or changed since the last snapshot.
     pub kept: Vec<(u64, Retry)>,
-    /// Records of what waited that are needed no more.
+    /// Numbers of waiting records that are no longer needed.
     pub dropped: Vec<u64>,
-    /// What became of dead letters since the last time, in order; the types of events are for the caller to fill in.
+    /// Changes of dead letters since the last snapshot, in order. The caller fills in the types of the
+    /// events.
     pub dead_letters: Vec<DeadLetterChange<C>>,
-    /// Disable the consumer, for this reason.
+    /// Set to the reason if the consumer is to be disabled.
     pub disable: Option<String>,
-    /// It has been failing for so much of the time until it is disabled, percent.
+    /// Set if this percentage of the time until it is disabled is over.
     pub announce: Option<u8>,
 }
 
 impl<C> Snapshot<C> {
-    /// Events given up since the last time.
+    /// Returns the dead letters since the last snapshot.
     pub fn buried(&self) -> impl Iterator<Item = &DeadLetter<C>> {
         self.dead_letters.iter().filter_map(|change| match change {
             DeadLetterChange::Added(dead_letter) => Some(dead_letter),
@@ -66,7 +67,7 @@ impl<C> Snapshot<C> {
         })
     }
 
-    /// Seqs of dead letters that were delivered since the last time.
+    /// Returns the seqs of dead letters that were delivered since the last snapshot.
     pub fn revived(&self) -> impl Iterator<Item = u64> {
         self.dead_letters.iter().filter_map(|change| match change {
             DeadLetterChange::Added(_) => None,

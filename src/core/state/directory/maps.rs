@@ -1,4 +1,4 @@
-//! Maps: created, changed, deleted.
+//! Commands on maps: create, change, delete.
 
 use super::{Directory, StateError, keys};
 use crate::core::access::{AccessChange, Map, Scopes};
@@ -88,7 +88,8 @@ impl Directory {
         if set.rules.check().is_err() {
             return Ok(Reply::Refused(Refusal::Malformed));
         }
-        (map.rules, map.updated_ms) = (set.rules, now_ms);
+        map.rules = set.rules;
+        map.updated_ms = now_ms;
         self.put_map(map.clone(), store)?;
         Ok(Reply::Map(map))
     }

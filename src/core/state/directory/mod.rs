@@ -1,7 +1,8 @@
-//! The directory: maps with their limits, retention and rules, tokens, webhooks, who owns what, and the settings of the
-//! cluster.
+//! The directory: maps with their limits, retention and rules; tokens; webhooks; owners; and the settings of
+//! the cluster.
 //!
-//! What it changes it says twice: as [`Step`]s, which the streams follow, and as [`Change`]s for the actors of the node.
+//! It reports each change twice: as a [`Step`] that the streams follow, and as a [`Change`] for the actors of
+//! the node.
 
 mod leases;
 mod maps;
@@ -27,12 +28,12 @@ use leases::Leases;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// The directory's mirror in memory.
+/// The directory: the replicated machine, mirrored in memory.
 #[derive(Default)]
 pub struct Directory {
     access: Access,
     webhooks: Webhooks,
-    /// Ids of deleted webhooks of which the streams still have something.
+    /// Ids of deleted webhooks of which the streams still store something.
     leaving: BTreeSet<WebhookId>,
     leases: Leases,
     next_topic: u64,
@@ -71,38 +72,39 @@ impl Directory {
         Ok(directory)
     }
 
-    /// What streams that are loaded at this place know of the directory.
+    /// Returns the facts for streams that are loaded at this position of the log.
     pub fn facts(&self) -> Facts {
         let tokens = self.access.maps().flat_map(|map| self.access.tokens_of(map.id));
         Facts::new(self.access.maps().cloned(), tokens.cloned(), self.webhooks.clone())
     }
 
-    /// Maps and tokens.
+    /// Returns the maps and tokens.
     pub fn access(&self) -> &Access {
         &self.access
     }
 
-    /// Webhooks, and who owns them.
+    /// Returns the webhooks and their owners.
     pub fn webhooks(&self) -> &Webhooks {
         &self.webhooks
     }
 
-    /// Connections of a map that nodes hold, over all nodes.
+    /// Returns the connections of a map that are counted, over all nodes.
     pub fn connections(&self, map: MapId) -> u32 {
         self.leases.connections(map)
     }
 
-    /// Connections that a token opened to maps with a limit, over all nodes.
+    /// Returns the counted connections that a token opened, over all nodes. Only maps with a limit are
+    /// counted.
     pub fn connections_by(&self, token: TokenId) -> u32 {
         self.leases.connections_by(token)
     }
 
-    /// The members of a subject, by name, and by how many connections each is there.
+    /// Returns the members of a subject, by name, with the number of their connections.
     pub fn members<'d>(&'d self, map: MapId, subject: &'d Subject) -> impl Iterator<Item = (&'d str, u32)> {
         self.leases.members(map, subject)
     }
 
-    /// Whether the command is the directory's to decide.
+    /// Returns whether the command belongs to the directory.
     pub fn decides(command: &Command) -> bool {
         match command {
             Command::CreateMap(_)
@@ -130,7 +132,8 @@ impl Directory {
         }
     }
 
-    /// Applies a command; one that is not the directory's ([`Directory::decides`]) is refused.
+    /// Applies a command. A command that does not belong to the directory ([`Directory::decides`]) is
+    /// refused.
     pub fn apply<S: WriteStore>(
         &mut self,
         context: &mut dyn Context,
@@ -163,7 +166,7 @@ impl Directory {
         }
     }
 
-    /// Time passes.
+    /// Removes what has expired.
     pub fn tick<S: WriteStore>(
         &mut self,
         context: &mut dyn Context,
@@ -173,7 +176,7 @@ impl Directory {
         self.time_passes_for_owners(context.expiry_ms(), store)
     }
 
-    /// Does what the streams ask for, where that still holds.
+    /// Carries out a request of the streams, if it still applies.
     pub fn grant<S: WriteStore>(
         &mut self,
         context: &mut dyn Context,
@@ -188,12 +191,12 @@ impl Directory {
         }
     }
 
-    /// What the streams have to follow, in order, since the last call.
+    /// Takes the steps since the last call, in order, for the streams to follow.
     pub fn take_steps(&mut self) -> Vec<Step> {
         std::mem::take(&mut self.steps)
     }
 
-    /// What was changed since the last call.
+    /// Takes the changes since the last call.
     pub fn take_changes(&mut self) -> Vec<Change> {
         std::mem::take(&mut self.changes)
     }

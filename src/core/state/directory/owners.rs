@@ -1,4 +1,4 @@
-//! Which nodes deliver, and so which owns what. Whatever changes begins a new epoch.
+//! Which nodes deliver, and therefore which node owns what. Every change begins a new epoch.
 
 use super::{Directory, StateError, keys};
 use crate::core::codec;
@@ -11,7 +11,7 @@ use crate::core::webhook::directory::WebhookChange;
 use std::collections::BTreeSet;
 
 impl Directory {
-    /// A node delivers, in that incarnation. Whatever changes begins a new epoch.
+    /// Makes the node a candidate, in that incarnation.
     pub(super) fn node_delivers<S: WriteStore>(
         &mut self,
         now_ms: u64,
@@ -20,24 +20,24 @@ impl Directory {
         store: &mut S,
     ) -> Result<Reply, StateError> {
         let mut owners = self.webhooks.owners().clone();
-        match owners.came(node, incarnation, now_ms) {
+        match owners.node_joined(node, incarnation, now_ms) {
             Ok(changed) => self.keep_owners(changed, owners, store),
             Err(Busy) => Ok(Reply::Refused(Refusal::Busy)),
         }
     }
 
-    /// A node delivers no more.
+    /// Ends the node's candidacy.
     pub(super) fn node_rests<S: WriteStore>(
         &mut self,
         node: NodeId,
         store: &mut S,
     ) -> Result<Reply, StateError> {
         let mut owners = self.webhooks.owners().clone();
-        let changed = owners.went(node);
+        let changed = owners.node_left(node);
         self.keep_owners(changed, owners, store)
     }
 
-    /// A node lets go of webhooks that are to leave it.
+    /// Notes that a node has released the webhooks that are moving away from it, except for those in `but`.
     pub(super) fn hand_over<S: WriteStore>(
         &mut self,
         node: NodeId,

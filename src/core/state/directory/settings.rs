@@ -1,4 +1,5 @@
-//! What the cluster has once: the generated admin token's hash, the fingerprint of the key that encrypts webhooks.
+//! Settings that the cluster has once: the hash of the generated admin token, and the fingerprint of the key
+//! that encrypts webhook secrets.
 
 use super::{Directory, StateError, keys};
 use crate::core::access::{AccessChange, TokenHash};

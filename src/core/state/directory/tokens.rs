@@ -1,4 +1,4 @@
-//! Tokens: created, revoked.
+//! Commands on tokens: create, revoke.
 
 use super::{Directory, StateError, keys};
 use crate::core::access::{AccessChange, Scopes, Token};

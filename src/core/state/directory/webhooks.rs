@@ -1,4 +1,4 @@
-//! Webhooks: made, changed, switched on and off, deleted. How far they are is with the streams.
+//! Commands on webhooks: create, change, activate, deactivate, delete. The streams store their progress.
 
 use super::{Context, Directory, StateError, Step, keys};
 use crate::core::access::Scopes;
@@ -26,7 +26,7 @@ impl Directory {
         let old = self.webhooks.get(webhook.id).cloned();
         let refusal = match (&old, revision) {
             (None, Some(_)) => Some(Refusal::UnknownWebhook),
-            // One of that id was deleted, and not all of it is gone yet.
+            // A webhook with that id was deleted, and the streams still store something of it.
             (None, None) if self.leaving.contains(&webhook.id) => Some(Refusal::Busy),
             (Some(_), None) => Some(Refusal::IdTaken),
             (Some(old), Some(_)) if old.map != webhook.map => Some(Refusal::UnknownWebhook),
@@ -34,7 +34,7 @@ impl Directory {
                 Some(Refusal::Configured)
             }
             (Some(old), Some(revision)) if old.revision != revision => Some(Refusal::Changed),
-            _ => self.room_for(&webhook),
+            _ => self.refusal_for(&webhook),
         };
         if let Some(refusal) = refusal {
             return Ok(Reply::Refused(refusal));
@@ -46,12 +46,12 @@ impl Directory {
         if webhook.active {
             webhook.disabled = None;
         }
-        // Where it is on again, or goes elsewhere, what failed before says nothing.
+        // The webhook was inactive or had another target, so earlier failures say nothing about it.
         let begins = webhook.active
             && old.as_ref().is_some_and(|old| !old.active || old.fingerprint != webhook.fingerprint);
         webhook.born = match &old {
             Some(old) => old.born,
-            None => context.index() << 20 | u64::from(context.take_places(1)),
+            None => context.index() << 20 | u64::from(context.take_slots(1)),
         };
         let id = webhook.id;
         let reply = self.keep_webhook(webhook, store)?;
@@ -61,8 +61,8 @@ impl Directory {
         Ok(reply)
     }
 
-    /// Why the map can't have that webhook.
-    fn room_for(&self, webhook: &Webhook) -> Option<Refusal> {
+    /// Returns why the map cannot have that webhook.
+    fn refusal_for(&self, webhook: &Webhook) -> Option<Refusal> {
         let is_new = self.webhooks.get(webhook.id).is_none();
         let limit = self.access.map(webhook.map).and_then(|map| map.limits.webhooks);
         if let Some(limit) = limit
@@ -101,7 +101,7 @@ impl Directory {
 
     fn remove_webhook<S: WriteStore>(&mut self, id: WebhookId, store: &mut S) -> Result<(), StateError> {
         store.delete(&keys::webhook(id))?;
-        // The id is free again once the streams have removed what they have of it.
+        // The id is free again once the streams have removed what they store of the webhook.
         store.put(&keys::leaving(id), &[])?;
         self.leaving.insert(id);
         self.change_webhooks(WebhookChange::Gone(id));
@@ -139,7 +139,7 @@ impl Directory {
         Ok(reply)
     }
 
-    /// Disables a webhook, as its owner decided, if nobody has changed it since.
+    /// Disables a webhook, as its owner decided, unless somebody has changed it since.
     pub(super) fn disable<S: WriteStore>(
         &mut self,
         context: &mut dyn Context,
@@ -151,13 +151,14 @@ impl Directory {
         let found = self.webhooks.get(id).filter(|webhook| webhook.active && webhook.revision == revision);
         let Some(mut webhook) = found.map(|webhook| Webhook::clone(webhook)) else { return Ok(()) };
         let now_ms = context.time_ms();
-        (webhook.active, webhook.updated_ms) = (false, now_ms);
+        webhook.active = false;
+        webhook.updated_ms = now_ms;
         webhook.revision += 1;
         webhook.disabled = Some(Disabled { at_ms: now_ms, why });
         self.keep_webhook(webhook, store).map(drop)
     }
 
-    /// Nothing is left of a deleted webhook: its id may come again.
+    /// Frees the id of a deleted webhook: nothing of it is stored any more.
     pub(super) fn free<S: WriteStore>(&mut self, id: WebhookId, store: &mut S) -> Result<(), StateError> {
         self.leaving.remove(&id);
         Ok(store.delete(&keys::leaving(id))?)

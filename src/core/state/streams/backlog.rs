@@ -1,9 +1,11 @@
-//! What retention keeps for webhooks beyond what it keeps for readers: who needs which events, and who loses some.
+//! What retention keeps for webhooks after readers have lost it: which webhook needs which events, and which
+//! webhook loses some.
 //!
-//! Events that an active webhook has not passed stay in their topic, before `first_seq`, where readers do not see them.
-//! An event that only a delivery that waits or a dead letter still needs is copied under the webhook's own key when the topic lets it
-//! go, and lives as long as they do. Both are bounded by the map's [`WebhookBacklog`]; what goes beyond it is counted as
-//! lost. Everything follows from the log: each node keeps and removes the same.
+//! Events that an active webhook has not passed stay in their stream, before `first_seq`, where readers do
+//! not see them. An event that only a waiting delivery or a dead letter still needs is copied under the
+//! webhook's own key when the stream removes it; the copy lives as long as they do. The map's
+//! [`WebhookBacklog`] bounds both, and what goes beyond it is counted as lost. Everything follows from the
+//! log, so each node keeps and removes the same.
 //!
 //! [`WebhookBacklog`]: crate::core::access::WebhookBacklog
 
@@ -24,44 +26,44 @@ use serde::{Deserialize, Serialize};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Each webhook may keep so many bytes of events for its retries and dead letters: one of so many parts of the map's
-/// bound, and beside it, so that no webhook takes another's.
+/// The copies for the retries and dead letters of one webhook may have this part of the map's bound in bytes.
+/// It comes on top of the bound, so no webhook takes another's share.
 const KEPT_SHARE: u64 = 16;
-/// A webhook that has lost nothing for so long, and has caught up, loses no more.
+/// A webhook recovers when it has lost nothing for this long and has caught up.
 const LOSING_ENDS_MS: u64 = 600_000;
-/// Announcements made in one tick; the rest waits for the next.
+/// Announcements in one tick; the others wait for the next tick.
 const ANNOUNCED_PER_TICK: usize = 64;
-/// The event that tells a map that one of its webhooks loses events.
+/// The type of the event that tells a map that one of its webhooks loses events.
 const LOSING: &str = "webhook.losing";
 
-/// What retention keeps for one webhook alone, and what it lost.
+/// What retention keeps for one webhook alone, and what the webhook lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Backlog {
-    /// Bytes of events kept for its retries and dead letters.
+    /// Bytes of the copies for its retries and dead letters.
     pub kept_bytes: u64,
-    /// It loses events.
+    /// Set while the webhook loses events.
     pub losing: Option<Losing>,
 }
 
-/// Events were removed that an active webhook still needed.
+/// A record of lost events: retention removed events that an active webhook still needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Losing {
-    /// When the first went, by the expiry clock (ms).
+    /// When the first event was lost (milliseconds of the expiry clock).
     pub since_ms: u64,
-    /// When the last went, by the expiry clock (ms).
+    /// When the last event was lost (milliseconds of the expiry clock).
     pub last_ms: u64,
-    /// How many went since, by what the webhook's owner had reported.
+    /// How many events were lost since, checked by the owner's last report.
     pub events: u64,
-    /// The map was told.
+    /// Whether the map was told.
     pub announced: bool,
 }
 
-/// What one webhook needs.
+/// The events that one webhook needs.
 #[derive(Debug)]
 struct Hold {
     topic: TopicId,
     active: bool,
-    /// Everything from here on may be needed.
+    /// The webhook may need every event from here on.
     from_seq: u64,
     track: Track,
 }
@@ -80,8 +82,8 @@ impl Hold {
     }
 }
 
-/// Seqs of the events that wait for a webhook, and in how many records each does: the live delivery's and a replay's
-/// may be two.
+/// The events that wait for a webhook, each with the number of its records: it may wait in the live delivery
+/// and in a replay.
 #[derive(Debug, Default)]
 struct Waiting(BTreeMap<u64, u32>);
 
@@ -108,18 +110,18 @@ impl Waiting {
 #[derive(Debug, Default)]
 pub(super) struct Holds {
     of: BTreeMap<WebhookId, Hold>,
-    /// Of those for which something waits.
+    /// The webhooks with waiting events.
     waiting: BTreeMap<WebhookId, Waiting>,
-    /// From where on each active webhook needs its topic.
+    /// The first seq that each active webhook needs of its stream.
     floors: BTreeSet<(TopicId, u64, WebhookId)>,
-    /// Of those that keep or lose something.
+    /// The webhooks that have copies or lose events.
     backlogs: BTreeMap<WebhookId, Backlog>,
-    /// Backlogs that differ from the store's: written once a transaction.
+    /// Backlogs that differ from the store's. They are written once in a transaction.
     dirty: BTreeSet<WebhookId>,
 }
 
 impl Holds {
-    /// The first seq of the topic that an active webhook needs; `u64::MAX` where none is active.
+    /// Returns the first seq of the stream that an active webhook needs; `u64::MAX` if no webhook is active.
     pub(super) fn floor(&self, topic: TopicId) -> u64 {
         let first = self.floors.range((topic, 0, WebhookId::from_bytes([0; 16]))..).next();
         first.filter(|(of, ..)| *of == topic).map_or(u64::MAX, |(_, seq, _)| *seq)
@@ -148,7 +150,7 @@ impl Holds {
         self.waiting.get(&id).is_some_and(|waiting| waiting.0.contains_key(&seq))
     }
 
-    /// A record of what waits takes another's place: one of them may be none.
+    /// Replaces a waiting record; either of them may be absent.
     fn replace(&mut self, id: WebhookId, old: Option<&Retry>, new: Option<&Retry>) {
         let waiting = self.waiting.entry(id).or_default();
         new.into_iter().for_each(|retry| waiting.add(retry));
@@ -162,7 +164,7 @@ impl Holds {
         self.backlogs.get(&id).map_or(0, |backlog| backlog.kept_bytes)
     }
 
-    /// To be changed.
+    /// Returns the backlog for a change.
     pub(super) fn backlog(&mut self, id: WebhookId) -> &mut Backlog {
         self.dirty.insert(id);
         self.backlogs.entry(id).or_default()
@@ -175,7 +177,7 @@ impl Streams {
             self.holds.backlogs.extend(keys::webhook_of(&key).map(|id| (id, backlog)));
         }
         for (key, retry) in records::<Retry, S>(store, keys::WAITING)? {
-            // What waits of a deleted webhook is about to be removed.
+            // The waiting records of a deleted webhook are about to be removed.
             if let Some(id) = keys::webhook_of(&key).filter(|id| self.facts.webhooks().get(*id).is_some()) {
                 self.holds.replace(id, None, Some(&retry));
             }
@@ -197,7 +199,7 @@ impl Streams {
         Ok(())
     }
 
-    /// Takes in what the webhook needs now, as it is stored.
+    /// Updates what the webhook needs, from its stored progress.
     pub(super) fn hold<S: ReadStore>(&mut self, id: WebhookId, store: &S) -> Result<(), StateError> {
         match orders::progress(id, store)? {
             Some(progress) => self.hold_at(id, &progress, store),
@@ -205,7 +207,7 @@ impl Streams {
         }
     }
 
-    /// The same where its progress is at hand.
+    /// Updates what the webhook needs, from the given progress.
     pub(super) fn hold_at<S: ReadStore>(
         &mut self,
         id: WebhookId,
@@ -219,7 +221,8 @@ impl Streams {
         Ok(())
     }
 
-    /// Keeps and drops records of what waits, as the owner told; answers the seqs of those that are gone or changed.
+    /// Stores and removes waiting records, as the owner reported. Returns the seqs of records that were
+    /// removed or changed.
     pub(super) fn keep_waiting<S: WriteStore>(
         &mut self,
         id: WebhookId,
@@ -242,8 +245,9 @@ impl Streams {
         Ok(settled)
     }
 
-    /// Before these events, ascending, leave their stream: each that a retry or a dead letter needs is kept under its webhook.
-    pub(super) fn set_aside<S: WriteStore>(
+    /// Copies the events that a retry or a dead letter needs under their webhooks, before `seqs` (ascending)
+    /// leave the stream.
+    pub(super) fn copy_needed<S: WriteStore>(
         &mut self,
         map: &Map,
         seqs: &[u64],
@@ -274,15 +278,15 @@ impl Streams {
             }
             if !needed.is_empty() {
                 let most = map.retention.webhook_backlog.bytes.map_or(u64::MAX, |bytes| bytes / KEPT_SHARE);
-                self.shrink_kept(id, usize::MAX, now_ms, store, |kept_bytes, _| kept_bytes > most)?;
+                self.trim_copies(id, usize::MAX, now_ms, store, |kept_bytes, _| kept_bytes > most)?;
             }
         }
         Ok(())
     }
 
-    /// Removes up to `max` of the oldest events kept for retries and dead letters while `over(bytes, time of the oldest)`
-    /// holds; answers how many.
-    pub(super) fn shrink_kept<S: WriteStore>(
+    /// Removes up to `max` of the oldest copies while `over(bytes, time of the oldest)` holds. Returns how
+    /// many it removed.
+    pub(super) fn trim_copies<S: WriteStore>(
         &mut self,
         id: WebhookId,
         max: usize,
@@ -314,8 +318,9 @@ impl Streams {
         Ok(gone.len())
     }
 
-    /// Events of the webhook's retries and dead letters that are none any more are kept no longer.
-    pub(super) fn forget_kept<S: WriteStore>(
+    /// Removes the copies of these events that neither a retry nor a dead letter of the webhook needs any
+    /// more.
+    pub(super) fn drop_unneeded_copies<S: WriteStore>(
         &mut self,
         id: WebhookId,
         seqs: &[u64],
@@ -338,7 +343,8 @@ impl Streams {
         Ok(())
     }
 
-    /// These events were removed from their topic, though active webhooks had not passed them.
+    /// Counts these events as lost for the active webhooks that had not passed them. The stream has removed
+    /// them.
     pub(super) fn lose_events(&mut self, map: &Map, seqs: &[u64], now_ms: u64) {
         if seqs.is_empty() {
             return;
@@ -365,8 +371,8 @@ impl Streams {
         self.changes.push(Change::Lost(id, events));
     }
 
-    /// Tells maps of webhooks that began to lose events, and forgets it of those that lose no more.
-    pub(super) fn tell_losing<S: WriteStore>(
+    /// Announces webhooks that began to lose events, and clears the record of those that have recovered.
+    pub(super) fn announce_losses<S: WriteStore>(
         &mut self,
         context: &mut dyn Context,
         store: &mut S,
@@ -376,7 +382,7 @@ impl Streams {
         let ids: Vec<WebhookId> = losing.map(|(id, _)| *id).collect();
         let mut announced = 0;
         for id in ids {
-            // What is announced of one can cost another some more.
+            // Announcing the losses of one webhook can make another lose more.
             let Some(losing) = self.holds.backlogs.get(&id).and_then(|backlog| backlog.losing) else {
                 continue;
             };
@@ -391,7 +397,8 @@ impl Streams {
         Ok(())
     }
 
-    /// It is off, or has lost nothing for a while and needs nothing that readers have no more.
+    /// Returns whether the webhook is inactive, or has lost nothing for a while and needs nothing that
+    /// readers have lost.
     fn has_recovered(&self, id: WebhookId, losing: &Losing, now_ms: u64) -> bool {
         let Some(hold) = self.holds.of.get(&id).filter(|hold| hold.active) else { return true };
         let first_seq = self.topics.get(&hold.topic).map_or(1, |record| record.first_seq);
@@ -407,7 +414,8 @@ impl Streams {
     ) -> Result<(), StateError> {
         let Some(webhook) = self.facts.webhooks().get(id).cloned() else { return Ok(()) };
         let Some(progress) = orders::progress(id, store)? else { return Ok(()) };
-        let (time_ms, expiry_ms) = (context.time_ms(), context.expiry_ms());
+        let time_ms = context.time_ms();
+        let expiry_ms = context.expiry_ms();
         let shown = |ms: u64| iso_millis(time_ms.saturating_sub(expiry_ms.saturating_sub(ms)));
         let events = announcement(&webhook, &progress, losing, shown).into_iter().collect();
         self.publish(context, Publish { map: webhook.map, by: None, events, key: None }, store)?;
@@ -415,7 +423,7 @@ impl Streams {
     }
 }
 
-/// `shown`: an instant of the expiry clock as a time.
+/// Builds the event. `shown` converts an instant of the expiry clock into a time for display.
 fn announcement(
     webhook: &Webhook,
     progress: &Progress,

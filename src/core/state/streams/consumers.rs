@@ -1,5 +1,5 @@
-//! What the streams have of a webhook: it begins with the webhook, at the stream's end, and goes with it, a piece at a
-//! time.
+//! What the streams store of a webhook. It begins with the webhook, at the stream's end, and is removed in
+//! pieces after the webhook is deleted.
 
 use super::{Request, StateError, Streams, keys};
 use crate::core::codec;
@@ -34,14 +34,15 @@ impl Streams {
         store.delete(&keys::attempt_history(id))?;
         store.delete(&keys::backlog(id))?;
         self.holds.remove(id);
-        // Dead letters, kept events, orders and what waits go a piece at a time, with the ticks.
+        // The ticks remove dead letters, copied events, owner commands and waiting records in pieces.
         store.put(&keys::tombstone_webhook(id), &[])?;
         self.tombstone_webhooks.insert(id);
         Ok(())
     }
 
-    /// Removes up to `max` dead letters, kept events, orders and records of what waits of deleted webhooks.
-    pub(super) fn bury_webhooks<S: WriteStore>(
+    /// Removes up to `max` dead letters, copied events, owner commands and waiting records of deleted
+    /// webhooks.
+    pub(super) fn remove_deleted_consumers<S: WriteStore>(
         &mut self,
         max: usize,
         store: &mut S,

@@ -7,8 +7,8 @@ use crate::core::webhook::directory::{Directory as Webhooks, WebhookChange};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Maps with their limits and retention, tokens with their scopes, webhooks, and who owns them: as of the last step of
-/// the directory that the streams have followed. The records are shared with the directory's mirror.
+/// Maps with their limits and retention, tokens with their scopes, webhooks and their owners, as of the last
+/// step of the directory that the streams followed. The records are shared with the directory's mirror.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
     maps: BTreeMap<MapId, Arc<Map>>,
@@ -17,7 +17,7 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// As they stand.
+    /// Makes facts from the directory's present records.
     pub fn new(
         maps: impl Iterator<Item = Arc<Map>>,
         tokens: impl Iterator<Item = Arc<Token>>,
@@ -28,12 +28,12 @@ impl Facts {
         Self { maps, tokens, webhooks }
     }
 
-    /// All maps, by id.
+    /// Returns all maps, sorted by id.
     pub(super) fn maps(&self) -> impl ExactSizeIterator<Item = &Arc<Map>> {
         self.maps.values()
     }
 
-    /// Webhooks, and who owns them.
+    /// Returns the webhooks and their owners.
     pub(super) fn webhooks(&self) -> &Webhooks {
         &self.webhooks
     }
@@ -47,7 +47,7 @@ impl Facts {
             }
             AccessChange::Token(token) => drop(self.tokens.insert(token.id, token.clone())),
             AccessChange::TokenGone(id) => drop(self.tokens.remove(id)),
-            // The admin is checked before a command is proposed: streams know no token of it.
+            // The admin is checked before a command is proposed; the streams know no admin token.
             AccessChange::Admin(_) => {}
         }
     }

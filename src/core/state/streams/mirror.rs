@@ -1,4 +1,4 @@
-//! Records of subjects, as the transaction has them; and how many subjects a stream remembers.
+//! Subjects' records as the transaction sees them, and the bound on how many subjects a stream remembers.
 
 use super::{StateError, Streams, TopicRecord, keys};
 use crate::core::codec;
@@ -7,11 +7,12 @@ use crate::core::state::subjects::SubjectRecord;
 use crate::core::store::{ReadStore, StoreError, WriteStore};
 use crate::core::subject::Subject;
 
-/// Records of subjects that have no event left, kept for what they tell of gaps; the oldest are forgotten.
+/// The largest number of records of subjects without events. They are kept because they tell gaps; beyond it
+/// the oldest are forgotten.
 pub(in crate::core::state) const MAX_EMPTY: u64 = 4096;
 
 impl Streams {
-    /// The subject's record.
+    /// Returns the subject's record.
     pub(super) fn subject<S: ReadStore>(
         &self,
         stream: TopicId,
@@ -28,7 +29,7 @@ impl Streams {
         Ok(bytes.map(|bytes| codec::decode(&bytes)).transpose()?)
     }
 
-    /// Changes the subject's record, which there is from then on.
+    /// Changes the subject's record, and creates it if there is none.
     pub(super) fn change_subject<S: WriteStore>(
         &mut self,
         stream: TopicId,
@@ -44,7 +45,8 @@ impl Streams {
         }
         let is_new = known.is_none();
         let mut one = known.unwrap_or_else(|| record.unknown_subject());
-        let (had, trimmed_seq) = (one.count > 0, one.trimmed_seq);
+        let had = one.count > 0;
+        let trimmed_seq = one.trimmed_seq;
         change(&mut one, store)?;
         match (had, one.count > 0) {
             (false, true) => {
@@ -65,7 +67,7 @@ impl Streams {
         self.forget_empty(stream, store)
     }
 
-    /// Forgets the subjects without events that are too many, of the oldest events first.
+    /// Forgets subjects without events beyond the bound, those with the oldest events first.
     fn forget_empty<S: WriteStore>(&mut self, stream: TopicId, store: &mut S) -> Result<(), StateError> {
         while let Some(record) = self.topics.get_mut(&stream).filter(|record| record.empty > MAX_EMPTY) {
             let (from, to) = keys::of_stream(keys::EMPTIES, stream);
@@ -88,7 +90,7 @@ impl Streams {
         Ok(())
     }
 
-    /// How many of these subjects have no event yet.
+    /// Returns how many of these subjects have no event.
     pub(super) fn count_new<'e, S: ReadStore>(
         &self,
         stream: TopicId,

@@ -1,7 +1,7 @@
-//! The streams: the events of maps, what is remembered of keys, retention, and how far consumers are.
+//! The streams: the events of maps, idempotency keys, retention, and the progress of consumers.
 //!
-//! Each map has one. Small records are mirrored in memory; events live in the store alone. What the streams know of
-//! the directory is [`Facts`], changed by [`Streams::follow`] alone.
+//! Each map has one stream. Small records are mirrored in memory; events are in the store only. What the
+//! streams know of the directory is [`Facts`], which only [`Streams::follow`] changes.
 
 pub mod backlog;
 mod consumers;
@@ -32,14 +32,16 @@ use crate::core::webhook::directory::WebhookChange;
 use std::collections::{BTreeMap, BTreeSet};
 use subjects::SubjectRecord;
 
-/// The streams' mirror in memory.
+/// The streams: the replicated machine, with its small records mirrored in memory.
 #[derive(Default)]
 pub struct Streams {
     facts: Facts,
     pub(super) topics: BTreeMap<TopicId, TopicRecord>,
-    /// Topics whose record differs from the store's: written once a transaction, however many publishes it held.
+    /// Streams whose record differs from the store's. It is written once in a transaction, however many
+    /// publishes that has.
     dirty: BTreeSet<TopicId>,
-    /// Records of subjects that differ from the store's, the maps' own subjects aside: those stand in [`TopicRecord`].
+    /// Records of subjects that differ from the store's. The maps' own subjects are not among them: their
+    /// records are part of [`TopicRecord`].
     touched: BTreeMap<(TopicId, Subject), SubjectRecord>,
     tombstone: BTreeSet<TopicId>,
     tombstone_webhooks: BTreeSet<WebhookId>,
@@ -49,7 +51,7 @@ pub struct Streams {
 }
 
 impl Streams {
-    /// Rebuilds the mirror from a store, and the facts as of the same place.
+    /// Rebuilds the mirror from a store. `facts` must be of the same position in the log.
     pub fn load<S: ReadStore>(store: &S, facts: Facts) -> Result<Self, StateError> {
         let mut streams = Self { facts, ..Self::default() };
         for (key, record) in records::<TopicRecord, S>(store, keys::TOPICS)? {
@@ -69,12 +71,12 @@ impl Streams {
         Ok(streams)
     }
 
-    /// What is known of the directory.
+    /// Returns what is known of the directory.
     pub fn facts(&self) -> &Facts {
         &self.facts
     }
 
-    /// Applies a command; one that is the directory's is refused.
+    /// Applies a command. A command that belongs to the directory is refused.
     pub fn apply<S: WriteStore>(
         &mut self,
         context: &mut dyn Context,
@@ -94,7 +96,7 @@ impl Streams {
         }
     }
 
-    /// Takes in a step of the directory. What stands behind it in the streams' order is decided by it.
+    /// Applies a step of the directory. It decides everything that follows it in the streams' order.
     pub fn follow<S: WriteStore>(
         &mut self,
         context: &mut dyn Context,
@@ -124,7 +126,7 @@ impl Streams {
             }
             Step::Begin(id, order) => {
                 if let Some(webhook) = self.facts.webhooks().get(id).cloned() {
-                    // Orders to begin anew are never refused: they take the place of those that wait.
+                    // An owner command to start over is never refused: it replaces the waiting ones.
                     let _number = self.add_command(context, &webhook, order, store)?;
                 }
             }
@@ -132,7 +134,7 @@ impl Streams {
         Ok(())
     }
 
-    /// Writes the records that wait for the end of the transaction.
+    /// Writes the records that are written at the end of the transaction.
     pub fn flush<S: WriteStore>(&mut self, store: &mut S) -> Result<(), StateError> {
         for topic in std::mem::take(&mut self.dirty) {
             if let Some(record) = self.topics.get(&topic) {
@@ -145,17 +147,17 @@ impl Streams {
         self.flush_backlogs(store)
     }
 
-    /// What is wanted of the directory since the last call.
+    /// Takes the requests to the directory since the last call.
     pub fn take_requests(&mut self) -> Vec<Request> {
         std::mem::take(&mut self.requests)
     }
 
-    /// What was changed since the last call.
+    /// Takes the changes since the last call.
     pub fn take_changes(&mut self) -> Vec<Change> {
         std::mem::take(&mut self.changes)
     }
 
-    /// The map's stream, new or under other rules from now on.
+    /// Creates the stream of a new map, or applies the new rules of a known one.
     fn begin_stream(&mut self, map: &Map) {
         let is_new = !self.topics.contains_key(&map.topic);
         let record = self.topics.entry(map.topic).or_default();
@@ -171,7 +173,7 @@ impl Streams {
     fn end_stream<S: WriteStore>(&mut self, map: MapId, store: &mut S) -> Result<(), StateError> {
         let Some(topic) = self.facts.map(map).map(|map| map.topic) else { return Ok(()) };
         store.delete(&keys::topic(topic))?;
-        // The events go a piece at a time, with the ticks.
+        // The ticks remove the events in pieces.
         store.put(&keys::tombstone(topic), &[])?;
         self.topics.remove(&topic);
         self.dirty.remove(&topic);

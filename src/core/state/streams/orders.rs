@@ -1,6 +1,6 @@
-//! Orders: what is asked of a webhook's owner, until the owner has taken it up.
+//! Owner commands: requests to a webhook's owner, stored until the owner has carried them out.
 //!
-//! Owns their bounds. What an operator needs to get a webhook going again always finds room.
+//! Their number is bounded. A command that an operator needs to get a webhook going again is always accepted.
 
 use super::{Context, StateError, Streams, keys};
 use crate::core::codec;
@@ -12,9 +12,9 @@ use crate::core::store::{ReadStore, WriteStore};
 use crate::core::webhook::directory::WebhookChange;
 use crate::core::webhook::{OnWebhook, Webhook};
 
-/// Orders that may wait for an owner.
+/// The largest number of commands that may wait for an owner.
 const MAX_OWNER_COMMANDS: usize = 64;
-/// Events asked for by name that may wait, before more are asked for.
+/// Redelivered events that may wait before further requests to redeliver are refused.
 const MAX_ASKED: u64 = 1000;
 
 impl Streams {
@@ -34,7 +34,7 @@ impl Streams {
         })
     }
 
-    /// Has the owner begin anew, as if nothing had failed.
+    /// Makes the owner start over, as if nothing had failed.
     pub(super) fn resume<S: WriteStore>(
         &mut self,
         context: &mut dyn Context,
@@ -52,11 +52,11 @@ impl Streams {
         store: &mut S,
     ) -> Result<Result<u64, Refusal>, StateError> {
         let waiting = waiting(webhook.id, store)?;
-        match self.room_for_command(webhook, &order, &waiting, store)? {
-            Room::Free => {}
-            Room::Stands(number) => return Ok(Ok(number)),
-            Room::None(refusal) => return Ok(Err(refusal)),
-            Room::Instead(numbers) => {
+        match self.admit(webhook, &order, &waiting, store)? {
+            Admission::Free => {}
+            Admission::Known(number) => return Ok(Ok(number)),
+            Admission::Refused(refusal) => return Ok(Err(refusal)),
+            Admission::Replaces(numbers) => {
                 numbers.iter().try_for_each(|number| store.delete(&keys::order(webhook.id, *number)))?;
             }
         }
@@ -68,8 +68,9 @@ impl Streams {
             }
             other => other,
         };
-        // Unique and rising, also for several in one entry: the place in the entry is part of it.
-        let number = context.index() << 20 | u64::from(context.take_places(1));
+        // The slot in the entry makes the number unique and ascending, also for several commands in one
+        // entry.
+        let number = context.index() << 20 | u64::from(context.take_slots(1));
         let order = NumberedCommand { number, at_ms: context.time_ms(), order };
         store.put(&keys::order(webhook.id, number), &codec::encode(&order)?)?;
         self.hold(webhook.id, store)?;
@@ -77,29 +78,32 @@ impl Streams {
         Ok(Ok(number))
     }
 
-    fn room_for_command<S: ReadStore>(
+    fn admit<S: ReadStore>(
         &self,
         webhook: &Webhook,
         order: &Order,
         waiting: &[NumberedCommand],
         store: &S,
-    ) -> Result<Room, StateError> {
+    ) -> Result<Admission, StateError> {
         let numbers = |wanted: &dyn Fn(&Order) -> bool| -> Vec<u64> {
             waiting.iter().filter(|waits| wanted(&waits.order)).map(|waits| waits.number).collect()
         };
-        let stands = |numbers: Vec<u64>| numbers.first().map_or(Room::Free, |number| Room::Stands(*number));
+        let known =
+            |numbers: Vec<u64>| numbers.first().map_or(Admission::Free, |number| Admission::Known(*number));
         let starts = |order: &Order| matches!(order, Order::Resume | Order::Seek(_));
         Ok(match order {
-            Order::Resume => stands(numbers(&starts)),
-            Order::Seek(_) => Room::Instead(numbers(&starts)),
-            // The owner may have taken it up and not told yet: it is asked in any case.
-            Order::Cancel(id) if waiting.iter().any(|waits| waits.number == *id) => Room::Instead(vec![*id]),
-            Order::Cancel(_) => stands(numbers(&|waits| waits == order)),
-            _ if !webhook.active => Room::None(Refusal::Inactive),
-            _ if waiting.len() >= MAX_OWNER_COMMANDS => Room::None(Refusal::Busy),
+            Order::Resume => known(numbers(&starts)),
+            Order::Seek(_) => Admission::Replaces(numbers(&starts)),
+            // The owner may have started the replay without having reported it, so it is asked in any case.
+            Order::Cancel(id) if waiting.iter().any(|waits| waits.number == *id) => {
+                Admission::Replaces(vec![*id])
+            }
+            Order::Cancel(_) => known(numbers(&|waits| waits == order)),
+            _ if !webhook.active => Admission::Refused(Refusal::Inactive),
+            _ if waiting.len() >= MAX_OWNER_COMMANDS => Admission::Refused(Refusal::Busy),
             Order::Redeliver(_) => {
                 let asked = progress(webhook.id, store)?.map_or(0, |progress| progress.waiting.asked);
-                if asked >= MAX_ASKED { Room::None(Refusal::Busy) } else { Room::Free }
+                if asked >= MAX_ASKED { Admission::Refused(Refusal::Busy) } else { Admission::Free }
             }
             Order::Replay { .. } => {
                 let open = |progress: Progress| {
@@ -108,33 +112,37 @@ impl Streams {
                 let running = progress(webhook.id, store)?.map_or(0, open);
                 let more = numbers(&|waits| matches!(waits, Order::Replay { .. })).len();
                 if running + more >= KEPT_REPLAYS {
-                    Room::None(Refusal::Limit(KEPT_REPLAYS as u32))
+                    Admission::Refused(Refusal::Limit(KEPT_REPLAYS as u32))
                 } else {
-                    Room::Free
+                    Admission::Free
                 }
             }
         })
     }
 }
 
-/// What an order finds.
-enum Room {
+/// Whether an owner command can be accepted.
+enum Admission {
     Free,
-    /// The same waits already, under that number.
-    Stands(u64),
-    /// These go for it.
-    Instead(Vec<u64>),
-    None(Refusal),
+    /// The same command waits already, under that number.
+    Known(u64),
+    /// The command replaces the waiting ones with these numbers.
+    Replaces(Vec<u64>),
+    Refused(Refusal),
 }
 
-/// How far the webhook is.
+/// Returns the stored progress of the webhook.
 pub(super) fn progress<S: ReadStore>(id: WebhookId, store: &S) -> Result<Option<Progress>, StateError> {
     Ok(store.get(&keys::progress(id))?.map(|bytes| codec::decode(&bytes)).transpose()?)
 }
 
-/// Somebody asked that the webhook goes on, and its owner had not taken that up when it had done orders up to that
-/// number.
-pub(super) fn is_to_go_on<S: ReadStore>(id: WebhookId, done: u64, store: &S) -> Result<bool, StateError> {
+/// Returns whether somebody requested that the webhook continue, in a command that its owner had not carried
+/// out when `done` was the number of its last one.
+pub(super) fn continues_by_request<S: ReadStore>(
+    id: WebhookId,
+    done: u64,
+    store: &S,
+) -> Result<bool, StateError> {
     let starts = |waits: &NumberedCommand| matches!(waits.order, Order::Resume | Order::Seek(_));
     Ok(waiting(id, store)?.iter().any(|waits| waits.number > done && starts(waits)))
 }

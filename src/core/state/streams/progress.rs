@@ -1,6 +1,6 @@
-//! Delivery as it is replicated: how far each webhook is, dead letters, attempts.
+//! Delivery state as it is replicated: each webhook's progress, dead letters and attempts.
 //!
-//! Owns the fence: only the owner of the present epoch moves a webhook's progress.
+//! This file holds the fence: only the owner of the present epoch moves a webhook's progress.
 
 use super::{Context, Request, StateError, Streams, keys};
 use crate::core::codec;
@@ -14,11 +14,11 @@ use crate::core::webhook::records::{
 };
 use crate::core::webhook::{OnWebhook, Webhook};
 
-/// Dead letters kept of one webhook; the oldest make room.
+/// The largest number of dead letters of one webhook; beyond it the oldest are removed.
 const MAX_DEAD: u32 = 10_000;
 
 impl Streams {
-    /// Keeps what an owner tells, or refuses all of it under a stale epoch.
+    /// Stores an owner's report, or refuses all of it if its epoch is stale.
     pub(super) fn progress<S: WriteStore>(
         &mut self,
         context: &mut dyn Context,
@@ -26,7 +26,8 @@ impl Streams {
         store: &mut S,
     ) -> Result<Reply, StateError> {
         let owners = self.facts.webhooks().owners();
-        let stale = owners.epoch != report.epoch || owners.nodes.get(&report.node) != Some(&report.run);
+        let stale =
+            owners.epoch != report.epoch || owners.nodes.get(&report.node) != Some(&report.incarnation);
         let fenced = !crate::failpoint!("stale-owner");
         if fenced
             && (stale
@@ -36,7 +37,7 @@ impl Streams {
         }
         let mut gone = Vec::new();
         for update in report.updates {
-            // One that was made anew under its id is another.
+            // A webhook that was created again under the same id is another webhook.
             let webhook =
                 self.facts.webhooks().get(update.consumer).filter(|webhook| webhook.born == update.born);
             match webhook.cloned() {
@@ -67,12 +68,14 @@ impl Streams {
         remove_range(&from, &to, usize::MAX, store)?;
         settled.extend(keep_on_attempt_history(webhook.id, &update, store)?);
         self.hold_at(webhook.id, &update.progress, store)?;
-        self.forget_kept(webhook.id, &settled, store)?;
+        self.drop_unneeded_copies(webhook.id, &settled, store)?;
         let mut events = update.news;
-        // What its owner decided before somebody asked that it goes on does not stop it.
-        let goes_on = super::orders::is_to_go_on(webhook.id, update.progress.commands_done, store)?;
+        // If the owner decided to disable the webhook before it learned of a request to continue, the request
+        // wins.
+        let goes_on = super::orders::continues_by_request(webhook.id, update.progress.commands_done, store)?;
         if let Some(disable) = update.disable.filter(|_| webhook.active && !goes_on) {
-            let (webhook, revision) = (webhook.id, webhook.revision);
+            let webhook = webhook.id;
+            let revision = webhook.revision;
             self.requests.push(Request::Disable { webhook, revision, why: disable.why });
             events.extend(disable.news);
         }
@@ -83,7 +86,7 @@ impl Streams {
         Ok(())
     }
 
-    /// A test's attempt. One that was delivered has what failed before tried now.
+    /// Stores the attempt of a test request. If it succeeded, deliveries that failed before are retried now.
     pub(super) fn note_attempt<S: WriteStore>(
         &mut self,
         context: &mut dyn Context,
@@ -123,12 +126,12 @@ impl Streams {
         let count = removed.len() as u32;
         attempt_history.dead -= count.min(attempt_history.dead);
         shelve(on.webhook, attempt_history, store)?;
-        self.forget_kept(on.webhook, &removed, store)?;
+        self.drop_unneeded_copies(on.webhook, &removed, store)?;
         Ok(Reply::Removed(count))
     }
 }
 
-/// Attempts, and what became of dead letters, in order: answers the seqs of those that are none any more.
+/// Stores attempts and changes of dead letters, in order. Returns the seqs of dead letters that were removed.
 fn keep_on_attempt_history<S: WriteStore>(
     id: WebhookId,
     update: &Update,
@@ -189,7 +192,7 @@ fn shelve<S: WriteStore>(
     Ok(store.put(&keys::attempt_history(id), &codec::encode(&attempt_history)?)?)
 }
 
-/// Answers the seqs of those that were there.
+/// Removes dead letters. Returns the seqs of those that existed.
 fn remove_dead_letters<S: WriteStore>(
     id: WebhookId,
     seqs: &[u64],
@@ -206,7 +209,7 @@ fn remove_dead_letters<S: WriteStore>(
     Ok(removed)
 }
 
-/// Removes the first records of a range; answers their numbers.
+/// Removes the first records of a range and returns their numbers.
 fn remove_range<S: WriteStore>(
     from: &[u8],
     to: &[u8],

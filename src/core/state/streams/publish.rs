@@ -1,4 +1,4 @@
-//! Appending events: seq, id, idempotency and the publish limit.
+//! Publishing: seq, id, idempotency and the publish limit.
 
 use super::{Context, StateError, Streams, keys};
 use crate::core::access::{Map, Scopes};
@@ -13,7 +13,7 @@ use crate::core::store::{ReadStore, WriteStore};
 use crate::core::subject::Subject;
 use serde::{Deserialize, Serialize};
 
-/// Forgotten keys removed with each keyed publish: more than one, so that the backlog shrinks.
+/// Expired keys that each publish with a key removes. It is more than one, so that their number shrinks.
 const EXPIRED_PER_PUBLISH: usize = 4;
 
 /// What is remembered under an idempotency key.
@@ -21,7 +21,7 @@ const EXPIRED_PER_PUBLISH: usize = 4;
 struct Remembered {
     fingerprint: [u8; 16],
     published: Published,
-    /// By the expiry clock.
+    /// When the key expires (milliseconds of the expiry clock).
     expires_ms: u64,
 }
 
@@ -36,7 +36,8 @@ impl Streams {
             Ok(map) => map.clone(),
             Err(refusal) => return Ok(Reply::Refused(refusal)),
         };
-        let (now, own) = (context.expiry_ms(), u64::from(crate::failpoint!("own-time", 50)));
+        let now = context.expiry_ms();
+        let own = u64::from(crate::failpoint!("own-time", 50));
         let time_ms = context.time_ms() + own;
         if let Some(key) = &publish.key
             && let Some(reply) = recall(map.topic, key, now, store)?
@@ -48,21 +49,21 @@ impl Streams {
         }
         let record = self.topics.entry(map.topic).or_default();
         let count = publish.events.len() as u32;
-        // The limit is on a map's own publishers; the admin has none.
+        // The limit applies to a map's own publishers; the admin has none.
         if let (Some(permits), Some(_)) = (map.limits.publishes_per_second, publish.by) {
             match (Rate { permits, period_ms: 1000 }).charge(record.full_at_us, count, now) {
                 Ok(full_at_us) => record.full_at_us = full_at_us,
                 Err(wait_ms) => return Ok(Reply::Refused(Refusal::Rate(wait_ms))),
             }
         }
-        let first_id = EventId::at(context.id_ms() + own, context.position(), context.take_places(count));
+        let first_id = EventId::at(context.id_ms() + own, context.position(), context.take_slots(count));
         let published = Published { first_seq: record.next_seq, count, first_id, time_ms, replayed: false };
         record.peak_ms = record.peak_ms.max(time_ms);
         let times = Times { time_ms, peak_ms: record.peak_ms, expiry_ms: now };
-        for (place, event) in (0..).zip(&publish.events) {
-            let id = published.id(place);
+        for (index, event) in (0..).zip(&publish.events) {
+            let id = published.id(index);
             let stored = Event::to_stored_at(id, times, event);
-            store.put(&keys::event(map.topic, published.first_seq + u64::from(place)), &stored)?;
+            store.put(&keys::event(map.topic, published.first_seq + u64::from(index)), &stored)?;
             self.append(map.topic, &event.subject, id, stored.len() as u64, store)?;
         }
         if let Some(record) = self.topics.get_mut(&map.topic) {
@@ -79,7 +80,7 @@ impl Streams {
         Ok(Reply::Published(published))
     }
 
-    /// Why none of the events may be stored.
+    /// Returns why none of the events may be stored.
     fn refuses<S: ReadStore>(
         &self,
         map: &Map,
@@ -101,7 +102,7 @@ impl Streams {
         let (Some(limit), Some(record)) = (map.limits.subjects, self.topics.get(&map.topic)) else {
             return Ok(None);
         };
-        // Most publishes are far from the limit, and need not look which subjects are new.
+        // Most publishes are far from the limit and need not determine which subjects are new.
         let most = record.subjects + publish.events.len() as u64;
         let is_over = most > u64::from(limit) && {
             let new = self.count_new(map.topic, subjects(), store)?;
@@ -110,7 +111,7 @@ impl Streams {
         Ok(is_over.then_some(Refusal::TooManySubjects(limit)))
     }
 
-    /// Notes a stored event as the stream's newest.
+    /// Records a stored event as the stream's newest.
     fn append<S: WriteStore>(
         &mut self,
         stream: TopicId,
@@ -121,7 +122,8 @@ impl Streams {
     ) -> Result<(), StateError> {
         let Some(record) = self.topics.get_mut(&stream) else { return Ok(()) };
         let seq = record.next_seq;
-        (record.next_seq, record.head_id) = (seq + 1, id);
+        record.next_seq = seq + 1;
+        record.head_id = id;
         record.count += 1;
         record.bytes += bytes;
         if subject.is_own() {
@@ -132,8 +134,8 @@ impl Streams {
         })
     }
 
-    /// Publishes to one stream that follow each other are one change, or a few: each names the subjects that it concerns,
-    /// so that it wakes nobody else, and the first seq that they can be at.
+    /// Adds the events to the changes. Consecutive publishes to one stream become one change, or a few: each
+    /// names the subjects that it concerns, so that it wakes no other topic, and the first seq of its events.
     fn note_events(&mut self, stream: TopicId, first_seq: u64, events: &[NewEvent]) {
         for (seq, event) in (first_seq..).zip(events) {
             let is_noted = match self.changes.last_mut() {
@@ -147,7 +149,7 @@ impl Streams {
     }
 }
 
-/// The reply to an earlier publish with the same key.
+/// Returns the reply to an earlier publish with the same key.
 fn recall<S: ReadStore>(
     topic: TopicId,
     key: &IdempotencyKey,
@@ -182,7 +184,7 @@ fn remember<S: WriteStore>(
     Ok(())
 }
 
-/// Removes at most `max` idempotency keys whose time is over; answers how many.
+/// Removes at most `max` expired idempotency keys and returns how many.
 pub(super) fn forget_expired<S: WriteStore>(
     now_ms: u64,
     max: usize,
@@ -196,7 +198,7 @@ pub(super) fn forget_expired<S: WriteStore>(
     })?;
     for key in &expired {
         store.delete(key)?;
-        // The key may have been remembered anew since: then its record names a later time, and stays.
+        // The key may have been used again since. Then its record has a later time, and stays.
         let record = &key[9..];
         let later = store.get(record)?.map(|bytes| codec::decode::<Remembered>(&bytes)).transpose()?;
         if later.is_some_and(|remembered| remembered.expires_ms <= now_ms) {

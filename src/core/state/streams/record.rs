@@ -1,4 +1,4 @@
-//! What a stream has, in one small record.
+//! The record of a stream.
 
 use crate::core::channel_rules::ChannelRules;
 use crate::core::ids::{EventId, WebhookId};
@@ -6,91 +6,94 @@ use crate::core::state::subjects::SubjectRecord;
 use crate::core::subject::Subject;
 use serde::{Deserialize, Serialize};
 
-/// A stream's place: which events it has.
+/// The record of a stream: which events it has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TopicRecord {
-    /// Seqs below this are gone from readers. Not always an event's seq.
+    /// Readers have lost the events below this seq. It need not be the seq of an event.
     pub first_seq: u64,
-    /// Oldest seq stored: those before `first_seq` are kept for webhooks alone.
+    /// The oldest stored seq. Events before `first_seq` are kept for webhooks alone.
     pub stored_seq: u64,
     /// Seq of the next event.
     pub next_seq: u64,
-    /// Id of the newest event, kept when it is removed.
+    /// Id of the newest event. It stays when the event is removed.
     pub head_id: EventId,
-    /// Id of the newest event that left the old end, taken by retention or deleted and met there by it; one that a rule or
-    /// somebody removed inside the stream is not counted (see `removed_id`).
+    /// Id of the newest event that left the old end of the stream: retention removed it, or found it deleted
+    /// there. An event that a rule or a deletion removed inside the stream does not count (see `removed_id`).
     pub trimmed_id: EventId,
-    /// The highest time of an event (Unix milliseconds), kept when retention removes it.
+    /// The highest time of an event (Unix milliseconds). It stays when retention removes the event.
     pub peak_ms: u64,
     /// The highest time of an event that retention removed at the old end (Unix milliseconds).
     pub trimmed_peak_ms: u64,
-    /// Events that readers have.
+    /// The number of events that readers can read.
     pub count: u64,
-    /// Bytes of the events that readers have.
+    /// Bytes of the events that readers can read.
     pub bytes: u64,
     /// Bytes of the events that are kept for webhooks alone.
     pub backlog_bytes: u64,
-    /// Of these, how many were taken from readers inside the stream, by a rule ([`super::keys::withheld`]).
+    /// How many of the events kept for webhooks alone are withheld: a rule took them from readers inside the
+    /// stream ([`super::keys::withheld`]).
     pub withheld: u64,
-    /// Seq of the newest event that readers lost inside the stream; 0 where there is none.
+    /// Seq of the newest event that readers lost inside the stream; 0 if there is none.
     pub removed_seq: u64,
     /// Id of that event.
     pub removed_id: EventId,
-    /// What the stream has of the map's own subject: its record stands here and has no key.
+    /// The record of the map's own subject. It has no key of its own.
     pub own: SubjectRecord,
-    /// Other subjects that have events.
+    /// The number of other subjects with events.
     pub subjects: u64,
-    /// Other subjects that have none left, and a record.
+    /// The number of other subjects that have a record and no events.
     pub empty: u64,
-    /// The newest event of all subjects whose record was forgotten: of a subject without a record nobody knows what was
-    /// removed up to there. 0 where none was forgotten.
+    /// Seq of the newest event of all subjects whose records were forgotten; 0 if no record was. For a
+    /// subject without a record it is unknown which events up to this seq were removed.
     pub forgotten_seq: u64,
     /// Id of that event.
     pub forgotten_id: EventId,
-    /// Histories of subjects that were deleted and are not wholly removed yet.
+    /// Deleted histories of subjects that are not completely removed yet.
     pub deletions: Vec<Deletion>,
-    /// By rule: events below this seq were looked at for their age.
+    /// For each rule: events below this seq were checked for their age.
     pub aged: Vec<u64>,
-    /// The rules were changed: the subject from which on what they keep less is still to be removed.
+    /// Set after a change of the rules: the first subject that is still to be checked against them.
     pub sweep: Option<Subject>,
     /// State of the publish limit (see [`crate::core::rate`]).
     pub full_at_us: u64,
 }
 
-/// A subject's history was deleted: readers have lost all events of it before `below_seq`, also where they are stored.
+/// The deletion of a subject's history: readers have lost all its events before `below_seq`, even where they
+/// are still stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deletion {
     /// The subject.
     pub subject: Subject,
-    /// The deletion came before this seq.
+    /// The stream's next seq at the time of the deletion.
     pub below_seq: u64,
-    /// What is kept for webhooks was looked through below this seq.
+    /// The events that are kept for webhooks alone were searched below this seq.
     pub backlog_seq: u64,
-    /// What is kept for retries and dead letters was looked through up to there: this webhook's below this seq, and that
-    /// of all webhooks with lower ids.
+    /// How far the copies for retries and dead letters were searched: this webhook's copies below this seq,
+    /// and those of all webhooks with lower ids.
     pub copies_from: (WebhookId, u64),
 }
 
 impl Deletion {
-    /// Of all before `below_seq`; nothing is removed yet.
+    /// Begins a deletion of all events before `below_seq`; nothing is removed yet.
     pub(super) fn new(subject: Subject, below_seq: u64) -> Self {
         Self { subject, below_seq, backlog_seq: 0, copies_from: (WebhookId::from_bytes([0; 16]), 0) }
     }
 }
 
 impl TopicRecord {
-    /// Whether the event was deleted and is only still to be removed: nobody gets it any more.
+    /// Returns whether the event was deleted and is still to be removed. Nobody can read it any more.
     pub fn is_deleted(&self, subject: &str, seq: u64) -> bool {
         self.deleted_below(subject) > seq
     }
 
-    /// All events of the subject below that seq were deleted and are to be removed; 0 where that is done.
+    /// Returns the seq below which all events of the subject were deleted and are still to be removed; 0 if
+    /// there are none.
     pub fn deleted_below(&self, subject: &str) -> u64 {
         let found = self.deletions.iter().find(|deletion| deletion.subject.as_str() == subject);
         found.map_or(0, |deletion| deletion.below_seq)
     }
 
-    /// A subject's record where it has none: nothing is known of it.
+    /// Returns a record for a subject that has none: nothing is known of it.
     pub fn unknown_subject(&self) -> SubjectRecord {
         SubjectRecord {
             trimmed_seq: self.forgotten_seq,
@@ -99,18 +102,18 @@ impl TopicRecord {
         }
     }
 
-    /// Readers lost that event inside the stream.
+    /// Records that readers lost an event inside the stream.
     pub(super) fn lost_inside(&mut self, seq: u64, id: EventId) {
         (self.removed_seq, self.removed_id) = (self.removed_seq, self.removed_id).max((seq, id));
     }
 
-    /// Events that readers have are gone.
+    /// Subtracts events that readers have lost.
     pub(super) fn take(&mut self, count: u64, bytes: u64) {
         self.count = self.count.saturating_sub(count);
         self.bytes = self.bytes.saturating_sub(bytes);
     }
 
-    /// What there is is to be looked at under these rules.
+    /// Schedules a check of all existing events against these rules.
     pub(super) fn begin_rules(&mut self, rules: &ChannelRules) {
         self.aged = vec![self.first_seq; rules.all().len()];
         let keeps_less = rules.all().iter().any(|rule| rule.history.events.or(rule.history.bytes).is_some());

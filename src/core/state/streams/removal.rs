@@ -1,7 +1,7 @@
-//! Events that go from inside a stream: those that a rule keeps no longer, and those that somebody deletes.
+//! Removal of events from inside a stream: events that a rule no longer keeps, and deleted events.
 //!
-//! Where an event was removed the stream has a hole ([`crate::core::state::subjects`]). What a rule takes from readers is
-//! withheld for the webhooks that still need it; what somebody deletes nobody gets.
+//! A removed event leaves a hole in the stream ([`crate::core::state::subjects`]). What a rule takes from
+//! readers is withheld for the webhooks that still need it; a deleted event is gone for webhooks as well.
 
 use super::rules::ByRule;
 use super::{Deletion, StateError, Streams, keys};
@@ -15,13 +15,14 @@ use crate::core::store::{ReadStore, WriteStore};
 use crate::core::subject::Subject;
 use std::collections::BTreeSet;
 
-/// Deleted histories of one map that may wait for their removal.
+/// The largest number of deleted histories of one map that wait for their removal.
 const MAX_DELETIONS: usize = 64;
-/// Events looked through to say how many of a subject are kept for webhooks alone.
+/// Events that are searched to count how many of a subject are kept for webhooks alone.
 const MAX_COUNTED: usize = 10_000;
 
 impl Streams {
-    /// Takes events from readers, of each subject its oldest. Webhooks that have not passed one still get it.
+    /// Takes the oldest events of each subject from readers. Webhooks that have not passed them still receive
+    /// them.
     pub(super) fn take_inside<S: WriteStore>(
         &mut self,
         map: &Map,
@@ -32,7 +33,7 @@ impl Streams {
         let floor = self.holds.floor(map.topic);
         let mut free: Vec<u64> = taken.values().flatten().copied().filter(|seq| *seq < floor).collect();
         free.sort_unstable();
-        self.set_aside(map, &free, now_ms, store)?;
+        self.copy_needed(map, &free, now_ms, store)?;
         taken
             .iter()
             .try_for_each(|(subject, seqs)| self.take_from_subject(map.topic, subject, seqs, floor, store))
@@ -46,12 +47,16 @@ impl Streams {
         floor: u64,
         store: &mut S,
     ) -> Result<(), StateError> {
-        let (mut gone, mut bytes, mut newest) = (0, 0, None);
+        let mut gone = 0;
+        let mut bytes = 0;
+        let mut newest = None;
         for &seq in seqs {
             let key = keys::event(stream, seq);
             let Some(event) = store.get(&key)? else { continue };
             let Some(id) = Event::stored_id(&event) else { continue };
-            (gone, bytes, newest) = (gone + 1, bytes + event.len() as u64, Some((seq, id)));
+            gone += 1;
+            bytes += event.len() as u64;
+            newest = Some((seq, id));
             store.delete(&key)?;
             subjects::add_hole(stream, seq, store)?;
             if seq >= floor {
@@ -71,7 +76,7 @@ impl Streams {
         })
     }
 
-    /// Removes an event, and the copies of it that are kept for retries and dead letters.
+    /// Removes an event and the copies of it for retries and dead letters.
     pub(super) fn delete_event<S: WriteStore>(
         &mut self,
         delete: DeleteEvent,
@@ -88,7 +93,7 @@ impl Streams {
         Ok(Reply::Removed(1))
     }
 
-    /// Removes an event from the stream, or from what is withheld; answers its subject.
+    /// Removes an event from the stream or from the withheld events. Returns its subject.
     fn remove_stored<S: WriteStore>(
         &mut self,
         stream: TopicId,
@@ -133,7 +138,7 @@ impl Streams {
         Ok(None)
     }
 
-    /// Removes what is kept of that event for retries and dead letters; answers its subject.
+    /// Removes the copies of that event for retries and dead letters. Returns its subject.
     fn remove_copies_of<S: WriteStore>(
         &mut self,
         map: &Map,
@@ -151,7 +156,8 @@ impl Streams {
             let Some(event) = store.get(&keys::kept_event(webhook, seq))? else { continue };
             let subject = Event::stored_subject(&event).unwrap_or_default();
             let record = self.topics.get(&map.topic);
-            // One that was deleted with its subject is only still to be removed.
+            // An event that was deleted with its subject's history does not count: it is only still to be
+            // removed.
             if record.is_some_and(|record| !record.is_deleted(subject, seq)) {
                 found = Subject::parse_any(subject).ok();
                 self.remove_copy(webhook, seq, event.len() as u64, store)?;
@@ -173,7 +179,7 @@ impl Streams {
         Ok(())
     }
 
-    /// Readers lose the subject's history at once. It is removed a piece at a time, with the ticks.
+    /// Deletes the subject's history for readers at once. The ticks remove it in pieces.
     pub(super) fn delete_subject<S: WriteStore>(
         &mut self,
         delete: DeleteSubject,
@@ -183,9 +189,10 @@ impl Streams {
             Ok(map) => map.clone(),
             Err(refusal) => return Ok(Reply::Refused(refusal)),
         };
-        let (stream, subject) = (map.topic, &delete.subject);
+        let stream = map.topic;
+        let subject = &delete.subject;
         let one = self.subject(stream, subject, store)?.unwrap_or_default();
-        let kept = if one.count == 0 { self.count_kept(&map, subject, store)? } else { 0 };
+        let kept = if one.count == 0 { self.count_backlog(&map, subject, store)? } else { 0 };
         if one.count == 0 && kept == 0 {
             return Ok(Reply::Removed(0));
         }
@@ -195,7 +202,7 @@ impl Streams {
         let known = record.deletions.iter().position(|deletion| deletion.subject == *subject);
         let deletion = Deletion::new(subject.clone(), record.next_seq);
         match known {
-            Some(place) => record.deletions[place] = deletion,
+            Some(index) => record.deletions[index] = deletion,
             None if record.deletions.len() == MAX_DELETIONS => return Ok(Reply::Refused(Refusal::Busy)),
             None => record.deletions.push(deletion),
         }
@@ -219,20 +226,22 @@ impl Streams {
             one.end_run((stream, subject), store)?;
             one.first_seq = one.last_seq + 1;
             (one.trimmed_seq, one.trimmed_id) = (one.trimmed_seq, one.trimmed_id).max(newest);
-            (one.count, one.bytes) = (0, 0);
+            one.count = 0;
+            one.bytes = 0;
             Ok(())
         })?;
         Ok(Reply::Removed(u32::try_from(one.count).unwrap_or(u32::MAX)))
     }
 
-    /// Removes up to `max` events of deleted histories; answers how many it looked at.
+    /// Removes up to `max` events of deleted histories. Returns how many it examined.
     pub(super) fn remove_deleted<S: WriteStore>(
         &mut self,
         map: &Map,
         max: usize,
         store: &mut S,
     ) -> Result<usize, StateError> {
-        let (stream, mut done) = (map.topic, 0);
+        let stream = map.topic;
+        let mut done = 0;
         while done < max
             && let Some(deletion) =
                 self.topics.get(&stream).and_then(|record| record.deletions.first()).cloned()
@@ -247,11 +256,12 @@ impl Streams {
             if has_runs || done >= max {
                 continue;
             }
-            let (looked, mut is_over) = self.remove_kept(stream, &deletion, max - done, store)?;
+            let (looked, mut is_over) = self.remove_from_backlog(stream, &deletion, max - done, store)?;
             done += looked;
             if is_over {
                 let (looked, is_last) = self.remove_copies(map, &deletion, max - done, store)?;
-                (done, is_over) = (done + looked, is_last);
+                done += looked;
+                is_over = is_last;
             }
             if is_over && let Some(record) = self.topics.get_mut(&stream) {
                 record.deletions.remove(0);
@@ -280,7 +290,7 @@ impl Streams {
         let until = end.min(start.saturating_add(max as u64));
         for seq in start..=until {
             let key = keys::event(stream, seq);
-            // One that retention met before is gone.
+            // Retention has removed this event already.
             let Some(event) = store.get(&key)? else { continue };
             store.delete(&key)?;
             subjects::add_hole(stream, seq, store)?;
@@ -297,9 +307,9 @@ impl Streams {
         Ok((until + 1 - start) as usize)
     }
 
-    /// Removes what webhooks would still get of the deleted history. Answers how many events were looked at, and whether
-    /// those were all.
-    fn remove_kept<S: WriteStore>(
+    /// Removes the deleted history from the events that are kept for webhooks alone. Returns how many events
+    /// were examined, and whether these were all.
+    fn remove_from_backlog<S: WriteStore>(
         &mut self,
         stream: TopicId,
         deletion: &Deletion,
@@ -327,8 +337,8 @@ impl Streams {
         Ok((kept.len(), is_over))
     }
 
-    /// Removes what is kept of the deleted history for retries and dead letters. Answers how many events were looked at,
-    /// and whether those were all.
+    /// Removes the copies of the deleted history for retries and dead letters. Returns how many were
+    /// examined, and whether these were all.
     fn remove_copies<S: WriteStore>(
         &mut self,
         map: &Map,
@@ -349,7 +359,8 @@ impl Streams {
             let mut copies = Vec::new();
             store.scan(&from, &to, &mut |key, event| {
                 let Some(seq) = keys::number_of(key).filter(|_| looked < max) else { return false };
-                (looked, next_seq) = (looked + 1, seq + 1);
+                looked += 1;
+                next_seq = seq + 1;
                 if Event::stored_subject(event) == Some(deletion.subject.as_str()) {
                     copies.push((seq, event.len() as u64));
                 }
@@ -368,9 +379,14 @@ impl Streams {
         Ok((looked, true))
     }
 
-    /// How many events of a subject are kept for webhooks alone. Where very much is kept it is not all looked through, and
-    /// at least one is said to be there.
-    fn count_kept<S: ReadStore>(&self, map: &Map, subject: &Subject, store: &S) -> Result<u32, StateError> {
+    /// Counts the events of a subject that are kept for webhooks alone. If very many are kept, only some are
+    /// searched and the answer is at least one.
+    fn count_backlog<S: ReadStore>(
+        &self,
+        map: &Map,
+        subject: &Subject,
+        store: &S,
+    ) -> Result<u32, StateError> {
         let Some(record) = self.topics.get(&map.topic) else { return Ok(0) };
         let is_left = |name: &str, seq| name == subject.as_str() && !record.is_deleted(name, seq);
         let kept = backlog(map.topic, 0, record.first_seq, MAX_COUNTED, store)?;
@@ -392,7 +408,8 @@ impl Streams {
         Ok(u32::try_from(seqs.len()).unwrap_or(u32::MAX).max(least))
     }
 
-    /// Whether the stream may have had events of the subject: of one whose record was forgotten nobody knows.
+    /// Returns whether the stream may have had events of the subject. For a subject whose record was
+    /// forgotten it may.
     fn has_existed<S: ReadStore>(
         &self,
         stream: TopicId,
@@ -404,14 +421,16 @@ impl Streams {
     }
 }
 
-/// The seq of the stored event with that id, by bisection: ids ascend with seqs, and keys end with them.
+/// Returns the seq of the stored event with that id, by bisection: ids ascend with seqs, and the keys end
+/// with seqs.
 fn seq_of<S: ReadStore, const N: usize>(
     id: EventId,
     next_seq: u64,
     key: impl Fn(u64) -> [u8; N],
     store: &S,
 ) -> Result<Option<u64>, StateError> {
-    let (mut low, mut high) = (1, next_seq);
+    let mut low = 1;
+    let mut high = next_seq;
     while low < high {
         let middle = low + (high - low) / 2;
         let mut found = None;
@@ -429,31 +448,31 @@ fn seq_of<S: ReadStore, const N: usize>(
 }
 
 /// An event that is stored for webhooks alone.
-pub(super) struct Kept {
+pub(super) struct BacklogEvent {
     pub(super) seq: u64,
     pub(super) key: Vec<u8>,
     pub(super) bytes: u64,
-    /// When it was stored, by the expiry clock.
+    /// When it was stored (milliseconds of the expiry clock).
     pub(super) stored_ms: u64,
     pub(super) subject: String,
 }
 
-impl Kept {
+impl BacklogEvent {
     pub(super) fn is_withheld(&self) -> bool {
         self.key.first() == Some(&keys::WITHHELD)
     }
 }
 
-/// The first `max` events from `from_seq` on that are stored for webhooks alone: those before `first_seq`, and the
-/// withheld.
+/// Returns the first `max` events from `from_seq` on that are stored for webhooks alone: those before
+/// `first_seq`, and the withheld ones.
 pub(super) fn backlog<S: ReadStore>(
     stream: TopicId,
     from_seq: u64,
     first_seq: u64,
     max: usize,
     store: &S,
-) -> Result<Vec<Kept>, StateError> {
-    let mut kept: Vec<Kept> = Vec::new();
+) -> Result<Vec<BacklogEvent>, StateError> {
+    let mut kept: Vec<BacklogEvent> = Vec::new();
     let ranges = [
         (keys::event(stream, from_seq), keys::event(stream, first_seq.max(from_seq))),
         (keys::withheld(stream, from_seq), keys::withheld(stream, u64::MAX)),
@@ -463,7 +482,7 @@ pub(super) fn backlog<S: ReadStore>(
         store.scan(&from, &to, &mut |key, value| {
             let Some(seq) = keys::event_seq(key).filter(|_| left > 0) else { return false };
             left -= 1;
-            kept.push(Kept {
+            kept.push(BacklogEvent {
                 seq,
                 key: key.to_vec(),
                 bytes: value.len() as u64,

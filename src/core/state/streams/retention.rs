@@ -1,8 +1,10 @@
-//! Dropping what is too old: by count, bytes and age, and the events of deleted maps. Bounded work each time.
+//! Retention: removes the oldest events by count, bytes and age, and the events of deleted maps. Each call
+//! does a bounded amount of work.
 //!
-//! An event is first taken from readers; it is removed once no active webhook needs it (see [`super::backlog`]).
+//! An event is first taken from readers. It is removed once no active webhook needs it (see
+//! [`super::backlog`]).
 
-use super::removal::{Kept, backlog};
+use super::removal::{BacklogEvent, backlog};
 use super::{Context, StateError, Streams, TopicRecord, keys, publish};
 use crate::core::access::Map;
 use crate::core::command::Reply;
@@ -14,18 +16,19 @@ use crate::core::subject::Subject;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Events beyond the bound that may pile up before they are removed together: one scan for many.
+/// Events beyond the bound that may accumulate before they are removed together: one scan serves many.
 const SLACK_EVENTS: u64 = 256;
-/// Most events removed after one publish. More than one publish can add in the long run, so the excess shrinks.
+/// The largest number of events removed after one publish. It is more than one publish can add in the long
+/// run, so the excess shrinks.
 const TRIM_PER_PUBLISH: usize = 2048;
-/// Most events removed in one tick.
+/// The largest number of events removed in one tick.
 const TRIM_PER_TICK: usize = 8192;
-/// A map's part of a tick is no smaller while there is something left (events).
+/// The smallest share of a tick that a map gets while there is something left (events).
 const SMALLEST_PART: usize = 64;
 
 impl Streams {
-    /// Takes the oldest events from readers where the stream exceeds its count or bytes by the slack, and removes what no
-    /// webhook needs, or more than may be kept for webhooks.
+    /// Takes the oldest events from readers where the stream exceeds its count or bytes by the slack. Removes
+    /// those that no webhook needs, and those beyond the bound for webhooks.
     pub(super) fn trim_to_size<S: WriteStore>(
         &mut self,
         map: &Map,
@@ -34,8 +37,8 @@ impl Streams {
     ) -> Result<(), StateError> {
         let Some(record) = self.topics.get(&map.topic) else { return Ok(()) };
         let retention = &map.retention;
-        let (max_count, max_bytes) =
-            (retention.events.unwrap_or(u64::MAX), retention.bytes.unwrap_or(u64::MAX));
+        let max_count = retention.events.unwrap_or(u64::MAX);
+        let max_bytes = retention.bytes.unwrap_or(u64::MAX);
         let average = record.bytes / record.count.max(1);
         let slack_bytes = average.saturating_mul(SLACK_EVENTS).min(max_bytes / 16);
         let over_count = record.count > max_count.saturating_add(SLACK_EVENTS.min(max_count / 16));
@@ -48,9 +51,9 @@ impl Streams {
         Ok(())
     }
 
-    /// Takes up to `max` events of the stream's old end from readers while `over(count, bytes, when the oldest was stored)`
-    /// holds, the last by the expiry clock; the newest event always stays. Removes them at once where no webhook needs
-    /// them. Answers how many were taken.
+    /// Takes up to `max` events of the stream's old end from readers while `over(count, bytes, time when the
+    /// oldest was stored)` holds; that time is of the expiry clock. The newest event always stays. Events
+    /// that no webhook needs are removed at once. Returns how many events were taken.
     fn retire<S: WriteStore>(
         &mut self,
         map: &Map,
@@ -59,10 +62,13 @@ impl Streams {
         store: &mut S,
         over: impl Fn(u64, u64, u64) -> bool,
     ) -> Result<usize, StateError> {
-        let (topic, floor) = (map.topic, self.holds.floor(map.topic));
+        let topic = map.topic;
+        let floor = self.holds.floor(map.topic);
         let Some(record) = self.topics.get_mut(&topic) else { return Ok(0) };
         let (from, to) = (keys::event(topic, record.first_seq), keys::event(topic, record.next_seq));
-        let (mut taken, mut free, mut deleted) = (Taken::default(), Vec::new(), Vec::new());
+        let mut taken = Taken::default();
+        let mut free = Vec::new();
+        let mut deleted = Vec::new();
         store.scan(&from, &to, &mut |key, value| {
             let times = Event::stored_id(value).zip(Event::stored_times(value));
             let Some((seq, (id, times))) = keys::event_seq(key).zip(times) else { return false };
@@ -72,15 +78,17 @@ impl Streams {
             if taken.events + deleted.len() == max || !is_deleted && !goes {
                 return false;
             }
-            // While nothing is kept for webhooks, what they need no more goes at once. A deleted event goes in any case,
-            // and leaves a hole: before it there may be some that webhooks need.
+            // While nothing is kept for webhooks, an event that no webhook needs is removed at once. A
+            // deleted event is removed in any case and leaves a hole: there may be events before it that
+            // webhooks need.
             let bytes = value.len() as u64;
             let is_free = record.stored_seq == record.first_seq && seq < floor;
             record.first_seq = seq + 1;
             if is_free {
                 record.stored_seq = seq + 1;
             }
-            (record.trimmed_id, record.trimmed_peak_ms) = (id, times.peak_ms);
+            record.trimmed_id = id;
+            record.trimmed_peak_ms = times.peak_ms;
             if is_deleted {
                 deleted.push(seq);
                 return true;
@@ -99,15 +107,28 @@ impl Streams {
             return Ok(0);
         }
         self.dirty.insert(topic);
-        for seq in deleted {
-            store.delete(&keys::event(topic, seq))?;
-            subjects::add_hole(topic, seq, store)?;
-        }
-        self.set_aside(map, &free, now_ms, store)?;
-        free.iter().try_for_each(|seq| store.delete(&keys::event(topic, *seq)))?;
+        self.remove_retired(map, &free, &deleted, now_ms, store)?;
         self.trim_subjects(topic, taken, store)?;
         self.forget_holes(topic, store)?;
         Ok(events)
+    }
+
+    /// Removes retired events: `free`, which no active webhook has to read, and `deleted`, which leave holes.
+    fn remove_retired<S: WriteStore>(
+        &mut self,
+        map: &Map,
+        free: &[u64],
+        deleted: &[u64],
+        now_ms: u64,
+        store: &mut S,
+    ) -> Result<(), StateError> {
+        for seq in deleted {
+            store.delete(&keys::event(map.topic, *seq))?;
+            subjects::add_hole(map.topic, *seq, store)?;
+        }
+        self.copy_needed(map, free, now_ms, store)?;
+        free.iter().try_for_each(|seq| store.delete(&keys::event(map.topic, *seq)))?;
+        Ok(())
     }
 
     fn trim_subjects<S: WriteStore>(
@@ -126,7 +147,7 @@ impl Streams {
         Ok(())
     }
 
-    /// Where the stream begins later, holes before that say nothing.
+    /// Removes the holes before the stream's first stored event: they have no meaning there.
     fn forget_holes<S: WriteStore>(&mut self, stream: TopicId, store: &mut S) -> Result<(), StateError> {
         let Some(record) = self.topics.get(&stream).filter(|record| record.removed_seq > 0) else {
             return Ok(());
@@ -135,9 +156,9 @@ impl Streams {
         Ok(())
     }
 
-    /// Removes up to `max` of the events that readers get no more: those that every active webhook has passed, and the
-    /// oldest beyond the bound up to which they are kept, which counts as lost. Events published before `keep_from_ms`
-    /// lie beyond it. Answers how many went.
+    /// Removes up to `max` of the events that readers have lost: those that every active webhook has passed,
+    /// and the oldest beyond the bound for webhooks, which count as lost. Events published before
+    /// `keep_from_ms` are beyond the bound. Returns how many were removed.
     fn release<S: WriteStore>(
         &mut self,
         map: &Map,
@@ -146,27 +167,29 @@ impl Streams {
         now_ms: u64,
         store: &mut S,
     ) -> Result<usize, StateError> {
-        let (topic, floor) = (map.topic, self.holds.floor(map.topic));
+        let topic = map.topic;
+        let floor = self.holds.floor(map.topic);
         let max_bytes = map.retention.webhook_backlog.bytes.unwrap_or(u64::MAX);
         let Some(record) = self.topics.get_mut(&topic) else { return Ok(0) };
-        let (stored, first) = (record.stored_seq, record.first_seq);
+        let stored = record.stored_seq;
+        let first = record.first_seq;
         let nothing_kept = stored == first && record.withheld == 0;
-        // What is withheld may lie before `stored`, where retention has passed it since.
+        // Withheld events may lie before `stored`, where retention has passed them since.
         let nothing_passed =
             record.withheld == 0 && floor <= stored && record.backlog_bytes <= max_bytes && keep_from_ms == 0;
         if nothing_kept || nothing_passed || max == 0 {
             return Ok(0);
         }
-        // The first alone says whether any go: most often none does.
-        let beyond = |record: &TopicRecord, one: &Kept| {
+        // The first event shows whether any must go; usually none must.
+        let beyond = |record: &TopicRecord, one: &BacklogEvent| {
             record.backlog_bytes > max_bytes || one.stored_ms < keep_from_ms
         };
-        let goes = |record: &TopicRecord, one: &Kept| one.seq < floor || beyond(record, one);
+        let goes = |record: &TopicRecord, one: &BacklogEvent| one.seq < floor || beyond(record, one);
         let oldest = backlog(topic, 0, first, 1, store)?;
         if oldest.first().is_some_and(|one| !goes(record, one)) {
             return Ok(0);
         }
-        let mut gone: Vec<Kept> = Vec::new();
+        let mut gone: Vec<BacklogEvent> = Vec::new();
         let kept = backlog(topic, 0, first, max, store)?;
         let all = kept.len() < max;
         for one in kept {
@@ -178,18 +201,18 @@ impl Streams {
             record.stored_seq = record.stored_seq.max(one.seq + 1).min(first);
             gone.push(one);
         }
-        // What holes are left before `first_seq` has no event behind it. A webhook that has not passed them misses nothing.
+        // Only holes remain before `first_seq`. A webhook that has not passed them misses nothing.
         if all && record.backlog_bytes == 0 {
             record.stored_seq = record.stored_seq.max(floor).min(first);
         }
         if record.stored_seq != stored || !gone.is_empty() {
             self.dirty.insert(topic);
         }
-        // What was deleted nobody gets, and nobody loses.
+        // Deleted events are copied for no webhook, and count as lost for none.
         let record = &*record;
         let left = gone.iter().filter(|one| !record.is_deleted(&one.subject, one.seq));
         let seqs: Vec<u64> = left.map(|one| one.seq).collect();
-        self.set_aside(map, &seqs, now_ms, store)?;
+        self.copy_needed(map, &seqs, now_ms, store)?;
         gone.iter().try_for_each(|one| store.delete(&one.key))?;
         self.forget_holes(topic, store)?;
         let lost: Vec<u64> = seqs.iter().copied().filter(|seq| *seq >= floor).collect();
@@ -197,35 +220,35 @@ impl Streams {
         Ok(gone.len())
     }
 
-    /// A piece of the clean-up that the passing of time asks for; says whether more is waiting.
+    /// Does a part of the clean-up that is due. Returns whether more is left.
     pub(super) fn tick<S: WriteStore>(
         &mut self,
         context: &mut dyn Context,
         store: &mut S,
     ) -> Result<Reply, StateError> {
-        // By this clock events grow old, for readers and for webhooks.
+        // Events age by this clock, for readers and for webhooks.
         let now_ms = context.expiry_ms();
         let mut left = TRIM_PER_TICK;
         left -= publish::forget_expired(now_ms, left / 2, store)?;
-        left -= self.bury(left / 2, store)?;
-        left -= self.bury_webhooks(left / 2, store)?;
-        // Each map in turn gets its part of what is left; who comes first changes from tick to tick.
+        left -= self.remove_deleted_maps(left / 2, store)?;
+        left -= self.remove_deleted_consumers(left / 2, store)?;
+        // Each map in turn gets its share of what is left. The first map changes from tick to tick.
         let mut maps: Vec<Arc<Map>> = self.facts.maps().cloned().collect();
         let count = maps.len();
         maps.rotate_left((context.index() % count.max(1) as u64) as usize);
         let mut more =
             !self.tombstone.is_empty() || !self.tombstone_webhooks.is_empty() || left < TRIM_PER_TICK / 8;
-        for (place, map) in maps.iter().enumerate() {
-            let part = (left / (count - place)).max(SMALLEST_PART).min(left);
+        for (index, map) in maps.iter().enumerate() {
+            let part = (left / (count - index)).max(SMALLEST_PART).min(left);
             let done = self.tick_map(map, part, now_ms, store)?;
             more |= done == part;
             left -= done;
         }
-        self.tell_losing(context, store)?;
+        self.announce_losses(context, store)?;
         Ok(Reply::Ticked(more))
     }
 
-    /// What the passing of time asks of one map, `max` events of it; answers how many were looked at.
+    /// Does the clean-up of one map for at most `max` events. Returns how many were examined.
     fn tick_map<S: WriteStore>(
         &mut self,
         map: &Map,
@@ -245,12 +268,12 @@ impl Streams {
         left -= self.sweep(map, left, now_ms, store)?;
         let keep_from_ms = before(map.retention.webhook_backlog.age_seconds);
         left -= self.release(map, left, keep_from_ms, now_ms, store)?;
-        left -= self.forget_aged(map, left, keep_from_ms, now_ms, store)?;
+        left -= self.drop_aged_copies(map, left, keep_from_ms, now_ms, store)?;
         Ok(max - left)
     }
 
-    /// Removes events that are kept for retries and dead letters and were published too long ago.
-    fn forget_aged<S: WriteStore>(
+    /// Removes copies for retries and dead letters whose events were published too long ago.
+    fn drop_aged_copies<S: WriteStore>(
         &mut self,
         map: &Map,
         max: usize,
@@ -262,13 +285,13 @@ impl Streams {
         let ids: Vec<WebhookId> = self.facts.webhooks().of_map(map.id).map(|webhook| webhook.id).collect();
         for id in ids {
             let aged = |published_ms| published_ms < keep_from_ms;
-            gone += self.shrink_kept(id, max - gone, now_ms, store, |_, published_ms| aged(published_ms))?;
+            gone += self.trim_copies(id, max - gone, now_ms, store, |_, published_ms| aged(published_ms))?;
         }
         Ok(gone)
     }
 
     /// Removes up to `max` events of deleted maps.
-    fn bury<S: WriteStore>(&mut self, max: usize, store: &mut S) -> Result<usize, StateError> {
+    fn remove_deleted_maps<S: WriteStore>(&mut self, max: usize, store: &mut S) -> Result<usize, StateError> {
         let mut gone = 0;
         while let Some(&topic) = self.tombstone.first()
             && gone < max
@@ -296,14 +319,14 @@ impl Streams {
     }
 }
 
-/// Events that leave their readers, by subject.
+/// Events that are taken from readers, by subject.
 #[derive(Default)]
 struct Taken {
     events: usize,
     of: BTreeMap<String, Part>,
 }
 
-/// Those of one subject.
+/// The taken events of one subject.
 struct Part {
     newest: (u64, EventId),
     count: u64,

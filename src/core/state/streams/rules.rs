@@ -1,9 +1,10 @@
-//! What rules keep less of a subject than the map keeps: by count, bytes and age with the ticks, and all there is once a map
-//! has other rules.
+//! Channel rules that keep less of a subject than the map keeps: by count, bytes and age with the ticks, and
+//! over all subjects after a change of the rules.
 //!
-//! A live reader is told of an event, and reads it a little later. What a rule took in between it would miss, so an event
-//! beyond the rule's count or bytes stays for [`YOUNG_MS`]. Its subject waits for a tick to take it
-//! ([`super::keys::thinning`]). A publish itself takes events only beyond [`SLACK_EVENTS`], so that a subject stays bounded.
+//! A live reader learns of an event and reads it a little later. It would miss what a rule took in between,
+//! so an event beyond the rule's count or bytes stays for [`YOUNG_MS`]. Its subject waits for a tick to trim
+//! it ([`super::keys::thinning`]). A publish itself takes events only beyond [`SLACK_EVENTS`], so that a
+//! subject stays bounded.
 
 use super::{StateError, Streams, keys};
 use crate::core::access::Map;
@@ -15,16 +16,17 @@ use crate::core::store::{ReadStore, WriteStore};
 use crate::core::subject::Subject;
 use std::collections::BTreeMap;
 
-/// Events beyond the bound of a rule that may pile up before a publish takes some, half of them at once.
+/// Events beyond a rule's bound that may accumulate before a publish takes some. A publish then takes half of
+/// them at once.
 const SLACK_EVENTS: u64 = 256;
-/// What is younger stays beyond the bound of a rule (milliseconds of the expiry clock).
+/// Younger events stay beyond the bound of a rule (milliseconds of the expiry clock).
 const YOUNG_MS: u64 = 5_000;
-/// A subject that has young events beyond its bound is looked at again after so long (milliseconds).
+/// A subject that has young events beyond its bound is checked again after this time (milliseconds).
 const AGAIN_MS: u64 = 1_000;
-/// Most events taken after one publish, from all of its subjects.
+/// The largest number of events taken after one publish, over all of its subjects.
 const THIN_PER_PUBLISH: usize = 2048;
 
-/// Events that rules take from readers: seqs, ascending, by subject.
+/// Events that rules take from readers: ascending seqs, by subject.
 pub(super) type ByRule = BTreeMap<Subject, Vec<u64>>;
 
 /// How much a rule keeps of a subject.
@@ -34,19 +36,19 @@ struct Bound {
 }
 
 impl Bound {
-    /// `None` where only age bounds it.
+    /// Returns `None` if only age bounds the subject.
     fn of(map: &Map, subject: &Subject) -> Option<Self> {
         let SubjectHistory { events, bytes, .. } = map.rules.history_of(subject.as_str());
         events.or(bytes)?;
         Some(Self { events: events.unwrap_or(u64::MAX), bytes: bytes.unwrap_or(u64::MAX) })
     }
 
-    /// The newest event always stays.
+    /// Returns whether the bound is exceeded. The newest event always stays.
     fn is_exceeded_by(&self, count: u64, bytes: u64) -> bool {
         count > 1 && (count > self.events || bytes > self.bytes)
     }
 
-    /// So many events more, as large as the subject's are.
+    /// Extends the bound by this number of events of the subject's average size.
     fn with_slack(&self, one: &SubjectRecord, events: u64) -> Self {
         let bytes = (one.bytes / one.count.max(1)).saturating_mul(events);
         Self { events: self.events.saturating_add(events), bytes: self.bytes.saturating_add(bytes) }
@@ -54,7 +56,8 @@ impl Bound {
 }
 
 impl Streams {
-    /// These subjects have new events. Where a rule keeps less, they wait for a tick; what is far too much goes at once.
+    /// Schedules the subjects of new events whose rule keeps less for a tick, and trims those at once that
+    /// have far too much.
     pub(super) fn thin_published<'e, S: WriteStore>(
         &mut self,
         map: &Map,
@@ -68,7 +71,8 @@ impl Streams {
         let mut named: Vec<&Subject> = subjects.collect();
         named.sort_unstable();
         named.dedup();
-        let (mut left, mut taken) = (THIN_PER_PUBLISH, ByRule::new());
+        let mut left = THIN_PER_PUBLISH;
+        let mut taken = ByRule::new();
         for subject in named {
             let Some(bound) = Bound::of(map, subject) else { continue };
             let Some(one) = self.subject(map.topic, subject, store)? else { continue };
@@ -87,7 +91,8 @@ impl Streams {
         self.take_inside(map, &taken, now_ms, store)
     }
 
-    /// The subject has more than its rule keeps: a tick looks at it at `due_ms` or later. One that waits already goes on.
+    /// Schedules the subject to be trimmed by a tick at `due_ms` or later. A subject that waits already keeps
+    /// its time.
     fn wait_for_thinning<S: WriteStore>(
         &mut self,
         stream: TopicId,
@@ -105,8 +110,7 @@ impl Streams {
         })
     }
 
-    /// Takes what rules keep no longer from the subjects that wait for it, `max` events and subjects at most. Answers how
-    /// many.
+    /// Trims the waiting subjects, at most `max` events and subjects. Returns how many.
     pub(super) fn thin_waiting<S: WriteStore>(
         &mut self,
         map: &Map,
@@ -123,7 +127,8 @@ impl Streams {
             }
             due.len() < max
         })?;
-        let (mut done, mut taken) = (0, ByRule::new());
+        let mut done = 0;
+        let mut taken = ByRule::new();
         for key in due {
             if done >= max {
                 break;
@@ -147,8 +152,8 @@ impl Streams {
         Ok(done)
     }
 
-    /// Finds up to `max` events that the subject's rule keeps no longer, and that are not young. While there are more the
-    /// subject waits. Answers how many.
+    /// Finds up to `max` events that the subject's rule no longer keeps and that are not young. The subject
+    /// waits while there are more. Returns how many it found.
     fn thin<S: WriteStore>(
         &mut self,
         map: &Map,
@@ -172,8 +177,8 @@ impl Streams {
         Ok(count)
     }
 
-    /// Takes events from readers that rules keep no longer at their age. Events grow old in the order of the stream, so
-    /// each rule looks at each event once. Answers how many were looked at, at most `max` of them.
+    /// Takes events from readers that exceed the age of their rule. Events age in the order of the stream, so
+    /// each rule examines each event once. Returns how many were examined, at most `max`.
     pub(super) fn age_by_rules<S: WriteStore>(
         &mut self,
         map: &Map,
@@ -181,12 +186,13 @@ impl Streams {
         now_ms: u64,
         store: &mut S,
     ) -> Result<usize, StateError> {
-        let (mut looked, mut aged) = (0, ByRule::new());
-        for (place, rule) in map.rules.all().iter().enumerate() {
+        let mut looked = 0;
+        let mut aged = ByRule::new();
+        for (index, rule) in map.rules.all().iter().enumerate() {
             let Some(seconds) = rule.history.seconds else { continue };
             let keep_from_ms = now_ms.saturating_sub(seconds.saturating_mul(1000));
             if looked < max && keep_from_ms > 0 {
-                looked += self.age_by_rule(map, place, keep_from_ms, max - looked, &mut aged, store)?;
+                looked += self.age_by_rule(map, index, keep_from_ms, max - looked, &mut aged, store)?;
             }
         }
         self.take_inside(map, &aged, now_ms, store)?;
@@ -196,25 +202,27 @@ impl Streams {
     fn age_by_rule<S: WriteStore>(
         &mut self,
         map: &Map,
-        place: usize,
+        index: usize,
         keep_from_ms: u64,
         max: usize,
         aged: &mut ByRule,
         store: &S,
     ) -> Result<usize, StateError> {
         let Some(record) = self.topics.get(&map.topic) else { return Ok(0) };
-        let from_seq = record.aged.get(place).map_or(1, |seq| *seq).max(record.first_seq);
-        if record.subjects == 0 && map.rules.place_of("") != Some(place) {
+        let from_seq = record.aged.get(index).map_or(1, |seq| *seq).max(record.first_seq);
+        if record.subjects == 0 && map.rules.index_for("") != Some(index) {
             return Ok(0);
         }
-        let (mut next_seq, mut looked) = (from_seq, 0);
+        let mut next_seq = from_seq;
+        let mut looked = 0;
         let (from, to) = (keys::event(map.topic, from_seq), keys::event(map.topic, record.next_seq));
         store.scan(&from, &to, &mut |key, value| {
             let is_old = Event::stored_times(value).is_some_and(|times| times.expiry_ms < keep_from_ms);
             let Some(seq) = keys::event_seq(key).filter(|_| is_old && looked < max) else { return false };
-            (next_seq, looked) = (seq + 1, looked + 1);
+            next_seq = seq + 1;
+            looked += 1;
             let name = Event::stored_subject(value).unwrap_or_default();
-            if map.rules.place_of(name) == Some(place)
+            if map.rules.index_for(name) == Some(index)
                 && !record.is_deleted(name, seq)
                 && let Ok(subject) = Subject::parse_any(name)
             {
@@ -226,14 +234,14 @@ impl Streams {
             && let Some(record) = self.topics.get_mut(&map.topic)
         {
             record.aged.resize(map.rules.all().len(), 1);
-            record.aged[place] = next_seq;
+            record.aged[index] = next_seq;
             self.dirty.insert(map.topic);
         }
         Ok(looked)
     }
 
-    /// After the rules were changed: takes from each subject what its rule keeps no longer, `max` events and subjects at
-    /// most. Answers how many.
+    /// Checks each subject after a change of the rules and takes what its rule no longer keeps, at most `max`
+    /// events and subjects. Returns how many.
     pub(super) fn sweep<S: WriteStore>(
         &mut self,
         map: &Map,
@@ -241,13 +249,14 @@ impl Streams {
         now_ms: u64,
         store: &mut S,
     ) -> Result<usize, StateError> {
-        let (mut done, mut taken) = (0, ByRule::new());
+        let mut done = 0;
+        let mut taken = ByRule::new();
         while done < max
             && let Some(subject) = self.topics.get(&map.topic).and_then(|record| record.sweep.clone())
         {
             done += self.thin(map, &subject, max - done, now_ms, &mut taken, store)?;
             done += 1;
-            // What took all that there was room for may have more.
+            // A subject that used up the budget may have more to take.
             if done <= max {
                 let next = self.subject_after(map.topic, &subject, store)?;
                 if let Some(record) = self.topics.get_mut(&map.topic) {
@@ -260,7 +269,7 @@ impl Streams {
         Ok(done.min(max))
     }
 
-    /// The next subject by name that has a record.
+    /// Returns the next subject by name that has a record.
     fn subject_after<S: ReadStore>(
         &self,
         stream: TopicId,
@@ -275,7 +284,7 @@ impl Streams {
             next = keys::subject_name(key).and_then(|name| Subject::parse_any(name).ok());
             false
         })?;
-        // One that came within this transaction is not stored yet.
+        // A subject that appeared within this transaction is not stored yet.
         let new = self.touched.range((stream, subject.clone())..).map(|((of, name), _)| (of, name));
         let new = new
             .take_while(|(of, _)| **of == stream)
@@ -286,15 +295,15 @@ impl Streams {
     }
 }
 
-/// The oldest events of a subject, and what is left of it without them.
+/// The oldest events of a subject, and what remains of the subject without them.
 struct Oldest {
     seqs: Vec<u64>,
     count: u64,
     bytes: u64,
 }
 
-/// The oldest events of a subject that readers have, up to `max` of them, while `over(count, bytes, when the oldest was
-/// stored)` of what is left holds.
+/// Finds up to `max` of the oldest events of a subject that readers have, while `over(count, bytes, time when
+/// the oldest was stored)` holds for the remaining ones.
 fn oldest<S: ReadStore>(
     stream: TopicId,
     subject: &Subject,
@@ -303,7 +312,8 @@ fn oldest<S: ReadStore>(
     over: impl Fn(u64, u64, u64) -> bool,
     store: &S,
 ) -> Result<Oldest, StateError> {
-    let (mut runs, mut found) = (Vec::new(), 0);
+    let mut runs = Vec::new();
+    let mut found = 0;
     Runs::new(store, stream, subject.as_str(), one).visit(0, &mut |run| {
         found += run.end() + 1 - run.start();
         runs.push(run);

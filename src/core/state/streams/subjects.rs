@@ -1,11 +1,12 @@
-//! Which events of a stream belong to a subject, and which are gone from inside it.
+//! Which events of a stream belong to a subject, and which were removed from inside the stream.
 //!
-//! A **run** is a range of seqs, all of one subject, all stored. The run that grows with each event stands in the subject's
-//! record; one that another subject's event has ended is a key of its own, by its last seq. So a reader of a subject reads
-//! its runs and its events and nothing else, and a map that has no subject but its own writes no run at all.
+//! A **run** is a range of seqs whose events are all stored and all of one subject. The open run, which grows
+//! with each event, is part of the subject's record. A run that another subject's event has ended has a key
+//! of its own, by its last seq. So a reader of a subject reads its runs and events and nothing else, and a
+//! map with only its own subject writes no runs at all.
 //!
-//! A **hole** is a range of seqs that were removed inside the stream. Whoever reads the stream across a missing seq asks
-//! whether a hole has it: what no hole has is damage.
+//! A **hole** is a range of seqs that were removed inside the stream. A reader that finds a seq missing
+//! checks whether a hole covers it. If none does, the store is damaged.
 
 use super::keys;
 use crate::core::ids::{EventId, TopicId};
@@ -14,30 +15,31 @@ use crate::core::subject::Subject;
 use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
 
-/// What a stream holds of one subject.
+/// The record of one subject of a stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SubjectRecord {
-    /// Seqs below this are gone from readers of the subject. Not always an event's seq.
+    /// Readers of the subject have lost the events below this seq. It need not be the seq of an event.
     pub first_seq: u64,
-    /// Seq of the newest event ever; 0 before the first.
+    /// Seq of the newest event ever; 0 before the first one.
     pub last_seq: u64,
     /// Id of that event.
     pub last_id: EventId,
-    /// First seq of the run that ends with `last_seq`.
+    /// First seq of the open run, which ends with `last_seq`; 0 if there is none.
     pub open_seq: u64,
-    /// Seq of the newest event that was removed; 0 where none was.
+    /// Seq of the newest event that was removed; 0 if none was.
     pub trimmed_seq: u64,
     /// Id of that event.
     pub trimmed_id: EventId,
-    /// Events that readers have.
+    /// The number of events that readers can read.
     pub count: u64,
     /// Their bytes, as stored.
     pub bytes: u64,
-    /// A rule keeps less than there is: a tick takes it (see [`super::keys::thinning`]).
+    /// Whether the subject has more events than its rule keeps and waits for a tick (see
+    /// [`super::keys::thinning`]).
     pub waits_for_thinning: bool,
 }
 
-/// A subject of a stream, with its record, for reading its runs and changing them.
+/// The runs of a subject, read with its record.
 pub struct Runs<'a, S> {
     store: S,
     stream: TopicId,
@@ -46,7 +48,7 @@ pub struct Runs<'a, S> {
 }
 
 impl SubjectRecord {
-    /// Takes the event at `seq`, which is higher than every seq of the stream before.
+    /// Adds the event at `seq`, which is higher than every earlier seq of the stream.
     pub fn append<S: WriteStore>(
         &mut self,
         (stream, subject): (TopicId, &Subject),
@@ -60,13 +62,14 @@ impl SubjectRecord {
         if self.count == 0 {
             self.first_seq = seq;
         }
-        (self.last_seq, self.last_id) = (seq, id);
+        self.last_seq = seq;
+        self.last_id = id;
         self.count += 1;
         self.bytes += bytes;
         Ok(())
     }
 
-    /// Ends the run that grows: what comes next begins another.
+    /// Ends the open run: the next event begins another.
     pub fn end_run<S: WriteStore>(
         &mut self,
         (stream, subject): (TopicId, &Subject),
@@ -90,8 +93,9 @@ impl SubjectRecord {
         Ok(())
     }
 
-    /// Readers of the subject begin behind the event with that seq and id from now on, the newest of `gone` events with so
-    /// many bytes. Runs that end before `runs_from` are left: they say what of a deleted history is still to be removed.
+    /// Moves the beginning for readers behind the event with that seq and id, the newest of `gone` events
+    /// with this number of bytes. Runs that end before `runs_from` stay: they show what of a deleted history
+    /// is still to be removed.
     pub fn trim<S: WriteStore>(
         &mut self,
         (stream, subject): (TopicId, &Subject),
@@ -114,7 +118,7 @@ impl SubjectRecord {
         over.iter().try_for_each(|key| store.delete(key))
     }
 
-    /// Removes one event from inside the subject, which readers have; its run becomes two.
+    /// Removes an event that readers have from inside the subject. Its run is split in two.
     pub fn remove<S: WriteStore>(
         &mut self,
         (stream, subject): (TopicId, &Subject),
@@ -140,7 +144,7 @@ impl SubjectRecord {
         }
         match (is_open, seq < *run.end()) {
             (true, true) => self.open_seq = seq + 1,
-            // The newest event is gone: the next one begins a run.
+            // The newest event was removed: the next one begins a run.
             (true, false) => self.open_seq = 0,
             (false, true) => put_run(stream, name, seq + 1..=*run.end(), store)?,
             (false, false) => {}
@@ -150,13 +154,13 @@ impl SubjectRecord {
 }
 
 impl<'a, S: ReadStore> Runs<'a, &'a S> {
-    /// The subject's runs.
+    /// Reads the runs of a subject.
     pub fn new(store: &'a S, stream: TopicId, subject: &'a str, record: &'a SubjectRecord) -> Self {
         Self { store, stream, subject, record }
     }
 
-    /// Visits the runs from `from_seq` on, ascending, until `visit` returns false. The first may begin before `from_seq`,
-    /// none before what readers have.
+    /// Visits the runs from `from_seq` on, ascending, until `visit` returns false. The first may begin before
+    /// `from_seq`, but not before what readers can read.
     pub fn visit(
         &self,
         from_seq: u64,
@@ -164,7 +168,7 @@ impl<'a, S: ReadStore> Runs<'a, &'a S> {
     ) -> Result<(), StoreError> {
         let (from, to) = keys::runs(self.stream, self.subject, from_seq.max(self.record.first_seq), u64::MAX);
         let mut goes_on = true;
-        // The runs that were ended lie before the one that grows.
+        // The ended runs lie before the open one.
         if self.record.open_seq == 0 || from_seq < self.record.open_seq {
             self.store.scan(&from, &to, &mut |key, value| {
                 goes_on = self.clipped(key, value).is_none_or(&mut *visit);
@@ -186,9 +190,11 @@ impl<'a, S: ReadStore> Runs<'a, &'a S> {
         self.store.scan_back(&from, &to, &mut |key, value| self.clipped(key, value).is_none_or(&mut *visit))
     }
 
-    /// Seq of the oldest of the subject's last `count` events; one past its newest where there are none.
+    /// Returns the seq of the oldest of the subject's last `count` events; one past its newest event if there
+    /// are none.
     pub fn last(&self, count: u64) -> Result<u64, StoreError> {
-        let (mut left, mut seq) = (count, self.record.last_seq + 1);
+        let mut left = count;
+        let mut seq = self.record.last_seq + 1;
         self.visit_back(&mut |run| {
             let length = run.end() - run.start() + 1;
             if left > 0 {
@@ -207,7 +213,8 @@ impl<'a, S: ReadStore> Runs<'a, &'a S> {
     }
 
     fn clipped(&self, key: &[u8], value: &[u8]) -> Option<RangeInclusive<u64>> {
-        let (start, end) = (keys::run_start(value)?, keys::run_end(key)?);
+        let start = keys::run_start(value)?;
+        let end = keys::run_end(key)?;
         Some(start.max(self.record.first_seq)..=end)
     }
 }
@@ -221,7 +228,7 @@ fn put_run<S: WriteStore>(
     store.put(&keys::run(stream, subject, *run.end()), &run.start().to_be_bytes())
 }
 
-/// Notes that `seq` was removed inside the stream; ranges that touch become one.
+/// Records that `seq` was removed inside the stream. Adjacent holes become one.
 pub fn add_hole<S: WriteStore>(stream: TopicId, seq: u64, store: &mut S) -> Result<(), StoreError> {
     let mut hole = seq..=seq;
     if let Some(value) = store.get(&keys::hole(stream, seq - 1))? {
@@ -236,7 +243,7 @@ pub fn add_hole<S: WriteStore>(stream: TopicId, seq: u64, store: &mut S) -> Resu
     }
 }
 
-/// The first hole that ends at `seq` or later.
+/// Returns the first hole that ends at `seq` or later.
 pub fn hole_from<S: ReadStore>(
     stream: TopicId,
     seq: u64,
@@ -251,7 +258,7 @@ pub fn hole_from<S: ReadStore>(
     Ok(found)
 }
 
-/// Whether all of `seqs` was removed inside the stream.
+/// Returns whether all of `seqs` were removed inside the stream.
 pub fn is_hole<S: ReadStore>(
     stream: TopicId,
     seqs: RangeInclusive<u64>,
@@ -261,7 +268,7 @@ pub fn is_hole<S: ReadStore>(
     Ok(hole.is_some_and(|hole| hole.start() <= seqs.start() && seqs.end() <= hole.end()))
 }
 
-/// Forgets the holes that end before `seq`, `max` of them at most: the stream begins there.
+/// Removes at most `max` holes that end before `seq`, where the stream begins.
 pub fn forget_holes<S: WriteStore>(
     stream: TopicId,
     seq: u64,
@@ -320,12 +327,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn runs_are_the_subject_s_events(steps in steps()) {
-            // Names of which one begins like another.
+        fn runs_are_exactly_the_subjects_events(steps in steps()) {
+            // One name is a prefix of another.
             let subjects = ["", "a", "a:b"].map(|name| Subject::parse(name).unwrap());
             let mut model: [BTreeSet<u64>; 3] = Default::default();
             let mut records: [SubjectRecord; 3] = Default::default();
-            let (mut store, mut next_seq) = (MemoryStore(BTreeMap::new()), 1);
+            let mut store = MemoryStore(BTreeMap::new());
+            let mut next_seq = 1;
             for step in steps {
                 match step {
                     Step::Append(of, count) => for _ in 0..count {
@@ -366,8 +374,11 @@ mod tests {
         }
 
         #[test]
-        fn holes_are_what_was_removed(removed in proptest::collection::vec(2..40u64, 0..40), below in 0..45u64) {
-            let (mut store, mut model) = (MemoryStore(BTreeMap::new()), BTreeSet::new());
+        fn holes_are_exactly_the_removed_seqs(
+            removed in proptest::collection::vec(2..40u64, 0..40), below in 0..45u64,
+        ) {
+            let mut store = MemoryStore(BTreeMap::new());
+            let mut model = BTreeSet::new();
             for seq in removed {
                 if model.insert(seq) {
                     add_hole(STREAM, seq, &mut store).unwrap();
@@ -387,8 +398,9 @@ mod tests {
     }
 
     #[test]
-    fn one_subject_alone_writes_no_runs() {
-        let (mut store, mut record) = (MemoryStore(BTreeMap::new()), SubjectRecord::default());
+    fn a_stream_of_one_subject_writes_no_runs() {
+        let mut store = MemoryStore(BTreeMap::new());
+        let mut record = SubjectRecord::default();
         for seq in 1..1000 {
             record.append((STREAM, &Subject::own()), (seq, id(seq), 1), &mut store).unwrap();
         }

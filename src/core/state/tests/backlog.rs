@@ -1,5 +1,5 @@
-//! What retention keeps for webhooks: nothing that an active one needs goes within the bound, nothing else stays, and
-//! what goes beyond it is told.
+//! The backlog for webhooks: within the bound everything stays that an active webhook needs and nothing else,
+//! and losses beyond the bound are reported.
 
 use super::delivery::{dead_letter, on, put, report, stored, update, webhook, webhook_id};
 use super::*;
@@ -13,7 +13,7 @@ use crate::core::webhook::records::Update;
 use crate::core::webhook::{OnWebhook, Origin};
 use std::collections::BTreeSet;
 
-/// Bytes of an event as [`publish`] makes them, stored.
+/// Bytes of a stored event that [`publish`] makes.
 const EVENT: u64 = 47;
 
 fn keep(events: u64, webhook_backlog: WebhookBacklog) -> Retention {
@@ -24,7 +24,7 @@ fn at_most(bytes: u64) -> WebhookBacklog {
     WebhookBacklog { bytes: Some(bytes), ..WAIT_FOR_EVER }
 }
 
-/// A node with map 1, `webhooks` webhooks of it, and itself as the one that delivers.
+/// A node with map 1 and `webhooks` webhooks, which delivers itself.
 fn node(retention: Retention, webhooks: u8) -> Node {
     let mut node = Node::new();
     node.one(1, create(1, None, NO_LIMITS, retention));
@@ -41,7 +41,7 @@ fn publish_some(node: &mut Node, now_ms: u64, count: usize) {
     }
 }
 
-fn told(node: &mut Node, update: Update) {
+fn report_one(node: &mut Node, update: Update) {
     assert_eq!(node.one(9, report(1, 7, 1, vec![update])), Reply::Progressed(vec![]));
 }
 
@@ -50,14 +50,14 @@ fn retry(seqs: &[u64]) -> Retry {
     Retry { events, attempts: 1, due_ms: 1, first_ms: 1, lanes: vec![], source: Source::Live }
 }
 
-/// Events of map 1 that are stored, readers' or not.
+/// Returns the stored events of map 1, whether or not readers have them.
 fn in_topic(node: &Node) -> Vec<u64> {
     let topic = node.state.access().map(map_id(1)).unwrap().topic;
     let (from, to) = (keys::event(topic, 0).to_vec(), keys::event(topic, u64::MAX).to_vec());
     node.store.0.range(from..to).map(|(key, _)| keys::event_seq(key).unwrap()).collect()
 }
 
-/// Events kept for a webhook's retries and dead letters.
+/// Returns the copies for a webhook's retries and dead letters.
 fn kept(node: &Node, n: u8) -> Vec<u64> {
     let (from, to) =
         (keys::kept_event(webhook_id(n), 0).to_vec(), keys::kept_event(webhook_id(n), u64::MAX).to_vec());
@@ -73,7 +73,7 @@ fn seqs_of(range: std::ops::RangeInclusive<u64>) -> Vec<u64> {
 }
 
 #[test]
-fn what_a_webhook_has_not_passed_stays_and_readers_do_not_see_it() {
+fn events_before_an_active_webhook_stay_hidden_from_readers() {
     let mut node = node(keep(5, WAIT_FOR_EVER), 2);
     publish_some(&mut node, 2, 20);
     assert_eq!((in_topic(&node), seqs(&node, 1)), (seqs_of(1..=20), seqs_of(16..=20)));
@@ -88,23 +88,23 @@ fn what_a_webhook_has_not_passed_stays_and_readers_do_not_see_it() {
         .unwrap()
         .events;
     assert_eq!(all.iter().map(|event| event.seq).collect::<Vec<_>>(), seqs_of(1..=20));
-    told(&mut node, update(1, 18));
-    told(&mut node, update(2, 9));
+    report_one(&mut node, update(1, 18));
+    report_one(&mut node, update(2, 9));
     node.one(10, Command::Tick);
-    assert_eq!(in_topic(&node), seqs_of(9..=20), "the slowest counts");
-    told(&mut node, update(2, 21));
+    assert_eq!(in_topic(&node), seqs_of(9..=20), "the slowest webhook decides");
+    report_one(&mut node, update(2, 21));
     publish_some(&mut node, 10, 1);
-    assert_eq!(in_topic(&node), seqs_of(17..=21), "what all have passed goes with the next event");
+    assert_eq!(in_topic(&node), seqs_of(17..=21), "the next event removes what all have passed");
     assert_eq!((backlog(&node, 1), backlog(&node, 2)), Default::default());
 }
 
 #[test]
-fn what_is_kept_for_retries_goes_when_it_is_deleted() {
+fn deleting_an_event_deletes_its_copies() {
     use crate::core::command::{DeleteEvent, DeleteSubject};
     let mut node = node(keep(2, WAIT_FOR_EVER), 2);
     let first = published(node.one(2, publish(1, None, &["a"; 4], None)));
     for n in 1..=2 {
-        told(&mut node, Update { kept: vec![(1, retry(&[1, 2]))], ..update(n, 5) });
+        report_one(&mut node, Update { kept: vec![(1, retry(&[1, 2]))], ..update(n, 5) });
     }
     publish_some(&mut node, 3, 2);
     node.one(4, Command::Tick);
@@ -122,7 +122,7 @@ fn what_is_kept_for_retries_goes_when_it_is_deleted() {
 }
 
 #[test]
-fn one_that_is_disabled_or_deleted_holds_nothing() {
+fn a_disabled_or_deleted_webhook_holds_nothing() {
     let off = Command::ActivateWebhook(on(1, 1, Activate { active: false, seek: None }));
     let gone = Command::DeleteWebhook(on(1, 1, Origin::Api));
     let failed = report(
@@ -142,7 +142,7 @@ fn one_that_is_disabled_or_deleted_holds_nothing() {
 }
 
 #[test]
-fn a_large_backlog_goes_in_pieces() {
+fn a_large_backlog_is_removed_in_pieces() {
     let mut node = node(keep(5, WAIT_FOR_EVER), 1);
     for _ in 0..200 {
         node.one(2, publish(1, None, &["a"; 100], None));
@@ -158,16 +158,16 @@ fn a_large_backlog_goes_in_pieces() {
 }
 
 #[test]
-fn beyond_its_bytes_the_oldest_go_and_the_webhook_is_losing() {
+fn beyond_the_bound_in_bytes_the_oldest_go_and_the_webhook_is_losing() {
     let mut node = node(keep(5, at_most(10 * EVENT)), 2);
     publish_some(&mut node, 2, 15);
-    told(&mut node, update(2, 16));
+    report_one(&mut node, update(2, 16));
     node.state.take_changes();
     publish_some(&mut node, 3, 4);
     assert_eq!(in_topic(&node), seqs_of(5..=19));
     let lost: Vec<Change> =
         node.state.take_changes().into_iter().filter(|change| matches!(change, Change::Lost(..))).collect();
-    assert_eq!(lost, vec![Change::Lost(webhook_id(1), 1); 4], "and only the one that needed them");
+    assert_eq!(lost, vec![Change::Lost(webhook_id(1), 1); 4], "only for the webhook that needed them");
     let losing = backlog(&node, 1).losing.unwrap();
     assert_eq!((losing.since_ms, losing.last_ms, losing.events, losing.announced), (3, 3, 4, false));
     assert_eq!(backlog(&node, 2).losing, None);
@@ -182,8 +182,8 @@ fn beyond_its_bytes_the_oldest_go_and_the_webhook_is_losing() {
     assert_eq!(&*events[0].kind, "webhook.losing");
     assert!(payload.contains(r#""lost":4"#) && payload.contains(&webhook_id(1).to_string()), "{payload}");
     node.one(5, Command::Tick);
-    assert_eq!(seqs(&node, 1).last(), Some(&20), "it is announced once");
-    told(&mut node, update(1, 21));
+    assert_eq!(seqs(&node, 1).last(), Some(&20), "announced once");
+    report_one(&mut node, update(1, 21));
     node.one(500_000, Command::Tick);
     assert!(backlog(&node, 1).losing.is_some(), "it may begin again soon");
     node.one(700_000, Command::Tick);
@@ -191,7 +191,7 @@ fn beyond_its_bytes_the_oldest_go_and_the_webhook_is_losing() {
 }
 
 #[test]
-fn what_reporting_of_one_costs_another_is_counted() {
+fn losses_caused_by_an_announcement_are_counted() {
     let mut node = node(keep(5, at_most(10 * EVENT)), 3);
     publish_some(&mut node, 2, 19);
     node.one(3, Command::Tick);
@@ -211,23 +211,23 @@ fn what_reporting_of_one_costs_another_is_counted() {
 }
 
 #[test]
-fn beyond_its_age_an_event_is_lost_and_a_settled_one_is_not() {
+fn beyond_the_bound_in_age_unsettled_events_are_lost_and_settled_ones_are_not() {
     let backlog_of = WebhookBacklog { age_seconds: Some(60), ..WAIT_FOR_EVER };
     let mut node = node(keep(2, backlog_of), 1);
     publish_some(&mut node, 1_000, 4);
     publish_some(&mut node, 50_000, 4);
     let mut some = update(1, 1);
     some.progress.track = Track { next: 1, above: vec![(3, 8)] };
-    told(&mut node, some);
+    report_one(&mut node, some);
     node.one(61_000, Command::Tick);
     assert_eq!(in_topic(&node), seqs_of(1..=8), "not yet");
     node.one(61_001, Command::Tick);
-    assert_eq!(in_topic(&node), seqs_of(5..=9), "8, and what the map was told");
+    assert_eq!(in_topic(&node), seqs_of(5..=9), "8, and the announcement");
     assert_eq!(backlog(&node, 1).losing.unwrap().events, 2, "3 and 4 were delivered");
 }
 
 #[test]
-fn a_map_may_wait_for_none() {
+fn a_map_may_keep_nothing_for_webhooks() {
     let mut node = node(keep(5, at_most(0)), 1);
     publish_some(&mut node, 2, 20);
     assert_eq!(in_topic(&node), seqs_of(16..=20));
@@ -239,16 +239,16 @@ fn retries_and_dead_letters_keep_their_events_and_no_others() {
     let mut node = node(keep(5, at_most(320 * EVENT)), 1);
     publish_some(&mut node, 2, 10);
     let dead_letters = vec![Added(dead_letter(2)), Added(dead_letter(4))];
-    told(&mut node, Update { dead_letters, kept: vec![(1, retry(&[1, 3]))], ..update(1, 11) });
+    report_one(&mut node, Update { dead_letters, kept: vec![(1, retry(&[1, 3]))], ..update(1, 11) });
     publish_some(&mut node, 3, 20);
-    told(&mut node, update(1, 31));
+    report_one(&mut node, update(1, 31));
     node.one(4, Command::Tick);
     assert_eq!((in_topic(&node), kept(&node, 1)), (seqs_of(26..=30), vec![1, 2, 3, 4]));
     assert_eq!(backlog(&node, 1).kept_bytes, 4 * EVENT);
     let event = node.store.0[&keys::kept_event(webhook_id(1), 3).to_vec()].clone();
     assert_eq!(&*Event::from_stored(3, event.into()).unwrap().kind, "a");
-    // 1 is delivered at last, 3 is given up, 2 is delivered after all.
-    told(
+    // 1 is delivered, 3 is given up, 2 is delivered after all.
+    report_one(
         &mut node,
         Update { dead_letters: vec![Added(dead_letter(3)), Removed(2)], dropped: vec![1], ..update(1, 31) },
     );
@@ -256,7 +256,7 @@ fn retries_and_dead_letters_keep_their_events_and_no_others() {
     let off = Command::ActivateWebhook(on(1, 1, Activate { active: false, seek: None }));
     node.one(10, off);
     node.one(10, Command::Tick);
-    assert_eq!(kept(&node, 1), [3, 4], "they are the dead letters', whether or not it is on");
+    assert_eq!(kept(&node, 1), [3, 4], "dead letters keep them, whether or not the webhook is active");
     node.one(10, Command::PurgeDead(on(1, 1, Some(vec![4]))));
     assert_eq!(kept(&node, 1), [3]);
     node.one(10, Command::PurgeDead(on(1, 1, None)));
@@ -264,18 +264,18 @@ fn retries_and_dead_letters_keep_their_events_and_no_others() {
 }
 
 #[test]
-fn events_of_dead_letters_are_bounded_and_go_with_the_webhook() {
+fn copies_are_bounded_and_deleted_with_the_webhook() {
     let mut node = node(keep(5, at_most(160 * EVENT)), 1);
     publish_some(&mut node, 2, 40);
-    let (dead_letters, waits) =
-        ((1..=10).map(dead_letter).map(Added).collect(), retry(&(11..=20).collect::<Vec<_>>()));
-    told(&mut node, Update { dead_letters, kept: vec![(1, waits)], ..update(1, 41) });
+    let dead_letters = (1..=10).map(dead_letter).map(Added).collect();
+    let waits = retry(&(11..=20).collect::<Vec<_>>());
+    report_one(&mut node, Update { dead_letters, kept: vec![(1, waits)], ..update(1, 41) });
     node.one(3, Command::Tick);
-    assert_eq!(kept(&node, 1), seqs_of(11..=20), "the oldest make room");
+    assert_eq!(kept(&node, 1), seqs_of(11..=20), "the oldest are removed");
     assert_eq!(
         backlog(&node, 1),
         Backlog { kept_bytes: 10 * EVENT, losing: None },
-        "dead letters are told as such"
+        "dead letters are no losses"
     );
     node.one(4, Command::DeleteWebhook(on(1, 1, Origin::Api)));
     node.one(5, Command::Tick);
@@ -284,7 +284,7 @@ fn events_of_dead_letters_are_bounded_and_go_with_the_webhook() {
 }
 
 #[test]
-fn a_replay_and_an_order_to_go_back_hold_what_they_read() {
+fn a_replay_and_a_seek_backwards_hold_what_they_read() {
     let mut node = node(keep(5, WAIT_FOR_EVER), 1);
     publish_some(&mut node, 2, 5);
     let mut done = update(1, 6);
@@ -301,28 +301,28 @@ fn a_replay_and_an_order_to_go_back_hold_what_they_read() {
         ended_ms: None,
         cancelled: false,
     }];
-    told(&mut node, done.clone());
+    report_one(&mut node, done.clone());
     node.one(3, Command::OwnerCommand(on(1, 1, Order::Seek(2))));
     publish_some(&mut node, 4, 5);
     assert_eq!(in_topic(&node), seqs_of(2..=10));
     let mut taken_up =
         Update { progress: Progress { replays: done.progress.replays, ..update(1, 11).progress }, ..done };
     taken_up.progress.commands_done = u64::MAX - 1;
-    told(&mut node, taken_up.clone());
+    report_one(&mut node, taken_up.clone());
     node.one(5, Command::Tick);
     assert_eq!(in_topic(&node), seqs_of(3..=10));
     taken_up.progress.replays[0].ended_ms = Some(1);
     taken_up.progress.reports += 1_000_000;
-    told(&mut node, taken_up);
+    report_one(&mut node, taken_up);
     node.one(5, Command::Tick);
     assert_eq!(in_topic(&node), seqs_of(6..=10));
 }
 
-/// What happens to a map and its webhooks.
+/// An action on a map and its webhooks.
 #[derive(Clone, Debug)]
 enum Happens {
     Publish(usize),
-    /// A report of a webhook: how many more are settled, which of them are tried again or were given up.
+    /// A webhook's report: how many more events are settled, and which of them are retried or were given up.
     Report {
         n: u8,
         more: u64,
@@ -353,7 +353,7 @@ fn happens(bounded: bool) -> impl Strategy<Value = Happens> {
     ]
 }
 
-/// The node, and the time.
+/// The node and the time.
 struct World {
     node: Node,
     now_ms: u64,
@@ -378,7 +378,7 @@ impl World {
             .collect()
     }
 
-    /// Seqs that wait to be tried again; each in a record of its own, under the seq as its number.
+    /// Returns the seqs that wait for a retry. Each has a record of its own, with the seq as its number.
     fn waiting(&self, n: u8) -> BTreeSet<u64> {
         let (from, to) = (keys::waiting(webhook_id(n), 0), keys::waiting(webhook_id(n), u64::MAX));
         self.node
@@ -389,7 +389,7 @@ impl World {
             .collect()
     }
 
-    /// What a webhook needs: unsettled events while it is active, its retries, its dead letters.
+    /// Returns what a webhook needs: unsettled events while it is active, its retries, and its dead letters.
     fn needed(&self, n: u8) -> BTreeSet<u64> {
         let Some(progress) = self.progress(n) else { return BTreeSet::new() };
         let mut needed = self.dead_letters(n);
@@ -406,7 +406,7 @@ impl World {
         self.node.state.webhooks().get(webhook_id(n)).is_some_and(|webhook| webhook.active)
     }
 
-    /// What a webhook's owner can read.
+    /// Returns what a webhook's owner can read.
     fn readable(&self, n: u8) -> BTreeSet<u64> {
         in_topic(&self.node).into_iter().chain(kept(&self.node, n)).collect()
     }
@@ -437,10 +437,12 @@ impl World {
         self.node.one(self.now_ms, command);
     }
 
-    /// As an engine reports: what is settled was delivered, is tried again, or was given up.
+    /// A report as an engine makes it: a settled event was delivered, waits for a retry, or was given up.
     fn report(&self, n: u8, more: u64, failing: u8, buried: u8, revive: bool) -> Command {
         let Some(mut progress) = self.progress(n) else { return Command::Tick };
-        let (mut kept, mut dropped, mut dead_letters) = (Vec::new(), Vec::new(), Vec::new());
+        let mut kept = Vec::new();
+        let mut dropped = Vec::new();
+        let mut dead_letters = Vec::new();
         for seq in self.waiting(n) {
             if buried & 1 << (seq % 8) != 0 {
                 dead_letters.push(Added(dead_letter(seq)));
@@ -453,7 +455,7 @@ impl World {
         for (at, seq) in
             unsettled.filter(|seq| !progress.track.is_settled(*seq)).enumerate().collect::<Vec<_>>()
         {
-            // Some stay open before others that are settled.
+            // Some events stay open before others that are settled.
             if at as u64 >= more || (at == 1 && failing & 1 != 0) {
                 continue;
             }
@@ -469,8 +471,8 @@ impl World {
     }
 }
 
-/// The node keeps exactly what it says that it keeps.
-fn adds_up(world: &World) -> Result<(), TestCaseError> {
+/// Checks that the node keeps exactly what its counters say.
+fn check_counters(world: &World) -> Result<(), TestCaseError> {
     let record = world.node.state.streams.topics.values().next().unwrap();
     let stored = in_topic(&world.node);
     prop_assert_eq!(&stored, &(record.stored_seq..record.next_seq).collect::<Vec<_>>());
@@ -490,10 +492,10 @@ fn adds_up(world: &World) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    /// Whatever happens in whatever order: within the bound nothing that a webhook needs is removed, and once the log has
-    /// been tidied nothing else is kept.
+    /// Whatever happens in whatever order, within the bound nothing that a webhook needs is removed, and
+    /// after the clean-up nothing else is kept.
     #[test]
-    fn within_the_bound_nothing_needed_goes_and_nothing_else_stays(
+    fn within_the_bound_nothing_needed_is_removed_and_nothing_else_stays(
         log in prop::collection::vec(happens(false), 1..40),
         age_seconds in prop::option::of(1u64..30),
     ) {
@@ -502,7 +504,7 @@ proptest! {
         for what in log {
             let before: Vec<_> = (1..4).map(|n| (world.needed(n), world.readable(n))).collect();
             world.go(what.clone());
-            adds_up(&world)?;
+            check_counters(&world)?;
             for (n, (needed, readable)) in (1..4).zip(before) {
                 let still: BTreeSet<u64> = needed.intersection(&world.needed(n)).copied().collect();
                 let gone: Vec<u64> =
@@ -521,9 +523,10 @@ proptest! {
         }
     }
 
-    /// With a bound the bytes stay within it, and an active webhook that loses an unsettled event or a retry says so.
+    /// With a bound, the bytes stay within it, and an active webhook that loses an unsettled event or a retry
+    /// reports it.
     #[test]
-    fn beyond_the_bound_bytes_are_bounded_and_losses_told(
+    fn beyond_the_bound_bytes_are_bounded_and_losses_are_reported(
         log in prop::collection::vec(happens(true), 1..40),
         bound in (0u64..40, prop::option::of(1u64..60)),
     ) {
@@ -532,7 +535,7 @@ proptest! {
         for what in log {
             let before: Vec<_> = (1..4).map(|n| (world.needed(n), world.readable(n))).collect();
             world.go(what.clone());
-            adds_up(&world)?;
+            check_counters(&world)?;
             for (n, (needed, readable)) in (1..4).zip(before) {
                 let dead_letters = world.dead_letters(n);
                 let still: BTreeSet<u64> = needed.intersection(&world.needed(n)).copied().collect();
@@ -540,7 +543,7 @@ proptest! {
                     readable.contains(seq) && !world.readable(n).contains(seq) && !dead_letters.contains(seq)
                 });
                 let told = backlog(&world.node, n).losing.is_some();
-                prop_assert!(!gone || told || !world.is_active(n), "{:?} took from {} in silence", what, n);
+                prop_assert!(!gone || told || !world.is_active(n), "{:?} took from {} without a report", what, n);
             }
             if matches!(what, Happens::Publish(_) | Happens::Passes(_)) {
                 let record = world.node.state.streams.topics.values().next().unwrap();
@@ -550,10 +553,13 @@ proptest! {
         }
     }
 
-    /// Two nodes, one of which restarts before every entry, keep the same and say the same.
+    /// Two nodes, one of which restarts before every entry, keep the same and report the same.
     #[test]
-    fn all_nodes_keep_the_same(log in prop::collection::vec(happens(true), 1..40), bound in 0u64..40) {
-        let (mut steady, mut restarting) = (node(keep(4, at_most(bound * EVENT)), 3), node(keep(4, at_most(bound * EVENT)), 3));
+    fn all_nodes_keep_the_same_backlog(
+        log in prop::collection::vec(happens(true), 1..40), bound in 0u64..40,
+    ) {
+        let mut steady = node(keep(4, at_most(bound * EVENT)), 3);
+        let mut restarting = node(keep(4, at_most(bound * EVENT)), 3);
         prop_assert_eq!(&steady.store, &restarting.store);
         let mut world = World { node: steady, now_ms: 1_000 };
         for what in log {

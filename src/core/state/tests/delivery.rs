@@ -1,4 +1,4 @@
-//! Webhooks and their progress: refusals, the fence, dead letters, what a deleted one leaves behind.
+//! Webhooks and their progress: refusals, the fence, dead letters, and what a deleted webhook leaves behind.
 
 use super::*;
 use crate::core::command::Activate;
@@ -41,7 +41,7 @@ pub(super) fn on<T>(map: u8, n: u8, what: T) -> OnWebhook<T> {
     OnWebhook { by: None, map: map_id(map), webhook: webhook_id(n), what }
 }
 
-/// What is told counts up.
+/// The number of the last report.
 static REPORTS: AtomicU64 = AtomicU64::new(1);
 
 pub(super) fn update(n: u8, next: u64) -> Update {
@@ -58,7 +58,7 @@ pub(super) fn update(n: u8, next: u64) -> Update {
     }
 }
 
-/// An update that names no webhook's birth is of the webhook that is there.
+/// Fills in the present webhook's birth where an update names none.
 pub(super) fn of_what_is_there(state: &State, mut command: Command) -> Command {
     if let Command::Progress(report) = &mut command {
         for update in report.updates.iter_mut().filter(|update| update.born == 0) {
@@ -68,8 +68,8 @@ pub(super) fn of_what_is_there(state: &State, mut command: Command) -> Command {
     command
 }
 
-pub(super) fn report(node: NodeId, run: u64, epoch: u64, updates: Vec<Update>) -> Command {
-    Command::Progress(ProgressReport { node, epoch, run, updates })
+pub(super) fn report(node: NodeId, incarnation: u64, epoch: u64, updates: Vec<Update>) -> Command {
+    Command::Progress(ProgressReport { node, epoch, incarnation, updates })
 }
 
 pub(super) fn dead_letter(seq: u64) -> DeadLetter {
@@ -121,7 +121,7 @@ fn next(node: &Node, n: u8) -> u64 {
     stored::<Progress>(node, &keys::progress(webhook_id(n))).unwrap().track.next
 }
 
-/// A node with map 1, webhook 1, and itself as node 1 in run 7 as the one that delivers.
+/// A node with map 1 and webhook 1. It is node 1 in incarnation 7, and it delivers.
 fn node() -> Node {
     let mut node = Node::new();
     node.one(1, create(1, None, NO_LIMITS, KEEP_ALL));
@@ -131,7 +131,7 @@ fn node() -> Node {
 }
 
 #[test]
-fn only_the_owner_of_the_present_epoch_and_run_moves_progress() {
+fn only_the_owner_of_the_present_epoch_and_incarnation_moves_progress() {
     let mut node = node();
     let stale = |epoch| Reply::Refused(Refusal::Stale(epoch));
     assert_eq!(node.one(2, report(1, 7, 1, vec![update(1, 5)])), Reply::Progressed(vec![]));
@@ -144,7 +144,7 @@ fn only_the_owner_of_the_present_epoch_and_run_moves_progress() {
     assert_eq!(
         node.one(6, report(1, 7, 3, vec![update(1, 9)])),
         stale(3),
-        "what an earlier run knew counts no more"
+        "an earlier incarnation is refused"
     );
     assert_eq!(node.one(6, report(1, 8, 3, vec![update(1, 6)])), Reply::Progressed(vec![]));
     assert_eq!(next(&node, 1), 6);
@@ -152,7 +152,7 @@ fn only_the_owner_of_the_present_epoch_and_run_moves_progress() {
 }
 
 #[test]
-fn another_node_takes_over_what_is_its_own_alone() {
+fn another_node_takes_over_only_its_own_webhooks() {
     let mut node = node();
     node.one(2, leases::delivers(2, 1));
     let owner = node.state.webhooks().owners().owner_of(webhook_id(1)).unwrap();
@@ -167,7 +167,7 @@ fn another_node_takes_over_what_is_its_own_alone() {
 }
 
 #[test]
-fn changes_name_the_revision_that_was_read() {
+fn a_change_must_name_the_present_revision() {
     let mut node = node();
     let Reply::Webhook(first) = node.one(2, put(webhook(1, 1), Some(1), None)) else { panic!("not changed") };
     assert_eq!(first.revision, 2);
@@ -183,7 +183,7 @@ fn changes_name_the_revision_that_was_read() {
 }
 
 #[test]
-fn a_map_has_so_many_and_no_more() {
+fn a_map_has_a_limited_number_of_webhooks() {
     let mut node = Node::new();
     node.one(1, create(1, None, Limits { webhooks: Some(1), ..NO_LIMITS }, KEEP_ALL));
     node.one(1, put(webhook(1, 1), None, None));
@@ -195,7 +195,7 @@ fn a_map_has_so_many_and_no_more() {
 }
 
 #[test]
-fn a_new_one_begins_with_what_comes_and_orders_wait_for_the_owner() {
+fn a_new_webhook_starts_at_the_end_and_commands_wait_for_the_owner() {
     let mut node = node();
     node.one(2, publish(1, None, &["a", "b"], None));
     node.one(2, put(webhook(2, 1), None, None));
@@ -212,7 +212,7 @@ fn a_new_one_begins_with_what_comes_and_orders_wait_for_the_owner() {
 }
 
 #[test]
-fn orders_are_bounded_and_what_gets_it_going_again_finds_room() {
+fn owner_commands_are_bounded_and_recovery_commands_always_fit() {
     let mut node = node();
     let ask = |order: Order| Command::OwnerCommand(on(1, 1, order));
     let refused = |replies: Vec<Reply>, why: Refusal| {
@@ -227,9 +227,10 @@ fn orders_are_bounded_and_what_gets_it_going_again_finds_room() {
     assert!(matches!(node.one(7, ask(Order::Cancel(first))), Reply::Ordered(_)));
     assert!(
         stored::<NumberedCommand>(&node, &keys::order(webhook_id(1), first)).is_none(),
-        "it need not begin"
+        "it need not start"
     );
-    let (off, on_again) = (Activate { active: false, seek: None }, Activate { active: true, seek: Some(4) });
+    let off = Activate { active: false, seek: None };
+    let on_again = Activate { active: true, seek: Some(4) };
     assert!(matches!(node.one(8, Command::ActivateWebhook(on(1, 1, off))), Reply::Webhook(_)));
     assert_eq!(node.one(8, ask(Order::Redeliver(vec![1]))), Reply::Refused(Refusal::Inactive));
     for seek in [None, Some(4), Some(5), None] {
@@ -238,7 +239,7 @@ fn orders_are_bounded_and_what_gets_it_going_again_finds_room() {
     }
     let starts: Vec<Order> =
         orders(&node).into_iter().filter(|order| matches!(order, Order::Resume | Order::Seek(_))).collect();
-    assert_eq!(starts, [Order::Seek(5)], "the last place counts");
+    assert_eq!(starts, [Order::Seek(5)], "the last position wins");
 }
 
 fn orders(node: &Node) -> Vec<Order> {
@@ -251,16 +252,17 @@ fn orders(node: &Node) -> Vec<Order> {
 }
 
 #[test]
-fn what_arrives_late_undoes_nothing() {
+fn a_late_report_undoes_nothing() {
     let mut node = node();
-    let (early, late) = (update(1, 5), update(1, 9));
+    let early = update(1, 5);
+    let late = update(1, 9);
     node.one(2, report(1, 7, 1, vec![late]));
     assert_eq!(node.one(3, report(1, 7, 1, vec![early])), Reply::Progressed(vec![]));
     assert_eq!(next(&node, 1), 9);
 }
 
 #[test]
-fn whatever_was_answered_fits_the_store() {
+fn any_stored_attempt_fits_the_store() {
     let mut node = node();
     let long = "é".repeat(100_000);
     for number in 1..40 {
@@ -278,7 +280,7 @@ fn whatever_was_answered_fits_the_store() {
 }
 
 #[test]
-fn what_failed_is_tried_now_where_it_may_go_better() {
+fn failures_are_retried_at_once_when_the_target_may_work_again() {
     let mut node = node();
     let waits = |node: &mut Node| {
         let mut failing = update(1, 3);
@@ -294,16 +296,16 @@ fn what_failed_is_tried_now_where_it_may_go_better() {
     );
     assert_eq!(orders(&node), []);
     node.one(3, Command::NoteAttempt(webhook_id(1), Box::new(attempt(0))));
-    assert_eq!(orders(&node), [Order::Resume], "a test was delivered");
+    assert_eq!(orders(&node), [Order::Resume], "a test request succeeded");
     waits(&mut node);
     node.one(4, put(webhook(1, 1), Some(1), None));
     assert_eq!(orders(&node), []);
     node.one(4, put(Webhook { fingerprint: [9; 16], ..webhook(1, 1) }, Some(2), None));
-    assert_eq!(orders(&node), [Order::Resume], "it goes elsewhere");
+    assert_eq!(orders(&node), [Order::Resume], "the target changed");
 }
 
 #[test]
-fn one_of_the_file_is_removed_by_the_file_alone() {
+fn a_configured_webhook_is_removed_only_by_the_configuration() {
     let mut node = node();
     node.one(2, put(Webhook { origin: Origin::Config, ..webhook(2, 1) }, None, None));
     assert_eq!(
@@ -312,13 +314,17 @@ fn one_of_the_file_is_removed_by_the_file_alone() {
     );
     assert_eq!(node.one(2, Command::DeleteWebhook(on(1, 2, Origin::Config))), Reply::Done);
     let again = put(Webhook { origin: Origin::Config, ..webhook(2, 1) }, None, None);
-    assert_eq!(node.one(2, again.clone()), Reply::Refused(Refusal::Busy), "the old one is not gone yet");
+    assert_eq!(
+        node.one(2, again.clone()),
+        Reply::Refused(Refusal::Busy),
+        "the old one is still being removed"
+    );
     node.one(3, Command::Tick);
     assert!(matches!(node.one(4, again), Reply::Webhook(_)));
 }
 
 #[test]
-fn what_was_off_and_is_on_again_begins_without_its_failures() {
+fn a_reactivated_webhook_starts_without_its_failures() {
     let mut node = node();
     let off = Command::ActivateWebhook(on(1, 1, Activate { active: false, seek: None }));
     assert!(matches!(node.one(2, off), Reply::Webhook(webhook) if !webhook.active && webhook.revision == 2));
@@ -327,7 +333,7 @@ fn what_was_off_and_is_on_again_begins_without_its_failures() {
 }
 
 #[test]
-fn dead_letters_are_counted_once_and_attempts_are_the_last() {
+fn dead_letters_are_counted_once_and_the_last_attempts_are_kept() {
     let mut node = node();
     let told = Update {
         dead_letters: vec![added(1), added(2)],
@@ -356,7 +362,7 @@ fn dead_letters_are_counted_once_and_attempts_are_the_last() {
 }
 
 #[test]
-fn who_is_disabled_is_so_for_a_reason_and_the_map_hears_of_it() {
+fn a_disabled_webhook_has_a_reason_and_the_map_is_told() {
     let mut node = node();
     let news = Some(NewEvent {
         subject: Default::default(),
@@ -371,13 +377,13 @@ fn who_is_disabled_is_so_for_a_reason_and_the_map_hears_of_it() {
 }
 
 #[test]
-fn who_is_asked_to_go_on_is_not_disabled_for_what_was_before() {
+fn a_request_to_continue_outweighs_an_earlier_decision_to_disable() {
     for seek in [None, Some(9)] {
         let mut node = node();
         let Reply::Webhook(_) =
             node.one(2, Command::ActivateWebhook(on(1, 1, Activate { active: true, seek })))
         else {
-            panic!("not asked")
+            panic!("refused")
         };
         let number = asked(&node);
         let disable = || {
@@ -389,13 +395,13 @@ fn who_is_asked_to_go_on_is_not_disabled_for_what_was_before() {
             Some(Disable { why: "failed".into(), news })
         };
         let is_active = |node: &Node| node.state.webhooks().get(webhook_id(1)).unwrap().active;
-        // Decided before the order was taken up: it comes too late.
+        // The owner decided this before it carried out the command, so it comes too late.
         node.one(3, report(1, 7, 1, vec![Update { disable: disable(), ..update(1, 1) }]));
-        assert!(is_active(&node) && seqs(&node, 1).is_empty(), "and the map isn't told");
+        assert!(is_active(&node) && seqs(&node, 1).is_empty(), "and the map is not told");
         let mut later = Update { disable: disable(), ..update(1, 1) };
         later.progress.commands_done = number;
         node.one(4, report(1, 7, 1, vec![later]));
-        assert!(!is_active(&node), "what failed since counts");
+        assert!(!is_active(&node), "failures after the command count");
     }
 }
 
@@ -406,7 +412,7 @@ fn asked(node: &Node) -> u64 {
 }
 
 #[test]
-fn what_the_owner_of_one_that_was_deleted_tells_is_not_of_the_one_made_anew() {
+fn a_report_on_a_deleted_webhook_does_not_touch_its_successor() {
     let mut node = node();
     let born = node.state.webhooks().get(webhook_id(1)).unwrap().born;
     let late = Update { born, dead_letters: vec![added(1)], kept: vec![(1, waits(1))], ..update(1, 9) };
@@ -425,7 +431,7 @@ fn waiting(node: &Node) -> usize {
 }
 
 #[test]
-fn what_waits_is_a_record_each_until_it_is_dropped_or_the_webhook_is_deleted() {
+fn each_waiting_delivery_is_a_record_until_it_is_dropped_or_the_webhook_is_deleted() {
     let mut node = node();
     node.one(2, report(1, 7, 1, vec![Update { kept: vec![(1, waits(1)), (2, waits(2))], ..update(1, 3) }]));
     node.one(
@@ -439,7 +445,7 @@ fn what_waits_is_a_record_each_until_it_is_dropped_or_the_webhook_is_deleted() {
 }
 
 #[test]
-fn dead_letters_change_in_the_order_of_what_happened() {
+fn changes_of_dead_letters_apply_in_order() {
     let mut node = node();
     let there = |node: &Node| stored::<DeadLetter>(node, &keys::dead_letter(webhook_id(1), 1)).is_some();
     node.one(2, report(1, 7, 1, vec![Update { dead_letters: vec![added(1), Removed(1)], ..update(1, 3) }]));
@@ -453,7 +459,7 @@ fn dead_letters_change_in_the_order_of_what_happened() {
 }
 
 #[test]
-fn a_deleted_map_takes_everything_of_its_webhooks() {
+fn deleting_a_map_deletes_everything_of_its_webhooks() {
     let mut node = node();
     node.one(2, publish(1, None, &["a"], None));
     node.one(2, Command::OwnerCommand(on(1, 1, Order::Resume)));
@@ -461,13 +467,14 @@ fn a_deleted_map_takes_everything_of_its_webhooks() {
     node.one(3, Command::DeleteMap(map_id(1)));
     node.one(4, Command::Tick);
     let left: Vec<char> = node.store.0.keys().map(|key| char::from(key[0])).collect();
-    assert_eq!(left, ['c', 'n', 's'], "but for the counters, who delivers, and that node");
+    assert_eq!(left, ['c', 'n', 's'], "the counters, the nodes that deliver, and that node's lease");
     assert_eq!(node.state.webhooks().all().len(), 0);
 }
 
-/// Commands about webhooks, for the properties of the whole state.
+/// Commands on webhooks, for the properties of the whole state.
 pub(super) fn command() -> impl Strategy<Value = Command> {
-    let (n, map) = (1u8..4, 1u8..4);
+    let n = 1u8..4;
+    let map = 1u8..4;
     let some_update =
         (1u8..4, 1u64..9, prop::option::of(1u64..6), any::<bool>()).prop_map(|(n, next, dead, off)| Update {
             dead_letters: dead.into_iter().flat_map(|seq| [added(seq), Removed(seq + 1)]).collect(),

@@ -1,4 +1,4 @@
-//! Leases: batches land once, and sums are what the living incarnations hold.
+//! Leases: each batch is applied once, and sums are exactly what the living incarnations hold.
 
 use super::*;
 use crate::core::command::Denied;
@@ -16,7 +16,7 @@ pub(super) fn batch(
     Command::Lease(LeaseBatch { node, incarnation, number, whole, changes })
 }
 
-/// The node begins an incarnation as one that delivers.
+/// The node begins an incarnation as a node that delivers.
 pub(super) fn delivers(node: NodeId, incarnation: Incarnation) -> Command {
     batch(node, incarnation, 1, true, vec![LeaseChange::Deliver])
 }
@@ -52,20 +52,20 @@ fn count_by(node: &Node, token: u8) -> u32 {
 }
 
 #[test]
-fn connections_are_counted_over_nodes_and_go_with_them() {
+fn connections_are_counted_over_nodes_and_end_with_them() {
     let mut node = Node::new();
     node.one(10, limited(1, 3));
     assert_eq!(node.one(20, batch(1, 11, 1, true, vec![take(1, 1, 1)])), DONE);
     assert_eq!(node.one(20, batch(2, 12, 1, true, vec![take(1, 1, 1), take(1, 0, 1)])), DONE);
     assert_eq!((count(&node, 1), count_by(&node, 1)), (3, 2));
-    let denied = |place, granted, why| Reply::Leased(vec![Denied { place, granted, why }]);
+    let denied = |index, granted, why| Reply::Leased(vec![Denied { index, granted, why }]);
     let full = node.one(20, batch(3, 13, 1, true, vec![take(1, 1, 1)]));
     assert_eq!(full, denied(0, 0, Refusal::Limit(3)));
-    // As many as there is room for.
+    // As many as the limit permits.
     assert_eq!(node.one(20, batch(2, 12, 2, false, vec![give(1, 1, 1)])), DONE);
     assert_eq!(node.one(20, batch(3, 13, 2, false, vec![take(1, 1, 5)])), denied(0, 1, Refusal::Limit(3)));
     assert_eq!(node.one(20, batch(3, 13, 3, false, vec![take(9, 1, 1)])), denied(0, 0, Refusal::UnknownMap));
-    // Nobody gives back what another holds.
+    // A node cannot give back what another node holds.
     assert_eq!(node.one(20, batch(3, 13, 4, false, vec![give(1, 1, 9)])), DONE);
     assert_eq!((count(&node, 1), count_by(&node, 1)), (2, 1));
     // An incarnation that is not the present one changes nothing.
@@ -74,13 +74,14 @@ fn connections_are_counted_over_nodes_and_go_with_them() {
     node.one(20, Command::NodeGone(2));
     assert_eq!((count(&node, 1), node.state.take_changes()), (1, vec![Change::NodeGone(2)]));
     assert_eq!(node.one(20, batch(2, 12, 3, false, vec![give(1, 0, 1)])), Reply::Refused(Refusal::Stale(0)));
-    // Those that are there already are counted whatever the limit says.
+    // Existing connections are counted whatever the limit is.
     assert_eq!(node.one(20, batch(2, 99, 1, true, vec![hold(1, 0, 7)])), DONE);
     assert_eq!(count(&node, 1), 8);
-    // A map that has no limit any more has no count.
+    // A map without a limit has no count.
     let connections = Some(None);
     let limits = LimitsPatch { connections, ..Default::default() };
-    let (map, retention) = (map_id(1), Default::default());
+    let map = map_id(1);
+    let retention = Default::default();
     node.one(20, Command::UpdateMap(UpdateMap { map, by: None, slug: None, name: None, limits, retention }));
     assert_eq!((count(&node, 1), count_by(&node, 1)), (0, 0));
     assert_eq!(node.one(20, batch(2, 99, 2, false, vec![take(1, 1, 1), hold(1, 1, 1)])), DONE);
@@ -88,21 +89,21 @@ fn connections_are_counted_over_nodes_and_go_with_them() {
 }
 
 #[test]
-fn a_repeated_batch_lands_once_and_is_answered_as_the_first_time() {
+fn a_repeated_batch_applies_once_and_gets_the_same_reply() {
     let mut node = Node::new();
     node.one(10, limited(1, 2));
     let first = batch(1, 11, 1, true, vec![take(1, 1, 3)]);
     let answer = node.one(20, first.clone());
-    assert_eq!(answer, Reply::Leased(vec![Denied { place: 0, granted: 2, why: Refusal::Limit(2) }]));
+    assert_eq!(answer, Reply::Leased(vec![Denied { index: 0, granted: 2, why: Refusal::Limit(2) }]));
     assert_eq!((node.one(21, first.clone()), count(&node, 1)), (answer, 2));
     assert_eq!(node.one(22, batch(1, 11, 3, false, vec![give(1, 1, 1)])), DONE);
-    // What was overtaken comes too late.
+    // A batch that a later one overtook is not applied.
     assert_eq!((node.one(23, batch(1, 11, 2, false, vec![take(1, 1, 1)])), count(&node, 1)), (DONE, 1));
     assert_eq!((node.one(23, first), count(&node, 1)), (DONE, 1));
 }
 
 #[test]
-fn a_restart_keeps_the_candidacy_until_it_says_otherwise_and_nothing_else() {
+fn a_restart_keeps_the_candidacy_and_nothing_else() {
     let mut node = Node::new();
     node.one(10, limited(1, 9));
     node.one(11, batch(1, 11, 1, true, vec![LeaseChange::Deliver, take(1, 1, 2)]));
@@ -137,7 +138,7 @@ fn are(members: &[(&str, u32)]) -> Vec<(String, u32)> {
 }
 
 #[test]
-fn members_are_there_by_their_connections_and_go_with_the_incarnation_or_its_grace() {
+fn members_are_present_by_connections_and_leave_with_the_incarnation_or_after_their_grace() {
     let mut node = Node::new();
     node.one(10, create(1, None, NO_LIMITS, KEEP_ALL));
     let joins = vec![
@@ -168,9 +169,9 @@ fn members_are_there_by_their_connections_and_go_with_the_incarnation_or_its_gra
     node.one(2_000, Command::NodeGone(2));
     assert_eq!(there(&node, "a"), are(&[("bob", 1)]));
     node.one(6_000, Command::Tick);
-    assert_eq!(there(&node, "a"), are(&[("bob", 1)]), "the longer grace counts");
+    assert_eq!(there(&node, "a"), are(&[("bob", 1)]), "the longer grace period counts");
     node.one(7_000, batch(2, 22, 1, true, vec![join("a", "bob", 5, 9_000)]));
-    assert_eq!(there(&node, "a"), are(&[("bob", 1)]), "he is back before it was over");
+    assert_eq!(there(&node, "a"), are(&[("bob", 1)]), "he is back before it ended");
     node.one(20_000, Command::Tick);
     assert_eq!(there(&node, "a"), are(&[("bob", 1)]));
     node.one(20_000, Command::NodeGone(2));
@@ -191,7 +192,7 @@ fn members_are_there_by_their_connections_and_go_with_the_incarnation_or_its_gra
     );
 }
 
-/// What a process of a node knows.
+/// What one process of a node knows.
 #[derive(Clone, Default)]
 struct Process {
     incarnation: Incarnation,
@@ -201,7 +202,7 @@ struct Process {
 }
 
 impl Process {
-    /// Proposes, and takes in what was answered, as a node would.
+    /// Proposes a batch and applies the reply, as a node does.
     fn send(
         &mut self,
         cluster: &mut Node,
@@ -216,7 +217,7 @@ impl Process {
             Reply::Leased(denied) => denied,
             Reply::Refused(Refusal::Stale(_)) => {
                 self.begin(cluster, id);
-                vec![Denied { place: 0, granted: 0, why: Refusal::Stale(0) }]
+                vec![Denied { index: 0, granted: 0, why: Refusal::Stale(0) }]
             }
             other => panic!("{other:?}"),
         }
@@ -224,23 +225,48 @@ impl Process {
 
     /// A new incarnation states what it holds.
     fn begin(&mut self, cluster: &mut Node, id: NodeId) {
-        (self.incarnation, self.number) = (self.incarnation + 10, 0);
+        self.incarnation += 10;
+        self.number = 0;
         let held = self.held.iter().map(|((map, token), count)| hold(*map, *token, *count)).collect();
         assert_eq!(self.send(cluster, id, true, held), []);
     }
 }
 
+/// What each node holds, by map and token.
+type Known = BTreeMap<NodeId, BTreeMap<(u8, u8), u32>>;
+
+/// Checks the sums and the stored records, also after a restart.
+fn check_sums(cluster: &mut Node, known: &Known) -> Result<(), TestCaseError> {
+    for map in [1, 2] {
+        let sum: u32 =
+            known.values().flatten().filter(|((of, _), _)| *of == map).map(|(_, count)| count).sum();
+        prop_assert_eq!(count(cluster, map), sum);
+    }
+    for token in [1, 2] {
+        let sum: u32 =
+            known.values().flatten().filter(|((_, of), _)| *of == token).map(|(_, count)| count).sum();
+        prop_assert_eq!(count_by(cluster, token), sum);
+    }
+    let stored = cluster.store.0.keys().filter(|key| key[0] == keys::CONNECTIONS).count();
+    prop_assert_eq!(stored, known.values().map(BTreeMap::len).sum::<usize>(), "no record is left over");
+    let steady = count(cluster, 1);
+    let store = cluster.store.clone();
+    cluster.state = State::load(&store).unwrap();
+    prop_assert_eq!(count(cluster, 1), steady, "and a restart changes nothing");
+    Ok(())
+}
+
 proptest! {
     #[test]
-    fn sums_are_what_living_incarnations_hold(
+    fn sums_are_exactly_what_living_incarnations_hold(
         acts in prop::collection::vec((0u8..9, 1u64..4, 1u8..3, 0u8..3, 1u32..4, any::<prop::sample::Index>()), 1..60)
     ) {
         let mut cluster = Node::new();
         cluster.one(1, limited(1, 5));
         cluster.one(1, limited(2, 1000));
         let mut processes: BTreeMap<NodeId, Process> = BTreeMap::new();
-        // What the cluster is to know of each.
-        let mut known: BTreeMap<NodeId, BTreeMap<(u8, u8), u32>> = BTreeMap::new();
+        // What the cluster should know of each node.
+        let mut known = Known::new();
         for (act, id, map, token, n, which) in acts {
             let process = processes.entry(id).or_insert_with(|| Process { incarnation: id, ..Process::default() });
             if process.number == 0 {
@@ -267,13 +293,13 @@ proptest! {
                         known.insert(id, process.held.clone());
                     }
                 }
-                // It states anew what it holds.
+                // The node states again what it holds.
                 4 => {
                     let held = process.held.iter().map(|((map, token), count)| hold(*map, *token, *count)).collect();
                     process.send(&mut cluster, id, true, held);
                     known.insert(id, process.held.clone());
                 }
-                // It is another process, which holds nothing.
+                // The node's process is a new one, which holds nothing.
                 5 => {
                     process.held.clear();
                     process.begin(&mut cluster, id);
@@ -283,7 +309,7 @@ proptest! {
                     cluster.one(20, Command::NodeGone(id));
                     known.remove(&id);
                 }
-                // A batch comes once more, however old: what begins an incarnation anew apart, it changes nothing.
+                // A batch arrives again, however old. Unless it begins an incarnation, it changes nothing.
                 _ => {
                     let again = which.get(&process.sent).clone();
                     let Command::Lease(sent) = &again else { panic!() };
@@ -293,19 +319,7 @@ proptest! {
                     }
                 }
             }
-            for map in [1, 2] {
-                let sum: u32 = known.values().flatten().filter(|((of, _), _)| *of == map).map(|(_, count)| count).sum();
-                prop_assert_eq!(count(&cluster, map), sum);
-            }
-            for token in [1, 2] {
-                let sum: u32 = known.values().flatten().filter(|((_, of), _)| *of == token).map(|(_, count)| count).sum();
-                prop_assert_eq!(count_by(&cluster, token), sum);
-            }
-            let stored = cluster.store.0.keys().filter(|key| key[0] == keys::CONNECTIONS).count();
-            prop_assert_eq!(stored, known.values().map(BTreeMap::len).sum::<usize>(), "none leaks");
-            let (steady, store) = (count(&cluster, 1), cluster.store.clone());
-            cluster.state = State::load(&store).unwrap();
-            prop_assert_eq!(count(&cluster, 1), steady, "and a restart changes nothing");
+            check_sums(&mut cluster, &known)?;
         }
     }
 }

@@ -1,8 +1,9 @@
-//! Subjects in the replicated state: records and runs say what the stream has, rules keep less of one and leave the others
-//! alone, what is gone can be told, and webhooks get what readers lost.
+//! Subjects in the replicated state: records and runs match the stored events, rules trim one subject and
+//! leave the others alone, gaps can be told, and webhooks receive what readers lost.
 
 use super::delivery::{on, put, report, update, webhook, webhook_id};
 use super::*;
+use crate::core::access::Map;
 use crate::core::channel_rules::{ChannelRule, ChannelRules, Durability, SubjectHistory};
 use crate::core::command::{Activate, DeleteEvent, DeleteSubject, RetentionPatch, SetChannelRules, Touched};
 use crate::core::event::Event;
@@ -51,9 +52,9 @@ fn node() -> Node {
 /// What a node's store has of map 1.
 struct Seen {
     record: TopicRecord,
-    /// Stored events, by seq: subject, bytes.
+    /// Stored events by seq: subject and bytes.
     events: BTreeMap<u64, (String, u64)>,
-    /// The same of those that are withheld.
+    /// Withheld events by seq: subject and bytes.
     withheld: BTreeMap<u64, (String, u64)>,
 }
 
@@ -72,7 +73,7 @@ impl Seen {
         Some(Self { record, events: read(keys::event), withheld: read(keys::withheld) })
     }
 
-    /// Seqs that a reader of the subject gets.
+    /// Returns the seqs that a reader of the subject reads.
     fn seqs(&self, name: &str) -> BTreeSet<u64> {
         let readers = |(seq, (subject, _)): (&u64, &(String, u64))| {
             let has =
@@ -95,13 +96,14 @@ fn record_of(node: &Node, seen: &Seen, name: &str) -> Option<SubjectRecord> {
     node.store.0.get(&keys::subject(stream, name)).map(|bytes| codec::decode(bytes).unwrap())
 }
 
-/// Everything that is said of map 1's stream, against what is stored of it.
+/// Checks all records of map 1's stream against its stored events.
 fn check(node: &Node, published: &BTreeMap<u64, String>) {
     let Some(seen) = Seen::of(node) else { return };
     let stream = node.state.access().map(map_id(1)).unwrap().topic;
     let record = &seen.record;
     assert_eq!(record.next_seq - 1, published.len() as u64, "seqs are assigned gapless");
-    let (mut with_events, mut without) = (0, 0);
+    let mut with_events = 0;
+    let mut without = 0;
     for name in NAMES {
         let had: BTreeSet<u64> =
             published.iter().filter(|(_, of)| *of == name).map(|(seq, _)| *seq).collect();
@@ -119,7 +121,8 @@ fn check(node: &Node, published: &BTreeMap<u64, String>) {
         };
         Runs::new(&node.store, stream, name, &one).visit(0, visit).unwrap();
         assert_eq!(runs, has.iter().copied().collect::<Vec<_>>(), "runs of {name:?}");
-        // A gap is told to a reader behind whose position an event is gone: the newest that is gone says to whom.
+        // A reader is told a gap if an event after its position was removed. The newest removed event
+        // decides.
         let gone = had.difference(&has).max().copied().unwrap_or(0);
         assert_eq!(one.trimmed_seq, gone, "what is gone of {name:?}");
         assert_eq!(one.last_seq, had.last().copied().unwrap_or(0));
@@ -135,7 +138,7 @@ fn check(node: &Node, published: &BTreeMap<u64, String>) {
     assert_eq!(record.removed_seq.max(record.first_seq - 1), gone, "what is gone of the stream");
     assert_eq!(record.count, all.len() as u64);
     assert_eq!(record.bytes, all.iter().map(|seq| seen.events[seq].1).sum::<u64>());
-    // What is missing inside was removed, and what was removed is missing: else it is damage.
+    // Whatever is missing inside was removed, and whatever was removed is missing. Anything else is damage.
     for seq in record.stored_seq..record.next_seq {
         let hole = is_hole(stream, seq..=seq, &node.store).unwrap();
         assert_eq!(hole, !seen.events.contains_key(&seq), "{seq}");
@@ -146,15 +149,17 @@ fn check(node: &Node, published: &BTreeMap<u64, String>) {
     assert_eq!((record.backlog_bytes, record.withheld), (backlog, seen.withheld.len() as u64));
     assert!(before.filter(deleted).all(|(seq, _)| !all.contains(seq)), "kept for webhooks alone");
     assert!(seen.events.keys().all(|seq| *seq >= record.stored_seq));
-    assert!(seen.withheld.keys().all(|seq| *seq >= record.stored_seq), "what is kept for webhooks is read");
+    assert!(seen.withheld.keys().all(|seq| *seq >= record.stored_seq), "webhooks read what is kept for them");
 }
 
-/// Readers get what is left, and are told a gap exactly where an event that they want, after their position, is gone.
+/// Checks that readers read what is left, and are told a gap exactly if an event that they want, after their
+/// position, is gone.
 fn check_readers(node: &Node, ids: &[EventId], published: &BTreeMap<u64, String>) {
     let seen = Seen::of(node).unwrap();
     let stream = node.state.access().map(map_id(1)).unwrap().topic;
     let all_of = |history: &History<'_, MemoryStore>| -> BTreeSet<u64> {
-        let (mut seqs, mut next_seq) = (BTreeSet::new(), 0);
+        let mut seqs = BTreeSet::new();
+        let mut next_seq = 0;
         loop {
             let page = history.read(next_seq, Bounds { events: 7, bytes: 1 << 20 }).unwrap();
             seqs.extend(page.events.iter().map(|event| event.seq));
@@ -183,7 +188,7 @@ fn check_readers(node: &Node, ids: &[EventId], published: &BTreeMap<u64, String>
     for (seq, id) in (1..).zip(ids).filter(|(seq, _)| gone.is_some_and(|gone| gone > *seq)) {
         assert!(history.locate(Start::After(*id)).unwrap().gap.is_some(), "after {seq}");
     }
-    // A webhook reads what was taken from readers, too.
+    // A webhook also reads what was taken from readers.
     let deleted = |(seq, (subject, _)): &(&u64, &(String, u64))| seen.record.is_deleted(subject, **seq);
     let wanted = seen.events.iter().chain(&seen.withheld).filter(|one| !deleted(one)).map(|(seq, _)| *seq);
     let wanted: BTreeSet<u64> = wanted.filter(|seq| *seq >= seen.record.stored_seq).collect();
@@ -192,7 +197,7 @@ fn check_readers(node: &Node, ids: &[EventId], published: &BTreeMap<u64, String>
 }
 
 #[test]
-fn a_rule_keeps_less_of_a_noisy_subject_and_leaves_the_others_whole() {
+fn a_rule_trims_a_noisy_subject_and_no_other() {
     let mut node = node();
     node.one(20, set_rules(vec![keeps("noisy*", Some(10), None, None)]));
     let mut published = BTreeMap::new();
@@ -201,7 +206,7 @@ fn a_rule_keeps_less_of_a_noisy_subject_and_leaves_the_others_whole() {
         node.one(30 + n, publish_to(None, &[name]));
         published.insert(n + 1, name);
     }
-    // Live readers get what has just come: it goes with a tick, some seconds later, also where no more comes.
+    // Live readers still read new events: a tick takes them some seconds later, also if no more events come.
     assert_eq!(node.one(4_000, Command::Tick), Reply::Ticked(false));
     let seqs = Seen::of(&node).unwrap().seqs("noisy-1");
     assert!(
@@ -216,7 +221,8 @@ fn a_rule_keeps_less_of_a_noisy_subject_and_leaves_the_others_whole() {
         [290, 292, 293, 294, 295, 296, 297, 298, 299, 300]
     );
     assert_eq!(seen.seqs("b").len(), 30);
-    let (noisy, quiet) = (record_of(&node, &seen, "noisy-1").unwrap(), record_of(&node, &seen, "b").unwrap());
+    let noisy = record_of(&node, &seen, "noisy-1").unwrap();
+    let quiet = record_of(&node, &seen, "b").unwrap();
     assert_eq!(
         (noisy.trimmed_seq, quiet.trimmed_seq),
         (289, 0),
@@ -226,14 +232,14 @@ fn a_rule_keeps_less_of_a_noisy_subject_and_leaves_the_others_whole() {
 }
 
 #[test]
-fn rules_hold_for_the_map_s_own_subject_too_and_for_what_was_there_before() {
+fn rules_apply_to_the_own_subject_and_to_existing_events() {
     let mut node = node();
     for n in 0..50 {
         node.one(20 + n, publish_to(None, &["", "a-1"]));
     }
     node.one(100, set_rules(vec![keeps("a-*", None, None, Some(99)), keeps("*", Some(7), None, None)]));
     node.one(110, Command::Tick);
-    assert_eq!(Seen::of(&node).unwrap().seqs("").len(), 50, "what has just come stays for a while");
+    assert_eq!(Seen::of(&node).unwrap().seqs("").len(), 50, "new events stay for a while");
     assert_eq!(node.one(6_000, Command::Tick), Reply::Ticked(false));
     let seen = Seen::of(&node).unwrap();
     assert_eq!((seen.seqs("").len(), seen.seqs("a-1").len()), (7, 1));
@@ -241,7 +247,7 @@ fn rules_hold_for_the_map_s_own_subject_too_and_for_what_was_there_before() {
 }
 
 #[test]
-fn rules_by_age_take_each_subject_in_its_time() {
+fn rules_by_age_trim_each_subject_in_its_time() {
     let mut node = node();
     node.one(20, set_rules(vec![keeps("a-1", None, Some(10), None), keeps("a-*", None, Some(30), None)]));
     for second in 0..20 {
@@ -256,7 +262,7 @@ fn rules_by_age_take_each_subject_in_its_time() {
 }
 
 #[test]
-fn what_may_not_be_stored_is_refused_whole() {
+fn a_publish_that_is_refused_in_part_stores_nothing() {
     let mut node = Node::new();
     node.one(10, create(1, None, Limits { subjects: Some(2), ..NO_LIMITS }, KEEP_ALL));
     node.one(20, set_rules(vec![rule("live-*", Durability::Ephemeral, SubjectHistory::default())]));
@@ -268,14 +274,14 @@ fn what_may_not_be_stored_is_refused_whole() {
     published(node.one(40, publish_to(None, &["a", "b", "a", ""])));
     published(node.one(40, publish_to(None, &["a", "b", ""])));
     assert_eq!(refused(&mut node, None, &["c"]), Reply::Refused(Refusal::TooManySubjects(2)));
-    // One whose events are gone makes room.
+    // A subject whose events are gone makes room for another.
     assert_eq!(node.one(50, delete_subject("a")), Reply::Removed(3));
     published(node.one(60, publish_to(None, &["c"])));
     assert_eq!(refused(&mut node, None, &["a"]), Reply::Refused(Refusal::TooManySubjects(2)));
 }
 
 #[test]
-fn only_who_manages_the_map_deletes_and_sets_rules() {
+fn only_a_manager_of_the_map_deletes_and_sets_rules() {
     let mut node = node();
     let token = NewToken { scopes: Scopes::from_names(&["publish", "subscribe"]).unwrap(), ..new_token(2) };
     node.one(20, Command::CreateToken(CreateToken { map: map_id(1), by: None, token, max_tokens: 9 }));
@@ -298,7 +304,7 @@ fn only_who_manages_the_map_deletes_and_sets_rules() {
 }
 
 #[test]
-fn a_deleted_history_is_gone_at_once_and_removed_a_piece_at_a_time() {
+fn a_deleted_history_is_gone_at_once_and_removed_in_pieces() {
     let mut node = node();
     for _ in 0..20 {
         node.one(20, publish_to(None, &["a-1", "b"].repeat(500)));
@@ -319,7 +325,7 @@ fn a_deleted_history_is_gone_at_once_and_removed_a_piece_at_a_time() {
 }
 
 #[test]
-fn webhooks_get_what_a_rule_took_from_readers_and_not_what_was_deleted() {
+fn webhooks_receive_what_a_rule_took_and_not_what_was_deleted() {
     let mut node = node();
     node.one(11, super::leases::delivers(1, 7));
     node.one(12, put(webhook(1, 1), None, None));
@@ -336,7 +342,7 @@ fn webhooks_get_what_a_rule_took_from_readers_and_not_what_was_deleted() {
     assert_eq!(
         Seen::of(&node).unwrap().withheld.keys().copied().collect::<Vec<_>>(),
         [5, 7],
-        "what it has not passed"
+        "not passed yet"
     );
     node.one(6_060, delete_subject("a-1"));
     node.one(6_070, Command::Tick);
@@ -345,7 +351,7 @@ fn webhooks_get_what_a_rule_took_from_readers_and_not_what_was_deleted() {
 }
 
 #[test]
-fn retention_that_meets_a_deleted_event_leaves_what_webhooks_need() {
+fn retention_that_finds_a_deleted_event_leaves_what_webhooks_need() {
     let mut node = node();
     node.one(11, super::leases::delivers(1, 7));
     node.one(12, put(webhook(1, 1), None, None));
@@ -372,7 +378,7 @@ fn retention_that_meets_a_deleted_event_leaves_what_webhooks_need() {
 }
 
 #[test]
-fn changes_name_their_subjects_however_many() {
+fn changes_name_their_subjects_however_many_there_are() {
     let mut node = node();
     let names: Vec<String> = (0..200).map(|n| format!("s{n}")).collect();
     let all: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -388,7 +394,7 @@ fn changes_name_their_subjects_however_many() {
 }
 
 #[test]
-fn a_subject_that_never_was_is_not_found_and_changes_nothing() {
+fn deleting_an_unknown_subject_changes_nothing() {
     let mut node = node();
     node.one(11, super::leases::delivers(1, 7));
     node.one(12, put(webhook(1, 1), None, None));
@@ -405,7 +411,7 @@ fn a_subject_that_never_was_is_not_found_and_changes_nothing() {
         store.0.iter().filter(|(key, _)| key[0] == keys::TOPICS).map(|(_, v)| v.clone()).collect::<Vec<_>>()
     };
     assert_eq!(events(&before), events(&node.store));
-    // What only webhooks would still get is a history, too.
+    // Events that only webhooks would still receive count as a history, too.
     assert_eq!(node.one(6_020, delete_subject("a-1")), Reply::Removed(1));
     let stream = node.state.access().map(map_id(1)).unwrap().topic;
     assert_eq!(node.state.take_changes(), [Change::Removed(stream, Touched::These(vec![subject("a-1")]))]);
@@ -415,7 +421,7 @@ fn a_subject_that_never_was_is_not_found_and_changes_nothing() {
 }
 
 #[test]
-fn the_oldest_subjects_without_events_are_forgotten_and_that_is_remembered() {
+fn the_oldest_empty_subjects_are_forgotten_and_the_stream_remembers_it() {
     let mut node = node();
     node.one(20, set_rules(vec![keeps("s*", None, Some(1), None)]));
     let names: Vec<String> = (0..5000).map(|n| format!("s{n}")).collect();
@@ -429,14 +435,14 @@ fn the_oldest_subjects_without_events_are_forgotten_and_that_is_remembered() {
     assert_eq!(seen.record.forgotten_seq, 904);
     assert_eq!(record_of(&node, &seen, "s903"), None);
     assert_eq!(record_of(&node, &seen, "s904").unwrap().trimmed_seq, 905);
-    // A subject that comes again may have had events up to there.
+    // A subject that appears again may have had events up to there.
     node.one(61_000, publish_to(None, &["s3"]));
     let seen = Seen::of(&node).unwrap();
     assert_eq!(record_of(&node, &seen, "s3").unwrap().trimmed_seq, 904);
 }
 
 #[test]
-fn a_deleted_map_takes_its_subjects_with_it() {
+fn deleting_a_map_deletes_its_subjects() {
     let mut node = node();
     node.one(11, super::leases::delivers(1, 7));
     node.one(12, put(webhook(1, 1), None, None));
@@ -456,7 +462,7 @@ fn a_deleted_map_takes_its_subjects_with_it() {
     assert!(left.iter().all(|kind| keys::DIRECTORY.contains(kind)), "{left:?}");
 }
 
-/// Commands that concern subjects, for the properties of the whole state.
+/// Commands on subjects, for the properties of the whole state.
 pub(super) fn command() -> impl Strategy<Value = Command> {
     let by = prop_oneof![Just(None), (1u8..5).prop_map(|n| Some(token_id(n)))];
     let ephemeral = rule("b*", Durability::Ephemeral, SubjectHistory::default());
@@ -483,7 +489,7 @@ pub(super) fn command() -> impl Strategy<Value = Command> {
     ]
 }
 
-/// A store that counts.
+/// A store that counts its reads and writes.
 #[derive(Default)]
 struct Counting {
     store: MemoryStore,
@@ -517,23 +523,23 @@ impl WriteStore for Counting {
 }
 
 #[test]
-fn a_map_with_its_own_subject_alone_pays_nothing_for_subjects() {
+fn a_map_with_only_its_own_subject_pays_nothing_for_subjects() {
     let mut store = Counting::default();
     let mut state = State::load(&store).unwrap();
     let mut index = 0;
     let mut entry = |state: &mut State, store: &mut Counting, command: &Command| {
         index += 1;
-        let mut entry = Entry { index, time_ms: 10, id_ms: 10, expiry_ms: 10, places: 0 };
+        let mut entry = Entry { index, time_ms: 10, id_ms: 10, expiry_ms: 10, slots: 0 };
         state.apply(&mut entry, &codec::encode(command).unwrap(), store).unwrap();
         state.flush(store).unwrap();
         (std::mem::take(&mut store.puts), store.reads.take())
     };
     entry(&mut state, &mut store, &create(1, None, NO_LIMITS, KEEP_ALL));
     for _ in 0..3 {
-        // The event, and the stream's record once a transaction.
+        // The event, and the stream's record once in a transaction.
         assert_eq!(entry(&mut state, &mut store, &publish_to(None, &["", ""])), (3, 0));
     }
-    // Of another subject: its record too, which is read once; and a run where one ends.
+    // Another subject: also its record, which is read once, and a run where one ends.
     assert_eq!(entry(&mut state, &mut store, &publish_to(None, &["b"])), (3, 1));
     assert_eq!(entry(&mut state, &mut store, &publish_to(None, &["b"])), (3, 1));
     assert_eq!(entry(&mut state, &mut store, &publish_to(None, &[""])), (3, 0));
@@ -565,7 +571,7 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
-/// What is done, with what has been published so far: seq and id.
+/// Makes the command of an act. `ids` and `passed` say what has been published and passed so far.
 fn command_of(act: &Act, ids: &[EventId], passed: u64) -> Command {
     match act {
         Act::Publish(to) => publish_to(None, &to.iter().map(|n| NAMES[*n]).collect::<Vec<_>>()),
@@ -601,25 +607,60 @@ fn command_of(act: &Act, ids: &[EventId], passed: u64) -> Command {
     }
 }
 
+/// Checks that an act took from readers of a subject only what it may take.
+fn check_taken(act: &Act, name: &str, map: &Map, before: &Seen, seen: &Seen) -> Result<(), TestCaseError> {
+    let had = before.seqs(name);
+    let has = seen.seqs(name);
+    let gone: Vec<u64> = had.difference(&has).copied().collect();
+    match act {
+        Act::DeleteEvent(_) => prop_assert!(gone.len() <= 1),
+        Act::DeleteSubject(n) => {
+            prop_assert_eq!(NAMES[*n] == name || gone.is_empty(), NAMES[*n] != name || has.is_empty())
+        }
+        Act::Publish(_) | Act::Tick => {
+            // Only the oldest events of a subject go, and only those beyond a bound.
+            prop_assert!(gone.iter().max() < has.iter().min() || has.is_empty() || gone.is_empty());
+            let history = map.rules.history_of(name);
+            let by_count = history.events.is_some_and(|events| has.len() as u64 >= events);
+            let by_map = map.retention.events.is_some_and(|events| seen.all().len() as u64 >= events);
+            let by_age = matches!(act, Act::Tick) && history.seconds.or(map.retention.age_seconds).is_some();
+            prop_assert!(gone.is_empty() || by_count || by_map || by_age, "{:?} of {:?}", gone, name);
+        }
+        _ => prop_assert!(gone.is_empty()),
+    }
+    if let (Act::Publish(to), Some(events)) = (act, map.rules.history_of(name).events)
+        && to.iter().any(|n| NAMES[*n] == name)
+    {
+        prop_assert!(has.len() as u64 <= events + 256, "{} of {:?}", has.len(), name);
+    }
+    Ok(())
+}
+
 proptest! {
-    // A case is a long history, of which each step is checked and reloaded.
+    // A case is a long history: each step is checked and reloaded.
     #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
-    fn what_is_said_of_subjects_is_what_is_stored(acts in prop::collection::vec((1u64..2000, act()), 1..60)) {
+    fn records_of_subjects_match_the_stored_events(
+        acts in prop::collection::vec((1u64..2000, act()), 1..60),
+    ) {
         let mut node = node();
         node.one(11, super::leases::delivers(1, 7));
         node.one(12, put(webhook(1, 1), None, None));
         let mut restarting =
             Node { state: State::load(&node.store).unwrap(), store: node.store.clone(), index: node.index, id_ms: node.id_ms };
-        let (mut now, mut ids, mut names) = (1_000, Vec::new(), BTreeMap::new());
-        let (mut passed, mut was_off, mut deleted) = (1, false, BTreeSet::new());
+        let mut now = 1_000;
+        let mut ids = Vec::new();
+        let mut names = BTreeMap::new();
+        let mut passed = 1;
+        let mut was_off = false;
+        let mut deleted = BTreeSet::new();
         for (wait, act) in acts {
             now += wait;
             if let Act::Passed(more) = act {
                 passed = (passed + more).min(names.len() as u64 + 1);
             }
-            // What a webhook had not passed when it was off may be gone.
+            // What the webhook had not passed while it was inactive may be gone.
             was_off |= matches!(act, Act::Active(false));
             let before = Seen::of(&node).unwrap();
             let command = command_of(&act, &ids, passed);
@@ -628,9 +669,9 @@ proptest! {
             prop_assert_eq!(&reply, &restarting.one(now, command));
             prop_assert_eq!(&node.store, &restarting.store);
             if let (Act::Publish(to), Reply::Published(published)) = (&act, &reply) {
-                for (place, n) in (0..).zip(to) {
-                    ids.push(published.id(place));
-                    names.insert(published.first_seq + u64::from(place), NAMES[*n].to_owned());
+                for (index, n) in (0..).zip(to) {
+                    ids.push(published.id(index));
+                    names.insert(published.first_seq + u64::from(index), NAMES[*n].to_owned());
                 }
             }
             check(&node, &names);
@@ -638,27 +679,7 @@ proptest! {
             let map = node.state.access().map(map_id(1)).unwrap().clone();
             let floor = if node.state.webhooks().get(webhook_id(1)).unwrap().active { passed } else { u64::MAX };
             for name in NAMES {
-                let (had, has) = (before.seqs(name), seen.seqs(name));
-                let gone: Vec<u64> = had.difference(&has).copied().collect();
-                match &act {
-                    Act::DeleteEvent(_) => prop_assert!(gone.len() <= 1),
-                    Act::DeleteSubject(n) => prop_assert_eq!(NAMES[*n] == name || gone.is_empty(), NAMES[*n] != name || has.is_empty()),
-                    Act::Publish(_) | Act::Tick => {
-                        // Only the oldest of a subject go, and only what a bound is over.
-                        prop_assert!(gone.iter().max() < has.iter().min() || has.is_empty() || gone.is_empty());
-                        let history = map.rules.history_of(name);
-                        let by_count = history.events.is_some_and(|events| has.len() as u64 >= events);
-                        let by_map = map.retention.events.is_some_and(|events| seen.all().len() as u64 >= events);
-                        let by_age = matches!(act, Act::Tick) && history.seconds.or(map.retention.age_seconds).is_some();
-                        prop_assert!(gone.is_empty() || by_count || by_map || by_age, "{:?} of {:?}", gone, name);
-                    }
-                    _ => prop_assert!(gone.is_empty()),
-                }
-                if let (Act::Publish(to), Some(events)) = (&act, map.rules.history_of(name).events)
-                    && to.iter().any(|n| NAMES[*n] == name)
-                {
-                    prop_assert!(has.len() as u64 <= events + 256, "{} of {:?}", has.len(), name);
-                }
+                check_taken(&act, name, &map, &before, &seen)?;
             }
             if let Act::DeleteEvent(_) | Act::DeleteSubject(_) = act {
                 deleted.extend(before.all().difference(&seen.all()).copied());
@@ -668,14 +689,14 @@ proptest! {
                     deleted.insert((nth % ids.len()) as u64 + 1);
                 }
             }
-            // What the webhook has not passed is stored, but for what somebody deleted.
+            // Whatever the webhook has not passed is stored, unless somebody deleted it.
             for seq in names.keys().filter(|seq| **seq >= floor && !deleted.contains(*seq)) {
                 let stored = seen.events.contains_key(seq) || seen.withheld.contains_key(seq);
                 prop_assert!(stored || was_off, "{} is missing for the webhook", seq);
             }
         }
         check_readers(&node, &ids, &names);
-        // In the end nothing of a deleted history is left.
+        // At the end nothing of a deleted history is left.
         for _ in 0..20 {
             now += 1_000;
             node.one(now, Command::Tick);
@@ -685,7 +706,7 @@ proptest! {
         let map = node.state.access().map(map_id(1)).unwrap().clone();
         for name in NAMES {
             let most = map.rules.history_of(name).events.unwrap_or(u64::MAX);
-            prop_assert!(seen.seqs(name).len() as u64 <= most, "the ticks take what a rule keeps no longer");
+            prop_assert!(seen.seqs(name).len() as u64 <= most, "the ticks take what a rule no longer keeps");
         }
         check_readers(&node, &ids, &names);
         prop_assert_eq!(&seen.record.deletions, &[]);

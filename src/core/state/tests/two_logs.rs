@@ -1,5 +1,5 @@
-//! The directory and the streams with a log each: what the streams follow comes later than it was decided, by as much as
-//! it likes, and nothing depends on by how much.
+//! The directory and the streams with a log each. The streams follow a step some time after the directory
+//! decided it, and the delay changes nothing.
 
 use super::*;
 use crate::core::state::rights::Rights;
@@ -22,7 +22,7 @@ enum DirectoryEntry {
 
 fn at(index: u64) -> Entry {
     let ms = 1_000 + index * 300;
-    Entry { index, time_ms: ms, id_ms: ms, expiry_ms: ms, places: 0 }
+    Entry { index, time_ms: ms, id_ms: ms, expiry_ms: ms, slots: 0 }
 }
 
 /// A directory with its log and store.
@@ -83,14 +83,14 @@ impl StreamsNode {
     }
 }
 
-/// The leaders of both groups, as they write the logs.
+/// The leaders of both groups, which write the logs.
 struct Leaders {
     directory: DirectoryNode,
     directory_log: Vec<DirectoryEntry>,
     streams: StreamsNode,
     streams_log: Vec<StreamsEntry>,
     replies: Vec<Option<Reply>>,
-    /// Steps of the directory that the streams have not followed.
+    /// Steps of the directory that the streams have not followed yet.
     ahead: VecDeque<Step>,
 }
 
@@ -121,7 +121,7 @@ impl Leaders {
         }
     }
 
-    /// The streams follow so many of the steps that wait.
+    /// The streams follow this many of the waiting steps.
     fn follow(&mut self, count: usize) {
         for _ in 0..count {
             let Some(step) = self.ahead.pop_front() else { return };
@@ -129,7 +129,7 @@ impl Leaders {
         }
     }
 
-    /// Writes the command to the log that it belongs to; time passes in both.
+    /// Writes the command to the log of its machine; a tick goes to both.
     fn write(&mut self, command: Command) {
         match command {
             Command::Tick => {
@@ -142,7 +142,7 @@ impl Leaders {
     }
 }
 
-/// Webhooks as the streams know them: an update names the birth of the one it is of.
+/// Fills in a webhook's birth, as the streams know it, where an update names none.
 fn born_there(leaders: &Leaders, mut command: Command) -> Command {
     if let Command::Progress(report) = &mut command {
         for update in &mut report.updates {
@@ -163,7 +163,7 @@ fn any_command() -> impl Strategy<Value = Command> {
 
 proptest! {
     #[test]
-    fn streams_agree_however_far_the_directory_is(
+    fn streams_agree_however_far_the_directory_is_ahead(
         acts in prop::collection::vec((any_command(), 0usize..4), 1..60),
         leads in prop::collection::vec(0usize..5, 60),
     ) {
@@ -175,8 +175,9 @@ proptest! {
         }
         leaders.follow(usize::MAX);
 
-        // One replica has applied all of the directory's log before the first entry of the streams'.
-        let (mut directory, mut streams) = (DirectoryNode::new(), StreamsNode::default());
+        // One replica applies all of the directory's log before the first entry of the streams' log.
+        let mut directory = DirectoryNode::new();
+        let mut streams = StreamsNode::default();
         for entry in &leaders.directory_log {
             directory.apply(entry.clone());
         }
@@ -186,8 +187,9 @@ proptest! {
         prop_assert_eq!(&streams.store, &leaders.streams.store);
         prop_assert_eq!(&directory.store, &leaders.directory.store);
 
-        // Another one's directory is somewhere else at each entry, behind the streams or ahead of them.
-        let (mut directory, mut streams) = (DirectoryNode::new(), StreamsNode::default());
+        // The directory of another replica is elsewhere at each entry: behind the streams or ahead of them.
+        let mut directory = DirectoryNode::new();
+        let mut streams = StreamsNode::default();
         let mut rest = leaders.directory_log.iter();
         for (entry, lead) in leaders.streams_log.iter().zip(leads.iter().cycle()) {
             for entry in rest.by_ref().take(*lead) {
@@ -199,16 +201,18 @@ proptest! {
         prop_assert_eq!(&streams.store, &leaders.streams.store);
         prop_assert_eq!(&directory.store, &leaders.directory.store);
 
-        // Each machine writes its own kinds of keys, and the streams know in the end what the directory does.
+        // Each machine writes its own kinds of keys, and at the end the streams know what the directory has.
         prop_assert!(kinds(&directory.store).all(|kind| keys::DIRECTORY.contains(&kind)));
         prop_assert!(kinds(&streams.store).all(|kind| keys::STREAMS.contains(&kind)));
-        let (known, there) = (leaders.streams.machine.facts(), leaders.directory.machine.facts());
+        let known = leaders.streams.machine.facts();
+        let there = leaders.directory.machine.facts();
         prop_assert_eq!(format!("{known:?}"), format!("{there:?}"));
     }
 
-    /// A revoke is acknowledged when the streams have followed it: from that entry on nothing of the token lands.
+    /// A revoke is acknowledged when the streams have followed it. From that entry on the token stores
+    /// nothing.
     #[test]
-    fn a_revoked_token_publishes_nothing_behind_its_step(
+    fn a_revoked_token_publishes_nothing_after_its_step(
         acts in prop::collection::vec((any_command(), 0usize..3), 1..80),
     ) {
         let mut leaders = Leaders::new();
@@ -247,7 +251,7 @@ fn a_revoke_holds_from_the_entry_in_which_the_streams_follow_it() {
     leaders.write(publish(1, by, &["a"], None));
     assert!(
         matches!(leaders.replies.last(), Some(Some(Reply::Published(_)))),
-        "the streams have not heard: no answer"
+        "the streams do not know it yet"
     );
     leaders.follow(1);
     leaders.write(publish(1, by, &["a"], None));

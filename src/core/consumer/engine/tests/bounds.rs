@@ -1,18 +1,18 @@
-//! What is bounded, what ends, and what a change on the way leaves behind.
+//! Tests of bounds, of ends, and of changes while requests are under way.
 
 use super::*;
 use crate::core::codec;
 use crate::core::consumer::progress::{KEPT_REPLAYS, Update};
 use crate::core::ids::ConsumerId;
 
-/// A report may have a mebibyte.
+/// The largest report, in bytes.
 const MAX_REPORT: usize = 1 << 20;
 
 fn replay(from_seq: u64, until_seq: u64) -> Order {
     Order::Replay { from_seq, until_seq, failed_only: false }
 }
 
-/// Reads and sends all replays with success, as an actor does; those that never ended.
+/// Reads and sends all replays successfully, as an actor does. Returns the replays that never ended.
 fn run_replays(engine: &mut Engine) -> Vec<u64> {
     for _ in 0..100_000 {
         if let Some(read) = engine.wants_replay() {
@@ -34,7 +34,7 @@ fn run_replays(engine: &mut Engine) -> Vec<u64> {
 }
 
 #[test]
-fn the_running_replay_makes_room_for_no_other() {
+fn a_running_replay_is_not_dropped_for_another() {
     let mut engine = Engine::new(plan(), Progress::new(1000), Vec::new());
     order(&mut engine, 1, replay(300, 500));
     (2..=8).for_each(|number| order(&mut engine, number, replay(1, 500)));
@@ -63,7 +63,7 @@ fn an_empty_replay_behind_another_ends() {
 }
 
 #[test]
-fn what_was_under_way_of_a_cancelled_replay_is_not_tried_again() {
+fn requests_of_a_cancelled_replay_are_not_retried() {
     let mut engine = Engine::new(plan(), Progress::new(1000), Vec::new());
     order(&mut engine, 1, replay(1, 5));
     engine.offer_replay(&offers(1..5, Some(0)), 5, T);
@@ -74,7 +74,7 @@ fn what_was_under_way_of_a_cancelled_replay_is_not_tried_again() {
 }
 
 #[test]
-fn going_back_while_a_retry_is_under_way_leaves_no_hole() {
+fn seeking_back_during_a_retry_leaves_no_hole() {
     let mut engine = engine(plan(), 1..2, None);
     let first = send(&mut engine, T);
     engine.settle(first.id, fails(), "", T, 0);
@@ -89,7 +89,7 @@ fn going_back_while_a_retry_is_under_way_leaves_no_hole() {
 }
 
 #[test]
-fn what_retention_took_is_counted_once_and_wherever_it_lay() {
+fn events_removed_by_retention_are_counted_once_wherever_they_were() {
     let mut engine = Engine::new(plan(), Progress::new(95), Vec::new());
     let page: Vec<Offer> = offers(95..100, None).into_iter().chain(offers(900..910, None)).collect();
     engine.offer(&page, 910, T);
@@ -101,11 +101,11 @@ fn what_retention_took_is_counted_once_and_wherever_it_lay() {
     progress.track.above = vec![(11, 1000)];
     let mut engine = Engine::new(plan(), progress, Vec::new());
     engine.offer(&offers(1000..1010, None), 1010, T);
-    assert_eq!(engine.progress().missed, 1, "what was delivered before is not missed");
+    assert_eq!(engine.progress().missed, 1, "an event that was delivered before is not missed");
 }
 
 #[test]
-fn who_is_busy_for_no_time_is_asked_less_and_less() {
+fn a_busy_receiver_that_names_no_pause_gets_fewer_and_fewer_requests() {
     let mut engine = engine(plan(), 1..2, None);
     let (mut now_ms, mut requests) = (T, 0);
     while now_ms < T + 600_000 {
@@ -125,7 +125,7 @@ fn who_is_busy_for_no_time_is_asked_less_and_less() {
     assert_eq!(flight.attempt, 1);
 }
 
-/// Longest pause between requests to a consumer that is busy, with its jitter.
+/// The longest pause between requests to a busy receiver, with its jitter.
 const MAX_PAUSE_MS: u64 = 40_000;
 
 #[test]
@@ -138,7 +138,7 @@ fn a_body_that_cannot_be_made_is_not_made_again() {
 }
 
 #[test]
-fn two_failures_with_days_of_quiet_between_are_no_failing_consumer() {
+fn two_failures_with_days_of_quiet_between_do_not_disable() {
     let day_ms = 86_400_000;
     let retry = RetryPolicy { max_attempts: 1, ..plan().retry };
     let mut engine = engine(Plan { auto_disable_ms: Some(5 * day_ms), retry, ..plan() }, 1..10, None);
@@ -167,7 +167,7 @@ fn report_bytes(engine: &mut Engine) -> usize {
 }
 
 #[test]
-fn an_outage_of_a_batching_consumer_fits_a_report() {
+fn the_report_on_an_outage_of_a_batching_receiver_fits() {
     let retry =
         RetryPolicy { max_attempts: 1000, max_delay_ms: 3_600_000, jitter_percent: 25, ..plan().retry };
     for max in [10, 50, 1000] {
@@ -194,7 +194,7 @@ fn an_outage_of_a_batching_consumer_fits_a_report() {
 }
 
 #[test]
-fn the_same_event_is_asked_for_once() {
+fn an_event_is_redelivered_once_however_often_it_is_requested() {
     let mut engine = Engine::new(plan(), Progress::new(100_000), Vec::new());
     for number in 1..=300 {
         order(&mut engine, number, Order::Redeliver((50_000..50_100).collect()));
@@ -203,7 +203,7 @@ fn the_same_event_is_asked_for_once() {
 }
 
 #[test]
-fn a_blocked_lane_stops_no_other_and_loses_nothing() {
+fn a_blocked_lane_delays_no_other_and_loses_nothing() {
     let plan = Plan { parked: 1000, ..plan() };
     let mut engine = Engine::new(plan, Progress::new(1), Vec::new());
     engine.offer(&offers(1..2, Some(1)), 2, T);
@@ -216,7 +216,7 @@ fn a_blocked_lane_stops_no_other_and_loses_nothing() {
     assert_eq!(seqs(&other), [400]);
     engine.settle(other.id, ok(), "", T, 0);
     engine.offer(&offers(402..1100, Some(1)), 1100, T);
-    assert_eq!(engine.wants(), Some(1100), "the cursor passes what waits");
+    assert_eq!(engine.wants(), Some(1100), "the cursor passes waiting events");
     assert!(engine.progress().track.above.len() < 3 && engine.state().waiting_events() == 1097);
     let mut got = Vec::new();
     let mut now_ms = T + 1000;
@@ -232,7 +232,7 @@ fn a_blocked_lane_stops_no_other_and_loses_nothing() {
 }
 
 #[test]
-fn a_batch_of_a_replay_is_waited_for_though_a_lane_is_blocked() {
+fn a_batch_of_a_replay_fills_although_a_lane_is_blocked() {
     let batch = Some(Batch { max: 10, duration_ms: 100 });
     let retry = RetryPolicy { delay_ms: 3_600_000, max_delay_ms: 3_600_000, ..plan().retry };
     let mut engine = Engine::new(Plan { batch, retry, ..plan() }, Progress::new(100), Vec::new());
@@ -246,7 +246,7 @@ fn a_batch_of_a_replay_is_waited_for_though_a_lane_is_blocked() {
 }
 
 #[test]
-fn a_replayed_event_that_fails_keeps_no_new_one_waiting() {
+fn a_failing_replayed_event_delays_no_new_one() {
     let mut engine = Engine::new(plan(), Progress::new(100), Vec::new());
     order(&mut engine, 1, replay(1, 4));
     engine.offer_replay(&offers(1..4, Some(0)), 4, T);
@@ -259,11 +259,11 @@ fn a_replayed_event_that_fails_keeps_no_new_one_waiting() {
         assert_eq!(engine.next(T), Step::WaitUntil(T + 1000), "one at a time");
         engine.settle(flight.id, ok(), "", T, 0);
     }
-    assert!(matches!(engine.next(T), Step::WaitUntil(_)), "the replay goes in its own order");
+    assert!(matches!(engine.next(T), Step::WaitUntil(_)), "the replay keeps its own order");
 }
 
 #[test]
-fn a_rate_that_was_slow_and_is_fast() {
+fn a_faster_rate_applies_at_once() {
     let mut engine =
         engine(Plan { rate: Some(Rate { permits: 1, period_ms: 3_600_000 }), ..plan() }, 1..5, None);
     send(&mut engine, T);
@@ -272,7 +272,7 @@ fn a_rate_that_was_slow_and_is_fast() {
 }
 
 #[test]
-fn reports_count_up_over_engines() {
+fn report_numbers_ascend_over_engines() {
     let mut before = Engine::new(plan(), Progress::new(1), Vec::new());
     let kept = before.snapshot().progress;
     let pending = before.snapshot().progress.reports;

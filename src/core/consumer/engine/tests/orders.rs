@@ -1,9 +1,9 @@
-//! Orders against what is under way: any of them, at any time, against a simple model.
+//! Owner commands while requests are under way: any command, at any time, checked against a simple model.
 
 use super::*;
 
 #[test]
-fn what_is_skipped_while_it_is_under_way_is_not_tried_again() {
+fn an_event_skipped_while_under_way_is_not_retried() {
     for lane in [None, Some(0)] {
         let mut engine = engine(plan(), 1..2, lane);
         let flight = send(&mut engine, T);
@@ -22,7 +22,7 @@ fn what_is_skipped_while_it_is_under_way_is_not_tried_again() {
 }
 
 #[test]
-fn what_was_put_back_is_skipped_too() {
+fn an_event_that_was_put_back_is_skipped_too() {
     let mut engine = engine(plan(), 1..2, Some(0));
     let flight = send(&mut engine, T);
     order(&mut engine, 1, Order::Seek(2));
@@ -33,7 +33,7 @@ fn what_was_put_back_is_skipped_too() {
 }
 
 #[test]
-fn a_batch_is_skipped_as_far_as_was_asked() {
+fn a_batch_is_skipped_in_part() {
     let mut engine = engine(Plan { batch: Some(Batch { max: 4, duration_ms: 0 }), ..plan() }, 1..5, None);
     let flight = send(&mut engine, T);
     order(&mut engine, 1, Order::Seek(3));
@@ -44,7 +44,7 @@ fn a_batch_is_skipped_as_far_as_was_asked() {
 }
 
 #[test]
-fn what_is_left_of_a_batch_is_not_halved() {
+fn the_rest_of_a_batch_is_not_halved() {
     let mut engine = engine(Plan { batch: Some(Batch { max: 2, duration_ms: 0 }), ..plan() }, 1..3, None);
     let flight = send(&mut engine, T);
     order(&mut engine, 1, Order::Seek(2));
@@ -54,7 +54,7 @@ fn what_is_left_of_a_batch_is_not_halved() {
 }
 
 #[test]
-fn other_settings_double_nothing_of_a_replay() {
+fn changed_settings_duplicate_nothing_of_a_replay() {
     let mut engine = Engine::new(Plan { window: 16, ..plan() }, Progress::new(1000), Vec::new());
     order(&mut engine, 1, Order::Replay { from_seq: 1, until_seq: 101, failed_only: false });
     order(&mut engine, 2, Order::Replay { from_seq: 1, until_seq: 2, failed_only: false });
@@ -84,7 +84,7 @@ fn other_settings_double_nothing_of_a_replay() {
 }
 
 #[test]
-fn who_is_asked_to_go_on_is_not_disabled_any_more() {
+fn a_consumer_asked_to_continue_is_no_longer_disabled() {
     let mut engine = engine(plan(), 1..2, None);
     let flight = send(&mut engine, T);
     engine.settle(flight.id, gone(), "", T, 0);
@@ -95,7 +95,7 @@ fn who_is_asked_to_go_on_is_not_disabled_any_more() {
 }
 
 #[test]
-fn what_a_skip_leaves_behind_does_not_come_back_with_the_next_owner() {
+fn records_dropped_by_a_skip_do_not_return_with_the_next_owner() {
     let plan = Plan { parked: 10, ..plan() };
     let mut cluster = Cluster::new(1);
     let mut engine = cluster.engine(plan.clone());
@@ -159,14 +159,14 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
-/// What is expected, in the simplest terms.
+/// A simple model of what is expected.
 #[derive(Default)]
 struct Model {
-    /// Seqs from here on are owed.
+    /// Events from this seq on must be delivered or given up.
     floor: u64,
-    /// Delivered, or given up, since they were owed.
+    /// Events that were delivered or given up since they had to be.
     done: BTreeSet<u64>,
-    /// How often each may be delivered, beyond once.
+    /// How often each event may be delivered beyond the first time.
     more: BTreeMap<u64, u32>,
     delivered: BTreeMap<u64, u32>,
     /// Replays that may send, by their range.
@@ -184,7 +184,7 @@ impl Model {
         seqs.for_each(|seq| *self.more.entry(seq).or_default() += 1);
     }
 
-    /// A request for it may begin.
+    /// Returns whether a request for the event may begin.
     fn may_begin(&self, seq: u64) -> bool {
         seq >= self.floor || self.replays.values().any(|(from, until)| (*from..*until).contains(&seq))
     }
@@ -202,7 +202,7 @@ struct World {
     model: Model,
     head: u64,
     now_ms: u64,
-    /// Events of that remainder are not wanted now.
+    /// Events whose seqs have this remainder are not wanted now.
     filter: u64,
     filters: BTreeSet<u64>,
 }
@@ -237,7 +237,7 @@ impl World {
         seqs.map(|seq| Offer { event: event(seq), wanted: wanted(seq), lane: lane(seq), kind: 0 }).collect()
     }
 
-    /// Reads and begins all that can be.
+    /// Reads and begins everything that can begin.
     fn pump(&mut self) {
         while let Some(from) = self.engine.wants().filter(|from| *from < self.head) {
             let until = self.head.min(from + 128);
@@ -250,7 +250,7 @@ impl World {
         while let Step::Send(flight) = self.engine.next(self.now_ms) {
             assert!(
                 seqs(&flight).iter().all(|seq| self.model.may_begin(*seq)),
-                "{flight:?} is not wanted any more"
+                "{flight:?} is no longer wanted"
             );
             self.flying.push(flight);
         }
@@ -335,7 +335,7 @@ impl World {
                 }
                 self.flying.clear();
                 self.engine = self.cluster.engine(self.plan.clone());
-                // What nobody was told of comes again, from wherever it came.
+                // What was not reported comes again, whatever its source was.
                 self.model.allow(1..self.head);
                 for (from, until) in self.model.replays.clone().into_values() {
                     self.model.allow(from..until);
@@ -382,8 +382,8 @@ impl World {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
-    /// Whatever is asked at whatever time: nothing that is owed is lost, nothing is delivered more often than somebody
-    /// asked for, nothing begins that was skipped, and all comes to rest.
+    /// Whatever commands come at whatever time: no event is lost, none is delivered more often than somebody
+    /// requested, nothing that was skipped begins, and all work comes to an end.
     #[test]
     fn orders_mind_what_is_under_way(
         acts in prop::collection::vec(act(), 1..140),

@@ -1,4 +1,4 @@
-//! What can't go on holds nothing that can: whatever fails, every event that can be delivered is delivered.
+//! Tests that failing events delay no others: whatever fails, every event that can be delivered is delivered.
 
 use super::*;
 
@@ -6,7 +6,7 @@ fn of(seqs: std::ops::Range<u64>, lane: Option<u64>, kind: u32) -> Vec<Offer> {
     offers(seqs, lane).into_iter().map(|offer| Offer { kind, ..offer }).collect()
 }
 
-/// Sends, answers and tells until `done`, or that time has passed. Answers when it ended.
+/// Sends, answers and reports until `done` or until that time has passed. Returns when it ended.
 fn run(
     engine: &mut Engine,
     stream: &[Offer],
@@ -31,7 +31,7 @@ fn run(
     now_ms
 }
 
-/// Reads what the engine has room for. The stream begins with seq 1 and has no holes.
+/// Reads as much as the engine has room for. The stream begins with seq 1 and has no holes.
 fn read(engine: &mut Engine, stream: &[Offer], now_ms: u64) {
     while let Some(from) = engine.wants().filter(|from| *from <= stream.len() as u64) {
         let page = &stream[from as usize - 1..stream.len().min(from as usize + 127)];
@@ -49,7 +49,7 @@ fn patient() -> Plan {
 }
 
 #[test]
-fn a_key_that_fails_costs_its_own_events_alone() {
+fn a_failing_key_costs_only_its_own_events() {
     for (queued, refuses) in [(100, false), (400, false), (400, true), (3000, false)] {
         let stream = [of(1..queued + 1, Some(7), 1), of(queued + 1..queued + 21, Some(8), 1)].concat();
         let mut engine = Engine::new(Plan { parked: 2000, ..patient() }, Progress::new(1), Vec::new());
@@ -69,12 +69,12 @@ fn a_key_that_fails_costs_its_own_events_alone() {
         );
         assert_eq!(good.borrow().len(), 20);
         assert!(ended < T + 1000, "{} ms with {queued} of a key that fails", ended - T);
-        assert!(engine.progress().track.above.len() < 3, "the cursor passes what waits");
+        assert!(engine.progress().track.above.len() < 3, "the cursor passes waiting events");
     }
 }
 
 #[test]
-fn what_waits_to_be_tried_again_stops_nothing() {
+fn events_that_wait_for_a_retry_delay_nothing() {
     for refuses in [true, false] {
         let stream = [of(1..1501, None, 1), of(1501..1601, None, 2)].concat();
         let mut engine = Engine::new(patient(), Progress::new(1), Vec::new());
@@ -98,7 +98,7 @@ fn what_waits_to_be_tried_again_stops_nothing() {
 }
 
 #[test]
-fn one_that_hangs_leaves_a_place_for_new_events() {
+fn a_hanging_retry_leaves_room_for_new_events() {
     let mut engine = Engine::new(Plan { parked: 2000, ..patient() }, Progress::new(1), Vec::new());
     engine.offer(&of(1..2, Some(1), 1), 2, T);
     let mut now_ms = T;
@@ -115,16 +115,16 @@ fn one_that_hangs_leaves_a_place_for_new_events() {
 }
 
 #[test]
-fn who_has_not_tried_everything_does_not_disable() {
+fn a_consumer_with_untried_events_is_not_disabled() {
     let limit_ms = 3_600_000;
-    // It is tried often enough that all warnings are out before the time is over.
+    // It is tried so often that all announcements come before the time is over.
     let retry = RetryPolicy { max_delay_ms: 60_000, ..patient().retry };
     let plan = Plan { parked: 2000, auto_disable_ms: Some(limit_ms), retry, ..patient() };
     let mut engine = Engine::new(plan, Progress::new(1), Vec::new());
     engine.offer(&of(1..400, Some(1), 1), 400, T);
     let mut now_ms = T;
     let mut told = Vec::new();
-    // Only the first key's events are there, and fail.
+    // Only events of the first key are ready, and they fail.
     let last = loop {
         match engine.next(now_ms) {
             Step::Send(flight) if now_ms >= T + limit_ms - 60_000 => break flight,
@@ -136,7 +136,7 @@ fn who_has_not_tried_everything_does_not_disable() {
         engine.reported();
     };
     assert_eq!((told, last.attempt > 10), (vec![50, 90], true));
-    // While the request that would end it is under way, others come.
+    // While the request that would end it is under way, others arrive.
     engine.offer(&of(400..420, Some(2), 1), 420, now_ms);
     now_ms = T + limit_ms + 1000;
     engine.settle(last.id, fails(), "", now_ms, 0);
@@ -160,7 +160,7 @@ fn who_has_not_tried_everything_does_not_disable() {
 }
 
 #[test]
-fn what_waits_is_bounded_and_its_own_events_make_room() {
+fn waiting_events_are_bounded_and_their_own_lane_makes_room() {
     let mut engine = Engine::new(Plan { parked: 2000, ..patient() }, Progress::new(1), Vec::new());
     let mut lost = 0;
     let mut offered = 1;
@@ -174,7 +174,7 @@ fn what_waits_is_bounded_and_its_own_events_make_room() {
         lost +=
             engine.snapshot().buried().filter(|dead_letter| dead_letter.reason == Reason::Overflow).count();
         engine.reported();
-        // The next of the key comes first now, fails, and is the next to make room.
+        // The next event of the key comes first now, fails, and is the next to be given up.
         while let Step::Send(flight) = engine.next(T + 60_000) {
             engine.settle(flight.id, fails(), "", T + 60_000, 0);
         }
@@ -192,11 +192,11 @@ fn what_waits_is_bounded_and_its_own_events_make_room() {
         engine.state().waiting_events()
     );
     engine.offer(&of(offered + 1..offered + 2, Some(2), 1), offered + 2, T);
-    assert_eq!(seqs(&send(&mut engine, T + 60_000)), [offered + 1], "other keys go on");
+    assert_eq!(seqs(&send(&mut engine, T + 60_000)), [offered + 1], "other keys continue");
 }
 
 #[test]
-fn what_waits_for_an_event_that_was_not_read_lets_it_be_read() {
+fn an_unread_event_is_read_although_waiting_events_fill_the_bound() {
     let all = 2..MAX_WAITING as u64 + 2;
     let waits = |seq| Retry {
         events: vec![event(seq)],
@@ -227,7 +227,7 @@ fn what_waits_for_an_event_that_was_not_read_lets_it_be_read() {
 }
 
 #[test]
-fn the_next_owner_repeats_batches_as_they_were() {
+fn the_next_owner_repeats_batches_unchanged() {
     let plan = Plan { batch: Some(Batch { max: 10, duration_ms: 100 }), ..plan() };
     let mut engine = Engine::new(plan.clone(), Progress::new(1), Vec::new());
     engine.offer(&offers(1..4, None), 4, T);
@@ -236,7 +236,7 @@ fn the_next_owner_repeats_batches_as_they_were() {
     let second = send(&mut engine, T + 200);
     let mut cluster = Cluster::new(1);
     cluster.take(engine.snapshot());
-    // Nobody knows what became of them; more has come since, and is there at once.
+    // The results are unknown. More events have come since and are ready at once.
     let mut next = cluster.engine(plan);
     next.offer(&offers(1..40, None), 40, T + 300);
     let again = [send(&mut next, T + 300), send(&mut next, T + 300)];
@@ -245,7 +245,7 @@ fn the_next_owner_repeats_batches_as_they_were() {
 }
 
 #[test]
-fn the_next_owner_reads_all_of_a_batch_before_it_repeats_it() {
+fn the_next_owner_reads_a_whole_batch_before_it_repeats_it() {
     let plan = Plan { batch: Some(Batch { max: 10, duration_ms: 0 }), ..plan() };
     let mut engine = engine(plan.clone(), 1..5, None);
     let first = send(&mut engine, T);
@@ -263,7 +263,7 @@ fn the_next_owner_reads_all_of_a_batch_before_it_repeats_it() {
 }
 
 #[test]
-fn a_batch_is_repeated_as_it_was_and_split_when_others_succeed() {
+fn a_batch_is_repeated_unchanged_and_split_when_others_succeed() {
     let plan = Plan { batch: Some(Batch { max: 4, duration_ms: 0 }), window: 1, ..patient() };
     let mut engine = Engine::new(plan, Progress::new(1), Vec::new());
     engine.offer(&offers(1..5, None), 5, T);
@@ -287,8 +287,8 @@ enum Ordered {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
-    /// With any set of keys that fail, every event of the others is delivered, once; the order of each key is kept, and
-    /// what is at hand is bounded. In a strict order what fails is given up first.
+    /// With any set of failing keys, every event of the other keys is delivered once, the order of each key
+    /// is kept, and memory is bounded. In a strict order a failing event is given up first.
     #[test]
     fn every_event_that_can_be_delivered_is(
         keys in prop::collection::vec(0u64..12, 600..900),
@@ -299,7 +299,7 @@ proptest! {
         picks in prop::collection::vec(any::<prop::sample::Index>(), 64),
     ) {
         let batch = (batch > 2).then_some(Batch { max: batch, duration_ms: 20 });
-        // Where a good event can stand behind a bad one, that one has to be given up some time.
+        // If a good event can be behind a failing one, the failing one must be given up at some point.
         let attempts = match (batch, ordering) {
             (Some(_), _) => 4,
             (None, Ordered::Strict) => 3,
@@ -358,7 +358,8 @@ proptest! {
                 if !is_bad {
                     delivered.extend(seqs(&flight));
                 }
-                // A busy receiver refuses for ever what it refuses: a batch with one of these can't be told from others.
+                // A busy receiver refuses the same events for ever: a batch that contains one cannot be told
+                // from others.
                 let is_busy = completion.verdict == Verdict::Later;
                 let completion = if is_busy && (batch.is_some() || ordering == Ordered::Strict) { fails() } else { completion };
                 engine.settle(flight.id, completion, "x", now_ms, u32::MAX / 2);

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 type Held = BTreeMap<(MapId, Option<TokenId>), u32>;
 
-/// How many connections of maps each node holds.
+/// The connections that each node holds, with sums by map and by token. The sums are kept in memory only.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Counts {
     nodes: BTreeMap<NodeId, Held>,
@@ -30,12 +30,12 @@ impl Counts {
         Ok(counts)
     }
 
-    /// Connections of a map, over all nodes.
+    /// Returns the connections of a map, over all nodes.
     pub(super) fn of_map(&self, map: MapId) -> u32 {
         self.maps.get(&map).copied().unwrap_or(0)
     }
 
-    /// Connections that a token opened, over all nodes.
+    /// Returns the connections that a token opened, over all nodes.
     pub(super) fn of_token(&self, token: TokenId) -> u32 {
         self.tokens.get(&token).copied().unwrap_or(0)
     }
@@ -48,12 +48,12 @@ impl Counts {
         store: &mut S,
     ) -> Result<(), StateError> {
         let before = self.held(node, of);
-        // The sum of a map has room for it: so has each part.
+        // The sum of the map is the largest of the three counts: if it has room, so has every other.
         let more = more.min(u32::MAX - self.of_map(of.map));
         self.set(node, (of.map, of.token), before, before.saturating_add(more), store)
     }
 
-    /// More than the node holds are given back by none.
+    /// Removes connections, at most as many as the node holds.
     pub(super) fn give<S: WriteStore>(
         &mut self,
         node: NodeId,
@@ -69,7 +69,7 @@ impl Counts {
         held.into_iter().try_for_each(|(of, count)| self.set(node, of, count, 0, store))
     }
 
-    /// Forgets those of a map, of all nodes.
+    /// Removes the connections of a map, on all nodes.
     pub(super) fn forget<S: WriteStore>(&mut self, map: MapId, store: &mut S) -> Result<(), StateError> {
         let of_map = |(node, held): (&NodeId, &Held)| {
             let node = *node;
@@ -84,7 +84,7 @@ impl Counts {
         self.nodes.get(&node).and_then(|held| held.get(&(of.map, of.token))).copied().unwrap_or(0)
     }
 
-    /// Changes one count, with the sums that it is in.
+    /// Sets one count and updates the sums that include it.
     fn set<S: WriteStore>(
         &mut self,
         node: NodeId,
@@ -96,7 +96,8 @@ impl Counts {
         if before == after {
             return Ok(());
         }
-        let (key, held) = (keys::connections(node, map, token), self.nodes.entry(node).or_default());
+        let key = keys::connections(node, map, token);
+        let held = self.nodes.entry(node).or_default();
         if after == 0 {
             held.remove(&(map, token));
             store.delete(&key)?;

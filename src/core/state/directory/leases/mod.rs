@@ -1,7 +1,9 @@
-//! What nodes hold while they live: connections and members. (Candidacies for webhooks are part of the owners.)
+//! What nodes hold while they live: connections and presence members. Candidacies for webhooks belong to the
+//! owners.
 //!
-//! Each holder is one incarnation of a node, and batches of its changes are applied once. Sums over all nodes are kept in
-//! memory, exactly what the living incarnations hold, and rebuilt by [`Leases::load`].
+//! A holder is one incarnation of a node, and each batch of its changes is applied once. The sums over all
+//! nodes are kept in memory only: they are exactly what the living incarnations hold, and [`Leases::load`]
+//! rebuilds them.
 
 mod connections;
 mod members;
@@ -19,7 +21,7 @@ use members::Presence;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// The holders, and what they hold.
+/// The holders and their leases.
 #[derive(Debug, Default)]
 pub(super) struct Leases {
     holders: BTreeMap<NodeId, Holder>,
@@ -27,21 +29,21 @@ pub(super) struct Leases {
     presence: Presence,
 }
 
-/// The present incarnation of a node, as stored.
+/// A node's present incarnation, as stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Holder {
     incarnation: Incarnation,
-    /// Number of its last batch …
+    /// The number of its last batch.
     last: u64,
-    /// … and what of that was not done, for whoever repeats it.
+    /// What was refused of that batch, for a repetition of it.
     denied: Vec<Denied>,
 }
 
-/// What is to be done with a batch.
+/// How a batch relates to the node's earlier batches.
 enum Standing {
     New,
     Repeated(Vec<Denied>),
-    /// Of an incarnation that is not the node's present one.
+    /// The batch belongs to an incarnation that is not the node's present one.
     Stale,
 }
 
@@ -112,7 +114,7 @@ impl Leases {
 }
 
 impl Directory {
-    /// Applies a batch once; a repetition is answered as it was the first time.
+    /// Applies a batch once. A repetition gets the reply of the first time.
     pub(super) fn lease<S: WriteStore>(
         &mut self,
         now_ms: u64,
@@ -128,15 +130,15 @@ impl Directory {
             self.leases.take_back(batch.node, now_ms, store)?;
         }
         let mut denied = Vec::new();
-        for (place, change) in (0..).zip(&batch.changes) {
+        for (index, change) in (0..).zip(&batch.changes) {
             if let Some((granted, why)) = self.change_lease(now_ms, batch, change, store)? {
-                denied.push(Denied { place, granted, why });
+                denied.push(Denied { index, granted, why });
             }
         }
         self.leases.note(batch, denied, store)
     }
 
-    /// One change; what of it was not done.
+    /// Applies one change. Returns how many connections were granted in spite of a refusal, and the refusal.
     fn change_lease<S: WriteStore>(
         &mut self,
         now_ms: u64,
@@ -179,7 +181,7 @@ impl Directory {
         Ok(None)
     }
 
-    /// Takes back all that the node's incarnation holds.
+    /// Takes back everything that the node's incarnation holds.
     pub(super) fn node_gone<S: WriteStore>(
         &mut self,
         now_ms: u64,
@@ -191,7 +193,7 @@ impl Directory {
         self.node_rests(node, store)
     }
 
-    /// Members whose grace is over go.
+    /// Removes the members whose grace period is over.
     pub(super) fn time_passes_for_leases<S: WriteStore>(
         &mut self,
         now_ms: u64,
@@ -200,7 +202,8 @@ impl Directory {
         self.leases.presence.time_passes(now_ms, store)
     }
 
-    /// Forgets a map's connections: it has no limit any more. Nodes state them anew when it has one again.
+    /// Removes a map's connections when the map no longer has a limit. The nodes state them again when it
+    /// gets one.
     pub(super) fn forget_connections<S: WriteStore>(
         &mut self,
         map: MapId,
@@ -209,7 +212,7 @@ impl Directory {
         self.leases.counts.forget(map, store)
     }
 
-    /// Forgets all that is held of a map: it went.
+    /// Removes everything that nodes hold of a map: the map was deleted.
     pub(super) fn forget_leases<S: WriteStore>(
         &mut self,
         map: MapId,

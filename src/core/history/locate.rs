@@ -1,4 +1,4 @@
-//! Where a reader starts.
+//! Start positions: where a reader starts in a stream.
 
 use super::{History, HistoryError, Position, Start, Wanted};
 use crate::core::event::{Event, Times};
@@ -6,12 +6,12 @@ use crate::core::ids::EventId;
 use crate::core::state::{keys, subjects};
 use crate::core::store::ReadStore;
 
-/// Events looked through, from the newest back, for the last so many of several subjects.
-const MAX_LOOKED_BACK: u64 = 250_000;
-/// Runs looked through for one count.
+/// Events searched from the newest back, for the last events of several subjects.
+const MAX_SCANNED_BACK: u64 = 250_000;
+/// Runs examined for one count.
 const MAX_COUNTED_RUNS: usize = 10_000;
 
-/// A stored event, without its payload.
+/// A stored event without its payload.
 struct Found {
     seq: u64,
     id: EventId,
@@ -19,9 +19,10 @@ struct Found {
 }
 
 impl<S: ReadStore> History<'_, S> {
-    /// Where a reader starts.
+    /// Returns where a reader starts.
     pub fn locate(&self, start: Start) -> Result<Position, HistoryError> {
-        let (record, gone) = (&self.record, self.gone()?);
+        let record = &self.record;
+        let gone = self.gone()?;
         let mut is_known = true;
         let (next_seq, complete) = match start {
             Start::Live => (record.next_seq, true),
@@ -30,27 +31,31 @@ impl<S: ReadStore> History<'_, S> {
                 let first = self.first_where(|found| found.times.peak_ms >= ms)?;
                 (first, !self.is_gone_since(ms, first, &gone)?)
             }
-            Start::After(id) => match self.place_after(id)? {
+            Start::After(id) => match self.seq_after(id)? {
                 Some(seq) => (seq, gone.id <= id && !self.tells_gap_of_another(id)),
                 None => {
-                    // It is no position of this stream: the reader is told, and gets all that is left.
+                    // It is not a position of this stream: the reader is told, and reads everything that is
+                    // left.
                     is_known = false;
                     (record.first_seq, false)
                 }
             },
         };
         let told = !complete && !crate::failpoint!("gap-not-told") && !self.hides_gap_of_subject();
-        // Who is told a gap begins with the oldest that is left: rings may still have what is gone before it.
+        // A reader that is told a gap starts with the oldest event that is left: rings may still hold events
+        // before it that were removed.
         let oldest = if told { Some(self.first_wanted(next_seq)?) } else { None };
         let next_seq = oldest.flatten().map_or(next_seq, |(seq, _)| seq);
         let gap = oldest.map(|oldest| oldest.map(|(_, id)| id));
-        // The event of a position may be gone, and what is left before it lies further back: nobody is sent back there.
+        // The event of a position may have been removed, and the event left before it lies further back. A
+        // reader is never sent back there.
         let asked = match start {
             Start::After(id) if is_known => id,
             _ => EventId::ZERO,
         };
         let before = self.event_before(next_seq)?.max(gone.position_before(next_seq)).max(asked);
-        let (head_seq, head_id) = (self.head_seq(), record.head_id);
+        let head_seq = self.head_seq();
+        let head_id = record.head_id;
         Ok(Position { next_seq, before, head_seq, head_id, is_known, gap, gone_seq: gone.seq })
     }
 
@@ -62,9 +67,10 @@ impl<S: ReadStore> History<'_, S> {
         crate::failpoint!("gap-of-subject-unreported") && self.record.removed_seq > 0
     }
 
-    /// The seq to read from after the position `id`; `None` where it is none of this stream. Of events that were removed
-    /// nothing but their neighbours tells: an id that lies where some were removed is taken for one of theirs.
-    fn place_after(&self, id: EventId) -> Result<Option<u64>, HistoryError> {
+    /// Returns the seq to read from after the position `id`; `None` if this stream does not have that position.
+    /// Only its neighbours locate a removed event: an id between two stored events, where some were removed, counts
+    /// as one of these.
+    fn seq_after(&self, id: EventId) -> Result<Option<u64>, HistoryError> {
         let record = &self.record;
         if id == record.head_id {
             return Ok(Some(record.next_seq));
@@ -76,13 +82,13 @@ impl<S: ReadStore> History<'_, S> {
         match self.stored_from(seq, record.next_seq)? {
             Some(found) if found.id == id => Ok(Some(found.seq + 1)),
             Some(found) if found.seq > seq => Ok(Some(found.seq)),
-            // The newest were removed.
+            // The newest events were removed.
             None if seq < record.next_seq && id < record.head_id => Ok(Some(record.next_seq)),
             _ => Ok(None),
         }
     }
 
-    /// The id of the event before `seq`, or of what retention took there.
+    /// Returns the id of the event before `seq`, or of the event that retention removed there.
     fn event_before(&self, seq: u64) -> Result<EventId, HistoryError> {
         let record = &self.record;
         if seq >= record.next_seq {
@@ -99,20 +105,22 @@ impl<S: ReadStore> History<'_, S> {
         Ok(before.unwrap_or(record.trimmed_id))
     }
 
-    /// The lowest seq from which on all stored events meet `is_there`, which holds for all behind the first that meets it.
-    fn first_where(&self, is_there: impl Fn(&Found) -> bool) -> Result<u64, HistoryError> {
-        let (mut low, mut high) = (self.record.first_seq, self.record.next_seq);
+    /// Returns the lowest seq from which on all stored events meet `holds`. If one event meets it, so do all
+    /// later ones.
+    fn first_where(&self, holds: impl Fn(&Found) -> bool) -> Result<u64, HistoryError> {
+        let mut low = self.record.first_seq;
+        let mut high = self.record.next_seq;
         while low < high {
             let middle = low + (high - low) / 2;
             match self.stored_from(middle, high)? {
-                Some(found) if !is_there(&found) => low = found.seq + 1,
+                Some(found) if !holds(&found) => low = found.seq + 1,
                 _ => high = middle,
             }
         }
         Ok(low)
     }
 
-    /// The first event stored in `from_seq..to_seq`.
+    /// Returns the first event stored in `from_seq..to_seq`.
     fn stored_from(&self, from_seq: u64, to_seq: u64) -> Result<Option<Found>, HistoryError> {
         if from_seq >= to_seq {
             return Ok(None);
@@ -138,12 +146,12 @@ impl<S: ReadStore> History<'_, S> {
         }
     }
 
-    /// The position by which a reader starts at `seq`.
+    /// Returns the position from which a reader starts at `seq`.
     pub fn position_at(&self, seq: u64) -> Result<EventId, HistoryError> {
         Ok(self.event_before(seq)?.max(self.gone()?.position_before(seq)))
     }
 
-    /// The id of the event at `seq`, if it is kept.
+    /// Returns the id of the event at `seq`, if it is stored.
     pub fn id_at(&self, seq: u64) -> Result<Option<EventId>, HistoryError> {
         if seq < self.record.first_seq || seq >= self.record.next_seq {
             return Ok(None);
@@ -151,34 +159,39 @@ impl<S: ReadStore> History<'_, S> {
         Ok(self.stored_from(seq, seq + 1)?.map(|found| found.id))
     }
 
-    /// Where the last `count` events begin that the reader wants.
+    /// Returns the seq of the first of the last `count` events that the reader wants.
     fn last(&self, count: u64) -> Result<u64, HistoryError> {
         let record = &self.record;
         match &self.wanted {
             Wanted::One(_, one) if count >= one.count => Ok(one.first_seq.max(record.first_seq)),
             Wanted::One(subject, one) => Ok(self.runs(subject, one).last(count)?.max(record.first_seq)),
             Wanted::Several(several) => {
-                let (mut first, mut all) = (record.next_seq, 0u64);
+                let mut first = record.next_seq;
+                let mut all = 0u64;
                 let is_whole = self.visit_records(several, &mut |one| {
                     if one.count > 0 {
                         first = first.min(one.first_seq);
                         all += one.count;
                     }
                 })?;
-                if is_whole && count >= all { Ok(first.max(record.first_seq)) } else { self.look_back(count) }
+                if is_whole && count >= all {
+                    Ok(first.max(record.first_seq))
+                } else {
+                    self.last_by_scan(count)
+                }
             }
             Wanted::Whole | Wanted::All => {
                 let seq = record.next_seq.saturating_sub(count).max(record.first_seq);
                 if seq == record.first_seq || self.has_all_from(seq)? {
                     Ok(seq)
                 } else {
-                    self.look_back(count)
+                    self.last_by_scan(count)
                 }
             }
         }
     }
 
-    /// Whether the reader wants each seq from `seq` on, and none is gone.
+    /// Returns whether the reader wants every seq from `seq` on and none was removed.
     fn has_all_from(&self, seq: u64) -> Result<bool, HistoryError> {
         let wants_all = match self.wanted {
             Wanted::Whole => true,
@@ -188,11 +201,13 @@ impl<S: ReadStore> History<'_, S> {
         Ok(wants_all && self.record.removed_seq < seq)
     }
 
-    fn look_back(&self, count: u64) -> Result<u64, HistoryError> {
+    fn last_by_scan(&self, count: u64) -> Result<u64, HistoryError> {
         let record = &self.record;
         let (from, to) =
             (keys::event(self.stream, record.first_seq), keys::event(self.stream, record.next_seq));
-        let (mut left, mut looked, mut seq) = (count, 0, record.next_seq);
+        let mut left = count;
+        let mut looked = 0;
+        let mut seq = record.next_seq;
         if from >= to || count == 0 {
             return Ok(seq);
         }
@@ -203,14 +218,16 @@ impl<S: ReadStore> History<'_, S> {
                 left -= 1;
                 seq = at;
             }
-            left > 0 && looked < MAX_LOOKED_BACK
+            left > 0 && looked < MAX_SCANNED_BACK
         })?;
         Ok(seq)
     }
 
-    /// How many events the reader gets of `from_seq..=last_seq`, where that is known without reading them.
+    /// Counts the events in `from_seq..=last_seq` that the reader receives, if that is known without reading
+    /// them.
     pub fn count(&self, from_seq: u64, last_seq: u64) -> Result<Option<u64>, HistoryError> {
-        let (from_seq, last_seq) = (from_seq.max(self.record.first_seq), last_seq.min(self.head_seq()));
+        let from_seq = from_seq.max(self.record.first_seq);
+        let last_seq = last_seq.min(self.head_seq());
         match &self.wanted {
             _ if from_seq > last_seq => Ok(Some(0)),
             Wanted::One(_, one) if from_seq > one.last_seq => Ok(Some(0)),
@@ -218,7 +235,8 @@ impl<S: ReadStore> History<'_, S> {
                 Ok(Some(one.count))
             }
             Wanted::One(subject, one) => {
-                let (mut count, mut runs) = (0, 0);
+                let mut count = 0;
+                let mut runs = 0;
                 self.runs(subject, one).visit(from_seq, &mut |run| {
                     count += (run.end().min(&last_seq) + 1).saturating_sub(from_seq.max(*run.start()));
                     runs += 1;
