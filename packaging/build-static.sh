@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the static executable for Linux, and makes sure that it is one: packaging/build-static.sh [FILE]
+# Builds the static executable for Linux, and checks that it is static: packaging/build-static.sh [FILE]
 # Needs rustup, and musl-gcc for the C parts (Debian: musl-tools).
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -12,10 +12,10 @@ esac
 out=${1:-dist/waypost}
 
 command -v musl-gcc >/dev/null || { echo "musl-gcc is missing (Debian: apt-get install musl-tools)" >&2; exit 2; }
-# Into the very toolchain that rust-toolchain.toml names.
+# Adds the target to the toolchain that rust-toolchain.toml names.
 rustup target add "$target"
 export "CC_${target//-/_}=musl-gcc"
-# Names of functions stay for backtraces; line numbers would make it five times as large.
+# Keeps the names of functions for backtraces. Line numbers would make the file five times as large.
 export CARGO_PROFILE_RELEASE_STRIP=debuginfo
 cargo build --release --locked --bin waypost --target "$target"
 

@@ -1,8 +1,9 @@
-// Clients and publishers behind a proxy, and what became of their events. Started by try-proxies.sh.
+// Runs clients and publishers behind a proxy and checks their events. try-proxies.sh starts it.
 //
-// Publishers take no second try: the proxy has to get each publish through. Clients are those of tests/js, as people have
-// them, and resume by themselves. Prints "under way", figures, and "settled" after the line "settle"; then, after
-// "minority", whether reading goes on. Exit code 1 if anything failed, was missed or came twice.
+// Publishers never repeat a publish: the proxy has to get each one through. The clients are those of
+// tests/js, unchanged, and resume by themselves. Prints "under way", figures, and "settled" after the line
+// "settle"; then, after "minority", whether reads continue. Exits with 1 if anything failed, was missed or
+// came twice.
 import { spawn } from "node:child_process";
 import readline from "node:readline";
 
@@ -34,7 +35,7 @@ function client(name, script, options) {
   const seen = { name, seqs: [], joins: 0 };
   const child = spawn("node", [here + script, JSON.stringify(options)], { stdio: ["pipe", "pipe", "inherit"] });
   readline.createInterface({ input: child.stdout }).on("line", (text) => {
-    // phoenix.js itself prints what it can't read.
+    // phoenix.js itself prints messages that it can't read.
     if (!text.startsWith("{")) return console.error(name, text);
     const line = JSON.parse(text);
     if (line.t === "event") seen.seqs.push(line.payload.seq);
@@ -91,7 +92,7 @@ const publishers = [plain, tls, plain, tls].map(async (base, p) => {
     await sleep(5);
   }
 });
-// Without a key nobody may repeat it but who sent it: counted, not checked.
+// Only the sender may repeat a publish without a key: failures are counted, not checked.
 publishers.push((async () => {
   while (publishing) {
     keyless.sent += 1;
@@ -110,7 +111,7 @@ await Promise.all(publishers);
 const failures = Object.entries(refused);
 if (failures.length) fault(`publishes failed: ${JSON.stringify(refused)}`);
 
-// ---- what came of it
+// ---- the result
 async function newest(base) {
   let [after, last] = ["", 0];
   for (;;) {
@@ -123,7 +124,7 @@ async function newest(base) {
 }
 const { last } = await newest(node);
 for (const { seen } of clients) {
-  // Nothing follows the last event: what a proxy holds back would stay there.
+  // Nothing follows the last event, so events that a proxy holds back would stay there.
   await until(`event ${last} at ${seen.name}`, () => seen.seqs.at(-1) >= last);
   const missing = last - new Set(seen.seqs).size - (seen.seqs[0] - 1);
   const twice = seen.seqs.length - new Set(seen.seqs).size;

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Three real nodes behind a real proxy, with clients and publishers on it, while one node after the other is drained and
-# restarted: packaging/try-proxies.sh [haproxy] [nginx]
+# Runs three real nodes behind a real proxy, with clients and publishers, and drains and restarts one node
+# after the other: packaging/try-proxies.sh [haproxy] [nginx]
 #
-# Needs haproxy, nginx, openssl, Node.js and `npm ci` in tests/js. All of it runs on loopback, as processes of this script,
-# which ends them. WAYPOST names the executable, ROUNDS how often each node is restarted (2).
+# Needs haproxy, nginx, openssl, Node.js and `npm ci` in tests/js. Everything runs on loopback, as processes
+# that this script starts and ends. WAYPOST names the executable, ROUNDS how often each node is restarted (2).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -24,7 +24,7 @@ cleanup() {
 failed=1
 trap cleanup EXIT
 trap 'exit 130' INT TERM
-# Who is written to may have ended: that shows in what it answers.
+# A process that this script writes to may have ended; its missing answer shows that.
 trap '' PIPE
 
 free_ports() {
@@ -112,7 +112,7 @@ try() { # proxy
         echo "$line"
     done
 
-    # Two of three are gone: no publishing, but reading goes on behind the proxy.
+    # Two of three nodes are gone: publishing stops, but reads continue behind the proxy.
     kill -9 "${node_pid[2]}" "${node_pid[3]}"
     wait "${node_pid[2]}" "${node_pid[3]}" 2>/dev/null || true
     sleep 4

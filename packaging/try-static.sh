@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Three nodes of the static executable, each in a directory with nothing else, as a user without rights, the way the image
-# runs them; an event goes through: packaging/try-static.sh [FILE]     Needs root (for chroot) and curl.
+# Runs three nodes of the static executable as the image does: each in a directory with nothing else, as a
+# user without rights. Publishes an event through them: packaging/try-static.sh [FILE]     Needs root (for
+# chroot) and curl.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -18,7 +19,7 @@ chmod 0755 "$dir"
 base=$((20000 + RANDOM % 10000))
 at() { echo "127.0.0.1:$((base + 10 * $1 + $2))"; } # node, 0 for clients or 1 for nodes
 
-# What the Dockerfile sets, and what compose.yaml would; nothing else of this environment.
+# Sets what the Dockerfile and compose.yaml set, and nothing else of this environment.
 prefix() { # node
     local join=
     [ "$1" = 1 ] || join=$(at 1 1)
@@ -59,7 +60,7 @@ echo "published at node 2, read at node 3"
 in_root 1 cluster status --url "http://$(at 1 0)" | grep -q '"healthy":true'
 echo "the command line works there too"
 
-# docker stop: SIGTERM to the one process.
+# Does what `docker stop` does: SIGTERM to the one process.
 kill -TERM "${pids[2]}"
 wait "${pids[2]}" || { echo "node 3 did not end well" >&2; exit 1; }
 if in_root 3 healthcheck 2>/dev/null; then echo "a node that ended is said to be well" >&2; exit 1; fi

@@ -1,9 +1,9 @@
-//! The wall clock: the only place outside the cluster's own that reads it. What is replicated never does; its time
-//! comes with the log.
+//! The wall clock. Outside the cluster crate, only this file reads it. Replicated code never reads it: its
+//! time comes with the log.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Unix milliseconds.
+/// The present time in Unix milliseconds; 0 if the clock is before 1970.
 pub fn now_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }

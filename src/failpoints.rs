@@ -1,5 +1,5 @@
-//! What the larger failpoints of this crate do: defects that are planted in it, which the chaos suite must find. `chaos
-//! prove` runs them all. Which one is on, and how: `waypost_cluster::failpoints`.
+//! The larger failpoints of this crate: planted defects that the chaos suite must find. `chaos prove` runs
+//! all of them. `waypost_cluster::failpoints` decides which one is on.
 
 use crate::core::command::Publish;
 use crate::core::consumer::progress::Progress;
@@ -11,15 +11,16 @@ use std::sync::Mutex;
 
 use waypost_cluster::failpoints::is_on;
 
-/// `delivered-early`: the publisher's own node sends an event to its clients before anybody has stored it. Answers that
-/// event, as if it stood at that index in the log.
+/// `delivered-early`: the publisher's own node sends an event to its clients before any node has stored it.
+/// Returns that event as if it stood at `index` in the log.
 pub(crate) fn early_event(publish: &Publish, index: u64) -> Option<Event> {
     let event = publish.events.first()?;
     let id = EventId::new(crate::clock::now_ms(), index, 0);
     Event::from_stored(0, Event::to_stored(id, event).into())
 }
 
-/// `stale-owner`: who owns a webhook no more tells again and again how far it was when it lost it.
+/// `stale-owner`: a node that no longer owns a webhook keeps reporting the progress that it had when it lost
+/// the webhook.
 pub(crate) fn repeat_old_word(update: &mut Update) {
     static OLD: Mutex<BTreeMap<WebhookId, Progress>> = Mutex::new(BTreeMap::new());
     if is_on("stale-owner") {
@@ -28,7 +29,8 @@ pub(crate) fn repeat_old_word(update: &mut Update) {
     }
 }
 
-/// `never-freed`: what is published stays in memory, and more of it. The machine is not taken down with it.
+/// `never-freed`: each publish keeps 8 MiB of memory for ever. The total is bounded, so that the machine
+/// survives.
 pub(crate) fn never_free() {
     static KEPT: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
     let mut kept = KEPT.lock().unwrap_or_else(std::sync::PoisonError::into_inner);

@@ -1,14 +1,14 @@
 //! Waypost: a clustered real-time event broker.
 //!
-//! A guided map of the rooms; arrows point down only.
+//! The modules are listed from top to bottom. A module uses only modules below it.
 //!
-//! - [`cli`]: one file a subcommand; [`config`]: one typed tree of settings.
-//! - [`server`]: the composition root, the only file that sees every room.
-//! - [`edge`]: what clients speak, a folder a protocol, and the REST API.
-//! - [`delivery`]: who receives: dispatchers, session actors, streams.
-//! - [`hub`]: actors that own topics; publishing; the bridge from the replicated log.
+//! - [`cli`]: the subcommands, one file each; [`config`]: all settings, as one typed tree.
+//! - [`server`]: the composition root; the only file that uses every module.
+//! - [`edge`]: what clients speak: one folder per protocol, and the REST API.
+//! - [`delivery`]: the receivers of events: dispatchers, session actors, streams.
+//! - [`hub`]: the actors that own topics; publishing; the bridge from the replicated log.
 //! - [`core`]: pure rules: ids, events, filters, rings, access, the replicated state.
-//! - `waypost_cluster`: replicates a deterministic state machine; knows no event.
+//! - `waypost_cluster`: replicates a deterministic state machine; it knows nothing of events.
 
 pub(crate) use waypost_cluster::failpoint;
 

@@ -1,8 +1,8 @@
-//! The `waypost` program: parse, load the configuration, run; nothing else.
+//! The `waypost` program: it parses the command line, loads the configuration and runs.
 
 use std::process::ExitCode;
 
-/// musl's own allocator has one lock for all threads (docs/adr/0016-static-musl.md).
+/// The allocator of musl has one lock for all threads (docs/adr/0016-static-musl.md).
 #[cfg(target_env = "musl")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -1,16 +1,16 @@
-//! The names of all metrics. Nothing else: each room counts what it does.
+//! The names and descriptions of all metrics. Each module records its own metrics.
 
 /// Topic actors of this node.
 pub const TOPICS: &str = "waypost_topics";
-/// Wake-ups of topic actors: publishing to a subject wakes those who read it.
+/// Wake-ups of topic actors. A publish wakes the topics of its subject.
 pub const TOPICS_WOKEN: &str = "waypost_topic_wakeups_total";
 /// Open client connections, by `protocol`.
 pub const CONNECTIONS: &str = "waypost_connections";
 /// Subscriptions of clients to topics.
 pub const SUBSCRIPTIONS: &str = "waypost_subscriptions";
-/// Actors rebuilt after a panic, by `actor`.
+/// Actors that were started again after a panic, by `actor`.
 pub const ACTORS_LOST: &str = "waypost_actors_lost_total";
-/// Events that were too large for a filter expression, and did not match.
+/// Events that were too large for a filter expression and therefore did not match.
 pub const EXPRESSIONS_SKIPPED: &str = "waypost_expressions_skipped_total";
 /// Frames written to clients, by `protocol`.
 pub const FRAMES_SENT: &str = "waypost_frames_sent_total";
@@ -18,7 +18,7 @@ pub const FRAMES_SENT: &str = "waypost_frames_sent_total";
 pub const BYTES_SENT: &str = "waypost_sent_bytes_total";
 /// Connections that the server closed, by `reason`.
 pub const CLOSED: &str = "waypost_closed_total";
-/// Events that publishers were told are stored.
+/// Events whose storage was acknowledged to their publishers.
 pub const EVENTS_PUBLISHED: &str = "waypost_events_published_total";
 /// Publishes refused, by `reason`.
 pub const PUBLISH_REFUSED: &str = "waypost_publish_refused_total";
@@ -28,80 +28,82 @@ pub const PUBLISH_SECONDS: &str = "waypost_publish_seconds";
 pub const EPHEMERAL_PUBLISHED: &str = "waypost_ephemeral_published_total";
 /// Ephemeral events that arrived at another node, by `peer`.
 pub const EPHEMERAL_SENT: &str = "waypost_ephemeral_sent_events_total";
-/// Batches of ephemeral events sent to another node, repeats counted, by `peer`.
+/// Batches of ephemeral events sent to another node, including repeats, by `peer`.
 pub const EPHEMERAL_BATCHES: &str = "waypost_ephemeral_sent_batches_total";
 /// Ephemeral events that did not reach another node, by `reason`: overflow, stale, gone.
 pub const EPHEMERAL_DROPPED: &str = "waypost_ephemeral_dropped_events_total";
-/// Ephemeral events of other nodes.
+/// Ephemeral events received from other nodes.
 pub const EPHEMERAL_RECEIVED: &str = "waypost_ephemeral_received_events_total";
-/// Batches of ephemeral events that came again.
+/// Batches of ephemeral events that arrived more than once.
 pub const EPHEMERAL_REPEATED: &str = "waypost_ephemeral_repeated_batches_total";
-/// Bytes of ephemeral events that wait for another node, by `peer`.
+/// Bytes of ephemeral events that wait to be sent to another node, by `peer`.
 pub const EPHEMERAL_WAITING: &str = "waypost_ephemeral_waiting_bytes";
-/// Subjects and patterns of ephemeral events that this node wants of the others.
+/// Subjects and patterns whose ephemeral events this node requests from the other nodes.
 pub const EPHEMERAL_INTEREST: &str = "waypost_ephemeral_interest";
-/// Those that another node wants of this one, by `peer`.
+/// Subjects and patterns whose ephemeral events another node requests from this one, by `peer`.
 pub const EPHEMERAL_PEER_INTEREST: &str = "waypost_ephemeral_peer_interest";
-/// HTTP answers, by `status` class.
+/// HTTP responses, by `status` class.
 pub const HTTP_ANSWERS: &str = "waypost_http_answers_total";
 /// Index of the last applied log entry.
 pub const APPLIED_INDEX: &str = "waypost_applied_index";
-/// The present term.
+/// The current term.
 pub const TERM: &str = "waypost_term";
 /// 1 on the node that leads.
 pub const IS_LEADER: &str = "waypost_is_leader";
-/// 1 while a majority is in reach.
+/// 1 while the node reaches a majority.
 pub const HAS_QUORUM: &str = "waypost_has_quorum";
-/// Index of the last entry that this node knows to be committed.
+/// Index of the last log entry that this node knows to be committed.
 pub const COMMITTED_INDEX: &str = "waypost_committed_index";
 /// Index up to which the store is durable.
 pub const DURABLE_INDEX: &str = "waypost_durable_index";
 /// Seconds since the store was last made durable.
 pub const SNAPSHOT_AGE: &str = "waypost_snapshot_age_seconds";
-/// Bytes free on the disk of the data directory.
+/// Free bytes on the disk of the data directory.
 pub const DISK_FREE: &str = "waypost_disk_free_bytes";
-/// Size of that disk, bytes.
+/// Size of the disk of the data directory, bytes.
 pub const DISK_SIZE: &str = "waypost_disk_size_bytes";
-/// 1 while less is free there than what is reserved.
+/// 1 while the disk has less free space than the reserve.
 pub const DISK_FULL: &str = "waypost_disk_full";
-/// 1 while the node takes clients.
+/// 1 while the node accepts clients.
 pub const READY: &str = "waypost_ready";
-/// The longest time without a word of the leader in this term; 0 on the leader.
+/// The longest time without a message from the leader in this term; 0 on the leader.
 pub const LEADER_SILENCE_SECONDS: &str = "waypost_leader_silence_seconds";
 /// A node's clock minus the cluster's time, seconds.
 pub const CLOCK_OFFSET: &str = "waypost_clock_offset_seconds";
 /// How far event ids are ahead of the cluster's time, seconds.
 pub const IDS_AHEAD: &str = "waypost_ids_ahead_seconds";
-/// Time that the leader's expiry clock did not count since nobody could say that it had passed, seconds.
+/// Time that the leader's expiry clock did not count because no node could confirm that it had passed,
+/// seconds.
 pub const EXPIRY_HELD: &str = "waypost_expiry_held_seconds";
-/// Attempts to deliver by request, by `class` of how they ended.
+/// Attempts to deliver events to webhooks, by `class` of the result.
 pub const WEBHOOK_ATTEMPTS: &str = "waypost_webhook_attempts_total";
-/// Events delivered by request.
+/// Events delivered to webhooks.
 pub const WEBHOOK_DELIVERED: &str = "waypost_webhook_delivered_events_total";
-/// Seconds of an attempt.
+/// Duration of an attempt, seconds.
 pub const WEBHOOK_ATTEMPT_SECONDS: &str = "waypost_webhook_attempt_seconds";
-/// Seconds from an event's publication to its delivery by request.
+/// Seconds from an event's publication to its delivery to a webhook.
 pub const WEBHOOK_DELAY_SECONDS: &str = "waypost_webhook_delay_seconds";
-/// Events given up, by `class` of the last attempt.
+/// Events given up after the last attempt (dead letters), by `class` of that attempt.
 pub const WEBHOOK_DEAD_LETTERS: &str = "waypost_webhook_dead_letters_total";
-/// Webhooks disabled without anybody asking.
+/// Webhooks that were disabled automatically because they failed.
 pub const WEBHOOK_DISABLED: &str = "waypost_webhook_disabled_total";
-/// Events that retention removed though an active webhook of this node needed them.
+/// Events that retention removed although an active webhook of this node still needed them.
 pub const WEBHOOK_LOST: &str = "waypost_webhook_lost_events_total";
-/// Webhooks of the cluster that lose events.
+/// Webhooks of the cluster that are losing events.
 pub const WEBHOOKS_LOSING: &str = "waypost_webhooks_losing";
 /// Webhooks that this node owns, by `shard`.
 pub const WEBHOOKS_OWNED: &str = "waypost_webhooks_owned";
-/// Webhooks of this node by `state`: working, failing.
+/// Webhooks of this node that have something to do, by `state`: working, failing.
 pub const WEBHOOK_ACTIVE: &str = "waypost_webhook_actors";
-/// Events that wait for a webhook, by `webhook`; those of many webhooks together under `other`.
+/// Events that wait for a webhook, by `webhook`. Beyond a number of webhooks, the rest are summed under
+/// `other`.
 pub const WEBHOOK_QUEUE: &str = "waypost_webhook_queue_events";
-/// Age of the oldest event that waits, seconds, by `webhook` like the queue.
+/// Age of the oldest event that waits for a webhook, seconds, by `webhook` as in [`WEBHOOK_QUEUE`].
 pub const WEBHOOK_QUEUE_SECONDS: &str = "waypost_webhook_queue_age_seconds";
-/// Share of a webhook's events that were delivered of those that were delivered or given up, by `webhook`.
+/// Delivered events of a webhook, as a share of those that were delivered or given up, by `webhook`.
 pub const WEBHOOK_SUCCESS: &str = "waypost_webhook_success_ratio";
 
-/// Describes them to the recorder.
+/// Registers the description of each metric with the recorder.
 pub fn describe() {
     use metrics::{
         Unit, describe_counter as counter, describe_gauge as gauge, describe_histogram as histogram,
@@ -110,36 +112,40 @@ pub fn describe() {
     counter!(TOPICS_WOKEN, "Wake-ups of topic actors by new events");
     gauge!(CONNECTIONS, "Open client connections");
     gauge!(SUBSCRIPTIONS, "Subscriptions of clients to topics");
-    counter!(ACTORS_LOST, "Actors rebuilt after a panic");
+    counter!(ACTORS_LOST, "Actors started again after a panic");
     counter!(EXPRESSIONS_SKIPPED, "Events that were too large for a filter expression, and did not match");
     counter!(FRAMES_SENT, "Writes of frames to clients");
     counter!(BYTES_SENT, Unit::Bytes, "Bytes of frames written to clients");
     counter!(CLOSED, "Connections that the server closed");
-    counter!(EVENTS_PUBLISHED, "Events that publishers were told are stored");
+    counter!(EVENTS_PUBLISHED, "Events whose storage was acknowledged to their publishers");
     counter!(PUBLISH_REFUSED, "Publishes refused");
     histogram!(PUBLISH_SECONDS, Unit::Seconds, "From a publish's arrival to its commit");
     counter!(EPHEMERAL_PUBLISHED, "Ephemeral events published on this node");
     counter!(EPHEMERAL_SENT, "Ephemeral events that arrived at another node");
     counter!(EPHEMERAL_BATCHES, "Batches of ephemeral events sent to another node");
     counter!(EPHEMERAL_DROPPED, "Ephemeral events that did not reach another node");
-    counter!(EPHEMERAL_RECEIVED, "Ephemeral events of other nodes");
-    counter!(EPHEMERAL_REPEATED, "Batches of ephemeral events that came again");
+    counter!(EPHEMERAL_RECEIVED, "Ephemeral events received from other nodes");
+    counter!(EPHEMERAL_REPEATED, "Batches of ephemeral events that arrived more than once");
     gauge!(EPHEMERAL_WAITING, Unit::Bytes, "Ephemeral events that wait for another node");
-    gauge!(EPHEMERAL_INTEREST, "Subjects and patterns of ephemeral events wanted of other nodes");
-    gauge!(EPHEMERAL_PEER_INTEREST, "Subjects and patterns of ephemeral events that another node wants");
+    gauge!(EPHEMERAL_INTEREST, "Subjects and patterns whose ephemeral events this node requests");
+    gauge!(EPHEMERAL_PEER_INTEREST, "Subjects and patterns whose ephemeral events another node requests");
     counter!(HTTP_ANSWERS, "HTTP answers");
     gauge!(APPLIED_INDEX, "Index of the last applied log entry");
-    gauge!(TERM, "The present term");
+    gauge!(TERM, "The current term");
     gauge!(IS_LEADER, "1 on the node that leads");
-    gauge!(HAS_QUORUM, "1 while a majority is in reach");
+    gauge!(HAS_QUORUM, "1 while the node reaches a majority");
     gauge!(COMMITTED_INDEX, "Index of the last log entry known to be committed");
     gauge!(DURABLE_INDEX, "Index up to which the store is durable");
     gauge!(SNAPSHOT_AGE, Unit::Seconds, "Since the store was last made durable");
     gauge!(DISK_FREE, Unit::Bytes, "Free on the disk of the data directory");
     gauge!(DISK_SIZE, Unit::Bytes, "Size of the disk of the data directory");
-    gauge!(DISK_FULL, "1 while less is free than what is reserved");
-    gauge!(READY, "1 while the node takes clients");
-    gauge!(LEADER_SILENCE_SECONDS, Unit::Seconds, "Longest time without a word of the leader in this term");
+    gauge!(DISK_FULL, "1 while the disk has less free space than the reserve");
+    gauge!(READY, "1 while the node accepts clients");
+    gauge!(
+        LEADER_SILENCE_SECONDS,
+        Unit::Seconds,
+        "Longest time without a message from the leader in this term"
+    );
     gauge!(CLOCK_OFFSET, Unit::Seconds, "The node's clock minus the cluster's time");
     gauge!(IDS_AHEAD, Unit::Seconds, "How far event ids are ahead of the cluster's time");
     gauge!(EXPIRY_HELD, Unit::Seconds, "Time that the leader's expiry clock did not count");
@@ -153,8 +159,8 @@ pub fn describe() {
     );
     counter!(WEBHOOK_DEAD_LETTERS, "Events given up for a webhook");
     counter!(WEBHOOK_DISABLED, "Webhooks disabled because they failed");
-    counter!(WEBHOOK_LOST, "Events that retention removed though a webhook needed them");
-    gauge!(WEBHOOKS_LOSING, "Webhooks of the cluster that lose events");
+    counter!(WEBHOOK_LOST, "Events that retention removed although a webhook needed them");
+    gauge!(WEBHOOKS_LOSING, "Webhooks of the cluster that are losing events");
     gauge!(WEBHOOKS_OWNED, "Webhooks that this node delivers to");
     gauge!(WEBHOOK_ACTIVE, "Webhooks with something to do, by state");
     gauge!(WEBHOOK_QUEUE, "Events that wait for a webhook");

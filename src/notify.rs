@@ -1,7 +1,8 @@
-//! Tells a service manager how the node is: ready, stopping, alive (systemd, and whoever speaks its `sd_notify`).
+//! Reports the state of the node to a service manager: ready, stopping, alive. Works with systemd and with
+//! any other manager that speaks its `sd_notify` protocol.
 //!
-//! Owns the manager's socket and the rhythm of the watchdog. Never checks a node: who calls does. Without `NOTIFY_SOCKET`
-//! there is nobody to tell, and a manager that does not listen holds nobody up.
+//! Owns the manager's socket and the interval of the watchdog. It does not check the node: the caller does.
+//! Without `NOTIFY_SOCKET` nothing is reported. A manager that does not listen delays nothing.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -10,44 +11,44 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::{Duration, Instant};
 
-/// How often the manager is told what is new, unless its watchdog asks for more.
+/// How often changes are reported, unless the manager's watchdog asks for a shorter interval.
 const ROUND: Duration = Duration::from_millis(250);
 
-/// A service manager that wants to be told.
+/// A service manager that accepts reports. The socket is open as long as this value lives.
 #[derive(Debug)]
 pub struct Manager {
     socket: UnixDatagram,
     watchdog: Option<Duration>,
 }
 
-/// How a node is at a moment.
+/// The state of a node at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct State {
-    /// It takes clients.
+    /// The node accepts clients.
     pub ready: bool,
-    /// A sentence for people.
+    /// The state in one sentence, for people.
     pub text: String,
 }
 
 impl Manager {
-    /// The manager that started this process, if it wants to be told.
+    /// The manager that started this process, if it accepts reports.
     pub fn of_this_process() -> Option<Self> {
         let name = std::env::var_os("NOTIFY_SOCKET").filter(|name| !name.is_empty())?;
         let watchdog = watchdog(std::env::var_os("WATCHDOG_USEC"), std::env::var_os("WATCHDOG_PID"));
         match Self::at(&name, watchdog) {
             Ok(manager) => Some(manager),
             Err(error) => {
-                tracing::warn!(%error, ?name, "the service manager can't be told of this node");
+                tracing::warn!(%error, ?name, "can't report to the service manager");
                 None
             }
         }
     }
 
-    /// The manager at a path, or at an abstract name, which begins with `@`; `watchdog`: longest time between two signs
-    /// of life that it puts up with.
+    /// The manager at a path, or at an abstract name, which begins with `@`. `watchdog` is the longest time
+    /// between two signs of life that the manager accepts.
     ///
     /// # Errors
-    /// When nobody listens there.
+    /// If nothing listens there.
     pub fn at(name: &OsStr, watchdog: Option<Duration>) -> io::Result<Self> {
         let address = match name.as_bytes().strip_prefix(b"@") {
             Some(name) => SocketAddr::from_abstract_name(name)?,
@@ -59,20 +60,20 @@ impl Manager {
         Ok(Self { socket, watchdog })
     }
 
-    /// The node is about to start: what it does until it is ready.
+    /// Reports that the node starts; `text` says what it does until it is ready.
     pub fn starting(&self, text: &str) {
         self.tell(&format!("STATUS={text}"));
     }
 
-    /// The node is asked to end, and drains.
+    /// Reports that the node was asked to stop and drains.
     pub fn stopping(&self) {
         self.tell("STOPPING=1\nSTATUS=stopping: clients and the lead go to other nodes");
     }
 
-    /// Tells of readiness once, of every new state, and feeds the watchdog as long as `alive` answers so in time. Goes
-    /// on until it is dropped.
+    /// Reports readiness once and every change of the state, and feeds the watchdog as long as `alive`
+    /// returns `true` in time. Runs until it is dropped.
     pub async fn follow(&self, state: impl Fn() -> State, alive: impl AsyncFn() -> bool) {
-        // Three chances before the manager's time is up.
+        // This gives the node three attempts before the manager's time limit ends.
         let beat = self.watchdog.map(|limit| limit / 3);
         let round = beat.map_or(ROUND, |beat| beat.min(ROUND)).max(Duration::from_millis(1));
         let (mut was_ready, mut told, mut beaten) = (false, String::new(), None::<Instant>);
@@ -100,12 +101,12 @@ impl Manager {
 
     fn tell(&self, message: &str) {
         if let Err(error) = self.socket.send(message.as_bytes()) {
-            tracing::debug!(%error, message, "the service manager does not listen");
+            tracing::debug!(%error, message, "the service manager does not accept reports");
         }
     }
 }
 
-/// The time that the manager's watchdog allows, if it watches this very process.
+/// The watchdog's time limit, if the manager watches this process.
 fn watchdog(usec: Option<OsString>, pid: Option<OsString>) -> Option<Duration> {
     let number = |text: OsString| text.to_str()?.parse::<u64>().ok();
     let ours = pid.is_none_or(|pid| number(pid) == Some(u64::from(std::process::id())));
@@ -118,7 +119,7 @@ mod tests {
     use super::*;
     use std::cell::Cell;
 
-    /// What has come so far.
+    /// The messages received so far.
     fn heard(socket: &UnixDatagram) -> Vec<String> {
         let mut bytes = [0; 512];
         std::iter::from_fn(|| {
@@ -148,7 +149,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("socket");
         let name = format!("@waypost-test-{}", std::process::id());
-        assert!(Manager::at(path.as_os_str(), None).is_err(), "nobody listens");
+        assert!(Manager::at(path.as_os_str(), None).is_err(), "nothing listens");
         let at_path = listening(&SocketAddr::from_pathname(&path).unwrap());
         let at_name = listening(&SocketAddr::from_abstract_name(&name[1..]).unwrap());
         Manager::at(path.as_os_str(), None).unwrap().starting("a");

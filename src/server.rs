@@ -1,4 +1,5 @@
-//! The composition root: the only file that sees every room. Builds a node from its configuration, runs it, drains it.
+//! The composition root: the only file that uses every module. It builds a node from its configuration, runs
+//! it and drains it.
 
 mod admin_token;
 mod encrypted;
@@ -26,32 +27,32 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 use waypost_cluster::StartError;
 
-/// Longest wait for a leader before the node serves all the same.
+/// Longest wait for a leader. After it, the node serves without one.
 const LEADER_WAIT: Duration = Duration::from_secs(3);
 
-/// Why a node ended.
+/// Why a node could not start or stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
-    /// The client port is taken or not ours.
+    /// The client port is in use, or the process may not use it.
     #[error(
         "cannot listen for clients on {addr}: {source}; choose another with --http-addr or WAYPOST_HTTP_ADDR"
     )]
     Listen {
         /// The address.
         addr: SocketAddr,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// Clients can't be shown a certificate.
+    /// The certificate for clients can't be used.
     #[error("the certificate for clients (http.tls_cert, http.tls_key): {0}")]
     Tls(#[from] BadTls),
-    /// The node's part in the cluster did not start.
+    /// The node could not start its part of the cluster.
     #[error(transparent)]
     Cluster(#[from] StartError),
     /// The HTTP server failed.
     #[error("the HTTP server failed: {0}")]
     Http(#[from] std::io::Error),
-    /// Webhooks can't be delivered.
+    /// The delivery of webhooks can't start.
     #[error(transparent)]
     Webhooks(#[from] BadWebhooks),
     /// The metrics could not be set up.
@@ -62,7 +63,7 @@ pub enum ServerError {
 /// Runs a node until `stop` resolves, then drains it.
 ///
 /// # Errors
-/// When the node cannot start or go on.
+/// If the node cannot start or cannot go on.
 pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), ServerError> {
     let mut stop = std::pin::pin!(stop);
     let node = tokio::select! {
@@ -74,7 +75,7 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), S
     serving.drain().await
 }
 
-/// A node that is part of the cluster and serves nobody yet.
+/// A node that is part of the cluster and does not serve clients yet.
 struct Node {
     config: Config,
     shares: Shares,
@@ -100,7 +101,7 @@ impl Node {
         let shown = config.http.tls().map(|(cert, key)| Shown::load(cert, key)).transpose()?;
         let metrics = install_metrics()?;
         let hub = Hub::start(settings::hub(&config), settings::cluster(&config, &shares)).await?;
-        // Before webhooks are: a node that was drained when it went delivers none.
+        // This comes before webhooks start: a node that was drained when it stopped must not deliver any.
         drained::begin(&hub);
         let edge = web::Data::new(Edge {
             config: settings::edge(&config),
@@ -115,12 +116,13 @@ impl Node {
         Ok(Self { config, shares, workers, listener, shown, manager, edge })
     }
 
-    /// Serves clients from now on.
+    /// Starts to serve clients.
     async fn spawn(self) -> Result<Serving, ServerError> {
         let Self { config, shares, workers, listener, shown, manager, edge } = self;
         let mut background = Background::spawn(&config, &edge, shown.clone());
-        // Who waits for the node to be ready finds the token printed, and nobody is served by what the node knew before it
-        // was stopped; without a majority it serves all the same.
+        // The admin token is printed before the node reports that it is ready, and the node serves no client
+        // with the state that it had before it was stopped. Without a majority, it serves anyway after the
+        // wait.
         let begun = async { tokio::join!(&mut background.admin, edge.hub.log().barrier()) };
         let _ = tokio::time::timeout(LEADER_WAIT, begun).await;
         let routes = edge::start(&config, &edge);
@@ -141,13 +143,13 @@ struct Serving {
     server: JoinHandle<std::io::Result<()>>,
     handle: ServerHandle,
     manager: Option<Arc<Manager>>,
-    /// Keeps the service manager informed.
+    /// The task that reports to the service manager.
     told: Option<JoinHandle<()>>,
     edge: web::Data<Edge>,
 }
 
 impl Serving {
-    /// Sends the clients elsewhere and ends the node.
+    /// Sends the clients to other nodes and stops this node.
     async fn drain(self) -> Result<(), ServerError> {
         if let Some(manager) = self.manager {
             manager.stopping();
@@ -167,9 +169,10 @@ impl Serving {
     }
 }
 
-/// No new clients; those here are told to come back elsewhere; the lead goes to another node.
+/// Takes no new clients, asks the present ones to reconnect to other nodes, and hands the lead over.
 async fn drain(hub: &Hub, webhooks: &Webhooks, within: Duration) {
-    // The server's own stop and the store's last checkpoint come after this, within the ten seconds in all.
+    // The server's own stop and the store's last checkpoint follow. Everything together must take at most ten
+    // seconds.
     let deadline = Instant::now() + within.saturating_sub(Duration::from_secs(3));
     hub.health().set_draining(true);
     hub.topics().announce_drain();
@@ -181,7 +184,7 @@ async fn drain(hub: &Hub, webhooks: &Webhooks, within: Duration) {
     tracing::info!(left = hub.health().connections(), "drained");
 }
 
-/// What a node does beside answering, until it stops.
+/// The background tasks of a node. Dropping this value stops them.
 struct Background {
     admin: JoinHandle<()>,
     others: Vec<JoinHandle<()>>,
@@ -209,7 +212,7 @@ impl Drop for Background {
     }
 }
 
-/// Keeps the service manager informed, as long as the node runs.
+/// Reports the node's state to the service manager as long as the node runs.
 async fn tell(manager: Arc<Manager>, edge: web::Data<Edge>) {
     let state = || {
         let reason = not_ready(&edge);

@@ -1,7 +1,7 @@
-//! TLS towards clients: the certificate that this node shows, read again when its file changes, and whom this
-//! program trusts when it connects itself.
+//! TLS towards clients: the certificate that this node presents, which is read again when its file changes,
+//! and the authorities that this program trusts when it opens connections itself.
 //!
-//! Owns files and settings of the library; never opens a connection. Peers have TLS of their own, in the
+//! Owns the files and the settings of the TLS library; never opens a connection. TLS between peers is in the
 //! cluster crate.
 
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use tokio_rustls::rustls::{
 };
 use waypost_cluster::{BadFile, Certificate, PemFile, Renewed};
 
-/// Why there can be no TLS.
+/// Why TLS can't be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum BadTls {
     /// A file can't be used.
@@ -29,14 +29,14 @@ pub enum BadTls {
     Library(#[from] rustls::Error),
 }
 
-/// A client that trusts the system's authorities and, beside them, those of `ca_file` (PEM). HTTP/1.1 only.
+/// The settings of a client that trusts the system's authorities and those of `ca_file` (PEM). HTTP/1.1 only.
 ///
 /// # Errors
-/// When the file can't be used.
+/// If the file can't be used.
 pub fn trusting(ca_file: Option<&Path>) -> Result<ClientConfig, BadTls> {
     let mut roots = RootCertStore::empty();
-    // What can't be read is left out: a single odd certificate in the system's store is no reason to trust
-    // none.
+    // Certificates that can't be read are left out: one odd certificate in the system's store is no reason to
+    // trust none of the others.
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if let Some(path) = ca_file {
         for certificate in PemFile::read(path)?.certificates()? {
@@ -53,14 +53,14 @@ pub fn trusting(ca_file: Option<&Path>) -> Result<ClientConfig, BadTls> {
     Ok(config)
 }
 
-/// The certificate of the client port.
+/// The certificate that the client port presents. Lives as long as the server.
 #[derive(Debug)]
 pub struct Shown(Arc<Renewed<OfServer>>);
 
-/// Certificate and key, as the library takes them.
+/// Certificate and key, in the form that the library takes.
 struct OfServer(Arc<CertifiedKey>);
 
-/// What the files hold.
+/// The contents of the files.
 #[derive(PartialEq)]
 struct Files {
     cert: PemFile,
@@ -68,21 +68,21 @@ struct Files {
 }
 
 impl Shown {
-    /// Reads certificate and private key (PEM). One that clients refuse is shown all the same: the node takes
-    /// part in its cluster, and shows another when the files are replaced.
+    /// Reads certificate and private key (PEM). A certificate that clients would refuse is presented anyway:
+    /// the node takes part in its cluster, and presents another one once the files are replaced.
     ///
     /// # Errors
-    /// When one of them can't be used, or they don't belong together.
+    /// If one of the files can't be used, or if the two don't belong together.
     pub fn load(cert: &Path, key: &Path) -> Result<Arc<Self>, BadTls> {
         Ok(Arc::new(Self(Arc::new(Renewed::load((cert.to_owned(), key.to_owned()))?))))
     }
 
-    /// Settings of a server that shows it. HTTP/1.1 only: WebSocket needs that, and every bound of this
-    /// server (the size of heads, slow clients, what waits for each) is one of connections that serve one
-    /// request at a time.
+    /// Settings of a server that presents this certificate. HTTP/1.1 only, because WebSocket needs it, and
+    /// because every limit of this server (head size, slow clients, bytes waiting for each client) assumes
+    /// connections that serve one request at a time.
     ///
     /// # Errors
-    /// When the library refuses its own settings.
+    /// If the library refuses its own settings.
     pub fn server(self: &Arc<Self>) -> Result<ServerConfig, BadTls> {
         let builder = ServerConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()));
         let mut config = builder
@@ -93,12 +93,12 @@ impl Shown {
         Ok(config)
     }
 
-    /// When the certificate ends (seconds since 1970), where that can be read.
+    /// The time at which the certificate expires (seconds since 1970), if it can be read.
     pub fn until(&self) -> Option<u64> {
         self.0.current().until()
     }
 
-    /// Takes changed files, for as long as the server runs. What can't be used leaves the old certificate in
+    /// Loads changed files, as long as the server runs. If they can't be used, the old certificate stays in
     /// place.
     pub async fn keep_fresh(self: Arc<Self>) {
         self.0.keep_fresh().await;
@@ -136,9 +136,9 @@ impl Certificate for OfServer {
         Ok((Self(Arc::new(certified)), refused))
     }
 
-    /// Those between it and its authority are not asked: clients may know other ways.
+    /// Intermediate certificates are not considered: clients may know other chains.
     fn until(&self) -> Option<u64> {
-        // It is refused for its end in the far future.
+        // A check for a time in the far future fails, and the error contains the certificate's end.
         match refused(&self.0, UnixTime::since_unix_epoch(Duration::from_secs(u64::MAX / 4))) {
             Some(CertificateError::ExpiredContext { not_after, .. }) => Some(not_after.as_secs()),
             _ => None,
@@ -146,13 +146,14 @@ impl Certificate for OfServer {
     }
 }
 
-/// Why clients refuse a certificate at a time, as far as that can be told without knowing whom they trust:
-/// its own span, and what it is for.
+/// Why clients would refuse a certificate at a time, as far as that can be known without their list of
+/// authorities: its validity period and its purpose.
 fn refused(shown: &CertifiedKey, at: UnixTime) -> Option<CertificateError> {
     use CertificateError as Why;
     let known = crypto::ring::default_provider().signature_verification_algorithms.all;
     let own = ParsedCertificate::try_from(shown.cert.first()?).ok()?;
-    // The span is looked at first, then the purpose; of no authority, it is refused in the end.
+    // The library checks the validity period first, then the purpose. Without authorities, it refuses every
+    // certificate in the end.
     match verify_server_cert_signed_by_trust_anchor(&own, &RootCertStore::empty(), &[], at, known) {
         Err(rustls::Error::InvalidCertificate(why)) => match why {
             Why::Expired
@@ -201,8 +202,8 @@ mod tests {
     }
 
     #[test]
-    fn what_clients_would_refuse_takes_no_good_ones_place() {
-        /// Years that are long over, and long to come.
+    fn a_certificate_that_clients_would_refuse_does_not_replace_a_good_one() {
+        /// Years far in the past and far in the future.
         const PAST: i32 = 2000;
         const FAR: i32 = 4000;
         let dir = tempfile::tempdir().unwrap();
@@ -231,7 +232,7 @@ mod tests {
             let told = shown.0.renew().unwrap_err().to_string();
             assert!(told.contains("clients would refuse it") && told.contains(why), "{told}");
             assert_eq!(shown.until(), end(FAR));
-            // A node that starts with it is of use to its cluster.
+            // A node that starts with such a certificate can still serve its cluster.
             Shown::load(&cert, &key).unwrap();
         }
         write((PAST, FAR + 1), ExtendedKeyUsagePurpose::ServerAuth);

@@ -1,4 +1,5 @@
-//! Owns what takes the machine from a cluster: threads that compute, a writer that syncs large files. Ends when dropped.
+//! Takes the machine's resources from a cluster: threads that compute, or that write and sync large files.
+//! Dropping it ends them.
 
 use std::{
     fs::File,
@@ -14,25 +15,25 @@ use std::{
 
 use anyhow::Result;
 
-/// Bytes of a file that is written, synced and written again.
+/// The size of a file that is written, synced and written again, in bytes.
 const FILE_BYTES: usize = 256 << 20;
 const PIECE: usize = 1 << 20;
-/// Synced after so many bytes: the disk's queue is never empty.
+/// How many bytes are written between two syncs: the disk's queue is never empty.
 const SYNC_BYTES: usize = 32 << 20;
 
-/// Threads that do this until it is dropped.
+/// Threads that work until this is dropped.
 pub(crate) struct Burden {
     stop: Arc<AtomicBool>,
-    /// Bytes synced so far.
+    /// How many bytes were synced so far.
     pub(crate) written: Arc<AtomicU64>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Burden {
-    /// As many threads at normal priority as there are cores, which compute without a pause.
+    /// Starts as many computing threads at normal priority as there are cores.
     ///
     /// # Errors
-    /// No threads.
+    /// A thread can't be started.
     pub(crate) fn compute() -> Result<Self> {
         let cores = std::thread::available_parallelism()?.get();
         Self::start(cores, |stop, _| {
@@ -45,13 +46,13 @@ impl Burden {
         })
     }
 
-    /// Two threads that write files of [`FILE_BYTES`] in `dir` and sync them, without a pause.
+    /// Starts two threads that write files of [`FILE_BYTES`] in `dir` and sync them, without a pause.
     ///
     /// # Errors
-    /// No threads.
+    /// A thread can't be started.
     pub(crate) fn write(dir: PathBuf) -> Result<Self> {
         Self::start(2, move |stop, written| {
-            // A disk that can't be written any more is burden no more, and the figure of what was written tells.
+            // If the disk can't be written any more, the burden ends; the count of written bytes shows it.
             let _ = write_on(&dir, stop, written);
         })
     }
@@ -94,7 +95,7 @@ impl Drop for Burden {
     fn drop(&mut self) {
         self.stop.store(true, Relaxed);
         for thread in self.threads.drain(..) {
-            // A thread that panicked was no burden.
+            // A thread that panicked put no load on the machine.
             let _ = thread.join();
         }
     }

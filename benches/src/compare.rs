@@ -1,5 +1,5 @@
-//! Owns the comparison: the limit and Waypost in turns, A B A B, on the same load, and what a
-//! delivery costs each. Medians over the rounds, because other work disturbs single runs.
+//! Compares the raw limit and Waypost in turns, A B A B, under the same load: what a delivery costs each. The
+//! figures are medians over the rounds, because other work on the machine disturbs single runs.
 
 use std::{path::Path, time::Duration};
 
@@ -16,10 +16,10 @@ use crate::{
 const PACED_RATIO: f64 = 1.5;
 /// CPU-seconds per million deliveries when events are pending.
 const SATURATED: f64 = 2.5;
-/// What the limit coalesces when it is compared with a saturated Waypost.
+/// How many frames the limit coalesces when it is compared with a saturated Waypost.
 const LIMIT_COALESCE: usize = 8;
 
-/// Sizes of the comparison.
+/// The sizes of the comparison.
 #[derive(Clone, Copy)]
 pub(crate) struct Size {
     pub(crate) connections: usize,
@@ -31,7 +31,7 @@ pub(crate) struct Size {
     pub(crate) rounds: usize,
 }
 
-/// Runs everything and adds its lines.
+/// Runs the comparison and adds its lines.
 ///
 /// # Errors
 /// A server does not start, or a run fails.
@@ -48,7 +48,7 @@ pub(crate) async fn run(binary: &Path, dir: &Path, size: Size, report: &mut Repo
     Ok(())
 }
 
-/// Median CPU-seconds per million of the limit and of Waypost.
+/// The median CPU-seconds per million deliveries of the limit and of Waypost.
 async fn in_turns(binary: &Path, dir: &Path, size: Size, pace: Pace, coalesce: usize) -> Result<(f64, f64)> {
     let limit = Limit::start(coalesce).await?;
     let cluster = Cluster::start(binary, dir, 1).await?;

@@ -1,4 +1,4 @@
-//! Owns the measure of the disk: how long an append and its fdatasync take. Never keeps the file.
+//! Measures the disk: how long an append and its fdatasync take. The file is removed afterwards.
 
 use std::{
     io::Write,
@@ -8,15 +8,15 @@ use std::{
 
 use anyhow::{Context, Result};
 
-/// About what one small Raft entry writes.
+/// About the number of bytes that one small Raft entry writes.
 const APPEND_BYTES: usize = 512;
 
-/// The median of `rounds` appends with fdatasync in `dir`.
+/// The median time of `rounds` appends with fdatasync in `dir`.
 ///
 /// # Errors
 /// The directory can't be written.
 pub(crate) fn fdatasync_median(dir: &Path, rounds: usize) -> Result<Duration> {
-    let mut file = tempfile::tempfile_in(dir).context("a file to sync")?;
+    let mut file = tempfile::tempfile_in(dir).context("making a file to sync")?;
     let bytes = [7; APPEND_BYTES];
     let mut times = Vec::with_capacity(rounds);
     for _ in 0..rounds {

@@ -1,5 +1,6 @@
-//! Owns the cost of an ephemeral publish as a ratio to that of a durable one: three nodes with fsync, on each a subscriber
-//! of either subject, and the CPU of all nodes for the same events. Never harms a node.
+//! Measures the cost of an ephemeral publish as a ratio to that of a durable one: three nodes with fsync, on
+//! each node one subscriber of each kind of subject, and the CPU of all nodes for the same events. It never
+//! harms a node.
 
 use std::{
     net::SocketAddr,
@@ -23,29 +24,29 @@ use crate::{
     subscribers::{Subscribers, Target},
 };
 
-/// An ephemeral publish costs at most this part of a durable one.
+/// The bound: an ephemeral publish costs at most this part of a durable one.
 const RATIO: f64 = 1.0;
-/// All that was published arrives within this, or counts as lost.
+/// How long published events may take to arrive; later ones count as lost.
 const ARRIVAL_PATIENCE: Duration = Duration::from_secs(15);
 const GLANCE: Duration = Duration::from_millis(5);
 
-/// Sizes of the measurement.
+/// The sizes of the measurement.
 #[derive(Clone, Copy)]
 pub(crate) struct Size {
-    /// Of each measurement.
+    /// The time of each measurement.
     pub(crate) seconds: f64,
     /// Bytes of an event's payload.
     pub(crate) payload: usize,
-    /// Publishers of the fleet.
+    /// How many publishers send at the same time.
     pub(crate) connections: usize,
     pub(crate) rounds: usize,
 }
 
-/// A kind of events, and who follows them.
+/// One kind of events, and its subscribers.
 struct Kind {
     name: &'static str,
     request: Vec<u8>,
-    /// One on each node.
+    /// The subscribers, one on each node.
     subscribers: Vec<Subscribers>,
 }
 
@@ -104,7 +105,7 @@ impl Bench {
         http::request("POST", &format!("/api/maps/{}/events", self.map), ADMIN, body)
     }
 
-    /// Makes subjects ephemeral, and waits until all nodes know: then they answer `publish` with 202.
+    /// Makes subjects ephemeral, and waits until all nodes know it: they then answer `publish` with 202.
     async fn make_ephemeral(&self, subjects: &str, publish: &[u8]) -> Result<()> {
         let path = format!("/api/maps/{}/channel-rules", self.map);
         let rules = json!([{"match": subjects, "durability": "ephemeral"}]);
@@ -122,7 +123,7 @@ impl Bench {
         timeout(ARRIVAL_PATIENCE, known).await.context("the channel rules are not known everywhere")?
     }
 
-    /// Has a subscriber join on each node, and waits until events of every node come to all of them.
+    /// Joins a subscriber on each node, and waits until the events of every node arrive at all of them.
     async fn kind(&self, name: &'static str, subject: &'static str, body: &str) -> Result<Kind> {
         let (request, mut subscribers) = (self.request(body), Vec::new());
         for addr in self.nodes() {
@@ -142,7 +143,7 @@ impl Bench {
         Ok(kind)
     }
 
-    /// CPU of all nodes for one publish, in microseconds.
+    /// The CPU of all nodes for one publish, in microseconds.
     #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
     async fn cost(&self, kind: &Kind, publishers: usize, duration: Duration) -> Result<f64> {
         let (before, delivered) = (self.cpu_seconds()?, kind.delivered());
@@ -153,12 +154,12 @@ impl Bench {
 }
 
 impl Kind {
-    /// Events that came, over all subscribers.
+    /// How many events arrived, over all subscribers.
     fn delivered(&self) -> u64 {
         self.subscribers.iter().map(|subscribers| subscribers.counters.delivered.load(Relaxed)).sum()
     }
 
-    /// Waits until so many have come, and not one more.
+    /// Waits until `expected` events have arrived, and fails if one more arrives.
     async fn wait_delivered(&self, expected: u64) -> Result<()> {
         let start = Instant::now();
         while self.delivered() < expected {

@@ -1,5 +1,5 @@
-//! Owns what is published: events whose Phoenix frame has a wanted size and whose payload carries
-//! the time of publishing, for latency. Never talks to a socket.
+//! The events that benchmarks publish: their Phoenix frame has a chosen size, and their payload carries the
+//! time of publishing, for latency. The module uses no socket.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -9,8 +9,8 @@ use hdrhistogram::Histogram;
 /// The type of every published event.
 pub(crate) const KIND: &str = "bench";
 
-/// A broadcast's envelope around its payload, as both servers send it. Ids are of the real length,
-/// so that a frame of the limit and one of Waypost differ by a digit of `seq` at most.
+/// A broadcast's envelope around its payload, as both servers send it. Ids have their real length, so that a
+/// frame of the limit and one of Waypost differ by a digit of `seq` at most.
 pub(crate) fn frame_text(map: &str, seq: u64, payload: &str) -> String {
     format!(
         r#"[null,null,"events:map:{map}","{KIND}",{{"id":"01JZZZZZZZZZZZZZZZZZZZZZZZ","seq":{seq},"type":"{KIND}","map_id":"{map}","ts":"2026-01-01T00:00:00.000Z","payload":{payload}}}]"#
@@ -24,14 +24,14 @@ pub(crate) struct Maker {
 }
 
 impl Maker {
-    /// `map` is the name that subscribers joined by, `frame` counts the WebSocket head too.
+    /// `map` is the name that subscribers joined; `frame` includes the WebSocket head.
     pub(crate) fn new(map: &str, frame: usize) -> Self {
         let bare = Self { pad: String::new() };
         let least = 4 + frame_text(map, 10_000, &bare.payload(now_micros())).len();
         Self { pad: "x".repeat(frame.saturating_sub(least)) }
     }
 
-    /// Events whose payload is `bytes` long (never shorter than the time in it).
+    /// Makes events whose payload is `bytes` long (never shorter than the time in it).
     pub(crate) fn of_payload(bytes: usize) -> Self {
         let least = Self { pad: String::new() }.payload(now_micros()).len();
         Self { pad: "x".repeat(bytes.saturating_sub(least)) }
@@ -41,12 +41,12 @@ impl Maker {
         format!(r#"{{"t":{micros},"p":"{}"}}"#, self.pad)
     }
 
-    /// One event as a request body, stamped with the time.
+    /// One event as a request body, with the present time.
     pub(crate) fn one(&self) -> String {
         format!(r#"{{"type":"{KIND}","payload":{}}}"#, self.payload(now_micros()))
     }
 
-    /// The same, of a subject.
+    /// One event of a subject.
     pub(crate) fn one_of(&self, subject: &str) -> String {
         format!(r#"{{"type":"{KIND}","subject":"{subject}","payload":{}}}"#, self.payload(now_micros()))
     }
@@ -65,7 +65,7 @@ pub(crate) fn stamp(frame: &[u8]) -> Option<u64> {
     Some(digits.take(18).fold(0, |n, b| n * 10 + u64::from(b - b'0')))
 }
 
-/// An empty histogram of microseconds; what takes longer than a minute counts as a minute.
+/// An empty histogram of microseconds; a longer time than a minute counts as a minute.
 ///
 /// # Errors
 /// Never with these bounds.

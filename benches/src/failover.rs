@@ -1,5 +1,6 @@
-//! Owns the loss of leaders under load: kill -9, and how long until publishes that began afterwards are acknowledged;
-//! SIGTERM, and the longest gap between acknowledgements. In between the node comes back. In the end nothing is lost.
+//! Measures the loss of leaders under load: with kill -9, how long until publishes that began afterwards are
+//! acknowledged; with SIGTERM, the longest gap between acknowledgements. The node comes back before the next
+//! loss. At the end it checks that no event is lost.
 
 use std::{
     path::Path,
@@ -16,28 +17,29 @@ use crate::{
     report::Report,
 };
 
-/// Seconds from a kill to the next acknowledgement.
+/// The most seconds from a kill to the next acknowledgement.
 const KILL_MEDIAN: f64 = 0.5;
 const KILL_MOST: f64 = 1.5;
-/// Seconds without an acknowledgement around a hand-over.
+/// The most seconds without an acknowledgement around a hand-over.
 const HANDOVER_MOST: f64 = 0.3;
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Publishers alone, before the first loss and after each: the node that came back has caught up, and all work.
+/// How long only publishers run, before the first loss and after each: the node that came back catches up in
+/// that time.
 const CALM: Duration = Duration::from_millis(1500);
 
-/// Sizes of the measurement.
+/// The sizes of the measurement.
 #[derive(Clone, Copy)]
 pub(crate) struct Size {
     pub(crate) kills: usize,
     pub(crate) handovers: usize,
     pub(crate) publishers: usize,
-    /// From an acknowledgement to the publisher's next event.
+    /// The pause from an acknowledgement to the publisher's next event.
     pub(crate) pause: Duration,
-    /// Bytes of padding in a payload.
+    /// The bytes of padding in a payload.
     pub(crate) pad: usize,
 }
 
-/// Boots three nodes, makes them lose leaders and adds the lines.
+/// Boots three nodes, ends their leaders and adds the lines.
 ///
 /// # Errors
 /// A node does not start or end, or a publish fails for good.
@@ -73,7 +75,7 @@ pub(crate) async fn run(binary: &Path, dir: &Path, size: Size, report: &mut Repo
     history::check(&nodes, &map, &log.acks, report).await
 }
 
-/// Kills the leader again and again.
+/// Kills the leader several times.
 async fn kills(
     cluster: &mut Cluster,
     publishers: &mut Publishers,
@@ -86,7 +88,7 @@ async fn kills(
         let from = publishers.look(|log| log.acks.len());
         let start = Instant::now();
         cluster.nodes[leader].kill().await?;
-        // What was on its way when the leader died tells nothing.
+        // Requests that were open when the leader died are not measured.
         let gone = Instant::now();
         let next = |log: &Log| next_of_each(&log.acks[from..], size.publishers, gone);
         publishers.wait(PATIENCE, |log| next(log).iter().all(Option::is_some)).await?;
@@ -123,7 +125,7 @@ async fn kills(
     Ok(size.kills)
 }
 
-/// When each publisher had an event acknowledged that it began after `gone`.
+/// For each publisher, when an event that it began after `gone` was acknowledged.
 fn next_of_each(acks: &[Ack], publishers: usize, gone: Instant) -> Vec<Option<Instant>> {
     let mut next = vec![None; publishers];
     for ack in acks.iter().filter(|ack| ack.began > gone) {
@@ -132,7 +134,7 @@ fn next_of_each(acks: &[Ack], publishers: usize, gone: Instant) -> Vec<Option<In
     next
 }
 
-/// Ends the leader by SIGTERM again and again.
+/// Ends the leader by SIGTERM several times.
 async fn handovers(
     cluster: &mut Cluster,
     publishers: &mut Publishers,
@@ -174,7 +176,8 @@ async fn handovers(
     Ok(size.handovers)
 }
 
-/// The longest time, in seconds, between two of these acknowledgements, from the last before `start` to `end`.
+/// The longest time in seconds between two of these acknowledgements, from the last one before `start` to
+/// `end`.
 fn gap(acks: &[Ack], start: Instant, end: Instant, of: impl Fn(&Ack) -> bool) -> f64 {
     let (mut longest, mut after) = (Duration::ZERO, end);
     for ack in acks.iter().rev().filter(|ack| ack.at <= end && of(ack)) {
@@ -187,7 +190,7 @@ fn gap(acks: &[Ack], start: Instant, end: Instant, of: impl Fn(&Ack) -> bool) ->
     longest.as_secs_f64()
 }
 
-/// Median, 99th percentile (the longest, of fewer than a hundred) and the longest.
+/// The median, the 99th percentile (the longest, of fewer than a hundred) and the longest.
 fn quantiles(times: &mut [f64]) -> (f64, f64, f64) {
     times.sort_unstable_by(f64::total_cmp);
     let at =

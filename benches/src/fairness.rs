@@ -1,5 +1,6 @@
-//! Owns whether a cluster keeps its leader on a machine that is busy: with computing, with a disk whose queue is full,
-//! with a snapshot on its way to a new member. Publishers go on all the time; each node tells its longest silence.
+//! Measures whether a cluster keeps its leader on a busy machine: one that computes, one with a full disk
+//! queue, and one that sends a snapshot to a new member. Publishers run all the time; each node reports the
+//! longest silence of its leader.
 
 use std::{
     net::SocketAddr,
@@ -20,41 +21,41 @@ use crate::{
     report::Report,
 };
 
-/// How often the nodes are asked.
+/// The pause between two questions to the nodes.
 const LOOK: Duration = Duration::from_secs(1);
-/// The log has let go of what is in the store by then.
+/// How long the log may take to release what is in the store.
 const PURGE: Duration = Duration::from_secs(60);
-/// A new member has everything by then.
+/// How long a new member may take to have all data.
 const JOIN: Duration = Duration::from_secs(180);
-/// Of the batches that fill the history.
+/// The batches that fill the history.
 const FILL_PAYLOAD: usize = 1_000;
 const FILL_EVENTS: usize = 500;
 const CALM: Duration = Duration::from_secs(2);
 
-/// Sizes of the measurement.
+/// The sizes of the measurement.
 #[derive(Clone, Copy)]
 pub(crate) struct Size {
-    /// Of full processors.
+    /// How long the processors are full.
     pub(crate) compute: Duration,
-    /// Of a full queue of the disk.
+    /// How long the disk's queue is full.
     pub(crate) write: Duration,
-    /// Of the history that a new member is sent.
+    /// The history that a new member is sent.
     pub(crate) megabytes: u64,
     pub(crate) publishers: usize,
     pub(crate) pause: Duration,
 }
 
-/// What the nodes told since a moment.
+/// What the nodes have reported since `start`.
 struct Watch {
     term: u64,
     start: Instant,
     /// By how much the term has grown.
     elections: u64,
-    /// The longest that any follower heard nothing of the leader, in seconds.
+    /// The longest time that any follower heard nothing from the leader, in seconds.
     silence: f64,
 }
 
-/// Boots three nodes, burdens the machine in three ways and adds the lines.
+/// Boots three nodes, puts three kinds of load on the machine and adds the lines.
 ///
 /// # Errors
 /// A node does not start, or a publish fails for good.
@@ -91,7 +92,7 @@ pub(crate) async fn run(binary: &Path, dir: &Path, size: Size, report: &mut Repo
     publishers.stop().await.map(drop)
 }
 
-/// A fourth node comes and is sent all that there is, while the processors are full.
+/// Adds a fourth node, which is sent the whole history, while the processors are full.
 async fn snapshot(
     cluster: &mut Cluster,
     map: &str,
@@ -109,7 +110,7 @@ async fn snapshot(
     };
     timeout(PURGE, purged)
         .await
-        .context("the log lets go of nothing: a new member would be sent no snapshot")??;
+        .context("the log releases no entries: a new member would be sent no snapshot")??;
     let mut watch = Watch::begin(cluster).await?;
     let burden = Burden::compute()?;
     let start = Instant::now();
@@ -122,7 +123,7 @@ async fn snapshot(
     Ok(())
 }
 
-/// Publishes batches until the map has so many bytes.
+/// Publishes batches until the map has `bytes` bytes.
 async fn fill(cluster: &Cluster, map: &str, bytes: u64) -> Result<()> {
     let path = format!("/api/maps/{map}/events");
     let request = http::request("POST", &path, ADMIN, &Maker::of_payload(FILL_PAYLOAD).batch(FILL_EVENTS));
@@ -144,7 +145,8 @@ async fn fill(cluster: &Cluster, map: &str, bytes: u64) -> Result<()> {
 }
 
 impl Watch {
-    /// Begins with a new leader, and so a new term: each node's longest silence is one of the term.
+    /// Begins with a new leader, and so with a new term: each node reports the longest silence of the present
+    /// term.
     async fn begin(cluster: &Cluster) -> Result<Self> {
         let leader = cluster.nodes[cluster.leader().await?].http;
         let (status, answer) = http::call(leader, "POST", "/api/cluster/step-down", ADMIN, "{}").await?;
@@ -154,7 +156,7 @@ impl Watch {
         Ok(Self { term, start: Instant::now(), elections: 0, silence: 0.0 })
     }
 
-    /// Asks each node again and again; one that is too busy to answer is asked at the next turn.
+    /// Asks each node again and again; a node that is too busy to answer is asked again in the next round.
     async fn look_for(&mut self, cluster: &Cluster, time: Duration) -> Result<()> {
         let end = Instant::now() + time;
         loop {
@@ -202,7 +204,7 @@ impl Watch {
     }
 }
 
-/// The term that a node is in, and the longest silence of its leader (seconds).
+/// The term of a node, and the longest silence of its leader in seconds.
 async fn told(node: SocketAddr) -> Result<(u64, f64)> {
     let mut client = http::Client::connect(node).await?;
     client.exchange(&http::request("GET", "/metrics", "", "")).await?;

@@ -1,4 +1,4 @@
-//! Owns the comparison of what was acknowledged with what each node holds in the end ([`checker`]). Never publishes.
+//! Compares what was acknowledged with what each node holds at the end ([`checker`]). It never publishes.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -9,10 +9,10 @@ use tokio::task::spawn_blocking;
 
 use crate::{node::ADMIN, publishers::Ack, report::Report};
 
-/// A node that was restarted has caught up by then.
+/// How long a restarted node may take to catch up.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// An event, of which its publisher remembers no id.
+/// An event whose publisher remembers no id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Placed<'a>(&'a Event);
 
@@ -29,7 +29,8 @@ impl<'a> Item for Placed<'a> {
     }
 }
 
-/// Reads each node's whole history and adds the lines: nothing lost, nothing twice, the same everywhere.
+/// Reads each node's whole history and adds the lines: nothing is lost, nothing is there twice, and all nodes
+/// hold the same.
 ///
 /// # Errors
 /// A node can't be read, or does not catch up.
@@ -62,12 +63,12 @@ pub(crate) async fn check(nodes: &[SocketAddr], map: &str, acks: &[Ack], report:
     Ok(())
 }
 
-/// All that a node holds, once it holds `head`.
+/// All events that a node holds, once it holds `head`.
 async fn read(node: SocketAddr, map: &str, head: u64) -> Result<Vec<Event>> {
     let map = Map { id: map.to_owned(), slug: String::new(), token: ADMIN.to_owned() };
     let api = Api::new(&format!("http://{node}"), Some(ADMIN));
     let read = move || {
-        wait::until_for(PATIENCE, "all that was acknowledged", || {
+        wait::until_for(PATIENCE, "all acknowledged events", || {
             let events = held(&api, &map)?;
             let last = events.last().map_or(0, |event| event.seq);
             ensure!(last >= head, "at seq {last} of {head}");

@@ -1,5 +1,5 @@
-//! Owns a very light HTTP/1.1 client: bytes prepared once, one keep-alive connection, an answer's
-//! status and length and nothing more. The client shares the cores with what it measures.
+//! A very light HTTP/1.1 client: prepared bytes, one keep-alive connection, and only the status and the
+//! length of an answer. It shares the cores with the server that it measures.
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -14,13 +14,14 @@ use tokio::{
     time::timeout,
 };
 
-/// No answer of a benchmark takes longer; a server that hangs is a failure, not a wait.
+/// The longest time of an answer; a server that hangs is a failure, not a wait.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Not the servers' own address: a port taken there could be the one a node wants back.
+/// The clients' address differs from the servers': a client's port there could be one that a restarting node
+/// needs.
 const SOURCE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 254)), 0);
 const MAX_ANSWER: usize = 8 << 20;
 
-/// A whole request as bytes, to be sent as often as wanted.
+/// A whole request as bytes, which can be sent any number of times.
 pub(crate) fn request(method: &str, path: &str, token: &str, body: &str) -> Vec<u8> {
     format!(
         "{method} {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {token}\r\n\
@@ -49,7 +50,7 @@ pub(crate) struct Client {
 
 impl Client {
     /// # Errors
-    /// Nobody listens there, or not in time.
+    /// No server listens there, or it does not accept in time.
     pub(crate) async fn connect(addr: SocketAddr) -> Result<Self> {
         let socket = TcpSocket::new_v4()?;
         if addr.ip().is_loopback() {
@@ -60,10 +61,10 @@ impl Client {
         Ok(Self { stream, input: Vec::with_capacity(4096), body: 0..0 })
     }
 
-    /// Sends a prepared request and waits for its whole answer; gives the status.
+    /// Sends a prepared request and waits for its whole answer. Returns the status.
     ///
     /// # Errors
-    /// The connection broke, the answer is malformed or did not come in time.
+    /// The connection broke, or the answer is malformed or did not arrive in time.
     pub(crate) async fn exchange(&mut self, request: &[u8]) -> Result<u16> {
         timeout(PATIENCE, self.exchange_unbounded(request)).await.context("no answer in time")?
     }
@@ -79,7 +80,7 @@ impl Client {
         };
         let (status, length) = parse_head(&self.input[..head])?;
         if length > MAX_ANSWER {
-            bail!("an answer of {length} bytes");
+            bail!("an answer of {length} bytes is too long");
         }
         while self.input.len() < head + length {
             self.more().await?;
@@ -91,7 +92,7 @@ impl Client {
     async fn more(&mut self) -> Result<()> {
         match self.stream.read_buf(&mut self.input).await? {
             0 => bail!("the server closed the connection"),
-            _ if self.input.len() > MAX_ANSWER => bail!("an answer without an end"),
+            _ if self.input.len() > MAX_ANSWER => bail!("the answer is too long"),
             _ => Ok(()),
         }
     }
@@ -116,7 +117,7 @@ fn parse_head(head: &[u8]) -> Result<(u16, usize)> {
     }
 }
 
-/// One call on a connection of its own; the answer as JSON (null where it has none).
+/// Sends one request on a separate connection. Returns the answer as JSON (null where it has none).
 ///
 /// # Errors
 /// As [`Client::exchange`].

@@ -1,5 +1,5 @@
-//! Owns the price of an idle connection: how much a node's resident memory grows for each
-//! subscriber that has joined and waits.
+//! Measures an idle connection: how much a node's resident memory grows for each subscriber that has joined
+//! and waits.
 
 use std::{path::Path, time::Duration};
 
@@ -15,10 +15,10 @@ use crate::{
     subscribers::{Subscribers, Target},
 };
 
-/// KiB a connection.
+/// The most KiB for each connection.
 const BOUND: f64 = 16.0;
 
-/// Joins `connections` and adds the line.
+/// Joins `connections` subscribers and adds the line.
 ///
 /// # Errors
 /// The node does not start, or a connection is refused.
@@ -34,7 +34,8 @@ pub(crate) async fn run(binary: &Path, dir: &Path, connections: usize, report: &
         token: token.clone(),
         connections,
     };
-    // What the first connections set up for good is not the price of a connection.
+    // The first connections make the server allocate things that stay; these are not the cost of a
+    // connection.
     let warm = Subscribers::start(target(8))?;
     load::all_joined(&warm, 8).await?;
     warm.stop()?;

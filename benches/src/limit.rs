@@ -1,7 +1,7 @@
-//! Owns the raw limit: a server that does nothing but one `send` per connection and frame (or per
-//! `coalesce` frames) from bytes made once. One thread, one epoll, non-blocking sockets. It speaks
-//! just enough Phoenix and HTTP that the same load generator drives it and Waypost. No
-//! authentication, no storage, no second topic.
+//! The raw limit: a server that only makes one `send` per connection and frame (or per `coalesce` frames)
+//! from prepared bytes. It has one thread, one epoll and non-blocking sockets. It speaks just enough Phoenix
+//! and HTTP that the same load generator drives it and Waypost. It has no authentication, no storage and no
+//! second topic.
 
 use std::{
     collections::HashMap,
@@ -18,13 +18,13 @@ use crate::{event, ws};
 
 const LISTENER: u64 = u64::MAX;
 const READ_BUFFER: usize = 64 * 1024;
-/// A request or an unsent rest beyond this ends the connection.
+/// A connection ends when its request or its unsent bytes exceed this size.
 const MAX_HELD: usize = 16 << 20;
 
-/// Serves until the process is ended.
+/// Serves until the process ends.
 ///
 /// # Errors
-/// The address is taken, or epoll failed.
+/// The address is in use, or epoll failed.
 pub(crate) fn serve(addr: SocketAddr, coalesce: usize) -> Result<()> {
     let listener = TcpListener::bind(addr).with_context(|| format!("listening on {addr}"))?;
     listener.set_nonblocking(true)?;
@@ -45,29 +45,32 @@ pub(crate) fn serve(addr: SocketAddr, coalesce: usize) -> Result<()> {
     server.run()
 }
 
+/// What a connection is: not known before its first request, or a subscriber's WebSocket.
 enum Role {
     Unknown,
     Socket(ws::Reader),
 }
 
+/// A client's connection; it ends when the client closes it or exceeds [`MAX_HELD`].
 struct Connection {
     stream: TcpStream,
     role: Role,
-    /// A request that is not whole yet.
+    /// The beginning of a request that is not complete yet.
     input: Vec<u8>,
-    /// What the socket did not take yet.
+    /// Bytes that the socket has not accepted yet.
     rest: Vec<u8>,
 }
 
+/// The server's state; it lives as long as the process.
 struct Server {
     epoll: OwnedFd,
     listener: TcpListener,
     coalesce: usize,
     connections: Vec<Option<Connection>>,
     subscribers: Vec<usize>,
-    /// Publishers are answered when every subscriber's socket has taken their frames.
+    /// Publishers without an answer: they get it when every subscriber's socket has accepted their frames.
     unanswered: Vec<usize>,
-    /// Connections with an unsent rest.
+    /// How many connections have unsent bytes.
     held: usize,
     seq: u64,
     buffer: Vec<u8>,
@@ -88,7 +91,7 @@ impl Server {
                     continue;
                 }
                 let index = usize::try_from(event.data.u64())?;
-                // The kernel's struct is packed: no references into it.
+                // The kernel's struct is packed, so no reference into it is allowed.
                 let flags = event.flags;
                 if flags.contains(epoll::EventFlags::OUT) {
                     self.flush(index);
@@ -150,7 +153,7 @@ impl Server {
         }
     }
 
-    /// A whole upgrade or publish request, if it has arrived.
+    /// Takes a whole upgrade or publish request, if one has arrived.
     fn request(&mut self, index: usize) -> Result<()> {
         let Some(connection) = self.connections[index].as_mut() else {
             return Ok(());
@@ -185,7 +188,7 @@ impl Server {
         Ok(())
     }
 
-    /// The frames of the request that `index` sent, joined into groups that are written at once.
+    /// The frames of the request from connection `index`, joined into groups that are written at once.
     fn frames(&mut self, map: &str, index: usize, head: usize) -> Result<Vec<Vec<u8>>> {
         let Some(connection) = self.connections[index].as_mut() else {
             return Ok(Vec::new());
@@ -207,14 +210,14 @@ impl Server {
 
     fn broadcast(&mut self, groups: &[Vec<u8>]) {
         for group in groups {
-            // Backwards, because a connection that turns out dead leaves the list.
+            // The loop runs backwards, because a connection that has ended is removed from the list.
             for at in (0..self.subscribers.len()).rev() {
                 self.send(self.subscribers[at], group);
             }
         }
     }
 
-    /// One `send`; what does not fit waits for the socket.
+    /// Makes one `send`; the bytes that do not fit wait for the socket.
     fn send(&mut self, index: usize, bytes: &[u8]) {
         let Some(connection) = self.connections[index].as_mut() else {
             return;
@@ -279,7 +282,7 @@ impl Server {
         }
     }
 
-    /// A text frame from a client: a join or a heartbeat. Both are answered with ok.
+    /// Handles a text frame from a client, a join or a heartbeat, and answers it with ok.
     fn push(&mut self, index: usize, text: &[u8]) -> Result<()> {
         let (join_ref, reference, topic, event, _): (Value, Value, Value, String, Value) =
             serde_json::from_slice(text)?;

@@ -1,5 +1,5 @@
-//! Owns one run of load: join the fleet, publish paced or saturating, wait until everything arrived,
-//! and say what that cost the server. Never starts a server.
+//! One run of load: it joins the subscribers, publishes paced or saturating, waits until everything has
+//! arrived, and reports the cost for the server. It never starts a server.
 
 use std::{
     net::SocketAddr,
@@ -19,17 +19,17 @@ use crate::{
     subscribers::{Outcome, Subscribers, Target},
 };
 
-/// Joining thousands takes some seconds; longer than this and something is wrong.
+/// How long all joins may take; thousands of them take some seconds.
 const JOIN_PATIENCE: Duration = Duration::from_secs(90);
-/// After the last publish, everything arrives within this or counts as missing.
+/// How long events may take to arrive after the last publish; later ones count as missing.
 const ARRIVAL_PATIENCE: Duration = Duration::from_secs(15);
 
 /// How events are published.
 #[derive(Clone, Copy)]
 pub(crate) enum Pace {
-    /// Single events, so many a second: the server sees one frame at a time.
+    /// Single events, `rate` a second: the server sees one frame at a time.
     Paced { rate: f64 },
-    /// Batches back to back, with at most `window` events on their way to the fleet.
+    /// Batches without a pause, with at most `window` events on their way to the subscribers.
     Saturated { batch: usize, window: u64 },
 }
 
@@ -37,18 +37,18 @@ pub(crate) enum Pace {
 #[derive(Clone)]
 pub(crate) struct Plan {
     pub(crate) target: Target,
-    /// Where to publish, with which token; may be another node than the subscribers'.
+    /// Where to publish, and with which token; this may be another node than that of the subscribers.
     pub(crate) publish_to: SocketAddr,
     pub(crate) publish_token: String,
     pub(crate) pace: Pace,
     pub(crate) duration: Duration,
-    /// Bytes of one broadcast frame.
+    /// The bytes of one broadcast frame.
     pub(crate) frame: usize,
-    /// The server's processes.
+    /// The processes of the server.
     pub(crate) pids: Vec<u32>,
 }
 
-/// What a run measured.
+/// The measurements of a run.
 pub(crate) struct Measured {
     pub(crate) published: u64,
     pub(crate) delivered: u64,
@@ -57,7 +57,7 @@ pub(crate) struct Measured {
     pub(crate) cpu_seconds: f64,
     pub(crate) resident: u64,
     pub(crate) mean_frame: f64,
-    /// Frames that the client found in one read: what the server coalesced, and more.
+    /// The frames that the client found in one read: at least as many as the server coalesced.
     pub(crate) frames_a_read: f64,
     pub(crate) latency: Histogram<u64>,
 }
@@ -69,7 +69,7 @@ impl Measured {
         self.cpu_seconds * 1e6 / self.delivered.max(1) as f64
     }
 
-    /// One line for people.
+    /// The measurements as one readable line.
     #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
     pub(crate) fn line(&self) -> String {
         let seconds = self.elapsed.as_secs_f64();
@@ -93,10 +93,10 @@ impl Measured {
     }
 }
 
-/// Joins, publishes, waits, measures.
+/// Joins, publishes, waits and measures.
 ///
 /// # Errors
-/// A subscriber was refused or lost, a publish refused, or not everything arrived.
+/// A subscriber was refused or lost, a publish was refused, or not everything arrived.
 pub(crate) async fn run(plan: &Plan) -> Result<Measured> {
     let fleet = Subscribers::start(plan.target.clone())?;
     let outcome = measure(plan, &fleet).await;
@@ -117,7 +117,7 @@ pub(crate) async fn run(plan: &Plan) -> Result<Measured> {
 /// Waits until every connection has joined.
 ///
 /// # Errors
-/// One was refused, or it takes too long.
+/// A connection was refused, or the joins take too long.
 pub(crate) async fn all_joined(fleet: &Subscribers, connections: usize) -> Result<()> {
     let joined = async {
         while fleet.counters.joined.load(Relaxed) < connections as u64 {
@@ -144,7 +144,7 @@ async fn measure(plan: &Plan, fleet: &Subscribers) -> Result<Measured> {
         }
     }
     let expected = publisher.published * connections as u64;
-    // What does not arrive is told by the figures, with the reasons for losses.
+    // The figures show what did not arrive, with the reasons for lost connections.
     let arrived = timeout(ARRIVAL_PATIENCE, publisher.on_the_way_at_most(0)).await;
     let delivered = fleet.counters.delivered.load(Relaxed);
     if !matches!(arrived, Ok(Ok(()))) || delivered != expected {
@@ -163,6 +163,7 @@ async fn measure(plan: &Plan, fleet: &Subscribers) -> Result<Measured> {
     })
 }
 
+/// The publisher of a run, on one keep-alive connection.
 struct Publisher<'a> {
     client: http::Client,
     fleet: &'a Subscribers,
@@ -219,7 +220,7 @@ impl<'a> Publisher<'a> {
         Ok(())
     }
 
-    /// Waits until at most `window` events, on average over the fleet, are still to arrive.
+    /// Waits until at most `window` events, on average over the subscribers, are still to arrive.
     async fn on_the_way_at_most(&self, window: u64) -> Result<()> {
         let enough = self.published.saturating_sub(window) * self.connections;
         while self.fleet.counters.delivered.load(Relaxed) < enough {

@@ -1,4 +1,5 @@
-//! Load, the raw limit, and how far Waypost is from it. `docs/BENCHMARKS.md` says how to read it.
+//! Benchmarks: load, the raw limit, and the ratio of Waypost's cost to that limit. `docs/BENCHMARKS.md`
+//! explains the results.
 
 mod burden;
 mod compare;
@@ -37,7 +38,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{load::Pace, report::Report, subscribers::Target};
 
-/// Nothing here takes longer, but for what it was told to watch; a benchmark that does is stuck.
+/// The longest time of a benchmark, without the time that it was told to watch; a benchmark that takes longer
+/// is stuck.
 const AT_MOST: Duration = Duration::from_secs(15 * 60);
 
 #[derive(Parser)]
@@ -45,10 +47,10 @@ const AT_MOST: Duration = Duration::from_secs(15 * 60);
 struct Cli {
     #[command(subcommand)]
     command: Command,
-    /// The built server
+    /// The built server executable
     #[arg(long, global = true, default_value = "target/release/waypost")]
     waypost: PathBuf,
-    /// Where nodes keep their temporary data; its disk is what is measured
+    /// Where nodes keep their temporary data; the disk of this folder is measured
     #[arg(long, global = true, default_value = "target/bench-data")]
     dir: PathBuf,
     /// Bytes of one broadcast frame
@@ -58,7 +60,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// The raw limit: one send per connection and frame
+    /// The raw limit: a server with one send per connection and frame
     Limit {
         #[arg(long, default_value = "127.0.0.1:4100")]
         addr: SocketAddr,
@@ -66,28 +68,28 @@ enum Command {
         #[arg(long, default_value_t = 1)]
         coalesce: usize,
     },
-    /// One run of load against a server that runs already
+    /// One run of load against a server that already runs
     Load(Load),
-    /// The limit and Waypost in turns: CPU per delivery
+    /// The raw limit and Waypost in turns: CPU per delivery
     Compare(Compare),
-    /// Publishing through three nodes, alone and in fleets
+    /// Publishing through three nodes, by one publisher and by many
     Publish(Publish),
-    /// CPU of an ephemeral publish, against a durable one
+    /// CPU of an ephemeral publish, compared with a durable one
     Ephemeral(Ephemeral),
-    /// The loss of leaders under load: kill -9, and hand-over by SIGTERM
+    /// The loss of leaders under load: by kill -9, and by a hand-over on SIGTERM
     Failover(Failover),
-    /// The loss of a node with thousands of sockets: all resume elsewhere
+    /// The loss of a node with thousands of sockets, which all resume at other nodes
     Exodus(Exodus),
-    /// A leader stays on a machine with full processors, a full disk queue, a snapshot on its way
+    /// Whether a busy machine keeps its leader: full processors, a full disk queue, a snapshot being sent
     Fairness(Fairness),
-    /// Memory of each idle joined connection
+    /// Memory of each idle connection that has joined
     Idle {
         #[arg(long, default_value_t = 10_000)]
         connections: usize,
     },
-    /// CPU of a webhook delivery, against a bare client
+    /// CPU of a webhook delivery, compared with a bare client
     Webhooks {
-        /// Of each run
+        /// Deliveries of each run
         #[arg(long, default_value_t = 50_000)]
         deliveries: usize,
         /// Bytes of an event's payload
@@ -96,11 +98,11 @@ enum Command {
         #[arg(long, default_value_t = 5)]
         rounds: usize,
     },
-    /// Memory of idle webhooks, and one event to many of them
+    /// Memory of idle webhooks, and the time of one event to many of them
     ManyWebhooks {
         #[arg(long, default_value_t = 100)]
         maps: usize,
-        /// In all
+        /// Webhooks in all
         #[arg(long, default_value_t = 50_000)]
         webhooks: usize,
         /// Bytes of an event's payload
@@ -110,12 +112,12 @@ enum Command {
     /// One request again and again, by a bare client; prints its CPU-seconds
     #[command(hide = true)]
     Post(post::Plan),
-    /// Everything, shortly, in one table
+    /// Every benchmark with short durations, in one table
     All,
 }
 
 impl Command {
-    /// How long it watches, as told.
+    /// How long the command's options make it watch.
     fn watches(&self) -> Duration {
         match self {
             Self::Fairness(args) => Duration::from_secs(args.seconds + args.disk_seconds),
@@ -141,12 +143,12 @@ struct Load {
     /// Events in one batch
     #[arg(long, default_value_t = 50)]
     batch: usize,
-    /// Events that may be on their way at once
+    /// Events that may be on their way at the same time
     #[arg(long, default_value_t = 200)]
     window: u64,
     #[arg(long, default_value_t = 5.0)]
     seconds: f64,
-    /// A process of the server, for its CPU and memory; may be repeated
+    /// A process of the server, whose CPU and memory are measured; may be repeated
     #[arg(long)]
     pid: Vec<u32>,
 }
@@ -155,24 +157,24 @@ struct Load {
 struct Compare {
     #[arg(long, default_value_t = 1_000)]
     connections: usize,
-    /// Events a second of the paced runs
+    /// Events a second in the paced runs
     #[arg(long, default_value_t = 40.0)]
     rate: f64,
     #[arg(long, default_value_t = 50)]
     batch: usize,
     #[arg(long, default_value_t = 200)]
     window: u64,
-    /// Of each run
+    /// Seconds of each run
     #[arg(long, default_value_t = 5.0)]
     seconds: f64,
-    /// Of limit and Waypost each, for each of paced and saturated
+    /// Runs of each server, for paced and for saturated load
     #[arg(long, default_value_t = 5)]
     rounds: usize,
 }
 
 #[derive(Args)]
 struct Publish {
-    /// Of each measurement
+    /// Seconds of each measurement
     #[arg(long, default_value_t = 8.0)]
     seconds: f64,
     #[arg(long, default_value_t = 100)]
@@ -185,16 +187,16 @@ struct Publish {
 
 #[derive(Args)]
 struct Ephemeral {
-    /// Of each measurement
+    /// Seconds of each measurement
     #[arg(long, default_value_t = 5.0)]
     seconds: f64,
     /// Bytes of an event's payload
     #[arg(long, default_value_t = 200)]
     payload: usize,
-    /// Publishers at once, after one alone
+    /// Publishers at the same time, after the run with one publisher
     #[arg(long, default_value_t = 48)]
     connections: usize,
-    /// Of each kind, in turns
+    /// Rounds of each kind, in turns
     #[arg(long, default_value_t = 3)]
     rounds: usize,
 }
@@ -222,10 +224,10 @@ struct Exodus {
     /// Sockets in all, spread over three nodes
     #[arg(long, default_value_t = 10_000)]
     connections: usize,
-    /// Spread over so many maps
+    /// The number of maps over which the sockets are spread
     #[arg(long, default_value_t = 50)]
     maps: usize,
-    /// Sockets a map may have (each join is replicated then); without it, any number
+    /// Sockets that a map may have (each join is then replicated); without it, any number
     #[arg(long)]
     limit: Option<u32>,
     /// Milliseconds from an acknowledgement to the next event of the same map
@@ -238,13 +240,13 @@ struct Exodus {
 
 #[derive(Args)]
 struct Fairness {
-    /// Of full processors
+    /// Seconds of full processors
     #[arg(long, default_value_t = 600)]
     seconds: u64,
     /// Seconds of a full disk queue
     #[arg(long, default_value_t = 120)]
     disk_seconds: u64,
-    /// Of the history that a new member is sent
+    /// Megabytes of history that a new member is sent
     #[arg(long, default_value_t = 400)]
     megabytes: u64,
     #[arg(long, default_value_t = 12)]
@@ -279,7 +281,7 @@ fn start(cli: Cli) -> Result<bool> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-        // Whichever ends first: leaving drops the nodes, and that ends their processes.
+        // Whichever ends first: the return drops the nodes, which ends their processes.
         tokio::select! {
             done = tokio::time::timeout(AT_MOST + cli.command.watches(), run(cli)) => done.context("took too long")?,
             _ = interrupt.recv() => Ok(false),
@@ -292,7 +294,7 @@ async fn run(cli: Cli) -> Result<bool> {
     let mut report = Report::default();
     let (waypost, dir) = (cli.waypost.as_path(), cli.dir.as_path());
     match cli.command {
-        // Served before there is a runtime.
+        // The raw limit is served before a runtime exists.
         Command::Limit { .. } | Command::Post(_) => {}
         Command::Load(load) => {
             println!("{}", load::run(&load.plan(cli.frame)).await?.line());
@@ -324,7 +326,8 @@ async fn run(cli: Cli) -> Result<bool> {
     Ok(report.passed())
 }
 
-/// Everything with short durations. What can't be measured is a failed line, and the rest goes on.
+/// Every benchmark with short durations. One that can't be measured adds a failed line, and the others
+/// continue.
 async fn all(waypost: &Path, dir: &Path, frame: usize, report: &mut Report) {
     let compare = compare::Size {
         connections: 1_000,

@@ -1,5 +1,5 @@
-//! Owns the price of idle webhooks: a node's resident memory with tens of thousands of them, as they are made and when
-//! the node has started anew with them; and how long one event takes to all of its map's.
+//! Measures idle webhooks: a node's resident memory with tens of thousands of them, after they were created
+//! and after a restart; and how long one event takes to reach all webhooks of its map.
 
 use std::{
     path::Path,
@@ -27,31 +27,31 @@ use crate::{
     report::Report,
 };
 
-/// Resident memory of the node, MiB.
+/// The most resident memory of the node, in MiB.
 const BOUND: f64 = 200.0;
 const MIB: f64 = 1024.0 * 1024.0;
-/// Connections that make webhooks.
+/// How many connections create webhooks.
 const MAKERS: usize = 64;
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Longest that all of them take to be made.
+/// How long the creation of all webhooks may take.
 const MAKING: Duration = Duration::from_secs(8 * 60);
-/// Two looks at the memory so far apart that agree make a figure.
+/// The time between two looks at the memory; two equal looks make a figure.
 const CALM: Duration = Duration::from_secs(2);
 const CALM_LOOKS: usize = 15;
-/// How long the node is left alone for its idle CPU.
+/// How long the node is left alone to measure its idle CPU.
 const LEFT_ALONE: Duration = Duration::from_secs(5);
 
-/// Sizes of the measurement.
+/// The sizes of the measurement.
 #[derive(Clone, Copy)]
 pub(crate) struct Size {
     pub(crate) maps: usize,
-    /// Webhooks in all.
+    /// The number of webhooks in all.
     pub(crate) webhooks: usize,
     /// Bytes of a payload.
     pub(crate) payload: usize,
 }
 
-/// Boots a node, makes the webhooks and adds the lines.
+/// Boots a node, creates the webhooks and adds the lines.
 ///
 /// # Errors
 /// The node does not start, a webhook is refused, or a delivery is missing.
@@ -91,7 +91,7 @@ pub(crate) async fn run(binary: &Path, dir: &Path, size: Size, report: &mut Repo
     Ok(())
 }
 
-/// Makes `count` webhooks, as many on each map, each with a URL of its own.
+/// Creates `count` webhooks, the same number on each map, each with its own URL.
 async fn make_all(node: &Node, receiver: &Receiver, maps: &[String], count: usize) -> Result<()> {
     let next = Arc::new(AtomicUsize::new(0));
     let mut tasks = JoinSet::new();
@@ -119,7 +119,7 @@ async fn make_all(node: &Node, receiver: &Receiver, maps: &[String], count: usiz
     Ok(())
 }
 
-/// Resident bytes once they change no more.
+/// The resident bytes once they no longer change.
 #[expect(clippy::cast_precision_loss, reason = "bytes far below 2^52")]
 async fn calm_memory(node: &Node) -> Result<f64> {
     let pids = [node.pid()?];
@@ -135,7 +135,7 @@ async fn calm_memory(node: &Node) -> Result<f64> {
     Ok(last as f64)
 }
 
-/// CPU-seconds a second of a node that is left alone.
+/// The CPU-seconds per second of a node that is left alone.
 async fn idle_cpu(node: &Node) -> Result<f64> {
     let pids = [node.pid()?];
     let (before, start) = (proc::cpu_seconds(&pids)?, Instant::now());
@@ -143,7 +143,7 @@ async fn idle_cpu(node: &Node) -> Result<f64> {
     Ok((proc::cpu_seconds(&pids)? - before) / start.elapsed().as_secs_f64())
 }
 
-/// Milliseconds from publishing one event to the last of its map's deliveries.
+/// The milliseconds from publishing one event to the last of the deliveries to its map's webhooks.
 async fn one_event(
     node: &Node,
     receiver: &Receiver,

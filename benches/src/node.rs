@@ -1,5 +1,5 @@
-//! Owns the servers under test: the limit as a process, and Waypost nodes as real processes ([`testkit`]) with a directory
-//! that goes away. Ends only what it started.
+//! The servers under test: the raw limit as a process, and Waypost nodes as processes ([`testkit`]) with a
+//! directory that is removed. It ends only processes that it started.
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -22,10 +22,10 @@ pub(crate) use testkit::cluster::ADMIN;
 
 const START_PATIENCE: Duration = Duration::from_secs(30);
 const GLANCE: Duration = Duration::from_millis(20);
-/// A node that was asked to end has done so by then.
+/// How long a node that was asked to end may take.
 const END_PATIENCE: Duration = Duration::from_secs(20);
 
-/// A limit server in a process of its own.
+/// The raw limit in a separate process.
 pub(crate) struct Limit {
     pub(crate) addr: SocketAddr,
     pub(crate) pid: u32,
@@ -36,7 +36,7 @@ impl Limit {
     /// # Errors
     /// It does not start to listen.
     pub(crate) async fn start(coalesce: usize) -> Result<Self> {
-        // An address that was free a moment ago.
+        // This address was free a moment ago.
         let addr = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let child = Command::new(std::env::current_exe()?)
             .args(["limit", "--addr", &addr.to_string(), "--coalesce", &coalesce.to_string()])
@@ -53,7 +53,8 @@ impl Limit {
     }
 }
 
-/// The processes of a cluster. What is done to them may take a while: publishers and readers go on meanwhile.
+/// The processes of a cluster. An operation on them may take a while; publishers and readers continue
+/// meanwhile.
 #[derive(Clone)]
 struct Processes(Arc<Mutex<testkit::Cluster>>);
 
@@ -82,7 +83,7 @@ impl Node {
     /// Starts the process again and waits until it is ready.
     ///
     /// # Errors
-    /// It ends, or is not ready in time; with the end of its log.
+    /// It ends, or is not ready in time; the error has the end of its log.
     pub(crate) async fn restart(&self) -> Result<()> {
         let place = self.place;
         self.processes
@@ -99,7 +100,7 @@ impl Node {
         Ok(self.processes.lock().nodes[self.place].pid()?.as_raw_nonzero().get().cast_unsigned())
     }
 
-    /// kill -9, and waits until the kernel has taken it.
+    /// Sends SIGKILL, and waits until the process has ended.
     ///
     /// # Errors
     /// The node does not run.
@@ -108,16 +109,16 @@ impl Node {
         self.processes.with(move |cluster| cluster.nodes[place].kill9()).await
     }
 
-    /// Asks the node to end (SIGTERM) and waits until it has.
+    /// Asks the node to end (SIGTERM), and waits until it has.
     ///
     /// # Errors
-    /// The node does not run, or not end in time.
+    /// The node does not run, or does not end in time.
     pub(crate) async fn terminate(&self) -> Result<()> {
         let place = self.place;
         self.processes.with(move |cluster| cluster.nodes[place].stop(END_PATIENCE)).await.map(drop)
     }
 
-    /// The node's own view of the cluster (`data` of the status).
+    /// The node's own status of the cluster (the `data` of its answer).
     ///
     /// # Errors
     /// It does not answer, or refuses.
@@ -127,7 +128,7 @@ impl Node {
     }
 }
 
-/// Nodes of one cluster in a temporary directory, ended and removed when dropped.
+/// The nodes of one cluster in a temporary directory. Dropping it ends them and removes the directory.
 pub(crate) struct Cluster {
     pub(crate) nodes: Vec<Node>,
     dir: PathBuf,
@@ -138,13 +139,13 @@ impl Cluster {
     /// Boots `count` nodes under `parent`.
     ///
     /// # Errors
-    /// A node does not get ready.
+    /// A node does not become ready.
     pub(crate) async fn start(binary: &Path, parent: &Path, count: usize) -> Result<Self> {
         let binary = binary
             .canonicalize()
             .with_context(|| format!("{} is missing: cargo build --release", binary.display()))?;
         std::fs::create_dir_all(parent)?;
-        // The receivers are here.
+        // The receivers listen in this network.
         let options = Options::new(&binary.display().to_string(), count)
             .set("WAYPOST_LOG", "warn")
             .set("WAYPOST_WEBHOOKS_ALLOW_NETS", "127.0.0.0/8")
@@ -162,10 +163,10 @@ impl Cluster {
         self.nodes = addresses.into_iter().enumerate().map(node).collect();
     }
 
-    /// Adds a node and waits until it has everything, and therefore a vote.
+    /// Adds a node and waits until it has all data, and therefore a vote.
     ///
     /// # Errors
-    /// It does not get ready, or not caught up `within`.
+    /// It does not become ready, or does not catch up `within` that time.
     pub(crate) async fn grow(&mut self, within: Duration) -> Result<()> {
         let grown = self.processes.with(|cluster| {
             cluster.add()?;
@@ -176,20 +177,20 @@ impl Cluster {
         Ok(())
     }
 
-    /// The directory, for measuring its disk.
+    /// The directory; its disk is measured.
     pub(crate) fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// Creates a map without limits and waits until every node knows it; gives id and token.
+    /// Creates a map without limits and waits until every node knows it. Returns its id and token.
     ///
     /// # Errors
-    /// Refused, or not known everywhere in time.
+    /// The request is refused, or a node does not know the map in time.
     pub(crate) async fn map(&self) -> Result<(String, String)> {
         self.map_with_slug("bench").await
     }
 
-    /// As [`Self::map`], and the map keeps all events: for those who compare the whole history.
+    /// As [`Self::map`], for a map that keeps all events, so that the whole history can be compared.
     ///
     /// # Errors
     /// As [`Self::map`].
@@ -198,7 +199,7 @@ impl Cluster {
         self.make_map("bench", json!({"limits": unlimited(), "retention": retention})).await
     }
 
-    /// As [`Self::map`], for one of several.
+    /// As [`Self::map`], with this slug, for one of several maps.
     ///
     /// # Errors
     /// As [`Self::map`].
@@ -206,7 +207,7 @@ impl Cluster {
         self.make_map(slug, json!({"limits": unlimited()})).await
     }
 
-    /// As [`Self::map_with_slug`], with a limit of sockets if that is wanted.
+    /// As [`Self::map_with_slug`], with a limit on sockets if there is one.
     ///
     /// # Errors
     /// As [`Self::map`].
@@ -234,10 +235,10 @@ impl Cluster {
         self.processes.with(make).await
     }
 
-    /// The place of the leader among the nodes, once a running node knows a leader that runs.
+    /// The index of the leader among the nodes, once a running node reports a leader that runs.
     ///
     /// # Errors
-    /// None within the time of a start.
+    /// No leader is reported within the time of a start.
     pub(crate) async fn leader(&self) -> Result<usize> {
         self.processes.with(|cluster| cluster.leader()).await
     }

@@ -1,5 +1,6 @@
-//! Owns the limit of webhooks: clients that send one request again and again over kept connections, and nothing else: no
-//! log, no signature, no retry. A process of its own, which says what it used.
+//! Measures the raw limit of webhooks: clients that send one request again and again over kept connections,
+//! without a log, a signature or a retry. They run in a separate process, which reports the CPU time that it
+//! used.
 
 use std::{
     cell::Cell,
@@ -17,12 +18,12 @@ use tokio::process::Command;
 use crate::{http, receiver::headers};
 use testkit::proc;
 
-/// What sends.
+/// The client that sends.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 pub(crate) enum With {
-    /// The HTTP client that Waypost is built on, as it comes.
+    /// The HTTP client on which Waypost is built, without changes.
     Awc,
-    /// Bytes made once, written to a socket.
+    /// Prepared bytes, written to a socket.
     Raw,
 }
 
@@ -31,23 +32,23 @@ pub(crate) enum With {
 pub(crate) struct Plan {
     #[arg(long)]
     pub(crate) addr: SocketAddr,
-    /// A file with a whole request, to be sent again and again
+    /// A file with a whole request, which is sent again and again
     #[arg(long)]
     pub(crate) request: PathBuf,
-    /// Requests in all
+    /// Number of requests
     #[arg(long)]
     pub(crate) count: u64,
-    /// Requests under way at once, each on a connection of its own
+    /// Requests that are open at the same time, each on its own connection
     #[arg(long)]
     pub(crate) window: usize,
     #[arg(long)]
     pub(crate) with: With,
 }
 
-/// Sends as planned from a process of its own; gives its CPU-seconds.
+/// Runs the plan in a separate process. Returns its CPU-seconds.
 ///
 /// # Errors
-/// A request was not answered as it should be.
+/// A request did not get the expected answer.
 pub(crate) async fn run(plan: &Plan) -> Result<f64> {
     let with = match plan.with {
         With::Awc => "awc",
@@ -64,13 +65,13 @@ pub(crate) async fn run(plan: &Plan) -> Result<f64> {
     if !output.status.success() {
         bail!("the bare client ended: {}", output.status);
     }
-    String::from_utf8(output.stdout)?.trim().parse().context("the bare client said something else")
+    String::from_utf8(output.stdout)?.trim().parse().context("the bare client did not print its CPU-seconds")
 }
 
-/// Sends as planned, in this process; gives the CPU-seconds from before the first request to the last answer.
+/// Runs the plan in this process. Returns the CPU-seconds from before the first request to the last answer.
 ///
 /// # Errors
-/// A request was not answered as it should be.
+/// A request did not get the expected answer.
 pub(crate) fn here(plan: &Plan) -> Result<f64> {
     let request = std::fs::read(&plan.request).with_context(|| plan.request.display().to_string())?;
     let me = [std::process::id()];
@@ -85,7 +86,7 @@ pub(crate) fn here(plan: &Plan) -> Result<f64> {
     })
 }
 
-/// Takes one of those that are left.
+/// Takes one of the remaining requests; false when none remain.
 fn take(left: &Cell<u64>) -> bool {
     let before = left.get();
     left.set(before.saturating_sub(1));
@@ -118,7 +119,7 @@ async fn with_awc(plan: &Plan, request: &[u8], left: &Rc<Cell<u64>>) -> Result<(
 
 type Headers = Vec<(HeaderName, HeaderValue)>;
 
-/// URL, headers and body of the request in bytes; what awc says by itself is left out.
+/// The URL, the headers and the body of a request in bytes, without the headers that awc adds by itself.
 fn parts(addr: SocketAddr, request: &[u8]) -> Result<(String, Headers, Bytes)> {
     let head = request.windows(4).position(|w| w == b"\r\n\r\n").context("no request in the file")? + 4;
     let path = request.split(|b| *b == b' ').nth(1).context("no path in the request")?;
@@ -156,10 +157,10 @@ async fn join(tasks: Vec<actix_rt::task::JoinHandle<Result<()>>>) -> Result<()> 
     Ok(())
 }
 
-/// Where a request is kept for [`Plan::request`].
+/// The file of the request for [`Plan::request`].
 ///
 /// # Errors
-/// It can't be written.
+/// The file can't be written.
 pub(crate) fn keep(dir: &Path, name: &str, request: &[u8]) -> Result<PathBuf> {
     let path = dir.join(name);
     std::fs::write(&path, request)?;

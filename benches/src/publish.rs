@@ -1,5 +1,5 @@
-//! Owns the publishing figures of three nodes with fsync: batches, single events from many
-//! connections, one publisher alone against the disk. Never subscribes, never harms a node.
+//! Measures publishing through three nodes with fsync: batches, single events from many connections, and one
+//! publisher alone compared with the disk. It never subscribes and never harms a node.
 
 use std::{
     net::SocketAddr,
@@ -21,12 +21,12 @@ use crate::{
 
 const BATCHES: f64 = 20_000.0;
 const SINGLES: f64 = 6_000.0;
-/// One publisher alone: this many fdatasyncs of the disk, and [`ALONE_EXTRA_MS`].
+/// The bound for one publisher alone: this many fdatasyncs of the disk, and [`ALONE_EXTRA_MS`].
 const ALONE_SYNCS: f64 = 3.0;
 const ALONE_EXTRA_MS: f64 = 2.0;
 const SYNC_ROUNDS: usize = 300;
 
-/// Sizes of the measurement.
+/// The sizes of the measurement.
 #[derive(Clone, Copy)]
 pub(crate) struct Size {
     pub(crate) seconds: f64,
@@ -36,7 +36,7 @@ pub(crate) struct Size {
     pub(crate) single_connections: usize,
 }
 
-/// Boots three nodes, runs everything and adds its lines.
+/// Boots three nodes, measures and adds the lines.
 ///
 /// # Errors
 /// A node does not start, or a publish is refused.
@@ -67,7 +67,7 @@ pub(crate) async fn run(binary: &Path, dir: &Path, size: Size, report: &mut Repo
     Ok(())
 }
 
-/// One publisher, nobody else: on the leader and on a follower. Gives how many were acknowledged.
+/// Measures one publisher alone, at the leader and at a follower. Returns how many events were acknowledged.
 async fn alone(cluster: &Cluster, single: &[u8], duration: Duration, report: &mut Report) -> Result<u64> {
     let leader = cluster.leader().await?;
     let sync_before = disk::fdatasync_median(cluster.dir(), SYNC_ROUNDS)?;
@@ -83,7 +83,8 @@ async fn alone(cluster: &Cluster, single: &[u8], duration: Duration, report: &mu
     Ok(at_leader.requests + at_follower.requests)
 }
 
-/// The seq that one more event gets: all that were acknowledged before, and 1, if none was lost.
+/// Publishes one more event. Returns its seq, which is one more than all acknowledged events, if none was
+/// lost.
 async fn next_seq(node: SocketAddr, single: &[u8]) -> Result<u64> {
     let mut client = http::Client::connect(node).await?;
     let status = client.exchange(single).await?;
@@ -91,11 +92,11 @@ async fn next_seq(node: SocketAddr, single: &[u8]) -> Result<u64> {
     answer["data"]["seq"].as_u64().with_context(|| format!("no seq: {status} {answer}"))
 }
 
-/// What a fleet of publishers got acknowledged.
+/// The acknowledgements of many publishers.
 pub(crate) struct Tally {
     pub(crate) requests: u64,
     seconds: f64,
-    /// Microseconds of each answer.
+    /// The time of each answer, in microseconds.
     latency: Histogram<u64>,
 }
 
@@ -111,7 +112,8 @@ impl Tally {
     }
 }
 
-/// The same request over `connections`, spread over the nodes, each sending its next when answered.
+/// Sends the same request over `connections` that are spread over the nodes; each sends its next request when
+/// it is answered.
 ///
 /// # Errors
 /// A publish is refused, or a connection breaks.
@@ -142,7 +144,7 @@ pub(crate) async fn publish(
     Ok(tally)
 }
 
-/// The microseconds of each answer until `end`.
+/// Sends until `end`. Returns the time of each answer in microseconds.
 async fn repeat(mut client: http::Client, request: Vec<u8>, end: Instant) -> Result<Vec<u32>> {
     let mut times = Vec::new();
     let mut now = Instant::now();

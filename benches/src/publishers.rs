@@ -1,5 +1,6 @@
-//! Owns publishers that never give up on an event: one after the other, each under an `Idempotency-Key`, sent again to
-//! the next node until some node acknowledges it. Remembers when each was. Never harms a node, never checks.
+//! Publishers that never give up on an event. Each sends one event after the other, under an
+//! `Idempotency-Key`, and repeats it at the next node until some node acknowledges it. They remember when
+//! each event was acknowledged. They never harm a node and never check.
 
 use std::{
     net::SocketAddr,
@@ -19,27 +20,27 @@ use tokio::{
 
 use crate::http;
 
-/// Between two attempts at one event.
+/// The pause between two attempts at one event.
 const AGAIN: Duration = Duration::from_millis(10);
-/// Who had to go elsewhere looks at the node it began at so often.
+/// How often a publisher that moved to another node tries its first node again.
 const HOME_EVERY: Duration = Duration::from_secs(1);
-/// An event that nobody takes for so long is a failed publish.
+/// A publish fails when no node accepts its event within this time.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// All publishers end within this.
+/// How long all publishers may take to end.
 const END: Duration = Duration::from_secs(40);
 
-/// Who publishes what, where.
+/// What the publishers send, and where.
 #[derive(Clone)]
 pub(crate) struct Plan {
     pub(crate) nodes: Vec<SocketAddr>,
     /// The id or slug of the map.
     pub(crate) map: String,
     pub(crate) token: String,
-    /// Spread over the nodes.
+    /// How many publishers there are, spread over the nodes.
     pub(crate) publishers: usize,
-    /// From an acknowledgement to the publisher's next event.
+    /// The pause from an acknowledgement to the publisher's next event.
     pub(crate) pause: Duration,
-    /// Bytes of padding in a payload.
+    /// The bytes of padding in a payload.
     pub(crate) pad: usize,
 }
 
@@ -47,7 +48,7 @@ pub(crate) struct Plan {
 #[derive(Clone, Copy)]
 pub(crate) struct Ack {
     pub(crate) publisher: usize,
-    /// Its place among those of its publisher, from 0.
+    /// Its position among the events of its publisher, from 0.
     pub(crate) number: usize,
     pub(crate) seq: u64,
     /// When its first attempt began.
@@ -56,7 +57,7 @@ pub(crate) struct Ack {
 }
 
 impl Ack {
-    /// The event's key, in its payload too.
+    /// The event's idempotency key, which is in its payload too.
     pub(crate) fn key(&self) -> String {
         key(self.publisher, self.number)
     }
@@ -66,14 +67,14 @@ fn key(publisher: usize, number: usize) -> String {
     format!("{publisher}-{number}")
 }
 
-/// What became of it all, so far.
+/// The results so far.
 #[derive(Default)]
 pub(crate) struct Log {
-    /// In the order they came.
+    /// The acknowledgements, in the order of their arrival.
     pub(crate) acks: Vec<Ack>,
-    /// Attempts answered with 503.
+    /// How many attempts were answered with 503.
     pub(crate) refused: u64,
-    /// Attempts whose connection broke or could not be made.
+    /// How many attempts had a connection that broke or could not be made.
     pub(crate) lost: u64,
 }
 
@@ -104,15 +105,15 @@ impl Publishers {
         Self { log, stop, tasks }
     }
 
-    /// Looks at the log. No publisher goes on meanwhile.
+    /// Calls `look` with the log. No publisher continues meanwhile.
     pub(crate) fn look<T>(&self, at: impl FnOnce(&Log) -> T) -> T {
         at(&self.log.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Waits until `enough`; a publisher that failed is an error.
+    /// Waits until `enough` holds; a publisher that failed is an error.
     ///
     /// # Errors
-    /// Not in time, or a publish failed for good.
+    /// It does not hold in time, or a publish failed for good.
     pub(crate) async fn wait(&mut self, within: Duration, enough: impl Fn(&Log) -> bool) -> Result<()> {
         let deadline = Instant::now() + within;
         while !self.look(&enough) {
@@ -127,7 +128,7 @@ impl Publishers {
         Ok(())
     }
 
-    /// Ends them, each after its present event; the whole log.
+    /// Ends the publishers, each after its present event. Returns the whole log.
     ///
     /// # Errors
     /// A publish failed for good.
@@ -144,6 +145,7 @@ impl Publishers {
     }
 }
 
+/// One publisher: its first node (`home`), its present node, and the shared log.
 struct Publisher {
     plan: Plan,
     publisher: usize,
@@ -154,6 +156,7 @@ struct Publisher {
     log: Arc<Mutex<Log>>,
 }
 
+/// The part of a publish's answer that is read.
 #[derive(Deserialize)]
 struct Answer {
     data: Place,
@@ -187,18 +190,20 @@ impl Publisher {
         what(&mut self.log.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Gives the event's seq once a node has acknowledged it.
+    /// Publishes the event until a node acknowledges it. Returns its seq.
     async fn publish(&mut self, request: &[u8], began: Instant) -> Result<u64> {
         loop {
             match self.attempt(request).await {
                 Ok((201, body)) => return Ok(serde_json::from_slice::<Answer>(&body)?.data.seq),
                 Ok((503, _)) => self.note(|log| log.refused += 1),
                 Ok((status, body)) => bail!("{status}: {}", String::from_utf8_lossy(&body)),
-                Err(error) if began.elapsed() > PATIENCE => return Err(error.context("nobody takes it")),
+                Err(error) if began.elapsed() > PATIENCE => {
+                    return Err(error.context("no node accepts the event"));
+                }
                 Err(_) => self.note(|log| log.lost += 1),
             }
             if began.elapsed() > PATIENCE {
-                bail!("nothing but refusals");
+                bail!("every node refuses the event");
             }
             (self.client, self.node) = (None, (self.node + 1) % self.plan.nodes.len());
             self.away_since = Instant::now();
@@ -215,7 +220,7 @@ impl Publisher {
         Ok((status, client.body().to_vec()))
     }
 
-    /// Back to the node it began at, if that is there again.
+    /// Goes back to the publisher's first node, if that runs again.
     async fn go_home(&mut self) {
         if self.node == self.home || self.away_since.elapsed() < HOME_EVERY {
             return;

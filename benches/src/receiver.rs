@@ -1,5 +1,5 @@
-//! Owns a webhook receiver that does next to nothing: it finds the end of a request, counts it and answers 204 on the
-//! same connection. A thread of this process; its processor time is in no figure.
+//! A cheap webhook receiver: it finds the end of a request, counts it and answers 204 on the same connection.
+//! It is a thread of this process; its CPU time is in no figure.
 
 use std::{
     net::SocketAddr,
@@ -21,49 +21,51 @@ use tokio::{
 
 const ANSWER: &[u8] = b"HTTP/1.1 204 No Content\r\n\r\n";
 const GLANCE: Duration = Duration::from_millis(2);
-/// Connections that may wait to be accepted: many webhooks dial at once, and the kernel tries again only after a second.
+/// How many connections may wait to be accepted: many webhooks connect at once, and the kernel tries again
+/// only after a second.
 const BACKLOG: u32 = 4096;
-/// A request beyond this ends the connection.
+/// A connection ends when a request exceeds this size.
 const MAX_REQUEST: usize = 1 << 20;
 
-/// Receives as long as this process runs.
+/// The receiver runs until this process ends.
 pub(crate) struct Receiver {
     pub(crate) addr: SocketAddr,
     seen: Arc<Seen>,
 }
 
+/// What the receiver's thread shares: the count of requests, and a kept request.
 #[derive(Default)]
 struct Seen {
     requests: AtomicU64,
-    /// The next request is to be kept.
+    /// Whether the next request must be kept.
     keep: AtomicBool,
     kept: Mutex<Vec<u8>>,
 }
 
 impl Receiver {
     /// # Errors
-    /// No port, or no thread.
+    /// The port or the thread can't be made.
     pub(crate) fn start() -> Result<Self> {
         let seen = Arc::<Seen>::default();
         let (tell, told) = mpsc::channel();
         let counted = seen.clone();
         thread::Builder::new().name(String::from("receiver")).spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            // Whoever started it hears of an error by the closed channel.
+            // The closed channel reports an error to the function that started the thread.
             let _ = runtime.map(|runtime| runtime.block_on(serve(counted, tell)));
         })?;
         Ok(Self { addr: told.recv().context("the receiver did not start")?, seen })
     }
 
-    /// Requests so far.
+    /// How many requests arrived so far.
     pub(crate) fn requests(&self) -> u64 {
         self.seen.requests.load(Ordering::Relaxed)
     }
 
-    /// Waits until there were `count` requests in all.
+    /// Waits until `count` requests have arrived in all.
     ///
     /// # Errors
-    /// No request for `patience`.
+    /// No request arrived for `patience`.
     pub(crate) async fn until(&self, count: u64, patience: Duration) -> Result<()> {
         let (mut last, mut since) = (self.requests(), Instant::now());
         while last < count {
@@ -78,7 +80,7 @@ impl Receiver {
         Ok(())
     }
 
-    /// Has the next request kept for [`Self::kept`].
+    /// Keeps the next request, for [`Self::kept`].
     pub(crate) fn keep_next(&self) {
         self.seen.keep.store(true, Ordering::Relaxed);
     }
@@ -96,7 +98,7 @@ async fn serve(seen: Arc<Seen>, tell: mpsc::Sender<SocketAddr>) -> Result<()> {
     tell.send(listener.local_addr()?)?;
     loop {
         let (stream, _) = listener.accept().await?;
-        // A sender that hangs up ends its connection, nothing else.
+        // A sender that closes its connection ends only that connection.
         tokio::spawn(receive(stream, seen.clone()));
     }
 }
@@ -120,7 +122,7 @@ async fn receive(mut stream: TcpStream, seen: Arc<Seen>) -> Result<()> {
     Ok(())
 }
 
-/// Bytes of the first request, if it is whole.
+/// The length of the first request, if it is complete.
 fn request_length(input: &[u8]) -> Result<Option<usize>> {
     let Some(head) = input.windows(4).position(|w| w == b"\r\n\r\n").map(|at| at + 4) else {
         return Ok(None);
@@ -130,12 +132,12 @@ fn request_length(input: &[u8]) -> Result<Option<usize>> {
     Ok((input.len() >= head + body).then_some(head + body))
 }
 
-/// Names and values of a request's head.
+/// The names and values of the headers in a request's head.
 ///
 /// # Errors
-/// It is no text.
+/// The head is not text.
 pub(crate) fn headers(head: &[u8]) -> Result<impl Iterator<Item = (&str, &str)>> {
-    let text = std::str::from_utf8(head).map_err(|_| anyhow!("a strange head"))?;
+    let text = std::str::from_utf8(head).map_err(|_| anyhow!("the head of the request is not text"))?;
     let lines = text.lines().skip(1).take_while(|line| !line.is_empty());
     Ok(lines.filter_map(|line| line.split_once(':')).map(|(name, value)| (name, value.trim())))
 }
@@ -146,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_is_whole_with_its_last_byte() {
+    fn a_request_is_complete_with_its_last_byte() {
         let request = b"POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabcPOST";
         let whole = request.len() - 4;
         assert_eq!(request_length(&request[..whole - 1]).unwrap(), None);

@@ -1,4 +1,4 @@
-//! Owns the table of results: what was to be reached, what was measured, pass or fail.
+//! The table of results: the bound, the measured value, pass or fail.
 
 use std::fmt::Write as _;
 
@@ -10,7 +10,7 @@ struct Row {
     passed: Option<bool>,
 }
 
-/// Results in the order they were measured.
+/// The results in the order of their measurement.
 #[derive(Default)]
 pub(crate) struct Report {
     rows: Vec<Row>,
@@ -28,7 +28,7 @@ impl Report {
         self.push(what, format!("≥ {bound:.0} {unit}"), measured, unit, Some(measured >= bound));
     }
 
-    /// A figure that is told without a bound.
+    /// A figure without a bound.
     pub(crate) fn note(&mut self, what: &str, measured: f64, unit: &str) {
         self.push(what, String::from("–"), measured, unit, None);
     }
@@ -39,7 +39,7 @@ impl Report {
         self.rows.push(Row { what: what.to_owned(), target, measured, passed });
     }
 
-    /// A measurement that could not be made counts as failed.
+    /// A measurement that could not be made; it counts as failed.
     pub(crate) fn broken(&mut self, what: &str, why: &anyhow::Error) {
         let measured = format!("{why:#}");
         self.rows.push(Row {

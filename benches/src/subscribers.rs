@@ -1,6 +1,6 @@
-//! Owns the subscribing side of the load: one thread, one epoll, one read buffer for thousands of
-//! connections. A connection keeps a socket, a state and the piece of a frame that was cut off.
-//! Never publishes, never measures the server.
+//! The subscribers of the load: one thread, one epoll and one read buffer for thousands of connections. A
+//! connection keeps a socket, a state and the piece of a frame that was cut off. This module never publishes
+//! and never measures the server.
 
 use std::{
     collections::BTreeMap,
@@ -25,47 +25,47 @@ use socket2::{Domain, Socket, Type};
 
 use crate::{event, ws};
 
-/// Connections that may be between connect and joined at once.
+/// How many connections may be between connect and joined at the same time.
 const IN_FLIGHT: usize = 64;
-/// Connections from one loopback address: an address has some 28,000 ports for one server.
+/// How many connections use one loopback address: an address has some 28,000 ports for one server.
 const PER_SOURCE: usize = 1_250;
-/// Every so many connections, one is read for latency; reading all would make the client heavy.
+/// Latency is read on one connection of this number: reading it on all would make the client expensive.
 const SAMPLE: usize = 16;
 const READ_BUFFER: usize = 256 * 1024;
 const HEARTBEAT: Duration = Duration::from_secs(25);
 const TICK: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
 
-/// Whom to join, and how often.
+/// What to join, and how often.
 #[derive(Clone)]
 pub(crate) struct Target {
     pub(crate) addr: SocketAddr,
     pub(crate) map: String,
-    /// Of the map's events; without it those of the map's own subject.
+    /// The subject to subscribe to; without it the map's own.
     pub(crate) subject: Option<&'static str>,
     pub(crate) token: String,
     pub(crate) connections: usize,
 }
 
-/// What the thread tells while it runs.
+/// The counters of the running thread.
 #[derive(Default)]
 pub(crate) struct Counters {
     pub(crate) joined: AtomicU64,
     /// Broadcast frames over all connections.
     pub(crate) delivered: AtomicU64,
-    /// Their bytes, WebSocket heads left out.
+    /// The bytes of these frames, without WebSocket heads.
     pub(crate) bytes: AtomicU64,
-    /// Reads that brought something: `delivered / reads` is how much the server coalesced.
+    /// Reads that returned data: `delivered / reads` is how much the server coalesced.
     pub(crate) reads: AtomicU64,
     /// Connections lost or refused.
     pub(crate) lost: AtomicU64,
     stop: AtomicBool,
 }
 
-/// What the thread tells at its end.
+/// The results of the thread.
 pub(crate) struct Outcome {
     /// Microseconds from publish to read, on sampled connections.
     pub(crate) latency: Histogram<u64>,
-    /// Why connections were lost, with how many.
+    /// Why connections were lost, and how many for each reason.
     pub(crate) losses: BTreeMap<String, u64>,
 }
 
@@ -79,7 +79,7 @@ impl Subscribers {
     /// Starts to connect and join.
     ///
     /// # Errors
-    /// No epoll or no thread.
+    /// The epoll or the thread can't be made.
     pub(crate) fn start(target: Target) -> Result<Self> {
         let counters = Arc::new(Counters::default());
         let mut fleet = Fleet::new(target, Arc::clone(&counters))?;
@@ -89,10 +89,10 @@ impl Subscribers {
         Ok(Self { counters, thread: Some(thread) })
     }
 
-    /// Closes every connection and gives what was seen.
+    /// Closes every connection. Returns the results.
     ///
     /// # Errors
-    /// The thread met something it could not go on with.
+    /// The thread met an error that ended it.
     pub(crate) fn stop(mut self) -> Result<Outcome> {
         self.counters.stop.store(true, Relaxed);
         let thread = self.thread.take().context("stopped once")?;
@@ -106,6 +106,7 @@ impl Drop for Subscribers {
     }
 }
 
+/// The state of a connection, from connect to joined.
 #[derive(Clone, Copy, PartialEq)]
 enum Stage {
     Connecting,
@@ -114,12 +115,14 @@ enum Stage {
     Joined,
 }
 
+/// A subscriber's connection, with the piece of a frame that was cut off.
 struct Connection {
     socket: Socket,
     stage: Stage,
     reader: ws::Reader,
 }
 
+/// The state of the thread; it ends with an [`Outcome`].
 struct Fleet {
     target: Target,
     counters: Arc<Counters>,
@@ -237,7 +240,7 @@ impl Fleet {
         let chunk = &self.buffer[..got];
         match connection.stage {
             Stage::Upgrading => {
-                // The server speaks next only after the join, so the answer comes alone.
+                // Before the join the server sends nothing more, so the answer to the upgrade comes alone.
                 if !chunk.starts_with(b"HTTP/1.1 101") || !chunk.ends_with(b"\r\n\r\n") {
                     return Err(refusal(chunk));
                 }
@@ -269,7 +272,7 @@ impl Fleet {
 }
 
 impl Connection {
-    /// Small writes on a fresh or idle socket: they fit, or the connection is of no use.
+    /// Writes a little to a fresh or idle socket: it fits, or the connection is unusable.
     fn send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         self.socket.write_all(bytes)
     }

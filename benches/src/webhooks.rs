@@ -1,5 +1,6 @@
-//! Owns the price of a webhook delivery: one webhook works off a backlog as fast as it can, in turns with bare clients
-//! that send the same request as often. What publishing costs is not in it: the backlog is there before.
+//! Measures a webhook delivery: one webhook delivers a backlog as fast as it can, in turns with bare clients
+//! that send the same request as often. The backlog is published before the measurement, so the figure does
+//! not include publishing.
 
 use std::{
     path::{Path, PathBuf},
@@ -21,21 +22,21 @@ use crate::{
     report::Report,
 };
 
-/// Waypost may use this many times the bare client's CPU.
+/// Waypost may use this many times the CPU of the bare client.
 const RATIO: f64 = 2.0;
 const PROFILES: [&str; 2] = ["standard", "wanderer"];
-/// Waypost's own, most requests under way to one webhook; the bare clients get as many connections.
+/// The most requests that Waypost has open to one webhook; the bare clients get as many connections.
 const WINDOW: usize = 16;
 /// Events in one published batch.
 const BATCH: usize = 100;
-/// What is delivered before anything is measured.
+/// How many deliveries are made before the measurement.
 const WARM: usize = 500;
 const PATIENCE: Duration = Duration::from_secs(10);
 const GLANCE: Duration = Duration::from_millis(20);
-/// The node ends what publishing began.
+/// Time for the node to finish the work of publishing.
 const SETTLE: Duration = Duration::from_secs(1);
 
-/// Sizes of the measurement.
+/// The sizes of the measurement.
 #[derive(Clone, Copy)]
 pub(crate) struct Size {
     /// Deliveries of each run.
@@ -45,10 +46,10 @@ pub(crate) struct Size {
     pub(crate) rounds: usize,
 }
 
-/// Boots a node, runs everything and adds its lines.
+/// Boots a node, measures and adds the lines.
 ///
 /// # Errors
-/// The node does not start, or something was not delivered exactly once.
+/// The node does not start, or an event was not delivered exactly once.
 pub(crate) async fn run(binary: &Path, dir: &Path, size: Size, report: &mut Report) -> Result<()> {
     let receiver = Receiver::start()?;
     let cluster = Cluster::start(binary, dir, 1).await?;
@@ -76,7 +77,7 @@ pub(crate) async fn run(binary: &Path, dir: &Path, size: Size, report: &mut Repo
     Ok(())
 }
 
-/// What one run cost.
+/// The cost of one run.
 #[derive(Clone, Copy)]
 struct Cost {
     /// Microseconds of CPU for each delivery.
@@ -95,16 +96,16 @@ impl Cost {
     }
 }
 
-/// One profile: a map, its webhook, and what was measured.
+/// One profile: its map, its webhook, and the measured costs.
 struct Lane<'a> {
     profile: &'static str,
     node: &'a Node,
     receiver: &'a Receiver,
     webhook: String,
     publish: Vec<u8>,
-    /// A request as Waypost sends it, in a file.
+    /// The file with a request as Waypost sends it.
     request: PathBuf,
-    /// Delivered so far.
+    /// How many events have been delivered so far.
     delivered: usize,
     waypost: Vec<Cost>,
     awc: Vec<Cost>,
@@ -142,7 +143,7 @@ impl<'a> Lane<'a> {
         Ok(lane)
     }
 
-    /// Has the node work off a backlog of (at least) so many events, which is there before it begins.
+    /// Lets the node deliver a backlog of at least `deliveries` events, which are published before it begins.
     async fn work_off(&mut self, deliveries: usize) -> Result<Cost> {
         let deliveries = deliveries.next_multiple_of(BATCH);
         call(self.node, "POST", &format!("{}/disable", self.webhook), &Value::Null).await?;
@@ -157,14 +158,16 @@ impl<'a> Lane<'a> {
         call(self.node, "POST", &format!("{}/enable", self.webhook), &json!({"from": "resume"})).await?;
         self.receiver.until(seen + deliveries as u64, PATIENCE).await?;
         self.delivered += deliveries;
-        timeout(PATIENCE, self.known()).await.context("the cluster was not told of all deliveries")??;
+        timeout(PATIENCE, self.known())
+            .await
+            .context("not all deliveries were reported to the cluster")??;
         let cost = Cost::new(proc::cpu_seconds(&pids)? - before, start, deliveries);
         let seen = self.receiver.requests() - seen;
         ensure!(seen == deliveries as u64, "{seen} requests for {deliveries} deliveries");
         Ok(cost)
     }
 
-    /// Waits until the replicated progress says what the receiver saw.
+    /// Waits until the replicated progress shows what the receiver got.
     async fn known(&self) -> Result<()> {
         loop {
             let webhook = call(self.node, "GET", &self.webhook, &Value::Null).await?;
@@ -218,7 +221,7 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// One call of the API; gives `data` of its answer.
+/// Sends one request to the API. Returns the `data` of its answer.
 async fn call(node: &Node, method: &str, path: &str, body: &Value) -> Result<Value> {
     let body = if body.is_null() { String::new() } else { body.to_string() };
     let (status, mut answer) = http::call(node.http, method, path, ADMIN, &body).await?;

@@ -1,12 +1,12 @@
-//! Owns the little of RFC 6455 and Phoenix V2 that a benchmark needs: the upgrade, masked client
-//! frames, and a reader that finds whole frames in whatever pieces the socket hands out.
-//! Never validates like a real client: it is here to be cheap.
+//! The part of RFC 6455 and Phoenix V2 that a benchmark needs: the upgrade, masked client frames, and a
+//! reader that finds whole frames in the pieces that the socket delivers. It validates less than a real
+//! client, because it must be cheap.
 
 use anyhow::{Result, bail};
 
-/// The nonce of RFC 6455's own example; the limit server answers with its known accept value.
+/// The nonce of RFC 6455's own example; the raw limit answers with its known accept value.
 pub(crate) const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
-/// What a server answers to [`KEY`].
+/// The accept value for [`KEY`].
 pub(crate) const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
 pub(crate) const TEXT: u8 = 1;
@@ -14,10 +14,10 @@ pub(crate) const CLOSE: u8 = 8;
 pub(crate) const PING: u8 = 9;
 pub(crate) const PONG: u8 = 10;
 
-/// No frame of a benchmark is larger; a length beyond it means that the stream was misread.
+/// The longest frame of a benchmark; a greater length means that the stream was misread.
 const MAX_FRAME: usize = 1 << 20;
 
-/// The upgrade request of phoenix.js.
+/// The upgrade request, as phoenix.js sends it.
 pub(crate) fn upgrade(host: &str, token: &str) -> Vec<u8> {
     format!(
         "GET /socket/events/websocket?vsn=2.0.0&token={token} HTTP/1.1\r\nHost: {host}\r\n\
@@ -27,7 +27,7 @@ pub(crate) fn upgrade(host: &str, token: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// The join of a map's topic, masked and framed: of a subject, or of the map's own events.
+/// The join of a map's topic, for a subject or for the map's own events, masked and framed.
 pub(crate) fn join(map: &str, subject: Option<&str>) -> Vec<u8> {
     let subjects = subject.map(|subject| format!(r#","subjects":"{subject}""#)).unwrap_or_default();
     let text = format!(r#"["1","1","events:map:{map}","phx_join",{{"events":"*"{subjects}}}]"#);
@@ -39,7 +39,7 @@ pub(crate) fn heartbeat() -> Vec<u8> {
     client_frame(TEXT, br#"[null,"2","phoenix","heartbeat",{}]"#)
 }
 
-/// A client's frame. The mask is zero, which the protocol allows and which costs nothing.
+/// Builds a client's frame. The mask is zero, which the protocol allows and which costs nothing.
 pub(crate) fn client_frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(payload.len() + 8);
     head(&mut out, opcode, payload.len(), 0x80);
@@ -48,7 +48,7 @@ pub(crate) fn client_frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
     out
 }
 
-/// A server's frame, appended to `out`.
+/// Appends a server's frame to `out`.
 pub(crate) fn server_frame(out: &mut Vec<u8>, opcode: u8, payload: &[u8]) {
     head(out, opcode, payload.len(), 0);
     out.extend_from_slice(payload);
@@ -77,7 +77,7 @@ impl Reader {
     /// Calls `each(opcode, payload)` for every frame that `chunk` completes.
     ///
     /// # Errors
-    /// A frame longer than a benchmark's frame can be.
+    /// A frame is longer than the longest of a benchmark.
     pub(crate) fn feed(&mut self, mut chunk: &[u8], mut each: impl FnMut(u8, &[u8])) -> Result<()> {
         while !self.partial.is_empty() {
             let extent = Extent::of(&self.partial)?;
@@ -111,7 +111,7 @@ impl Reader {
     }
 }
 
-/// Where a frame's payload starts and ends; while the head is not whole, how much of it is needed.
+/// Where a frame's payload starts and ends; until the head is complete, how many bytes it needs.
 struct Extent {
     start: usize,
     end: usize,

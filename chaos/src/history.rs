@@ -1,7 +1,8 @@
-//! What happened in a run, as those outside saw it: one record an observation, in the order in which it was made.
+//! The record of a run, as its clients and its operator saw it: one record for each observation, in order of
+//! time.
 //!
-//! A [`Journal`] takes records from many threads and writes each as a line of JSON; a [`History`] is all of them, for
-//! the checks. Never: checks, and never waits for a node.
+//! A [`Journal`] takes records from many threads and writes each as a line of JSON. A [`History`] holds all
+//! records for the checks. This module never checks and never waits for a node.
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -12,23 +13,24 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 pub use testkit::event::{Event, digest};
 
-/// The most records of a run: what comes after them ends the run as failed, instead of the machine's memory.
+/// The most records of a run. A run with more records fails; it must not use up the memory of the machine.
 const RECORDS: usize = 4_000_000;
 
-/// The topic whose whole history is kept.
+/// The topic (a map) whose whole history is kept.
 pub const MAIN: &str = "main";
-/// The topic with short retention.
+/// The topic (a map) with short retention.
 pub const SHORT: &str = "short";
-/// The topic with many subjects: rules keep less of some, and some of it is deleted.
+/// The topic (a map) with many subjects: rules keep fewer events of some, and some events are deleted.
 pub const CHANNELS: &str = "channels";
 
-/// Whether who wants these subjects and patterns, the map's own when none is named, wants an event of that subject.
+/// Whether a reader of these subjects and patterns wants an event of `subject`. An empty list means the map's
+/// own subject.
 pub fn selects(subjects: &[String], subject: &str) -> bool {
     subjects.is_empty() && subject.is_empty()
         || subjects.iter().any(|pattern| fits(pattern.as_bytes(), subject.as_bytes()))
 }
 
-/// `*` stands for any bytes, or none.
+/// Whether `subject` matches; `*` stands for any bytes, or none.
 fn fits(pattern: &[u8], subject: &[u8]) -> bool {
     match (pattern.split_first(), subject.split_first()) {
         (None, None) => true,
@@ -53,12 +55,12 @@ pub enum Record {
         subject: String,
         node: usize,
     },
-    /// It was acknowledged.
+    /// The publish was acknowledged.
     Acked { topic: String, key: String, id: String, seq: u64, node: usize },
-    /// It was refused, or its answer was lost: whether it landed is not known.
+    /// The publish was refused, or its answer was lost: nobody knows whether the event was stored.
     Unknown { topic: String, key: String, node: usize, why: String },
-    /// A client is there and wants those subjects and patterns, or the map's own when none is named; and of those the
-    /// types, or all when none is named.
+    /// A client starts. It wants those subjects and patterns, or the map's own subject when the list is
+    /// empty; and of those the named types, or all types when none is named.
     Client {
         client: String,
         topic: String,
@@ -66,20 +68,21 @@ pub enum Record {
         subjects: Vec<String>,
         kinds: Vec<String>,
     },
-    /// A topic's readers were to lose all but the newest so many events of the subjects that fit the pattern, from now on
-    /// and maybe sooner.
+    /// A rule was asked for: of subjects that match the pattern, readers of the topic keep only `events` of
+    /// the newest events. It holds from this record on and may hold sooner.
     Keeps { topic: String, subjects: String, events: u64 },
-    /// An event was to be deleted, asked then; `done` when that was acknowledged.
+    /// The deletion of an event was asked for at that time; `done` when it was acknowledged.
     Deleted { topic: String, id: String, asked_ms: u64, done: bool },
-    /// All events of a subject were to be.
+    /// The deletion of all events of a subject was asked for.
     Emptied { topic: String, subject: String, asked_ms: u64, done: bool },
-    /// It joined at a node, from behind that id, or from the start.
+    /// A client joined at a node, after the event with that id, or from the start.
     Joined { client: String, node: usize, after: Option<String> },
-    /// It was told that history is missing, and what the oldest event is that there is.
+    /// A client was sent a gap: history is missing, and this is the oldest event that exists.
     Gap { client: String, oldest: Option<String> },
-    /// It was given an event.
+    /// A client received an event.
     Seen { client: String, event: Event },
-    /// A webhook of a topic is there, for subjects as a client wants them. A dead one's receiver takes nothing.
+    /// A webhook of a topic was created, with subjects as for a client. The receiver of a dead webhook
+    /// accepts nothing.
     Hook {
         hook: String,
         strict: bool,
@@ -88,81 +91,84 @@ pub enum Record {
         #[serde(default)]
         subjects: Vec<String>,
     },
-    /// Its receiver got a request with an event, at that time of the run; `digest` is the body's.
+    /// A webhook's receiver got a request with an event, at that time of the run; `digest` is the digest of
+    /// the body.
     Got { hook: String, request: String, digest: String, id: String, seq: u64, key: String, accepted: bool },
-    /// A node told how far a webhook is, in an answer to a question of that time.
+    /// A node reported the progress of a webhook; the question was sent at that time.
     Progress { node: usize, hook: String, asked_ms: u64, delivered: u64, queued: u64 },
-    /// An event was acknowledged that this webhook has to get.
+    /// An event was acknowledged that this webhook must get.
     Owed { hook: String, id: String, key: String },
-    /// A node told how a webhook is doing. `beyond` when more was published than retention waits for.
+    /// A node reported the state of a webhook. `beyond`: more was published than retention holds back for
+    /// webhooks.
     Webhook { hook: String, node: usize, state: String, missed: u64, given_up: u64, beyond: bool },
-    /// A map was told that a webhook of it lost so many events.
+    /// A map received an event that says how many events one of its webhooks lost.
     Announced { hook: String, lost: u64 },
-    /// So many events there were for a webhook: each was accepted, or told as missed or given up.
+    /// The count of a webhook's events: each was accepted, or was reported as missed or given up.
     Offered { hook: String, events: u64 },
-    /// A token was made: asked for then, answered now.
+    /// A token was created: asked for at that time, answered now.
     TokenMade { token: String, asked_ms: u64 },
-    /// A token was used: asked then, and answered now with that status.
+    /// A token was used: asked at that time, answered now with that status.
     TokenUsed { token: String, node: usize, asked_ms: u64, status: u16 },
-    /// A token was revoked: asked for then, answered now.
+    /// A token was revoked: asked for at that time, answered now.
     TokenRevoked { token: String, asked_ms: u64 },
-    /// A socket with that token was seen to be closed, or was still open long after.
+    /// A socket with that token was closed, or was still open long after the revoke.
     TokenSocket { token: String, node: usize, closed: bool },
-    /// A setting was written: asked then, acknowledged now if `acked`. One that was not may land at any later time.
+    /// A setting was written: asked for at that time, acknowledged now if `acked`. A write without an
+    /// acknowledgement may take effect at any later time.
     Wrote { register: String, version: u64, asked_ms: u64, acked: bool },
-    /// A setting was read at a node: asked then, answered now.
+    /// A setting was read at a node: asked at that time, answered now.
     Read { register: String, node: usize, version: u64, asked_ms: u64 },
-    /// A fault begins for those nodes. `cut` when they may be out of reach of the others by it.
+    /// A fault begins for those nodes. `cut`: the fault may put them out of reach of the others.
     Fault { fault: String, nodes: Vec<usize>, cut: bool, note: String },
-    /// It is over.
+    /// The fault is over.
     Over { fault: String, nodes: Vec<usize> },
-    /// Something on a stopped node's disk was damaged; in such a way that the node must find it, or else by chance
-    /// where nothing is kept.
+    /// Something on a stopped node's disk was damaged. The record says whether the node must find the damage,
+    /// or whether the damage may be where nothing is kept.
     Damaged { node: usize, file: String, certain: bool },
     /// A node was started again: it may know less than before, until it has caught up.
     Started { node: usize },
-    /// A started node told that it found damage.
+    /// A started node reported that it found damage.
     Noticed { node: usize },
-    /// A process ended that nobody ended.
+    /// A process ended by itself.
     Ended { node: usize, status: String },
     /// All faults are over.
     Healed,
-    /// After that something is in order again.
+    /// A client, a webhook or the cluster has caught up after the faults.
     CaughtUp { whom: String },
-    /// It did not come in order in time.
+    /// It did not catch up in time.
     Behind { whom: String, why: String },
-    /// The most memory of a node, and what it may be, in bytes.
+    /// The most memory that a node used, and its limit, in bytes.
     Memory { node: usize, peak: u64, limit: u64 },
-    /// A new event's time was so far from the true one (ms), by the node that took it.
+    /// How far the time of a new event was from the true time (ms), and which node took the event.
     Stamped { node: usize, off_ms: i64 },
-    /// An event that a node holds in the end.
+    /// An event that a node holds at the end.
     Stored { node: usize, topic: String, event: Event },
-    /// A backup of the running cluster is begun.
+    /// A backup of the running cluster begins.
     BackupBegun { backup: String },
-    /// An event of the main topic that a node holds which was made of that backup.
+    /// An event of the main topic held by a node that was restored from that backup.
     Copied { backup: String, event: Event },
-    /// All of them were told.
+    /// All events of the restored node were recorded.
     Restored { backup: String },
-    /// A node's last word on a topic: all it holds was told.
+    /// All events that a node holds of a topic were recorded.
     Listed { node: usize, topic: String, events: u64 },
 }
 
 /// A record with its time, in milliseconds since the run began.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
-    /// When it was noted.
+    /// When it was recorded.
     pub at_ms: u64,
-    /// What.
+    /// The observation.
     #[serde(flatten)]
     pub record: Record,
 }
 
-/// All of a run.
+/// All records of a run.
 #[derive(Debug, Clone, Default)]
 pub struct History(pub Vec<Entry>);
 
 impl History {
-    /// From a file of lines.
+    /// Reads a file with one record a line.
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
         let entries = text.lines().map(|line| serde_json::from_str(line).with_context(|| line.to_owned()));
@@ -175,7 +181,7 @@ impl History {
     }
 }
 
-/// Takes records, from any thread.
+/// Collects records from any thread and writes them to a file.
 #[derive(Debug, Clone)]
 pub struct Journal {
     start: Instant,
@@ -183,6 +189,7 @@ pub struct Journal {
     shared: Arc<Mutex<Shared>>,
 }
 
+/// What all clones of a journal share. `broken` is the reason why a record could not be kept.
 #[derive(Debug)]
 struct Shared {
     history: History,
@@ -191,7 +198,7 @@ struct Shared {
 }
 
 impl Journal {
-    /// Writes to that file, which must not be there yet. The run begins now.
+    /// Creates the file, which must not exist yet. The run begins now.
     pub fn create(path: &Path) -> Result<Self> {
         let file = BufWriter::new(File::create_new(path).with_context(|| path.display().to_string())?);
         let shared = Shared { history: History::default(), file, broken: None };
@@ -203,12 +210,12 @@ impl Journal {
         self.start.elapsed().as_millis() as u64
     }
 
-    /// Notes a record.
+    /// Records an observation.
     pub fn note(&self, record: Record) {
         self.note_at(self.now_ms(), record);
     }
 
-    /// Notes that somebody caught up, or why not.
+    /// Records that `whom` caught up, or why it did not.
     pub fn caught_up(&self, whom: &str, done: Result<()>) {
         let whom = whom.to_owned();
         self.note(match done {
@@ -217,7 +224,7 @@ impl Journal {
         });
     }
 
-    /// Notes a record of an earlier time.
+    /// Records an observation with an earlier time.
     pub fn note_at(&self, at_ms: u64, record: Record) {
         let mut shared = self.lock();
         if shared.history.0.len() >= RECORDS {
@@ -231,17 +238,17 @@ impl Journal {
         shared.history.0.push(entry);
     }
 
-    /// The file.
+    /// The path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// All so far, by time; an error where some could not be kept. The journal is empty then.
+    /// All records so far, by time, and an error if some could not be kept. The journal is empty afterwards.
     pub fn history(&self) -> Result<History> {
         let mut shared = self.lock();
         shared.file.flush()?;
         match &shared.broken {
-            Some(why) => Err(anyhow::anyhow!("the history is not whole: {why}")),
+            Some(why) => Err(anyhow::anyhow!("the history is not complete: {why}")),
             None => {
                 let mut history = std::mem::take(&mut shared.history);
                 history.0.sort_by_key(|entry| entry.at_ms);
@@ -266,7 +273,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn subjects_and_patterns() {
+    fn patterns_select_subjects() {
         let selects = |names: &[&str], subject| {
             super::selects(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>(), subject)
         };
@@ -286,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_noted_is_read_again() {
+    fn recorded_observations_are_read_from_the_file() {
         let dir = tempfile::tempdir().unwrap();
         let journal = Journal::create(&dir.path().join("h.jsonl")).unwrap();
         let text = r#"{"id":"A","seq":1,"type":"t","map_id":"m","ts":"2026-01-01T00:00:00.000Z","payload":{"key":"k"}}"#;

@@ -1,13 +1,16 @@
-//! The chaos suite, which the executable runs (`docs/CHAOS.md`): real Waypost nodes under faults, and what their clients
-//! saw checked against what publishers were told.
+//! The chaos suite as a library; the executable of this crate runs it. It runs real Waypost nodes under
+//! faults and checks what their clients saw against what publishers were answered. `docs/CHAOS.md` describes
+//! it.
 //!
-//! A guided map:
-//! - [`scenario`] lists what can be broken; [`run`] breaks it, in an [`environment`] of the run's own;
-//! - [`load`] is who takes part; all note what they saw in a [`history`]; [`invariants`] checks that and nothing else;
-//! - [`series`] is many runs one after the other; [`prove`] has builds with a planted defect, to be found.
+//! The parts:
+//! - [`scenario`] lists what can be broken; [`run`] breaks it, in an [`environment`] that belongs to the run;
+//! - [`load`] has the publishers, clients and webhooks; each notes what it saw in a [`history`];
+//! - [`invariants`] checks the history and nothing else;
+//! - [`series`] runs many scenarios one after the other;
+//! - [`prove`] runs builds with a planted defect and shows that the checks find it.
 //!
-//! Nodes, clients and receivers are of [`testkit`]. Never: links against the server. All is seen from outside, as a
-//! client and an operator see it.
+//! Nodes, clients and receivers come from [`testkit`]. This crate never links against the server: it sees
+//! everything from outside, as a client and an operator do.
 
 pub mod environment;
 pub mod history;

@@ -1,5 +1,5 @@
-//! The chaos suite: runs real nodes, breaks them by a scenario, and checks what clients saw. `docs/CHAOS.md` says how
-//! to read it.
+//! The chaos suite: it runs real nodes, breaks them by a scenario, and checks what clients saw.
+//! `docs/CHAOS.md` explains its output.
 
 use anyhow::{Context, Result, bail};
 use chaos::environment::leftovers::{Names, clean_dead_runs};
@@ -17,7 +17,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// Booting, healing and checking may take so long beside the scenario's own time; then the run is given up.
+/// The most time for booting, healing and checking together, beside the scenario's own time. After that the
+/// run is ended.
 const BESIDE: Duration = Duration::from_secs(600);
 /// How long an interrupted run may take to end by itself.
 const LEAVES: Duration = Duration::from_secs(5);
@@ -31,39 +32,39 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// The scenarios, and what each needs
+    /// List the scenarios and what each needs
     List,
-    /// Run one
+    /// Run one scenario
     Run(Run),
-    /// Run all that this machine can, one after the other, and print the table
+    /// Run every scenario that this machine can, one after the other, and print the table
     All(All),
     /// Show that the checks can fail, with a server that was built with `--features failpoints`
     Prove(Prove),
-    /// Checker the history of an earlier run again
+    /// Check the history of an earlier run again
     Checker {
-        /// Its `history.jsonl`
+        /// The run's `history.jsonl`
         history: PathBuf,
     },
 }
 
 #[derive(Args)]
 struct Run {
-    /// One of `chaos list`
+    /// A name from `chaos list`
     #[arg(long)]
     scenario: String,
-    /// For how long things are broken
+    /// How long things are broken, in seconds
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
     seconds: u64,
-    /// Of all chance; the same seed gives the same schedule
+    /// Seed of all random choices; the same seed gives the same schedule
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// The built server
+    /// The built server executable
     #[arg(long, default_value = "target/release/waypost")]
     waypost: PathBuf,
-    /// Keep history and logs there; those of a failure are always kept
+    /// Keep the history and the logs in this folder; those of a failed run are always kept
     #[arg(long)]
     keep: Option<PathBuf>,
-    /// A library that the nodes must load: with libeatmydata.so, which forgets to sync, `power-cut` has to fail
+    /// A library that the nodes must load: with libeatmydata.so, which ignores syncs, `power-cut` has to fail
     #[arg(long)]
     preload: Option<PathBuf>,
     /// A planted defect of a server that was built with the feature `failpoints`: see `chaos prove`
@@ -73,32 +74,32 @@ struct Run {
 
 #[derive(Args)]
 struct All {
-    /// Only these, with commas between them
+    /// Run only these scenarios, separated by commas
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
-    /// For how long things are broken in each
+    /// How long things are broken in each scenario, in seconds
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
     seconds: u64,
-    /// Of all chance
+    /// Seed of all random choices
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// The built server
+    /// The built server executable
     #[arg(long, default_value = "target/release/waypost")]
     waypost: PathBuf,
-    /// Keep the rows in this file, and do not run again what stands there without a violation
+    /// Keep the table rows in this file, and skip scenarios that have a row without a violation there
     #[arg(long)]
     table: Option<PathBuf>,
-    /// Keep history and logs below this folder, a folder for each; those of a failure are always kept
+    /// Keep history and logs below this folder, one folder a scenario; those of a failed run are always kept
     #[arg(long)]
     keep: Option<PathBuf>,
 }
 
 #[derive(Args)]
 struct Prove {
-    /// Only these, with commas between them
+    /// Run only these defects, separated by commas
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
-    /// The server, built with `--features failpoints`
+    /// The server executable, built with `--features failpoints`
     #[arg(long, default_value = "target/debug/waypost")]
     waypost: PathBuf,
 }
@@ -156,7 +157,7 @@ impl Run {
             .waypost
             .canonicalize()
             .with_context(|| format!("{}: build it first", self.waypost.display()))?;
-        // Thousands of sockets need as many open files.
+        // A run opens thousands of sockets and needs as many file descriptors.
         testkit::proc::raise_open_files()?;
         clean_dead_runs()?;
         let names = Names::own();
@@ -180,7 +181,7 @@ impl Run {
         checked
     }
 
-    /// Copies history and logs to where they stay.
+    /// Copies history and logs to the folder where they are kept.
     fn keep(&self, names: &Names, journal: &Journal, failed: bool) -> Result<Option<PathBuf>> {
         let at = match (&self.keep, failed) {
             (Some(at), _) => at.clone(),
@@ -190,7 +191,8 @@ impl Run {
         std::fs::create_dir_all(&at)?;
         std::fs::copy(journal.path(), at.join("history.jsonl"))?;
         for log in logs(&names.dir())? {
-            let node = log.parent().and_then(Path::file_name).context("a log without a node")?;
+            let node =
+                log.parent().and_then(Path::file_name).context("a log file that belongs to no node")?;
             std::fs::copy(&log, at.join(node).with_extension("log"))?;
         }
         Ok(Some(at))
@@ -198,7 +200,7 @@ impl Run {
 }
 
 impl All {
-    /// Whether all that ran hold.
+    /// Runs the scenarios. Returns whether all invariants held in all of them.
     fn run(&self) -> Result<bool> {
         let scenarios = named(&self.only, SCENARIOS, |scenario| scenario.name)?;
         let kept = self.table.as_deref().map(Rows::read).transpose()?.unwrap_or_default();
@@ -246,7 +248,7 @@ impl All {
 }
 
 impl Prove {
-    /// Whether every defect was found.
+    /// Runs the defects. Returns whether every one was found.
     fn run(&self) -> Result<bool> {
         let binary = self
             .waypost
@@ -268,7 +270,7 @@ impl Prove {
     }
 }
 
-/// Those that are named, or all.
+/// The items with these names, or all items if no name is given.
 fn named<'a, T>(names: &[String], all: &'a [T], name: impl Fn(&T) -> &str) -> Result<Vec<&'a T>> {
     if let Some(unknown) = names.iter().find(|wanted| all.iter().all(|one| name(one) != **wanted)) {
         bail!("there is no `{unknown}`");
@@ -276,7 +278,7 @@ fn named<'a, T>(names: &[String], all: &'a [T], name: impl Fn(&T) -> &str) -> Re
     Ok(all.iter().filter(|one| names.is_empty() || names.iter().any(|wanted| wanted == name(one))).collect())
 }
 
-/// The nodes' logs below a run's directory.
+/// The log files of the nodes below a run's directory.
 fn logs(dir: &Path) -> Result<Vec<PathBuf>> {
     let mut logs = Vec::new();
     for nodes in std::fs::read_dir(dir)?.flatten().filter(|entry| entry.path().is_dir()) {
@@ -298,12 +300,12 @@ fn carry_out(
     run.heal()
 }
 
-/// Prints the verdicts; whether all hold.
+/// Prints the verdicts. Returns whether all invariants hold.
 fn tell(history: &History) -> bool {
     tell_as("", history)
 }
 
-/// The same, and a row for the documents' table under that name.
+/// As [`tell`], and also prints a row for the table in the documents under that name.
 fn tell_as(name: &str, history: &History) -> bool {
     let verdicts = invariants::check(history);
     print!("{}", Table(&verdicts));
@@ -330,8 +332,8 @@ fn tell_as(name: &str, history: &History) -> bool {
     verdicts.iter().all(|v| v.outcome() != Outcome::Fail)
 }
 
-/// SIGINT and SIGTERM end the run, and so does its last minute. If it doesn't end by itself, all it made is removed
-/// from here.
+/// Ends the run on SIGINT, on SIGTERM and when its time limit is over. If the run does not end by itself,
+/// this removes everything that it made and ends the process.
 fn watch(names: &Names, limit: Duration) -> Result<Arc<AtomicBool>> {
     let interrupted = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {

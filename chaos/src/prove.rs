@@ -1,23 +1,24 @@
 //! The proof that the checks can fail: planted defects, each with the scenario that must show it.
 //!
-//! Their defects are in the server, behind its feature `failpoints`; here is only what is expected of them.
+//! The defects are in the server, behind its feature `failpoints`. This module says only which invariant each
+//! must break.
 
 use crate::series::{Ran, Series};
 use anyhow::{Result, ensure};
 use std::path::Path;
 
-/// A defect, and where it must show.
+/// A defect, and the scenario that must show it.
 #[derive(Debug, Clone, Copy)]
 pub struct Defect {
     /// Its name, as the server knows it.
     pub name: &'static str,
-    /// What is wrong, in a line.
+    /// What is wrong, in one line.
     pub about: &'static str,
     /// The invariant that it breaks.
     pub invariant: u8,
     /// The scenario that shows it.
     pub scenario: &'static str,
-    /// For how long things are broken, in seconds.
+    /// How long things are broken, in seconds.
     pub seconds: u64,
 }
 
@@ -31,40 +32,40 @@ const fn defect(
     Defect { name, about, invariant, scenario, seconds }
 }
 
-/// All of them, by their invariant.
+/// All defects, ordered by invariant.
 pub const DEFECTS: &[Defect] = &[
-    defect(
-        1,
-        "seq-reused",
-        "calm",
-        8,
-        "a place in the topic is given out twice: what was acknowledged is overwritten",
-    ),
+    defect(1, "seq-reused", "calm", 8, "a position is assigned twice: an acknowledged event is overwritten"),
     defect(2, "event-dropped", "calm", 8, "the first event after a resume is left out"),
     defect(2, "event-doubled", "calm", 8, "the last event before a resume comes again"),
-    defect(
-        1,
-        "rule-of-another",
-        "calm",
-        15,
-        "what a rule keeps of one subject is all that is kept of another",
-    ),
+    defect(1, "rule-of-another", "calm", 15, "a rule for one subject is applied to another"),
     defect(2, "subject-leaks", "calm", 12, "an event reaches readers of other subjects"),
     defect(3, "own-time", "calm", 8, "a node stamps the time of an event itself"),
     defect(4, "delivered-early", "calm", 8, "a node sends an event to its sockets before it is stored"),
-    defect(5, "gap-not-told", "rules", 25, "who resumes behind what retention took is not told"),
-    defect(5, "gap-of-another-subject", "rules", 25, "who resumes is told the gap of another subject"),
-    defect(5, "gap-of-subject-unreported", "rules", 25, "who resumes behind what a rule took is not told"),
+    defect(
+        5,
+        "gap-not-told",
+        "rules",
+        25,
+        "a client that resumes before events that retention removed gets no gap",
+    ),
+    defect(5, "gap-of-another-subject", "rules", 25, "a client that resumes gets the gap of another subject"),
+    defect(
+        5,
+        "gap-of-subject-unreported",
+        "rules",
+        25,
+        "a client that resumes before events that a rule removed gets no gap",
+    ),
     defect(6, "order-ignored", "calm", 8, "an ordered webhook gets several events at once"),
     defect(7, "revoked-served", "calm", 8, "a revoked token is still served"),
-    defect(7, "settings-stale", "calm", 8, "a node does not take in some changes of settings"),
+    defect(7, "settings-stale", "calm", 8, "a node ignores some changes of settings"),
     defect(8, "key-forgotten", "kill-leader", 20, "idempotency keys are forgotten"),
     defect(
         9,
         "stale-owner",
         "rolling-restart",
         25,
-        "an owner of an earlier epoch goes on, and its reports are taken",
+        "an owner of an earlier epoch continues, and its reports are accepted",
     ),
     defect(10, "never-freed", "calm", 12, "what is published is never freed"),
     defect(
@@ -72,24 +73,24 @@ pub const DEFECTS: &[Defect] = &[
         "corrupt-served",
         "flip-identity",
         15,
-        "a record rots on disk, and its checksum is not looked at",
+        "a record is damaged on disk, and its checksum is not verified",
     ),
 ];
 
-/// Seeds that are tried for a defect.
+/// How many seeds are tried for a defect.
 const SEEDS: u64 = 4;
 
-/// What came of a defect.
+/// The result for a defect.
 #[derive(Debug)]
 pub struct Proof {
     /// The defect.
     pub defect: Defect,
-    /// The run that showed it: how many were needed, and what it was.
+    /// The run that showed it: how many runs were needed, and that run's result.
     pub caught: Option<(u64, Ran)>,
 }
 
 impl Proof {
-    /// Runs the defect's scenario with one seed after the other, until its invariant fails.
+    /// Runs the defect's scenario with one seed after the other, until the defect's invariant fails.
     pub fn run(series: &Series, defect: Defect, binary: &Path) -> Result<Self> {
         let seconds = defect.seconds.to_string();
         let binary = binary.display().to_string();
@@ -107,12 +108,12 @@ impl Proof {
                 return Ok(Self { defect, caught: Some((seed, ran)) });
             }
             ensure!(ran.holds.is_some(), "{} could not be run", defect.name);
-            println!("  {}: not by seed {seed}, which failed {:?}", defect.name, ran.failed);
+            println!("  {}: seed {seed} did not show it; failed invariants: {:?}", defect.name, ran.failed);
         }
         Ok(Self { defect, caught: None })
     }
 
-    /// A row of the table.
+    /// Its row of the table.
     pub fn row(&self) -> String {
         let Defect { name, about, invariant, scenario, seconds } = self.defect;
         let found = match &self.caught {
@@ -126,7 +127,7 @@ impl Proof {
     }
 }
 
-/// The head of the table.
+/// The header of the table.
 pub const HEAD: &str = "| defect | what is wrong | breaks | scenario | caught in | what failed in all |
 |---|---|--:|---|---|---|";
 

@@ -1,4 +1,4 @@
-//! The scenarios: what is broken in each, what its nodes stand on, and what it needs.
+//! The scenarios: what each one breaks, the environment of its nodes, and what it needs from the machine.
 
 use crate::environment::tool;
 use crate::run::{
@@ -8,21 +8,21 @@ use crate::run::{
 use testkit::clients::Js;
 use testkit::clock;
 
-/// What a machine must have.
+/// Something that a machine must have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
     /// The right to make namespaces, mounts and control groups.
     Root,
-    /// A program of that name.
+    /// An installed program of that name.
     Program(&'static str),
-    /// The library.
+    /// The library libfaketime.
     Faketime,
-    /// The JavaScript clients, and Node.js, which runs them.
+    /// The JavaScript clients, and Node.js to run them.
     Clients,
 }
 
 impl Need {
-    /// What is missing, in a sentence; nothing when it is there.
+    /// What is missing, as a sentence; `None` when nothing is.
     pub fn missing(self) -> Option<String> {
         match self {
             Need::Root => (!tool::is_root()).then(|| "it needs root".to_owned()),
@@ -38,27 +38,27 @@ impl Need {
     }
 }
 
-/// A scenario.
+/// A scenario: its name, what it breaks, and where.
 #[derive(Debug, Clone, Copy)]
 pub struct Scenario {
     /// Its name.
     pub name: &'static str,
-    /// What happens, in a line.
+    /// What happens, in one line.
     pub about: &'static str,
-    /// What its nodes stand on.
+    /// The environment of its nodes.
     pub environment: Environment,
-    /// Rounds of breaking and mending; each round is one of these, by chance.
+    /// The actions; each round of breaking and mending is one of these, by chance.
     pub actions: &'static [Action],
     needs: &'static [Need],
 }
 
 impl Scenario {
-    /// The one of that name.
+    /// The scenario of that name.
     pub fn named(name: &str) -> Option<&'static Self> {
         SCENARIOS.iter().find(|scenario| scenario.name == name)
     }
 
-    /// All it needs.
+    /// Everything it needs from the machine.
     pub fn needs(&self) -> Vec<Need> {
         let net = [Need::Root, Need::Program("ip"), Need::Program("nft")];
         let disk = [Need::Root, Need::Program("mkfs.ext4"), Need::Program("mount"), Need::Program("xfs_io")];
@@ -71,7 +71,7 @@ impl Scenario {
         needs
     }
 
-    /// Why it can't run here, in a sentence.
+    /// Why it can't run on this machine, as a sentence; `None` when it can.
     pub fn refusal(&self) -> Option<String> {
         let missing: Vec<String> = self.needs().into_iter().filter_map(Need::missing).collect();
         (!missing.is_empty()).then(|| format!("`{}` can't run here: {}.", self.name, missing.join(", ")))
@@ -103,7 +103,7 @@ const fn traced(name: &'static str, about: &'static str, actions: &'static [Acti
     Scenario { name, about, environment: LOOPBACK, actions, needs: &[Need::Root, Need::Program("strace")] }
 }
 
-/// Everything that can be mixed in one environment.
+/// Every action that can be mixed in one environment.
 const MIX: &[Action] = &[
     process::kill_one,
     process::kill_leader,
@@ -133,7 +133,7 @@ pub const SCENARIOS: &[Scenario] = &[
     plain("kill-leader", "The leader is killed", &[process::kill_leader]),
     plain("kill-all", "All nodes are killed at once", &[process::kill_all]),
     plain("leader-churn", "The leader is killed every two seconds", &[process::churn]),
-    plain("pause", "A node hangs (SIGSTOP) for 1 to 30 s and goes on", &[process::pause]),
+    plain("pause", "A node hangs (SIGSTOP) for 1 to 30 s and continues", &[process::pause]),
     plain("throttle", "A node has 3 to 20 % of a processor", &[process::throttle]),
     plain(
         "rolling-restart",
@@ -148,16 +148,20 @@ pub const SCENARIOS: &[Scenario] = &[
             &[process::membership],
         )
     },
-    plain("operations", "Every two seconds something that operators do, backups too", &[operations::any]),
+    plain(
+        "operations",
+        "Every two seconds an operation of an operator, such as a backup",
+        &[operations::any],
+    ),
     plain("leader-transfer", "The lead is handed over every two seconds", &[operations::transfer_leader]),
     plain("data-loss", "A node loses its data directory", &[process::data_loss]),
     plain("torn-tail", "The log of a killed node ends within a record", &[damage::torn_tail]),
-    plain("flip-log", "A bit of a node's log, where votes are too, is turned", &[damage::flip_log]),
-    plain("flip-store", "A bit of a node's store is turned", &[damage::flip_store]),
-    plain("flip-identity", "A bit of the file that says who a node is is turned", &[damage::flip_identity]),
+    plain("flip-log", "A bit of a node's log, which also holds votes, is flipped", &[damage::flip_log]),
+    plain("flip-store", "A bit of a node's store is flipped", &[damage::flip_store]),
+    plain("flip-identity", "A bit of the file with a node's identity is flipped", &[damage::flip_identity]),
     on(NET, "partition", "A node is cut off from the others", &[network::partition]),
     on(NET, "partition-one-way", "A node hears nothing, or is not heard", &[network::one_way]),
-    on(NET, "partition-non-transitive", "Two nodes only reach the third", &[network::non_transitive]),
+    on(NET, "partition-non-transitive", "Two nodes reach the third only", &[network::non_transitive]),
     on(NET, "partition-flapping", "A node is cut off and back, many times", &[network::flapping]),
     on(NET, "loss", "2 to 30 % of the packets between nodes are lost", &[network::loss]),
     on(
@@ -166,10 +170,15 @@ pub const SCENARIOS: &[Scenario] = &[
         "Packets between nodes are late, and overtake one another",
         &[network::delay, network::jitter],
     ),
-    on(RELAY, "duplication", "Packets between nodes come twice", &[network::duplication]),
-    on(RELAY, "corruption", "Bits turn between nodes, also under right checksums", &[network::corruption]),
-    on(DISK, "disk-full", "The disk of a node, or of two, is full for a while", &[disk::full]),
-    on(DISK, "power-cut", "A node, or all, lose power and what was not synced", &[disk::power_cut]),
+    on(RELAY, "duplication", "Packets between nodes arrive twice", &[network::duplication]),
+    on(RELAY, "corruption", "Bits flip between nodes, some with matching checksums", &[network::corruption]),
+    on(DISK, "disk-full", "The disk of one or two nodes is full for a while", &[disk::full]),
+    on(
+        DISK,
+        "power-cut",
+        "A node, or all nodes, lose power and data that was not synced",
+        &[disk::power_cut],
+    ),
     traced("disk-error", "Syncs of a node fail with EIO", &[disk::failing]),
     traced("slow-disk", "Syncs of a node take up to 800 ms longer", &[disk::slow]),
     on(CLOCK, "clock-jump", "A node's clock jumps by up to ten minutes", &[clocks::jump]),
@@ -185,12 +194,12 @@ pub const SCENARIOS: &[Scenario] = &[
     plain("blackhole", "Receivers of webhooks take requests and never answer", &[traffic::blackhole]),
     plain(
         "backlog",
-        "Webhooks fall behind while retention presses, within its bound and beyond it",
+        "Webhooks fall behind while retention removes events, within its bound and beyond",
         &[backlog::all],
     ),
-    plain("backlog-outage", "The same, receivers that are down alone", &[backlog::outage]),
-    plain("backlog-refusals", "The same, keys and types that are refused alone", &[backlog::refusals]),
-    plain("backlog-beyond", "The same, beyond the bound alone", &[backlog::beyond]),
+    plain("backlog-outage", "The same, only receivers that are down", &[backlog::outage]),
+    plain("backlog-refusals", "The same, only keys and types that are refused", &[backlog::refusals]),
+    plain("backlog-beyond", "The same, only beyond the bound", &[backlog::beyond]),
     on(
         NET,
         "subjects",
@@ -210,7 +219,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_unique_and_what_needs_root_says_so() {
+    fn names_are_unique_and_scenarios_that_need_root_say_so() {
         for (n, scenario) in SCENARIOS.iter().enumerate() {
             assert!(
                 SCENARIOS.iter().skip(n + 1).all(|other| other.name != scenario.name),

@@ -1,4 +1,5 @@
-//! Many runs, one after the other, each a process of its own: one that fails, hangs or crashes ends only itself.
+//! Many runs, one after the other, each in its own process: a run that fails, hangs or crashes ends only
+//! itself.
 
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
@@ -12,32 +13,32 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// The head of the table of runs.
+/// The header of the table of runs.
 pub const HEAD: &str =
     "| scenario | faults | operations | acknowledged | violations | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11 |
 |---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|";
 
-/// What came of a run.
+/// The result of a run.
 #[derive(Debug)]
 pub struct Ran {
     /// Whether all invariants hold; `None` when the run itself could not be done.
     pub holds: Option<bool>,
-    /// Its row of the table, if it came so far.
+    /// Its row of the table, if the run printed one.
     pub row: Option<String>,
-    /// The invariants that do not hold, and the first violation of each.
+    /// The invariants that do not hold, each with its first violation.
     pub failed: Vec<(u8, String)>,
     /// How long it took.
     pub took: Duration,
 }
 
-/// Starts runs, and ends the one that is under way when it is told to end.
+/// Starts runs, and ends the present run on a signal.
 #[derive(Debug)]
 pub struct Series {
     interrupted: Arc<AtomicBool>,
 }
 
 impl Series {
-    /// From now on SIGINT and SIGTERM end the run that is under way, and the series with it.
+    /// From now on SIGINT and SIGTERM end the present run and the series.
     pub fn begin() -> Result<Self> {
         let interrupted = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM] {
@@ -46,7 +47,8 @@ impl Series {
         Ok(Self { interrupted })
     }
 
-    /// `chaos run` with these arguments; what it prints is shown with `shown`. An error when it was interrupted.
+    /// Runs `chaos run` with these arguments and passes each line of its output to `shown`. Returns an error
+    /// when it was interrupted.
     pub fn run(&self, arguments: &[&str], shown: bool) -> Result<Ran> {
         let begun = Instant::now();
         let mut child = Command::new(std::env::current_exe()?)
@@ -59,7 +61,7 @@ impl Series {
         let watch = std::thread::spawn(move || {
             while !ended.load(Ordering::Relaxed) {
                 if interrupted.load(Ordering::Relaxed) {
-                    // Fails only if it has ended already.
+                    // This fails only if the process has ended already.
                     let _ = kill_process(pid, Signal::TERM);
                 }
                 std::thread::sleep(Duration::from_millis(200));
@@ -75,7 +77,7 @@ impl Series {
         }
         let status = child.wait()?;
         over.store(true, Ordering::Relaxed);
-        // It ends at its next look.
+        // The thread ends at its next look.
         let _ = watch.join();
         if self.interrupted.load(Ordering::Relaxed) {
             bail!("interrupted");
@@ -91,7 +93,8 @@ impl Series {
 }
 
 impl Ran {
-    /// Takes what is of use from a line of the verdict table, of which the first violation follows its invariant.
+    /// Takes what is needed from a line of the verdict table. The first violation follows the line of its
+    /// invariant.
     fn read(&mut self, line: &str) {
         let words: Vec<&str> = line.split_whitespace().collect();
         if let [number, "FAIL", ..] = words[..]
@@ -108,7 +111,7 @@ impl Ran {
     }
 }
 
-/// Rows that are kept in a file, by scenario: a series that was interrupted goes on where it stopped.
+/// Rows that are kept in a file, by scenario. A series that was interrupted continues where it stopped.
 #[derive(Debug, Default)]
 pub struct Rows(BTreeMap<String, String>);
 
@@ -128,7 +131,7 @@ impl Rows {
         Ok(Self(rows.collect()))
     }
 
-    /// Of a scenario.
+    /// The row of a scenario.
     pub fn of(&self, scenario: &str) -> Option<&str> {
         self.0.get(scenario).map(String::as_str)
     }
@@ -140,7 +143,7 @@ impl Rows {
     }
 }
 
-/// The sums of the rows, as the table's last.
+/// The sums of the rows: the last row of the table.
 pub fn total<'a>(rows: impl Iterator<Item = &'a str>) -> String {
     let mut sums = [0; 4];
     for row in rows {
@@ -158,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn verdicts_are_read_and_rows_kept_and_summed() {
+    fn the_verdict_table_is_parsed_and_rows_are_kept_and_summed() {
         let mut ran = Ran { holds: None, row: None, failed: Vec::new(), took: Duration::ZERO };
         let good = "| calm | 1 | 20 | 10 | 0 | 5 |";
         let bad = "| mix | 2 | 20 | 10 | 3 | **3 of 5** |";
@@ -175,7 +178,11 @@ mod tests {
         Rows::append(&path, good).unwrap();
         Rows::append(&path, bad).unwrap();
         let rows = Rows::read(&path).unwrap();
-        assert_eq!((rows.of("calm"), rows.of("mix")), (Some(good), None), "what failed runs again");
+        assert_eq!(
+            (rows.of("calm"), rows.of("mix")),
+            (Some(good), None),
+            "a scenario that failed runs again"
+        );
         assert!(total([good, bad].into_iter()).starts_with("| all | 3 | 40 | 20 | 3 |"));
     }
 }

@@ -1,9 +1,11 @@
 //! A consistent copy of the applied state in one file, made while the cluster runs.
 //!
-//! The file's format: magic `WPBACKUP`, version (4 bytes, little-endian), then blocks: kind (1), length (4),
-//! CRC-32 of kind, length and content (4), content; at last the SHA-256 of everything before. The blocks are
-//! one head, pairs in the order of their keys, further files, one end. Never holds more than a few blocks in
-//! memory, and never takes a file for whole that isn't.
+//! The format of the file: the magic `WPBACKUP`, the version (4 bytes, little-endian), then blocks, and at
+//! the end the SHA-256 of everything before it. A block has a kind (1 byte), a length (4), the CRC-32 of
+//! kind, length and content (4), and the content. The blocks are one head, the pairs in the order of their
+//! keys, further files, and one end.
+//!
+//! Only a few blocks are in memory at a time. A reader detects a file that is incomplete.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -30,8 +32,8 @@ use crate::wire::{self, MAX_ENCODED, PairV1, StampV1, StoredLogId};
 const MAGIC: &[u8; 8] = b"WPBACKUP";
 /// The format that this release writes, and the newest that it reads.
 const VERSION: u32 = 1;
-/// Longest that whoever takes a backup may leave a block waiting: the view that it is made from holds space
-/// back.
+/// Longest that the receiver of a backup may leave a block waiting, because the view behind it keeps space in
+/// the store from being reused.
 const STALL: Duration = Duration::from_secs(60);
 
 const HEAD: u8 = 1;
@@ -39,7 +41,7 @@ const PAIRS: u8 = 2;
 const FILE: u8 = 3;
 const END: u8 = 4;
 
-/// First block.
+/// The first block.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct HeadV1 {
     pub(crate) cluster_id: [u8; 16],
@@ -51,32 +53,32 @@ pub(crate) struct HeadV1 {
     pub(crate) release: String,
 }
 
-/// A file beside the state, to be put into the data directory.
+/// A file in addition to the state, to be put into the data directory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct FileV1 {
     pub(crate) name: String,
     pub(crate) content: ByteBuf,
 }
 
-/// Last block.
+/// The last block.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct EndV1 {
     blocks: u64,
     pairs: u64,
 }
 
-/// Why a backup can't be made, read or restored.
+/// Why a backup cannot be made, read or restored.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
-    /// The file or the directory can't be read or written.
+    /// The file or the directory cannot be read or written.
     #[error("{}: {source}", path.display())]
     Io {
-        /// Which.
+        /// Its path.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// It is something else.
+    /// The file is not a backup.
     #[error("this is no backup of waypost")]
     NotABackup,
     /// A newer release wrote it.
@@ -87,18 +89,18 @@ pub enum BackupError {
         /// Its format.
         version: u32,
     },
-    /// It is not what was written, or not all of it.
+    /// The file differs from what was written, or is incomplete.
     #[error("the backup is damaged or incomplete, at byte {at}: {reason}")]
     Damaged {
         /// Where that was noticed (bytes from the beginning).
         at: u64,
-        /// How.
+        /// What is wrong.
         reason: String,
     },
-    /// There is something in the directory.
+    /// The directory is not empty.
     #[error("{} is not empty: a restore makes a new node, in an empty directory", .0.display())]
     NotEmpty(PathBuf),
-    /// The new node's files can't be made.
+    /// The files of the new node cannot be made.
     #[error("the new node's files cannot be made: {0}")]
     Store(#[from] StoreError),
     /// Another backup is being made on this node.
@@ -106,29 +108,29 @@ pub enum BackupError {
     Busy,
 }
 
-/// What a backup says of itself.
+/// The facts about a backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct BackupInfo {
-    /// Format of the file.
+    /// Format version of the file.
     pub format: u32,
-    /// Id of the cluster that it was made of.
+    /// Id of the cluster that the backup was made from.
     pub cluster_id: String,
     /// Index of the last log entry in it.
     pub applied_index: u64,
     /// Time of that entry (Unix milliseconds).
     pub time_ms: u64,
-    /// The time that its event ids have reached (Unix milliseconds): later than `time_ms` where a clock was
+    /// The highest time in its event ids (Unix milliseconds). It is later than `time_ms` if a clock was
     /// ahead.
     pub ids_ms: u64,
     /// When it was made (Unix milliseconds).
     pub taken_ms: u64,
     /// The release that made it.
     pub release: String,
-    /// Records in it.
+    /// Number of records.
     pub records: u64,
-    /// Files in it beside the state.
+    /// Names of the files in it, in addition to the state.
     pub files: Vec<String>,
-    /// Its size (bytes).
+    /// Size (bytes).
     pub bytes: u64,
 }
 
@@ -137,7 +139,7 @@ pub(crate) struct Backups {
     engine: Arc<Engine>,
     store: Arc<Store>,
     clock: Arc<ClusterClock>,
-    /// One at a time: each holds a view of the store.
+    /// One backup at a time, because each holds a view of the store.
     turn: Arc<Semaphore>,
 }
 
@@ -146,8 +148,8 @@ impl Backups {
         Self { engine, store, clock, turn: Arc::new(Semaphore::new(1)) }
     }
 
-    /// Begins a backup of what is applied here; its bytes come over the channel, an error last where it
-    /// fails.
+    /// Begins a backup of the state applied here. Its bytes are sent over the channel; if it fails, the last
+    /// item is an error.
     pub(crate) fn begin(
         &self,
         files: Vec<(String, Vec<u8>)>,
@@ -165,7 +167,7 @@ impl Backups {
             let mut writer =
                 Writer { sha: Sha256::new(), blocks: 0, take: &mut |bytes: Vec<u8>| send(Ok(bytes.into())) };
             if let Err(error) = write(&mut writer, &view, cluster_id, taken_ms, files) {
-                // Whoever took it hears why, or has gone.
+                // The receiver gets the reason, unless it has gone.
                 let _ = send(Err(error));
             }
         });
@@ -173,7 +175,7 @@ impl Backups {
     }
 }
 
-/// Encodes blocks and hands them on.
+/// Encodes blocks and sends them.
 struct Writer<'a> {
     sha: Sha256,
     blocks: u64,
@@ -186,7 +188,7 @@ impl Writer<'_> {
         if (self.take)(bytes) {
             Ok(())
         } else {
-            Err(StoreError::Io("nobody takes the backup any more".to_owned()))
+            Err(StoreError::Io("the receiver of the backup has gone".to_owned()))
         }
     }
 
@@ -244,14 +246,14 @@ fn write(
     writer.raw(sha)
 }
 
-/// What a reader meets.
+/// What a reader finds in a backup.
 #[cfg_attr(feature = "sim", expect(dead_code, reason = "nothing is restored there"))]
 pub(crate) enum Block {
     Pairs(Vec<PairV1>),
     File(FileV1),
 }
 
-/// Reads a backup block by block, and checks each.
+/// Reads a backup block by block, and checks each block.
 pub(crate) struct Reader {
     path: PathBuf,
     file: BufReader<File>,
@@ -302,7 +304,7 @@ impl Reader {
         }
         match reader.block()? {
             (HEAD, content) => reader.head = reader.decoded(&content)?,
-            _ => return Err(reader.damaged("it does not begin with a head")),
+            _ => return Err(reader.damaged("the first block is not a head")),
         }
         Ok(reader)
     }
@@ -316,7 +318,7 @@ impl Reader {
         match self.file.read_exact(&mut bytes) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                return Err(self.damaged("it ends here"));
+                return Err(self.damaged("the file ends here"));
             }
             Err(source) => return Err(BackupError::Io { path: self.path.clone(), source }),
         }
@@ -331,7 +333,7 @@ impl Reader {
             |at: usize| head[at..at + 4].iter().rev().fold(0, |sum, byte| sum << 8 | u32::from(*byte));
         let (length, crc) = (number(1) as usize, number(5));
         if length > MAX_ENCODED {
-            return Err(self.damaged(format!("a block of {length} bytes")));
+            return Err(self.damaged(format!("a block has a length of {length} bytes")));
         }
         let content = self.take(length)?;
         if checksum(&head[..5], &content) != crc {
@@ -345,7 +347,7 @@ impl Reader {
         wire::decode(content).map_err(|error| self.damaged(error))
     }
 
-    /// The next block; `None` at a complete end.
+    /// The next block; `None` after a complete end.
     pub(crate) fn next(&mut self) -> Result<Option<Block>, BackupError> {
         match self.block()? {
             (PAIRS, content) => {
@@ -363,7 +365,7 @@ impl Reader {
                 self.ended(&end)?;
                 Ok(None)
             }
-            (kind, _) => Err(self.damaged(format!("a block of kind {kind}"))),
+            (kind, _) => Err(self.damaged(format!("a block has the unexpected kind {kind}"))),
         }
     }
 
@@ -382,7 +384,7 @@ impl Reader {
         }
     }
 
-    /// What is known once all was read.
+    /// The facts about the backup; complete once all blocks were read.
     pub(crate) fn info(&self) -> BackupInfo {
         BackupInfo {
             format: VERSION,
@@ -399,10 +401,10 @@ impl Reader {
     }
 }
 
-/// Reads all of a backup and checks it.
+/// Reads a whole backup and checks it.
 ///
 /// # Errors
-/// What is wrong with it.
+/// If the backup cannot be read or is damaged.
 pub fn verify(path: &Path) -> Result<BackupInfo, BackupError> {
     let mut reader = Reader::open(path)?;
     let mut last: Option<Vec<u8>> = None;
@@ -424,7 +426,7 @@ pub fn verify(path: &Path) -> Result<BackupInfo, BackupError> {
 pub(crate) mod tests {
     use super::*;
 
-    /// A backup without pairs: at index 42, after node 7 was the last.
+    /// A backup without pairs, at index 42; the highest node id is 7.
     pub(crate) fn small(root: &Path) -> PathBuf {
         let path = root.join("small.backup");
         let mut bytes = Vec::new();

@@ -1,4 +1,4 @@
-//! Starting and stopping a node.
+//! Starts and stops a node.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -28,12 +28,12 @@ pub(crate) struct Running {
     pub(crate) node: Node,
     log: Log,
     tasks: tokio::sync::Mutex<JoinSet<()>>,
-    /// Given back when the node has stopped.
+    /// The lock of the data directory, released when the node has stopped.
     lock: Mutex<Option<fs::File>>,
 }
 
 impl Running {
-    /// Ends the tasks, then the engine, then makes store and log durable.
+    /// Ends the tasks, then the engine, then makes the store and the log durable.
     pub(crate) async fn stop(&self) {
         let engine = &self.node.engine;
         self.tasks.lock().await.shutdown().await;
@@ -49,13 +49,13 @@ impl Running {
         }
     }
 
-    /// Gives the data directory back.
+    /// Releases the data directory.
     pub(crate) fn unlock(&self) {
         self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 }
 
-/// Opens the data, joins where called for, and sets everything going.
+/// Opens the data, joins a cluster if necessary, and starts all parts.
 pub(crate) async fn start(
     config: Config,
     machine: Box<dyn StateMachine>,
@@ -87,8 +87,8 @@ pub(crate) async fn start(
         peers.learn(*id, addr);
     }
     let raft = raft(&config, &identity, &peers, &log, Machine::new(store.clone(), worker.clone())).await?;
-    // The engine takes what it has just applied again for a snapshot, up to which the log may be purged: make
-    // it one.
+    // After a restart the engine treats the state that it has just applied as a snapshot, and the log may be
+    // purged up to it. So the state must be made durable here.
     if !crate::failpoint!("restart-without-checkpoint") {
         worker.checkpoint().await?;
     }
@@ -104,7 +104,7 @@ pub(crate) async fn start(
     Ok(Running { node, log, tasks: tokio::sync::Mutex::new(tasks), lock: Mutex::new(Some(lock)) })
 }
 
-/// The address that peers are told.
+/// The address that is reported to peers.
 fn advertised(config: &Config, listener: &Listener) -> Result<String, StartError> {
     match config.advertise_peer.as_str() {
         "" if listener.addr()?.ip().is_unspecified() => {
@@ -136,7 +136,7 @@ async fn raft(
         .map_err(|e| StartError::Raft(e.to_string()))
 }
 
-/// Begins a cluster of one.
+/// Begins a cluster of one node.
 async fn begin(raft: &Raft, id: NodeId, member: &Member) -> Result<(), StartError> {
     let members = std::collections::BTreeMap::from([(id, member.clone())]);
     raft.initialize(members).await.map_err(|e| StartError::Raft(e.to_string()))

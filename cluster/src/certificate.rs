@@ -1,7 +1,7 @@
-//! Certificates that stand in files, and are read again when these change.
+//! Certificates that are read from files, and read again when the files change.
 //!
-//! Owns the reading, and what is said of it in the log. What a certificate is for, and who trusts it, is up
-//! to its kind: peers have one, a server's clients may have another.
+//! This module reads the files and writes to the log about them. A kind of certificate decides what the
+//! certificate is for and who trusts it: peers have one kind, a server's clients may have another.
 
 use std::fmt;
 use std::io::Read;
@@ -15,44 +15,44 @@ use crate::clock;
 use crate::os::spawn_blocking;
 use crate::status::certificate_days_left;
 
-/// How often the files are looked at.
+/// How often the files are checked for changes.
 const LOOK: Duration = Duration::from_secs(3);
 /// Largest file that is read (bytes).
 const LARGEST: u64 = 1024 * 1024;
 /// A day, in seconds.
 const DAY: u64 = 86_400;
 
-/// A file that can't be used.
+/// A file that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {reason}", path.display())]
 pub struct BadFile {
-    /// Which file.
+    /// Its path.
     pub path: PathBuf,
-    /// Why.
+    /// Why it cannot be used.
     pub reason: String,
 }
 
 impl BadFile {
-    /// Names the file and the reason.
+    /// An error for this path and reason.
     pub fn new(path: &Path, reason: impl ToString) -> Self {
         Self { path: path.to_owned(), reason: reason.to_string() }
     }
 }
 
-/// A file, as it was read.
+/// A file and its content.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PemFile {
-    /// Where it stands.
+    /// Its path.
     pub path: PathBuf,
-    /// What it holds.
+    /// Its content.
     pub content: Vec<u8>,
 }
 
 impl PemFile {
-    /// Reads a file, up to a megabyte.
+    /// Reads a file of up to a megabyte.
     ///
     /// # Errors
-    /// When it can't be read, or is larger.
+    /// If it cannot be read, or is larger.
     pub fn read(path: &Path) -> Result<Self, BadFile> {
         let mut content = Vec::new();
         let file = std::fs::File::open(path).map_err(|error| BadFile::new(path, error))?;
@@ -63,10 +63,10 @@ impl PemFile {
         Ok(Self { path: path.to_owned(), content })
     }
 
-    /// The certificates in it, at least one.
+    /// The certificates in the file, at least one.
     ///
     /// # Errors
-    /// When it holds none, or one that is damaged.
+    /// If the file holds none, or a damaged one.
     pub fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, BadFile> {
         let found = CertificateDer::pem_slice_iter(&self.content).collect::<Result<Vec<_>, _>>();
         match found {
@@ -76,76 +76,77 @@ impl PemFile {
         }
     }
 
-    /// The private key in it.
+    /// The private key in the file.
     ///
     /// # Errors
-    /// When it holds none, or one that is damaged.
+    /// If the file holds none, or a damaged one.
     pub fn private_key(&self) -> Result<PrivateKeyDer<'static>, BadFile> {
         PrivateKeyDer::from_pem_slice(&self.content)
             .map_err(|error| BadFile::new(&self.path, format!("no private key: {error}")))
     }
 }
 
-/// A kind of certificate: what is made of its files.
+/// A kind of certificate: how its files are read and used.
 pub trait Certificate: Sized + Send + Sync + 'static {
-    /// Its name in the log: "the peer certificate ends soon".
+    /// Its name in log lines, as in "the peer certificate ends soon".
     const NAME: &'static str;
-    /// Its name in the log where its files are meant: "took new peer certificates".
+    /// The name of its files in log lines, as in "took new peer certificates".
     const NAMES: &'static str;
-    /// Those that it is shown to, in the log: "peers refuse it".
+    /// The parties that verify it, in log lines, as in "peers refuse it".
     const SHOWN_TO: &'static str;
-    /// Where its files stand.
+    /// The paths of its files.
     type Paths: Send + Sync + 'static;
-    /// Its files.
+    /// The content of its files.
     type Files: PartialEq + Send + Sync + 'static;
 
     /// Reads the files.
     ///
     /// # Errors
-    /// When one of them can't be read.
+    /// If one of them cannot be read.
     fn read(paths: &Self::Paths) -> Result<Self::Files, BadFile>;
 
-    /// Makes a certificate of its files. Beside it: why those that it is shown to refuse it today, as far as
-    /// that can be told.
+    /// Makes a certificate from its files. Also returns why the other parties would refuse it today, as far
+    /// as that is known.
     ///
     /// # Errors
-    /// When a file can't be used.
+    /// If a file cannot be used.
     fn make(files: &Self::Files) -> Result<(Self, Option<BadFile>), BadFile>;
 
-    /// When it ends (seconds since 1970), where that can be read.
+    /// When it expires (seconds since 1970), if known.
     fn until(&self) -> Option<u64>;
 }
 
-/// A certificate in use, and the files that it stands in.
+/// A certificate in use, and the paths of its files.
 ///
-/// Life: it is loaded once; then the files are looked at every few seconds. When they change, another is made
-/// of them and takes the place of the one in use. Files that can't be used, or that make one that would be
-/// refused today, leave the one in use where it is.
+/// Life: it is loaded once; then the files are checked every few seconds. When they change, a new certificate
+/// is made from them and replaces the one in use. If the files cannot be used, or the new certificate would
+/// be refused today, the one in use stays.
 pub struct Renewed<C: Certificate> {
     paths: C::Paths,
     current: RwLock<Current<C>>,
 }
 
+/// The certificate in use, and the content of the files that it was made from.
 struct Current<C: Certificate> {
     files: C::Files,
     certificate: Arc<C>,
 }
 
-/// What was said in the log, so that it is said once.
+/// What was already logged, so that it is logged only once.
 #[derive(Debug, Default)]
 pub struct Said {
-    /// Why the files were not taken at the last look, and how many looks in a row found them so.
+    /// Why the last check did not take the files, and how many checks in a row had the same result.
     refused: Option<(BadFile, u32)>,
-    /// When the coming end was last told (seconds since 1970).
+    /// When the coming expiry was last logged (seconds since 1970).
     ending: u64,
 }
 
 impl<C: Certificate> Renewed<C> {
-    /// Reads the files. A certificate that is refused today is taken all the same: its node does what it can
-    /// without, and takes another when the files are replaced.
+    /// Reads the files. A certificate that is refused today is still taken: its node does what it can without
+    /// a valid one, and takes another when the files are replaced.
     ///
     /// # Errors
-    /// When a file can't be used.
+    /// If a file cannot be used.
     pub fn load(paths: C::Paths) -> Result<Self, BadFile> {
         let files = C::read(&paths)?;
         let (certificate, refused) = C::make(&files)?;
@@ -161,17 +162,17 @@ impl<C: Certificate> Renewed<C> {
         Ok(Self { paths, current })
     }
 
-    /// The one in use.
+    /// The certificate in use.
     pub fn current(&self) -> Arc<C> {
         self.current.read().unwrap_or_else(PoisonError::into_inner).certificate.clone()
     }
 
-    /// Takes changed files, for as long as the node runs.
+    /// Takes changed files, as long as the node runs.
     pub async fn keep_fresh(self: &Arc<Self>) {
         let mut said = Said::default();
         loop {
             let renewed = self.clone();
-            // A disk that hangs must not hold up the runtime.
+            // A disk that hangs must not block the runtime.
             let looked = spawn_blocking(move || {
                 renewed.look(&mut said);
                 said
@@ -181,7 +182,7 @@ impl<C: Certificate> Renewed<C> {
         }
     }
 
-    /// Looks at the files again, and says in the log what came of it.
+    /// Checks the files again, and logs the result.
     pub fn look(&self, said: &mut Said) {
         match self.renew() {
             Ok(true) => {
@@ -196,7 +197,7 @@ impl<C: Certificate> Renewed<C> {
             Err(why) => {
                 let before = said.refused.take().filter(|(before, _)| *before == why);
                 let looks = before.map_or(1, |(_, looks)| looks.saturating_add(1));
-                // At the second look: several files are not replaced in one moment.
+                // Logged at the second check, since several files are not replaced at the same moment.
                 if looks == 2 {
                     tracing::warn!(%why, "cannot use the changed {}; going on with the old ones", C::NAMES);
                 }
@@ -206,7 +207,7 @@ impl<C: Certificate> Renewed<C> {
         self.tell_end(said);
     }
 
-    /// Says once a day that the certificate ends soon.
+    /// Logs once a day that the certificate expires soon.
     fn tell_end(&self, said: &mut Said) {
         let now = clock::now_ms() / 1000;
         let left = self.current().until().and_then(|until| certificate_days_left(until, now));
@@ -221,10 +222,10 @@ impl<C: Certificate> Renewed<C> {
         }
     }
 
-    /// Takes changed files. Answers whether there were any.
+    /// Takes changed files. Returns whether they had changed.
     ///
     /// # Errors
-    /// When they can't be used, or make a certificate that would be refused: all stays as it was.
+    /// If they cannot be used, or make a certificate that would be refused: nothing changes.
     pub fn renew(&self) -> Result<bool, BadFile> {
         let files = C::read(&self.paths)?;
         if files == self.current.read().unwrap_or_else(PoisonError::into_inner).files {
@@ -240,7 +241,7 @@ impl<C: Certificate> Renewed<C> {
     }
 }
 
-/// Not the files: one of them is a private key.
+/// Shows no content: one of the files is a private key.
 impl<C: Certificate> fmt::Debug for Renewed<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Renewed").field("name", &C::NAME).finish_non_exhaustive()
@@ -252,7 +253,7 @@ impl<C: Certificate> fmt::Debug for Renewed<C> {
 mod tests {
     use super::*;
 
-    /// A certificate whose file says when it ends, and whether it is refused.
+    /// A certificate whose file contains its expiry, and whether it is refused.
     struct Plain(u64);
 
     impl Certificate for Plain {
@@ -285,7 +286,7 @@ mod tests {
         let write = |text: &str| std::fs::write(&path, text).unwrap();
         write("1!");
         let renewed = Renewed::<Plain>::load(path.clone()).unwrap();
-        assert_eq!(renewed.current().0, 1, "at the start one that is refused is taken");
+        assert_eq!(renewed.current().0, 1, "at the start a refused certificate is taken");
         assert_eq!(renewed.renew(), Ok(false));
         write("2");
         assert_eq!((renewed.renew(), renewed.current().0), (Ok(true), 2));
@@ -300,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_large_is_not_read() {
+    fn a_file_that_is_too_large_is_not_read() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         std::fs::write(&path, vec![b'1'; LARGEST as usize + 1]).unwrap();

@@ -1,10 +1,10 @@
 //! The only wall clock of the crate.
 //!
-//! The leader stamps entries with it; nothing that is replicated reads it elsewhere.
+//! Apart from the stamps of the leader, no replicated value depends on it.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Milliseconds since 1970; 0 where the system clock stands before that.
+/// Milliseconds since 1970; 0 if the system clock is before that.
 pub(crate) fn now_ms() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)

@@ -29,7 +29,7 @@ pub use admin::Admin;
 /// Longest that stopping may take.
 const STOP: Duration = Duration::from_secs(5);
 
-/// What became of a proposal.
+/// The result of a proposal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proposed {
     /// Index of its log entry.
@@ -40,28 +40,29 @@ pub struct Proposed {
     pub reply: Vec<u8>,
 }
 
-/// A running node; a handle that is cheap to clone, for callers on any runtime. The node stops when the last
-/// handle is dropped, but only [`Cluster::shutdown`] waits for that.
+/// A running node. The handle is cheap to clone and works from any runtime. The node stops when the last
+/// handle is dropped, but only [`Cluster::shutdown`] waits until it has stopped.
 #[derive(Clone)]
 pub struct Cluster {
     inner: Arc<Inner>,
 }
 
+/// What all handles of a node share. Dropping it ends the node.
 struct Inner {
     running: Running,
     home: Home,
 }
 
 impl Inner {
-    /// Runs on the node's own runtime, whatever runtime the caller lives on.
+    /// Runs `work` on the node's own runtime, whatever runtime the caller uses.
     async fn spawn<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Option<T> {
         self.home.spawn(work)?.await.ok()
     }
 }
 
 impl Cluster {
-    /// Starts the node: opens its data, joins where it is told to (waiting for an answer as long as it
-    /// takes), loads the machine and begins to serve its peers.
+    /// Starts the node: opens its data, joins a cluster if the configuration names one (and waits for an
+    /// answer without a limit), loads the machine and begins to serve its peers.
     pub async fn start(
         config: Config,
         machine: impl StateMachine,
@@ -80,8 +81,9 @@ impl Cluster {
         &self.inner.running.node
     }
 
-    /// Replicates and applies a command; answers when it is committed and applied, on a follower when it is
-    /// applied there too. May be cancelled at any time: then the command may or may not be stored.
+    /// Replicates and applies a command. Answers when the command is committed and applied; on a follower,
+    /// when it is applied there too. The call may be cancelled at any time: then the command may or may not
+    /// be stored.
     pub async fn propose(&self, command: Vec<u8>) -> Result<Proposed, ProposeError> {
         let node = self.node();
         let (size, limit) = (command.len(), node.engine.config().max_command_bytes);
@@ -112,7 +114,7 @@ impl Cluster {
             }),
             Ok(Ok(Outcome::NotStored { .. })) => Err(ProposeError::Unavailable),
             Ok(Ok(Outcome::Unknown)) => Err(ProposeError::Unknown),
-            // Its time was up, or the node stopped; what still was queued is not proposed any more.
+            // The timeout passed, or the node stopped. A proposal that was still queued will not be proposed.
             Ok(Err(_)) | Err(_) if ticket.is_abandoned() || ticket.abandon() => {
                 Err(match node.engine.is_stopping() {
                     true => ProposeError::Stopping,
@@ -123,8 +125,7 @@ impl Cluster {
         }
     }
 
-    /// Waits until everything that was acknowledged anywhere before this call is applied here; returns the
-    /// index.
+    /// Waits until everything that any node acknowledged before this call is applied here. Returns the index.
     pub async fn barrier(&self) -> Result<u64, ProposeError> {
         let node = self.node();
         let deadline = Instant::now() + node.engine.config().propose_timeout;
@@ -141,7 +142,8 @@ impl Cluster {
         if node.store.wait_applied(index, left).await { Ok(index) } else { Err(ProposeError::Unavailable) }
     }
 
-    /// The contact that this node has with the cluster, `None` where it has none. Cheap, for every request.
+    /// The contact that this node has with the cluster; `None` without contact. Cheap enough for every
+    /// request.
     pub fn contact(&self) -> Option<Contact> {
         self.node().contact.present()
     }
@@ -151,7 +153,7 @@ impl Cluster {
         self.node().store.wait_applied(index, timeout).await
     }
 
-    /// Index of the last entry of that group applied here; `None` where this node has no such group.
+    /// Index of the last entry of that group applied here; `None` if this node has no such group.
     pub fn applied_in(&self, group: GroupId) -> Option<u64> {
         (group == self.node().engine.group()).then(|| self.applied())
     }
@@ -161,7 +163,7 @@ impl Cluster {
         *self.node().store.applied().borrow()
     }
 
-    /// Follows [`Cluster::applied`].
+    /// A receiver that follows [`Cluster::applied`].
     pub fn watch_applied(&self) -> watch::Receiver<u64> {
         self.node().store.applied().subscribe()
     }
@@ -181,30 +183,30 @@ impl Cluster {
         &self.node().engine.peers().me().addr
     }
 
-    /// What this node knows now; asks nobody.
+    /// What this node knows now, without asking another node.
     pub fn status(&self) -> Status {
         self.node().observer.describe()
     }
 
-    /// The cluster's time (milliseconds since 1970), as a majority's clocks have it; this node's own while no
-    /// leader has told it. Cheap, for every request.
+    /// The cluster's time (milliseconds since 1970), agreed by a majority's clocks. Until a leader has
+    /// reported it, this node's own time. Cheap enough for every request.
     pub fn time_ms(&self) -> u64 {
         self.node().clock.now().time_ms
     }
 
-    /// The clock that replicated things expire by (milliseconds): much the same on all nodes, and monotonic.
-    /// Cheap.
+    /// The clock by which replicated things expire (milliseconds). It is nearly the same on all nodes, and
+    /// monotonic. Cheap.
     pub fn expiry_ms(&self) -> u64 {
         self.node().clock.now().expiry_ms
     }
 
-    /// [`Cluster::time_ms`] and [`Cluster::expiry_ms`] of one moment.
+    /// [`Cluster::time_ms`] and [`Cluster::expiry_ms`] of the same moment.
     pub fn clocks(&self) -> (u64, u64) {
         let now = self.node().clock.now();
         (now.time_ms, now.expiry_ms)
     }
 
-    /// The cluster told this node that it is no member any more. Cheap, for every request.
+    /// Whether the cluster reported that this node is no longer a member. Cheap enough for every request.
     pub fn is_removed(&self) -> bool {
         self.node().engine.is_removed()
     }
@@ -214,8 +216,8 @@ impl Cluster {
         self.node().observer.subscribe()
     }
 
-    /// Asks the handler of node `to` (this node included), on a connection that only requests of that lane
-    /// use. At most once: it is not repeated.
+    /// Sends a request to the handler of node `to` (which may be this node), on a connection that only
+    /// requests of that lane use. The request is sent at most once: it is never repeated.
     pub async fn request(
         &self,
         to: NodeId,
@@ -253,12 +255,13 @@ impl Cluster {
         }
     }
 
-    /// What operators do to this node and to the cluster.
+    /// The operators' handle to this node and to the cluster.
     pub fn admin(&self) -> Admin {
         Admin { inner: self.inner.clone() }
     }
 
-    /// Stops the node: no more proposals, no more peers, everything on disk, the data directory free again.
+    /// Stops the node: it takes no more proposals and serves no more peers, everything is on disk, and the
+    /// data directory is free again.
     pub async fn shutdown(&self) {
         let inner = self.inner.clone();
         if !inner.running.node.engine.begin_stop() {

@@ -1,5 +1,5 @@
-//! What a node can be told: addresses, timings and limits, with defaults that work. Neither files nor the
-//! environment are read here.
+//! The settings of a node: addresses, timings and limits, with defaults that work. This module reads neither
+//! files nor the environment.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -10,35 +10,35 @@ use std::time::Duration;
 use crate::error::StartError;
 use crate::net::Lane;
 
-/// Called once, with the reason, when the node can't go on (damaged or failing disk, panic while applying).
+/// Called once, with the reason, when the node cannot go on (damaged or failing disk, panic while applying).
 pub type FatalHook = Arc<dyn Fn(&str) + Send + Sync>;
 
-/// How peers know each other. All nodes of a cluster are set alike.
+/// How peers authenticate each other. All nodes of a cluster must use the same setting.
 #[derive(Clone, Default)]
 pub enum Security {
-    /// Not at all; the peer port must be on loopback.
+    /// No authentication; the peer port must be on loopback.
     #[default]
     None,
-    /// By a secret that all share, of [`Security::KEY_LENGTH`] characters or more: what peers send can't be
-    /// forged, replayed or reordered, but it can be read.
+    /// A secret that all nodes share, of at least [`Security::KEY_LENGTH`] characters. Nobody can forge,
+    /// replay or reorder what peers send, but others can read it.
     Key(String),
-    /// By certificates of one authority, both ways, and encrypted.
+    /// Mutual TLS with certificates of one authority; encrypted.
     Tls(TlsFiles),
 }
 
-/// Files (PEM) that a node shows and trusts. They are read again when they change.
+/// The PEM files for TLS between peers. The node reads them again when they change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsFiles {
-    /// Certificates of the authorities whose nodes are let in.
+    /// Certificates of the authorities that this node trusts. A peer needs a certificate of one of them.
     pub ca: PathBuf,
-    /// This node's certificate, with those between it and the authority.
+    /// This node's certificate, with the intermediate certificates up to the authority.
     pub cert: PathBuf,
     /// The private key of that certificate.
     pub key: PathBuf,
 }
 
 impl Security {
-    /// Least length of a shared key (characters).
+    /// Minimum length of a shared key (characters).
     pub const KEY_LENGTH: usize = 16;
 
     fn validate(&self, peer_addr: SocketAddr) -> Result<(), StartError> {
@@ -59,37 +59,37 @@ impl Security {
 /// Settings of one node.
 #[derive(Clone)]
 pub struct Config {
-    /// Folder that holds everything durable; created when absent, locked while in use.
+    /// Folder that holds everything durable; created if absent, locked while in use.
     pub data_dir: PathBuf,
-    /// Address that peers connect to; port 0 takes a free one.
+    /// Address that this node listens on for peers; port 0 takes a free one.
     pub peer_addr: SocketAddr,
-    /// Address that is told to peers (`host:port`); empty = `peer_addr` as bound.
+    /// Address that peers use to reach this node (`host:port`); empty = `peer_addr` as bound.
     pub advertise_peer: String,
-    /// How this node and its peers know each other.
+    /// How this node and its peers authenticate each other.
     pub security: Security,
-    /// What else the members shall know about this node (address of its API, version, …).
+    /// Further facts about this node for the members (address of its API, version, …).
     pub meta: BTreeMap<String, String>,
     /// Peer addresses (`host:port`) of members to join when the data directory is empty.
     pub join: Vec<String>,
-    /// Stay a learner: replicate and serve, but never vote.
+    /// Stay a learner: replicate and serve clients, but never vote.
     pub role_learner: bool,
-    /// How often the leader shows that it lives (milliseconds).
+    /// How often the leader sends a heartbeat (milliseconds).
     pub heartbeat_ms: u64,
     /// Shortest election timeout (milliseconds).
     pub election_min_ms: u64,
-    /// Longest election timeout (milliseconds); also how long a silent leader keeps its lease.
+    /// Longest election timeout (milliseconds); also how long a leader that is not heard keeps its lease.
     pub election_max_ms: u64,
-    /// Longest that a proposal or barrier waits for its answer.
+    /// Longest that a proposal or a barrier waits for its answer.
     pub propose_timeout: Duration,
     /// Largest command (bytes).
     pub max_command_bytes: usize,
-    /// Largest sum of the commands of one log entry (bytes).
+    /// Largest total size of the commands of one log entry (bytes).
     pub max_entry_bytes: usize,
     /// Most commands in one log entry.
     pub max_entry_commands: usize,
-    /// Most log entries that this node has under way at a time.
+    /// Most log entries that this node has in flight at a time.
     pub max_entries_in_flight: usize,
-    /// Most proposals that wait to be gathered.
+    /// Most proposals in the queue before they are gathered into an entry.
     pub max_queued_proposals: usize,
     /// Most bytes of log entries in one append to a follower.
     pub max_append_bytes: usize,
@@ -99,36 +99,37 @@ pub struct Config {
     pub log_cache_bytes: usize,
     /// Size at which a file of the log is closed and the next one begun (bytes).
     pub log_chunk_bytes: usize,
-    /// How long a flush of the log waits for more to flush with it.
+    /// How long a flush of the log waits so that it can include further writes.
     pub log_flush_wait: Duration,
-    /// The store is made durable after so many entries …
+    /// The store is made durable after this many entries …
     pub checkpoint_entries: u64,
-    /// … or so many bytes of entries …
+    /// … or this many bytes of entries …
     pub checkpoint_bytes: u64,
     /// … or this long after the last time, if anything was applied.
     pub checkpoint_interval: Duration,
-    /// Applied entries that stay in the log for members that were away for a while.
+    /// Number of applied entries that stay in the log for members that were away for a while.
     pub keep_entries: u64,
-    /// Bytes of applied entries that stay in the log at most.
+    /// Most bytes of applied entries that stay in the log.
     pub keep_bytes: u64,
     /// Longest that sending one chunk of a snapshot may take.
     pub snapshot_timeout: Duration,
-    /// Largest body of an application request or its answer (bytes).
+    /// Largest body of an application request and of its answer (bytes).
     pub max_request_bytes: usize,
-    /// Most requests under way to one peer on one connection.
+    /// Most requests in flight to one peer on one connection.
     pub max_requests_in_flight: usize,
-    /// The same of the connection for [`crate::RequestLane::Patient`], whose requests wait for long.
+    /// The same limit for the connection of [`crate::RequestLane::Patient`], whose requests take long to
+    /// answer.
     pub max_patient_requests: usize,
     /// Most connections that peers may hold to this node.
     pub max_connections: usize,
-    /// Bytes to keep free on the disk of the data directory, a tenth of the disk at most; 0 = none.
+    /// Bytes to keep free on the disk of the data directory; never more than a tenth of the disk. 0 = none.
     pub disk_reserve: u64,
-    /// Check every page of the store against its checksum at start.
+    /// Check every page of the store against its checksum at the start.
     pub verify_store: bool,
-    /// Called before the process is aborted; `None` aborts at once. When it returns the process is aborted,
-    /// unless [`Config::abort_on_fatal`] is off.
+    /// Called before the process is aborted; with `None` the process is aborted at once. When the hook
+    /// returns, the process is aborted, unless [`Config::abort_on_fatal`] is off.
     pub on_fatal: Option<FatalHook>,
-    /// Abort the process on a fatal error (off only where several nodes share a process).
+    /// Abort the process on a fatal error (off only if several nodes share a process).
     pub abort_on_fatal: bool,
 }
 
@@ -175,11 +176,11 @@ impl Default for Config {
 }
 
 impl Config {
-    /// What [`Config::max_connections`] must be at least: the two peers of a cluster of three have a
-    /// connection for each lane.
+    /// Minimum of [`Config::max_connections`]: in a cluster of three, each of the two peers has one
+    /// connection per lane.
     pub const MIN_CONNECTIONS: usize = 2 * Lane::ALL.len();
 
-    /// Refuses what could not work.
+    /// Refuses settings that cannot work.
     pub(crate) fn validate(&self) -> Result<(), StartError> {
         let wrong = |what: &str| Err(StartError::Config(what.to_owned()));
         if self.heartbeat_ms == 0 || self.heartbeat_ms * 2 > self.election_min_ms {

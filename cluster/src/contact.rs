@@ -9,9 +9,9 @@ use tokio::time::Instant;
 
 use crate::engine::Engine;
 
-/// A stretch of time in which a node heard from the cluster all along: as a follower from its leader, as the
-/// leader from a majority, with never more than three heartbeats between. What is committed meanwhile reaches
-/// the node at once. What was committed before may still be unknown to it, until a read barrier has passed.
+/// A period in which a node heard from the cluster without interruption: a follower from its leader, the
+/// leader from a majority, with never more than three heartbeats between. What is committed during the period
+/// reaches the node at once. What was committed before may be unknown to it until a read barrier has passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Contact {
     term: u64,
@@ -19,19 +19,19 @@ pub struct Contact {
     silences: u64,
 }
 
-/// The leader's last word.
+/// The leader's last message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Heard {
     term: u64,
     at: Instant,
-    /// The longest time between two of its words.
+    /// The longest time between two of its messages.
     silence: Duration,
-    /// How often this node has heard nothing for a while since it started.
+    /// How often this node has had a silence since it started.
     silences: u64,
 }
 
 impl Heard {
-    /// What is known after another word of the leader of `term`; a pause over `longest` is a silence.
+    /// The state after another message of the leader of `term`. A pause longer than `longest` is a silence.
     fn after(before: Option<Self>, term: u64, at: Instant, longest: Duration) -> Self {
         let pause = before.map_or(Duration::ZERO, |last| at.saturating_duration_since(last.at));
         let silences = before.map_or(0, |last| last.silences) + u64::from(pause > longest);
@@ -44,7 +44,7 @@ impl Heard {
     }
 }
 
-/// When this node heard which leader. One for each node; it begins with nothing heard.
+/// Which leader this node heard, and when. One for each node; at the start it has heard nothing.
 pub(crate) struct LeaderContact {
     engine: Arc<Engine>,
     heard: Mutex<Option<Heard>>,
@@ -55,13 +55,13 @@ impl LeaderContact {
         Arc::new(Self { engine, heard: Mutex::default() })
     }
 
-    /// The leader of `term` said something that came in at `at`.
+    /// Records a message of the leader of `term` that arrived at `at`.
     pub(crate) fn heard_leader(&self, term: u64, at: Instant) {
         let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         *heard = Some(Heard::after(*heard, term, at, self.longest_pause()));
     }
 
-    /// Who hears nothing for longer has lost contact.
+    /// A node that hears nothing for longer than this has lost contact.
     fn longest_pause(&self) -> Duration {
         Duration::from_millis(self.engine.config().heartbeat_ms * 3)
     }
@@ -90,12 +90,12 @@ impl LeaderContact {
         *self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Milliseconds since the leader was heard.
+    /// Milliseconds since the leader was last heard.
     pub(crate) fn heard_ms(&self) -> Option<u64> {
         self.heard().map(|heard| u64::try_from(heard.at.elapsed().as_millis()).unwrap_or(u64::MAX))
     }
 
-    /// The longest time, in milliseconds, that nothing was heard from the leader of `term`.
+    /// The longest time (milliseconds) without a message from the leader of `term`.
     pub(crate) fn silence_ms(&self, term: u64) -> u64 {
         let heard = self.heard().filter(|heard| heard.term == term);
         let silence = heard.map_or(Duration::ZERO, |heard| heard.silence.max(heard.at.elapsed()));
@@ -110,7 +110,7 @@ mod tests {
     const LONGEST: Duration = Duration::from_millis(300);
 
     #[test]
-    fn a_long_pause_is_a_silence_and_stays_known() {
+    fn a_long_pause_is_a_silence_and_is_remembered() {
         let began = Instant::now();
         let word = |before, ms| Heard::after(before, 1, began + Duration::from_millis(ms), LONGEST);
         let first = word(None, 0);
@@ -122,7 +122,7 @@ mod tests {
         let next = word(Some(late), 710);
         assert_eq!((next.silences, next.silence), (1, Duration::from_millis(400)));
         let overtaken = word(Some(next), 600);
-        assert_eq!(overtaken, next, "a word that was overtaken takes nothing back");
+        assert_eq!(overtaken, next, "a message that was overtaken changes nothing");
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! What happens when a disk lied: damaged files are moved aside, never deleted, and no node goes on under its
-//! old id with less than it had.
+//! Handles a disk that returned wrong data: damaged files are moved aside, never deleted, and no node
+//! continues under its old id with less data than it had.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use crate::error::StartError;
 use crate::identity::Layout;
 use crate::os::fs;
 
-/// Damage found while opening.
+/// Damage that was found while opening.
 #[derive(Debug)]
 pub(crate) struct Damage {
     pub(crate) files: Vec<PathBuf>,
@@ -21,21 +21,23 @@ impl From<Damage> for StartError {
     }
 }
 
-/// Errors that say "not what was written" rather than "cannot be read now".
+/// Whether the error means "the data differs from what was written" rather than "the data cannot be read
+/// now".
 pub(crate) fn is_damage(error: &io::Error) -> bool {
     use io::ErrorKind::{InvalidData, InvalidInput, NotFound, Other, UnexpectedEof};
     matches!(error.kind(), InvalidData | InvalidInput | UnexpectedEof | NotFound | Other)
 }
 
-/// Moves everything that says who this node is and what it had into `damaged-<n>`; the caller holds the lock.
+/// Moves all files with the node's identity and data into `damaged-<n>`. The caller holds the lock.
 pub(crate) fn set_aside(layout: &Layout) -> io::Result<Vec<PathBuf>> {
     let target = (1..)
         .map(|n| layout.root.join(format!("damaged-{n}")))
         .find(|dir| !fs::exists(dir).unwrap_or(true))
-        .ok_or_else(|| io::Error::other("no name left for the damaged files"))?;
+        .ok_or_else(|| io::Error::other("no free name to move the damaged files to"))?;
     fs::create_dir(&target)?;
     let mut moved = Vec::new();
-    // The identity goes last: what is interrupted here is found damaged again.
+    // The identity is moved last: if the move is interrupted, the next start finds the directory damaged
+    // again.
     for path in [layout.store(), layout.snapshot(), layout.log(), layout.identity()] {
         if let (true, Some(name)) = (fs::exists(&path)?, path.file_name()) {
             fs::rename(&path, target.join(name))?;
@@ -47,7 +49,7 @@ pub(crate) fn set_aside(layout: &Layout) -> io::Result<Vec<PathBuf>> {
 }
 
 /// Moves the files of a stopped node aside (into `damaged-<n>` in its data directory), so that it can join
-/// the cluster again as a new member at its old address. Returns where the files went.
+/// the cluster again as a new member at its old address. Returns the new paths of the files.
 pub fn repair(data_dir: &Path) -> Result<Vec<PathBuf>, StartError> {
     let layout = Layout::new(data_dir);
     let _lock = layout.lock()?;

@@ -1,7 +1,7 @@
-//! Room on the disk, and what happens when it runs out.
+//! The disk budget, and what happens when the disk is full.
 //!
-//! An entry that is committed must be applied, and a store that can't grow ends the node: so all that an
-//! entry will come to is set aside before the log takes it.
+//! A committed entry must be applied, and a store that cannot grow ends the node. So before the log takes an
+//! entry, the space for everything that the entry will need is reserved.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -22,72 +22,72 @@ use crate::log::Log;
 use crate::os::{here, spawn_blocking};
 use crate::store::Store;
 
-/// Name of the ballast in the data directory.
+/// Name of the ballast file in the data directory.
 const BALLAST: &str = "reserve";
-/// What a byte of an entry comes to in the store: its pages come in powers of two and are written beside
-/// their old selves.
+/// Bytes in the store per byte of an entry: page sizes are powers of two, and a page is written beside its
+/// old version.
 const IN_STORE: u64 = 2;
-/// What a byte of an entry comes to at all: it is in the log, too.
+/// Bytes on disk per byte of an entry: the log holds it, too.
 const IN_ALL: u64 = 1 + IN_STORE;
-/// Whoever finds no room measures again, but not more often.
+/// A caller that finds no space measures again, but not more often than this.
 const AGAIN: Duration = Duration::from_millis(50);
-/// Most debts that are kept apart.
+/// Most debts that are kept separately.
 const DEBTS: usize = 64;
-/// When a snapshot that found no room is tried again, where there is no more than before.
+/// When a snapshot that found no space is tried again, if no more space is free than before.
 const SNAPSHOT_AGAIN: Duration = Duration::from_secs(30);
-/// What an entry takes beside its content (bytes).
+/// Bytes that an entry takes in addition to its content.
 pub(crate) const HEAD: u64 = 64;
-/// What a node writes when it starts, beside the entries that it applies again (bytes).
+/// Bytes that a node writes when it starts, in addition to the entries that it applies again.
 const START: u64 = 1 << 20;
 
-/// How much room a node has.
+/// How much disk space a node has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Room {
     /// Size of the file system (bytes).
     pub(crate) total: u64,
-    /// What is left, with the ballast and without what is about to be written (bytes).
+    /// Free bytes, including the ballast and excluding what is about to be written.
     pub(crate) free: u64,
-    /// What must be left (bytes).
+    /// Bytes that must stay free.
     pub(crate) reserve: u64,
-    /// Less is left than must be: nothing that can wait should be stored.
+    /// Less than `reserve` is free: nothing that can be deferred should be stored.
     pub(crate) is_full: bool,
-    /// Less than half of that is left: no entry of the log is taken.
+    /// Less than half of `reserve` is free: the log takes no entry.
     pub(crate) is_closed: bool,
 }
 
-/// How far a node is with what it took.
+/// How far a node has processed the entries that it took.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Progress {
-    /// Index of the last entry applied; to be read before the others.
+    /// Index of the last applied entry. Read it before the other fields.
     pub(crate) applied: u64,
-    /// Bytes of applied entries that the store holds in memory yet.
+    /// Bytes of applied entries that the store still holds only in memory.
     pub(crate) unwritten: u64,
     /// Index of the last entry in the log.
     pub(crate) last: u64,
 }
 
-/// Bytes that were taken between two measurings.
+/// Bytes that were taken between two measurements.
 #[derive(Debug)]
 struct Debt {
     bytes: u64,
-    /// They are in the log, at this index or before; `None`: perhaps on their way there.
+    /// The log holds them at this index or before; `None`: they may still be on their way to the log.
     upto: Option<u64>,
 }
 
-/// What is known of the room: the last measuring, and what was taken since.
+/// What is known about the disk space: the last measurement, and the bytes taken since.
 #[derive(Debug, Default)]
 struct Account {
     measured: Room,
-    /// When somebody last began one.
+    /// When a measurement last began.
     at: Option<Instant>,
-    /// Bytes taken since.
+    /// Bytes taken since the last measurement.
     taken: u64,
-    /// What was taken before and may not be applied yet, oldest first.
+    /// Bytes that were taken before and may not be applied yet, oldest first.
     debts: VecDeque<Debt>,
 }
 
 impl Account {
-    /// What is left once `bytes` more are taken.
+    /// The bytes that are free after `bytes` more are taken.
     fn after(&self, bytes: u64) -> u64 {
         self.measured.free.saturating_sub(IN_ALL * (self.taken + bytes))
     }
@@ -102,11 +102,11 @@ impl Account {
         }
     }
 
-    /// Lets go of what is applied and adds what was taken up to this measuring; what is still to come of all
-    /// that (bytes).
+    /// Drops the debts that are applied and adds what was taken up to this measurement. Returns the bytes
+    /// that all remaining debts still need.
     fn settle(&mut self, taken: u64, progress: Progress) -> u64 {
         for debt in &mut self.debts {
-            // Entries may have been cut off the log's end meanwhile.
+            // A new leader may have removed entries from the end of the log meanwhile.
             debt.upto = Some(debt.upto.map_or(progress.last, |upto| upto.min(progress.last)));
         }
         while self.debts.front().is_some_and(|debt| debt.upto <= Some(progress.applied)) {
@@ -122,15 +122,15 @@ impl Account {
     }
 }
 
-/// The disk under a data directory: measures it, and keeps the account of what was taken since.
+/// The disk under a data directory: measures it, and keeps account of what was taken since.
 ///
-/// Its ballast is a file of reserved blocks that is given up when the disk fills, so that a node which takes
-/// no more entries can still write votes and checkpoints, and goes on by itself when there is room again.
-/// Nothing but the ballast is ever removed.
+/// The ballast is a file of reserved blocks. It is removed when the disk fills up. So a node that takes no
+/// more entries can still write votes and checkpoints, and it recovers by itself when space becomes free. No
+/// other file is ever removed.
 pub(crate) struct Disk {
     root: PathBuf,
     reserve: u64,
-    /// One measuring at a time.
+    /// Held while measuring: one measurement at a time.
     turn: Mutex<()>,
     account: Mutex<Account>,
 }
@@ -140,18 +140,18 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Disk {
-    /// `reserve`: bytes to keep free; a tenth of the file system at most.
+    /// `reserve`: bytes to keep free, limited to a tenth of the file system.
     pub(crate) fn new(root: &Path, reserve: u64) -> Self {
         Self { root: root.to_owned(), reserve, turn: Mutex::default(), account: Mutex::default() }
     }
 
-    /// As last measured, without what was taken since.
+    /// The last measurement, minus what was taken since.
     pub(crate) fn room(&self) -> Room {
         locked(&self.account).room()
     }
 
-    /// Counts `bytes` of entries that are about to be written, at what they will come to in log and store;
-    /// false, and nothing is counted, where they would leave less than half of what must be left.
+    /// Counts `bytes` of entries that are about to be written, with the space that they will need in the log
+    /// and the store. Returns false, and counts nothing, if they would leave less than half of the reserve.
     fn take(&self, bytes: u64) -> bool {
         let mut account = locked(&self.account);
         let fits = account.after(bytes) >= account.measured.reserve / 2;
@@ -161,8 +161,8 @@ impl Disk {
         fits
     }
 
-    /// Whether whoever found no room should measure: more may be found than the last time, and nobody just
-    /// did.
+    /// Whether a caller that found no space should measure: a measurement may find more space than the last
+    /// one, and no other caller has just measured.
     fn may_measure(&self) -> bool {
         let mut account = locked(&self.account);
         let stale = account.taken > 0 || !account.debts.is_empty();
@@ -173,10 +173,10 @@ impl Disk {
         turn
     }
 
-    /// Measures, and gives the ballast up or gets it back. Blocks.
+    /// Measures, and removes or recreates the ballast. Blocks.
     pub(crate) fn measure(&self, progress: Progress) -> io::Result<Room> {
         let _turn = locked(&self.turn);
-        // What is taken from here on counts on, whether this measuring sees it or not.
+        // Bytes that are taken from here on stay counted, whether this measurement includes them or not.
         let taken = locked(&self.account).taken;
         let (total, available) = self.look()?;
         let reserve = self.reserve.min(total / 10);
@@ -184,7 +184,7 @@ impl Disk {
         let mut account = locked(&self.account);
         let coming = IN_STORE * progress.unwritten + account.settle(taken, progress);
         let (free, room) = ((available + ballast).saturating_sub(coming), account.measured);
-        // A little more than is needed ends it: it shall not flicker.
+        // The full state ends only when an eighth more than the reserve is free, so that it does not flicker.
         let enough = if room.is_full { reserve + reserve / 8 } else { reserve };
         let next = Room { total, free, reserve, is_full: free < enough, is_closed: free < reserve / 2 };
         if next.is_full != room.is_full || next.is_closed != room.is_closed {
@@ -195,8 +195,8 @@ impl Disk {
         Ok(account.room())
     }
 
-    /// Refuses to start where applying `replay` bytes of entries again would end the node in the middle.
-    /// Takes the ballast where that helps. Blocks.
+    /// Refuses to start if the disk would fill up while `replay` bytes of entries are applied again. Removes
+    /// the ballast if that helps. Blocks.
     pub(crate) fn enough_to_start(&self, replay: u64) -> io::Result<()> {
         let wanted = IN_STORE * replay + START;
         let (_, mut available) = self.look()?;
@@ -213,13 +213,13 @@ impl Disk {
         Err(io::Error::new(io::ErrorKind::StorageFull, what))
     }
 
-    /// Size of the file system, and what is left of it (bytes).
+    /// Size of the file system, and its free bytes.
     fn look(&self) -> io::Result<(u64, u64)> {
         let stat = statvfs(&self.root)?;
         Ok((stat.f_blocks * stat.f_frsize, stat.f_bavail * stat.f_frsize))
     }
 
-    /// Size of the ballast as it is counted beside `available`.
+    /// Keeps or removes the ballast, and returns the size that counts in addition to `available`.
     fn keep_ballast(&self, available: u64, reserve: u64) -> u64 {
         let path = self.root.join(BALLAST);
         let size = std::fs::metadata(&path).map_or(0, |meta| meta.len());
@@ -233,17 +233,17 @@ impl Disk {
             return size;
         };
         match done {
-            // What was freed or taken shows at the next measuring; the sum is the same.
+            // The next measurement shows what was freed or taken; the sum stays the same.
             Ok(()) => size,
             Err(error) => {
-                tracing::debug!(%error, "the reserve on the disk");
+                tracing::debug!(%error, "cannot write the reserve on the disk");
                 0
             }
         }
     }
 }
 
-/// Reserves real blocks: a file with holes would hold nothing.
+/// Reserves real blocks, because a file with holes would reserve nothing.
 fn set_aside(path: &Path, size: u64) -> io::Result<()> {
     let file = File::options().create(true).write(true).truncate(true).open(path)?;
     fallocate(&file, FallocateFlags::empty(), 0, size).map_err(|error| {
@@ -252,12 +252,12 @@ fn set_aside(path: &Path, size: u64) -> io::Result<()> {
     })
 }
 
-/// What a node may still write: entries, and snapshots of the state. One for each node.
+/// Decides what a node may still write: entries, and snapshots of the state. One for each node.
 pub(crate) struct DiskBudget {
     disk: Arc<Disk>,
     log: Log,
     store: Arc<Store>,
-    /// When a snapshot last found too little room, and what was free when it began (bytes).
+    /// When a snapshot last found too little space, and the free bytes when it began.
     cramped: Mutex<Option<(Instant, u64)>>,
 }
 
@@ -266,8 +266,8 @@ impl DiskBudget {
         Arc::new(Self { disk: Arc::new(disk), log, store, cramped: Mutex::default() })
     }
 
-    /// Refuses to start where the disk can't take what the log has and the store doesn't: better than to end
-    /// in the middle.
+    /// Refuses to start if the disk cannot take the entries that are in the log but not in the store. That is
+    /// better than ending while applying them.
     pub(crate) async fn enough_to_start(&self) -> Result<(), StartError> {
         let after = self.store.state().applied.map_or(Bound::Unbounded, |id| Bound::Excluded(id.index));
         let mut log = self.log.clone();
@@ -282,13 +282,13 @@ impl DiskBudget {
         Ok(self.disk.enough_to_start(bytes)?)
     }
 
-    /// As last measured, without what was taken since.
+    /// The last measurement, minus what was taken since.
     pub(crate) fn room(&self) -> Room {
         self.disk.room()
     }
 
-    /// Sets room aside for `bytes` of entries; false where they must not be taken. Measures again before it
-    /// says so.
+    /// Reserves space for `bytes` of entries; false if they must not be taken. Measures again before it
+    /// returns false.
     pub(crate) async fn take(&self, bytes: u64) -> bool {
         if bytes == 0 || self.disk.take(bytes) {
             return true;
@@ -300,9 +300,9 @@ impl DiskBudget {
         self.disk.take(bytes)
     }
 
-    /// The same without a wait, for what must keep its order: an append that waited would be overtaken by the
-    /// next, which the leader would take for a log that lost entries. Who is refused finds the disk measured
-    /// at the next try.
+    /// The same without waiting, for appends, which must keep their order. If an append waited, the next one
+    /// would overtake it, and the leader would conclude that the log lost entries. A caller that is refused
+    /// finds a new measurement at its next try.
     pub(crate) fn take_at_once(self: &Arc<Self>, bytes: u64) -> bool {
         let fits = bytes == 0 || self.disk.take(bytes);
         if !fits && self.disk.may_measure() {
@@ -312,8 +312,8 @@ impl DiskBudget {
         fits
     }
 
-    /// Whether a snapshot may begin. After one that found too little only with more room: the present state
-    /// stays beside it, and sending it costs both sides much.
+    /// Whether a snapshot may begin. After one that found too little space, another may begin only with more
+    /// free space, since the present state stays beside it, and sending it costs both nodes much.
     pub(crate) fn may_begin_snapshot(&self) -> bool {
         let room = self.room();
         let hopeless = |(at, free): (Instant, u64)| {
@@ -322,30 +322,30 @@ impl DiskBudget {
         !room.is_closed && !locked(&self.cramped).is_some_and(hopeless)
     }
 
-    /// A snapshot that began with `free` bytes found too little room.
+    /// A snapshot that began with `free` bytes found too little space.
     pub(crate) fn snapshot_found_no_room(&self, free: u64) {
         *locked(&self.cramped) = Some((Instant::now(), free));
     }
 
-    /// Measures the disk; what was taken and is on it by now counts no more.
+    /// Measures the disk; what was taken and is on disk by now no longer counts.
     pub(crate) async fn measure(&self) {
         let applied = *self.store.applied().borrow();
         let last = self.log.last().max(self.log.purged()).map_or(0, |id| id.index);
         let progress = Progress { applied, unwritten: self.store.unwritten(), last };
         let disk = self.disk.clone();
         if let Ok(Err(error)) = spawn_blocking(move || disk.measure(progress)).await {
-            tracing::debug!(%error, "the disk can't be measured");
+            tracing::debug!(%error, "cannot measure the disk");
         }
     }
 
-    /// Measures as a node would that is so far.
+    /// Measures as a node with this progress would.
     #[cfg(test)]
     pub(crate) fn measure_with(&self, progress: Progress) -> io::Result<Room> {
         self.disk.measure(progress)
     }
 
-    /// Whether what the store holds in memory is much beside the room that is left: only a guess of what it
-    /// will take.
+    /// Whether the data that the store holds in memory is large compared with the free space. Only a guess of
+    /// the space that it will take.
     pub(crate) fn is_near_full(&self) -> bool {
         let room = self.room();
         room.is_full || (room.free < 2 * room.reserve && IN_STORE * self.store.unwritten() > room.reserve / 4)
@@ -363,7 +363,7 @@ pub(crate) fn used(dir: &Path) -> u64 {
     entries.flatten().filter(|entry| entry.file_name() != BALLAST).map(size).sum()
 }
 
-/// Folders of files that were set aside as damaged.
+/// Number of folders with files that were set aside as damaged.
 pub(crate) fn set_aside_folders(root: &Path) -> u64 {
     let Ok(entries) = std::fs::read_dir(root) else { return 0 };
     entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with("damaged-")).count()
@@ -376,15 +376,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_ballast_comes_and_goes_with_the_room() {
+    fn the_ballast_follows_the_free_space() {
         let dir = tempfile::tempdir().unwrap();
         let (disk, file) = (Disk::new(dir.path(), 1 << 20), dir.path().join(BALLAST));
-        assert_eq!(disk.keep_ballast(10 << 20, 1 << 20), 0, "as it was before");
+        assert_eq!(disk.keep_ballast(10 << 20, 1 << 20), 0, "there was no ballast before");
         assert_eq!(file.metadata().unwrap().len(), 1 << 18);
-        assert_eq!(disk.keep_ballast(1 << 19, 1 << 20), 1 << 18, "kept while there is some room");
+        assert_eq!(disk.keep_ballast(1 << 19, 1 << 20), 1 << 18, "kept while some space is free");
         assert_eq!(disk.keep_ballast(1000, 1 << 20), 1 << 18);
-        assert!(!file.exists(), "given up");
-        assert_eq!(disk.keep_ballast(1 << 20, 1 << 20), 0, "not taken from what must be free");
+        assert!(!file.exists(), "removed");
+        assert_eq!(disk.keep_ballast(1 << 20, 1 << 20), 0, "not created from the reserve");
         assert!(!file.exists());
         assert!(disk.measure(Progress::default()).unwrap().total > 0);
     }
@@ -392,14 +392,15 @@ mod tests {
     #[test]
     fn a_disk_with_less_than_the_reserve_is_full() {
         let dir = tempfile::tempdir().unwrap();
-        // A tenth of any file system is what is asked for, unless more is in use.
+        // The reserve is limited to a tenth of the file system, so the disk is not full unless more than that
+        // is in use.
         let room = Disk::new(dir.path(), u64::MAX).measure(Progress::default()).unwrap();
         assert_eq!(room.reserve, room.total / 10);
         assert_eq!(room.is_full, room.free < room.reserve);
         assert!(!Disk::new(dir.path(), 0).measure(Progress::default()).unwrap().is_full);
     }
 
-    /// A disk that was found with `free` bytes, of which 1000 must be left.
+    /// A disk whose measurement found `free` bytes, of which 1000 must stay free.
     fn measured(free: u64) -> Disk {
         let disk = Disk::new(Path::new("/nowhere"), 1000);
         locked(&disk.account).measured = Room { total: 100_000, free, reserve: 1000, ..Room::default() };
@@ -407,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_taken_since_counts_as_gone() {
+    fn bytes_taken_since_the_measurement_count_as_used() {
         let disk = measured(1700);
         assert!(disk.take(200), "1700 - 600 is enough");
         let room = disk.room();
@@ -415,15 +416,15 @@ mod tests {
         assert!(disk.take(200));
         let room = disk.room();
         assert_eq!((room.free, room.is_full, room.is_closed), (500, true, false));
-        assert!(!disk.take(1), "half of the reserve stays");
-        assert_eq!(disk.room(), room, "what was refused is not counted");
-        assert!(disk.may_measure(), "another measuring may find that it took less");
-        assert!(!disk.may_measure(), "one at a time");
+        assert!(!disk.take(1), "half of the reserve stays free");
+        assert_eq!(disk.room(), room, "refused bytes are not counted");
+        assert!(disk.may_measure(), "a measurement may find that the entries took less");
+        assert!(!disk.may_measure(), "another caller has just measured");
         assert!(!measured(0).may_measure());
     }
 
     #[test]
-    fn what_was_taken_is_owed_until_it_is_applied() {
+    fn bytes_taken_are_owed_until_they_are_applied() {
         let disk = measured(1 << 20);
         assert!(disk.take(100));
         let mut account = locked(&disk.account);
@@ -433,7 +434,7 @@ mod tests {
         assert_eq!(account.settle(0, at(9, 5)), 200, "in the log, not in the store");
         account.taken = 50;
         assert_eq!(account.settle(40, at(12, 8)), 200 + 120);
-        assert_eq!(account.taken, 10, "taken while it was measured");
+        assert_eq!(account.taken, 10, "taken during the measurement");
         assert_eq!(account.settle(0, at(12, 9)), 80, "the first is applied");
         assert_eq!(account.settle(0, at(11, 11)), 0, "the log lost an entry that was never committed");
         account.taken = 1000;
@@ -445,15 +446,15 @@ mod tests {
     }
 
     #[test]
-    fn a_node_without_room_does_not_start() {
+    fn a_node_without_disk_space_does_not_start() {
         let dir = tempfile::tempdir().unwrap();
         let disk = Disk::new(dir.path(), 1 << 20);
         std::fs::write(dir.path().join(BALLAST), "blocks").unwrap();
         disk.enough_to_start(0).unwrap();
-        assert!(dir.path().join(BALLAST).exists(), "there is room without it");
+        assert!(dir.path().join(BALLAST).exists(), "there is enough space without removing the ballast");
         let refused = disk.enough_to_start(1 << 60).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::StorageFull);
         assert!(refused.to_string().contains("make room"), "{refused}");
-        assert!(!dir.path().join(BALLAST).exists(), "it was worth a try");
+        assert!(!dir.path().join(BALLAST).exists(), "the ballast was removed first");
     }
 }

@@ -1,4 +1,4 @@
-//! The consensus engine of a node, and the way to its peers.
+//! The consensus engine of a node, and its connections to the peers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,20 +17,19 @@ use crate::{GroupId, NodeId};
 /// openraft with this crate's types, network, log and store.
 pub(crate) type Raft = openraft::Raft<Types, Machine>;
 
-/// openraft's metrics, cloned: a reference into them must never be held.
+/// openraft's metrics, as a copy: a reference into them must never be held.
 pub(crate) type Metrics = openraft::RaftMetrics<Types>;
 
-/// The engine of one group on this node, with the node's settings and the connections to its peers: what
-/// every other part of a node works with. Lives from the start of the node until the last of its parts is
-/// gone.
+/// The engine of one group on this node, with the node's settings and the connections to its peers. Every
+/// other part of a node works with it. It lives from the start of the node until its last part is dropped.
 pub(crate) struct Engine {
     config: Config,
-    /// Whose log and state these are.
+    /// The group of this log and state.
     group: GroupId,
     raft: Raft,
     peers: Arc<Peers>,
     stopping: AtomicBool,
-    /// The cluster said that this node is no member any more.
+    /// Whether the cluster reported that this node is no longer a member.
     removed: AtomicBool,
 }
 
@@ -65,33 +64,34 @@ impl Engine {
         self.raft.metrics().borrow_watched().clone()
     }
 
-    /// Who leads, as far as this node knows.
+    /// The leader, as far as this node knows.
     pub(crate) fn leader(&self) -> Option<NodeId> {
         self.raft.server_metrics().borrow_watched().current_leader
     }
 
-    /// This node leads, as far as it knows.
+    /// Whether this node leads, as far as it knows.
     pub(crate) fn leads(&self) -> bool {
         self.leader() == Some(self.id())
     }
 
-    /// Waits for another leader, but not longer than `limit`.
+    /// Waits for another leader, for at most `limit`.
     pub(crate) async fn leader_change(&self, limit: Duration) {
         let mut metrics = self.raft.server_metrics();
         let before = metrics.borrow_watched().current_leader;
         let changed = async {
             while metrics.borrow_watched().current_leader == before {
                 if metrics.changed().await.is_err() {
-                    // The engine has ended: whoever comes back at once would come again and again.
+                    // The engine has ended. A caller that got an answer at once would ask again in a busy
+                    // loop.
                     std::future::pending::<()>().await;
                 }
             }
         };
-        // Either will do.
+        // The result does not matter.
         let _ = timeout(limit, changed).await;
     }
 
-    /// Asks another node about this group, on the connection for `lane`.
+    /// Sends a request about this group to another node, on the connection for `lane`.
     pub(crate) async fn ask(
         &self,
         id: NodeId,
@@ -106,17 +106,17 @@ impl Engine {
         self.stopping.load(Ordering::Acquire)
     }
 
-    /// The node is about to stop; false where it already was.
+    /// Marks the node as stopping; false if it already was.
     pub(crate) fn begin_stop(&self) -> bool {
         !self.stopping.swap(true, Ordering::AcqRel)
     }
 
-    /// The cluster told this node that it is no member any more.
+    /// Whether the cluster reported that this node is no longer a member.
     pub(crate) fn is_removed(&self) -> bool {
         self.removed.load(Ordering::Relaxed)
     }
 
-    /// Where the cluster goes on without this node, the node must not ask for votes.
+    /// A node that was removed from the cluster must not ask for votes.
     pub(crate) fn set_removed(&self, removed: bool) {
         if self.removed.swap(removed, Ordering::Relaxed) != removed {
             self.raft.runtime_config().elect(!removed);
@@ -124,7 +124,7 @@ impl Engine {
     }
 }
 
-/// The index of a log position; 0 for none.
+/// The index of a log position; 0 if there is none.
 pub(crate) fn index(id: &Option<LogId>) -> u64 {
     id.as_ref().map_or(0, |id| id.index)
 }

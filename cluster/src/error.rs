@@ -1,4 +1,4 @@
-//! The errors that the public API answers with.
+//! The errors of the public API.
 
 use std::io;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use crate::NodeId;
 /// Why the applied state could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// A checksum does not match or a structure makes no sense: the data must not be used.
+    /// A checksum does not match or a structure is invalid: the data must not be used.
     #[error("the stored state is damaged: {0}")]
     Corrupt(String),
     /// The store refused an operation (disk full, closed, …).
@@ -19,7 +19,7 @@ pub enum StoreError {
     /// A key or value is larger than the store accepts (bytes).
     #[error("{what} of {size} bytes exceeds the limit of {limit}")]
     TooLarge {
-        /// Which part was too large.
+        /// Which part is too large.
         what: &'static str,
         /// Its size in bytes.
         size: usize,
@@ -49,14 +49,14 @@ impl From<StoreError> for io::Error {
     }
 }
 
-/// Why a proposal (or a barrier) has no answer. A caller may repeat a proposal only where the variant says
-/// that nothing was stored.
+/// Why a proposal (or a barrier) has no answer. A caller may repeat a proposal only if the variant says that
+/// nothing was stored.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProposeError {
-    /// No leader with a majority was found in time. Certainly not stored: it may be proposed again.
+    /// No leader with a majority was found in time. Not stored: the caller may propose it again.
     #[error("no leader with a majority: not stored")]
     Unavailable,
-    /// The answer was lost. It may or may not be stored; never repeat it without an idempotency key.
+    /// The answer was lost. The command may or may not be stored; never repeat it without an idempotency key.
     #[error("the answer was lost: it may or may not be stored")]
     Unknown,
     /// The command exceeds the limit (bytes). Not stored.
@@ -70,7 +70,7 @@ pub enum ProposeError {
     /// The queue of waiting proposals is full. Not stored.
     #[error("too many proposals are waiting: not stored")]
     Overloaded,
-    /// This node leads and has next to no room left on its disk. Not stored.
+    /// This node leads and its disk is nearly full. Not stored.
     #[error("the disk is full: not stored")]
     DiskFull,
     /// This node is shutting down. Not stored.
@@ -106,55 +106,53 @@ pub enum RequestError {
     Stopping,
 }
 
-/// Why an operation was not carried out. Nothing was changed, but for [`Refused::Failed`] where that is
-/// unknown. Variants are only ever added at the end.
+/// Why an operation was not carried out. Nothing was changed, except with [`Refused::Failed`], where that is
+/// unknown. New variants are only ever added at the end.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum Refused {
-    /// Another node leads, if any is known.
+    /// Another node leads: its id, if known.
     #[error("another node leads")]
     NotLeader(Option<NodeId>),
-    /// No such member.
-    #[error("node {0} is no member of this cluster")]
+    /// No member has this id.
+    #[error("node {0} is not a member of this cluster")]
     UnknownNode(NodeId),
-    /// It is the only one with a vote.
+    /// The node is the only one with a vote.
     #[error("node {0} is the last voter")]
     LastVoter(NodeId),
-    /// Too few of the voters that would be left can be reached.
-    #[error(
-        "of the {voters} voters that would be left only {reachable} can be reached, and {needed} are needed"
-    )]
+    /// Too few of the remaining voters can be reached.
+    #[error("only {reachable} of the {voters} remaining voters can be reached, and {needed} are needed")]
     Majority {
-        /// Voters that would be left.
+        /// Number of remaining voters.
         voters: u64,
-        /// Those of them that were heard from lately.
+        /// Number of those that this node heard from lately.
         reachable: u64,
-        /// How many make a majority.
+        /// Number of voters that make a majority.
         needed: u64,
     },
-    /// A learner can't lead.
+    /// The node is a learner, and a learner cannot lead.
     #[error("node {0} is a learner: it has no vote and cannot lead")]
     Learner(NodeId),
-    /// It was not heard from lately.
+    /// This node has not heard from it lately.
     #[error("node {0} cannot be reached")]
     Unreachable(NodeId),
-    /// Too many entries of the log are missing there.
+    /// The member lacks too many entries of the log.
     #[error("node {node} is {entries} log entries behind")]
     Behind {
         /// The member.
         node: NodeId,
-        /// How many it lacks.
+        /// Number of entries that the member lacks.
         entries: u64,
     },
-    /// No other member would be left for clients.
+    /// Clients would have no other member.
     #[error("no other node that serves clients can be reached")]
     LastServing(NodeId),
-    /// Nobody can take the lead.
+    /// No other voter can take the lead.
     #[error("no other voter can take the lead")]
     NoSuccessor,
-    /// Another change is under way.
+    /// Another change is in progress.
     #[error("another change of the members is under way")]
     Busy,
-    /// It was begun, and it is unknown whether it took effect.
+    /// The change was begun, and it is unknown whether it took effect.
     #[error("it was not confirmed in time")]
     Failed,
 }
@@ -168,15 +166,15 @@ pub enum StartError {
     /// Another process uses the data directory.
     #[error("the data directory {0} is in use by another process")]
     Locked(PathBuf),
-    /// The peer address cannot be listened on.
+    /// The node cannot listen on its peer address.
     #[error("cannot listen for peers on {addr}: {source}")]
     Listen {
         /// The address.
         addr: std::net::SocketAddr,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// Files of the data directory are damaged, and there is nobody to rebuild them from.
+    /// Files of the data directory are damaged, and no other node is configured to rebuild them from.
     #[error("damaged: {}: {reason}; with the addresses of other nodes in `join` it rebuilds itself from them; alone, restore a backup",
         files.iter().map(|f| f.display().to_string()).collect::<Vec<_>>().join(", "))]
     Damaged {
@@ -185,23 +183,23 @@ pub enum StartError {
         /// What is wrong with them.
         reason: String,
     },
-    /// A restore into it was interrupted.
+    /// A restore into the data directory was interrupted.
     #[error("a restore into {} was interrupted: restore into it again, which begins anew", .0.display())]
     HalfRestored(PathBuf),
-    /// A newer release wrote it.
+    /// A newer release wrote the data.
     #[error("the {what} {} has format {found}, this release knows formats up to {known}: run the newer release again",
         path.display())]
     Newer {
-        /// What it is.
+        /// The kind of data.
         what: &'static str,
-        /// Where it lies.
+        /// Its path.
         path: PathBuf,
         /// Its format.
         found: u32,
-        /// The newest that is known here.
+        /// The newest format that this release knows.
         known: u32,
     },
-    /// The cluster that was asked to join refuses this node for good.
+    /// The cluster that this node asked to join refuses it permanently.
     #[error("the cluster refuses this node: {0}")]
     Refused(String),
     /// Reading or writing the data directory failed.

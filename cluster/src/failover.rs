@@ -1,4 +1,4 @@
-//! Noticing at once that the leader's process is gone.
+//! Detects at once that the leader's process is gone.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -11,17 +11,17 @@ use crate::NodeId;
 use crate::engine::Engine;
 use crate::net::{Lane, LinkError};
 
-/// How often to look for a leader to watch.
+/// How often to check for a leader to watch.
 const LOOK: Duration = Duration::from_millis(200);
-/// Time for the others to see the same, before asking for their votes.
+/// Time for the other nodes to detect the same, before this node asks for their votes.
 const SETTLE: Duration = Duration::from_millis(20);
-/// Between the attempts of one voter and the next.
+/// Time between the attempts of two voters.
 const STAGGER: Duration = Duration::from_millis(120);
 
-/// A standing connection to the leader. When it breaks and the leader's host refuses a new one, nobody
-/// listens there any more: the node asks for votes without waiting for the election timeout. A voter passes
-/// over the lease only when it has seen the same itself, so a leader that merely is slow or cut off keeps its
-/// time.
+/// A standing connection to the leader. If it breaks and the leader's host refuses a new one, no process
+/// listens there any more. Then the node asks for votes without waiting for the election timeout. A voter
+/// ignores the leader's lease only if it has itself detected the same, so a leader that is merely slow or cut
+/// off keeps its lease.
 pub(crate) struct Failover {
     engine: Arc<Engine>,
     /// The leader (with its term) whose process was found gone, and when.
@@ -33,7 +33,7 @@ impl Failover {
         Arc::new(Self { engine, gone: Mutex::default() })
     }
 
-    /// This node has itself found the present leader's process gone a moment ago.
+    /// Whether this node has itself found, a moment ago, that the present leader's process is gone.
     pub(crate) fn saw_leader_gone(&self) -> bool {
         let Some((leader, term, at)) = *self.gone.lock().unwrap_or_else(PoisonError::into_inner) else {
             return false;
@@ -44,7 +44,7 @@ impl Failover {
         same && at.elapsed() < Duration::from_millis(self.engine.config().election_max_ms * 2)
     }
 
-    /// Watches whoever leads, for as long as the node runs.
+    /// Watches the present leader, as long as the node runs.
     pub(crate) async fn watch(self: Arc<Self>) {
         let engine = &self.engine;
         loop {
@@ -70,14 +70,14 @@ impl Failover {
         }
     }
 
-    /// Waits until another leads.
+    /// Waits until another node leads.
     async fn other_leader(&self, leader: NodeId) {
         while self.engine.leader() == Some(leader) {
             self.engine.leader_change(LOOK).await;
         }
     }
 
-    /// Asks for votes in place of a leader that is gone, one voter after another.
+    /// Asks for votes to replace a leader that is gone, one voter after another.
     async fn succeed(&self, leader: NodeId, term: u64) {
         *self.gone.lock().unwrap_or_else(PoisonError::into_inner) = Some((leader, term, Instant::now()));
         let metrics = self.engine.metrics();
@@ -94,12 +94,12 @@ impl Failover {
         let may_ask = same && now.state == ServerState::Follower && !self.engine.is_stopping();
         if may_ask && self.refused(leader).await {
             tracing::info!(leader, term, "the leader's process is gone; asking for votes");
-            // Where the engine has stopped there is nothing to elect.
+            // If the engine has stopped, there is nothing to elect.
             let _ = self.engine.raft().trigger().elect(false).await;
         }
     }
 
-    /// Nobody listens at the leader's address.
+    /// Whether no process listens at the leader's address.
     async fn refused(&self, leader: NodeId) -> bool {
         let Some(addr) = self.engine.peers().addr(leader) else {
             return false;

@@ -1,8 +1,8 @@
-//! Failpoints: defects that are planted in the code, a line each, found by their names. The chaos suite and the simulator
-//! show with them that they find such a defect.
+//! Failpoints: defects that are planted in the code, one line each, identified by name. The chaos suite and
+//! the simulator use them to show that they detect such a defect.
 //!
-//! Only there with the feature `failpoints`, which no build has that is meant to be used. One is switched on at a time:
-//! in a process by the environment variable `WAYPOST_FAILPOINT`, in a simulation by its world.
+//! They exist only with the feature `failpoints`, which no production build has. One failpoint is switched on
+//! at a time: in a process by the environment variable `WAYPOST_FAILPOINT`, in a simulation by its world.
 
 #[cfg(not(feature = "sim"))]
 use std::sync::OnceLock;
@@ -21,7 +21,8 @@ pub fn is_on(name: &str) -> bool {
     crate::sim::World::try_with(|world| world.failpoint == Some(name)).unwrap_or(false)
 }
 
-/// Whether it is on and strikes now: once in so many calls, on each node at its own.
+/// Whether the failpoint is on and this call is affected: one in `every` calls, counted on each node
+/// separately.
 pub fn strikes(name: &str, every: u32) -> bool {
     static CALLS: AtomicU32 = AtomicU32::new(0);
     is_on(name)
@@ -29,8 +30,8 @@ pub fn strikes(name: &str, every: u32) -> bool {
             .is_multiple_of(every.max(1))
 }
 
-/// A disk that rots: one in some of the large records is another than was written. What is changed is a digit of a
-/// payload, so that it can still be read.
+/// Simulates a disk that corrupts data: some of the large records differ from what was written. One digit of
+/// a payload is changed, so that the payload can still be parsed.
 pub(crate) fn rot(key: &[u8], record: &mut [u8]) {
     let event = key.len() == 17 && key.first() == Some(&b'e');
     if let Some(digit) = record.iter_mut().rev().find(|byte| byte.is_ascii_digit()).filter(|_| event)

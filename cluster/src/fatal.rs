@@ -4,8 +4,8 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::config::{Config, FatalHook};
 
-/// The one way to say that a node must not go on: logged, told to the application's hook, then the process is
-/// aborted. Raised at most once.
+/// The one way to end a node that must not go on: the reason is logged and passed to the application's hook,
+/// then the process is aborted. It has an effect only once.
 pub(crate) struct Fatal {
     hook: Option<FatalHook>,
     abort: bool,
@@ -17,7 +17,7 @@ impl Fatal {
         Self { hook: config.on_fatal.clone(), abort: config.abort_on_fatal, reason: Mutex::new(None) }
     }
 
-    /// Ends the process, unless the configuration says otherwise.
+    /// Ends the process, unless the configuration disables that.
     pub(crate) fn raise(&self, reason: &str) {
         {
             let mut first = self.reason.lock().unwrap_or_else(PoisonError::into_inner);
@@ -35,7 +35,7 @@ impl Fatal {
         }
     }
 
-    /// Why the node cannot go on, if so.
+    /// Why the node cannot go on, if it has ended.
     pub(crate) fn reason(&self) -> Option<String> {
         self.reason.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -1,4 +1,5 @@
-//! Doors for fuzzers: hostile bytes into every decoder. They must come back, whatever they get.
+//! Entry points for fuzzers: they pass hostile bytes to every decoder. They must return, whatever the bytes
+//! are.
 //!
 //! Not part of the API.
 
@@ -10,7 +11,7 @@ use crate::wire::{
     StoredVote, SystemV1, Welcome, decode,
 };
 
-/// Bytes as they might come from the peer port.
+/// Bytes as they may arrive at the peer port.
 pub fn peer_frame(bytes: &[u8]) {
     if let Some((head_bytes, body)) = bytes.split_first_chunk::<HEAD>()
         && let Ok(head) = frame::head(head_bytes)
@@ -26,7 +27,7 @@ pub fn peer_frame(bytes: &[u8]) {
     let _ = decode::<KeyProof>(bytes);
 }
 
-/// Bytes as they might lie on a disk.
+/// Bytes as they may be on a disk.
 pub fn log_entry(bytes: &[u8]) {
     let _ = StoredPayload::decode(bytes);
     let _ = StoredLogId::decode(bytes);

@@ -1,4 +1,4 @@
-//! The slow work: making the store durable, and letting the log go.
+//! Makes the store durable and purges the log, in the background.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,14 +14,14 @@ use crate::observer::Observer;
 use crate::purge::{self, Held};
 use crate::store::Store;
 
-/// How often the log and the store are looked after.
+/// How often the log and the store are checked.
 const ROUND: Duration = Duration::from_millis(500);
-/// How often a checkpoint is made at most while the disk or the log presses for it.
+/// Shortest time between checkpoints while the disk or the log is short of space.
 const PRESSED: Duration = Duration::from_secs(1);
 /// Longest wait for a checkpoint that was asked for.
 const SNAPSHOT: Duration = Duration::from_secs(20);
 
-/// Makes checkpoints and purges the log, by policy or when asked to.
+/// Makes checkpoints and purges the log, by policy or on request.
 pub(crate) struct Housekeeping {
     pub(crate) engine: Arc<Engine>,
     pub(crate) log: Log,
@@ -32,7 +32,7 @@ pub(crate) struct Housekeeping {
 }
 
 impl Housekeeping {
-    /// Makes the store durable and purges the log, by policy.
+    /// Makes the store durable and purges the log by policy, as long as the node runs.
     pub(crate) async fn keep(self: Arc<Self>) {
         let mut rounds = interval(ROUND);
         rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -63,7 +63,7 @@ impl Housekeeping {
         }
     }
 
-    /// A checkpoint now, and as much of the log purged as may be: indexes of both.
+    /// Makes a checkpoint now and purges the log as far as allowed. Returns the indexes of both.
     pub(crate) async fn snapshot_now(&self) -> Result<(u64, u64), StoreError> {
         let ended = |_| StoreError::Io("the consensus engine has stopped".to_owned());
         let applied = *self.store.applied().borrow();
@@ -87,13 +87,13 @@ impl Housekeeping {
         }
     }
 
-    /// What the log holds, and who still needs it as far as this node knows.
+    /// The content of the log, and which entries other members still need, as far as this node knows.
     fn held(&self, metrics: &Metrics) -> Held {
         Held {
             durable: index(&metrics.snapshot),
             purged: index(&metrics.purged),
             bytes: self.log.bytes(),
-            // Only the leader knows; what a follower has nobody asks for.
+            // Only the leader knows it. A follower's entries are needed by no other node.
             needed_after: self.observer.matched_by_all(metrics).unwrap_or(u64::MAX),
         }
     }

@@ -1,4 +1,4 @@
-//! Who this node is, on disk: the files of its data directory, and the one that says who it is.
+//! The files of a data directory, and the identity file, which says who this node is.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -11,10 +11,10 @@ use crate::store::sync_dir;
 use crate::types::Member;
 use crate::wire::{self, IdentityV1};
 
-/// Format of the data directory as a whole: a release that writes anything in it which an older one can't
-/// read counts one up.
+/// Format of the data directory as a whole. A release that writes anything in it which an older release
+/// cannot read increases it.
 const FORMAT: u32 = 1;
-/// Whoever uses the directory holds this file.
+/// The process that uses the directory holds a lock on this file.
 pub(crate) const LOCK: &str = "LOCK";
 const FORMAT_FILE: &str = "format";
 const FORMAT_WORDS: &str = "waypost data directory, format ";
@@ -52,13 +52,14 @@ impl Layout {
         self.root.join(".restoring")
     }
 
-    /// A restore began here and did not come to its end.
+    /// Whether a restore began here and did not finish.
     pub(crate) fn is_half_restored(&self) -> bool {
         let exists = |path: PathBuf| fs::exists(path).unwrap_or(false);
         exists(self.restoring()) && !exists(self.identity())
     }
 
-    /// Takes the directory for this process; released when the file is dropped, however the process ends.
+    /// Locks the directory for this process. The lock is released when the file is dropped, however the
+    /// process ends.
     pub(crate) fn lock(&self) -> Result<File, StartError> {
         os::private_dir(&self.root)?;
         match os::lock(&self.root.join(LOCK)) {
@@ -68,8 +69,9 @@ impl Layout {
         }
     }
 
-    /// Refuses a directory that a newer release has written: taken for damaged, it would be set aside. And
-    /// one that is half restored: taken for empty, it would begin something new.
+    /// Refuses a directory that a newer release wrote, which would otherwise be considered damaged and be set
+    /// aside. Also refuses one that is half restored, which would otherwise be considered empty and begin a
+    /// new cluster.
     pub(crate) fn check_format(&self) -> Result<(), StartError> {
         if self.is_half_restored() {
             return Err(StartError::HalfRestored(self.root.clone()));
@@ -101,7 +103,7 @@ impl Layout {
         sync_dir(Some(&self.root))
     }
 
-    /// Reads the identity; `None` where there is none, `InvalidData` where it is damaged.
+    /// Reads the identity; `None` if there is none, `InvalidData` if it is damaged.
     pub(crate) fn read_identity(&self) -> io::Result<Option<IdentityV1>> {
         let bytes = match fs::read(self.identity()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -116,7 +118,7 @@ impl Layout {
         Ok(Some(wire::decode(content)?))
     }
 
-    /// Writes the identity: all of it or nothing.
+    /// Writes the identity, completely or not at all.
     pub(crate) fn write_identity(&self, identity: &IdentityV1) -> io::Result<()> {
         let content = wire::encode(identity)?;
         let draft = self.root.join("identity.new");
@@ -130,7 +132,7 @@ impl Layout {
     }
 }
 
-/// Who a running node is: as its file says, and as it wants to be known.
+/// The identity of a running node: the identity file, and what the node reports to the members.
 pub(crate) struct Identity {
     layout: Layout,
     written: Mutex<IdentityV1>,
@@ -146,22 +148,22 @@ impl Identity {
         self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Where its files lie.
+    /// The paths of its files.
     pub(crate) fn layout(&self) -> &Layout {
         &self.layout
     }
 
-    /// This node as it wants to be known.
+    /// What the node reports to the members.
     pub(crate) fn member(&self) -> &Member {
         &self.member
     }
 
-    /// It is, or was, a member of the cluster.
+    /// Whether it is, or was, a member of the cluster.
     pub(crate) fn has_joined(&self) -> bool {
         self.written().joined
     }
 
-    /// Changes the file, if `change` changes anything.
+    /// Updates the file if `change` changes anything.
     pub(crate) fn update(&self, change: impl FnOnce(&mut IdentityV1)) -> io::Result<()> {
         let mut written = self.written();
         let mut next = written.clone();
@@ -179,19 +181,19 @@ fn format_line(format: u32) -> String {
     format!("{words}, check {:08x}\n", crc32fast::hash(words.as_bytes()))
 }
 
-/// The format that a line tells; `None` where it is damaged, which says nothing about the rest.
+/// The format that a line contains; `None` if the line is damaged, which says nothing about the other files.
 fn read_format(line: &str) -> Option<u32> {
     let (words, _) = line.split_once(", check ")?;
     let format = words.strip_prefix(FORMAT_WORDS)?.parse().ok()?;
     (format_line(format) == line).then_some(format)
 }
 
-/// The cluster id as people see it.
+/// The cluster id as shown to people.
 pub(crate) fn shown(cluster_id: &[u8; 16]) -> String {
     cluster_id.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A cluster id that nobody has.
+/// A new random cluster id.
 pub(crate) fn fresh_cluster_id() -> io::Result<[u8; 16]> {
     let mut id = [0; 16];
     os::random(&mut id)?;
@@ -205,20 +207,20 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     #[test]
-    fn the_directory_is_its_owners_alone() {
+    fn only_the_owner_can_access_the_directory() {
         let dir = tempfile::tempdir().unwrap();
         let layout = Layout::new(&dir.path().join("above/data"));
         let _held = layout.lock().unwrap();
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&layout.root), 0o700);
-        // One that is there is as its owner wants it.
+        // The mode of an existing directory is not changed.
         std::fs::set_permissions(&layout.root, PermissionsExt::from_mode(0o750)).unwrap();
         layout.write_format().unwrap();
         assert_eq!(mode(&layout.root), 0o750);
     }
 
     #[test]
-    fn a_newer_format_is_refused_and_a_damaged_line_is_not_taken_for_one() {
+    fn a_newer_format_is_refused_and_a_damaged_line_is_not() {
         let dir = tempfile::tempdir().unwrap();
         let layout = Layout::new(dir.path());
         layout.check_format().unwrap();

@@ -2,32 +2,35 @@
 //!
 //! It knows no event, no actor and no HTTP: commands and replies are bytes.
 //!
-//! A guided map, from the outside in:
-//! - [`Cluster`] and its [`Admin`] (`cluster`): the handle of a running node. `config`, `status`, `error`:
-//!   its words.
-//! - [`StateMachine`], [`Handler`] (`machine`): what the application brings.
-//! - `boot` starts and stops a node, `node` puts its parts together, `service` hands them what peers ask.
-//! - The parts, each with a type and an API of its own. `engine`: openraft and the way to the peers, which
-//!   all others use. `proposer`: gathers what waits into one log entry. `reads`: linearizable reads.
-//!   `membership`: who is a member, who votes, who leads. `contact`: whether a leader is heard. `failover`: a
-//!   leader whose process is gone. `time`: what the cluster's time is. `observer`: what a node knows at this
-//!   moment. `housekeeping`: checkpoints, and what of the log is let go of (`purge`). `backup`, `restore`: the
-//!   state in one file, and a new cluster of it.
-//! - On disk: `log`: the Raft log; `store`: the applied state and the thread that applies; `identity`: the
-//!   data directory and who this node is; `open`: opening all of them; `damage`, `fatal`, `older`: when a disk
-//!   lied or went back; `disk`: when it is full.
-//! - On the network: `net`: the one peer port: frames, handshake, who is let in, connections. `raft`: how
-//!   openraft speaks over it; `snapshot`: how a state is sent. `wire`: the only place that knows the bytes.
-//! - `types`: what openraft is instantiated with. `late`: deadlines that do not hold a pause of this process
-//!   against others.
-//! - `clock`: the only wall clock. `os`: everything else that the operating system gives, and all that a
-//!   simulation replaces.
+//! The parts, from the outside in:
+//! - [`Cluster`] and its [`Admin`] (`cluster`): the handle of a running node. `config`, `status` and `error`
+//!   define the types of its API.
+//! - [`StateMachine`] and [`Handler`] (`machine`): what the application provides.
+//! - `boot` starts and stops a node, `node` puts its parts together, and `service` hands each request of a
+//!   peer to the part that answers it.
+//! - The parts, each with a type and an API of its own. `engine`: openraft and the way to the peers; all
+//!   other parts use it. `proposer`: gathers waiting proposals into one log entry. `reads`: linearizable
+//!   reads. `membership`: who is a member, who votes, who leads. `contact`: whether this node hears a leader.
+//!   `failover`: replaces a leader whose process is gone. `time`: the cluster's time. `observer`: what a node
+//!   knows at this moment. `housekeeping`: makes checkpoints and removes old log entries (`purge` decides
+//!   which). `backup` and `restore`: write the state into one file, and make a new cluster from it.
+//! - On disk: `log`: the Raft log; `store`: the applied state and the thread that applies entries;
+//!   `identity`: the data directory and the identity of this node; `open`: opens all of them; `damage`,
+//!   `fatal` and `older`: handle a disk that returned wrong data or an older copy of the data; `disk`:
+//!   handles a full disk.
+//! - On the network: `net`: the one peer port, with its frames, handshake, admission and connections. `raft`:
+//!   how openraft uses it; `snapshot`: how a state is sent. `wire`: the only place that knows the byte
+//!   formats.
+//! - `types`: the types that openraft is instantiated with. `late`: deadlines that do not count a pause of
+//!   this process against others.
+//! - `clock`: the only wall clock. `os`: everything else that the operating system provides. A simulation
+//!   replaces both, and also `log` and `disk`.
 //!
-//! All of it is per node and per handle: a process may run several groups, each with its own directory and
-//! port.
+//! Nothing is global: every part belongs to one node or one handle. A process may run several groups, each
+//! with its own directory and port.
 
-/// Whether the planted defect of that name is switched on; with a number, of its calls one in so many. See [`failpoints`].
-/// Always false in a build without the feature.
+/// Whether the failpoint of that name is switched on. With a number `n`, it is true in one of `n` calls. See
+/// [`failpoints`]. Always false in a build without the feature.
 #[macro_export]
 macro_rules! failpoint {
     ($name:literal) => {
@@ -112,11 +115,12 @@ pub use status::{ClockStatus, MemberStatus, PeerSecurity, Role, Status, certific
 pub use store::{MAX_KEY, MAX_VALUE, Pair, Reader, Txn, View};
 pub use time::ClockState;
 
-/// Names a log and what is applied from it. Event ids have 12 bits for it, so the highest is 4095.
+/// Identifies a log and the state that is applied from it. Event ids have 12 bits for it, so the highest is
+/// 4095.
 pub type GroupId = u16;
 
 /// The one group that a node runs today.
 pub const FIRST_GROUP: GroupId = 0;
 
-/// Names a member; allocated through the log and never used twice.
+/// Identifies a member. Ids are allocated through the log and never used twice.
 pub type NodeId = u64;

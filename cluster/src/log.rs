@@ -17,9 +17,9 @@ use crate::config::Config;
 use crate::types::{Entry, LogId, Types, Vote};
 use crate::wire::{StoredLogId, StoredPayload, StoredVote};
 
-/// Entries are read for applying in pieces of at most so many …
+/// Entries to be applied are read in portions of at most this many …
 const READ_ENTRIES: usize = 256;
-/// … and so many bytes.
+/// … and this many bytes.
 const READ_BYTES: usize = 4 * 1024 * 1024;
 
 /// The types that raft-log is instantiated with.
@@ -42,7 +42,7 @@ impl raft_log::Types for LogTypes {
     }
 }
 
-/// Who waits for a flush.
+/// The party that waits for a flush.
 enum Flushed {
     Append(IOFlushed<Types>),
     Signal(oneshot::Sender<io::Result<()>>),
@@ -52,14 +52,14 @@ impl Callback for Flushed {
     fn send(self, result: io::Result<()>) {
         match self {
             Self::Append(callback) => callback.io_completed(result),
-            // Nobody waits any more where the receiver is gone.
+            // If the receiver is gone, nobody waits any more.
             Self::Signal(sender) => drop(sender.send(result)),
         }
     }
 }
 
-/// One ordered, checksummed stream that votes and entries share. An append is answered when it is on disk,
-/// and what waits meanwhile is flushed together. Clones share the log.
+/// One ordered, checksummed stream that contains votes and entries. An append is answered when it is on disk;
+/// appends that wait meanwhile are flushed together. Clones share the log.
 #[derive(Clone)]
 pub(crate) struct Log {
     inner: Arc<Mutex<RaftLog<LogTypes>>>,
@@ -67,8 +67,8 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// Opens or creates the log in `dir`. A torn tail is cut off; anything else that does not add up is an
-    /// error.
+    /// Opens or creates the log in `dir`. An incomplete record at the end is cut off; any other inconsistency
+    /// is an error.
     pub(crate) fn open(dir: &Path, config: &Config) -> io::Result<Self> {
         std::fs::create_dir_all(dir)?;
         let mut settings = raft_log::Config::new(dir.display());
@@ -84,19 +84,19 @@ impl Log {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Nothing was ever written: neither vote nor entry.
+    /// Whether neither a vote nor an entry was ever written.
     pub(crate) fn is_pristine(&self) -> bool {
         let log = self.lock();
         let state = log.log_state();
         state.vote().is_none() && state.last().is_none() && state.purged().is_none()
     }
 
-    /// Makes an empty log one that stands at `id`, of which everything before is gone; on disk when this
-    /// returns. `node` shall go on from there.
+    /// Makes an empty log continue after `id`, as if everything up to it was purged; on disk when this
+    /// returns. `node` is the node that will continue from there.
     pub(crate) fn begin_after(&self, id: StoredLogId, node: u64) -> io::Result<()> {
         let flushed = {
             let mut log = self.lock();
-            // The next election is of a later term than any entry.
+            // The next election must have a later term than any entry.
             log.save_vote(StoredVote { term: id.term, node, committed: false })?;
             log.purge(id)?;
             self.flush(&mut log)?
@@ -106,8 +106,8 @@ impl Log {
             .unwrap_or_else(|_| Err(io::Error::other("the log's flush thread has stopped")))
     }
 
-    /// Lets go of all entries, which end before `id`: the store has what they led to, and more. On disk when
-    /// this returns.
+    /// Purges all entries, which end before `id`, because the store already contains their effects and more.
+    /// On disk when this returns.
     pub(crate) async fn go_on_after(&self, id: StoredLogId) -> io::Result<()> {
         self.lock().purge(id)?;
         self.sync().await
@@ -118,12 +118,12 @@ impl Log {
         self.lock().on_disk_size()
     }
 
-    /// Last purged entry.
+    /// The last purged entry.
     pub(crate) fn purged(&self) -> Option<StoredLogId> {
         self.lock().log_state().purged().copied()
     }
 
-    /// Last entry.
+    /// The last entry.
     pub(crate) fn last(&self) -> Option<StoredLogId> {
         self.lock().log_state().last().copied()
     }
@@ -140,7 +140,7 @@ impl Log {
         Ok(receiver)
     }
 
-    /// Entries from `start` to `end` (exclusive), stopping after `bytes` or `entries`, but never before one.
+    /// Entries from `start` to `end` (exclusive). Stops after `bytes` or `entries`, but returns at least one.
     fn read(&self, start: u64, end: u64, bytes: usize, entries: usize) -> io::Result<Vec<Entry>> {
         let log = self.lock();
         let (mut found, mut size) = (Vec::new(), 0);
@@ -177,7 +177,7 @@ impl openraft::RaftLogReader<Types> for Log {
     where
         R: RangeBounds<u64> + Clone + Debug + OptionalSend,
     {
-        // In pieces: replaying a long log must not hold all of it in memory.
+        // In portions, so that replaying a long log does not hold all of it in memory.
         let (start, end) = limits(&range);
         let state = (self.clone(), start, end, Vec::new().into_iter());
         stream::unfold(
@@ -242,7 +242,7 @@ impl openraft::storage::RaftLogStorage<Types> for Log {
     }
 
     async fn save_committed(&mut self, committed: Option<LogId>) -> Result<(), io::Error> {
-        // Not flushed to disk on its own: it only spares a restarted node some waiting.
+        // Not flushed to disk on its own: the value only shortens the wait of a node that restarts.
         if let Some(id) = committed {
             let mut log = self.lock();
             log.commit((&id).into())?;
@@ -301,9 +301,10 @@ mod tests {
         format!("{:?} {:?} {:?}", state.vote(), state.last(), log.read(0, u64::MAX, usize::MAX, usize::MAX))
     }
 
-    /// Whatever single bit of the log's file flips: it does not open, or it has all that it had.
+    /// Whichever single bit of the log's file is flipped: either the log does not open, or it has all its
+    /// data.
     #[tokio::test]
-    async fn no_flipped_bit_cuts_what_was_synced() {
+    async fn no_flipped_bit_cuts_off_synced_records() {
         let dir = tempfile::tempdir().unwrap();
         let (good, trial) = (dir.path().join("good"), dir.path().join("trial"));
         let mut log = open(&good).unwrap();
@@ -323,7 +324,7 @@ mod tests {
         for bit in 0..whole.len() * 8 {
             let mut bytes = whole.clone();
             bytes[bit / 8] ^= 1 << (bit % 8);
-            // What opening left behind is not the next one's.
+            // Each trial begins without files that opening created.
             let _ = std::fs::remove_dir_all(&trial);
             std::fs::create_dir_all(&trial).unwrap();
             std::fs::write(trial.join(&name), &bytes).unwrap();

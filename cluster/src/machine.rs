@@ -1,4 +1,4 @@
-//! What the application brings: the machine that is replicated and the handler of its requests.
+//! What the application provides: the machine that is replicated, and the handler of requests.
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -13,20 +13,20 @@ use crate::{FIRST_GROUP, GroupId, NodeId};
 pub enum Load {
     /// The node starts.
     Start,
-    /// A snapshot has replaced the whole store; nothing of the former in-memory state holds.
+    /// A snapshot has replaced the whole store; the former in-memory state is no longer valid.
     Snapshot,
 }
 
 /// The deterministic machine that is replicated.
 ///
-/// Runs on one operating system thread of its own, so it may block on the store. A panic or an error in it
-/// aborts the process: a node whose state is in doubt must not go on.
+/// It runs on an operating system thread of its own, so it may block on the store. A panic or an error in it
+/// aborts the process, because a node whose state is in doubt must not go on.
 pub trait StateMachine: Send + 'static {
-    /// (Re)builds in-memory state from the store.
+    /// Builds or rebuilds the in-memory state from the store.
     fn load(&mut self, view: &View, why: Load) -> Result<(), StoreError>;
 
-    /// Applies one command; its only inputs are `ctx`, `command` and `txn`, so every node does the same.
-    /// A malformed command gets a deterministic reply, never an error.
+    /// Applies one command. Its only inputs are `ctx`, `command` and `txn`, so every node computes the same
+    /// result. A malformed command gets a deterministic reply, never an error.
     fn apply(
         &mut self,
         ctx: &mut ApplyContext,
@@ -34,14 +34,15 @@ pub trait StateMachine: Send + 'static {
         txn: &mut Txn<'_>,
     ) -> Result<Vec<u8>, StoreError>;
 
-    /// The store transaction is about to be committed: the last chance to write what waited for its end.
+    /// Called just before the store transaction is committed: the last chance to write what was kept until
+    /// its end.
     fn flush(&mut self, txn: &mut Txn<'_>) -> Result<(), StoreError> {
         let _ = txn;
         Ok(())
     }
 
-    /// Everything up to the log index `applied` is now visible to readers. Called once per store transaction,
-    /// before the proposers get their answers.
+    /// Called when everything up to the log index `applied` has become visible to readers: once per store
+    /// transaction, before the proposers get their answers.
     fn committed(&mut self, applied: u64);
 }
 
@@ -57,7 +58,7 @@ pub struct ApplyContext {
 }
 
 impl ApplyContext {
-    /// For tests of machines: the context of the first command of entry `index`, with all clocks at
+    /// For tests of state machines: the context of the first command of entry `index`, with all clocks at
     /// `time_ms`.
     pub fn new(index: u64, time_ms: u64) -> Self {
         Self { group: FIRST_GROUP, index, time_ms, id_ms: time_ms, expiry_ms: time_ms, next_place: 0 }
@@ -74,7 +75,7 @@ impl ApplyContext {
         }
     }
 
-    /// The group whose log has the entry.
+    /// The group whose log contains the entry.
     pub fn group(&self) -> GroupId {
         self.group
     }
@@ -84,23 +85,24 @@ impl ApplyContext {
         self.index
     }
 
-    /// The entry's time (ms since 1970), as a majority's clocks have it. It may go back from entry to entry.
+    /// The entry's time (ms since 1970), agreed by a majority's clocks. It may go back from one entry to the
+    /// next.
     pub fn time_ms(&self) -> u64 {
         self.time_ms
     }
 
-    /// The highest time of an entry up to this one (ms since 1970): for ids that never go back.
+    /// The highest time of any entry up to this one (ms since 1970). Ids use it, so that they never go back.
     pub fn id_ms(&self) -> u64 {
         self.id_ms
     }
 
-    /// The clock that things expire by (ms). It never goes back, and runs no faster than a monotonic clock,
-    /// whatever wall clocks say; its zero means nothing.
+    /// The clock by which things expire (ms). It never goes back, and it runs no faster than a monotonic
+    /// clock, whatever the wall clocks show. Its zero has no meaning.
     pub fn expiry_ms(&self) -> u64 {
         self.expiry_ms
     }
 
-    /// Takes `n` consecutive places of the entry and returns the first; the counter starts at 0 with each
+    /// Takes `n` consecutive positions in the entry and returns the first. The counter starts at 0 with each
     /// entry.
     pub fn take_places(&mut self, n: u32) -> u32 {
         let first = self.next_place;
@@ -115,7 +117,7 @@ pub trait Handler: Send + Sync + 'static {
     fn handle(&self, from: NodeId, body: Bytes) -> BoxFuture<'static, Bytes>;
 }
 
-/// A handler that answers nothing, for applications without requests of their own.
+/// A handler whose answers are empty, for applications that have no requests of their own.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoHandler;
 

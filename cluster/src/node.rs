@@ -1,4 +1,4 @@
-//! One running node: the parts that it is made of.
+//! The parts of one running node.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ use crate::time::{ClockRounds, ClusterClock};
 /// Most reads that wait for a round at a time.
 const READS: usize = 4096;
 
-/// What a node is built on: its open data and its engine.
+/// What a node is built from: its open data and its engine.
 pub(crate) struct Foundation {
     pub(crate) engine: Arc<Engine>,
     pub(crate) identity: Arc<Identity>,
@@ -41,8 +41,8 @@ pub(crate) struct Foundation {
     pub(crate) fatal: Arc<Fatal>,
 }
 
-/// The parts of a running node that the application uses, each with an API of its own. Those that only work
-/// for the others are owned by their tasks.
+/// The parts of a running node that the application uses, each with an API of its own. Parts that only work
+/// for other parts are owned by their tasks.
 pub(crate) struct Node {
     pub(crate) engine: Arc<Engine>,
     pub(crate) store: Arc<Store>,
@@ -67,7 +67,7 @@ pub(crate) struct Tools {
     pub(crate) fatal: Arc<Fatal>,
 }
 
-/// A node and the tasks of its parts, which end when the set is shut down or dropped.
+/// A node and the tasks of its parts. The tasks end when the set is shut down or dropped.
 pub(crate) struct Assembled {
     pub(crate) node: Node,
     pub(crate) tasks: JoinSet<()>,
@@ -111,7 +111,7 @@ impl Foundation {
     }
 }
 
-/// Makes the parts of a node and sets those going that work by themselves.
+/// Makes the parts of a node and starts their tasks.
 pub(crate) fn assemble(on: Foundation, listener: Listener, secure: Arc<Secure>) -> Assembled {
     let contact = LeaderContact::new(on.engine.clone());
     let clock = ClusterClock::new(on.engine.clone(), on.store.clone());

@@ -1,4 +1,4 @@
-//! What a node knows about the cluster, and itself, at this moment.
+//! What a node knows about the cluster and itself at this moment.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,10 +20,10 @@ use crate::store::Store;
 use crate::time::ClusterClock;
 use crate::types::Member;
 
-/// How often the status is renewed when nothing tells of a change.
+/// How often the status is renewed if no change is reported.
 const RENEW: Duration = Duration::from_millis(200);
 
-/// The parts of a node that its status tells of.
+/// The parts of a node that its status describes.
 pub(crate) struct Observed {
     pub(crate) engine: Arc<Engine>,
     pub(crate) identity: Arc<Identity>,
@@ -35,13 +35,13 @@ pub(crate) struct Observed {
     pub(crate) fatal: Arc<Fatal>,
 }
 
-/// Describes a node by its parts, and wakes those who follow its status. One for each node.
+/// Describes a node by its parts, and wakes the watchers of its status. One for each node.
 pub(crate) struct Observer {
     of: Observed,
     status: watch::Sender<Status>,
-    /// The last checkpoint: its index, and when it was seen.
+    /// The index of the last checkpoint, and when this node first saw it.
     checkpoint: Mutex<(u64, Instant)>,
-    /// When a node of another cluster last took this one for a member of its own.
+    /// When a node of another cluster last took this node for a member of its own.
     foreign: Mutex<Option<Instant>>,
 }
 
@@ -56,12 +56,12 @@ impl Observer {
         self.status.subscribe()
     }
 
-    /// A node of another cluster has just taken this one for a member of its own.
+    /// Records that a node of another cluster has just taken this node for a member of its own.
     pub(crate) fn note_foreign(&self) {
         *self.foreign.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
-    /// Milliseconds since that last happened.
+    /// Milliseconds since [`Observer::note_foreign`] was last called.
     fn foreign_ms(&self) -> Option<u64> {
         let at = *self.foreign.lock().unwrap_or_else(PoisonError::into_inner);
         at.map(|at| u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX))
@@ -76,7 +76,7 @@ impl Observer {
         u64::try_from(last.1.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Follows the metrics: renews the status, learns addresses.
+    /// Follows the metrics: renews the status and learns addresses.
     pub(crate) async fn follow(self: Arc<Self>) {
         let mut changes = self.of.engine.raft().metrics();
         let mut seen = None;
@@ -93,7 +93,8 @@ impl Observer {
                 news
             });
             if matches!(timeout(RENEW, changes.changed()).await, Ok(Err(_))) {
-                // An engine that panicked says no more: what it last told would stand for ever.
+                // An engine that panicked no longer updates its metrics, and its last ones would stay for
+                // ever.
                 if !self.of.engine.is_stopping() {
                     self.of.fatal.raise("the consensus engine ended");
                 }
@@ -103,7 +104,7 @@ impl Observer {
         }
     }
 
-    /// Takes over the addresses of a new membership and remembers them for the next start.
+    /// Takes the addresses of a new membership and stores them for the next start.
     fn learn(&self, metrics: &Metrics) {
         let members = metrics.membership_config.membership();
         if members.nodes().next().is_none() {
@@ -160,7 +161,7 @@ impl Observer {
         }
     }
 
-    /// The leader heard from a majority within `lately` milliseconds, a follower from the leader.
+    /// Whether the leader heard from a majority within `lately` milliseconds, or a follower from the leader.
     fn has_quorum(&self, metrics: &Metrics, lately: u64) -> bool {
         if metrics.state != ServerState::Leader {
             return metrics.current_leader.is_some()
@@ -170,8 +171,8 @@ impl Observer {
         metrics.membership_config.voter_ids().count() == 1 || acked_ms.is_some_and(|ms| ms < lately)
     }
 
-    /// The last entry that every member has which is reached; `None` where this node does not know, since it
-    /// does not lead.
+    /// The last entry that every reachable member has; `None` if this node does not lead and so does not
+    /// know.
     pub(crate) fn matched_by_all(&self, metrics: &Metrics) -> Option<u64> {
         let members = self.describe_members(metrics, self.of.engine.config().election_max_ms * 2).into_iter();
         let matched = members.filter(|m| m.reachable).map(|m| m.matched.unwrap_or(0)).min();
@@ -230,7 +231,7 @@ fn role(metrics: &Metrics) -> Role {
     }
 }
 
-/// What watchers are woken for: roles and members, not indexes that move all the time.
+/// Changes that wake watchers: roles and members, but not the indexes, which move all the time.
 #[derive(PartialEq)]
 struct Essence<'a> {
     who: (u64, Option<u64>, u64, Role, bool, bool, bool, bool, bool),

@@ -1,4 +1,4 @@
-//! Noticing that the data directory is an older copy of itself.
+//! Detects that the data directory is an older copy of itself.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,14 +15,14 @@ use crate::net::Lane;
 use crate::os::fs;
 use crate::wire::{Answer, Request};
 
-/// Longest that one question may take.
+/// Longest that one request to the leader may take.
 const ASK: Duration = Duration::from_secs(5);
-/// Pause between looks for a leader, and before the second question.
+/// Pause between attempts to find a leader, and before the second request.
 const PAUSE: Duration = Duration::from_secs(1);
-/// So often a leader is looked for.
+/// Number of attempts to find a leader.
 const LOOKS: u32 = 30;
 
-/// More than this node's log has.
+/// The leader counts more entries as durable here than this node's log has.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Lack {
     term: u64,
@@ -30,8 +30,8 @@ pub(crate) struct Lack {
     acknowledged: u64,
 }
 
-/// The term that this node leads in, and the highest index that it counts as durable on member `id`; zeros
-/// where it does not lead or does not know.
+/// The term that this node leads in, and the highest index that it counts as durable on member `id`; zeros if
+/// this node does not lead or does not know.
 pub(crate) fn counted_for(engine: &Engine, id: NodeId) -> (u64, u64) {
     let metrics = engine.metrics();
     let counted = metrics.replication.as_ref().and_then(|all| all.get(&id)).and_then(Option::as_ref);
@@ -41,10 +41,10 @@ pub(crate) fn counted_for(engine: &Engine, id: NodeId) -> (u64, u64) {
     }
 }
 
-/// Compares this node's log, once after each start, with what the leader counts as durable here. A node that
-/// lacks some of that has broken its word: under its old id it could help to elect a leader that lacks it
-/// too. Such a node ends, and joins again under a new id as after damage. Where the leader has changed
-/// meanwhile nobody remembers.
+/// Compares this node's log, once after each start, with what the leader counts as durable here. If some of
+/// it is missing, the node has lost entries that it acknowledged: under its old id it could help to elect a
+/// leader that lacks them too. Such a node ends, and joins again under a new id as after damage. If the
+/// leader has changed meanwhile, no node remembers what was acknowledged.
 pub(crate) struct OlderData {
     engine: Arc<Engine>,
     log: Log,
@@ -57,7 +57,7 @@ impl OlderData {
         Self { engine, log, layout, fatal }
     }
 
-    /// Ends this node if its log lacks what it has acknowledged.
+    /// Ends this node if its log lacks entries that it has acknowledged.
     pub(crate) async fn refuse(&self) {
         for _ in 0..LOOKS {
             if self.engine.leader().is_some() {
@@ -66,8 +66,7 @@ impl OlderData {
             self.engine.leader_change(PAUSE).await;
         }
         let Some(first) = self.lack().await else { return };
-        // A log may be cut when another comes to lead, a moment before this node shows the new term: ask
-        // twice.
+        // A new leader may cut the log just before this node shows the new term, so ask twice.
         sleep(PAUSE).await;
         let Some(lack) = self.lack().await.filter(|again| again.term == first.term) else { return };
         if let Err(error) = self.set_log_aside() {
@@ -80,10 +79,10 @@ impl OlderData {
         ));
     }
 
-    /// What the leader counts as durable here and is not.
+    /// The entries that the leader counts as durable here and that are missing.
     pub(crate) async fn lack(&self) -> Option<Lack> {
         let leader = self.engine.leader().filter(|leader| *leader != self.engine.id())?;
-        // On a connection of its own: an older release would close it.
+        // On a connection of its own, because an older release would close it.
         let answer = self.engine.ask(leader, Lane::Bulk, &Request::CountedV1, ASK).await;
         let Ok(Answer::CountedV1 { term, index: acknowledged }) = answer else { return None };
         let held = self.log.last().max(self.log.purged()).map_or(0, |id| id.index);
@@ -92,12 +91,12 @@ impl OlderData {
         (same && held < acknowledged).then_some(Lack { term, held, acknowledged })
     }
 
-    /// A member without a log is damaged: that is what the next start finds.
+    /// Moves the log aside. The next start finds a member without a log, which counts as damage.
     pub(crate) fn set_log_aside(&self) -> std::io::Result<()> {
         let aside = (1..1000)
             .map(|n| self.layout.root.join(format!("damaged-log-{n}")))
             .find(|dir| !fs::exists(dir).unwrap_or(true))
-            .ok_or_else(|| std::io::Error::other("no name left for the log"))?;
+            .ok_or_else(|| std::io::Error::other("no free name to move the log to"))?;
         fs::rename(self.layout.log(), aside)?;
         crate::store::sync_dir(Some(&self.layout.root))
     }

@@ -1,5 +1,5 @@
-//! Opening a data directory: lock, identity, log, store; and what to do when they don't add up: go on, join,
-//! start alone, rebuild from the others, or refuse to start.
+//! Opens a data directory: lock, identity, log, store. If these do not agree, the node goes on, joins, starts
+//! alone, rebuilds from the other nodes, or refuses to start.
 
 use std::sync::Arc;
 
@@ -17,23 +17,23 @@ use crate::store::Store;
 use crate::types::Member;
 use crate::wire::IdentityV1;
 
-/// A data directory that is ready.
+/// A data directory that is open and consistent.
 pub(crate) struct Opened {
     pub(crate) lock: fs::File,
     pub(crate) layout: Layout,
     pub(crate) identity: IdentityV1,
     pub(crate) log: Log,
     pub(crate) store: Arc<Store>,
-    /// Nothing was ever written, and there is nobody to join: the cluster begins here.
+    /// Nothing was ever written, and there is no cluster to join: a new cluster begins here.
     pub(crate) begins: bool,
 }
 
-/// Opens the directory, joining or rebuilding where that is called for.
+/// Opens the directory, and joins or rebuilds if necessary.
 pub(crate) async fn open(config: &Config, secure: &Secure, member: &Member) -> Result<Opened, StartError> {
     let layout = Layout::new(&config.data_dir);
     let lock = layout.lock()?;
     layout.check_format()?;
-    // Opening writes; where nothing else is left that takes the reserve.
+    // Opening writes to the disk. If no other space is left, it uses the reserve.
     let disk = Disk::new(&layout.root, config.disk_reserve);
     disk.measure(Progress::default())?;
     disk.enough_to_start(0)?;
@@ -69,7 +69,7 @@ pub(crate) async fn open(config: &Config, secure: &Secure, member: &Member) -> R
     }
 }
 
-/// Sets damaged files aside where there is somebody to rebuild from; refuses to start where there isn't.
+/// Sets damaged files aside if there are nodes to rebuild from; otherwise refuses to start.
 fn rebuild(layout: &Layout, damage: Damage, join: &[String]) -> Result<Option<IdentityV1>, StartError> {
     tracing::error!(files = ?damage.files, reason = damage.reason, "damaged");
     #[cfg(feature = "sim")]
@@ -82,7 +82,7 @@ fn rebuild(layout: &Layout, damage: Damage, join: &[String]) -> Result<Option<Id
     Ok(None)
 }
 
-/// The identity; files without one are damage too, for they belonged to somebody.
+/// Reads the identity. Files without an identity are damage too, because they belonged to a node.
 fn read_identity(layout: &Layout) -> Result<Option<IdentityV1>, Damage> {
     let damaged = |reason: String| Damage { files: vec![layout.identity()], reason };
     match layout.read_identity() {
@@ -94,6 +94,7 @@ fn read_identity(layout: &Layout) -> Result<Option<IdentityV1>, Damage> {
     }
 }
 
+/// Why the log and the store cannot be used: damage, or an error that says nothing about the data.
 enum Found {
     Damage(Damage),
     Failure(StartError),
@@ -114,14 +115,15 @@ async fn parts(config: &Config, layout: &Layout, identity: &IdentityV1) -> Resul
         })?;
     let (applied, purged) = (store.state().applied, log.purged());
     if applied < purged {
-        let reason = format!("the store stands at {applied:?}, but the log begins after {purged:?}");
+        let reason = format!("the store has applied {applied:?}, but the log begins after {purged:?}");
         return Err(damage(layout.store(), reason));
     }
     if let Some(at) = applied.filter(|_| applied > log.last().max(purged)) {
-        // Entries are in the log, on disk, before the store is: the log has lost some. But a snapshot is put
-        // in place before that is noted in the log, and a node may die between the two.
+        // The log on disk always has an entry before the store has it, so this log has lost entries. There is
+        // one exception: a snapshot is put in place before the log records it, and a node may die between the
+        // two.
         if !store.is_as_installed() {
-            let reason = format!("the store stands at {applied:?}, but the log ends at {:?}", log.last());
+            let reason = format!("the store has applied {applied:?}, but the log ends at {:?}", log.last());
             return Err(damage(layout.log(), reason));
         }
         log.go_on_after(at).await.map_err(|error| Found::Failure(error.into()))?;

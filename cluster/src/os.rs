@@ -1,6 +1,6 @@
-//! What the operating system gives: sockets, files, threads, a runtime, randomness.
+//! What the operating system provides: sockets, files, threads, a runtime, randomness.
 //!
-//! This is the one list of what the simulator replaces: `sim/os.rs` has the same names.
+//! This module is the complete list of what the simulator replaces here: `sim/os.rs` has the same names.
 
 use std::future::Future;
 use std::io;
@@ -19,19 +19,19 @@ pub(crate) use std::sync::mpsc::{Sender as Jobs, channel as jobs};
 pub(crate) use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 pub(crate) use tokio::net::{TcpListener, TcpStream};
 
-/// Most pairs of one chunk of a snapshot.
+/// Most pairs in one chunk of a snapshot.
 pub(crate) const CHUNK_PAIRS: usize = 8 * 1024;
-/// Chunks of a snapshot that are read ahead of what is sent.
+/// Number of chunks of a snapshot that are read ahead of sending.
 pub(crate) const CHUNKS_AHEAD: usize = 2;
 
-/// The runtime that a node lives on; may be dropped anywhere, and ends the node's tasks then.
+/// The runtime of a node. It may be dropped anywhere; dropping it ends the node's tasks.
 pub(crate) struct Home(Option<Runtime>);
 
 impl Home {
     pub(crate) fn new() -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
-            // One thread does it all: what blocks has threads of its own, and a second would only be woken in
-            // turns.
+            // One thread is enough: blocking work has threads of its own, and a second worker thread would
+            // only be woken alternately with the first.
             .worker_threads(1)
             .thread_name("cluster")
             .enable_all()
@@ -50,28 +50,28 @@ impl Home {
 impl Drop for Home {
     fn drop(&mut self) {
         if let Some(runtime) = self.0.take() {
-            // May run inside a runtime, where waiting is forbidden.
+            // The drop may happen inside a runtime, where waiting is forbidden.
             runtime.shutdown_background();
         }
     }
 }
 
-/// Marks a future as part of the node that makes it: every task of a node is made through this.
+/// Marks a future as part of the node that makes it. Every task of a node must be made through this.
 pub(crate) fn here<F: Future>(future: F) -> F {
     future
 }
 
-/// Runs what may block.
+/// Runs work that may block.
 pub(crate) fn spawn_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
     tokio::task::spawn_blocking(work)
 }
 
-/// Sends from where blocking is allowed; false when nobody receives any more.
+/// Sends from a thread that may block; false if nobody receives any more.
 pub(crate) fn send_blocking<T>(sender: &mpsc::Sender<T>, item: T) -> bool {
     sender.blocking_send(item).is_ok()
 }
 
-/// Does jobs on a thread of their own, one after another, until `work` answers false.
+/// Runs jobs on a thread of their own, one after another, until `work` returns false.
 pub(crate) fn work_off<J: Send + 'static>(
     name: &str,
     queue: Receiver<J>,
@@ -86,8 +86,8 @@ pub(crate) fn database(builder: &mut Builder, path: &Path) -> Result<Database, r
     builder.create(path)
 }
 
-/// Makes a directory that is its owner's alone, and those above it as usual; one that is there stays as it
-/// is.
+/// Makes a directory that only its owner can access, and its parents with the usual mode. An existing
+/// directory is not changed.
 pub(crate) fn private_dir(path: &Path) -> io::Result<()> {
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent)?;
@@ -95,7 +95,8 @@ pub(crate) fn private_dir(path: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-/// Takes a lock file for this process; released when it is dropped, however the process ends.
+/// Locks a lock file for this process. The lock is released when the file is dropped, however the process
+/// ends.
 pub(crate) fn lock(path: &Path) -> Result<fs::File, fs::TryLockError> {
     let file = fs::File::options()
         .create(true)

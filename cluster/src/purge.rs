@@ -1,42 +1,42 @@
-//! What of the log may go: never beyond what the store has durably, and what others still need only where
-//! there is no room.
+//! Decides how much of the log may be purged: never more than the store has durably. Beyond the configured
+//! limits, entries that other nodes still need are purged only if no disk space is left.
 
 use crate::config::Config;
 use crate::disk::Room;
 
-/// What the log holds.
+/// The present content of the log.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Held {
-    /// Last entry that the store has durably.
+    /// The last entry that the store has durably.
     pub(crate) durable: u64,
-    /// Last entry that is gone already.
+    /// The last entry that is purged already.
     pub(crate) purged: u64,
     /// Size of the log (bytes).
     pub(crate) bytes: u64,
-    /// A member that is reached has everything up to here, and not yet more.
+    /// A reachable member has everything up to here, and nothing after it yet.
     pub(crate) needed_after: u64,
 }
 
 impl Held {
-    /// The last entry that may go, so that what stays is within the limits of entries and bytes.
+    /// The last entry that may be purged, so that what stays is within the limits of entries and bytes.
     pub(crate) fn upto(&self, config: &Config, room: Room) -> u64 {
         if room.is_closed {
             return self.durable;
         }
         let mut upto = self.durable.saturating_sub(config.keep_entries);
         if self.bytes > config.keep_bytes && self.durable > self.purged {
-            // Entries are taken as equally large; the next round corrects what that gets wrong.
+            // This assumes entries of equal size; the next round corrects the error.
             let over = (self.bytes - config.keep_bytes) as f64 / self.bytes as f64;
             upto = upto.max(self.purged + ((self.durable - self.purged) as f64 * over) as u64);
         }
         if room.is_full { upto.max(self.durable.min(self.needed_after)) } else { upto }
     }
 
-    /// The last entry that is to go now, if any is.
+    /// The last entry that must be purged now, if any.
     pub(crate) fn due(&self, config: &Config, room: Room) -> Option<u64> {
         let upto = self.upto(config, room);
-        // In steps: each purge costs a record and a flush. Where it is about room, few entries may be many
-        // bytes.
+        // In steps, because each purge costs a record and a flush. If space is short, purge at once: few
+        // entries may be many bytes.
         let pressed = room.is_full || room.is_closed || self.bytes > far_beyond(config);
         let step = if pressed { 0 } else { config.keep_entries.min(config.checkpoint_entries) / 4 };
         (upto > self.purged + step).then_some(upto)
@@ -58,29 +58,29 @@ mod tests {
     const CLOSED: Room = Room { is_closed: true, ..FULL };
 
     #[test]
-    fn a_few_large_entries_go_by_their_bytes() {
+    fn a_few_large_entries_are_purged_by_bytes() {
         // 1000 entries of 1 MiB: far fewer than `keep_entries`, far more than `keep_bytes`.
         assert_eq!(LARGE.due(&Config::default(), ROOM), Some(744));
         let within = Held { bytes: 256 << 20, purged: 744, ..LARGE };
         assert_eq!(within.due(&Config::default(), ROOM), None);
         let a_little = Held { bytes: 257 << 20, purged: 744, ..LARGE };
-        assert_eq!(a_little.due(&Config::default(), ROOM), None, "not for every entry");
+        assert_eq!(a_little.due(&Config::default(), ROOM), None, "a small excess is not purged");
     }
 
     #[test]
-    fn many_small_entries_go_by_their_number_in_steps() {
+    fn many_small_entries_are_purged_by_number_in_steps() {
         let small = Held { durable: 110_000, purged: 9000, bytes: 1 << 20, needed_after: 0 };
         assert_eq!(small.due(&Config::default(), ROOM), None);
         assert_eq!(Held { purged: 7000, ..small }.due(&Config::default(), ROOM), Some(10_000));
     }
 
     #[test]
-    fn a_full_disk_lets_everything_durable_go_that_nobody_needs() {
+    fn a_full_disk_purges_every_durable_entry_that_no_member_needs() {
         let held = Held { bytes: 50 << 20, purged: 100, needed_after: 700, ..LARGE };
         assert_eq!(held.due(&Config::default(), ROOM), None);
         assert_eq!(held.due(&Config::default(), FULL), Some(700), "a follower is at 700");
         assert_eq!(Held { needed_after: u64::MAX, ..held }.due(&Config::default(), FULL), Some(1000));
-        assert_eq!(held.due(&Config::default(), CLOSED), Some(1000), "it gets a snapshot");
+        assert_eq!(held.due(&Config::default(), CLOSED), Some(1000), "the follower gets a snapshot");
         assert_eq!(Held { purged: 1000, ..held }.due(&Config::default(), CLOSED), None);
     }
 }

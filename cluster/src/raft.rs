@@ -1,4 +1,4 @@
-//! How openraft speaks to the others: its calls become requests, and answers what it expects.
+//! openraft's network: turns its calls into requests to peers, and turns the answers into what it expects.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ use crate::wire::{Answer, Append, Appended, Request, StoredPayload, WireEntry};
 type Snapshot = openraft::Snapshot<LeaderId, u64, Member, SnapshotData>;
 type Appends<'s> = BoxStream<'s, Result<StreamAppendResult<Types>, RPCError<Types>>>;
 
-/// Most appends under way to one follower.
+/// Most appends in flight to one follower.
 const WINDOW: usize = 16;
 
 /// openraft's settings.
@@ -41,15 +41,15 @@ pub(crate) fn settings(config: &Config, cluster: &str) -> Result<openraft::Confi
         install_snapshot_timeout: u64::try_from(config.snapshot_timeout.as_millis()).unwrap_or(u64::MAX),
         max_payload_entries: 1024,
         max_append_entries: Some(256),
-        // Followers get entries for as long as the log has them.
+        // Followers get entries as long as the log has them, so never a snapshot because of lag alone.
         replication_lag_threshold: u64::MAX / 4,
-        // Checkpoints and purging are housekeeping's.
+        // Housekeeping makes checkpoints and purges the log.
         snapshot_policy: openraft::SnapshotPolicy::Never,
         max_in_snapshot_log_to_keep: u64::MAX / 4,
         api_channel_size: Some(4096),
         backoff: "50ms 100ms 200ms ..500ms".to_owned(),
         enable_pre_vote: Some(true),
-        // A leader that restarts must be elected anew: with its term restored it could use log ids twice.
+        // A leader that restarts must be elected again: with its term restored it could use a log id twice.
         enable_leader_restore: Some(crate::failpoint!("restored-leader")),
         ..openraft::Config::default()
     }
@@ -58,10 +58,10 @@ pub(crate) fn settings(config: &Config, cluster: &str) -> Result<openraft::Confi
 
 /// Makes the connections that openraft asks for.
 pub(crate) struct Network {
-    /// Whose log this is about.
+    /// The group of the log.
     pub(crate) group: GroupId,
     pub(crate) peers: Arc<Peers>,
-    /// Longest that a follower may take for an append.
+    /// Longest that an append to a follower may take.
     pub(crate) append_timeout: Duration,
     pub(crate) snapshot_timeout: Duration,
 }
@@ -94,7 +94,7 @@ impl RaftNetworkFactory<Types> for Network {
     }
 }
 
-/// Speaks to one peer.
+/// The connections to one peer.
 pub(crate) struct Client {
     group: GroupId,
     link: Arc<Link>,
@@ -115,7 +115,7 @@ fn unreachable(error: &LinkError) -> RPCError<Types> {
 }
 
 fn odd() -> RPCError<Types> {
-    RPCError::Network(NetworkError::from_string("an answer that does not fit the request"))
+    RPCError::Network(NetworkError::from_string("an answer that does not match the request"))
 }
 
 /// openraft's append as a request.
@@ -148,7 +148,7 @@ fn appended(answer: Answer) -> Result<AppendEntriesResponse<Types>, RPCError<Typ
     }
 }
 
-/// What one append of a stream came to.
+/// The result of one append of a stream.
 fn outcome(
     answer: Answer,
     prev: Option<LogId>,
@@ -163,9 +163,10 @@ fn outcome(
     })
 }
 
+/// The result of one append, and the last log id that it sent.
 type Matched = Result<(StreamAppendResult<Types>, Option<LogId>), RPCError<Types>>;
 
-/// Sends an append; what it answers comes with the inner future.
+/// Sends an append; the inner future resolves to its answer.
 // Boxed: the compiler can't see that the unboxed futures are Send for every lifetime. The inner future is not
 // awaited here because the next append goes out before this one is answered.
 #[allow(clippy::async_yields_async)]
@@ -228,7 +229,7 @@ impl RaftNetworkV2<Types> for Client {
         appended(self.link.ask(self.group, &request, self.append_timeout).await.map_err(|e| unreachable(&e))?)
     }
 
-    // Pipelined: appends are sent in order without waiting, their answers taken in the same order.
+    // Pipelined: appends are sent in order without waiting, and their answers are taken in the same order.
     fn stream_append<'s, S>(
         &'s mut self,
         input: S,
@@ -240,7 +241,7 @@ impl RaftNetworkV2<Types> for Client {
         let (link, group, limit) = (self.link.clone(), self.group, self.append_timeout);
         let answers: BoxStream<'static, Matched> =
             Box::pin(input.then(move |rpc| begin_append((link.clone(), group), rpc, limit)).buffered(WINDOW));
-        // What follows an error or a partial success is void.
+        // Whatever follows an error or a partial success is void.
         let until_void = futures_util::stream::unfold(Some(answers), |answers| async move {
             let mut answers = answers?;
             match answers.next().await? {
@@ -296,7 +297,7 @@ impl RaftNetworkV2<Types> for Client {
             to: *req.to_node_id(),
             last: req.last_log_id().map(Into::into),
         };
-        // Whether the other accepts shows in the election that it starts.
+        // Whether the other node accepts shows in the election that it starts.
         self.pulse.ask(self.group, &request, self.append_timeout).await.map_err(|e| unreachable(&e))?;
         Ok(Ok(()))
     }

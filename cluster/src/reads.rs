@@ -1,8 +1,9 @@
 //! Linearizable reads.
 //!
-//! Never takes the engine's word for who a majority follows: it counts the answer to an append as one to
-//! every append that was sent since and ends at the same entry (openraft 0.10.0-alpha.37), and so a leader
-//! that was suspended may take what was said before for an answer to what it asks now.
+//! This module does not rely on openraft for the question whether a majority follows this node. openraft
+//! (0.10.0-alpha.37) counts the answer to an append as an answer to every append that was sent since and ends
+//! at the same entry. So a leader that was suspended may take an old answer for an answer to its present
+//! question.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,23 +21,23 @@ use crate::net::Lane;
 use crate::store::Store;
 use crate::wire::{Answer, Append, Appended, Request, StoredVote};
 
-/// Gets the index that its read must have seen.
+/// Receives the index that its read must have seen.
 pub(crate) type Waiting = oneshot::Sender<u64>;
 
-/// Pause after a round without an answer.
+/// Pause after a round that had no result.
 const AGAIN: Duration = Duration::from_millis(20);
 
-/// A lead, as the engine has it at one moment.
+/// The leadership of this node, as the engine reports it at one moment.
 struct Lead {
     vote: StoredVote,
     /// Last entry known to be committed.
     committed: u64,
-    /// The voters; while they are changed, the old ones and the new.
+    /// The sets of voters: one, or, during a change, the old one and the new one.
     voters: Vec<BTreeSet<NodeId>>,
 }
 
-/// Finds out which index a read must have seen. Those who ask while a round is under way share the next one;
-/// a round is safe to repeat.
+/// Finds out which index a read must have seen. Readers that ask during a round share the next one. A round
+/// can be repeated safely.
 pub(crate) struct Reads {
     engine: Arc<Engine>,
     store: Arc<Store>,
@@ -47,7 +48,7 @@ impl Reads {
         Arc::new(Self { engine, store })
     }
 
-    /// Serves rounds for as long as somebody can ask.
+    /// Runs rounds as long as a reader can ask.
     pub(crate) async fn serve(self: Arc<Self>, mut queue: mpsc::Receiver<Waiting>) {
         while let Some(first) = queue.recv().await {
             let mut waiting = vec![first];
@@ -57,7 +58,7 @@ impl Reads {
             while !waiting.is_empty() {
                 if let Some(index) = self.round().await {
                     for waiting in waiting.drain(..) {
-                        // Whoever asked may have given up.
+                        // The reader may have given up.
                         let _ = waiting.send(index);
                     }
                     break;
@@ -68,7 +69,7 @@ impl Reads {
         }
     }
 
-    /// Asks whoever leads.
+    /// Asks the present leader.
     async fn round(&self) -> Option<u64> {
         let leader = self.engine.leader()?;
         if leader == self.engine.id() {
@@ -81,7 +82,7 @@ impl Reads {
         }
     }
 
-    /// The index that a linearizable read here must have seen; `None` without a majority that follows this
+    /// The index that a linearizable read on this leader must have seen; `None` if no majority follows this
     /// node.
     pub(crate) async fn read_index(&self) -> Option<u64> {
         if crate::failpoint!("stale-read") {
@@ -89,17 +90,18 @@ impl Reads {
         }
         let limit = Duration::from_millis(self.engine.config().election_max_ms * 2);
         let lead = self.lead().await?;
-        // Asked after the index was taken: whoever leads later has all that was committed until then.
+        // The voters are asked after the index was read, so every later leader has all that was committed
+        // until then.
         if !timeout(limit, self.is_followed(&lead, limit)).await.unwrap_or(false) {
             return None;
         }
-        // This node counts for the majority, too, unless it has promised itself to somebody else meanwhile.
+        // This node counts toward the majority too, unless it has voted for another node meanwhile.
         let still = self.lead().await?;
         (still.vote == lead.vote).then_some(lead.committed)
     }
 
-    /// The lead that this node has, once something of its own is committed: what it doesn't know of before
-    /// that may be committed as well.
+    /// The leadership of this node, once an entry of its own term is committed. Before that, entries may be
+    /// committed that it does not know to be.
     async fn lead(&self) -> Option<Lead> {
         let own = self.engine.id();
         let lead = self.engine.raft().with_raft_state(move |state| {
@@ -113,7 +115,7 @@ impl Reads {
         lead.await.ok().flatten()
     }
 
-    /// A majority of the voters follows this lead, after now.
+    /// Whether a majority of the voters follows this leader, as answered after the call.
     async fn is_followed(&self, lead: &Lead, limit: Duration) -> bool {
         let own = self.engine.id();
         let request =
@@ -133,7 +135,7 @@ impl Reads {
                 None => return false,
                 Some((_, Ok(Answer::AppendV1(Appended::Higher(_))))) => return false,
                 Some((id, Ok(Answer::AppendV1(_)))) => drop(follow.insert(id)),
-                // Not there, or not able to: the others may be enough.
+                // The voter is unreachable or cannot answer: the others may be enough.
                 Some(_) => {}
             }
         }

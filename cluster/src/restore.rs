@@ -1,9 +1,10 @@
-//! A new cluster of one node, made of a backup.
+//! Makes a new cluster of one node from a backup.
 //!
-//! The files of the new data directory are made in a folder of it and moved up, the identity last, so that a
-//! failure leaves nothing behind, and a crash nothing that a node would start with. The cluster gets an id of
-//! its own, and its first node an id that the old cluster never gave out: no node of that one can take it for
-//! its own. Log positions go on where they stood, since event ids hold them.
+//! The files of the new data directory are made in a folder inside it and then moved up, the identity last.
+//! So a failure leaves nothing behind, and after a crash no node starts with a partial directory. The cluster
+//! gets a new id, and its first node gets an id that the old cluster never allocated, so no node of the old
+//! cluster takes the new node for a member of its own. Log positions continue from the backup, since event
+//! ids contain them.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -18,24 +19,24 @@ use crate::log::Log;
 use crate::store::{Incoming, chunk_crc, sync_dir};
 use crate::wire::{IdentityV1, MemberV1, MembershipV1, StampV1, SystemV1};
 
-/// What a new file system may hold.
+/// A directory that a new file system may contain.
 const LOST: &str = "lost+found";
 
-/// What a restore made.
+/// The result of a restore.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Restored {
-    /// What it was made of.
+    /// The backup that was restored.
     pub backup: BackupInfo,
     /// Id of the new cluster.
     pub cluster_id: String,
-    /// Id of its only node.
+    /// Id of the new cluster's only node.
     pub node_id: u64,
 }
 
-/// The new node's files while they are made and moved; when that fails nothing of them stays.
+/// The new node's files while they are made and moved. If that fails, all of them are removed.
 struct Draft<'a> {
     dir: &'a Path,
-    /// The directory itself is new.
+    /// Whether the restore created the directory.
     made: bool,
     done: bool,
 }
@@ -46,7 +47,7 @@ impl Drop for Draft<'_> {
             return;
         }
         let cleared = clear(self.dir);
-        // Without its lock a directory that was made for this is empty again.
+        // Without the lock file, a directory that the restore created is empty again.
         let _ = fs::remove_file(self.dir.join(LOCK));
         let removed = cleared.and_then(|()| if self.made { fs::remove_dir(self.dir) } else { Ok(()) });
         if let Err(error) = removed {
@@ -55,12 +56,12 @@ impl Drop for Draft<'_> {
     }
 }
 
-/// Makes the data directory of a new cluster's first node. `dir` must be empty (`lost+found` is nothing),
-/// absent, or what an interrupted restore left behind, which goes; `files` (name and content) are put into
-/// it, over those of the backup.
+/// Makes the data directory of a new cluster's first node. `dir` must be absent, empty (`lost+found` does not
+/// count), or left behind by an interrupted restore, whose files are removed. `files` (name and content) are
+/// put into it and replace files of the backup.
 ///
 /// # Errors
-/// What is wrong with the backup or the directory; then nothing is left behind.
+/// If the backup or the directory cannot be used; then nothing is left behind.
 pub fn restore(backup: &Path, dir: &Path, files: Vec<(String, Vec<u8>)>) -> Result<Restored, BackupError> {
     let at = |path: &Path| {
         let path = path.to_owned();
@@ -84,7 +85,7 @@ pub fn restore(backup: &Path, dir: &Path, files: Vec<(String, Vec<u8>)>) -> Resu
         StartError::Io(source) => at(&dir)(source),
         other => at(&dir)(io::Error::new(io::ErrorKind::ResourceBusy, other)),
     })?;
-    // Another restore may just have come to its end.
+    // Another restore may just have finished here.
     free(&dir)?;
     let mut draft = Draft { dir: &dir, made, done: false };
     let (cluster_id, node_id) = fill(&mut reader, &layout, files).map_err(|failed| match failed {
@@ -98,8 +99,8 @@ pub fn restore(backup: &Path, dir: &Path, files: Vec<(String, Vec<u8>)>) -> Resu
     Ok(Restored { backup: reader.info(), cluster_id: shown(&cluster_id), node_id })
 }
 
-/// Makes the parts under [`Layout::restoring`] and moves them up. The directory may be a mounted file system,
-/// which can't be put in place as a whole.
+/// Makes the parts in [`Layout::restoring`] and moves them up. The directory may be a mounted file system,
+/// which cannot be replaced as a whole.
 fn fill(
     reader: &mut Reader,
     layout: &Layout,
@@ -115,7 +116,8 @@ fn fill(
     Ok(made)
 }
 
-/// The identity comes last: a directory that has none, but something to restore, is refused until then.
+/// Moves the identity last: until then a node refuses to start in the directory, because it has a restore
+/// folder but no identity.
 fn move_up(draft: &Layout, layout: &Layout) -> io::Result<()> {
     sync_dir(Some(&draft.root))?;
     for entry in fs::read_dir(&draft.root)? {
@@ -131,7 +133,7 @@ fn move_up(draft: &Layout, layout: &Layout) -> io::Result<()> {
     sync_dir(Some(&layout.root))
 }
 
-/// Neither a node's files nor any other: nothing that a restore could do away with.
+/// Whether the directory contains neither a node's files nor other files that a restore could destroy.
 fn is_free(dir: &Path) -> io::Result<bool> {
     if Layout::new(dir).is_half_restored() {
         return Ok(true);
@@ -141,10 +143,10 @@ fn is_free(dir: &Path) -> io::Result<bool> {
     Ok(names?.iter().all(|name| name == LOST || name == LOCK))
 }
 
-/// Removes what a restore has made so far. The directory was free when it began, and no node runs in one that
-/// isn't whole, so all of it is that.
+/// Removes what a restore has made so far. The directory was empty when the restore began, and no node runs
+/// in an incomplete one, so all the files belong to the restore.
 fn clear(dir: &Path) -> io::Result<()> {
-    // What tells that the rest may go goes last.
+    // The folder that marks the restore as incomplete is removed last.
     let draft = Layout::new(dir).restoring();
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
@@ -161,6 +163,7 @@ fn clear(dir: &Path) -> io::Result<()> {
     }
 }
 
+/// Why a restore failed. An I/O error gets the path of the directory later.
 enum Failed {
     Backup(BackupError),
     Io(io::Error),
@@ -182,13 +185,13 @@ fn make(
     let member = MemberV1::default();
     let state = SystemV1 {
         applied: Some(applied),
-        // The node tells its address once it runs.
+        // The node reports its address once it runs.
         membership: MembershipV1 {
             log_id: Some(applied),
             voters: vec![vec![node_id]],
             nodes: vec![(node_id, member)],
         },
-        // Nobody has checked it against the clocks of the new cluster.
+        // The stamp was not checked against the clocks of the new cluster.
         stamp: StampV1 { checked: false, ..reader.head.stamp },
         id_ms: reader.head.id_ms,
         last_node_id: node_id,
@@ -219,7 +222,7 @@ fn make(
     Ok((cluster_id, node_id))
 }
 
-/// A file beside the state, for its owner alone. Names are names: no paths.
+/// Writes a file in addition to the state, readable by its owner only. The name must not be a path.
 fn put(root: &Path, file: &FileV1) -> io::Result<()> {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == '_' || c == '-';
     if file.name.starts_with('.') || file.name.is_empty() || !file.name.chars().all(plain) {
@@ -237,7 +240,7 @@ mod tests {
     use super::*;
     use crate::backup::tests::small;
 
-    /// A directory as a new file system is: it can't be renamed over.
+    /// A directory like a new file system: a rename cannot replace it.
     fn volume(root: &Path) -> std::path::PathBuf {
         let dir = root.join("volume");
         fs::create_dir_all(dir.join(LOST)).unwrap();
@@ -263,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mounted_directory_is_filled_where_it_is() {
+    fn a_mounted_directory_is_filled_in_place() {
         use std::os::unix::fs::MetadataExt;
         let root = tempfile::tempdir().unwrap();
         let (backup, dir) = (small(root.path()), volume(root.path()));
@@ -280,14 +283,14 @@ mod tests {
     }
 
     #[test]
-    fn a_restore_that_was_cut_off_starts_no_node_and_is_done_again() {
+    fn no_node_starts_after_an_interrupted_restore_and_it_can_be_repeated() {
         let root = tempfile::tempdir().unwrap();
         let backup = small(root.path());
         for moved in 0..=3 {
             let dir = root.path().join(moved.to_string());
             let layout = Layout::new(&dir);
             restore(&backup, &dir, Vec::new()).unwrap();
-            // As it was when all but so many parts were still to be moved.
+            // The state of the directory when `moved` parts were already moved.
             fs::create_dir(layout.restoring()).unwrap();
             for part in ["identity", "format", "raft", "state.redb"].iter().take(4 - moved) {
                 fs::rename(dir.join(part), layout.restoring().join(part)).unwrap();

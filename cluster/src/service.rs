@@ -1,4 +1,4 @@
-//! How a node answers its peers.
+//! Answers the requests of peers.
 
 use std::sync::Arc;
 
@@ -25,14 +25,15 @@ use crate::types::{Entry, Types, Vote};
 use crate::wire::{Answer, Append, Appended, Forwarded, Hello, PairV1, Request, StoredPayload, WireError};
 use crate::{GroupId, NodeId};
 
-/// What a node answers that must not write: the leader takes it for away, and brings it up to date later.
+/// The answer of a node that must not write. The leader treats it as unreachable and brings it up to date
+/// later.
 const DISK_FULL: &str = "the disk is full";
 
 fn failed(error: impl std::fmt::Display) -> Answer {
     Answer::FailedV1 { reason: error.to_string() }
 }
 
-/// Size of a chunk of a snapshot (bytes).
+/// The size of a chunk of a snapshot (bytes).
 fn size(pairs: &[PairV1]) -> u64 {
     pairs.iter().map(|pair| (pair.key.len() + pair.record.len()) as u64).sum()
 }
@@ -51,7 +52,7 @@ fn append_request(append: Append) -> Result<AppendEntriesRequest<Types>, WireErr
     })
 }
 
-/// Hands each request of a peer to the part of the node that it concerns.
+/// Hands each request of a peer to the part of the node that answers it.
 pub(crate) struct PeerService {
     pub(crate) engine: Arc<Engine>,
     pub(crate) identity: Arc<Identity>,
@@ -66,11 +67,11 @@ pub(crate) struct PeerService {
     pub(crate) handler: Arc<dyn Handler>,
 }
 
-/// What a connection remembers.
+/// The state of one connection.
 #[derive(Default)]
 pub(crate) struct Session {
     receiving: Receiving,
-    /// What was free when that began (bytes).
+    /// The free bytes of the disk when the snapshot began.
     free: u64,
 }
 
@@ -91,7 +92,7 @@ impl PeerService {
         }
     }
 
-    // Nothing is awaited before the engine has it: appends keep their order by that.
+    // Nothing is awaited before the engine has the append; this keeps appends in order.
     async fn append(&self, append: Append) -> Answer {
         if !self.disk.take_at_once(append.entries.iter().map(|entry| entry.content.len() as u64 + HEAD).sum())
         {
@@ -172,7 +173,7 @@ impl Service for PeerService {
             Request::AppendV1(append) => Box::pin(async move { this.append(append).await }),
             Request::VoteV1 { vote, last, transfer, pre } => {
                 let mut request = VoteRequest::new(vote.into(), last.map(Into::into));
-                // The lease protects a living leader. This node has found that leader's process gone.
+                // The lease protects a living leader. This node has found that that leader's process is gone.
                 request.leadership_transfer = transfer || self.failover.saw_leader_gone();
                 Box::pin(async move { this.vote(request, pre).await })
             }
@@ -205,7 +206,7 @@ impl Service for PeerService {
             Request::SnapshotBeginV1 { .. }
             | Request::SnapshotChunkV1 { .. }
             | Request::SnapshotEndV1 { .. } => {
-                Box::pin(std::future::ready(failed("a part of a snapshot out of its session")))
+                Box::pin(std::future::ready(failed("a part of a snapshot outside of its session")))
             }
         }
     }

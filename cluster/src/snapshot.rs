@@ -1,5 +1,6 @@
-//! Sending the applied state to a peer that is too far behind, and taking it in: begin, chunks, end on a bulk
-//! connection. A chunk or two are in memory at a time, never the state.
+//! Sends the applied state to a peer that is too far behind, and receives it. The transfer consists of begin,
+//! chunks and end on a bulk connection. Only one or two chunks are in memory at a time, never the whole
+//! state.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -20,7 +21,7 @@ use crate::wire::{Answer, PairV1, Request, StoredVote};
 
 type Data = <Machine as RaftStateMachine<Types>>::SnapshotData;
 
-/// Sends a snapshot; answers the highest vote that the receiver knows.
+/// Sends a snapshot; returns the highest vote that the receiver knows.
 pub(crate) async fn send(
     (link, group): (&Link, GroupId),
     vote: Vote,
@@ -28,7 +29,9 @@ pub(crate) async fn send(
     limit: Duration,
 ) -> Result<Vote, StreamingError<Types>> {
     let SnapshotData::Live(view) = snapshot.snapshot else {
-        return Err(StreamingError::Network(NetworkError::from_string("a received snapshot is not sent on")));
+        return Err(StreamingError::Network(NetworkError::from_string(
+            "a received snapshot cannot be sent to another node",
+        )));
     };
     let state = view.state().clone();
     let (sender, mut chunks) = mpsc::channel::<Vec<PairV1>>(os::CHUNKS_AHEAD);
@@ -46,7 +49,7 @@ pub(crate) async fn send(
         }
         place += 1;
     }
-    // A view that turned out to be damaged must not look like a complete one.
+    // If the view turned out to be damaged, the transfer must not look complete.
     export
         .await
         .map_err(|e| StreamingError::Network(NetworkError::from_string(e)))?
@@ -55,7 +58,7 @@ pub(crate) async fn send(
     Ok(step((link, group), &end, vote, limit).await?.unwrap_or(vote))
 }
 
-/// One request of a snapshot; `Some` when the receiver has finished with it.
+/// Sends one request of a snapshot; `Some` when the receiver has finished with it.
 async fn step(
     (link, group): (&Link, GroupId),
     request: &Request,
@@ -68,7 +71,9 @@ async fn step(
             Ok((done || theirs > vote).then_some(theirs))
         }
         Ok(Answer::FailedV1 { reason }) => Err(StreamingError::Network(NetworkError::from_string(reason))),
-        Ok(_) => Err(StreamingError::Network(NetworkError::from_string("an answer that does not fit"))),
+        Ok(_) => Err(StreamingError::Network(NetworkError::from_string(
+            "an answer that does not match the request",
+        ))),
         Err(e @ (LinkError::Refused | LinkError::NotSent(_) | LinkError::NoGroup(_))) => {
             Err(StreamingError::Unreachable(Unreachable::new(&e)))
         }
@@ -76,20 +81,20 @@ async fn step(
     }
 }
 
-/// What a connection has received so far.
+/// The part of a snapshot that a connection has received so far.
 #[derive(Default)]
 pub(crate) struct Receiving {
     begun: Option<(StoredVote, Box<Incoming>)>,
 }
 
 impl Receiving {
-    /// Takes a request that belongs to a snapshot.
+    /// Handles a request that belongs to a snapshot.
     pub(crate) async fn take(&mut self, raft: &Raft, dir: &Path, request: Request) -> Answer {
         let taken = match request {
             Request::SnapshotBeginV1 { vote, state } => self.begin(dir.to_owned(), vote, state).await,
             Request::SnapshotChunkV1 { place, crc, pairs } => self.chunk(place, crc, pairs).await,
             Request::SnapshotEndV1 { chunks, pairs } => return self.end(raft, chunks, pairs).await,
-            _ => Err(StoreError::Io("not a part of a snapshot".to_owned())),
+            _ => Err(StoreError::Io("the request is not a part of a snapshot".to_owned())),
         };
         match taken {
             Ok(vote) => Answer::SnapshotV1 { vote, done: false },
@@ -97,9 +102,9 @@ impl Receiving {
         }
     }
 
-    /// Lets go of what came so far.
+    /// Drops what was received so far.
     pub(crate) fn fail(&mut self, error: &StoreError) -> Answer {
-        tracing::warn!(%error, "a snapshot was not taken");
+        tracing::warn!(%error, "cannot receive a snapshot");
         self.begun = None;
         Answer::FailedV1 { reason: error.to_string() }
     }
@@ -153,7 +158,7 @@ async fn blocking<T: Send + 'static>(
     spawn_blocking(work).await.map_err(|e| StoreError::Io(e.to_string()))?
 }
 
-/// Removes what an interrupted transfer left behind.
+/// Removes the files of an interrupted transfer.
 pub(crate) fn clear(dir: &Path) -> std::io::Result<()> {
     match os::fs::remove_dir_all(dir) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),

@@ -1,4 +1,4 @@
-//! The words of what a node knows about the cluster.
+//! The types that describe what a node knows about the cluster.
 
 use std::collections::BTreeMap;
 
@@ -7,13 +7,13 @@ use serde::Serialize;
 use crate::NodeId;
 use crate::time::ClockState;
 
-/// What a node is at the moment.
+/// The role of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// Orders the log.
+    /// Leads: decides the order of the log.
     Leader,
-    /// Votes and follows.
+    /// Votes and follows a leader.
     Follower,
     /// Asks for votes.
     Candidate,
@@ -24,16 +24,16 @@ pub enum Role {
     Stopped,
 }
 
-/// How a node and its peers know each other.
+/// How a node and its peers authenticate each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PeerSecurity {
-    /// Not at all: loopback only.
+    /// No authentication: loopback only.
     #[default]
     None,
-    /// By a shared key; not encrypted.
+    /// With a shared key; not encrypted.
     Key,
-    /// By certificates; encrypted.
+    /// With certificates; encrypted.
     Tls,
 }
 
@@ -42,14 +42,15 @@ pub enum PeerSecurity {
 pub struct ClockStatus {
     /// The time (ms since 1970).
     pub time_ms: u64,
-    /// The clock that things expire by (ms).
+    /// The clock by which things expire (ms).
     pub expiry_ms: u64,
-    /// The time that ids have reached (ms since 1970); they run on from there until the time reaches it.
+    /// The highest time used in ids (ms since 1970). Ids keep counting from there until the cluster's time
+    /// reaches it.
     pub id_ms: u64,
-    /// What the leader thinks of the voters' clocks.
+    /// What the leader knows about the voters' clocks.
     pub clocks: ClockState,
-    /// So much time (ms) seems to have passed before this leader began, which expiry does not count since
-    /// nobody could say that it is true; negative where the clocks stand before the last stamp.
+    /// The time (ms) that seems to have passed before this leader began. Expiry does not count it, since no
+    /// majority can confirm it. Negative if the clocks show a time before the last stamp.
     pub held_ms: Option<i64>,
 }
 
@@ -58,21 +59,21 @@ pub struct ClockStatus {
 pub struct MemberStatus {
     /// Its id, never used twice.
     pub id: NodeId,
-    /// Has a vote (else it is a learner).
+    /// Whether it has a vote (otherwise it is a learner).
     pub voter: bool,
-    /// It shall have a vote, if it has none yet.
+    /// Whether it shall have a vote, if it has none yet.
     pub wants_vote: bool,
-    /// Drained by hand, since then (ms since 1970).
+    /// When an operator drained it (ms since 1970).
     pub drained_ms: Option<u64>,
     /// Where peers reach it (`host:port`).
     pub peer_addr: String,
-    /// What it told about itself.
+    /// The further facts that it reported about itself.
     pub meta: BTreeMap<String, String>,
-    /// Known on the leader only: highest log index that it has durably.
+    /// Highest log index that it has durably. Known only on the leader.
     pub matched: Option<u64>,
-    /// Milliseconds since it was last heard from, where that is known.
+    /// Milliseconds since this node last heard from it, if known.
     pub heard_ms: Option<u64>,
-    /// It was heard from lately (this node itself always is).
+    /// Whether this node heard from it lately (always true for this node itself).
     pub reachable: bool,
 }
 
@@ -83,11 +84,11 @@ pub struct Status {
     pub cluster_id: String,
     /// This node.
     pub node_id: NodeId,
-    /// Who leads, if anyone.
+    /// The present leader, if any.
     pub leader: Option<NodeId>,
     /// The present term.
     pub term: u64,
-    /// What this node is.
+    /// The role of this node.
     pub role: Role,
     /// Index of the last entry in this node's log (0 = none).
     pub last_log: u64,
@@ -101,35 +102,35 @@ pub struct Status {
     pub purged: u64,
     /// Size of the log on disk (bytes).
     pub log_bytes: u64,
-    /// The leader heard from a majority lately, a follower from the leader.
+    /// On the leader: it heard from a majority lately. On a follower: it heard from the leader lately.
     pub has_quorum: bool,
-    /// The voters are being changed: until that is through, a majority of the old ones and one of the new are
-    /// needed.
+    /// Whether the set of voters is being changed. Until the change is complete, decisions need a majority of
+    /// the old voters and a majority of the new ones.
     pub changing: bool,
-    /// The longest time (milliseconds) without a word of the leader in this term; 0 on the leader.
+    /// The longest time (milliseconds) in this term without a message from the leader; 0 on the leader.
     pub silence_ms: u64,
-    /// Size of the disk that the data directory lies on (bytes; 0 = not known).
+    /// Size of the disk that holds the data directory (bytes; 0 = not known).
     pub disk_total: u64,
-    /// What is free there, with what is reserved (bytes).
+    /// Free bytes on it, including the reserve.
     pub disk_free: u64,
-    /// What should be free at least (bytes).
+    /// Bytes that should stay free at least.
     pub disk_reserve: u64,
-    /// Less is: nothing that can wait should be proposed.
+    /// Whether less than that is free: then nothing that can be deferred should be proposed.
     pub disk_full: bool,
     /// Milliseconds since the store was last made durable.
     pub snapshot_age_ms: u64,
-    /// The cluster told this node that it is no member any more.
+    /// Whether the cluster reported that this node is no longer a member.
     pub removed: bool,
-    /// Why the node stopped for good, if it did.
+    /// Why the node stopped permanently, if it did.
     pub failure: Option<String>,
-    /// Milliseconds since a node of another cluster last took this one for a member of its own, by id and
-    /// address.
+    /// Milliseconds since a node of another cluster last contacted this node by its id and address, in the
+    /// belief that it is a member there.
     pub foreign_ms: Option<u64>,
-    /// How this node and its peers know each other.
+    /// How this node and its peers authenticate each other.
     pub peer_security: PeerSecurity,
-    /// When this node's certificate for its peers ends (seconds since 1970), if it has one.
+    /// When this node's peer certificate expires (seconds since 1970), if it has one.
     pub peer_certificate_until: Option<u64>,
-    /// The cluster's time as this node knows it, and what a leader thinks of the voters' clocks.
+    /// The cluster's time as this node knows it, and what a leader knows about the voters' clocks.
     pub clock: ClockStatus,
     /// All members, by id.
     pub members: Vec<MemberStatus>,
@@ -141,7 +142,8 @@ impl Status {
         self.members.iter().find(|m| m.id == id)
     }
 
-    /// What is wrong with this node's certificate, from 30 days before its end; `now` in seconds since 1970.
+    /// What is wrong with this node's certificate, from 30 days before it expires; `now` in seconds since
+    /// 1970.
     pub fn certificate_problem(&self, now: u64) -> Option<String> {
         let left = certificate_days_left(self.peer_certificate_until?, now)?;
         let node = self.node_id;
@@ -151,27 +153,29 @@ impl Status {
         })
     }
 
-    /// It is alone in a young cluster, and another cluster looks for it under its id: most likely it was
-    /// meant to join that one again, and began one of its own because its data directory was empty.
+    /// Whether this node is alone in a young cluster while another cluster looks for it under its id. Most
+    /// likely it was meant to rejoin that cluster, and began a cluster of its own because its data directory
+    /// was empty.
     pub fn is_astray(&self) -> bool {
-        // Where the log has been let go of there is something to lose: others' mistakes must not stop it.
+        // Once the log was purged there is data to lose. A mistake of another cluster must not stop such a
+        // node.
         self.members.len() == 1 && self.purged == 0 && self.foreign_ms.is_some_and(|ms| ms < LOOKED_FOR)
     }
 
-    /// This node leads.
+    /// Whether this node leads.
     pub fn is_leader(&self) -> bool {
         self.role == Role::Leader
     }
 }
 
-/// A call from another cluster counts for so long (milliseconds).
+/// How long a contact from another cluster counts (milliseconds).
 const LOOKED_FOR: u64 = 30_000;
 
-/// A certificate is called in question so long before its end (seconds).
+/// How long before its end a certificate is reported (seconds).
 const CERTIFICATE_WARNING: u64 = 30 * 86_400;
 
-/// How long a certificate lasts that ends at `until`; both in seconds since 1970. `None`: long enough.
-/// `Some(None)`: it has ended. Else the days that are left.
+/// The days until a certificate expires; both arguments in seconds since 1970. `None`: long enough.
+/// `Some(None)`: it has expired. `Some(Some(days))`: the days that are left.
 pub fn certificate_days_left(until: u64, now: u64) -> Option<Option<u64>> {
     match until.checked_sub(now) {
         Some(left) if left > CERTIFICATE_WARNING => None,
@@ -184,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_who_is_alone_and_young_is_astray() {
+    fn only_a_lone_node_of_a_young_cluster_is_astray() {
         let member = |id| MemberStatus { id, ..MemberStatus::default() };
         let astray = Status { foreign_ms: Some(1), members: vec![member(1)], ..Status::default() };
         assert!(astray.is_astray());
@@ -195,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_is_told_thirty_days_before_its_end() {
+    fn a_certificate_is_reported_thirty_days_before_it_expires() {
         let status = |until| Status { peer_certificate_until: until, node_id: 2, ..Status::default() };
         let now = 1_700_000_000;
         assert_eq!(status(None).certificate_problem(now), None);

@@ -6,38 +6,38 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-/// What the members know about each other; replicated with the membership.
+/// What the members know about a member; replicated with the membership.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct Member {
     /// `host:port` of its peer listener.
     pub(crate) peer_addr: String,
-    /// It asked to stay without a vote.
+    /// The member asked to stay without a vote.
     pub(crate) learner_only: bool,
-    /// What it told about itself.
+    /// The further facts that the member reported about itself.
     pub(crate) meta: BTreeMap<String, String>,
-    /// What was decided about it by hand.
+    /// What operators decided about the member.
     pub(crate) wishes: Wishes,
 }
 
-/// What was decided about a member by hand. It stays whatever the member says of itself, and through its
-/// restarts.
+/// What operators decided about a member. It is kept across restarts of the member, whatever the member
+/// reports about itself.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct Wishes {
-    /// It shall vote, or shall not; `None`: as it asked itself.
+    /// Whether the member shall vote; `None`: as the member itself asked.
     pub(crate) voter: Option<bool>,
-    /// It serves no clients, since then (ms since 1970).
+    /// When the member was drained (ms since 1970). Since then it serves no clients.
     pub(crate) drained_ms: Option<u64>,
 }
 
 impl Member {
-    /// It shall have a vote once it has caught up.
+    /// Whether the member shall have a vote once it has caught up.
     pub(crate) fn wants_vote(&self) -> bool {
         self.wishes.voter.unwrap_or(!self.learner_only)
     }
 }
 
-/// Data of a log entry: an encoded [`crate::wire::EntryData`], kept as bytes so that it is encoded once and
-/// copied by reference from proposer to log to peers.
+/// Data of a log entry: an encoded [`crate::wire::EntryData`]. It is kept as bytes, so that it is encoded
+/// once and then shared without copying by the proposer, the log and the connections to peers.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Data(pub(crate) Bytes);
 
@@ -53,14 +53,14 @@ impl std::fmt::Display for Data {
     }
 }
 
-/// What applying an entry answers.
+/// The result of applying an entry.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct Applied {
-    /// The entry's time after clamping (ms since 1970).
+    /// The time of the newest applied stamp, this entry included (ms since 1970).
     pub(crate) time_ms: u64,
     /// One reply for each command.
     pub(crate) replies: Vec<Vec<u8>>,
-    /// The id that an allocation gave out.
+    /// The id that was allocated, if the entry allocated one.
     pub(crate) new_id: Option<u64>,
 }
 

@@ -1,7 +1,7 @@
 //! The HTTP client of all commands that speak to a node.
 //!
-//! Owns addresses, token and what went wrong, in words. Never decides to repeat a request that a node may have taken:
-//! that is for callers who send an idempotency key.
+//! It has the nodes' addresses, the token, and the texts of the errors. It never repeats a request that a
+//! node may have taken. Only a caller that sends an idempotency key may do so.
 
 use std::{cell::Cell, path::Path, sync::Arc, time::Duration};
 
@@ -16,28 +16,28 @@ use tokio_rustls::rustls::ClientConfig;
 use super::http1::{Answer, Http, HttpError};
 use crate::tls::{self, BadTls};
 
-/// Longest wait for an answer; the server itself answers within its publish time-out.
+/// Longest wait for an answer. The server itself answers within its publish timeout.
 const ANSWER: Duration = Duration::from_secs(30);
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Largest answer that is read, in bytes.
 const LARGEST_ANSWER: usize = 512 * 1024 * 1024;
 
-/// Where to connect, and as whom.
+/// The nodes to connect to, and the token.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Connection {
-    /// Address of a node; several with commas, tried in turn
+    /// Address of a node, or several with commas, which are tried in turn
     #[arg(long, env = "WAYPOST_URL", default_value = "http://127.0.0.1:4000")]
     #[arg(value_delimiter = ',', value_parser = base_url)]
     url: Vec<String>,
     /// Token [default: WAYPOST_ADMIN_TOKEN]
     #[arg(long, env = "WAYPOST_TOKEN", hide_env_values = true)]
     token: Option<String>,
-    /// Certificates (PEM) to trust for https, beside those of the system
+    /// File of certificates (PEM) to trust for https, in addition to those of the system
     #[arg(long, env = "WAYPOST_CA", value_name = "FILE", value_parser = trust)]
     ca: Option<Trust>,
 }
 
-/// Whom to trust, read from a file.
+/// Trusted certificates, read from a file.
 #[derive(Debug, Clone)]
 struct Trust(Arc<ClientConfig>);
 
@@ -45,19 +45,19 @@ fn trust(file: &str) -> Result<Trust, BadTls> {
     Ok(Trust(Arc::new(tls::trusting(Some(Path::new(file)))?)))
 }
 
-/// What went wrong, as a person would say it.
+/// Why a request failed. The texts are for people.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ClientError {
-    /// No connection, or it broke.
+    /// There is no connection, or it broke.
     #[error(
         "cannot reach {url}: {reason}; is waypost running there? (`waypost dev` or `waypost serve` starts it, --url names another)"
     )]
     Unreachable {
-        /// Which node.
+        /// The node's address.
         url: String,
-        /// Why.
+        /// The reason as a text.
         reason: String,
-        /// Nothing of the request was sent.
+        /// Whether nothing of the request was sent.
         unsent: bool,
     },
     /// The node answered with an error.
@@ -71,19 +71,19 @@ pub(super) enum ClientError {
         message: String,
         /// What to do.
         hint: Option<String>,
-        /// Which event of a batch.
+        /// The index of the refused event in its batch.
         index: Option<usize>,
-        /// How many events of a stream were stored before it.
+        /// How many events of the request were stored before it.
         stored: Option<usize>,
-        /// How long to wait, in seconds.
+        /// The wait that the node asks for, in seconds.
         retry_after: Option<u64>,
     },
-    /// Something answers there, but not as Waypost does.
+    /// The answer is not one of Waypost's.
     #[error("{url} answered something that is not from waypost: {what}")]
     Foreign {
-        /// Which node.
+        /// The address that answered.
         url: String,
-        /// What was odd.
+        /// What is wrong with the answer.
         what: String,
     },
 }
@@ -93,7 +93,7 @@ fn hint_line(hint: Option<&str>) -> String {
 }
 
 impl ClientError {
-    /// Whether it may go better a little later or at another node.
+    /// Whether the request may succeed a little later, or at another node.
     pub(super) fn passes(&self) -> bool {
         match self {
             Self::Unreachable { .. } => true,
@@ -102,7 +102,7 @@ impl ClientError {
         }
     }
 
-    /// How long the node asked to wait.
+    /// The wait that the node asked for.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Refused { retry_after, .. } => retry_after.map(Duration::from_secs),
@@ -115,7 +115,7 @@ impl ClientError {
     }
 }
 
-/// A request's body with its type.
+/// A request's body with its headers.
 #[derive(Debug, Clone)]
 pub(super) struct Body {
     /// `Content-Type`.
@@ -132,7 +132,7 @@ impl From<&Value> for Body {
     }
 }
 
-/// Speaks to one of several nodes.
+/// A client of one node out of several. It lives as long as the command.
 pub(super) struct Client {
     http: Http,
     urls: Vec<String>,
@@ -141,11 +141,11 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// A client; connects when it is used.
+    /// A client. It connects when the first request is sent.
     pub(super) fn new(connection: Connection) -> Self {
         let admin = || std::env::var("WAYPOST_ADMIN_TOKEN").ok();
         let token = connection.token.or_else(admin).filter(|token| !token.is_empty());
-        // Reading the system's authorities takes a moment that plain addresses need not wait for.
+        // Reading the system's certificates takes time, and plain HTTP does not need them.
         let encrypted = connection.url.iter().any(|url| url.starts_with("https://"));
         let trusted = || tls::trusting(None).ok().map(Arc::new);
         let tls = encrypted.then(|| connection.ca.map(|Trust(config)| config).or_else(trusted)).flatten();
@@ -163,18 +163,18 @@ impl Client {
         self.urls.get(self.at.get()).map_or("", String::as_str)
     }
 
-    /// How many nodes are known.
+    /// The number of nodes that were given.
     pub(super) fn nodes(&self) -> usize {
         self.urls.len()
     }
 
-    /// Goes on to the next node.
+    /// Uses the next node from now on.
     pub(super) fn next_node(&self) {
         self.at.set((self.at.get() + 1) % self.urls.len().max(1));
     }
 
-    /// One request and the `data` of its answer. Goes on to the next node only where the request cannot have been
-    /// taken, or is a mere question.
+    /// Sends a request and returns the `data` of its answer. It tries the next node only if the failed node
+    /// cannot have taken the request, or if the request is a GET.
     pub(super) async fn call(
         &self,
         method: Method,
@@ -197,7 +197,7 @@ impl Client {
         }
     }
 
-    /// As [`Client::call`], at the node in use only.
+    /// As [`Client::call`], but only at the node in use.
     pub(super) async fn call_here(
         &self,
         method: Method,
@@ -222,7 +222,8 @@ impl Client {
         Ok(answer.get_mut("data").map(Value::take).unwrap_or(answer))
     }
 
-    /// Sends a request and gives the answer's head, if it is a success.
+    /// Sends a request to the node in use. Returns the answer with its body unread, if its status is a
+    /// success.
     pub(super) async fn send(
         &self,
         method: Method,
@@ -263,16 +264,17 @@ impl Client {
         let bytes = response.whole(1 << 20, ANSWER).await.unwrap_or_default();
         let answer: Value = serde_json::from_slice(&bytes).unwrap_or_default();
         let text = |field: &str| answer.get(field).and_then(Value::as_str).map(super::output::printable);
-        // In `error` some answers have a sentence; in `code` all have the code, most of them in capitals.
+        // Every answer has its code in `code`, mostly in capitals. In `error`, some have a sentence instead.
         let Some(code) = text("code").map(|code| code.to_lowercase()) else {
             let passes = matches!(status, 429 | 502 | 503 | 504);
             if let Some(leads) = leads {
-                return self.foreign(format!("status {status}; --url should be where it leads: {leads}"));
+                return self
+                    .foreign(format!("status {status}; set --url to the address it leads to: {leads}"));
             }
             if !passes {
                 return self.foreign(format!("status {status} without an error code"));
             }
-            // A proxy in front of a node that is away.
+            // A proxy answers for a node that it can't reach.
             return self.unreachable(format!("status {status}"), false);
         };
         let message = text("message").unwrap_or_else(|| code.clone());
@@ -299,7 +301,7 @@ impl Client {
     }
 }
 
-/// Text as one segment of a path or one value of a query.
+/// A text encoded as one segment of a path or one value of a query.
 pub(super) fn encoded(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for byte in text.bytes() {

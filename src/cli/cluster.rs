@@ -1,4 +1,4 @@
-//! `waypost cluster …`: look at the cluster, and operate it.
+//! `waypost cluster …`: shows the cluster and operates it.
 
 mod backup;
 mod status;
@@ -13,38 +13,38 @@ use super::{
 
 pub(super) use backup::{Restore, restore};
 
-/// What to do with the cluster; most of it needs the admin token.
+/// Commands for the cluster. Most of them need the admin token.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// Show the nodes, who leads, how far each has come, what is wrong and what to do about it
+    /// Show the nodes, the leader, the progress of each node, the problems and what to do about them
     Status(status::Status),
-    /// Give the node at a peer address its vote, or tell how to start it: nodes join by themselves
+    /// Give the node at a peer address its vote, or show how to start it; nodes join by themselves
     Add(Add),
-    /// Take a node out for good, after its clients were sent elsewhere
+    /// Remove a node for good, after its clients were sent elsewhere
     Remove(Forced),
     /// Give a learner a vote
     Promote(OnNode),
-    /// Take a node's vote: it goes on as a learner
+    /// Take away a node's vote; it goes on as a learner
     Demote(OnNode),
     /// Send a node's clients and webhooks elsewhere until it is undrained; it stays a member
     Drain(Forced),
     /// Let a drained node serve again
     Undrain(OnNode),
-    /// Hand the lead to a node, or to the one that is best
+    /// Hand the lead to a node, or to the most suitable one
     TransferLeader(Lead),
-    /// Have the node that leads give the lead away
+    /// Make the leader hand the lead to another node
     StepDown(Common),
-    /// Make what is stored durable and let go of the log, on all nodes or one
+    /// Make the stored state durable and remove the log before it, on all nodes or on one
     Snapshot(Lead),
-    /// Write the state of the running cluster to a file, or check one
+    /// Write the state of the running cluster to a file, or check such a file
     Backup(backup::Backup),
-    /// Make a new cluster's first node out of a backup
+    /// Make the first node of a new cluster from a backup
     Restore(Restore),
-    /// Make an authority and certificates, for the peer port and for clients
+    /// Make an authority and certificates for the peer port and for clients
     Certs(super::cluster_certs::Args),
 }
 
-/// Where, and how to answer.
+/// The nodes, and the form of the output.
 #[derive(Debug, clap::Args)]
 pub(super) struct Common {
     #[command(flatten)]
@@ -57,7 +57,7 @@ pub(super) struct Common {
 /// A new node.
 #[derive(Debug, clap::Args)]
 pub(super) struct Add {
-    /// host:port at which the other nodes will reach it
+    /// host:port at which the other nodes will reach the node
     address: String,
     #[command(flatten)]
     common: Common,
@@ -72,19 +72,19 @@ pub(super) struct OnNode {
     common: Common,
 }
 
-/// One node, with a way to insist.
+/// One node, and whether to force the command.
 #[derive(Debug, clap::Args)]
 pub(super) struct Forced {
     /// Id of the node, as `waypost cluster status` shows it
     node: u64,
-    /// remove: without waiting for its clients to leave; drain: even if no other node is left for them
+    /// remove: do not wait for its clients to leave; drain: even if no other node is left for them
     #[arg(long)]
     force: bool,
     #[command(flatten)]
     common: Common,
 }
 
-/// A node, or whichever.
+/// A node, or none to leave the choice to the cluster.
 #[derive(Debug, clap::Args)]
 pub(super) struct Lead {
     /// Id of the node, as `waypost cluster status` shows it

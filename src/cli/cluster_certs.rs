@@ -1,6 +1,6 @@
-//! `waypost cluster certs`: an authority, and certificates of nodes that it signs.
+//! `waypost cluster certs`: makes an authority, and certificates of nodes that it signs.
 //!
-//! Speaks to no node. Never overwrites what is there unless told to, and never the authority.
+//! It speaks to no node. It overwrites certificates of nodes only with `--force`, and never the authority.
 
 use std::{
     fs::{self, OpenOptions},
@@ -29,30 +29,31 @@ use super::{Usage, output};
 
 /// How long the authority is valid.
 const AUTHORITY: Duration = Duration::days(3650);
-/// Clocks of nodes may be so far behind.
+/// Certificates are valid from this long before now, because the clocks of nodes may be behind.
 const SLACK: Duration = Duration::hours(1);
 
-/// What to make.
+/// The certificates to make.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Directory for the files; an authority that is there signs
+    /// Directory for the files; if it has an authority, that one signs
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Name of a node, also of its files: its host name or address; may be given several times
+    /// Name of a node and of its files: its host name or address; may be given several times
     #[arg(long, value_name = "NAME", required = true)]
     node: Vec<String>,
-    /// Further host name or address of every node, such as that of the load balancer; may be given several times
+    /// Further host name or address of every node, such as that of the load balancer; may be given several
+    /// times
     #[arg(long, value_name = "NAME")]
     also: Vec<String>,
     /// How many days the nodes' certificates are valid
     #[arg(long, default_value_t = 365, value_parser = clap::value_parser!(u16).range(1..=3650))]
     days: u16,
-    /// Replace certificates of nodes that are there
+    /// Replace existing certificates of nodes
     #[arg(long)]
     force: bool,
 }
 
-/// Who signs.
+/// The authority that signs the certificates.
 struct Authority {
     issuer: Issuer<'static, KeyPair>,
     file: PathBuf,
@@ -85,13 +86,13 @@ fn check_name(name: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Certificate and key of a node.
+/// The files of a node's certificate and key.
 fn pair(out: &Path, name: &str) -> [PathBuf; 2] {
     [out.join(format!("{name}.pem")), out.join(format!("{name}.key"))]
 }
 
 impl Authority {
-    /// The one that is there, or a new one.
+    /// The authority in the directory, or a new one.
     fn in_directory(out: &Path) -> anyhow::Result<Self> {
         let (file, key_file) = (out.join("ca.pem"), out.join("ca.key"));
         match (file.exists(), key_file.exists()) {
@@ -119,7 +120,7 @@ impl Authority {
         }
     }
 
-    /// Writes a node's files; the end of the certificate's validity.
+    /// Writes a node's files. Returns the end of the certificate's validity.
     fn make(&self, out: &Path, name: &str, also: &[String], days: u16) -> anyhow::Result<OffsetDateTime> {
         let names: Vec<String> =
             std::iter::once(name).chain(also.iter().map(String::as_str)).map(str::to_owned).collect();
@@ -143,7 +144,8 @@ impl Authority {
         Ok(params.not_after)
     }
 
-    /// An authority that another program made goes by another name, and what is signed here would not be its.
+    /// Checks that this command made the authority. One that another program made has another name, so that a
+    /// certificate signed here would not match it.
     fn check(&self, certificate: &CertificateDer<'_>) -> anyhow::Result<()> {
         let mut roots = RootCertStore::empty();
         for authority in CertificateDer::pem_file_iter(&self.file)? {
@@ -160,7 +162,8 @@ impl Authority {
     }
 }
 
-/// What an authority says of itself. Its name follows from its key, so that no two have the same.
+/// The parameters of an authority's certificate. Its name follows from its key, so that no two authorities
+/// have the same name.
 fn authority(key: &KeyPair) -> CertificateParams {
     let mut params = CertificateParams::default();
     let id: String =
@@ -175,7 +178,7 @@ fn authority(key: &KeyPair) -> CertificateParams {
     params
 }
 
-/// Writes all of a file or nothing, with its mode from the first byte on.
+/// Writes a file as a whole or not at all. It has its mode before the first byte is written.
 fn write(file: &Path, text: &str, mode: u32, replace: bool) -> anyhow::Result<()> {
     let fail = || format!("cannot write {}", file.display());
     if !replace && file.exists() {
@@ -193,7 +196,7 @@ fn write(file: &Path, text: &str, mode: u32, replace: bool) -> anyhow::Result<()
     fs::rename(&draft, file).with_context(fail)
 }
 
-/// The settings to paste.
+/// Prints the settings of a node, to be copied into its configuration.
 fn tell(ca: &Path, [cert, key]: &[PathBuf; 2], name: &str, until: OffsetDateTime) -> anyhow::Result<()> {
     let day = until.date();
     if output::for_people(false) {

@@ -13,9 +13,9 @@ use crate::delivery::webhook::{Account, Checks};
 /// What to do with the configuration.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// Validate it as `serve` would and print what is in effect, and from where; secrets masked
+    /// Validate it as `serve` would, and print each setting in effect with its source; secrets are masked
     Check(Box<ConfigArgs>),
-    /// Print the default configuration, with comments: a start for your own waypost.toml
+    /// Print the default configuration with comments, as a start for your own waypost.toml
     Default,
 }
 
@@ -26,7 +26,7 @@ pub(super) fn run(command: Command) -> anyhow::Result<()> {
     }
 }
 
-/// Valid TOML again, so that it can be kept as a file.
+/// Prints valid TOML, so that the output can be kept as a file.
 fn check(loaded: &Loaded) -> anyhow::Result<()> {
     let tree = serde_json::to_value(&loaded.config)?;
     let mut section = "";
@@ -53,8 +53,8 @@ fn check(loaded: &Loaded) -> anyhow::Result<()> {
     webhooks(&loaded.config.webhooks)
 }
 
-/// The webhooks of the file by their names, since nearly all else of them may be secret, and what is wrong with them.
-/// A node starts with them all the same, and delivers to the others.
+/// Prints the names of the webhooks in the file, because nearly all else of them may be secret, and then
+/// their errors. A node starts in spite of an invalid webhook, and delivers to the others.
 fn webhooks(webhooks: &Webhooks) -> anyhow::Result<()> {
     let listed = &webhooks.listed;
     let guard = Guard::new(webhooks.allow_nets.clone());

@@ -1,7 +1,8 @@
-//! `waypost dev`: three nodes of this very program on this machine, with a demo map.
+//! `waypost dev`: runs three nodes of this program on this machine, with a demo map.
 //!
-//! Owns the three processes from start to end. Never starts anything before all ports are known to be free, and never
-//! leaves a process behind: nodes watch their standard input, which ends with this process however it ends.
+//! It starts the three processes, watches them and ends them. It starts nothing before it has found all ports
+//! free. It leaves no process behind: the nodes watch their standard input, which ends when this process
+//! ends, in whatever way.
 
 mod demo;
 mod home;
@@ -17,10 +18,11 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use self::{home::Home, nodes::Nodes, ports::Ports};
 use super::output;
 
-/// Where the three nodes live.
+/// The ports and the directory of the three nodes.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// First of six ports: HTTP on this one, the third and the fifth, nodes among each other on the others
+    /// First of six ports: HTTP uses this one, the third and the fifth, and the nodes use the others between
+    /// them
     #[arg(long, value_name = "PORT", default_value_t = 4000, value_parser = clap::value_parser!(u16).range(1024..=65530))]
     base_port: u16,
     /// Keep data, logs and tokens here [default: a temporary directory, removed at the end]
@@ -40,7 +42,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         () = signals.next() => Ok(()),
     };
     output::note("stopping three nodes");
-    // Asked twice means at once.
+    // A second signal ends the nodes at once.
     tokio::select! {
         () = nodes.stop() => {}
         () = signals.next() => nodes.kill().await,
@@ -53,7 +55,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
 }
 
 async fn live(nodes: &mut Nodes, admin: &str, home: &Home) -> anyhow::Result<()> {
-    // The first founds the cluster, so it must be there before the others ask to join.
+    // The first node founds the cluster, so it must be ready before the others ask to join.
     nodes.start(0)?;
     nodes.wait(0, "/healthz").await?;
     nodes.start(1)?;
@@ -66,7 +68,7 @@ async fn live(nodes: &mut Nodes, admin: &str, home: &Home) -> anyhow::Result<()>
     nodes.watch().await
 }
 
-/// Ctrl-C and SIGTERM.
+/// The signals of Ctrl-C and SIGTERM.
 struct Signals(Signal, Signal);
 
 impl Signals {

@@ -1,4 +1,5 @@
-//! `waypost healthcheck`: asks the node of this very configuration whether it is well. For containers without a shell.
+//! `waypost healthcheck`: asks the node with this configuration whether it is healthy. It is for containers
+//! without a shell.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -17,15 +18,16 @@ use tokio_rustls::rustls::{
 use super::http1::Http;
 use super::settings::ConfigArgs;
 
-/// The whole check has one limit of its own.
+/// The limit of the head and of the body of the answer. It never applies, because the check as a whole has
+/// its own limit.
 const NEVER: Duration = Duration::from_secs(3600);
 
-/// Whether it lives, by the settings that it was started with; exit code 0 or 1.
+/// Asks whether the node lives, at the address of its configuration. The exit code is 0 or 1.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
     config: ConfigArgs,
-    /// Whether it takes clients too: not while it drains or is without a majority
+    /// Check too that the node takes clients: not while it drains or is without a majority
     #[arg(long)]
     ready: bool,
     /// Longest wait for the answer, in milliseconds
@@ -55,7 +57,7 @@ async fn ask(url: &str) -> anyhow::Result<(u16, String)> {
     Ok((status, super::output::printable(&String::from_utf8_lossy(&body))))
 }
 
-/// Where a node that listens at `bound` is reached from beside it.
+/// The address at which a node that listens at `bound` is reached from the same machine.
 fn own_address(bound: SocketAddr) -> SocketAddr {
     let ip = match bound.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -65,8 +67,8 @@ fn own_address(bound: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, bound.port())
 }
 
-/// Takes any certificate: the port is this node's own, the certificate need not be made for that address, and nothing
-/// secret is sent.
+/// A TLS configuration that accepts any certificate. The port is the node's own, its certificate need not be
+/// made for that address, and nothing secret is sent.
 fn trusting_itself() -> Result<ClientConfig, Error> {
     let provider = Arc::new(crypto::ring::default_provider());
     let verifier = Arc::new(Itself(provider.signature_verification_algorithms));
@@ -124,7 +126,7 @@ impl ServerCertVerifier for Itself {
 #[allow(clippy::unwrap_used)]
 mod tests {
     #[test]
-    fn a_node_is_asked_beside_itself() {
+    fn a_node_is_asked_on_its_own_machine() {
         let asked = |bound: &str| super::own_address(bound.parse().unwrap()).to_string();
         assert_eq!(asked("0.0.0.0:4000"), "127.0.0.1:4000");
         assert_eq!(asked("[::]:4000"), "[::1]:4000");

@@ -1,7 +1,7 @@
-//! HTTP/1.1 for the commands: one connection to the node in use, kept from one request to the next.
+//! HTTP/1.1 for the commands. One connection to the node in use is kept from one request to the next.
 //!
-//! Framing is hyper's: interim answers of a proxy are skipped, and a connection on which something is left carries no
-//! other request. Follows no redirect. What an answer means is the caller's business.
+//! hyper does the framing: it skips interim answers of a proxy, and a connection with unread bytes is not
+//! used for another request. Redirects are not followed. The caller interprets the answer.
 
 use std::{cell::RefCell, io, sync::Arc, time::Duration};
 
@@ -28,31 +28,31 @@ use tokio_rustls::{
 
 /// Longest wait for a connection, TLS included.
 const CONNECT: Duration = Duration::from_secs(3);
-/// Longest wait for a kept connection to be free of the last answer.
+/// Longest wait until the last answer has ended on a kept connection.
 const FREE: Duration = Duration::from_millis(50);
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum HttpError {
-    /// Nobody listens there.
+    /// No process listens at the address.
     #[error("connection refused")]
     Refused,
-    /// Its certificate is of an authority that is not trusted here.
+    /// The node's certificate was signed by an authority that is not trusted here.
     #[error("its certificate is of an authority that is not trusted here; --ca names the authority's file")]
     Untrusted,
-    /// No connection.
+    /// The connection could not be opened.
     #[error("{0}")]
     Connect(String),
     /// The connection ended before anything was sent.
     #[error("the connection broke")]
     Unsent,
-    /// The connection broke with the request under way.
+    /// The connection broke after something of the request was sent.
     #[error("the connection broke")]
     Broken,
-    /// No answer in time.
+    /// The answer did not come in time.
     #[error("no answer in time")]
     Late,
-    /// What came back is not HTTP.
+    /// The answer is not HTTP, or is too long.
     #[error("{0}")]
     Foreign(String),
 }
@@ -64,18 +64,18 @@ impl HttpError {
     }
 }
 
-/// A request's body may be empty; all are sent whole.
+/// Sends requests. Each body is complete when its request is sent; it may be empty.
 type Sender = SendRequest<Full<Bytes>>;
 
-/// Sends requests, one after another.
+/// A client that sends requests one after another.
 pub(super) struct Http {
-    /// For `https`.
+    /// The TLS configuration of `https`.
     tls: Option<Arc<ClientConfig>>,
     /// Scheme, host and port of the last request, and the connection that it went over.
     kept: RefCell<Option<(String, Sender)>>,
 }
 
-/// An answer whose body is still to be read.
+/// An answer whose body is not read yet.
 pub(super) struct Answer {
     status: StatusCode,
     headers: HeaderMap,
@@ -83,12 +83,12 @@ pub(super) struct Answer {
 }
 
 impl Http {
-    /// With TLS for `https`, if it is set.
+    /// A client. Without `tls` it can't connect to `https` addresses.
     pub(super) fn new(tls: Option<Arc<ClientConfig>>) -> Self {
         Self { tls, kept: RefCell::default() }
     }
 
-    /// Sends a request and gives the head of its answer, which must come within the limit.
+    /// Sends a request and returns its answer when the head has come. The head must come within the limit.
     pub(super) async fn send(
         &self,
         method: Method,
@@ -113,7 +113,7 @@ impl Http {
         Ok(Answer { status: parts.status, headers: parts.headers, body })
     }
 
-    /// The kept connection if it leads there and is free of the last answer, or a new one.
+    /// The kept connection, if it leads to that place and the last answer has ended; otherwise a new one.
     async fn connection(&self, place: &Place) -> Result<Sender, HttpError> {
         if let Some((key, mut sender)) = self.kept.take()
             && key == place.key
@@ -155,13 +155,13 @@ impl Answer {
         &self.headers
     }
 
-    /// The next piece of the body; none at its end.
+    /// The next piece of the body; `None` at its end.
     pub(super) async fn next(&mut self) -> Option<Result<Bytes, HttpError>> {
         loop {
             match self.body.frame().await? {
                 Ok(frame) => match frame.into_data() {
                     Ok(piece) => return Some(Ok(piece)),
-                    // Trailers are no part of the body.
+                    // Trailers do not belong to the body.
                     Err(_) => continue,
                 },
                 Err(error) => return Some(Err(broken(&error))),
@@ -169,7 +169,7 @@ impl Answer {
         }
     }
 
-    /// All of the body, which must not be larger than `most` and must come within the limit.
+    /// The whole body, which must have at most `most` bytes and must come within the limit.
     pub(super) async fn whole(mut self, most: usize, limit: Duration) -> Result<Bytes, HttpError> {
         let gather = async {
             let mut whole = BytesMut::new();
@@ -186,7 +186,7 @@ impl Answer {
     }
 }
 
-/// Where a URL leads.
+/// The server of a URL.
 struct Place {
     /// Scheme, host and port.
     key: String,
@@ -240,10 +240,10 @@ impl Place {
     }
 }
 
-/// Speaks HTTP on a stream. The connection ends with its sender.
+/// Starts HTTP on a stream. The connection ends when its sender is dropped.
 async fn started(stream: impl AsyncRead + AsyncWrite + Unpin + 'static) -> Result<Sender, HttpError> {
     let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|error| broken(&error))?;
-    // Its end is told to whoever waits for an answer.
+    // An error ends the request that waits for an answer, which reports it.
     actix_rt::spawn(async move { drop(connection.await) });
     Ok(sender)
 }
@@ -277,7 +277,7 @@ mod tests {
         Ok((status, answer.whole(1000, limit).await?))
     }
 
-    /// A proxy may say a lot before the node has answered, and something after it.
+    /// A proxy may send interim answers before the node's answer, and a stray answer after it.
     #[actix_web::test]
     async fn each_request_gets_its_own_answer() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -1,4 +1,4 @@
-//! Log lines on standard error: text for people or one JSON object a line.
+//! Log lines on standard error: text for people, or one JSON object for each line.
 
 use std::{
     fmt,
@@ -23,7 +23,7 @@ use crate::config::{Config, LogFormat};
 pub(super) fn start(config: &Config) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(quieted(&config.log))?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-    // An error says that logging runs already.
+    // The only error is that logging has already been started.
     let _ = match config.log_format {
         LogFormat::Text => builder.with_ansi(io::stderr().is_terminal()).try_init(),
         LogFormat::Json => builder.event_format(JsonLines).try_init(),
@@ -31,7 +31,8 @@ pub(super) fn start(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The libraries underneath say much that an operator can do nothing about; who names them hears them.
+/// A filter that also quiets the libraries, which log much that an operator can do nothing about. A library
+/// that the filter names itself is not quieted.
 fn quieted(filter: &str) -> String {
     ["openraft", "actix_server", "actix_http"]
         .iter()
@@ -39,7 +40,7 @@ fn quieted(filter: &str) -> String {
         .fold(filter.to_owned(), |filter, library| format!("{filter},{library}=off"))
 }
 
-/// `{"time","level","target","message",…fields}`.
+/// Writes a line as `{"time","level","target","message",…fields}`.
 struct JsonLines;
 
 impl<S, N> FormatEvent<S, N> for JsonLines

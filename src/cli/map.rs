@@ -14,10 +14,11 @@ use super::{
     output::{self, cell},
 };
 
-/// What to do with maps; needs the admin token; `show` and `update` take one that may manage the map too.
+/// Commands for maps. They need the admin token; for `show` and `update`, a token that may manage the map is
+/// enough.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// Create a map; its token is shown this once
+    /// Create a map; its token is shown only once
     Create(Create),
     /// List all maps
     List(Common),
@@ -29,7 +30,7 @@ pub(super) enum Command {
     Delete(Delete),
 }
 
-/// Where and how.
+/// The nodes, and the form of the output.
 #[derive(Debug, clap::Args)]
 pub(super) struct Common {
     #[command(flatten)]
@@ -39,7 +40,7 @@ pub(super) struct Common {
     json: bool,
 }
 
-/// Which map.
+/// An existing map.
 #[derive(Debug, clap::Args)]
 pub(super) struct One {
     /// Id or slug
@@ -60,7 +61,7 @@ pub(super) struct Create {
     common: Common,
 }
 
-/// A changed map.
+/// A map and its changes.
 #[derive(Debug, clap::Args)]
 pub(super) struct Update {
     /// Id or slug
@@ -76,17 +77,17 @@ pub(super) struct Update {
 pub(super) struct Delete {
     /// Id or slug
     map: String,
-    /// Yes, delete it: there is no way back
+    /// Confirm that it is deleted; this can't be undone
     #[arg(long)]
     yes: bool,
     #[command(flatten)]
     common: Common,
 }
 
-/// What can be set on a map.
+/// The settings of a map.
 #[derive(Debug, clap::Args)]
 struct Fields {
-    /// Short name for addresses
+    /// Short name, as in URLs
     #[arg(long)]
     slug: Option<String>,
     /// Name for people
@@ -94,19 +95,19 @@ struct Fields {
     name: Option<String>,
     #[command(flatten)]
     limits: MapLimits,
-    /// Keep at most so many events
+    /// Most events that are kept
     #[arg(long, value_name = "N")]
     retain_events: Option<u64>,
-    /// Keep events at most so long
+    /// Longest time that an event is kept
     #[arg(long, value_name = "SECONDS")]
     retain_seconds: Option<u64>,
-    /// Keep at most so many bytes of events
+    /// Most bytes of events that are kept
     #[arg(long, value_name = "BYTES")]
     retain_bytes: Option<u64>,
-    /// Keep at most so many bytes of events that only webhooks still need; 0 waits for no webhook
+    /// Most bytes of events that are kept only for webhooks; 0 keeps none for them
     #[arg(long, value_name = "BYTES")]
     backlog_bytes: Option<u64>,
-    /// Keep events that only webhooks still need at most so long
+    /// Longest time that an event is kept only for webhooks
     #[arg(long, value_name = "SECONDS")]
     backlog_seconds: Option<u64>,
 }
@@ -115,7 +116,7 @@ struct Fields {
 static OPTIONS: LazyLock<Vec<String>> =
     LazyLock::new(|| LIMITS.iter().map(|limit| limit.name.replace('_', "-")).collect());
 
-/// Limits that were given, by name: an option for each that there is.
+/// The limits that were given, by name. Each limit has an option.
 #[derive(Debug, Default)]
 struct MapLimits(Map<String, Value>);
 
@@ -153,7 +154,7 @@ impl clap::FromArgMatches for MapLimits {
     }
 }
 
-/// A number, or JSON null for none.
+/// A number, or JSON null for `none`.
 fn number_or_none(text: &str) -> Result<Value, String> {
     if text == "none" {
         return Ok(Value::Null);
@@ -162,7 +163,7 @@ fn number_or_none(text: &str) -> Result<Value, String> {
 }
 
 impl Fields {
-    /// Only what was given.
+    /// The settings that were given, as the API takes them.
     fn into_json(self) -> Map<String, Value> {
         let present = |pairs: Vec<(&str, Option<Value>)>| -> Map<String, Value> {
             pairs.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()

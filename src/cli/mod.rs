@@ -1,7 +1,7 @@
-//! The command line: one file a subcommand.
+//! The command line: one file for each subcommand.
 //!
-//! Owns what people type and read. Never reaches into the server's rooms: `serve` starts the server, everything else
-//! speaks HTTP to one.
+//! It has everything that people type and read. `serve` starts the server. The other commands reach a running
+//! server only over HTTP.
 
 mod client;
 mod cluster;
@@ -32,7 +32,8 @@ use usage::Usage;
 
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("BUILD_COMMIT"), ")");
 
-/// Publish an event once; every subscriber gets it, over WebSocket, long poll, Server-Sent Events and webhooks.
+/// Publish an event once; every subscriber gets it, over WebSocket, long poll, Server-Sent Events and
+/// webhooks.
 #[derive(Debug, Parser)]
 #[command(name = "waypost", version = VERSION, arg_required_else_help = true)]
 #[command(after_help = "Start with `waypost dev`: three nodes, a demo map, lines to copy.")]
@@ -55,17 +56,17 @@ enum Command {
     Token(token::Command),
     /// Publish one event, or NDJSON from standard input
     Publish(publish::Args),
-    /// Print the events of a map as they come
+    /// Print the events of a map as they are published
     Tail(tail::Args),
-    /// Create, watch and mend webhooks of a map
+    /// Create, change, watch and repair the webhooks of a map
     #[command(subcommand)]
     Webhook(webhook::Command),
-    /// Look at the cluster, and operate it
+    /// Show the cluster, and operate it
     #[command(subcommand)]
     Cluster(cluster::Command),
-    /// Make a new cluster's first node out of a backup
+    /// Make the first node of a new cluster from a backup
     Restore(cluster::Restore),
-    /// Ask the node of this configuration whether it is well
+    /// Check the health of the node with this configuration
     Healthcheck(Box<healthcheck::Args>),
     /// Check the configuration, or print the default one
     #[command(subcommand)]
@@ -98,7 +99,7 @@ fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()
 }
 
 fn report(error: &anyhow::Error) -> ExitCode {
-    // Whoever read our output has seen enough, as in `waypost tail demo | head -1`.
+    // A reader that closes the pipe, as in `waypost tail demo | head -1`, is no failure.
     let pipe_closed =
         error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe);
     if pipe_closed {
@@ -108,7 +109,7 @@ fn report(error: &anyhow::Error) -> ExitCode {
     if error.is::<Usage>() || error.is::<ConfigError>() { ExitCode::from(2) } else { ExitCode::FAILURE }
 }
 
-/// An error with its causes, but for those that it tells already.
+/// An error with its causes. A cause whose text the error has already is left out.
 fn told(error: &anyhow::Error) -> String {
     let mut text = error.to_string();
     for cause in error.chain().skip(1).map(ToString::to_string) {
@@ -125,13 +126,13 @@ mod tests {
     use clap::CommandFactory;
 
     #[test]
-    fn a_cause_is_told_once() {
+    fn each_cause_is_shown_once() {
         let error = anyhow!("port 1 is taken").context("port 1 is taken; choose another").context("no node");
         assert_eq!(super::told(&error), "no node: port 1 is taken; choose another");
     }
 
     #[test]
-    fn command_tree_is_sound() {
+    fn the_command_tree_is_valid() {
         super::Cli::command().debug_assert();
     }
 }

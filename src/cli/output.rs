@@ -1,6 +1,7 @@
-//! What people and programs read: lines, tables, colours.
+//! The output of all commands: lines, tables, colours and JSON.
 //!
-//! One rule for all commands: on a terminal for people, else JSON. Never panics on a closed pipe.
+//! All commands follow one rule: on a terminal they write for people, otherwise they write JSON. A closed
+//! pipe is an error, never a panic.
 
 use std::{
     fmt::{Display, Write as _},
@@ -13,33 +14,33 @@ use serde_json::Value;
 
 use crate::core::text::is_hidden;
 
-/// Something is wrong.
+/// Style of a bad state.
 pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
-/// Something is as it should be.
+/// Style of a good state.
 pub(super) const GOOD: Style = AnsiColor::Green.on_default();
-/// What stands out.
+/// Style of a text that stands out.
 pub(super) const STRONG: Style = Style::new().bold();
-/// What steps back.
+/// Style of a text that is less important.
 pub(super) const FAINT: Style = Style::new().dimmed();
-/// A name.
+/// Style of a name.
 pub(super) const NAME: Style = AnsiColor::Cyan.on_default();
 
-/// One line on standard output.
+/// Writes a line to standard output.
 pub(super) fn line(text: impl Display) -> io::Result<()> {
     writeln!(io::stdout().lock(), "{text}")
 }
 
-/// One line on standard error, for people; nobody reading is no failure.
+/// Writes a line for people to standard error. A closed pipe is ignored.
 pub(super) fn note(text: impl Display) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
-/// Whether standard output is to be read by people.
+/// Whether to write for people: standard output is a terminal, and JSON was not asked for.
 pub(super) fn for_people(json: bool) -> bool {
     !json && io::stdout().is_terminal()
 }
 
-/// Columns of the terminal that standard output is; 80 where it is none.
+/// Columns of the terminal that standard output is; 80 if it is not a terminal.
 pub(super) fn width() -> usize {
     Term::stdout().size().1.into()
 }
@@ -63,7 +64,7 @@ fn styled(style: Style, text: impl Display, terminal: bool) -> String {
     }
 }
 
-/// JSON as programs like it: a list gives an object a line.
+/// Writes JSON for programs: a list as one line for each element.
 pub(super) fn json(data: &Value) -> io::Result<()> {
     match data {
         Value::Array(items) => items.iter().try_for_each(|item| json_line(&item.to_string())),
@@ -71,12 +72,12 @@ pub(super) fn json(data: &Value) -> io::Result<()> {
     }
 }
 
-/// One line of JSON; a terminal gets the same JSON without characters that steer it or hide something.
+/// Writes a line of JSON. On a terminal, characters that control it or are invisible are written as escapes.
 pub(super) fn json_line(text: &str) -> io::Result<()> {
     if io::stdout().is_terminal() { line(escaped(text)) } else { line(text) }
 }
 
-/// Only strings can have such characters, so each may stand as its escape.
+/// Only strings can have such characters, so each may be written as its JSON escape.
 fn escaped(json: &str) -> String {
     let mut text = String::with_capacity(json.len());
     for character in json.chars() {
@@ -95,7 +96,7 @@ fn is_shown(character: char) -> bool {
     !character.is_control() && !is_hidden(character)
 }
 
-/// Columns under headings.
+/// A table of aligned columns under headings.
 pub(super) fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
@@ -125,7 +126,8 @@ pub(super) fn cell(object: &Value, field: &str) -> String {
     }
 }
 
-/// Text from elsewhere, without characters that steer a terminal, hide something or turn the direction of writing.
+/// Text from elsewhere, without characters that control a terminal, are invisible or change the direction of
+/// writing.
 pub(super) fn printable(text: &str) -> String {
     text.chars().map(|c| if is_shown(c) { c } else { char::REPLACEMENT_CHARACTER }).collect()
 }
@@ -145,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_steers_a_terminal_or_hides_on_it() {
+    fn control_and_invisible_characters_are_not_printed() {
         let text = "a\u{9b}2J\u{202e}b\u{2066}c\u{200b}d\u{e0041}é😀";
         assert_eq!(printable(text), "a\u{fffd}2J\u{fffd}b\u{fffd}c\u{fffd}d\u{fffd}é😀");
         let json = serde_json::json!({"type": text, "line": "x\ny"});

@@ -1,7 +1,7 @@
-//! `waypost publish`: one event, or NDJSON from standard input in batches.
+//! `waypost publish`: publishes one event, or NDJSON from standard input in batches.
 //!
-//! Owns what makes repeating safe: every request carries an idempotency key, so an answer that was lost is asked for
-//! again, at the next node if need be, and nothing lands twice.
+//! Every request has an idempotency key. So a request whose answer was lost is repeated, at the next node if
+//! necessary, and no event is stored twice.
 
 use std::{
     io::{self, IsTerminal},
@@ -28,7 +28,7 @@ mod progress;
 /// Shortest and longest pause between two attempts.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3));
 
-/// What to publish, and where.
+/// The events to publish, and their map.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Without TYPE, reads lines like {\"type\":\"add_system\",\"payload\":{…}} from standard input; \"subject\" may stand there, too."
@@ -41,13 +41,13 @@ pub(super) struct Args {
     kind: Option<String>,
     /// Payload: JSON
     payload: Option<String>,
-    /// Subject of the event, as in orders-7 [default: the map's own]; lines name their own
+    /// Subject of the event, as in orders-7 [default: the map's own]; a line names its own
     #[arg(long, value_name = "SUBJECT", requires = "kind")]
     subject: Option<String>,
-    /// Events a request, when reading lines
+    /// Most events in one request, when reading lines
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u16).range(1..=1000))]
     batch: u16,
-    /// Give up on a request that does not succeed for so long
+    /// Give up a request that has not succeeded in this time
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     retry_seconds: u64,
     #[command(flatten)]
@@ -80,7 +80,7 @@ struct Publisher {
     patience: Duration,
 }
 
-/// What lines have become so far.
+/// The result of the lines so far.
 #[derive(Default)]
 struct Tally {
     events: usize,
@@ -90,7 +90,8 @@ struct Tally {
 
 impl Publisher {
     async fn one(&self, kind: &str, subject: Option<&str>, payload: &str, json: bool) -> anyhow::Result<()> {
-        // Sent as it was written: the server decides about numbers and depth, and has the better words.
+        // The payload is sent as it was written: the server checks numbers and depth, and has better
+        // messages.
         let raw: Box<serde_json::value::RawValue> = serde_json::from_str(payload)
             .map_err(|error| Usage(format!("the payload is not JSON: {error}")))?;
         let subject =
@@ -140,7 +141,7 @@ impl Publisher {
         })
     }
 
-    /// Sends until it succeeds, is refused for good, or patience ends.
+    /// Sends a request until it succeeds, is refused for good, or the time for it has passed.
     async fn send(&self, body: Body) -> Result<Value, ClientError> {
         let deadline = Instant::now() + self.patience;
         let mut pause = PAUSES.0;
@@ -152,7 +153,7 @@ impl Publisher {
             };
             failures += 1;
             self.client.next_node();
-            // Every node is asked once before the first pause.
+            // Every node is tried once before the first pause.
             let wait = match error.retry_after() {
                 Some(asked) => asked.max(pause),
                 None if failures % self.client.nodes() != 0 => Duration::ZERO,
@@ -188,7 +189,7 @@ fn tell(tally: &Tally, json: bool) -> anyhow::Result<()> {
     Ok(output::line(format_args!("stored {} events ({range})", tally.events))?)
 }
 
-/// 122 random bits: no two requests share one.
+/// An idempotency key of 122 random bits, so that no two requests have the same.
 fn fresh_key() -> String {
     uuid::Uuid::new_v4().to_string()
 }

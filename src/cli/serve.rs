@@ -1,4 +1,4 @@
-//! `waypost serve`: one node, until it is told to end.
+//! `waypost serve`: runs one node until a signal ends it.
 
 use std::{io::Read, thread};
 
@@ -16,7 +16,7 @@ use crate::server;
 pub(super) struct Args {
     #[command(flatten)]
     config: ConfigArgs,
-    /// End when standard input ends: how `waypost dev` takes its nodes with it, even when it is killed
+    /// End when standard input ends, so that the nodes of `waypost dev` end with it, even if it is killed
     #[arg(long, hide = true)]
     exit_with_parent: bool,
 }
@@ -32,13 +32,13 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     })
 }
 
-/// Resolves at SIGTERM, SIGINT or, if asked for, when standard input ends.
+/// A future that resolves at SIGTERM, at SIGINT or, with `with_stdin`, at the end of standard input.
 fn stop_asked(with_stdin: bool) -> anyhow::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     let (parent_alive, parent_gone) = oneshot::channel::<()>();
     let held = if with_stdin {
-        // A thread of its own: the runtime would wait at its end for a blocked read.
+        // This needs a thread of its own: when the runtime ends, it would wait for a blocked read.
         thread::Builder::new().name("parent-watch".into()).spawn(move || {
             while matches!(std::io::stdin().read(&mut [0; 64]), Ok(n) if n > 0) {}
             drop(parent_alive);
@@ -48,7 +48,8 @@ fn stop_asked(with_stdin: bool) -> anyhow::Result<impl Future<Output = ()>> {
         Some(parent_alive)
     };
     Ok(async move {
-        // Without a parent to watch the channel must stay open, or it would read as "gone".
+        // Without a parent to watch, the channel must stay open, because a closed one means that the parent
+        // ended.
         let _held = held;
         let reason = tokio::select! {
             _ = terminate.recv() => "SIGTERM",

@@ -1,4 +1,4 @@
-//! The configuration as flags: every setting that is no secret, generated from the one list of keys.
+//! The configuration as flags. Every setting that is not secret has one, generated from the list of keys.
 
 use std::path::{Path, PathBuf};
 
@@ -6,10 +6,10 @@ use clap::{Arg, ArgAction, ArgMatches, Command, Error, FromArgMatches};
 
 use crate::config::{ConfigError, KEYS, Key, Loaded, Loader};
 
-/// Read when it lies in the current directory and no other file is named.
+/// The configuration file in the current directory, which is read if no other file is named.
 const USUAL_FILE: &str = "waypost.toml";
 
-/// A configuration file and flags on top.
+/// A configuration file, and flags that override it.
 #[derive(Debug, clap::Args)]
 pub(super) struct ConfigArgs {
     /// Configuration file [default: ./waypost.toml if it exists]
@@ -20,7 +20,8 @@ pub(super) struct ConfigArgs {
 }
 
 impl ConfigArgs {
-    /// Defaults ← file ← environment ← flags, validated.
+    /// The validated configuration. The file overrides the defaults, the environment overrides the file, and
+    /// the flags override all.
     pub(super) fn load(self) -> Result<Loaded, ConfigError> {
         let file = self.file.or_else(|| {
             let usual = Path::new(USUAL_FILE);
@@ -30,7 +31,8 @@ impl ConfigArgs {
         if let Some(file) = file {
             loader = loader.file(&file)?;
         }
-        // A name or value that is not UTF-8 cannot be one of ours, or else is told as a wrong value.
+        // A name that is not UTF-8 is not one of ours. A value that is not UTF-8 is reported as a wrong
+        // value.
         let vars = std::env::vars_os()
             .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()));
         loader = loader.env(vars)?;
@@ -67,7 +69,7 @@ fn flag(key: &'static Key) -> Arg {
         .value_name(if name.ends_with("addr") || name == "join" { "HOST:PORT" } else { "VALUE" })
         .help(format!("{}{default}", key.help))
         .action(if list { ArgAction::Append } else { ArgAction::Set })
-        // The short help has the ten that a first node needs; `--help` has all.
+        // `-h` shows the ten settings that a first node needs; `--help` shows all.
         .hide_short_help(!section.is_empty())
         .help_heading(if section.is_empty() { "Settings" } else { "More settings" })
 }

@@ -1,6 +1,6 @@
-//! A parser of Server-Sent Events: bytes in, frames out. Knows nothing of events' meaning.
+//! A parser of Server-Sent Events: it turns bytes into frames and does not interpret them.
 
-/// A stream whose line never ends is not taken further than this, in bytes.
+/// Most bytes that are kept of a line or a frame that has not ended.
 const MOST_PENDING: usize = 64 * 1024 * 1024;
 
 /// One frame.
@@ -14,7 +14,7 @@ pub(super) struct Frame {
     pub(super) data: String,
 }
 
-/// Bytes that are no complete frame yet.
+/// The parser. It keeps the bytes of the frame that is not complete yet.
 #[derive(Debug, Default)]
 pub(super) struct Parser {
     pending: Vec<u8>,
@@ -22,7 +22,7 @@ pub(super) struct Parser {
 }
 
 impl Parser {
-    /// Takes bytes and gives the frames that they complete; `None` when the stream is unreasonable.
+    /// Takes bytes and returns the frames that they complete; `None` if too many bytes are pending.
     pub(super) fn feed(&mut self, bytes: &[u8]) -> Option<Vec<Frame>> {
         self.pending.extend_from_slice(bytes);
         let mut frames = Vec::new();
@@ -56,7 +56,7 @@ impl Parser {
                 }
                 self.frame.data.push_str(value);
             }
-            // Comments (an empty name) and what a later server may add.
+            // Comments (which have an empty name) and fields that a later server may add.
             _ => {}
         }
     }

@@ -1,7 +1,7 @@
-//! `waypost tail`: the events of a map as they come, over SSE.
+//! `waypost tail`: prints the events of a map as they are published, over SSE.
 //!
-//! Owns resuming: after any break it goes on, on whatever node, from the last position that it was told: by an event, by
-//! the stream's first frame, or by one that tells a position alone. Says so when history is missing; never skips
+//! When the stream breaks, it resumes at any node from the last known position. An event, the stream's first
+//! frame and a `position` frame each have a position. When history is missing, it says so, and never skips
 //! silently.
 
 use std::{borrow::Cow, time::Duration};
@@ -18,20 +18,20 @@ use super::{
     sse::{Frame, Parser},
 };
 
-/// A stream without even a keep-alive for so long is dead.
+/// A stream that carries nothing for this long, not even a keep-alive, is taken for broken.
 const SILENCE: Duration = Duration::from_secs(90);
 /// Shortest and longest pause before connecting again.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
 
-/// What to follow.
+/// The events to print.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Map: id or slug
     map: String,
-    /// Of these subjects, with commas; * stands for anything [default: the map's own]
+    /// Only events of these subjects, with commas; * stands for any characters [default: the map's own]
     #[arg(long, value_name = "SUBJECTS")]
     subjects: Option<String>,
-    /// Only these types, with commas [default: all]
+    /// Only events of these types, with commas [default: all]
     #[arg(long, value_name = "TYPES")]
     events: Option<String>,
     /// Only events for which this expression is true, as in 'payload.value > 1e9'
@@ -43,7 +43,7 @@ pub(super) struct Args {
     /// Start at this time, as in 2026-01-31T12:00:00Z
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
-    /// End after so many events
+    /// End after this many events
     #[arg(long, short = 'n', value_name = "N")]
     count: Option<u64>,
     #[command(flatten)]
@@ -74,19 +74,20 @@ struct Tail {
     events: Option<String>,
     filter: Option<String>,
     since: Option<String>,
-    /// Where it resumes, once it knows: the id of the last event that it printed or passed.
+    /// The position to resume from: the id of the last event that it printed or passed. `None` until it knows
+    /// one.
     position: Option<String>,
     left: Option<u64>,
     people: bool,
 }
 
-/// What a person is shown of an event.
+/// The members of an event that are shown to people.
 #[derive(Deserialize)]
 struct Event<'a> {
     seq: u64,
     #[serde(borrow)]
     ts: Cow<'a, str>,
-    /// Empty for the map's own.
+    /// The subject; empty for the map's own.
     #[serde(default, borrow)]
     subject: Cow<'a, str>,
     #[serde(rename = "type", borrow)]
@@ -96,7 +97,7 @@ struct Event<'a> {
 }
 
 impl Event<'_> {
-    /// Time, seq, subject where it is not the map's own, type and payload.
+    /// The line for people: time, seq, subject if it is not the map's own, type and payload.
     fn words(&self) -> String {
         let time = output::printable(self.ts.get(11..23).unwrap_or(&self.ts));
         let mut words = vec![
@@ -112,10 +113,11 @@ impl Event<'_> {
     }
 }
 
-/// Names of the frames that say something about the stream. Events may have them too, but only events have a payload.
+/// Names of the frames about the stream itself. Events may have the same names, but only events have a
+/// payload.
 const ABOUT: [&str; 2] = ["connected", "position"];
 
-/// What such a frame says.
+/// The data of such a frame.
 #[derive(Deserialize)]
 struct About<'a> {
     #[serde(default)]
@@ -126,9 +128,9 @@ struct About<'a> {
 
 /// Why a stream ended.
 enum End {
-    /// As many as were asked for.
+    /// As many events were printed as were asked for.
     Enough,
-    /// For want of a connection; whether it had carried anything.
+    /// The connection broke, or there was none. The flag says whether it had carried anything.
     Broken(bool),
 }
 
@@ -162,9 +164,9 @@ impl Tail {
                 && failures == 1
             {
                 output::note(error);
-                output::note(output::paint_err(output::FAINT, "trying again until it is taken"));
+                output::note(output::paint_err(output::FAINT, "trying again until the request is accepted"));
             }
-            // Nothing was ever there: more likely a wrong address than a passing trouble.
+            // No node has ever answered: a wrong address is more likely than a failure that passes.
             if let Some(error @ ClientError::Unreachable { .. }) = error
                 && !ever
                 && failures >= client.nodes()
@@ -172,7 +174,7 @@ impl Tail {
                 return Err(error.into());
             }
             if failures == 1 && ever {
-                // Before the stream has said where it starts there is nothing to resume.
+                // Without a position, and without a time to start at, nothing can be resumed.
                 let starts = self.position.is_some() || self.since.is_some();
                 let promise = if starts { ", nothing is skipped" } else { ": it had not begun" };
                 let text = format!("lost {}; connecting again{promise}", client.url());
@@ -206,7 +208,7 @@ impl Tail {
             Ok(event) => self.print(&event, &frame.data)?,
             Err(_) if ABOUT.contains(&&*frame.event) => {
                 let about: About<'_> =
-                    serde_json::from_str(&frame.data).context("the stream carries no JSON")?;
+                    serde_json::from_str(&frame.data).context("the stream has a frame that is not JSON")?;
                 if about.gap {
                     self.tell_gap(about.oldest_id);
                 }
@@ -234,7 +236,7 @@ impl Tail {
             Some(id) => format!("; the oldest kept event is {}", output::printable(id)),
             None => String::new(),
         };
-        let text = format!("gap: events between here and there are no longer kept{oldest}");
+        let text = format!("gap: the events in between are no longer kept{oldest}");
         output::note(output::paint_err(output::BAD, text));
     }
 
@@ -242,7 +244,8 @@ impl Tail {
         self.left == Some(0)
     }
 
-    /// Where the stream starts: at the last known position, else at the time that was asked for.
+    /// The stream's path and query. It starts at the last known position, or else at the time that was asked
+    /// for.
     fn stream_path(&self) -> String {
         let start = match (&self.position, &self.since) {
             (Some(id), _) => Some(("last_event_id", id)),
@@ -269,7 +272,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn people_see_whose_event_it_is() {
+    fn the_line_for_people_has_the_subject() {
         let words = |json: &str| {
             console::strip_ansi_codes(&serde_json::from_str::<Event<'_>>(json).unwrap().words()).into_owned()
         };

@@ -8,14 +8,14 @@ use super::{
     output::{self, cell},
 };
 
-/// What to do with the tokens of a map; needs the admin token or one that may manage the map.
+/// Commands for the tokens of a map. They need the admin token, or one that may manage the map.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// Create a token; it is shown this once
+    /// Create a token; it is shown only once
     Create(Create),
-    /// List the tokens of a map, without their text
+    /// List the tokens of a map, without the tokens themselves
     List(List),
-    /// Revoke a token: its sockets close, on every node
+    /// Revoke a token; its sockets are closed on every node
     Revoke(Revoke),
 }
 
@@ -27,7 +27,7 @@ pub(super) struct Create {
     /// Name for people
     #[arg(long)]
     name: Option<String>,
-    /// What it may: subscribe, publish, manage
+    /// What the token may do: subscribe, publish, manage
     #[arg(long, value_delimiter = ',', default_value = "subscribe")]
     #[arg(value_parser = ["subscribe", "publish", "manage"])]
     scopes: Vec<String>,
@@ -38,7 +38,7 @@ pub(super) struct Create {
     json: bool,
 }
 
-/// Whose tokens.
+/// The map whose tokens are listed.
 #[derive(Debug, clap::Args)]
 pub(super) struct List {
     /// Map: id or slug
@@ -50,7 +50,7 @@ pub(super) struct List {
     json: bool,
 }
 
-/// Which token.
+/// The token to revoke.
 #[derive(Debug, clap::Args)]
 pub(super) struct Revoke {
     /// Map: id or slug

@@ -1,6 +1,6 @@
-//! Wrong usage that only shows when a command runs.
+//! Wrong usage that is only found when a command runs.
 
-/// A combination of arguments that the parser alone cannot refuse: exit code 2.
+/// Arguments that are wrong in a way that the parser cannot find. The exit code is 2.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct Usage(pub(super) String);

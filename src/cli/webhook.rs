@@ -1,7 +1,6 @@
-//! `waypost webhook …`: the webhooks of a map, made, changed, watched and mended.
+//! `waypost webhook …`: creates, changes, watches and repairs the webhooks of a map.
 //!
-//! Owns the words of the command line and which request each stands for. Never delivers anything itself: that is the
-//! nodes'.
+//! Each command is one or more requests of the API. The nodes make the deliveries.
 
 mod dead_letters;
 mod replay;
@@ -20,41 +19,41 @@ use super::{
     output::{self, cell},
 };
 
-/// What to do with the webhooks of a map; needs the admin token or one that may manage the map.
+/// Commands for the webhooks of a map. They need the admin token, or one that may manage the map.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// List the webhooks of a map, newest first. LEFT: events not looked at or not delivered yet
+    /// List the webhooks of a map, newest first. LEFT: events that are not checked or not delivered yet
     List(List),
-    /// Show one webhook, and how it is doing
+    /// Show one webhook, and the state of its delivery
     Show(One),
-    /// Create a webhook; its secret is shown this once
+    /// Create a webhook; its secret is shown only once
     Create(Box<settings::Create>),
-    /// Change settings of a webhook; what is not given stays as it is
+    /// Change settings of a webhook; a setting that is not given stays as it is
     Update(Box<settings::Update>),
     /// Delete a webhook with its dead letters
     Delete(Delete),
-    /// Deliver to a webhook that was stopped or disabled; what waits to be tried again is tried at once
+    /// Deliver again to a webhook that was paused or disabled; waiting retries are tried at once
     Enable(Enable),
-    /// Deliver no more until it is enabled; events are kept as long as the map keeps them
+    /// Deliver nothing to a webhook until it is enabled; events are kept as long as the map keeps them
     Disable(One),
-    /// Send a test event now, to a disabled webhook too, and show what came of it
+    /// Send a test event now, also to a disabled webhook, and show the result
     Test(Test),
     /// Deliver events again
     Replay(replay::Start),
     /// List the last replays, or cancel one
     Replays(replay::List),
-    /// Make a new secret, shown this once; the old one signs too for a while
+    /// Make a new secret, which is shown only once; the old one signs too for a while
     Rotate(Rotate),
-    /// Events that were given up
+    /// List, retry and remove dead letters: events that were given up
     #[command(subcommand)]
     DeadLetters(dead_letters::Command),
     /// Show the last attempts of a webhook
     Attempts(One),
-    /// Print attempts as they are made: of one webhook, or of all of a map
+    /// Print attempts as they are made, of one webhook or of all webhooks of a map
     Tail(tail::Args),
 }
 
-/// Where and how.
+/// The nodes, and the form of the output.
 #[derive(Debug, clap::Args)]
 struct Common {
     #[command(flatten)]
@@ -64,7 +63,7 @@ struct Common {
     json: bool,
 }
 
-/// Whose webhooks.
+/// The map whose webhooks are listed.
 #[derive(Debug, clap::Args)]
 pub(super) struct List {
     /// Map: id or slug
@@ -73,12 +72,12 @@ pub(super) struct List {
     common: Common,
 }
 
-/// Which webhook.
+/// An existing webhook.
 #[derive(Debug, clap::Args)]
 pub(super) struct One {
     /// Map: id or slug
     map: String,
-    /// Webhook: id, the beginning of it, or name
+    /// Webhook: id, beginning of the id, or name
     webhook: String,
     #[command(flatten)]
     common: Common,
@@ -89,17 +88,17 @@ pub(super) struct One {
 pub(super) struct Delete {
     #[command(flatten)]
     one: One,
-    /// Yes, delete it: there is no way back
+    /// Confirm that it is deleted; this can't be undone
     #[arg(long)]
     yes: bool,
 }
 
-/// A webhook to go on with, and where.
+/// A webhook to enable, and the position at which its delivery goes on.
 #[derive(Debug, clap::Args)]
 pub(super) struct Enable {
     #[command(flatten)]
     one: One,
-    /// Go on where it stopped, or with what comes from now on
+    /// Go on where it stopped, or with the events that are published from now on
     #[arg(long, value_parser = ["resume", "skip"], default_value = "resume")]
     from: String,
     /// Go on at this time, as in 2026-01-31T12:00:00Z, or at the event with this id
@@ -125,10 +124,10 @@ pub(super) struct Test {
 pub(super) struct Rotate {
     #[command(flatten)]
     one: One,
-    /// Read the new secret from a file, - is standard input [default: one is made]
+    /// File with the new secret; - is standard input [default: one is made]
     #[arg(long, value_name = "FILE")]
     secret_file: Option<std::path::PathBuf>,
-    /// How long the old secret signs too [default: a day, unless configured otherwise]
+    /// Time for which the old secret signs too [default: a day, unless configured otherwise]
     #[arg(long, value_name = "SECONDS")]
     overlap_seconds: Option<u64>,
 }
@@ -177,7 +176,7 @@ async fn enable(args: Enable) -> anyhow::Result<()> {
     let (body, did) = match args.since {
         Some(since) => (json!({"from": "since", "since": since}), format!("goes on at {since}")),
         None if args.from == "skip" => {
-            (json!({"from": "skip"}), "goes on with what comes from now on".to_owned())
+            (json!({"from": "skip"}), "goes on with the events that are published from now on".to_owned())
         }
         None => (json!({"from": args.from}), "goes on where it stopped".to_owned()),
     };
@@ -192,14 +191,15 @@ async fn disable(one: One) -> anyhow::Result<()> {
     webhook.done(&disabled, format_args!("paused until `waypost webhook enable {}`", webhook.called))
 }
 
-/// A test that failed is a failure of the command too.
+/// Sends a test event. The command fails if the test was not delivered.
 async fn test(args: Test) -> anyhow::Result<()> {
     let mut fields = Vec::new();
     if let Some(kind) = args.kind {
         fields.push(format!("\"type\":{}", Value::from(kind)));
     }
     if let Some(payload) = args.payload {
-        // Sent as it was written: the server decides about numbers and depth, and has the better words.
+        // The payload is sent as it was written: the server checks numbers and depth, and has better
+        // messages.
         let raw: Box<RawValue> = serde_json::from_str(&payload)
             .map_err(|error| Usage(format!("the payload is not JSON: {error}")))?;
         fields.push(format!("\"payload\":{raw}"));
@@ -232,7 +232,7 @@ async fn rotate(args: Rotate) -> anyhow::Result<()> {
     output::line(output::paint(output::STRONG, cell(&rotated, "secret")))?;
     let until = cell(&rotated, "secret_previous_until");
     let old = if until == "-" {
-        "The old one signs no more".to_owned()
+        "The old one does not sign any more".to_owned()
     } else {
         format!("The old one signs too until {until}")
     };
@@ -240,29 +240,29 @@ async fn rotate(args: Rotate) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Where the webhooks of a map are.
+/// The path of a map's webhooks.
 fn base(map: &str) -> String {
     format!("/api/maps/{}/webhooks", encoded(map))
 }
 
-/// A webhook that was found, and who speaks of it.
+/// A webhook that was found, and the client for requests about it.
 struct Webhook {
     client: Client,
     id: String,
-    /// Map and webhook, as in the command line.
+    /// Map and webhook as the command line has them, for messages.
     called: String,
     path: String,
     json: bool,
 }
 
 impl Webhook {
-    /// One request; `rest` is its path below the webhook's.
+    /// Sends a request. `rest` is its path below that of the webhook.
     async fn call(&self, method: Method, rest: &str, body: Option<&Value>) -> Result<Value, ClientError> {
         let answer = self.client.call(method, &format!("{}{rest}", self.path), body).await;
         answer.map_err(|error| hinted(error, &self.called))
     }
 
-    /// What a command did, in one line; for programs the webhook as it is now.
+    /// Prints what a command did in one line; for programs, the webhook as it is now.
     fn done(&self, webhook: &Value, did: impl Display) -> anyhow::Result<()> {
         if output::for_people(self.json) {
             Ok(output::line(format_args!("{}: {did}", show::label(webhook)))?)
@@ -272,7 +272,7 @@ impl Webhook {
     }
 }
 
-/// With the command that helps, where one does.
+/// Adds a hint with the command that helps, if there is one.
 fn hinted(mut error: ClientError, called: &str) -> ClientError {
     if let ClientError::Refused { code, hint, .. } = &mut error
         && code == "webhook_inactive"
@@ -292,7 +292,7 @@ impl One {
     }
 }
 
-/// The id of the webhook that people call so.
+/// The id of the webhook with that id, beginning of an id, or name.
 async fn find(client: &Client, map: &str, text: String) -> anyhow::Result<String> {
     if uuid::Uuid::try_parse(&text).is_ok() {
         return Ok(text);
@@ -308,7 +308,7 @@ async fn find(client: &Client, map: &str, text: String) -> anyhow::Result<String
     }
 }
 
-/// Those with that name; without one, those whose id begins so.
+/// The webhooks with that name; if there is none, those whose id begins with the text.
 fn matching<'a>(all: &'a Value, text: &str) -> Vec<&'a Value> {
     let those = |is: &dyn Fn(&Value) -> bool| -> Vec<&'a Value> {
         all.as_array().into_iter().flatten().filter(|webhook| is(webhook)).collect()
@@ -321,7 +321,7 @@ fn matching<'a>(all: &'a Value, text: &str) -> Vec<&'a Value> {
     }
 }
 
-/// Names are not unique, ids are: which of these is meant?
+/// The message that several webhooks match, with a list of them. Names are not unique; ids are.
 fn choice(text: &str, several: &[&Value]) -> String {
     let row = |webhook: &&Value| vec![cell(webhook, "id"), cell(webhook, "name"), show::target(webhook)];
     let rows: Vec<_> = several.iter().map(row).collect();
@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn who_must_choose_sees_between_what() {
+    fn several_matching_webhooks_are_listed() {
         let [one, two] =
             ["1", "2"].map(|id| json!({"id": id, "name": "ord", "url": format!("http://r/{id}")}));
         let told = choice("ord", &[&one, &two]);

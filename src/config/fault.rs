@@ -1,6 +1,6 @@
-//! A value that is not allowed, as the checks of the configuration find it.
+//! An invalid value that the checks of the configuration found.
 
-/// A value that is not allowed.
+/// An invalid value.
 pub(super) struct Fault {
     /// Path of the setting.
     pub(super) path: &'static str,

@@ -1,6 +1,8 @@
-//! The names of all settings: the path in TOML, the environment variable and the flag, all from the one tree.
+//! The names of all settings: the TOML path, the environment variable and the flag, all derived from one
+//! tree.
 //!
-//! The list is read off `Config::default()`, the comments off `waypost.default.toml`, so neither can be forgotten.
+//! The list comes from `Config::default()`, the comments from `waypost.default.toml`, so neither can be
+//! forgotten.
 
 use std::sync::LazyLock;
 
@@ -8,10 +10,10 @@ use serde_json::Value;
 
 use super::{Config, DEFAULT_TOML};
 
-/// Variables with our prefix that are no settings: read by the command line itself.
+/// Variables with the prefix `WAYPOST_` that are not settings: the command line itself reads them.
 pub const NOT_KEYS: [&str; 4] = ["WAYPOST_CONFIG", "WAYPOST_URL", "WAYPOST_TOKEN", "WAYPOST_CA"];
 
-/// Settings whose value is never shown.
+/// Settings whose values are never shown.
 const SECRETS: [&str; 5] = [
     "admin_token",
     "peer.key",
@@ -20,7 +22,7 @@ const SECRETS: [&str; 5] = [
     "webhooks.aws.session_token",
 ];
 
-/// One setting under its names.
+/// One setting with all its names.
 #[derive(Debug)]
 pub struct Key {
     /// Path in TOML, as in `limits.event_bytes`.
@@ -29,18 +31,18 @@ pub struct Key {
     pub env: String,
     /// Flag without its dashes, as in `limits-event-bytes`.
     pub flag: String,
-    /// The comment in the default file, in one line.
+    /// The comment in the default file, joined into one line.
     pub help: String,
-    /// The default as JSON: also says how text is to be read (number, list, string).
+    /// The default as JSON. Its type also says how text is parsed (number, list, string).
     pub default: Value,
-    /// Never shown, and not a flag: command lines are public on a machine.
+    /// The value is never shown, and the setting has no flag, because command lines are public on a machine.
     pub secret: bool,
 }
 
 /// All settings, in the order of their names.
 pub static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
     let mut keys = Vec::new();
-    // A tree of numbers, strings and lists always serialises; were it not so, every key would be unknown.
+    // A tree of numbers, strings and lists always serialises. If it did not, every key would be unknown.
     let tree = serde_json::to_value(Config::default()).unwrap_or_default();
     collect("", &tree, &mut keys);
     keys
@@ -57,8 +59,8 @@ impl Key {
         KEYS.iter().find(|key| key.env == env)
     }
 
-    /// Text from the environment or a flag, as JSON of the setting's type. What cannot be read stays a string, so
-    /// that the typed tree refuses it with its own words.
+    /// Parses text from the environment or a flag as JSON of the setting's type. Text that can't be parsed
+    /// stays a string, so that the typed tree refuses it with its own error.
     pub fn read_text(&self, text: &str) -> Value {
         let text = text.trim();
         match &self.default {
@@ -109,7 +111,7 @@ fn comment_of(section: &str, name: &str) -> String {
     String::new()
 }
 
-/// Whether a line of the default file sets `name`, be it commented out.
+/// Whether a line of the default file sets `name`, commented out or not.
 pub(super) fn is_setting(line: &str, name: &str) -> bool {
     line.trim_start_matches("# ").strip_prefix(name).is_some_and(|rest| rest.starts_with(" = "))
 }
@@ -120,7 +122,7 @@ fn is_any_setting(line: &str) -> bool {
         .is_some_and(|(name, _)| name.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
 }
 
-/// The JSON pointer of a path.
+/// Converts a path to a JSON pointer.
 pub(super) fn pointer(path: &str) -> String {
     format!("/{}", path.replace('.', "/"))
 }

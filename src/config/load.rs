@@ -1,6 +1,6 @@
-//! Reads the layers: defaults ← TOML file ← environment ← flags. Remembers where each value came from.
+//! Reads the layers: defaults ← TOML file ← environment ← flags. Records where each value came from.
 //!
-//! Never reads the process environment itself: the caller hands it in, so that tests need no global state.
+//! Never reads the process environment itself: the caller passes it in, so that tests need no global state.
 
 use std::{
     collections::BTreeMap,
@@ -14,10 +14,10 @@ use crate::core::nearest::nearest;
 
 use super::{Config, KEYS, Key, NOT_KEYS, fault::Fault, keys::pointer, validate};
 
-/// The list of tables below `webhooks` that is no setting by itself.
+/// The list of tables under `webhooks`. It is not a setting.
 const LIST: &str = "webhook";
 const LIST_PATH: &str = "webhooks.webhook";
-/// AWS's own variables, and the settings that they stand for.
+/// AWS's own variables and the settings that they set.
 const AWS: [(&str, &str); 3] = [
     ("AWS_ACCESS_KEY_ID", "webhooks.aws.access_key_id"),
     ("AWS_SECRET_ACCESS_KEY", "webhooks.aws.secret_access_key"),
@@ -27,7 +27,7 @@ const AWS: [(&str, &str); 3] = [
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
-    /// Nobody set it.
+    /// The default; no layer set the value.
     Default,
     /// A configuration file.
     File(PathBuf),
@@ -56,7 +56,7 @@ pub enum ConfigError {
     Read {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
     /// The file is not TOML.
@@ -64,17 +64,17 @@ pub enum ConfigError {
     Syntax {
         /// The file.
         path: PathBuf,
-        /// What the parser says, with line and column.
+        /// The parser's message, with line and column.
         message: String,
     },
-    /// A name that is no setting.
+    /// A name that is not a setting.
     #[error("unknown setting {name} ({origin}){}", did_you_mean(.nearest.as_deref()))]
     Unknown {
         /// The name as it was written.
         name: String,
         /// Where it was written.
         origin: Source,
-        /// The name most like it.
+        /// The most similar setting.
         nearest: Option<String>,
     },
     /// A value of the wrong type or out of range.
@@ -84,7 +84,7 @@ pub enum ConfigError {
         key: String,
         /// Its value, masked if secret.
         value: String,
-        /// What would be allowed.
+        /// Which values are allowed.
         allowed: String,
         /// Where the value came from.
         origin: Source,
@@ -130,14 +130,14 @@ impl Loader {
     /// Lays a TOML file on top.
     ///
     /// # Errors
-    /// When it cannot be read, is not TOML, names an unknown key or gives a value of the wrong type.
+    /// If the file cannot be read, is not TOML, names an unknown key or gives a value of the wrong type.
     pub fn file(self, path: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path)
             .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
         self.toml(&text, path)
     }
 
-    /// Lays TOML text on top; `path` is what errors call it.
+    /// Lays TOML text on top. Errors call it `path`.
     ///
     /// # Errors
     /// As [`Loader::file`].
@@ -163,12 +163,13 @@ impl Loader {
         Ok(self)
     }
 
-    /// Lays environment variables on top. Foreign ones are passed over; one with our prefix must be a setting.
+    /// Lays environment variables on top. Variables without the prefix `WAYPOST_` are ignored; a variable
+    /// with it must be a setting.
     ///
     /// # Errors
     /// For an unknown `WAYPOST_` variable or a value of the wrong type.
     pub fn env(mut self, vars: impl IntoIterator<Item = (String, String)>) -> Result<Self, ConfigError> {
-        // Sorted, so that of two faults always the same one is told.
+        // Sorted, so that of two faults the same one is always reported.
         let vars = vars.into_iter().collect::<BTreeMap<_, _>>();
         for (name, text) in &vars {
             let failpoint = cfg!(feature = "failpoints") && name == "WAYPOST_FAILPOINT";
@@ -181,7 +182,7 @@ impl Loader {
                 let nearest = nearest(name, KEYS.iter().map(|key| key.env.as_str())).map(str::to_owned);
                 return Err(ConfigError::Unknown { name: name.clone(), origin, nearest });
             };
-            // An empty variable is how compose files and unit files say "not set".
+            // Compose files and unit files express "not set" by an empty variable.
             if !text.trim().is_empty() {
                 self.set(key, key.read_text(text), origin)?;
             }
@@ -190,7 +191,7 @@ impl Loader {
         Ok(self)
     }
 
-    /// Takes AWS's own variables, where no credentials were set under our names.
+    /// Uses AWS's own variables if no credentials were set under Waypost's names.
     fn aws(&mut self, vars: &BTreeMap<String, String>) -> Result<(), ConfigError> {
         if AWS.iter().any(|(_, path)| self.sources.contains_key(*path)) {
             return Ok(());
@@ -213,7 +214,7 @@ impl Loader {
         Ok(self)
     }
 
-    /// Ends the layering.
+    /// Checks the result and ends the layering.
     ///
     /// # Errors
     /// For the first value that is out of range or contradicts another.
@@ -229,7 +230,7 @@ impl Loader {
         }
     }
 
-    /// Puts one value into the tree and reads the tree as typed, so that a wrong type is told with its key.
+    /// Puts one value into the tree and deserializes the tree, so that a wrong type is reported with its key.
     fn set(&mut self, key: &'static Key, value: Value, source: Source) -> Result<(), ConfigError> {
         if let Some(place) = self.tree.pointer_mut(&pointer(&key.path)) {
             *place = value;
@@ -241,7 +242,7 @@ impl Loader {
         }
     }
 
-    /// Puts the file's webhooks into the tree. Their values are never shown: some are secret.
+    /// Puts the file's webhooks into the tree. Their values are never shown, because some are secret.
     fn set_listed(&mut self, listed: Value, source: Source) -> Result<(), ConfigError> {
         let count = listed.as_array().map_or(0, Vec::len);
         if let Some(webhooks) = self.tree.get_mut("webhooks") {
@@ -281,7 +282,7 @@ impl Loader {
     }
 }
 
-/// What is wrong with TOML, and where. Not the line itself: a secret may stand in it.
+/// Describes a TOML error and its position. It does not quote the line, which may contain a secret.
 fn fault(text: &str, error: &toml::de::Error) -> String {
     let Some(before) = error.span().and_then(|span| text.get(..span.start)) else {
         return error.message().to_owned();
@@ -290,7 +291,7 @@ fn fault(text: &str, error: &toml::de::Error) -> String {
     format!("line {line}, column {}: {}", last.chars().count() + 1, error.message())
 }
 
-/// A section is walked into; anything else, also an unknown or wrongly typed thing, is a leaf.
+/// Descends into sections. Everything else is a leaf, including unknown names and values of the wrong type.
 fn flatten(prefix: &str, tree: Value, leaves: &mut Vec<(String, Value)>) {
     let is_section = |path: &str| KEYS.iter().any(|key| key.path.starts_with(&format!("{path}.")));
     let Value::Object(fields) = tree else { return };
@@ -309,8 +310,8 @@ fn flatten(prefix: &str, tree: Value, leaves: &mut Vec<(String, Value)>) {
     }
 }
 
-/// Kubernetes puts variables like `WAYPOST_PORT=tcp://10.0.0.7:4000` into every container beside a service that is
-/// called waypost: nobody set them, so they are no mistake.
+/// Kubernetes puts variables like `WAYPOST_PORT=tcp://10.0.0.7:4000` into every container beside a service
+/// named waypost. Nobody set them, so they are not errors.
 fn is_service_link(name: &str, value: &str) -> bool {
     let port_parts =
         name.split_once("_PORT_").is_some_and(|(_, rest)| rest.starts_with(|c: char| c.is_ascii_digit()));
@@ -318,7 +319,7 @@ fn is_service_link(name: &str, value: &str) -> bool {
     port || port_parts || name.ends_with("_SERVICE_HOST") || name.contains("_SERVICE_PORT")
 }
 
-/// Faults of several webhooks as those of the first.
+/// Joins the faults of several webhooks into one message, reported at the first of them.
 fn all_faults(faults: Vec<(usize, String)>) -> Option<(usize, String)> {
     let mut faults = faults.into_iter();
     let (place, mut allowed) = faults.next()?;

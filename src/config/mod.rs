@@ -1,11 +1,13 @@
-//! The configuration: one typed tree, read from defaults, a TOML file, the environment and flags, then validated.
+//! The configuration: one typed tree. It is read from defaults, a TOML file, the environment and flags, and
+//! then validated.
 //!
-//! Owns what can be set, under which name, and what is allowed. Never acts on a setting: the rooms take their part of
-//! the tree. Durations and sizes are integers whose unit stands in the key's name.
+//! Owns which settings exist, their names and their allowed values. Never acts on a setting: each module
+//! takes its part of the tree. Durations and sizes are integers; the name of a key contains the unit.
 //!
-//! Adding a key takes a field here, its line in `Default`, its line in `waypost.default.toml` and, for a number, its
-//! range in [`validate`]; tests hold these together. Environment names and flags follow by themselves. Limits that maps
-//! have of their own stand in [`crate::core::limits`] instead, and need but the line in `waypost.default.toml`.
+//! A new key needs a field here, its line in `Default`, its line in `waypost.default.toml` and, for a number,
+//! its range in [`validate`]; tests hold these together. Environment variables and flags are derived. Limits
+//! that each map can override are in [`crate::core::limits`] instead, and need only the line in
+//! `waypost.default.toml`.
 
 mod fault;
 mod keys;
@@ -33,37 +35,38 @@ pub use webhooks::{Aws, ConfiguredWebhook, Webhooks};
 /// The commented default configuration, as `waypost config default` prints it.
 pub const DEFAULT_TOML: &str = include_str!("../../waypost.default.toml");
 
-/// Everything that can be set.
+/// All settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Opens every map and the admin API. Absent: made at first start and printed once.
+    /// Opens every map and the admin API. If absent, the cluster generates it at its first start and prints
+    /// it once.
     pub admin_token: Option<Secret>,
     /// Directory of the Raft log and the applied state.
     pub data_dir: std::path::PathBuf,
-    /// Where clients connect.
+    /// The address on which clients connect.
     pub http_addr: SocketAddr,
-    /// Where other nodes connect.
+    /// The address on which other nodes connect.
     pub peer_addr: SocketAddr,
-    /// `host:port` under which other nodes reach `peer_addr`, if not by that very address.
+    /// `host:port` under which other nodes reach `peer_addr`, if it differs from that address.
     pub advertise_peer_addr: Option<String>,
-    /// `host:port` under which clients reach `http_addr`, if not by that very address.
+    /// `host:port` under which clients reach `http_addr`, if it differs from that address.
     pub advertise_http_addr: Option<String>,
-    /// `host:port` of peers to join; empty: this node starts (or goes on as) a cluster of its own.
+    /// `host:port` of peers to join. If empty, this node starts (or continues) a cluster of its own.
     pub join: Vec<String>,
     /// Whether this node votes.
     pub role: Role,
-    /// HTTP worker threads; 0 = one a core.
+    /// HTTP worker threads; 0 = one per core.
     pub workers: usize,
     /// Log filter, as in `info` or `waypost=debug,warn`.
     pub log: String,
-    /// How log lines look.
+    /// The format of log lines.
     pub log_format: LogFormat,
-    /// How peers know each other.
+    /// How peers authenticate each other.
     pub peer: Peer,
     /// The client port.
     pub http: Http,
-    /// What one caller may take.
+    /// Limits on what one caller may use.
     pub limits: Limits,
     /// How much history new maps keep.
     pub retention: Retention,
@@ -85,7 +88,7 @@ pub struct Config {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Disk {
-    /// Room to keep free, in MiB; a tenth of the disk at most. With less, publishing is refused.
+    /// Space to keep free, in MiB; at most a tenth of the disk. With less free space, publishing is refused.
     pub reserve_mb: u64,
 }
 
@@ -95,44 +98,44 @@ impl Default for Disk {
     }
 }
 
-/// A node's part in the cluster.
+/// A node's role in the cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Counts towards the majority.
     Voter,
-    /// Follows the log and serves clients, never votes.
+    /// Follows the log and serves clients, but never votes.
     Learner,
 }
 
-/// The shape of log lines.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// For people.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// What one event, request, socket, map or address may take. The loader refuses unknown names: serde can't, beside a
-/// flattened part.
+/// Limits of one event, request, socket, map or address. The loader refuses unknown names, because serde
+/// can't do that beside a flattened part.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Limits {
     /// Largest event (its JSON as sent), in bytes.
     pub event_bytes: usize,
     /// Most events in one request.
     pub batch_events: usize,
-    /// Largest JSON request body, in bytes; NDJSON is read line by line and bounded by `event_bytes` a line.
+    /// Largest JSON request body, in bytes. NDJSON is read line by line; `event_bytes` bounds each line.
     pub body_bytes: usize,
-    /// Deepest JSON that is taken.
+    /// Deepest JSON that is accepted.
     pub json_depth: usize,
-    /// What new maps start with.
+    /// The limits that new maps start with.
     #[serde(flatten)]
     pub new_maps: NewMapLimits,
     /// Most maps in the cluster.
     pub maps: usize,
-    /// Most tokens a map.
+    /// Most tokens per map.
     pub tokens_per_map: usize,
     /// Most client connections on this node.
     pub sockets: usize,
@@ -140,7 +143,8 @@ pub struct Limits {
     pub sockets_per_address: usize,
     /// Most topics joined on one socket.
     pub channels_per_socket: usize,
-    /// Most different filter expressions in use on one map of this node, and most different patterns of subjects.
+    /// Most distinct filter expressions in use on one map of this node, and most distinct patterns of
+    /// subjects.
     pub expressions_per_topic: usize,
     /// Largest frame from a client, in bytes.
     pub frame_bytes: usize,
@@ -148,33 +152,34 @@ pub struct Limits {
     pub header_bytes: usize,
     /// Longest time a client may take to send its request head, in milliseconds.
     pub upgrade_timeout_ms: u64,
-    /// Allowed `Origin`s of browsers; empty = any.
+    /// `Origin`s of browsers that are allowed; empty = any.
     pub origins: Vec<String>,
-    /// Refused tokens a minute from one address before it is answered 429; 0 = no limit.
+    /// Refused tokens per minute from one address before it is answered 429; 0 = no limit.
     pub auth_failures_per_minute: u32,
 }
 
-/// History that new maps keep; whichever bound is reached first.
+/// The history that new maps keep. The bound that is reached first applies.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Retention {
-    /// Events a map.
+    /// Events per map.
     pub events: u64,
     /// Age of an event, in seconds.
     pub age_seconds: u64,
-    /// Bytes of events a map.
+    /// Bytes of events per map.
     pub bytes: u64,
-    /// How far it waits for webhooks.
+    /// How long retention waits for webhooks.
     pub webhook_backlog: WebhookBacklog,
 }
 
-/// How far the retention of new maps waits for their active webhooks; whichever bound is reached first.
+/// How long the retention of new maps waits for their active webhooks. The bound that is reached first
+/// applies.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WebhookBacklog {
-    /// Bytes of events kept for webhooks alone, a map; 0 = retention waits for none.
+    /// Bytes of events per map that are kept only for webhooks; 0 = retention waits for no webhook.
     pub bytes: u64,
-    /// Age of an event kept for webhooks alone, in seconds.
+    /// Age of an event that is kept only for webhooks, in seconds.
     pub age_seconds: u64,
 }
 
@@ -182,28 +187,29 @@ pub struct WebhookBacklog {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Session {
-    /// A socket that sent nothing for so long is closed, in seconds; so is a long poll that was not asked.
+    /// A socket that sent nothing for this long is closed, in seconds; so is a long-poll session that was not
+    /// polled.
     pub idle_timeout_seconds: u64,
-    /// A socket that took less than `min_bytes_per_second` for so long while something waits is closed (1012), in
-    /// seconds.
+    /// A socket is closed (1012) if it took less than `min_bytes_per_second` for this long while data waited,
+    /// in seconds.
     pub stall_seconds: u64,
-    /// What a socket must take while something waits for it, in bytes a second.
+    /// The rate at which a socket must take the data that waits for it, in bytes per second.
     pub min_bytes_per_second: u64,
     /// Most bytes pending for one client.
     pub send_buffer_bytes: usize,
-    /// Most bytes of recent events kept in memory a topic.
+    /// Most bytes of recent events kept in memory per topic.
     pub ring_bytes: usize,
-    /// Most recent events kept in memory a topic.
+    /// Most recent events kept in memory per topic.
     pub ring_events: usize,
-    /// Most bytes of recent events kept in memory over all topics of this node.
+    /// Most bytes of recent events kept in memory for all topics of this node.
     pub rings_bytes: usize,
     /// Longest drain at shutdown, in seconds.
     pub drain_seconds: u64,
-    /// Time between two positions told to a client whose filter lets nothing through, in seconds.
+    /// Time between two position messages to a client whose filter matches nothing, in seconds.
     pub position_seconds: u64,
     /// Time between keep-alive comments on an idle SSE stream, in seconds.
     pub sse_keepalive_seconds: u64,
-    /// How long a long poll waits for something, in seconds.
+    /// How long a long poll waits for an event, in seconds.
     pub longpoll_seconds: u64,
 }
 
@@ -211,11 +217,11 @@ pub struct Session {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Publish {
-    /// Longest wait for the commit before 503, in milliseconds.
+    /// Longest wait for the commit before the answer is 503, in milliseconds.
     pub timeout_ms: u64,
     /// How long an `Idempotency-Key` is remembered, in seconds.
     pub idempotency_seconds: u64,
-    /// Most publishes waiting on this node.
+    /// Most publishes that may wait on this node.
     pub queue: usize,
 }
 
@@ -223,7 +229,7 @@ pub struct Publish {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ephemeral {
-    /// Bytes that wait for one other node; beyond it the oldest are dropped.
+    /// Bytes that may wait for one other node. Beyond them, the oldest events are dropped.
     pub link_bytes: usize,
 }
 
@@ -243,7 +249,7 @@ pub struct Raft {
     pub keep_entries: u64,
     /// Page cache of the state store, in bytes.
     pub cache_bytes: usize,
-    /// How long the log waits for more to share an fsync, in microseconds; 0 = never.
+    /// How long the log waits for more entries to share an fsync, in microseconds; 0 = never.
     pub flush_wait_us: u64,
 }
 

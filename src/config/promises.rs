@@ -1,5 +1,6 @@
-//! Settings that are allowed each by itself, and of which one breaks what another promises. A node starts with them:
-//! they are said at its start and by `waypost config check`. What can never work is refused (see [`super::validate`]).
+//! Settings that are valid each by itself, but of which one breaks the promise of another. A node starts with
+//! them; its start and `waypost config check` report them. Settings that can never work are refused (see
+//! [`super::validate`]).
 
 use super::Config;
 use crate::core::access::WebhookBacklog;
@@ -7,11 +8,11 @@ use crate::core::ids::{MapId, WebhookId};
 use crate::core::webhook::{Origin, Plain, Profile, promises};
 use std::collections::BTreeSet;
 
-/// Phoenix clients send a heartbeat each 30 s.
+/// Phoenix clients send a heartbeat every 30 s.
 const HEARTBEAT_SECONDS: u64 = 30;
 
 impl Config {
-    /// In words, for people; none where all fits together.
+    /// Warnings for people; empty if all settings fit together.
     pub fn warnings(&self) -> Vec<String> {
         let (limits, session, retention) = (&self.limits, &self.session, &self.retention);
         let mut found: BTreeSet<String> = BTreeSet::new();
@@ -22,15 +23,15 @@ impl Config {
         };
         warn(
             retention.events < limits.batch_events as u64,
-            "retention.events is less than limits.batch_events: part of one request is gone as soon as it is stored",
+            "retention.events is less than limits.batch_events: part of a request is removed as soon as it is stored",
         );
         warn(
             retention.bytes < limits.body_bytes as u64,
-            "retention.bytes is less than limits.body_bytes: part of one request is gone as soon as it is stored",
+            "retention.bytes is less than limits.body_bytes: part of a request is removed as soon as it is stored",
         );
         warn(
             session.ring_bytes < limits.event_bytes,
-            "session.ring_bytes is less than limits.event_bytes: after one large event all read from the disk",
+            "session.ring_bytes is less than limits.event_bytes: after one large event all readers use the disk",
         );
         warn(
             session.idle_timeout_seconds <= HEARTBEAT_SECONDS,
@@ -50,7 +51,7 @@ impl Config {
         found.into_iter().collect()
     }
 
-    /// What new webhooks are like, and those of the file.
+    /// The settings of new webhooks, and the webhooks of the file.
     fn webhooks_to_be(&self) -> impl Iterator<Item = (String, Plain)> {
         let defaults = self.webhooks.defaults();
         let nobody = (WebhookId::from_bytes([0; 16]), MapId::from_bytes([0; 16]));
@@ -76,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn the_defaults_keep_their_promises_and_what_breaks_one_is_said() {
+    fn the_defaults_keep_their_promises_and_a_broken_promise_is_reported() {
         assert!(warned(|_| {}).is_empty());
         let cases: [(Change, &str); 7] = [
             (|c| c.retention.events = 10, "retention.events"),

@@ -1,10 +1,10 @@
-//! A string that never shows itself.
+//! A string that is never shown by accident.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-/// What stands in place of a secret wherever one would be shown.
+/// The text shown in place of a secret.
 const MASK: &str = "********";
 
 /// A secret setting. `Debug` and serialisation give a mask; only [`Secret::expose`] gives the text.
@@ -18,7 +18,7 @@ impl Secret {
         Self(text.into())
     }
 
-    /// The text itself: to compare or to send, never to log.
+    /// The text itself. Compare it or send it, but never log it.
     pub fn expose(&self) -> &str {
         &self.0
     }

@@ -1,21 +1,21 @@
-//! Who peers and clients are talking to: certificates, or the peers' shared key.
+//! How peers and clients verify a node: certificates, or the peers' shared key.
 
 use super::{Config, Secret, fault::Fault};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use waypost_cluster::{Security, TlsFiles};
 
-/// How peers know each other: certificates, a shared key, or (on loopback alone) not at all.
+/// How peers authenticate each other: by certificates, by a shared key, or (on loopback only) not at all.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Peer {
-    /// Authorities (PEM) whose nodes are let in.
+    /// Authorities (PEM); nodes with a certificate from one of them are accepted.
     pub tls_ca: Option<PathBuf>,
     /// This node's certificate (PEM).
     pub tls_cert: Option<PathBuf>,
     /// The private key of that certificate (PEM).
     pub tls_key: Option<PathBuf>,
-    /// A secret that all nodes share, in place of certificates.
+    /// A secret that all nodes share, instead of certificates.
     pub key: Option<Secret>,
 }
 
@@ -23,14 +23,14 @@ pub struct Peer {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Http {
-    /// Certificate (PEM) for clients, with those between it and the authority.
+    /// The certificate (PEM) for clients, with its intermediate certificates.
     pub tls_cert: Option<PathBuf>,
     /// The private key of that certificate (PEM).
     pub tls_key: Option<PathBuf>,
 }
 
 impl Peer {
-    /// What the cluster is told.
+    /// The security settings for the cluster crate.
     pub fn security(&self) -> Security {
         match (&self.tls_ca, &self.tls_cert, &self.tls_key, &self.key) {
             (Some(ca), Some(cert), Some(key), _) => {
@@ -43,13 +43,13 @@ impl Peer {
 }
 
 impl Http {
-    /// Certificate and key, if clients are to speak TLS.
+    /// Certificate and key, if clients use TLS.
     pub fn tls(&self) -> Option<(&PathBuf, &PathBuf)> {
         self.tls_cert.as_ref().zip(self.tls_key.as_ref())
     }
 }
 
-/// The first of these settings that is not allowed.
+/// Returns the first of these settings that is invalid.
 pub(super) fn check(config: &Config) -> Option<Fault> {
     let fault = |path, allowed: String| Some(Fault { path, allowed });
     let peer = &config.peer;
@@ -66,13 +66,15 @@ pub(super) fn check(config: &Config) -> Option<Fault> {
         return fault("http.tls_cert", "must be set together with http.tls_key".to_owned());
     }
     match &peer.key {
-        Some(_) if some => fault("peer.key", "must not stand beside peer.tls_*: choose one of the two".to_owned()),
+        Some(_) if some => {
+            fault("peer.key", "must not be set together with peer.tls_*: choose one".to_owned())
+        }
         Some(key) if key.expose().chars().count() < Security::KEY_LENGTH => {
             fault("peer.key", format!("must have at least {} characters", Security::KEY_LENGTH))
         }
         None if !some && !config.peer_addr.ip().to_canonical().is_loopback() => fault(
             "peer_addr",
-            "must be on loopback as long as nothing says who the peers are: set peer.tls_ca, peer.tls_cert and \
+            "must be on loopback unless peers authenticate each other: set peer.tls_ca, peer.tls_cert and \
              peer.tls_key (`waypost cluster certs` makes them), or the same peer.key on all nodes"
                 .to_owned(),
         ),

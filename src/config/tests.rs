@@ -45,7 +45,7 @@ fn every_number_has_a_range() {
 }
 
 #[test]
-fn a_line_that_is_no_toml_is_not_shown() {
+fn a_line_that_is_not_toml_is_not_shown() {
     let told = error("data_dir = \"x\"\n[peer]\nkey = \"a-very-secret-key\nmore\n");
     assert!(
         told.starts_with("w.toml is not valid TOML: line 4, column ") && !told.contains("secret"),
@@ -87,7 +87,7 @@ fn later_layers_win() {
 }
 
 #[test]
-fn unknown_names_tell_the_nearest() {
+fn an_unknown_name_is_reported_with_the_nearest_one() {
     assert_eq!(
         error("[limits]\nevent_byte = 1"),
         "unknown setting limits.event_byte (file w.toml); did you mean limits.event_bytes?"
@@ -102,7 +102,7 @@ fn unknown_names_tell_the_nearest() {
 }
 
 #[test]
-fn wrong_values_tell_key_value_bounds_and_origin() {
+fn a_wrong_value_is_reported_with_key_bounds_and_origin() {
     assert_eq!(
         error("[limits]\njson_depth = 5000"),
         "limits.json_depth = 5000 (file w.toml): must be a whole number from 1 to 127"
@@ -131,7 +131,7 @@ fn secrets_are_never_shown() {
 }
 
 #[test]
-fn the_command_lines_own_variables_and_service_links_are_no_settings() {
+fn variables_of_the_command_line_and_service_links_are_not_settings() {
     let vars = [
         ("WAYPOST_URL", "http://x"),
         ("WAYPOST_TOKEN", "t"),
@@ -148,7 +148,7 @@ fn the_command_lines_own_variables_and_service_links_are_no_settings() {
 const WEBHOOK: &str = "[[webhooks.webhook]]\nmap = \"a\"\nname = \"n\"\nurl = \"https://example.com/x\"\n";
 
 #[test]
-fn webhooks_stand_in_the_file() {
+fn webhooks_are_read_from_the_file() {
     let text = format!(
         "[webhooks]\ntimeout_ms = 900\n{WEBHOOK}secret = \"12345678\"\nevent_types = [\"x\"]\nenabled = false\nretry = {{jitter = 0.5}}\n"
     );
@@ -161,7 +161,7 @@ fn webhooks_stand_in_the_file() {
 }
 
 #[test]
-fn wrong_webhooks_are_told_without_their_values() {
+fn wrong_webhooks_are_reported_without_their_values() {
     let wrong = error(&format!("{WEBHOOK}secret = \"top\"\ncolour = 1\nretry = {{jitter = 7}}\n"));
     for part in ["[[webhooks.webhook]] number 1", "secret: ", "colour: ", "retry.jitter: must be from 0 to 1"]
     {
@@ -185,7 +185,7 @@ fn wrong_webhooks_are_told_without_their_values() {
 }
 
 #[test]
-fn a_key_that_seals_has_32_bytes() {
+fn an_encryption_key_has_32_bytes() {
     let key = |text: &str| toml(&format!("[webhooks]\nsecret_key = \"{text}\""));
     let hex = key(&"0f".repeat(32)).unwrap().finish().unwrap();
     assert_eq!(hex.config.webhooks.encryption_key(), Some([15; 32]));
@@ -198,7 +198,7 @@ fn a_key_that_seals_has_32_bytes() {
 }
 
 #[test]
-fn who_peers_are_must_be_said_beyond_loopback() {
+fn peers_must_be_authenticated_beyond_loopback() {
     let ok = |text: &str| toml(text).and_then(Loader::finish).map(drop).map_err(|error| error.to_string());
     let open = "peer_addr = \"10.0.0.1:4001\"\n";
     assert!(
@@ -221,7 +221,7 @@ fn who_peers_are_must_be_said_beyond_loopback() {
 }
 
 #[test]
-fn the_address_of_aws_is_safe() {
+fn the_address_of_aws_must_be_safe() {
     let with = |webhook: &str| {
         format!("[webhooks]\nallow_nets = [\"10.1.0.0/16\"]\n[webhooks.aws]\nendpoint = \"{webhook}\"")
     };
@@ -246,7 +246,7 @@ fn the_address_of_aws_is_safe() {
 }
 
 #[test]
-fn what_may_be_invoked_is_no_credential() {
+fn the_list_of_functions_is_not_a_credential() {
     let aws = env(&[("AWS_ACCESS_KEY_ID", "id"), ("AWS_SECRET_ACCESS_KEY", "key")]);
     let listed = toml("[webhooks.aws]\nfunctions = [\"kills\"]").unwrap().env(aws).unwrap().finish().unwrap();
     assert_eq!(listed.config.webhooks.aws.access_key_id.as_deref(), Some("id"));
@@ -254,7 +254,7 @@ fn what_may_be_invoked_is_no_credential() {
 }
 
 #[test]
-fn credentials_of_aws_fall_back_on_its_variables() {
+fn credentials_fall_back_on_the_variables_of_aws() {
     let aws = env(&[("AWS_ACCESS_KEY_ID", "id"), ("AWS_SECRET_ACCESS_KEY", "key")]);
     let loaded = Loader::default().env(aws.clone()).unwrap().finish().unwrap();
     assert_eq!(loaded.config.webhooks.aws.access_key_id.as_deref(), Some("id"));

@@ -1,4 +1,4 @@
-//! What values are allowed. Types are held by the tree itself; here are ranges and what must fit together.
+//! Which values are allowed. The tree itself enforces types; this file checks ranges and combinations.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -13,13 +13,13 @@ const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
 const TIB: u64 = 1024 * 1024 * MIB;
 
-/// Least and most of every number, but for the limits of new maps.
+/// Minimum and maximum of every number, except for the limits of new maps.
 const RANGES: &[(&str, u64, u64)] = &[
     ("workers", 0, 1024),
     ("limits.event_bytes", KIB, 768 * KIB),
     ("limits.batch_events", 1, 10_000),
     ("limits.body_bytes", 4 * KIB, 256 * MIB),
-    // The JSON parser itself stops at 128.
+    // The JSON parser itself stops at a depth of 128.
     ("limits.json_depth", 1, 127),
     ("limits.maps", 1, 50_000),
     ("limits.tokens_per_map", 1, 10_000),
@@ -70,14 +70,14 @@ const RANGES: &[(&str, u64, u64)] = &[
     ("webhooks.flush_ms", 10, 10_000),
 ];
 
-/// Least and most of every number.
+/// Minimum and maximum of every number.
 pub(super) fn all_ranges() -> impl Iterator<Item = (&'static str, u64, u64)> {
-    // 0 is no limit.
+    // 0 means no limit.
     let of_maps = LIMITS.iter().map(|limit| (limit.setting, 0, u64::from(limit.most)));
     RANGES.iter().copied().chain(of_maps)
 }
 
-/// The first value that is not allowed.
+/// Returns the first value that is invalid.
 pub(super) fn check(config: &Config, tree: &Value) -> Option<Fault> {
     ranges(tree)
         .or_else(|| addresses(config))
@@ -115,7 +115,7 @@ fn addresses(config: &Config) -> Option<Fault> {
     if config.join.iter().any(|addr| !is_host_port(addr)) {
         return fault("join", format!("each {FORM}"));
     }
-    // Other nodes would be told "0.0.0.0" and dial themselves.
+    // Otherwise the other nodes would learn the address "0.0.0.0" and dial themselves.
     let unreachable = config.peer_addr.ip().is_unspecified() && config.advertise_peer_addr.is_none();
     if unreachable && !config.join.is_empty() {
         return fault("advertise_peer_addr", "must be set when peer_addr is a wildcard and join is used");
@@ -196,7 +196,7 @@ fn is_host_port(text: &str) -> bool {
     !host.is_empty() && host.chars().all(name) && port.parse::<u16>().is_ok_and(|port| port > 0)
 }
 
-/// Signed requests and the session's token go there.
+/// Signed requests and the session's token are sent to this address, so it must be safe.
 fn is_aws_endpoint(text: &str, allow_nets: &[IpNet]) -> bool {
     let Ok(url) = Url::parse(text) else { return false };
     let bare = url.query().is_none()

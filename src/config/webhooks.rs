@@ -1,4 +1,4 @@
-//! Settings of webhook delivery, and the webhooks that stand in the configuration file.
+//! Settings of webhook delivery, and the webhooks in the configuration file.
 
 use super::Secret;
 use crate::core::field_error::{FieldCode, FieldErrors};
@@ -17,53 +17,54 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Webhooks {
-    /// Private networks (CIDR) that webhooks may reach nevertheless.
+    /// Private networks (CIDR) that webhooks may reach although they are private.
     pub allow_nets: Vec<IpNet>,
-    /// Encrypts addresses, headers and keys of webhooks at rest: 64 hexadecimal digits, or base64 of 32 bytes. Absent: the
-    /// cluster makes one.
+    /// Encrypts addresses, headers and keys of webhooks at rest: 64 hexadecimal digits, or base64 of 32
+    /// bytes. If absent, the cluster generates a key.
     pub secret_key: Option<Secret>,
-    /// Certificates (PEM) that are trusted beside the public ones.
+    /// Certificates (PEM) that are trusted in addition to the public ones.
     pub ca_file: Option<PathBuf>,
-    /// Threads that deliver; 0 = half the cores, at least one.
+    /// Threads that deliver to webhooks; 0 = half the cores, at least one.
     pub workers: usize,
-    /// Most requests under way on this node.
+    /// Most requests in progress on this node.
     pub connections: usize,
-    /// Most requests under way to one webhook.
+    /// Most requests in progress to one webhook.
     pub window: usize,
     /// How long a rotated secret signs beside the new one, in seconds.
     pub rotation_overlap_seconds: u64,
-    /// New webhooks: disabled after failing for so long, in seconds; 0 = never.
+    /// New webhooks: disabled after failing for this long, in seconds; 0 = never.
     pub auto_disable_seconds: u64,
-    /// New webhooks: longest time for a whole request, in milliseconds; the profile `broadcasting` takes at most 5000.
+    /// New webhooks: longest time for a whole request, in milliseconds; the profile `broadcasting` allows at
+    /// most 5000.
     pub timeout_ms: u32,
-    /// New webhooks: attempts in all; 0 = as many as the profile has.
+    /// New webhooks: most attempts in total; 0 = the profile's number.
     pub retry_attempts: u32,
-    /// New webhooks: time before the second attempt, in milliseconds; 0 = as long as the profile has.
+    /// New webhooks: time before the second attempt, in milliseconds; 0 = the profile's time.
     pub retry_delay_ms: u64,
-    /// How often a node tells the others how far its webhooks are, in milliseconds.
+    /// How often a node reports the progress of its webhooks, in milliseconds.
     pub flush_ms: u64,
     /// For functions of AWS Lambda.
     pub aws: Aws,
-    /// Webhooks of the file, `[[webhooks.webhook]]`. No setting by itself: it has no flag and no variable.
+    /// Webhooks of the file, `[[webhooks.webhook]]`. This is not a setting: it has no flag and no variable.
     #[serde(default, skip_serializing)]
     #[serde(rename = "webhook")]
     pub listed: Vec<ConfiguredWebhook>,
 }
 
-/// Functions of AWS that webhooks may invoke, and as whom.
+/// Functions of AWS that webhooks may invoke, and the credentials for it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Aws {
-    /// Functions that webhooks may invoke: names and ARNs as webhooks give them, `*` standing for any characters. None
-    /// where it is empty.
+    /// Functions that webhooks may invoke: names and ARNs as webhooks give them; `*` stands for any
+    /// characters. If empty, none may be invoked.
     pub functions: Vec<String>,
-    /// Another address than the region's own, such as a private webhook's.
+    /// An address to use instead of the region's own, such as a private VPC endpoint.
     pub endpoint: Option<String>,
     /// Id of the access key.
     pub access_key_id: Option<String>,
     /// The access key.
     pub secret_access_key: Option<Secret>,
-    /// Of temporary credentials.
+    /// The session token of temporary credentials.
     pub session_token: Option<Secret>,
 }
 
@@ -98,26 +99,27 @@ impl Default for Webhooks {
 }
 
 impl Webhooks {
-    /// The key that encrypts, in bytes; `Some(None)` where what was given is no key.
+    /// The encryption key in bytes; `Some(None)` if the configured text is not a key.
     pub(super) fn read_key(&self) -> Option<Option<[u8; 32]>> {
         let text = self.secret_key.as_ref()?.expose().trim();
         let bytes = if text.len() == 64 { from_hex(text) } else { STANDARD.decode(text).ok() };
         Some(bytes.and_then(|bytes| bytes.try_into().ok()))
     }
 
-    /// The key that encrypts, in bytes.
+    /// The encryption key in bytes.
     pub fn encryption_key(&self) -> Option<[u8; 32]> {
         self.read_key().flatten()
     }
 
-    /// Who invokes functions: id and key of an access key, and the token of temporary ones.
+    /// The credentials that invoke functions: id and key of an access key, and the token of temporary
+    /// credentials.
     pub fn credentials(&self) -> Option<(String, String, Option<String>)> {
         let own = |secret: &Option<Secret>| secret.as_ref().map(|secret| secret.expose().to_owned());
         let Aws { access_key_id, secret_access_key, session_token, .. } = &self.aws;
         Some((access_key_id.clone()?, own(secret_access_key)?, own(session_token)))
     }
 
-    /// What new webhooks are like.
+    /// The defaults of new webhooks.
     pub fn defaults(&self) -> Defaults {
         Defaults {
             timeout_ms: self.timeout_ms,
@@ -127,7 +129,7 @@ impl Webhooks {
         }
     }
 
-    /// What is wrong with the webhooks of the file: the places of those that are, and why.
+    /// The faults of the webhooks in the file: the index of each faulty one, and why it is faulty.
     pub(super) fn webhook_faults(&self) -> Vec<(usize, String)> {
         let faults = self.listed.iter().enumerate().filter_map(|(place, webhook)| {
             let mut errors = webhook.errors(&self.defaults());
@@ -144,7 +146,8 @@ impl Webhooks {
 }
 
 impl ConfiguredWebhook {
-    /// What it asks for, of nobody's map, and its faults by itself.
+    /// Reads the settings without regard to the map. Returns them and the faults that they have by
+    /// themselves.
     pub fn read(&self, defaults: &Defaults) -> (Plain, FieldErrors) {
         let nobody = (WebhookId::from_bytes([0; 16]), MapId::from_bytes([0; 16]));
         let profile = self.patch.profile().unwrap_or(Profile::Wanderer);
@@ -178,7 +181,8 @@ impl fmt::Debug for ConfiguredWebhook {
 }
 
 impl<'de> Deserialize<'de> for ConfiguredWebhook {
-    /// `map`, and beside it what the API takes. What is wrong with the latter is told when all is checked.
+    /// `map`, and beside it the settings that the API takes. Faults in those settings are reported later,
+    /// when the whole configuration is checked.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut table = serde_json::Map::<String, Value>::deserialize(deserializer)?;
         let map = match table.remove("map") {

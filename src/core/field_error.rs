@@ -1,27 +1,28 @@
-//! What is wrong with a body, field by field.
+//! The errors of a body, field by field.
 //!
-//! Every body that a caller sends is answered with these, whatever it is about. All faults are gathered before the body
-//! is refused, so that a caller sees each of them at once. Programs go by `field` and `code`, people read `message`.
+//! Every body that is refused is answered with these errors, on every route. All errors are collected before
+//! the body is refused, so that a caller sees all of them at once. Programs read `field` and `code`; people
+//! read `message`.
 
 use serde::Serialize;
 use std::fmt::{self, Display};
 use std::ops::RangeInclusive;
 
-/// The name of the body itself, for faults that belong to no field.
+/// The name of the body itself, for errors that belong to no field.
 pub const BODY: &str = "body";
 
-/// One fault of one field.
+/// One error of one field.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FieldError {
-    /// Path of the field, with dots, as in `retry.delay_ms`; [`BODY`] for the whole.
+    /// Path of the field, with dots, as in `retry.delay_ms`; [`BODY`] for the whole body.
     pub field: String,
-    /// The kind of fault.
+    /// The kind of error, for programs.
     pub code: FieldCode,
-    /// What is wrong, for people. Never the value: it may be secret.
+    /// The error as a text for people. It never has the value, which may be secret.
     pub message: String,
 }
 
-/// Kinds of faults.
+/// Kinds of errors of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FieldCode {
@@ -31,13 +32,13 @@ pub enum FieldCode {
     WrongType,
     /// There is no such field.
     UnknownField,
-    /// The field stands there twice.
+    /// The field is given twice.
     GivenTwice,
     /// The field must be given.
     Required,
     /// The number, length or count is beyond a bound.
     OutOfRange,
-    /// The value is none of those that are known, or not of the form that is needed.
+    /// The value is not one of the known ones, or does not have the form that is needed.
     Invalid,
     /// The value contradicts another field, or what is stored.
     Conflict,
@@ -48,7 +49,7 @@ pub enum FieldCode {
 }
 
 impl FieldError {
-    /// A fault of that field.
+    /// An error of that field.
     pub fn new(field: impl Into<String>, code: FieldCode, message: impl Display) -> Self {
         Self { field: field.into(), code, message: message.to_string() }
     }
@@ -60,23 +61,23 @@ impl Display for FieldError {
     }
 }
 
-/// All faults of one body, in the order in which they were found.
+/// All errors of one body, in the order in which they were found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct FieldErrors(Vec<FieldError>);
 
 impl FieldErrors {
-    /// Adds a fault.
+    /// Adds an error.
     pub fn add(&mut self, field: impl Into<String>, code: FieldCode, message: impl Display) {
         self.0.push(FieldError::new(field, code, message));
     }
 
-    /// Adds that the field is required.
+    /// Adds the error that the field is required.
     pub fn require(&mut self, field: impl Into<String>) {
         self.add(field, FieldCode::Required, "is required");
     }
 
-    /// Adds a fault unless the value is within the range.
+    /// Adds an error unless the value is within the range.
     pub fn check_range<T: PartialOrd + Display>(&mut self, field: &str, value: T, range: RangeInclusive<T>) {
         if !range.contains(&value) {
             let message = format_args!("must be from {} to {}", range.start(), range.end());
@@ -84,27 +85,27 @@ impl FieldErrors {
         }
     }
 
-    /// Adds a fault that is known already.
+    /// Adds an error that was made elsewhere.
     pub fn push(&mut self, error: FieldError) {
         self.0.push(error);
     }
 
-    /// Adds all faults of another part of the body.
+    /// Adds all errors of another part of the body.
     pub fn append(&mut self, other: Self) {
         self.0.extend(other.0);
     }
 
-    /// Whether nothing is wrong.
+    /// Whether there is no error.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// All faults.
+    /// All errors.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &FieldError> {
         self.0.iter()
     }
 
-    /// Whether something is wrong with that field, or with a field inside it.
+    /// Whether that field, or a field inside it, has an error.
     pub fn concern(&self, field: &str) -> bool {
         let inside = |path: &str| {
             path.strip_prefix(field).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
@@ -112,17 +113,17 @@ impl FieldErrors {
         self.iter().any(|error| inside(&error.field))
     }
 
-    /// Whether one of the faults is of that kind.
+    /// Whether there is an error of that kind.
     pub fn have(&self, code: FieldCode) -> bool {
         self.iter().any(|error| error.code == code)
     }
 
-    /// Each fault as `field: message`.
+    /// Each error as `field: message`.
     pub fn messages(&self) -> Vec<String> {
         self.iter().map(ToString::to_string).collect()
     }
 
-    /// The value, unless something is wrong.
+    /// The value, unless there is an error.
     pub fn into_result<T>(self, value: T) -> Result<T, Self> {
         if self.is_empty() { Ok(value) } else { Err(self) }
     }
@@ -145,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn faults_are_gathered_and_shown_with_their_fields() {
+    fn errors_are_collected_and_shown_with_their_fields() {
         let mut errors = FieldErrors::default();
         errors.require("url");
         errors.check_range("retry.delay_ms", 5, 10..=20);
@@ -161,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_is_concerned_by_faults_inside_it_alone() {
+    fn errors_concern_their_field_and_the_fields_around_it() {
         let errors =
             FieldErrors::from(FieldError::new("lambda.region", FieldCode::Invalid, "must be a region"));
         assert!(errors.concern("lambda") && errors.concern("lambda.region"));

@@ -1,6 +1,6 @@
-//! The limits of a map, from one table: what a map may have of its own, what new maps start with, and within which
-//! bounds. The configuration, the API and the command line all go by the table: a new limit is one line more of it, and
-//! the place that holds it.
+//! The limits of a map. One table has their names, their values for new maps, and their bounds. The
+//! configuration, the API and the command line all use the table. A new limit needs one more entry in it, and
+//! the code that enforces the limit.
 
 use crate::core::field_error::FieldCode;
 use crate::core::json::Members;
@@ -9,15 +9,15 @@ use serde::{Deserialize, Serialize};
 /// One limit, as people set it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
-    /// The name in a map's `limits`.
+    /// Its name in a map's `limits`.
     pub name: &'static str,
-    /// The path of the setting for new maps, as in `limits.map_connections`; there 0 is no limit.
+    /// The path of the setting for new maps, as in `limits.map_connections`. In the setting, 0 is no limit.
     pub setting: &'static str,
-    /// The least that a map's own may be.
+    /// The least value of a map's own limit.
     pub least: u32,
-    /// The most that the setting may be.
+    /// The greatest value of the setting.
     pub most: u32,
-    /// What it counts, for people.
+    /// What it counts, as a text for people.
     pub unit: &'static str,
 }
 
@@ -29,14 +29,14 @@ macro_rules! limits {
             $(#[doc = concat!($unit, ".")] pub $name: Option<u32>,)+
         }
 
-        /// Changes of some limits: `None` leaves a limit as it is, `Some(None)` removes it. They are merged when the
-        /// command is applied, so that two concurrent changes do not undo each other.
+        /// Changes of some limits: `None` leaves a limit as it is, `Some(None)` removes it. The state machine
+        /// merges the changes, so that two concurrent ones don't undo each other.
         #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
         pub struct LimitsPatch {
             $(#[doc = concat!("See [`Limits::", stringify!($name), "`].")] pub $name: Option<Option<u32>>,)+
         }
 
-        /// What new maps start with, as the configuration has it; 0 is no limit.
+        /// The limits of new maps, from the configuration; 0 is no limit.
         #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
         pub struct NewMapLimits {
             $(#[doc = concat!("New maps: ", $unit, ".")] pub $setting: u32,)+
@@ -62,7 +62,7 @@ macro_rules! limits {
                 Self { $($name: read_one(m, stringify!($name), $least)),+ }
             }
 
-            /// Returns `base` with these changes.
+            /// The limits `base` with the changes.
             pub fn over(&self, base: &Limits) -> Limits {
                 Limits { $($name: self.$name.unwrap_or(base.$name)),+ }
             }
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_asked_for_stays() {
+    fn limits_that_are_not_asked_for_stay() {
         let (patch, errors) = read(r#"{"connections":7,"webhooks":null,"subjects":0}"#);
         assert_eq!(errors, Vec::<String>::new());
         let new = Limits::from(&NewMapLimits::default());
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn all_that_is_wrong_is_told() {
+    fn all_errors_are_reported() {
         let told =
             read(r#"{"connections":-1,"requests_per_minute":0,"publishes_per_second":"5","subject":1}"#).1;
         assert_eq!(

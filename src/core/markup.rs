@@ -1,17 +1,16 @@
-//! Text for chats: counted and cut as it is escaped, so that no text of a payload has a meaning there, nor is
-//! too long.
+//! Text for chats. It is escaped and cut, so that no text of a payload is read as markup or is too long.
 
 use super::text::is_hidden;
 
-/// Stands where a text was cut.
+/// Marks the end of a text that was cut.
 const CUT: char = '…';
 
-/// Escapes `text` with `escape` (which appends one character's escaped form, given what stands before) until
-/// `max` UTF-16 units are used; then it ends in `…`. Chats count code points: counted this way a text is
-/// never too long.
+/// Escapes `text` and cuts the result to `max` UTF-16 units; a cut text ends in `…`. `escape` appends the
+/// escaped form of one character to the text before it. Chats count code points, of which a text never has
+/// more than UTF-16 units.
 pub(crate) fn escaped(text: &str, max: usize, mut escape: impl FnMut(char, &mut String)) -> String {
     let mut out = String::with_capacity(text.len().min(max) + 8);
-    // `marked` is the longest part with room for the mark of a cut behind it.
+    // `marked` is the length of the longest part that leaves room for `CUT`.
     let (mut used, mut marked) = (0, 0);
     for character in text.chars().filter_map(plain) {
         let before = out.len();
@@ -29,7 +28,7 @@ pub(crate) fn escaped(text: &str, max: usize, mut escape: impl FnMut(char, &mut 
     out
 }
 
-/// `text` in at most `max` UTF-16 units, with `…` at the end; `None` where it is no longer than that.
+/// `text` cut to at most `max` UTF-16 units, with `…` at the end; `None` if it need not be cut.
 pub(crate) fn cut(text: &str, max: usize) -> Option<String> {
     let (mut used, mut marked) = (0, 0);
     for (at, character) in text.char_indices() {
@@ -45,17 +44,17 @@ pub(crate) fn cut(text: &str, max: usize) -> Option<String> {
     None
 }
 
-/// How long a text is, in UTF-16 units.
+/// The length of a text, in UTF-16 units.
 pub(crate) fn units(text: &str) -> usize {
     text.chars().map(char::len_utf16).sum()
 }
 
-/// Whether anything of `text` can be seen: chats refuse what they take for empty.
+/// Whether `text` has a visible character. Chats refuse a text that has none as empty.
 pub(crate) fn is_visible(text: &str) -> bool {
     text.chars().filter_map(plain).any(|c| !c.is_whitespace() && !is_blank(c))
 }
 
-/// Takes from a character its meaning in Discord's markdown, as a mention, and as a link's beginning.
+/// Escapes a character that has a meaning in Discord's markdown, begins a mention or begins a link.
 pub(crate) fn escape_discord(character: char, out: &mut String) {
     let starts_line = out.is_empty() || out.ends_with('\n');
     match character {
@@ -65,13 +64,12 @@ pub(crate) fn escape_discord(character: char, out: &mut String) {
     }
     out.push(character);
     if character == '@' {
-        // Nothing is between the two to be seen, and `@everyone` is no longer one word.
+        // The inserted space is invisible, and `@everyone` is no longer one word.
         out.push('\u{200b}');
     }
 }
 
-/// Takes from a character its meaning in Slack's mrkdwn that an entity can take. Slack knows no escape for
-/// `*` and `_`.
+/// Escapes a character of Slack's mrkdwn as an entity, if there is one. Slack has no escape for `*` and `_`.
 pub(crate) fn escape_slack(character: char, out: &mut String) {
     match character {
         '&' => out.push_str("&amp;"),
@@ -81,8 +79,8 @@ pub(crate) fn escape_slack(character: char, out: &mut String) {
     }
 }
 
-/// A character as people may see it: controls become spaces, and what turns the direction of writing or hides
-/// is left out.
+/// A character as people may see it. Control characters become spaces. Characters that are invisible or
+/// change the direction of writing are left out.
 fn plain(character: char) -> Option<char> {
     match character {
         '\n' => Some('\n'),
@@ -141,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_visible() {
+    fn visible_and_blank_texts() {
         for visible in ["a", " .", "😀", "\u{200b}-"] {
             assert!(is_visible(visible), "{visible:?}");
         }

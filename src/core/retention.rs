@@ -4,43 +4,43 @@ use crate::core::field_error::FieldCode;
 use crate::core::json::Members;
 use serde::{Deserialize, Serialize};
 
-/// How long readers can read a map's events: until the first bound is exceeded. `None` means no bound.
+/// How long a map's events are kept for readers. The oldest events go when any of the bounds is exceeded.
+/// `None` is no bound.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Retention {
-    /// Newest events kept.
+    /// Number of the newest events that are kept.
     pub events: Option<u64>,
     /// Seconds for which an event is kept.
     pub age_seconds: Option<u64>,
-    /// Bytes of stored events kept.
+    /// Bytes of stored events that are kept.
     pub bytes: Option<u64>,
-    /// How far retention waits for webhooks.
+    /// The events that are kept longer for webhooks.
     pub webhook_backlog: WebhookBacklog,
 }
 
-/// How far retention waits for a map's active webhooks. Events that retention has taken from readers stay
-/// stored until every active webhook has passed them, or until the first of these bounds is exceeded. `None`
-/// means no bound.
+/// The events that are kept for a map's active webhooks after readers get them no more. They are kept until
+/// every active webhook is past them, or until any of the bounds is exceeded. `None` is no bound.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WebhookBacklog {
-    /// Bytes of stored events kept for webhooks alone; with 0 retention waits for no webhook.
+    /// Bytes of stored events that are kept only for webhooks; with 0, none are.
     pub bytes: Option<u64>,
     /// Seconds after its publish for which an event is kept for webhooks.
     pub age_seconds: Option<u64>,
 }
 
-/// Changes of some bounds of retention: `None` leaves a bound as it is, `Some(None)` removes it. They are merged when
-/// the command is applied, so that two concurrent changes do not undo each other.
+/// Changes of some bounds of retention: `None` leaves a bound as it is, `Some(None)` removes it. The state
+/// machine merges the changes, so that two concurrent ones don't undo each other.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RetentionPatch {
-    /// See [`Retention::events`].
+    /// Change of [`Retention::events`].
     pub events: Option<Option<u64>>,
-    /// See [`Retention::age_seconds`].
+    /// Change of [`Retention::age_seconds`].
     pub age_seconds: Option<Option<u64>>,
-    /// See [`Retention::bytes`].
+    /// Change of [`Retention::bytes`].
     pub bytes: Option<Option<u64>>,
-    /// See [`WebhookBacklog::bytes`].
+    /// Change of [`WebhookBacklog::bytes`].
     pub backlog_bytes: Option<Option<u64>>,
-    /// See [`WebhookBacklog::age_seconds`].
+    /// Change of [`WebhookBacklog::age_seconds`].
     pub backlog_age_seconds: Option<Option<u64>>,
 }
 
@@ -60,7 +60,7 @@ impl RetentionPatch {
         patch
     }
 
-    /// Returns `base` with these changes.
+    /// The retention `base` with the changes.
     pub fn over(&self, base: &Retention) -> Retention {
         Retention {
             events: self.events.unwrap_or(base.events),
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_bound_keeps_something_but_the_backlog_in_bytes_may_be_none() {
+    fn only_the_bytes_of_the_backlog_may_be_zero() {
         let read = |text| {
             let mut m = Members::at("retention", text);
             let patch = RetentionPatch::read(&mut m);

@@ -1,4 +1,4 @@
-//! The body that writes to a client: what its session says first, then its events, at last its farewell.
+//! The body that writes to a client: first the session's own messages, then events, and last the farewell.
 
 use super::dispatcher::Dispatcher;
 use super::doorbell::Doorbell;
@@ -14,10 +14,11 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-/// What a session itself has to say, before any event: replies, control frames, keep-alives. Its end is the session's.
+/// The session's own messages: replies, control frames, keep-alives. The body sends them before any event.
+/// When this stream ends, the session ends.
 pub(super) type Words = Pin<Box<dyn Stream<Item = Bytes>>>;
 
-/// What one session writes. Dropped with the connection, it ends the session.
+/// Everything that one session writes. It is dropped with the connection, and that ends the session.
 pub struct OutboundBody {
     dispatcher: Rc<Dispatcher>,
     subscriber: Rc<Subscriber>,
@@ -30,7 +31,8 @@ pub struct OutboundBody {
 }
 
 impl OutboundBody {
-    /// A body for the session of `subscriber`, watched from now on until it is dropped.
+    /// A body for the session of `subscriber`. The dispatcher watches the session from now on until the body
+    /// is dropped.
     pub fn new(
         dispatcher: &Rc<Dispatcher>,
         subscriber: Rc<Subscriber>,
@@ -105,7 +107,8 @@ impl MessageBody for OutboundBody {
 
 impl Drop for OutboundBody {
     fn drop(&mut self) {
-        // The session's actor may hold the subscriber a little longer; its subscriptions end with the connection.
+        // The session's actor may hold the subscriber a little longer. Its subscriptions end with the
+        // connection.
         self.words = None;
         self.subscriber.clear();
         self.dispatcher.unwatch(self.watched);

@@ -1,28 +1,28 @@
-//! Why the server ends a session, and what it says to the client.
+//! The reasons for which the server ends a session, and the texts that the client gets.
 
-/// A session's end by the server's will.
+/// Why the server ends a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// The node goes away: connect again, to another.
+    /// The node goes away. The client connects again, to another node.
     Drain,
-    /// The token was revoked, or the map deleted.
+    /// The token was revoked, or the map was deleted.
     Revoked,
     /// The client takes its events too slowly.
     TooSlow,
-    /// Nothing was heard from the client for too long.
+    /// The client sent nothing for too long.
     Idle,
-    /// The client fell behind what is kept: it must resume, to be told of the gap.
+    /// The client fell behind the events that are kept. It must resume, and then learns of the gap.
     Gap,
-    /// The client missed ephemeral events, of which there is no history.
+    /// The client missed ephemeral events, which have no history.
     FellOut,
-    /// The map's channel rules changed, so that the client has to subscribe in another way.
+    /// The map's channel rules changed, and the client must subscribe in another way.
     Rules,
-    /// Its events can't be read on this node.
+    /// This node can't read the client's events.
     Failed,
 }
 
 impl End {
-    /// WebSocket close code. Never 1000: clients take that for "don't come back".
+    /// WebSocket close code. It is never 1000: clients take 1000 for "don't come back".
     pub fn code(self) -> u16 {
         match self {
             End::Drain | End::TooSlow | End::Gap | End::FellOut | End::Rules => 1012,
@@ -32,7 +32,7 @@ impl End {
         }
     }
 
-    /// For people, and for the metric's label.
+    /// A text for people. It goes into the close frame.
     pub fn reason(self) -> &'static str {
         match self {
             End::Drain => "the node is going away; resume with your last event id",

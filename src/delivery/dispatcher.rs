@@ -1,5 +1,6 @@
-//! The hub's counterpart on a worker thread: it takes what topics deliver, keeps the topic views in use there, and watches
-//! the thread's sessions from outside (a stalled session's own timers don't run).
+//! The dispatcher of a worker thread. It receives what topics deliver, keeps the topic views that are in use
+//! on the thread, and watches the thread's sessions from outside (the timers of a stalled session do not
+//! run).
 
 use super::close::End;
 use super::rings::Rings;
@@ -19,7 +20,8 @@ use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
-/// Chunks waiting on a worker thread. One that doesn't fit leaves a hole that its readers fill from the archive.
+/// Chunks that may wait on a worker thread. A chunk that doesn't fit leaves a hole, and readers fill the hole
+/// from the archive.
 const MAILBOX: usize = 4096;
 
 thread_local! {
@@ -34,19 +36,19 @@ pub struct Dispatcher {
     topic_views: RefCell<HashMap<(TopicKey, FormKey), Rc<TopicView>>>,
     rings: Rings,
     sessions: RefCell<Slab<Watched>>,
-    /// Seconds that this thread has run: a clock that costs nothing to read, and that stands still with the process. What
-    /// others did meanwhile is read before any of it counts against them.
+    /// Seconds that this thread has run. Reading this clock costs nothing, and it stands still while the
+    /// process does. What clients sent during a pause is read before any of the pause counts against them.
     now: Cell<u64>,
     /// When the last of these seconds ended.
     ticked: Cell<Instant>,
-    /// The last of these seconds was a pause, for which nobody was checked.
+    /// The last of these seconds was a pause, and the watchdog checked no session.
     paused: Cell<bool>,
     draining: Cell<bool>,
     subscriptions: metrics::Gauge,
     tallies: RefCell<Vec<Rc<Tally>>>,
 }
 
-/// Keeps a topic view in use until somebody listens to it.
+/// Keeps a topic view in use until a reader listens to it.
 pub struct Held {
     dispatcher: Rc<Dispatcher>,
     topic_view: Rc<TopicView>,
@@ -66,7 +68,7 @@ impl Drop for Held {
     }
 }
 
-/// The watch over a session; ends when dropped.
+/// Has the dispatcher watch a session until this is dropped.
 pub struct Watch {
     dispatcher: Rc<Dispatcher>,
     place: usize,
@@ -78,13 +80,13 @@ impl Drop for Watch {
     }
 }
 
-/// Longest wait for a topic to say where it starts.
+/// Longest wait for a topic to report its first position.
 const START_WITHIN: Duration = Duration::from_secs(5);
-/// A second that took longer was a pause of this thread.
+/// A second that took longer than this was a pause of this thread.
 const PAUSE: Duration = Duration::from_millis(1500);
 
 impl Dispatcher {
-    /// The dispatcher of this worker thread, started at the first call.
+    /// The dispatcher of this worker thread. The first call starts it.
     pub fn of_this_thread(hub: &Hub, config: &DispatcherConfig) -> Rc<Self> {
         OF_THIS_THREAD.with(|cell| cell.get_or_init(|| Self::start(hub.clone(), config.clone())).clone())
     }
@@ -125,7 +127,8 @@ impl Dispatcher {
         self.config.position_seconds
     }
 
-    /// The topic's topic view in that view; subscribes to the topic if it is the first on this thread.
+    /// The topic view of `topic` in `view`. Subscribes to the topic if the view is the first of its kind on
+    /// this thread.
     pub fn topic_view(&self, topic: TopicKey, view: View) -> Rc<TopicView> {
         let key = (topic.clone(), view.key().clone());
         if let Some(topic_view) = self.topic_views.borrow().get(&key) {
@@ -144,8 +147,8 @@ impl Dispatcher {
         }
     }
 
-    /// As [`Dispatcher::topic_view`], kept while it is held, and with a topic that has said where it starts. `None` where it does not
-    /// in time.
+    /// Like [`Dispatcher::topic_view`], but keeps the topic view in use and waits until the topic has
+    /// reported its first position. `None` if the topic does not do so within [`START_WITHIN`].
     pub async fn hold(self: &Rc<Self>, topic: TopicKey, view: View) -> Option<Held> {
         let topic_view = self.topic_view(topic, view);
         topic_view.hold();
@@ -154,7 +157,7 @@ impl Dispatcher {
         Some(held)
     }
 
-    /// A subscription ended: the topic view goes with its last.
+    /// A subscription ended. The topic view goes with its last subscription.
     pub(super) fn release(&self, topic_view: &Rc<TopicView>) {
         if !topic_view.is_unused() || self.topic_views.borrow_mut().remove(&topic_view.key()).is_none() {
             return;
@@ -166,7 +169,7 @@ impl Dispatcher {
         }
     }
 
-    /// Watches a session until [`Dispatcher::unwatch`].
+    /// Watches a session until [`Dispatcher::unwatch`], and ends it at once if this node drains.
     pub(super) fn watch(
         &self,
         session: Rc<dyn Session>,
@@ -180,14 +183,14 @@ impl Dispatcher {
         self.sessions.borrow_mut().insert(Watched::new(session, connection, liveness))
     }
 
-    /// The session has said its last words; its connection may serve other requests.
+    /// The session has sent its last bytes. Its connection may serve other requests.
     pub(super) fn let_go(&self, place: usize) {
         if let Some(session) = self.sessions.borrow_mut().get_mut(place) {
             session.rest();
         }
     }
 
-    /// Watches a session without a connection of its own, such as a long poll.
+    /// Watches a session that has no connection of its own, such as a long poll.
     pub(super) fn watch_silently(self: &Rc<Self>, session: Rc<dyn Session>) -> Watch {
         Watch { place: self.watch(session, None, Liveness::Speak), dispatcher: self.clone() }
     }
@@ -214,7 +217,7 @@ impl Dispatcher {
         tally
     }
 
-    /// Changes what the ring of a topic view in use holds.
+    /// Changes the contents of the ring of a topic view in use.
     fn change(&self, topic: TopicKey, form: FormKey, change: impl FnOnce(&TopicView)) {
         let topic_view = self.topic_views.borrow().get(&(topic, form)).cloned();
         if let Some(topic_view) = topic_view {
@@ -251,7 +254,7 @@ impl Dispatcher {
                     .cloned()
                     .collect();
                 for topic_view in &topic_views {
-                    // What the lost one had still to tell was perhaps that events were removed.
+                    // The lost topic may have had to report that events were removed.
                     topic_view.forget_removed();
                     self.rings.changed(topic_view);
                     self.subscribe(topic_view);
@@ -276,15 +279,16 @@ impl Dispatcher {
         }
     }
 
-    /// Once a second: a client that takes too little or says nothing is ended, one that doesn't go is cut off. After a
-    /// pause of this thread nobody is checked: what came meanwhile is read first.
+    /// Runs once a second. It ends a client that takes too little or is silent, and cuts off a session that
+    /// does not end. After a pause of this thread it checks no client: what the clients sent meanwhile is
+    /// read first.
     fn watchdog(&self) {
         let now = self.now.get() + 1;
         self.now.set(now);
         self.tallies.borrow().iter().for_each(|tally| tally.flush());
         self.rings.keep_to_share();
         let paused = self.ticked.replace(Instant::now()).elapsed() > PAUSE;
-        // On a machine where each second is late somebody has to be checked all the same.
+        // On a machine where every second is late, the sessions must be checked all the same.
         if paused && !self.paused.replace(paused) {
             return;
         }
@@ -295,7 +299,7 @@ impl Dispatcher {
     }
 }
 
-/// The actor's side of a dispatcher.
+/// The actor that receives the dispatcher's messages.
 struct DispatcherActor {
     dispatcher: Weak<Dispatcher>,
 }
@@ -310,7 +314,8 @@ impl Actor for DispatcherActor {
 }
 
 impl DispatcherActor {
-    /// One tick after the other: an interval would make up for those that a pause of the process has swallowed.
+    /// Schedules one tick after the other. An interval would make up for the ticks that a pause of the
+    /// process has swallowed.
     fn tick_later(ctx: &mut Context<Self>) {
         ctx.run_later(Duration::from_secs(1), |actor, ctx| {
             if let Some(dispatcher) = actor.dispatcher.upgrade() {

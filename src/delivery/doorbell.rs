@@ -1,13 +1,14 @@
-//! Tells whether a part of a task was woken, so that only that part is polled again.
+//! Shows whether a part of a task was woken, so that only that part is polled again.
 //!
-//! A body has two reasons to be polled: its session has something to say, or an event came. Events are the many, and
-//! polling the session's actor for each of them costs more than the event.
+//! A body is polled for two reasons: its session has a message to send, or an event came. Most polls are for
+//! events, and polling the session's actor for each of them costs more than the event.
 
 use futures_util::task::AtomicWaker;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
+/// Notes that the part was woken, and wakes the whole task.
 struct Bell {
     rung: AtomicBool,
     task: AtomicWaker,
@@ -31,13 +32,14 @@ pub(super) struct Doorbell {
 }
 
 impl Doorbell {
-    /// A bell that has rung: the first poll always happens.
+    /// A bell that has already rung, so that the first poll always happens.
     pub(super) fn new() -> Self {
         let bell = Arc::new(Bell { rung: AtomicBool::new(true), task: AtomicWaker::new() });
         Self { waker: bell.clone().into(), bell }
     }
 
-    /// Polls the part if it was woken since it was last pending; it stays woken as long as it is ready.
+    /// Polls the part if it was woken since it was last pending. The part counts as woken as long as it is
+    /// ready.
     pub(super) fn answer<T>(
         &self,
         cx: &mut Context<'_>,

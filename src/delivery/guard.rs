@@ -1,7 +1,8 @@
-//! Looks at the heads of a client's WebSocket frames before anything is gathered.
+//! Checks the heads of a client's WebSocket frames before any payload is gathered.
 //!
-//! The frame decoder waits for a whole frame before it checks the size, so a head that promises 2^62 bytes would let
-//! a client fill the memory. Here the promise alone ends the session. Payloads pass untouched.
+//! The frame decoder waits for a whole frame before it checks the size. A head that announces 2^62 bytes
+//! would let a client fill the memory. Here the announced length alone ends the session. Payloads pass
+//! unchanged.
 
 use actix_web::error::PayloadError;
 use bytes::Bytes;
@@ -23,17 +24,17 @@ pub struct Heads {
     max_bytes: u64,
     head: [u8; MAX_HEAD],
     head_len: usize,
-    /// Bytes of the present frame's payload that are still to come.
+    /// Bytes of the current frame's payload that are still to come.
     payload_left: u64,
 }
 
 impl Heads {
-    /// Frames of at most `max_bytes`.
+    /// Allows frames of at most `max_bytes`.
     pub fn new(max_bytes: usize) -> Self {
         Self { max_bytes: max_bytes as u64, head: [0; MAX_HEAD], head_len: 0, payload_left: 0 }
     }
 
-    /// Follows the frames in `bytes`; `Err` at the first head that breaks the rules.
+    /// Follows the frames in `bytes`. `Err` at the first head that breaks the rules.
     pub fn follow(&mut self, mut bytes: &[u8]) -> Result<(), Offence> {
         while !bytes.is_empty() {
             if self.payload_left > 0 {
@@ -50,7 +51,7 @@ impl Heads {
         Ok(())
     }
 
-    /// Checks the head as far as it has come; a whole one begins its payload.
+    /// Checks the part of the head that has arrived. After a complete head the payload begins.
     fn check(&mut self) -> Result<(), Offence> {
         if self.head[0] & 0x70 != 0 {
             return Err((1002, "reserved bits without an extension"));
@@ -80,7 +81,8 @@ impl Heads {
     }
 }
 
-/// A payload whose frames are followed. It ends at the first offence, which is left in the cell.
+/// A payload stream whose frames are followed. It ends at the first offence, and stores the offence in the
+/// cell.
 pub(super) struct Guarded<S> {
     payload: S,
     heads: Heads,
@@ -130,13 +132,13 @@ mod tests {
             }
         }
         frame.extend_from_slice(&[1, 2, 3, 4]);
-        // A payload that looks like bad heads must not be taken for one.
+        // A payload that looks like bad heads must not be taken for heads.
         frame.resize(frame.len() + len, 0xff);
         frame
     }
 
     #[test]
-    fn a_promise_alone_is_an_offence() {
+    fn an_announced_length_alone_is_an_offence() {
         assert_eq!(Heads::new(100).follow(&[0x81, 0xff, 0x40, 0, 0, 0, 0, 0, 0, 0]).unwrap_err().0, 1009);
         assert_eq!(Heads::new(100).follow(&[0x81, 0x80 | 101]).unwrap_err().0, 1009);
         assert_eq!(Heads::new(100).follow(&[0xf1]).unwrap_err().0, 1002);

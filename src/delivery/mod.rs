@@ -1,7 +1,9 @@
-//! Who receives: dispatchers (one a worker thread), the sessions of clients, and the bodies that write to them.
+//! Delivery to clients: dispatchers (one per worker thread), the sessions of clients, and the response bodies
+//! that write to them.
 //!
-//! Frames are encoded once by the hub; here their bytes are shared, coalesced and written. A client's own memory is a
-//! cursor: what it hasn't taken lies in the ring or in the archive, never in a queue of its own.
+//! The hub encodes each frame once. This module shares, coalesces and writes the bytes of the frames. A
+//! client costs one cursor: the events that it has not taken stay in the ring or in the archive, never in a
+//! queue of its own.
 
 mod body;
 mod close;

@@ -1,16 +1,16 @@
-//! When a client is told a position that no event carries: where its filter lets nothing through, it would otherwise
-//! resume by an event that retention may have removed long ago.
+//! Decides when a client gets a position that no event carries. A client whose filter lets nothing through
+//! would otherwise resume by an event that retention may have removed long ago.
 
 use crate::core::ids::EventId;
 use crate::core::ring::Cursor;
 
-/// What a subscription has passed without its client being shown it.
+/// The events that a subscription has passed without showing them to its client.
 pub(super) struct Unseen {
-    /// Seconds between two positions; `None` where the client does not want any.
+    /// Seconds between two positions. `None` if the client does not want any.
     every: Option<u64>,
-    /// The dispatcher's second since which the client does not know how far its subscription is.
+    /// The dispatcher's second since which the client does not know its subscription's position.
     since: Option<u64>,
-    /// The newest event passed whose id is known, and the seq after it.
+    /// The newest passed event whose id is known, and the seq after it.
     newest: Option<(u64, EventId)>,
 }
 
@@ -19,18 +19,18 @@ impl Unseen {
         Self { every, since: None, newest: None }
     }
 
-    /// From now on positions are told each `every` seconds, or not at all.
+    /// From now on, sends a position every `every` seconds, or none.
     pub(super) fn set_every(&mut self, every: Option<u64>) {
         self.every = every;
     }
 
-    /// The second at which a position is to be told, if one is.
+    /// The second at which a position is due, if one is.
     pub(super) fn due(&self) -> Option<u64> {
         Some(self.since? + self.every?)
     }
 
-    /// The reader has read all that is at hand, the last being `id` where that is known. Answers the position, id and
-    /// seq, if the client is to be told now; the cursor then counts it as shown.
+    /// The reader has read all events at hand; `id` is the last of them if it is known. Returns the position
+    /// (id and seq) if it is due now. The cursor then counts it as shown.
     pub(super) fn pass(
         &mut self,
         cursor: &mut Cursor,
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn a_position_is_told_when_it_moved_and_not_too_often() {
+    fn a_position_is_sent_when_it_moved_and_not_too_often() {
         let (mut unseen, mut cursor) = (Unseen::new(Some(10)), Cursor::at(5));
         assert_eq!(unseen.pass(&mut cursor, Some(id(4)), 0), None, "nothing was passed");
         cursor.next_seq = 7;
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_is_never_told_for_another_place() {
+    fn an_id_is_never_sent_for_another_position() {
         let (mut unseen, mut cursor) = (Unseen::new(Some(1)), Cursor::at(5));
         cursor.next_seq = 7;
         assert_eq!(unseen.pass(&mut cursor, Some(id(6)), 1), None);

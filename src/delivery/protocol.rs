@@ -1,7 +1,7 @@
-//! What a client protocol over WebSocket is to the session that carries it.
+//! The interface between a client protocol over WebSocket and the session that carries it.
 //!
-//! The session owns transport concerns (ping, fragments, sizes, idleness); a protocol owns the meaning of whole
-//! messages. Messages are handled one after another: while one awaits something, the next waits.
+//! The session handles the transport (ping, fragments, sizes, idleness). A protocol handles the meaning of
+//! whole messages. Messages are handled one after another: while one awaits something, the next one waits.
 
 use super::subscriber::Subscriber;
 use bytes::Bytes;
@@ -18,36 +18,36 @@ pub enum Incoming {
     Binary(Bytes),
 }
 
-/// Where a protocol's answers go.
+/// Sends a protocol's answers to the client.
 pub trait Link {
-    /// Sends a text message, before any event that is subscribed afterwards.
+    /// Sends a text message, before any event of a subscription that is opened afterwards.
     fn text(&mut self, text: String);
 
-    /// Sends a binary message, in the order of the texts.
+    /// Sends a binary message, in order with the texts.
     fn binary(&mut self, bytes: Bytes);
 }
 
-/// What happens after a message.
+/// What the session does after a message.
 pub enum Next<P: ?Sized> {
-    /// The next message may come.
+    /// It takes the next message.
     Done,
-    /// Something must be awaited first.
+    /// It awaits this first.
     Await(LocalBoxFuture<'static, Resume<P>>),
-    /// The client's message ends the session, for this reason.
+    /// It ends, with this close code and reason.
     Close(u16, &'static str),
 }
 
-/// Goes on with what was awaited.
+/// Continues with the result of what was awaited.
 pub type Resume<P> = Box<dyn FnOnce(&mut P, &mut dyn Link)>;
 
 /// A client protocol's side of a session.
 pub trait Protocol: Unpin + 'static {
-    /// For metrics.
+    /// The name of the protocol in metrics.
     const NAME: &'static str;
 
-    /// A message came. A protocol that knows no binary messages ends the session at one, with 1003.
+    /// Handles a message. A protocol without binary messages ends the session with 1003 when one arrives.
     fn message(&mut self, message: Incoming, link: &mut dyn Link) -> Next<Self>;
 
-    /// What the session is to be sent.
+    /// The subscriptions of the session.
     fn subscriber(&self) -> &Rc<Subscriber>;
 }

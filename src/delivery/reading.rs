@@ -1,11 +1,11 @@
-//! Whether the client of a connection reads what waits for it. While it is behind, the watchdog measures it in the
-//! kernel's stead, whose own limit knows no progress.
+//! Measures whether the client of a connection reads its waiting bytes. While the client is behind, the
+//! watchdog measures it in place of the kernel, whose own limit counts no progress.
 
 use super::pace::Pace;
 use super::settings::{DispatcherConfig, LOOK_AFTER};
 use super::socket::Connection;
 
-/// Measures how fast the client of one connection takes what waits. It lives as long as the session.
+/// Measures how fast the client of one connection takes its waiting bytes. It lives as long as the session.
 pub(super) struct Reading {
     connection: Connection,
     pace: Pace,
@@ -16,10 +16,11 @@ impl Reading {
         Self { connection, pace: Pace::default() }
     }
 
-    /// Whether the client has taken too little for too long. Something waits for it since the second `since`; where
-    /// nothing does, what the kernel still has to send counts, as long as the kernel's own limit does not hold.
+    /// Whether the client has taken too little for too long. `since` is the second since which something
+    /// waits for the client. If nothing waits, the bytes that the kernel has yet to send count, while the
+    /// kernel's own limit is lifted.
     ///
-    /// Costs a system call only where something has waited for seconds.
+    /// Makes a system call only if something has waited for seconds.
     pub(super) fn is_too_slow(&mut self, now: u64, since: Option<u64>, config: &DispatcherConfig) -> bool {
         let is_measured = self.pace.is_looked_at();
         if since.map_or(!is_measured, |since| now.saturating_sub(since) < LOOK_AFTER) {
@@ -31,14 +32,14 @@ impl Reading {
             return false;
         }
         if !is_measured {
-            // The kernel would count no progress of a window that opens in small pieces.
+            // The kernel would not count the progress of a window that opens in small pieces.
             self.connection.lift_limit();
         }
         self.pace.look(now, since.unwrap_or(now), sent.acknowledged, config.least_bytes)
             > config.stall_seconds
     }
 
-    /// Nothing waits for the client any more: the kernel's limit holds again.
+    /// Nothing waits for the client any more. The kernel's limit applies again.
     pub(super) fn rest(&mut self) {
         if self.pace.is_looked_at() {
             self.pace.rest();
@@ -83,7 +84,8 @@ mod tests {
         (server, client, Reading::new(connection))
     }
 
-    /// Writes until the client's window is shut and the kernel takes no more; answers how much that was.
+    /// Writes until the client's window is shut and the kernel takes no more. Returns the number of bytes
+    /// written.
     fn fill(server: &mut TcpStream, reading: &Reading) -> usize {
         let (mut written, mut quiet) = (0, 0);
         while quiet < 30 || reading.connection.sent().unsent == 0 {
@@ -104,7 +106,7 @@ mod tests {
         SockRef::from(server).tcp_user_timeout().unwrap()
     }
 
-    /// Waits until the client's window has let the kernel send all that it had.
+    /// Waits until the client's window has let the kernel send all its bytes.
     fn all_is_sent(reading: &Reading) {
         let start = Instant::now();
         while reading.connection.sent().unsent > 0 {
@@ -114,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_caught_up_is_the_kernels_again() {
+    fn a_client_that_has_caught_up_is_left_to_the_kernel_again() {
         let (mut server, mut client, mut reading) = connected();
         assert_eq!(limit(&server), Some(LIMIT));
         let written = fill(&mut server, &reading);
@@ -134,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_kernel_can_not_send_waits_too() {
+    fn bytes_that_the_kernel_can_not_send_count_as_waiting() {
         let (mut server, _client, mut reading) = connected();
         fill(&mut server, &reading);
         assert!(!reading.is_too_slow(2, Some(0), &CONFIG));

@@ -1,7 +1,8 @@
 //! The memory of all rings of a worker thread.
 //!
-//! The node's bound is shared evenly by its worker threads. Where a thread holds more than its share, the rings that were
-//! filled longest ago are emptied: who has yet to read what was in them reads it from the archive.
+//! The worker threads share the node's bound evenly. If a thread holds more than its share, the rings that
+//! were filled longest ago are emptied. A reader that has yet to read their events reads them from the
+//! archive.
 
 use super::topic_view::{Counted, TopicView};
 use std::cell::{Cell, RefCell};
@@ -9,22 +10,23 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Threads that share the bound.
+/// Number of threads that share the bound.
 static SHARERS: AtomicUsize = AtomicUsize::new(0);
 
-/// Counts the memory of a thread's rings, and empties some where it is too much. It lives as long as the thread.
+/// Counts the memory of a thread's rings, and empties rings if it is too much. It lives as long as the
+/// thread.
 pub(super) struct Rings {
     /// Bytes of all rings of the node.
     most: usize,
     held: Cell<usize>,
-    /// The place of the ring that was filled last.
+    /// The number of the ring that was filled last: a higher number means filled later.
     last: Cell<u64>,
-    /// Those that hold anything; the one filled longest ago comes first.
+    /// The topic views whose rings hold events. The ring that was filled longest ago comes first.
     filled: RefCell<BTreeMap<u64, Rc<TopicView>>>,
 }
 
 impl Rings {
-    /// Takes a share in `most` bytes, until it is dropped.
+    /// Takes a share of `most` bytes until it is dropped.
     pub(super) fn new(most: usize) -> Self {
         SHARERS.fetch_add(1, Ordering::Relaxed);
         Self { most, held: Cell::new(0), last: Cell::new(0), filled: RefCell::default() }
@@ -36,7 +38,7 @@ impl Rings {
         self.held.get()
     }
 
-    /// The topic view's ring holds something else than before.
+    /// The contents of the topic view's ring changed.
     pub(super) fn changed(&self, topic_view: &Rc<TopicView>) {
         self.drop_topic_view(topic_view);
         let bytes = topic_view.memory();
@@ -59,7 +61,7 @@ impl Rings {
         topic_view.set_counted(Counted::default());
     }
 
-    /// Empties rings until the rest is within the thread's share.
+    /// Empties rings until the others fit into the thread's share.
     pub(super) fn keep_to_share(&self) {
         self.keep_to(self.most / SHARERS.load(Ordering::Relaxed).max(1));
     }
@@ -117,7 +119,7 @@ mod tests {
         topic_view.push(Arc::new(chunk), 1 << 20, 4096);
     }
 
-    /// Many topics with little in each: what is noted of each frame counts, too.
+    /// Many topics with few events each: the bookkeeping of each frame counts too.
     #[test]
     fn the_rings_of_many_topics_stay_within_the_bound() {
         let most = 1 << 20;
@@ -150,7 +152,7 @@ mod tests {
         rings.keep_to(all - topic_views[2].memory() - 1);
         rings.keep_to(topic_views[0].memory());
         assert_eq!(holds(), [true, false, false]);
-        // What comes next still continues the ring.
+        // The next chunk still continues the ring.
         push(&topic_views[1], 8, 100);
         rings.changed(&topic_views[1]);
         assert_eq!(topic_views[1].with_ring(|ring| ring.first_seq()), Some(8));

@@ -1,6 +1,6 @@
-//! Settings of what watches and writes to clients.
+//! Settings of the dispatchers, which watch sessions and write to clients.
 
-/// Seconds for which something has to wait before it is asked how much the client takes.
+/// Seconds for which bytes must wait before the watchdog asks how much the client takes.
 pub(super) const LOOK_AFTER: u64 = 2;
 
 /// Settings of all dispatchers.
@@ -12,9 +12,9 @@ pub struct DispatcherConfig {
     pub ring_events: usize,
     /// Bytes of all rings of the node.
     pub rings_bytes: usize,
-    /// Seconds for which a client may take less than `least_bytes` a second while something waits.
+    /// Seconds for which a client may take less than `least_bytes` a second while bytes wait for it.
     pub stall_seconds: u64,
-    /// Bytes a second that a client must take while something waits.
+    /// Bytes a second that a client must take while bytes wait for it.
     pub least_bytes: u64,
     /// Seconds for which a socket may be silent.
     pub idle_seconds: u64,

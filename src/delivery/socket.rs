@@ -1,5 +1,5 @@
-//! The TCP connection under a session: its kernel buffers, how much the client has taken, and the way to cut it off from
-//! outside.
+//! The TCP connection under a session: its kernel buffers, how much the client has taken, and the way to cut
+//! it off from outside.
 
 use actix_rt::net::TcpStream;
 use actix_tls::accept::rustls_0_23::TlsStream;
@@ -12,31 +12,31 @@ use std::time::Duration;
 pub struct SocketConfig {
     /// Bytes that the kernel may hold for a client.
     pub send_buffer_bytes: usize,
-    /// The kernel gives up a connection whose other side is gone, or keeps its window shut, for so long. It counts no
-    /// progress while the window opens in small pieces, so this must be enough for the largest event, and for what the
-    /// kernel holds, at the least pace.
+    /// The kernel gives up a connection after this time if the other side is gone or keeps its window shut.
+    /// The kernel counts no progress while the window opens in small pieces. So at the least pace this time
+    /// must be enough for the largest event and for the bytes that the kernel holds.
     pub user_timeout: Duration,
 }
 
-/// The connection that a request came by; in the connection's extensions.
+/// The connection by which a request came. It is in the connection's extensions.
 #[derive(Clone, Copy, Debug)]
 pub struct Connection {
     descriptor: RawFd,
-    /// That of [`SocketConfig`].
+    /// As in [`SocketConfig`].
     user_timeout: Duration,
 }
 
-/// What has become of the bytes that a connection was given, TLS' own among them.
+/// How many bytes of a connection were acknowledged and how many are unsent. Bytes of TLS count too.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Sent {
     /// Bytes that the client's machine has acknowledged.
     pub(super) acknowledged: u64,
-    /// Bytes in the kernel that were not sent yet: the client's window has no room for them.
+    /// Bytes in the kernel that were not sent yet, because the client's window has no room for them.
     pub(super) unsent: u32,
 }
 
 impl Connection {
-    /// Zeros where the kernel does not tell.
+    /// The counts of the kernel. They are zero if the kernel does not report them.
     pub(super) fn sent(&self) -> Sent {
         self.tcp_info()
             .map(|info| Sent { acknowledged: info.tcpi_bytes_acked, unsent: info.tcpi_notsent_bytes })
@@ -45,9 +45,10 @@ impl Connection {
 
     fn tcp_info(&self) -> Option<libc::tcp_info> {
         let mut length = libc::socklen_t::try_from(std::mem::size_of::<libc::tcp_info>()).ok()?;
-        // SAFETY: `tcp_info` is plain numbers, for which zeros are values; the kernel writes at most `length` bytes of it,
-        // and `length` is its size. The descriptor is open and this connection's, as in `with_socket`; were it another's, the
-        // number would be wrong, and nothing else.
+        // SAFETY: `tcp_info` consists of plain numbers, for which zero is a value. The kernel writes at most
+        // `length` bytes, and `length` is the size of `tcp_info`. The descriptor is open and belongs to this
+        // connection, as in `with_socket`. If it belonged to another connection, the number would be wrong,
+        // and nothing else.
         #[allow(unsafe_code)]
         let (info, status) = unsafe {
             let mut info: libc::tcp_info = std::mem::zeroed();
@@ -56,12 +57,12 @@ impl Connection {
                 libc::getsockopt(self.descriptor, libc::IPPROTO_TCP, libc::TCP_INFO, to, &raw mut length);
             (info, status)
         };
-        // A kernel before 4.1 writes less; one before 4.6 leaves out, as zero, what was not sent.
+        // A kernel before 4.1 writes less. A kernel before 4.6 leaves the count of unsent bytes zero.
         let told = std::mem::offset_of!(libc::tcp_info, tcpi_bytes_acked) + std::mem::size_of::<u64>();
         (status == 0 && usize::try_from(length).is_ok_and(|length| length >= told)).then_some(info)
     }
 
-    /// Ends the connection at once, whatever waits to be written: the worker's next poll of it fails.
+    /// Ends the connection at once, whatever waits to be written. The worker's next poll of it fails.
     pub(super) fn cut(&self) {
         let cut = self.with_socket(|socket| socket.shutdown(std::net::Shutdown::Both));
         if let Err(error) = cut {
@@ -69,12 +70,13 @@ impl Connection {
         }
     }
 
-    /// Has the kernel keep the connection however long its window is shut: the watchdog measures what the client takes.
+    /// Makes the kernel keep the connection however long its window is shut: the watchdog measures what the
+    /// client takes.
     pub(super) fn lift_limit(&self) {
         self.set_limit(None);
     }
 
-    /// Has the kernel's limit hold again.
+    /// Makes the kernel's limit apply again.
     pub(super) fn restore_limit(&self) {
         self.set_limit(Some(self.user_timeout));
     }
@@ -86,18 +88,19 @@ impl Connection {
     }
 
     fn with_socket<T>(&self, act: impl FnOnce(socket2::SockRef<'_>) -> T) -> T {
-        // SAFETY: a `Connection` is used only by the watchdog of the worker thread on which the session's body lives
-        // (`Dispatcher` is not Send), and by that body while it is polled, and only while the session is registered there. The
-        // body unregisters it when it is dropped. Body and socket are fields of the same connection future of that
-        // thread, which drops the body before or together with the socket within one poll; the watchdog never runs in
-        // between. So the descriptor is open and still this connection's.
+        // SAFETY: Two parties use a `Connection`: the watchdog of the worker thread on which the session's
+        // body lives (`Dispatcher` is not Send), and that body while it is polled. Both use it only while the
+        // session is registered with the watchdog, and the body unregisters the session when it is dropped.
+        // Body and socket are fields of the same connection future of that thread. That future drops the body
+        // before the socket or together with it, within one poll, and the watchdog never runs in between. So
+        // the descriptor is open and still belongs to this connection.
         #[allow(unsafe_code)]
         let socket = unsafe { BorrowedFd::borrow_raw(self.descriptor) };
         act(socket2::SockRef::from(&socket))
     }
 }
 
-/// Prepares an accepted connection; the server calls it for each.
+/// Prepares an accepted connection. The server calls it for each connection.
 pub fn on_connect(config: &SocketConfig, connection: &dyn Any, extensions: &mut actix_web::dev::Extensions) {
     let encrypted = || connection.downcast_ref::<TlsStream<TcpStream>>().map(|stream| stream.get_ref().0);
     let Some(stream) = connection.downcast_ref::<TcpStream>().or_else(encrypted) else { return };

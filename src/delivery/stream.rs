@@ -1,4 +1,4 @@
-//! What an event stream (SSE) says beside its events: the greeting, and a sign of life now and then.
+//! What an event stream (SSE) sends besides its events: the greeting, and keep-alives.
 
 use bytes::Bytes;
 use futures_util::Stream;
@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::Interval;
 
-/// A greeting, then a keep-alive each interval; it never ends by itself.
+/// A greeting, then a keep-alive at each interval. It never ends by itself.
 pub struct EventStream {
     greeting: Option<Bytes>,
     keep_alive: Bytes,
@@ -15,7 +15,7 @@ pub struct EventStream {
 }
 
 impl EventStream {
-    /// Says `greeting` at once and `keep_alive` each `every`.
+    /// Sends `greeting` at once and then `keep_alive` once per `every`.
     pub fn new(greeting: Bytes, keep_alive: Bytes, every: Duration) -> Self {
         let start = tokio::time::Instant::now() + every;
         Self { greeting: Some(greeting), keep_alive, interval: tokio::time::interval_at(start, every) }

@@ -1,7 +1,8 @@
-//! What one client is to be sent: its subscriptions, each a cursor into a topic view, and its last words.
+//! The subscriptions of one client, each with a cursor into a topic view, and the client's farewell.
 //!
-//! Owns no events: they are read from the topic view's ring, or in pages from the archive by who is behind it. Lives on one
-//! worker thread, shared by the session, the body that writes and the dispatcher that watches.
+//! A subscriber holds no events. It reads them from the topic view's ring, or in pages from the archive if
+//! the subscription is behind the ring. It lives on one worker thread, where the session, the body that
+//! writes and the dispatcher that watches share it.
 
 use super::close::End;
 use super::dispatcher::{Dispatcher, Watch};
@@ -27,62 +28,64 @@ use std::task::{Context, Poll, Waker};
 
 /// Events of one page from the archive.
 const PAGE_EVENTS: usize = 64;
-/// Bytes of stored events of one page, about; one event may be larger.
+/// About how many bytes of stored events one page has. A single event may be larger.
 const PAGE_BYTES: usize = 16 * 1024;
 
 /// Names a subscription within its subscriber.
 pub type SubscriptionId = u64;
 
-/// What one client is to be sent. It lives as long as its session.
+/// The subscriptions of one client. It lives as long as the client's session.
 pub struct Subscriber {
     dispatcher: Rc<Dispatcher>,
-    /// The token that opened the session; `None` for the admin's.
+    /// The token that opened the session. `None` if the admin opened it.
     token: Option<TokenId>,
     waker: RefCell<Option<Waker>>,
     subscriptions: RefCell<Vec<Subscription>>,
     next_id: Cell<SubscriptionId>,
-    /// Whose turn it is, so that a busy topic doesn't starve the others of a socket.
+    /// The subscription whose turn it is, so that a busy topic doesn't starve the others of a socket.
     turn: Cell<usize>,
-    /// The dispatcher's second since which something waits for the client to take it.
+    /// The dispatcher's second since which something waits for the client.
     waiting_since: Cell<Option<u64>>,
-    /// The dispatcher's second at which a client is to be told its position.
+    /// The dispatcher's second at which a position for the client is due.
     position_due: Cell<Option<u64>>,
-    /// The dispatcher's second in which the client was heard last.
+    /// The dispatcher's second in which the client last sent something.
     heard_at: Cell<u64>,
-    /// Why the session ends, once it does.
+    /// Why the session ends. `None` as long as it goes on.
     end: Cell<Option<End>>,
     farewell: RefCell<Option<Farewell>>,
-    /// Most bytes handed to the connection at once.
+    /// About how many bytes are handed to the connection at once, at most.
     max_write_bytes: usize,
-    /// What is to last as long as the session.
+    /// A value that lives as long as the session.
     held: RefCell<Option<Box<dyn Any>>>,
 }
 
-/// Makes the protocol's last words.
+/// Makes the last bytes that the protocol sends.
 type Farewell = Box<dyn Fn(End) -> Bytes>;
 
-/// What a subscription is of.
+/// What a subscription covers.
 pub struct Of {
     /// The map.
     pub map: MapId,
-    /// What the map's channel rules said when it was opened.
+    /// What the map's channel rules said when the subscription was opened.
     pub coverage: Coverage,
     /// Which types of events.
     pub filter: Filter,
-    /// What counts for the map's limits as long as the subscription lives.
+    /// Counts against the map's limits as long as the subscription lives.
     pub held: Option<Rc<dyn Any>>,
 }
 
-/// A subscription, or the half of one whose subjects have both stored and ephemeral events: both have its id.
+/// A subscription. If its subjects have both stored and ephemeral events, there is one for each kind, and
+/// both have the same id.
 struct Subscription {
     id: SubscriptionId,
     map: MapId,
     coverage: Coverage,
     topic_view: Rc<TopicView>,
     listener: usize,
-    /// Where it began.
+    /// The seq at which it began.
     first_seq: u64,
-    /// What is gone up to here was told the client, or lies before what it asked for.
+    /// The client knows that events up to this seq are gone, or they lie before the position that it asked
+    /// for.
     gone_seq: u64,
     cursor: Cursor,
     filter: Filter,
@@ -90,11 +93,11 @@ struct Subscription {
     unseen: Unseen,
     /// It sends nothing until [`Subscriber::let_go_on`].
     is_held: bool,
-    /// What counts for the map's limits as long as the subscription lives.
+    /// Counts against the map's limits as long as the subscription lives.
     _held: Option<Rc<dyn Any>>,
 }
 
-/// How a subscription that the ring can't serve gets its events.
+/// Whether a subscription is behind the ring, and where its events come from then.
 enum Behind {
     /// It is not behind.
     No,
@@ -104,7 +107,7 @@ enum Behind {
     Sending(Ring),
 }
 
-/// What a subscription can give now.
+/// What a subscription can send now.
 enum Take {
     Frames(Bytes),
     Nothing,
@@ -113,7 +116,7 @@ enum Take {
 }
 
 impl Subscriber {
-    /// A subscriber of a session that `token` opened, handing over at most about `max_write_bytes` at once.
+    /// A subscriber for a session that `token` opened. It hands over at most about `max_write_bytes` at once.
     pub fn new(dispatcher: &Rc<Dispatcher>, token: Option<TokenId>, max_write_bytes: usize) -> Rc<Self> {
         Rc::new(Self {
             dispatcher: dispatcher.clone(),
@@ -132,25 +135,25 @@ impl Subscriber {
         })
     }
 
-    /// Keeps something until the session is over.
+    /// Keeps a value until the session is over.
     pub fn hold(&self, held: impl Any) {
         *self.held.borrow_mut() = Some(Box::new(held));
     }
 
-    /// How the session says farewell when the server ends it.
+    /// Sets the function that makes the session's last bytes when the server ends it.
     pub fn set_farewell(&self, farewell: impl Fn(End) -> Bytes + 'static) {
         *self.farewell.borrow_mut() = Some(Box::new(farewell));
     }
 
-    /// A number for a subscription to come.
+    /// The id of a subscription that is about to be opened.
     pub fn new_subscription(&self) -> SubscriptionId {
         let id = self.next_id.get();
         self.next_id.set(id + 1);
         id
     }
 
-    /// Sends the topic view's matching events from the position on; with `positions` also how far it is, where the filter lets
-    /// nothing through.
+    /// Sends the topic view's matching events from the position on. With `positions` it also sends the
+    /// subscription's position where the filter lets nothing through.
     pub fn subscribe(
         self: &Rc<Self>,
         id: SubscriptionId,
@@ -164,7 +167,7 @@ impl Subscriber {
         self.add(id, topic_view, of, (next_seq, position.gone_seq), self.position_every(positions));
     }
 
-    /// Sends the topic view's matching ephemeral events from that position of this node on.
+    /// Sends the topic view's matching ephemeral events from `next_seq` on, a position of this node.
     pub fn follow(self: &Rc<Self>, id: SubscriptionId, topic_view: Rc<TopicView>, of: Of, next_seq: u64) {
         self.add(id, topic_view, of, (next_seq, 0), None);
     }
@@ -202,9 +205,10 @@ impl Subscriber {
         positions.then(|| self.dispatcher.position_seconds())
     }
 
-    /// Takes a subscription for one that is to begin at `next_seq`, where it shows the same and was begun no later: all
-    /// from there on was handed to the client already, up to the seq that is answered, and it goes on from that. Until
-    /// [`Subscriber::let_go_on`] nothing more is handed over.
+    /// Continues a subscription in place of a new one that would begin at `next_seq`. This works if the
+    /// subscription has the same topic view and filter, began no later, and has handed over everything before
+    /// `next_seq` to the client. Returns the seq at which it goes on: everything from `next_seq` up to there
+    /// was handed over already. The subscription hands over nothing more until [`Subscriber::let_go_on`].
     pub fn hold_at(
         &self,
         id: SubscriptionId,
@@ -226,7 +230,7 @@ impl Subscriber {
         Some(known.cursor.next_seq)
     }
 
-    /// A subscription that was held goes on.
+    /// Lets a held subscription go on.
     pub fn let_go_on(&self, id: SubscriptionId) {
         for known in self.subscriptions.borrow_mut().iter_mut().filter(|known| known.id == id) {
             known.is_held = false;
@@ -240,7 +244,7 @@ impl Subscriber {
         gone.iter().for_each(|gone| self.release(gone));
     }
 
-    /// Ends all subscriptions. The session is over.
+    /// Ends all subscriptions, because the session is over.
     pub fn clear(&self) {
         for gone in self.subscriptions.take() {
             self.release(&gone);
@@ -254,12 +258,12 @@ impl Subscriber {
         self.dispatcher.count_subscription(-1.0);
     }
 
-    /// The client was heard.
+    /// Notes that the client sent something.
     pub fn heard(&self) {
         self.heard_at.set(self.dispatcher.now());
     }
 
-    /// Ends the session: the farewell is the last thing sent.
+    /// Ends the session. The farewell is the last thing that it sends.
     pub fn finish(&self, end: End) {
         if self.end.get().is_none() {
             self.end.set(Some(end));
@@ -273,17 +277,17 @@ impl Subscriber {
         self.end.get()
     }
 
-    /// The last words of an ending session.
+    /// The last bytes of an ending session.
     pub(super) fn last_words(&self, end: End) -> Bytes {
         self.farewell.borrow().as_ref().map(|farewell| farewell(end)).unwrap_or_default()
     }
 
-    /// Has the dispatcher watch the session, which has no connection of its own, such as a long poll.
+    /// Makes the dispatcher watch a session that has no connection of its own, such as a long poll.
     pub fn watch_silently(self: &Rc<Self>) -> Watch {
         self.dispatcher.watch_silently(self.clone())
     }
 
-    /// Something may be there to send.
+    /// There may be something to send.
     pub(super) fn wake(&self) {
         if self.waiting_since.get().is_none() {
             self.waiting_since.set(Some(self.dispatcher.now()));
@@ -293,7 +297,7 @@ impl Subscriber {
         }
     }
 
-    /// The next bytes for the client. Being asked means that the connection has room.
+    /// The next bytes for the client. A call means that the connection has room.
     pub fn poll_frames(&self, cx: &mut Context<'_>) -> Poll<Result<Bytes, End>> {
         let taken = self.take(cx);
         match taken {
@@ -401,7 +405,7 @@ impl Subscription {
                     });
                     match read {
                         Some((Read::Frames(bytes), _)) => return Take::Frames(bytes),
-                        // There is no history that could be read.
+                        // Ephemeral events have no history from which they could be read.
                         Some((Read::FellOut, _)) if self.topic_view.topic().is_ephemeral() => {
                             return Take::End(End::FellOut);
                         }
@@ -437,7 +441,8 @@ impl Subscription {
         }
     }
 
-    /// All at hand is read, up to the event `id` where that is known: tells the client where it is, if that is due.
+    /// All events at hand were read, the last one being `id` if it is known. Returns a frame with the
+    /// position if one is due.
     fn position(&mut self, id: Option<EventId>, dispatcher: &Dispatcher) -> Option<Take> {
         let (id, seq) = self.unseen.pass(&mut self.cursor, id, dispatcher.now())?;
         let mut frame = Vec::new();
@@ -452,14 +457,15 @@ impl Subscription {
         Box::pin(async move { archive.read(topic, from, PAGE_EVENTS, PAGE_BYTES, condition).await })
     }
 
-    /// What comes of a page: its events are sent, or the next one is read where none of it is wanted.
+    /// Continues with a page that was read: sends its events, or reads the next page if none of them matches.
     fn turn_over(&mut self, page: &Page, dispatcher: &Dispatcher) -> Result<Behind, End> {
         if page.gone_seq.is_some_and(|gone_seq| gone_seq > self.gone_seq) {
             return Err(End::Gap);
         }
         let first_seq = self.cursor.next_seq;
         if page.next_seq <= first_seq {
-            // The ring starts behind what the store has shown: only a store that went back could do that.
+            // The ring starts behind the events that the store has shown. Only a store that went back could
+            // cause that.
             return Err(End::Failed);
         }
         let Some(span) = page.span(first_seq) else {

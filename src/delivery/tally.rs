@@ -1,6 +1,7 @@
-//! What was written to clients, counted without a shared counter on the way of each frame.
+//! Counts what is written to clients, without a shared counter that each frame would have to update.
 //!
-//! Each worker thread counts for itself; the dispatcher's watchdog hands the sums to the metrics once a second.
+//! Each worker thread counts for itself. Once a second the dispatcher's watchdog adds the sums to the
+//! metrics.
 
 use std::cell::Cell;
 
@@ -22,7 +23,7 @@ impl Tally {
         self.bytes.set(self.bytes.get() + bytes as u64);
     }
 
-    /// Hands the counts over.
+    /// Adds the counts to the metrics and sets them to zero.
     pub(super) fn flush(&self) {
         let (writes, bytes) = (self.writes.take(), self.bytes.take());
         if writes > 0 {

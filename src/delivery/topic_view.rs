@@ -1,6 +1,6 @@
-//! One view of a topic on one worker thread: the ring of encoded frames and those who read it.
+//! One view of a topic on one worker thread: the ring of encoded frames, and its readers.
 //!
-//! Owned by the dispatcher of the thread and the subscriptions on it; never crosses threads.
+//! The thread's dispatcher and the subscriptions on the thread own it. It never crosses threads.
 
 use crate::core::frame::{FormKey, View};
 use crate::core::ring::{Chunk, Ring};
@@ -12,30 +12,32 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 
-/// Who reads a topic view.
+/// A reader of a topic view.
 pub(super) trait Reader {
-    /// Something may be there to read.
+    /// There may be something to read.
     fn wake(&self);
-    /// Events were removed: pages of the topic view that were read before are dropped, and read anew.
+    /// Events were removed. The reader drops the pages of the topic view that it has read, and reads them
+    /// anew.
     fn forget_pages_of(&self, topic_view: &TopicView);
 }
 
-/// One view of a topic on this thread.
+/// One view of a topic on this thread. It lives as long as it has readers or holders.
 pub struct TopicView {
     topic: TopicKey,
     view: View,
-    /// `None` until the topic said where it starts.
+    /// `None` until the topic has reported its first position.
     ring: RefCell<Option<Ring>>,
     listeners: RefCell<Slab<Rc<dyn Reader>>>,
-    /// Those who keep it in use before they listen.
+    /// How many keep it in use without listening yet.
     holders: Cell<usize>,
-    /// Who waits for the topic to say where it starts.
+    /// The tasks that wait for the topic's first position.
     waiting: RefCell<Vec<Waker>>,
-    /// Its place in the order in which the thread's rings were filled, and the bytes that count for it.
+    /// Its number in the order in which the thread's rings were filled, and the bytes that are counted for
+    /// it.
     counted: Cell<Counted>,
 }
 
-/// What [`Rings`](super::rings::Rings) notes of a topic view.
+/// What [`Rings`](super::rings::Rings) keeps about a topic view.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Counted {
     pub(super) place: u64,
@@ -60,7 +62,7 @@ impl TopicView {
         &self.topic
     }
 
-    /// Which of its events, and how they are written.
+    /// Which events of the topic it has, and how they are written.
     pub fn view(&self) -> &View {
         &self.view
     }
@@ -69,13 +71,13 @@ impl TopicView {
         (self.topic.clone(), self.view.key().clone())
     }
 
-    /// Reads with `read` if the topic has said where it starts.
+    /// Applies `read` to the ring if the topic has reported its first position.
     pub(super) fn with_ring<T>(&self, read: impl FnOnce(&Ring) -> T) -> Option<T> {
         self.ring.borrow().as_ref().map(read)
     }
 
-    /// The topic starts at `next_seq`. A ring that is there goes on if that is where it stands; else there is a hole,
-    /// and readers fetch what lies in it from the archive.
+    /// The topic starts at `next_seq`. An existing ring goes on if it stands at that position. Otherwise
+    /// there is a hole, and readers fetch its events from the archive.
     pub(super) fn start(&self, next_seq: u64, max_bytes: usize, max_events: usize) {
         let mut ring = self.ring.borrow_mut();
         if ring.as_ref().is_none_or(|ring| ring.next_seq() != next_seq) {
@@ -85,8 +87,8 @@ impl TopicView {
         self.wake();
     }
 
-    /// Events were removed that the ring may hold: who has yet to read what is in it reads from the archive.
-    /// So does who is being sent a page that was read before.
+    /// Events that the ring may hold were removed. A reader that has yet to read the contents of the ring
+    /// reads from the archive. So does a reader that is being sent a page that was read before.
     pub(super) fn forget_removed(&self) {
         self.empty();
         for (_, reader) in self.listeners.borrow().iter() {
@@ -95,14 +97,14 @@ impl TopicView {
         }
     }
 
-    /// Drops what the ring holds: who has yet to read it reads from the archive.
+    /// Drops the contents of the ring. A reader that has yet to read them reads from the archive.
     pub(super) fn empty(&self) {
         if let Some(ring) = &mut *self.ring.borrow_mut() {
             ring.clear();
         }
     }
 
-    /// Bytes of memory of the ring.
+    /// Bytes of memory that the ring uses.
     pub(super) fn memory(&self) -> usize {
         self.with_ring(Ring::memory).unwrap_or_default()
     }
@@ -115,7 +117,7 @@ impl TopicView {
         self.counted.set(counted);
     }
 
-    /// New frames: appended, and every reader woken.
+    /// Appends new frames and wakes every reader.
     pub(super) fn push(&self, chunk: Arc<Chunk>, max_bytes: usize, max_events: usize) {
         let chunk = chunk.unshared();
         let mut ring = self.ring.borrow_mut();
@@ -129,7 +131,7 @@ impl TopicView {
         self.wake();
     }
 
-    /// An event goes to readers as if it came next, before it is stored.
+    /// Sends an event to readers as the next one, before it is stored.
     #[cfg(feature = "failpoints")]
     pub(super) fn push_early(&self, event: crate::core::event::Event, max_bytes: usize, max_events: usize) {
         let Some(seq) = self.with_ring(Ring::next_seq) else { return };
@@ -158,7 +160,7 @@ impl TopicView {
         self.holders.set(self.holders.get() - 1);
     }
 
-    /// Waits until the topic has said where it starts.
+    /// Waits until the topic has reported its first position.
     pub(super) async fn started(&self) {
         poll_fn(|cx| {
             if self.ring.borrow().is_some() {

@@ -1,5 +1,5 @@
-//! The watch over one session: who takes too little of what waits for it or says nothing is ended, who doesn't go then is
-//! cut off.
+//! The watch over one session. It ends a session whose client takes too little of its waiting bytes or is
+//! silent. It cuts off a session that does not end then.
 
 use super::close::End;
 use super::reading::Reading;
@@ -9,39 +9,41 @@ use crate::core::access::Map;
 use crate::core::ids::{MapId, TokenId};
 use std::rc::Rc;
 
-/// Seconds that an ending session has to take its last words.
+/// Seconds that an ending session has to send its last bytes.
 const FAREWELL_SECONDS: u64 = 3;
 
-/// What the watch and the dispatcher see of a session. Times are the dispatcher's seconds.
+/// A session as the dispatcher and its watchdog see it. Times are the dispatcher's seconds.
 pub(super) trait Session {
-    /// Why it ends, if it does.
+    /// Why the session ends, if it does.
     fn ending(&self) -> Option<End>;
-    /// Ends it.
+    /// Ends the session.
     fn finish(&self, end: End);
-    /// Something may be there to send.
+    /// There may be something to send.
     fn wake(&self);
-    /// Since when something waits for the client to take it.
+    /// Since when something waits for the client. `None` if nothing waits.
     fn waiting_since(&self) -> Option<u64>;
-    /// When the client is to be told its position.
+    /// When a position for the client is due. `None` if none is.
     fn position_due(&self) -> Option<u64>;
-    /// When the client was heard last.
+    /// When the client last sent something.
     fn heard_at(&self) -> u64;
-    /// The token that opened it; `None` for the admin's.
+    /// The token that opened the session. `None` if the admin opened it.
     fn token(&self) -> Option<TokenId>;
-    /// Whether it has a subscription of the map.
+    /// Whether the session has a subscription of the map.
     fn is_on(&self, map: MapId) -> bool;
-    /// Whether one of its subscriptions has to be opened in another way by the map's channel rules.
+    /// Whether the map's channel rules require that one of its subscriptions be opened in another way.
     fn is_moved_by(&self, map: &Map) -> bool;
 }
 
-/// What shows that a client is alive, by the nature of its transport. Who doesn't show it is ended.
+/// What shows that a client is alive. It depends on the transport. The session of a client that does not show
+/// it ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Liveness {
-    /// Read what waits, and be heard from: a WebSocket, which has heartbeats.
+    /// The client reads its waiting bytes and sends something: a WebSocket, which has heartbeats.
     ReadAndSpeak,
-    /// Read what waits: an event stream.
+    /// The client reads its waiting bytes: an event stream.
     Read,
-    /// Be heard from: a long poll. Between its polls it reads nothing, and that means nothing.
+    /// The client sends something: a long poll. Between its polls a client reads nothing, and that means
+    /// nothing.
     Speak,
 }
 
@@ -60,7 +62,7 @@ pub(super) struct Watched {
     session: Rc<dyn Session>,
     reading: Option<Reading>,
     liveness: Liveness,
-    /// Second at which an ending session is cut off.
+    /// The second at which an ending session is cut off.
     cut_at: Option<u64>,
 }
 
@@ -73,14 +75,14 @@ impl Watched {
         &*self.session
     }
 
-    /// The session has said its last words; its connection may serve other requests.
+    /// The session has sent its last bytes. Its connection may serve other requests.
     pub(super) fn rest(&mut self) {
         if let Some(reading) = &mut self.reading {
             reading.rest();
         }
     }
 
-    /// Once a second: ends a session that shows no life, and cuts off one that doesn't go.
+    /// Runs once a second: ends a session that shows no life, and cuts off one that does not end.
     pub(super) fn look(&mut self, now: u64, config: &DispatcherConfig) {
         if self.session.ending().is_some() {
             let cut_at = *self.cut_at.get_or_insert(now + FAREWELL_SECONDS);
@@ -98,8 +100,8 @@ impl Watched {
         }
     }
 
-    /// While a write waits for the client its session is not polled: what the client says lies unread, and its pace alone
-    /// is checked.
+    /// While a write waits for the client, its session is not polled and the client's messages stay unread.
+    /// Then only its pace is checked.
     fn is_silent(&self, now: u64, config: &DispatcherConfig) -> bool {
         let since = self.session.waiting_since().filter(|_| self.liveness.must_read());
         let is_held_up = since.is_some_and(|since| now.saturating_sub(since) >= LOOK_AFTER);

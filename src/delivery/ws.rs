@@ -1,8 +1,8 @@
-//! The session actor of a WebSocket: the only file that knows actix-web-actors.
+//! The session actor of a WebSocket. Only this file uses actix-web-actors.
 //!
-//! Owns transport concerns: ping and pong, fragments put together under a bound, frame sizes, protocol errors. The
-//! actor lives in the response body, so it is polled only while the socket takes bytes; nobody sends it messages, and
-//! what watches it is the dispatcher.
+//! It handles the transport: ping and pong, fragments that are put together under a bound, frame sizes,
+//! protocol errors. The actor lives in the response body, so it is polled only while the socket takes bytes.
+//! No other part sends it messages, and the dispatcher watches it.
 
 use super::body::OutboundBody;
 use super::dispatcher::Dispatcher;
@@ -24,11 +24,12 @@ use std::rc::Rc;
 /// Settings of a WebSocket.
 #[derive(Clone, Debug)]
 pub struct WsConfig {
-    /// Largest message, in bytes, fragments together.
+    /// Largest message in bytes. The fragments of a message count together.
     pub max_message_bytes: usize,
 }
 
-/// Answers an upgrade with a session of `protocol`. `subprotocols` are those the server knows, in its order.
+/// Answers an upgrade with a session of `protocol`. `subprotocols` are the ones that the server supports, in
+/// order of preference.
 pub fn start<P: Protocol>(
     request: &HttpRequest,
     payload: Payload,
@@ -39,14 +40,15 @@ pub fn start<P: Protocol>(
 ) -> Result<HttpResponse, actix_web::Error> {
     let mut response = ws::handshake_with_protocols(request, subprotocols)?;
     let subscriber = protocol.subscriber().clone();
-    // The close code alone: phoenix.js takes a `phx_close` for a channel left for good, and never joins it again.
+    // Only the close code is sent: phoenix.js takes a `phx_close` for a channel that was left for good, and
+    // never joins it again.
     subscriber.set_farewell(|end| close_frame(end.code(), end.reason()).into());
     let offence = Rc::new(Cell::new(None));
     let payload = Guarded::new(payload, config.max_message_bytes, offence.clone());
     let session = Session { protocol, fragments: None, max_bytes: config.max_message_bytes, offence };
     let codec = Codec::new().max_size(config.max_message_bytes);
     let words = WebsocketContext::with_codec(session, payload, codec)
-        // The encoder of whole frames doesn't fail; were it to, the session ends.
+        // The encoder of whole frames doesn't fail. If it did, the session would end.
         .map(|bytes| bytes.unwrap_or_default())
         .boxed_local();
     let connection = request.conn_data::<Connection>().copied();
@@ -55,7 +57,7 @@ pub fn start<P: Protocol>(
         .map_into_boxed_body())
 }
 
-/// A close frame. The reason must fit a control frame: 123 bytes.
+/// A close frame. The reason is cut to fit a control frame: 123 bytes.
 pub fn close_frame(code: u16, reason: &str) -> Vec<u8> {
     let reason = &reason.as_bytes()[..reason.len().min(123)];
     let mut frame = vec![0x88, 2 + reason.len() as u8];
@@ -64,19 +66,19 @@ pub fn close_frame(code: u16, reason: &str) -> Vec<u8> {
     frame
 }
 
-/// Appends an unfragmented, unmasked text frame whose payload `write` appends.
+/// Appends an unfragmented, unmasked text frame. `write` appends its payload.
 pub fn push_text_frame(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     push_frame(0x81, out, write);
 }
 
-/// Appends an unfragmented, unmasked binary frame whose payload `write` appends.
+/// Appends an unfragmented, unmasked binary frame. `write` appends its payload.
 pub fn push_binary_frame(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     push_frame(0x82, out, write);
 }
 
 fn push_frame(first: u8, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     let head = out.len();
-    // Most frames need four bytes of head; the others are moved once.
+    // Most frames need four bytes of head. The payload of the others is moved once.
     out.extend_from_slice(&[first, 126, 0, 0]);
     let body = out.len();
     write(out);
@@ -94,14 +96,16 @@ fn push_frame(first: u8, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     }
 }
 
+/// The session actor of one WebSocket. It lives as long as the response body.
 struct Session<P> {
     protocol: P,
     fragments: Option<Fragments>,
     max_bytes: usize,
-    /// What the client's frames broke, if that ended them.
+    /// The rule that the client's frames broke, if that ended the payload.
     offence: Rc<Cell<Option<Offence>>>,
 }
 
+/// The fragments of a message that is not complete yet.
 struct Fragments {
     text: bool,
     bytes: BytesMut,
@@ -113,11 +117,12 @@ impl<P: Protocol> Actor for Session<P> {
     type Context = Ctx<P>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        // Nobody sends this actor messages; the least it can have is enough.
+        // No part sends this actor messages, so the smallest mailbox is enough.
         ctx.set_mailbox_capacity(1);
     }
 }
 
+/// Sends a protocol's answers through the actor's context.
 struct WsLink<'c, P: Protocol>(&'c mut Ctx<P>);
 
 impl<P: Protocol> Link for WsLink<'_, P> {
@@ -147,7 +152,7 @@ impl<P: Protocol> Session<P> {
         ctx.stop();
     }
 
-    /// Puts fragments together; the whole is a message like any other.
+    /// Puts fragments together. The whole is handled like any other message.
     fn fragment(&mut self, item: Item, ctx: &mut Ctx<P>) {
         let (bytes, is_last) = match item {
             Item::FirstText(bytes) | Item::FirstBinary(bytes) if self.fragments.is_some() => {
@@ -202,8 +207,8 @@ impl<P: Protocol> StreamHandler<Result<Message, ProtocolError>> for Session<P> {
                 ctx.stop();
             }
             Err(ProtocolError::Overflow) => Self::close(1009, "message too large", ctx),
-            // Three things come by this variant: an offence of the guard's, text that isn't UTF-8, and a connection
-            // that broke, to which nothing is sent any more.
+            // Three things cause this variant: an offence that the guard found, text that isn't UTF-8, and a
+            // broken connection, to which nothing is sent any more.
             Err(ProtocolError::Io(_)) => {
                 let (code, reason) = self.offence.get().unwrap_or((1007, "text that is not UTF-8"));
                 Self::close(code, reason, ctx);

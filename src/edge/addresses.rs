@@ -1,4 +1,4 @@
-//! What is counted for the address that a client comes from: refused tokens and open sockets.
+//! Counts per client address: refused tokens and open sockets.
 
 use super::refused::{Quota, Refused};
 use actix_web::HttpRequest;
@@ -7,23 +7,24 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Addresses remembered at most.
+/// Addresses that are remembered, at most.
 const MAX_ADDRESSES: usize = 65_536;
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Refused tokens of the last minute, by address; who guesses is answered 429 before the leader is asked.
+/// Refused tokens of the last minute, by address. A client that guesses tokens gets 429 before the leader is
+/// asked.
 pub struct Failures {
     per_minute: u32,
     addresses: Mutex<FxHashMap<IpAddr, (Instant, u32)>>,
 }
 
 impl Failures {
-    /// At most so many a minute from one address; 0 is no limit.
+    /// Allows at most `per_minute` from one address; 0 is no limit.
     pub fn new(per_minute: u32) -> Self {
         Self { per_minute, addresses: Mutex::default() }
     }
 
-    /// Refuses who has guessed too often.
+    /// Refuses an address that has guessed too often.
     pub(super) fn check(&self, address: IpAddr) -> Result<(), Refused> {
         if self.per_minute == 0 {
             return Ok(());
@@ -62,14 +63,15 @@ impl Failures {
 #[derive(Default)]
 pub struct Addresses(Mutex<FxHashMap<IpAddr, usize>>);
 
-/// A socket counted for its address; counted no more when dropped.
+/// A socket that is counted for its address until this is dropped.
 pub struct AddressShare {
     addresses: Arc<Addresses>,
     address: IpAddr,
 }
 
 impl Addresses {
-    /// Counts one more socket of `address`, unless it has `max` already; 0 is no limit, and nothing is counted.
+    /// Counts one more socket of `address`, unless the address has `max` already. With `max` 0 there is no
+    /// limit, and nothing is counted.
     pub fn take(self: &Arc<Self>, address: IpAddr, max: usize) -> Result<Option<AddressShare>, Quota> {
         if max == 0 {
             return Ok(None);

@@ -1,4 +1,4 @@
-//! Who is asking, over HTTP: the token in its header, and what it may do with the map in the path.
+//! Authentication over HTTP: the token in the header, and its rights on the map in the path.
 
 use super::addresses::{AddressShare, address_of};
 use super::context::Edge;
@@ -16,7 +16,7 @@ pub fn bearer(request: &HttpRequest) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-/// The right of `who` to do `scope` on the map that is named. A map that is unknown and one that the token doesn't open
+/// The right of `who` to do `scope` on the named map. An unknown map and a map that the token doesn't open
 /// look the same, except to the admin.
 pub async fn granted(hub: &Hub, who: Who, map: &str, scope: Scopes) -> Result<Grant, Refused> {
     let Some(map) = hub.access().map_of(&who, map).await? else { return Err(Refused::NotFound) };
@@ -27,7 +27,8 @@ pub async fn granted(hub: &Hub, who: Who, map: &str, scope: Scopes) -> Result<Gr
 }
 
 impl Edge {
-    /// Who holds `token`; an error also for who guesses, and where this node can't know who was revoked.
+    /// Who holds `token`. An error also for an address that guesses tokens, and on a node that can't know
+    /// which tokens were revoked.
     pub async fn authenticate(&self, request: &HttpRequest, token: Option<&str>) -> Result<Who, Refused> {
         if self.hub.health().is_removed() {
             return Err(Unavailable::Removed.into());
@@ -41,7 +42,7 @@ impl Edge {
         if let Some(who) = self.hub.access().who_here(token) {
             return Ok(who);
         }
-        // Only who presents an unknown token is held up: others behind the same address are not.
+        // Only a client that presents an unknown token is held up. Others behind the same address are not.
         let address = address_of(request);
         self.failures.check(address)?;
         match self.hub.access().who(token).await? {
@@ -53,16 +54,16 @@ impl Edge {
         }
     }
 
-    /// Catches up with the leader, so that what was acknowledged on another node is seen here. Without a majority what
-    /// is known here must do.
+    /// Catches up with the leader, so that this node sees what was acknowledged on another node. Without a
+    /// majority, what this node knows must do.
     pub async fn catch_up(&self) {
         if let Err(error) = self.hub.log().barrier().await {
             tracing::debug!(%error, "answering from what this node knows");
         }
     }
 
-    /// The right to manage a map, with this node caught up and the request charged. Strangers are turned away before
-    /// they cost the leader anything.
+    /// The right to manage a map. This node has caught up and the request is charged. Strangers are refused
+    /// before they cost the leader anything.
     pub async fn managed(&self, request: &HttpRequest, map: &str) -> Result<Grant, ApiError> {
         self.authenticate(request, bearer(request)).await?;
         self.catch_up().await;
@@ -71,7 +72,8 @@ impl Edge {
         Ok(grant)
     }
 
-    /// The admin, or an error; also on a node that was removed, for it shall tell so.
+    /// Succeeds for the admin. It also works on a node that was removed, because that node shall report its
+    /// removal.
     pub async fn admin(&self, request: &HttpRequest) -> Result<(), ApiError> {
         match self.identify(request, bearer(request)).await? {
             Who::Admin => Ok(()),
@@ -104,12 +106,12 @@ impl Edge {
         })
     }
 
-    /// Counts a socket for the address that it comes from.
+    /// Counts a socket for the address that it comes from, until the result is dropped.
     pub fn take_address(&self, request: &HttpRequest) -> Result<Option<AddressShare>, Quota> {
         self.addresses.take(address_of(request), self.config.sockets_per_address)
     }
 
-    /// Whether a browser may connect from where the request's page is.
+    /// Checks that the origin of the browser's page may connect.
     pub fn check_origin(&self, request: &HttpRequest) -> Result<(), Refused> {
         let origin = request.headers().get(ORIGIN).and_then(|origin| origin.to_str().ok());
         let known = &self.config.origins;

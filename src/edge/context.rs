@@ -1,4 +1,4 @@
-//! What every edge is given: the hub, and the settings that are no protocol's own.
+//! What every edge gets: the hub, and the settings that belong to no single protocol.
 
 use crate::core::access::{Limits, Retention};
 use crate::core::webhook::Defaults;
@@ -11,13 +11,13 @@ use metrics_exporter_prometheus::PrometheusHandle;
 /// Settings of the edges.
 #[derive(Clone, Debug)]
 pub struct EdgeConfig {
-    /// Largest event, bytes of its JSON.
+    /// Largest event: bytes of its JSON.
     pub event_bytes: usize,
     /// Events of one batch.
     pub batch_events: usize,
     /// Largest request body.
     pub body_bytes: usize,
-    /// Deepest JSON.
+    /// Deepest nesting of JSON.
     pub json_depth: usize,
     /// Limits of new maps.
     pub new_map_limits: Limits,
@@ -31,24 +31,24 @@ pub struct EdgeConfig {
     pub sockets_per_address: usize,
     /// Allowed origins of browsers; empty allows any.
     pub origins: Vec<String>,
-    /// Bytes written to a client at once, about.
+    /// About how many bytes are written to a client at once.
     pub write_bytes: usize,
-    /// Dispatchers.
+    /// Settings of the dispatchers.
     pub dispatcher: DispatcherConfig,
-    /// Webhooks.
+    /// Settings of webhooks.
     pub webhooks: WebhookDefaults,
 }
 
 /// Settings of the webhook API.
 #[derive(Clone, Copy, Debug)]
 pub struct WebhookDefaults {
-    /// What new webhooks are like.
+    /// Settings of new webhooks.
     pub defaults: Defaults,
-    /// How long a rotated secret signs beside the new one, seconds.
+    /// How many seconds a rotated secret keeps signing beside the new one.
     pub overlap_seconds: u64,
 }
 
-/// Shared by all workers.
+/// The state of the edges. All workers share it.
 pub struct Edge {
     /// The hub.
     pub hub: Hub,
@@ -58,13 +58,13 @@ pub struct Edge {
     pub failures: Failures,
     /// Open sockets by address.
     pub addresses: std::sync::Arc<Addresses>,
-    /// Who delivers to webhooks.
+    /// Delivers to webhooks.
     pub webhooks: Webhooks,
-    /// What clients of this node miss since too few files may be open.
+    /// What clients of this node lack because too few files may be open.
     pub short_of_files: Option<String>,
-    /// The certificate that clients see.
+    /// The certificate that the node shows its clients.
     pub shown: Option<std::sync::Arc<crate::tls::Shown>>,
-    /// What `/metrics` shows.
+    /// Renders `/metrics`.
     pub metrics: PrometheusHandle,
 }
 

@@ -1,4 +1,5 @@
-//! The REST API's errors: `{"error": code, "message", "hint"}` with a status that tells whose fault it is.
+//! The REST API's errors: `{"error": code, "message", "hint"}`, with a status that shows whose fault the
+//! error is.
 
 use crate::core::command::Refusal;
 use crate::core::field_error::FieldErrors;
@@ -9,19 +10,20 @@ use actix_web::{HttpResponse, ResponseError};
 use serde_json::{Value, json};
 use std::fmt;
 
-/// An error answer. Boxed, since it travels in results whose other side is small.
+/// An error answer. It is boxed, because results carry it whose other side is small.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ApiError(Box<Parts>);
 
+/// The content of an [`ApiError`].
 #[derive(Clone, Debug, PartialEq)]
 struct Parts {
     status: StatusCode,
     code: &'static str,
     message: String,
     hint: Option<String>,
-    /// Place of the bad event in a batch.
+    /// Index of the bad event in a batch.
     index: Option<usize>,
-    /// Seconds.
+    /// Seconds after which the client may try again.
     retry_after: Option<u64>,
     extra: Option<(&'static str, Value)>,
 }
@@ -41,12 +43,12 @@ impl ApiError {
         }))
     }
 
-    /// 400 for a request that makes no sense.
+    /// 400: the request makes no sense.
     pub fn bad_request(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, message)
     }
 
-    /// 400 for a body with faults, each told by its field.
+    /// 400: the body has faults. The answer lists each of them with its field.
     pub fn invalid_body(errors: &FieldErrors) -> Self {
         Self::bad_request("invalid_body", errors.to_string()).with("errors", json!(errors))
     }
@@ -72,31 +74,31 @@ impl ApiError {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
     }
 
-    /// 429: come back in so many milliseconds.
+    /// 429: the client may try again in `wait_ms` milliseconds.
     pub fn too_fast(code: &'static str, message: impl Into<String>, wait_ms: u64) -> Self {
         Self::new(StatusCode::TOO_MANY_REQUESTS, code, message).retry_after(wait_ms.div_ceil(1000).max(1))
     }
 
-    /// 503: ours, nothing was changed.
+    /// 503: the server's fault. Nothing was changed.
     pub fn unavailable(message: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
             .hint("nothing was changed; try again, or another node")
             .retry_after(1)
     }
 
-    /// What to do about it.
+    /// Adds what the caller can do about the error.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.0.hint = Some(hint.into());
         self
     }
 
-    /// Which event of a batch.
+    /// Adds the index of the bad event in a batch.
     pub fn at(mut self, index: usize) -> Self {
         self.0.index = Some(index);
         self
     }
 
-    /// One more field.
+    /// Adds one more field.
     pub fn with(mut self, name: &'static str, value: Value) -> Self {
         self.0.extra = Some((name, value));
         self
@@ -156,15 +158,15 @@ impl From<HubError> for ApiError {
             HubError::Refused(refusal) => refusal.into(),
             HubError::Unavailable(message) => Self::unavailable(message),
             HubError::DiskFull => Self::new(StatusCode::SERVICE_UNAVAILABLE, "disk_full", error.to_string())
-                .hint("nothing was changed; make room on the disk of the data directory, see the cluster's status; it is taken up again by itself")
+                .hint("nothing was changed; make room on the disk of the data directory (the cluster's status shows which); publishing then resumes by itself")
                 .retry_after(5),
             HubError::Unknown => Self::new(StatusCode::SERVICE_UNAVAILABLE, "unknown_outcome", error.to_string())
-                .hint("repeat the request with the same Idempotency-Key to be sure that it lands once")
+                .hint("repeat the request with the same Idempotency-Key to be sure that it is stored once")
                 .retry_after(1),
             HubError::TooLarge(limit) => Self::too_large(format!("one request may store at most {limit} bytes"))
                 .hint("send fewer events at once, or a stream of NDJSON"),
             HubError::Internal(message) => {
-                tracing::error!(message, "a request failed inside");
+                tracing::error!(message, "a request failed inside the server");
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the request failed inside the server")
             }
         }
@@ -188,10 +190,10 @@ impl From<Refusal> for ApiError {
             Refusal::TooManySubjects(limit) => Self::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "limit_reached",
-                format!("{limit} subjects of the map have events, the most there may be"),
+                format!("{limit} subjects of the map have events, which is the limit"),
             )
             .hint("delete the history of subjects that are not needed, or have the map's limit on subjects raised"),
-            Refusal::Rate(wait_ms) => Self::too_fast("publish_rate", "the map takes no more events a second", wait_ms),
+            Refusal::Rate(wait_ms) => Self::too_fast("publish_rate", "the map accepts no more events per second", wait_ms),
             Refusal::KeyReused => Self::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "idempotency_key_reused",
@@ -204,19 +206,19 @@ impl From<Refusal> for ApiError {
             Refusal::TargetTaken(other) => {
                 Self::new(StatusCode::CONFLICT, "url_taken", format!("webhook {other} of this map has the same target"))
             }
-            Refusal::Changed => Self::new(StatusCode::CONFLICT, "changed_meanwhile", "somebody else changed it")
+            Refusal::Changed => Self::new(StatusCode::CONFLICT, "changed_meanwhile", "another request changed it meanwhile")
                 .hint("nothing was changed; read it again and repeat the change"),
             Refusal::Stale(_) => Self::unavailable("this node does not deliver for the webhook any more"),
             Refusal::Configured => {
-                Self::new(StatusCode::CONFLICT, "configured", "the webhook stands in the configuration file")
+                Self::new(StatusCode::CONFLICT, "configured", "the webhook is defined in the configuration file")
                     .hint("change it there, and restart the nodes")
             }
             Refusal::Busy => {
-                Self::new(StatusCode::CONFLICT, "too_much_waits", "too much waits for the node that delivers")
+                Self::new(StatusCode::CONFLICT, "too_much_waits", "too much work waits for the node that delivers")
                     .hint("wait until some of it is done, or cancel replays")
             }
             Refusal::Inactive => Self::new(StatusCode::CONFLICT, "webhook_inactive", "the webhook is not active")
-                .hint("enable it first; it goes on from where it stopped"),
+                .hint("enable it first; it continues where it stopped"),
             Refusal::Ephemeral => Self::new(
                 StatusCode::CONFLICT,
                 "ephemeral_subject",

@@ -1,18 +1,18 @@
-//! What callers give by name, in a query or in JSON, and what is wrong with it.
+//! Values that callers give by name, in a query or in JSON, and the errors about them.
 
 use serde_json::Value;
 
 /// A value as a caller gave it.
 #[derive(Clone, Copy, Debug)]
 pub enum Given<'v> {
-    /// Of a query, a header, or a field that is known to be a string.
+    /// A value of a query, of a header, or of a field that is known to be a string.
     Text(&'v str),
-    /// Of a JSON message.
+    /// A value of a JSON message.
     Json(&'v Value),
 }
 
 impl<'v> Given<'v> {
-    /// The text; `None` where JSON has another type there.
+    /// The text. `None` if the JSON value has another type.
     pub fn text(self) -> Option<&'v str> {
         match self {
             Self::Text(text) => Some(text),
@@ -35,21 +35,21 @@ impl<'v> Given<'v> {
 pub struct BadParameter {
     /// The parameter.
     pub field: &'static str,
-    /// Stable: `invalid_{field}`.
+    /// A stable code: `invalid_{field}`.
     pub code: &'static str,
     /// What is wrong with it.
     pub message: String,
-    /// What to do about it.
+    /// What the caller can do about it.
     pub hint: Option<&'static str>,
 }
 
 impl BadParameter {
-    /// What is wrong with a parameter.
+    /// An error about the parameter `field`.
     pub fn new(field: &'static str, code: &'static str, message: impl Into<String>) -> Self {
         Self { field, code, message: message.into(), hint: None }
     }
 
-    /// What to do about it.
+    /// Adds what the caller can do about it.
     pub fn hint(self, hint: &'static str) -> Self {
         Self { hint: Some(hint), ..self }
     }

@@ -1,8 +1,8 @@
-//! What clients speak: a folder a protocol, the REST API, and the operator's webhooks.
+//! Everything that clients speak: one folder per protocol, the REST API, webhooks, and the operator's routes.
 //!
-//! A protocol never imports another, and nobody but the table here names one. To add one: a folder with its routes,
-//! settings and state, a line in [`PROTOCOLS`], a folder of golden frames. It opens subscriptions by
-//! [`subscribe::open`], and renders what is [`refused`] in its own form.
+//! A protocol never imports another protocol, and only the table here names one. To add a protocol: add a
+//! folder with its routes, settings and state, a line in [`PROTOCOLS`], and a folder of golden frames. A
+//! protocol opens subscriptions with [`subscribe::open`], and renders a [`refused`] request in its own form.
 
 pub mod addresses;
 pub mod auth;
@@ -31,11 +31,11 @@ use std::sync::Arc;
 
 /// A client protocol.
 pub struct Protocol {
-    /// Makes it ready on a node.
+    /// Prepares the protocol on a node.
     start: fn(&Config, &Data<Edge>) -> Routes,
-    /// What its routes take in a query.
+    /// The query parameters of its routes.
     takes: &'static [Takes],
-    /// Headers of its own that its handlers read; each may stand once.
+    /// The headers that only its handlers read. A request may have each of them once.
     headers: &'static [&'static str],
 }
 
@@ -45,7 +45,7 @@ const PROTOCOLS: &[Protocol] = &[
     Protocol { start: sse::start, takes: sse::TAKES, headers: sse::HEADERS },
 ];
 
-/// What is no protocol of its own.
+/// Routes that belong to no client protocol.
 struct Part {
     routes: fn(&mut ServiceConfig),
     takes: &'static [Takes],
@@ -57,7 +57,7 @@ const OTHERS: &[Part] = &[
     Part { routes: ops::routes, takes: ops::TAKES },
 ];
 
-/// Makes all protocols ready; their routes and all others, for each worker.
+/// Prepares all protocols. Returns their routes and all others, for each worker.
 pub fn start(config: &Config, edge: &Data<Edge>) -> Routes {
     let protocols: Vec<Routes> = PROTOCOLS.iter().map(|protocol| (protocol.start)(config, edge)).collect();
     let edge = edge.clone();
@@ -68,7 +68,7 @@ pub fn start(config: &Config, edge: &Data<Edge>) -> Routes {
     })
 }
 
-/// What all routes take in a query.
+/// The query parameters of all routes.
 pub fn takes() -> impl Iterator<Item = &'static Takes> {
     let protocols = PROTOCOLS.iter().map(|protocol| protocol.takes);
     protocols.chain(OTHERS.iter().map(|part| part.takes)).flatten()

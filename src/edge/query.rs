@@ -1,5 +1,6 @@
-//! The query of a request: names that its route takes, each at most once, and nothing else. What a route does not take is
-//! refused with the name that may have been meant: a misspelt `since` would otherwise start a reader elsewhere.
+//! The query of a request. It has only names that the route takes, each at most once. An unknown name is
+//! refused, and the error suggests the name that may have been meant: a misspelt `since` would otherwise
+//! start a reader elsewhere.
 
 use crate::core::nearest::suggestion;
 use crate::edge::error::ApiError;
@@ -7,29 +8,29 @@ use crate::edge::given::Given;
 use actix_web::HttpRequest;
 use std::ops::RangeInclusive;
 
-/// What a route takes in its query. A route without an entry takes nothing.
+/// The query parameters of a route. A route without an entry takes none.
 #[derive(Clone, Copy, Debug)]
 pub struct Takes {
     /// The method, in capitals.
     pub method: &'static str,
-    /// The route's path, as it is registered.
+    /// The route's path as it is registered.
     pub path: &'static str,
     /// The names.
     pub names: &'static [&'static str],
-    /// Those of them that may stand more than once.
+    /// The names that may occur more than once.
     pub many: &'static [&'static str],
-    /// The status that a refusal tells in its body, where clients read nothing else.
+    /// The status that the body of a refusal carries, for clients that read nothing else.
     pub told: Option<u16>,
 }
 
 impl Takes {
-    /// These names, each once.
+    /// A route with these names, each at most once.
     pub const fn of(method: &'static str, path: &'static str, names: &'static [&'static str]) -> Self {
         Self { method, path, names, many: &[], told: None }
     }
 }
 
-/// A query whose names were checked.
+/// A query whose names were checked against the route's names.
 #[derive(Debug)]
 pub struct Query {
     pairs: Vec<(String, String)>,
@@ -37,8 +38,8 @@ pub struct Query {
 }
 
 impl Query {
-    /// Reads the query of a request whose route takes `names`. `Err` is 400: an unknown name, one that stands twice, or
-    /// what is not UTF-8.
+    /// Reads the query of a request whose route takes `names`. `Err` is 400: an unknown name, a repeated
+    /// name, or text that is not UTF-8.
     pub fn of(request: &HttpRequest, names: &'static [&'static str]) -> Result<Self, ApiError> {
         Self::read(request.query_string(), names, &[])
     }
@@ -66,12 +67,13 @@ impl Query {
         self.pairs.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// The value of a parameter, to be read by those who read JSON too.
+    /// The value of a parameter, for code that reads values of JSON too.
     pub fn given(&self, name: &str) -> Option<Given<'_>> {
         self.get(name).map(Given::Text)
     }
 
-    /// The value of a parameter that is a whole number within `range`. `Err` is 400, `invalid_{name}` being its `code`.
+    /// The value of a parameter that is a whole number within `range`. `Err` is 400 with `code`, which is
+    /// `invalid_{name}`.
     pub fn number(
         &self,
         name: &str,
@@ -85,7 +87,7 @@ impl Query {
                 let (least, most) = range.into_inner();
                 let bounds =
                     if most == u64::MAX { String::new() } else { format!(" from {least} to {most}") };
-                Err(ApiError::bad_request(code, format!("{name} is a whole number{bounds}")))
+                Err(ApiError::bad_request(code, format!("{name} must be a whole number{bounds}")))
             }
         }
     }
@@ -113,7 +115,7 @@ mod tests {
     const NAMES: &[&str] = &["token", "since", "limit"];
 
     #[test]
-    fn what_is_known_is_read_and_nothing_else() {
+    fn known_names_are_read_and_others_are_refused() {
         let query = Query::read("since=a%20b+c&limit=7&", NAMES, &[]).unwrap();
         assert_eq!((query.get("since"), query.get("token")), (Some("a b c"), None));
         assert_eq!(query.number("limit", "invalid_limit", 1..=7).unwrap(), Some(7));

@@ -1,4 +1,5 @@
-//! Why a client is not let in, or gets no subscription: the facts. Each protocol tells them in its own form.
+//! Why a client is not let in, or gets no subscription. This module holds the facts; each protocol renders
+//! them in its own form.
 
 use super::error::ApiError;
 use super::given::BadParameter;
@@ -11,51 +12,52 @@ pub enum Refused {
     /// It has no token, an unknown one, or one that was revoked.
     #[error("a valid token is needed")]
     Unauthorized,
-    /// Its page's origin is none of those that may connect.
+    /// The origin of its page may not connect.
     #[error("this origin may not connect")]
     Origin,
-    /// The token opens the map, but not for this.
+    /// The token opens the map, but lacks this scope.
     #[error("the token lacks the scope {}", .0.names().join(", "))]
     Forbidden(Scopes),
-    /// There is no such map, or the token is another map's: which of them is not told.
+    /// There is no such map, or the token belongs to another map. The answer does not say which.
     #[error("the map was not found")]
     NotFound,
-    /// What was asked for makes no sense.
+    /// A parameter makes no sense.
     #[error(transparent)]
     Parameter(#[from] BadParameter),
-    /// There are as many as there may be.
+    /// A limit is reached.
     #[error("{0}")]
     Quota(Quota),
     /// Too many tokens from the client's address were refused.
     #[error("too many refused tokens from this address")]
     TooManyFailures {
-        /// Milliseconds until the next is looked at.
+        /// Milliseconds until the next token is checked.
         wait_ms: u64,
     },
-    /// The client did nothing wrong, and nothing was changed: another node can serve it, or this one a little later.
+    /// The client did nothing wrong, and nothing was changed. Another node can serve it, or this node a
+    /// little later.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
 }
 
-/// What there may be no more of.
+/// Which limit is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Quota {
-    /// Connections to a map, in the cluster.
+    /// Connections to a map in the cluster.
     #[error("the map has as many sockets as it may have")]
     Connections {
-        /// The most.
+        /// The limit.
         limit: u32,
     },
-    /// Different expressions of a map's subscribers, on this node.
+    /// Different expressions of a map's subscribers on this node.
     #[error(transparent)]
     Filters(TooManyConditions),
-    /// Different patterns of subjects of a map's subscribers, on this node.
+    /// Different patterns of subjects of a map's subscribers on this node.
     #[error(transparent)]
     Patterns(TooManyPatterns),
-    /// Sockets of one address, on this node.
+    /// Sockets of one address on this node.
     #[error("this address has {limit} open sockets, the most it may have")]
     Sockets {
-        /// The most.
+        /// The limit.
         limit: usize,
     },
 }
@@ -63,10 +65,10 @@ pub enum Quota {
 /// Why this node can't serve a client now.
 #[derive(Debug, thiserror::Error)]
 pub enum Unavailable {
-    /// It drains.
+    /// The node drains.
     #[error("this node is going away")]
     Draining,
-    /// It is no member any more, and can't know who was revoked.
+    /// The node is no member any more, and can't know which tokens were revoked.
     #[error("this node was removed from the cluster, which goes on without it")]
     Removed,
     /// A topic did not start in time.
@@ -78,13 +80,13 @@ pub enum Unavailable {
     /// The cluster did not answer.
     #[error(transparent)]
     Cluster(HubError),
-    /// It has not caught up with what the client has seen, or can't read its store.
+    /// The node has not caught up with the position that the client has seen, or it can't read its store.
     #[error(transparent)]
     Behind(ResumeError),
 }
 
 impl Refused {
-    /// Milliseconds after which the client may try again; `None` where that would end in the same way.
+    /// Milliseconds after which the client may try again. `None` if another try would fail in the same way.
     pub fn retry_ms(&self) -> Option<u64> {
         match self {
             Self::Quota(quota) => Some(quota.retry_ms()),
@@ -98,7 +100,7 @@ impl Refused {
 }
 
 impl Quota {
-    /// A stable name.
+    /// A stable name of the limit.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Connections { .. } => "too_many_connections",
@@ -108,7 +110,7 @@ impl Quota {
         }
     }
 
-    /// The most there may be.
+    /// The limit.
     pub fn limit(&self) -> u64 {
         match self {
             Self::Connections { limit } => (*limit).into(),
@@ -150,7 +152,7 @@ impl From<ArchiveError> for Refused {
     }
 }
 
-/// The form of HTTP.
+/// The form in which HTTP shows a refusal.
 impl From<Refused> for ApiError {
     fn from(refused: Refused) -> Self {
         let message = refused.to_string();
@@ -189,7 +191,7 @@ mod tests {
     use actix_web::http::header::RETRY_AFTER;
 
     #[test]
-    fn over_http_each_has_its_status_and_tells_when_to_come_back() {
+    fn over_http_each_has_its_status_and_says_when_to_come_back() {
         let parameter = BadParameter::new("since", "invalid_since", "since must be a time");
         let lost = || HubError::Unavailable("no leader with a majority");
         for (refused, status, code) in [

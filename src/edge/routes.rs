@@ -3,6 +3,6 @@
 use actix_web::web::ServiceConfig;
 use std::sync::Arc;
 
-/// Adds a protocol's routes to those of a worker, and what its handlers are given: settings and state, which all workers
-/// share, as app data of types of its own.
+/// Adds a protocol's routes to those of a worker, and the data that its handlers use. Settings and state are
+/// app data of the protocol's own types, and all workers share them.
 pub type Routes = Arc<dyn Fn(&mut ServiceConfig) + Send + Sync>;

@@ -1,41 +1,42 @@
-//! Where a reader starts, as callers name it: one grammar and one set of errors for streams, joins, pages and replays.
+//! Where a reader starts, as callers name it. Streams, joins, pages and replays share one grammar and one set
+//! of errors.
 //!
-//! A caller names a position by the id of an event, by a time, or by how many of the newest events it wants. Each place
-//! says which parameters it takes, and in which form; where the position lies is for the hub to find.
+//! A caller names a position by the id of an event, by a time, or by a number of newest events. Each place
+//! says which parameters it takes, and in which form. The hub finds where the position lies.
 
 use super::given::{BadParameter, Given};
 use crate::core::history::Start;
 use crate::core::ids::EventId;
 use crate::core::time::parse_iso;
 
-/// Most stored events that a subscription may ask for by their number.
+/// Most stored events that a subscription may ask for by a number of newest events.
 const MAX_NEWEST: u64 = 100_000;
 
-/// How a parameter may name a position.
+/// The form in which a parameter names a position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// By the id of an event.
     Id,
     /// By a time with an offset.
     Time,
-    /// By either.
+    /// By the id of an event or by a time.
     IdOrTime,
-    /// By the number of the newest events.
+    /// By a number of newest events.
     Newest,
 }
 
-/// A position as it was named.
+/// A position as a caller named it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Named {
     /// The event with that id.
     Event(EventId),
     /// Unix milliseconds.
     Time(u64),
-    /// So many of the newest events.
+    /// This many of the newest events.
     Newest(u64),
 }
 
-/// The position is not named in the form that is expected.
+/// The value does not have the expected form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be {}", .0.expected())]
 pub struct BadPosition(Form);
@@ -65,7 +66,7 @@ impl Form {
 }
 
 impl Named {
-    /// The event, if it was named by one.
+    /// The event, if an event was named.
     pub fn event(self) -> Option<EventId> {
         match self {
             Self::Event(id) => Some(id),
@@ -73,7 +74,7 @@ impl Named {
         }
     }
 
-    /// The time, if it was named by one (Unix milliseconds).
+    /// The time in Unix milliseconds, if a time was named.
     pub fn time_ms(self) -> Option<u64> {
         match self {
             Self::Time(ms) => Some(ms),
@@ -81,7 +82,7 @@ impl Named {
         }
     }
 
-    /// Where a reader starts that names this: behind the event, or with the first one of that time or later.
+    /// Where a reader that names this starts: after the event, or with the first event of that time or later.
     pub fn start(self) -> Start {
         match self {
             Self::Event(id) => Start::After(id),
@@ -100,27 +101,27 @@ struct Parameter {
     hint: Option<&'static str>,
 }
 
-/// The parameters by which a place lets callers name where they start.
+/// The parameters by which a route lets callers name their start.
 #[derive(Debug)]
 pub struct Starts {
-    /// In the order in which they count.
+    /// In order of precedence.
     parameters: &'static [Parameter],
-    /// What is said where more than one is given. `None` where the first of them counts.
+    /// The error text if more than one is given. `None` if the first given one wins.
     alone: Option<&'static str>,
-    /// Where a caller starts that names none.
+    /// Where a caller that gives none of them starts.
     otherwise: Start,
 }
 
 const SINCE: Parameter = Parameter { name: "since", code: "invalid_since", form: Form::Time, hint: None };
 
-/// Subscriptions. A client may keep asking for a backfill, and add its last id once it has one.
+/// For subscriptions. A client may keep asking for a backfill and add its last event id once it has one.
 pub const OF_SUBSCRIPTION: Starts = Starts {
     parameters: &[
         Parameter {
             name: "last_event_id",
             code: "invalid_last_event_id",
             form: Form::Id,
-            hint: Some("leave it out to begin with what comes"),
+            hint: Some("leave it out to begin with new events"),
         },
         SINCE,
         Parameter { name: "backfill", code: "invalid_backfill", form: Form::Newest, hint: None },
@@ -129,7 +130,7 @@ pub const OF_SUBSCRIPTION: Starts = Starts {
     otherwise: Start::Live,
 };
 
-/// Pages of stored events, from the oldest on.
+/// For pages of stored events, from the oldest on.
 pub const OF_PAGE: Starts = Starts {
     parameters: &[Parameter { name: "after", code: "invalid_after", form: Form::Id, hint: None }, SINCE],
     alone: Some("give after or since, not both"),
@@ -137,7 +138,7 @@ pub const OF_PAGE: Starts = Starts {
 };
 
 impl Starts {
-    /// Where a caller starts that gives these parameters.
+    /// Where a caller that gives these parameters starts.
     pub fn read<'v>(&self, given: impl Fn(&str) -> Option<Given<'v>>) -> Result<Start, BadParameter> {
         let mut all =
             self.parameters.iter().filter_map(|parameter| Some((parameter, given(parameter.name)?)));
@@ -163,7 +164,7 @@ mod tests {
     const TIME: &str = "2025-06-21T12:34:56Z";
 
     #[test]
-    fn each_form_takes_its_own() {
+    fn each_form_reads_only_its_own_positions() {
         let id = Named::Event(ID.parse().unwrap());
         let time = Named::Time(1_750_509_296_000);
         for (form, text, named) in [
@@ -182,7 +183,7 @@ mod tests {
             (Form::Newest, ID, None),
         ] {
             assert_eq!(form.read(Given::Text(text)).ok(), named, "{form:?} {text}");
-            // A text is the same text in JSON, but for a number, which is none there.
+            // A text is the same in JSON, except for a number, which must not be a JSON string.
             let in_json = form.read(Given::Json(&Value::from(text))).ok();
             assert_eq!(in_json, named.filter(|_| form != Form::Newest), "{form:?} {text}");
         }
@@ -199,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_that_is_given_counts() {
+    fn the_first_given_parameter_wins() {
         let after = Start::After(ID.parse().unwrap());
         assert_eq!(read(&OF_SUBSCRIPTION, &[]), Ok(Start::Live));
         assert_eq!(read(&OF_SUBSCRIPTION, &[("backfill", "5")]), Ok(Start::Last(5)));

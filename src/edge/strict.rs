@@ -1,6 +1,7 @@
-//! What every request is held to before its handler sees it: a header that is read stands once and can be read, and the
-//! query has no names but those that the route takes. What can't be understood is refused with 400. Taken for absent, it
-//! would let a caller in that is to be kept out, or start a reader in the wrong place.
+//! Checks of every request before its handler runs. A header that handlers read occurs once and is readable,
+//! and the query has only names that the route takes. A request that can't be understood gets 400. If an
+//! unreadable value were taken for absent, it could let a caller in that must be kept out, or start a reader
+//! in the wrong place.
 
 use crate::edge;
 use crate::edge::error::ApiError;
@@ -9,19 +10,19 @@ use actix_web::HttpRequest;
 use actix_web::http::Method;
 use std::sync::LazyLock;
 
-/// Headers that handlers of more than one protocol read. Each may stand once.
+/// Headers that handlers of more than one protocol read. A request may have each of them once.
 const COMMON: [&str; 4] = ["authorization", "content-type", "idempotency-key", "origin"];
-/// These, and those that one protocol alone reads.
+/// The common headers, and those that only one protocol reads.
 static ONCE: LazyLock<Vec<&str>> = LazyLock::new(|| COMMON.into_iter().chain(edge::headers()).collect());
-/// Headers that handlers read and that are lists, so may stand more than once.
+/// Headers that handlers read and that are lists. They may occur more than once.
 pub const LISTS: [&str; 2] = ["accept", "sec-websocket-protocol"];
 
-/// Headers that handlers read. Each may stand once.
+/// Headers that handlers read and that may occur once.
 pub fn once() -> &'static [&'static str] {
     &ONCE
 }
 
-/// Refuses what can't be understood.
+/// Refuses a request that can't be understood.
 pub fn check(request: &HttpRequest) -> Result<(), ApiError> {
     let query = || if request.query_string().is_empty() { Ok(()) } else { check_query(request) };
     check_headers(request).and_then(|()| query()).map_err(|error| {
@@ -50,14 +51,15 @@ fn check_headers(request: &HttpRequest) -> Result<(), ApiError> {
             return Err(invalid(format!("the header {name} has characters that are not visible ASCII")));
         }
         if seen & bit != 0 {
-            return Err(invalid(format!("the header {name} stands there twice")).hint("send it once"));
+            return Err(invalid(format!("the header {name} is given twice")).hint("send it once"));
         }
         seen |= bit;
     }
     Ok(())
 }
 
-/// By the route that the request will go to. Paths that there are not, and preflight requests, are others' to answer.
+/// Checks the query against the route of the request. Other code answers unknown paths and preflight
+/// requests.
 fn check_query(request: &HttpRequest) -> Result<(), ApiError> {
     if request.match_pattern().is_none() || request.method() == Method::OPTIONS {
         return Ok(());
@@ -81,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_that_are_read_stand_once_and_can_be_read() {
+    fn headers_that_are_read_occur_once_and_are_readable() {
         for name in once() {
             assert!(with(&[(name, b"a")]).is_ok(), "{name}");
             assert!(with(&[(name, b"a"), (name, b"a")]).unwrap_err().to_string().contains("twice"), "{name}");

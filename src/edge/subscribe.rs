@@ -1,10 +1,12 @@
-//! The one way to open a subscription, whatever the protocol.
+//! The one way to open a subscription, for every protocol.
 //!
-//! A protocol says who asks for what ([`Asked`]) and gets a subscription that is ready to attach ([`Opened`]), or the
-//! facts of a refusal. In this order: the right to the map, the map's connection quota, the expression, the start position
-//! (where the client has seen more than this node, the node catches up first), for ephemeral events the other nodes'
-//! confirmation, and the right once more, which may have been taken away meanwhile. The map's channel rules say whether the
-//! subjects have stored events, ephemeral ones, or both; a client sees one subscription.
+//! A protocol says what a client asks for ([`Asked`]). It gets a subscription that is ready to attach
+//! ([`Opened`]), or the facts of a refusal. The steps are, in this order: check the right to the map, take a
+//! place in the map's connection quota, compile the expression, find the start position (if the client has
+//! seen more than this node, the node catches up first), wait for the other nodes' confirmation if there are
+//! ephemeral events, and check the right once more, because it may have been revoked meanwhile. The map's
+//! channel rules say whether the subjects have stored events, ephemeral events, or both. A client sees one
+//! subscription.
 
 use super::auth::granted;
 use super::given::{BadParameter, Given};
@@ -27,21 +29,22 @@ use std::cell::RefCell;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
-/// Which events a reader wants, and from where on.
+/// Which events a reader wants, and where it starts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Wanted {
-    /// Of which subjects.
+    /// The subjects.
     pub subjects: Selector,
-    /// Which types of events.
+    /// The types of events.
     pub filter: Filter,
-    /// What an event must meet.
+    /// The condition that an event must meet.
     pub expression: Option<Expression>,
-    /// From where on.
+    /// Where the reader starts.
     pub start: Start,
 }
 
 impl Wanted {
-    /// Reads what was given: `subjects`, `events`, `filter`, and a start position by the parameters that the place takes.
+    /// Reads the given parameters: `subjects`, `events`, `filter`, and a start position by the parameters of
+    /// `starts`.
     pub fn read<'v>(
         starts: &Starts,
         given: impl Fn(&str) -> Option<Given<'v>>,
@@ -76,7 +79,7 @@ fn expression(given: Given<'_>) -> Result<Expression, BadParameter> {
     })
 }
 
-/// Writes the events of a map.
+/// Makes the form in which the events of a map are written.
 pub type FormOf = Box<dyn FnOnce(MapId) -> Arc<dyn WireForm>>;
 
 /// What a client asks for.
@@ -85,66 +88,67 @@ pub struct Asked {
     pub who: Who,
     /// The map, by its id or slug, as the client names it.
     pub map: String,
-    /// Which events, from where on.
+    /// Which events it wants, and where it starts.
     pub wanted: Wanted,
-    /// How they are written.
+    /// How the events are written.
     pub form: FormOf,
-    /// What the client's session counts for already.
+    /// What the client's session counts for already in connection quotas.
     pub quota: Rc<SessionQuota>,
-    /// Whether the client is told how many stored events come.
+    /// Whether the client is told how many stored events will come.
     pub count: bool,
-    /// A subscription of the session that goes on, where it shows the same and was begun no later.
+    /// A subscription of the session that goes on if it shows the same events and began no later.
     pub former: Option<Former>,
 }
 
-/// A subscription that a client asks for again on the session that has it.
+/// A subscription that a client asks for again on the session that already has it.
 pub struct Former {
-    /// What the session is sent.
+    /// The subscriber of the session.
     pub subscriber: Rc<Subscriber>,
     /// The subscription.
     pub id: SubscriptionId,
-    /// Whether positions are wanted from now on.
+    /// Whether the client wants positions from now on.
     pub positions: bool,
 }
 
-/// Where a subscription that was there goes on. It is held until [`Subscriber::let_go_on`].
+/// Where an existing subscription goes on. It is held until [`Subscriber::let_go_on`].
 #[derive(Clone, Copy, Debug)]
 pub struct GoesOn {
     /// The subscription.
     pub id: SubscriptionId,
-    /// The position right before what comes next: what lies before it was handed to the client.
+    /// The position right before the next event. Everything before it was handed to the client.
     pub before: EventId,
-    /// How many stored events come, as in [`Opened`].
+    /// How many stored events will come, as in [`Opened`].
     pub coming: Option<u64>,
 }
 
-/// A subscription that is ready to attach. The right to it was checked last: attach it, or let the former go on, before
-/// anything else is awaited, and a revocation that comes later ends it.
+/// A subscription that is ready to attach. The right to it was checked last: attach it, or let the former
+/// subscription go on, before anything else is awaited. Then a revocation that comes later ends it.
 pub struct Opened {
-    /// The map, and on whose behalf.
+    /// The map, and who may read it.
     pub grant: Grant,
-    /// Of which subjects of the map: the topic of their stored events.
+    /// The topic of the stored events of the map's subjects.
     pub topic: TopicKey,
-    /// Which events these subjects have.
+    /// Whether these subjects have stored events, ephemeral events, or both.
     coverage: Coverage,
-    /// Of their ephemeral events, where there may be some.
+    /// The topic view of their ephemeral events, if there may be some.
     ephemeral: Option<Held>,
-    /// Where it starts, and what is gone of what was asked for.
+    /// Where it starts, and which of the requested events are gone.
     pub position: Position,
-    /// How many stored events come, if that was asked for; `None` where a filter leaves it open.
+    /// How many stored events will come, if that was asked for. `None` if a filter makes that unknown.
     pub coming: Option<u64>,
-    /// Which types of events.
+    /// The types of events.
     pub filter: Filter,
-    /// What is shown: the form, and the expression.
+    /// The form of the events, and the expression.
     pub view: View,
-    /// Set where the former subscription goes on; this one is then not to be attached.
+    /// Set if the former subscription goes on. Then this one must not be attached.
     pub goes_on: Option<GoesOn>,
-    /// These count for the map's limits as long as the subscription lives.
+    /// The connection counts against the map's limits as long as the subscription lives.
     connection: Rc<Connection>,
     patterns: Option<PatternsInUse>,
 }
 
-/// Opens a subscription for a session of this thread. The dispatcher comes first: it hears of what is revoked meanwhile.
+/// Opens a subscription for a session of this thread. The dispatcher is obtained first, so that it hears of
+/// tokens that are revoked meanwhile.
 pub async fn open(dispatcher: &Rc<Dispatcher>, asked: Asked) -> Result<Opened, Refused> {
     let hub = dispatcher.hub();
     let Asked { who, map, wanted, form, quota, count, former } = asked;
@@ -162,7 +166,7 @@ pub async fn open(dispatcher: &Rc<Dispatcher>, asked: Asked) -> Result<Opened, R
     let topic = TopicKey::new(grant.map.topic, subjects);
     let mut position = hub.archive().resume(&topic, start).await?;
     if !coverage.has_durable() && matches!(start, Start::After(_)) {
-        // What came since that position was not kept.
+        // The ephemeral events since that position were not kept.
         position.gap = Some(None);
     }
     let coming = match count {
@@ -201,7 +205,7 @@ pub async fn open(dispatcher: &Rc<Dispatcher>, asked: Asked) -> Result<Opened, R
     })
 }
 
-/// The ephemeral topic of the same subjects, from which nothing comes that was published before.
+/// The topic view of the ephemeral events of the same subjects. It has no event that was published before.
 async fn begin_ephemeral(
     dispatcher: &Rc<Dispatcher>,
     topic: &TopicKey,
@@ -214,7 +218,7 @@ async fn begin_ephemeral(
 }
 
 impl Former {
-    /// Holds the subscription and finds the position at which it goes on, if it is one that shows the same.
+    /// Holds the former subscription and finds the position at which it goes on, if it shows the same events.
     async fn go_on(
         self,
         hub: &Hub,
@@ -238,8 +242,8 @@ impl Former {
 }
 
 impl Opened {
-    /// Sends the events to the session from now on; with `positions` also how far it is, where the filter lets nothing
-    /// through.
+    /// Sends the events to the session from now on. With `positions` it also sends the subscription's
+    /// position where the filter lets nothing through.
     pub fn attach(
         self,
         dispatcher: &Dispatcher,
@@ -261,7 +265,8 @@ impl Opened {
     }
 }
 
-/// What one session counts for in the connection quotas of maps: once for each, however many subscriptions it has there.
+/// What one session counts for in the connection quotas of maps: once per map, however many subscriptions it
+/// has there.
 #[derive(Default)]
 pub struct SessionQuota(RefCell<FxHashMap<MapId, Weak<Connection>>>);
 
@@ -323,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_names_its_parameter() {
+    fn an_error_names_its_parameter() {
         for (query, body, field) in [
             (("events", ""), json!({"events": []}), "events"),
             (("filter", "seq >"), json!({"filter": "seq >"}), "filter"),

@@ -1,4 +1,4 @@
-//! Who is asking: tokens looked up, with the leader asked before one is called unknown.
+//! Authentication: looks tokens up, and asks the leader before a token counts as unknown.
 
 use super::bridge::Bridge;
 use super::contact::CaughtUp;
@@ -10,7 +10,7 @@ use crate::core::ids::MapId;
 use std::sync::{Arc, RwLockReadGuard};
 use subtle::ConstantTimeEq;
 
-/// The holder of a token that is known.
+/// The holder of a known token.
 #[derive(Clone, Debug)]
 pub enum Who {
     /// The admin token.
@@ -19,17 +19,17 @@ pub enum Who {
     Token(Arc<Token>),
 }
 
-/// A map that somebody may use.
+/// A map and the caller who may use it.
 #[derive(Clone, Debug)]
 pub struct Grant {
     /// The map.
     pub map: Arc<Map>,
-    /// On whose behalf.
+    /// The caller.
     pub who: Who,
 }
 
 impl Who {
-    /// For commands.
+    /// The caller, as commands record it.
     pub fn by(&self) -> By {
         match self {
             Who::Admin => None,
@@ -37,7 +37,7 @@ impl Who {
         }
     }
 
-    /// Whether the holder may do that on the map.
+    /// Whether the caller may do that on the map.
     pub fn may(&self, map: MapId, scope: Scopes) -> bool {
         match self {
             Who::Admin => true,
@@ -46,13 +46,13 @@ impl Who {
     }
 }
 
-/// Who is let in, and to which map; cheap to clone.
+/// Authenticates callers and finds the maps that they may use; cheap to clone.
 #[derive(Clone)]
 pub struct AccessControl {
     bridge: Arc<Bridge>,
     log: Log,
     caught_up: CaughtUp,
-    /// Hash of the admin token of the configuration, if there is one.
+    /// Hash of the configured admin token, if there is one.
     admin: Option<TokenHash>,
 }
 
@@ -61,24 +61,26 @@ impl AccessControl {
         Self { bridge, log, caught_up, admin }
     }
 
-    /// Maps and tokens as this node knows them. Hold it briefly: the log waits for writers.
+    /// Maps and tokens as this node knows them. Hold the guard only briefly: the thread that applies the log
+    /// waits for it.
     pub fn known(&self) -> RwLockReadGuard<'_, Access> {
         self.bridge.access()
     }
 
-    /// Makes sure that this node has applied every revoke that was acknowledged before this call. Where no leader can be
-    /// asked, what is known here must do. Costs next to nothing for as long as the node is in contact with the cluster.
+    /// Makes sure that this node has applied every revoke that was acknowledged before this call. If no
+    /// leader answers, this node goes by what it knows. The call costs almost nothing while the node is in
+    /// contact with the cluster.
     pub async fn know_revokes(&self) {
         self.caught_up.ensure().await;
     }
 
-    /// Who holds `secret`, as this node knows.
+    /// The holder of `secret`, as far as this node knows.
     pub fn who_here(&self, secret: &str) -> Option<Who> {
         self.who_hashed(&hash_token(secret))
     }
 
-    /// Who holds `secret`. A token that is not known here may have been made elsewhere a moment ago: the leader is
-    /// asked before the answer is `None`.
+    /// The holder of `secret`. A token that is unknown here may have been created on another node a moment
+    /// ago, so the leader is asked before the answer is `None`.
     pub async fn who(&self, secret: &str) -> Result<Option<Who>, HubError> {
         let hash = hash_token(secret);
         if let Some(who) = self.who_hashed(&hash) {
@@ -97,7 +99,7 @@ impl AccessControl {
         access.token_with(hash).cloned().map(Who::Token)
     }
 
-    /// The map with that id or slug; the leader is asked before one is called unknown.
+    /// The map with that id or slug. The leader is asked before a map counts as unknown.
     pub async fn map(&self, name: &str) -> Result<Option<Arc<Map>>, HubError> {
         if let Some(map) = self.map_here(name) {
             return Ok(Some(map));
@@ -106,8 +108,9 @@ impl AccessControl {
         Ok(self.map_here(name))
     }
 
-    /// The map with that id or slug, as far as `who` may know of it: to a token there is no map but its own. A foreign map
-    /// takes the way of one that is not there, through the leader, so neither time nor an error tells them apart.
+    /// The map with that id or slug, as far as `who` may know of it: a token sees no map but its own. A
+    /// foreign map takes the same path through the leader as a missing one, so that neither time nor errors
+    /// tell them apart.
     pub async fn map_of(&self, who: &Who, name: &str) -> Result<Option<Arc<Map>>, HubError> {
         let Who::Token(token) = who else { return self.map(name).await };
         let own = || self.known().map(token.map).filter(|map| map.has_name(name)).cloned();
@@ -118,12 +121,12 @@ impl AccessControl {
         Ok(own())
     }
 
-    /// The map with that id or slug, as this node knows it.
+    /// The map with that id or slug, as far as this node knows.
     pub fn map_here(&self, name: &str) -> Option<Arc<Map>> {
         self.known().map_named(name).cloned()
     }
 
-    /// Whether what a session was granted still holds here.
+    /// Whether this node still grants what a session was granted.
     pub fn still_granted(&self, grant: &Grant, scope: Scopes) -> bool {
         let access = self.known();
         access.map(grant.map.id).is_some()
@@ -133,7 +136,8 @@ impl AccessControl {
             }
     }
 
-    /// Keeps the hash of an admin token that this node made, unless the cluster has one; says whether it was kept.
+    /// Stores the hash of an admin token that this node generated, unless the cluster has one. Returns
+    /// whether it was stored.
     pub async fn offer_admin(&self, hash: TokenHash) -> Result<bool, HubError> {
         match self.log.propose(&Command::SetAdmin(hash)).await {
             Ok(_) => Ok(true),
@@ -149,7 +153,7 @@ mod tests {
     use crate::hub::stage::{create, hub};
 
     #[actix_web::test]
-    async fn a_token_can_tell_a_foreign_map_from_none_by_nothing() {
+    async fn a_token_cannot_tell_a_foreign_map_from_a_missing_one() {
         let folder = tempfile::tempdir().unwrap();
         let hub = hub(folder.path()).await;
         let (mine, foreign) = (create(&hub, 1, "mine").await, create(&hub, 2, "foreign").await);
@@ -162,7 +166,7 @@ mod tests {
             assert!(hub.access().map_of(&who, name).await.unwrap().is_none(), "{name}");
         }
         hub.shutdown().await;
-        // Where the leader can't be asked neither is answered.
+        // If the leader can't be asked, neither gets an answer.
         for name in ["foreign", &ids[1], "none"] {
             assert!(hub.access().map_of(&who, name).await.is_err(), "{name}");
         }

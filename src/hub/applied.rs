@@ -7,14 +7,14 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use waypost_cluster::Cluster;
 
-/// Who doesn't answer for so long is cut off or dead.
+/// A node that does not answer for this long counts as cut off or dead.
 const OUT_OF_REACH: Duration = Duration::from_millis(400);
 /// Pause before a node is asked again whether it has applied something.
 const ASK_PAUSE: Duration = Duration::from_millis(20);
-/// Longest that a node waits before it answers (ms).
+/// Longest time that a node waits before it answers (ms).
 const MOST_WAIT_MS: u64 = 5000;
 
-/// Answer when the log is applied up to there, or the time is over.
+/// Asks a node to answer once it has applied the log up to `index`, or once the time is over.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Applied {
     index: u64,
@@ -22,20 +22,20 @@ pub(super) struct Applied {
 }
 
 impl PeerRequest for Applied {
-    /// Whether it is applied.
+    /// Whether the index is applied.
     type Answer = bool;
     const KIND: u16 = 2;
     const LANE: Lane = Lane::quick(256, 0);
 }
 
-/// How far a node is with the log.
+/// How far a node has applied the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// It has applied what was asked for.
+    /// The node has applied the requested index.
     Applied,
-    /// It answers, and hasn't.
+    /// The node answers, and has not applied it.
     Behind,
-    /// It doesn't answer.
+    /// The node does not answer.
     OutOfReach,
 }
 
@@ -47,7 +47,7 @@ pub(super) fn serve(peers: &Peers, cluster: &Cluster) {
     });
 }
 
-/// Waits until that node has applied the log up to `index`, or doesn't answer for a while.
+/// Waits until that node has applied the log up to `index`, or has not answered for a while.
 pub(super) async fn applied_on(peers: &Peers, node: NodeId, index: u64, deadline: Instant) -> Standing {
     let ask = async |left: Duration| {
         let ask = Applied { index, within_ms: left.as_millis() as u64 / 2 };
@@ -56,8 +56,9 @@ pub(super) async fn applied_on(peers: &Peers, node: NodeId, index: u64, deadline
     follow(ask, deadline).await
 }
 
-/// Asks a node again and again. A connection that breaks says nothing of its reach: after a network was mended old ones
-/// break, and new ones are made. Nor does it that there was no place for the question: such time doesn't count.
+/// Asks a node repeatedly. A broken connection does not mean that the node is unreachable: after a network
+/// recovers, old connections break and new ones are made. Time in which the request could not be sent for
+/// lack of a slot does not count either.
 async fn follow(ask: impl AsyncFn(Duration) -> Result<bool, PeerError>, deadline: Instant) -> Standing {
     let mut heard = Instant::now();
     loop {
@@ -93,7 +94,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_could_not_ask_has_not_heard_of_the_node() {
+    async fn a_request_that_was_not_sent_says_nothing_about_the_node() {
         let unreachable = || Err(PeerError::Request(RequestError::Unreachable(2)));
         let dead = |nth| if nth % 2 == 0 { Err(PeerError::NotAsked) } else { unreachable() };
         assert_eq!(ends(dead, Duration::from_secs(60)).await, Standing::OutOfReach);

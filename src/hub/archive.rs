@@ -1,6 +1,6 @@
-//! Stored events, read off the actors' threads.
+//! Reads stored events outside the actors' threads.
 //!
-//! Owns the bound on how many readers share the disk; a page is bounded in events and bytes by its caller.
+//! Owns the limit on concurrent readers of the disk. The caller limits the events and bytes of a page.
 
 use super::error::HubError;
 use super::evaluators::Evaluators;
@@ -19,10 +19,10 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use waypost_cluster::{Cluster, Reader};
 
-/// Readers of stored pages at once; more wait their turn.
+/// Most concurrent readers of stored pages; others wait.
 const CONCURRENT_READS: usize = 16;
 
-/// Events looked through for one count.
+/// Most events that one count looks through.
 const MAX_COUNTED: u64 = 10_000;
 
 /// Why stored events can't be read.
@@ -31,7 +31,7 @@ pub enum ArchiveError {
     /// The store failed.
     #[error("stored events can't be read: {0}")]
     Store(String),
-    /// The store holds something damaged: the node ends, to rebuild itself.
+    /// The store holds damaged records: the node stops and rebuilds itself at its next start.
     #[error("stored events are damaged on this node: {0}")]
     Damaged(String),
     /// A condition could not be evaluated.
@@ -70,7 +70,7 @@ impl ArchiveError {
 /// Why a reader can't start.
 #[derive(Debug, thiserror::Error)]
 pub enum ResumeError {
-    /// The reader has seen more than this node, and no leader can be asked.
+    /// The reader has seen more than this node has, and no leader answers.
     #[error("this node is behind what you have seen: {0}")]
     Behind(#[from] HubError),
     /// The store can't be read.
@@ -78,7 +78,7 @@ pub enum ResumeError {
     Archive(#[from] ArchiveError),
 }
 
-/// Reads of stored events; cheap to clone.
+/// Reads stored events; cheap to clone.
 #[derive(Clone)]
 pub struct Archive {
     cluster: Cluster,
@@ -86,16 +86,16 @@ pub struct Archive {
     reader: Reader,
     permits: Arc<Semaphore>,
     evaluators: Evaluators,
-    /// Whether events that retention keeps for webhooks alone are among those read.
+    /// Whether to read the events that retention keeps only for webhooks, too.
     backlog: bool,
 }
 
-/// What is read of a stream.
+/// The part of a stream that is read.
 #[derive(Clone, Debug)]
 pub enum Part {
-    /// Every event, of whatever subject: for webhooks.
+    /// Every event of any subject: for webhooks.
     Whole(TopicId),
-    /// What a topic has of it.
+    /// The events of a topic.
     Topic(TopicKey),
 }
 
@@ -112,7 +112,7 @@ impl From<TopicKey> for Part {
 }
 
 impl Part {
-    /// Whether a place in it is found by looking at many subjects.
+    /// Whether a position in the part is found by looking at many subjects.
     fn is_several(&self) -> bool {
         matches!(self, Self::Topic(TopicKey { selector: Selector::Several(_), .. }))
     }
@@ -124,33 +124,33 @@ impl From<&TopicKey> for Part {
     }
 }
 
-/// Events from the store, and where their stream stood at the time.
+/// Events from the store, and the bounds of their stream at the time of the read.
 #[derive(Debug)]
 pub struct Page {
-    /// The events, in order; all that are left of the range of seqs that was read.
+    /// The events in order: all that are left of the range of seqs that was read.
     pub events: Vec<Event>,
-    /// Where a condition was given: which of the events meet it.
+    /// If a condition was given: whether each event meets it.
     pub verdicts: Option<Vec<bool>>,
-    /// Seq after the range. A page without events may have moved on all the same.
+    /// The seq after the range. A page without events may have advanced, too.
     pub next_seq: u64,
-    /// Oldest seq that is left. What is missing behind it was removed inside the stream.
+    /// The oldest seq that is left. Events missing after it were removed inside the stream.
     pub first_seq: u64,
-    /// Newest seq of the stream.
+    /// The newest seq of the stream.
     pub head_seq: u64,
-    /// Id of the newest event of the stream before `next_seq`, of whatever subject; `None` where nothing was looked at.
+    /// The id of the stream's newest event of any subject before `next_seq`; `None` if nothing was read.
     pub passed_id: Option<EventId>,
-    /// Highest seq of the range of an event that belongs there and is gone.
+    /// The highest seq in the range whose event belongs to the part and was removed.
     pub gone_seq: Option<u64>,
 }
 
 impl Page {
-    /// The range from `first_seq` on, where the page has events.
+    /// The range from `first_seq` on, if the page has events.
     pub fn span(&self, first_seq: u64) -> Option<Span> {
         let last_id = self.passed_id.filter(|_| !self.events.is_empty())?;
         Some(Span { first_seq, next_seq: self.next_seq, last_id })
     }
 
-    /// The events, and whether each meets the condition, if there was one, and the filter.
+    /// The events, and whether each meets the filter and the condition, if there is one.
     pub fn wanted<'p>(&'p self, filter: &'p Filter) -> impl Iterator<Item = (&'p Event, bool)> {
         let met = |place: usize| self.verdicts.as_ref().is_none_or(|verdicts| verdicts[place]);
         self.events
@@ -166,12 +166,13 @@ impl Archive {
         Self { reader: cluster.reader(), cluster, log, permits, evaluators, backlog: false }
     }
 
-    /// Reads what is stored for webhooks, too; the same readers share the disk.
+    /// An archive that also reads the events kept for webhooks. Both share the same limit of readers.
     pub fn with_backlog(&self) -> Self {
         Self { backlog: true, ..self.clone() }
     }
 
-    /// Reads a page at once, on the caller's thread: for the newest events, which the store holds in memory.
+    /// Reads a page immediately, on the caller's thread. Meant for the newest events, which the store holds
+    /// in memory.
     pub fn read_now(
         &self,
         part: impl Into<Part>,
@@ -195,14 +196,14 @@ impl Archive {
         })
     }
 
-    /// The position by which a reader starts at `seq`.
+    /// The position from which a reader starts at `seq`.
     pub async fn position(&self, part: impl Into<Part>, seq: u64) -> Result<EventId, ArchiveError> {
         let part = part.into();
         self.blocking(move |archive| archive.history(&part, |history| history.position_at(seq))).await
     }
 
-    /// Looks into a stream's past. Damage is never served, nor passed over: the node ends, and at its next start it
-    /// rebuilds itself from the others.
+    /// Reads a stream's history. Damage is never served and never skipped: the node stops, and rebuilds
+    /// itself from the others at its next start.
     fn history<T>(
         &self,
         part: &Part,
@@ -217,7 +218,7 @@ impl Archive {
         })
     }
 
-    /// Looks into the store, all at one point in time.
+    /// Reads from the store; everything is read at one point in time.
     pub(super) fn look<T>(
         &self,
         look: impl FnOnce(&ViewStore<'_>) -> Result<T, ArchiveError>,
@@ -229,7 +230,8 @@ impl Archive {
         looked
     }
 
-    /// Reads a page, and has its events evaluated if there is a condition: off the caller's thread, since both take time.
+    /// Reads a page and has its events evaluated if there is a condition. Both happen outside the caller's
+    /// thread, because both take time.
     pub async fn read(
         &self,
         part: impl Into<Part>,
@@ -242,17 +244,18 @@ impl Archive {
         let mut page =
             self.blocking(move |archive| archive.read_now(part, from_seq, max_events, max_bytes)).await?;
         if let Some(condition) = condition {
-            // Not while it has a permit: other maps' readers wait for those.
+            // This waits without holding a permit, because readers of other maps need the permits.
             let evaluated = self.evaluators.verdicts(condition, page.events.clone()).await;
             page.verdicts = Some(evaluated.ok_or(ArchiveError::NotEvaluated)?);
         }
         Ok(page)
     }
 
-    /// Finds where a reader starts, on whatever node it asks: a node that is behind catches up before it answers.
+    /// Finds where a reader starts, on any node: a node that is behind catches up before it answers.
     ///
-    /// An id names its place in the log of its group. One that lies beyond what is applied here was seen on another node,
-    /// so this node catches up first; if it isn't there even then, it belongs to another topic or history.
+    /// An id names its position in the log of its group. A position beyond what is applied here was seen on
+    /// another node, so this node catches up first. If the position is still missing then, it belongs to
+    /// another topic or history.
     pub async fn resume(&self, part: impl Into<Part>, start: Start) -> Result<Position, ResumeError> {
         let part = part.into();
         let Start::After(id) = start else { return Ok(self.locate(part, start).await?) };
@@ -262,8 +265,8 @@ impl Archive {
         Ok(self.locate(part, start).await?)
     }
 
-    /// Whether a position lies beyond what is applied here. Compared with what its own group has applied; a position of
-    /// a group that is not here is none that could be waited for.
+    /// Whether a position lies beyond what this node has applied in the position's group. A position of a
+    /// group that does not exist here can't be waited for.
     fn is_ahead(&self, position: LogPosition) -> bool {
         self.cluster.applied_in(position.group).is_some_and(|applied| position.index > applied)
     }
@@ -272,7 +275,7 @@ impl Archive {
     pub async fn locate(&self, part: impl Into<Part>, start: Start) -> Result<Position, ArchiveError> {
         let part = part.into();
         if start == Start::Live && !part.is_several() {
-            // Small records that are always at hand: not worth a thread of its own.
+            // These are small records that are always in memory: they are not worth another thread.
             return self.locate_now(&part, start);
         }
         self.blocking(move |archive| archive.locate_now(&part, start)).await
@@ -282,7 +285,7 @@ impl Archive {
         self.history(part, |history| history.locate(start))
     }
 
-    /// What is stored of a stream's subjects, by name: up to `max` of those after `after`.
+    /// The stored subjects of a stream, ordered by name: up to `max` of those after `after`.
     pub async fn subjects(
         &self,
         stream: TopicId,
@@ -295,7 +298,8 @@ impl Archive {
         self.blocking(list).await
     }
 
-    /// Counts the events of `from_seq..=head_seq`, where that takes no reading of them; at once, as [`Archive::read_now`].
+    /// Counts the events of `from_seq..=head_seq` immediately, as [`Archive::read_now`] does; `None` if they
+    /// would have to be read.
     pub fn count_now(
         &self,
         part: impl Into<Part>,
@@ -305,7 +309,7 @@ impl Archive {
         self.history(&part.into(), |history| history.count(from_seq, head_seq))
     }
 
-    /// Counts events of `from_seq..=head_seq` that are wanted; `None` where it would take too many to look through.
+    /// Counts the wanted events of `from_seq..=head_seq`; `None` if too many would have to be read.
     pub async fn count(
         &self,
         part: impl Into<Part>,
@@ -335,7 +339,7 @@ impl Archive {
         Ok(Some(count))
     }
 
-    /// How many stored events a reader gets before live ones; `None` where a filter leaves it open.
+    /// How many stored events a reader gets before live ones; `None` if the filter makes the count unknown.
     pub async fn count_coming(
         &self,
         topic: &TopicKey,

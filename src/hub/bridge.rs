@@ -1,7 +1,9 @@
-//! From the log to this node's actors: what applying changed, made known without ever waiting for an actor.
+//! From the log to this node's actors: reports the changes of applied commands without ever waiting for an
+//! actor.
 //!
-//! Owns the node's read copy of access and the list of who must hear of what. Runs on the thread that applies the
-//! log, so nothing here blocks: topics are nudged (one nudge waits for all that happens meanwhile), dispatchers are told.
+//! Owns the node's read copy of access and the list of the actors to notify. Runs on the thread that applies
+//! the log, so nothing here blocks: topics are nudged (one waiting nudge stands for everything that happens
+//! meanwhile), and dispatchers get messages.
 
 use super::news::{News, Watch};
 use super::nudges::{Bell, Nudges, TopicLost};
@@ -16,17 +18,17 @@ use actix::{Message, Recipient};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use tokio::sync::mpsc;
 
-/// What the hub tells those who deliver.
+/// The messages from the hub to dispatchers.
 #[derive(Clone, Debug, Message)]
 #[rtype(result = "()")]
 pub enum Deliver {
-    /// A subscription begins: chunks of that form follow from `next_seq` on.
+    /// A subscription begins: chunks of that form follow, from `next_seq` on.
     Start {
         /// The topic.
         topic: TopicKey,
         /// The form.
         form: FormKey,
-        /// Events to come have this seq or a higher one.
+        /// Future events have this seq or a higher one.
         next_seq: u64,
     },
     /// New events, encoded.
@@ -41,41 +43,43 @@ pub enum Deliver {
     /// An event that is not stored yet.
     #[cfg(feature = "failpoints")]
     Early(TopicId, crate::core::event::Event),
-    /// Somebody removed events of the topic: readers get none of them any more. Chunks that come later have none.
+    /// Events of the topic were removed by request: readers must not get them any more. Later chunks contain
+    /// none of them.
     Removed {
         /// The topic.
         topic: TopicKey,
         /// The form.
         form: FormKey,
     },
-    /// The topic's actor was lost or its history replaced: subscribe anew.
+    /// The topic's actor was lost, or its history was replaced: subscribe again.
     Lost(TopicKey),
-    /// A token was revoked: what it opened must close.
+    /// A token was revoked: the connections that it opened must close.
     TokenGone(TokenId),
     /// A map was deleted.
     MapGone(MapId),
     /// A map's channel rules changed.
     Rules(Arc<Map>),
-    /// The node goes away.
+    /// The node is about to stop serving.
     Drain,
     /// The node serves again.
     Stay,
 }
 
-/// What the keeper of this node's leases must react to.
+/// The changes that the keeper of this node's leases must react to.
 #[derive(Debug)]
 pub(super) enum LeaseNews {
-    /// The cluster took back what that node held.
+    /// The cluster took back the leases of that node.
     NodeGone(NodeId),
-    /// A map has another limit of connections, or none any more.
+    /// The map has another limit of connections, or no limit any more.
     Limit(Arc<Map>),
-    /// Other nodes deliver, or the same otherwise.
+    /// The set of nodes that deliver webhooks has changed, or one of them has a new incarnation.
     Owners,
     /// Everything may have changed.
     Reset,
 }
 
-/// What this node knows of the replicated state, and who is told when it changes.
+/// This node's copy of the replicated state, and the actors that are notified when it changes. It lives as
+/// long as the node.
 #[derive(Default)]
 pub(super) struct Bridge {
     access: RwLock<Access>,
@@ -96,7 +100,7 @@ impl Bridge {
         self.webhooks.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How many connections the map may have in the cluster; `None` is no limit.
+    /// How many connections the map may have in the cluster; `None` means no limit.
     pub(super) fn connection_limit(&self, map: MapId) -> Option<u32> {
         self.access().map(map).and_then(|map| map.limits.connections)
     }
@@ -125,7 +129,7 @@ impl Bridge {
         self.topics.write().unwrap_or_else(PoisonError::into_inner).watch(topic, bell);
     }
 
-    /// Topics with an actor.
+    /// How many topics have an actor.
     pub(super) fn topic_count(&self) -> usize {
         self.topics.read().unwrap_or_else(PoisonError::into_inner).len()
     }
@@ -134,7 +138,8 @@ impl Bridge {
         self.topics.write().unwrap_or_else(PoisonError::into_inner).unwatch(topic);
     }
 
-    /// Tells every dispatcher. Dispatchers are few and what is told here is rare, so it may always be queued.
+    /// Sends a message to every dispatcher. Dispatchers are few and these messages are rare, so they may
+    /// always be queued.
     pub(super) fn broadcast(&self, news: impl Fn() -> Deliver) {
         lock(&self.dispatchers).retain(|dispatcher| {
             dispatcher.do_send(news());
@@ -142,7 +147,8 @@ impl Bridge {
         });
     }
 
-    /// The state was loaded anew; after a snapshot every topic may have jumped, and lost events that readers have in memory.
+    /// The state was loaded again. After a snapshot, every topic may have jumped and may lack events that
+    /// readers hold in memory.
     pub(super) fn reset(&self, access: Access, webhooks: Directory, from_snapshot: bool) {
         let old = {
             let mut current = self.access.write().unwrap_or_else(PoisonError::into_inner);
@@ -179,7 +185,8 @@ impl Bridge {
         tokens.into_iter().for_each(|token| self.broadcast(|| Deliver::TokenGone(token)));
     }
 
-    /// Makes changes known. Access comes first: who was revoked gets nothing of what follows.
+    /// Reports changes. Changes of access come first, so that a revoked client gets nothing of the changes
+    /// after them.
     pub(super) fn publish(&self, changes: Vec<Change>) {
         for change in &changes {
             match change {
@@ -229,7 +236,7 @@ impl Bridge {
         }
     }
 
-    /// The map may have another number of connections than it might so far.
+    /// Whether the map's limit of connections differs from the one known so far.
     fn has_other_limit(&self, map: &Map) -> bool {
         self.access().map(map.id).is_none_or(|old| old.limits.connections != map.limits.connections)
     }
@@ -246,7 +253,7 @@ impl Bridge {
         });
     }
 
-    /// Wakes who reads these subjects of the stream, and nobody else.
+    /// Wakes the topics that read these subjects of the stream, and no others.
     fn nudge(&self, stream: TopicId, first_seq: u64, subjects: &Touched) {
         self.tell_watches(|news| news.stored(stream));
         let gone =
@@ -282,7 +289,7 @@ mod tests {
     use crate::core::access::{Limits, Retention};
 
     #[test]
-    fn the_leases_hear_of_a_map_only_where_its_limit_changes() {
+    fn the_leases_are_notified_of_a_map_only_if_its_limit_changes() {
         let bridge = Bridge::default();
         let (news, mut heard) = mpsc::unbounded_channel();
         bridge.attach_leases(news);

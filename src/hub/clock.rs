@@ -11,22 +11,23 @@ impl Clock {
         Self(cluster)
     }
 
-    /// The cluster's time (Unix milliseconds): what is shown, signed, and compared with an event's time.
+    /// The cluster's time (Unix milliseconds). It is shown, signed, and compared with the times of events.
     pub fn time_ms(&self) -> u64 {
         self.0.time_ms()
     }
 
-    /// The clock that replicated things expire by (milliseconds): monotonic, and much the same on all nodes.
+    /// The clock by which replicated things expire (milliseconds): monotonic, and nearly the same on all
+    /// nodes.
     pub fn expiry_ms(&self) -> u64 {
         self.0.expiry_ms()
     }
 
-    /// Both clocks at one moment: the cluster's time, and the expiry clock.
+    /// Both clocks at the same moment: the cluster's time and the expiry clock.
     pub fn both(&self) -> (u64, u64) {
         self.0.clocks()
     }
 
-    /// A reading of the expiry clock as a time to show.
+    /// Converts a reading of the expiry clock to a time to show (Unix milliseconds).
     pub fn shown_ms(&self, expiry_ms: u64) -> u64 {
         expiry_ms.saturating_add_signed(self.shown_shift())
     }

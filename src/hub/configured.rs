@@ -1,5 +1,6 @@
-//! Which webhooks stand in the nodes' configuration files. Nodes may have different files while one is rolled out: an
-//! webhook is in nobody's file only once every member of the cluster has said so.
+//! Which webhooks are in the nodes' configuration files. Nodes may have different files while a new one is
+//! rolled out. So a webhook counts as removed from the files only once every member of the cluster has said
+//! so.
 
 use super::peers::{Lane, PeerRequest, PeerServer, Peers};
 use crate::core::ids::WebhookId;
@@ -11,12 +12,12 @@ use waypost_cluster::Cluster;
 
 const ASK_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Which of these stand in your configuration file?
+/// Asks a node which of these webhooks are in its configuration file.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct AreConfigured(Vec<WebhookId>);
 
 impl PeerRequest for AreConfigured {
-    /// Those that do, once the node knows.
+    /// The webhooks that are in the file; `None` while the node has not read its file.
     type Answer = Option<Vec<WebhookId>>;
     const KIND: u16 = 5;
     const LANE: Lane = Lane::quick(8, 8);
@@ -26,12 +27,12 @@ pub(super) fn serve(peers: &PeerServer, configured: Arc<OwnFile>) {
     peers.serve(move |_, AreConfigured(webhooks)| std::future::ready(configured.among(&webhooks)));
 }
 
-/// What stands in this node's file; nothing is known before the file has been looked through.
+/// The webhooks in this node's file; `None` before the file was read.
 #[derive(Debug, Default)]
 pub(super) struct OwnFile(RwLock<Option<BTreeSet<WebhookId>>>);
 
 impl OwnFile {
-    /// Those of `webhooks` that stand in the file.
+    /// Those of `webhooks` that are in the file.
     fn among(&self, webhooks: &[WebhookId]) -> Option<Vec<WebhookId>> {
         let configured = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let configured = configured.as_ref()?;
@@ -39,7 +40,7 @@ impl OwnFile {
     }
 }
 
-/// Which webhooks stand in configuration files; cheap to clone.
+/// Finds out which webhooks are in configuration files; cheap to clone.
 #[derive(Clone)]
 pub struct Configured {
     cluster: Cluster,
@@ -52,12 +53,12 @@ impl Configured {
         Self { cluster, peers, own }
     }
 
-    /// Takes what stands in this node's file, for other nodes that ask.
+    /// Records the webhooks in this node's file, for the requests of other nodes.
     pub fn set(&self, webhooks: BTreeSet<WebhookId>) {
         *self.own.0.write().unwrap_or_else(PoisonError::into_inner) = Some(webhooks);
     }
 
-    /// Those of `webhooks` that stand in no member's file; none while a member doesn't answer.
+    /// Those of `webhooks` that are in no member's file; an empty list while a member does not answer.
     pub async fn nowhere(&self, mut webhooks: Vec<WebhookId>) -> Vec<WebhookId> {
         let me = self.cluster.node_id();
         for node in self.cluster.status().members.into_iter().map(|member| member.id) {

@@ -1,28 +1,29 @@
-//! Why the hub did not do what it was asked.
+//! The reasons for which the hub does not do what it was asked.
 
 use crate::core::codec::CodecError;
 use crate::core::command::Refusal;
 use waypost_cluster::ProposeError;
 
-/// Why something was not done.
+/// Why something was not done. Each variant says whether anything was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum HubError {
-    /// The replicated state refused; nothing was changed.
+    /// The replicated state refused the command; nothing was changed.
     #[error("refused: {0:?}")]
     Refused(Refusal),
-    /// No majority, too much waiting, or stopping; nothing was changed. Try again.
+    /// There is no majority, too many requests are waiting, or the node is stopping. Nothing was changed; try
+    /// again.
     #[error("the cluster can't take this now: {0}")]
     Unavailable(&'static str),
-    /// Too little room on the disks of a majority or of the leader; nothing was changed.
+    /// The disks of a majority or of the leader have too little space; nothing was changed.
     #[error("the cluster's disks are nearly full")]
     DiskFull,
-    /// The answer was lost: it may have been done. Repeat with an idempotency key.
+    /// The answer was lost: the command may have been carried out. Repeat it with an idempotency key.
     #[error("the answer was lost: it may or may not have been done")]
     Unknown,
-    /// Larger than the log takes; nothing was changed.
+    /// The request is larger than the log accepts; nothing was changed.
     #[error("larger than the {0} bytes that one request may store")]
     TooLarge(usize),
-    /// Neither side should ever see this.
+    /// A defect of the program: this should never happen.
     #[error("internal: {0}")]
     Internal(String),
 }

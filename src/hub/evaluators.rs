@@ -1,9 +1,10 @@
-//! Where expressions are evaluated: a thread of its own, on which maps take turns.
+//! Evaluates expressions on a thread of its own, on which maps take turns.
 //!
-//! Owns the order of that work. Whatever a map's filters and events are, others wait for one evaluation of it at most,
-//! and who has no expression waits for none. A map has one job under way at a time, however many ask for it.
+//! Owns the order of that work. Whatever a map's filters and events are, other maps wait for at most one
+//! evaluation, and subscribers without an expression never wait. At most one job of a map runs at a time.
 //!
-//! Nothing piles up here: who asks waits for the answer before asking again, and a job ends when nobody waits for it.
+//! Jobs do not pile up: a caller waits for the answer before it asks again, and a job ends when its caller
+//! stops waiting.
 
 use crate::core::event::Event;
 use crate::core::expression::{Condition, Subject};
@@ -21,31 +22,31 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
-/// After so long the other maps have their turn.
+/// How long one map works before the other maps have their turn.
 const TURN: Duration = Duration::from_millis(1);
-/// Events that are too large are told of once in so long.
+/// How often events that are too large are reported.
 const TELL_EVERY: Duration = Duration::from_secs(60);
 
 type Job = Box<dyn FnOnce(Turn) -> LocalBoxFuture<'static, ()> + Send>;
 
-/// The way to the thread; cheap to clone.
+/// Sends jobs to the thread; cheap to clone.
 #[derive(Clone)]
 pub struct Evaluators(mpsc::UnboundedSender<(MapId, Job)>);
 
-/// A job's turn on the thread.
+/// A job's turn on the thread. The job calls [`Turn::pass`] between evaluations.
 pub struct Turn {
     map: MapId,
     since: Instant,
     skipped: Rc<Skipped>,
 }
 
-/// Events that an expression could not look at.
+/// Counts the events that were too large for an expression.
 struct Skipped {
     events: Cell<u64>,
     told: Cell<Option<Instant>>,
 }
 
-/// Jobs of the maps that have some.
+/// The jobs of each map that has some.
 type Queues = Rc<RefCell<FxHashMap<MapId, VecDeque<Job>>>>;
 
 impl Evaluators {
@@ -55,7 +56,7 @@ impl Evaluators {
         Self(jobs)
     }
 
-    /// Does the map's work in its turn. `None` when it failed, or when the node is stopping.
+    /// Runs the map's work in its turn. `None` if it failed, or if the node is stopping.
     pub async fn work<T, F>(&self, map: MapId, work: impl FnOnce(Turn) -> F + Send + 'static) -> Option<T>
     where
         T: Send + 'static,
@@ -77,7 +78,7 @@ impl Evaluators {
         answered.await.ok()
     }
 
-    /// Which of the events meet the condition.
+    /// Whether each of the events meets the condition.
     pub async fn verdicts(&self, condition: Arc<Condition>, events: Vec<Event>) -> Option<Vec<bool>> {
         let map = condition.map();
         let evaluate = move |mut turn: Turn| async move {
@@ -87,7 +88,7 @@ impl Evaluators {
     }
 }
 
-/// For each condition, all of one map, which of the events meet it. Each payload is parsed once.
+/// For each condition, all of one map, whether each of the events meets it. Each payload is parsed once.
 pub(super) async fn verdicts(
     conditions: &[Arc<Condition>],
     events: &[Event],
@@ -107,7 +108,7 @@ pub(super) async fn verdicts(
 }
 
 impl Turn {
-    /// Lets others go on when the turn is over. To be called between two evaluations.
+    /// Lets other maps work when the turn is over. Call it between two evaluations.
     pub async fn pass(&mut self) {
         if self.since.elapsed() >= TURN {
             tokio::task::yield_now().await;
@@ -115,7 +116,8 @@ impl Turn {
         }
     }
 
-    /// The event is through: one that was too large for an expression is counted, and operators are told.
+    /// Ends the evaluation of an event. If it was too large for an expression, it is counted and reported to
+    /// the operators.
     pub fn evaluated(&self, subject: &Subject<'_>) {
         if !subject.is_too_large() {
             return;
@@ -151,7 +153,7 @@ async fn work_off(map: MapId, queues: Queues, skipped: Rc<Skipped>) {
         if AssertUnwindSafe(job(turn)).catch_unwind().await.is_err() {
             tracing::error!(%map, "an evaluation of expressions failed");
         }
-        // The next job of the same map waits for the others.
+        // The next job of the same map waits until the others have had their turn.
         tokio::task::yield_now().await;
     }
     queues.borrow_mut().remove(&map);
@@ -180,7 +182,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn each_condition_has_its_verdicts() {
+    async fn each_condition_has_its_own_results() {
         let evaluators = Evaluators::start_on_own_thread();
         let events: Vec<Event> = (0..4).map(|n| event(n, &format!("{{\"n\":{n}}}"))).collect();
         for (text, expected) in [
@@ -198,7 +200,8 @@ mod tests {
         assert_eq!(both.unwrap(), [[true, true, false, false], [false, false, false, true]]);
     }
 
-    /// A map asks for much, in many jobs; another asks for little after that, and has it first.
+    /// One map requests much work in many jobs. Another map requests a little later, and gets its answer
+    /// first.
     #[actix_web::test]
     async fn maps_take_turns() {
         let evaluators = Evaluators::start_on_own_thread();
@@ -210,7 +213,7 @@ mod tests {
             async move { evaluators.verdicts(condition, events).await }
         };
         let heavy = actix_rt::spawn(futures_util::future::join_all(heavy.map(ask).collect::<Vec<_>>()));
-        // The jobs are asked for.
+        // The jobs are queued here.
         tokio::task::yield_now().await;
         let light =
             evaluators.verdicts(condition(map(2), "payload.n == 1"), vec![event(1, "{\"n\":1}")]).await;
@@ -221,7 +224,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn work_ends_when_nobody_waits_for_it_and_a_panic_ends_itself_alone() {
+    async fn work_ends_when_its_caller_stops_waiting_and_a_panic_ends_only_its_job() {
         let evaluators = Evaluators::start_on_own_thread();
         let forever = evaluators.work(map(1), |mut turn| async move {
             loop {
@@ -237,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_large_is_counted_and_does_not_match() {
+    fn an_event_that_is_too_large_is_counted_and_does_not_match() {
         let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
         let handle = recorder.handle();
         let large = format!("{{\"l\":[{}]}}", vec!["1"; 60_000].join(","));

@@ -1,5 +1,5 @@
-//! What only the leader does: lets time pass for retention, and tells the cluster of nodes that are gone, whose leases are
-//! taken back then.
+//! Tasks of the leader: it advances time for retention, and reports nodes that are gone to the cluster, which
+//! then takes their leases back.
 
 use super::bridge::Bridge;
 use super::replica::ViewStore;
@@ -13,15 +13,16 @@ use std::sync::Arc;
 use std::time::Duration;
 use waypost_cluster::{Cluster, Status};
 
-/// How often the leader looks around.
+/// How often the leader checks.
 const ROUND: Duration = Duration::from_secs(1);
-/// A round that began so late comes after a pause of this node: the others were not silent, it was deaf.
+/// A round that began this late follows a pause of this node: the others were not silent, this node did not
+/// listen.
 const PAUSE: Duration = Duration::from_secs(2);
-/// Retention by age is looked at every so many rounds.
+/// How many rounds pass between two runs of retention by age.
 const ROUNDS_PER_TICK: u32 = 10;
-/// A node that was silent for so long has lost its leases.
+/// A node that was silent for this long loses its leases.
 const GONE_AFTER_MS: u64 = 5_000;
-/// Pieces of retention in one tick; the rest waits for the next.
+/// Most pieces of retention in one tick; the rest waits for the next tick.
 const TICK_PIECES: u32 = 16;
 
 /// Starts the janitor; it ends with the node.
@@ -47,7 +48,7 @@ pub(super) fn spawn(cluster: Cluster, bridge: Arc<Bridge>) {
     });
 }
 
-/// Tells the cluster of every node that went silent, once until it is heard from again.
+/// Reports every node that went silent to the cluster, once until the node is heard from again.
 async fn strike_off(cluster: &Cluster, status: &Status, gone: &mut BTreeSet<NodeId>) {
     for member in status.members.iter().filter(|member| member.id != status.node_id) {
         let silent = !member.reachable && member.heard_ms.is_none_or(|ms| ms >= GONE_AFTER_MS);
@@ -61,7 +62,7 @@ async fn strike_off(cluster: &Cluster, status: &Status, gone: &mut BTreeSet<Node
     }
 }
 
-/// Strikes off nodes that are no members any more, such as one that was replaced after its disk was lost.
+/// Takes the leases of former members back, such as a node that was replaced after its disk was lost.
 async fn strike_off_former(cluster: &Cluster, bridge: &Bridge, status: &Status) {
     let mut counted: BTreeSet<NodeId> = bridge.webhooks().owners().nodes.keys().copied().collect();
     let Ok(view) = cluster.reader().view() else { return };

@@ -1,4 +1,4 @@
-//! The way into the log: commands are proposed, their replies awaited, refusals told apart from outages.
+//! The way into the log: proposes commands, awaits their replies, and distinguishes refusals from outages.
 
 use super::applied::{self, Standing};
 use super::error::HubError;
@@ -8,7 +8,7 @@ use crate::core::command::{Command, Reply};
 use std::time::Duration;
 use waypost_cluster::Cluster;
 
-/// Longest wait for the nodes in reach to have applied a revocation: an election and more.
+/// Longest wait until the reachable nodes have applied a revocation: longer than an election takes.
 const EVERYWHERE: Duration = Duration::from_secs(4);
 
 /// The replicated log; cheap to clone.
@@ -19,16 +19,16 @@ pub struct Log {
 }
 
 impl Log {
-    /// Also answers other nodes how far this one has applied the log.
+    /// Also answers other nodes that ask how far this node has applied the log.
     pub(super) fn new(cluster: Cluster, peers: Peers) -> Self {
         applied::serve(&peers, &cluster);
         Self { cluster, peers }
     }
 
-    /// Proposes a command and awaits what became of it.
+    /// Proposes a command and awaits its result.
     ///
     /// # Errors
-    /// Why it was not done, or that this is not known.
+    /// Why the command was not carried out, or that this is unknown.
     pub async fn propose(&self, command: &Command) -> Result<Reply, HubError> {
         match self.settled_at(command).await? {
             (Reply::Refused(refusal), _) => Err(HubError::Refused(refusal)),
@@ -36,24 +36,25 @@ impl Log {
         }
     }
 
-    /// What the replicated state makes of a command, be it a refusal, and where in the log.
+    /// The answer of the replicated state to a command, possibly a refusal, and its index in the log.
     async fn settled_at(&self, command: &Command) -> Result<(Reply, u64), HubError> {
         let proposed = self.cluster.propose(codec::encode(command)?).await?;
         Ok((codec::decode(&proposed.reply)?, proposed.index))
     }
 
-    /// Proposes what takes access away, and waits until every node in reach has applied it: who was revoked gets nothing
-    /// once this has answered. A command that is refused because it was carried out before is waited for too.
+    /// Proposes a command that takes access away, and waits until every reachable node has applied it: after
+    /// this call, a revoked client gets nothing. The call also waits if the command is refused because it was
+    /// carried out before.
     ///
     /// # Errors
-    /// [`HubError::Unknown`] where most nodes are out of this one's reach, or one that is in reach stays behind.
+    /// [`HubError::Unknown`] if this node does not reach most nodes, or if a reachable node stays behind.
     pub async fn propose_everywhere(&self, command: &Command) -> Result<Reply, HubError> {
         let (reply, index) = self.settled_at(command).await?;
         let deadline = tokio::time::Instant::now() + EVERYWHERE;
         let mut standings = self.standings(index, deadline).await;
         if standings.contains(&Standing::OutOfReach) {
-            // It may be this node that is cut off, while the others serve without it: a majority must follow the same
-            // leader as this node before and after they are asked again.
+            // This node may be cut off while the others serve without it. So a majority must follow the same
+            // leader as this node, both before the nodes are asked and after it.
             self.barrier().await.map_err(|_| HubError::Unknown)?;
             standings = self.standings(index, deadline).await;
             self.barrier().await.map_err(|_| HubError::Unknown)?;
@@ -67,7 +68,8 @@ impl Log {
         }
     }
 
-    /// How far all members are, this one too: the answer to a proposal may be here before what it answers.
+    /// How far each member has applied the log. This node is included: the reply to a proposal may arrive
+    /// before this node has applied the entry.
     async fn standings(&self, index: u64, deadline: tokio::time::Instant) -> Vec<Standing> {
         let me = self.cluster.node_id();
         let members = self.cluster.status().members;
@@ -81,10 +83,11 @@ impl Log {
         futures_util::future::join_all(asked).await
     }
 
-    /// Waits until everything that was acknowledged anywhere before this call is applied here; its index in the log.
+    /// Waits until everything that was acknowledged anywhere before this call is applied here. Returns its
+    /// index in the log.
     ///
     /// # Errors
-    /// No leader with a majority can be asked.
+    /// If no leader with a majority answers.
     pub async fn barrier(&self) -> Result<u64, HubError> {
         Ok(self.cluster.barrier().await?)
     }

@@ -1,11 +1,11 @@
-//! Actors that own topics, and the node's way to the replicated log and back.
+//! The actors that own topics, and the node's path to the replicated log and back.
 //!
-//! Publishing goes `edge → Publisher → Log → Raft → Replica → Bridge → Topic → Recipient<Deliver>`. The hub never names a
-//! session, a webhook's receiver or a protocol: it holds [`Recipient`](actix::Recipient)s of [`Deliver`] and encodes with
-//! the wire form that a subscription brings.
+//! Publishing goes `edge → Publisher → Log → Raft → Replica → Bridge → Topic → Recipient<Deliver>`. The hub
+//! never names a session, a webhook's receiver or a protocol: it holds [`Recipient`](actix::Recipient)s of
+//! [`Deliver`], and encodes events with the wire form that a subscription supplies.
 //!
-//! [`Hub`] is a set of parts. Each has a type and an API of its own, and gets the parts that it needs when it is made;
-//! none has the hub.
+//! [`Hub`] is a set of parts. Each part has its own type and API, and receives the parts that it needs when
+//! it is created. No part has access to the hub.
 
 mod access;
 mod applied;
@@ -67,18 +67,19 @@ use std::sync::Arc;
 use std::time::Duration;
 use waypost_cluster::{Cluster, StartError};
 
-/// What the hub must be told.
+/// The settings of the hub.
 #[derive(Clone, Debug)]
 pub struct HubConfig {
-    /// Hash of the admin token of the configuration, if there is one.
+    /// Hash of the configured admin token, if there is one.
     pub admin: Option<TokenHash>,
-    /// For how long an idempotency key is remembered.
+    /// How long an idempotency key is remembered.
     pub idempotency: Duration,
-    /// The key that encrypts webhooks, if the configuration has one.
+    /// The key that encrypts the secrets of webhooks, if it is configured.
     pub encryption_key: Option<[u8; 32]>,
-    /// Different expressions that subscriptions to one map may have on this node, and different patterns of subjects.
+    /// The most distinct expressions that subscriptions to one map may have on this node, and the most
+    /// distinct patterns of subjects.
     pub expressions_per_topic: usize,
-    /// Bytes of ephemeral events that wait for one other node.
+    /// The most bytes of ephemeral events that may wait for one other node.
     pub ephemeral_link_bytes: usize,
 }
 
@@ -108,14 +109,15 @@ struct Parts {
     webhooks: WebhookStore,
 }
 
-/// What runs beside the hub's parts, as long as the node.
+/// The tasks that run beside the hub's parts, as long as the node runs.
 struct Tasks {
     leases: leases::Task,
     bridge: Arc<Bridge>,
     ephemeral: Arbiter,
 }
 
-/// What is there before the node is part of the cluster: so that no request of another node comes too early.
+/// The parts that exist before the node joins the cluster, so that no request of another node comes too
+/// early.
 struct Foundation {
     bridge: Arc<Bridge>,
     server: Arc<PeerServer>,
@@ -142,7 +144,7 @@ impl Foundation {
         Self { bridge: Arc::default(), server, counts, requests, keys, own_file, ephemeral, ephemeral_thread }
     }
 
-    /// Each part with those that it needs.
+    /// Creates each part with the parts that it needs.
     fn build(self, cluster: Cluster, config: HubConfig) -> (Hub, Tasks) {
         let Self { bridge, server, counts, requests, keys, own_file, ephemeral, ephemeral_thread } = self;
         let peers = Peers::new(server, cluster.clone());
@@ -202,7 +204,7 @@ impl Hub {
     /// Joins the cluster and starts the actors. Must run on an actix system.
     ///
     /// # Errors
-    /// Why this node is no part of the cluster.
+    /// Why this node could not join the cluster.
     pub async fn start(config: HubConfig, cluster: waypost_cluster::Config) -> Result<Self, StartError> {
         let (hub, tasks) = Self::build(config, cluster).await?;
         hub.spawn(tasks);
@@ -225,7 +227,7 @@ impl Hub {
         actix_rt::spawn(health.clone().watch());
     }
 
-    /// Who is let in, and to which map.
+    /// Authentication and access to maps.
     pub fn access(&self) -> &AccessControl {
         &self.0.access
     }
@@ -240,27 +242,27 @@ impl Hub {
         &self.0.clock
     }
 
-    /// Which webhooks stand in the nodes' configuration files.
+    /// Which webhooks are in the nodes' configuration files.
     pub fn configured(&self) -> &Configured {
         &self.0.configured
     }
 
-    /// Events that are passed from node to node.
+    /// Events that go from node to node without being stored.
     pub fn ephemeral(&self) -> &Ephemeral {
         &self.0.ephemeral
     }
 
-    /// Where expressions are evaluated.
+    /// The evaluation of expressions.
     pub fn evaluators(&self) -> &Evaluators {
         &self.0.evaluators
     }
 
-    /// How the nodes are.
+    /// The health of the nodes.
     pub fn health(&self) -> &Health {
         &self.0.health
     }
 
-    /// What this node holds in the cluster while it lives.
+    /// The leases of this node: what it holds in the cluster while it lives.
     pub fn leases(&self) -> &Leases {
         &self.0.leases
     }
@@ -270,37 +272,37 @@ impl Hub {
         &self.0.log
     }
 
-    /// What operators have the cluster do.
+    /// The operations that operators start.
     pub fn operations(&self) -> &Operations {
         &self.0.operations
     }
 
-    /// Requests of other nodes, and to them.
+    /// Requests from other nodes and to them.
     pub fn peers(&self) -> &Peers {
         &self.0.peers
     }
 
-    /// Where events are published.
+    /// Publishes events.
     pub fn publisher(&self) -> &Publisher {
         &self.0.publisher
     }
 
-    /// What maps and tokens may use up.
+    /// The quotas of maps and tokens.
     pub fn quota(&self) -> &Quotas {
         &self.0.quota
     }
 
-    /// Where subscriptions are made.
+    /// Manages subscriptions to topics.
     pub fn topics(&self) -> &Topics {
         &self.0.topics
     }
 
-    /// The key that encrypts what is secret of webhooks.
+    /// The key that encrypts the secrets of webhooks.
     pub fn vault(&self) -> &Vault {
         &self.0.vault
     }
 
-    /// Webhooks: what is stored of them, and what happens to them.
+    /// Webhooks: their stored state and the news about them.
     pub fn webhooks(&self) -> &WebhookStore {
         &self.0.webhooks
     }
@@ -310,12 +312,12 @@ impl Hub {
         self.0.cluster.node_id()
     }
 
-    /// Makes what was applied durable and leaves the network.
+    /// Makes the applied state durable and leaves the network.
     pub async fn shutdown(&self) {
         self.0.cluster.shutdown().await;
     }
 
-    /// For tests of what the parts are made of.
+    /// The cluster and the bridge, for tests that use them directly.
     #[cfg(test)]
     fn cluster_and_bridge(&self) -> (Cluster, Arc<Bridge>) {
         (self.0.cluster.clone(), self.0.bridge.clone())

@@ -1,7 +1,7 @@
-//! What those who deliver by request are told.
+//! News for the workers that deliver to webhooks.
 //!
-//! Owns the coalescing of news: the thread that applies the log notes what happened and never waits; who delivers
-//! takes all of it at once.
+//! Owns the coalescing of news: the thread that applies the log notes what happened and never waits; a worker
+//! takes all notes at once.
 
 use crate::core::consumer::ownership::Owners;
 use crate::core::ids::{TopicId, WebhookId};
@@ -9,24 +9,25 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Notify;
 
-/// What happened since the last look.
+/// What happened since the last call of [`Watch::next`].
 #[derive(Debug, Default)]
 pub struct News {
     /// Topics with new events.
     pub topics: FxHashSet<TopicId>,
-    /// Streams from which somebody removed stored events.
+    /// Streams from which stored events were removed by request.
     pub removed: FxHashSet<TopicId>,
-    /// Webhooks that came, went, were changed or asked for something.
+    /// Webhooks that were created, deleted or changed, or that have a new command.
     pub webhooks: FxHashSet<WebhookId>,
-    /// Events that retention removed though the webhook needed them.
+    /// Events that retention removed although the webhook needed them.
     pub lost: FxHashMap<WebhookId, u64>,
-    /// Every change of the nodes that deliver, in order: who owned a webhook all along sees it here.
+    /// Every change of the delivering nodes, in order. From it a worker sees whether a node has owned a
+    /// webhook all along.
     pub owners: Vec<Owners>,
-    /// Everything may be different, and what was known before counts no more.
+    /// Everything may have changed; earlier knowledge is no longer valid.
     pub all: bool,
 }
 
-/// Changes of owners that are told one by one; with more, everything counts as different.
+/// Most changes of owners that are reported one by one. Beyond them, everything counts as changed.
 const MAX_OWNERS: usize = 64;
 
 impl News {
@@ -55,7 +56,7 @@ impl News {
     }
 }
 
-/// Hears of what happens; cheap to clone.
+/// Receives news; cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Watch(Arc<Inbox>);
 

@@ -1,10 +1,10 @@
-//! Which topics are woken by what happens to a stream.
+//! Which topics an event in a stream wakes.
 //!
-//! A topic that names its subjects is found by a hash of the subject, however many it names; a pattern is looked at once
-//! for each subject, however many topics have it. So publishing to one subject costs nothing where others are read,
-//! however many they are.
+//! A topic that names its subjects is found by a hash of the subject, however many subjects it names. A
+//! pattern is matched once per subject, however many topics have it. So publishing to one subject costs
+//! nothing for readers of other subjects.
 //!
-//! A topic's actor has one nudge waiting at most. What happens meanwhile is added to it: nothing is announced in vain.
+//! A topic's actor has at most one nudge waiting. Whatever happens meanwhile is added to that nudge.
 
 use crate::core::command::Touched;
 use crate::core::ids::TopicId;
@@ -17,7 +17,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// The topic may have new events, or have lost some: [`Pending`] says which. One that waits is as good as many.
+/// The topic may have new events or may have lost some: [`Pending`] says which. One waiting nudge is enough.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct Nudge;
@@ -27,15 +27,15 @@ pub(super) struct Nudge;
 #[rtype(result = "()")]
 pub(super) struct TopicLost(pub(super) TopicKey);
 
-/// What happened to a topic since its actor looked last.
+/// What happened to a topic since its actor last looked.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Pending(Arc<Happened>);
 
 #[derive(Debug)]
 struct Happened {
-    /// A nudge waits that nobody has looked at.
+    /// A nudge is waiting that the actor has not handled yet.
     is_announced: AtomicBool,
-    /// No new event of the topic has a lower seq; `u64::MAX` where there is none.
+    /// No new event of the topic has a lower seq; `u64::MAX` if there are no new events.
     first_seq: AtomicU64,
     removed: AtomicBool,
 }
@@ -47,7 +47,7 @@ impl Default for Happened {
     }
 }
 
-/// What [`Pending::take`] gives.
+/// The result of [`Pending::take`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Happenings {
     /// There are new events, none of them before this seq.
@@ -57,7 +57,7 @@ pub(super) struct Happenings {
 }
 
 impl Pending {
-    /// What happened, once. What happens from now on is announced again.
+    /// Takes what happened since the last call. What happens from now on is announced again.
     pub(super) fn take(&self) -> Happenings {
         self.0.is_announced.store(false, Ordering::SeqCst);
         let first_seq = Some(self.0.first_seq.swap(u64::MAX, Ordering::SeqCst)).filter(|seq| *seq < u64::MAX);
@@ -72,12 +72,12 @@ pub(super) struct Bell {
 }
 
 impl Bell {
-    /// A bell of the actor that takes what is pending.
+    /// A bell for the actor that takes `pending`.
     pub(super) fn new(actor: Recipient<Nudge>, pending: Pending) -> Self {
         Self { actor, pending }
     }
 
-    /// Says whether the actor is there.
+    /// Records what happened and nudges the actor. Returns whether the actor still exists.
     fn ring(&self, what: Happenings) -> bool {
         let Happened { is_announced, first_seq, removed } = &*self.pending.0;
         if let Some(seq) = what.first_seq {
@@ -95,14 +95,14 @@ impl Bell {
 #[derive(Default)]
 pub(super) struct Nudges(FxHashMap<TopicId, Topics>);
 
-/// The topics in use of one stream. Clients choose subjects, so the hashes of them have a random key.
+/// The topics in use of one stream. Clients choose subjects, so the hashes of subjects use a random key.
 #[derive(Default)]
 struct Topics {
     topics: Slab<(Selector, Bell)>,
     places: HashMap<Selector, usize>,
-    /// Places of topics that name the subject.
+    /// Slots of the topics that name the subject.
     named: HashMap<Subject, Vec<usize>>,
-    /// Places of topics that have the pattern.
+    /// Slots of the topics that have the pattern.
     patterns: HashMap<SubjectPattern, Vec<usize>>,
     all: Option<usize>,
 }
@@ -139,7 +139,7 @@ impl Topics {
         }
     }
 
-    /// The places of the topics that have one of the subjects, each once.
+    /// The slots of the topics that have one of the subjects, each once.
     fn concerned(&self, subjects: &[Subject]) -> Vec<usize> {
         let mut places = Vec::new();
         for subject in subjects {
@@ -166,7 +166,7 @@ impl Topics {
     }
 }
 
-/// One that has the name leaves.
+/// Removes one topic from a name's list.
 fn leave<K: std::hash::Hash + Eq>(all: &mut HashMap<K, Vec<usize>>, name: &K, place: usize) {
     if let Some(places) = all.get_mut(name) {
         places.retain(|known| *known != place);
@@ -177,12 +177,12 @@ fn leave<K: std::hash::Hash + Eq>(all: &mut HashMap<K, Vec<usize>>, name: &K, pl
 }
 
 impl Nudges {
-    /// The topic is to be woken from now on.
+    /// Wakes the topic from now on.
     pub(super) fn watch(&mut self, topic: TopicKey, bell: Bell) {
         self.0.entry(topic.stream).or_default().watch(topic.selector, bell);
     }
 
-    /// The topic is gone.
+    /// Stops waking the topic.
     pub(super) fn unwatch(&mut self, topic: &TopicKey) {
         let Some(topics) = self.0.get_mut(&topic.stream) else { return };
         topics.unwatch(&topic.selector);
@@ -196,13 +196,14 @@ impl Nudges {
         self.0.values().map(|topics| topics.topics.len()).sum()
     }
 
-    /// The stream has new events of these subjects, from `first_seq` on: wakes the topics that they belong to, each once;
-    /// answers those whose actor is gone.
+    /// Wakes each topic once that has one of these subjects; the stream has new events of them from
+    /// `first_seq` on. Returns the topics whose actor is gone.
     pub(super) fn wake(&self, stream: TopicId, first_seq: u64, subjects: &Touched) -> Vec<TopicKey> {
         self.ring(stream, subjects, Happenings { first_seq: Some(first_seq), removed: false })
     }
 
-    /// Events of these subjects were removed: wakes the topics that they belonged to; answers those whose actor is gone.
+    /// Wakes the topics that have one of these subjects; events of them were removed. Returns the topics
+    /// whose actor is gone.
     pub(super) fn removed(&self, stream: TopicId, subjects: &Touched) -> Vec<TopicKey> {
         self.ring(stream, subjects, Happenings { first_seq: None, removed: true })
     }
@@ -220,7 +221,8 @@ impl Nudges {
         gone
     }
 
-    /// Wakes all topics: any stream may have jumped, and lost events. Answers those whose actor is gone.
+    /// Wakes all topics: any stream may have jumped and may have lost events. Returns the topics whose actor
+    /// is gone.
     pub(super) fn wake_all(&self) -> Vec<TopicKey> {
         let (mut gone, what) = (Vec::new(), Happenings { first_seq: Some(0), removed: true });
         self.0.iter().for_each(|(stream, topics)| topics.ring_all(what, *stream, &mut gone));
@@ -265,7 +267,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn publishing_to_one_subject_wakes_those_who_read_it_and_nobody_else() {
+    async fn publishing_to_one_subject_wakes_only_the_topics_that_read_it() {
         let mut nudges = Nudges::default();
         let readers = [&["a"][..], &["b"], &[""], &["a*"], &["a", "b"], &["*"], &["*", "$*"]];
         let woken: Vec<Woken> = readers.iter().map(|_| Woken::default()).collect();
@@ -298,7 +300,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn one_nudge_waits_for_all_that_happens_meanwhile() {
+    async fn one_nudge_stands_for_everything_that_happens_meanwhile() {
         let (mut nudges, woken) = (Nudges::default(), Woken::default());
         nudges.watch(topic(&["a", "b*"]), woken.bell());
         for seq in 7..100 {

@@ -1,7 +1,7 @@
-//! What an operator has the cluster do, from any node.
+//! Operations on the cluster that an operator starts, on any node.
 //!
-//! Owns finding the node that can do it, and draining a node before it is removed. What may be done and what may not is
-//! the cluster's verdict.
+//! Finds the node that can carry out an operation, and drains a node before it is removed. The cluster
+//! decides which operations are allowed.
 
 use super::health::Health;
 use super::log::Log;
@@ -14,33 +14,33 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use waypost_cluster::{BackupError, Cluster, Operation, Refused, Status, StoreError};
 
-/// Longest that an operation may take, a drain before it not counted.
+/// Longest time that an operation may take, without a drain before it.
 const OPERATION: Duration = Duration::from_secs(25);
-/// Longest wait until a node that is to be removed has let its clients go.
+/// Longest wait until a node that is to be removed has no clients.
 const DRAIN: Duration = Duration::from_secs(15);
 const ASK_TIMEOUT: Duration = Duration::from_secs(1);
 const AGAIN: Duration = Duration::from_millis(150);
 
-/// The bytes of a backup as they come; an error is the last.
+/// The bytes of a backup, block by block. An error is the last item.
 pub type Blocks = mpsc::Receiver<Result<Bytes, StoreError>>;
 
-/// You lead: do this.
+/// Asks the leader to carry out an operation.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Operate(Operation);
 
 impl PeerRequest for Operate {
-    /// What became of it.
+    /// The result of the operation.
     type Answer = Result<(), Refused>;
     const KIND: u16 = 6;
     const LANE: Lane = Lane::quick(8, 8);
 }
 
-/// Make what you have durable, and let go of the log.
+/// Asks a node to make its state durable and to compact its log.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Snapshot;
 
 impl PeerRequest for Snapshot {
-    /// Indexes up to which the store is durable and the log gone.
+    /// The index up to which the store is durable, and the index up to which the log was removed.
     type Answer = Option<(u64, u64)>;
     const KIND: u16 = 7;
     const LANE: Lane = Lane::quick(1, 7);
@@ -59,7 +59,7 @@ fn serve(peers: &Peers, cluster: &Cluster) {
     });
 }
 
-/// What operators have the cluster do; cheap to clone.
+/// Carries out operations for operators; cheap to clone.
 #[derive(Clone)]
 pub struct Operations {
     cluster: Cluster,
@@ -70,7 +70,7 @@ pub struct Operations {
 }
 
 impl Operations {
-    /// Also carries out what other nodes ask this one for.
+    /// Also registers the handlers for the requests of other nodes.
     pub(super) fn new(
         cluster: Cluster,
         peers: Peers,
@@ -82,10 +82,11 @@ impl Operations {
         Self { cluster, peers, log, health, webhooks }
     }
 
-    /// Carries out an operation, on whatever node it has to be.
+    /// Carries out an operation on the node that must do it.
     ///
     /// # Errors
-    /// Why not. [`Refused::NotLeader`]: nobody led for as long as this waited.
+    /// Why the operation was refused. [`Refused::NotLeader`]: there was no leader for as long as this call
+    /// waited.
     pub async fn operate(&self, operation: Operation) -> Result<(), Refused> {
         let deadline = Instant::now() + OPERATION;
         // A removal was begun, and may have taken effect.
@@ -98,7 +99,7 @@ impl Operations {
                 }
                 Some(leader) => match self.peers.ask(leader, &Operate(operation), left).await {
                     Ok(done) => done,
-                    // Doing any of these twice is doing it once.
+                    // Each of these operations has the same result when it is done twice.
                     _ => {
                         begun = true;
                         Err(Refused::NotLeader(None))
@@ -121,7 +122,7 @@ impl Operations {
         }
     }
 
-    /// Takes a member out: drained first, if it is there and `at_once` is not wanted.
+    /// Removes a member. If it is reachable and `at_once` is not set, it is drained first.
     ///
     /// # Errors
     /// As [`Operations::operate`].
@@ -130,7 +131,7 @@ impl Operations {
         if !at_once && self.health.node_info(node, ASK_TIMEOUT).await.is_some() {
             match self.operate(Operation::Drain { node, force: false }).await {
                 Ok(()) => self.wait_drained(node).await,
-                // Its clients have nowhere to go.
+                // No other node can take its clients, so it can't be drained.
                 Err(Refused::LastServing(_)) => {}
                 Err(refused) => return Err(refused),
             }
@@ -150,24 +151,26 @@ impl Operations {
         tracing::warn!(node, "the node still has clients; it is removed nevertheless");
     }
 
-    /// Gives the lead away, if this node has it.
+    /// Hands the lead to another node, if this node has it.
     pub async fn hand_over(&self, within: Duration) -> bool {
         self.cluster.admin().hand_over(within).await
     }
 
-    /// Gives the lead to a voter that serves clients, if there is one: among drained ones it would only go round.
+    /// Hands the lead to a voter that serves clients, if there is one. Among drained voters, the lead would
+    /// only be passed around.
     pub async fn lead_elsewhere(&self, within: Duration) {
         if has_serving_voter(&self.cluster.status()) {
             self.hand_over(within).await;
         }
     }
 
-    /// Whether that node owns webhooks, or could.
+    /// Whether that node owns webhooks or could own some.
     pub fn delivers(&self, node: NodeId) -> bool {
         self.webhooks.directory().owners().nodes.contains_key(&node)
     }
 
-    /// Makes a node's state durable and lets go of its log; indexes of both, `None` where it doesn't answer.
+    /// Makes a node's state durable and compacts its log. Returns the indexes of both; `None` if the node
+    /// doesn't answer.
     pub async fn snapshot_on(&self, node: NodeId) -> Option<(u64, u64)> {
         if node == self.cluster.node_id() {
             return self.cluster.admin().snapshot().await.ok();
@@ -175,28 +178,30 @@ impl Operations {
         self.peers.ask(node, &Snapshot, OPERATION).await.ok().flatten()
     }
 
-    /// Begins a backup of this node's state, with the key that encrypts webhooks if wanted. Also tells whether all that
-    /// was acknowledged anywhere before is in it: without a majority that can't be known.
+    /// Begins a backup of this node's state, with the key that encrypts webhooks if it is in `files`. Also
+    /// returns whether the backup contains everything that was acknowledged anywhere before. Without a
+    /// majority, this can't be known.
     ///
     /// # Errors
-    /// Why it can't be made.
+    /// Why the backup can't be made.
     pub async fn backup(&self, files: Vec<(String, Vec<u8>)>) -> Result<(bool, Blocks), BackupError> {
         let current = self.log.barrier().await.is_ok();
         Ok((current, self.cluster.admin().backup(files).await?))
     }
 
-    /// Since when this node shall serve nobody: drained by hand (Unix milliseconds), or no member any more (0).
+    /// Since when this node must not serve clients: it was drained by an operator (Unix milliseconds), or it
+    /// is no longer a member (0).
     pub fn resting_since(&self) -> Option<u64> {
         resting(&self.cluster.status())
     }
 
-    /// Resolves when this node shall serve nobody, or serve again.
+    /// Resolves when [`Operations::resting_since`] differs from `from`.
     pub async fn resting_changes(&self, from: Option<u64>) -> Option<u64> {
         let mut changes = self.cluster.watch();
         loop {
             let status = self.cluster.status();
             let now = resting(&status);
-            // While this node knows of no members it knows nothing.
+            // A node that knows no members knows nothing about itself yet.
             if now != from && (status.removed || status.member(status.node_id).is_some()) {
                 return now;
             }
@@ -211,7 +216,7 @@ fn resting(status: &Status) -> Option<u64> {
     if status.removed { Some(0) } else { status.member(status.node_id).and_then(|me| me.drained_ms) }
 }
 
-/// Another voter that is there and not drained.
+/// Whether another voter is reachable and not drained.
 fn has_serving_voter(status: &Status) -> bool {
     status.members.iter().any(|m| m.voter && m.id != status.node_id && m.reachable && m.drained_ms.is_none())
 }
@@ -227,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn the_lead_goes_only_to_a_voter_that_serves() {
+    fn the_lead_goes_only_to_a_voter_that_serves_clients() {
         let mut status = three();
         assert!(has_serving_voter(&status));
         status.members[1].drained_ms = Some(1);
@@ -240,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn who_was_removed_rests_like_who_was_drained() {
+    fn a_removed_node_rests_like_a_drained_node() {
         let mut status = three();
         assert_eq!(resting(&status), None);
         status.members[0].drained_ms = Some(7);

@@ -1,4 +1,4 @@
-//! Publishing: durable events into the log, ephemeral ones straight to the nodes that want them.
+//! Publishing: durable events go into the log, ephemeral events directly to the nodes that request them.
 
 use super::clock::Clock;
 use super::ephemeral::Ephemeral;
@@ -12,7 +12,7 @@ use crate::core::event::{Event, NewEvent};
 use crate::metric;
 use std::time::{Duration, Instant};
 
-/// Takes events from publishers; cheap to clone.
+/// Accepts events from publishers; cheap to clone.
 #[derive(Clone)]
 pub struct Publisher {
     pub(super) log: Log,
@@ -20,14 +20,14 @@ pub struct Publisher {
     pub(super) health: Health,
     pub(super) quota: Quotas,
     pub(super) ephemeral: Ephemeral,
-    /// For how long an idempotency key is remembered.
+    /// How long an idempotency key is remembered.
     pub(super) idempotency: Duration,
     #[cfg(feature = "failpoints")]
     pub(super) bridge: std::sync::Arc<super::bridge::Bridge>,
 }
 
 impl Publisher {
-    /// For how long an idempotency key is remembered.
+    /// How long an idempotency key is remembered.
     pub fn idempotency(&self) -> Duration {
         self.idempotency
     }
@@ -35,7 +35,7 @@ impl Publisher {
     /// Appends events to a map's stream.
     ///
     /// # Errors
-    /// Why they were not appended, or that this is not known.
+    /// Why the events were not appended, or that this is unknown.
     pub async fn publish(&self, publish: Publish) -> Result<Published, HubError> {
         if !self.health.has_room() {
             metrics::counter!(metric::PUBLISH_REFUSED, "reason" => "disk_full").increment(1);
@@ -61,11 +61,11 @@ impl Publisher {
         }
     }
 
-    /// Passes events of a map on to whoever follows them now, on whatever node in reach. Nothing is stored, and nothing is
-    /// waited for but the map's publish limit.
+    /// Passes a map's events to their present subscribers on every reachable node. Nothing is stored, and the
+    /// call waits only for the map's publish limit.
     ///
     /// # Errors
-    /// The limit, or that this node is no member any more.
+    /// The limit was reached, or this node is no longer a member.
     pub async fn publish_ephemeral(&self, map: &Map, events: Vec<NewEvent>) -> Result<Vec<Event>, HubError> {
         if self.health.is_removed() {
             return Err(HubError::Unavailable("this node was removed from the cluster"));
@@ -92,7 +92,7 @@ impl Publisher {
     }
 }
 
-/// The metric's label.
+/// The value of the metric's label `reason`.
 fn reason(error: &HubError) -> &'static str {
     match error {
         HubError::Refused(_) => "refused",

@@ -47,7 +47,7 @@ impl StateMachine for Replica {
     }
 }
 
-/// What the store refused is no damage: a full disk must not be mended by throwing its files away.
+/// A failure of the store is not damage: a full disk must not lead to the deletion of its files.
 fn in_the_cluster_s_words(error: StateError) -> DiskError {
     match error {
         StateError::Store(StoreError::Failed(cause)) => match cause.downcast::<DiskError>() {
@@ -88,7 +88,7 @@ impl Context for Place<'_> {
     }
 }
 
-/// A read transaction of the cluster's store, in `core`'s words.
+/// Adapts a read transaction of the cluster's store to the interface of `core`.
 pub(super) struct ViewStore<'a>(pub(super) &'a View);
 
 impl ReadStore for ViewStore<'_> {
@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_store_that_fails_is_not_taken_for_damaged() {
+    fn a_failing_store_is_not_taken_for_a_damaged_one() {
         let there_and_back = |error| in_the_cluster_s_words(StateError::Store(in_core_s_words(error)));
         assert!(
             matches!(there_and_back(DiskError::Io("full".to_owned())), DiskError::Io(what) if what == "full")

@@ -1,5 +1,5 @@
 #![allow(clippy::unwrap_used)]
-//! What tests of the hub begin with.
+//! Helpers with which tests of the hub begin.
 
 use super::{Hub, HubConfig};
 use crate::core::access::{Limits, Retention, Scopes, hash_token};
@@ -7,7 +7,7 @@ use crate::core::command::{Command, CreateMap, NewToken};
 use crate::core::ids::{MapId, TokenId};
 use std::time::Duration;
 
-/// A cluster of one.
+/// A hub of a cluster with one node.
 pub(super) async fn hub(folder: &std::path::Path) -> Hub {
     let config = HubConfig {
         admin: None,
@@ -25,7 +25,7 @@ pub(super) async fn hub(folder: &std::path::Path) -> Hub {
     Hub::start(config, cluster).await.unwrap()
 }
 
-/// A map with that slug, and a token that is its slug.
+/// Creates a map with that slug, and a token whose secret is the slug.
 pub(super) async fn create(hub: &Hub, n: u8, slug: &str) -> MapId {
     let id = MapId::from_bytes([n; 16]);
     let limits = Limits::NONE;

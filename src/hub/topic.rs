@@ -1,9 +1,10 @@
-//! The actor of one topic, some subjects of a stream: it reads their events from its own cursor, encodes each event once for every view in use, and
-//! offers the frames to its subscribers. Views with conditions have a cursor of their own: the evaluators evaluate each
-//! condition once an event, however many views have it, and meanwhile the other views go on.
+//! The actor of one topic, which covers some subjects of a stream. It reads their events from its own cursor,
+//! encodes each event once for every view in use, and offers the frames to its subscribers. Views with
+//! conditions have a cursor of their own: the evaluators evaluate each condition once per event, however many
+//! views have it, and the other views go on meanwhile.
 //!
-//! Owns its cursors and subscribers. Never blocks on a subscriber: who has no room for a chunk notices that the next does
-//! not begin where its last ended, and reads the rest from the archive.
+//! Owns its cursors and subscribers. Never blocks on a subscriber: a subscriber that has no room for a chunk
+//! notices that the next one does not begin where its last one ended, and reads the rest from the archive.
 
 use super::archive::{Archive, Page};
 use super::bridge::Deliver;
@@ -21,16 +22,16 @@ use rustc_hash::FxHashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Events of one chunk at most.
+/// Most events of one chunk.
 const CHUNK_EVENTS: usize = 256;
-/// Bytes of stored events in one chunk, about.
+/// Approximate bytes of stored events in one chunk.
 const CHUNK_BYTES: usize = 128 * 1024;
-/// Pause before something is tried again.
+/// Pause before a failed action is tried again.
 pub(super) const RETRY_PAUSE: Duration = Duration::from_millis(50);
-/// A nudge waiting is as good as many.
+/// The size of the actor's mailbox. It is small because one waiting nudge is enough.
 pub(super) const MAILBOX: usize = 16;
 
-/// Deliver the topic's events to that dispatcher in that view from now on.
+/// Delivers the topic's events to `dispatcher` in `view` from now on.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct Attach {
@@ -38,7 +39,7 @@ pub(super) struct Attach {
     pub(super) dispatcher: Recipient<Deliver>,
 }
 
-/// The dispatcher no longer wants the view. Answers how many subscriptions are left.
+/// The dispatcher no longer needs the view. Returns how many subscriptions are left.
 #[derive(Message)]
 #[rtype(result = "usize")]
 pub(super) struct Detach {
@@ -46,7 +47,7 @@ pub(super) struct Detach {
     pub(super) dispatcher: Recipient<Deliver>,
 }
 
-/// The actor.
+/// The actor. It lives while the topic has subscribers.
 pub(super) struct Topic {
     key: TopicKey,
     archive: Archive,
@@ -55,26 +56,26 @@ pub(super) struct Topic {
     pending: Pending,
     /// Views of all events, encoded here.
     open: Lane,
-    /// Views with a condition, encoded by the evaluators: they never delay the others.
+    /// Views with a condition. The evaluators encode them, so that they never delay the other views.
     evaluated: Lane,
     checking: bool,
-    /// Events were removed since the page was read that the evaluators have.
+    /// Events were removed after the page was read that the evaluators have now.
     checked_is_stale: bool,
 }
 
 /// Views that are offered the same events at the same time.
 #[derive(Default)]
 pub(super) struct Lane {
-    /// What was read lies before it.
+    /// Everything before this seq was read.
     next_seq: u64,
-    /// What was offered lies before it: the next chunk begins there.
+    /// Everything before this seq was offered: the next chunk begins there.
     told_seq: u64,
-    /// The last read came to the stream's end, and nothing was announced since: all that comes is announced.
+    /// The last read reached the stream's end, and nothing was announced since. New events will be announced.
     is_at_rest: bool,
     views: Vec<Viewed>,
 }
 
-/// A view in use, and who wants it.
+/// A view in use and its subscribers.
 struct Viewed {
     view: View,
     subscribers: Vec<Subscriber>,
@@ -82,17 +83,17 @@ struct Viewed {
 
 struct Subscriber {
     dispatcher: Recipient<Deliver>,
-    /// It was told to expect events from here on.
+    /// The subscriber was told to expect events from this seq on.
     from_seq: u64,
-    /// It had no room for a chunk, and must be told where the topic is.
+    /// The subscriber had no room for a chunk and must be told where the topic is.
     behind: bool,
 }
 
-/// Chunks of views, for those that have something in them.
+/// Chunks of the views whose chunk is not empty.
 type Chunks = Vec<(FormKey, Arc<Chunk>)>;
 
 impl Topic {
-    /// A topic that starts behind what is stored when the first subscriber comes.
+    /// A topic that starts after the stored events, when its first subscriber comes.
     pub(super) fn new(
         key: TopicKey,
         archive: Archive,
@@ -118,7 +119,7 @@ impl Topic {
         match self.archive.read_now(&self.key, u64::MAX, 0, 0) {
             Ok(page) => Some(page.head_seq),
             Err(error) => {
-                tracing::error!(topic = %self.key, %error, "the topic's place is unknown");
+                tracing::error!(topic = %self.key, %error, "the topic's position can't be read");
                 None
             }
         }
@@ -151,19 +152,19 @@ impl Topic {
             }
         }
         if self.open.next_seq <= page.head_seq {
-            // More is waiting: others get their turn in between.
+            // More events are waiting. Other messages get their turn in between.
             ctx.notify(Nudge);
         }
     }
 
-    /// Has a page evaluated for the views with conditions; the next when that is done.
+    /// Has a page evaluated for the views with conditions. The next page follows when this one is done.
     fn check_new(&mut self, ctx: &mut Context<Self>) {
         let Some(map) = self.evaluated.map().filter(|_| !self.checking) else { return };
         let Some(mut page) = self.read(self.evaluated.next_seq, ctx) else { return };
         if !self.evaluated.takes(&page) {
             return;
         }
-        // Who comes meanwhile begins behind this page.
+        // A view that is attached meanwhile begins after this page.
         let Some(span) = self.evaluated.advance(&mut page) else {
             if self.evaluated.next_seq <= page.head_seq {
                 ctx.notify(Nudge);
@@ -187,15 +188,17 @@ impl Topic {
         }));
     }
 
-    /// Tells who missed chunks where the topic is now, until they have room for it: they fetch the rest themselves.
+    /// Tells the subscribers that missed chunks where the topic is now, until they have room for the message.
+    /// They read the rest from the archive.
     fn catch_up(&mut self, ctx: &mut Context<Self>) {
         if self.open.catch_up(&self.key) | self.evaluated.catch_up(&self.key) {
             ctx.run_later(RETRY_PAUSE, |topic, ctx| topic.catch_up(ctx));
         }
     }
 
-    /// Events were removed. What was offered may have some of them, and so may the page that the evaluators have: of that
-    /// nothing is offered, and readers look for what is left of it in the archive.
+    /// Handles a removal of events. Chunks that were offered may contain some of the removed events, and so
+    /// may the page that the evaluators have. Nothing of that page is offered; readers read what is left of
+    /// it from the archive.
     fn forget_removed(&mut self) {
         self.checked_is_stale |= self.checking;
         self.open.forget_removed(&self.key);
@@ -208,7 +211,7 @@ impl Topic {
 }
 
 impl Lane {
-    /// Whether nobody follows it.
+    /// Whether the lane has no subscribers.
     pub(super) fn is_empty(&self) -> bool {
         self.views.is_empty()
     }
@@ -218,23 +221,23 @@ impl Lane {
         self.views.iter().map(|known| known.view.clone()).collect()
     }
 
-    /// What was offered lies before it.
+    /// Everything before this seq was offered.
     pub(super) fn told(&self) -> u64 {
         self.told_seq
     }
 
-    /// The next chunk begins there.
+    /// Moves the lane: the next chunk begins at `seq`.
     pub(super) fn stand_at(&mut self, seq: u64) {
         (self.next_seq, self.told_seq, self.is_at_rest) = (seq, seq, true);
     }
 
-    /// Whose events the conditions are about; `None` without any.
+    /// The map to whose events the conditions apply; `None` if no view has a condition.
     pub(super) fn map(&self) -> Option<MapId> {
         self.views.first().and_then(|known| Some(known.view.condition()?.map()))
     }
 
-    /// Something was announced: new events of the topic, none of them before `first_seq`, where that is known. What lies
-    /// between all that was read and there is passed over, so that it costs nothing.
+    /// Handles an announcement of new events of the topic. If `first_seq` is known, none of them comes before
+    /// it: the cursor skips everything between what was read and `first_seq`, at no cost.
     fn announce(&mut self, first_seq: Option<u64>) {
         if self.is_at_rest {
             self.next_seq = self.next_seq.max(first_seq.unwrap_or_default());
@@ -242,15 +245,15 @@ impl Lane {
         self.is_at_rest = false;
     }
 
-    /// Whether a page that was read leads on. Notes whether it came to the stream's end.
+    /// Whether a page that was read is new to the lane. Also notes whether it reached the stream's end.
     fn takes(&mut self, page: &Page) -> bool {
         self.is_at_rest = page.next_seq > page.head_seq;
         page.next_seq > self.next_seq
     }
 
-    /// Takes in what a page says, and answers which range the next chunk is of, if there is to be one. Where events were
-    /// removed before anyone read them the chain breaks: readers look for what lies before the break in the archive, which
-    /// tells them.
+    /// Records a page and returns the range of the next chunk, if there is to be one. Where events were
+    /// removed before they were offered, the chain of chunks has a break: readers look for the events before
+    /// the break in the archive, which reports the gap to them.
     fn advance(&mut self, page: &mut Page) -> Option<Span> {
         self.next_seq = page.next_seq;
         if let Some(gone_seq) = page.gone_seq.filter(|gone_seq| *gone_seq >= self.told_seq) {
@@ -262,7 +265,7 @@ impl Lane {
         Some(span)
     }
 
-    /// Offers each view its chunk to those who want it; says whether one had no room.
+    /// Offers each view's chunk to its subscribers. Returns whether a subscriber had no room.
     pub(super) fn offer(&mut self, topic: &TopicKey, chunk_of: impl Fn(&View) -> Option<Arc<Chunk>>) -> bool {
         let mut left_behind = false;
         for Viewed { view, subscribers } in &mut self.views {
@@ -288,8 +291,9 @@ impl Lane {
         left_behind
     }
 
-    /// Offers what an evaluation gave. Where it failed there is a hole: all are told at once, and read what lies in it
-    /// from the archive, which has it evaluated again. Says whether one had no room.
+    /// Offers the result of an evaluation. If the evaluation failed, its events are missing: all subscribers
+    /// are told at once and read those events from the archive, which has them evaluated again. Returns
+    /// whether a subscriber had no room.
     pub(super) fn conclude(&mut self, topic: &TopicKey, chunks: Option<Chunks>) -> bool {
         let Some(chunks) = chunks else {
             let subscribers = self.views.iter_mut().flat_map(|known| &mut known.subscribers);
@@ -300,7 +304,7 @@ impl Lane {
         self.offer(topic, |view| chunks.get(view.key()).cloned())
     }
 
-    /// Tells those who are behind where the lane is; says whether one still has no room.
+    /// Tells the subscribers that are behind where the lane is. Returns whether one still has no room.
     pub(super) fn catch_up(&mut self, topic: &TopicKey) -> bool {
         let mut still_behind = false;
         for known in &mut self.views {
@@ -316,7 +320,7 @@ impl Lane {
         still_behind
     }
 
-    /// Tells all subscribers, behind what they were offered before.
+    /// Reports the removal to all subscribers, after everything that was offered to them before.
     fn forget_removed(&self, topic: &TopicKey) {
         for Viewed { view, subscribers } in &self.views {
             for subscriber in subscribers {
@@ -341,7 +345,7 @@ impl Lane {
         }
     }
 
-    /// Says how many views are left.
+    /// Removes a dispatcher from a view. Returns how many views are left.
     pub(super) fn detach(&mut self, form: &FormKey, dispatcher: &Recipient<Deliver>) -> usize {
         for known in self.views.iter_mut().filter(|known| known.view.key() == form) {
             known.subscribers.retain(|subscriber| subscriber.dispatcher != *dispatcher);
@@ -351,7 +355,7 @@ impl Lane {
     }
 }
 
-/// Evaluators the events once for each condition, and writes them for each view.
+/// Evaluates the events once for each condition, and encodes them for each view.
 pub(super) async fn encode_checked(
     span: Span,
     events: Vec<Event>,
@@ -402,7 +406,7 @@ impl Handler<Attach> for Topic {
 
     fn handle(&mut self, Attach { view, dispatcher }: Attach, _: &mut Self::Context) {
         let topic = self.key.clone();
-        // A lane that nobody followed stood still.
+        // A lane without subscribers does not advance.
         if self.lane(&view).views.is_empty()
             && let Some(head_seq) = self.head_seq()
         {
@@ -440,7 +444,7 @@ mod tests {
         fn encode_position(&self, _: EventId, _: u64, _: &mut Vec<u8>) {}
     }
 
-    /// Where the lane stands, as those who deliver were told.
+    /// Records the positions that a dispatcher was told.
     #[derive(Clone, Default)]
     struct Told(Arc<Mutex<Vec<u64>>>);
 
@@ -457,9 +461,9 @@ mod tests {
         }
     }
 
-    /// No other event has to come before readers hear of a hole.
+    /// Readers learn of missing events without waiting for another event.
     #[actix_web::test]
-    async fn a_failed_evaluation_is_told_at_once() {
+    async fn a_failed_evaluation_is_reported_at_once() {
         let told = Told::default();
         let dispatcher = told.clone().start().recipient();
         let condition =
@@ -468,7 +472,7 @@ mod tests {
         let topic = TopicKey::new(TopicId(1), Selector::All);
         let mut lane = Lane { next_seq: 5, told_seq: 5, ..Lane::default() };
         lane.attach(topic.clone(), view, dispatcher);
-        // A page of three was taken out to be evaluated.
+        // A page of three events is being evaluated.
         (lane.next_seq, lane.told_seq) = (8, 8);
         assert!(!lane.conclude(&topic, None), "there was room");
         while told.0.lock().unwrap().len() < 2 {
@@ -482,9 +486,9 @@ mod tests {
         Page { events, verdicts: None, next_seq, first_seq: 1, head_seq, passed_id, gone_seq: None }
     }
 
-    /// An announcement may only be skipped to where all that came before it was read.
+    /// An announcement may be skipped only up to a point before which everything was read.
     #[test]
-    fn a_cursor_passes_over_what_nobody_announced() {
+    fn a_cursor_skips_what_was_not_announced() {
         let mut lane = Lane { next_seq: 5, told_seq: 5, is_at_rest: true, ..Lane::default() };
         lane.announce(Some(1000));
         assert_eq!(
@@ -492,7 +496,7 @@ mod tests {
             (1000, 5),
             "nothing of the topic lies between, and the chain holds"
         );
-        // A page that did not come to the end: what is announced meanwhile is no news of the rest.
+        // The page did not reach the end: an announcement in the meantime says nothing about the rest.
         assert!(lane.takes(&page(1256, 1300)));
         lane.next_seq = 1256;
         lane.announce(Some(2000));
@@ -506,10 +510,10 @@ mod tests {
         assert!(!lane.takes(&page(2001, 2000)));
         lane.announce(None);
         lane.announce(Some(4000));
-        assert_eq!(lane.next_seq, 2001, "somebody looks, and has not read");
+        assert_eq!(lane.next_seq, 2001, "a read is pending");
     }
 
-    /// What the lane tells, in the order in which it arrives.
+    /// Records the lane's messages in the order in which they arrive.
     #[derive(Clone, Default)]
     struct Order(Arc<Mutex<Vec<&'static str>>>);
 
@@ -531,7 +535,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn readers_hear_of_a_removal_behind_the_chunks_before_it() {
+    async fn readers_learn_of_a_removal_after_the_chunks_before_it() {
         let order = Order::default();
         let topic = TopicKey::new(TopicId(1), Selector::All);
         let mut lane = Lane { next_seq: 5, told_seq: 5, ..Lane::default() };

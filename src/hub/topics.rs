@@ -1,6 +1,6 @@
-//! This node's topics, and those who deliver their events.
+//! This node's topics, and the dispatchers that deliver their events.
 //!
-//! One actor finds, starts and ends the topics' actors, and starts one anew that was lost to a panic.
+//! One actor finds, starts and ends the topics' actors. It starts an actor again that was lost to a panic.
 
 use super::archive::Archive;
 use super::bridge::{Bridge, Deliver};
@@ -15,7 +15,7 @@ use actix::{Actor, Addr, Arbiter, AsyncContext, Context, Handler, MailboxError, 
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
-/// Where dispatchers subscribe to topics, and hear of what ends; cheap to clone.
+/// The interface by which dispatchers subscribe to topics and learn what ends; cheap to clone.
 #[derive(Clone)]
 pub struct Topics {
     registry: Addr<Registry>,
@@ -23,7 +23,7 @@ pub struct Topics {
 }
 
 impl Topics {
-    /// Starts the thread of the topics.
+    /// Starts the thread that the topics share.
     pub(super) fn start(
         bridge: Arc<Bridge>,
         ephemeral: Ephemeral,
@@ -36,7 +36,8 @@ impl Topics {
         Self { registry, bridge }
     }
 
-    /// Subscribes a dispatcher to a view of a topic. The answer comes as [`Deliver::Start`], then chunks follow.
+    /// Subscribes a dispatcher to a view of a topic. The answer arrives as [`Deliver::Start`]; chunks follow
+    /// it.
     pub fn subscribe(&self, topic: TopicKey, view: View, dispatcher: Recipient<Deliver>) {
         self.registry.do_send(Subscribe { topic, view, dispatcher });
     }
@@ -46,33 +47,33 @@ impl Topics {
         self.registry.do_send(Unsubscribe { topic, form, dispatcher });
     }
 
-    /// Tells `dispatcher` of what ends: topics, tokens, maps, the node.
+    /// Reports to `dispatcher` when a topic, a token, a map or the node goes away.
     pub fn register_dispatcher(&self, dispatcher: Recipient<Deliver>) {
         self.bridge.register_dispatcher(dispatcher);
     }
 
-    /// Tells every dispatcher that the node is going away.
+    /// Tells every dispatcher that the node is about to stop serving.
     pub fn announce_drain(&self) {
         self.bridge.broadcast(|| Deliver::Drain);
     }
 
-    /// Tells every dispatcher that the node stays.
+    /// Tells every dispatcher that the node serves again.
     pub fn announce_return(&self) {
         self.bridge.broadcast(|| Deliver::Stay);
     }
 
-    /// Topics with an actor.
+    /// How many topics have an actor.
     pub(super) fn count(&self) -> usize {
         self.bridge.topic_count()
     }
 
-    /// The thread of the topics answers; waits until it does.
+    /// Waits until the thread of the topics answers.
     pub(super) async fn answers(&self) -> bool {
         self.registry.send(Ping).await.is_ok()
     }
 }
 
-/// Subscribe a dispatcher to a view of a topic. The answer comes as [`Deliver::Start`], then chunks follow.
+/// Subscribes a dispatcher to a view of a topic. The answer arrives as [`Deliver::Start`]; chunks follow it.
 #[derive(Message)]
 #[rtype(result = "()")]
 struct Subscribe {
@@ -81,7 +82,7 @@ struct Subscribe {
     dispatcher: Recipient<Deliver>,
 }
 
-/// End a subscription.
+/// Ends a subscription.
 #[derive(Message)]
 #[rtype(result = "()")]
 struct Unsubscribe {
@@ -90,12 +91,12 @@ struct Unsubscribe {
     dispatcher: Recipient<Deliver>,
 }
 
-/// Answered by an actor whose thread works.
+/// A request that an actor answers if its thread works.
 #[derive(Message)]
 #[rtype(result = "()")]
 struct Ping;
 
-/// The actor of a topic, of stored events or of ephemeral ones.
+/// The actor of a topic of stored events or of ephemeral ones.
 #[derive(Clone)]
 enum TopicActor {
     Durable(Addr<Topic>),
@@ -125,20 +126,20 @@ impl TopicActor {
     }
 }
 
-/// The actor that knows all topic actors of this node.
+/// The actor that knows all topic actors of this node. It lives as long as the node.
 struct Registry {
     bridge: Arc<Bridge>,
     ephemeral: Ephemeral,
     archive: Archive,
     evaluators: Evaluators,
     topics: FxHashMap<TopicKey, TopicActor>,
-    /// Wake-ups of all topics.
+    /// Counts the wake-ups of all topics.
     woken: metrics::Counter,
 }
 
 impl Registry {
-    /// Topics and registry share one thread: encoding runs beside the workers that write. Expressions have a thread of
-    /// their own.
+    /// Topics and registry share one thread, so that encoding runs beside the workers that write to clients.
+    /// Expressions have a thread of their own.
     fn start_on_own_thread(
         bridge: Arc<Bridge>,
         ephemeral: Ephemeral,
@@ -162,7 +163,7 @@ impl Registry {
         } else {
             let (key, pending) = (topic.clone(), Pending::default());
             let actor = Topic::new(key, self.archive.clone(), evaluators, woken, pending.clone()).start();
-            // Watched before it has read its place, so that no nudge falls in between.
+            // The topic is watched before it reads its position, so that no nudge is lost in between.
             self.bridge.watch_topic(topic.clone(), Bell::new(actor.clone().recipient(), pending));
             TopicActor::Durable(actor)
         };
@@ -171,9 +172,9 @@ impl Registry {
         actor
     }
 
-    /// A topic's actor is gone: those who had subscribed must do so again, and thereby start another.
+    /// A topic's actor is gone. Its subscribers must subscribe again, which starts another actor.
     fn lost(&mut self, topic: &TopicKey) {
-        tracing::error!(%topic, "the topic's actor was lost; it is started anew");
+        tracing::error!(%topic, "the topic's actor was lost; it is started again");
         metrics::counter!(crate::metric::ACTORS_LOST, "actor" => "topic").increment(1);
         self.forget(topic);
         self.bridge.broadcast(|| Deliver::Lost(topic.clone()));
@@ -193,7 +194,8 @@ impl Actor for Registry {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        // Every subscription passes here; workers that (un)subscribe must not be refused.
+        // Every subscription passes through this mailbox. A worker that subscribes or unsubscribes must not
+        // be refused.
         ctx.set_mailbox_capacity(1 << 16);
     }
 }
@@ -212,7 +214,8 @@ impl Handler<Unsubscribe> for Registry {
     fn handle(&mut self, Unsubscribe { topic, form, dispatcher }: Unsubscribe, ctx: &mut Self::Context) {
         let Some(actor) = self.topics.get(&topic).cloned() else { return };
         let left = actor.detach(Detach { form, dispatcher }).into_actor(self);
-        // In the registry's order: a Subscribe that comes meanwhile waits for this, and finds no topic half gone.
+        // This blocks the registry: a Subscribe that arrives meanwhile waits, and never finds a topic that is
+        // half removed.
         ctx.wait(left.map(move |left, registry, _| match left {
             Ok(0) => registry.forget(&topic),
             Ok(_) => {}

@@ -1,4 +1,5 @@
-//! What those who deliver by request learn from the replicated state, and tell it. Never sends a request itself.
+//! What webhook workers read from the replicated state and report to it. Never sends a request to a webhook
+//! itself.
 
 use super::archive::{Archive, ArchiveError};
 use super::bridge::Bridge;
@@ -19,28 +20,29 @@ use crate::core::webhook::records::{AttemptHistory, DeadLetter, ProgressReport};
 use serde::de::DeserializeOwned;
 use std::sync::{Arc, RwLockReadGuard};
 
-/// What is stored of a webhook beside its settings.
+/// The stored state of a webhook, apart from its settings.
 #[derive(Clone, Debug)]
 pub struct WebhookState {
-    /// How far it is.
+    /// How far the webhook is.
     pub progress: Progress,
-    /// Attempts and the number of dead letters.
+    /// Recent attempts and the number of dead letters.
     pub attempt_history: AttemptHistory,
-    /// What its owner was asked and has not taken up, in order.
+    /// Commands to its owner that the owner has not taken up, in order.
     pub orders: Vec<NumberedCommand>,
-    /// What retention keeps for it alone, and whether it loses events.
+    /// The events that retention keeps only for this webhook, and whether the webhook loses events.
     pub backlog: Backlog,
 }
 
 impl WebhookState {
-    /// Events that retention removed before they were delivered: those that its owner found gone, and those that it has
-    /// yet to find. `stored_seq` is the oldest that is stored of its topic (see [`WebhookStore::stored_seq`]).
+    /// How many events retention removed before they were delivered: those that the owner has found missing,
+    /// and those that it has yet to find. `stored_seq` is the oldest stored seq of the topic (see
+    /// [`WebhookStore::stored_seq`]).
     pub fn missed(&self, stored_seq: u64) -> u64 {
         self.progress.missed + self.progress.track.unsettled(0, stored_seq)
     }
 }
 
-/// Webhooks, as this node knows them and as they are stored; cheap to clone.
+/// Webhooks: this node's copy of the directory, and their stored state; cheap to clone.
 #[derive(Clone)]
 pub struct WebhookStore {
     bridge: Arc<Bridge>,
@@ -53,12 +55,14 @@ impl WebhookStore {
         Self { bridge, archive, log }
     }
 
-    /// Webhooks and who owns them, as this node knows. Hold it briefly: the log waits for writers.
+    /// Webhooks and their owners, as this node knows them. Hold the guard only briefly: the thread that
+    /// applies the log waits for it.
     pub fn directory(&self) -> RwLockReadGuard<'_, Directory> {
         self.bridge.webhooks()
     }
 
-    /// Hears of events, webhooks and owners from now on; the first news are that everything may be different.
+    /// Receives news of events, webhooks and owners from now on. The first news is that everything may have
+    /// changed.
     pub fn watch(&self) -> Watch {
         let watch = Watch::default();
         self.bridge.attach_watch(watch.clone());
@@ -66,7 +70,7 @@ impl WebhookStore {
         watch
     }
 
-    /// What is stored of a webhook; `None` when there is no such webhook.
+    /// The stored state of a webhook; `None` if there is no such webhook.
     pub fn state(&self, id: WebhookId) -> Result<Option<WebhookState>, ArchiveError> {
         self.archive.look(|store| {
             let Some(progress) = record(store, &keys::progress(id))? else { return Ok(None) };
@@ -77,13 +81,14 @@ impl WebhookStore {
         })
     }
 
-    /// The oldest seq of a topic that is stored, for readers or for webhooks alone.
+    /// The oldest seq of a topic that is stored, for readers or only for webhooks.
     pub fn stored_seq(&self, topic: TopicId) -> Result<u64, ArchiveError> {
         let found = self.archive.look(|store| record::<TopicRecord>(store, &keys::topic(topic)))?;
         Ok(found.unwrap_or_default().stored_seq)
     }
 
-    /// An event that retention removed from its topic, and a retry or a dead letter of the webhook needs.
+    /// An event that retention removed from its topic, but that a retry or a dead letter of the webhook
+    /// needs.
     pub fn kept_event(&self, id: WebhookId, seq: u64) -> Result<Option<Event>, ArchiveError> {
         let key = keys::kept_event(id, seq);
         let bytes = self.archive.look(|store| store.get(&key).map_err(ArchiveError::of_store))?;
@@ -91,7 +96,7 @@ impl WebhookStore {
         bytes.map(|bytes| Event::from_stored(seq, bytes.into()).ok_or_else(damaged)).transpose()
     }
 
-    /// Webhooks that lose events, and since when.
+    /// Webhooks that are losing events, and since when.
     pub fn losing(&self) -> Result<Vec<(WebhookId, Losing)>, ArchiveError> {
         let (from, to) = keys::all(keys::BACKLOGS);
         self.archive.look(|store| {
@@ -107,7 +112,7 @@ impl WebhookStore {
         })
     }
 
-    /// What waits of a webhook: records by number.
+    /// The retries of a webhook that wait, by number.
     pub fn waiting(&self, id: WebhookId) -> Result<Vec<(u64, Retry)>, ArchiveError> {
         let (from, to) = (keys::waiting(id, 0), keys::waiting(id, u64::MAX));
         self.archive.look(|store| {
@@ -127,7 +132,7 @@ impl WebhookStore {
         })
     }
 
-    /// Dead letters of a webhook from that seq on, oldest first.
+    /// The dead letters of a webhook from that seq on, oldest first.
     pub fn dead_letters(
         &self,
         id: WebhookId,
@@ -138,7 +143,8 @@ impl WebhookStore {
         self.archive.look(|store| range(store, &from, &to, max))
     }
 
-    /// Tells the cluster how far webhooks are. `Ok(Err(epoch))` when this node owns them no more, under that epoch.
+    /// Reports the progress of webhooks to the cluster. `Ok(Ok(gone))`: it is stored, except for the webhooks
+    /// `gone`, which no longer exist. `Ok(Err(epoch))`: this node does not own them in the present `epoch`.
     pub async fn report_progress(
         &self,
         report: ProgressReport,

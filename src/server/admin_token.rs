@@ -1,4 +1,4 @@
-//! The admin token that a cluster makes itself, printed once by the node that made it.
+//! The admin token that a cluster generates itself. The node that generated it prints it once.
 
 use crate::core::access::hash_token;
 use crate::hub::Hub;
@@ -9,7 +9,7 @@ use std::time::Duration;
 /// Pause between two attempts to store the generated admin token.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
-/// Makes an admin token where neither the configuration nor the cluster has one, and prints it once.
+/// Generates an admin token if neither the configuration nor the cluster has one, and prints it once.
 pub(super) async fn make(hub: Hub, configured: bool) {
     if configured {
         return;
@@ -31,7 +31,7 @@ pub(super) async fn make(hub: Hub, configured: bool) {
                 return;
             }
             Ok(None) => {
-                // Whether this was stored is seen at the next turn, also when the answer was lost.
+                // The next round finds out whether the token was stored, even if the answer was lost.
                 if let Err(error) = hub.access().offer_admin(hash).await {
                     tracing::debug!(%error, "the admin token could not be stored yet");
                     tokio::time::sleep(RETRY_PAUSE).await;

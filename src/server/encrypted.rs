@@ -1,7 +1,7 @@
 //! The client port with TLS.
 //!
-//! What `HttpServer` does for a plain port, but for HTTP/1.1 alone: `HttpServer` would offer HTTP/2 to every client as
-//! soon as any part of the program is built with it.
+//! Does what `HttpServer` does for a plain port, but for HTTP/1.1 only: `HttpServer` would offer HTTP/2 to
+//! every client as soon as any part of the program is built with it.
 
 use std::any::Any;
 use std::fmt;
@@ -17,10 +17,10 @@ use actix_web::body::MessageBody;
 use actix_web::dev::{AppConfig, Extensions, Server, Service};
 use tokio_rustls::rustls::ServerConfig;
 
-/// Longest time for a client to take the end of its connection.
+/// Longest time that a client may take to close its connection.
 const DISCONNECT: Duration = Duration::from_secs(1);
 
-/// What a plain port is told too.
+/// The settings that a plain port has too.
 pub(super) struct Settings {
     pub(super) workers: usize,
     pub(super) max_connections: usize,
@@ -49,8 +49,8 @@ where
     S::Service: 'static,
     B: MessageBody + 'static,
 {
-    // Of a worker, as the other. The library's 256 are soon taken by connections that say nothing, and then everybody
-    // waits for these.
+    // This limit is per worker, as the other one is. Connections that send nothing soon use up the library's
+    // default of 256, and then every other client waits for them.
     max_concurrent_tls_connect(settings.max_connections);
     let builder = ServerBuilder::default()
         .workers(settings.workers)

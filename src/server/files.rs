@@ -1,34 +1,35 @@
-//! Open files. Every connection is one, and so are the parts of the log and the store: a node that has none left for
-//! these can't go on.
+//! The limit of open files. Every connection uses one, and so does each part of the log and the store. A node
+//! that has no file left for log and store can't go on.
 //!
-//! Owns the process's limit and how it is shared out; opens nothing.
+//! Owns the process's limit and its division; opens no file.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::config::Config;
 
-/// The log, the store, snapshots, what libraries open for a moment, and connections that are about to be closed.
+/// Files for the log, the store, snapshots, short-lived files of libraries, and connections that are about to
+/// be closed.
 const OWN: usize = 192;
-/// What the event loop of a worker has open.
+/// Files that the event loop of one worker has open.
 const OWN_OF_WORKER: usize = 8;
-/// Connections of peers, and those of which it is not known yet.
+/// Connections of peers, including those that have not been identified yet.
 const PEERS: usize = 512;
 
-/// Who may have how many.
+/// How the open files are divided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Shares {
-    /// What the process may have.
+    /// The limit of the process.
     limit: usize,
     /// Connections of clients.
     pub(super) sockets: usize,
-    /// Connections to webhooks with a request under way; as many again may lie idle.
+    /// Connections to webhooks with a request in progress; the same number may be idle in addition.
     pub(super) webhooks: usize,
-    /// Connections of peers; as many again may not have said yet who they are.
+    /// Connections of identified peers; the same number may be unidentified in addition.
     pub(super) peers: usize,
 }
 
 impl Shares {
-    /// Raises the process's limit as far as it may, shares it out, and says so where it is not enough.
+    /// Raises the process's limit as far as allowed, divides it, and logs a warning if it is not enough.
     pub(super) fn take(config: &Config, workers: usize) -> Self {
         let wanted = (config.limits.sockets, config.webhooks.connections);
         let shares = Self::of(raised(), workers, wanted);
@@ -41,7 +42,7 @@ impl Shares {
         shares
     }
 
-    /// Shares `limit` out; what clients and webhooks get is at most `wanted`.
+    /// Divides `limit`. Clients and webhooks get at most `wanted`.
     fn of(limit: usize, workers: usize, wanted: (usize, usize)) -> Self {
         let peers = PEERS.min(limit / 4);
         let left = limit.saturating_sub(OWN + OWN_OF_WORKER * workers + peers);
@@ -50,7 +51,7 @@ impl Shares {
         Self { limit, sockets, webhooks, peers: (peers / 2).max(waypost_cluster::Config::MIN_CONNECTIONS) }
     }
 
-    /// What clients miss of what was configured.
+    /// Describes how far the connections for clients fall short of the configured number.
     pub(super) fn problem(&self, config: &Config) -> Option<String> {
         let Self { limit, sockets, .. } = self;
         let wanted = config.limits.sockets;
@@ -68,7 +69,7 @@ fn raised() -> usize {
     if known(current) >= known(maximum) {
         return known(current);
     }
-    // Some systems call the maximum infinite and refuse it.
+    // Some systems report an infinite maximum and then refuse it.
     match setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
         Ok(()) => known(maximum),
         Err(_) => known(current),
@@ -80,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nobody_takes_the_files_of_another() {
+    fn the_shares_never_exceed_the_limit() {
         for limit in [256, 1024, 4096, 20_000, 60_000, 1_000_000, usize::MAX] {
             for workers in [1, 2, 8] {
                 let shares = Shares::of(limit, workers, (50_000, 4096));

@@ -1,6 +1,7 @@
-//! The client port: listens, and serves what the edge answers, with or without TLS.
+//! The client port: it listens and serves the routes of the edge, with or without TLS.
 //!
-//! Owns what holds for every request before its route is known: the size of its head, CORS, the count of answers.
+//! Owns what applies to every request before its route is known: the size limit of its head, CORS, the count
+//! of responses.
 
 use super::ServerError;
 use super::encrypted;
@@ -22,14 +23,15 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Connections that the kernel holds until a worker takes them.
+/// Connections that the kernel queues until a worker accepts them.
 const BACKLOG: i32 = 4096;
-/// Bytes that a worker gathers for a client before it writes: many frames, and little for a stalled one to hold.
+/// Bytes that a worker gathers for a client before it writes: enough for many frames, and little memory for a
+/// stalled client.
 pub(super) const WRITE_BUFFER_BYTES: usize = 8 * 1024;
-/// Idle HTTP connections are kept so long.
+/// How long an idle HTTP connection is kept.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
-/// Listens for clients; they wait in the kernel until the node serves.
+/// Listens for clients. Their connections wait in the kernel until the node serves.
 pub(super) fn listen(addr: SocketAddr) -> Result<TcpListener, ServerError> {
     let bind = || {
         let socket = socket2::Socket::new(socket2::Domain::for_address(addr), socket2::Type::STREAM, None)?;
@@ -102,14 +104,15 @@ pub(super) fn serve(
     Ok(server.run())
 }
 
-/// The largest event, or as much as the kernel holds (twice what it is told to), is taken within that at the least pace.
+/// The stall time, plus the time in which a client at the minimum rate takes the largest event or everything
+/// that the kernel holds for it (twice the configured buffer), whichever is more.
 fn user_timeout(config: &Config) -> Duration {
     let session = &config.session;
     let most = config.limits.event_bytes.max(2 * session.send_buffer_bytes) as u64;
     Duration::from_secs(session.stall_seconds + most / session.min_bytes_per_second)
 }
 
-/// The answer of the service that was called, or the refusal.
+/// The response of the called service, or the refusal.
 fn answered<B, F: Future<Output = Result<ServiceResponse<B>, actix_web::Error>>>(
     called: Result<F, ServiceResponse>,
 ) -> impl Future<Output = Result<ServiceResponse<EitherBody<B>>, actix_web::Error>> + use<B, F> {

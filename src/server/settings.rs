@@ -1,4 +1,5 @@
-//! What each room is told of the configuration. Owns no value of its own: defaults are the configuration's.
+//! Translates the configuration into the settings of each module. Owns no value itself: defaults belong to
+//! the configuration.
 
 use super::files::Shares;
 use super::http::WRITE_BUFFER_BYTES;

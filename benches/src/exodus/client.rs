@@ -1,5 +1,5 @@
-//! Owns one subscriber: how it connects, joins, reads and comes back by its last event id, as phoenix.js does; and
-//! whether each event it gets is the next one. Knows nothing of the other clients.
+//! One subscriber: it connects, joins, reads and resumes by its last event id, as phoenix.js does, and checks
+//! that each event is the next one. It knows nothing of the other clients.
 
 use std::{
     io::{ErrorKind, Read, Write},
@@ -14,10 +14,11 @@ use socket2::{Domain, Socket, Type};
 use super::tape::{ID, Tape};
 use crate::ws;
 
-/// How long phoenix.js waits before each attempt to connect again, in milliseconds; a third more or less here.
+/// How long phoenix.js waits before each attempt to reconnect, in milliseconds; this client varies it by a
+/// third.
 const AGAIN: [u64; 8] = [10, 50, 100, 150, 200, 250, 500, 1000];
 
-/// Where a client stands.
+/// The state of a client.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(super) enum Stage {
     /// Waits for its next attempt.
@@ -25,7 +26,7 @@ pub(super) enum Stage {
     Connecting,
     Upgrading,
     Joining,
-    /// It was told what the newest event is, and does not have it yet.
+    /// The join named the newest event, and the client does not have that event yet.
     CatchingUp,
     Live,
 }
@@ -38,22 +39,23 @@ struct Last {
 
 /// One subscriber.
 pub(super) struct Client {
-    /// Which map, by number.
+    /// The index of its map.
     pub(super) map: usize,
-    /// Where it is, or was before it lost that.
+    /// The index of its node, or of the node that it lost.
     pub(super) node: usize,
     pub(super) stage: Stage,
-    /// Since when it is not live, with the node it was at.
+    /// When it stopped being live, and its node then.
     pub(super) lost: Option<(Instant, usize)>,
     pub(super) socket: Option<Socket>,
     source: SocketAddr,
     reader: ws::Reader,
     last: Option<Last>,
-    /// The newest event when it joined.
+    /// The seq of the newest event when it joined.
     head: u64,
     tries: usize,
 }
 
+/// The payload of the reply to a join.
 #[derive(Deserialize)]
 struct Reply {
     status: String,
@@ -71,7 +73,7 @@ impl Client {
         self.last.as_ref().map_or(0, |last| last.seq)
     }
 
-    /// The connection is no more: how long until the next attempt. `dice` is any number.
+    /// The connection ended. Returns the time until the next attempt; `dice` is a random number.
     pub(super) fn fall(&mut self, dice: u64) -> Duration {
         if self.stage == Stage::Live {
             self.lost = Some((Instant::now(), self.node));
@@ -82,7 +84,7 @@ impl Client {
         Duration::from_micros(wait * 2 / 3 + dice % (wait * 2 / 3))
     }
 
-    /// Begins to connect.
+    /// Starts to connect.
     pub(super) fn connect(&mut self, to: SocketAddr) -> Result<&Socket> {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
         socket.set_nonblocking(true)?;
@@ -97,7 +99,7 @@ impl Client {
         Ok(self.socket.insert(socket))
     }
 
-    /// Connected, or refused: says the upgrade.
+    /// The connection was made or refused: sends the upgrade.
     pub(super) fn connected(&mut self, upgrade: &[u8]) -> Result<()> {
         if let Some(error) = self.socket.as_ref().context("no socket")?.take_error()? {
             return Err(error.into());
@@ -106,15 +108,15 @@ impl Client {
         self.send(upgrade)
     }
 
-    /// Small writes on a socket that is fresh or idle: they fit, or the connection is of no use.
+    /// Writes a little to a fresh or idle socket: it fits, or the connection is unusable.
     pub(super) fn send(&mut self, bytes: &[u8]) -> Result<()> {
         Ok(self.socket.as_mut().context("no socket")?.write_all(bytes)?)
     }
 
-    /// Reads what there is.
+    /// Reads what has arrived.
     ///
     /// # Errors
-    /// The connection is over, with the reason.
+    /// The connection ended; the error is the reason.
     pub(super) fn read(&mut self, buffer: &mut [u8], tape: &mut Tape) -> Result<()> {
         let got = match self.socket.as_mut().context("no socket")?.read(buffer) {
             Ok(0) => bail!("closed without a close frame"),
@@ -124,7 +126,7 @@ impl Client {
         };
         let chunk = &buffer[..got];
         if self.stage == Stage::Upgrading {
-            // The server speaks next only after the join, so the answer comes alone.
+            // Before the join the server sends nothing more, so the answer to the upgrade comes alone.
             if !chunk.starts_with(b"HTTP/1.1 101") || !chunk.ends_with(b"\r\n\r\n") {
                 bail!("upgrade refused: {}", text(chunk).lines().next().unwrap_or_default());
             }
@@ -147,7 +149,7 @@ impl Client {
             ws::TEXT => match tape.event(self.map, payload) {
                 Some((id, seq)) => self.event(id, seq, tape),
                 None if payload.starts_with(br#"["1","1","#) => self.joined(payload, tape)?,
-                // The answer to a heartbeat.
+                // This is the answer to a heartbeat.
                 None => {}
             },
             ws::PING => self.send(&ws::client_frame(ws::PONG, payload))?,
@@ -160,7 +162,7 @@ impl Client {
     fn event(&mut self, id: [u8; ID], seq: u64, tape: &mut Tape) {
         let before = self.seq();
         tape.check(self.map, before, &id, seq);
-        // What is found wrong is counted once: it goes on from there.
+        // An error is counted once: the client continues from this event.
         self.last = Some(Last { id, seq: seq.max(before) });
         self.caught_up();
     }

@@ -1,5 +1,5 @@
-//! Owns the thousands of clients: one thread, one epoll, one read buffer, and the timers of those that are away.
-//! Never publishes, never harms a node.
+//! The thousands of clients: one thread, one epoll, one read buffer, and the timers of clients that are
+//! disconnected. It never publishes and never harms a node.
 
 use std::{
     cmp::Reverse,
@@ -26,46 +26,46 @@ use super::{
 };
 use crate::ws;
 
-/// Clients that may be on their first way in at once; those that come back are not held up.
+/// How many clients may connect for the first time at once; clients that reconnect are not limited.
 const IN_FLIGHT: usize = 64;
-/// Clients of one loopback address: an address has some 28,000 ports for one server.
+/// How many clients use one loopback address: an address has some 28,000 ports for one server.
 const PER_SOURCE: usize = 1_250;
 const READ_BUFFER: usize = 256 * 1024;
-/// The clients' heartbeats are spread over so many rounds of the length of [`BEAT`].
+/// The clients' heartbeats are spread over this number of rounds, each as long as [`BEAT`].
 const STRIPES: usize = 250;
 const BEAT: Duration = Duration::from_millis(100);
 const TICK: Timespec = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
 
-/// A client that was back, with all that it had missed.
+/// A client that reconnected and has received everything that it had missed.
 #[derive(Clone, Copy)]
 pub(super) struct Return {
     pub(super) at: Instant,
-    /// The node it had lost.
+    /// The index of the node that it had lost.
     pub(super) lost: usize,
 }
 
-/// What the thread tells while it runs.
+/// What the thread reports while it runs.
 #[derive(Default)]
 pub(super) struct Seen {
-    /// Clients that have joined and have the newest event of when they joined.
+    /// How many clients have joined and have the event that was the newest then.
     pub(super) live: AtomicU64,
     pub(super) returns: Mutex<Vec<Return>>,
-    /// The last seq of each map; set when no more come.
+    /// The last seq of each map; set when no more events are published.
     pub(super) heads: Mutex<Vec<u64>>,
-    /// Clients that do not have the last event, once that is known.
+    /// How many clients do not have the last event, once that is known.
     pub(super) behind: AtomicU64,
-    /// Sockets at each node.
+    /// How many sockets each node has.
     pub(super) at: [AtomicU64; 3],
     stop: AtomicBool,
 }
 
-/// What the thread tells at its end.
+/// The results of the thread.
 #[derive(Default)]
 pub(super) struct Outcome {
-    /// Events that were each client's next.
+    /// How many events were the next one for their client.
     pub(super) right: u64,
     pub(super) wrong: BTreeMap<String, u64>,
-    /// Why attempts ended, with how many.
+    /// Why attempts ended, and how many for each reason.
     pub(super) falls: BTreeMap<String, u64>,
 }
 
@@ -76,7 +76,7 @@ pub(super) struct Fleet {
 }
 
 impl Fleet {
-    /// Starts to connect and join; the clients are spread over nodes and maps.
+    /// Starts to connect and join; the clients are spread over the nodes and maps.
     pub(super) fn start(nodes: Vec<SocketAddr>, maps: &[(String, String)], clients: usize) -> Result<Self> {
         let seen = Arc::<Seen>::default();
         let mut work = Work::new(nodes, Tape::new(maps), clients, seen.clone())?;
@@ -89,11 +89,11 @@ impl Fleet {
         self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
-    /// Closes every connection and gives what was seen.
+    /// Closes every connection. Returns the results.
     pub(super) fn stop(mut self) -> Result<Outcome> {
         self.seen.stop.store(true, Relaxed);
         let thread = self.thread.take().context("stopped once")?;
-        thread.join().map_err(|_| anyhow!("the fleet's thread panicked"))?
+        thread.join().map_err(|_| anyhow!("the clients' thread panicked"))?
     }
 }
 
@@ -103,15 +103,16 @@ impl Drop for Fleet {
     }
 }
 
+/// The state of the thread; it ends with an [`Outcome`].
 struct Work {
     nodes: Vec<SocketAddr>,
     tape: Tape,
     seen: Arc<Seen>,
     clients: Vec<Client>,
-    /// The first ones that have not yet begun to connect.
+    /// The index of the first client that has not begun to connect yet.
     begun: usize,
     in_flight: usize,
-    /// When which client tries again.
+    /// When each disconnected client tries again.
     away: BinaryHeap<Reverse<(Instant, usize)>>,
     falls: BTreeMap<String, u64>,
     epoll: OwnedFd,
@@ -218,7 +219,7 @@ impl Work {
         }
     }
 
-    /// The connection is over: it comes back, at another node.
+    /// The connection ended: the client comes back at another node.
     fn fall(&mut self, place: usize, why: &anyhow::Error) {
         let dice = self.dice();
         let client = &mut self.clients[place];
@@ -234,7 +235,7 @@ impl Work {
         self.away.push(Reverse((Instant::now() + wait, place)));
     }
 
-    /// xorshift: any number.
+    /// A random number, by xorshift.
     fn dice(&mut self) -> u64 {
         self.dice ^= self.dice << 13;
         self.dice ^= self.dice >> 7;
@@ -242,7 +243,7 @@ impl Work {
         self.dice
     }
 
-    /// Some clients' heartbeats, and how many are not at the end yet.
+    /// Sends the heartbeats of some clients, and counts those that do not have the last event yet.
     fn heartbeats(&mut self) {
         if self.beat.0.elapsed() < BEAT {
             return;

@@ -1,5 +1,6 @@
-//! Owns the loss of a node with thousands of sockets: how long until each of its clients is elsewhere with all that it
-//! missed, and what publishers at the survivors feel of it. Every event of every client is checked.
+//! Measures the loss of a node with thousands of sockets: how long until each client is at another node and
+//! has everything that it missed, and how publishers at the surviving nodes are affected. Every event of
+//! every client is checked.
 
 mod client;
 mod fleet;
@@ -23,32 +24,33 @@ use crate::{
     report::Report,
 };
 
-/// Seconds from the kill until the last client is back.
+/// The most seconds from the kill until the last client is back.
 const BACK: f64 = 10.0;
 const PATIENCE: Duration = Duration::from_secs(90);
-/// Between two of these the node that came back catches up, and all is as always.
+/// The pause between two kills, in which the killed node comes back and catches up.
 const CALM: Duration = Duration::from_secs(3);
-/// Publishers are watched at least so long after a kill.
+/// The least time for which publishers are watched after a kill.
 const MEANWHILE: Duration = Duration::from_secs(2);
 const GLANCE: Duration = Duration::from_millis(10);
 
-/// Sizes of the measurement.
+/// The sizes of the measurement.
 #[derive(Clone, Copy)]
 pub(crate) struct Size {
     pub(crate) clients: usize,
     pub(crate) maps: usize,
-    /// Sockets a map may have; `None` = any number. With a limit each join is a command of the log.
+    /// How many sockets a map may have; `None` means any number. With a limit, each join is a command in the
+    /// log.
     pub(crate) limit: Option<u32>,
-    /// From an acknowledgement to the next event of the same map.
+    /// The pause from an acknowledgement to the next event of the same map.
     pub(crate) pause: Duration,
-    /// How long all is watched before a kill.
+    /// How long everything is watched before a kill.
     pub(crate) before: Duration,
 }
 
-/// Boots three nodes, joins the fleet, kills a follower and then a leader, and adds the lines.
+/// Boots three nodes, joins the clients, kills a follower and then a leader, and adds the lines.
 ///
 /// # Errors
-/// A node does not start, or the fleet does not come (back) in time.
+/// A node does not start, or the clients do not join or come back in time.
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
 pub(crate) async fn run(binary: &Path, dir: &Path, size: Size, report: &mut Report) -> Result<()> {
     let mut cluster = Cluster::start(binary, dir, 3).await?;
@@ -65,7 +67,7 @@ pub(crate) async fn run(binary: &Path, dir: &Path, size: Size, report: &mut Repo
         start.elapsed().as_secs_f64(),
         "s",
     );
-    // One publisher a map; its home is one node after the other.
+    // Each map has one publisher; their first nodes take turns.
     let publish = |(number, (map, _)): (usize, &(String, String))| {
         let mut nodes = nodes.clone();
         nodes.rotate_left(number % 3);
@@ -123,7 +125,7 @@ async fn one(
     let cpu = proc::cpu_seconds(&others)?;
     let start = Instant::now();
     cluster.nodes[victim].kill().await?;
-    // The fleet learns of it by itself.
+    // The clients notice the loss by themselves.
     while fleet.seen.at[victim].load(Relaxed) > 0 && start.elapsed() < PATIENCE {
         sleep(GLANCE).await;
     }
@@ -149,7 +151,7 @@ async fn one(
     );
     report.at_most(&of("sockets of other nodes that broke"), strange.len() as f64, 0.0, "");
     report.note(&of("CPU of the survivors meanwhile"), cpu, "s");
-    // Publishers at the survivors: one of each map that is not at home at the victim.
+    // These publishers are at the surviving nodes: their first node is not the killed one.
     let at_survivors = |from: Instant, to: Instant| -> Vec<f64> {
         let homes = publishers.iter().enumerate().filter(|(number, _)| number % 3 != victim);
         let acks = homes.flat_map(|(_, publishers)| publishers.look(|log| within(&log.acks, from, to)));
@@ -168,7 +170,7 @@ async fn one(
     Ok(())
 }
 
-/// Milliseconds of each publish that was under way between the two.
+/// The milliseconds of each publish that was open between these two times.
 fn within(acks: &[Ack], from: Instant, to: Instant) -> Vec<f64> {
     let under_way = acks.iter().filter(|ack| ack.at > from && ack.began < to);
     under_way.map(|ack| (ack.at - ack.began).as_secs_f64() * 1e3).collect()
@@ -178,11 +180,12 @@ async fn all_live(fleet: &Fleet, clients: usize) -> Result<()> {
     let end = Instant::now() + PATIENCE;
     while fleet.seen.live.load(Relaxed) < clients as u64 {
         if fleet.is_over() {
-            bail!("the fleet has ended");
+            bail!("the clients' thread has ended");
         }
         if Instant::now() > end {
             let live = fleet.seen.live.load(Relaxed);
-            return Err(anyhow::anyhow!("{live} of {clients}")).context("not all clients are there in time");
+            return Err(anyhow::anyhow!("{live} of {clients}"))
+                .context("not all clients have joined in time");
         }
         sleep(GLANCE).await;
     }

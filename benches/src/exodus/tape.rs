@@ -1,34 +1,34 @@
-//! Owns what all clients were told together: the id of each event, and whatever was wrong. Never reads a socket.
+//! What all clients received together: the id of each event, and every error. It never reads a socket.
 
 use std::collections::BTreeMap;
 
 use crate::{event::KIND, ws};
 
-/// Length of an event's id.
+/// The length of an event's id.
 pub(super) const ID: usize = 26;
 
-/// A map with the sockets that are joined to it.
+/// A map, and how its clients join it.
 pub(super) struct Map {
     pub(super) upgrade: Vec<u8>,
     id: String,
-    /// How each event's frame begins, up to its id.
+    /// The beginning of each event's frame, up to its id.
     prefix: String,
-    /// Each event's id as it was first seen, by seq.
+    /// Each event's id as the first client received it, by seq.
     ids: Vec<Option<[u8; ID]>>,
 }
 
-/// See the module.
+/// The record of all clients, against which each event is checked.
 #[derive(Default)]
 pub(super) struct Tape {
     pub(super) maps: Vec<Map>,
-    /// Events that were the next one.
+    /// How many events were the next one for their client.
     pub(super) right: u64,
-    /// What went wrong, how often.
+    /// The errors, and how often each occurred.
     pub(super) wrong: BTreeMap<String, u64>,
 }
 
 impl Tape {
-    /// `maps` are ids and tokens.
+    /// `maps` has the id and the token of each map.
     pub(super) fn new(maps: &[(String, String)]) -> Self {
         let map = |(id, token): &(String, String)| Map {
             upgrade: ws::upgrade("bench", token),
@@ -39,7 +39,7 @@ impl Tape {
         Self { maps: maps.iter().map(map).collect(), ..Self::default() }
     }
 
-    /// The join's frame; with the last event's id where there is one.
+    /// The frame of a join, with the last event's id if there is one.
     pub(super) fn join(&self, map: usize, last: Option<&[u8; ID]>) -> Vec<u8> {
         let id = &self.maps[map].id;
         let after = last.map(|last| format!(r#","last_event_id":"{}""#, String::from_utf8_lossy(last)));
@@ -56,13 +56,13 @@ impl Tape {
         Some((*id, digits.take(18).fold(0, |n, b| n * 10 + u64::from(b - b'0'))))
     }
 
-    /// Whether an event is the next one after `before`, and the same that the others got.
+    /// Checks that an event is the next one after `before`, and the same that the other clients received.
     pub(super) fn check(&mut self, map: usize, before: u64, id: &[u8; ID], seq: u64) {
         let place = usize::try_from(seq).unwrap_or(usize::MAX);
         if seq == before + 1 && place <= self.maps[map].ids.len() + (1 << 20) {
             self.right += 1;
         } else {
-            return self.wrong(if seq <= before { "an event came twice" } else { "an event was left out" });
+            return self.wrong(if seq <= before { "an event came twice" } else { "an event was skipped" });
         }
         let ids = &mut self.maps[map].ids;
         if ids.len() <= place {

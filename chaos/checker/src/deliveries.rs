@@ -1,10 +1,10 @@
-//! The checks of what a receiver of webhooks got (6), whatever it is.
+//! The checks of what a receiver of webhooks got (6), for any receiver.
 
 use crate::Verdict;
 use std::collections::{HashMap, HashSet};
 use std::fmt::Display;
 
-/// Under one id come the same bytes, or the same digest of them, at every attempt.
+/// Every attempt under one id carries the same bytes, or the same digest of them.
 pub fn same_under_one_id<'a, B: PartialEq>(
     who: impl Display,
     requests: impl IntoIterator<Item = (&'a str, B)>,
@@ -18,7 +18,7 @@ pub fn same_under_one_id<'a, B: PartialEq>(
     }
 }
 
-/// Events were accepted for the first time in the order of their places.
+/// Events were accepted for the first time in the order of their positions.
 pub fn in_order(who: impl Display, accepted: impl IntoIterator<Item = u64>, verdict: &mut Verdict) {
     let (mut known, mut last) = (HashSet::new(), 0);
     for place in accepted.into_iter().filter(|place| known.insert(*place)) {

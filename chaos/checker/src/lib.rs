@@ -1,11 +1,12 @@
-//! What must always hold, by the numbers of docs/ARCHITECTURE.md, for all who check: the simulator while it runs, the
-//! chaos suite, tests and benchmarks afterwards.
+//! What must always hold, by the numbers in docs/ARCHITECTURE.md. The simulator checks it while it runs; the
+//! chaos suite, tests and benchmarks check it afterwards.
 //!
-//! - [`verdict`]: how an invariant fared, and how that is printed.
-//! - [`log`]: the checks of a replicated log (1, 3, 4 and 8), whatever it holds.
-//! - [`deliveries`]: those of what a receiver of webhooks got (6).
+//! - [`verdict`] is the result of an invariant, and prints it;
+//! - [`log`] has the checks of a replicated log (1, 3, 4 and 8), whatever the log holds;
+//! - [`deliveries`] has the checks of what a receiver of webhooks got (6).
 //!
-//! Pure, and depends on nothing. Never: knows what an item is, where it was seen, or what was broken.
+//! The crate is pure and has no dependencies. It does not know what an item is, where it was seen, or what
+//! was broken.
 
 pub mod deliveries;
 pub mod log;
@@ -14,13 +15,13 @@ pub mod verdict;
 pub use log::{Item, Kept, Log, Told};
 pub use verdict::{Checker, Outcome, Table, Verdict, Verdicts, cells};
 
-/// The invariants' names; the first is number 1.
+/// The names of the invariants; the first is number 1.
 pub const NAMES: [&str; 11] = [
     "acknowledged is kept",
     "a resuming client: exactly once",
     "one gapless log, the same bytes",
     "delivered only when committed",
-    "missing history is told",
+    "missing history is reported",
     "webhooks: at least once, in order",
     "access and settings: linearizable",
     "a repeated publish lands once",

@@ -1,47 +1,49 @@
-//! One replicated log, from all that is told of it: 1 (acknowledged is kept), 3 (one gapless log), 4 (nothing but what is
-//! committed, nothing before it was asked for), 8 (lands once).
+//! The checks of one replicated log, from every fact about it: 1 (acknowledged items are kept), 3 (one
+//! gapless log), 4 (only committed items, and none before it was asked for), 8 (an item is stored once).
 //!
-//! Facts are told in the order of time: what is asked for, refused and acknowledged; what anybody was given or applied;
-//! in the end, what each node holds. The first that is told of a place is what all others must agree with.
+//! The facts come in the order of time: what was asked for, refused and acknowledged; what anybody received
+//! or applied; at the end, what each node holds. The first fact about a position is the one that all others
+//! must agree with.
 
 use crate::verdict::Checker;
 use std::collections::HashMap;
 use std::fmt::{Debug, Display};
 use std::hash::Hash;
 
-/// What an answer or a delivery tells of an item.
+/// What an answer or a delivery says about an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Told<K, N> {
-    /// Its place, from 1.
+    /// Its position, from 1.
     pub place: u64,
-    /// What its author calls it; `None` where it has no name.
+    /// The name that its author gave it; `None` where it has none.
     pub key: Option<K>,
-    /// What the cluster calls it.
+    /// The name that the cluster gave it.
     pub id: N,
 }
 
-/// Something in a log. Two are the same when all of them is.
+/// An item of a log. Two items are the same when they are equal as a whole.
 pub trait Item: Copy + PartialEq + Debug {
-    /// An author's name for it.
+    /// The type of the author's name.
     type Key: Copy + Eq + Hash + Debug;
-    /// The cluster's.
+    /// The type of the cluster's name.
     type Id: Copy + PartialEq + Debug;
 
-    /// Its place and names.
+    /// Its position and names.
     fn told(self) -> Told<Self::Key, Self::Id>;
 
-    /// Whether it may stand right behind that one: ids and times never go back.
+    /// Whether it may directly follow that item: ids and times never go back.
     fn follows(self, before: Self) -> bool;
 }
 
-/// What a node is to hold of a log in the end.
+/// What a node must hold of a log at the end.
 #[derive(Clone, Copy)]
 pub enum Kept<'k> {
-    /// All of it.
+    /// The whole log.
     Whole,
-    /// From some place on, the same on every node: retention takes the front.
+    /// Everything from some position on, the same on every node: retention removes the oldest items.
     Newest,
-    /// All but places that may have been removed, of which this says which they are; the same on every node.
+    /// Everything except positions that may have been removed; the function says which these are. The same on
+    /// every node.
     But(&'k dyn Fn(u64) -> bool),
 }
 
@@ -57,24 +59,24 @@ impl Kept<'_> {
 
 type ToldOf<I> = Told<<I as Item>::Key, <I as Item>::Id>;
 
-/// What is known of what was asked for.
+/// The requests to store one item.
 #[derive(Debug, Default, Clone, Copy)]
 struct Asked {
     times: u32,
     refused: bool,
 }
 
-/// All that is known of a log.
+/// Everything that is known of a log.
 #[derive(Debug)]
 pub struct Log<I: Item> {
     asked: HashMap<I::Key, Asked>,
     answers: HashMap<I::Key, ToldOf<I>>,
     acked: Vec<ToldOf<I>>,
-    /// What was first told of each place.
+    /// The first item that was seen at each position.
     items: HashMap<u64, I>,
     places: HashMap<I::Key, u64>,
     given: HashMap<u64, ToldOf<I>>,
-    /// Where the first node's list begins and ends, and how many it holds.
+    /// Where the first node's list begins and ends, and how many items it holds.
     ends: Option<(u64, u64, usize)>,
 }
 
@@ -93,19 +95,19 @@ impl<I: Item> Default for Log<I> {
 }
 
 impl<I: Item> Log<I> {
-    /// Somebody asks for it to be stored, for the first time or again.
+    /// A client asks for an item to be stored, for the first time or again.
     pub fn asked(&mut self, key: I::Key) {
         self.asked.entry(key).or_default().times += 1;
     }
 
-    /// Who asked was told that it is not stored.
+    /// The client was answered that the item is not stored.
     pub fn refused(&mut self, key: I::Key, checker: &mut impl Checker) {
         self.asked.entry(key).or_default().refused = true;
         let place = self.places.get(&key);
-        checker.check(8, place.is_none(), || format!("{key:?} was refused, but stands at {place:?}"));
+        checker.check(8, place.is_none(), || format!("{key:?} was refused, but is at position {place:?}"));
     }
 
-    /// Who asked was told that it is stored, and as what.
+    /// The client was answered that the item is stored, with its position and names.
     pub fn acked(&mut self, told: ToldOf<I>, checker: &mut impl Checker) {
         if let Some(key) = told.key {
             let first = *self.answers.entry(key).or_insert(told);
@@ -116,23 +118,23 @@ impl<I: Item> Log<I> {
         self.acked.push(told);
     }
 
-    /// Somebody was given an item, of which only this is known.
+    /// A client received an item, and knows only this of it.
     pub fn given(&mut self, who: impl Display, told: ToldOf<I>, checker: &mut impl Checker) {
         let asked = told.key.is_none_or(|key| self.asked.contains_key(&key));
-        checker.check(4, asked, || format!("{who} was given {told:?}, which nobody had asked for yet"));
+        checker.check(4, asked, || format!("{who} received {told:?}, which nobody had asked for yet"));
         let first = *self.given.entry(told.place).or_insert(told);
         if first != told {
-            checker.check(4, false, || format!("{who} was given {told:?}, another {first:?}"));
+            checker.check(4, false, || format!("{who} received {told:?}, another client {first:?}"));
         }
     }
 
-    /// Somebody was given an item, or applied it, and knows all of it.
+    /// A client received an item, or a node applied it, and knows all of it.
     pub fn seen(&mut self, who: impl Display, item: I, checker: &mut impl Checker) {
         self.given(&who, item.told(), checker);
         self.agrees(&who, item, checker);
     }
 
-    /// 3 and 8: the item is the one that others have at its place, and stands nowhere else.
+    /// 3 and 8: the item is the same that others have at its position, and stands at no other position.
     fn agrees(&mut self, who: &impl Display, item: I, checker: &mut impl Checker) {
         let Told { place, key, .. } = item.told();
         let first = *self.items.entry(place).or_insert(item);
@@ -140,14 +142,14 @@ impl<I: Item> Log<I> {
         let Some(key) = key else { return };
         let other = *self.places.entry(key).or_insert(place);
         if other != place {
-            checker.check(8, false, || format!("{key:?} stands at {other} and {place}"));
+            checker.check(8, false, || format!("{key:?} is at positions {other} and {place}"));
         }
         if self.asked.get(&key).is_some_and(|asked| asked.refused) {
             checker.check(8, false, || format!("{who} has {item:?}, which was refused"));
         }
     }
 
-    /// All that a node holds in the end.
+    /// Everything that a node holds at the end.
     pub fn ends(&mut self, who: impl Display, list: &[I], kept: Kept<'_>, checker: &mut impl Checker) {
         let first = match kept {
             Kept::Newest => list.first().map_or(u64::MAX, |item| item.told().place),
@@ -186,12 +188,14 @@ impl<I: Item> Log<I> {
             self.given.values().filter(|told| told.place >= first && !same(told)).collect();
         lost.sort_by_key(|told| told.place);
         for told in lost {
-            checker
-                .check(4, false, || format!("{told:?} was given, {who} holds {:?}", held.get(&told.place)));
+            checker.check(4, false, || {
+                format!("{told:?} was received, {who} holds {:?}", held.get(&told.place))
+            });
         }
     }
 
-    /// A copy of an earlier time, such as a backup: the log's beginning, with the first `acked` of what was acknowledged.
+    /// A copy of an earlier time, such as a backup: the log's beginning, with the first `acked` of the
+    /// acknowledged items.
     pub fn copied(&mut self, who: impl Display, list: &[I], acked: usize, checker: &mut impl Checker) {
         for (item, expected) in list.iter().zip(1..) {
             checker.check(3, item.told().place == expected, || format!("{who} holds {item:?} at {expected}"));
@@ -204,30 +208,30 @@ impl<I: Item> Log<I> {
         }
     }
 
-    /// No node will tell any more.
+    /// All facts are known: checks what remains.
     pub fn finish(&self, checker: &mut impl Checker) {
         if self.ends.is_none() && !self.acked.is_empty() {
             checker.check(1, false, || {
-                format!("{} acknowledged, and no node told what it holds", self.acked.len())
+                format!("{} acknowledged, and no node listed what it holds", self.acked.len())
             });
         }
-        // Where one landed twice, that was counted when it was told.
+        // An item that was stored twice was counted when it was seen.
         for _ in self.asked.iter().filter(|(key, asked)| asked.times > 1 && self.places.contains_key(key)) {
             checker.check(8, true, String::new);
         }
     }
 
-    /// What was first told of a place.
+    /// The first item that was seen at a position.
     pub fn at(&self, place: u64) -> Option<I> {
         self.items.get(&place).copied()
     }
 
-    /// What was acknowledged, in the order of the answers.
+    /// The acknowledged items, in the order of the answers.
     pub fn acknowledged(&self) -> &[ToldOf<I>] {
         &self.acked
     }
 
-    /// How many were asked for more than once.
+    /// How many items were asked for more than once.
     pub fn repeated(&self) -> usize {
         self.asked.values().filter(|asked| asked.times > 1).count()
     }
@@ -238,9 +242,9 @@ mod tests {
     use super::*;
     use crate::{Outcome, Verdicts};
 
-    type DeadLetter = (u64, char);
+    type Letter = (u64, char);
 
-    impl Item for DeadLetter {
+    impl Item for Letter {
         type Key = char;
         type Id = u64;
 
@@ -253,17 +257,17 @@ mod tests {
         }
     }
 
-    const ABC: [DeadLetter; 3] = [(1, 'a'), (2, 'b'), (3, 'c')];
+    const ABC: [Letter; 3] = [(1, 'a'), (2, 'b'), (3, 'c')];
 
-    /// Asked for, acknowledged and given; then what each node holds.
-    fn failed(lists: &[&[DeadLetter]], more: impl FnOnce(&mut Log<DeadLetter>, &mut Verdicts)) -> Vec<u8> {
+    /// A log with items that were asked for, acknowledged and received; then the lists of the nodes.
+    fn failed(lists: &[&[Letter]], more: impl FnOnce(&mut Log<Letter>, &mut Verdicts)) -> Vec<u8> {
         failed_of(Kept::Whole, lists, more)
     }
 
     fn failed_of(
         kept: Kept<'_>,
-        lists: &[&[DeadLetter]],
-        more: impl FnOnce(&mut Log<DeadLetter>, &mut Verdicts),
+        lists: &[&[Letter]],
+        more: impl FnOnce(&mut Log<Letter>, &mut Verdicts),
     ) -> Vec<u8> {
         let (mut log, mut verdicts) = (Log::default(), Verdicts::default());
         for item in ABC {
@@ -281,51 +285,51 @@ mod tests {
     }
 
     #[test]
-    fn a_sound_log_breaks_none() {
+    fn a_sound_log_breaks_no_invariant() {
         assert_eq!(failed(&[&ABC, &ABC], |log, _| log.asked('a')), [0; 0]);
     }
 
     #[test]
-    fn what_may_be_gone_is_no_loss() {
+    fn an_item_that_may_be_gone_is_not_a_loss() {
         let removed = |place| place == 2;
-        let without: &[DeadLetter] = &[(1, 'a'), (3, 'c')];
-        let sound = |lists: &[&[DeadLetter]]| failed_of(Kept::But(&removed), lists, |_, _| ());
+        let without: &[Letter] = &[(1, 'a'), (3, 'c')];
+        let sound = |lists: &[&[Letter]]| failed_of(Kept::But(&removed), lists, |_, _| ());
         assert_eq!(sound(&[without, without]), [0; 0]);
-        assert_eq!(sound(&[&ABC, &ABC]), [0; 0], "it need not be gone");
-        assert_eq!(sound(&[&ABC, without]), [3], "but on all");
-        assert_eq!(sound(&[&ABC[..2]]), [1, 4], "the last may not");
-        assert_eq!(sound(&[&ABC[1..]]), [1, 3, 4], "nor the first");
+        assert_eq!(sound(&[&ABC, &ABC]), [0; 0], "an event that may be gone may be there");
+        assert_eq!(sound(&[&ABC, without]), [3], "it must be gone on all nodes");
+        assert_eq!(sound(&[&ABC[..2]]), [1, 4], "the last item may not be gone");
+        assert_eq!(sound(&[&ABC[1..]]), [1, 3, 4], "the first item may not be gone");
         assert_eq!(failed_of(Kept::Newest, &[&ABC[1..]], |_, _| ()), [0; 0]);
         assert_eq!(failed_of(Kept::Newest, &[without], |_, _| ()), [1, 3, 4], "inside");
     }
 
     #[test]
-    fn each_break_is_found() {
+    fn each_violation_is_found() {
         assert_eq!(failed(&[&ABC[..2], &ABC[..2]], |_, _| ()), [1, 4], "the end is lost");
-        assert_eq!(failed(&[&ABC, &ABC[..2]], |_, _| ()), [1, 3, 4], "on one");
-        assert_eq!(failed(&[], |_, _| ()), [1], "nobody tells");
+        assert_eq!(failed(&[&ABC, &ABC[..2]], |_, _| ()), [1, 3, 4], "the end is lost on one node");
+        assert_eq!(failed(&[], |_, _| ()), [1], "no node lists its items");
         assert_eq!(failed(&[&[(1, 'a'), (3, 'c')]], |_, _| ()), [1, 3, 4], "a hole");
         assert_eq!(failed(&[&[(2, 'b'), (1, 'a'), (3, 'c')]], |_, _| ()), [3], "out of order");
         assert_eq!(failed(&[&ABC], |log, checker| log.seen("d", (3, 'x'), checker)), [3, 4], "not the same");
         assert_eq!(
             failed(&[&ABC], |log, checker| log.given("d", (4, 'c').told(), checker)),
             [4],
-            "not in the end"
+            "not in the log at the end"
         );
         assert_eq!(failed(&[&ABC], |log, checker| log.seen("d", (4, 'd'), checker)), [4], "not asked for");
-        assert_eq!(failed(&[&ABC], |log, checker| log.refused('b', checker)), [8], "refused, and there");
+        assert_eq!(failed(&[&ABC], |log, checker| log.refused('b', checker)), [8], "refused, and in the log");
         assert_eq!(
             failed(&[&ABC], |log, checker| log.acked((4, 'c').told(), checker)),
             [1, 8],
             "two answers"
         );
-        let copied = |list: &'static [DeadLetter], acked| {
+        let copied = |list: &'static [Letter], acked| {
             failed(&[&ABC], |log, checker| log.copied("d", list, acked, checker))
         };
         assert_eq!(copied(&[(1, 'a'), (2, 'b')], 2), [0; 0]);
         assert_eq!(copied(&[(1, 'a')], 2), [1], "not all that was acknowledged before");
         assert_eq!(copied(&[(1, 'a'), (2, 'x')], 1), [3], "not the log's beginning");
-        let twice: Vec<DeadLetter> = ABC.into_iter().chain([(4, 'a')]).collect();
+        let twice: Vec<Letter> = ABC.into_iter().chain([(4, 'a')]).collect();
         assert_eq!(failed(&[&twice], |_, _| ()), [8]);
     }
 }

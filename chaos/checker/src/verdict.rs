@@ -1,21 +1,21 @@
-//! How an invariant fared: what was checked, what was found, and how both are printed.
+//! The result of an invariant: what was checked, which violations were found, and how both are printed.
 
 use crate::NAMES;
 use std::fmt;
 
-/// Violations that are shown; all are counted.
+/// How many violations are shown; all of them are counted.
 const SHOWN: usize = 5;
 
-/// Takes what was checked.
+/// Counts the checks of invariants.
 pub trait Checker {
-    /// Counts a check of the invariant with that number; `fault` says what is wrong where it failed.
+    /// Counts a check of the invariant with that number; `fault` describes the violation if `holds` is false.
     fn check(&mut self, invariant: u8, holds: bool, fault: impl FnOnce() -> String);
 }
 
-/// How an invariant fared.
+/// The outcome of an invariant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// It was put to the test, and held.
+    /// It was tested, and held.
     Pass,
     /// It did not hold.
     Fail,
@@ -23,31 +23,31 @@ pub enum Outcome {
     NotExercised,
 }
 
-/// One invariant's verdict.
+/// The result of one invariant.
 #[derive(Debug, Clone)]
 pub struct Verdict {
     /// Its number.
     pub number: u8,
     /// Its name.
     pub name: &'static str,
-    /// How many things were checked.
+    /// How many checks were made.
     pub checked: u64,
-    /// In words.
+    /// What was checked, in words.
     pub figure: String,
     /// How many violations there are.
     pub violations: u64,
-    /// The first of them.
+    /// The first violations.
     pub shown: Vec<String>,
 }
 
 impl Verdict {
-    /// Of the invariant with that number; nothing is checked yet.
+    /// A verdict for the invariant with that number, without any check yet.
     pub fn new(number: u8) -> Self {
         let name = NAMES.get(usize::from(number).wrapping_sub(1)).copied().unwrap_or("no such invariant");
         Self { number, name, checked: 0, figure: String::new(), violations: 0, shown: Vec::new() }
     }
 
-    /// Counts a check; `fault` says what is wrong where it failed.
+    /// Counts a check; `fault` describes the violation.
     pub fn check(&mut self, holds: bool, fault: impl FnOnce() -> String) {
         self.checked += 1;
         if !holds {
@@ -58,12 +58,12 @@ impl Verdict {
         }
     }
 
-    /// The first violations, if there is one.
+    /// An error with the first violations, if there are any.
     pub fn result(&self) -> Result<(), String> {
         if self.violations == 0 { Ok(()) } else { Err(self.shown.join("\n")) }
     }
 
-    /// How it fared.
+    /// The outcome so far.
     pub fn outcome(&self) -> Outcome {
         match (self.violations, self.checked) {
             (0, 0) => Outcome::NotExercised,
@@ -73,24 +73,24 @@ impl Verdict {
     }
 }
 
-/// A verdict for each invariant, in their order.
+/// One verdict for each invariant, in the order of their numbers.
 #[derive(Debug, Clone)]
 pub struct Verdicts(Vec<Verdict>);
 
 impl Verdicts {
-    /// Of a number.
+    /// The verdict with that number.
     pub fn of(&mut self, invariant: u8) -> Option<&mut Verdict> {
         self.0.get_mut(usize::from(invariant).wrapping_sub(1))
     }
 
-    /// Another verdict of an invariant takes the place of this one.
+    /// Replaces the verdict of the same invariant.
     pub fn put(&mut self, verdict: Verdict) {
         if let Some(place) = self.of(verdict.number) {
             *place = verdict;
         }
     }
 
-    /// All of them.
+    /// All verdicts.
     pub fn into_vec(self) -> Vec<Verdict> {
         self.0
     }
@@ -135,7 +135,7 @@ impl fmt::Display for Table<'_> {
     }
 }
 
-/// What was checked of each, as cells of a Markdown row.
+/// How many checks were made of each invariant, as cells of a Markdown row.
 pub fn cells(verdicts: &[Verdict]) -> String {
     let cell = |v: &Verdict| match v.outcome() {
         Outcome::Pass => v.checked.to_string(),

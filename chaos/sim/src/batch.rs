@@ -1,6 +1,6 @@
 //! Many seeds on several threads.
 //!
-//! Owns which seeds are run, the count of what came of them, and keeping the plans of those that failed.
+//! The module chooses the seeds, adds up their results, and keeps the plans of seeds that failed.
 
 use std::fmt;
 use std::path::Path;
@@ -14,23 +14,23 @@ use crate::history::Checks;
 use crate::plan::Plan;
 use crate::run::{Verdict, run};
 
-/// Seeds to run.
+/// The seeds to run, and how.
 pub(crate) struct Batch {
-    /// First fresh seed.
+    /// The first fresh seed.
     pub(crate) from: u64,
-    /// Fresh seeds.
+    /// How many fresh seeds are run.
     pub(crate) seeds: u64,
-    /// Threads.
+    /// How many threads run them.
     pub(crate) jobs: usize,
     /// The failpoint that is switched on.
     pub(crate) failpoint: Option<&'static str>,
-    /// Stop at the first that fails.
+    /// Whether the batch stops at the first seed that fails.
     pub(crate) stop: bool,
-    /// Begin no more seeds after this long, but for the plans that once failed and the first fresh seed.
+    /// After this time no more seeds are started, except the plans that failed once and the first fresh seed.
     pub(crate) limit: Duration,
 }
 
-/// What came of a batch.
+/// The results of a batch, added up.
 #[derive(Debug, Default)]
 pub(crate) struct Total {
     pub(crate) seeds: u64,
@@ -74,7 +74,7 @@ impl fmt::Display for Total {
     }
 }
 
-/// Plans that once failed; they run first. Each is named after what it found.
+/// Plans that failed once; they run first. Each file is named after the defect that it found.
 const ONCE_FAILED: [&str; 9] = [
     include_str!("../plans/restart-without-checkpoint.json"),
     include_str!("../plans/member-with-an-empty-log.json"),
@@ -87,12 +87,12 @@ const ONCE_FAILED: [&str; 9] = [
     include_str!("../plans/leader-that-hears-no-clocks.json"),
 ];
 
-/// The plans that once failed.
+/// The plans that failed once.
 pub(crate) fn once_failed() -> anyhow::Result<Vec<Plan>> {
     ONCE_FAILED.iter().map(|json| Ok(Plan::read(json)?)).collect()
 }
 
-/// Keeps a plan and what came of it.
+/// Keeps a plan and its verdict.
 pub(crate) fn keep(dir: &Path, plan: &Plan, verdict: &Verdict) -> anyhow::Result<()> {
     std::fs::create_dir_all(dir)?;
     std::fs::write(dir.join(format!("{}.json", plan.seed)), plan.write()?)?;
@@ -101,7 +101,7 @@ pub(crate) fn keep(dir: &Path, plan: &Plan, verdict: &Verdict) -> anyhow::Result
 }
 
 impl Batch {
-    /// Runs all of it; tells of each seed that fails.
+    /// Runs the whole batch and calls `failed` for each seed that fails.
     pub(crate) fn run(&self, failed: &mut dyn FnMut(&Plan, &Verdict)) -> anyhow::Result<Total> {
         let kept = once_failed()?;
         let plan = |at: u64| match kept.get(at as usize) {

@@ -1,4 +1,4 @@
-//! Clients that write and read all the while, and tell the history what they were told.
+//! Clients that write and read all the time, and record the answers in the history.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 use crate::hosts::Hosts;
 use crate::ledger::Ledger;
 
-/// Starts the plan's clients; they end when `stop` says so.
+/// Starts the plan's clients; they end when `stop` is set.
 pub(crate) fn start(hosts: &Arc<Hosts>, stop: &Arc<AtomicBool>, clients: &mut JoinSet<()>) {
     for _ in 0..hosts.plan.writers {
         let (hosts, stop) = (hosts.clone(), stop.clone());
@@ -41,7 +41,7 @@ async fn pause(hosts: &Hosts) {
     sleep(Duration::from_millis(1 + hosts.world.below(hosts.plan.think_ms))).await;
 }
 
-/// Proposes a new command; true if it was acknowledged.
+/// Proposes a new command. Returns true if it was acknowledged.
 async fn write(hosts: &Hosts, host: usize) -> bool {
     let Some(node) = hosts.node(host) else { return false };
     let command = hosts.history.propose();
@@ -50,7 +50,7 @@ async fn write(hosts: &Hosts, host: usize) -> bool {
             hosts.history.acknowledged(command, &proposed);
             return true;
         }
-        // Nobody knows: it may stand in the list, or not.
+        // The outcome is unknown: the command may be in the list, or not.
         Err(ProposeError::Unknown) => {}
         Err(_) => hosts.history.refused(command),
     }
@@ -72,9 +72,9 @@ async fn read(hosts: &Hosts, host: usize) {
     match seen {
         Ok((applied, length, found)) => {
             if applied < index {
-                hosts
-                    .world
-                    .violation(format!("invariant 7: a barrier said {index}, the view stands at {applied}"));
+                hosts.world.violation(format!(
+                    "invariant 7: a barrier answered index {index}, the view has applied {applied}"
+                ));
             }
             hosts.history.read(host, floor, length, found);
         }
@@ -82,7 +82,7 @@ async fn read(hosts: &Hosts, host: usize) {
     }
 }
 
-/// Proposes until one is acknowledged; false after `limit`.
+/// Proposes until a command is acknowledged. Returns false after `limit`.
 pub(crate) async fn probe(hosts: &Hosts, host: usize, limit: Duration) -> bool {
     let end = Instant::now() + limit;
     while !write(hosts, host).await {

@@ -1,35 +1,35 @@
-//! The failpoints of the cluster that a simulation can have switched on.
+//! The failpoints of the cluster that a simulation can switch on.
 
-/// Each by its name, with what is wrong then.
+/// Each failpoint's name, and what is wrong when it is on.
 pub(crate) const FAILPOINTS: [(&str, &str); 13] = [
     ("answer-before-fsync", "an append is answered before it is on disk"),
     ("vote-without-fsync", "a vote is answered before it is on disk"),
-    ("restored-leader", "a restarted leader goes on in its old term, though its tail may be lost"),
+    (
+        "restored-leader",
+        "a restarted leader continues in its old term, although the end of its log may be lost",
+    ),
     ("stale-read", "a leader answers reads without asking whether it still leads"),
     (
         "apply-before-commit",
-        "an append without an answer counts as replicated: entries are applied that are not committed",
+        "an append without an answer counts as replicated: uncommitted entries are applied",
     ),
     ("repeat-unknown", "a proposal whose answer was lost is proposed again"),
     ("rename-without-sync", "the rename that puts a received snapshot in place is not made durable"),
     (
         "restart-without-checkpoint",
-        "what is applied again after a crash counts as durable though it is not, and the log lets go of it",
+        "an entry that is applied again after a crash counts as durable too early, and the log releases it",
     ),
-    ("checkpoint-without-sync", "a checkpoint is reported without having been made durable"),
-    ("id-given-twice", "node ids are given out without being counted"),
-    (
-        "checkpoint-before-log",
-        "the store is made durable without regard to whether the log has, on disk, what was applied",
-    ),
+    ("checkpoint-without-sync", "a checkpoint is reported before it is durable"),
+    ("id-given-twice", "node ids are assigned without being counted"),
+    ("checkpoint-before-log", "the store is made durable before the log has the applied entries on disk"),
     ("own-clock", "entries are stamped with the leader's wall clock, and things expire by it"),
     (
         "restart-trusts-clock",
-        "a leader that does not know the time believes its own clock, and that the time since has passed",
+        "a leader without a known time trusts its own clock for the time since the last stamp",
     ),
 ];
 
-/// The name, if there is such a failpoint.
+/// The name as a static string, if there is such a failpoint.
 pub(crate) fn named(name: &str) -> Result<&'static str, String> {
     let known = FAILPOINTS.map(|(known, _)| known);
     known.into_iter().find(|known| *known == name).ok_or_else(|| format!("one of: {}", known.join(", ")))

@@ -10,10 +10,10 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use crate::hosts::Hosts;
 use crate::plan::Fault;
 
-/// Longest that removing a member or handing over may take.
+/// The longest time for removing a member or handing over.
 const ASK: Duration = Duration::from_secs(2);
 
-/// Carries out all of them; returns how many were possible.
+/// Carries out all faults. Returns how many were possible.
 pub(crate) async fn carry_out(hosts: &Arc<Hosts>) -> u64 {
     let begin = Instant::now();
     let mut under_way = JoinSet::new();
@@ -34,7 +34,7 @@ fn ms(time: u64) -> Duration {
     Duration::from_millis(time)
 }
 
-/// One fault and its end; false where it was not possible.
+/// Carries out one fault, and ends it later. Returns false if it was not possible.
 async fn one(hosts: &Arc<Hosts>, fault: Fault) -> bool {
     match fault {
         Fault::Kill { target, down } => on(hosts, hosts.find(target), down, false).await,
@@ -116,11 +116,11 @@ async fn wipe(hosts: &Arc<Hosts>, host: usize, down: u64) -> bool {
     true
 }
 
-/// Removes the member first; where that fails, or nobody knows, its disk is lost all the same.
+/// Removes the member first. If that fails, or its outcome is unknown, the disk is lost nevertheless.
 async fn replace(hosts: &Arc<Hosts>, host: usize, down: u64) -> bool {
     let leader = hosts.leader().filter(|leader| *leader != host).and_then(|host| hosts.node(host));
     if let (Some(leader), Some(node)) = (leader, hosts.node(host)) {
-        // Both outcomes are of use here.
+        // Both outcomes are useful here.
         let _ = timeout(ASK, leader.admin().operate(Operation::Remove(node.node_id()))).await;
     }
     wipe(hosts, host, down).await
@@ -130,7 +130,7 @@ fn pairs(nodes: usize) -> impl Iterator<Item = (usize, usize)> {
     (0..nodes).flat_map(move |a| (0..nodes).filter(move |b| *b != a).map(move |b| (a, b)))
 }
 
-/// The ways to and from a host.
+/// The network links to and from a host.
 fn around(hosts: &Hosts, host: Option<usize>, to: bool, from: bool) -> Vec<(usize, usize)> {
     pairs(hosts.plan.nodes).filter(|(a, b)| to && Some(*b) == host || from && Some(*a) == host).collect()
 }

@@ -1,13 +1,16 @@
-//! What clients were told and what machines applied, checked as it happens.
+//! What clients were answered and what state machines applied, checked as it happens.
 //!
-//! Owns what is told to [`checker::log`], which checks the chaos suite's histories by the same code, and reads:
-//! 1. what was acknowledged is in every node's list at the end, where it was acknowledged; 3. a place in the list has one
-//!    content on all nodes, the times of ids never go back; 4. nothing is applied that was not proposed, or is not there at the end;
-//! 7. a read after a barrier sees all that was acknowledged or read before; 8. a command lands once, and never
-//!    if its proposer was told that it is not stored.
+//! The facts go to [`checker::log`], which also checks the histories of the chaos suite. Here the numbers
+//! mean:
+//! 1. what was acknowledged is in every node's list at the end, at the position that was acknowledged;
+//! 3. a position of the list has one content on all nodes, and the times of ids never go back;
+//! 4. nothing is applied that was not proposed, or that is missing at the end;
+//! 7. a read after a barrier sees everything that was acknowledged or read before;
+//! 8. a command is stored once, and never if its proposer was answered that it is not stored.
 //!
-//! Of time, under 1: with the clocks of a minority wrong, no stamp runs ahead of the true time, the expiry clock never
-//! runs faster than time passes, and once healed stamps follow the clocks of the majority.
+//! Invariant 1 also covers time. While only a minority of clocks is wrong, no stamp runs ahead of the true
+//! time, the expiry clock never runs faster than time passes, and after healing the stamps follow the clocks
+//! of the majority.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -15,18 +18,18 @@ use checker::{Checker, Item, Kept, Log, NAMES, Told};
 use simulated::Proposed;
 use simulated::sim::World;
 
-/// A command as a machine applied it.
+/// A command as a state machine applied it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Applied {
-    /// Its place in the list, from 1.
+    /// Its position in the list, from 1.
     pub(crate) number: u64,
-    /// Index of its entry.
+    /// The index of its entry.
     pub(crate) index: u64,
-    /// Time of its entry.
+    /// The time of its entry.
     pub(crate) time_ms: u64,
     /// The time of its id.
     pub(crate) id_ms: u64,
-    /// What the expiry clock said.
+    /// The time on the expiry clock.
     pub(crate) expiry_ms: u64,
     /// The command.
     pub(crate) command: u64,
@@ -45,13 +48,13 @@ impl Item for Applied {
     }
 }
 
-/// A stamp may be so far from the true time (ms): as far as a clock that counts as right, and some more.
+/// How far a stamp may be from the true time (ms): as far as a clock that counts as right, and a little more.
 const TIME_SLACK_MS: u64 = 5_000;
 
-/// Checks of each invariant; the first is of number 1.
+/// The number of checks of each invariant; the first belongs to invariant 1.
 pub(crate) type Checks = [u64; NAMES.len()];
 
-/// What is violated is told to the world, which knows the time.
+/// Reports each violation to the world, which adds the time.
 struct Bench {
     world: Arc<World>,
     checks: Checks,
@@ -68,13 +71,14 @@ impl Checker for Bench {
     }
 }
 
+/// The log of facts so far, and the counts for the verdict.
 struct Seen {
     log: Log<Applied>,
     bench: Bench,
     proposed: u64,
-    /// Highest number acknowledged or read.
+    /// The highest number that was acknowledged or read.
     floor: u64,
-    /// Time of the newest command that was applied.
+    /// The time of the newest applied command.
     newest_ms: u64,
     reads: u64,
 }
@@ -82,7 +86,7 @@ struct Seen {
 /// The history of one run.
 pub(crate) struct History {
     world: Arc<World>,
-    /// The clocks of a majority are right.
+    /// Whether the clocks of a majority are right.
     has_time: bool,
     seen: Mutex<Seen>,
 }
@@ -109,7 +113,7 @@ impl History {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A new command, about to be proposed.
+    /// A new command is about to be proposed.
     pub(crate) fn propose(&self) -> u64 {
         let mut seen = self.seen();
         seen.proposed += 1;
@@ -124,7 +128,7 @@ impl History {
         log.refused(command, bench);
     }
 
-    /// The command is stored: by then this node, at least, has applied it.
+    /// The command is stored: at least this node has applied it.
     pub(crate) fn acknowledged(&self, command: u64, proposed: &Proposed) {
         let Seen { log, bench, floor, .. } = &mut *self.seen();
         let number = proposed.reply.as_slice().try_into().map_or(0, u64::from_be_bytes);
@@ -136,7 +140,7 @@ impl History {
         *floor = number.max(*floor);
     }
 
-    /// A machine applied a command.
+    /// A state machine applied a command.
     pub(crate) fn applied(&self, host: usize, applied: Applied) {
         let Seen { log, bench, newest_ms, .. } = &mut *self.seen();
         if log.at(applied.number).is_none() {
@@ -144,7 +148,7 @@ impl History {
             if self.has_time {
                 let latest = self.world.true_ms() + TIME_SLACK_MS;
                 bench.check(1, applied.time_ms <= latest, || {
-                    format!("a stamp ran away: {applied:?} after {latest}")
+                    format!("a stamp runs ahead of the true time: {applied:?} after {latest}")
                 });
                 bench.check(1, applied.expiry_ms <= latest, || {
                     format!("expiry ran faster than time: {applied:?} after {latest}")
@@ -157,7 +161,7 @@ impl History {
         bench.check(3, follows, || format!("host {host} applied {applied:?} after {before:?}"));
     }
 
-    /// The least that a read that begins now must see: a length, and a command that was acknowledged.
+    /// What a read that begins now must see at least: a length, and one acknowledged command.
     pub(crate) fn floor(&self) -> (u64, Option<Applied>) {
         let seen = self.seen();
         let known = seen.log.acknowledged();
@@ -168,7 +172,8 @@ impl History {
         (seen.floor, pick.and_then(|told| seen.log.at(told.place)))
     }
 
-    /// A read after a barrier saw a list of that length, and this in the place of the command that was picked.
+    /// A read after a barrier saw a list of that length, and this command at the position of the one from
+    /// [`History::floor`].
     pub(crate) fn read(&self, host: usize, floor: (u64, Option<Applied>), length: u64, found: Option<u64>) {
         let Seen { bench, floor: known, reads, .. } = &mut *self.seen();
         *reads += 1;
@@ -183,33 +188,33 @@ impl History {
         *known = length.max(*known);
     }
 
-    /// After healing, with a command just applied: its stamp is the true time.
+    /// Checks, after healing and with a command just applied, that its stamp is close to the true time.
     pub(crate) fn check_time(&self) {
         let Seen { bench, newest_ms, .. } = &mut *self.seen();
         if self.has_time {
             let apart = newest_ms.abs_diff(self.world.true_ms());
-            bench.check(1, apart <= TIME_SLACK_MS, || format!("stamps are {apart} ms off once all is well"));
+            bench.check(1, apart <= TIME_SLACK_MS, || format!("stamps are {apart} ms off after healing"));
         }
     }
 
-    /// Whether a stamp is as good as the true time.
+    /// Whether a stamp is close enough to the true time.
     pub(crate) fn is_right(&self, time_ms: u64) -> bool {
         !self.has_time || time_ms.abs_diff(self.world.true_ms()) <= TIME_SLACK_MS / 2
     }
 
-    /// The whole list of a node after healing.
+    /// Checks the whole list of a node after healing.
     pub(crate) fn check_list(&self, host: usize, list: &[Applied]) {
         let Seen { log, bench, .. } = &mut *self.seen();
         log.ends(format_args!("host {host}"), list, Kept::Whole, bench);
     }
 
-    /// Commands proposed, acknowledged, and reads.
+    /// The numbers of commands proposed, of commands acknowledged, and of reads.
     pub(crate) fn counts(&self) -> [u64; 3] {
         let seen = self.seen();
         [seen.proposed, seen.log.acknowledged().len() as u64, seen.reads]
     }
 
-    /// How often each invariant was put to the test here; others check elsewhere.
+    /// How often this module checked each invariant.
     pub(crate) fn checks(&self) -> Checks {
         self.seen().bench.checks
     }

@@ -1,6 +1,6 @@
 //! The simulated hosts and the nodes that run on them.
 //!
-//! Owns starting, ending and asking after nodes; never decides when.
+//! The module starts, ends and queries nodes; it never decides when.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +15,7 @@ use crate::history::History;
 use crate::ledger::Ledger;
 use crate::plan::{Plan, Target};
 
-/// Longest that a change of members may take before a disk is lost.
+/// The longest time of a membership change before a disk is lost.
 const SETTLE: Duration = Duration::from_millis(500);
 
 /// One host.
@@ -23,9 +23,9 @@ const SETTLE: Duration = Duration::from_millis(500);
 struct Host {
     process: Option<Process>,
     node: Option<Cluster>,
-    /// Which of its disks this is.
+    /// The number of its present disk; each loss of a disk raises it.
     disk: u64,
-    /// Wiped hosts join; the first begins the cluster.
+    /// Whether its node begins the cluster. A node on an emptied disk joins instead.
     begins: bool,
 }
 
@@ -35,9 +35,9 @@ pub(crate) struct Hosts {
     pub(crate) plan: Plan,
     pub(crate) history: Arc<History>,
     hosts: Mutex<Vec<Host>>,
-    /// Node id → the disk (host, number) that has it.
+    /// Node id → the disk (host, number) that has this id.
     ids: Mutex<HashMap<u64, (usize, u64)>>,
-    /// A disk is being lost on purpose.
+    /// Whether a disk is being lost on purpose.
     losing: AtomicBool,
 }
 
@@ -46,14 +46,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Hosts {
-    /// Hosts with nothing on them.
+    /// Hosts with empty disks and no node.
     pub(crate) fn new(world: Arc<World>, plan: Plan, history: Arc<History>) -> Arc<Self> {
         let hosts = (0..plan.nodes).map(|i| Host { begins: i == 0, ..Host::default() }).collect();
         let hosts = Mutex::new(hosts);
         Arc::new(Self { world, plan, history, hosts, ids: Mutex::default(), losing: AtomicBool::new(false) })
     }
 
-    /// Starts the node of `host`, unless it runs; it is there some time later.
+    /// Starts the node of `host`, unless it runs. The start completes later.
     pub(crate) fn start(self: &Arc<Self>, host: usize) {
         let (process, disk, begins) = {
             let mut hosts = lock(&self.hosts);
@@ -99,7 +99,7 @@ impl Hosts {
         hosts[host].node = Some(node);
     }
 
-    /// Names a disk; one that was given up as damaged counts as another.
+    /// The name of a disk; a disk that was given up as damaged counts as another disk.
     fn disk(&self, host: usize, disk: u64) -> u64 {
         disk * 1000 + self.world.damaged().iter().filter(|(at, _)| *at == host).count() as u64
     }
@@ -132,7 +132,7 @@ impl Hosts {
         lock(&self.hosts)[host].node.clone()
     }
 
-    /// The host whose node leads, with the highest term where several think so.
+    /// The host whose node leads; the one with the highest term if several nodes report that they lead.
     pub(crate) fn leader(&self) -> Option<usize> {
         let leads = |host: usize| {
             let status = self.node(host)?.status();
@@ -141,7 +141,7 @@ impl Hosts {
         (0..self.plan.nodes).filter_map(leads).max().map(|(_, host)| host)
     }
 
-    /// The host that a fault hits.
+    /// The host that is the target of a fault.
     pub(crate) fn find(&self, target: Target) -> Option<usize> {
         match target {
             Target::Host(host) => Some(host),
@@ -149,7 +149,7 @@ impl Hosts {
         }
     }
 
-    /// Every host's node is up and a member with the role it wants, and the leader hears from all.
+    /// Whether every host's node is up and a member with the role it wants, and the leader hears from all.
     pub(crate) fn all_well(&self) -> bool {
         let up = (0..self.plan.nodes).all(|host| self.node(host).is_some());
         let Some(leader) = self.leader().filter(|_| up).and_then(|host| self.node(host)) else {
@@ -166,10 +166,10 @@ impl Hosts {
             && (0..self.plan.nodes).all(member)
     }
 
-    /// True for one caller at a time, while everybody is well: a disk may be lost now.
+    /// Whether a disk may be lost now: true for one caller at a time, while all nodes are well.
     pub(crate) async fn may_lose_disk(&self) -> bool {
-        // A change of members may be under way, in which fewer count than it seems: what it has appended must be
-        // committed, and what it appends then.
+        // A membership change may be in progress, in which fewer copies count than it seems. So the entries
+        // that it has appended must be committed, and then the entries that it appends after them.
         self.all_committed().await && self.all_committed().await && self.all_well() && self.may_lose_one()
     }
 
@@ -177,19 +177,19 @@ impl Hosts {
         !self.losing.swap(true, Ordering::Relaxed)
     }
 
-    /// What the leader has now is committed before long.
+    /// Whether the leader's present log is committed before long.
     async fn all_committed(&self) -> bool {
         let status = || Some(self.node(self.leader()?)?.status());
         let Some(last) = status().map(|s| s.last_log).filter(|_| self.all_well()) else { return false };
         self.until(SETTLE, |_| status().is_some_and(|s| s.committed >= last)).await
     }
 
-    /// The host whose disk was lost has power again.
+    /// The host that lost its disk has power again.
     pub(crate) fn disk_was_lost(&self) {
         self.losing.store(false, Ordering::Relaxed);
     }
 
-    /// Waits until `done`, but not longer than `limit`.
+    /// Waits until `done`, but not longer than `limit`. Returns whether it is done.
     pub(crate) async fn until(&self, limit: Duration, done: impl Fn(&Self) -> bool) -> bool {
         let end = self.world.elapsed_ms() + u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
         while !done(self) {

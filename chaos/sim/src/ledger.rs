@@ -1,4 +1,5 @@
-//! The machine that simulated nodes replicate: a list of commands, each application of which the history sees.
+//! The state machine that simulated nodes replicate: a list of commands. The history sees each application of
+//! a command.
 
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ const LENGTH: &[u8] = b"length";
 const ITEMS: &[u8] = b"item/";
 const AFTER_ITEMS: &[u8] = b"item0";
 
-/// Appends each command to a list; answers with its number, from 1.
+/// Appends each command to a list and answers with its number, from 1.
 pub(crate) struct Ledger {
     length: u64,
     host: usize,
@@ -31,7 +32,7 @@ impl Ledger {
         Self { length: 0, host, history }
     }
 
-    /// Commands in a view.
+    /// How many commands a view has.
     pub(crate) fn length(view: &View) -> Result<u64, StoreError> {
         Ok(view.get(LENGTH)?.map_or(0, |v| number(&v)))
     }
@@ -41,7 +42,7 @@ impl Ledger {
         Ok(view.get(&key(n))?.map(|v| number(v.get(16..24).unwrap_or_default())))
     }
 
-    /// Everything in a view, in order.
+    /// All commands of a view, in order.
     pub(crate) fn all(view: &View) -> Result<Vec<Applied>, StoreError> {
         let mut all = Vec::new();
         view.scan(ITEMS..AFTER_ITEMS, &mut |key, value| {

@@ -1,12 +1,14 @@
-//! Thousands of simulated clusters a minute, each from a seed, checked.
+//! Thousands of simulated clusters a minute, each from a seed, and each checked.
 //!
-//! A guided map:
-//! - `plan`: what a seed means; `faults`: carrying it out; `clients`: who writes and reads meanwhile;
-//! - `hosts`: the simulated machines and the nodes on them; `ledger`: what the nodes replicate;
-//! - `history`: the invariants, checked as things happen; `run`: one seed from beginning to verdict;
-//! - `batch`: many seeds on several threads; `failpoints`: the defects that can be switched on, to show that they are found.
+//! The parts:
+//! - `plan` makes a plan from a seed; `faults` carries it out; `clients` write and read meanwhile;
+//! - `hosts` has the simulated machines and the nodes on them; `ledger` is the state machine that the nodes
+//!   replicate;
+//! - `history` checks the invariants as things happen; `run` runs one seed from its beginning to its verdict;
+//! - `batch` runs many seeds on several threads; `failpoints` lists the defects that can be switched on, to
+//!   show that the checks find them.
 //!
-//! What is simulated, and how, is in `cluster/src/sim`.
+//! `cluster/src/sim` simulates the network, the disks, the clocks and the runtime.
 
 mod batch;
 mod clients;
@@ -34,31 +36,31 @@ use crate::plan::Plan;
 #[derive(Debug, Parser)]
 #[command(name = "sim")]
 struct Args {
-    /// Fresh seeds to run.
+    /// How many fresh seeds to run.
     #[arg(long, default_value_t = 1000)]
     seeds: u64,
-    /// First of them; by default it comes from the clock.
+    /// The first fresh seed; by default it comes from the clock.
     #[arg(long)]
     from: Option<u64>,
-    /// Begin no more seeds after so many minutes.
+    /// Start no more seeds after so many minutes.
     #[arg(long)]
     minutes: Option<u64>,
-    /// Threads.
+    /// How many threads to use.
     #[arg(long, default_value_t = 2)]
     jobs: usize,
-    /// Replay this one seed, with a trace (RUST_LOG chooses what of it).
+    /// Replay this one seed with a trace (RUST_LOG selects its parts).
     #[arg(long, conflicts_with_all = ["seeds", "from"])]
     seed: Option<u64>,
-    /// Replay a plan that was kept.
+    /// Replay a plan from this file.
     #[arg(long, conflicts_with_all = ["seeds", "from", "seed"])]
     plan: Option<PathBuf>,
-    /// Switch a planted defect on, to see it found.
+    /// Switch on a planted defect, to see that it is found.
     #[arg(long, value_parser = failpoints::named)]
     failpoint: Option<&'static str>,
     /// Stop at the first seed that fails.
     #[arg(long)]
     stop: bool,
-    /// Folder for the plans of seeds that failed.
+    /// The folder for the plans of seeds that failed.
     #[arg(long, default_value = "sim-failed")]
     out: PathBuf,
 }
@@ -76,7 +78,7 @@ fn main() -> anyhow::Result<ExitCode> {
     let batch =
         Batch { from, seeds: args.seeds, jobs: args.jobs, failpoint: args.failpoint, stop: args.stop, limit };
     println!(
-        "seeds {from} to {}, after {} plans that once failed",
+        "seeds {from} to {}, after {} plans that failed once",
         from + args.seeds - 1,
         batch::once_failed()?.len()
     );
@@ -93,7 +95,7 @@ fn main() -> anyhow::Result<ExitCode> {
     Ok(if total.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// A seed that was not run before, most likely.
+/// A seed that most likely was not run before.
 fn fresh() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |d| d.as_secs() * 1000)
 }

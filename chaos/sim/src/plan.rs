@@ -1,7 +1,7 @@
 //! What a seed means: the cluster, its settings, and the faults with their times.
 //!
-//! Owns the choice; the same seed gives the same plan, whatever the run then makes of it. A change here gives every seed
-//! another plan: what once failed is therefore kept as a plan, not as a seed.
+//! The same seed always gives the same plan, even if the run differs. A change of this module gives every
+//! seed another plan, so a case that failed once is kept as a plan, not as a seed.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use simulated::Config;
 use simulated::sim::Timing;
 
-/// Whom a fault hits.
+/// The target of a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Target {
     /// That host.
@@ -21,22 +21,22 @@ pub(crate) enum Target {
     Leader,
 }
 
-/// What goes wrong. Times are in milliseconds.
+/// A fault. Times are in milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Fault {
     /// `kill -9`, and a start some time later.
     Kill { target: Target, down: u64 },
-    /// The power is cut, what was not synced is lost, and a start some time later.
+    /// The power is cut and data that was not synced is lost; a start some time later.
     Power { target: Target, down: u64 },
-    /// The power of every host is cut, after their disks were slow for a moment.
+    /// The power of all hosts is cut, after their disks were slow for a moment.
     PowerAll { slow: u64, down: u64 },
-    /// The process stands still.
+    /// The process stops for a while.
     Freeze { target: Target, time: u64 },
-    /// Nothing to or from the host.
+    /// No packet reaches or leaves the host.
     Isolate { target: Target, time: u64 },
-    /// Nothing reaches the host, what it says is heard.
+    /// No packet reaches the host; its own packets arrive.
     Deaf { target: Target, time: u64 },
-    /// The host hears, and nobody hears it.
+    /// The host receives packets; its own packets are lost.
     Mute { target: Target, time: u64 },
     /// Two groups that do not reach each other: the hosts whose bit is set, and the rest.
     Split { group: u64, time: u64 },
@@ -44,17 +44,18 @@ pub(crate) enum Fault {
     Apart { a: usize, b: usize, time: u64 },
     /// Every connection of the host is reset.
     Reset { target: Target },
-    /// Every flush takes so much longer.
+    /// Every flush takes longer, by this time.
     Stall { target: Target, by: u64, time: u64 },
-    /// The wall clock jumps: from now on it is so far off.
+    /// The wall clock jumps, and stays wrong by `ms`.
     Skew { host: usize, ms: i64 },
-    /// The wall clock gains so much in a second.
+    /// The wall clock gains `by` in each second.
     Drift { host: usize, by: i64 },
-    /// The leader is told to hand over.
+    /// The leader must hand over.
     HandOver,
-    /// The disk is lost; the node joins again with an empty one. Only while everybody else is well.
+    /// The disk is lost; the node joins again with an empty one. Only while all other nodes are well.
     Wipe { host: usize, down: u64 },
-    /// The node is removed from the cluster, and joins again with an empty disk. Only while everybody else is well.
+    /// The node is removed from the cluster, and joins again with an empty disk. Only while all other nodes
+    /// are well.
     Replace { host: usize, down: u64 },
 }
 
@@ -63,25 +64,26 @@ pub(crate) enum Fault {
 pub(crate) struct Plan {
     /// The seed.
     pub(crate) seed: u64,
-    /// Hosts.
+    /// How many hosts there are.
     pub(crate) nodes: usize,
-    /// Those of them, from the end, that never vote.
+    /// How many of them, counted from the end, never vote.
     pub(crate) learners: usize,
-    /// Writing clients.
+    /// How many clients write.
     pub(crate) writers: usize,
-    /// Reading clients.
+    /// How many clients read.
     pub(crate) readers: usize,
-    /// Longest pause of a client between two calls (ms).
+    /// The longest pause of a client between two calls (ms).
     pub(crate) think_ms: u64,
-    /// Network and disks.
+    /// The settings of the network and the disks.
     pub(crate) timing: Timing,
-    /// How long the faults go on (ms).
+    /// How long faults are injected (ms).
     pub(crate) duration_ms: u64,
-    /// When what goes wrong, in order.
+    /// The faults with their times, in order.
     pub(crate) faults: Vec<(u64, Fault)>,
     settings: Settings,
 }
 
+/// The cluster settings that a seed varies.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Settings {
     heartbeat_ms: u64,
@@ -93,7 +95,7 @@ struct Settings {
     keep_entries: u64,
 }
 
-/// Random choices.
+/// A source of random choices.
 struct Dice(SmallRng);
 
 impl Dice {
@@ -120,12 +122,12 @@ impl Dice {
 }
 
 impl Plan {
-    /// A plan that was kept.
+    /// Parses a plan that was kept.
     pub(crate) fn read(json: &str) -> serde_json::Result<Self> {
         serde_json::from_str(json)
     }
 
-    /// As it is kept.
+    /// The plan as text, to be kept.
     pub(crate) fn write(&self) -> serde_json::Result<String> {
         serde_json::to_string_pretty(self)
     }
@@ -167,7 +169,7 @@ impl Plan {
         }
     }
 
-    /// The clocks of a majority of the voters stay right.
+    /// Whether the clocks of a majority of the voters stay right.
     pub(crate) fn has_time(&self) -> bool {
         let wrong: BTreeSet<usize> = self
             .faults
@@ -180,19 +182,19 @@ impl Plan {
         wrong.len() <= (self.nodes - self.learners - 1) / 2
     }
 
-    /// Where the node on a host listens.
+    /// The address where the node on a host listens.
     pub(crate) fn addr(host: usize) -> String {
         format!("127.0.0.{host}:4001")
     }
 
-    /// The settings of the node on `host`; `first` where it begins the cluster.
+    /// The settings of the node on `host`; `first` if it begins the cluster.
     pub(crate) fn config(&self, host: usize, first: bool) -> Config {
         let others = (0..self.nodes).filter(|other| *other != host && !first).map(Self::addr);
         let last = u8::try_from(host).unwrap_or(u8::MAX);
         let s = &self.settings;
         Config {
             data_dir: format!("/{host}").into(),
-            // On loopback peers need neither certificates nor a key.
+            // On loopback, peers need neither certificates nor a key.
             peer_addr: ([127, 0, 0, last], 4001).into(),
             join: others.collect(),
             role_learner: host >= self.nodes - self.learners,
@@ -213,8 +215,9 @@ impl Plan {
     }
 }
 
-/// One host of every third seed has a clock that jumps and drifts, and only that one: with the clocks of a majority wrong
-/// nobody could say what is right. Has dice of its own, so that all else of a seed stays as it is.
+/// In every third seed the clock of exactly one host jumps and drifts. With the clocks of a majority wrong,
+/// no node could know the right time. This uses its own random choices, so that the rest of a seed's plan
+/// stays the same.
 fn wrong_clocks(seed: u64, nodes: usize, duration_ms: u64, faults: &mut Vec<(u64, Fault)>) {
     const DAY: i64 = 86_400_000;
     let mut dice = Dice(SmallRng::seed_from_u64(seed ^ 0x00c1_0c5e));

@@ -1,6 +1,6 @@
-//! One seed, from an empty cluster to the verdict.
+//! Runs one seed, from an empty cluster to the verdict.
 //!
-//! Owns the order: begin, clients and faults at once, heal, check.
+//! The order is: boot, clients and faults together, heal, check.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -18,23 +18,23 @@ use crate::hosts::Hosts;
 use crate::ledger::Ledger;
 use crate::plan::Plan;
 
-/// Longest (virtual) time for an empty cluster to be complete.
+/// The longest (virtual) time in which an empty cluster becomes complete.
 const BEGIN: Duration = Duration::from_secs(60);
-/// Longest (virtual) time for everybody to have everything, after healing.
+/// The longest (virtual) time after healing in which all nodes catch up.
 const CATCH_UP: Duration = Duration::from_secs(60);
 
-/// What came of a seed.
+/// The result of a seed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Verdict {
-    /// What must never happen, with the time (ms).
+    /// The violations, each with its time (ms).
     pub(crate) violations: Vec<(u64, String)>,
-    /// Commands proposed, acknowledged, and reads.
+    /// The numbers of commands proposed, of commands acknowledged, and of reads.
     pub(crate) counts: [u64; 3],
-    /// How often the history put each invariant to the test.
+    /// How often the history checked each invariant.
     pub(crate) checks: Checks,
-    /// Faults that were carried out.
+    /// How many faults were carried out.
     pub(crate) faults: u64,
-    /// Virtual time of the whole run (ms).
+    /// The virtual time of the whole run (ms).
     pub(crate) took_ms: u64,
 }
 
@@ -42,7 +42,7 @@ pub(crate) struct Verdict {
 pub(crate) fn run(plan: Plan, failpoint: Option<&'static str>) -> Verdict {
     let failed = |what: String| Verdict { violations: vec![(0, what)], ..Verdict::default() };
     let mut builder = tokio::runtime::Builder::new_current_thread();
-    // Without this tokio's own choices differ from run to run.
+    // Without this seed, tokio's own random choices differ from run to run.
     #[cfg(tokio_unstable)]
     builder.rng_seed(tokio::runtime::RngSeed::from_bytes(&plan.seed.to_le_bytes()));
     let runtime = match builder.enable_time().start_paused(true).build() {
@@ -74,14 +74,14 @@ async fn simulate(plan: Plan, failpoint: Option<&'static str>) -> Verdict {
     verdict
 }
 
-/// All of a run; returns how many faults were carried out.
+/// The whole run. Returns how many faults were carried out.
 async fn under_fire(hosts: &Arc<Hosts>) -> u64 {
     for host in 0..hosts.plan.nodes {
         hosts.start(host);
         hosts.until(BEGIN, |hosts| hosts.node(host).is_some()).await;
     }
     if !hosts.until(BEGIN, Hosts::all_well).await {
-        hosts.world.violation("the cluster does not begin".to_owned());
+        hosts.world.violation("the cluster does not become complete".to_owned());
         return 0;
     }
     tracing::debug!(at = hosts.world.elapsed_ms(), "the cluster is complete");
@@ -109,19 +109,19 @@ async fn heal(hosts: &Arc<Hosts>) {
     sleep(Duration::from_millis(100)).await;
 }
 
-/// All catch up within a bound and hold the same.
+/// Checks that all nodes catch up within a bound and hold the same list.
 async fn check(hosts: &Arc<Hosts>) {
     let well = hosts.until(CATCH_UP, Hosts::all_well).await;
     if !well {
         let missing: Vec<usize> = (0..hosts.plan.nodes).filter(|host| hosts.node(*host).is_none()).collect();
         let members = hosts.leader().and_then(|host| hosts.node(host)).map(|node| node.status());
         return hosts.world.violation(format!(
-            "invariant 10: not whole in time; not up: {missing:?}; the leader sees {members:?}"
+            "invariant 10: not all nodes are well in time; not up: {missing:?}; the leader sees {members:?}"
         ));
     }
     for host in 0..hosts.plan.nodes {
         if !clients::probe(hosts, host, CATCH_UP).await {
-            hosts.world.violation(format!("invariant 10: host {host} takes no proposals in time"));
+            hosts.world.violation(format!("invariant 10: host {host} accepts no proposals in time"));
         }
     }
     let right = |hosts: &Hosts| {
@@ -129,10 +129,13 @@ async fn check(hosts: &Arc<Hosts>) {
         leader.is_some_and(|node| hosts.history.is_right(node.status().clock.time_ms))
     };
     if !hosts.until(CATCH_UP, right).await || !clients::probe(hosts, 0, CATCH_UP).await {
-        hosts.world.violation("invariant 1: the time is not right again in time".to_owned());
+        hosts
+            .world
+            .violation("invariant 1: the stamps do not return to the true time within the bound".to_owned());
     }
     hosts.history.check_time();
-    // What nobody knew of may still land: a request that a broken network held back comes when that is mended.
+    // A command with an unknown outcome may still be stored: a request that a broken network held back
+    // arrives after healing.
     let all = |hosts: &Hosts| {
         let statuses: Vec<_> =
             (0..hosts.plan.nodes).filter_map(|host| Some(hosts.node(host)?.status())).collect();
@@ -140,7 +143,7 @@ async fn check(hosts: &Arc<Hosts>) {
         statuses.len() == hosts.plan.nodes && statuses.iter().all(|status| Some(status.applied) >= last)
     };
     if !hosts.until(CATCH_UP, all).await {
-        hosts.world.violation("invariant 10: not all have applied everything in time".to_owned());
+        hosts.world.violation("invariant 10: not all nodes have applied everything in time".to_owned());
     }
     for host in 0..hosts.plan.nodes {
         let list = hosts.node(host).and_then(|node| Ledger::all(&node.reader().view().ok()?).ok());

@@ -1,4 +1,4 @@
-//! The simulator holds what it promises: fresh seeds are clean, and each planted defect is found.
+//! Tests of the simulator: fresh seeds are clean, and each planted defect is found.
 #![allow(clippy::unwrap_used)]
 
 use std::time::Duration;
@@ -8,13 +8,13 @@ use crate::failpoints::FAILPOINTS;
 use crate::plan::Plan;
 use crate::{fresh, run};
 
-/// Fresh seeds run for so long; in a debug build that is some dozens.
+/// How long fresh seeds are run; in a debug build these are some dozens.
 const FRESH: Duration = Duration::from_secs(20);
-/// So often seeds are run to find one defect; most are found by the first.
+/// How many seeds are run at most to find one defect; the first finds most of them.
 const TRIES: usize = 60;
 
 #[test]
-fn a_seed_is_one_plan() {
+fn a_seed_gives_one_plan() {
     for seed in 0..100 {
         let plan = Plan::new(seed);
         assert_eq!(plan, Plan::new(seed));
@@ -34,7 +34,8 @@ fn fresh_seeds_are_clean() {
     assert!(total.seeds > once_failed().unwrap().len() as u64);
 }
 
-/// Seeds that find each; what one seed does differs a little from run to run, so they take turns.
+/// Seeds that find each defect. A seed does not do exactly the same in every run, so the test uses them in
+/// turn.
 const FOUND_BY: [(&str, &[u64]); 13] = [
     ("answer-before-fsync", &[46, 14, 17, 21]),
     ("vote-without-fsync", &[9, 33, 38, 69]),
@@ -68,7 +69,7 @@ fn every_planted_defect_is_found() {
 }
 
 #[test]
-fn what_once_failed_is_clean() {
+fn plans_that_failed_once_are_clean() {
     for plan in once_failed().unwrap() {
         let verdict = run::run(plan, None);
         assert!(verdict.violations.is_empty(), "{verdict:#?}");

@@ -1,4 +1,4 @@
-//! A small file system in a file: it fills up, and it loses power. Root.
+//! A small file system inside a file: it fills up, and it loses power. Needs root.
 
 use super::tool;
 use anyhow::{Context, Result};
@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// A mounted ext4.
+/// A mounted ext4 file system.
 #[derive(Debug)]
 pub struct Disk {
     image: PathBuf,
@@ -14,7 +14,7 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// Makes one of that size and mounts it at `mount`.
+    /// Makes a file system of that size and mounts it at `mount`.
     pub fn make(mount: &Path, megabytes: u64) -> Result<Self> {
         let image = mount.with_extension("ext4");
         std::fs::create_dir_all(mount)?;
@@ -33,17 +33,17 @@ impl Disk {
         self.mount.join("ballast")
     }
 
-    /// Takes all the room that is left.
+    /// Fills all free space.
     pub fn fill(&self) -> Result<()> {
         let mut file = File::create(self.ballast())?;
         for chunk in [vec![0; 1 << 20], vec![0; 4 << 10]] {
-            // Ends with the room.
+            // The write ends with the free space.
             while file.write_all(&chunk).is_ok() {}
         }
         Ok(())
     }
 
-    /// Gives it back.
+    /// Frees that space again.
     pub fn empty(&self) -> Result<()> {
         match std::fs::remove_file(self.ballast()) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
@@ -51,13 +51,13 @@ impl Disk {
         }
     }
 
-    /// From now on nothing reaches the disk: what was not synced is lost, as when the power fails. The file system
-    /// stays in error until [`Disk::restore_power`].
+    /// From now on nothing reaches the disk: data that was not synced is lost, as when the power fails. The
+    /// file system stays in error until [`Disk::restore_power`].
     pub fn cut_power(&self) -> Result<()> {
         tool::run("xfs_io", &["-x", "-c", "shutdown", text(&self.mount)?]).map(drop)
     }
 
-    /// Mounts what is on the disk. Whoever used it must have ended.
+    /// Mounts what is on the disk. The processes that used it must have ended.
     pub fn restore_power(&self) -> Result<()> {
         tool::run("umount", &[text(&self.mount)?])?;
         self.attach()
@@ -66,7 +66,7 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        // What fails here, the run's clean-up does by force.
+        // The run's clean-up removes by force what fails here.
         let _ = text(&self.mount).and_then(|mount| tool::run("umount", &[mount]));
         let _ = std::fs::remove_file(&self.image);
     }

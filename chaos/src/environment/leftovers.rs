@@ -1,7 +1,8 @@
-//! Everything that outlives a process: namespaces, mounts, control groups, node processes, the run's directory.
+//! Everything that outlives a process: namespaces, mounts, control groups, node processes and the run's
+//! directory.
 //!
-//! All of it is found by the run's prefix, `waypost-chaos-run-PID`, so a run that was killed is cleaned up by the next.
-//! Never: touches anything whose run is alive.
+//! Everything is found by the run's prefix, `waypost-chaos-run-PID`, so the next run cleans up after a run
+//! that was killed. Nothing of a run that is alive is touched.
 
 use super::tool;
 use anyhow::Result;
@@ -9,21 +10,21 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Begins the names of directories.
+/// The prefix of directories.
 const RUN: &str = "waypost-chaos-run-";
-/// Begins the names of namespaces and control groups.
+/// The prefix of namespaces and control groups.
 const SHORT: &str = "wpc";
-/// How long killed processes may take to go.
+/// How long killed processes may take to end.
 const GONE: Duration = Duration::from_secs(5);
 
-/// A run's names.
+/// The names of a run.
 #[derive(Debug, Clone)]
 pub struct Names {
     pid: u32,
 }
 
 impl Names {
-    /// Of this process.
+    /// The names of this process's run.
     pub fn own() -> Self {
         Self { pid: std::process::id() }
     }
@@ -33,18 +34,18 @@ impl Names {
         std::env::temp_dir().join(format!("{RUN}{}", self.pid))
     }
 
-    /// A name for something of the system.
+    /// A name for a namespace, a mount or a control group.
     pub fn of(&self, what: &str) -> String {
         format!("{SHORT}{}-{what}", self.pid)
     }
 
-    /// Removes all that bears these names. Goes on where something fails: the rest shall go all the same.
+    /// Removes everything that has these names. A failure does not stop the removal of the rest.
     pub fn clean(&self) {
         let dir = self.dir();
         kill_nodes(&dir);
         for mount in mounts_below(&dir) {
             if tool::run("umount", &[&mount]).is_err() {
-                // Something still holds it: out of sight now, gone when that ends.
+                // A process still uses it: it is detached now, and gone when that process ends.
                 let _ = tool::run("umount", &["-l", &mount]);
             }
         }
@@ -58,28 +59,28 @@ impl Names {
     }
 }
 
-/// Cleans up after runs that are no more.
+/// Cleans up after runs that have ended.
 pub fn clean_dead_runs() -> Result<()> {
     for entry in std::fs::read_dir(std::env::temp_dir())? {
         let name = entry?.file_name().to_string_lossy().into_owned();
         if let Some(pid) = name.strip_prefix(RUN).and_then(|pid| pid.parse().ok())
             && !is_alive(pid)
         {
-            println!("removing what run {pid} left");
+            println!("removing the leftovers of run {pid}");
             Names { pid }.clean();
         }
     }
     Ok(())
 }
 
-/// Whether a process of that id runs this very program.
+/// Whether the process with that id runs this same program.
 fn is_alive(pid: u32) -> bool {
     let program = |pid: &str| std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
     let own = program("self");
     !own.is_empty() && program(&pid.to_string()) == own
 }
 
-/// Ends the nodes whose data is below `dir`, and who traces them: they were started by that run.
+/// Ends the nodes whose data is below `dir`, and their tracers: that run started them.
 fn kill_nodes(dir: &Path) {
     let mark = format!("WAYPOST_DATA_DIR={}/", dir.display());
     let until = Instant::now() + GONE;
@@ -89,7 +90,7 @@ fn kill_nodes(dir: &Path) {
             return;
         }
         for pid in ours.into_iter().filter_map(Pid::from_raw) {
-            // Fails only if it has ended already.
+            // This fails only if the process has ended already.
             let _ = kill_process(pid, Signal::KILL);
         }
         std::thread::sleep(Duration::from_millis(20));
@@ -107,7 +108,7 @@ fn has_environment(pid: i32, mark: &str) -> bool {
     environment.split(|byte| *byte == 0).any(|variable| variable.starts_with(mark.as_bytes()))
 }
 
-/// The deepest first.
+/// The mounts below a folder, the deepest first.
 fn mounts_below(dir: &Path) -> Vec<String> {
     let table = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
     let points = table.lines().filter_map(|line| line.split(' ').nth(1));

@@ -1,12 +1,16 @@
-//! What nodes stand on, and how it is broken: networks, disks, processors and clocks of a run's own.
+//! The environment of a run's nodes and the ways to break it: networks, disks, processors and clocks of the
+//! run's own.
 //!
-//! - [`net`] makes namespaces and partitions them; [`relay`] delays, repeats and corrupts what peers say;
+//! - [`net`] makes namespaces and partitions them; [`relay`] delays, repeats and corrupts packets between
+//!   peers;
 //! - [`disk`] is a small file system that fills up or loses power; [`trace`] makes system calls fail or slow;
-//! - [`throttle`] takes processor time; [`proxy`] stands before the nodes;
-//! - [`leftovers`] removes all of it.
+//! - [`throttle`] takes processor time; [`proxy`] runs nginx before the nodes;
+//! - [`tool`] calls the system's programs;
+//! - [`leftovers`] removes everything that a run made.
 //!
-//! Each carries the run's prefix in its name, so that what a run leaves behind is found and removed. Never: touches
-//! what another run made, and never needs root for what does not say so.
+//! Everything carries the run's prefix in its name, so that a later run finds and removes what this one
+//! leaves behind. A run never touches what another run made. Only the modules that say "needs root" need
+//! root.
 
 pub mod disk;
 pub mod leftovers;

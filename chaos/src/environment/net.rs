@@ -1,7 +1,9 @@
-//! Namespaces, a bridge and virtual cables of a run's own, and partitions between its nodes by nftables. Root.
+//! The namespaces, the bridge and the virtual cables of a run, and partitions between its nodes by nftables.
+//! Needs root.
 //!
-//! The run itself moves into a namespace, the hub: nothing it sends leaves what was made here. Each node has a
-//! namespace with a cable to the hub's bridge, for clients and, unless a relay stands between the nodes, for peers.
+//! The run itself moves into a namespace, the hub, so that nothing it sends leaves this network. Each node
+//! has a namespace with a cable to the hub's bridge. Clients use that cable; peers use it too, unless a relay
+//! stands between the nodes.
 
 use super::leftovers::Names;
 use super::relay::Relay;
@@ -14,9 +16,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::AsFd;
 use tun_rs::{DeviceBuilder, SyncDevice};
 
-/// The hub's end of the bridge, where receivers listen.
+/// The hub's address on the bridge, where receivers listen.
 pub const HUB: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 213, 0, 254));
-/// All that is here.
+/// The addresses of all nodes and of the hub.
 pub const NETS: &str = "10.213.0.0/16";
 
 /// The network of a run.
@@ -28,11 +30,11 @@ pub struct Net {
     rules: Rules,
 }
 
-/// What is in the way, from node to node.
+/// The pairs of nodes (from, to) whose packets are dropped.
 #[derive(Debug, Default, Clone)]
 struct Rules {
     blocked: BTreeSet<(usize, usize)>,
-    /// In percent.
+    /// The packets that are lost, in percent.
     loss: u32,
 }
 
@@ -46,7 +48,8 @@ fn relayed_address(node: usize) -> Ipv4Addr {
 }
 
 impl Net {
-    /// Makes a network for so many nodes and moves this thread, and all that it starts from now on, into its hub.
+    /// Makes a network for `nodes` nodes and moves this thread, and everything that it starts from now on,
+    /// into the hub.
     pub fn make(names: &Names, nodes: usize, relayed: bool, seed: u64) -> Result<Self> {
         let hub = names.of("hub");
         ip(&["netns", "add", &hub])?;
@@ -76,22 +79,22 @@ impl Net {
         Ok(Self { names: names.clone(), nodes, relay, rules: Rules::default() })
     }
 
-    /// What starts a node's process in its namespace.
+    /// The command that starts a node's process in its namespace.
     pub fn launcher(&self, node: usize) -> Vec<String> {
         ["ip", "netns", "exec", &self.of(node)].map(str::to_owned).to_vec()
     }
 
-    /// Where a node's peers reach it.
+    /// A node's address for its peers.
     pub fn peer_address(&self, node: usize) -> Ipv4Addr {
         if self.relay.is_some() { relayed_address(node) } else { client_address(node) }
     }
 
-    /// What stands between the nodes, if that was asked for.
+    /// The relay between the nodes, if there is one.
     pub fn relay(&self) -> Result<&Relay> {
         self.relay.as_ref().context("this network has no relay")
     }
 
-    /// How many nodes there is room for.
+    /// How many nodes the network has room for.
     pub fn nodes(&self) -> usize {
         self.nodes
     }
@@ -100,19 +103,19 @@ impl Net {
         self.names.of(&format!("n{node}"))
     }
 
-    /// From now on nothing gets from the first to the second of these pairs, and all else does.
+    /// From now on no packet gets from the first to the second node of these pairs; all other packets do.
     pub fn block(&mut self, pairs: impl IntoIterator<Item = (usize, usize)>) -> Result<()> {
         self.rules = Rules { blocked: pairs.into_iter().collect(), loss: 0 };
         self.apply()
     }
 
-    /// From now on so many percent of the packets between nodes are lost.
+    /// From now on `percent` percent of the packets between nodes are lost.
     pub fn lose(&mut self, percent: u32) -> Result<()> {
         self.rules = Rules { blocked: BTreeSet::new(), loss: percent };
         self.apply()
     }
 
-    /// Everything gets everywhere.
+    /// Ends all partitions and losses.
     pub fn heal(&mut self) -> Result<()> {
         self.block([])
     }
@@ -125,7 +128,7 @@ impl Net {
         Ok(())
     }
 
-    /// What a node drops of what comes in, in one transaction.
+    /// Sets which incoming packets a node drops, in one transaction.
     fn ruleset(&self, node: usize) -> String {
         let mut rules = String::new();
         for other in (0..self.nodes).filter(|other| *other != node) {
@@ -148,7 +151,7 @@ impl Drop for Net {
         self.relay = None;
         let own = (0..self.nodes).map(|node| self.of(node));
         for name in own.chain([self.names.of("hub")]) {
-            // What fails here, the run's clean-up does again.
+            // The run's clean-up tries again what fails here.
             let _ = ip(&["netns", "del", &name]);
         }
     }
@@ -162,19 +165,19 @@ fn in_net(name: &str, args: &[&str]) -> Result<()> {
     ip(&[&["-n", name], args].concat())
 }
 
-/// Moves the calling thread.
+/// Moves the calling thread into a namespace.
 fn enter(name: &str) -> Result<()> {
     let file = File::open(format!("/run/netns/{name}"))?;
     Ok(move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))?)
 }
 
-/// A TUN device in that namespace; whoever holds it needs not be there.
+/// Makes a TUN device in that namespace; the process that holds it may be in another namespace.
 fn tun_in(name: &str) -> Result<SyncDevice> {
     let name = name.to_owned();
-    // A thread of its own goes there and ends: this one stays where it is.
+    // A separate thread enters the namespace and ends, so that this thread stays where it is.
     let making = std::thread::spawn(move || -> Result<SyncDevice> {
         enter(&name)?;
         Ok(DeviceBuilder::new().name("peers").inherit_enable_state().build_sync()?)
     });
-    making.join().map_err(|_| anyhow!("the making of a TUN device panicked"))?
+    making.join().map_err(|_| anyhow!("the thread that makes a TUN device panicked"))?
 }

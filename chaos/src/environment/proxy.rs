@@ -1,5 +1,6 @@
 //! nginx before the nodes, with the configuration that this repository gives to operators
-//! (`packaging/nginx/waypost.conf`): no stickiness, and what a node doesn't answer is asked again at another.
+//! (`packaging/nginx/waypost.conf`): no stickiness, and a request that a node does not answer goes to another
+//! node.
 
 use super::tool;
 use anyhow::{Context, Result, bail};
@@ -10,29 +11,30 @@ use std::time::Duration;
 use testkit::cluster::own_ports;
 use testkit::wait;
 
-/// What operators are given.
+/// The configuration for operators.
 const GIVEN: &str = include_str!("../../../packaging/nginx/waypost.conf");
-/// The nodes' port in it.
+/// The port of the nodes in that configuration.
 const GIVEN_PORT: &str = ":4000";
 
 /// A running nginx; it ends when this is dropped.
 #[derive(Debug)]
 pub struct Proxy {
-    /// Where it listens.
+    /// The address where it listens.
     pub address: SocketAddr,
     child: Child,
 }
 
 impl Proxy {
-    /// Starts it before those nodes, with its files in `dir`.
+    /// Starts nginx before those nodes, with its files in `dir`.
     pub fn start(dir: &Path, nodes: &[SocketAddr]) -> Result<Self> {
-        // Of two ports at an address that nobody else has one is enough.
+        // This takes two ports at an address that nothing else uses; nginx needs only one of them.
         let (address, _) = own_ports()?;
         std::fs::create_dir_all(dir)?;
         std::fs::write(dir.join("waypost.conf"), configuration(address, nodes)?)?;
         let conf = dir.join("nginx.conf");
         let at = dir.display();
-        // One process without a title of its own: by its environment a later run finds what this one left.
+        // One process that sets no title: its environment stays readable, and by that a later run finds a
+        // process that this run left.
         let main = format!(
             "daemon off; master_process off; pid {at}/nginx.pid; error_log {at}/nginx.log info;\n\
              events {{ worker_connections 1024; }}\n\
@@ -60,13 +62,13 @@ impl Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        // Both fail only if it has ended already.
+        // Both fail only if nginx has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// The given file with these addresses, and without TLS.
+/// The operators' configuration with these addresses, and without TLS.
 fn configuration(listen: SocketAddr, nodes: &[SocketAddr]) -> Result<String> {
     let (mut made, mut named) = (String::new(), 0);
     for line in GIVEN.lines() {
@@ -87,7 +89,7 @@ fn configuration(listen: SocketAddr, nodes: &[SocketAddr]) -> Result<String> {
         }
     }
     if named == 0 || !made.contains(&format!("listen {listen}")) {
-        bail!("packaging/nginx/waypost.conf is not what it was: {named} servers");
+        bail!("packaging/nginx/waypost.conf has changed: it names {named} servers");
     }
     Ok(made)
 }
@@ -98,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_given_configuration_has_the_nodes_of_the_run() {
+    fn the_operators_configuration_gets_the_nodes_of_the_run() {
         let nodes = ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"].map(|node| node.parse().unwrap());
         let made = configuration("127.0.0.1:9".parse().unwrap(), &nodes).unwrap();
         for node in nodes {

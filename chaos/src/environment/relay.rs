@@ -1,7 +1,7 @@
-//! A relay of IP packets between nodes' TUN devices, in user space: what `tc netem` does where the kernel has it.
-//! It delays, reorders, loses, repeats and corrupts. Root.
+//! A relay of IP packets between the TUN devices of nodes, in user space. It does what `tc netem` does on
+//! kernels that have it: it delays, reorders, loses, repeats and corrupts packets. Needs root.
 //!
-//! Half of what it corrupts gets a right TCP checksum again: those bits arrive at the program.
+//! Half of the packets that it corrupts get a matching TCP checksum: those bits reach the program.
 
 use anyhow::{Context, Result};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -15,38 +15,38 @@ use std::time::{Duration, Instant};
 use testkit::dice::Dice;
 use tun_rs::SyncDevice;
 
-/// Packets that wait; more are lost, as in any router.
+/// The most packets that wait; the relay drops further packets, as a router does.
 const QUEUE: usize = 20_000;
-/// The longest packet.
+/// The length of the longest packet, in bytes.
 const PACKET: usize = 2048;
-/// How often it looks whether it shall end.
+/// How often a thread checks whether it has to end.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// What happens to packets.
+/// What the relay does to packets.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Weather {
-    /// Each takes so long.
+    /// The delay of each packet.
     pub delay: Duration,
-    /// And up to so much longer, by chance: they overtake one another.
+    /// The most random delay that is added: packets overtake one another.
     pub jitter: Duration,
-    /// So many of a thousand are lost.
+    /// How many packets of a thousand are lost.
     pub lost: u32,
-    /// So many of a thousand come twice.
+    /// How many packets of a thousand arrive twice.
     pub repeated: u32,
-    /// So many of a thousand have a bit turned.
+    /// How many packets of a thousand have a bit flipped.
     pub corrupted: u32,
 }
 
-/// What became of them.
+/// How many packets met which fate.
 #[derive(Debug, Default)]
 pub struct Counts {
-    /// Went through.
+    /// Passed on.
     pub passed: AtomicU64,
     /// Lost on purpose.
     pub lost: AtomicU64,
     /// Sent twice.
     pub repeated: AtomicU64,
-    /// Had a bit turned.
+    /// Passed on with a bit flipped.
     pub corrupted: AtomicU64,
 }
 
@@ -60,7 +60,7 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// Relays between those devices; each has one address.
+    /// Relays between these devices; each has one address.
     pub fn start(devices: Vec<(Ipv4Addr, SyncDevice)>, seed: u64) -> Result<Self> {
         for (_, device) in &devices {
             device.set_nonblocking(true)?;
@@ -78,12 +78,12 @@ impl Relay {
         Ok(Self { weather, counts, over, thread: Some(thread) })
     }
 
-    /// From now on.
+    /// Changes the weather from now on.
     pub fn set(&self, weather: Weather) {
         *self.weather.lock().unwrap_or_else(PoisonError::into_inner) = weather;
     }
 
-    /// What became of the packets so far.
+    /// The counts so far.
     pub fn counts(&self) -> &Counts {
         &self.counts
     }
@@ -96,7 +96,7 @@ impl Drop for Relay {
     }
 }
 
-/// A packet on its way; the heap gives the one that is due first.
+/// A packet on its way; the heap returns the packet that is due first.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Packet {
     due: std::cmp::Reverse<Instant>,
@@ -104,6 +104,7 @@ struct Packet {
     bytes: Vec<u8>,
 }
 
+/// The relay's thread, with the packets that wait. It ends when `over` is set.
 struct Work {
     devices: Vec<(Ipv4Addr, SyncDevice)>,
     weather: Arc<Mutex<Weather>>,
@@ -129,7 +130,7 @@ impl Work {
         }
     }
 
-    /// Until something comes or is due.
+    /// Waits until a packet arrives or is due.
     fn wait(&self) -> Result<()> {
         let due = self.waiting.peek().map_or(LOOK, |p| p.due.0.saturating_duration_since(Instant::now()));
         let mut fds: Vec<_> =
@@ -171,7 +172,7 @@ impl Work {
         let now = Instant::now();
         while self.waiting.peek().is_some_and(|packet| packet.due.0 <= now) {
             let Some(packet) = self.waiting.pop() else { return };
-            // A device that takes no more loses it: TCP sends it again.
+            // A device with a full queue loses the packet; TCP sends it again.
             if self.devices[packet.to].1.send(&packet.bytes).is_ok() {
                 self.counts.passed.fetch_add(1, Memory::Relaxed);
             }
@@ -179,14 +180,14 @@ impl Work {
     }
 }
 
-/// Where an IPv4 packet goes.
+/// The destination of an IPv4 packet.
 fn receiver(packet: &[u8]) -> Option<Ipv4Addr> {
     let address: [u8; 4] = packet.get(16..20)?.try_into().ok()?;
     (packet.first()? >> 4 == 4).then(|| address.into())
 }
 
-/// Turns a bit of what a TCP packet carries; half the time so that its checksum tells nothing. Whether it carries
-/// anything.
+/// Flips a bit in the data of a TCP packet, and half the time makes the checksum match. Returns whether the
+/// packet has data.
 fn corrupt(packet: &mut [u8], dice: &mut Dice) -> bool {
     let Some((head, data)) = parts(packet) else { return false };
     let at = data + dice.below(packet.len() - data);
@@ -198,7 +199,7 @@ fn corrupt(packet: &mut [u8], dice: &mut Dice) -> bool {
     true
 }
 
-/// Where a packet's TCP head and its data begin, if it has data.
+/// Where a packet's TCP head and its data begin; `None` without data.
 fn parts(packet: &[u8]) -> Option<(usize, usize)> {
     const TCP: u8 = 6;
     let head = usize::from(packet.first()? & 0x0f) * 4;
@@ -209,7 +210,8 @@ fn parts(packet: &[u8]) -> Option<(usize, usize)> {
     (data < packet.len()).then_some((head, data))
 }
 
-/// The TCP checksum of a packet (RFC 9293): over the addresses, the protocol, the length and all but itself.
+/// The TCP checksum of a packet (RFC 9293): over the addresses, the protocol, the length and the segment
+/// without the checksum.
 fn checksum(packet: &[u8], head: usize) -> u16 {
     let tcp = &packet[head..];
     let words = |bytes: &[u8]| -> u32 {
@@ -241,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_packet_is_understood_and_its_checksum_mended() {
+    fn a_packet_is_parsed_and_its_checksum_is_repaired() {
         let whole = packet();
         assert_eq!(receiver(&whole), Some(Ipv4Addr::new(10, 0, 0, 2)));
         assert_eq!(parts(&whole), Some((20, 40)));

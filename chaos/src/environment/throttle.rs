@@ -1,5 +1,5 @@
-//! Takes most of a node's processor time: by a control group's quota where there is one, else by stopping it again
-//! and again.
+//! Takes most of a node's processor time: with the quota of a control group where the machine has one, else
+//! by stopping the process again and again.
 
 use super::leftovers::Names;
 use super::tool::tell;
@@ -11,9 +11,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Where control groups are: version 2, version 1.
+/// Where control groups are mounted: version 2, then version 1.
 pub const ROOTS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/cpu"];
-/// The time over which a quota is given.
+/// The period of a quota.
 const PERIOD: Duration = Duration::from_millis(100);
 
 /// A throttled node.
@@ -22,6 +22,7 @@ pub struct Throttle {
     how: How,
 }
 
+/// The method of a throttle: a quota, or a thread that stops the process again and again.
 #[derive(Debug)]
 enum How {
     Quota { root: &'static str, group: PathBuf },
@@ -29,7 +30,7 @@ enum How {
 }
 
 impl Throttle {
-    /// Leaves the process so many percent of one processor.
+    /// Leaves the process `percent` percent of one processor.
     pub fn begin(names: &Names, pid: i32, percent: u64) -> Result<Self> {
         match quota(names, pid, percent) {
             Ok(throttle) => Ok(throttle),
@@ -37,7 +38,7 @@ impl Throttle {
         }
     }
 
-    /// In words, for the report.
+    /// The method in words, for the report.
     pub fn how(&self) -> &'static str {
         match &self.how {
             How::Quota { .. } => "by quota",
@@ -65,7 +66,7 @@ fn quota(names: &Names, pid: i32, percent: u64) -> Result<Throttle> {
         }
         std::fs::remove_dir(&group)?;
     }
-    Err(anyhow!("no control group takes a quota"))
+    Err(anyhow!("no control group accepts a quota"))
 }
 
 fn stopping(pid: i32, percent: u64) -> Result<Throttle> {
@@ -91,7 +92,7 @@ impl Drop for Throttle {
             How::Quota { root, group } => {
                 let held = std::fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
                 for pid in held.lines() {
-                    // Fails only if it has ended already.
+                    // This fails only if the process has ended already.
                     let _ = tell(&Path::new(root).join("cgroup.procs"), pid);
                 }
                 let _ = std::fs::remove_dir(group);

@@ -1,4 +1,4 @@
-//! The system's own programs, called with a limit of time.
+//! Calls programs of the system, with a time limit.
 
 use anyhow::{Context, Result, ensure};
 use std::io::{Read, Write};
@@ -7,15 +7,15 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 use testkit::wait;
 
-/// What one call may take.
+/// The longest time of one call.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Runs `program` and gives what it printed; its words on failure.
+/// Runs `program` and returns its output; on failure the error has the program's own message.
 pub fn run(program: &str, args: &[&str]) -> Result<String> {
     run_with(program, args, "")
 }
 
-/// The same with something to read. Output is expected to be short.
+/// As [`run`], with `input` on standard input. The output is expected to be short.
 pub fn run_with(program: &str, args: &[&str], input: &str) -> Result<String> {
     let what = || format!("{program} {}", args.join(" "));
     let mut command = Command::new(program);
@@ -26,7 +26,7 @@ pub fn run_with(program: &str, args: &[&str], input: &str) -> Result<String> {
     }
     let ended = wait::until_for(LIMIT, &what(), || Ok(child.try_wait()?));
     if ended.is_err() {
-        // Both fail only if it has ended after all.
+        // Both fail only if the program has ended after all.
         let _ = child.kill();
         let _ = child.wait();
     }
@@ -42,7 +42,7 @@ pub fn is_there(program: &str) -> bool {
     path(program).is_some()
 }
 
-/// Where a program is installed.
+/// The path of an installed program.
 pub fn path(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let usual = ["/usr/sbin", "/sbin"].map(PathBuf::from);
@@ -54,7 +54,7 @@ pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// Writes to a file of the kernel.
+/// Writes to a file of the kernel, such as one below `/sys`.
 pub fn tell(file: &Path, text: &str) -> Result<()> {
     std::fs::write(file, text).with_context(|| format!("{text} to {}", file.display()))
 }

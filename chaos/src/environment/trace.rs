@@ -1,4 +1,4 @@
-//! System calls of a running node that fail or take long, with `strace -e inject`.
+//! Makes system calls of a running node fail or take long, with `strace -e inject`.
 
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
@@ -6,24 +6,24 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use testkit::wait;
 
-/// The calls by which data reaches a disk.
+/// The system calls that bring data to a disk.
 const SYNCS: &str = "fsync,fdatasync,sync_file_range";
-/// How long attaching and leaving may take.
+/// How long attaching and detaching may take.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// A tracer at work.
+/// A running tracer.
 #[derive(Debug)]
 pub struct Trace {
     child: Child,
 }
 
 impl Trace {
-    /// Each sync of the process takes so much longer.
+    /// Makes each sync of the process take `by` longer.
     pub fn slow_sync(pid: i32, by: Duration) -> Result<Self> {
         Self::attach(pid, &format!("{SYNCS}:delay_enter={}", by.as_micros()))
     }
 
-    /// From its `nth` on, each sync of a thread of the process fails with EIO.
+    /// From the `nth` on, makes each sync of a thread of the process fail with EIO.
     pub fn failing_sync(pid: i32, nth: u32) -> Result<Self> {
         Self::attach(pid, &format!("{SYNCS}:error=EIO:when={nth}+"))
     }
@@ -44,7 +44,7 @@ impl Trace {
         Ok(trace)
     }
 
-    /// Lets the process go.
+    /// Detaches from the process.
     pub fn stop(mut self) -> Result<()> {
         self.end()
     }
@@ -54,11 +54,11 @@ impl Trace {
             return Ok(());
         }
         kill_process(Pid::from_child(&self.child), Signal::TERM)?;
-        let left = wait::until_for(LIMIT, "strace to leave", || Ok(self.child.try_wait()?));
+        let left = wait::until_for(LIMIT, "strace to detach", || Ok(self.child.try_wait()?));
         if left.is_err() {
             self.child.kill()?;
             self.child.wait()?;
-            bail!("strace did not leave by itself");
+            bail!("strace did not detach by itself");
         }
         Ok(())
     }
@@ -66,7 +66,7 @@ impl Trace {
 
 impl Drop for Trace {
     fn drop(&mut self) {
-        // Ended already, or killed: either way it lets go.
+        // The tracer has ended already or is killed: both detach it.
         let _ = self.end();
     }
 }

@@ -1,13 +1,15 @@
 //! 7: configuration and access are linearizable.
 //!
-//! What a node does that a fault keeps out of reach of the others, and shortly after, is counted and not checked: no
-//! node can know of a revocation that can't reach it. The revoke is answered once every node in reach has it. A token
-//! that is used at a node which was dead or stood still is checked: such a node asks the leader before it lets anybody in.
+//! Answers of a node that a fault keeps out of reach of the others, and shortly after the fault, are counted
+//! and not checked: such a node can't know of a revoke. A revoke is answered once every node in reach has it.
+//! A token that is used at a node that was dead or stopped is checked: such a node asks the leader before it
+//! accepts a token.
 
 use super::{Index, Verdict};
 use crate::history::Record;
 use std::collections::HashMap;
 
+/// When a token was created and revoked, in milliseconds of the run.
 #[derive(Debug, Default, Clone, Copy)]
 struct Token {
     made_ms: Option<u64>,
@@ -15,7 +17,7 @@ struct Token {
     revoked_ms: Option<u64>,
 }
 
-/// 7.
+/// Checks 7; answers of nodes that may have been out of reach are only counted.
 pub(super) fn linearizable(index: &Index<'_>) -> Verdict {
     let mut verdict = Verdict::new(7);
     let tokens = tokens(index);
@@ -74,15 +76,15 @@ fn tokens<'a>(index: &Index<'a>) -> HashMap<&'a str, Token> {
 /// What is known of a setting.
 #[derive(Debug, Default)]
 struct Register {
-    /// What it is at least, from that time on.
+    /// Its least value, from that time on.
     least: Vec<(u64, u64)>,
     /// When each version was first asked for.
     asked: HashMap<u64, u64>,
 }
 
-/// One writer counts a setting up, and leaves it for a new one where an answer was lost. A read that begins after a
-/// write was acknowledged, or after another read ended, shows at least that; and nothing that was not asked for yet.
-/// Returns how many were not checked.
+/// One writer counts a setting up, and continues with a new setting when an answer was lost. A read that
+/// begins after a write was acknowledged, or after another read ended, shows at least that value, and no
+/// value that was not asked for yet. Returns how many reads were not checked.
 fn registers(index: &Index<'_>, verdict: &mut Verdict) -> u64 {
     let mut registers: HashMap<&str, Register> = HashMap::new();
     let mut away = 0;
@@ -105,11 +107,11 @@ fn registers(index: &Index<'_>, verdict: &mut Verdict) -> u64 {
                 let known =
                     least.iter().rev().filter(|(at, _)| at < asked_ms).map(|(_, version)| *version).max();
                 verdict.check(*version >= known.unwrap_or(0), || {
-                    format!("node {node} told version {version}, asked at {asked_ms} ms, after {known:?} was known")
+                    format!("node {node} gave version {version}, asked at {asked_ms} ms, after {known:?} was known")
                 });
                 let possible = *version == 0 || asked.get(version).is_some_and(|at| *at <= entry.at_ms);
                 verdict.check(possible, || {
-                    format!("node {node} told version {version}, which nobody had written yet")
+                    format!("node {node} gave version {version}, which nobody had written yet")
                 });
                 least.push((entry.at_ms, *version));
             }

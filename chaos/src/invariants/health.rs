@@ -3,12 +3,13 @@
 use super::{Index, Verdict};
 use crate::history::{MAIN, Record};
 
-/// Faults that may end a process: a node that can't keep what it promised stops.
+/// Faults that may end a process: a node that can't keep its promises stops.
 const ENDING: [&str; 3] = ["disk error", "disk full", "power cut"];
-/// Faults that damage what is on its way.
+/// Faults that damage data on its way.
 const CORRUPTING: [&str; 1] = ["corruption"];
 
-/// 10: after healing everybody caught up in time, no process ended by itself, and memory stayed within its limit.
+/// 10: after healing everybody caught up in time, no process ended by itself, and memory stayed within its
+/// limit.
 pub(super) fn catches_up(index: &Index<'_>) -> Verdict {
     let mut verdict = Verdict::new(10);
     let (mut healed_ms, mut last_ms, mut peak) = (None, 0, 0);
@@ -28,7 +29,7 @@ pub(super) fn catches_up(index: &Index<'_>) -> Verdict {
             Record::Memory { node, peak: most, limit } => {
                 peak = peak.max(*most);
                 verdict
-                    .check(most <= limit, || format!("node {node} took {most} bytes, its limit is {limit}"));
+                    .check(most <= limit, || format!("node {node} used {most} bytes; its limit is {limit}"));
             }
             _ => {}
         }
@@ -38,7 +39,7 @@ pub(super) fn catches_up(index: &Index<'_>) -> Verdict {
     verdict
 }
 
-/// 11: nobody, on whatever node, was given or holds bytes that the others don't have.
+/// 11: no client received, and no node holds, bytes that differ from those of the others.
 pub(super) fn damage_is_found(index: &Index<'_>) -> Verdict {
     let mut verdict = Verdict::new(11);
     let is = |record: &Record| match record {
@@ -48,19 +49,19 @@ pub(super) fn damage_is_found(index: &Index<'_>) -> Verdict {
     };
     let count = |is: &dyn Fn(&Record) -> bool| index.history.records().filter(|record| is(record)).count();
     let (damaged, noticed) = (count(&is), count(&|r| matches!(r, Record::Noticed { .. })));
-    verdict.figure = format!("{damaged} times damaged, {noticed} times told");
+    verdict.figure = format!("{damaged} times damaged, {noticed} times reported");
     if damaged == 0 {
         return verdict;
     }
     let mut waits: Option<(usize, &str)> = None;
-    let silent = |(node, file): (usize, &str)| format!("node {node} did not tell that {file} was damaged");
+    let silent = |(node, file): (usize, &str)| format!("node {node} did not report that {file} was damaged");
     for record in index.history.records() {
         match record {
             Record::Noticed { node } if waits.is_some_and(|(of, _)| of == *node) => {
                 verdict.check(true, String::new);
                 waits = None;
             }
-            // One at a time: before the next, this one had to be found.
+            // Damage is made one at a time: this damage had to be found before the next was made.
             Record::Damaged { node, file, certain } => {
                 if let Some(before) = waits.take() {
                     verdict.check(false, || silent(before));
@@ -73,21 +74,22 @@ pub(super) fn damage_is_found(index: &Index<'_>) -> Verdict {
     if let Some(last) = waits {
         verdict.check(false, || silent(last));
     }
-    // Most nodes are sound: an event is what most of them hold.
+    // Most nodes are sound: the event that most of them hold is the right one.
     let nodes = index.stored.get(MAIN);
     for (node, events) in nodes.into_iter().flatten() {
         for (place, event) in events.iter().enumerate() {
             let agree =
                 nodes.into_iter().flatten().filter(|(_, other)| other.get(place) == Some(event)).count();
             let sound = agree * 2 > nodes.map_or(0, |nodes| nodes.len());
-            verdict.check(sound, || format!("node {node} holds {event:?}, most others don't"));
+            verdict.check(sound, || format!("node {node} holds {event:?}; most other nodes do not"));
         }
     }
     let reference = index.by_seq(MAIN);
     for (client, of) in &index.clients(MAIN) {
         for event in of.events() {
             let same = reference.get(&event.seq) == Some(&event);
-            verdict.check(same, || format!("{client} was given {event:?}"));
+            verdict
+                .check(same, || format!("{client} received {event:?}, which differs from the stored event"));
         }
     }
     verdict

@@ -1,4 +1,5 @@
-//! Webhooks: 6 (at least once, stable id, in order; a dead one delays nobody), 9 (only the present owner moves them).
+//! Webhooks: 6 (at least once, stable id, in order; a dead one delays no other) and 9 (only the present owner
+//! moves progress).
 
 use super::removal::Removals;
 use super::{Index, Verdict};
@@ -16,6 +17,7 @@ struct Got<'a> {
     accepted: bool,
 }
 
+/// A webhook, with the requests that its receiver got, in order.
 #[derive(Debug, Default)]
 struct Hook<'a> {
     strict: bool,
@@ -42,7 +44,8 @@ fn hooks<'a>(index: &Index<'a>) -> BTreeMap<&'a str, Hook<'a>> {
     hooks
 }
 
-/// 6: every stored event was accepted; one id means the same bytes; where it is asked for, in order.
+/// 6: every stored event was accepted; one id means the same bytes; events arrive in order where that was
+/// asked for.
 pub(super) fn delivered(index: &Index<'_>) -> Verdict {
     let mut verdict = Verdict::new(6);
     let (mut again, mut tried_dead) = (0, 0);
@@ -58,7 +61,8 @@ pub(super) fn delivered(index: &Index<'_>) -> Verdict {
         if hook.strict {
             in_order(name, places, &mut verdict);
         }
-        // Of other topics nodes do not hold all in the end: what is owed to their webhooks is noted.
+        // Of other topics, nodes do not hold all events at the end. The history records which events their
+        // webhooks must get.
         for event in index.reference(MAIN).iter().filter(|_| hook.topic == MAIN) {
             verdict.check(accepted.contains(&event.seq), || format!("{name} never accepted {event:?}"));
         }
@@ -68,17 +72,17 @@ pub(super) fn delivered(index: &Index<'_>) -> Verdict {
         if let Record::Behind { whom, why } = record
             && whom.starts_with("webhook")
         {
-            verdict.check(false, || format!("{whom} was held up: {why}"));
+            verdict.check(false, || format!("{whom} was delayed: {why}"));
         }
     }
     owed(index, &mut verdict);
     losses_are_told(index, &mut verdict);
-    verdict.figure = format!("{again} delivered again; {tried_dead} tries at the dead one");
+    verdict.figure = format!("{again} delivered again; {tried_dead} attempts at the dead webhook");
     verdict
 }
 
-/// Of the topic with many subjects, webhooks accepted all that they chose and nobody deleted, also what a rule took from
-/// readers; and they were sent nothing else.
+/// Webhooks of the topic with many subjects accepted every event that they select and nobody deleted, also
+/// events that a rule removed for readers; and they were sent no other event.
 fn of_their_subjects(index: &Index<'_>, verdict: &mut Verdict) {
     let removals = Removals::of(index, CHANNELS);
     let accepted = accepted(index);
@@ -87,7 +91,7 @@ fn of_their_subjects(index: &Index<'_>, verdict: &mut Verdict) {
         for event in removals.known() {
             if !selects(hook.subjects, event.subject) {
                 verdict.check(!sent.contains(event.id), || {
-                    format!("{name} was sent {event:?}, which it did not choose")
+                    format!("{name} was sent {event:?}, which it did not select")
                 });
             } else if !removals.may_be_deleted(event, u64::MAX) {
                 let got = accepted.get(name).is_some_and(|ids| ids.contains(event.id));
@@ -97,13 +101,13 @@ fn of_their_subjects(index: &Index<'_>, verdict: &mut Verdict) {
     }
 }
 
-/// Ids that each webhook accepted.
+/// The ids of the events that each webhook accepted.
 fn accepted<'a>(index: &Index<'a>) -> BTreeMap<&'a str, HashSet<&'a str>> {
     let ids = |hook: Hook<'a>| hook.got.into_iter().filter(|got| got.accepted).map(|got| got.id).collect();
     hooks(index).into_iter().map(|(name, hook)| (name, ids(hook))).collect()
 }
 
-/// What was acknowledged for a webhook was accepted there.
+/// A webhook accepted every event that was recorded as acknowledged for it.
 fn owed(index: &Index<'_>, verdict: &mut Verdict) {
     let accepted = accepted(index);
     for record in index.history.records() {
@@ -114,8 +118,8 @@ fn owed(index: &Index<'_>, verdict: &mut Verdict) {
     }
 }
 
-/// Within what retention waits for nothing is lost. Beyond it the webhook says so, the map is told, and each event was
-/// accepted or is counted.
+/// Within the bound of retention, no event is lost. Beyond it the webhook's state says so, the map receives
+/// an event about it, and each event was accepted or is counted.
 fn losses_are_told(index: &Index<'_>, verdict: &mut Verdict) {
     let accepted = accepted(index);
     let (mut told, mut announced, mut lost) = (HashSet::new(), HashSet::new(), HashMap::new());
@@ -123,7 +127,7 @@ fn losses_are_told(index: &Index<'_>, verdict: &mut Verdict) {
         match record {
             Record::Webhook { hook, node, state, missed, beyond: false, .. } => {
                 verdict.check(state != "losing" && *missed == 0, || {
-                    format!("{hook} is {state} and missed {missed} by node {node}, within what retention waits for")
+                    format!("node {node}: {hook} is {state}, missed {missed}, within the bound of retention")
                 });
             }
             Record::Webhook { hook, state, missed, given_up, .. } => {
@@ -139,17 +143,21 @@ fn losses_are_told(index: &Index<'_>, verdict: &mut Verdict) {
     for record in index.history.records() {
         let Record::Offered { hook, events } = record else { continue };
         let hook = hook.as_str();
-        verdict.check(told.contains(hook), || format!("{hook} lost events and was never said to be losing"));
-        verdict.check(announced.contains(hook), || format!("{hook} lost events and the map was not told"));
+        verdict
+            .check(told.contains(hook), || format!("{hook} lost events and no node reported it as losing"));
+        verdict.check(announced.contains(hook), || {
+            format!("{hook} lost events and the map received no event about it")
+        });
         let count = accepted.get(hook).map_or(0, |ids| ids.len() as u64);
         let lost = lost.get(hook).copied().unwrap_or(0);
         verdict.check(count + lost == *events, || {
-            format!("{hook}: {count} accepted and {lost} told as lost, of {events}")
+            format!("{hook}: {count} accepted and {lost} reported as lost, of {events}")
         });
     }
 }
 
-/// 9: a webhook's progress never goes back, all nodes tell the same in the end, and it fits what was accepted.
+/// 9: a webhook's progress never goes back, all nodes report the same progress at the end, and it fits what
+/// was accepted.
 pub(super) fn one_owner(index: &Index<'_>) -> Verdict {
     let mut verdict = Verdict::new(9);
     let mut last: HashMap<(usize, &str), u64> = HashMap::new();
@@ -173,16 +181,17 @@ pub(super) fn one_owner(index: &Index<'_>) -> Verdict {
     }
     let hooks = hooks(index);
     for (name, told) in &ends {
-        // A dead one is tried on and on: what is told of it changes from question to question.
+        // A dead webhook is tried again and again, so the answers about it change from question to question.
         let Some(hook) = hooks.get(name).filter(|hook| !hook.dead) else { continue };
         let mut words: Vec<_> = told.values().collect();
         words.dedup();
         verdict.check(words.len() == 1, || format!("nodes disagree on {name} (delivered, queued): {told:?}"));
         let accepted = hook.got.iter().filter(|got| got.accepted).count() as u64;
         let most = told.values().map(|(delivered, _)| *delivered).max().unwrap_or(0);
-        verdict.check(most <= accepted, || format!("{name}: {most} told as delivered, {accepted} accepted"));
+        verdict
+            .check(most <= accepted, || format!("{name}: {most} reported as delivered, {accepted} accepted"));
     }
     let live = hooks.values().filter(|hook| !hook.dead).count();
-    verdict.figure = format!("{live} webhooks, told the same by all in the end");
+    verdict.figure = format!("{live} webhooks, reported the same by all nodes at the end");
     verdict
 }

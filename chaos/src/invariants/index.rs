@@ -1,12 +1,12 @@
-//! A history, looked up by what the checks ask.
+//! A history, indexed for the questions of the checks.
 
 use crate::history::{Entry, Event, History, Record, selects};
 use std::collections::{BTreeMap, HashMap};
 
-/// After a fault that may cut a node off is over, it may still be out of touch for so long, in milliseconds.
+/// How long a node may still be out of touch after the end of a fault that may cut it off, in milliseconds.
 const GRACE_MS: u64 = 3_000;
 
-/// Faults that stop a process and leave its network alone.
+/// Faults that stop a process and do not touch its network.
 const STOPPED: [&str; 3] = ["kill -9", "SIGSTOP", "SIGTERM"];
 
 /// An acknowledgement.
@@ -16,11 +16,11 @@ pub struct Ack<'a> {
     pub key: &'a str,
     /// The event's id.
     pub id: &'a str,
-    /// Its place.
+    /// The event's position.
     pub seq: u64,
-    /// Who answered.
+    /// The node that answered.
     pub node: usize,
-    /// When.
+    /// When it was answered.
     pub at_ms: u64,
 }
 
@@ -33,16 +33,16 @@ struct Cut<'a> {
     to_ms: u64,
 }
 
-/// The history by its parts.
+/// The parts of a history.
 #[derive(Debug)]
 pub struct Index<'a> {
-    /// All of it.
+    /// The whole history.
     pub history: &'a History,
-    /// Acknowledgements of a topic.
+    /// The acknowledgements of a topic.
     pub acks: HashMap<&'a str, Vec<Ack<'a>>>,
-    /// When what has a key was first asked for, and for which subject.
+    /// When the publish under a key was first asked for, and for which subject.
     pub asked: HashMap<&'a str, (u64, &'a str)>,
-    /// What nodes hold of a topic in the end, by node.
+    /// What nodes hold of a topic at the end, by node.
     pub stored: HashMap<&'a str, BTreeMap<usize, Vec<&'a Event>>>,
     /// How many faults were injected.
     pub faults: u64,
@@ -50,7 +50,7 @@ pub struct Index<'a> {
 }
 
 impl<'a> Index<'a> {
-    /// Of a history.
+    /// Indexes a history.
     pub fn of(history: &'a History) -> Self {
         let (acks, asked, stored) = (HashMap::new(), HashMap::new(), HashMap::new());
         let mut index = Self { history, acks, asked, stored, faults: 0, cuts: Vec::new() };
@@ -89,30 +89,31 @@ impl<'a> Index<'a> {
         index
     }
 
-    /// Whether a node may have been out of reach at some time of these.
+    /// Whether a node may have been out of reach at some moment between these two.
     pub fn out_of_reach(&self, node: usize, from_ms: u64, to_ms: u64) -> bool {
         self.cuts.iter().any(|cut| cut.nodes.contains(&node) && cut.from_ms <= to_ms && from_ms <= cut.to_ms)
     }
 
-    /// Whether the network may have kept a node out of reach at some time of these, so that it can't know what happened
-    /// elsewhere. A process that was dead or stood still is not cut off: it asks before it answers.
+    /// Whether the network may have kept a node out of reach at some moment between these two, so that it
+    /// can't know what happened elsewhere. A process that was dead or stopped is not cut off: it asks the
+    /// others before it answers.
     pub fn cut_off(&self, node: usize, from_ms: u64, to_ms: u64) -> bool {
         let mut cuts = self.cuts.iter().filter(|cut| !STOPPED.contains(&cut.fault));
         cuts.any(|cut| cut.nodes.contains(&node) && cut.from_ms <= to_ms && from_ms <= cut.to_ms)
     }
 
-    /// What the first node that told holds of a topic; empty where none told.
+    /// What the first node in the history holds of a topic; empty if no node listed its events.
     pub fn reference(&self, topic: &str) -> &[&'a Event] {
         let first = self.stored.get(topic).and_then(|nodes| nodes.values().next());
         first.map_or(&[], Vec::as_slice)
     }
 
-    /// The same by place.
+    /// The same events by position.
     pub fn by_seq(&self, topic: &str) -> HashMap<u64, &'a Event> {
         self.reference(topic).iter().map(|event| (event.seq, *event)).collect()
     }
 
-    /// When each event of a topic was first acknowledged, by its id.
+    /// When each event of a topic was first acknowledged, by id.
     pub fn acked_ms(&self, topic: &str) -> HashMap<&'a str, u64> {
         let mut first = HashMap::new();
         for ack in self.acks.get(topic).into_iter().flatten() {
@@ -121,7 +122,7 @@ impl<'a> Index<'a> {
         first
     }
 
-    /// Of each client of a topic: what it wants, and what it was given and told, in order.
+    /// The clients of a topic: what each wants, and the events and gaps that it received, in order.
     pub fn clients(&self, topic: &str) -> BTreeMap<&'a str, Client<'a>> {
         let mut clients: BTreeMap<&str, Client<'a>> = BTreeMap::new();
         for Entry { at_ms, record } in &self.history.0 {
@@ -152,36 +153,36 @@ impl<'a> Index<'a> {
     }
 }
 
-/// A client.
+/// A client as the history shows it.
 #[derive(Debug)]
 pub struct Client<'a> {
-    /// The subjects and patterns that it wants; the map's own when empty.
+    /// The subjects and patterns that it wants; the map's own subject when empty.
     pub subjects: &'a [String],
-    /// The types it wants; all when empty.
+    /// The types that it wants; all types when empty.
     pub kinds: &'a [String],
-    /// Behind what it joined last.
+    /// The position after which it joined last.
     after: Option<&'a str>,
-    /// What it was told, in order.
+    /// The events and gaps that it received, in order.
     pub told: Vec<Told<'a>>,
 }
 
-/// Something a client was told.
+/// Something that a client received.
 #[derive(Debug, Clone, Copy)]
 pub enum Told<'a> {
     /// An event.
     Event(&'a Event),
-    /// That history is missing.
+    /// A gap: history is missing.
     Gap(Gap<'a>),
 }
 
-/// A client was told that history is missing.
+/// A gap that a client received.
 #[derive(Debug, Clone, Copy)]
 pub struct Gap<'a> {
-    /// Behind what it had asked to begin; at the very start without one.
+    /// The position after which it had asked to begin; `None` for the start of the history.
     pub after: Option<&'a str>,
-    /// The oldest that was said to be there.
+    /// The oldest event that the gap names.
     pub oldest: Option<&'a str>,
-    /// When it was told.
+    /// When it received the gap.
     pub at_ms: u64,
 }
 
@@ -196,7 +197,7 @@ impl<'a> Client<'a> {
         selects(self.subjects, subject)
     }
 
-    /// What it was given.
+    /// The events that it received.
     pub fn events(&self) -> impl Iterator<Item = &'a Event> {
         self.told.iter().filter_map(|told| match told {
             Told::Event(event) => Some(*event),

@@ -1,6 +1,7 @@
-//! What was stored: 1 (acknowledged is kept), 3 (one log), 4 (nothing but what is committed), 8 (a repeat lands once).
+//! What was stored: 1 (acknowledged events are kept), 3 (one log), 4 (only committed events), 8 (a repeat is
+//! stored once).
 //!
-//! A history is told to [`checker::log`], which checks the simulator's lists by the same code.
+//! The history goes through [`checker::log`], which also checks the simulator's lists.
 
 use super::Index;
 use super::removal::Removals;
@@ -9,18 +10,19 @@ use checker::{Checker, Kept, Log, Verdicts};
 use std::collections::HashMap;
 use testkit::checks::told;
 
-/// The time of an event may be so far from the true one (ms), whatever clocks say.
+/// How far the time of an event may be from the true time (ms), whatever the clocks show.
 const STAMP_OFF_MS: i64 = 10_000;
 
-/// 1, 3, 4 and 8, of all topics.
+/// Checks 1, 3, 4 and 8 for all topics.
 pub(super) fn checked(index: &Index<'_>) -> Verdicts {
     let mut verdicts = Verdicts::default();
     let logs = [MAIN, SHORT, CHANNELS].map(|topic| one(index, topic, &mut verdicts));
     for record in index.history.records() {
         if let Record::Stamped { node, off_ms } = record {
             let right = off_ms.abs() <= STAMP_OFF_MS;
-            verdicts
-                .check(1, right, || format!("the time of an event that node {node} took is {off_ms} ms off"));
+            verdicts.check(1, right, || {
+                format!("the time of an event that node {node} accepted is {off_ms} ms off")
+            });
         }
     }
     let nodes = index.stored.get(MAIN).map_or(0, |nodes| nodes.len());
@@ -40,14 +42,14 @@ pub(super) fn checked(index: &Index<'_>) -> Verdicts {
     verdicts
 }
 
-/// What was acknowledged when it was begun, and what a node holds that was made of it.
+/// What was acknowledged when a backup began, and what the node restored from it holds.
 #[derive(Default)]
 struct Backup<'a> {
     acked: usize,
     held: Vec<&'a Event>,
 }
 
-/// All that was told of a topic, in the order of time, and what the nodes hold of it in the end.
+/// All facts about a topic, in the order of time, and what the nodes hold of it at the end.
 fn one<'a>(index: &Index<'a>, of: &str, verdicts: &mut Verdicts) -> Log<&'a Event> {
     let mut log = Log::default();
     let mut topics: HashMap<&str, &str> = HashMap::new();
@@ -86,7 +88,7 @@ fn one<'a>(index: &Index<'a>, of: &str, verdicts: &mut Verdicts) -> Log<&'a Even
     for (node, events) in index.stored.get(of).into_iter().flatten() {
         let kept = match of {
             MAIN => Kept::Whole,
-            // Retention takes from the front.
+            // Retention removes the oldest events.
             SHORT => Kept::Newest,
             _ => Kept::But(&explains),
         };
@@ -98,7 +100,7 @@ fn one<'a>(index: &Index<'a>, of: &str, verdicts: &mut Verdicts) -> Log<&'a Even
     log
 }
 
-/// An event has the subject to which it was published.
+/// Checks that an event has the subject to which it was published.
 fn of_its_subject(index: &Index<'_>, who: &str, event: &Event, verdicts: &mut Verdicts) {
     let asked = index.asked.get(event.key.as_str()).map(|(_, subject)| *subject);
     if asked.is_some_and(|asked| asked != event.subject) {

@@ -1,10 +1,14 @@
-//! What must always hold, checked from a run's history alone: eleven invariants by their number, each with a figure.
+//! What must always hold, checked from a run's history alone: eleven invariants by number, each with its
+//! count of checks.
 //!
-//! - [`log`] has 1, 3, 4 and 8: what was stored; [`streams`] 2 and 5: what clients were given; [`removal`] knows what may
-//!   be gone when;
-//! - [`hooks`] 6 and 9: webhooks; [`access`] 7; [`health`] 10 and 11.
+//! - [`log`] checks 1, 3, 4 and 8: what was stored;
+//! - [`streams`] checks 2 and 5: what clients received; [`removal`] knows which events may be gone at what
+//!   time;
+//! - [`hooks`] checks 6 and 9: webhooks; [`access`] checks 7; [`health`] checks 10 and 11;
+//! - [`index`] looks the history up.
 //!
-//! Pure: knows no process, no socket and no clock. Never: excuses what it can't check; it says "not exercised".
+//! The module is pure: it knows no process, no socket and no clock. An invariant that it can't check is "not
+//! exercised", never held.
 
 mod access;
 mod health;
@@ -23,7 +27,7 @@ pub use index::Index;
 use crate::history::History;
 pub use checker::{Outcome, Table, Verdict, cells};
 
-/// All eleven, in their order.
+/// Checks all eleven invariants, in their order.
 pub fn check(history: &History) -> Vec<Verdict> {
     let index = Index::of(history);
     let mut verdicts = log::checked(&index);

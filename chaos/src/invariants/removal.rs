@@ -1,34 +1,34 @@
-//! What may be gone of a topic, and from when on: rules and retention keep the newest so many of a subject, and deletions
-//! take what they were asked for.
+//! Which events of a topic may be gone, and from when on. Rules and retention keep a number of the newest
+//! events of a subject, and deletions remove the events that were named.
 //!
-//! Exact as far as clients can know: an event is gone at no time at which this says that it can't be. When something is
-//! really taken, only the nodes know.
+//! This is as exact as clients can know it: an event is never gone at a time at which this module says that
+//! it can't be. Only the nodes know when an event is really removed.
 
 use super::Index;
 use crate::history::{Record, selects};
 use checker::{Checker, Verdicts};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-/// A rule may let so much of its bound pile up before it takes the excess: one in so many.
+/// A rule may let one part in `SLACK` of its bound pile up before it removes the excess.
 const SLACK: u64 = 16;
-/// So many events of a subject may be beyond a rule until a tick takes them.
+/// How many events of a subject may exceed a rule until a tick removes them.
 const RULE_SLACK: u64 = 256;
 
-/// An event that somebody was told of.
+/// An event that was acknowledged, received or stored.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Known<'a> {
     pub(super) id: &'a str,
     pub(super) seq: u64,
     pub(super) subject: &'a str,
-    /// Not known of what was acknowledged and never seen.
+    /// Its type; unknown for an event that was acknowledged and never seen.
     pub(super) kind: Option<&'a str>,
-    /// When it was first asked for.
+    /// When its publish was first asked for.
     asked_ms: u64,
-    /// Its place among those of its subject.
+    /// Its position among the events of its subject.
     nth: usize,
 }
 
-/// Readers keep so many of the subjects that fit.
+/// A rule: readers keep the newest `events` events of the subjects that match.
 #[derive(Debug)]
 struct Keeps {
     subjects: [String; 1],
@@ -37,37 +37,37 @@ struct Keeps {
 }
 
 impl Keeps {
-    /// So many may be left.
+    /// The most events that may be left.
     fn most(&self) -> u64 {
         self.events + if self.subjects == ["*"] { self.events / SLACK } else { RULE_SLACK }
     }
 }
 
-/// All that a subject had was to be deleted.
+/// A deletion of all events of a subject.
 #[derive(Debug)]
 struct Emptied<'a> {
     subject: &'a str,
     asked_ms: u64,
-    /// What was not acknowledged may be carried out at any later time.
+    /// When it was acknowledged. A deletion without an acknowledgement may be carried out at any later time.
     done_ms: Option<u64>,
 }
 
-/// See the module.
+/// Which events of one topic may be gone at what time.
 #[derive(Debug)]
 pub(super) struct Removals<'a> {
     known: BTreeMap<u64, Known<'a>>,
-    /// When those of each subject were first asked for, in the order of the topic.
+    /// When the events of each subject were first asked for, in the order of the topic.
     asked: HashMap<&'a str, Vec<u64>>,
     keeps: Vec<Keeps>,
-    /// When deletions were first asked for, and whether one was acknowledged.
+    /// When deletions of an event were first asked for, and whether one was acknowledged.
     deleted: HashMap<&'a str, (u64, bool)>,
     emptied: Vec<Emptied<'a>>,
-    /// Publishes of which nobody knows whether they landed, and where.
+    /// Publishes whose outcome and position nobody knows.
     unsettled: usize,
 }
 
 impl<'a> Removals<'a> {
-    /// Of a topic.
+    /// Reads the removals of a topic from the history.
     pub(super) fn of(index: &Index<'a>, of: &str) -> Self {
         let mut removals = Self {
             known: known(index, of),
@@ -111,7 +111,7 @@ impl<'a> Removals<'a> {
         removals
     }
 
-    /// Every event that somebody was told of, in order.
+    /// Every known event, in order.
     pub(super) fn known(&self) -> impl Iterator<Item = &Known<'a>> {
         self.known.values()
     }
@@ -121,7 +121,7 @@ impl<'a> Removals<'a> {
         self.may_be_deleted(event, at_ms) || self.may_be_behind(event, at_ms)
     }
 
-    /// Whether somebody may have deleted it by that time.
+    /// Whether a deletion may have removed the event by that time.
     pub(super) fn may_be_deleted(&self, event: &Known<'_>, at_ms: u64) -> bool {
         let deleted = self.deleted.get(event.id).is_some_and(|(asked_ms, _)| *asked_ms <= at_ms);
         let there = |done_ms: Option<u64>| done_ms.is_none_or(|done_ms| event.asked_ms <= done_ms);
@@ -130,7 +130,8 @@ impl<'a> Removals<'a> {
         deleted || emptied.any(|one| there(one.done_ms))
     }
 
-    /// Whether so many of its subject may be newer that a rule or retention has taken it.
+    /// Whether a rule or retention may have removed the event by that time, because enough newer events of
+    /// its subject exist.
     fn may_be_behind(&self, event: &Known<'_>, at_ms: u64) -> bool {
         let keeps =
             self.keeps.iter().filter(|one| one.from_ms <= at_ms && selects(&one.subjects, event.subject));
@@ -139,12 +140,13 @@ impl<'a> Removals<'a> {
         newer.filter(|asked_ms| **asked_ms <= at_ms).take(least).count() == least
     }
 
-    /// Whether what stood at a place may be gone in the end.
+    /// Whether the event at a position may be gone at the end.
     pub(super) fn explains(&self, seq: u64) -> bool {
         self.known.get(&seq).map_or(self.unsettled > 0, |event| self.may_be_gone(event, u64::MAX))
     }
 
-    /// What was acknowledged to be deleted is on no node, and nothing is left beyond what rules keep. Counts as 1.
+    /// Checks that no node holds an event whose deletion was acknowledged, and that no more is left than
+    /// rules keep. Counts for 1.
     pub(super) fn carried_out(&self, index: &Index<'_>, of: &str, verdicts: &mut Verdicts) {
         let acked = index.acked_ms(of);
         for (node, events) in index.stored.get(of).into_iter().flatten() {
@@ -174,7 +176,8 @@ impl<'a> Removals<'a> {
     }
 }
 
-/// What was acknowledged, seen or is stored, by place. Where two were told of one place, others check that.
+/// The events that were acknowledged, seen or stored, by position. Another check finds two events at one
+/// position.
 fn known<'a>(index: &Index<'a>, of: &str) -> BTreeMap<u64, Known<'a>> {
     let asked = |key: &str| index.asked.get(key).copied().unwrap_or_default();
     let mut known = BTreeMap::new();

@@ -1,4 +1,5 @@
-//! What clients were given: 2 (every event exactly once, in order), 5 (a gap is told, where there is one).
+//! What clients received: 2 (every event exactly once, in order), 5 (a gap is reported exactly where there is
+//! one).
 
 use super::index::{Client, Gap, Told};
 use super::removal::{Known, Removals};
@@ -6,8 +7,8 @@ use super::{Index, Verdict};
 use crate::history::{CHANNELS, Event, MAIN, Record, SHORT};
 use std::collections::HashSet;
 
-/// 2: over all its connections, a client got every event that it wants exactly once and in order, and no other. Of what
-/// is gone in the end 5 checks whether it was told.
+/// 2: over all its connections, a client received every event that it wants exactly once and in order, and no
+/// other. For events that are gone at the end, 5 checks whether the gap was reported.
 pub(super) fn exactly_once(index: &Index<'_>) -> Verdict {
     let mut verdict = Verdict::new(2);
     for topic in [MAIN, CHANNELS] {
@@ -28,7 +29,7 @@ pub(super) fn exactly_once(index: &Index<'_>) -> Verdict {
     }
     for (name, client) in &index.clients(MAIN) {
         if let Some(gap) = client.told.iter().find(|told| matches!(told, Told::Gap(_))) {
-            verdict.check(false, || format!("{name} was told {gap:?} of a topic that keeps all"));
+            verdict.check(false, || format!("{name} received {gap:?} in a topic that keeps all events"));
         }
     }
     for (name, client) in &index.clients(SHORT) {
@@ -49,8 +50,8 @@ fn in_order(verdict: &mut Verdict, name: &str, seen: &[&Event]) {
     }
 }
 
-/// 5: where history that a client wants is missing, it was told, with the oldest that there is; it got that; and it was
-/// told nothing where nothing was missing.
+/// 5: a client received a gap where history that it wants is missing, with the oldest event that exists; it
+/// then received that event; and it received no gap where nothing was missing.
 pub(super) fn gaps_are_told(index: &Index<'_>) -> Verdict {
     let mut verdict = Verdict::new(5);
     let (mut gaps, mut without) = (0, 0);
@@ -72,11 +73,12 @@ pub(super) fn gaps_are_told(index: &Index<'_>) -> Verdict {
     if gaps == 0 && verdict.violations == 0 {
         verdict.checked = 0;
     }
-    verdict.figure = format!("{gaps} gaps were told; {without} readers of subjects were told none");
+    verdict.figure = format!("{gaps} gaps were reported; {without} readers of subjects received none");
     verdict
 }
 
-/// Of a topic of which everybody wants all: a place that was left out was told.
+/// In a topic of which all clients want everything: each position that a client skipped was in a gap that it
+/// received.
 fn jumps(verdict: &mut Verdict, name: &str, client: &Client<'_>) {
     let mut last: Option<&Event> = None;
     let mut told_gap = false;
@@ -86,7 +88,7 @@ fn jumps(verdict: &mut Verdict, name: &str, client: &Client<'_>) {
             Told::Event(event) => {
                 let jumped = last.is_some_and(|last| event.seq != last.seq + 1);
                 verdict.check(!jumped || told_gap, || {
-                    format!("{name}: {event:?} after {last:?}, and no word of it")
+                    format!("{name}: {event:?} after {last:?}, without a gap between them")
                 });
                 (last, told_gap) = (Some(event), false);
             }
@@ -94,7 +96,7 @@ fn jumps(verdict: &mut Verdict, name: &str, client: &Client<'_>) {
     }
 }
 
-/// After a gap nothing comes that is older than what was told to be the oldest.
+/// After a gap, no event comes that is older than the oldest event that the gap named.
 fn nothing_older(verdict: &mut Verdict, name: &str, client: &Client<'_>) {
     let mut pending: Option<&str> = None;
     for told in &client.told {
@@ -111,23 +113,24 @@ fn nothing_older(verdict: &mut Verdict, name: &str, client: &Client<'_>) {
     }
 }
 
-/// Who is told a gap wanted something behind its position that may have been gone; and the oldest is named where there
-/// is one.
+/// A client that receives a gap wanted an event after its position that may have been gone. The gap names the
+/// oldest event if there is one.
 fn told_for_a_reason(verdict: &mut Verdict, name: &str, client: &Client<'_>, removals: &Removals<'_>) {
     let selected: Vec<&Known<'_>> = removals.known().filter(|event| client.selects(event.subject)).collect();
     for told in &client.told {
         let Told::Gap(gap) = told else { continue };
         let mut behind = selected.iter().filter(|event| gap.after.is_none_or(|after| event.id > after));
         let reason = behind.any(|event| removals.may_be_gone(event, gap.at_ms));
-        verdict.check(reason, || format!("{name} was told {gap:?}, and nothing that it wants was gone"));
-        // Rules and retention leave the newest, deletions may leave nothing.
+        verdict.check(reason, || format!("{name} received {gap:?}, and nothing that it wants was gone"));
+        // Rules and retention keep the newest events; deletions may leave none.
         let emptied = || selected.iter().any(|event| removals.may_be_deleted(event, gap.at_ms));
         let named = gap.oldest.is_some() || emptied();
-        verdict.check(named, || format!("{name} was told {gap:?}, without the oldest"));
+        verdict.check(named, || format!("{name} received {gap:?}, which does not name the oldest event"));
     }
 }
 
-/// What a client wants, never saw, and what is gone in the end, was covered by a gap that it was told before it went on.
+/// An event that a client wants, never saw, and that is gone at the end was covered by a gap that the client
+/// received before it went on.
 fn losses(
     verdict: &mut Verdict,
     name: &str,
@@ -159,7 +162,8 @@ fn losses(
                 gap.after.is_none_or(|after| missed.id > after) && removals.may_be_gone(missed, gap.at_ms)
             };
             let told = gaps.iter().rev().find(covers).is_some();
-            verdict.check(told, || format!("{name}: {event:?} after {last:?}, and no word of {missed:?}"));
+            verdict
+                .check(told, || format!("{name}: {event:?} after {last:?}, and no gap reported {missed:?}"));
         }
         rest.next_if(|known| known.seq == event.seq);
         last = Some(event);

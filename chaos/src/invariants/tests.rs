@@ -1,4 +1,4 @@
-//! For each invariant, histories by hand that break it; and a sound one that breaks none.
+//! Histories written by hand: for each invariant some that break it, and a sound one that breaks none.
 
 #![allow(clippy::unwrap_used)]
 
@@ -62,12 +62,12 @@ fn stored(topic: &str, seqs: std::ops::RangeInclusive<u64>) -> Vec<Record> {
     all.map(|(node, seq)| Record::Stored { node, topic: topic.into(), event: event(seq) }).collect()
 }
 
-/// One record a millisecond.
+/// Makes a history with one record a millisecond.
 fn history(records: Vec<Record>) -> History {
     History((0..).zip(records).map(|(at_ms, record)| Entry { at_ms, record }).collect())
 }
 
-/// Everything happens, and all of it is right.
+/// A history in which everything happens, all of it correct.
 fn sound() -> Vec<Record> {
     let mut all = vec![
         Record::Client { client: "c".into(), topic: MAIN.into(), subjects: vec![], kinds: vec![] },
@@ -96,7 +96,7 @@ fn sound() -> Vec<Record> {
     all.extend(stored(SHORT, 7..=9));
     all.extend([MAIN, SHORT].map(|topic| Record::Listed { node: 0, topic: topic.into(), events: 6 }));
     let at = all.len() as u64;
-    // Made at `at`, revoked at `at + 2`.
+    // The token is made at `at` and revoked at `at + 2`.
     all.push(Record::TokenMade { token: "t".into(), asked_ms: at });
     all.push(used("t", 0, at, 200));
     all.push(Record::TokenRevoked { token: "t".into(), asked_ms: at + 2 });
@@ -108,13 +108,13 @@ fn sound() -> Vec<Record> {
     all
 }
 
-/// Which invariants fail.
+/// The numbers of the invariants that fail.
 pub(super) fn failed(records: Vec<Record>) -> Vec<u8> {
     let verdicts = check(&history(records));
     verdicts.iter().filter(|v| v.outcome() == Outcome::Fail).map(|v| v.number).collect()
 }
 
-/// The sound history with what is like `old` replaced.
+/// The sound history with each record for which `old` is true replaced.
 fn with(old: impl Fn(&Record) -> bool, new: impl Fn(Record) -> Vec<Record>) -> Vec<Record> {
     sound().into_iter().flat_map(|r| if old(&r) { new(r) } else { vec![r] }).collect()
 }
@@ -123,7 +123,7 @@ fn without(old: impl Fn(&Record) -> bool) -> Vec<Record> {
     with(old, |_| vec![])
 }
 
-/// What a node holds is changed.
+/// The sound history with a change in what a node holds.
 fn held(of: usize, at: u64, change: impl Fn(&mut Event)) -> Vec<Record> {
     with(
         |r| matches!(r, Record::Stored { node, topic, event } if *node == of && topic == MAIN && event.seq == at),
@@ -141,7 +141,7 @@ fn and(more: impl IntoIterator<Item = Record>) -> Vec<Record> {
 }
 
 #[test]
-fn a_sound_history_exercises_and_passes_all() {
+fn a_sound_history_exercises_and_passes_every_invariant() {
     let verdicts = check(&history(sound()));
     for (number, verdict) in (1..).zip(&verdicts) {
         assert_eq!((verdict.number, verdict.outcome()), (number, Outcome::Pass), "{verdict:?}");
@@ -151,7 +151,7 @@ fn a_sound_history_exercises_and_passes_all() {
 }
 
 #[test]
-fn what_was_acknowledged_is_missed_and_so_is_a_changed_place() {
+fn a_missing_acknowledged_event_and_a_changed_position_are_found() {
     let lost =
         without(|r| matches!(r, Record::Stored { event, topic, .. } if topic == MAIN && event.seq == 6));
     assert!(failed(lost).contains(&1));
@@ -164,7 +164,7 @@ fn what_was_acknowledged_is_missed_and_so_is_a_changed_place() {
 }
 
 #[test]
-fn events_with_a_wrong_time() {
+fn events_with_a_wrong_time_are_found() {
     assert!(failed(and([Record::Stamped { node: 0, off_ms: -3_000 }])).is_empty());
     for off_ms in [8 * 86_400_000, -60_000] {
         assert_eq!(failed(and([Record::Stamped { node: 0, off_ms }])), [1]);
@@ -172,7 +172,7 @@ fn events_with_a_wrong_time() {
 }
 
 #[test]
-fn a_backup_has_what_was_acknowledged_before_it() {
+fn a_backup_must_have_everything_acknowledged_before_it() {
     let copied = |seq| Record::Copied { backup: "b".into(), event: event(seq) };
     let restored = |seqs: std::ops::RangeInclusive<u64>| {
         let begun = with(|r| *r == acked(MAIN, 4), |r| vec![r, Record::BackupBegun { backup: "b".into() }]);
@@ -180,11 +180,11 @@ fn a_backup_has_what_was_acknowledged_before_it() {
     };
     assert_eq!(failed(restored(1..=5)), [0; 0]);
     assert_eq!(failed(restored(1..=3)), [1]);
-    assert!(failed(restored(2..=5)).contains(&3), "not the beginning");
+    assert!(failed(restored(2..=5)).contains(&3), "the backup is not the beginning of the log");
 }
 
 #[test]
-fn clients_that_miss_or_repeat() {
+fn missed_and_repeated_events_are_found() {
     let is = |seq| move |r: &Record| *r == seen("c", seq);
     assert_eq!(failed(without(is(3))), [2]);
     assert_eq!(failed(without(is(6))), [2], "the end, too");
@@ -205,7 +205,7 @@ fn clients_that_miss_or_repeat() {
 }
 
 #[test]
-fn logs_that_differ_or_have_holes() {
+fn logs_that_differ_or_have_holes_are_found() {
     assert!(failed(held(2, 3, |event| event.hash = "x".into())).contains(&3));
     let hole =
         without(|r| matches!(r, Record::Stored { event, topic, .. } if topic == MAIN && event.seq == 3));
@@ -225,7 +225,7 @@ fn logs_that_differ_or_have_holes() {
 }
 
 #[test]
-fn what_is_delivered_and_not_in_the_log() {
+fn delivered_events_that_are_not_in_the_log_are_found() {
     assert!(failed(with(|r| *r == seen("c", 6), |r| vec![r, seen("c", 7)])).contains(&4));
     assert!(failed(and([got("h", 7)])).contains(&4));
     let other = |_| vec![Record::CaughtUp { whom: "c".into() }];
@@ -235,7 +235,7 @@ fn what_is_delivered_and_not_in_the_log() {
 }
 
 #[test]
-fn gaps_that_are_not_told_or_wrongly() {
+fn missing_and_wrong_gaps_are_found() {
     assert_eq!(failed(without(|r| *r == gap(7))), [5]);
     let nowhere = with(|r| *r == gap(7), |_| vec![Record::Gap { client: "s".into(), oldest: None }]);
     assert_eq!(failed(nowhere), [5]);
@@ -243,7 +243,7 @@ fn gaps_that_are_not_told_or_wrongly() {
 }
 
 #[test]
-fn webhooks_that_miss_change_or_swap() {
+fn webhooks_that_miss_change_or_swap_events_are_found() {
     assert_eq!(failed(without(|r| *r == got("h", 4))), [6, 9]);
     let changed = |mut r: Record| {
         if let Record::Got { digest, .. } = &mut r {
@@ -264,7 +264,7 @@ fn webhooks_that_miss_change_or_swap() {
 }
 
 #[test]
-fn tokens_and_settings_that_are_stale() {
+fn stale_tokens_and_settings_are_found() {
     let at = sound().len() as u64 + 100;
     assert_eq!(failed(and([used("t", 2, at, 200)])), [7], "after it was revoked");
     let refused = with(
@@ -276,7 +276,7 @@ fn tokens_and_settings_that_are_stale() {
             vec![r]
         },
     );
-    assert_eq!(failed(refused), [7], "refused while it was good");
+    assert_eq!(failed(refused), [7], "refused before it was revoked");
     assert_eq!(failed(and([Record::TokenSocket { token: "t".into(), node: 1, closed: false }])), [7]);
     let read = |version| Record::Read { register: "r".into(), node: 0, version, asked_ms: at };
     assert_eq!(failed(and([read(0)])), [7], "back in time");
@@ -284,7 +284,7 @@ fn tokens_and_settings_that_are_stale() {
 }
 
 #[test]
-fn nodes_out_of_reach_are_not_checked_for_what_they_can_not_know() {
+fn nodes_out_of_reach_are_not_checked_for_facts_that_they_can_not_know() {
     let cut = Record::Fault { fault: "p".into(), nodes: vec![2], cut: true, note: String::new() };
     let late = sound().len() as u64 + 1;
     assert_eq!(failed(and([cut.clone(), used("t", 2, late, 200)])), [0; 0]);
@@ -298,7 +298,7 @@ fn nodes_out_of_reach_are_not_checked_for_what_they_can_not_know() {
 }
 
 #[test]
-fn repeats_that_land_twice() {
+fn repeated_publishes_that_are_stored_twice_are_found() {
     let twice = with(
         |r| matches!(r, Record::Stored { event, topic, .. } if topic == MAIN && event.seq == 6),
         |mut r| {
@@ -314,7 +314,7 @@ fn repeats_that_land_twice() {
 }
 
 #[test]
-fn progress_that_goes_back_or_is_made_up() {
+fn progress_that_goes_back_or_is_invented_is_found() {
     assert_eq!(failed(and([progress(0, 5)])), [9]);
     assert_eq!(failed(with(|r| *r == progress(2, 6), |_| vec![progress(2, 5)])), [9], "nodes disagree");
     assert_eq!(
@@ -331,22 +331,22 @@ fn progress_that_goes_back_or_is_made_up() {
 }
 
 #[test]
-fn nodes_that_stay_behind_grow_or_end() {
+fn nodes_that_stay_behind_grow_or_end_are_found() {
     assert_eq!(failed(and([Record::Behind { whom: "node 1".into(), why: "x".into() }])), [10]);
     assert_eq!(failed(and([Record::Memory { node: 0, peak: 11, limit: 10 }])), [10]);
     let ended = Record::Ended { node: 1, status: "101".into() };
     assert_eq!(failed(and([ended.clone()])), [10]);
     let full = Record::Fault { fault: "disk full".into(), nodes: vec![1], cut: false, note: String::new() };
-    assert_eq!(failed(and([full, ended])), [0; 0], "may end by that");
+    assert_eq!(failed(and([full, ended])), [0; 0], "a full disk may end a process");
 }
 
 #[test]
-fn damage_that_is_served_or_not_found() {
+fn damage_that_is_served_or_not_reported_is_found() {
     assert!(failed(held(1, 3, |event| event.hash = "x".into())).contains(&11));
-    assert_eq!(failed(without(|r| matches!(r, Record::Noticed { .. }))), [11], "not told");
+    assert_eq!(failed(without(|r| matches!(r, Record::Noticed { .. }))), [11], "not reported");
 }
 
-/// A webhook of a map with short retention: two events that it has to get, and how it says that it is doing.
+/// A webhook of a map with short retention: two events that it must get, and the state that it reports.
 fn pressed(got: impl IntoIterator<Item = u64>, more: impl IntoIterator<Item = Record>) -> Vec<u8> {
     let owed = |seq| Record::Owed { hook: "p".into(), id: event(seq).id, key: event(seq).key };
     let hook = Record::Hook {
@@ -367,15 +367,15 @@ fn doing(state: &str, missed: u64, beyond: bool) -> Record {
 }
 
 #[test]
-fn a_webhook_that_retention_waits_for_gets_all_and_loses_none() {
+fn within_the_bound_of_retention_a_webhook_gets_every_event() {
     assert!(pressed([2, 1], [doing("failing", 0, false)]).is_empty(), "only its own topic's events count");
-    assert_eq!(pressed([1], []), [6], "an event is lacking");
-    assert_eq!(pressed([1, 2], [doing("healthy", 3, false)]), [6], "some were missed");
-    assert_eq!(pressed([1, 2], [doing("losing", 0, false)]), [6], "it says so for nothing");
+    assert_eq!(pressed([1], []), [6], "an event is missing");
+    assert_eq!(pressed([1, 2], [doing("healthy", 3, false)]), [6], "the webhook reports missed events");
+    assert_eq!(pressed([1, 2], [doing("losing", 0, false)]), [6], "the webhook is losing without a reason");
 }
 
 #[test]
-fn beyond_what_retention_waits_for_losses_are_told_and_counted() {
+fn beyond_the_bound_of_retention_losses_are_reported_and_counted() {
     let offered = |events| Record::Offered { hook: "p".into(), events };
     let announced = Record::Announced { hook: "p".into(), lost: 3 };
     let told = [doing("losing", 2, true), announced.clone(), doing("healthy", 3, true)];
@@ -383,10 +383,10 @@ fn beyond_what_retention_waits_for_losses_are_told_and_counted() {
     assert_eq!(
         pressed([1, 2], told.clone().into_iter().chain([offered(6)])),
         [6],
-        "one is neither here nor there"
+        "one event is neither accepted nor counted as lost"
     );
     let silent = [doing("failing", 3, true), announced, offered(5)];
-    assert_eq!(pressed([1, 2], silent), [6], "it never said so");
+    assert_eq!(pressed([1, 2], silent), [6], "no node reported that it is losing events");
     let unannounced = [doing("losing", 3, true), offered(5)];
-    assert_eq!(pressed([1, 2], unannounced), [6], "the map was not told");
+    assert_eq!(pressed([1, 2], unannounced), [6], "the map received no event about the loss");
 }

@@ -1,6 +1,7 @@
-//! Histories of a topic with subjects, by hand: what its readers may lose, and what they must be told.
+//! Histories of a topic with subjects, written by hand: what its readers may lose, and which gaps they must
+//! be sent.
 //!
-//! `noisy` keeps its newest two; `quiet` keeps all. Events 2, 3 and 4 are gone in the end.
+//! `noisy` keeps its newest two events; `quiet` keeps all. Events 2, 3 and 4 are gone at the end.
 
 use super::tests::failed;
 use crate::history::{CHANNELS, Event, Record};
@@ -62,7 +63,7 @@ fn is_stored(record: &Record, seq: u64) -> bool {
     matches!(record, Record::Stored { event, .. } if event.seq == seq)
 }
 
-/// `n` was away while 3 to 7 came.
+/// Reader `n` was away while events 3 to 7 came.
 fn sound() -> Vec<Record> {
     let mut all = vec![
         Record::Keeps { topic: topic(), subjects: "noisy".into(), events: 2 },
@@ -108,24 +109,28 @@ fn and(more: impl IntoIterator<Item = Record>) -> Vec<Record> {
 }
 
 #[test]
-fn a_sound_history() {
+fn a_sound_history_passes() {
     assert_eq!(failed(sound()), [0; 0]);
 }
 
 #[test]
-fn a_gap_is_told_to_whom_it_concerns_and_to_nobody_else() {
-    assert_eq!(failed(without(|r| *r == gap("n", 6))), [5], "3 and 4 were lost in silence");
+fn a_gap_is_sent_to_the_readers_that_it_concerns_and_to_no_others() {
+    assert_eq!(failed(without(|r| *r == gap("n", 6))), [5], "3 and 4 were lost without a gap");
     assert_eq!(failed(and([gap("q", 8)])), [5], "of another subject");
-    assert_eq!(failed(and([joined("n", 7), gap("n", 7)])), [5], "nothing behind 7 is gone");
-    assert_eq!(failed(and([joined("a", 3), gap("a", 5)])), [0; 0], "4 is gone, and this one wants all");
+    assert_eq!(failed(and([joined("n", 7), gap("n", 7)])), [5], "nothing after 7 is gone");
+    assert_eq!(
+        failed(and([joined("a", 3), gap("a", 5)])),
+        [0; 0],
+        "4 is gone, and this reader wants every event"
+    );
     assert_eq!(failed(with(|r| *r == gap("n", 6), |_| vec![gap("n", 7)])), [5], "older than the oldest");
-    // As 4 came, a rule that keeps two could not have taken 3.
+    // When 4 came, a rule that keeps two events could not have removed 3.
     let early = with(|r| *r == seen("a", 4), |r| vec![joined("n", 2), gap("n", 3), r]);
     assert_eq!(failed(early), [5], "before anything was gone");
 }
 
 #[test]
-fn a_reader_gets_its_subjects_alone() {
+fn a_reader_gets_only_its_subjects() {
     assert_eq!(failed(with(|r| *r == seen("q", 8), |r| vec![seen("q", 7), r])), [2]);
     assert_eq!(failed(without(|r| *r == seen("q", 5))), [2], "missed");
     let renamed = |mut r: Record| {
@@ -138,11 +143,15 @@ fn a_reader_gets_its_subjects_alone() {
 }
 
 #[test]
-fn holes_have_a_reason() {
-    assert_eq!(failed(without(|r| is_stored(r, 5))), [1, 3, 4], "nothing takes of a quiet subject");
-    assert_eq!(failed(without(|r| is_stored(r, 7))), [1, 3, 4], "nor the newest two of a noisy one");
+fn every_hole_needs_a_reason() {
+    assert_eq!(failed(without(|r| is_stored(r, 5))), [1, 3, 4], "no rule removes events of a quiet subject");
+    assert_eq!(
+        failed(without(|r| is_stored(r, 7))),
+        [1, 3, 4],
+        "no rule removes the newest two events of a noisy subject"
+    );
     let one = without(|r| is_stored(r, 6) && matches!(r, Record::Stored { node: 1, .. }));
-    assert!(failed(one).contains(&3), "on all nodes the same");
+    assert!(failed(one).contains(&3), "all nodes must hold the same");
     let four = |node| Record::Stored { node, topic: topic(), event: event(4) };
     let more = with(
         |r| is_stored(r, 5),
@@ -151,11 +160,11 @@ fn holes_have_a_reason() {
             _ => vec![],
         },
     );
-    assert_eq!(failed(more), [2], "one of them was not seen; that a tick has yet to take it is no fault");
+    assert_eq!(failed(more), [2], "one of them was not seen; that a tick has not removed it yet is allowed");
 }
 
 #[test]
-fn what_is_deleted_is_gone_and_told() {
+fn deleted_events_are_gone_and_the_gap_is_sent() {
     let begun = deleted(5, false);
     let gone: Vec<Record> = [begun.clone()].into_iter().chain(without(|r| is_stored(r, 5))).collect();
     assert_eq!(failed(gone.clone()), [0; 0], "it may have been carried out");
@@ -170,7 +179,7 @@ fn what_is_deleted_is_gone_and_told() {
                 .collect(),
         )
     };
-    assert_eq!(unseen(None), [5], "in silence");
+    assert_eq!(unseen(None), [5], "without a gap");
     assert_eq!(unseen(Some(gap("q", 8))), [0; 0]);
     let emptied = |done| Record::Emptied { topic: topic(), subject: "quiet".into(), asked_ms: 90, done };
     let mut empty = without(|r| is_stored(r, 1) || is_stored(r, 5) || is_stored(r, 8));
@@ -180,7 +189,7 @@ fn what_is_deleted_is_gone_and_told() {
 }
 
 #[test]
-fn a_webhook_gets_what_it_chose_also_what_a_rule_took_from_readers() {
+fn a_webhook_gets_the_events_it_selects_also_those_removed_for_readers() {
     assert_eq!(failed(without(|r| *r == got(3))), [6]);
     assert_eq!(failed(and([got(8)])), [6], "of another subject");
 }

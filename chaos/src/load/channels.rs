@@ -1,6 +1,7 @@
-//! The map with many subjects: who publishes to which, who reads which, what its rules keep, and what is deleted of it.
+//! The map with many subjects: its publishers, its readers, its rules, and what is deleted from it.
 //!
-//! More than half of all goes to one subject of which a rule keeps few events; the others must stay whole beside it.
+//! More than half of all events go to one subject, of which a rule keeps few. The other subjects must stay
+//! whole.
 
 use super::{Load, Site, Wish, longpoll, phoenix, publish, sse};
 use crate::history::{CHANNELS, Record};
@@ -10,23 +11,24 @@ use std::time::Duration;
 use testkit::http::{Answer, text};
 use testkit::wait;
 
-/// The subjects, each as often as it comes up: `""` is the map's own, and one begins as others do.
+/// The subjects, each as often as its share of the events. `""` is the map's own; one subject is a prefix of
+/// others.
 const SUBJECTS: [&str; 12] = [
     "", "orders", "orders-1", "orders-2", "chat", "noisy", "noisy", "noisy", "noisy", "noisy", "noisy",
     "noisy",
 ];
-/// Those of which events may be deleted.
+/// The subjects of which events may be deleted.
 const DELETED: [&str; 2] = ["orders-2", "chat"];
-/// The one of which a rule keeps few.
+/// The subject of which a rule keeps few events.
 const NOISY: &str = "noisy";
-/// Events of it that are kept.
+/// How many of its events are kept.
 pub const KEPT: u64 = 10;
-/// Who publish to them.
+/// How many publishers the map has.
 const PUBLISHERS: usize = 3;
-/// What the webhook of this map gets: all of a subject that readers keep little of, and of a quiet one.
+/// The subjects of this map's webhook: one of which readers keep few events, and a quiet one.
 pub const HOOKED: [&str; 2] = [NOISY, "orders-1"];
 
-/// Sets the rule, and starts who publish and who read.
+/// Sets the rule, and starts the publishers and readers.
 pub fn start(load: &mut Load, pace: Duration) -> Result<()> {
     keep(&load.site, KEPT)?;
     let wish = |subjects: &[&'static str], kinds: &[&'static str]| Wish {
@@ -49,7 +51,7 @@ pub fn start(load: &mut Load, pace: Duration) -> Result<()> {
     Ok(())
 }
 
-/// From now on readers keep so many events of the noisy subject.
+/// From now on readers keep the newest `events` events of the noisy subject.
 pub fn keep(site: &Site, events: u64) -> Result<()> {
     site.journal.note(Record::Keeps { topic: CHANNELS.to_owned(), subjects: NOISY.to_owned(), events });
     let rules = json!([{"match": NOISY, "history": {"events": events}}]).to_string();
@@ -60,7 +62,7 @@ pub fn keep(site: &Site, events: u64) -> Result<()> {
     })
 }
 
-/// Deletes one event, any that is there of the subjects whose events may be; by any node.
+/// Deletes one event, by any node: a random event of the subjects in `DELETED`.
 pub fn delete_one(site: &Site, node: usize, chance: usize) -> Result<()> {
     let events = wait::until("events to choose from", || {
         let query = format!("since=2000-01-01T00:00:00Z&limit=1000&subjects={}", DELETED.join(","));
@@ -77,7 +79,7 @@ pub fn delete_one(site: &Site, node: usize, chance: usize) -> Result<()> {
     removed(site, node, &path, note)
 }
 
-/// Deletes all that one of the subjects has whose events may be deleted.
+/// Deletes all events of one of the subjects in `DELETED`.
 pub fn empty_one(site: &Site, node: usize, chance: usize) -> Result<()> {
     let subject = DELETED[chance % DELETED.len()];
     let path = format!("/api/maps/{}/subjects/{subject}", site.channels.id);
@@ -88,7 +90,7 @@ pub fn empty_one(site: &Site, node: usize, chance: usize) -> Result<()> {
     removed(site, node, &path, note)
 }
 
-/// Asks for it until it is acknowledged, and notes each attempt and the answer.
+/// Repeats the deletion until it is acknowledged, and records each attempt and the answer.
 fn removed(site: &Site, first: usize, path: &str, note: impl Fn(u64, bool)) -> Result<()> {
     let mut turn = first;
     wait::until("a deletion", || {
@@ -103,7 +105,7 @@ fn removed(site: &Site, first: usize, path: &str, note: impl Fn(u64, bool)) -> R
     })
 }
 
-/// Asks one node after the other until one says that it is done.
+/// Asks one node after the other until one answers that the request is done.
 fn settled(site: &Site, what: &str, ask: impl Fn(usize) -> Result<Answer>) -> Result<()> {
     let mut turn = 0;
     wait::until(what, || {

@@ -1,4 +1,5 @@
-//! The end of a run: publishers end, everybody catches up or is noted as behind, and each node tells what it holds.
+//! The end of a run: publishers end, everybody catches up or is recorded as behind, and each node lists what
+//! it holds.
 
 use super::{Load, Site, hooks};
 use crate::history::{CHANNELS, Event, MAIN, Record, SHORT};
@@ -12,13 +13,14 @@ use testkit::wait;
 
 /// How long all readers together may take to catch up, and then all webhooks.
 const LIMIT: Duration = Duration::from_secs(60);
-/// Whoever comes after one that took all of that has so long.
+/// The least time for each, also when an earlier one used up the limit.
 const LEAST: Duration = Duration::from_secs(1);
 
-/// What nodes are asked for in the end.
+/// The topics that nodes list at the end.
 const TOPICS: [&str; 3] = [MAIN, SHORT, CHANNELS];
 
-/// Sees the load to its end; who can't catch up is noted. An error is one of the run itself.
+/// Ends the load; a client or webhook that does not catch up is recorded. An error means that the run itself
+/// failed.
 pub fn finish(load: &mut Load, cluster: &mut Cluster) -> Result<()> {
     let site = load.site.clone();
     let journal = site.journal.clone();
@@ -26,7 +28,7 @@ pub fn finish(load: &mut Load, cluster: &mut Cluster) -> Result<()> {
     note("the cluster", cluster.wait_ready());
     load.end_writing()?;
     note("the nodes", cluster.wait_same_applied().map(drop));
-    // A node that can't tell is noted below.
+    // A node that does not answer is recorded below.
     let heads = TOPICS.map(|topic| (topic, told(&site.admin(0), site.map(topic)).unwrap_or_default()));
     let until = Instant::now() + LIMIT;
     for reader in &load.readers {
@@ -58,7 +60,7 @@ fn left(until: Instant) -> Duration {
     until.saturating_duration_since(Instant::now()).max(LEAST)
 }
 
-/// The events of each topic.
+/// The events of each topic, as the nodes list them.
 type Heads = [(&'static str, Vec<Event>); TOPICS.len()];
 
 fn webhooks(load: &Load, heads: &Heads, note: impl Fn(&str, Result<()>)) -> Result<()> {
@@ -67,7 +69,7 @@ fn webhooks(load: &Load, heads: &Heads, note: impl Fn(&str, Result<()>)) -> Resu
         let events =
             heads.iter().find(|(topic, _)| *topic == hook.topic).map_or(&[][..], |(_, events)| events);
         let stored = hook.wanted(events);
-        let done = wait::until_for(left(until), "all events and the same word of all nodes", || {
+        let done = wait::until_for(left(until), "all events and the same progress on all nodes", || {
             let accepted = load.hooks.accepted();
             let own = accepted.iter().find(|(name, _)| *name == hook.name).context("no such webhook")?.1;
             ensure!(own >= stored, "{own} of {stored} accepted");
@@ -92,7 +94,7 @@ fn list(site: &Site, node: usize, topic: &str, events: Vec<Event>) {
     site.journal.note(Record::Listed { node, topic: topic.to_owned(), events: count });
 }
 
-/// All that a node holds of a map.
+/// All events that a node holds of a map.
 pub fn told(api: &Api, map: &Map) -> Result<Vec<Event>> {
     held(&api.clone().timeout(Duration::from_secs(20)), map)
 }

@@ -1,5 +1,5 @@
-//! The webhooks of a run and their receiver: an ordered one, a plain one, one whose receiver is dead, and one of the map
-//! with many subjects that chooses among them.
+//! The webhooks of a run and their receiver: an ordered one, a plain one, one whose receiver is dead, and one
+//! of the map with many subjects that selects some of them.
 
 use super::{Site, channels};
 use crate::history::{CHANNELS, Event, MAIN, Record, digest, selects};
@@ -11,7 +11,7 @@ use testkit::cluster::Cluster;
 use testkit::http::text;
 use testkit::receiver::{Receiver, Request, behaviour, now_ms};
 
-/// Between two questions how far they are.
+/// The pause between two questions about the webhooks' progress.
 const WATCH: Duration = Duration::from_millis(700);
 
 /// A webhook of the run.
@@ -21,16 +21,16 @@ pub struct Hook {
     pub name: String,
     /// Its id.
     pub id: String,
-    /// Whether nobody takes anything there.
+    /// Whether its receiver accepts nothing.
     pub dead: bool,
-    /// Whose events it gets.
+    /// The topic whose events it gets.
     pub topic: &'static str,
-    /// Of which subjects; the map's own when empty.
+    /// The subjects that it gets; the map's own when empty.
     pub subjects: Vec<String>,
 }
 
 impl Hook {
-    /// How many of these it has to get.
+    /// How many of these events it must get.
     pub fn wanted(&self, events: &[Event]) -> usize {
         events.iter().filter(|event| selects(&self.subjects, &event.subject)).count()
     }
@@ -48,7 +48,7 @@ pub struct Hooks {
 }
 
 impl Hooks {
-    /// Makes them; `hub` is where the receiver listens.
+    /// Creates the webhooks; the receiver listens at `hub`.
     pub fn make(cluster: &Cluster, site: &Site, hub: IpAddr) -> Result<Self> {
         let mut made = Self { receiver: Receiver::start_at(hub)?, hooks: Vec::new() };
         let all = [
@@ -91,39 +91,40 @@ impl Hooks {
         Ok(made)
     }
 
-    /// Their names and ids.
+    /// All webhooks, with their names and ids.
     pub fn ids(&self) -> Vec<Hook> {
         self.hooks.clone()
     }
 
-    /// The receivers of the good ones take requests and answer nothing, or are well again.
+    /// With `true`, the receivers of the good webhooks take requests and never answer; with `false`, they
+    /// answer again.
     pub fn blackhole(&self, on: bool) {
         for hook in self.hooks.iter().filter(|hook| !hook.dead) {
             self.receiver.on(&hook.path(), if on { behaviour::silent() } else { behaviour::healthy() });
         }
     }
 
-    /// Of the good ones, who has accepted how many different events.
+    /// The good webhooks, each with the number of different events that its receiver has accepted.
     pub fn accepted(&self) -> Vec<(String, usize)> {
         let good = self.hooks.iter().filter(|hook| !hook.dead);
         let count = |hook: &Hook| testkit::receiver::tally::distinct(&self.receiver.requests(&hook.path()));
         good.map(|hook| (hook.name.clone(), count(hook))).collect()
     }
 
-    /// Notes all that came.
+    /// Records all requests that came.
     pub fn note(&self, site: &Site) {
         for hook in &self.hooks {
             note_requests(site, &hook.name, &self.receiver.requests(&hook.path()));
         }
     }
 
-    /// Where webhooks of the run are received.
+    /// The address of the receiver.
     pub fn address(&self) -> IpAddr {
         self.receiver.addr.ip()
     }
 }
 
-/// Notes what came to a webhook.
+/// Records the requests that came to a webhook.
 pub fn note_requests(site: &Site, hook: &str, requests: &[Request]) {
     let begun = now_ms().saturating_sub(site.journal.now_ms());
     for request in requests {
@@ -143,12 +144,12 @@ pub fn note_requests(site: &Site, hook: &str, requests: &[Request]) {
     }
 }
 
-/// Asks all nodes again and again how far the webhooks are.
+/// Asks all nodes for the webhooks' progress, again and again.
 pub fn watch(site: &Site, hooks: &[Hook]) {
     while !site.is_quiet() {
         for node in 0..site.nodes.len() {
             for hook in hooks {
-                // A node that doesn't answer tells nothing.
+                // A node that does not answer is skipped.
                 let _ = ask(site, node, hook);
             }
         }
@@ -156,7 +157,7 @@ pub fn watch(site: &Site, hooks: &[Hook]) {
     }
 }
 
-/// Asks a node how far a webhook is: what is delivered and what waits.
+/// Asks a node for a webhook's progress: how many events are delivered, and how many wait.
 pub fn ask(site: &Site, node: usize, hook: &Hook) -> Result<(u64, u64)> {
     let asked_ms = site.journal.now_ms();
     let map = site.map(hook.topic);

@@ -1,6 +1,6 @@
-//! A Phoenix client over long poll that comes and goes: each request at any node, as behind a balancer that
-//! knows no sessions. A poll whose answer is lost is repeated at another node, as such balancers do; it
-//! brings the same again.
+//! A Phoenix client over long poll that comes and goes. Each request goes to any node, as behind a load
+//! balancer without sessions. A poll whose answer is lost is repeated at another node, as such balancers do,
+//! and must return the same messages.
 
 use super::stay::Stay;
 use super::{Reader, Site, phoenix};
@@ -14,7 +14,7 @@ const AGAIN: Duration = Duration::from_millis(50);
 /// How long one request may take.
 const REQUEST: Duration = Duration::from_secs(7);
 
-/// Until all is over.
+/// Runs the client until the run's clients must end.
 pub fn run(site: &Site, reader: &Reader) {
     Stay::new(site, reader).each(stay);
 }
@@ -27,7 +27,7 @@ fn stay(stay: &mut Stay<'_>) -> Result<()> {
     let params = stay.reader.join(stay.last.as_deref());
     let join = json!(["1", "1", map.topic(), "phx_join", params]).to_string();
     let node = stay.node();
-    ensure!(ask(stay.site, node, &map.token, &session, Some(&join))?.status == 200, "the join was not taken");
+    ensure!(ask(stay.site, node, &map.token, &session, Some(&join))?.status == 200, "the join was refused");
     stay.joined(opened_at);
     while !stay.is_over() {
         let node = stay.node();
@@ -42,7 +42,7 @@ fn stay(stay: &mut Stay<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Pushes a message, or polls.
+/// Pushes a message, or polls when there is none.
 fn ask(site: &Site, node: usize, token: &str, session: &str, push: Option<&str>) -> Result<Answered> {
     let url = format!("http://{}", site.nodes[node]);
     longpoll::ask(&url, token, session, false, push.map(str::as_bytes), REQUEST)

@@ -1,13 +1,16 @@
-//! The load of a run: publishers, clients that resume, webhooks and those who change settings. Each notes what it did
-//! and saw.
+//! The load of a run: publishers, clients that resume, webhooks, and writers of settings. Each records what
+//! it did and saw.
 //!
-//! - [`publish`] never gives up on an event; [`phoenix`], [`longpoll`] and [`sse`] come and go; [`polls`] go through a
-//!   proxy; [`hooks`] receive;
-//! - [`channels`] says which subjects the map with many has, who reads which, and what is removed of it;
-//! - [`settings`] makes, uses and revokes tokens, and counts a setting up; [`finish`] waits for all and asks the nodes
-//!   what they hold.
+//! - [`publish`] publishes and never gives up on an event;
+//! - [`phoenix`], [`longpoll`] and [`sse`] are clients that come and go; [`polls`] are clients that use a
+//!   proxy;
+//! - `stay` is what clients remember from one connection to the next;
+//! - [`hooks`] are the webhooks and their receiver;
+//! - [`channels`] defines the map with many subjects: its subjects, its readers, and what is removed from it;
+//! - [`settings`] creates, uses and revokes tokens, and writes a setting that counts up;
+//! - [`finish`] waits for everybody and asks the nodes what they hold.
 //!
-//! Never: checks, breaks anything, or waits without a limit.
+//! The load never checks, never breaks anything, and never waits without a limit.
 
 pub mod channels;
 pub mod finish;
@@ -33,15 +36,15 @@ use testkit::cluster::{ADMIN, Cluster, Map, unlimited};
 use testkit::dice::Dice;
 use testkit::http::Api;
 
-/// Events that the short topic keeps.
+/// How many events the short topic keeps.
 const SHORT_EVENTS: u64 = 40;
 
-/// What all who take part know.
+/// What all publishers, clients and writers of a run share.
 #[derive(Debug)]
 pub struct Site {
-    /// Where clients reach the nodes. Nodes that come later are not among them.
+    /// The addresses of the nodes for clients. Nodes that are added later are not in this list.
     pub nodes: Vec<SocketAddr>,
-    /// The proxy before them, if there is one.
+    /// The address of the proxy before the nodes, if there is one.
     pub proxy: Option<SocketAddr>,
     /// The map whose whole history is kept.
     pub main: Map,
@@ -49,21 +52,21 @@ pub struct Site {
     pub short: Map,
     /// The map with many subjects.
     pub channels: Map,
-    /// The map whose tokens are made and revoked.
+    /// The map whose tokens are created and revoked.
     pub desk: Map,
-    /// Where everything is noted.
+    /// The record of all observations.
     pub journal: Journal,
-    /// Publishers and writers shall end.
+    /// Set when publishers and writers must end.
     pub quiet: AtomicBool,
-    /// Publishers shall rest for a while.
+    /// Set while publishers must pause.
     pub paused: AtomicBool,
-    /// Clients shall end.
+    /// Set when clients must end.
     pub over: AtomicBool,
     seed: u64,
 }
 
 impl Site {
-    /// A topic's map.
+    /// The map of a topic.
     pub fn map(&self, topic: &str) -> &Map {
         match topic {
             SHORT => &self.short,
@@ -82,7 +85,7 @@ impl Site {
         self.api(node, ADMIN)
     }
 
-    /// Chance of somebody's own.
+    /// A source of random choices for one participant.
     pub fn dice(&self, who: &str) -> Dice {
         let salt = who.bytes().fold(7, |salt: u64, byte| salt.wrapping_mul(31).wrapping_add(byte.into()));
         Dice::new(self.seed, salt)
@@ -97,16 +100,16 @@ impl Site {
     }
 }
 
-/// How much of each takes part.
+/// How much load there is.
 #[derive(Debug, Clone, Copy)]
 pub struct Size {
-    /// Who publish to the main topic.
+    /// How many publishers the main topic has.
     pub publishers: usize,
-    /// Between two publishes of one of them.
+    /// The pause of a publisher between two publishes.
     pub pace: Duration,
-    /// Who read it, of each kind.
+    /// How many readers of each kind the main topic has.
     pub readers: usize,
-    /// Events are kept no longer than by default.
+    /// Whether events are kept for the default time only.
     pub ages: bool,
 }
 
@@ -116,23 +119,24 @@ impl Default for Size {
     }
 }
 
-/// A client's place.
+/// A client: what it reads, and how far it has come.
 #[derive(Debug)]
 pub struct Reader {
     /// Its name.
     pub name: String,
-    /// What it reads.
+    /// The topic that it reads.
     pub topic: &'static str,
-    /// The subjects and patterns that it wants; the map's own when empty.
+    /// The subjects and patterns that it wants; the map's own subject when empty.
     pub subjects: Vec<String>,
-    /// The types it wants; all when empty.
+    /// The types that it wants; all types when empty.
     pub kinds: Vec<String>,
-    /// The last place that it saw.
+    /// The last position that it saw.
     pub seq: AtomicU64,
 }
 
 impl Reader {
-    /// The parameters of a join: from the last position on, or from the very start; positions are wanted.
+    /// The parameters of a join: after the last position, or from the start of the history; the answer has
+    /// positions.
     fn join(&self, last: Option<&str>) -> Value {
         let mut params = match last {
             Some(id) => json!({"last_event_id": id, "positions": true}),
@@ -153,19 +157,19 @@ impl Reader {
     }
 }
 
-/// What a client reads: see [`Reader`].
+/// The topic, subjects and types that a client reads; see [`Reader`].
 struct Wish {
     topic: &'static str,
     subjects: Vec<&'static str>,
     kinds: Vec<&'static str>,
 }
 
-/// All who take part.
+/// All participants of a run.
 #[derive(Debug)]
 pub struct Load {
-    /// What they know.
+    /// What they share.
     pub site: Arc<Site>,
-    /// Those who read.
+    /// The readers.
     pub readers: Vec<Arc<Reader>>,
     /// The webhooks.
     pub hooks: Hooks,
@@ -174,8 +178,8 @@ pub struct Load {
 }
 
 impl Load {
-    /// Makes the maps and starts everybody. `hub` is where webhooks are received; some clients go through the proxy,
-    /// if there is one.
+    /// Creates the maps and starts all participants. Webhooks are received at `hub`; some clients use the
+    /// proxy, if there is one.
     pub fn start(
         cluster: &Cluster,
         hub: IpAddr,
@@ -270,7 +274,7 @@ impl Load {
         Ok(())
     }
 
-    /// Ends publishers and writers; each finishes what it has begun.
+    /// Ends publishers and writers; each finishes the request that it has begun.
     pub fn end_writing(&mut self) -> Result<()> {
         self.site.quiet.store(true, Ordering::Relaxed);
         join(&mut self.writing)

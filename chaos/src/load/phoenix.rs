@@ -1,4 +1,5 @@
-//! A Phoenix client that comes and goes: each time at another node, from behind the last event that it saw.
+//! A Phoenix client that comes and goes: each time it joins at another node, after the last event that it
+//! saw.
 
 use super::stay::Stay;
 use super::{Reader, Site};
@@ -10,10 +11,10 @@ use std::time::Duration;
 use testkit::phoenix::{Frame, path};
 use testkit::ws::{Message, Ws};
 
-/// One wait for something to come.
+/// The longest time of one wait for a frame.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// Until all is over.
+/// Runs the client until the run's clients must end.
 pub fn run(site: &Site, reader: &Reader) {
     Stay::new(site, reader).each(stay);
 }

@@ -1,5 +1,5 @@
-//! npm `phoenix` over its long poll, behind the run's proxy: it goes where that sends it, and its polls are
-//! given up and sent again (`tests/js/lost_polls_client.mjs`). It resumes as the README tells people to.
+//! npm `phoenix` over its long poll, behind the run's proxy. The proxy chooses the node, and some polls are
+//! given up and sent again (`tests/js/lost_polls_client.mjs`). The client resumes as the README describes.
 
 use super::stay::Stay;
 use super::{Reader, Site};
@@ -9,10 +9,11 @@ use serde_json::json;
 use std::time::Duration;
 use testkit::clients::Js;
 
-/// Between two looks at what it printed.
+/// The pause between two looks at the client's output.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Until all is over. A client that can't be run is never seen to catch up.
+/// Runs the client until the run's clients must end. A client that does not start never catches up, and the
+/// checks report that.
 pub fn run(site: &Site, reader: &Reader) {
     if let Err(error) = follow(Stay::new(site, reader)) {
         site.journal.note(Record::Behind { whom: reader.name.clone(), why: format!("{error:#}") });
@@ -41,11 +42,11 @@ fn follow(mut stay: Stay<'_>) -> Result<()> {
             read += 1;
             match line["t"].as_str() {
                 Some("join") if line["status"] == "ok" => {
-                    // Which node that was, only the proxy knows.
+                    // Only the proxy knows which node that was.
                     stay.joined(0);
                     stay.answered(&line["response"]);
                 }
-                // Keys stand in their order in payloads of this load, as they do in what was parsed.
+                // The payloads of this load have their keys in the same order as the parsed payloads.
                 Some("event") => stay.seen(Event::from_envelope(&line["payload"])?),
                 _ => {}
             }

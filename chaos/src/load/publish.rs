@@ -1,4 +1,5 @@
-//! A publisher that never gives up on an event: under one key, at one node after the other, until it is acknowledged.
+//! A publisher that never gives up on an event: it sends it under one key, to one node after the other, until
+//! it is acknowledged.
 
 use super::Site;
 use crate::history::Record;
@@ -9,14 +10,15 @@ use std::time::Duration;
 use testkit::cluster::Map;
 use testkit::http::{Answer, text};
 
-/// Between two attempts.
+/// The pause between two attempts.
 const AGAIN: Duration = Duration::from_millis(50);
-/// How often the last event is tried when it shall be quiet.
+/// How often the last event is tried when publishers must end.
 const LAST_ATTEMPTS: usize = 6;
-/// The types, in turns.
+/// The types of the events, in turn.
 const KINDS: [&str; 2] = ["a", "b"];
 
-/// Publishes to a topic until it shall be quiet, to these subjects by chance; the last event is still tried for a while.
+/// Publishes to a topic, to random subjects of this list, until publishers must end. The last event is still
+/// tried a few times.
 pub fn run(site: &Site, name: &str, topic: &str, subjects: &[&str], pace: Duration) {
     let mut dice = site.dice(name);
     let mut n = 0;
@@ -44,7 +46,7 @@ pub fn run(site: &Site, name: &str, topic: &str, subjects: &[&str], pace: Durati
     }
 }
 
-/// One attempt to publish under a key, noted; the answer where it was acknowledged.
+/// Sends one attempt to publish under a key and records it. Returns the answer if it is an acknowledgement.
 pub fn publish(site: &Site, topic: &str, key: &str, body: &Value, node: usize) -> Option<Answer> {
     let map = site.map(topic);
     let (topic, key) = (topic.to_owned(), key.to_owned());

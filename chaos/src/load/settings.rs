@@ -1,4 +1,5 @@
-//! Those who change settings: tokens that are made, used, revoked and used again, and a map's name that is counted up.
+//! Writers of settings: tokens that are created, used, revoked and used again, and a map's name that counts
+//! up.
 
 use super::{Load, Site};
 use crate::history::Record;
@@ -10,30 +11,31 @@ use testkit::http::text;
 use testkit::phoenix::Socket;
 use testkit::ws::Message;
 
-/// How long a socket may stay open after its token was revoked: a second is promised, the rest is the machine's.
+/// How long a socket may stay open after its token was revoked: the promise is one second, the rest allows
+/// for a slow machine.
 const CLOSED_WITHIN: Duration = Duration::from_millis(2500);
-/// Between two attempts at the same.
+/// The pause between two attempts at one request.
 const AGAIN: Duration = Duration::from_millis(200);
-/// How often a revoke is tried; a node that can't is asked no more then.
+/// How often a revoke is tried at most.
 const ATTEMPTS: usize = 60;
-/// How often at most when it shall be quiet.
+/// How often a revoke is tried at most when the run ends.
 const LAST_ATTEMPTS: usize = 6;
-/// Between two tokens, writes or reads.
+/// The pause between two tokens, writes or reads.
 const PACE: Duration = Duration::from_millis(100);
 
-/// Makes, uses, revokes and uses tokens, one after the other.
+/// Creates, uses, revokes and uses tokens again, one after the other.
 pub fn tokens(site: &Site, name: &str) {
     let mut dice = site.dice(name);
     let mut n = 0;
     while !site.is_quiet() {
         n += 1;
-        // What fails on the way ends this token: what was noted of it is checked all the same.
+        // A failure ends the life of this token only; the records so far are checked nevertheless.
         let _ = life(site, &format!("token{n}"), &mut || dice.below(site.nodes.len()));
         std::thread::sleep(PACE);
     }
 }
 
-/// A token's life.
+/// The life of one token.
 fn life(site: &Site, token: &str, node: &mut impl FnMut() -> usize) -> Result<()> {
     let path = format!("/api/maps/{}/tokens", site.desk.id);
     let asked_ms = site.journal.now_ms();
@@ -51,7 +53,7 @@ fn life(site: &Site, token: &str, node: &mut impl FnMut() -> usize) -> Result<()
     while left > 0 {
         left = if site.is_quiet() { left.min(LAST_ATTEMPTS) } else { left } - 1;
         let answer = site.admin(node()).delete(&format!("{path}/{id}"));
-        // Gone already: an earlier attempt, whose answer was lost, did it.
+        // The token is gone already: an earlier attempt revoked it, and its answer was lost.
         if answer.is_ok_and(|answer| matches!(answer.status, 204 | 404)) {
             site.journal.note(Record::TokenRevoked { token: token.to_owned(), asked_ms });
             let revoked = Instant::now();
@@ -104,10 +106,10 @@ fn note_socket(
     Ok(())
 }
 
-/// The map whose name is counted up at present: its id.
+/// The id of the map whose name counts up at present.
 type Present = Arc<Mutex<Option<String>>>;
 
-/// Starts one who counts up and two who read.
+/// Starts one writer that counts up and two readers.
 pub(super) fn registers(load: &mut Load) -> Result<()> {
     let present = Present::default();
     let written = present.clone();
@@ -116,7 +118,8 @@ pub(super) fn registers(load: &mut Load) -> Result<()> {
         let mut n = 0;
         while !site.is_quiet() {
             n += 1;
-            // Ends with a write whose answer was lost: it may land later, over any other. The next map is another.
+            // The loop ends with a write whose answer was lost: it may take effect later, over any other. The
+            // next loop uses a new map.
             let _ = count(site, n, &written, &mut || dice.below(site.nodes.len()));
             std::thread::sleep(AGAIN);
         }
@@ -126,7 +129,7 @@ pub(super) fn registers(load: &mut Load) -> Result<()> {
         load.write(format!("looker{n}"), move |site, name| {
             let mut dice = site.dice(name);
             while !site.is_quiet() {
-                // A node that can't answer tells nothing.
+                // A node that does not answer is skipped.
                 let _ = look(site, dice.below(site.nodes.len()), &present);
                 std::thread::sleep(PACE);
             }

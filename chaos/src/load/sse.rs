@@ -7,10 +7,10 @@ use anyhow::{Context, Result, ensure};
 use std::time::Duration;
 use testkit::stream::Stream;
 
-/// One wait for something to come.
+/// The longest time of one wait for a frame.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// Until all is over.
+/// Runs the client until the run's clients must end.
 pub fn run(site: &Site, reader: &Reader) {
     Stay::new(site, reader).each(stay);
 }
@@ -36,7 +36,7 @@ fn stay(stay: &mut Stay<'_>) -> Result<()> {
     while !stay.is_over() {
         let Some(frame) = stream.frame(LOOK)? else { continue };
         match frame.event.as_str() {
-            // A comment that keeps the connection open.
+            // This is a comment, which keeps the connection open.
             "" if frame.data.is_empty() => {}
             "position" => {}
             "connected" => stay.answered(&serde_json::from_str(&frame.data)?),

@@ -1,4 +1,5 @@
-//! A client's stays: it comes to a node, reads for a while, leaves, and comes again from behind what it saw last.
+//! The stays of a client: it connects to a node, reads for a while, leaves, and connects again after the last
+//! position it saw.
 
 use super::{Reader, Site};
 use crate::history::{Event, Record};
@@ -8,12 +9,12 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use testkit::dice::Dice;
 
-/// How long it stays, at least and at most.
+/// The shortest and the longest stay.
 const STAYS: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(9));
-/// The pause before it comes again.
+/// The shortest and the longest pause between two stays.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(2500));
 
-/// One stay after the other, and what the client remembers from each to the next.
+/// One stay after the other, and what the client remembers between them.
 pub(super) struct Stay<'a> {
     pub(super) site: &'a Site,
     pub(super) reader: &'a Reader,
@@ -24,44 +25,45 @@ pub(super) struct Stay<'a> {
 }
 
 impl<'a> Stay<'a> {
-    /// Of a client that has seen nothing yet.
+    /// The stays of a client that has seen nothing yet.
     pub(super) fn new(site: &'a Site, reader: &'a Reader) -> Self {
         Self { site, reader, last: None, until: Instant::now(), dice: site.dice(&reader.name) }
     }
 
-    /// Stays again and again until all is over. Whatever ended a stay: the client comes again.
+    /// Starts one stay after the other until clients must end. The client comes again, whatever ended the
+    /// stay.
     pub(super) fn each(mut self, stay: fn(&mut Self) -> Result<()>) {
         while !self.site.is_over() {
             self.until = Instant::now() + self.dice.between(STAYS.0, STAYS.1);
             let _ = stay(&mut self);
-            // Who is asked to end has caught up, or is waited for: no pause then.
+            // A client that must end has caught up or is waited for, so it makes no pause.
             if !self.site.is_quiet() {
                 std::thread::sleep(self.dice.between(PAUSE.0, PAUSE.1));
             }
         }
     }
 
-    /// Whether it is time to leave.
+    /// Whether the stay is over.
     pub(super) fn is_over(&self) -> bool {
         Instant::now() >= self.until || self.site.is_over()
     }
 
-    /// The time until then, never nothing.
+    /// The time until the stay is over, never zero.
     pub(super) fn left(&self) -> Duration {
         self.until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1))
     }
 
-    /// Any node.
+    /// A random node.
     pub(super) fn node(&mut self) -> usize {
         self.dice.below(self.site.nodes.len())
     }
 
-    /// The client asks for what comes after its position.
+    /// Records that the client asks for what comes after its position.
     pub(super) fn joined(&self, node: usize) {
         self.note(Record::Joined { client: self.reader.name.clone(), node, after: self.last.clone() });
     }
 
-    /// It was answered; history may be missing.
+    /// Records the answer to the join; it may report that history is missing.
     pub(super) fn answered(&self, answer: &Value) {
         if answer["gap"] == true {
             let oldest = answer["oldest_id"].as_str().map(str::to_owned);
@@ -69,7 +71,7 @@ impl<'a> Stay<'a> {
         }
     }
 
-    /// It was given an event.
+    /// Records that the client received an event.
     pub(super) fn seen(&mut self, event: Event) {
         self.last = Some(event.id.clone());
         let seq = event.seq;

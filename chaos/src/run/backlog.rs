@@ -1,7 +1,8 @@
-//! Webhooks that fall behind while retention presses: receivers that are down, keys and types that are refused, and more
-//! events than retention waits for.
+//! Webhooks that fall behind while retention removes events: receivers that are down, keys and types that are
+//! refused, and more events than retention holds back for webhooks.
 //!
-//! Each has a map, webhooks and a receiver of its own. What each webhook has to get is noted with the acknowledgement.
+//! Each part has its own map, webhooks and receiver. With each acknowledgement it records which webhook must
+//! get the event.
 
 use super::Run;
 use crate::history::Record;
@@ -15,33 +16,34 @@ use testkit::http::text;
 use testkit::receiver::{Behaviour, Receiver, Reply, behaviour};
 use testkit::wait;
 
-/// Events that the maps keep for readers.
+/// How many events the maps keep for readers.
 const KEPT: u64 = 50;
-/// Events published while receivers are down: many times what a webhook has at hand.
+/// Events published while receivers are down: many times what a webhook loads at once.
 const PRESSED: usize = 1000;
-/// Events that are refused for ever, and others between them.
+/// Events that are refused for ever, and the other events between them.
 const REFUSED: usize = 1200;
 const QUEUED: usize = 450;
 const GOOD: usize = 600;
-/// Bytes that retention waits for where it shall be too much, and events published then.
+/// The bytes that retention holds back in the part that exceeds them, and how many events that part
+/// publishes.
 const BACKLOG_BYTES: u64 = 40_000;
 const DROWNING: usize = 1500;
-/// Events in one request of a publisher, and the pause between two.
+/// Events in one request of a publisher, and the pause between two requests.
 const BATCH: usize = 50;
 const PACE: Duration = Duration::from_millis(40);
-/// How long one request of a publisher may be tried.
+/// How long one request of a publisher is repeated.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How long a webhook may get nothing new of what it has to get, after everything is well again.
+/// How long a webhook may get no new event that it must get, after everything works again.
 const CATCH_UP: Duration = Duration::from_secs(60);
 
-/// All of it, one after the other.
+/// All parts, one after the other.
 pub fn all(run: &mut Run) -> Result<()> {
     outage(run)?;
     refusals(run)?;
     beyond(run)
 }
 
-/// Receivers are down, or slower than what is published, and a node dies meanwhile. Nothing is lost by that.
+/// Receivers are down, or slower than the publisher, and a node dies meanwhile. No event may be lost by that.
 pub fn outage(run: &mut Run) -> Result<()> {
     let mut bench = Bench::set_up(run, "outage", json!({}))?;
     let wait = Duration::from_millis(5);
@@ -67,15 +69,16 @@ pub fn outage(run: &mut Run) -> Result<()> {
     bench.end(&hooks)
 }
 
-/// A key, and then a type, that a receiver refuses for ever. All others arrive.
+/// A receiver refuses a key, and then a type, for ever. All other events must arrive.
 pub fn refusals(run: &mut Run) -> Result<()> {
     let retry = json!({"max_attempts": 100, "delay_ms": 300, "factor": 1, "max_delay_ms": 300, "jitter": 0});
     let keyed = json!({"ordering": "key", "ordering_key": "payload.lane", "retry": retry});
-    // More of the one key than a webhook has at hand, before the first of another.
+    // This publishes more events of the one key than a webhook loads at once, before the first event of
+    // another key.
     let first = (0..QUEUED).map(Event::refused);
     let events: Vec<Event> = first.chain((QUEUED..QUEUED + GOOD).map(|n| Event::good(n, &lane(n)))).collect();
     refused(run, "keyed", keyed, &events)?;
-    // So late that nothing of it is tried again before the others have to be there.
+    // The retry is so late that none of these is tried again before the others must have arrived.
     let retry =
         json!({"max_attempts": 20, "delay_ms": 300_000, "factor": 1, "max_delay_ms": 300_000, "jitter": 0});
     let among = |n: usize| if n % 3 == 2 { Event::good(n, &lane(n)) } else { Event::refused(n) };
@@ -97,12 +100,12 @@ fn refused(run: &mut Run, what: &str, settings: Value, events: &[Event]) -> Resu
     bench.end(&hooks)
 }
 
-/// More than retention waits for: events are lost, and that is told.
+/// More events than retention holds back: some are lost, and the server must report that.
 pub fn beyond(run: &mut Run) -> Result<()> {
     let backlog = json!({"bytes": BACKLOG_BYTES, "age_seconds": 86_400});
     let mut bench = match Bench::set_up(run, "beyond", json!({"webhook_backlog": backlog})) {
         Ok(bench) => bench,
-        Err(error) => bail!("a map with a bound for what webhooks have not passed: {error:#}"),
+        Err(error) => bail!("a map with a bound for the backlog of webhooks: {error:#}"),
     };
     let alarm = bench.hook("alarm", behaviour::healthy(), json!({"events": ["webhook.losing"]}))?;
     let hooks = [bench.hook("drowned", behaviour::status(503), json!({}))?];
@@ -118,7 +121,7 @@ pub fn beyond(run: &mut Run) -> Result<()> {
     bench.end(&hooks)
 }
 
-/// 500 to whatever holds an event to be refused, 200 to all others.
+/// Answers 500 to each request with an event that is to be refused, and 200 to all others.
 fn refusing() -> Behaviour {
     Box::new(|request| {
         Reply::new(if request.events.iter().any(|e| e.key.starts_with("refused")) { 500 } else { 200 })
@@ -160,7 +163,7 @@ struct Bench<'f> {
     map: Map,
     receiver: Receiver,
     name: String,
-    /// Events that webhooks have to get.
+    /// How many events the webhooks must get.
     owed: usize,
 }
 
@@ -171,7 +174,7 @@ impl<'f> Bench<'f> {
         for (name, value) in more.as_object().into_iter().flatten() {
             retention[name] = value.clone();
         }
-        // A scenario may come to it more than once.
+        // A scenario may run this part more than once.
         let name = format!("{what}-{}", run.journal.now_ms());
         let map = run.cluster.map_with(&name, json!({"limits": unlimited(), "retention": retention}))?;
         let receiver = Receiver::start_at(run.load.hooks.address())?;
@@ -202,12 +205,12 @@ impl<'f> Bench<'f> {
         format!("/api/maps/{}/webhooks", self.map.id)
     }
 
-    /// Publishes each until it is acknowledged; the good ones have to come to these webhooks.
+    /// Publishes each event until it is acknowledged; these webhooks must get the good ones.
     fn publish(&mut self, events: &[Event], hooks: &[Hook]) -> Result<()> {
         for events in events.chunks(BATCH) {
             let body = json!({"events": events.iter().map(Event::body).collect::<Vec<_>>()});
             let data = self.acknowledged(&events[0].key, &body)?;
-            let stored = data.as_array().context("no list of events")?;
+            let stored = data.as_array().context("the answer has no list of events")?;
             ensure!(stored.len() == events.len(), "{} of {} acknowledged", stored.len(), events.len());
             for (event, stored) in events.iter().zip(stored).filter(|(event, _)| event.kind == "good") {
                 self.owed += 1;
@@ -238,11 +241,12 @@ impl<'f> Bench<'f> {
         }
     }
 
-    /// Notes what each node tells of the webhooks. `beyond`: more was published than retention waits for.
+    /// Records what each node reports of the webhooks. `beyond`: more was published than retention holds
+    /// back.
     fn watch(&self, hooks: &[Hook], beyond: bool) {
         for hook in hooks {
             for node in 0..self.run.load.site.nodes.len() {
-                // A node that doesn't answer tells nothing.
+                // A node that does not answer is skipped.
                 let Ok(told) = self.ask(hook, node) else { continue };
                 let number = |name: &str| told[name].as_u64().unwrap_or(0);
                 self.run.journal.note(Record::Webhook {
@@ -262,12 +266,13 @@ impl<'f> Bench<'f> {
         api.get(&format!("{}/{}", self.hooks_path(), hook.id))?.data(200)
     }
 
-    /// Waits until each webhook has all that it has to get; one that has not, and gets nothing new, is noted.
+    /// Waits until each webhook has all events that it must get. A webhook that gets nothing new and lacks
+    /// some is recorded.
     fn catch_up(&self, hooks: &[Hook]) {
         for hook in hooks {
             let mut had = 0;
             let done = loop {
-                let more = wait::until_for(CATCH_UP, "an event that it has to get", || {
+                let more = wait::until_for(CATCH_UP, "an event that the webhook must get", || {
                     let got = self.got(hook);
                     ensure!(got > had || got >= self.owed, "{got} of {} accepted", self.owed);
                     Ok(Some(got))
@@ -282,7 +287,7 @@ impl<'f> Bench<'f> {
         self.watch(hooks, false);
     }
 
-    /// How many different events of those that the webhook has to get it has accepted.
+    /// How many of the different events that the webhook must get it has accepted.
     fn got(&self, hook: &Hook) -> usize {
         let accepted = self.receiver.accepted(&hook.path);
         let keys = accepted.iter().flat_map(|request| &request.events).map(|event| event.key.as_str());
@@ -293,7 +298,8 @@ impl<'f> Bench<'f> {
         self.run.journal.caught_up(&format!("webhook {}", hook.name), done);
     }
 
-    /// Waits until the map is told that the webhook loses events, as another webhook of it hears; what is told is noted.
+    /// Waits until the map's event about the lost events arrives at another webhook of the map, and records
+    /// that event.
     fn announced(&self, of: &Hook, alarm: &Hook) {
         let told = wait::until("the announcement", || {
             let requests = self.receiver.accepted(&alarm.path);
@@ -307,7 +313,7 @@ impl<'f> Bench<'f> {
         }
     }
 
-    /// Waits until nothing waits for the webhook any more.
+    /// Waits until no event waits for the webhook any more.
     fn all_settled(&self, hook: &Hook) {
         let done = wait::until_for(CATCH_UP, "an empty queue", || {
             let queued = self.ask(hook, 0)?["queue_depth"].as_u64().context("no queue_depth")?;
@@ -329,7 +335,7 @@ impl<'f> Bench<'f> {
         last.and_then(|event| event["seq"].as_u64()).context("no event is left")
     }
 
-    /// Notes all that came, and removes the map.
+    /// Records all requests that came, and removes the map.
     fn end(self, hooks: &[Hook]) -> Result<()> {
         for hook in hooks {
             note_requests(&self.run.load.site, &hook.name, &self.receiver.requests(&hook.path));

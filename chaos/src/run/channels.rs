@@ -1,15 +1,15 @@
-//! What a map keeps of its subjects changes, and some of it is deleted, while everybody publishes and reads, and nodes die.
+//! Changes of the rules of a map's subjects, and deletions, while publishers and readers go on and nodes die.
 
 use super::{Run, process};
 use crate::load::channels;
 use anyhow::Result;
 
-/// Events of the noisy subject that a rule may keep.
+/// How many events of the noisy subject a rule may keep.
 const KEPT: [u64; 4] = [3, channels::KEPT, 12, 30];
-/// Events deleted one after the other, at most.
+/// The most events that are deleted one after the other.
 const DELETED: usize = 15;
 
-/// One such change, by chance; a node is killed meanwhile, or not.
+/// One such change, by chance; a node may be killed meanwhile.
 pub fn rules(run: &mut Run) -> Result<()> {
     let kills = run.dice.thousandth(400);
     if kills {

@@ -1,4 +1,4 @@
-//! Clocks that jump: by minutes, and by more than anything is kept for.
+//! Clocks that jump: by minutes, and by more than the time for which anything is kept.
 
 use super::Run;
 use crate::history::{MAIN, Record};
@@ -11,11 +11,11 @@ use testkit::http::text;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// A clock jumps by at most so many seconds.
+/// The most seconds by which a clock jumps.
 const JUMP: usize = 600;
-/// One that jumps forward: more days than events and idempotency keys are kept for by default.
+/// How many days a clock jumps forward: more than events and idempotency keys are kept by default.
 const FORWARD_DAYS: [i64; 2] = [8, 30];
-/// What goes by age is looked at every ten seconds.
+/// Longer than the ten seconds between two looks at what expires by age.
 const LOOKED_AT: Duration = Duration::from_secs(13);
 /// How often a publish is tried, at one node after the other.
 const ATTEMPTS: usize = 60;
@@ -32,8 +32,9 @@ pub fn jump(run: &mut Run) -> Result<()> {
     rested
 }
 
-/// The leader's clock jumps forward by more days than events are kept, while events are published or while none are, and
-/// back later. A publish of before is repeated under its key, then and afterwards, and the times of events are noted.
+/// The leader's clock jumps forward by more days than events are kept, and back later. Events are published
+/// meanwhile, or none are. An earlier publish is repeated under its key during the jump and after it, and the
+/// times of events are recorded.
 pub fn forward(run: &mut Run) -> Result<()> {
     let (leader, days) = (run.leader(), FORWARD_DAYS[run.dice.below(FORWARD_DAYS.len())]);
     let silent = run.dice.thousandth(500);
@@ -54,8 +55,8 @@ pub fn forward(run: &mut Run) -> Result<()> {
     published(run, &later)
 }
 
-/// Publishes under a key until that is acknowledged, and notes how far the event's time is from the true one where it is
-/// a new event.
+/// Publishes under a key until the publish is acknowledged. If the event is new, this records how far its
+/// time is from the true time.
 fn published(run: &mut Run, key: &str) -> Result<()> {
     let body = json!({"type": "a", "payload": {"key": key, "n": 0}});
     let mut node = run.any();

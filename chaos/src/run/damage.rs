@@ -7,17 +7,17 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// A bit of the log, where votes are kept too, is turned.
+/// A bit of the log, which also holds the votes, is flipped.
 pub fn flip_log(run: &mut Run) -> Result<()> {
     flipped(run, "raft")
 }
 
-/// A bit of the store is turned.
+/// A bit of the store is flipped.
 pub fn flip_store(run: &mut Run) -> Result<()> {
     flipped(run, "state.redb")
 }
 
-/// A bit of the file that says who the node is is turned.
+/// A bit of the file with the node's identity is flipped.
 pub fn flip_identity(run: &mut Run) -> Result<()> {
     flipped(run, "identity")
 }
@@ -26,10 +26,10 @@ fn flipped(run: &mut Run, part: &str) -> Result<()> {
     down_and_damaged(run, "bit flip", |run, node| {
         let file = largest(&run.cluster.nodes[node].data.join(part))?;
         let mut bytes = std::fs::read(&file)?;
-        // Where there are only zeros, there may be nothing that could be damaged.
+        // A file of zeros may hold nothing that could be damaged.
         let used: Vec<usize> =
             bytes.iter().enumerate().filter(|(_, byte)| **byte != 0).map(|(at, _)| at).collect();
-        let at = *used.get(run.dice.below(used.len())).context("a file of zeros")?;
+        let at = *used.get(run.dice.below(used.len())).context("the file has only zeros")?;
         bytes[at] ^= 1 << run.dice.below(8);
         std::fs::write(&file, bytes)?;
         Ok(format!("{} at {at}", file.display()))
@@ -57,7 +57,7 @@ fn down_and_damaged(
     run.broken(fault, &[node], true, "");
     run.kill(node)?;
     let file = damage(run, node)?;
-    // A store also has pages that are in use no more, and a torn record is mended without a word.
+    // A store also has unused pages, and a torn record is mended without a report.
     let certain = fault == "bit flip" && !file.contains("state.redb");
     run.journal.note(Record::Damaged { node, file, certain });
     let said = run.cluster.nodes[node].log.metadata()?.len();
@@ -73,7 +73,7 @@ fn down_and_damaged(
     Ok(())
 }
 
-/// The file itself, or those in the folder, with their sizes.
+/// The file itself, or the files in the folder, with their sizes.
 fn files(path: &Path) -> Result<Vec<(PathBuf, u64)>> {
     if path.is_file() {
         return Ok(vec![(path.to_owned(), path.metadata()?.len())]);

@@ -5,7 +5,7 @@ use crate::environment::trace::Trace;
 use anyhow::Result;
 use std::time::Duration;
 
-/// A node's disk, or those of two, are full for a while.
+/// The disk of a node, or of two nodes, is full for a while.
 pub fn full(run: &mut Run) -> Result<()> {
     let first = if run.dice.thousandth(500) { run.leader() } else { run.any() };
     let mut nodes = vec![first];
@@ -24,7 +24,7 @@ pub fn full(run: &mut Run) -> Result<()> {
     rested
 }
 
-/// A node, or all, lose power: what was not synced is gone.
+/// A node, or all nodes, lose power: data that was not synced is gone.
 pub fn power_cut(run: &mut Run) -> Result<()> {
     let one = run.any();
     let nodes: Vec<usize> = if run.dice.thousandth(500) { (0..run.disks.len()).collect() } else { vec![one] };
@@ -37,7 +37,7 @@ pub fn power_cut(run: &mut Run) -> Result<()> {
     }
     run.rest_between(0, 1000)?;
     for node in &nodes {
-        // It may have been started again between the two, by who looks after processes that ended.
+        // The watch over ended processes may have started the node between the two steps.
         run.kill(*node)?;
         run.disks[*node].restore_power()?;
         run.start(*node)?;
@@ -46,7 +46,7 @@ pub fn power_cut(run: &mut Run) -> Result<()> {
     run.settle()
 }
 
-/// Syncs of a node fail from some point on.
+/// Syncs of a node fail from some call on.
 pub fn failing(run: &mut Run) -> Result<()> {
     let node = if run.dice.thousandth(500) { run.leader() } else { run.any() };
     run.settle()?;
@@ -54,10 +54,10 @@ pub fn failing(run: &mut Run) -> Result<()> {
     run.broken("disk error", &[node], true, format!("EIO from the {nth}th sync on"));
     let trace = traced(run, node, |pid| Trace::failing_sync(pid, nth))?;
     let rested = run.rest_between(2000, 5000);
-    // The process that was traced may have ended with what it met.
+    // The traced process may have ended because of the failed sync.
     trace.stop()?;
     rested?;
-    // A disk that failed once is not trusted: the machine is replaced or looked after, and started again.
+    // A disk that failed once is not trusted: the node ends and is started again, as after a repair.
     run.kill(node)?;
     run.start(node)?;
     run.mended("disk error", &[node]);

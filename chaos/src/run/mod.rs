@@ -1,6 +1,7 @@
-//! A cluster under faults: its nodes, what they stand on, its load, and the hand that breaks things and notes it.
+//! A cluster under faults: its nodes, their environment, their load, and the actions that break and mend
+//! things.
 //!
-//! Never: checks. What is broken here is mended here, and noted with its beginning and its end.
+//! Each fault is recorded with its beginning and its end, and is mended here. This module never checks.
 
 pub mod backlog;
 pub mod channels;
@@ -31,89 +32,89 @@ use testkit::dice::Dice;
 use testkit::http::Api;
 use testkit::node::Node;
 
-/// One round of breaking and mending.
+/// An action: one round of breaking and mending.
 pub type Action = fn(&mut Run) -> Result<()>;
 
-/// The most memory a node may take, in bytes.
+/// The most memory a node may use, in bytes.
 const MEMORY: u64 = 1 << 30;
 /// How often a run looks at its nodes while it waits.
 const LOOK: Duration = Duration::from_millis(200);
-/// How long a node may take to tell who leads.
+/// The longest wait for a node to answer who leads.
 const ASK: Duration = Duration::from_millis(700);
-/// What the nodes know each other by.
+/// The shared key of the peers.
 const PEER_KEY: &str = "chaos-peer-key-0123456789abcdef";
-/// Webhooks are received in these nets.
+/// The networks in which webhooks are received.
 const RECEIVERS: &str = "127.0.0.0/8,10.213.0.0/16";
 
-/// What the nodes of a run stand on.
+/// The environment of a run's nodes.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Environment {
-    /// Namespaces of their own.
+    /// Each node has its own network namespace.
     pub net: bool,
-    /// With a relay between them.
+    /// A relay carries the packets between the namespaces.
     pub relay: bool,
-    /// A small disk each.
+    /// Each node has a small disk of its own.
     pub disk: bool,
-    /// A clock each.
+    /// Each node has a clock of its own.
     pub clock: bool,
-    /// A proxy before them, for clients that go through it.
+    /// A proxy stands before the nodes, for clients that use it.
     pub proxy: bool,
-    /// Room for so many more nodes.
+    /// How many more nodes the network has room for.
     pub spare: usize,
 }
 
-/// A run's choices.
+/// The settings of a run.
 #[derive(Debug, Clone)]
 pub struct Plan {
     /// The server's executable.
     pub binary: PathBuf,
-    /// For how long things are broken.
+    /// How long things are broken.
     pub time: Duration,
-    /// Of all chance.
+    /// The seed of all random choices.
     pub seed: u64,
-    /// What the nodes stand on.
+    /// The environment of the nodes.
     pub environment: Environment,
     /// A library that the nodes are made to load (`LD_PRELOAD`).
     pub preload: Option<PathBuf>,
-    /// The planted defect that is switched on in a build that has them.
+    /// The planted defect that is switched on, in a build that has defects.
     pub failpoint: Option<String>,
 }
 
-/// A run.
+/// A run: a cluster, its environment and its load, from boot until everything is healed.
 #[derive(Debug)]
 pub struct Run {
     /// The nodes.
     pub cluster: Cluster,
-    /// Their network, if it is of their own.
+    /// The nodes' network, if the run has one of its own.
     pub net: Option<Net>,
-    /// Their disks, if they are of their own.
+    /// The nodes' disks, if each has one of its own.
     pub disks: Vec<Disk>,
-    /// Their clocks, if they are of their own.
+    /// The nodes' clocks, if each has one of its own.
     pub clocks: Vec<Clock>,
-    /// The proxy before them, if there is one. After the load that goes through it.
+    /// The proxy before the nodes, if there is one. It is dropped after the load that uses it.
     _proxy: Option<Proxy>,
     /// The load.
     pub load: Load,
-    /// Where all is noted.
+    /// The record of all observations.
     pub journal: Journal,
-    /// Chance.
+    /// The source of random choices.
     pub dice: Dice,
-    /// The run's names.
+    /// The names of what this run makes on the machine.
     pub names: Names,
     binary: PathBuf,
     until: Instant,
     interrupted: Arc<AtomicBool>,
     peaks: Vec<u64>,
-    /// What operators did, if they did.
+    /// The operator's work so far, if the scenario has any.
     desk: Option<operations::Desk>,
 }
 
 const NODES: usize = 3;
-/// Of a small disk, in megabytes.
+/// The size of a small disk, in megabytes.
 const DISK_MB: u64 = 256;
 
 impl Run {
-    /// Boots the nodes and starts the load. `interrupted` ends all waiting.
+    /// Boots the nodes and starts the load. `interrupted` ends every wait.
     pub fn begin(
         plan: &Plan,
         names: &Names,
@@ -174,7 +175,7 @@ impl Run {
         })
     }
 
-    /// Breaks and mends until the time is over.
+    /// Breaks and mends until the plan's time is over.
     pub fn inject(&mut self, actions: &[Action]) -> Result<()> {
         self.rest(Duration::from_secs(2))?;
         while Instant::now() < self.until {
@@ -189,7 +190,7 @@ impl Run {
         Ok(())
     }
 
-    /// Everything is well again; all catch up, and the nodes tell what they hold.
+    /// Mends everything, waits until all have caught up, and records what the nodes hold.
     pub fn heal(mut self) -> Result<()> {
         self.journal.note(Record::Healed);
         operations::end(&mut self)?;
@@ -202,7 +203,7 @@ impl Run {
         Ok(())
     }
 
-    /// Waits, and looks at the nodes meanwhile. An error when the run was interrupted.
+    /// Waits, and watches the nodes meanwhile. Returns an error when the run was interrupted.
     pub fn rest(&mut self, time: Duration) -> Result<()> {
         let until = Instant::now() + time;
         loop {
@@ -218,13 +219,14 @@ impl Run {
         }
     }
 
-    /// Waits for a time between these, in milliseconds.
+    /// Waits for a random time between these two, in milliseconds.
     pub fn rest_between(&mut self, least: u64, most: u64) -> Result<()> {
         let time = self.dice.between(Duration::from_millis(least), Duration::from_millis(most));
         self.rest(time)
     }
 
-    /// Notes the memory of the nodes; one that ended by itself is noted and started again, as by a supervisor.
+    /// Records the memory of the nodes. A node that ended by itself is recorded and started again, as a
+    /// supervisor would.
     fn sample(&mut self) -> Result<()> {
         for n in 0..self.cluster.nodes.len() {
             if let Some(status) = self.cluster.nodes[n].ended()? {
@@ -238,24 +240,24 @@ impl Run {
         Ok(())
     }
 
-    /// Notes that something is broken.
+    /// Records that something is broken.
     pub fn broken(&self, fault: &str, nodes: &[usize], cut: bool, note: impl Into<String>) {
         let (fault, nodes, note) = (fault.to_owned(), nodes.to_vec(), note.into());
         self.journal.note(Record::Fault { fault, nodes, cut, note });
     }
 
-    /// Notes that it is mended.
+    /// Records that it is mended.
     pub fn mended(&self, fault: &str, nodes: &[usize]) {
         self.journal.note(Record::Over { fault: fault.to_owned(), nodes: nodes.to_vec() });
     }
 
-    /// Starts a node that was ended.
+    /// Starts a node that has ended.
     pub fn start(&mut self, node: usize) -> Result<()> {
         self.journal.note(Record::Started { node });
         self.cluster.nodes[node].start()
     }
 
-    /// SIGKILL, unless it has ended already.
+    /// Sends SIGKILL, unless the node has ended already.
     pub fn kill(&mut self, node: usize) -> Result<()> {
         match self.cluster.nodes[node].ended()? {
             None if self.cluster.nodes[node].is_up() => self.cluster.nodes[node].kill9(),
@@ -263,17 +265,17 @@ impl Run {
         }
     }
 
-    /// Sends a signal, if it runs.
+    /// Sends a signal, if the node runs.
     pub fn signal(&self, node: usize, signal: Signal) -> Result<()> {
         if self.cluster.nodes[node].is_up() { self.cluster.nodes[node].signal(signal) } else { Ok(()) }
     }
 
-    /// Any node.
+    /// A random node.
     pub fn any(&mut self) -> usize {
         self.dice.below(self.cluster.nodes.len())
     }
 
-    /// The leader, or any node while nobody knows of one.
+    /// The leader, or a random node while no leader is known.
     pub fn leader(&mut self) -> usize {
         let tells = |n: usize| {
             let api = Api::new(&self.cluster.nodes[n].url(), Some(ADMIN)).timeout(ASK);
@@ -286,8 +288,8 @@ impl Run {
         }
     }
 
-    /// Waits until all nodes are ready and agree; one that can't is noted. Before what takes a replica away: two at
-    /// once would be more than a cluster of three promises to bear.
+    /// Waits until all nodes are ready and agree; a failure is recorded. It is called before an action that
+    /// takes a replica away: a cluster of three does not promise to survive the loss of two at once.
     pub fn settle(&mut self) -> Result<()> {
         if let Err(error) = self.cluster.wait_ready() {
             let why = format!("{error:#}").chars().take(2000).collect();
@@ -296,7 +298,7 @@ impl Run {
         self.rest(Duration::ZERO)
     }
 
-    /// One more node, not started; it knows the others.
+    /// One more node, which is not started yet; it knows the addresses of the others.
     pub fn one_more(&self) -> Result<Node> {
         let mut more = node(&self.binary, self.cluster.dir(), self.cluster.nodes.len(), self.net.as_ref())?;
         let peers: Vec<String> = self.cluster.nodes.iter().map(|node| node.peer.to_string()).collect();
@@ -304,17 +306,17 @@ impl Run {
         Ok(more)
     }
 
-    /// The network.
+    /// The run's network.
     pub fn net(&mut self) -> Result<&mut Net> {
         self.net.as_mut().context("this run has no network of its own")
     }
 }
 
-/// A node that isn't started.
+/// Makes a node without starting it.
 fn node(binary: &Path, dir: &Path, number: usize, net: Option<&Net>) -> Result<Node> {
     let home = dir.join(format!("node{number}"));
     let mut node = match net {
-        // Nobody else is there: any port is free.
+        // The namespace has no other process: any port is free.
         Some(net) => {
             let (http, peer) = (net::client_address(number), net.peer_address(number));
             Node::new(binary, &home, (http, 4000).into(), (peer, 4001).into())
@@ -331,7 +333,7 @@ fn node(binary: &Path, dir: &Path, number: usize, net: Option<&Net>) -> Result<N
     // In namespaces peers are not on loopback.
     node.env.insert("WAYPOST_PEER_KEY".to_owned(), PEER_KEY.to_owned());
     node.env.insert("WAYPOST_WEBHOOKS_ALLOW_NETS".to_owned(), RECEIVERS.to_owned());
-    // Who never reads is closed within a scenario's time.
+    // With this setting the server closes a client that never reads within a scenario's time.
     node.env.insert("WAYPOST_SESSION_STALL_SECONDS".to_owned(), "15".to_owned());
     Ok(node)
 }

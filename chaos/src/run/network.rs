@@ -1,4 +1,4 @@
-//! Networks that part, lose, delay, repeat and corrupt.
+//! Networks that partition, lose, delay, repeat and corrupt.
 
 use super::Run;
 use crate::environment::relay::Weather;
@@ -6,7 +6,7 @@ use anyhow::Result;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// A node that is worth cutting off: half the time the leader.
+/// The node to cut off: half the time the leader, else a random node.
 fn victim(run: &mut Run) -> usize {
     if run.dice.thousandth(500) { run.leader() } else { run.any() }
 }
@@ -25,7 +25,7 @@ fn cut(run: &mut Run, fault: &str, nodes: &[usize], pairs: Vec<(usize, usize)>, 
     rested
 }
 
-/// One node is cut off from all others; clients reach all.
+/// One node is cut off from all others; clients reach all nodes.
 pub fn partition(run: &mut Run) -> Result<()> {
     let node = victim(run);
     let pairs = others(run, node).into_iter().flat_map(|other| [(node, other), (other, node)]).collect();
@@ -41,7 +41,7 @@ pub fn one_way(run: &mut Run) -> Result<()> {
     cut(run, "one-way partition", &[node], pairs, 9000)
 }
 
-/// Two nodes don't reach each other, and both reach the third.
+/// Two nodes do not reach each other, and both reach the third.
 pub fn non_transitive(run: &mut Run) -> Result<()> {
     let bridge = run.any();
     let ends = others(run, bridge);
@@ -49,7 +49,7 @@ pub fn non_transitive(run: &mut Run) -> Result<()> {
     cut(run, "non-transitive partition", &ends, pairs, 9000)
 }
 
-/// One node is cut off and back again, many times a round.
+/// One node is cut off and connected again, many times a round.
 pub fn flapping(run: &mut Run) -> Result<()> {
     let node = victim(run);
     let pairs: Vec<_> =
@@ -98,19 +98,19 @@ pub fn delay(run: &mut Run) -> Result<()> {
     weather(run, "delay", Weather { delay, ..Weather::default() })
 }
 
-/// They take very different times, and overtake one another.
+/// Packets take very different times, and overtake one another.
 pub fn jitter(run: &mut Run) -> Result<()> {
     let jitter = run.dice.between(Duration::from_millis(5), Duration::from_millis(80));
     weather(run, "jitter", Weather { jitter, ..Weather::default() })
 }
 
-/// Up to a third comes twice.
+/// Up to a third of the packets come twice.
 pub fn duplication(run: &mut Run) -> Result<()> {
     let repeated = 20 + run.dice.below(300) as u32;
     weather(run, "duplication", Weather { repeated, jitter: Duration::from_millis(5), ..Weather::default() })
 }
 
-/// Up to two in a hundred have a bit turned, half of these under a right checksum.
+/// Up to two packets in a hundred have a bit flipped; half of them get a matching checksum.
 pub fn corruption(run: &mut Run) -> Result<()> {
     let corrupted = 1 + run.dice.below(20) as u32;
     weather(run, "corruption", Weather { corrupted, ..Weather::default() })

@@ -1,5 +1,6 @@
-//! What operators do, done while everybody works: members promoted, demoted, drained and removed, the lead handed over,
-//! snapshots and backups. What is refused with a reason is fine; one backup is restored in the end.
+//! The work of operators, done under load: members are promoted, demoted, drained and removed, the lead is
+//! handed over, and snapshots and backups are made. An operation may be refused with a reason. One backup is
+//! restored at the end.
 
 use super::Run;
 use crate::history::Record;
@@ -14,26 +15,26 @@ use testkit::http::Api;
 use testkit::node::Node;
 use testkit::wait;
 
-/// How long an operation may take; a removal waits for a drain.
+/// The longest time of an operation; a removal waits for a drain.
 const OPERATION: Duration = Duration::from_secs(60);
-/// One operation begins so long after the one before, if that one has ended.
+/// The time from the beginning of one operation to the next, if the first has ended.
 const EVERY: Duration = Duration::from_secs(2);
 /// How long all nodes may take to be voters again, and to serve.
 const MENDED: Duration = Duration::from_secs(60);
-/// Those that need a node.
+/// The operations that need a node.
 const ON_NODE: [&str; 7] = ["promote", "demote", "drain", "undrain", "transfer-leader", "snapshot", "add"];
 
-/// What is remembered of a run's operations.
+/// The operations of a run so far.
 #[derive(Debug, Default)]
 pub struct Desk {
     done: u64,
     refused: u64,
     backups: usize,
-    /// The last one that has all that was acknowledged before it.
+    /// The last backup that has everything acknowledged before it.
     last: Option<(String, PathBuf)>,
 }
 
-/// One operation, by chance.
+/// One random operation.
 pub fn any(run: &mut Run) -> Result<()> {
     let begun = Instant::now();
     let node = run.any();
@@ -74,10 +75,11 @@ fn desk(run: &mut Run) -> &mut Desk {
 }
 
 fn id(run: &Run, node: usize) -> Result<u64> {
-    wait::until("a node to tell its id", || Ok(run.cluster.status(node)?["node_id"].as_u64()))
+    wait::until("a node to report its id", || Ok(run.cluster.status(node)?["node_id"].as_u64()))
 }
 
-/// Has any node do it; whether it was done. `cut`: the node may be out of reach from then on, until that is mended.
+/// Asks any node to do it. Returns whether it was done. `cut`: the node may be out of reach from then on,
+/// until it is mended.
 fn operate(run: &mut Run, name: &str, node: usize, body: &Value, cut: bool) -> Result<bool> {
     let fault = format!("operation: {name}");
     let asked = run.any();
@@ -85,14 +87,14 @@ fn operate(run: &mut Run, name: &str, node: usize, body: &Value, cut: bool) -> R
     let answer = run.cluster.admin(asked).timeout(OPERATION).post(&format!("/api/cluster/{name}"), body);
     let done = match answer {
         Ok(answer) if answer.status == 200 => true,
-        // In a few words why, and what to do about it.
+        // The answer says in a few words why, and what to do about it.
         Ok(answer) if matches!(answer.status, 404 | 409 | 503) && !answer.code().is_empty() => false,
         Ok(answer) => {
             let why = format!("node {asked} answered {}: {}", answer.status, answer.text());
             run.journal.note(Record::Behind { whom: fault.clone(), why });
             false
         }
-        // The node that was asked went away meanwhile: it can be known by the status alone.
+        // The node that was asked went away meanwhile: only the status shows that.
         Err(_) => false,
     };
     *(if done { &mut desk(run).done } else { &mut desk(run).refused }) += 1;
@@ -102,7 +104,7 @@ fn operate(run: &mut Run, name: &str, node: usize, body: &Value, cut: bool) -> R
     Ok(done)
 }
 
-/// A member is taken out for good; its machine comes back as a new member.
+/// A member is removed for good; its machine comes back as a new member.
 fn replaced(run: &mut Run, node: usize) -> Result<()> {
     let body = json!({"node": id(run, node)?});
     if !operate(run, "remove", node, &body, true)? {
@@ -116,7 +118,7 @@ fn replaced(run: &mut Run, node: usize) -> Result<()> {
     Ok(())
 }
 
-/// A backup of the running cluster, by the program, which must find it whole.
+/// The `waypost` program makes a backup of the running cluster, and must report it as whole.
 fn backup(run: &mut Run, node: usize) -> Result<()> {
     let number = desk(run).backups;
     let (name, file) = (format!("backup{number}"), run.cluster.dir().join(format!("{number}.backup")));
@@ -135,14 +137,14 @@ fn backup(run: &mut Run, node: usize) -> Result<()> {
         return Ok(());
     }
     desk(run).done += 1;
-    // One without a majority need not have all: that is told.
+    // A backup without a majority may lack events: the program reports that.
     if !said.contains("there is no majority") {
         desk(run).last = Some((name, file));
     }
     Ok(())
 }
 
-/// Runs the program; what it said beside its output.
+/// Runs the program. Returns what it printed to standard error.
 fn waypost(run: &Run, arguments: &[&str]) -> Result<String> {
     let mut command = Command::new("timeout");
     command.arg("60").arg(&run.binary).args(arguments);
@@ -155,11 +157,11 @@ fn waypost(run: &Run, arguments: &[&str]) -> Result<String> {
     Ok(said)
 }
 
-/// All nodes vote and serve again.
+/// Makes all nodes vote and serve again.
 pub(super) fn end(run: &mut Run) -> Result<()> {
     let Some(desk) = &run.desk else { return Ok(()) };
     println!("  {} operations were done, {} refused; {} backups", desk.done, desk.refused, desk.backups);
-    let mended = wait::until_for(MENDED, "all to vote and serve", || {
+    let mended = wait::until_for(MENDED, "all nodes to vote and serve", || {
         let status = run.cluster.status(0)?;
         let members = status["members"].as_array().context("no members")?;
         for member in members {
@@ -178,7 +180,7 @@ pub(super) fn end(run: &mut Run) -> Result<()> {
     Ok(())
 }
 
-/// The last backup becomes a cluster of its own, which tells what it holds.
+/// Restores the last backup as a cluster of its own, and records what it holds.
 pub(super) fn restore(run: &Run) -> Result<()> {
     let Some((backup, file)) = run.desk.as_ref().and_then(|desk| desk.last.clone()) else { return Ok(()) };
     if let Err(error) = restored(run, &backup, &file) {

@@ -1,4 +1,4 @@
-//! Processes that die, hang or starve, and nodes that come, go and are replaced.
+//! Processes that die, hang or get little CPU, and nodes that are added, removed and replaced.
 
 use super::Run;
 use crate::environment::throttle::Throttle;
@@ -25,33 +25,33 @@ fn killed(run: &mut Run, nodes: &[usize], down_ms: u64) -> Result<()> {
     Ok(())
 }
 
-/// Any node is killed and started again.
+/// A random node is killed and started again.
 pub fn kill_one(run: &mut Run) -> Result<()> {
     let node = run.any();
     killed(run, &[node], 4000)
 }
 
-/// The leader is.
+/// The leader is killed and started again.
 pub fn kill_leader(run: &mut Run) -> Result<()> {
     let node = run.leader();
     killed(run, &[node], 2000)
 }
 
-/// All are, at once.
+/// All nodes are killed at once and started again.
 pub fn kill_all(run: &mut Run) -> Result<()> {
     let all: Vec<usize> = (0..run.cluster.nodes.len()).collect();
     killed(run, &all, 500)?;
     run.settle()
 }
 
-/// The leader is killed every two seconds, whoever that is.
+/// The leader is killed every two seconds, whichever node it is.
 pub fn churn(run: &mut Run) -> Result<()> {
     let node = run.leader();
     killed(run, &[node], 0)?;
     run.rest(Duration::from_secs(1))
 }
 
-/// A node hangs for 1 to 30 s, half the time the leader, and goes on as if nothing had been.
+/// A node hangs for 1 to 30 s, half the time the leader, and then continues.
 pub fn pause(run: &mut Run) -> Result<()> {
     let node = if run.dice.thousandth(500) { run.leader() } else { run.any() };
     let most = if run.dice.thousandth(200) { 30_000 } else { 8_000 };
@@ -79,7 +79,7 @@ pub fn throttle(run: &mut Run) -> Result<()> {
     rested
 }
 
-/// Each node in turn is ended by SIGTERM and started again when the cluster is whole.
+/// Each node in turn is ended by SIGTERM, and started again; the next follows when the cluster is whole.
 pub fn rolling_restart(run: &mut Run) -> Result<()> {
     for node in 0..run.cluster.nodes.len() {
         run.settle()?;
@@ -96,7 +96,8 @@ pub fn rolling_restart(run: &mut Run) -> Result<()> {
     run.settle()
 }
 
-/// A fourth member comes; from then on members are replaced: one loses all it has, and joins as a new one.
+/// A fourth member is added. From then on members are replaced: one loses all its data, and joins as a new
+/// member.
 pub fn membership(run: &mut Run) -> Result<()> {
     run.settle()?;
     let count = run.cluster.nodes.len();

@@ -1,4 +1,5 @@
-//! Clients and receivers that behave badly: storms, readers that don't read, receivers that don't answer.
+//! Clients and receivers that behave badly: reconnect storms, readers that do not read, receivers that do not
+//! answer.
 
 use super::Run;
 use crate::history::Record;
@@ -10,13 +11,13 @@ use testkit::fleet::{Stalled, StalledStreams};
 use testkit::phoenix::path;
 use testkit::ws::{Message, Ws};
 
-/// Sockets of a storm.
+/// How many sockets a storm has.
 const STORM: usize = 5000;
-/// Threads that open them.
+/// How many threads open them.
 const THREADS: usize = 8;
 /// How long all of them may take to be back.
 const BACK: Duration = Duration::from_secs(60);
-/// Readers of each kind that don't read.
+/// How many readers of each kind never read.
 const STALLED: usize = 40;
 
 /// Thousands of sockets lose their node at once and join at the others.
@@ -44,7 +45,7 @@ pub fn storm(run: &mut Run) -> Result<()> {
     run.settle()
 }
 
-/// Joins that many, by several threads. They want a type that nobody publishes.
+/// Joins that many sockets with several threads. They subscribe to a type that nobody publishes.
 fn joined(nodes: &[SocketAddr], token: &str, topic: &str) -> Result<Vec<Ws>> {
     let open = |thread: usize| -> Result<Vec<Ws>> {
         let places = (thread..STORM).step_by(THREADS);
@@ -60,7 +61,7 @@ fn joined(nodes: &[SocketAddr], token: &str, topic: &str) -> Result<Vec<Ws>> {
     })
 }
 
-/// Joins somewhere, beginning at the place's node. In a storm a first attempt may be too many.
+/// Joins at some node, beginning with node `place`. In a storm a node may refuse the first attempt.
 fn join(nodes: &[SocketAddr], place: usize, token: &str, topic: &str) -> Result<Ws> {
     let until = Instant::now() + BACK;
     let mut attempt = place;
@@ -85,7 +86,7 @@ fn join(nodes: &[SocketAddr], place: usize, token: &str, topic: &str) -> Result<
     }
 }
 
-/// Readers that have joined and never read; the server closes them, and nobody else notices.
+/// Readers join and never read. The server must close them, and no other client may notice.
 pub fn stalled_readers(run: &mut Run) -> Result<()> {
     let node = run.any();
     let site = run.load.site.clone();
@@ -101,7 +102,7 @@ pub fn stalled_readers(run: &mut Run) -> Result<()> {
     rested
 }
 
-/// The good receivers take requests and answer nothing.
+/// The receivers of the good webhooks take requests and never answer.
 pub fn blackhole(run: &mut Run) -> Result<()> {
     run.broken("webhook blackhole", &[], false, "");
     run.load.hooks.blackhole(true);

@@ -1,5 +1,5 @@
-//! Checks what clients saw against what publishers were told, by the same rules as the chaos suite and the simulator
-//! ([`checker`]). And what nodes hold in the end.
+//! Checks of what clients saw against what publishers were answered, by the same rules as the chaos suite and
+//! the simulator ([`checker`]); and of what nodes hold at the end.
 
 use crate::cluster::{Cluster, Map};
 use crate::event::Event;
@@ -24,15 +24,15 @@ impl<'a> Item for &'a Event {
     }
 }
 
-/// What is told of an event to who only knows this of it.
+/// The facts about an event of which only these are known.
 pub fn told<'a>(key: &'a str, id: &'a str, place: u64) -> Told<&'a str, &'a str> {
     Told { place, key: Some(key).filter(|key| !key.is_empty()), id }
 }
 
-/// Every acknowledged event after `start` exactly once and in order: the sequence numbers are
-/// `start + 1, start + 2, …` without a gap, ids ascend, no key comes twice, and each
-/// acknowledgement is found under its id and seq. Events that were never acknowledged may be there
-/// (their answer was lost).
+/// Checks that a client saw every acknowledged event after `start` exactly once and in order: the sequence
+/// numbers are `start + 1, start + 2, …` without a gap, ids ascend, no key comes twice, and each
+/// acknowledgement is found under its id and seq. Events without an acknowledgement may be there too: their
+/// answer was lost.
 pub fn check_stream(who: &str, start: u64, seen: &[Event], acks: &[Ack]) -> Result<()> {
     let (mut log, mut verdicts) = (Log::default(), Verdicts::default());
     let events: Vec<&Event> = seen.iter().collect();
@@ -54,8 +54,8 @@ pub fn check_stream(who: &str, start: u64, seen: &[Event], acks: &[Ack]) -> Resu
         .with_context(|| who.to_owned())
 }
 
-/// The same for a client with a filter: the acknowledged events of the types `kinds`, each exactly
-/// once, in order, and none of another type.
+/// Checks that a client with a filter saw the events of the types `kinds`, each exactly once, in order, and
+/// no event of another type.
 pub fn check_filtered(who: &str, kinds: &[&str], all: &[Event], seen: &[Event]) -> Result<()> {
     let expected: Vec<&Event> = all.iter().filter(|event| kinds.contains(&event.kind.as_str())).collect();
     let first = seen.iter().zip(&expected).position(|(one, other)| one != *other);
@@ -68,7 +68,7 @@ pub fn check_filtered(who: &str, kinds: &[&str], all: &[Event], seen: &[Event]) 
     Ok(())
 }
 
-/// One publisher's acknowledgements rise, and no two publishers were given the same place.
+/// Checks that each publisher's acknowledgements ascend, and that no two events have the same position.
 pub fn check_acks(publishers: &[Vec<Ack>]) -> Result<()> {
     let mut places = HashSet::new();
     for acks in publishers {
@@ -76,12 +76,13 @@ pub fn check_acks(publishers: &[Vec<Ack>]) -> Result<()> {
             ensure!(pair[0].seq < pair[1].seq, "{:?} then {:?}", pair[0], pair[1]);
         }
         for ack in acks {
-            ensure!(places.insert(ack.seq), "one place for two, one of them {ack:?}");
+            ensure!(places.insert(ack.seq), "two events have one position, one of them {ack:?}");
         }
     }
     Ok(())
 }
 
+/// A page of a map's history.
 #[derive(Deserialize)]
 struct Page<'a> {
     #[serde(borrow)]
@@ -90,13 +91,14 @@ struct Page<'a> {
     cursor: Option<String>,
 }
 
-/// The bytes of every page of a map's whole history, as a node serves it; `more` goes into each query.
+/// The bytes of every page of a map's whole history, as a node serves it; `more` is added to each query.
 fn pages(api: &Api, map: &Map, more: &str) -> Result<Vec<Vec<u8>>> {
     let (mut pages, mut from) = (Vec::new(), "since=2000-01-01T00:00:00Z".to_owned());
     loop {
         let body = api.get(&format!("{}?{from}&limit=1000{more}", map.events()))?.expect(200)?.body;
         let page: Page<'_> = serde_json::from_slice(&body)?;
-        let cursor = page.has_more.then(|| page.cursor.context("more, and no cursor")).transpose()?;
+        let cursor =
+            page.has_more.then(|| page.cursor.context("a page with has_more and no cursor")).transpose()?;
         pages.push(body);
         match cursor {
             Some(cursor) => from = format!("after={cursor}"),
@@ -116,12 +118,12 @@ fn events(pages: &[Vec<u8>]) -> Result<Vec<Event>> {
     Ok(events)
 }
 
-/// All that a node holds of a map, of whatever subject.
+/// Every event that a node holds of a map, of any subject.
 pub fn held(api: &Api, map: &Map) -> Result<Vec<Event>> {
     events(&pages(api, map, "&subjects=*")?)
 }
 
-/// The map's own history at every running node, byte for byte the same; its events.
+/// Checks that the map's own history is the same at every running node, byte for byte. Returns its events.
 pub fn same_backfill(cluster: &Cluster, map: &Map) -> Result<Vec<Event>> {
     cluster.wait_same_applied()?;
     let up: Vec<usize> = (0..cluster.nodes.len()).filter(|i| cluster.nodes[*i].is_up()).collect();
@@ -154,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn loss_repetition_disorder_and_change_are_found() {
+    fn lost_repeated_reordered_and_changed_events_are_found() {
         let acks: Vec<Ack> = (1..=4).map(ack).collect();
         let whole: Vec<Event> = (1..=4).map(seen).collect();
         check_stream("whole", 0, &whole, &acks).unwrap();

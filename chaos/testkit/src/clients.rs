@@ -1,5 +1,5 @@
-//! The JavaScript clients of `tests/js`: starts them and reads the JSON lines that they print.
-//! Never speaks a protocol itself: that is what those clients are for.
+//! The JavaScript clients of `tests/js`: starts them and reads the JSON lines that they print. The module
+//! speaks no protocol itself; the clients do.
 
 use crate::cluster::Map;
 use crate::event::Event;
@@ -20,13 +20,13 @@ pub struct Js {
 }
 
 impl Js {
-    /// npm `phoenix` over WebSocket: joins the map's topic, resumes by the last id that it saw, and
-    /// goes to the next URL when a connection ends.
+    /// npm `phoenix` over WebSocket: it joins the map's topic, resumes after the last id that it saw, and
+    /// connects to the next URL when a connection ends.
     pub fn phoenix(urls: &[String], map: &Map, params: Value) -> Result<Self> {
         Self::start("phoenix_client.mjs", socket(urls, &map.token, &map.topic(), params))
     }
 
-    /// Any `phoenix_client.mjs`; see that file for its options.
+    /// `phoenix_client.mjs` with these options; that file describes them.
     pub fn phoenix_with(options: Value) -> Result<Self> {
         Self::start("phoenix_client.mjs", options)
     }
@@ -36,29 +36,29 @@ impl Js {
         Self::longpoll_with(socket(urls, &map.token, &map.topic(), params))
     }
 
-    /// Any `longpoll_client.mjs`; see that file for its options.
+    /// `longpoll_client.mjs` with these options; that file describes them.
     pub fn longpoll_with(options: Value) -> Result<Self> {
         Self::start("longpoll_client.mjs", options)
     }
 
-    /// npm `phoenix` over its long poll, with polls that are lost on the way: see `lost_polls_client.mjs`.
+    /// npm `phoenix` over its long poll, with polls that are lost on the way; see `lost_polls_client.mjs`.
     pub fn lost_polls(options: Value) -> Result<Self> {
         Self::start("lost_polls_client.mjs", options)
     }
 
-    /// npm `eventsource`: `query` goes into the URL, `types` are what it listens for.
+    /// npm `eventsource`: `query` is added to the URL, and the client listens for the types `types`.
     pub fn sse(urls: &[String], map: &Map, query: Value, types: &[&str]) -> Result<Self> {
         let urls: Vec<String> = urls.iter().map(|u| format!("{u}{}/stream", map.events())).collect();
         let options = json!({"urls": urls, "token": map.token, "query": query, "types": types});
         Self::start("sse_client.mjs", options)
     }
 
-    /// Any `sse_client.mjs`; see that file for its options.
+    /// `sse_client.mjs` with these options; that file describes them.
     pub fn sse_with(options: Value) -> Result<Self> {
         Self::start("sse_client.mjs", options)
     }
 
-    /// The stream of one URL as `fetch` reads it: every chunk as it comes.
+    /// The stream of one URL, read by `fetch`: every chunk as it arrives.
     pub fn sse_raw(url: &str, headers: Value) -> Result<Self> {
         Self::start("sse_raw.mjs", json!({"url": url, "headers": headers}))
     }
@@ -86,7 +86,7 @@ impl Js {
         self.process.look(<[Value]>::to_vec)
     }
 
-    /// The lines from that one on (from 0).
+    /// The lines from that index on (from 0).
     pub fn lines_from(&self, first: usize) -> Vec<Value> {
         self.process.look(|lines| lines.get(first..).unwrap_or_default().to_vec())
     }
@@ -101,7 +101,7 @@ impl Js {
         self.of("event").iter().map(|l| Event::from_envelope(&l["payload"])).collect()
     }
 
-    /// Waits for a value that is read from the client.
+    /// Waits until `probe` finds a value in the client's output.
     pub fn wait<T>(&self, what: &str, mut probe: impl FnMut(&Self) -> Result<Option<T>>) -> Result<T> {
         wait::until(what, || probe(self)).map_err(|e| anyhow!("{e:#}\n{}", self.dump()))
     }
@@ -112,8 +112,8 @@ impl Js {
         self.wait(&what, |c| Ok(c.of(t).into_iter().nth(n.saturating_sub(1))))
     }
 
-    /// Waits for the answer to the first join, which must be ok; the response. Where nobody leads at the moment, or
-    /// nothing was answered in time, phoenix.js joins again by itself.
+    /// Waits for the answer to the first join, which must be ok. Returns the response. While there is no
+    /// leader, or without an answer in time, phoenix.js joins again by itself.
     pub fn wait_joined(&self) -> Result<Value> {
         let passing = |l: &Value| l["status"] == "timeout" || l["response"]["reason"] == "unavailable";
         let line = self.wait("a join", |c| Ok(c.of("join").into_iter().find(|l| !passing(l))))?;
@@ -121,7 +121,7 @@ impl Js {
         Ok(line["response"].clone())
     }
 
-    /// Waits until an event with that seq has come.
+    /// Waits until an event with that seq has arrived.
     pub fn wait_seq(&self, seq: u64) -> Result<()> {
         let what = format!("seq {seq} at {}", self.name);
         self.wait(&what, |c| {
@@ -130,12 +130,12 @@ impl Js {
         })
     }
 
-    /// Gives the client an order: a line of JSON on its standard input.
+    /// Sends the client a command: a line of JSON on its standard input.
     pub fn order(&mut self, order: Value) -> Result<()> {
         self.process.write(&order)
     }
 
-    /// What it printed last, for a failed test.
+    /// The last lines that it printed, for a failed test.
     pub fn dump(&self) -> String {
         let lines = self.lines();
         let tail = lines[lines.len().saturating_sub(15)..].iter().map(Value::to_string);

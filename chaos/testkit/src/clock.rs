@@ -1,15 +1,15 @@
-//! Clocks that are turned while a node runs, with libfaketime. The monotonic clock stays as it is.
+//! Clocks that change while a node runs, with libfaketime. The monotonic clock does not change.
 
 use crate::node::Node;
 use anyhow::{Context, Result, bail};
 use std::path::PathBuf;
 
-/// Where Debian puts it.
+/// The path of the library on Debian.
 const LIBRARY: &str = "faketime/libfaketimeMT.so.1";
 
-/// Names a process's file with its clock.
+/// The environment variable with the file of a process's clock.
 pub const FILE: &str = "FAKETIME_TIMESTAMP_FILE";
-/// How a process's clock is turned that has no file.
+/// The environment variable with the clock of a process that has no such file.
 pub const OWN: &str = "FAKETIME";
 
 /// The library, if it is installed.
@@ -25,7 +25,7 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// From its next start on, the node reads its time through this.
+    /// From its next start on, the node reads its time through this clock.
     pub fn give(node: &mut Node) -> Result<Self> {
         let library = library().context("libfaketime is not installed (apt-get install libfaketime)")?;
         let file = node.log.with_file_name("clock");
@@ -45,17 +45,17 @@ impl Clock {
         Ok(clock)
     }
 
-    /// So many seconds ahead of the time of this process, or behind it.
+    /// Sets the clock `seconds` ahead of this process's time, or behind it if negative.
     pub fn turn(&self, seconds: i64) -> Result<()> {
         let seconds = seconds + std::env::var(OWN).map_or(Ok(0), |own| seconds_of(&own))?;
         let next = self.file.with_extension("next");
         std::fs::write(&next, format!("{seconds:+}s\n"))?;
-        // At once: a file that is half written would be another time.
+        // The rename makes the change in one step: a file that is half written would set another time.
         Ok(std::fs::rename(next, &self.file)?)
     }
 }
 
-/// What `faketime` gives a process to be ahead or behind: seconds, or with a unit, as `+34560000` and `+400d`.
+/// An offset as `faketime` takes it: seconds, or a number with a unit, such as `+34560000` and `+400d`.
 fn seconds_of(own: &str) -> Result<i64> {
     let digits = own.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit = match &own[digits.len()..] {
@@ -64,7 +64,7 @@ fn seconds_of(own: &str) -> Result<i64> {
         "h" => 3600,
         "d" => 86_400,
         "y" => 365 * 86_400,
-        _ => bail!("FAKETIME={own}: a span is needed, such as +400d"),
+        _ => bail!("FAKETIME={own}: an offset is needed, such as +400d"),
     };
     let number: i64 = digits.parse().with_context(|| format!("FAKETIME={own}"))?;
     Ok(number * unit)
@@ -74,7 +74,7 @@ fn seconds_of(own: &str) -> Result<i64> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     #[test]
-    fn spans_are_read() {
+    fn offsets_are_parsed() {
         let read = |text| super::seconds_of(text).ok();
         assert_eq!(
             (read("+400d"), read("-34560000"), read("2m")),

@@ -1,4 +1,4 @@
-//! N nodes together: booting, waiting until they agree, and asking them about themselves.
+//! N nodes as a cluster: boots them, waits until they agree, and asks them about the cluster.
 
 use crate::http::{Api, text};
 use crate::node::Node;
@@ -11,19 +11,19 @@ use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// The admin token of every cluster that is booted here.
+/// The admin token of every cluster that this module boots.
 pub const ADMIN: &str = "chaos-admin-token-0123456789abcdef";
 
-/// What to boot.
+/// The settings of a cluster to boot.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// The `waypost` executable.
     pub binary: PathBuf,
     /// How many nodes.
     pub nodes: usize,
-    /// Further settings of every node, by environment name.
+    /// Further settings of every node, by the names of environment variables.
     pub env: Vec<(String, String)>,
-    /// The folder below which their files are, in a folder of the cluster's own.
+    /// The folder in which the cluster makes a folder for its files.
     pub parent: PathBuf,
 }
 
@@ -39,7 +39,7 @@ impl Options {
         self
     }
 
-    /// With their files below that folder.
+    /// With the files below that folder.
     pub fn below(mut self, parent: &Path) -> Self {
         self.parent = parent.to_owned();
         self
@@ -51,7 +51,7 @@ impl Options {
 pub struct Cluster {
     /// The nodes, in the order in which they were started.
     pub nodes: Vec<Node>,
-    // After the nodes: fields drop in order, and a directory goes after those who write to it.
+    // This stands after the nodes: fields drop in order, and the nodes write to the directory.
     _dir: TempDir,
 }
 
@@ -78,27 +78,28 @@ impl Map {
     }
 }
 
-/// The limits of a map that has none.
+/// The `limits` of a map without any limit.
 pub fn unlimited() -> Value {
     json!({"connections": null, "requests_per_minute": null, "webhooks": null, "publishes_per_second": null})
 }
 
-/// A key that no other publish has: with it one whose answer was lost is repeated, and lands once.
+/// A key that no other publish has: a publish whose answer was lost can be repeated with it, and is stored
+/// once.
 pub fn fresh_key() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 impl Cluster {
-    /// Boots the nodes and waits until all are ready. The first starts alone, the others join it;
-    /// from then on each knows the addresses of all, for its next starts.
+    /// Boots the nodes and waits until all are ready. The first starts alone and the others join it. For
+    /// later starts each node then has the addresses of all.
     pub fn boot(options: &Options) -> Result<Self> {
         let mut cluster = Self::prepare(options)?;
         cluster.launch()?;
         Ok(cluster)
     }
 
-    /// The same for nodes that were prepared.
+    /// As [`Cluster::boot`], for nodes that [`Cluster::prepare`] made.
     pub fn launch(&mut self) -> Result<()> {
         self.nodes[0].start()?;
         self.wait_node(0)?;
@@ -112,12 +113,12 @@ impl Cluster {
         self.wait_ready().map_err(|e| anyhow!("{e:#}\n{}", self.dump()))
     }
 
-    /// Nodes that were made elsewhere, none of them started; their files are below `dir`.
+    /// A cluster of nodes that were made elsewhere and are not started yet; their files are below `dir`.
     pub fn of(nodes: Vec<Node>, dir: TempDir) -> Self {
         Self { nodes, _dir: dir }
     }
 
-    /// The nodes with their addresses and directories, none of them started.
+    /// The nodes with their addresses and directories, not started yet.
     pub fn prepare(options: &Options) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("waypost-test-").tempdir_in(&options.parent)?;
         let mut nodes = Vec::new();
@@ -148,23 +149,23 @@ impl Cluster {
         self._dir.path()
     }
 
-    /// A node's API with the admin token, patient.
+    /// A node's API with the admin token, which repeats requests while there is no leader.
     pub fn admin(&self, node: usize) -> Api {
         Api::new(&self.nodes[node].url(), Some(ADMIN)).patient()
     }
 
-    /// A node's API with a map's token, patient.
+    /// A node's API with a map's token, which repeats requests while there is no leader.
     pub fn api(&self, node: usize, map: &Map) -> Api {
         Api::new(&self.nodes[node].url(), Some(&map.token)).patient()
     }
 
-    /// The base URLs, beginning with that of `first`.
+    /// The base URLs of the nodes, beginning with the URL of `first`.
     pub fn urls_from(&self, first: usize) -> Vec<String> {
         let n = self.nodes.len();
         (0..n).map(|i| self.nodes[(first + i) % n].url()).collect()
     }
 
-    /// Creates a map without limits of connections and requests.
+    /// Creates a map without limits on connections and requests.
     pub fn map(&self, slug: &str) -> Result<Map> {
         self.map_with(slug, json!({"limits": {"connections": null, "requests_per_minute": null}}))
     }
@@ -179,30 +180,31 @@ impl Cluster {
                 let mut map = admin.get(&format!("/api/maps/{slug}"))?.data(200)?;
                 let token = json!({"name": "again", "scopes": ["publish", "subscribe", "manage"]});
                 let made = admin.create(&format!("/api/maps/{slug}/tokens"), &token)?;
-                map["token"] = made.context("tokens may have the same name")?["token"].take();
+                map["token"] =
+                    made.context("a lost attempt made the token, and its value is unknown")?["token"].take();
                 map
             }
         };
         Ok(Map { id: text(&map, "id")?, slug: text(&map, "slug")?, token: text(&map, "token")? })
     }
 
-    /// The first of the running nodes.
+    /// The index of the first running node.
     pub fn up(&self) -> Result<usize> {
         self.nodes.iter().position(Node::is_up).context("no node is up")
     }
 
-    /// Publishes through a node, under a key of its own; the `data` of the answer.
+    /// Publishes through a node, under a fresh key. Returns the `data` of the answer.
     pub fn publish(&self, node: usize, map: &Map, body: &Value) -> Result<Value> {
         self.api(node, map).post_once(&map.events(), &fresh_key(), body)?.data(201)
     }
 
-    /// What a node tells of the cluster.
+    /// A node's answer about the status of the cluster.
     pub fn status(&self, node: usize) -> Result<Value> {
         let api = self.admin(node).hasty().timeout(Duration::from_secs(5));
         api.get("/api/cluster/status")?.data(200)
     }
 
-    /// A metric of a node, summed over those of its labels that have `label` in them.
+    /// A metric of a node, summed over the series whose labels contain `label`.
     pub fn metric(&self, node: usize, name: &str, label: &str) -> Result<u64> {
         let text = String::from_utf8(self.admin(node).get("/metrics")?.expect(200)?.body)?;
         let lines =
@@ -211,7 +213,7 @@ impl Cluster {
         Ok(values.sum::<f64>() as u64)
     }
 
-    /// The node that leads, by its own word; of two that say so, the one of the later term.
+    /// The node that reports itself as leader; of several, the one with the latest term.
     pub fn leader(&self) -> Result<usize> {
         wait::until("a leader", || {
             let up = (0..self.nodes.len()).filter(|i| self.nodes[*i].is_up());
@@ -221,7 +223,7 @@ impl Cluster {
         })
     }
 
-    /// A running node that doesn't lead.
+    /// A running node that is not the leader.
     pub fn follower(&self) -> Result<usize> {
         let leader = self.leader()?;
         (0..self.nodes.len()).rev().find(|i| *i != leader && self.nodes[*i].is_up()).context("no follower")
@@ -241,8 +243,8 @@ impl Cluster {
         ready.map_err(|e| anyhow!("{e:#}\n{}", self.dump()))
     }
 
-    /// Waits until every running node is ready and all tell the same leader, with as many voters
-    /// as there are nodes, all of them reachable.
+    /// Waits until every running node is ready and all report the same leader, with as many voters as there
+    /// are nodes, all of them reachable.
     pub fn wait_ready(&mut self) -> Result<()> {
         for i in 0..self.nodes.len() {
             if self.nodes[i].is_up() {
@@ -281,21 +283,21 @@ impl Cluster {
         })
     }
 
-    /// The applied index of a node, by its own word.
+    /// The applied index that a node reports.
     pub fn applied(&self, node: usize) -> Result<u64> {
         let status = self.status(node)?;
         let members = status["members"].as_array().context("no members")?;
         let me = members.iter().find(|m| m["id"] == status["node_id"]);
         me.and_then(|m| m["applied_index"].as_u64())
-            .with_context(|| format!("no applied_index of its own in {status}"))
+            .with_context(|| format!("the node's own applied_index is missing in {status}"))
     }
 
-    /// Waits for a condition; a failure tells what was awaited, and the state of all nodes.
+    /// Waits for a condition; an error says what was awaited, and has the state of all nodes.
     pub fn wait_until<T>(&self, what: &str, mut probe: impl FnMut(&Self) -> Result<Option<T>>) -> Result<T> {
         wait::until(what, || probe(self)).map_err(|e| anyhow!("{e:#}\n{}", self.dump()))
     }
 
-    /// Status and log tails of all nodes, for a failed test.
+    /// The status and the last log lines of all nodes, for a failed test.
     pub fn dump(&self) -> String {
         let mut text = String::new();
         for (i, node) in self.nodes.iter().enumerate() {
@@ -311,8 +313,8 @@ impl Cluster {
     }
 }
 
-/// An address of 127/8 that no other node in this run has. Outgoing connections leave from
-/// 127.0.0.1, so that none of them can take a stopped node's port before it is back.
+/// An address of 127/8 that no other node of this run has. Outgoing connections leave from 127.0.0.1, so none
+/// of them can take the port of a stopped node before it is back.
 fn own_address() -> IpAddr {
     static NEXT: AtomicU16 = AtomicU16::new(1);
     let pid = std::process::id();
@@ -321,15 +323,16 @@ fn own_address() -> IpAddr {
     IpAddr::V4(Ipv4Addr::new(127, (high & 0x7f) | 0x40, low, (n % 250) as u8 + 2))
 }
 
-/// Two ports, of clients and of peers, at an address that no other node in this run has.
+/// Two ports, for clients and for peers, at an address that no other node of this run has.
 pub fn own_ports() -> Result<(SocketAddr, SocketAddr)> {
     let ip = own_address();
-    // Both at once: of two that are asked for one after the other the second may be the first again.
+    // Both are taken at once: if one were released before the other is asked for, the kernel could give the
+    // same port twice.
     let (http, peer) = (TcpListener::bind((ip, 0))?, TcpListener::bind((ip, 0))?);
     Ok((http.local_addr()?, peer.local_addr()?))
 }
 
-/// A port that the kernel finds free.
+/// A port that is free, chosen by the kernel.
 pub fn free(ip: IpAddr) -> Result<SocketAddr> {
     Ok(TcpListener::bind((ip, 0))?.local_addr()?)
 }

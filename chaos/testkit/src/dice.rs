@@ -1,20 +1,20 @@
-//! Chance by a seed: the same seed, the same throws.
+//! Random choices from a seed: the same seed makes the same choices.
 
 use std::time::Duration;
 
-/// splitmix64.
+/// The generator splitmix64.
 #[derive(Debug, Clone)]
 pub struct Dice(u64);
 
 impl Dice {
-    /// By a seed; `salt` makes several from one.
+    /// From a seed; different `salt` values make independent generators.
     pub fn new(seed: u64, salt: u64) -> Self {
         let mut dice = Self(seed ^ salt.rotate_left(32));
         dice.next();
         dice
     }
 
-    /// Any number.
+    /// A random number.
     #[allow(clippy::should_implement_trait, reason = "it never ends")]
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -28,12 +28,12 @@ impl Dice {
         (self.next() % n.max(1) as u64) as usize
     }
 
-    /// True in so many of a thousand.
+    /// True in `of` cases of a thousand.
     pub fn thousandth(&mut self, of: u32) -> bool {
         self.next() % 1000 < u64::from(of)
     }
 
-    /// A time between two.
+    /// A random time between these two.
     pub fn between(&mut self, least: Duration, most: Duration) -> Duration {
         let span = most.saturating_sub(least).as_millis() as u64;
         least + Duration::from_millis(self.next() % (span + 1))

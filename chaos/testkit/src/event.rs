@@ -1,4 +1,4 @@
-//! An event as those outside see it.
+//! An event as a client sees it.
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -6,24 +6,25 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-/// An event as it was seen or is stored.
+/// An event as a client received it, or as a node stores it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
     /// Its id.
     pub id: String,
-    /// Its place in the stream.
+    /// Its position in the stream.
     pub seq: u64,
     /// Its type.
     pub kind: String,
-    /// Its subject; empty for the map's own.
+    /// Its subject; empty for the map's own subject.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub subject: String,
     /// The `key` of its payload; empty when it has none.
     pub key: String,
-    /// Digest of its time and of the bytes of its payload.
+    /// A digest of its time and of the bytes of its payload.
     pub hash: String,
 }
 
+/// An envelope, as clients and webhooks receive it.
 #[derive(Deserialize)]
 struct Envelope<'a> {
     id: String,
@@ -37,6 +38,7 @@ struct Envelope<'a> {
     payload: &'a RawValue,
 }
 
+/// The `key` of a payload, which the test publishers set.
 #[derive(Deserialize)]
 struct Keyed {
     #[serde(default)]
@@ -44,12 +46,12 @@ struct Keyed {
 }
 
 impl Event {
-    /// From an envelope that was parsed before.
+    /// From an envelope that is already parsed.
     pub fn from_envelope(envelope: &Value) -> Result<Self> {
         Self::read(&envelope.to_string())
     }
 
-    /// From an envelope's text.
+    /// Parses an envelope.
     pub fn read(envelope: &str) -> Result<Self> {
         let Envelope { id, seq, kind, subject, ts, payload } =
             serde_json::from_str(envelope).with_context(|| format!("not an envelope: {envelope}"))?;
@@ -59,7 +61,7 @@ impl Event {
     }
 }
 
-/// Eight bytes of SHA-256 over the parts, each behind its length, in hexadecimal.
+/// The first eight bytes of SHA-256 over the parts, each preceded by its length, in hexadecimal.
 pub fn digest(parts: &[&[u8]]) -> String {
     let with =
         |hash: Sha256, part: &&[u8]| hash.chain_update((part.len() as u64).to_be_bytes()).chain_update(part);

@@ -1,5 +1,5 @@
-//! Hundreds of Phoenix subscribers on one thread: either they read all and count, or they never
-//! read again once they have joined.
+//! Hundreds of Phoenix subscribers on one thread: either they read and count everything, or they never read
+//! again after the join.
 
 use crate::phoenix::{Frame, path};
 use crate::stream::Stream;
@@ -12,9 +12,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Receive buffer of those who never read, in bytes: little waits in the kernel.
+/// The receive buffer of sockets that never read, in bytes: it is small, so that little waits in the kernel.
 const STALLED_BUFFER: usize = 8 << 10;
-/// Idle sockets are closed by the server after 60 s without a frame from the client.
+/// The server closes a socket after 60 s without a frame from the client.
 const HEARTBEAT: Duration = Duration::from_secs(20);
 
 /// Joins on a new socket.
@@ -33,21 +33,21 @@ fn joined(addr: SocketAddr, token: &str, topic: &str, small: bool) -> Result<Ws>
     }
 }
 
-/// Sockets that joined and then never read.
+/// Sockets that join and then never read.
 #[derive(Debug)]
 pub struct Stalled {
     sockets: Vec<Ws>,
 }
 
 impl Stalled {
-    /// Opens `n` of them.
+    /// Joins `n` such sockets.
     pub fn join(n: usize, addr: SocketAddr, token: &str, topic: &str) -> Result<Self> {
         let sockets = (0..n).map(|_| joined(addr, token, topic, true));
         Ok(Self { sockets: sockets.collect::<Result<_>>()? })
     }
 
-    /// Reads what is left in each until the server's close; how many were closed. Those that are
-    /// still open after `patience` without anything to read count as open.
+    /// Reads the rest of each socket until the server's close. Returns how many were closed. A socket that is
+    /// still open after `patience` without anything to read counts as open.
     pub fn closed(mut self, patience: Duration) -> usize {
         let count = |ws: &mut Ws| loop {
             match ws.read(patience) {
@@ -60,14 +60,14 @@ impl Stalled {
     }
 }
 
-/// Event streams (SSE) that were asked for and then never read.
+/// Event streams (SSE) that were asked for and then are never read.
 #[derive(Debug)]
 pub struct StalledStreams {
     streams: Vec<TcpStream>,
 }
 
 impl StalledStreams {
-    /// Opens `n` of them.
+    /// Opens `n` such streams.
     pub fn open(n: usize, addr: SocketAddr, token: &str, path: &str) -> Result<Self> {
         let open = |_| -> Result<TcpStream> {
             let mut stream = Stream::get_on(small_stream(addr, STALLED_BUFFER)?, path, Some(token), &[])?;
@@ -78,8 +78,8 @@ impl StalledStreams {
         Ok(Self { streams: (0..n).map(open).collect::<Result<_>>()? })
     }
 
-    /// Reads what is left in each; how many had been closed. Those that are still open after
-    /// `patience` without anything to read count as open.
+    /// Reads the rest of each stream. Returns how many were closed. A stream that is still open after
+    /// `patience` without anything to read counts as open.
     pub fn closed(self, patience: Duration) -> usize {
         let over = |mut stream: TcpStream| {
             let limited = stream.set_read_timeout(Some(patience)).is_ok();
@@ -90,7 +90,7 @@ impl StalledStreams {
     }
 }
 
-/// Sockets that read all, on a thread of their own.
+/// Sockets that read everything, on one thread.
 #[derive(Debug)]
 pub struct Healthy {
     stop: Arc<AtomicBool>,
@@ -99,7 +99,7 @@ pub struct Healthy {
 }
 
 impl Healthy {
-    /// Opens `n` of them. From here on each must see seq 1, 2, 3, … without a gap.
+    /// Joins `n` such sockets. From here on each must see seq 1, 2, 3, … without a gap.
     pub fn join(n: usize, addr: SocketAddr, token: &str, topic: &str) -> Result<Self> {
         let mut members = Vec::new();
         for _ in 0..n {
@@ -113,7 +113,7 @@ impl Healthy {
         Ok(Self { stop, slowest, thread })
     }
 
-    /// Waits until each has seen `seq`.
+    /// Waits until each socket has seen `seq`.
     pub fn wait_seq(&self, seq: u64) -> Result<()> {
         crate::wait::until(&format!("seq {seq} at every healthy reader"), || {
             let over = self.thread.as_ref().is_none_or(JoinHandle::is_finished);
@@ -123,11 +123,11 @@ impl Healthy {
         })
     }
 
-    /// Ends them; what went wrong, if anything did.
+    /// Ends the sockets. Returns the first error, if there was one.
     pub fn finish(mut self) -> Result<()> {
         self.stop.store(true, Ordering::Relaxed);
         let thread = self.thread.take().context("finished twice")?;
-        thread.join().map_err(|_| anyhow!("the fleet panicked"))?
+        thread.join().map_err(|_| anyhow!("the thread of the healthy readers panicked"))?
     }
 }
 
@@ -137,7 +137,7 @@ impl Drop for Healthy {
     }
 }
 
-/// Reads each socket in turn until told to stop; members are sockets with the last seq seen.
+/// Reads each socket in turn until `stop`; each member is a socket with the last seq that it saw.
 fn sweep(members: &mut [(Ws, u64)], stop: &AtomicBool, slowest: &AtomicU64) -> Result<()> {
     let mut beat = Instant::now();
     while !stop.load(Ordering::Relaxed) {

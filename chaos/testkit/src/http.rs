@@ -1,5 +1,6 @@
-//! A blocking HTTP caller for the REST API. Never hides a status: every answer, whatever its status, is an [`Answer`];
-//! only a broken connection or a time-out is an error. Tries again only where it was made patient.
+//! A blocking HTTP client for the REST API. It never hides a status: every answer is an [`Answer`], whatever
+//! its status; only a broken connection or a time-out is an error. It repeats a request only if it was made
+//! patient.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -8,14 +9,14 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-/// How long one that is patient tries again.
+/// How long a patient client repeats a request.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// What one request may take.
+/// The time-out of one request.
 const TIMEOUT: Duration = Duration::from_secs(20);
 /// The largest answer that is read, in bytes.
 const ANSWER_LIMIT: u64 = 256 << 20;
 
-/// Without a pool of idle connections: one that a killed node left behind would fail the next call.
+/// The client keeps no idle connections: a connection to a node that was killed would fail the next call.
 static AGENT: LazyLock<ureq::Agent> = LazyLock::new(|| {
     ureq::Agent::config_builder()
         .http_status_as_error(false)
@@ -26,12 +27,12 @@ static AGENT: LazyLock<ureq::Agent> = LazyLock::new(|| {
         .into()
 });
 
-/// A whole answer.
+/// A whole HTTP answer.
 #[derive(Debug, Clone)]
 pub struct Answer {
     /// HTTP status.
     pub status: u16,
-    /// Headers, names in lower case.
+    /// Its headers, with names in lower case.
     pub headers: Vec<(String, String)>,
     /// The body's bytes.
     pub body: Vec<u8>,
@@ -60,13 +61,13 @@ impl Answer {
         self.json().ok().and_then(code).unwrap_or_default()
     }
 
-    /// This answer if it has that status.
+    /// This answer if it has that status, else an error.
     pub fn expect(self, status: u16) -> Result<Answer> {
         ensure!(self.status == status, "expected {status}, got {}: {}", self.status, self.text());
         Ok(self)
     }
 
-    /// The member `data` of an answer with that status.
+    /// The member `data` of an answer with that status, else an error.
     pub fn data(self, status: u16) -> Result<Value> {
         let mut json = self.expect(status)?.json()?;
         Ok(json.get_mut("data").context("an answer without `data`")?.take())
@@ -83,26 +84,26 @@ pub struct Api {
 }
 
 impl Api {
-    /// `base` such as `http://127.0.0.1:4000`.
+    /// An API at `base`, such as `http://127.0.0.1:4000`.
     pub fn new(base: &str, token: Option<&str>) -> Self {
         Self { base: base.to_owned(), token: token.map(str::to_owned), timeout: TIMEOUT, patient: false }
     }
 
-    /// The same with another time-out.
+    /// The same API with another time-out.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// The same, but what is refused with nothing changed, because nobody leads at the moment, is tried again for a
-    /// while: a busy machine may hold up heartbeats at any time. So is what may have been done, if it has a key by which
-    /// it is done once.
+    /// The same API, made patient: a request that was refused because there is no leader changed nothing, and
+    /// is repeated for a while. A busy machine may delay heartbeats at any time. A request that may have been
+    /// carried out is repeated if it has a key, so that it is carried out once.
     pub fn patient(mut self) -> Self {
         self.patient = true;
         self
     }
 
-    /// The same, never trying again.
+    /// The same API, which never repeats a request.
     pub fn hasty(mut self) -> Self {
         self.patient = false;
         self
@@ -118,7 +119,7 @@ impl Api {
         self.send(path, body.to_string().as_bytes())
     }
 
-    /// POST of bytes that claim to be JSON.
+    /// POST of bytes that are sent as JSON.
     pub fn send(&self, path: &str, body: &[u8]) -> Result<Answer> {
         self.call("POST", path, &[("content-type", "application/json")], Some(body))
     }
@@ -129,8 +130,8 @@ impl Api {
         self.call("POST", path, &headers, Some(body.to_string().as_bytes()))
     }
 
-    /// POST of what is made once, as often as its outcome is not known. What was made, or none where a lost attempt has
-    /// made it: the caller then finds it by its name.
+    /// POST of something that is created once, repeated as long as its outcome is unknown. Returns what was
+    /// created, or `None` if a lost attempt created it: the caller then finds it by its name.
     pub fn create(&self, path: &str, body: &Value) -> Result<Option<Value>> {
         let start = Instant::now();
         let mut repeated = false;
@@ -216,13 +217,13 @@ impl Api {
     }
 }
 
-/// Sends bytes that may be no request, and reads all until the end of the connection, or until nothing comes for `limit`:
-/// what came, and whether the connection ended.
+/// Sends bytes that may not be a request, and reads until the connection ends, or until nothing arrives for
+/// `limit`. Returns what arrived, and whether the connection ended.
 pub fn raw(addr: SocketAddr, bytes: &[u8], limit: Duration) -> Result<(String, bool)> {
     let mut stream = TcpStream::connect(addr)?;
     stream.set_read_timeout(Some(limit))?;
     stream.set_write_timeout(Some(limit))?;
-    // The other side may close while we write: what it said is still there to be read.
+    // The server may close while this writes: its answer is still there to be read.
     let _ = stream.write_all(bytes);
     let mut answer = Vec::new();
     let ended = match stream.read_to_end(&mut answer) {
@@ -232,7 +233,7 @@ pub fn raw(addr: SocketAddr, bytes: &[u8], limit: Duration) -> Result<(String, b
     Ok((String::from_utf8_lossy(&answer).into_owned(), ended))
 }
 
-/// The value of a JSON member that must be a string.
+/// The value of a JSON member, which must be a string.
 pub fn text(value: &Value, member: &str) -> Result<String> {
     let found = value.get(member).and_then(Value::as_str).map(str::to_owned);
     found.with_context(|| format!("no string `{member}` in {value}"))

@@ -1,18 +1,20 @@
-//! What tests, the chaos suite and benchmarks share: real Waypost nodes as processes, the clients that drive them, and
-//! checks of what those clients saw.
+//! What tests, the chaos suite and benchmarks share: real Waypost nodes as processes, the clients that use
+//! them, and checks of what those clients saw.
 //!
-//! A guided map:
-//! - [`cluster`] boots N nodes and speaks of them together; [`node`] is one process and its disk, [`clock`] turns its
-//!   clock, [`proc`] says what it uses;
-//! - [`http`] calls the REST API; [`stream`] reads an event stream; [`ws`] is a raw WebSocket that may also misbehave;
-//!   [`phoenix`] speaks Channels frames over it, [`longpoll`] over long polls; [`fleet`] holds hundreds of sockets on a
-//!   few threads;
-//! - [`clients`] runs the JavaScript clients of other people ([`lines`]: such a process); [`publisher`] publishes in a loop and remembers what was
-//!   acknowledged; [`receiver`] is what webhooks are delivered to: good, slow, broken and malicious ones;
-//! - [`event`] is an event as those outside see it; [`checks`] compares what was acknowledged with what was seen;
-//! - [`wait`] waits for a condition; [`dice`] is chance by a seed.
+//! The parts:
+//! - [`cluster`] boots N nodes and asks them about the cluster; [`node`] is one process and its disk,
+//!   [`clock`] changes its clock, [`proc`] reads what the process uses;
+//! - [`http`] calls the REST API; [`stream`] reads an event stream; [`ws`] is a raw WebSocket that may also
+//!   misbehave; [`phoenix`] speaks Channels frames over it, [`longpoll`] over long polls; [`fleet`] holds
+//!   hundreds of sockets on a few threads;
+//! - [`clients`] runs the third-party JavaScript clients, and [`lines`] reads what such a process prints;
+//! - [`publisher`] publishes in a loop and remembers what was acknowledged;
+//! - [`receiver`] receives webhooks: it can be good, slow, broken or malicious;
+//! - [`event`] is an event as a client sees it; [`checks`] compares what was acknowledged with what was seen;
+//! - [`wait`] waits for a condition; [`dice`] makes random choices from a seed.
 //!
-//! Never: links against the server. All is seen from outside, as a client and an operator see it.
+//! This crate never links against the server: it sees everything from outside, as a client and an operator
+//! do.
 
 pub mod checks;
 pub mod clients;

@@ -1,4 +1,4 @@
-//! A process that prints lines of JSON, such as a client or a receiver of other people's making.
+//! A process that prints lines of JSON, such as a third-party client or receiver.
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The process and what it has printed. It ends when this is dropped, and when its standard input closes.
+/// The process and what it has printed. It ends when this is dropped, or when its standard input closes.
 #[derive(Debug)]
 pub struct Lines {
     child: Child,
@@ -15,7 +15,7 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// Starts it.
+    /// Starts the process.
     pub fn start(command: &mut Command) -> Result<Self> {
         let program = command.get_program().to_owned();
         let spawned = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
@@ -33,12 +33,12 @@ impl Lines {
         Ok(Self { child, input, printed })
     }
 
-    /// Looks at all that it has printed; what is no JSON has the kind `noise`.
+    /// Calls `at` with everything that it has printed; a line that is not JSON has the kind `noise`.
     pub fn look<T>(&self, at: impl FnOnce(&[Value]) -> T) -> T {
         at(&self.printed.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Gives it a line of JSON.
+    /// Sends it a line of JSON.
     pub fn write(&mut self, line: &Value) -> Result<()> {
         writeln!(self.input, "{line}").context("the process has ended")
     }
@@ -46,7 +46,7 @@ impl Lines {
 
 impl Drop for Lines {
     fn drop(&mut self) {
-        // Both fail only if it has ended already.
+        // Both fail only if the process has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

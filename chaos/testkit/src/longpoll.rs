@@ -1,5 +1,5 @@
-//! A client of Phoenix's long poll whose every request is the caller's own: to which node it goes, with which token, and
-//! whether anybody reads the answer.
+//! A client of Phoenix's long poll. The caller decides about each request: to which node it goes, with which
+//! token, and whether the answer is read.
 
 use crate::cluster::{Cluster, Map};
 use crate::http::Api;
@@ -10,11 +10,11 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-/// How long something expected may take.
+/// How long an expected answer may take.
 pub const LIMIT: Duration = Duration::from_secs(60);
 
-/// Pushes messages, or polls, as a client that knows that session, or none yet. Its token goes into the query or into a
-/// header.
+/// Pushes messages, or polls when there are none, with a session's token or without one. The access token is
+/// sent in the query or in a header.
 pub fn ask(
     url: &str,
     token: &str,
@@ -34,7 +34,8 @@ pub fn ask(
     let answer =
         Api::new(url, None).timeout(limit).call(method, &path, &headers, push)?.expect(200)?.json()?;
     let messages = answer["messages"].as_array().with_context(|| answer.to_string())?.iter();
-    let text = |message: &Value| message.as_str().map(str::to_owned).context("a message that is no string");
+    let text =
+        |message: &Value| message.as_str().map(str::to_owned).context("a message that is not a string");
     Ok(Answered {
         status: answer["status"].as_u64().with_context(|| answer.to_string())?,
         session: answer["token"].as_str().unwrap_or_default().to_owned(),
@@ -42,19 +43,19 @@ pub fn ask(
     })
 }
 
-/// An answer.
+/// An answer of the long poll.
 #[derive(Debug, PartialEq)]
 pub struct Answered {
     /// The status in its JSON.
     pub status: u64,
     /// The session's new token.
     pub session: String,
-    /// Its messages, as they came.
+    /// Its messages, not parsed.
     pub messages: Vec<String>,
 }
 
 impl Answered {
-    /// Its messages, read.
+    /// Its messages, parsed.
     pub fn frames(&self) -> Result<Vec<Frame>> {
         self.messages.iter().map(|message| Frame::parse(message)).collect()
     }
@@ -66,16 +67,16 @@ impl Answered {
     }
 }
 
-/// A client whose every request goes to the next node.
+/// A client that sends each request to the next node.
 #[derive(Debug)]
 pub struct Poller {
     urls: Vec<String>,
     token: String,
-    /// The session's token of the last answer.
+    /// The session's token from the last answer.
     pub session: String,
-    /// Which node is asked next.
+    /// The node of the next request.
     pub turn: usize,
-    /// All messages so far.
+    /// All messages so far, not parsed.
     pub frames: Vec<Frame>,
 }
 
@@ -92,7 +93,8 @@ impl Poller {
         Ok(poller)
     }
 
-    /// One request to the next node, its session in the query or in the header by turns; the answer's status.
+    /// Sends one request to the next node, with the session in the query or in the header by turns. Returns
+    /// the answer's status.
     fn call(&mut self, push: Option<&[u8]>) -> Result<u64> {
         let answer = self.ask(self.turn, &self.session, push, LIMIT)?;
         self.turn += 1;
@@ -101,19 +103,18 @@ impl Poller {
         Ok(answer.status)
     }
 
-    /// A request of the session as a client knows it that has `session`, to that node. What comes of it is
-    /// for the caller.
+    /// Sends a request to that node with the session token `session`. The caller handles the answer.
     pub fn ask(&self, node: usize, session: &str, push: Option<&[u8]>, limit: Duration) -> Result<Answered> {
         let url = &self.urls[node % self.urls.len()];
         ask(url, &self.token, session, node % 2 == 1, push, limit)
     }
 
-    /// A poll at that node whose client hangs up after `limit`, unless it was answered before.
+    /// Polls at that node and hangs up after `limit`, unless the answer arrives before.
     pub fn give_up(&self, node: usize, limit: Duration) {
         let _ = self.ask(node, &self.session, None, limit);
     }
 
-    /// A poll at that node that is not read to its end: the answer is lost after its first byte.
+    /// Polls at that node and does not read to the end: the answer is lost after its first byte.
     pub fn break_off(&self, node: usize) -> Result<()> {
         let address = self.urls[node % self.urls.len()].trim_start_matches("http://");
         let mut stream = TcpStream::connect(address)?;
@@ -124,12 +125,12 @@ impl Poller {
         Ok(())
     }
 
-    /// A poll at the next node; its status.
+    /// Polls at the next node. Returns the status.
     pub fn poll(&mut self) -> Result<u64> {
         self.call(None)
     }
 
-    /// Polls at that node until something else comes of it than nothing.
+    /// Polls at that node until the answer is something else than an empty poll.
     pub fn poll_at(&mut self, node: usize) -> Result<u64> {
         let start = Instant::now();
         loop {
@@ -141,12 +142,12 @@ impl Poller {
         }
     }
 
-    /// Pushes messages to the next node; the answer's status.
+    /// Pushes messages to the next node. Returns the answer's status.
     pub fn push(&mut self, body: &str) -> Result<u64> {
         self.call(Some(body.as_bytes()))
     }
 
-    /// Polls on until that is true.
+    /// Polls until the condition holds.
     pub fn until(&mut self, what: &str, done: impl Fn(&Self) -> bool) -> Result<()> {
         let start = Instant::now();
         while !done(self) {
@@ -157,7 +158,7 @@ impl Poller {
         Ok(())
     }
 
-    /// The seqs of the events that came, and the refs of the replies, each in the order in which they came.
+    /// The seqs of the events and the refs of the replies, each in the order in which they arrived.
     pub fn received(&self) -> (Vec<u64>, Vec<String>) {
         let (replies, events): (Vec<&Frame>, Vec<&Frame>) =
             self.frames.iter().partition(|f| f.event == "phx_reply");

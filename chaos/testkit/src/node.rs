@@ -1,4 +1,4 @@
-//! One node: its process, its addresses, its disk, its log. Ends the process when dropped.
+//! One node: its process, its addresses, its disk, its log. Dropping it ends the process.
 
 use crate::{clock, proc, wait};
 use anyhow::{Context, Result, bail, ensure};
@@ -20,18 +20,18 @@ pub struct Node {
     pub peer: SocketAddr,
     /// Its data directory.
     pub data: PathBuf,
-    /// Its output, of all its lives.
+    /// The file with its output, over all its starts.
     pub log: PathBuf,
     /// Its environment (`WAYPOST_*`), read at each start.
     pub env: BTreeMap<String, String>,
-    /// What starts the process instead of the shell-less usual way, such as `ip netns exec NAME`; mostly empty.
+    /// A command that starts the process, such as `ip netns exec NAME`; mostly empty.
     pub launcher: Vec<String>,
     binary: PathBuf,
     child: Option<Child>,
 }
 
 impl Node {
-    /// A node that isn't started yet; its files go below `dir`.
+    /// A node that is not started yet; its files are below `dir`.
     pub fn new(binary: &Path, dir: &Path, http: SocketAddr, peer: SocketAddr) -> Self {
         let data = dir.join("data");
         let env = BTreeMap::from([
@@ -43,7 +43,8 @@ impl Node {
         Self { http, peer, data, log, env, launcher: Vec::new(), binary: binary.to_owned(), child: None }
     }
 
-    /// Another one, not started either, with the same executable and the same settings but for its addresses and files.
+    /// Another node that is not started yet, with the same executable and settings, and its own addresses and
+    /// files.
     pub fn another(&self, dir: &Path, http: SocketAddr, peer: SocketAddr) -> Self {
         let mut another = Self::new(&self.binary, dir, http, peer);
         for (name, value) in &self.env {
@@ -52,7 +53,7 @@ impl Node {
         another
     }
 
-    /// Starts the process; its readiness is for the caller to await.
+    /// Starts the process; the caller waits until it is ready.
     pub fn start(&mut self) -> Result<()> {
         ensure!(self.child.is_none(), "{} is running", self.http);
         if let Some(dir) = self.log.parent() {
@@ -60,13 +61,13 @@ impl Node {
         }
         let log = OpenOptions::new().create(true).append(true).open(&self.log)?;
         let mut words = self.launcher.iter().map(AsRef::<OsStr>::as_ref).chain([self.binary.as_os_str()]);
-        let mut command = Command::new(words.next().context("nothing to start")?);
+        let mut command = Command::new(words.next().context("the command that starts the node is empty")?);
         command.args(words).arg("serve").stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("WAYPOST_")) {
             command.env_remove(name);
         }
         if self.env.contains_key(clock::FILE) {
-            // This process's own clock may be turned: it would go before the node's.
+            // The clock of this process may be changed too, and its setting would come before the node's.
             command.env_remove(clock::OWN).env_remove("FAKETIME_SHARED");
         }
         command.envs(&self.env);
@@ -83,7 +84,7 @@ impl Node {
         format!("http://{}", self.http)
     }
 
-    /// Whether a process was started and has not been seen to end.
+    /// Whether a process was started and nothing has noticed its end.
     pub fn is_up(&self) -> bool {
         self.child.is_some()
     }
@@ -100,7 +101,7 @@ impl Node {
         Ok(status)
     }
 
-    /// SIGKILL, and waits for the end.
+    /// Sends SIGKILL and waits for the end.
     pub fn kill9(&mut self) -> Result<()> {
         let mut child = self.child.take().context("not running")?;
         child.kill()?;
@@ -108,28 +109,28 @@ impl Node {
         Ok(())
     }
 
-    /// SIGTERM; the exit status within `limit`.
+    /// Sends SIGTERM. Returns the exit status, or an error after `limit`.
     pub fn stop(&mut self, limit: Duration) -> Result<ExitStatus> {
         self.signal(Signal::TERM)?;
         wait::until_for(limit, "the node's end after SIGTERM", || self.ended())
     }
 
-    /// Any signal.
+    /// Sends any signal.
     pub fn signal(&self, signal: Signal) -> Result<()> {
         Ok(kill_process(self.pid()?, signal)?)
     }
 
-    /// SIGSTOP: the node hangs, with its connections open.
+    /// Sends SIGSTOP: the node hangs, with its connections open.
     pub fn sigstop(&self) -> Result<()> {
         self.signal(Signal::STOP)
     }
 
-    /// SIGCONT.
+    /// Sends SIGCONT.
     pub fn sigcont(&self) -> Result<()> {
         self.signal(Signal::CONT)
     }
 
-    /// The process.
+    /// The id of the process.
     pub fn pid(&self) -> Result<Pid> {
         Ok(Pid::from_child(self.child.as_ref().context("not running")?))
     }
@@ -140,8 +141,8 @@ impl Node {
         Ok(std::fs::remove_dir_all(&self.data)?)
     }
 
-    /// Flips one bit in the middle of the largest file below the data directory whose path there
-    /// begins with `part`; tells which file and byte.
+    /// Flips one bit in the middle of the largest file below the data directory whose path there begins with
+    /// `part`. Returns which file and byte.
     pub fn flip_bit(&self, part: &str) -> Result<String> {
         ensure!(self.child.is_none(), "{} is running", self.http);
         let mut files = Vec::new();
@@ -150,24 +151,24 @@ impl Node {
             path.strip_prefix(&self.data).is_ok_and(|p| p.to_string_lossy().starts_with(part))
         });
         let Some((path, _)) = matching.max_by_key(|(_, length)| *length) else {
-            bail!("no file like `{part}` in {files:?}");
+            bail!("no file below `{part}` in {files:?}");
         };
         let mut bytes = std::fs::read(path)?;
-        // Where there are only zeros, there may be nothing that could be damaged.
-        let used = bytes.iter().rposition(|b| *b != 0).context("a file of zeros")? + 1;
+        // A file of zeros may hold nothing that could be damaged.
+        let used = bytes.iter().rposition(|b| *b != 0).context("the file has only zeros")? + 1;
         let at = (used / 2..used).find(|at| bytes.get(*at).is_some_and(|b| *b != 0)).unwrap_or(0);
-        let byte = bytes.get_mut(at).context("an empty file")?;
+        let byte = bytes.get_mut(at).context("the file is empty")?;
         *byte ^= 0b0000_0100;
         std::fs::write(path, bytes)?;
         Ok(format!("{} byte {at} of {used}", path.display()))
     }
 
-    /// Resident memory in bytes.
+    /// Its resident memory in bytes.
     pub fn rss(&self) -> Result<u64> {
         proc::resident_bytes(&[self.pid()?.as_raw_nonzero().get().cast_unsigned()])
     }
 
-    /// User and system CPU seconds so far.
+    /// Its user and system CPU time so far, in seconds.
     pub fn cpu_seconds(&self) -> Result<f64> {
         proc::cpu_seconds(&[self.pid()?.as_raw_nonzero().get().cast_unsigned()])
     }
@@ -184,7 +185,7 @@ impl Node {
 impl Drop for Node {
     fn drop(&mut self) {
         if let Some(mut child) = self.child.take() {
-            // Both fail only if it has ended already.
+            // Both fail only if the process has ended already.
             let _ = child.kill();
             let _ = child.wait();
         }

@@ -1,5 +1,5 @@
-//! Phoenix Channels V2 over a raw socket, frame by frame. Never reconnects, never resumes, never
-//! sends a heartbeat by itself: each frame is the test's own.
+//! Phoenix Channels V2 over a raw socket, frame by frame. The client never reconnects, never resumes, and
+//! never sends a heartbeat by itself: the test sends each frame.
 
 use crate::ws::{Message, Ws};
 use anyhow::{Context, Result, bail, ensure};
@@ -13,9 +13,9 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// One frame of the server.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Frame {
-    /// The join's ref or null.
+    /// The ref of the join, or null.
     pub join_ref: Value,
-    /// The ref of what is answered or null.
+    /// The ref of the message that this answers, or null.
     pub reply_ref: Value,
     /// The topic.
     pub topic: String,
@@ -26,7 +26,7 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// From its text.
+    /// Parses a frame's text.
     pub fn parse(text: &str) -> Result<Self> {
         let parts: Value = serde_json::from_str(text).with_context(|| text.to_owned())?;
         let parts = parts.as_array().with_context(|| text.to_owned())?;
@@ -53,7 +53,7 @@ impl Frame {
     }
 }
 
-/// The path of the V2 socket for a token.
+/// The path of the V2 socket, with a token.
 pub fn path(token: &str) -> String {
     format!("/socket/events/websocket?vsn=2.0.0&token={token}")
 }
@@ -61,7 +61,7 @@ pub fn path(token: &str) -> String {
 /// An open Phoenix socket.
 #[derive(Debug)]
 pub struct Socket {
-    /// The socket below, for what isn't Phoenix.
+    /// The socket below, for frames that are not Phoenix's.
     pub ws: Ws,
     next: u64,
 }
@@ -72,12 +72,12 @@ impl Socket {
         Ok(Self { ws: Ws::connect(addr, &path(token))?, next: 1 })
     }
 
-    /// Sends a frame; refs may be null.
+    /// Sends a frame; both refs may be null.
     pub fn push(&mut self, refs: (Value, Value), topic: &str, event: &str, payload: Value) -> Result<()> {
         self.ws.text(&json!([refs.0, refs.1, topic, event, payload]).to_string())
     }
 
-    /// Joins; returns the join's ref and the reply. Events that come before are an error.
+    /// Joins. Returns the join's ref and the reply. An event before the reply is an error.
     pub fn join(&mut self, topic: &str, params: Value) -> Result<(String, Frame)> {
         let own = self.next.to_string();
         self.next += 1;
@@ -90,7 +90,8 @@ impl Socket {
         Ok((own, frame))
     }
 
-    /// Joins, again where nobody leads at the moment; anything but ok is an error. The response.
+    /// Joins, and joins again while there is no leader; any other reply than ok is an error. Returns the
+    /// response.
     pub fn join_ok(&mut self, topic: &str, params: Value) -> Result<Value> {
         let deadline = Instant::now() + LIMIT;
         loop {
@@ -104,7 +105,7 @@ impl Socket {
         }
     }
 
-    /// The next frame. A close, an end or silence is an error.
+    /// The next frame. A close frame, the end of the connection or silence is an error.
     pub fn frame(&mut self) -> Result<Frame> {
         match self.message()? {
             Message::Text(text) => Frame::parse(&text),
@@ -112,7 +113,7 @@ impl Socket {
         }
     }
 
-    /// The next message but pings and pongs.
+    /// The next message that is neither a ping nor a pong.
     pub fn message(&mut self) -> Result<Message> {
         let deadline = Instant::now() + LIMIT;
         loop {
@@ -120,12 +121,12 @@ impl Socket {
             match self.ws.read(left)? {
                 Some(Message::Ping(_) | Message::Pong(_)) => {}
                 Some(message) => return Ok(message),
-                None => bail!("nothing came for {LIMIT:?}"),
+                None => bail!("nothing arrived for {LIMIT:?}"),
             }
         }
     }
 
-    /// The next `n` frames, all of which must be events (no replies): their envelopes.
+    /// The envelopes of the next `n` frames, all of which must be events, not replies.
     pub fn events(&mut self, n: usize) -> Result<Vec<Value>> {
         let mut envelopes = Vec::new();
         for _ in 0..n {
@@ -137,7 +138,7 @@ impl Socket {
         Ok(envelopes)
     }
 
-    /// Sends a heartbeat; its reply must be the next frame that isn't an event.
+    /// Sends a heartbeat; its reply must be the next frame that is not an event.
     pub fn alive(&mut self) -> Result<()> {
         let own = format!("hb{}", self.next);
         self.next += 1;
@@ -151,7 +152,7 @@ impl Socket {
         }
     }
 
-    /// Reads on until the socket is closed; the close's code and how long it took.
+    /// Reads until the socket is closed. Returns the code of the close frame and how long it took.
     pub fn wait_close(&mut self) -> Result<(Option<u16>, Duration)> {
         let start = Instant::now();
         loop {

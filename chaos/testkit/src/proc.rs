@@ -1,14 +1,14 @@
-//! What the kernel says about processes: processor time and resident memory, from /proc. Also the limit of open files of
-//! this one. Never starts or ends a process.
+//! Processor time and resident memory of processes, from /proc; and this process's limit of open files. This
+//! module never starts or ends a process.
 
 use anyhow::{Context, Result};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::fs::read_to_string;
 
-/// The kernel's USER_HZ: fixed at 100 on every Linux that Rust runs on.
+/// The kernel's USER_HZ: 100 on every Linux that Rust supports.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// User and system time of the processes so far, summed, in seconds. An error where one is gone.
+/// The user and system time of the processes so far, summed, in seconds. An error if one has ended.
 pub fn cpu_seconds(pids: &[u32]) -> Result<f64> {
     pids.iter().map(|pid| one_cpu_seconds(*pid)).sum()
 }
@@ -16,13 +16,14 @@ pub fn cpu_seconds(pids: &[u32]) -> Result<f64> {
 fn one_cpu_seconds(pid: u32) -> Result<f64> {
     let stat =
         read_to_string(format!("/proc/{pid}/stat")).with_context(|| format!("process {pid} is gone"))?;
-    // The name may hold anything, blanks and brackets too: fields count from its last bracket.
-    let fields = stat.rsplit_once(") ").context("a strange stat line")?.1;
+    // The name may contain anything, blanks and brackets too, so the fields are counted from its last
+    // bracket.
+    let fields = stat.rsplit_once(") ").context("the stat line has no name in brackets")?.1;
     let ticks: f64 = fields.split(' ').skip(11).take(2).filter_map(|f| f.parse::<f64>().ok()).sum();
     Ok(ticks / TICKS_PER_SECOND)
 }
 
-/// Resident memory of the processes, summed, in bytes. An error where one is gone.
+/// The resident memory of the processes, summed, in bytes. An error if one has ended.
 pub fn resident_bytes(pids: &[u32]) -> Result<u64> {
     pids.iter().map(|pid| one_resident(*pid)).sum()
 }
@@ -35,7 +36,8 @@ fn one_resident(pid: u32) -> Result<u64> {
     Ok(kib * 1024)
 }
 
-/// Lets this process, and those that it starts, open as many files as the hard limit allows; how many that is.
+/// Raises the limit of open files of this process, and of those that it starts, to the hard limit. Returns
+/// that limit.
 pub fn raise_open_files() -> Result<u64> {
     let maximum = getrlimit(Resource::Nofile).maximum;
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?;

@@ -1,5 +1,5 @@
-//! A publisher in a loop that never gives up on an event: each has an idempotency key, and is sent
-//! again, to the next node, until some node acknowledges it. Remembers every acknowledgement.
+//! A publisher that runs in a loop and never gives up on an event: each event has an idempotency key, and is
+//! sent again, to the next node, until some node acknowledges it. It remembers every acknowledgement.
 
 use crate::cluster::Map;
 use crate::http::{Api, text};
@@ -16,11 +16,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// An acknowledged event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ack {
-    /// Its idempotency key, which its payload holds too (`key`).
+    /// Its idempotency key, which is also the `key` of its payload.
     pub key: String,
     /// Its id.
     pub id: String,
-    /// Its place in the map.
+    /// Its position in the map's stream.
     pub seq: u64,
 }
 
@@ -33,8 +33,8 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    /// Publishes `{"key","n"}` events to `map` through `urls`, one after another with `pace` between
-    /// them, in turns of the types `types`, until stopped.
+    /// Publishes `{"key","n"}` events to `map` through `urls`, one after another with a pause of `pace`, with
+    /// the types `types` in turn, until it is stopped.
     pub fn start(urls: Vec<String>, map: &Map, name: &str, types: &[&str], pace: Duration) -> Self {
         let (stop, acked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let work = Loop {
@@ -53,12 +53,12 @@ impl Publisher {
         Self { stop, acked, thread }
     }
 
-    /// How many events were acknowledged so far.
+    /// How many events have been acknowledged so far.
     pub fn acked(&self) -> u64 {
         self.acked.load(Ordering::Relaxed)
     }
 
-    /// Waits until `more` further events were acknowledged.
+    /// Waits until `more` further events have been acknowledged.
     pub fn wait_more(&self, more: u64) -> Result<()> {
         let target = self.acked() + more;
         crate::wait::until(&format!("{more} more acknowledgements"), || {
@@ -69,7 +69,7 @@ impl Publisher {
         })?
     }
 
-    /// Ends the loop once its present event is acknowledged; all acknowledgements, in order.
+    /// Ends the loop once its present event is acknowledged. Returns all acknowledgements, in order.
     pub fn stop(mut self) -> Result<Vec<Ack>> {
         self.stop.store(true, Ordering::Relaxed);
         let thread = self.thread.take().context("stopped twice")?;
@@ -83,6 +83,7 @@ impl Drop for Publisher {
     }
 }
 
+/// The publisher's thread, which runs until `stop` is set.
 struct Loop {
     apis: Vec<Api>,
     path: String,
@@ -124,7 +125,7 @@ impl Loop {
                 Err(error) => format!("{error:#}"),
             };
             if Instant::now() >= deadline {
-                bail!("publishing {key}: nothing but refusals for {PATIENCE:?}: {refusal}");
+                bail!("publishing {key}: refused for {PATIENCE:?}: {refusal}");
             }
             *node = (*node + 1) % self.apis.len();
             std::thread::sleep(Duration::from_millis(30));

@@ -1,4 +1,5 @@
-//! A GET over a connection of its own, whose answer is read as it comes: event streams, mostly. Never reconnects.
+//! A GET on a connection of its own, whose answer is read as it arrives; mostly event streams. It never
+//! reconnects.
 
 use anyhow::{Context, Result, bail, ensure};
 use std::borrow::Cow;
@@ -6,7 +7,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-/// How long anything that is waited for may take, unless told otherwise.
+/// How long a wait may take, unless [`Stream::patience`] sets another time.
 const LIMIT: Duration = Duration::from_secs(60);
 const CONNECT: Duration = Duration::from_secs(5);
 
@@ -15,14 +16,14 @@ const CONNECT: Duration = Duration::from_secs(5);
 pub struct Frame {
     /// Its type; empty when it has none.
     pub event: String,
-    /// The position that it carries.
+    /// Its id, which is a position.
     pub id: Option<String>,
     /// Its data.
     pub data: String,
 }
 
 impl Frame {
-    /// From its lines.
+    /// Parses the lines of a frame.
     pub fn parse(text: &str) -> Self {
         let mut frame = Self::default();
         for (field, value) in text.lines().filter_map(|line| line.split_once(':')) {
@@ -38,11 +39,11 @@ impl Frame {
     }
 }
 
-/// A request that was sent, and what has come of it.
+/// A request that was sent, and the answer so far.
 #[derive(Debug)]
 pub struct Stream {
     connection: TcpStream,
-    /// What came and is not read yet: the head, or a part of a chunk.
+    /// The bytes that have arrived and are not parsed yet: the head, or a part of a chunk.
     input: Vec<u8>,
     head: Option<String>,
     body: Vec<u8>,
@@ -50,12 +51,12 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// Sends the request, and waits for nothing.
+    /// Sends the request, and does not wait for the answer.
     pub fn get(addr: SocketAddr, path: &str, token: Option<&str>, headers: &[(&str, &str)]) -> Result<Self> {
         Self::get_on(TcpStream::connect_timeout(&addr, CONNECT)?, path, token, headers)
     }
 
-    /// The same on a connection that was made before.
+    /// The same on a connection that exists already.
     pub fn get_on(
         mut connection: TcpStream,
         path: &str,
@@ -74,13 +75,13 @@ impl Stream {
         Ok(Self { connection, input: Vec::new(), head: None, body: Vec::new(), whole: false })
     }
 
-    /// From now on silence of so long is an error.
+    /// From now on, silence for `limit` is an error.
     pub fn patience(self, limit: Duration) -> Result<Self> {
         self.connection.set_read_timeout(Some(limit))?;
         Ok(self)
     }
 
-    /// The status of the answer, once it has come.
+    /// Waits for the answer's status.
     pub fn status(&mut self) -> Result<u16> {
         while self.head.is_none() {
             ensure!(self.more()?, "no answer");
@@ -89,27 +90,28 @@ impl Stream {
         head.split(' ').nth(1).and_then(|status| status.parse().ok()).with_context(|| head.to_owned())
     }
 
-    /// The body so far, but for the frames that were taken out.
+    /// The body so far, without the frames that were taken out.
     pub fn body(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(&self.body)
     }
 
-    /// Whether the body has come to its proper end.
+    /// Whether the body has ended properly.
     pub fn is_whole(&self) -> bool {
         self.whole
     }
 
-    /// Reads until that stands in the body.
+    /// Reads until the body contains that text.
     pub fn until(&mut self, what: &str) -> Result<()> {
         let start = Instant::now();
         while !self.body().contains(what) {
-            ensure!(start.elapsed() < LIMIT, "{what} did not come, but {:?} {}", self.head, self.body());
+            ensure!(start.elapsed() < LIMIT, "{what} did not arrive, but {:?} {}", self.head, self.body());
             ensure!(self.more()?, "ended without {what}: {:?} {}", self.head, self.body());
         }
         Ok(())
     }
 
-    /// The next frame, taken out of the body; none if it does not come within `limit`. An end is an error.
+    /// Takes the next frame out of the body; `None` if it does not arrive within `limit`. The end of the body
+    /// is an error.
     pub fn frame(&mut self, limit: Duration) -> Result<Option<Frame>> {
         let deadline = Instant::now() + limit;
         loop {
@@ -131,7 +133,7 @@ impl Stream {
         }
     }
 
-    /// Takes what has come meanwhile, and waits for nothing.
+    /// Takes what has arrived meanwhile, without waiting.
     pub fn poll(&mut self) -> Result<()> {
         self.connection.set_nonblocking(true)?;
         let end = loop {
@@ -145,7 +147,7 @@ impl Stream {
         if is_silence(&end) { Ok(()) } else { Err(end) }
     }
 
-    /// Reads once. `false` at the end.
+    /// Reads once. Returns `false` at the end.
     pub fn more(&mut self) -> Result<bool> {
         let mut bytes = [0; 16 << 10];
         let length = self.connection.read(&mut bytes)?;
@@ -154,7 +156,7 @@ impl Stream {
         Ok(length > 0)
     }
 
-    /// The connection, with what it has not read.
+    /// The connection. Its bytes that are not read yet can still be read.
     pub fn into_connection(self) -> TcpStream {
         self.connection
     }
@@ -190,7 +192,7 @@ impl Stream {
     }
 }
 
-/// Whether nothing had come, rather than something gone wrong.
+/// Whether the error means that nothing has arrived yet, and not a failure.
 fn is_silence(error: &anyhow::Error) -> bool {
     let kind = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
     matches!(kind, Some(ErrorKind::WouldBlock | ErrorKind::TimedOut))
@@ -203,12 +205,12 @@ mod tests {
     use std::net::TcpListener;
 
     #[test]
-    fn frames_come_whole_however_they_are_cut() {
+    fn frames_are_whole_however_they_are_cut() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();
         let server = std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
-            // What is not read would make the kernel reset the connection.
+            // Unread bytes would make the kernel reset the connection.
             assert!(stream.read(&mut [0; 1024]).unwrap() > 0);
             let body = "event: x\nid: 7\ndata: {\"é\":1}\n\nevent: y\ndata: 2\n\n".as_bytes();
             let mut answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();

@@ -1,14 +1,14 @@
-//! Waiting for a condition, with a generous limit and an error that tells what was awaited.
+//! Waits for a condition, with a generous limit and an error that says what was awaited.
 
 use anyhow::{Result, bail};
 use std::time::{Duration, Instant};
 
-/// How long any condition may take before a test gives up. Generous: it is only reached when the
+/// How long a condition may take before a test fails. It is generous, because it is only reached when the
 /// condition will never hold.
 pub const LIMIT: Duration = Duration::from_secs(60);
 
-/// Asks `probe` every 20 ms until it has a value; errors inside `probe` count as "not yet" and the
-/// last one is reported.
+/// Calls `probe` every 20 ms until it returns a value. An error of `probe` counts as "not yet"; the last
+/// error is reported.
 pub fn until<T>(what: &str, probe: impl FnMut() -> Result<Option<T>>) -> Result<T> {
     until_for(LIMIT, what, probe)
 }

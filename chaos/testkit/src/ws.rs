@@ -1,34 +1,34 @@
-//! A raw WebSocket client: also sends what no good client would. Knows frames (RFC 6455), no
-//! protocol above them.
+//! A raw WebSocket client, which can also send what no good client sends. It knows the frames of RFC 6455 and
+//! no protocol above them.
 
 use anyhow::{Context, Result, bail, ensure};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-/// A fixed key with the answer that it must get: nothing here needs chance.
+/// A fixed key and the accept value that the server must answer: nothing here needs randomness.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 const MASK: [u8; 4] = [0x21, 0x43, 0x65, 0x07];
 
-/// What arrives.
+/// What the socket receives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
     /// A whole text message.
     Text(String),
     /// A whole binary message.
     Binary(Vec<u8>),
-    /// A ping; it isn't answered by itself.
+    /// A ping; the client does not answer it by itself.
     Ping(Vec<u8>),
     /// A pong.
     Pong(Vec<u8>),
     /// A close frame with its code, if it has one.
     Close(Option<u16>, String),
-    /// The connection is gone, without a further frame.
+    /// The connection ended without a further frame.
     End,
 }
 
-/// Frame kinds by their number on the wire.
+/// The opcodes of frames.
 pub mod opcode {
     #![allow(missing_docs)]
     pub const CONTINUATION: u8 = 0;
@@ -39,12 +39,12 @@ pub mod opcode {
     pub const PONG: u8 = 10;
 }
 
-/// How an upgrade went.
+/// The result of an upgrade.
 #[derive(Debug)]
 pub enum Upgrade {
     /// 101, with the response's head.
     Open(Ws, String),
-    /// Any other status, with head and body so far.
+    /// Any other status, with the head and the part of the body that has arrived.
     Refused(u16, String),
 }
 
@@ -56,14 +56,14 @@ pub struct Ws {
 }
 
 impl Ws {
-    /// Connects and upgrades; `headers` are added as they are.
+    /// Connects and upgrades; `headers` are sent as they are.
     pub fn upgrade(addr: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Result<Upgrade> {
         let stream = TcpStream::connect_timeout(&addr, Duration::from_secs(5))?;
         Self::upgrade_on(stream, addr, path, headers)
     }
 
-    /// The same on a connection with a small receive buffer: what it doesn't read stays with the
-    /// server soon.
+    /// The same on a connection with a small receive buffer: messages that the client does not read soon pile
+    /// up at the server.
     pub fn upgrade_small(addr: SocketAddr, path: &str, receive_bytes: usize) -> Result<Upgrade> {
         Self::upgrade_on(small_stream(addr, receive_bytes)?, addr, path, &[])
     }
@@ -92,7 +92,7 @@ impl Ws {
             }
             let mut chunk = [0; 4096];
             let n = stream.read(&mut chunk).context("no answer to the upgrade")?;
-            ensure!(n > 0, "closed in the upgrade after {:?}", String::from_utf8_lossy(&input));
+            ensure!(n > 0, "closed during the upgrade after {:?}", String::from_utf8_lossy(&input));
             input.extend_from_slice(&chunk[..n]);
         };
         let head = String::from_utf8_lossy(&input[..end]).into_owned();
@@ -106,7 +106,7 @@ impl Ws {
         Ok(Upgrade::Open(Self { stream, input }, head))
     }
 
-    /// Connects; anything but an open socket is an error.
+    /// Connects; any other result than an open socket is an error.
     pub fn connect(addr: SocketAddr, path: &str) -> Result<Self> {
         match Self::upgrade(addr, path, &[])? {
             Upgrade::Open(ws, _) => Ok(ws),
@@ -148,7 +148,7 @@ impl Ws {
         Ok(self.stream.write_all(bytes)?)
     }
 
-    /// The next message, or None when none came within `limit`. Reassembles fragments.
+    /// The next message, or `None` if none arrives within `limit`. It reassembles fragments.
     pub fn read(&mut self, limit: Duration) -> Result<Option<Message>> {
         let deadline = Instant::now() + limit;
         loop {
@@ -166,17 +166,17 @@ impl Ws {
         }
     }
 
-    /// From here on [`Ws::poll`] never waits.
+    /// From now on [`Ws::poll`] never waits.
     pub fn nonblocking(&mut self) -> Result<()> {
         Ok(self.stream.set_nonblocking(true)?)
     }
 
-    /// From here on [`Ws::read`] waits again.
+    /// From now on [`Ws::read`] waits again.
     pub fn blocking(&mut self) -> Result<()> {
         Ok(self.stream.set_nonblocking(false)?)
     }
 
-    /// Whatever has arrived.
+    /// The messages that have arrived.
     pub fn poll(&mut self) -> Result<Vec<Message>> {
         let mut messages = Vec::new();
         while let Some(n) = self.fill()? {
@@ -191,7 +191,7 @@ impl Ws {
         Ok(messages)
     }
 
-    /// Reads once: the count of bytes (0 at the end), or None when nothing is there.
+    /// Reads once. Returns the number of bytes (0 at the end), or `None` when nothing has arrived.
     fn fill(&mut self) -> Result<Option<usize>> {
         let mut chunk = [0; 64 << 10];
         match self.stream.read(&mut chunk) {
@@ -206,7 +206,7 @@ impl Ws {
         }
     }
 
-    /// Takes one whole message out of the input, if it is there.
+    /// Takes one whole message out of the input, if there is one.
     fn parse(&mut self) -> Result<Option<Message>> {
         let mut at = 0;
         let mut whole = Vec::new();
@@ -230,7 +230,7 @@ impl Ws {
     }
 }
 
-/// A connection whose receive buffer was small before it connected, so that its window is, too.
+/// A connection whose receive buffer was made small before it connected, so that its window is small too.
 pub fn small_stream(addr: SocketAddr, receive_bytes: usize) -> Result<TcpStream> {
     use rustix::net::{AddressFamily, SocketType, connect, socket, sockopt};
     let fd = socket(AddressFamily::INET, SocketType::STREAM, None)?;
@@ -239,7 +239,8 @@ pub fn small_stream(addr: SocketAddr, receive_bytes: usize) -> Result<TcpStream>
     Ok(TcpStream::from(fd))
 }
 
-/// Final bit, opcode and payload range of the frame that starts at `at`, once it is whole.
+/// The final bit, the opcode and the payload's range of the frame that starts at `at`; `None` until it is
+/// whole.
 fn frame_at(input: &[u8], at: usize) -> Result<Option<(bool, u8, std::ops::Range<usize>)>> {
     let Some([first, second]) = input.get(at..at + 2).and_then(|b| <[u8; 2]>::try_from(b).ok()) else {
         return Ok(None);
@@ -258,7 +259,7 @@ fn frame_at(input: &[u8], at: usize) -> Result<Option<(bool, u8, std::ops::Range
         0 => usize::from(second),
         _ => extended.iter().fold(0, |n, b| n << 8 | usize::from(*b)),
     };
-    ensure!(length <= 64 << 20, "a frame of {length} bytes");
+    ensure!(length <= 64 << 20, "a frame of {length} bytes is too long");
     let start = at + 2 + wide;
     let whole = input.len() >= start + length;
     Ok(whole.then_some((first & 0x80 != 0, first & 0x0f, start..start + length)))

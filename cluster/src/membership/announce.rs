@@ -1,4 +1,4 @@
-//! A node's own side of the membership: it tells the leader what it is.
+//! A node's own part in the membership: it announces itself to the leader.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,24 +15,24 @@ use crate::net::{Lane, ask_guest};
 use crate::older::OlderData;
 use crate::wire::{Announce, Answer, JoinReply, Request};
 
-/// Longest that one exchange about membership may take.
+/// Longest that one request about membership may take.
 const ASK: Duration = Duration::from_secs(10);
-/// How often to look whether anybody leads.
+/// How often to check whether a node leads.
 const LOOK: Duration = Duration::from_millis(500);
-/// A node announces itself again when nobody led for so long.
+/// A node announces itself again after no node has led for this long.
 const LEADERLESS: Duration = Duration::from_secs(1);
-/// Pause before a node that was refused asks again.
+/// Pause before a refused node asks again.
 const REFUSED: Duration = Duration::from_secs(30);
 
-/// What came of reporting the leader about this node.
+/// The result of an announcement.
 enum Announced {
     Member,
     NotYet,
     Refused,
 }
 
-/// Announces this node from its start to its end: until it is a member as it wants to be known, and again
-/// when nobody leads for long.
+/// Announces this node until the members know it with its present address and facts, and again after a long
+/// time without a leader. It runs as long as the node.
 pub(crate) struct Announcer {
     pub(crate) engine: Arc<Engine>,
     pub(crate) identity: Arc<Identity>,
@@ -43,8 +43,9 @@ pub(crate) struct Announcer {
 }
 
 impl Announcer {
-    /// Tells the leader what this node is, until the membership says so; and again when nobody leads for
-    /// long: the cluster may have removed it, or moved away, while it was not listening.
+    /// Announces this node to the leader until the membership agrees. Announces it again after a long time
+    /// without a leader: while this node was not listening, the cluster may have removed it or moved to other
+    /// addresses.
     pub(crate) async fn run(self) {
         let mut pause = Duration::from_millis(50);
         let mut is_compared = false;
@@ -66,7 +67,7 @@ impl Announcer {
         }
     }
 
-    /// Waits until nothing was heard of a leader for a while.
+    /// Waits until this node has not heard from a leader for a while.
     async fn leaderless(&self) {
         let mut since = None;
         loop {
@@ -88,7 +89,8 @@ impl Announcer {
         for reply in self.ask_about(announce).await {
             match reply {
                 JoinReply::Member => {
-                    // From then on an empty log counts as damaged: it must have something first, on disk.
+                    // From then on an empty log counts as damaged, so the log must first have something on
+                    // disk.
                     if self.log.is_pristine() || self.log.sync().await.is_err() {
                         return Announced::NotYet;
                     }
@@ -96,7 +98,7 @@ impl Announcer {
                         tracing::error!(%error, "cannot write the identity");
                         return Announced::NotYet;
                     }
-                    tracing::info!(id = self.engine.id(), "is a member");
+                    tracing::info!(id = self.engine.id(), "this node is a member");
                     return Announced::Member;
                 }
                 JoinReply::Refused { reason } => {
@@ -107,7 +109,7 @@ impl Announcer {
                     return Announced::Refused;
                 }
                 JoinReply::NotNow { reason } => {
-                    tracing::warn!(reason, "the cluster does not take what this node says of itself, yet");
+                    tracing::warn!(reason, "the cluster does not accept the announcement of this node yet");
                 }
                 JoinReply::Id { .. } | JoinReply::Elsewhere { .. } => {}
             }
@@ -115,15 +117,15 @@ impl Announcer {
         Announced::NotYet
     }
 
-    /// Asks whoever leads; where that is unknown, everybody.
+    /// Asks the leader, or all nodes if the leader is unknown.
     async fn ask_about(&self, announce: Announce) -> Vec<JoinReply> {
         match self.engine.leader() {
             Some(id) if id == self.engine.id() => return vec![self.members.announced(announce).await],
             Some(id) => {
                 let request = Request::AnnounceV1(announce.clone());
                 let asked = self.engine.peers().link(id, Lane::Work).ask_node(&request, ASK).await;
-                // To who is no member yet nobody says that another leads by now: what it knows may be of
-                // former days.
+                // A node that is not a member yet does not learn of a new leader, so the leader that it knows
+                // may be a former one. An answer that points elsewhere is ignored, and all nodes are asked.
                 let reply =
                     asked.ok().and_then(joined).filter(|reply| !matches!(reply, JoinReply::Elsewhere { .. }));
                 if let Some(reply) = reply {
@@ -132,7 +134,8 @@ impl Announcer {
             }
             None => {}
         }
-        // A member hears from its leader by itself. One that isn't yet, or has moved, must make itself known.
+        // A member hears from its leader without asking. A node that is not a member yet, or has moved, must
+        // announce itself.
         let mut replies = Vec::new();
         let mut addrs: BTreeSet<String> =
             self.engine.peers().addrs().into_iter().map(|(_, addr)| addr).collect();

@@ -1,5 +1,5 @@
-//! How an empty data directory becomes a node: alone, or by asking a cluster for an id. The node becomes a
-//! member once it runs and announces itself.
+//! How an empty data directory becomes a node: it starts a cluster of its own, or asks a cluster for an id.
+//! The node becomes a member once it runs and announces itself.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use crate::net::{Secure, ask_guest};
 use crate::types::Member;
 use crate::wire::{Answer, IdentityV1, JoinReply, Request};
 
-/// Longest that one exchange may take.
+/// Longest that one request may take.
 const ASK: Duration = Duration::from_secs(10);
 
-/// A cluster of one.
+/// The identity of the first node of a new cluster.
 pub(crate) fn alone() -> std::io::Result<IdentityV1> {
     let cluster_id = fresh_cluster_id()?;
     tracing::info!(cluster = shown(&cluster_id), "a new cluster");
@@ -41,7 +41,7 @@ pub(crate) async fn ask(
     }
 }
 
-/// Asks at `addr` and, where that isn't the leader, at the leader's address.
+/// Asks at `addr`, and at the leader's address if `addr` is not the leader.
 async fn ask_following(
     secure: &Secure,
     addr: &str,
@@ -53,7 +53,7 @@ async fn ask_following(
         let answer = match ask_guest(secure, &addr, [0; 16], &member.peer_addr, request, ASK).await {
             Ok(answer) => answer,
             Err(error) => {
-                tracing::info!(addr, %error, "not reached");
+                tracing::info!(addr, %error, "cannot reach this member");
                 return Ok(None);
             }
         };

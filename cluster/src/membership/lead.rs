@@ -1,4 +1,4 @@
-//! Handing the lead to another voter.
+//! Hands the lead to another voter.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::NodeId;
 use crate::engine::Engine;
 use crate::observer::Observer;
 
-/// The lead of this node, to be given away.
+/// Gives away the lead of this node.
 pub(crate) struct Lead {
     engine: Arc<Engine>,
     observer: Arc<Observer>,
@@ -21,13 +21,13 @@ impl Lead {
         Arc::new(Self { engine, observer })
     }
 
-    /// Hands the lead to the voter that is best; true when this node leads no more.
+    /// Hands the lead to the most suitable voter; true if this node no longer leads.
     pub(crate) async fn hand_over(&self, limit: Duration) -> bool {
         let deadline = Instant::now() + limit;
         while self.engine.leads() {
             let status = self.observer.describe();
             let best = status.members.iter().filter(|m| m.voter && m.id != self.engine.id());
-            // Who was not heard from lately, or serves no clients, only for want of another.
+            // A voter that was not heard from lately, or is drained, is chosen only if there is no other.
             let best = best.max_by_key(|m| (m.reachable, m.drained_ms.is_none(), m.matched));
             let left = deadline.saturating_duration_since(Instant::now());
             match best.map(|m| m.id) {
@@ -38,14 +38,14 @@ impl Lead {
         true
     }
 
-    /// The best of `ids` to lead in place of this node.
+    /// The most suitable of `ids` to lead instead of this node.
     pub(crate) fn successor(&self, ids: &[NodeId]) -> Option<NodeId> {
         let status = self.observer.describe();
         let able = status.members.iter().filter(|m| ids.contains(&m.id) && may_lead(&status, m).is_ok());
         able.max_by_key(|m| (m.drained_ms.is_none(), m.matched)).map(|m| m.id)
     }
 
-    /// Asks voter `to` to take the lead and waits for what comes of it, an election's time at most.
+    /// Asks voter `to` to take the lead and waits for the result, for at most one election timeout.
     pub(crate) async fn transfer(&self, to: NodeId, limit: Duration) {
         if self.engine.raft().trigger().transfer_leader(to).await.is_err() {
             return;

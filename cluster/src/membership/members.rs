@@ -1,4 +1,4 @@
-//! The leader's side of the membership: who is a member, and who has a vote.
+//! The leader's part in the membership: it decides who is a member and who has a vote.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::store::Store;
 use crate::types::{Member, Membership};
 use crate::wire::{Announce, EntryData, JoinReply, Request};
 
-/// How often the leader looks after the membership.
+/// How often the leader checks the membership.
 const CARE: Duration = Duration::from_millis(200);
 /// A learner this many entries behind, or fewer, has caught up.
 const CAUGHT_UP: u64 = 256;
@@ -30,14 +30,15 @@ const CAUGHT_UP: u64 = 256;
 const CHANGE: Duration = Duration::from_secs(10);
 /// Longest wait for another change of the members to end.
 const TURN: Duration = Duration::from_secs(10);
-/// Longest wait for a member to show that it is there.
+/// Longest wait for a member to answer when it is checked.
 const THERE: Duration = Duration::from_secs(1);
 
+/// A change of the membership, as openraft takes it.
 pub(crate) type Change = ChangeMembers<NodeId, Member>;
 
-/// Makes every membership change, one after another: ids from the log, newcomers as learners, promotion when
-/// they have caught up, replacement of a member at the same address, changed addresses. Never gives an id out
-/// twice.
+/// Makes all membership changes, one after another: it allocates ids from the log, adds newcomers as
+/// learners, promotes them when they have caught up, replaces a member at the same address, and updates
+/// addresses. It never allocates an id twice.
 pub(crate) struct Members {
     engine: Arc<Engine>,
     store: Arc<Store>,
@@ -57,7 +58,7 @@ impl Members {
         Arc::new(Self { engine, store, reads, observer, changes: Mutex::default() })
     }
 
-    /// Where the caller should ask instead, if this node does not lead.
+    /// The address that the caller should ask instead, if this node does not lead.
     fn elsewhere(&self) -> Option<JoinReply> {
         if self.engine.leads() {
             return None;
@@ -68,7 +69,7 @@ impl Members {
         })
     }
 
-    /// Gives a newcomer an id.
+    /// Allocates an id for a newcomer.
     pub(crate) async fn new_id(&self, member: Member) -> JoinReply {
         if let Some(elsewhere) = self.elsewhere() {
             return elsewhere;
@@ -94,13 +95,14 @@ impl Members {
         };
         let mut peers = self.engine.peers().addrs();
         peers.push((self.engine.id(), self.engine.peers().me().addr.clone()));
-        tracing::info!(id, addr = member.peer_addr, "gave out a node id");
+        tracing::info!(id, addr = member.peer_addr, "allocated a node id");
         JoinReply::Id { cluster_id: self.engine.peers().me().cluster_id, id, peers }
     }
 
-    /// Makes the membership agree with what a node says of itself.
+    /// Makes the membership agree with what a node announced about itself.
     pub(crate) async fn announced(&self, announce: Announce) -> JoinReply {
-        // Where many moved at once nobody leads yet, and this is how they find each other again.
+        // If many nodes moved at once, no node leads yet. By learning the addresses they find each other
+        // again.
         let members = self.engine.metrics().membership_config;
         if announce.id != self.engine.id() && members.get_node(&announce.id).is_some() {
             self.engine.peers().learn(announce.id, &announce.member.peer_addr);
@@ -112,7 +114,7 @@ impl Members {
         let (id, mut member) = (announce.id, Member::from(announce.member));
         let metrics = self.engine.metrics();
         let known = metrics.membership_config.membership();
-        // What was decided by hand is not the node's to say.
+        // A node cannot change what operators decided about it.
         member.wishes = known.get_node(&id).map(|present| present.wishes.clone()).unwrap_or_default();
         let taken = others_at(known, id, &member.peer_addr);
         let change = match known.get_node(&id) {
@@ -126,16 +128,16 @@ impl Members {
                 ChangeMembers::SetNodes(BTreeMap::from([(id, member)]))
             }
             None if !announce.join => {
-                // A leader of former days, cut off, must not tell anybody that it is out.
+                // A former leader that is cut off must not report a node as removed.
                 if self.reads.read_index().await.is_none() {
                     return JoinReply::Elsewhere { addr: String::new() };
                 }
                 return JoinReply::Refused {
-                    reason: format!("node {id} is no member of this cluster any more"),
+                    reason: format!("node {id} is no longer a member of this cluster"),
                 };
             }
             None if id > self.store.state().last_node_id => {
-                return JoinReply::Refused { reason: format!("node id {id} was never given out") };
+                return JoinReply::Refused { reason: format!("node id {id} was never allocated") };
             }
             None => {
                 if let Some(reason) = self.lives_there(&taken).await {
@@ -164,7 +166,7 @@ impl Members {
         ))
     }
 
-    /// Changes the membership; `retain` keeps voters that are removed as learners.
+    /// Changes the membership. With `retain`, voters that are removed stay as learners.
     pub(crate) async fn change(&self, change: Change, retain: bool) -> Result<(), ProposeError> {
         match timeout(CHANGE, self.engine.raft().change_membership(change, retain)).await {
             Ok(Ok(_)) => Ok(()),
@@ -181,7 +183,7 @@ impl Members {
         }
     }
 
-    /// The leader's care for the membership: finishes interrupted changes and promotes learners.
+    /// The leader's periodic work on the membership: finishes interrupted changes and promotes learners.
     pub(crate) async fn care(self: Arc<Self>) {
         loop {
             sleep(CARE).await;
@@ -190,7 +192,7 @@ impl Members {
             }
             let _one_at_a_time = self.changes.lock().await;
             if let Some((change, retain)) = self.due_change().await {
-                // Failures were logged; the next round sees what is left to do.
+                // Failures were logged; the next round does what is still missing.
                 let _ = self.change(change, retain).await;
             }
         }
@@ -200,7 +202,8 @@ impl Members {
         let metrics = self.engine.metrics();
         let known = metrics.membership_config.membership();
         if let [before, .., after] = known.get_joint_config().as_slice() {
-            // The leader before died half-way. Who was demoted stays as a learner, who was removed goes.
+            // The former leader died during a change. A demoted node stays as a learner; a removed node
+            // leaves.
             let mut leaving = before.difference(after);
             let demoted = leaving.all(|id| known.get_node(id).is_some_and(|m| m.wishes.voter == Some(false)));
             return Some((ChangeMembers::AddVoterIds(BTreeSet::new()), demoted));
@@ -215,14 +218,15 @@ impl Members {
                 wants && matched.is_some_and(|at| at + CAUGHT_UP >= last)
             })
             .collect();
-        // A vote for one that has just died could cost the majority; nor must it hold up the others.
+        // A vote for a node that has just died could cost the majority. Such a node must not delay the others
+        // either.
         let there = join_all(ready.iter().map(|id| self.is_there(*id))).await;
         let ready = ready.into_iter().zip(there).find_map(|(id, there)| there.then_some(id))?;
         tracing::info!(id = ready, "promoting a learner that has caught up");
         Some((ChangeMembers::AddVoterIds(BTreeSet::from([ready])), false))
     }
 
-    /// What this node knows, if it leads.
+    /// The status of this node, if it leads.
     pub(super) fn as_leader(&self) -> Result<Status, Refused> {
         match self.engine.leader() {
             Some(id) if id == self.engine.id() => Ok(self.observer.describe()),
@@ -230,8 +234,8 @@ impl Members {
         }
     }
 
-    /// As [`Members::as_leader`], with every member asked now whether it is there: that one was heard a
-    /// second ago is not enough to build a majority on.
+    /// Like [`Members::as_leader`], but every member is asked now whether it answers. That a member was heard
+    /// a second ago is not enough to count it for a majority.
     pub(super) async fn fresh(&self) -> Result<Status, Refused> {
         let mut status = self.as_leader()?;
         let there =
@@ -242,17 +246,19 @@ impl Members {
         Ok(status)
     }
 
-    /// A member answers, now.
+    /// Whether a member answers now.
     async fn is_there(&self, id: NodeId) -> bool {
-        // What it answers says nothing here: that it does is enough.
+        // Its answer does not matter here: it is enough that it answers.
         id == self.engine.id() || self.engine.ask(id, Lane::Pulse, &Request::ReadIndexV1, THERE).await.is_ok()
     }
 
+    /// Waits until no other change is in progress; [`Refused::Busy`] after [`TURN`]. The guard keeps other
+    /// changes away.
     pub(super) async fn turn(&self) -> Result<MutexGuard<'_, ()>, Refused> {
         timeout(TURN, self.changes.lock()).await.map_err(|_| Refused::Busy)
     }
 
-    /// Whether these members, which don't answer, may be replaced by another node.
+    /// Whether another node may replace these members, which do not answer.
     async fn may_replace(&self, ids: &[NodeId]) -> Result<(), Refused> {
         if ids.is_empty() {
             return Ok(());
@@ -263,7 +269,7 @@ impl Members {
         if voters.is_empty() { Ok(()) } else { without(&status, &voters) }
     }
 
-    /// The change that makes other wishes about a member known.
+    /// The change that replicates new wishes about a member.
     pub(super) fn wished(&self, id: NodeId, wish: impl FnOnce(&mut Member)) -> Result<Change, Refused> {
         let metrics = self.engine.metrics();
         let member = metrics.membership_config.membership().get_node(&id).cloned();
@@ -273,7 +279,7 @@ impl Members {
     }
 }
 
-/// The members other than `id` that are to be found at `addr`.
+/// The members other than `id` whose address is `addr`.
 fn others_at(known: &Membership, id: NodeId, addr: &str) -> Vec<NodeId> {
     known
         .nodes()
@@ -282,12 +288,13 @@ fn others_at(known: &Membership, id: NodeId, addr: &str) -> Vec<NodeId> {
         .collect()
 }
 
-/// Adds a learner, and in the same change removes those that it replaces.
+/// Adds a learner, and in the same change removes the members that it replaces.
 fn adding(id: NodeId, member: Member, replaced: &[NodeId], voters: &BTreeSet<NodeId>) -> Change {
     let add = ChangeMembers::AddNodes(BTreeMap::from([(id, member)]));
     if replaced.is_empty() { add } else { ChangeMembers::Batch(vec![add, removing(replaced, voters)]) }
 }
 
+/// Removes members, with their votes.
 pub(super) fn removing(ids: &[NodeId], voters: &BTreeSet<NodeId>) -> Change {
     let (voters, learners): (BTreeSet<NodeId>, BTreeSet<NodeId>) =
         ids.iter().partition(|id| voters.contains(id));

@@ -1,4 +1,4 @@
-//! Who belongs to the cluster: becoming a member, votes, the lead.
+//! Membership of the cluster: becoming a member, having a vote, leading.
 
 mod announce;
 pub(crate) mod join;

@@ -1,5 +1,5 @@
-//! What is done to the cluster by hand: members out, votes given and taken, members drained, the lead handed
-//! over.
+//! What operators do to the cluster: they remove members, give and take votes, drain members and hand over
+//! the lead.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -23,32 +23,33 @@ const PROMOTION: Duration = Duration::from_secs(10);
 /// Longest that handing over the lead may take.
 const LEAD: Duration = Duration::from_secs(5);
 
-/// What can be asked. Variants are only ever added at the end: nodes pass them on to each other.
+/// The operations. New variants are only ever added at the end, because nodes send them to each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Operation {
-    /// Out of the cluster for good; its id is never given out again.
+    /// Removes a member permanently; its id is never allocated again.
     Remove(NodeId),
-    /// A vote for a learner, also for one that asked to be without.
+    /// Gives a learner a vote, even if it asked to be without.
     Promote(NodeId),
-    /// No vote any more: it goes on as a learner until it is promoted.
+    /// Takes the vote: the member stays as a learner until it is promoted.
     Demote(NodeId),
-    /// It serves no clients until it is undrained. `force`: also if no other member is left to serve them.
+    /// The member serves no clients until it is undrained. `force`: even if no other member is left to serve
+    /// them.
     Drain {
         /// The member.
         node: NodeId,
-        /// See above.
+        /// Drain even if no other member serves clients.
         force: bool,
     },
-    /// It serves clients again.
+    /// The member serves clients again.
     Undrain(NodeId),
-    /// The lead to that voter, or to the one that is best.
+    /// Hands the lead to that voter, or to the most suitable one.
     Lead(Option<NodeId>),
-    /// Changes nothing: whether [`Operation::Remove`] would be refused.
+    /// Changes nothing: checks whether [`Operation::Remove`] would be refused.
     MayRemove(NodeId),
 }
 
-/// Carries operations out, on the leader. Checks what may be done, with the reason where it may not, and
-/// never leaves the cluster with a set of voters of which no majority can be reached.
+/// Carries operations out, on the leader. It checks each operation and reports the reason if it is refused.
+/// It never leaves the cluster with a set of voters without a reachable majority.
 pub(crate) struct Operations {
     engine: Arc<Engine>,
     pub(super) members: Arc<Members>,
@@ -66,7 +67,7 @@ impl Operations {
         Self { engine, members, lead, clock }
     }
 
-    /// Carries out an operation; on the leader only.
+    /// Carries out an operation, on the leader only.
     pub(crate) async fn carry_out(&self, operation: Operation) -> Result<(), Refused> {
         match operation {
             Operation::Remove(id) => self.take_vote(id, true).await,
@@ -82,7 +83,7 @@ impl Operations {
         }
     }
 
-    /// Takes a vote away, and the membership too if `out`.
+    /// Takes a vote away; with `out`, the membership too.
     async fn take_vote(&self, id: NodeId, out: bool) -> Result<(), Refused> {
         let turn = self.members.turn().await?;
         let status = self.members.fresh().await?;
@@ -122,7 +123,7 @@ impl Operations {
             let wish = self.members.wished(id, |member| member.wishes.voter = Some(true))?;
             self.members.change(wish, true).await.map_err(|_| Refused::Failed)?;
         }
-        // The leader's care promotes it once it has caught up.
+        // The leader's periodic work promotes the learner once it has caught up.
         let deadline = Instant::now() + PROMOTION;
         loop {
             let status = self.members.as_leader()?;

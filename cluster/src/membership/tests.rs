@@ -1,4 +1,4 @@
-//! Real nodes in one process, where more must be reached than the public handle gives.
+//! Tests with real nodes in one process that need more than the public handle.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::collections::BTreeMap;
@@ -76,7 +76,7 @@ fn says(node: &Cluster, peer_addr: &str, id: NodeId, join: bool) -> Announce {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_takes_the_address_of_who_lives_there() {
+async fn no_node_takes_the_address_of_a_living_member() {
     let dir = tempfile::tempdir().unwrap();
     let first = start(&dir.path().join("1"), &[], false).await;
     let second = start(&dir.path().join("2"), &[&first], false).await;
@@ -105,7 +105,8 @@ async fn nobody_takes_the_address_of_who_lives_there() {
     assert!(matches!(own, JoinReply::Refused { .. }), "{own:?}");
     assert_eq!(voters(&leader).len(), 3);
 
-    // Dead, it may be replaced; but not while another voter is away too: that could never be committed.
+    // A dead node may be replaced, but not while another voter is away too: then the change could never be
+    // committed.
     nodes[0].shutdown().await;
     nodes[1].shutdown().await;
     let reply = lead.announced(says(&nodes[0], nodes[0].peer_addr(), id, true)).await;
@@ -118,7 +119,7 @@ async fn nobody_takes_the_address_of_who_lives_there() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_dead_learner_holds_up_no_other() {
+async fn a_dead_learner_does_not_delay_another() {
     let dir = tempfile::tempdir().unwrap();
     let first = start(&dir.path().join("1"), &[], false).await;
     let dead = start(&dir.path().join("2"), &[&first], true).await;
@@ -129,7 +130,7 @@ async fn a_dead_learner_holds_up_no_other() {
     })
     .await;
     dead.shutdown().await;
-    // Nobody wished it while it could be promoted.
+    // The node would have been promoted before, so the wish for a vote is set only now.
     let mut member = dead.node().tools.identity.member().clone();
     member.wishes.voter = Some(true);
     members(&first).change(ChangeMembers::SetNodes(BTreeMap::from([(id, member)])), true).await.unwrap();
@@ -138,23 +139,23 @@ async fn a_dead_learner_holds_up_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_follower_is_told_that_the_leaders_disk_is_full() {
+async fn a_follower_learns_that_the_leaders_disk_is_full() {
     let dir = tempfile::tempdir().unwrap();
     let leader = start(&dir.path().join("1"), &[], false).await;
     let learner = start(&dir.path().join("2"), &[&leader], true).await;
     for _ in 0..50 {
-        // Taken back at the next look at the real disk.
+        // The next measurement of the real disk takes this back.
         leader.node().disk.measure_with(Progress { applied: 0, unwritten: 1 << 50, last: 0 }).unwrap();
         match learner.propose(b"x".to_vec()).await {
             Err(crate::ProposeError::DiskFull) => return,
             told => assert!(!matches!(told, Err(crate::ProposeError::Overloaded)), "{told:?}"),
         }
     }
-    panic!("never told");
+    panic!("the follower never learned that the disk is full");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_leader_tells_what_it_counts_and_a_log_set_aside_is_damage() {
+async fn a_leader_reports_what_it_counts_and_a_log_set_aside_is_damage() {
     let dir = tempfile::tempdir().unwrap();
     let leader = start(&dir.path().join("1"), &[], false).await;
     let learner = start(&dir.path().join("2"), &[&leader], true).await;
@@ -164,15 +165,15 @@ async fn a_leader_tells_what_it_counts_and_a_log_set_aside_is_damage() {
         counted_for(&leader.node().engine, id) == (status.term, status.last_log)
     })
     .await;
-    assert_eq!(counted_for(&learner.node().engine, leader.node_id()), (0, 0), "it does not lead");
-    assert_eq!(older(&learner).lack().await, None, "it has what it acknowledged");
+    assert_eq!(counted_for(&learner.node().engine, leader.node_id()), (0, 0), "the learner does not lead");
+    assert_eq!(older(&learner).lack().await, None, "the learner has everything that it acknowledged");
     let joined = || learner.node().tools.identity.has_joined();
     until("it is a member", joined).await;
     learner.shutdown().await;
     older(&learner).set_log_aside().unwrap();
     drop(learner);
     let again = start(&dir.path().join("2"), &[], true).await;
-    assert!(again.node_id() > id, "it goes on under its old id");
+    assert!(again.node_id() > id, "the node goes on under its old id");
     assert!(
         dir.path().join("2/damaged-log-1").exists() && dir.path().join("2/damaged-1/state.redb").exists()
     );

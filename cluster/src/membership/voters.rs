@@ -1,18 +1,18 @@
-//! What may be done with the voters, as a status shows them: pure.
+//! Decides from a status what may be done with the voters. Pure.
 
 use crate::NodeId;
 use crate::error::Refused;
 use crate::status::{MemberStatus, Status};
 
-/// A voter this many entries behind is not handed the lead.
+/// A voter that is this many entries behind is not handed the lead.
 const BEHIND: u64 = 10_000;
 
-/// The member of that id.
+/// The member with that id.
 pub(super) fn known(status: &Status, id: NodeId) -> Result<&MemberStatus, Refused> {
     status.member(id).ok_or(Refused::UnknownNode(id))
 }
 
-/// Whether that member could lead in place of this one.
+/// Whether that member could lead instead of this node.
 pub(super) fn may_lead(status: &Status, member: &MemberStatus) -> Result<(), Refused> {
     let behind = status.last_log.saturating_sub(member.matched.unwrap_or(0));
     if !member.voter {
@@ -28,7 +28,7 @@ pub(super) fn may_lead(status: &Status, member: &MemberStatus) -> Result<(), Ref
     }
 }
 
-/// Refuses where no majority of the other voters can be reached.
+/// Refuses if no majority of the other voters can be reached.
 pub(super) fn without(status: &Status, ids: &[NodeId]) -> Result<(), Refused> {
     let left: Vec<&MemberStatus> =
         status.members.iter().filter(|m| m.voter && !ids.contains(&m.id)).collect();
@@ -55,16 +55,16 @@ mod tests {
     }
 
     #[test]
-    fn a_majority_of_who_is_left_must_be_there() {
+    fn a_majority_of_the_remaining_voters_must_be_reachable() {
         let three = status(&[(1, true, true), (2, true, true), (3, true, false)]);
-        assert_eq!(without(&three, &[3]), Ok(()), "one that is gone goes");
+        assert_eq!(without(&three, &[3]), Ok(()), "an unreachable voter may be removed");
         assert_eq!(without(&three, &[2]), Err(Refused::Majority { voters: 2, reachable: 1, needed: 2 }));
         assert_eq!(without(&status(&[(1, true, true), (2, false, true)]), &[1]), Err(Refused::LastVoter(1)));
         assert_eq!(without(&status(&[(1, true, true), (2, true, true)]), &[2]), Ok(()));
     }
 
     #[test]
-    fn only_a_voter_that_is_there_may_lead() {
+    fn only_a_reachable_voter_may_lead() {
         let mut four = status(&[(1, true, true), (2, true, true), (3, true, false), (4, false, true)]);
         let may = |status: &Status, id| may_lead(status, known(status, id)?);
         assert_eq!(may(&four, 1), Err(Refused::NoSuccessor));

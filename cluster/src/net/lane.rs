@@ -1,9 +1,9 @@
-//! The connections to one peer: one for each lane, so that none waits behind another. A caller names its lane
-//! when it connects.
+//! The lanes to one peer. Each has a connection of its own, so that no lane waits behind another. A caller
+//! names the lane when it connects.
 
 use crate::wire::Request;
 
-/// What a connection to a peer is for. The numbers stand in [`crate::wire::Hello`].
+/// The purpose of a connection to a peer. The numbers are part of [`crate::wire::Hello`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Lane {
     /// Votes, heartbeats, read confirmations.
@@ -14,18 +14,18 @@ pub(crate) enum Lane {
     Work = 2,
     /// Snapshots.
     Bulk = 3,
-    /// Requests of the application that are small and soon answered.
+    /// Requests of the application that are small and quickly answered.
     Quick = 4,
-    /// Requests of the application that may wait for long or be large.
+    /// Requests of the application that may take long or be large.
     Patient = 5,
 }
 
-/// The connection that carries an application's request.
+/// The kind of connection that carries a request of the application.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RequestLane {
-    /// Small, and soon answered.
+    /// Small and quickly answered.
     Quick,
-    /// May wait for long, or be large; it holds up nothing but its like.
+    /// May take long or be large; delays only other requests of this lane.
     Patient,
 }
 
@@ -47,18 +47,19 @@ impl Lane {
         self as u8
     }
 
-    /// Back from its number.
+    /// The lane with that number.
     pub(crate) fn from_number(number: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|lane| lane.number() == number)
     }
 
-    /// Requests of the application have lanes of their own, and those lanes carry nothing else.
+    /// Whether the lane may carry the request. Requests of the application have lanes of their own, and those
+    /// lanes carry nothing else.
     pub(crate) fn carries(self, request: &Request) -> bool {
         matches!(request, Request::AppV1 { .. }) == matches!(self, Self::Quick | Self::Patient)
     }
 }
 
-/// Most requests under way on one connection, by its lane.
+/// Most requests in flight on one connection, by its lane.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
     requests: usize,
@@ -66,7 +67,7 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// `patient` counts for the lane of that name, `requests` for each of the others.
+    /// `patient` is the limit of the lane of that name, `requests` that of each other lane.
     pub(crate) fn new(requests: usize, patient: usize) -> Self {
         Self { requests, patient }
     }

@@ -23,20 +23,20 @@ const CONNECT: Duration = Duration::from_secs(1);
 /// Why a request has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum LinkError {
-    /// Nobody listens there. Certainly not sent.
+    /// Nothing listens at that address. Certainly not sent.
     #[error("connection refused")]
     Refused,
     /// No connection. Certainly not sent.
     #[error("not connected: {0}")]
     NotSent(String),
-    /// Too much under way, or too large. Certainly not sent.
+    /// Too many requests are in flight, or this one is too large. Certainly not sent.
     #[error("too many requests under way")]
     Overloaded,
     /// The connection broke after the request was sent.
     #[error("connection lost")]
     Lost,
     /// The other side has no such group. Certainly nothing was done.
-    #[error("no group {0} there")]
+    #[error("the peer has no group {0}")]
     NoGroup(GroupId),
     /// No answer in time.
     #[error("no answer in time")]
@@ -44,13 +44,13 @@ pub(crate) enum LinkError {
 }
 
 impl LinkError {
-    /// The other side has certainly not seen the request.
+    /// Whether the other side has certainly not seen the request.
     pub(crate) fn certainly_not_sent(&self) -> bool {
         matches!(self, Self::Refused | Self::NotSent(_) | Self::Overloaded)
     }
 }
 
-/// A request that is on its way.
+/// A request that was sent and has no answer yet.
 pub(crate) struct Pending {
     answer: oneshot::Receiver<Answer>,
     id: u64,
@@ -84,7 +84,7 @@ struct Conn {
     waiting: Mutex<HashMap<u64, oneshot::Sender<Answer>>>,
     next_id: AtomicU64,
     alive: watch::Sender<bool>,
-    /// An answer came since the last time-out.
+    /// An answer came since the last timeout.
     answered: AtomicBool,
 }
 
@@ -102,7 +102,7 @@ impl Conn {
         self.waiting().clear();
     }
 
-    /// Two time-outs without an answer between them: the peer is gone without a word, connect anew.
+    /// After two timeouts without an answer between them the peer is considered gone: connect again.
     fn timed_out(&self) {
         if !self.answered.swap(false, Ordering::Relaxed) {
             self.close();
@@ -110,8 +110,9 @@ impl Conn {
     }
 }
 
-/// The connection to one peer for one purpose, pipelined: requests go out in the order they were started,
-/// answers come back by id. No request is repeated: whoever asked learns whether it certainly wasn't sent.
+/// The connection to one peer for one lane, pipelined: requests are sent in the order in which they were
+/// started, and answers are matched by id. No request is repeated: the caller learns whether it certainly was
+/// not sent.
 pub(crate) struct Link {
     peers: Weak<Peers>,
     to: NodeId,
@@ -125,7 +126,7 @@ impl Link {
         Self { peers: Arc::downgrade(peers), to, lane, in_flight, conn: tokio::sync::Mutex::default() }
     }
 
-    /// Asks something of that group and waits for the answer.
+    /// Sends a request about that group and waits for the answer.
     pub(crate) async fn ask(
         &self,
         group: GroupId,
@@ -136,12 +137,12 @@ impl Link {
         self.start(group, request, deadline).await?.answer(deadline).await
     }
 
-    /// Asks something of the node itself.
+    /// Sends a request to the node itself and waits for the answer.
     pub(crate) async fn ask_node(&self, request: &Request, limit: Duration) -> Result<Answer, LinkError> {
         self.ask(frame::NODE, request, limit).await
     }
 
-    /// Sends a request; those started one after another arrive in that order.
+    /// Sends a request. Requests that are started one after another arrive in that order.
     pub(crate) async fn start(
         &self,
         group: GroupId,
@@ -174,7 +175,7 @@ impl Link {
         }
     }
 
-    /// Waits until the connection (established now, if need be) breaks.
+    /// Waits until the connection breaks. Connects first if necessary.
     pub(crate) async fn broken(&self) -> Result<(), LinkError> {
         let mut alive = self.connected().await?.alive.subscribe();
         let _ = alive.wait_for(|alive| !alive).await;
@@ -226,7 +227,7 @@ impl Drop for Link {
     }
 }
 
-/// Connects and shakes hands.
+/// Connects and performs the handshake.
 async fn open(secure: &Secure, addr: &str, hello: &Hello) -> Result<(Reader, Writer), LinkError> {
     let failed = |e: io::Error| LinkError::NotSent(format!("{addr}: {e}"));
     let socket = match timeout(CONNECT, TcpStream::connect(addr)).await {
@@ -265,7 +266,7 @@ async fn write_frames(mut write: Writer, mut queue: mpsc::Receiver<Vec<u8>>, con
     conn.close();
 }
 
-/// Writes a frame and all that wait behind it, then flushes.
+/// Writes a frame and all frames in the queue, then flushes.
 async fn send_all(write: &mut Writer, frame: Vec<u8>, queue: &mut mpsc::Receiver<Vec<u8>>) -> io::Result<()> {
     write.frame(&frame).await?;
     while let Ok(frame) = queue.try_recv() {
@@ -291,14 +292,14 @@ async fn read_answers(mut read: Reader, conn: Arc<Conn>) {
         conn.answered.store(true, Ordering::Relaxed);
         let waiting = conn.waiting().remove(&id);
         if let Some(sender) = waiting {
-            // Whoever asked may have given up.
+            // The caller may have given up.
             let _ = sender.send(answer);
         }
     }
     conn.close();
 }
 
-/// Asks one thing of whoever listens at `addr`, as a guest who is not a member yet.
+/// Sends one request to the node at `addr`, as a guest that is not a member yet.
 pub(crate) async fn ask_guest(
     secure: &Secure,
     addr: &str,

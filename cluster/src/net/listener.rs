@@ -23,23 +23,23 @@ use crate::wire::frame::{self, Head, Kind};
 use crate::wire::{self, Answer, Hello, Request, Welcome};
 use crate::{GroupId, NodeId};
 
-/// A connection on which nothing comes for so long is closed; whoever still wants it connects again.
+/// A connection without a frame for this long is closed; a peer that still needs it connects again.
 const IDLE: Duration = Duration::from_secs(600);
-/// Garbage is reported once in so many milliseconds.
+/// Invalid connections are reported at most once in this time (milliseconds).
 const REPORT_MS: u64 = 10_000;
 
-/// Who answers.
+/// The part that answers the requests.
 pub(crate) trait Service: Send + Sync + 'static {
-    /// What a connection remembers from request to request.
+    /// What a connection remembers from one request to the next.
     type Session: Send + 'static;
 
-    /// Lets a caller in or says why not.
+    /// Admits a caller, or returns why not.
     fn admit(&self, hello: &Hello) -> Result<Self::Session, String>;
 
-    /// Whether the log of that group is kept here.
+    /// Whether this node keeps the log of that group.
     fn has_group(&self, group: GroupId) -> bool;
 
-    /// Begins answering; what must happen in order happens before the future first waits.
+    /// Begins to answer. Whatever must happen in order happens before the future first waits.
     fn answer(self: &Arc<Self>, from: NodeId, request: Request) -> BoxFuture<'static, Answer>;
 
     /// Takes the requests that belong together (a snapshot); `None` if `request` is not one of them.
@@ -50,9 +50,10 @@ pub(crate) trait Service: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Answer, Request>> + Send;
 }
 
-/// The listening socket. Requests of one connection begin in the order they came and are answered as they
-/// finish; garbage closes the connection and nothing else. Who says nothing keeps nobody out: of those that
-/// are not known yet the oldest makes room for the newest.
+/// The listening socket. Requests of one connection begin in the order in which they came, and are answered
+/// when they finish. Invalid data closes its connection and has no other effect. Callers that send nothing
+/// cannot keep others out: when too many callers have not finished the handshake, the oldest of them is
+/// closed for the newest.
 pub(crate) struct Listener {
     socket: TcpListener,
     max_connections: usize,
@@ -60,7 +61,7 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    /// Listens on `addr`. As many callers as may have connections may be on their way to one.
+    /// Listens on `addr`. At most `max_connections` callers may be in the handshake at a time.
     pub(crate) async fn bind(addr: SocketAddr, max_connections: usize, limits: Limits) -> io::Result<Self> {
         let socket = TcpListener::bind(addr).await?;
         Ok(Self { socket, max_connections, limits })
@@ -71,7 +72,7 @@ impl Listener {
         self.socket.local_addr()
     }
 
-    /// Lets callers in until dropped; dropping closes their connections too.
+    /// Admits callers until dropped; dropping also closes their connections.
     pub(crate) async fn run<S: Service>(self, secure: Arc<Secure>, service: Arc<S>) {
         let places = Arc::new(Semaphore::new(self.max_connections));
         let reported = Arc::new(AtomicU64::new(0));
@@ -81,7 +82,7 @@ impl Listener {
             let accepted = tokio::select! {
                 biased;
                 Some(shaken) = callers.shaking.join_next() => {
-                    // Those that made room for newer ones have no more to say.
+                    // A caller that was closed for a newer one has no result.
                     match shaken {
                         Ok(Ok(known)) => {
                             let (service, reported) = (service.clone(), reported.clone());
@@ -92,14 +93,15 @@ impl Listener {
                     }
                     continue;
                 }
-                // Whoever made room is gone before the next comes in: each holds a file.
+                // A closed caller must be gone before the next is accepted, because each holds a file
+                // descriptor.
                 accepted = self.socket.accept(), if callers.shaking.len() <= self.max_connections => accepted,
             };
             match accepted {
                 Ok((socket, from)) => {
                     if callers.make_room(self.max_connections) && is_time(&reported, REPORT_MS) {
                         tracing::warn!(
-                            "many callers at the peer port do not say who they are; closing the oldest"
+                            "many callers at the peer port have not identified themselves; closing the oldest"
                         );
                     }
                     let (secure, service, places) = (secure.clone(), service.clone(), places.clone());
@@ -120,7 +122,7 @@ impl Listener {
     }
 }
 
-/// A caller that was let in, and its place.
+/// A caller that was admitted, and its permit.
 struct Known<T> {
     from: SocketAddr,
     read: Reader,
@@ -131,10 +133,10 @@ struct Known<T> {
     _place: OwnedSemaphorePermit,
 }
 
-/// Callers of whom it is not known yet who they are.
+/// Callers that have not identified themselves yet.
 struct Callers<T> {
     shaking: JoinSet<Result<Known<T>, (SocketAddr, io::Error)>>,
-    /// The oldest first.
+    /// The oldest is first.
     order: VecDeque<AbortHandle>,
 }
 
@@ -152,7 +154,7 @@ impl<T: Send + 'static> Callers<T> {
         self.order.push_back(self.shaking.spawn(here(shake)));
     }
 
-    /// Hangs up on the oldest until there are fewer than `most`; whether that was needed.
+    /// Closes the oldest callers until there are fewer than `most`; returns whether that was necessary.
     fn make_room(&mut self, most: usize) -> bool {
         self.order.retain(|caller| !caller.is_finished());
         let room = self.order.len() < most;
@@ -165,7 +167,7 @@ impl<T: Send + 'static> Callers<T> {
     }
 }
 
-/// Says what was wrong with a connection, but not more often than is useful.
+/// Logs what was wrong with a connection, at a limited rate.
 fn report(reported: &AtomicU64, from: SocketAddr, error: &io::Error) {
     if hung_up(error) {
         return tracing::debug!(%from, %error, "a peer hung up");
@@ -253,7 +255,7 @@ fn read_request(head: &Head, body: &[u8]) -> io::Result<Request> {
     Ok(wire::decode(body)?)
 }
 
-/// Refuses what nobody may ask who called so.
+/// Refuses requests that this caller may not send on this connection.
 fn may_ask(hello: &Hello, lane: Lane, head: &Head, request: &Request) -> io::Result<()> {
     if hello.to == 0 && !matches!(request, Request::NewIdV1 { .. } | Request::AnnounceV1(_)) {
         return Err(io::Error::other("a guest may only ask to join"));
@@ -262,19 +264,21 @@ fn may_ask(hello: &Hello, lane: Lane, head: &Head, request: &Request) -> io::Res
         return Err(io::Error::other(format!("a request on the wrong connection ({lane:?})")));
     }
     if request.is_of_a_group() == (head.group == frame::NODE) {
-        return Err(io::Error::other("a frame that names a group where it must not, or none where it must"));
+        return Err(io::Error::other(
+            "a frame that names a group although it must not, or none although it must",
+        ));
     }
     Ok(())
 }
 
-/// What an answer repeats of its request.
+/// The parts of a request that its answer repeats.
 #[derive(Clone, Copy)]
 struct Reply {
     group: GroupId,
     id: u64,
 }
 
-/// Begins a future here and now, so that order is kept; it is awaited elsewhere.
+/// Polls a future once, so that requests begin in order; it is awaited elsewhere.
 async fn poll_once<T>(future: &mut BoxFuture<'static, T>) -> Poll<T> {
     std::future::poll_fn(|context| Poll::Ready(Pin::new(&mut *future).poll(context))).await
 }
@@ -289,7 +293,7 @@ async fn shake<S: Service>(
     socket.set_nodelay(true)?;
     let (read, mut write, hello) = secure.answer(socket).await?;
     let lane = Lane::from_number(hello.lane)
-        .ok_or_else(|| format!("lane {} is none that this release knows: a newer one calls", hello.lane));
+        .ok_or_else(|| format!("this release does not know lane {}: the caller is newer", hello.lane));
     let admitted = lane.and_then(|lane| {
         let session = service.admit(&hello)?;
         match places.try_acquire_owned() {

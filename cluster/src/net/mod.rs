@@ -1,4 +1,4 @@
-//! The one peer port and the connections to others. Nothing here knows what a request means to Raft.
+//! The one peer port and the connections to other nodes. Nothing here knows what a request means to Raft.
 
 mod lane;
 mod link;
@@ -18,12 +18,12 @@ pub(crate) use secure::Secure;
 
 use crate::NodeId;
 
-/// Largest frame of a handshake (bytes): nobody is known yet.
+/// Largest frame of a handshake (bytes). It is small because the caller is not known yet.
 const HANDSHAKE_BYTES: usize = 4 * 1024;
 /// Longest that a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(3);
 
-/// What a node says of itself when it connects.
+/// What a node reports about itself when it connects.
 #[derive(Debug, Clone)]
 pub(crate) struct Me {
     pub(crate) cluster_id: [u8; 16],
@@ -32,7 +32,7 @@ pub(crate) struct Me {
     pub(crate) addr: String,
 }
 
-/// Everybody's address, and the connections to them.
+/// The addresses of all nodes, and the connections to them.
 pub(crate) struct Peers {
     me: Me,
     secure: Arc<Secure>,
@@ -50,23 +50,23 @@ impl Peers {
         &self.me
     }
 
-    /// How this node meets its peers.
+    /// How this node and its peers authenticate each other.
     pub(crate) fn secure(&self) -> &Secure {
         &self.secure
     }
 
-    /// Where node `id` listens, as last heard.
+    /// The last known address of node `id`.
     pub(crate) fn addr(&self, id: NodeId) -> Option<String> {
         self.addrs.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
     }
 
-    /// All known addresses but this node's own.
+    /// All known addresses except this node's own.
     pub(crate) fn addrs(&self) -> Vec<(NodeId, String)> {
         let addrs = self.addrs.read().unwrap_or_else(PoisonError::into_inner);
         addrs.iter().filter(|(id, _)| **id != self.me.node_id).map(|(id, a)| (*id, a.clone())).collect()
     }
 
-    /// Learns where node `id` listens.
+    /// Stores the address of node `id`.
     pub(crate) fn learn(&self, id: NodeId, addr: &str) {
         let mut addrs = self.addrs.write().unwrap_or_else(PoisonError::into_inner);
         if addrs.get(&id).is_none_or(|known| known != addr) {
@@ -75,13 +75,13 @@ impl Peers {
         }
     }
 
-    /// Forgets the nodes that `keep` does not name, with their connections.
+    /// Forgets the nodes for which `keep` is false, and their connections.
     pub(crate) fn retain(&self, keep: impl Fn(NodeId) -> bool) {
         self.addrs.write().unwrap_or_else(PoisonError::into_inner).retain(|id, _| keep(*id));
         self.links.lock().unwrap_or_else(PoisonError::into_inner).retain(|(id, _), _| keep(*id));
     }
 
-    /// The connection to `id` for `lane`; connects when it is first used, and again when it broke.
+    /// The connection to `id` for `lane`. It connects when it is first used, and again after it broke.
     pub(crate) fn link(self: &Arc<Self>, id: NodeId, lane: Lane) -> Arc<Link> {
         let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
         links

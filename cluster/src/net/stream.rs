@@ -1,4 +1,4 @@
-//! The two ends of one connection: frames over TCP or TLS, buffered, and tagged where peers share a key.
+//! The two ends of one connection: frames over TCP or TLS, buffered, and tagged if peers share a key.
 
 use std::io;
 use std::pin::Pin;
@@ -17,11 +17,12 @@ use tokio_rustls::TlsStream;
 use super::secure::frame_tag::{FrameTag, TAG};
 use crate::wire::frame::{self, HEAD, Head};
 
-/// Bytes that are gathered in each direction.
+/// Size of the buffer in each direction (bytes).
 const BUFFER: usize = 64 * 1024;
-/// Of a caller that is turned away so much is read, and for so long: unread bytes would make the system take
-/// back the answer too.
+/// Most bytes that are read from a caller that is turned away, for at most [`LEAVE`]. With unread bytes the
+/// system would discard the answer too.
 const LEFT_OVER: u64 = 64 * 1024;
+/// Longest wait for a caller that is turned away to hang up.
 const LEAVE: Duration = Duration::from_millis(500);
 
 enum ReadEnd {
@@ -34,13 +35,13 @@ enum WriteEnd {
     Tls(WriteHalf<TlsStream<TcpStream>>),
 }
 
-/// The end that frames come from.
+/// The end that receives frames.
 pub(crate) struct Reader {
     bytes: BufReader<ReadEnd>,
     frame_tag: Option<FrameTag>,
 }
 
-/// The end that frames go to.
+/// The end that sends frames.
 pub(crate) struct Writer {
     bytes: BufWriter<WriteEnd>,
     frame_tag: Option<FrameTag>,
@@ -64,12 +65,12 @@ fn ends(read: ReadEnd, write: WriteEnd) -> (Reader, Writer) {
 }
 
 impl Reader {
-    /// The next frame; refuses a body longer than `limit` before taking memory for it.
+    /// The next frame. A body longer than `limit` is refused before memory is allocated for it.
     pub(super) async fn frame(&mut self, limit: usize) -> io::Result<(Head, Vec<u8>)> {
         read_frame(&mut self.bytes, limit, self.frame_tag.as_mut()).await
     }
 
-    /// What the next byte will be; `None` at the end.
+    /// The next byte, without taking it; `None` at the end.
     pub(super) async fn first_byte(&mut self) -> io::Result<Option<u8>> {
         Ok(self.bytes.fill_buf().await?.first().copied())
     }
@@ -81,7 +82,7 @@ impl Reader {
 }
 
 impl Writer {
-    /// Writes a frame, which may wait for a flush.
+    /// Writes a frame, which may stay in the buffer until a flush.
     pub(super) async fn frame(&mut self, frame: &[u8]) -> io::Result<()> {
         self.bytes.write_all(frame).await?;
         match &mut self.frame_tag {
@@ -90,7 +91,7 @@ impl Writer {
         }
     }
 
-    /// Sends what waits.
+    /// Sends the buffered frames.
     pub(super) async fn flush(&mut self) -> io::Result<()> {
         self.bytes.flush().await
     }
@@ -101,7 +102,7 @@ impl Writer {
     }
 }
 
-/// Says a last thing to a caller and waits, bounded, until it has hung up.
+/// Sends a last message to a caller and waits, for a bounded time, until it has hung up.
 pub(super) async fn part(mut read: Reader, mut write: Writer, last: &[u8]) {
     let leave = async {
         write.frame(last).await?;
@@ -121,7 +122,7 @@ async fn read_frame(
     bytes.read_exact(&mut head_bytes).await?;
     let head = frame::head(&head_bytes)?;
     if head.length > limit {
-        return Err(io::Error::other("a frame that is too long here"));
+        return Err(io::Error::other("a frame that is too long"));
     }
     let mut body = vec![0; head.length];
     bytes.read_exact(&mut body).await?;

@@ -1,4 +1,4 @@
-//! Groups of commands, the batches that they make, and who of them is answered with what.
+//! Groups of commands, the batches that they form, and the outcome of each group.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::NodeId;
 use crate::config::Config;
 
-/// What became of a group of commands.
+/// The outcome of a group of commands.
 #[derive(Debug)]
 pub(crate) enum Outcome {
     Done {
@@ -28,11 +28,14 @@ pub(crate) enum Outcome {
     Unknown,
 }
 
+/// State of a [`Ticket`]: the group waits and may be withdrawn.
 pub(super) const QUEUED: u8 = 0;
+/// The group is being proposed.
 pub(super) const UNDER_WAY: u8 = 1;
+/// The group was withdrawn.
 const ABANDONED: u8 = 2;
 
-/// Whether a group may still be taken back.
+/// Whether a group may still be withdrawn.
 #[derive(Debug, Default)]
 pub(crate) struct Ticket(AtomicU8);
 
@@ -41,12 +44,12 @@ impl Ticket {
         self.0.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
-    /// It never will be proposed.
+    /// Whether it was withdrawn and will never be proposed.
     pub(crate) fn is_abandoned(&self) -> bool {
         self.0.load(Ordering::Acquire) == ABANDONED
     }
 
-    /// True: it was still queued and never will be proposed.
+    /// Withdraws the group; true if it was still queued and will never be proposed.
     pub(crate) fn abandon(&self) -> bool {
         self.swap(QUEUED, ABANDONED)
     }
@@ -55,7 +58,7 @@ impl Ticket {
 /// Commands that are proposed together and answered together.
 pub(super) struct Group {
     pub(super) commands: Vec<Bytes>,
-    /// From another node: it is not forwarded again.
+    /// The group came from another node: it must not be forwarded again.
     pub(super) forwarded: bool,
     pub(super) deadline: Instant,
     pub(super) ticket: Arc<Ticket>,
@@ -69,7 +72,7 @@ impl Group {
     }
 }
 
-/// Bytes counted against the queue's limit for as long as the group lives.
+/// Bytes that count against the queue's limit as long as the group exists.
 pub(super) struct Weight {
     pub(super) bytes: usize,
     pub(super) total: Arc<AtomicUsize>,
@@ -81,14 +84,14 @@ impl Drop for Weight {
     }
 }
 
-/// Groups that make one log entry.
+/// Groups that form one log entry.
 pub(super) struct Batch {
     pub(super) place: u64,
     pub(super) groups: Vec<Group>,
 }
 
 impl Batch {
-    /// Drops groups that nobody waits for and those whose time is up.
+    /// Drops groups whose caller no longer waits and those whose deadline has passed.
     pub(super) fn prune(&mut self) {
         let now = Instant::now();
         self.groups.retain(|g| !g.done.is_closed() && (g.deadline > now || !g.ticket.abandon()));
@@ -96,7 +99,7 @@ impl Batch {
 
     pub(super) fn answer(self, outcome: impl Fn() -> Outcome) {
         for group in self.groups {
-            // A caller may have gone.
+            // The caller may have gone.
             let _ = group.done.send(outcome());
         }
     }
@@ -127,21 +130,21 @@ impl Batch {
     }
 }
 
-/// The groups may be taken back again.
+/// Allows the groups to be withdrawn again.
 pub(super) fn requeue(batch: &Batch) {
     for group in &batch.groups {
         group.ticket.swap(UNDER_WAY, QUEUED);
     }
 }
 
-/// Other nodes' groups are not forwarded on: they shall ask the leader themselves.
+/// Refuses groups of other nodes, which are not forwarded again: those nodes must ask the leader themselves.
 pub(super) fn refuse_forwarded(batch: &mut Batch, leader: Option<NodeId>) {
     for group in batch.groups.extract_if(.., |g| g.forwarded) {
         let _ = group.done.send(Outcome::NotStored { leader, overloaded: false });
     }
 }
 
-/// Adds what waits, up to the limits of an entry; returns the group that did not fit.
+/// Adds waiting groups, up to the limits of an entry; returns the group that did not fit.
 pub(super) fn gather(config: &Config, batch: &mut Batch, queue: &mut mpsc::Receiver<Group>) -> Option<Group> {
     let mut bytes = batch.bytes();
     let mut commands: usize = batch.groups.iter().map(|g| g.commands.len()).sum();

@@ -28,13 +28,13 @@ use crate::time::ClusterClock;
 use crate::types::Types;
 use crate::wire::{Answer, EntryData, Forwarded, Request};
 
-/// Most bytes of commands that wait or are under way.
+/// Most bytes of commands that wait or are in flight.
 const MAX_BYTES: usize = 64 * 1024 * 1024;
-/// A forwarded batch waits so long at most for its own node to have applied it too.
+/// Longest that a forwarded batch waits until its own node has applied it too.
 const OWN_APPLY: Duration = Duration::from_secs(1);
-/// Longest wait for a new leader to know the time before who leads is looked at again.
+/// Longest wait for a new leader to know the time. Then the leader is determined again.
 const TIMED: Duration = Duration::from_millis(50);
-/// Pause before asking again for a leader that takes a batch.
+/// Pause before looking again for a leader that takes a batch.
 const AGAIN: Duration = Duration::from_millis(10);
 
 /// Hands groups to the gathering task.
@@ -45,13 +45,13 @@ pub(crate) struct Proposer {
 }
 
 impl Proposer {
-    /// A proposer and what its task will read.
+    /// A proposer and the queue that its task reads.
     pub(crate) fn new(config: &Config) -> (Self, Queue) {
         let (queue, receiver) = mpsc::channel(config.max_queued_proposals);
         (Self { queue, total: Arc::default() }, Queue(receiver))
     }
 
-    /// Queues commands; `None` where the queue is full.
+    /// Queues commands; `None` if the queue is full.
     pub(crate) fn submit(
         &self,
         commands: Vec<Bytes>,
@@ -74,9 +74,9 @@ impl Proposer {
 /// The queue's reading end.
 pub(crate) struct Queue(mpsc::Receiver<Group>);
 
-/// The task that makes batches of what waits and sends them, in order: while entries are under way the next
-/// gathers, so waiting is what makes batches, not a timer. On a follower a whole batch goes to the leader. A
-/// batch is repeated only when it certainly was not stored.
+/// The task that forms batches from waiting groups and sends them in order. While entries are in flight, the
+/// next batch gathers. So batches form by waiting, without a timer. On a follower a whole batch goes to the
+/// leader. A batch is repeated only if it certainly was not stored.
 pub(crate) struct Gatherer {
     engine: Arc<Engine>,
     store: Arc<Store>,
@@ -84,7 +84,7 @@ pub(crate) struct Gatherer {
     clock: Arc<ClusterClock>,
     slots: Arc<Semaphore>,
     all: u32,
-    /// Batches that certainly were not stored, by their place in the order.
+    /// Batches that certainly were not stored, by their position in the order.
     retries: Mutex<BTreeMap<u64, Batch>>,
     again: Notify,
 }
@@ -110,7 +110,7 @@ impl Gatherer {
         })
     }
 
-    /// Works for as long as somebody can submit.
+    /// Works as long as a caller can submit.
     pub(crate) async fn run(self: Arc<Self>, queue: Queue) {
         let mut queue = queue.0;
         let (mut place, mut carried) = (0, None);
@@ -148,7 +148,7 @@ impl Gatherer {
         !self.retries().is_empty()
     }
 
-    /// Sends what was refused again, in the old order, once nothing else is under way.
+    /// Sends refused batches again, in the old order, once nothing else is in flight.
     async fn retry_all(self: &Arc<Self>) {
         let Ok(quiet) = self.slots.acquire_many(self.all).await else {
             return;
@@ -169,7 +169,7 @@ impl Gatherer {
         next_after(sent, &mut self.retries())
     }
 
-    /// Finds who leads and starts the batch there; returns once its place in the order is taken.
+    /// Finds the leader and sends the batch there; returns once its position in the order is fixed.
     async fn send(self: &Arc<Self>, mut batch: Batch, slot: OwnedSemaphorePermit) {
         let engine = &self.engine;
         loop {
@@ -185,7 +185,7 @@ impl Gatherer {
                 engine.leader_change(AGAIN).await;
                 continue;
             };
-            // From here on a caller that gives up can't know.
+            // From here on, a caller that gives up cannot know whether its command is stored.
             batch.groups.retain(|g| g.ticket.swap(QUEUED, UNDER_WAY));
             if batch.groups.is_empty() {
                 return;
@@ -228,7 +228,7 @@ impl Gatherer {
                 Ok(Ok(Ok(response))) => {
                     batch.done(response.log_id.index, response.data.time_ms, response.data.replies);
                 }
-                // Refused before it was appended.
+                // Refused before the append.
                 Ok(Ok(Err(ClientWriteError::ForwardToLeader(_)))) => this.keep(batch),
                 _ => batch.answer(|| Outcome::Unknown),
             }
@@ -236,7 +236,7 @@ impl Gatherer {
         }));
     }
 
-    /// Sends the batch to the leader; gives it back where it certainly was not sent.
+    /// Sends the batch to the leader; returns it if it certainly was not sent.
     async fn forward(&self, leader: NodeId, batch: Batch) -> Result<(Batch, Pending), Batch> {
         let commands = batch.commands().iter().map(|c| c.to_vec().into()).collect();
         let request = Request::ForwardV1 { commands };
@@ -244,7 +244,7 @@ impl Gatherer {
         match link.start(self.engine.group(), &request, batch.deadline()).await {
             Ok(pending) => Ok((batch, pending)),
             Err(error) if error.certainly_not_sent() => {
-                tracing::debug!(leader, %error, "the leader is not reached");
+                tracing::debug!(leader, %error, "cannot reach the leader");
                 requeue(&batch);
                 Err(batch)
             }
@@ -260,11 +260,11 @@ impl Gatherer {
         match answer {
             Ok(Answer::ForwardV1(Forwarded::Done { index, time_ms, replies })) => {
                 drop(slot);
-                // Whoever proposed here shall read it here.
+                // A caller that proposed on this node must be able to read the result on this node.
                 self.store.wait_applied(index, OWN_APPLY).await;
                 batch.done(index, time_ms, replies.into_iter().map(serde_bytes::ByteBuf::into_vec).collect());
             }
-            // Nobody but the leader itself names a leader that is overloaded.
+            // Only a leader itself reports `overloaded` together with a leader, and then names itself.
             Ok(Answer::ForwardV1(Forwarded::NotStored { overloaded: true, leader: 1.. })) => {
                 batch.answer(|| Outcome::NoRoom);
             }
@@ -279,7 +279,7 @@ impl Gatherer {
         }
     }
 
-    /// Keeps a batch that certainly was not stored for another try.
+    /// Keeps a batch that certainly was not stored for another attempt.
     fn keep(&self, batch: Batch) {
         requeue(&batch);
         self.retries().insert(batch.place, batch);
@@ -287,8 +287,8 @@ impl Gatherer {
     }
 }
 
-/// Takes the first of those that wait, where it stands behind the place up to which all were sent: one that
-/// has to wait again goes before those behind it.
+/// Takes the first waiting batch, if its position is after `sent`, the last one that was sent. A batch that
+/// has to wait again must go before the batches behind it.
 fn next_after(sent: u64, retries: &mut BTreeMap<u64, Batch>) -> Option<Batch> {
     retries.first_entry().filter(|first| *first.key() > sent).map(OccupiedEntry::remove)
 }
@@ -298,7 +298,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_has_to_wait_again_is_not_overtaken() {
+    fn a_batch_that_waits_again_is_not_overtaken() {
         let batch = |place| Batch { place, groups: Vec::new() };
         let mut retries: BTreeMap<u64, Batch> = [2, 3, 5].map(|place| (place, batch(place))).into();
         let mut next = |sent, kept: Option<u64>| {
@@ -306,11 +306,11 @@ mod tests {
             next_after(sent, &mut retries).map(|batch| batch.place)
         };
         assert_eq!(next(0, None), Some(2));
-        assert_eq!(next(2, Some(2)), None, "3 and 5 wait behind it");
-        // The next round begins with it.
+        assert_eq!(next(2, Some(2)), None, "batches 3 and 5 wait behind batch 2");
+        // The next round begins with batch 2.
         assert_eq!(next(0, None), Some(2));
         assert_eq!(next(2, None), Some(3));
-        assert_eq!(next(3, Some(2)), None, "it was refused while 3 was sent");
+        assert_eq!(next(3, Some(2)), None, "batch 2 was refused again while batch 3 was sent");
         assert_eq!((next(0, None), next(2, None), next(5, None)), (Some(2), Some(5), None));
     }
 }

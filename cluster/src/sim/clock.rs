@@ -1,4 +1,4 @@
-//! The wall clock of a simulated host: virtual time, off by what the schedule says.
+//! The wall clock of a simulated host: virtual time plus the offset that the schedule sets.
 
 use super::sim::World;
 

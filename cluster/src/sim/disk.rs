@@ -1,4 +1,4 @@
-//! Room on a simulated disk: there is always enough. What a full one does is tried on real ones.
+//! The disk budget of a simulated node: there is always enough space. Full disks are tested on real ones.
 
 use std::io;
 use std::path::Path;
@@ -8,10 +8,10 @@ use crate::error::StartError;
 use crate::log::Log;
 use crate::store::Store;
 
-/// What an entry takes beside its content (bytes).
+/// Bytes that an entry takes in addition to its content.
 pub(crate) const HEAD: u64 = 64;
 
-/// How much room a node has.
+/// How much disk space a node has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Room {
     pub(crate) total: u64,
@@ -21,7 +21,7 @@ pub(crate) struct Room {
     pub(crate) is_closed: bool,
 }
 
-/// How far a node is with what it took.
+/// How far a node has processed the entries that it took.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Progress {}
 
@@ -42,7 +42,7 @@ impl Disk {
     }
 }
 
-/// What a node may still write.
+/// Decides what a node may still write.
 pub(crate) struct DiskBudget;
 
 impl DiskBudget {

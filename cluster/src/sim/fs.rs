@@ -1,7 +1,7 @@
-//! Files that forget: what was not synced is gone, or some of it, when the power is cut.
+//! Files that lose data: when the power is cut, some or all of the data that was not synced is gone.
 //!
-//! Contents are synced by file, names by directory, as POSIX has it. A handle from before a crash reaches nothing that
-//! is read later.
+//! Contents are synced by file, names by directory, as in POSIX. Writes through a handle from before a crash
+//! do not reach anything that is read later.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
@@ -18,7 +18,7 @@ use super::{World, lock};
 const PAGE: usize = 4096;
 type Page = Arc<[u8; PAGE]>;
 
-/// The bytes of a file, in pages; absent ones are zero.
+/// The bytes of a file, in pages; missing pages are zero.
 #[derive(Debug, Default, Clone)]
 struct Bytes {
     length: u64,
@@ -86,7 +86,8 @@ impl Data {
         self.synced.length = self.now.length;
     }
 
-    /// What is there after a crash: all that was synced, and of the rest what `survives`.
+    /// The content after a crash: everything that was synced, and the part of the rest that `survives`
+    /// selects.
     fn crashed(&self, power: bool, mut survives: impl FnMut() -> bool) -> Self {
         let mut left = if power { self.synced.clone() } else { self.now.clone() };
         for page in self.dirty.iter().filter(|_| power) {
@@ -105,7 +106,7 @@ enum Content {
     Journal(Arc<Mutex<Journal>>),
 }
 
-/// Every disk of the world; the first part of a path names the host.
+/// The disks of all hosts of the world; the first component of a path names the host.
 #[derive(Default)]
 pub(crate) struct Files {
     names: BTreeMap<PathBuf, u64>,
@@ -134,7 +135,7 @@ impl Files {
         }
     }
 
-    /// The journal at `path`, made durably where there is none.
+    /// The journal at `path`; created durably if there is none.
     fn journal(&mut self, path: &Path) -> Arc<Mutex<Journal>> {
         if let Some(Content::Journal(journal)) = self.names.get(path).and_then(|id| self.contents.get(id)) {
             return journal.clone();
@@ -161,7 +162,7 @@ impl Files {
         if found.is_empty() { Err(io::ErrorKind::NotFound.into()) } else { Ok(()) }
     }
 
-    /// Lets go of contents without a name.
+    /// Drops contents without a name.
     fn forget(&mut self) {
         let Self { names, synced_names, contents, .. } = self;
         let named: BTreeSet<u64> = names.values().chain(synced_names.values()).copied().collect();
@@ -202,22 +203,22 @@ pub(super) fn root(host: usize) -> PathBuf {
     PathBuf::from(format!("/{host}"))
 }
 
-/// A process on `host` ends.
+/// Applies the end of a process on `host` to its files.
 pub(super) fn crash(world: &World, host: usize, power: bool) {
-    // Of what was not synced nothing survives, or some, in no order.
+    // Of what was not synced, either nothing survives, or some parts in no particular order.
     let torn = power && world.below(2) == 0;
     let mut survives = || torn && world.below(2) == 0;
     lock(&world.files).crash(&root(host), power, &mut survives);
 }
 
 impl World {
-    /// Takes everything off a host's disk.
+    /// Removes everything from a host's disk.
     pub fn wipe(&self, host: usize) {
         let mut files = lock(&self.files);
         for (name, _) in below(&files.synced_names, &root(host)) {
             files.synced_names.remove(&name);
         }
-        // Nothing there is as good as wiped.
+        // An empty disk counts as wiped.
         let _ = files.remove(&root(host));
     }
 }
@@ -317,7 +318,7 @@ impl io::Write for File {
 pub(crate) struct Backend(Arc<Mutex<Data>>);
 
 impl Backend {
-    /// Opens or creates it.
+    /// Opens or creates the file.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         with(|files| match files.file(path) {
             Some(data) => Self(data),

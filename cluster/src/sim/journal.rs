@@ -1,6 +1,7 @@
-//! The Raft log's disk: one ordered stream of records, of which a crash leaves a beginning.
+//! The disk of the Raft log: one ordered stream of records, of which a crash leaves a prefix.
 //!
-//! Stands in for raft-log, whose contract it has: what was flushed is there, and what was not is cut off somewhere.
+//! It replaces raft-log and has the same contract: flushed records stay, and the others are cut off
+//! somewhere.
 
 use std::collections::VecDeque;
 
@@ -16,7 +17,7 @@ pub(crate) enum Record {
     Commit(LogId),
 }
 
-/// What the records say.
+/// The state that the records describe.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Image {
     pub(crate) vote: Option<Vote>,
@@ -44,15 +45,15 @@ impl Image {
     }
 }
 
-/// The stream.
+/// The stream of records.
 #[derive(Debug, Default)]
 pub(crate) struct Journal {
-    /// Names it for witnesses, through crashes.
+    /// Identifies the stream for witnesses, through crashes.
     pub(crate) serial: u64,
     pub(crate) now: Image,
     synced: Image,
     pending: VecDeque<Record>,
-    /// Records that were ever written, and how many of them are synced.
+    /// Number of records that were ever written, and how many of them are synced.
     pub(crate) written: u64,
     pub(crate) flushed: u64,
 }
@@ -78,7 +79,7 @@ impl Journal {
         }
     }
 
-    /// What is there after a crash.
+    /// The stream after a crash.
     pub(super) fn crashed(&self, power: bool, mut survives: impl FnMut() -> bool) -> Self {
         let mut left = self.synced.clone();
         for record in self.pending.iter().take_while(|_| !power || survives()) {

@@ -1,6 +1,6 @@
 //! The Raft log over a simulated journal, with the names and the contract of the real `log`.
 //!
-//! Appends are answered when they are flushed, in order, and what waits meanwhile is flushed together.
+//! Appends are answered in order when they are flushed; appends that wait meanwhile are flushed together.
 
 use std::fmt::Debug;
 use std::io;
@@ -20,7 +20,7 @@ use crate::os::here;
 use crate::types::{Entry, LogId, Types, Vote};
 use crate::wire::{StoredLogId, StoredPayload};
 
-/// Who waits for a flush.
+/// The party that waits for a flush.
 enum Flushed {
     Append(IOFlushed<Types>),
     Signal(oneshot::Sender<io::Result<()>>),
@@ -31,14 +31,14 @@ impl Flushed {
     fn tell(self) {
         match self {
             Self::Append(callback) => callback.io_completed(Ok(())),
-            // Nobody waits any more where the receiver is gone.
+            // If the receiver is gone, nobody waits any more.
             Self::Signal(sender) => drop(sender.send(Ok(()))),
             Self::Nobody => {}
         }
     }
 }
 
-/// Who waits for how many records, and whether they are being flushed.
+/// The waiting parties and the record numbers that they wait for, and whether a flush is running.
 #[derive(Default)]
 struct Flusher {
     waiting: Vec<(u64, Flushed)>,
@@ -104,7 +104,7 @@ impl Log {
         }
     }
 
-    /// Flushes until nobody waits.
+    /// Flushes until no party waits.
     async fn flush_all(self) {
         loop {
             let upto = self.lock().written;
@@ -128,7 +128,7 @@ impl Log {
         }
     }
 
-    /// Entries from `start` to `end` (exclusive), stopping after `bytes`, but never before one.
+    /// Entries from `start` to `end` (exclusive). Stops after `bytes`, but returns at least one.
     fn read(&self, start: u64, end: u64, bytes: usize) -> Vec<Entry> {
         let journal = self.lock();
         let entries = &journal.now.entries;

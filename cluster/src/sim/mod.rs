@@ -1,11 +1,12 @@
-//! The cluster crate on simulated hosts: everything of `os`, the wall clock and the log's disk, from one seed.
+//! Runs the cluster crate on simulated hosts: replaces `os`, the wall clock and the log's disk, all driven by
+//! one seed.
 //!
-//! A [`World`] has hosts with an address, a disk and a clock; a [`Process`] is a node that runs on one, and may be
-//! frozen and killed. The rest of the crate is what production runs. Never part of another build: only the crate `sim`
-//! compiles it.
+//! A [`World`] has hosts, each with an address, a disk and a clock. A [`Process`] is a node that runs on a
+//! host; it can be frozen and killed. The rest of the crate is the production code. This module is compiled
+//! only with the feature `sim`, which only the crate `sim` uses.
 //!
-//! - `task`: processes, and which one a task belongs to. `net`: streams. `fs`: files that forget, `journal`: the Raft
-//!   log's disk. `os`, `log` and `clock` stand in for the modules of these names.
+//! - `task`: processes, and which process a task belongs to. `net`: streams. `fs`: files that lose data.
+//!   `journal`: the disk of the Raft log. `os`, `log` and `clock` replace the modules of the same names.
 
 pub(crate) mod fs;
 pub(crate) mod journal;
@@ -28,41 +29,42 @@ use self::witness::Witness;
 
 pub use task::Process;
 
-/// When every simulation begins (ms since 1970).
+/// The wall clock at the beginning of every simulation (ms since 1970).
 const EPOCH_MS: i64 = 1_700_000_000_000;
 
 thread_local! {
     static WORLD: RefCell<Option<Arc<World>>> = const { RefCell::new(None) };
 }
 
-/// How long things take on the network and on disks (milliseconds).
+/// How long the network and the disks take (milliseconds).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Timing {
-    /// Longest usual way of a segment.
+    /// Longest usual delay of a segment.
     pub latency_ms: u64,
-    /// One of so many segments is lost, and comes after a retransmission; 0 = none.
+    /// One in this many segments is lost, and arrives after a retransmission; 0 = none.
     pub loss_one_in: u64,
-    /// Longest usual flush.
+    /// Longest usual duration of a flush.
     pub flush_ms: u64,
 }
 
 /// One host.
 #[derive(Debug, Default, Clone)]
 struct Host {
-    /// Nothing answers there, not even a refusal: it has no power.
+    /// The host has no power: it sends nothing, not even a refusal.
     dark: bool,
-    /// Its wall clock is off by so much (ms).
+    /// Offset of its wall clock (ms).
     skew_ms: i64,
-    /// It gains so much in a second (ms) …
+    /// Its wall clock gains this much per second (ms) …
     drift: i64,
-    /// … since then (ms since the world began).
+    /// … since this time (ms since the world began).
     drifts_since: u64,
-    /// Each flush takes so much longer (ms).
+    /// Additional duration of each flush (ms).
     stall_ms: u64,
 }
 
-/// The simulated world of one seed, with what all of its hosts share: time, chance, the network's state, the disks, and
-/// what witnesses saw. It belongs to one thread and one paused single-threaded runtime.
+/// The simulated world of one seed, with everything that its hosts share: time, randomness, the state of the
+/// network, the disks, and what witnesses saw. It belongs to one thread and one paused single-threaded
+/// runtime.
 pub struct World {
     /// The failpoint that is switched on.
     pub(crate) failpoint: Option<&'static str>,
@@ -75,7 +77,7 @@ pub struct World {
     pub(crate) witness: Mutex<Witness>,
 }
 
-/// A world that this thread has entered; left when dropped.
+/// A world that this thread has entered. Dropping it leaves the world.
 pub struct Entered {
     world: Arc<World>,
 }
@@ -116,7 +118,7 @@ impl World {
         Entered { world }
     }
 
-    /// The world of this thread, if it has one.
+    /// Calls `work` with the world of this thread, if it has one.
     pub(crate) fn try_with<T>(work: impl FnOnce(&Arc<Self>) -> T) -> Option<T> {
         WORLD.with_borrow(|world| world.clone()).map(|world| work(&world))
     }
@@ -126,7 +128,7 @@ impl World {
         u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// The wall clock of the host that the caller runs on.
+    /// The wall clock of the caller's host.
     pub(crate) fn now_ms() -> u64 {
         let host = Process::current().map(|p| p.host());
         let read = |world: &Arc<Self>| {
@@ -136,12 +138,12 @@ impl World {
         Self::try_with(read).unwrap_or(0)
     }
 
-    /// What a right clock says (ms since 1970).
+    /// The right time (ms since 1970).
     pub fn true_ms(&self) -> u64 {
         self.elapsed_ms().saturating_add_signed(EPOCH_MS)
     }
 
-    /// How far a host's clock is off (ms).
+    /// The offset of a host's clock (ms).
     fn off_ms(&self, host: usize) -> i64 {
         let Host { skew_ms, drift, drifts_since, .. } = self.host(host);
         let drifted = i64::try_from(self.elapsed_ms().saturating_sub(drifts_since)).unwrap_or(0);
@@ -166,23 +168,23 @@ impl World {
         change(lock(&self.hosts).entry(host).or_default());
     }
 
-    /// Sets the wall clock of a host so far off (ms). A drift ends.
+    /// Sets the offset of a host's wall clock (ms) and ends a drift.
     pub fn skew(&self, host: usize, ms: i64) {
         self.change(host, |h| (h.skew_ms, h.drift) = (ms, 0));
     }
 
-    /// From now on the wall clock of a host gains so much in a second (ms).
+    /// From now on the wall clock of a host gains this much per second (ms).
     pub fn drift(&self, host: usize, drift: i64) {
         let (skew_ms, now) = (self.off_ms(host), self.elapsed_ms());
         self.change(host, |h| (h.skew_ms, h.drift, h.drifts_since) = (skew_ms, drift, now));
     }
 
-    /// Makes every flush of a host take so much longer (ms).
+    /// Makes every flush of a host take this much longer (ms).
     pub fn stall(&self, host: usize, ms: u64) {
         self.change(host, |h| h.stall_ms = ms);
     }
 
-    /// Takes a host's power or gives it back; without power it is silent.
+    /// Switches a host's power off or on; without power it sends nothing.
     fn darken(&self, host: usize, dark: bool) {
         self.change(host, |h| h.dark = dark);
     }
@@ -191,37 +193,37 @@ impl World {
         self.host(host).dark
     }
 
-    /// How long a flush takes on this host.
+    /// The duration of a flush on this host.
     pub(crate) fn flush_time(&self, host: Option<usize>) -> Duration {
         let stall = host.map_or(0, |host| self.host(host).stall_ms);
         Duration::from_millis(stall + self.below(self.timing.flush_ms + 1))
     }
 
-    /// How long a segment is under way.
+    /// The delay of a segment.
     fn latency(&self) -> Duration {
         let lost = self.timing.loss_one_in > 0 && self.below(self.timing.loss_one_in) == 0;
         let again = if lost { 200 + self.below(200) } else { 0 };
         Duration::from_millis(again + self.below(self.timing.latency_ms + 1))
     }
 
-    /// A node thinks that its disk is damaged, which no simulated disk ever is.
+    /// Records that a node considers its disk damaged, although no simulated disk ever is.
     pub(crate) fn found_damage(reason: &str) {
         let host = Process::current().map_or(usize::MAX, |p| p.host());
         Self::try_with(|world| lock(&world.witness).damaged.push((host, reason.to_owned())));
     }
 
-    /// The hosts whose nodes thought their disk damaged, and why.
+    /// The hosts whose nodes considered their disks damaged, and the reasons.
     pub fn damaged(&self) -> Vec<(usize, String)> {
         lock(&self.witness).damaged.clone()
     }
 
-    /// Notes something that must never happen.
+    /// Records something that must never happen.
     pub fn violation(&self, what: String) {
         let at = self.elapsed_ms();
         lock(&self.witness).violation(at, what);
     }
 
-    /// What happened that must never happen, with the time (ms).
+    /// The recorded violations, with their times (ms).
     pub fn violations(&self) -> Vec<(u64, String)> {
         lock(&self.witness).violations.clone()
     }

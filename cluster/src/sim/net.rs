@@ -1,7 +1,8 @@
 //! Streams between hosts, with the names that the real `os` takes from tokio.
 //!
-//! Owns order within a stream, delay, partitions (a blocked way holds what is sent, as TCP's retransmission does), resets
-//! and silence. Never loses a byte in the middle of a stream: TCP doesn't either.
+//! This module simulates order within a stream, delay, partitions (a blocked direction holds the data, as
+//! TCP's retransmission does), resets and silence. It never loses a byte in the middle of a stream, as TCP
+//! does not either.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::future::Future;
@@ -18,13 +19,13 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use super::{Process, World, lock};
 
-/// Most bytes under way in one direction.
+/// Most bytes in flight in one direction.
 const WINDOW: usize = 256 * 1024;
-/// How often what a partition holds back is sent again.
+/// How often data that a partition holds back is sent again.
 const RETRANSMIT: Duration = Duration::from_millis(100);
-/// How often is looked whether something has arrived, where it is only looked at.
+/// How often a peek checks whether data has arrived.
 const GLANCE: Duration = Duration::from_millis(1);
-/// How often a connection is tried that nobody answers.
+/// How often a connection attempt without an answer is repeated.
 const SYN: Duration = Duration::from_millis(1000);
 
 /// The state of the network.
@@ -40,7 +41,7 @@ struct Pipe {
     from: usize,
     to: usize,
     segments: VecDeque<(Instant, Vec<u8>)>,
-    /// Bytes of the first segment that were read.
+    /// Bytes of the first segment that were already read.
     taken: usize,
     queued: usize,
     last: Instant,
@@ -48,7 +49,7 @@ struct Pipe {
     closed: bool,
     /// The reader is gone, or the connection was reset.
     cut: bool,
-    /// An end of it lost its power: nobody tells the other.
+    /// One end has lost its power: the other end is not notified.
     void: bool,
     reader: Option<Waker>,
     writer: Option<Waker>,
@@ -65,14 +66,14 @@ impl Pipe {
 }
 
 impl World {
-    /// Lets nothing through from one host to another, or everything again.
+    /// Blocks everything from one host to another, or unblocks it.
     pub fn block(&self, from: usize, to: usize, blocked: bool) {
         let blocked_ways = &mut lock(&self.net).blocked;
         blocked_ways.retain(|way| *way != (from, to));
         blocked_ways.extend(blocked.then_some((from, to)));
     }
 
-    /// Lets everything through.
+    /// Unblocks everything.
     pub fn heal(&self) {
         lock(&self.net).blocked.clear();
     }
@@ -190,7 +191,7 @@ impl TcpStream {
         Ok(())
     }
 
-    /// Waits until something has arrived, and copies of it what fits without taking it.
+    /// Waits until data has arrived, and copies as much of it as fits without taking it.
     pub(crate) async fn peek(&self, out: &mut [u8]) -> io::Result<usize> {
         loop {
             let again = {
@@ -253,14 +254,14 @@ fn host_of(addr: &str) -> io::Result<usize> {
     ip.and_then(|last| last.parse().ok()).ok_or_else(|| io::Error::other(format!("no address: {addr}")))
 }
 
-/// What is read.
+/// The reading half.
 pub(crate) struct OwnedReadHalf {
     pipe: Shared,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl OwnedReadHalf {
-    /// Copies what has arrived; else when to look again, if that is known.
+    /// Copies what has arrived. Otherwise returns when to check again, if that is known.
     fn take(pipe: &mut Pipe, world: &World, out: &mut ReadBuf<'_>) -> Result<bool, Option<Instant>> {
         let now = Instant::now();
         let blocked = world.is_blocked(pipe.from, pipe.to);
@@ -348,7 +349,7 @@ impl Drop for OwnedReadHalf {
     }
 }
 
-/// Where is written.
+/// The writing half.
 pub(crate) struct OwnedWriteHalf {
     pipe: Shared,
 }
@@ -359,7 +360,7 @@ impl AsyncWrite for OwnedWriteHalf {
         let mut pipe = lock(&self.pipe);
         let back = pipe.void && !world.is_dark(pipe.to) && !world.is_blocked(pipe.from, pipe.to);
         if pipe.cut || back {
-            // The host that lost its power knows nothing of this connection when it is back.
+            // After a power cut the host knows nothing of this connection.
             pipe.cut = true;
             pipe.wake();
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));

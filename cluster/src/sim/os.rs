@@ -1,4 +1,4 @@
-//! What a simulated host gives, under the names of the real `os`.
+//! The operating system of a simulated host, with the names of the real `os`.
 
 use std::future::{Future, Ready, ready};
 use std::io;
@@ -22,7 +22,7 @@ pub(crate) use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender as Jobs, u
 
 /// Small, so that snapshots have several chunks.
 pub(crate) const CHUNK_PAIRS: usize = 16;
-/// All of them: nothing blocks here.
+/// All of them, because nothing blocks here.
 pub(crate) const CHUNKS_AHEAD: usize = 4096;
 
 /// Where the tasks of a process are made.
@@ -41,7 +41,7 @@ impl Home {
     }
 }
 
-/// What may block does not, here.
+/// Runs work at once: in a simulation nothing blocks.
 pub(crate) fn spawn_blocking<T>(work: impl FnOnce() -> T) -> Ready<io::Result<T>> {
     ready(Ok(work()))
 }
@@ -50,7 +50,7 @@ pub(crate) fn send_blocking<T>(sender: &mpsc::Sender<T>, item: T) -> bool {
     sender.try_send(item).is_ok()
 }
 
-/// Does jobs one after another; some take their time on the disk.
+/// Runs jobs one after another; some take simulated time on the disk.
 pub(crate) fn work_off<J: Send + 'static>(
     _name: &str,
     mut queue: UnboundedReceiver<J>,
@@ -59,7 +59,7 @@ pub(crate) fn work_off<J: Send + 'static>(
     tokio::spawn(here(async move {
         while let Some(job) = queue.recv().await {
             let host = Process::current().map(|p| p.host());
-            // Most jobs apply entries, which waits for no disk unless the one before has filled a cache.
+            // Most jobs apply entries. They wait for no disk, unless an earlier job has filled a cache.
             let time = |world: &Arc<World>| {
                 if world.below(4) == 0 { world.flush_time(host) } else { Duration::ZERO }
             };

@@ -1,4 +1,4 @@
-//! Processes: every task of a node belongs to one, and stands still or ends with it.
+//! Processes: every task of a node belongs to one, and stops or ends with it.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 
 use super::{World, lock};
 
-/// Most turns of tasks in one run: what takes more goes round in a circle.
+/// Most task polls in one run. A run that needs more is in an endless loop.
 const MOST_TURNS: u64 = 20_000_000;
 
 thread_local! {
@@ -17,11 +17,12 @@ thread_local! {
     static TURNS: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Counts the turns from here.
+/// Resets the counter of polls.
 pub(super) fn begin_turns() {
     TURNS.set(0);
 }
 
+/// The state of a process, shared by its handles and its tasks.
 struct Inner {
     host: usize,
     dead: AtomicBool,
@@ -29,7 +30,7 @@ struct Inner {
     tasks: Mutex<Tasks>,
 }
 
-/// Who is to be woken when the process goes on, or ends.
+/// The tasks to wake when the process goes on or ends.
 #[derive(Default)]
 struct Tasks {
     wakers: Vec<Option<Waker>>,
@@ -43,7 +44,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// A process on `host`, which has power from now on.
+    /// A process on `host`; the host has power from now on.
     pub fn start(world: &World, host: usize) -> Self {
         world.darken(host, false);
         let (dead, frozen) = (AtomicBool::new(false), AtomicBool::new(false));
@@ -59,33 +60,34 @@ impl Process {
         self.inner.host
     }
 
-    /// It was killed.
+    /// Whether it was killed.
     pub fn is_dead(&self) -> bool {
         self.inner.dead.load(Ordering::Relaxed)
     }
 
-    /// Runs a future as part of the process; never ready once that was killed.
+    /// Runs a future as part of the process. After the process is killed, the future is never ready.
     pub fn run<F: Future>(&self, future: F) -> impl Future<Output = F::Output> + use<F> {
         Here::new(Some(self.clone()), future)
     }
 
-    /// Stops every task where it stands; time and network go on.
+    /// Stops every task; time and the network go on.
     pub fn freeze(&self) {
         self.inner.frozen.store(true, Ordering::Relaxed);
     }
 
-    /// Goes on.
+    /// Lets the tasks go on.
     pub fn thaw(&self) {
         self.inner.frozen.store(false, Ordering::Relaxed);
         self.wake();
     }
 
-    /// Kills the process: `kill -9`. Its host answers for it: connections are reset. What it has written is still there.
+    /// Kills the process like `kill -9`. Its host resets the connections. What the process has written is
+    /// still there.
     pub fn kill(&self, world: &World) {
         self.end(world, false);
     }
 
-    /// Takes the power from the host: silence, and what was not synced is gone (or some of it).
+    /// Cuts the host's power: it sends nothing more, and some or all of what was not synced is gone.
     pub fn cut_power(&self, world: &World) {
         world.darken(self.host(), true);
         self.end(world, true);
@@ -112,7 +114,7 @@ pub(crate) fn here<F: Future>(future: F) -> Here<F> {
 pub(crate) struct Here<F> {
     process: Option<Process>,
     slot: Option<usize>,
-    // Boxed so that it can be dropped, whatever it is, when the process ends.
+    // Boxed so that it can be dropped, whatever its type, when the process ends.
     future: Option<Pin<Box<F>>>,
 }
 
@@ -121,7 +123,7 @@ impl<F: Future> Here<F> {
         Self { process, slot: None, future: Some(Box::pin(future)) }
     }
 
-    /// Sees to it that the end of the process, or its thawing, wakes this task.
+    /// Makes sure that this task is woken when the process ends or thaws.
     fn enlist(&mut self, waker: &Waker) {
         let Some(process) = &self.process else { return };
         let mut tasks = lock(&process.inner.tasks);
@@ -137,7 +139,7 @@ impl<F: Future> Here<F> {
     }
 }
 
-/// Sets whose turn it is, and puts back who was before.
+/// Sets the current process, and restores the former one when dropped.
 struct Turn(Option<Process>);
 
 impl Turn {

@@ -1,7 +1,7 @@
-//! What the hosts' disks see, compared: a checker below the clients'.
+//! Compares what the hosts' disks contain: an oracle at a lower level than the clients.
 //!
-//! Owns the facts that no honest cluster contradicts: a node's vote, once answered, never goes back, and a log id has one
-//! content. Stands outside of the simulated hosts: no crash makes it forget.
+//! It checks facts that hold in every correct cluster: an acknowledged vote of a node never goes back, and a
+//! log id has one content. It is outside the simulated hosts, so a crash does not erase its memory.
 
 use std::collections::HashMap;
 
@@ -15,7 +15,7 @@ const MOST: usize = 20;
 pub(crate) struct Witness {
     pub(super) violations: Vec<(u64, String)>,
     pub(super) damaged: Vec<(usize, String)>,
-    /// journal → the highest vote that was answered.
+    /// Journal → the highest acknowledged vote.
     votes: HashMap<u64, StoredVote>,
     /// Log id → kind and checksum of the content.
     entries: HashMap<StoredLogId, (u8, u32)>,
@@ -28,7 +28,7 @@ impl Witness {
         }
     }
 
-    /// The log at `journal` answered that it has the vote.
+    /// The log at `journal` acknowledged the vote.
     pub(crate) fn voted(&mut self, at: u64, journal: u64, vote: &Vote) {
         let vote = StoredVote::from(vote);
         let highest = self.votes.entry(journal).or_insert(vote);
@@ -38,7 +38,7 @@ impl Witness {
         }
     }
 
-    /// The log at `journal` is opened, by a node that goes on from this vote.
+    /// The log at `journal` is opened by a node that continues from this vote.
     pub(crate) fn opened(&mut self, at: u64, journal: u64, vote: Option<&Vote>) {
         let vote = vote.map(StoredVote::from);
         if let Some(before) = self.votes.get(&journal).copied().filter(|before| vote < Some(*before)) {

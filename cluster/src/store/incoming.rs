@@ -1,4 +1,4 @@
-//! A snapshot on its way in: chunks become a new store file beside the present one.
+//! Receives a snapshot: its chunks become a new store file beside the present one.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ pub(crate) const CHUNK_BYTES: usize = 512 * 1024;
 
 static NUMBER: AtomicU64 = AtomicU64::new(0);
 
-/// A complete, durable store file that waits to be put in place; removed when dropped before that.
+/// A complete, durable store file that waits to be put in place. If it is dropped before that, it is removed.
 #[derive(Debug)]
 pub(crate) struct Received {
     pub(crate) path: PathBuf,
@@ -27,18 +27,18 @@ pub(crate) struct Received {
 
 impl Drop for Received {
     fn drop(&mut self) {
-        // Gone already where it was put in place.
+        // The file is already gone if it was put in place.
         let _ = fs::remove_file(&self.path);
     }
 }
 
-/// A snapshot's content: a view to send from, or a file that was received.
+/// The content of a snapshot: a view to send from, or a file that was received.
 pub(crate) enum SnapshotData {
     Live(Arc<View>),
     Received(Received),
 }
 
-/// A store file that is being filled beside the present one, a chunk in memory at a time.
+/// A store file that is filled beside the present one, with one chunk in memory at a time.
 pub(crate) struct Incoming {
     db: Database,
     received: Received,
@@ -60,7 +60,7 @@ impl Incoming {
         Ok(Self { db, received, last_key: Vec::new(), chunks: 0, pairs: 0 })
     }
 
-    /// Adds the next chunk; refuses damage, gaps and disorder.
+    /// Adds the next chunk; refuses damage, gaps and keys out of order.
     pub(crate) fn chunk(&mut self, place: u64, crc: u32, pairs: &[PairV1]) -> Result<(), StoreError> {
         if place != self.chunks || crc != chunk_crc(pairs) {
             return Err(StoreError::corrupt(format!(
@@ -109,7 +109,7 @@ impl Incoming {
         Ok(self.received)
     }
 
-    /// Copies a view of another store (for one that is installed without a network between).
+    /// Copies a view of another store, for a snapshot that is installed without a network transfer.
     pub(crate) fn copy(dir: &Path, view: &View) -> Result<Received, StoreError> {
         let mut incoming = Self::begin(dir, view.state().clone())?;
         let (mut chunks, mut pairs, mut result) = (0, 0, Ok(()));
@@ -124,12 +124,12 @@ impl Incoming {
     }
 }
 
-/// Refuses a record that is not what was written under `key`.
+/// Refuses a record that differs from what was written under `key`.
 pub(crate) fn check(key: &[u8], record: &[u8]) -> Result<(), StoreError> {
     checked_value(key, record).map(drop)
 }
 
-/// Cuts a view into chunks until `take` returns false.
+/// Divides a view into chunks, until `take` returns false.
 pub(crate) fn export(view: &View, take: &mut dyn FnMut(Vec<PairV1>) -> bool) -> Result<(), StoreError> {
     let (mut chunk, mut bytes, mut wanted) = (Vec::new(), 0, true);
     view.records(&mut |key, record| {
@@ -147,7 +147,7 @@ pub(crate) fn export(view: &View, take: &mut dyn FnMut(Vec<PairV1>) -> bool) -> 
     Ok(())
 }
 
-/// Checksum of a chunk's content and cuts.
+/// The checksum of a chunk, over its content and the boundaries of its parts.
 pub(crate) fn chunk_crc(pairs: &[PairV1]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     for PairV1 { key, record } in pairs {

@@ -16,11 +16,11 @@ use crate::wire::SystemV1;
 
 /// Most entries of one store transaction.
 const CHUNK_ENTRIES: usize = 256;
-/// Most bytes of entries of one store transaction, give or take an entry.
+/// Most bytes of entries in one store transaction, exceeded by at most one entry.
 const CHUNK_BYTES: usize = 4 * 1024 * 1024;
 
-/// openraft's state machine: turns its calls into jobs of the applying thread, so that none blocks the
-/// runtime.
+/// openraft's state machine: turns openraft's calls into jobs for the applying thread, so that none blocks
+/// the runtime.
 #[derive(Clone)]
 pub(crate) struct Machine {
     store: Arc<Store>,
@@ -98,8 +98,8 @@ impl openraft::storage::RaftStateMachine<Types> for Machine {
     async fn get_current_snapshot(
         &mut self,
     ) -> Result<Option<Snapshot<LeaderId, u64, Member, SnapshotData>>, io::Error> {
-        // The engine asks at its start, when it has just applied again what the log had: what it then takes
-        // for a snapshot lets go of the log, and so must be on disk.
+        // The engine asks at its start, after it has applied the entries of the log again. It treats the
+        // result as a snapshot and purges the log up to it, so the state must be on disk.
         if !crate::failpoint!("restart-without-checkpoint") {
             self.worker.checkpoint().await?;
         }
@@ -107,7 +107,8 @@ impl openraft::storage::RaftStateMachine<Types> for Machine {
     }
 }
 
-// The store is its own snapshot: building one makes it durable, and the log may then be purged up to there.
+// The store is its own snapshot: building one makes it durable, and the log may then be purged up to that
+// entry.
 impl RaftSnapshotBuilder<Types> for Machine {
     type SnapshotData = SnapshotData;
 

@@ -40,23 +40,23 @@ pub const MAX_KEY: usize = 4 * 1024;
 /// Largest value (bytes).
 pub const MAX_VALUE: usize = 2 * 1024 * 1024;
 
-/// The open store, shared by the thread that applies and all who read: a redb file with two tables, and a
-/// checksum in every record. Applied chunks commit without waiting for the disk; a checkpoint makes
-/// everything so far durable, and only then may the log let go of it.
+/// The open store, shared by the applying thread and all readers: a redb file with two tables, and a checksum
+/// in every record. Applied chunks are committed without waiting for the disk. A checkpoint makes everything
+/// so far durable; only then may the log purge those entries.
 pub(crate) struct Store {
     path: PathBuf,
     cache_bytes: usize,
     db: RwLock<Arc<Database>>,
     state: Mutex<SystemV1>,
     applied: watch::Sender<u64>,
-    /// Bytes applied that no checkpoint has written yet.
+    /// Applied bytes that no checkpoint has written yet.
     unwritten: AtomicU64,
-    /// Where the snapshot stood that the file was made of, if it was.
+    /// The position of the snapshot that the file was made from, if any.
     installed: Option<StoredLogId>,
 }
 
 impl Store {
-    /// Opens or creates the file. `verify` reads all of it and compares every page with its checksum.
+    /// Opens or creates the file. With `verify`, every page is read and compared with its checksum.
     pub(crate) fn open(path: &Path, cache_bytes: usize, verify: bool) -> Result<Self, StoreError> {
         let db = guarded(|| open_database(path, cache_bytes, verify))?;
         let state = guarded(|| read_state(&db))?;
@@ -81,27 +81,27 @@ impl Store {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The crate's own record as of the last committed transaction.
+    /// The crate's own record, as of the last committed transaction.
     pub(crate) fn state(&self) -> SystemV1 {
         self.state_mut().clone()
     }
 
-    /// The newest stamp applied.
+    /// The newest applied stamp.
     pub(crate) fn last_stamp(&self) -> Stamp {
         self.state_mut().stamp.into()
     }
 
-    /// The time that ids have reached (ms since 1970).
+    /// The highest time used in ids (ms since 1970).
     pub(crate) fn id_ms(&self) -> u64 {
         self.state_mut().id_ms
     }
 
-    /// The file is a snapshot as it was put in place: nothing was made durable since.
+    /// Whether the file is a snapshot as it was put in place: nothing was made durable since.
     pub(crate) fn is_as_installed(&self) -> bool {
         self.installed.is_some() && self.installed == self.state_mut().applied
     }
 
-    /// Follows the index of the last applied entry.
+    /// The index of the last applied entry, to follow.
     pub(crate) fn applied(&self) -> &watch::Sender<u64> {
         &self.applied
     }
@@ -112,7 +112,7 @@ impl Store {
         timeout(limit, applied.wait_for(|at| *at >= index)).await.is_ok_and(|r| r.is_ok())
     }
 
-    /// About how many bytes the next checkpoint will write at once.
+    /// The approximate number of bytes that the next checkpoint will write at once.
     pub(crate) fn unwritten(&self) -> u64 {
         self.unwritten.load(Ordering::Relaxed)
     }
@@ -130,7 +130,7 @@ impl Store {
         Ok(self.state())
     }
 
-    /// Puts a received file in place of the present one and reads from it from now on.
+    /// Replaces the present file with a received one and reads from it from now on.
     fn replace(&self, received: &Path) -> Result<SystemV1, StoreError> {
         os::fs::rename(received, &self.path)?;
         if !crate::failpoint!("rename-without-sync") {
@@ -166,7 +166,7 @@ fn open_database(path: &Path, cache_bytes: usize, verify: bool) -> Result<Databa
     Ok(db)
 }
 
-/// A write transaction; a durable one also saves what makes the next opening quick.
+/// Begins a write transaction. A durable one also saves data that makes the next opening quick.
 fn begin(db: &Database, durability: Durability) -> Result<WriteTransaction, StoreError> {
     let mut txn = db.begin_write().map_err(failed)?;
     if matches!(durability, Durability::Immediate) {
@@ -210,7 +210,8 @@ fn write_system(txn: &WriteTransaction, key: &[u8], value: &impl Serialize) -> R
     Ok(())
 }
 
-/// A value with the checksum of itself and its key in front: redb checks pages only when it repairs.
+/// Puts a checksum of the key and the value in front of the value, because redb checks pages only during a
+/// repair.
 fn with_checksum(key: &[u8], value: &[u8]) -> Vec<u8> {
     let mut record = Vec::with_capacity(4 + value.len());
     record.extend_from_slice(&checksum(key, value).to_le_bytes());
@@ -220,7 +221,7 @@ fn with_checksum(key: &[u8], value: &[u8]) -> Vec<u8> {
     record
 }
 
-/// The value of a record, if it is what was written under `key`.
+/// The value of a record, if the record is what was written under `key`.
 fn checked_value<'a>(key: &[u8], record: &'a [u8]) -> Result<&'a [u8], StoreError> {
     let damaged = || {
         StoreError::corrupt(format!("the value of a key of {} bytes does not match its checksum", key.len()))
@@ -241,7 +242,7 @@ fn checksum(key: &[u8], value: &[u8]) -> u32 {
     hasher.finalize()
 }
 
-/// redb's errors, told apart: damage or failure.
+/// Classifies redb's errors: damage or failure.
 fn failed(error: impl Into<redb::Error>) -> StoreError {
     match error.into() {
         redb::Error::Corrupted(what) => StoreError::Corrupt(what),
@@ -259,10 +260,10 @@ fn failed(error: impl Into<redb::Error>) -> StoreError {
     }
 }
 
-/// redb panics on some damaged pages instead of answering; here that is damage like any other.
+/// On some damaged pages redb panics instead of returning an error. Here that counts as damage.
 fn guarded<T>(work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
     catch_unwind(AssertUnwindSafe(work))
-        .unwrap_or_else(|_| Err(StoreError::corrupt("a page of the store makes no sense")))
+        .unwrap_or_else(|_| Err(StoreError::corrupt("a page of the store is malformed")))
 }
 
 #[cfg(all(test, not(feature = "sim")))]

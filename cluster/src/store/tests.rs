@@ -26,7 +26,7 @@ fn open(dir: &Path) -> Store {
 }
 
 #[test]
-fn views_stand_still_and_ranges_are_in_order() {
+fn views_do_not_change_and_ranges_are_in_order() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
     put(&store, 1, &[(b"b", b"1"), (b"a", b"2"), (b"d", b"3")], Durability::None);
@@ -48,12 +48,12 @@ fn views_stand_still_and_ranges_are_in_order() {
 }
 
 #[test]
-fn a_value_that_was_changed_behind_our_back_is_not_served() {
+fn a_value_that_was_changed_on_disk_is_not_served() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
     put(&store, 1, &[(b"a", b"1"), (b"b", b"2")], Durability::None);
     let txn = begin(&store.database(), Durability::None).unwrap();
-    // The record of another key: right checksum, wrong place.
+    // The record of another key: its checksum is right, but it is stored under the wrong key.
     txn.open_table(DATA).unwrap().insert(b"a".as_slice(), with_checksum(b"b", b"2").as_slice()).unwrap();
     txn.commit().unwrap();
     let view = View::of(&store).unwrap();
@@ -63,14 +63,14 @@ fn a_value_that_was_changed_behind_our_back_is_not_served() {
 }
 
 #[test]
-fn a_checkpoint_outlives_the_process_and_what_came_later_does_not_tear() {
+fn a_checkpoint_outlives_the_process_and_later_writes_do_not_tear() {
     let dir = tempfile::tempdir().unwrap();
     let (path, copy) = (dir.path().join("state.redb"), dir.path().join("copy.redb"));
     let store = open(dir.path());
     put(&store, 1, &[(b"a", b"1")], Durability::None);
     store.checkpoint().unwrap();
     put(&store, 2, &[(b"a", b"2")], Durability::None);
-    // What a killed process leaves behind.
+    // The file as a killed process leaves it.
     std::fs::copy(&path, &copy).unwrap();
     let after = Store::open(&copy, 1 << 20, true).unwrap();
     let view = View::of(&after).unwrap();
@@ -78,7 +78,7 @@ fn a_checkpoint_outlives_the_process_and_what_came_later_does_not_tear() {
 }
 
 #[test]
-fn a_snapshot_becomes_the_store_and_damage_on_the_way_is_found() {
+fn a_snapshot_becomes_the_store_and_damage_in_transit_is_found() {
     let dir = tempfile::tempdir().unwrap();
     let source = open(dir.path());
     let value = vec![7; 10_000];
@@ -113,7 +113,7 @@ fn a_snapshot_becomes_the_store_and_damage_on_the_way_is_found() {
     put(&target, 1, &[(b"old", b"gone")], Durability::None);
     let former = View::of(&target).unwrap();
     target.replace(&received.path).unwrap();
-    assert_eq!(former.get(b"old").unwrap().unwrap(), b"gone", "open views go on");
+    assert_eq!(former.get(b"old").unwrap().unwrap(), b"gone", "open views stay valid");
     let now = View::of(&target).unwrap();
     assert_eq!((now.get(b"old").unwrap(), now.applied()), (None, 199));
     assert_eq!(now.get(&7_u64.to_be_bytes()).unwrap().unwrap(), value);

@@ -6,8 +6,8 @@ use super::view::{self, Pair};
 use super::{Bytes, MAX_KEY, MAX_VALUE, failed, guarded, with_checksum};
 use crate::error::StoreError;
 
-/// The reads and writes of one chunk of entries; all of it becomes visible at once, when the applying thread
-/// commits it.
+/// The reads and writes of one chunk of entries. All writes become visible at once, when the applying thread
+/// commits the transaction.
 pub struct Txn<'a> {
     table: redb::Table<'a, Bytes, Bytes>,
 }
@@ -17,12 +17,12 @@ impl<'a> Txn<'a> {
         Self { table }
     }
 
-    /// The value of `key`, with the writes of this transaction.
+    /// The value of `key`, including the writes of this transaction.
     pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         view::get(&self.table, key)
     }
 
-    /// Sets the value of `key`. Keys may have 4 KiB, values 2 MiB.
+    /// Sets the value of `key`. Limits: 4 KiB for keys, 2 MiB for values.
     pub fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
         for (what, size, limit) in [("key", key.len(), MAX_KEY), ("value", value.len(), MAX_VALUE)] {
             if size > limit {

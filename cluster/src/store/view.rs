@@ -1,4 +1,4 @@
-//! Reading the applied state. No value is handed out whose checksum does not match.
+//! Reading the applied state. A value whose checksum does not match is never returned.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -12,8 +12,7 @@ use crate::wire::{self, SystemV1};
 /// A key with its value.
 pub type Pair = (Vec<u8>, Vec<u8>);
 
-/// Makes views; cheap to clone, and good for as long as the node runs (a snapshot that replaces the store
-/// included).
+/// Makes views. Cheap to clone, and valid as long as the node runs, even if a snapshot replaces the store.
 #[derive(Clone)]
 pub struct Reader {
     store: Arc<Store>,
@@ -24,7 +23,8 @@ impl Reader {
         Self { store }
     }
 
-    /// A view of everything applied so far. Drop it soon: what it sees cannot be reclaimed meanwhile.
+    /// A view of everything applied so far. Drop it soon: until then, the space of what it sees cannot be
+    /// reused.
     pub fn view(&self) -> Result<View, StoreError> {
         View::of(&self.store)
     }
@@ -34,7 +34,7 @@ impl Reader {
 pub struct View {
     table: ReadOnlyTable<Bytes, Bytes>,
     state: SystemV1,
-    // Dropped after the table that reads from them.
+    // Dropped after the table, which reads from it.
     _txn: ReadTransaction,
     _db: Arc<Database>,
 }
@@ -64,7 +64,7 @@ impl View {
         self.state.applied.map_or(0, |id| id.index)
     }
 
-    /// Time of the newest entry applied in this view (ms since 1970); may go back from view to view.
+    /// Time of the newest entry applied in this view (ms since 1970); may go back from one view to the next.
     pub fn time_ms(&self) -> u64 {
         self.state.stamp.time_ms
     }
@@ -101,7 +101,7 @@ impl View {
         last(&self.table, range)
     }
 
-    /// Visits all pairs as stored (value with checksum), checked, until `visit` returns false.
+    /// Visits all pairs as stored (value with checksum) and checks each, until `visit` returns false.
     pub(crate) fn records(&self, visit: &mut dyn FnMut(&[u8], &[u8]) -> bool) -> Result<(), StoreError> {
         guarded(|| {
             for pair in self.table.iter().map_err(failed)? {

@@ -1,4 +1,4 @@
-//! The one thread that applies.
+//! The one thread that applies entries.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -20,10 +20,10 @@ use crate::types::{Applied, Data, Entry, Types};
 use crate::wire::{EntryData, MembershipV1, StampV1, SystemV1};
 
 type Done<T> = oneshot::Sender<Result<T, StoreError>>;
-/// An entry to apply and who waits for its answer.
+/// An entry to apply, and the responder for its answer.
 pub(super) type Item = (Entry, Option<ApplyResponder<Types>>);
 
-/// What the thread is asked to do.
+/// The jobs of the thread.
 pub(super) enum Job {
     Load { done: Done<()> },
     Apply { items: Vec<Item>, done: Done<()> },
@@ -32,9 +32,9 @@ pub(super) enum Job {
     Stop { done: Done<()> },
 }
 
-/// Hands jobs to the thread, which alone writes to the store. Makes nothing durable that the log on disk may
-/// not have: entries are applied once a majority has them, and this node's own disk may be slower than
-/// theirs.
+/// Hands jobs to the thread, which is the only one that writes to the store. It never makes an entry durable
+/// in the store that the log may not have on disk: entries are applied once a majority has them, and this
+/// node's own disk may be slower than the others.
 #[derive(Clone)]
 pub(crate) struct Worker {
     jobs: os::Jobs<Job>,
@@ -45,14 +45,14 @@ pub(crate) struct Worker {
     turn: Arc<Mutex<()>>,
 }
 
-/// When the store is made durable without being asked for.
+/// When the store is made durable without a request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CheckpointAfter {
     pub(crate) bytes: u64,
 }
 
 impl Worker {
-    /// Loads the machine and starts the thread. `log` is what the entries come from.
+    /// Loads the machine and starts the thread. `log` is the log that the entries come from.
     pub(crate) async fn start(
         store: Arc<Store>,
         log: Log,
@@ -83,7 +83,7 @@ impl Worker {
         answer.await.unwrap_or_else(|_| Err(stopped()))
     }
 
-    /// Applies a chunk of entries; makes them durable when much has gathered.
+    /// Applies a chunk of entries, and makes the store durable when enough has accumulated.
     pub(super) async fn apply(&self, items: Vec<Item>) -> Result<(), StoreError> {
         let turn = self.turn.lock().await;
         self.ask(|done| Job::Apply { items, done }).await?;
@@ -101,8 +101,8 @@ impl Worker {
         self.ask(|done| Job::Stop { done }).await
     }
 
-    /// Makes everything applied so far durable, in the log first: a node whose store is ahead of its log
-    /// looks as if it had lost what it answered for, and must join anew.
+    /// Makes everything applied so far durable, in the log first. A node whose store is ahead of its log
+    /// would seem to have lost entries that it acknowledged, and would have to join again.
     pub(crate) async fn checkpoint(&self) -> Result<SystemV1, StoreError> {
         let _turn = self.turn.lock().await;
         if !crate::failpoint!("checkpoint-before-log") {
@@ -121,21 +121,21 @@ fn said(panic: &(dyn std::any::Any + Send)) -> &str {
         .downcast_ref::<&str>()
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("without words")
+        .unwrap_or("no message")
 }
 
-/// Owns the machine; blocks as it likes. A panic or an error here ends the process: a state in doubt must not
+/// Owns the machine; may block. A panic or an error here ends the process, because a state in doubt must not
 /// be served.
 struct Thread {
     store: Arc<Store>,
     machine: Box<dyn StateMachine>,
     incoming_dir: PathBuf,
-    /// Applied since the last checkpoint.
+    /// Bytes applied since the last checkpoint.
     bytes: u64,
 }
 
 impl Thread {
-    /// Does a job; `None` when it was the last.
+    /// Does a job; returns `None` after the last one.
     fn take(mut self, job: Job) -> Result<Option<Self>, StoreError> {
         match job {
             Job::Load { done } => {
@@ -171,7 +171,7 @@ impl Thread {
         self.store.unwritten.store(bytes, Ordering::Relaxed);
     }
 
-    /// Applies a chunk of entries in one transaction, then answers those who wait.
+    /// Applies a chunk of entries in one transaction, then answers their proposers.
     fn apply(&mut self, items: Vec<Item>) -> Result<(), StoreError> {
         let mut state = self.store.state();
         let size: usize = items.iter().map(|(entry, _)| weight(entry)).sum();

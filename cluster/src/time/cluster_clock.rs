@@ -14,18 +14,18 @@ use crate::status::ClockStatus;
 use crate::store::Store;
 use crate::wire::{Answer, StampV1};
 
-/// A leader that does not know the time waits so long at most for a majority's clocks.
+/// Longest that a leader which does not know the time waits for a majority's clocks.
 const UNKNOWN: Duration = Duration::from_secs(1);
 
-/// Brings the [`Timekeeper`] this process's clocks, the stamps that were applied, and what others say. One
-/// for each node.
+/// Gives the [`Timekeeper`] its inputs: this process's clocks, the applied stamps, and the reports of other
+/// nodes. One for each node.
 pub(crate) struct ClusterClock {
     engine: Arc<Engine>,
     store: Arc<Store>,
     keeper: Mutex<Timekeeper>,
-    /// Woken when the time became known.
+    /// Woken when the time becomes known.
     timed: Notify,
-    /// Where this process's monotonic clock begins.
+    /// The zero of this process's monotonic clock.
     began: Instant,
 }
 
@@ -49,7 +49,7 @@ impl ClusterClock {
         i64::try_from(clock).unwrap_or(i64::MAX).saturating_sub(i64::try_from(mono).unwrap_or(i64::MAX))
     }
 
-    /// What an entry is stamped with now; `None` where this node does not know the time yet.
+    /// The stamp for an entry now; `None` if this node does not know the time yet.
     pub(crate) fn stamp(&self) -> Option<Stamp> {
         if crate::failpoint!("own-clock") {
             let wall = clock::now_ms();
@@ -59,14 +59,14 @@ impl ClusterClock {
         self.keeper().now(mono)
     }
 
-    /// The time as far as this node knows it: its own clock's where no leader has told it yet.
+    /// The time as far as this node knows it. Until a leader has reported it, this node's own clock.
     pub(crate) fn now(&self) -> Stamp {
         let applied = self.store.last_stamp();
         let now = self.stamp().unwrap_or(Stamp { time_ms: clock::now_ms(), ..applied });
         Stamp { expiry_ms: now.expiry_ms.max(applied.expiry_ms), ..now }
     }
 
-    /// The leader (or who takes itself for that) told the time.
+    /// A node that leads, or believes that it leads, has reported the time.
     pub(crate) fn told(&self, from: NodeId, told: Option<StampV1>) -> Answer {
         if let Some(told) = told.filter(|_| self.engine.leader() == Some(from)) {
             let mono = self.mono();
@@ -75,7 +75,7 @@ impl ClusterClock {
         Answer::ClockV1 { clock_ms: clock::now_ms() }
     }
 
-    /// What is known of the clocks.
+    /// What this node knows about the clocks.
     pub(crate) fn status(&self) -> ClockStatus {
         let now = self.now();
         let keeper = self.keeper();
@@ -88,14 +88,14 @@ impl ClusterClock {
         }
     }
 
-    /// Another node leads: what this one thought of the clocks as leader counts no more.
+    /// Another node leads: what this node concluded about the clocks as leader no longer counts.
     pub(crate) fn follow(&self) {
         self.keeper().follow();
     }
 
-    /// Sets or steers the time by the voters' clocks.
+    /// Sets the time from the voters' clocks, or moves it toward them.
     pub(crate) fn take_clocks(&self, clocks: &Clocks, leads_for: Duration) -> ClockState {
-        // In this order: a stamp read after the monotonic clock would put the expiry clock ahead.
+        // The order matters: a stamp that is read after the monotonic clock would put the expiry clock ahead.
         let last = self.store.last_stamp();
         let mono = self.mono();
         let mut keeper = self.keeper();
@@ -112,18 +112,18 @@ impl ClusterClock {
         drop(keeper);
         self.timed.notify_waiters();
         if (state, held_ms) != before && (state, held_ms) != (ClockState::Good, None) {
-            tracing::warn!(?state, ?held_ms, "the clocks of this cluster");
+            tracing::warn!(?state, ?held_ms, "the state of the cluster's clocks changed");
         }
         state
     }
 
-    /// Waits until this node knows the time, a moment at most.
+    /// Waits until this node knows the time, for at most `limit`.
     pub(crate) async fn until_timed(&self, limit: Duration) -> Option<Stamp> {
         let known = self.timed.notified();
         if let Some(stamp) = self.stamp() {
             return Some(stamp);
         }
-        // Either will do: it is looked for again.
+        // The result does not matter: the stamp is looked up again.
         let _ = timeout(limit, known).await;
         self.stamp().filter(|_| !self.engine.is_stopping())
     }

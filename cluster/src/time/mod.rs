@@ -1,13 +1,13 @@
-//! The cluster's time: what the leader stamps entries with, and the clock that replicated things expire by.
+//! The cluster's time: the leader's stamps of entries, and the clock by which replicated things expire.
 //!
-//! A clock is kept as its *offset*, its value minus this process's monotonic clock: an offset moves only when
-//! that clock jumps or drifts.
+//! A clock is kept as its *offset*: its value minus this process's monotonic clock. An offset changes only
+//! when that clock jumps or drifts.
 //!
-//! - The **time** of the cluster runs on the leader's monotonic clock. It is set by the voters' wall clocks:
-//!   by the one in the middle, never by the leader's alone. It may go back.
-//! - The **expiry clock** (milliseconds, too) only ever runs on the monotonic clock, whatever wall clocks
-//!   say. It never goes back. Only where no process remembers (all have restarted) the time that passed is
-//!   taken from wall clocks, if a majority agreed on the time then and agrees now.
+//! - The **time** of the cluster runs on the leader's monotonic clock. It is set from the voters' wall
+//!   clocks: from the median one, never from the leader's alone. It may go back.
+//! - The **expiry clock** (also in milliseconds) only runs on the monotonic clock, whatever the wall clocks
+//!   show. It never goes back. Only if no process remembers it (all have restarted), the time that passed is
+//!   taken from wall clocks, provided that a majority agreed on the time before and agrees now.
 
 mod cluster_clock;
 mod rounds;
@@ -19,59 +19,59 @@ use crate::NodeId;
 pub(crate) use cluster_clock::ClusterClock;
 pub(crate) use rounds::ClockRounds;
 
-/// A clock that is further than this from what a majority says is wrong (ms).
+/// A clock that differs from a majority's by more than this is wrong (ms).
 const WRONG_MS: i64 = 2_000;
-/// The leader's own clock sets the time while it is that near to the one in the middle (ms).
+/// The leader's own clock sets the time while it differs from the median by at most this (ms).
 const NEAR_MS: i64 = 250;
-/// The most that the time is moved in one round, where it is no more than [`SMALL_MS`] off (ms).
+/// The most that the time is moved in one round, if it is off by no more than [`SMALL_MS`] (ms).
 const SLEW_MS: i64 = 25;
-/// What is further off is set at once, not moved (ms).
+/// A larger difference is set at once instead of moved (ms).
 const SMALL_MS: i64 = 1_000;
-/// A majority must say for so long that the time is behind before it is set forward (ms).
+/// How long a majority must show that the time is behind before it is set forward (ms).
 const CONFIRM_MS: u64 = 10_000;
-/// A lone voter's clock must say so for so long that the time is not right (ms).
+/// How long a lone voter's clock must show that the time is wrong before it is set (ms).
 const CONFIRM_LONE_MS: u64 = 600_000;
-/// What a majority last said counts for so many rounds in which no majority answers.
+/// Number of rounds without a majority's answer in which its last answer still counts.
 const UNHEARD_ROUNDS: u32 = 10;
-/// Time that passed uncounted is told of from here on (ms).
+/// Uncounted time is reported if it is at least this long (ms).
 const TOLD_MS: i64 = 60_000;
 
-/// What an entry is stamped with, and what the leader tells the others.
+/// The stamp of an entry. The leader also reports it to the other nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Stamp {
     /// The time (ms since 1970); may go back.
     pub(crate) time_ms: u64,
     /// The expiry clock (ms); never goes back.
     pub(crate) expiry_ms: u64,
-    /// A majority of at least two voters agreed with `time_ms`.
+    /// Whether a majority of at least two voters agreed with `time_ms`.
     pub(crate) checked: bool,
 }
 
-/// What the leader thinks of the voters' clocks.
+/// What the leader knows about the voters' clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "state", content = "ms")]
 pub enum ClockState {
-    /// It does not lead, or has not looked yet.
+    /// This node does not lead, or has not checked yet.
     #[default]
     Unknown,
-    /// Its clock is right, as far as others can tell.
+    /// The leader's clock is right, as far as the others show.
     Good,
-    /// Its own clock is so far (ms) from what a majority says.
+    /// The leader's own clock differs by this much (ms) from a majority's.
     Wrong(i64),
     /// No majority of the voters agrees on the time: it runs on, unchecked.
     Disagree,
-    /// It is the only voter, and its clock has jumped by so much (ms) while it ran.
+    /// The leader is the only voter, and its clock has jumped by this much (ms) while it ran.
     Jumped(i64),
 }
 
-/// What the wall clocks of voters say: offsets.
+/// The wall clocks of the voters, as offsets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Clocks {
     /// The leader's own.
     pub(crate) own: i64,
     /// Those of the other voters that answered.
     pub(crate) others: Vec<(NodeId, i64)>,
-    /// How many voters there are.
+    /// Number of voters.
     pub(crate) voters: usize,
 }
 
@@ -80,7 +80,7 @@ impl Clocks {
         self.voters / 2 + 1
     }
 
-    /// Enough have answered.
+    /// Whether a majority has answered.
     pub(crate) fn is_majority(&self) -> bool {
         self.others.len() + 1 >= self.needed()
     }
@@ -89,21 +89,21 @@ impl Clocks {
         self.voters <= 1
     }
 
-    /// The one in the middle, or the two.
+    /// The median; with an even number of clocks, the two in the middle.
     fn middle(&self) -> (i64, i64) {
         let mut all: Vec<i64> = self.others.iter().map(|(_, offset)| *offset).chain([self.own]).collect();
         all.sort_unstable();
         (all[(all.len() - 1) / 2], all[all.len() / 2])
     }
 
-    /// A majority of the voters says much the same.
+    /// Whether a majority of the voters is close to `offset`.
     fn agree_on(&self, offset: i64) -> bool {
         let near = |clock: i64| clock.abs_diff(offset) <= WRONG_MS.unsigned_abs();
         let others = self.others.iter().filter(|(_, clock)| near(*clock)).count();
         self.is_majority() && others + usize::from(near(self.own)) >= self.needed()
     }
 
-    /// The voters whose clocks are right, where a majority agrees on what is right.
+    /// The voters whose clocks are right, if a majority agrees on the time.
     pub(crate) fn right(&self) -> Vec<NodeId> {
         let (middle, _) = self.middle();
         let near = |clock: i64| clock.abs_diff(middle) <= WRONG_MS.unsigned_abs();
@@ -119,14 +119,14 @@ struct Course {
     expiry: i64,
 }
 
-/// Keeps the cluster's time in one process. Pure: callers bring the monotonic clock and what the voters' wall
-/// clocks say.
+/// Keeps the cluster's time in one process. Pure: callers pass the monotonic clock and the voters' wall
+/// clocks.
 #[derive(Debug, Default)]
 pub(crate) struct Timekeeper {
-    /// `None`: this process neither set the time nor was told it by a leader.
+    /// `None`: this process has neither set the time nor received it from a leader.
     course: Option<Course>,
     checked: bool,
-    /// Since when (monotonic) the voters' clocks say that the time is to be set.
+    /// Since when (monotonic) the voters' clocks show that the time must be set.
     off_since: Option<u64>,
     state: ClockState,
     held_ms: Option<i64>,
@@ -143,27 +143,27 @@ fn at(offset: i64, mono: u64) -> u64 {
 }
 
 impl Timekeeper {
-    /// The time now; `None` where this process does not know it.
+    /// The time now; `None` if this process does not know it.
     pub(crate) fn now(&self, mono: u64) -> Option<Stamp> {
         let course = self.course?;
         let (time_ms, expiry_ms) = (at(course.time, mono), at(course.expiry, mono));
         Some(Stamp { time_ms, expiry_ms, checked: self.checked })
     }
 
-    /// What it thinks of the voters' clocks.
+    /// What this node, as leader, knows about the voters' clocks.
     pub(crate) fn state(&self) -> ClockState {
         self.state
     }
 
-    /// So much time has passed, by the clocks alone, that the expiry clock does not count (ms; negative: the
-    /// clock stands before the last stamp).
+    /// The time that has passed by the wall clocks alone and that the expiry clock does not count (ms).
+    /// Negative if the clocks show a time before the last stamp.
     pub(crate) fn held_ms(&self) -> Option<i64> {
         self.held_ms
     }
 
-    /// The leader told the time.
+    /// The leader has reported the time.
     pub(crate) fn told(&mut self, stamp: Stamp, mono: u64) {
-        // What is told is never ahead of what has passed, so the later of two is right.
+        // A reported expiry clock is never ahead of the time that has passed, so the later of two is right.
         let expiry = offset(stamp.expiry_ms, mono);
         let expiry = self.course.map_or(expiry, |course| course.expiry.max(expiry));
         self.course = Some(Course { time: offset(stamp.time_ms, mono), expiry });
@@ -171,15 +171,15 @@ impl Timekeeper {
         (self.state, self.held_ms, self.off_since) = (ClockState::Unknown, None, None);
     }
 
-    /// Another leads.
+    /// Another node leads.
     pub(crate) fn follow(&mut self) {
         (self.state, self.held_ms, self.off_since) = (ClockState::Unknown, None, None);
     }
 
-    /// Begins to lead without knowing the time: it is what the voters' clocks say. `last`: the newest stamp
-    /// applied.
+    /// Begins to lead without knowing the time, and sets it from the voters' clocks. `last`: the newest
+    /// applied stamp.
     pub(crate) fn settle(&mut self, clocks: &Clocks, last: Stamp, mono: u64) {
-        // Of two that differ nobody knows which is right: the earlier does less.
+        // If two clocks differ, no node knows which is right. The earlier one does less harm.
         let (mut time, _) = clocks.middle();
         let mut agreed = clocks.agree_on(time) && !clocks.is_lone();
         if crate::failpoint!("restart-trusts-clock") {
@@ -189,7 +189,8 @@ impl Timekeeper {
         }
         let passed = offset(at(time, mono), last.time_ms);
         let is_new = last == Stamp::default();
-        // Fewer than a majority may all be wrong: the time goes on from the last stamp until more are heard.
+        // Fewer than a majority may all be wrong. The time continues from the last stamp until more clocks
+        // are heard.
         if !clocks.is_majority() && !is_new && !crate::failpoint!("restart-trusts-clock") {
             time = offset(last.time_ms, mono);
         }
@@ -205,8 +206,8 @@ impl Timekeeper {
         self.look(clocks, mono);
     }
 
-    /// What former leaders stamped may be applied only after the time was set: the expiry clock is not before
-    /// it.
+    /// A stamp of a former leader may be applied only after the time was set. The expiry clock must not be
+    /// before it.
     pub(crate) fn applied(&mut self, last: Stamp, mono: u64) {
         if let Some(course) = &mut self.course {
             course.expiry = course.expiry.max(offset(last.expiry_ms, mono));
@@ -241,7 +242,7 @@ impl Timekeeper {
         }
     }
 
-    /// Brings the time nearer to `target`; answers what is left (ms).
+    /// Moves the time nearer to `target`; returns the remaining difference (ms).
     fn steer(&mut self, course: Course, target: i64, lone: bool, mono: u64) -> i64 {
         let off = target.saturating_sub(course.time);
         let by = if off.abs() <= SMALL_MS {
@@ -250,7 +251,8 @@ impl Timekeeper {
         } else {
             let since = *self.off_since.get_or_insert(mono);
             let confirm = if lone { CONFIRM_LONE_MS } else { CONFIRM_MS };
-            // A majority is believed at once that the time is ahead, and after a while that it is behind.
+            // That the time is ahead is believed at once from a majority; that it is behind, only after a
+            // while.
             let set = (off < 0 && !lone) || mono.saturating_sub(since) >= confirm;
             if set { off } else { 0 }
         };
@@ -266,7 +268,7 @@ mod tests {
     use proptest::prelude::*;
 
     const DAY: i64 = 86_400_000;
-    /// An offset of a right clock: the monotonic clock began then.
+    /// The offset of a right clock: the time at which the monotonic clock began.
     const RIGHT: i64 = 1_700_000_000_000;
 
     fn three(own: i64, others: &[i64]) -> Clocks {
@@ -283,13 +285,13 @@ mod tests {
         keeper
     }
 
-    /// A stamp of an hour before the monotonic clock began.
+    /// A stamp from one hour before the monotonic clock began.
     fn hour_ago(checked: bool) -> Stamp {
         Stamp { time_ms: at(RIGHT, 0) - 3_600_000, expiry_ms: 5_000, checked }
     }
 
     #[test]
-    fn a_leader_whose_clock_jumps_keeps_the_time_and_is_found() {
+    fn a_leader_whose_clock_jumps_keeps_the_time_and_is_detected() {
         let mut keeper = keeper(&three(RIGHT, &[RIGHT, RIGHT]));
         for second in 1..100 {
             let own = if (10..50).contains(&second) { RIGHT + 30 * DAY } else { RIGHT };
@@ -305,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_restart_the_clock_in_the_middle_decides() {
+    fn after_a_restart_the_median_clock_decides() {
         for (own, others) in [(30 * DAY, [0, 0]), (0, [30 * DAY, 0]), (0, [0, -30 * DAY])] {
             let mut keeper = Timekeeper::default();
             keeper.settle(&three(RIGHT + own, &others.map(|off| RIGHT + off)), hour_ago(true), 0);
@@ -316,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_can_know_is_not_counted() {
+    fn time_that_no_majority_confirms_is_not_counted() {
         let held = |clocks: &Clocks, last| {
             let mut keeper = Timekeeper::default();
             keeper.settle(clocks, last, 0);
@@ -326,18 +328,22 @@ mod tests {
         assert_eq!(
             held(&three(RIGHT, &[RIGHT, RIGHT]), hour_ago(false)),
             (5_000, false),
-            "the last stamp's time"
+            "the last stamp was not checked"
         );
-        assert_eq!(held(&three(RIGHT, &[RIGHT + DAY]), hour_ago(true)), (5_000, true), "two that differ");
+        assert_eq!(
+            held(&three(RIGHT, &[RIGHT + DAY]), hour_ago(true)),
+            (5_000, true),
+            "two clocks that differ"
+        );
         assert_eq!(
             held(&three(RIGHT, &[RIGHT + DAY, RIGHT - DAY]), hour_ago(true)),
             (5_000, true),
-            "three that do"
+            "three clocks that differ"
         );
     }
 
     #[test]
-    fn a_time_that_is_ahead_comes_back_and_expiry_goes_on() {
+    fn a_time_that_is_ahead_is_corrected_and_expiry_goes_on() {
         let ahead = Stamp { time_ms: at(RIGHT + 30 * DAY, 0), expiry_ms: 5_000, checked: true };
         let mut keeper = Timekeeper::default();
         keeper.settle(&three(RIGHT, &[RIGHT, RIGHT]), ahead, 0);
@@ -366,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn a_majority_that_moves_together_is_believed_after_a_while() {
+    fn a_majority_that_moves_together_is_followed_after_a_while() {
         let mut keeper = keeper(&three(RIGHT, &[RIGHT, RIGHT]));
         let moved = three(RIGHT + DAY, &[RIGHT + DAY, RIGHT + DAY]);
         keeper.look(&moved, 1_000);
@@ -377,11 +383,11 @@ mod tests {
         keeper.look(&moved, 1_000 + CONFIRM_MS);
         let now = keeper.now(1_000 + CONFIRM_MS).unwrap();
         assert_eq!(now.time_ms, at(RIGHT + DAY, 1_000 + CONFIRM_MS));
-        assert_eq!(now.expiry_ms, at(RIGHT, 1_000 + CONFIRM_MS), "nothing expires by it");
+        assert_eq!(now.expiry_ms, at(RIGHT, 1_000 + CONFIRM_MS), "the expiry clock does not jump");
     }
 
     #[test]
-    fn a_lone_clock_that_jumps_is_told_of() {
+    fn a_lone_clock_that_jumps_is_reported() {
         let mut keeper = keeper(&lone(RIGHT));
         keeper.look(&lone(RIGHT + DAY), 1_000);
         assert_eq!(keeper.state(), ClockState::Jumped(DAY));
@@ -391,7 +397,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever clocks say, expiry runs by the monotonic clock, and a minority moves nothing.
+        /// Whatever the clocks show, expiry runs by the monotonic clock, and a minority changes nothing.
         #[test]
         fn expiry_is_the_monotonic_clock(jumps in prop::collection::vec((any::<i32>(), 0usize..3, 0u64..20_000), 1..50)) {
             let mut clocks = [RIGHT; 3];
@@ -405,7 +411,7 @@ mod tests {
         }
 
         #[test]
-        fn a_minority_moves_no_stamp(jumps in prop::collection::vec((any::<i32>(), 0u64..20_000, any::<bool>()), 1..50), which in 0usize..3) {
+        fn a_minority_does_not_change_a_stamp(jumps in prop::collection::vec((any::<i32>(), 0u64..20_000, any::<bool>()), 1..50), which in 0usize..3) {
             let (mut keeper, mut mono) = (keeper(&three(RIGHT, &[RIGHT, RIGHT])), 0);
             for (by, pause, heard) in jumps {
                 let mut clocks = [RIGHT; 3];

@@ -1,4 +1,4 @@
-//! The leader asks its members what their clocks say, and tells them the time.
+//! The leader asks the members for their clocks, and reports the time to them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,15 +21,15 @@ const ROUND: Duration = Duration::from_millis(500);
 const ASK: Duration = Duration::from_millis(500);
 /// Longest wait for the others once a majority has answered.
 const SOON: Duration = Duration::from_millis(100);
-/// A clock that does not answer says what it last said for so long: its offset only moves when it jumps.
+/// How long the last answer of a clock counts if it does not answer: its offset changes only when it jumps.
 const REMEMBERED: Duration = Duration::from_secs(5);
 /// Pause between two attempts to hand the lead over.
 const HAND_OVER: Duration = Duration::from_secs(5);
 
-/// What voters' clocks last said, and when.
+/// The last answers of the voters' clocks, and when they came.
 type Readings = BTreeMap<NodeId, (i64, Instant)>;
 
-/// The rounds in which a leader asks for the members' clocks. Where its own clock is wrong it hands the lead
+/// The rounds in which a leader asks for the members' clocks. If its own clock is wrong, it hands the lead
 /// over.
 pub(crate) struct ClockRounds {
     engine: Arc<Engine>,
@@ -42,7 +42,7 @@ impl ClockRounds {
         Self { engine, clock, lead }
     }
 
-    /// Asks again and again, while this node leads.
+    /// Repeats the rounds while this node leads.
     pub(crate) async fn run(self) {
         let mut handed_over: Option<Instant> = None;
         let mut leads_since = None;
@@ -70,7 +70,7 @@ impl ClockRounds {
         }
     }
 
-    /// Asks every member, and waits for all that answer soon.
+    /// Asks every member, and waits for those that answer soon.
     async fn ask_clocks(&self, readings: &mut Readings) -> Clocks {
         let metrics = self.engine.metrics();
         let membership = metrics.membership_config.membership();
@@ -91,7 +91,7 @@ impl ClockRounds {
                 () = sleep_until(began + limit) => break,
             }
         }
-        // Who answers at once, that it can't, would be asked again at once.
+        // A member that fails at once would otherwise be asked again at once.
         if !clocks.is_majority() {
             sleep_until(began + SOON).await;
         }
@@ -103,7 +103,7 @@ impl ClockRounds {
         clocks
     }
 
-    /// A member and the offset of its clock.
+    /// Returns the member and the offset of its clock.
     async fn ask_clock(&self, id: NodeId, told: Option<StampV1>) -> Option<(NodeId, i64)> {
         let began = Instant::now();
         let asked = self.engine.ask(id, Lane::Pulse, &Request::ClockV1 { told }, ASK).await;
@@ -125,11 +125,11 @@ impl ClockRounds {
     }
 }
 
-/// How far a clock is ahead of this process's monotonic one, which says `mono_ms` now: the answer to a
-/// question that took so long was `clock_ms`. `None` over a pause of this process: nobody knows when in it
-/// the clock was read.
+/// How far a clock is ahead of this process's monotonic clock, which shows `mono_ms` now. The clock's answer
+/// was `clock_ms`, and the request took `took`. `None` if the request took too long, as over a pause of this
+/// process: then it is unknown when the clock was read.
 fn offset_of(clock_ms: u64, took: Duration, mono_ms: u64) -> Option<i64> {
-    // It was read somewhere within the time that asking took: half of it is as good a guess as any.
+    // The clock was read at some moment during the request. The middle is the best estimate.
     let halfway = u64::try_from(took.as_millis() / 2).ok().filter(|_| took <= ASK)?;
     let read_at = i64::try_from(mono_ms.saturating_sub(halfway)).unwrap_or(0);
     Some(i64::try_from(clock_ms).unwrap_or(i64::MAX).saturating_sub(read_at))
@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clock_that_was_asked_over_a_pause_says_nothing() {
+    fn a_clock_reading_over_a_pause_is_ignored() {
         assert_eq!(offset_of(1_000_000, Duration::ZERO, 7_000), Some(993_000));
         assert_eq!(
             offset_of(1_000_000, Duration::from_millis(300), 7_000),

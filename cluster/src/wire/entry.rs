@@ -1,4 +1,4 @@
-//! Layouts of the Raft log: payloads, and what an entry's data says.
+//! Layouts of the Raft log: payloads, and the data of an entry.
 
 use std::io::{self, Read, Write};
 
@@ -10,7 +10,7 @@ use super::system::{MembershipV1, StampV1};
 use super::{MAX_ENCODED, WireError, decode, decode_borrowed, encode};
 use crate::types::{Data, Payload};
 
-/// What an entry's data says. Borrowed: applying copies no command.
+/// The content of an entry's data. It borrows, so that applying copies no command.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum EntryData<'a> {
     /// Commands of the application with the leader's stamp.
@@ -19,7 +19,7 @@ pub(crate) enum EntryData<'a> {
         #[serde(borrow)]
         commands: Vec<&'a serde_bytes::Bytes>,
     },
-    /// Gives out a node id that was never used.
+    /// Allocates a node id that was never used.
     AllocateV1,
 }
 
@@ -42,22 +42,22 @@ impl<'a> EntryData<'a> {
 }
 
 /// Payload of an entry as the log keeps it: kind with [`CHECKED`] (1 byte), length (4 bytes, little-endian),
-/// checksum of these five (4 bytes, little-endian), content.
+/// checksum of these five bytes (4 bytes, little-endian), content.
 ///
-/// The checksum of its own is why a damaged length is damage: without it such a record seems to end behind
-/// the file, as a torn one does, and all that was synced after it would be cut off. Logs of 0.1 have records
-/// without it.
+/// The head has a checksum of its own, so that a damaged length is recognized as damage. Without it such a
+/// record would seem to end behind the end of the file, as an incomplete one does, and everything that was
+/// synced after it would be cut off. Logs of 0.1 have records without this checksum.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct StoredPayload(pub(crate) Payload);
 
 const BLANK: u8 = 0;
 const NORMAL: u8 = 1;
 const MEMBERSHIP_V1: u8 = 2;
-/// Added to a kind whose head has a checksum. No single bit makes one form the other.
+/// Added to a kind whose head has a checksum. No single flipped bit turns one form into the other.
 const CHECKED: u8 = 0xf0;
 
 impl StoredPayload {
-    /// Bytes that it takes in memory, roughly.
+    /// Approximate size in memory (bytes).
     pub(crate) fn size(&self) -> usize {
         match &self.0 {
             Payload::Blank => 0,
@@ -75,7 +75,7 @@ impl StoredPayload {
         })
     }
 
-    /// Back from kind and content.
+    /// Makes a payload from kind and content.
     pub(crate) fn from_parts(kind: u8, content: Bytes) -> Result<Self, WireError> {
         match kind {
             BLANK if content.is_empty() => Ok(Self(Payload::Blank)),
@@ -108,7 +108,8 @@ impl Decode for StoredPayload {
         let mut head = [0; 5];
         r.read_exact(&mut head)?;
         let kind = match head[0] {
-            // Checked before the content is read: that may seem to be missing by damage alone.
+            // Checked before the content is read, because damage alone may make the content seem to be
+            // missing.
             kind @ (BLANK | NORMAL | MEMBERSHIP_V1) => kind,
             kind if kind & CHECKED == CHECKED => {
                 let mut crc = [0; 4];

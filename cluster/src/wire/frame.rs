@@ -1,29 +1,29 @@
 //! Frames of the peer port: a fixed head, then an encoded body.
 //!
-//! Head (24 bytes, little-endian): magic `WPST`, version 2, kind, group (2), request id (8), body length (4), CRC-32 of the
-//! first 20 bytes of the head and the body (4).
+//! Head (24 bytes, little-endian): magic `WPST`, version 2, kind, group (2), request id (8), body length (4),
+//! CRC-32 of the first 20 bytes of the head and the body (4).
 //!
-//! The group is that of the log which a request is about ([`super::Request::is_of_a_group`]); an answer repeats it. What is
-//! for the node itself, handshakes among it, has [`NODE`] there.
+//! The group names the log that a request is about ([`super::Request::is_of_a_group`]); an answer repeats it.
+//! Frames for the node itself, such as handshakes, have [`NODE`] there.
 
 use super::{MAX_ENCODED, WireError};
 use crate::GroupId;
 
 const MAGIC: [u8; 4] = *b"WPST";
 const VERSION: u8 = 2;
-/// In place of a group: the frame is for the node itself.
+/// Used instead of a group: the frame is for the node itself.
 pub(crate) const NODE: GroupId = GroupId::MAX;
 /// Size of the head in bytes.
 pub(crate) const HEAD: usize = 24;
 
-/// What a frame carries.
+/// The content of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Hello,
     Welcome,
     Request,
     Answer,
-    /// The caller's first frame where peers share a key.
+    /// The caller's first frame if peers share a key.
     KeyHello,
     KeyNonce,
     KeyProof,
@@ -54,7 +54,7 @@ pub(crate) struct Head {
     crc: u32,
 }
 
-/// A whole frame.
+/// Encodes a whole frame.
 pub(crate) fn encode(kind: Kind, group: GroupId, id: u64, body: &[u8]) -> Result<Vec<u8>, WireError> {
     if body.len() > MAX_ENCODED {
         return Err(WireError::Unencodable(format!("body of {} bytes", body.len())));
@@ -71,11 +71,11 @@ pub(crate) fn encode(kind: Kind, group: GroupId, id: u64, body: &[u8]) -> Result
     Ok(frame)
 }
 
-/// Reads a head; refuses before anything is allocated for the body.
+/// Reads a head. A wrong head is refused before memory is allocated for the body.
 pub(crate) fn head(bytes: &[u8; HEAD]) -> Result<Head, WireError> {
     let wrong = |what: &str| Err(WireError::Malformed(what.to_owned()));
     if bytes[..4] != MAGIC {
-        return wrong("no frame of this protocol");
+        return wrong("not a frame of this protocol");
     }
     if bytes[4] != VERSION {
         let found = bytes[4];

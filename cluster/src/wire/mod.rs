@@ -1,8 +1,8 @@
-//! The one place that knows the bytes: of log entries, of the store's own record, of peer frames.
+//! The only place that knows the byte formats: of log entries, of the store's own record, of peer frames.
 //!
 //! Every layout is an explicit versioned type in bincode 2 (variable-length integers). Decoding is bounded,
-//! and bytes that are left over are an error. Golden tests hold each layout; a change of one is a new version
-//! beside the old.
+//! and left-over bytes are an error. Golden tests pin each layout. A changed layout is a new version beside
+//! the old one.
 
 mod entry;
 pub(crate) mod frame;
@@ -24,10 +24,10 @@ pub(crate) use system::{IdentityV1, MembershipV1, StampV1, SystemV1};
 
 /// Largest command, entry, request body or append that the layouts carry (bytes).
 pub(crate) const MAX_COMMAND: usize = 2 * 1024 * 1024;
-/// Largest encoded value; twice the largest content, so that envelopes always fit.
+/// Largest encoded value: twice the largest content, so that envelopes always fit.
 pub(crate) const MAX_ENCODED: usize = 2 * MAX_COMMAND + 64 * 1024;
 
-/// Bytes that are not what they should be.
+/// Bytes that do not have the expected layout.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum WireError {
     #[error("cannot be decoded: {0}")]
@@ -44,7 +44,7 @@ impl From<WireError> for std::io::Error {
     }
 }
 
-// The limit counts what decoding would allocate: a hostile length fails before memory is taken.
+// The limit counts what decoding would allocate, so a hostile length fails before memory is allocated.
 type Layout = bincode::config::Configuration<
     bincode::config::LittleEndian,
     bincode::config::Varint,
@@ -60,7 +60,7 @@ pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, WireError> {
     bincode::serde::encode_to_vec(value, layout()).map_err(|e| WireError::Unencodable(e.to_string()))
 }
 
-/// Decodes a layout that must fill `bytes`.
+/// Decodes a layout, which must fill `bytes`.
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, WireError> {
     let (value, used) = bincode::serde::decode_from_slice(bytes, layout())
         .map_err(|e| WireError::Malformed(e.to_string()))?;

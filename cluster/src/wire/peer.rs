@@ -1,4 +1,4 @@
-//! Layouts of what peers say to each other.
+//! Layouts of the messages between peers.
 
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
@@ -9,14 +9,14 @@ use super::system::{MemberV1, StampV1, SystemV1};
 /// First frame of a connection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Hello {
-    /// All zero where the caller is not a member yet; it may only ask to join.
+    /// All zero if the caller is not a member yet; then it may only ask to join.
     pub(crate) cluster_id: [u8; 16],
     pub(crate) from: u64,
-    /// 0 where the caller does not know (it may only ask to join).
+    /// 0 if the caller does not know it (then it may only ask to join).
     pub(crate) to: u64,
-    /// Where the caller itself listens.
+    /// The address that the caller itself listens on.
     pub(crate) from_addr: String,
-    /// What the connection is for: the number of a lane.
+    /// The purpose of the connection: the number of a lane.
     pub(crate) lane: u8,
 }
 
@@ -27,26 +27,26 @@ pub(crate) enum Welcome {
     RefusedV1 { reason: String },
 }
 
-/// First frame of a connection where peers share a key: [`Hello`], and a number that was never used before.
+/// First frame of a connection if peers share a key: [`Hello`], and a nonce that was never used before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct KeyHello {
     pub(crate) nonce: [u8; 32],
     pub(crate) hello: Hello,
 }
 
-/// Answer to [`KeyHello`]: the other side's number.
+/// Answer to [`KeyHello`]: the nonce of the other side.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct KeyNonce {
     pub(crate) nonce: [u8; 32],
 }
 
-/// Shows that its sender has the key: first the caller's, then the other side's.
+/// Proves that its sender has the key. The caller sends it first, then the other side.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct KeyProof {
     pub(crate) proof: [u8; 32],
 }
 
-/// An entry on its way to a follower: as [`super::StoredPayload::parts`].
+/// An entry sent to a follower, in the form of [`super::StoredPayload::parts`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct WireEntry {
     pub(crate) id: StoredLogId,
@@ -54,7 +54,7 @@ pub(crate) struct WireEntry {
     pub(crate) content: ByteBuf,
 }
 
-/// Entries (or none: a heartbeat) from the leader.
+/// Entries from the leader; without entries, a heartbeat.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Append {
     pub(crate) vote: StoredVote,
@@ -79,7 +79,7 @@ pub(crate) struct PairV1 {
     pub(crate) record: ByteBuf,
 }
 
-/// What one peer asks another.
+/// The requests of one peer to another.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Request {
     VoteV1 {
@@ -107,7 +107,8 @@ pub(crate) enum Request {
         member: MemberV1,
     },
     AnnounceV1(Announce),
-    /// Snapshot of `state` follows in `SnapshotChunkV1`, then `SnapshotEndV1`, all on this connection.
+    /// A snapshot of `state` follows as `SnapshotChunkV1` requests, then `SnapshotEndV1`, all on this
+    /// connection.
     SnapshotBeginV1 {
         vote: StoredVote,
         state: SystemV1,
@@ -121,18 +122,18 @@ pub(crate) enum Request {
         chunks: u64,
         pairs: u64,
     },
-    /// How much of the log the one asked counts, as leader, as durable on the caller.
+    /// Asks how much of the log the receiver, as leader, counts as durable on the caller.
     CountedV1,
-    /// What does the clock of the one asked say? The leader tells the time with it, where it knows it.
+    /// Asks for the receiver's wall clock. The leader also reports the cluster's time, if it knows it.
     ClockV1 {
         told: Option<StampV1>,
     },
 }
 
 impl Request {
-    /// About one group's log, which its frame names. The others are for the node: those of the application,
-    /// and those of membership, which all groups share. A leader asks for clocks to stamp its group's
-    /// entries, and tells that group's time.
+    /// Whether the request is about one group's log, which its frame names. The other requests are for the
+    /// node: those of the application, and those of membership, which all groups share. A leader asks for
+    /// clocks to stamp its group's entries, and reports that group's time.
     pub(crate) fn is_of_a_group(&self) -> bool {
         match self {
             Self::VoteV1 { .. }
@@ -159,7 +160,7 @@ pub(crate) enum Appended {
     Higher(StoredVote),
 }
 
-/// What became of a forwarded batch.
+/// The outcome of a forwarded batch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Forwarded {
     Done {
@@ -167,20 +168,20 @@ pub(crate) enum Forwarded {
         time_ms: u64,
         replies: Vec<ByteBuf>,
     },
-    /// Certainly not stored; `leader` is who might take it (0 = unknown). `overloaded` by whoever names
-    /// itself there: it leads, and has no room on its disk.
+    /// Certainly not stored. `leader` is the node that may take it (0 = unknown). With `overloaded`, a node
+    /// that names itself there leads and has no disk space left.
     NotStored {
         leader: u64,
         overloaded: bool,
     },
-    /// May or may not be stored.
+    /// It may or may not be stored.
     Unknown,
 }
 
 /// Answer to a newcomer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum JoinReply {
-    /// The id given out, and everybody's address.
+    /// The allocated id, and the addresses of all members.
     Id {
         cluster_id: [u8; 16],
         id: u64,
@@ -188,20 +189,20 @@ pub(crate) enum JoinReply {
     },
     /// The caller is a member as announced.
     Member,
-    /// Ask there (empty = nobody leads now, try again).
+    /// Ask at this address (empty = no node leads now, try again).
     Elsewhere {
         addr: String,
     },
     Refused {
         reason: String,
     },
-    /// Not as things are: try again later. Says nothing about whether the caller is a member.
+    /// Not possible at present: try again later. Says nothing about whether the caller is a member.
     NotNow {
         reason: String,
     },
 }
 
-/// What a peer answers.
+/// The answers of a peer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Answer {
     VoteV1 {
@@ -214,7 +215,7 @@ pub(crate) enum Answer {
         accepted: bool,
     },
     ForwardV1(Forwarded),
-    /// `None`: the one asked doesn't lead or has no majority.
+    /// `None`: the receiver does not lead or has no majority.
     ReadIndexV1 {
         index: Option<u64>,
     },
@@ -231,7 +232,7 @@ pub(crate) enum Answer {
     FailedV1 {
         reason: String,
     },
-    /// Up to there, in that term; zeros where the one asked does not lead or does not know.
+    /// Up to this index, in that term; zeros if the receiver does not lead or does not know.
     CountedV1 {
         term: u64,
         index: u64,
@@ -240,7 +241,7 @@ pub(crate) enum Answer {
     ClockV1 {
         clock_ms: u64,
     },
-    /// The one asked has no such group; nothing was done.
+    /// The receiver has no such group; nothing was done.
     NoGroupV1 {
         group: u16,
     },

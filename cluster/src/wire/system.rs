@@ -1,4 +1,4 @@
-//! Layouts of what the crate itself keeps: membership, the store's own record, the identity file.
+//! Layouts of the crate's own data: membership, the store's own record, the identity file.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use super::ids::StoredLogId;
 use crate::time::Stamp;
 use crate::types::{Member, Membership, StoredMembership, Wishes};
 
-/// What the members know about one of them.
+/// What the members know about a member.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct MemberV1 {
     pub(crate) peer_addr: String,
@@ -35,7 +35,7 @@ impl From<MemberV1> for Member {
     }
 }
 
-// Wishes lie in `meta` under names that no member uses of itself: so the layout stays as it is.
+// Wishes are kept in `meta` under names that no member uses for itself, so that the layout does not change.
 const VOTER: &str = "waypost.voter";
 const DRAINED: &str = "waypost.drained_ms";
 
@@ -51,7 +51,7 @@ fn wishes_in(meta: &mut BTreeMap<String, String>) -> Wishes {
     Wishes { voter, drained_ms }
 }
 
-/// The members: one or (while it changes) two sets of voters, and everybody's particulars.
+/// The members: one set of voters (two during a change), and the particulars of each member.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct MembershipV1 {
     pub(crate) log_id: Option<StoredLogId>,
@@ -76,7 +76,7 @@ impl From<&StoredMembership> for MembershipV1 {
 }
 
 impl MembershipV1 {
-    /// Back to openraft's type.
+    /// Converts to openraft's type.
     pub(crate) fn into_membership(self) -> Result<Membership, WireError> {
         if self.voters.is_empty() && self.nodes.is_empty() {
             return Ok(Membership::default());
@@ -86,21 +86,21 @@ impl MembershipV1 {
         Membership::new(voters, nodes).map_err(|e| WireError::Malformed(e.to_string()))
     }
 
-    /// Back to openraft's type with its place in the log.
+    /// Converts to openraft's type with its position in the log.
     pub(crate) fn into_stored(self) -> Result<StoredMembership, WireError> {
         let log_id = self.log_id.map(Into::into);
         Ok(StoredMembership::new(log_id, self.into_membership()?))
     }
 }
 
-/// What the leader stamps an entry with: the layout of [`Stamp`].
+/// The leader's stamp of an entry: the layout of [`Stamp`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct StampV1 {
     /// The time (ms since 1970); may go back.
     pub(crate) time_ms: u64,
     /// The expiry clock (ms); never goes back.
     pub(crate) expiry_ms: u64,
-    /// A majority of at least two voters agreed with the time.
+    /// Whether a majority of at least two voters agreed with the time.
     pub(crate) checked: bool,
 }
 
@@ -116,28 +116,28 @@ impl From<StampV1> for Stamp {
     }
 }
 
-/// The store's own record; changes in the same transaction as the state.
+/// The store's own record; it changes in the same transaction as the state.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct SystemV1 {
     /// Last applied entry.
     pub(crate) applied: Option<StoredLogId>,
-    /// Membership in force at `applied`.
+    /// The membership in force at `applied`.
     pub(crate) membership: MembershipV1,
-    /// Stamp of the newest applied entry of commands; its expiry clock is the highest of all.
+    /// The stamp of the newest applied entry with commands. Its expiry clock is the highest of all.
     pub(crate) stamp: StampV1,
-    /// Highest time of an applied entry (ms since 1970): that of ids.
+    /// The highest time of an applied entry (ms since 1970), which ids use.
     pub(crate) id_ms: u64,
-    /// Highest node id given out.
+    /// The highest node id that was allocated.
     pub(crate) last_node_id: u64,
 }
 
-/// Who this node is.
+/// The identity of this node.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct IdentityV1 {
     pub(crate) cluster_id: [u8; 16],
     pub(crate) node_id: u64,
-    /// The node is (or was) a member: its log must not be empty.
+    /// Whether the node is (or was) a member: then its log must not be empty.
     pub(crate) joined: bool,
-    /// Addresses of the other members when last heard of.
+    /// The last known addresses of the other members.
     pub(crate) peers: Vec<(u64, String)>,
 }

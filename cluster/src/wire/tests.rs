@@ -93,7 +93,7 @@ fn answers_keep_their_bytes() {
 }
 
 #[test]
-fn what_is_stored_keeps_its_bytes() {
+fn stored_records_keep_their_bytes() {
     let system =
         SystemV1 { applied: Some(ID), membership: membership(), stamp: STAMP, id_ms: 3, last_node_id: 2 };
     golden(
@@ -148,7 +148,7 @@ fn left_over_bytes_and_hostile_lengths_are_errors() {
     let mut bytes = encode(&Request::ReadIndexV1).unwrap();
     bytes.push(0);
     assert_eq!(decode::<Request>(&bytes), Err(WireError::Trailing(1)));
-    // A vector of 2^64 - 1 elements, in nine bytes.
+    // A length of 2^64 - 1 elements, in nine bytes.
     let hostile = [3, 0xfd, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
     assert!(decode::<Request>(&hostile).is_err());
     let huge = [&[1_u8][..], &u32::MAX.to_le_bytes()].concat();
@@ -176,7 +176,7 @@ proptest! {
     }
 
     #[test]
-    fn commands_come_back_as_they_were(times in any::<(u64, u64, bool)>(), commands in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..50), 0..20)) {
+    fn commands_are_decoded_as_they_were_encoded(times in any::<(u64, u64, bool)>(), commands in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..50), 0..20)) {
         let commands: Vec<bytes::Bytes> = commands.into_iter().map(Into::into).collect();
         let sent = StampV1 { time_ms: times.0, expiry_ms: times.1, checked: times.2 };
         let data = EntryData::commands(sent, &commands).unwrap();
@@ -187,7 +187,7 @@ proptest! {
 }
 
 #[test]
-fn wishes_lie_in_the_old_layout_and_come_back() {
+fn wishes_are_kept_in_the_old_layout() {
     use crate::types::{Member, Wishes};
     let wishes = Wishes { voter: Some(false), drained_ms: Some(7) };
     let member = Member { peer_addr: "a:1".to_owned(), wishes, ..Member::default() };
@@ -198,7 +198,7 @@ fn wishes_lie_in_the_old_layout_and_come_back() {
 }
 
 #[test]
-fn newer_versions_are_refused_in_words() {
+fn newer_versions_are_refused_with_a_clear_reason() {
     let mut bytes = frame::encode(frame::Kind::Hello, frame::NODE, 1, b"x").unwrap();
     bytes[4] = 3;
     let refused = frame::head(bytes.first_chunk().unwrap()).unwrap_err().to_string();

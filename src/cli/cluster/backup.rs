@@ -1,7 +1,7 @@
 //! `waypost cluster backup` and `waypost restore`.
 //!
-//! Owns the file on this side: it is written under another name, made durable, read back and checked, and only then
-//! given its name.
+//! A backup is first written under another name, made durable, read back and checked. Only then does it get
+//! its name.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -25,7 +25,7 @@ use super::super::{
 /// Longest pause between two pieces of a backup.
 const PIECE: Duration = Duration::from_secs(60);
 
-/// Where the backup goes.
+/// The backup to write or to check.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Backup {
     /// File to write; it must not exist
@@ -34,10 +34,11 @@ pub(in crate::cli) struct Backup {
     /// Check a backup instead of making one
     #[arg(long, value_name = "FILE")]
     verify: Option<PathBuf>,
-    /// With the key that encrypts webhooks: whoever has the file can then read their addresses and secrets
+    /// Include the key that encrypts webhooks; anybody who has the file can then read their addresses and
+    /// secrets
     #[arg(long, conflicts_with = "verify")]
     with_key: bool,
-    /// Also without a majority: what the node that is asked knows, which may not be all that was acknowledged
+    /// Write it even without a majority; it may then lack events that were acknowledged
     #[arg(long, conflicts_with = "verify")]
     without_majority: bool,
     #[command(flatten)]
@@ -47,16 +48,16 @@ pub(in crate::cli) struct Backup {
     json: bool,
 }
 
-/// What to restore, and where.
+/// The backup to restore, and the directory for it.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Restore {
-    /// The backup
+    /// File of the backup
     #[arg(long, value_name = "FILE")]
     from: PathBuf,
-    /// Data directory of the new cluster's first node: empty or absent
+    /// Data directory of the new cluster's first node; it must be empty or absent
     #[arg(long, value_name = "DIR")]
     data_dir: PathBuf,
-    /// The old cluster's webhooks.key, where the backup was made without --with-key
+    /// The old cluster's webhooks.key, if the backup was made without --with-key
     #[arg(long, value_name = "FILE")]
     with_key: Option<PathBuf>,
     /// Print JSON on a terminal too
@@ -78,7 +79,8 @@ pub(super) async fn backup(args: Backup) -> anyhow::Result<()> {
     let draft = Draft(partial(&file)?);
     let client = Client::new(args.connection);
     let current = fetch(&client, args.with_key, args.without_majority, &draft.0).await?;
-    let info = waypost_cluster::verify(&draft.0).context("what came is no good backup, and was not kept")?;
+    let info =
+        waypost_cluster::verify(&draft.0).context("the node sent an invalid backup, which was not kept")?;
     fs::rename(&draft.0, &file).with_context(|| file.display().to_string())?;
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(folder).and_then(|folder| folder.sync_all()).with_context(|| folder.display().to_string())?;
@@ -92,12 +94,12 @@ pub(super) async fn backup(args: Backup) -> anyhow::Result<()> {
     show(&file, &told, "is written and checked", args.json)
 }
 
-/// A file that goes again unless it was renamed.
+/// A file that is removed at the end, unless it was renamed.
 struct Draft(PathBuf);
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        // Gone where it was renamed.
+        // If it was renamed, there is nothing to remove.
         let _ = fs::remove_file(&self.0);
     }
 }
@@ -107,7 +109,8 @@ fn partial(file: &Path) -> anyhow::Result<PathBuf> {
     Ok(file.with_file_name(format!(".{}.partial-{}", name.to_string_lossy(), std::process::id())))
 }
 
-/// Writes what a node sends; durable when this returns. Says whether all that was acknowledged before is in it.
+/// Writes the backup that a node sends to a file. The file is durable when this returns. Returns whether the
+/// backup has everything that was acknowledged before.
 async fn fetch(client: &Client, with_key: bool, without_majority: bool, path: &Path) -> anyhow::Result<bool> {
     let mut out = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     let out = out.as_mut().map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
@@ -116,7 +119,7 @@ async fn fetch(client: &Client, with_key: bool, without_majority: bool, path: &P
     let current = answer.headers().get("waypost-backup-current").is_none_or(|current| current != "false");
     if !current {
         let what = "there is no majority: a backup has what this node knows, which may not be all that was acknowledged";
-        anyhow::ensure!(without_majority, "{what}; none was written; with --without-majority it is");
+        anyhow::ensure!(without_majority, "{what}; none was written; --without-majority writes one");
         output::note(what);
     }
     loop {

@@ -1,4 +1,4 @@
-//! `waypost cluster status`: once, or again each second.
+//! `waypost cluster status`: shows the cluster once, or again each second.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use super::super::{
     output::{self, cell},
 };
 
-/// How to show it.
+/// How to show the status.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Status {
     #[command(flatten)]
     connection: Connection,
-    /// Show it again each second, until interrupted; a JSON line each in a pipe
+    /// Show it again each second until interrupted; a pipe gets a line of JSON each time
     #[arg(long)]
     watch: bool,
     /// Print JSON on a terminal too
@@ -41,13 +41,14 @@ const COLUMNS: [(&str, &str); 15] = [
     ("DISK FREE", "disk_free_bytes"),
 ];
 
-/// Shown where a member has something to tell: not every cluster has ephemeral events, and the table is wide.
+/// Columns that are shown only if a member has a figure for them. Not every cluster has ephemeral events, and
+/// the table is wide.
 const EPHEMERAL_COLUMNS: [(&str, &str); 2] =
     [("EPHEMERAL", "ephemeral_interest"), ("DROPPED", "ephemeral_dropped")];
 
-/// Between two looks.
+/// The pause between two requests.
 const ROUND: Duration = Duration::from_secs(1);
-/// Clears a terminal and goes to its corner.
+/// Clears the terminal and moves the cursor to its upper left corner.
 const CLEAR: &str = "\x1b[H\x1b[2J";
 
 pub(super) async fn run(args: Status) -> anyhow::Result<()> {
@@ -74,7 +75,7 @@ pub(super) async fn run(args: Status) -> anyhow::Result<()> {
     }
 }
 
-/// The whole picture, for people.
+/// The whole status as a text for people.
 fn shown(client: &Client, status: &Value) -> String {
     let healthy = status.get("healthy").and_then(Value::as_bool) == Some(true);
     let health = if healthy {
@@ -106,7 +107,7 @@ fn problem(problem: &Value) -> String {
     format!("\n\n{}: {what}\n  → {}", cell(problem, "severity"), cell(problem, "do"))
 }
 
-/// The members, a line each.
+/// The table of members, with a line for each.
 fn table(status: &Value) -> String {
     let members: Vec<&Value> =
         status.get("members").and_then(Value::as_array).into_iter().flatten().collect();
@@ -146,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn ephemeral_figures_are_shown_where_there_are_some() {
+    fn ephemeral_columns_are_shown_if_a_member_has_figures() {
         let member = |id: u64, interest: Option<u64>, dropped: Option<u64>| {
             json!({"id": id, "role": "follower", "disk_free_bytes": 7 << 20,
             "ephemeral_interest": interest, "ephemeral_dropped": dropped})

@@ -1,4 +1,4 @@
-//! The demo map of `waypost dev`, and the tokens.
+//! The demo map of `waypost dev`, and its tokens.
 
 use std::time::Duration;
 
@@ -20,11 +20,11 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The slug of the demo map.
 pub(super) const SLUG: &str = "demo";
 
-/// Files with the tokens.
+/// Names of the files with the tokens, in the directory of `waypost dev`.
 const ADMIN_FILE: &str = "admin-token";
 const DEMO_FILE: &str = "demo-token";
 
-/// What a visitor needs.
+/// The demo map, as the printed commands need it.
 pub(super) struct Demo {
     /// The map's id.
     pub(super) id: String,
@@ -32,7 +32,8 @@ pub(super) struct Demo {
     pub(super) token: String,
 }
 
-/// The admin token that the environment has, else that of an earlier run, else a new one of 256 random bits.
+/// The admin token of the environment, otherwise that of an earlier run, otherwise a new one of 256 random
+/// bits.
 pub(super) fn admin_token(home: &Home) -> anyhow::Result<String> {
     if let Ok(token) = std::env::var("WAYPOST_ADMIN_TOKEN")
         && !token.is_empty()
@@ -50,7 +51,7 @@ pub(super) fn admin_token(home: &Home) -> anyhow::Result<String> {
     Ok(token)
 }
 
-/// Creates the demo map; where an earlier run left it, goes on with that run's token.
+/// Creates the demo map. If an earlier run created it, that run's token is used.
 pub(super) async fn prepare(url: &str, admin: &str, home: &Home) -> anyhow::Result<Demo> {
     let client = Client::at(url.to_owned(), admin.to_owned());
     let map = json!({
@@ -69,7 +70,7 @@ pub(super) async fn prepare(url: &str, admin: &str, home: &Home) -> anyhow::Resu
     Ok(demo)
 }
 
-/// With the token of an earlier run, if it still opens the map.
+/// The demo map with the token of an earlier run, if the token is still valid.
 async fn kept(url: &str, home: &Home) -> Result<Option<Demo>, ClientError> {
     let Some(token) = home.kept(DEMO_FILE) else { return Ok(None) };
     let client = Client::at(url.to_owned(), token.clone());
@@ -80,7 +81,7 @@ async fn kept(url: &str, home: &Home) -> Result<Option<Demo>, ClientError> {
     }
 }
 
-/// With a new token in place of one that is lost.
+/// The demo map with a new token, which replaces a lost one.
 async fn renew(client: &Client) -> Result<Demo, ClientError> {
     const NAME: &str = "dev";
     let map = patiently(client, Method::GET, &format!("/api/maps/{SLUG}"), None).await?;
@@ -94,7 +95,7 @@ async fn renew(client: &Client) -> Result<Demo, ClientError> {
     Ok(Demo { id: cell(&map, "id"), token: cell(&token, "token") })
 }
 
-/// A fresh cluster may change its leader once more while its nodes join.
+/// Repeats a request until it succeeds: a new cluster may change its leader once more while its nodes join.
 async fn patiently(
     client: &Client,
     method: Method,

@@ -1,4 +1,5 @@
-//! Where `waypost dev` keeps data, logs and tokens: a directory that was asked for, or a temporary one.
+//! The directory in which `waypost dev` keeps data, logs and tokens: the one that was given, or a temporary
+//! one.
 
 use std::{
     fs,
@@ -9,7 +10,7 @@ use std::{
 
 use anyhow::Context;
 
-/// A directory with a place for each node.
+/// The directory of `waypost dev`. It has a directory for each node.
 pub(super) struct Home {
     path: PathBuf,
     temporary: bool,
@@ -23,9 +24,9 @@ impl Home {
             std::env::temp_dir().join(format!("waypost-dev-{}", uuid::Uuid::new_v4().simple()))
         });
         let failed = || format!("cannot make the directory {}", path.display());
-        // For its owner alone: logs and data are nobody else's. One that exists keeps its mode.
+        // Only the owner may read logs and data. A directory that exists keeps its mode.
         fs::DirBuilder::new().recursive(!temporary).mode(0o700).create(&path).with_context(failed)?;
-        // Nodes start in a directory of their own, so a relative path would go astray.
+        // Each node runs in its own directory, so the path must be absolute.
         let path = path.canonicalize().with_context(failed)?;
         Ok(Self { path, temporary })
     }
@@ -35,13 +36,13 @@ impl Home {
         &self.path
     }
 
-    /// What an earlier run left under a name.
+    /// The secret that an earlier run kept under that name.
     pub(super) fn kept(&self, name: &str) -> Option<String> {
         let text = fs::read_to_string(self.path.join(name)).ok()?;
         Some(text.trim().to_owned()).filter(|text| !text.is_empty())
     }
 
-    /// Leaves a secret for later runs, in a file for its owner alone.
+    /// Keeps a secret for later runs, in a file that only its owner may read.
     pub(super) fn keep(&self, name: &str, secret: &str) -> anyhow::Result<()> {
         let path = self.path.join(name);
         let failed = || format!("cannot write {}", path.display());
@@ -50,10 +51,10 @@ impl Home {
         options.open(&path).and_then(|mut file| writeln!(file, "{secret}")).with_context(failed)
     }
 
-    /// Removes it, if it was temporary.
+    /// Removes the directory if it is temporary.
     pub(super) fn leave(&self) {
         if self.temporary {
-            // What cannot be removed is the temporary directory's usual fate.
+            // The system cleans temporary directories, so an error is ignored.
             let _ = fs::remove_dir_all(&self.path);
         }
     }

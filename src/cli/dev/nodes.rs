@@ -1,4 +1,4 @@
-//! The three processes: start, wait, watch, stop.
+//! Starts, watches and stops the three processes of `waypost dev`.
 
 use std::{
     fs::{self, File},
@@ -24,24 +24,26 @@ use super::{
 
 /// Longest time for a node to become ready.
 const START: Duration = Duration::from_secs(60);
-/// Longest wait for an answer of a node.
+/// Longest wait for a node's answer.
 const ANSWER: Duration = Duration::from_secs(2);
-/// Longest time for nodes to end by themselves: the longest drain that is usual, and some.
+/// Longest time for nodes to end by themselves: somewhat longer than a drain usually takes.
 const STOP: Duration = Duration::from_secs(12);
-/// How often things are looked at.
+/// The pause between two looks at the processes.
 const LOOK: Duration = Duration::from_millis(100);
-/// A node that ends more often than this within [`MINUTE`] is given up.
+/// A node that ends more often than this within [`MINUTE`] is not started again.
 const MOST_DEATHS: usize = 5;
 const MINUTE: Duration = Duration::from_secs(60);
-/// Lines of a log that are shown, and bytes that they are looked for in.
+/// Last lines of a log that are shown, and the last bytes of the log in which they are looked for.
 const LAST_LINES: usize = 20;
 const LAST_BYTES: usize = 16 * 1024;
 
-/// Receivers of webhooks run on this machine too: loopback is open to them, beside what the environment opens.
+/// Receivers of webhooks run on this machine too, so loopback is allowed, in addition to the networks of the
+/// environment.
 const ALLOW_NETS: &str = "WAYPOST_WEBHOOKS_ALLOW_NETS";
 const LOOPBACK: &str = "127.0.0.0/8,::1/128";
 
-/// Settings that would turn three nodes of one machine into something else.
+/// Settings of the environment that the three nodes must not inherit. With them, the nodes would not form a
+/// cluster of their own on this machine.
 const NOT_INHERITED: [&str; 10] = [
     "WAYPOST_CONFIG",
     "WAYPOST_JOIN",
@@ -55,7 +57,7 @@ const NOT_INHERITED: [&str; 10] = [
     "WAYPOST_HTTP_TLS_KEY",
 ];
 
-/// All nodes.
+/// The three nodes.
 pub(super) struct Nodes {
     program: PathBuf,
     admin: String,
@@ -71,7 +73,7 @@ struct Node {
 }
 
 impl Nodes {
-    /// Prepares directories; starts nothing.
+    /// Makes the nodes' directories. No process is started.
     pub(super) fn new(home: &Home, ports: Ports, admin: &str) -> anyhow::Result<Self> {
         let place = |index: usize| {
             let dir = home.path().join(format!("node{}", index + 1));
@@ -88,12 +90,12 @@ impl Nodes {
         })
     }
 
-    /// How many there are.
+    /// The number of nodes.
     pub(super) fn count(&self) -> usize {
         self.nodes.len()
     }
 
-    /// Where clients of a node connect.
+    /// The URL at which clients connect to a node.
     pub(super) fn url(&self, node: usize) -> String {
         format!("http://{}", self.ports.http(node))
     }
@@ -103,7 +105,7 @@ impl Nodes {
         self.ports.receiver()
     }
 
-    /// Where a node writes its log.
+    /// The file of a node's log.
     pub(super) fn log(&self, node: usize) -> PathBuf {
         self.nodes.get(node).map_or_else(PathBuf::new, Node::log)
     }
@@ -121,12 +123,12 @@ impl Nodes {
             .args(["--peer-addr", &self.ports.peer(index).to_string()])
             .env("WAYPOST_ADMIN_TOKEN", &self.admin)
             .env(ALLOW_NETS, allow_nets())
-            // Here lies no waypost.toml that was meant for another node.
+            // The node's own directory has no waypost.toml that was meant for another node.
             .current_dir(&node.dir)
             .stdin(Stdio::piped())
             .stdout(log.try_clone()?)
             .stderr(log)
-            // Ctrl-C is for us alone: we end the nodes in order.
+            // Only this process gets Ctrl-C. It ends the nodes in order.
             .process_group(0)
             .kill_on_drop(true);
         for name in NOT_INHERITED {
@@ -163,7 +165,7 @@ impl Nodes {
         bail!("node {} is not ready after {} s{}", index + 1, START.as_secs(), self.last_lines(index))
     }
 
-    /// Starts again what ends; fails when a node keeps ending.
+    /// Starts a node again when it ends. Fails if a node keeps ending.
     pub(super) async fn watch(&mut self) -> anyhow::Result<()> {
         loop {
             sleep(LOOK).await;
@@ -178,11 +180,11 @@ impl Nodes {
         }
     }
 
-    /// Asks all to end, and ends those that do not.
+    /// Asks all nodes to end, and kills those that do not end in time.
     pub(super) async fn stop(&mut self) {
         let children = self.nodes.iter_mut().filter_map(|node| node.child.as_mut());
         for child in children {
-            // The end of its input is what a node waits for.
+            // A node ends when its standard input ends.
             drop(child.stdin.take());
         }
         let deadline = Instant::now() + STOP;
@@ -196,11 +198,11 @@ impl Nodes {
         self.kill().await;
     }
 
-    /// Ends all at once.
+    /// Kills all nodes.
     pub(super) async fn kill(&mut self) {
         for node in &mut self.nodes {
             if let Some(mut child) = node.child.take() {
-                // An error says that it has ended already.
+                // The only error is that the node has already ended.
                 let _ = child.kill().await;
             }
         }

@@ -7,10 +7,10 @@ use std::{
 
 use anyhow::bail;
 
-/// How many nodes there are.
+/// The number of nodes.
 pub(super) const NODES: usize = 3;
 
-/// Ports of all nodes, counted from one.
+/// The ports of all nodes. They follow the first one.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ports {
     base: u16,
@@ -23,17 +23,17 @@ impl From<u16> for Ports {
 }
 
 impl Ports {
-    /// Where a node's clients connect.
+    /// The address at which clients connect to a node.
     pub(super) fn http(self, node: usize) -> SocketAddr {
         self.at(node * 2)
     }
 
-    /// Where other nodes connect to a node.
+    /// The address at which other nodes connect to a node.
     pub(super) fn peer(self, node: usize) -> SocketAddr {
         self.at(node * 2 + 1)
     }
 
-    /// Where somebody who tries webhooks may listen: none of the six.
+    /// A port for a receiver of webhooks. It is none of the six.
     pub(super) fn receiver(self) -> u16 {
         self.base.checked_add(2 * NODES as u16).unwrap_or(self.base - 1)
     }
@@ -43,7 +43,7 @@ impl Ports {
         SocketAddr::from((Ipv4Addr::LOCALHOST, self.base.saturating_add(offset)))
     }
 
-    /// Finds out whether all are free, before anything starts.
+    /// Checks that all six are free, before any process is started.
     pub(super) fn check(self) -> anyhow::Result<()> {
         let mut taken = Vec::new();
         for node in 0..NODES {

@@ -1,4 +1,4 @@
-//! What `waypost dev` prints when all is ready: lines to copy.
+//! The text that `waypost dev` prints when all nodes are ready: commands to copy.
 
 use std::{io, path::PathBuf};
 
@@ -45,7 +45,7 @@ curl -sS {one}/api/maps/{SLUG}/events \\
     ))
 }
 
-/// A receiver, a webhook, and what becomes of deliveries.
+/// Commands that run a receiver, create a webhook and show its deliveries.
 fn webhook(one: &str, three: &str, token: &str, port: u16, waypost: &str) -> String {
     let head = paint(
         STRONG,
@@ -62,7 +62,7 @@ WAYPOST_URL={three} WAYPOST_TOKEN={token} {waypost} webhook tail {SLUG}
     )
 }
 
-/// Outside a browser phoenix.js has to be given a WebSocket.
+/// A script for phoenix.js. Outside a browser, it must be given a WebSocket.
 fn phoenix(socket: &str, token: &str) -> String {
     format!(
         r#"npm install phoenix ws
@@ -83,12 +83,12 @@ node demo.mjs"#
     )
 }
 
-/// How this program is called from here.
+/// The command that runs this program from the current directory.
 fn program() -> String {
     let path = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("waypost"));
     let here = std::env::current_dir().unwrap_or_default();
     match path.strip_prefix(&here) {
-        // A name alone would be looked for elsewhere.
+        // A shell would look for a bare name in `PATH`.
         Ok(name) if name.components().count() == 1 => format!("./{}", name.display()),
         below => below.unwrap_or(&path).display().to_string(),
     }

@@ -1,6 +1,7 @@
-//! Standard input as chunks of lines, read by a thread of its own.
+//! Reads standard input as chunks of lines, in a thread of its own.
 //!
-//! A chunk takes what is there: a file goes in full batches, a line typed into a pipe goes at once.
+//! A chunk has the lines that are already read: a file is sent in full batches, and a line that is typed into
+//! a pipe is sent at once.
 
 use std::{
     io::{self, BufRead, Read},
@@ -10,18 +11,18 @@ use std::{
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-/// Largest body of one request, in bytes: half of what a node takes by default. A single line may be longer.
+/// Largest body of one request, in bytes: half of the node's default limit. A single line may be longer.
 const MOST_BYTES: usize = 1024 * 1024;
-/// Longest line, in bytes: the largest event that can be configured, and its frame.
+/// Longest line, in bytes: the largest event that can be configured, and the JSON around it.
 const LONGEST_LINE: u64 = 17 * 1024 * 1024;
-/// Lines read ahead.
+/// Lines that are read ahead, at most.
 const AHEAD: usize = 2000;
 
 /// Lines for one request.
 pub(super) struct Chunk {
     /// The lines, each with its newline.
     pub(super) bytes: Bytes,
-    /// Their numbers in the input, from 1: empty lines are left out.
+    /// The numbers of the lines in the input, from 1. Empty lines are left out.
     pub(super) lines: Vec<u64>,
 }
 
@@ -30,18 +31,18 @@ struct Line {
     text: Vec<u8>,
 }
 
-/// The reading end.
+/// The receiver of the lines.
 pub(super) struct Input {
     lines: mpsc::Receiver<io::Result<Line>>,
-    /// A line that no longer fitted into the last chunk.
+    /// A line that did not fit into the last chunk.
     held: Option<Line>,
-    /// An error met while a chunk was being filled: told after that chunk.
+    /// An error that occurred while a chunk was filled. It is returned after that chunk.
     failed: Option<io::Error>,
     batch: usize,
 }
 
 impl Input {
-    /// Starts reading.
+    /// Starts the thread that reads.
     pub(super) fn start(batch: usize) -> io::Result<Self> {
         let (sender, lines) = mpsc::channel(AHEAD);
         thread::Builder::new().name("stdin".into()).spawn(move || read(io::stdin().lock(), &sender))?;
@@ -86,7 +87,7 @@ impl Input {
     }
 }
 
-/// Ends at the end of input, at an error, or when nobody listens.
+/// Reads lines until the input ends, an error occurs, or the receiver is dropped.
 fn read(mut input: impl BufRead, sender: &mpsc::Sender<io::Result<Line>>) {
     for number in 1.. {
         let mut text = Vec::new();

@@ -1,14 +1,14 @@
-//! How far publishing has come, for a person at a terminal; silent elsewhere.
+//! The progress of publishing, shown on a terminal only.
 
 use std::{os::unix::fs::MetadataExt, time::Duration};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// A bar where the input has a size, else a counter.
+/// A bar if the size of the input is known, otherwise a counter.
 pub(super) struct Progress(ProgressBar);
 
 impl Progress {
-    /// Starts it on standard error; hidden where that is no terminal.
+    /// Shows the progress on standard error. It is hidden if that is not a terminal.
     pub(super) fn start() -> Self {
         let (bar, template) = match input_bytes() {
             Some(bytes) => {
@@ -24,20 +24,20 @@ impl Progress {
         Self(bar)
     }
 
-    /// So much more is stored.
+    /// Adds events that were stored, and the bytes of their lines.
     pub(super) fn add(&self, events: usize, bytes: usize) {
         let so_far: usize = self.0.message().parse().unwrap_or(0);
         self.0.set_message((so_far + events).to_string());
         self.0.inc(bytes as u64);
     }
 
-    /// Takes it off the screen.
+    /// Removes the progress from the screen.
     pub(super) fn end(&self) {
         self.0.finish_and_clear();
     }
 }
 
-/// Size of standard input, where it is a file.
+/// The size of standard input in bytes, if it is a file.
 fn input_bytes() -> Option<u64> {
     let file = std::fs::metadata("/dev/stdin").ok()?;
     (file.is_file() && file.size() > 0).then(|| file.size())

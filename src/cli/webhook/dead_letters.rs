@@ -12,34 +12,34 @@ use super::{
     One, Webhook, replay, show,
 };
 
-/// Dead letters that the API gives at once, at most.
+/// Most dead letters in one answer of the API.
 const PAGE: usize = 1000;
 
-/// What to do with events that were given up.
+/// Commands for dead letters, which are events that were given up.
 #[derive(Debug, clap::Subcommand)]
 pub(in crate::cli) enum Command {
     /// List them, oldest first
     List(List),
-    /// Try again to deliver one, all, or those since a time
+    /// Deliver one, all, or those since a time again
     Retry(Retry),
     /// Remove one, or all
     Purge(Purge),
 }
 
-/// Which to list.
+/// The dead letters to list.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct List {
     #[command(flatten)]
     one: One,
-    /// Only those behind this seq
+    /// Only those after this seq
     #[arg(long, value_name = "SEQ")]
     after: Option<u64>,
-    /// At most so many
+    /// Most dead letters that are listed
     #[arg(long, value_name = "N", default_value_t = 100)]
     limit: usize,
 }
 
-/// Which to deliver again.
+/// The dead letters to deliver again.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Retry {
     #[command(flatten)]
@@ -49,19 +49,19 @@ pub(in crate::cli) struct Retry {
     /// Only events from this time on, as in 2026-01-31T12:00:00Z, or from the event with this id
     #[arg(long, value_name = "TIME|ID", conflicts_with = "event")]
     since: Option<String>,
-    /// Wait until all are tried
+    /// Wait until all have been tried
     #[arg(long)]
     wait: bool,
 }
 
-/// Which to remove.
+/// The dead letters to remove.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Purge {
     #[command(flatten)]
     one: One,
     /// Id of the event [default: all]
     event: Option<String>,
-    /// Yes, remove all: there is no way back
+    /// Confirm that all are removed; this can't be undone
     #[arg(long)]
     yes: bool,
 }
@@ -81,7 +81,7 @@ async fn list(args: List) -> anyhow::Result<()> {
     let mut rows = Vec::new();
     while left > 0 {
         let dead_letters = page(&webhook, after, left.min(PAGE)).await?;
-        // A page may be cut short by its bytes: only an empty one is the last.
+        // A page may be short because of its bytes. Only an empty page is the last.
         let Some(last) = dead_letters.last() else { break };
         after = last["seq"].as_u64();
         left = left.saturating_sub(dead_letters.len());

@@ -1,4 +1,4 @@
-//! `waypost webhook replay|replays`: events delivered again, with how far that has come.
+//! `waypost webhook replay|replays`: delivers events again, and shows the progress.
 
 use std::time::Duration;
 
@@ -17,19 +17,20 @@ use super::{
     One, Webhook,
 };
 
-/// Shortest and longest pause between two looks: well below what a token may ask for in a minute.
+/// Shortest and longest pause between two requests for the replay. They make far fewer requests in a minute
+/// than a token may.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(1));
-/// Looks in a row that may fail.
+/// Requests in a row that may fail.
 const MOST_FAILURES: u32 = 60;
-/// Looks between two at the webhook itself.
+/// Requests for the replay between two for the webhook itself.
 const LOOKS_PER_STATE: u32 = 10;
-/// Why nobody waits for single events.
+/// Why a command can't wait for single events.
 pub(super) const NOT_SINGLE: &str = "--wait is for replays and for all dead letters: single events go among the new ones, \
     and nothing tells when they are done; `waypost webhook tail` shows their attempts";
-/// Parts of the bar.
+/// Steps of the bar.
 const PARTS: f64 = 1000.0;
 
-/// What to deliver again.
+/// The events to deliver again.
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("what").required(true).multiple(true).args(["since", "after", "events", "failed"]))]
 pub(in crate::cli) struct Start {
@@ -38,7 +39,7 @@ pub(in crate::cli) struct Start {
     /// Events from this time on, as in 2026-01-31T12:00:00Z, or from the event with this id
     #[arg(long, value_name = "TIME|ID", conflicts_with_all = ["after", "events"])]
     since: Option<String>,
-    /// Events behind the one with this id
+    /// Events after the one with this id
     #[arg(long, value_name = "ID", conflicts_with = "events")]
     after: Option<String>,
     /// These events, by their ids, with commas
@@ -47,7 +48,7 @@ pub(in crate::cli) struct Start {
     /// Events before this time
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
-    /// Only what was given up; all of it, unless --since or --after says from where
+    /// Only dead letters: all of them, unless --since or --after says where to start
     #[arg(long)]
     failed: bool,
     /// Wait until it has ended
@@ -55,7 +56,7 @@ pub(in crate::cli) struct Start {
     wait: bool,
 }
 
-/// Which replays.
+/// The webhook whose replays are listed.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct List {
     #[command(flatten)]
@@ -83,7 +84,8 @@ pub(super) async fn start(args: Start) -> anyhow::Result<()> {
     follow(&webhook, begun, args.wait).await
 }
 
-/// Shows a replay that has begun; or waits for its end, and fails where events have failed again.
+/// Shows a replay that has begun. With `wait`, waits for its end first, and fails if events have failed
+/// again.
 pub(super) async fn follow(webhook: &Webhook, begun: Value, wait: bool) -> anyhow::Result<()> {
     let ended = if wait { watch(webhook, begun).await? } else { begun };
     if output::for_people(webhook.json) {
@@ -94,7 +96,7 @@ pub(super) async fn follow(webhook: &Webhook, begun: Value, wait: bool) -> anyho
     match (wait, ended["state"].as_str(), ended["failed"].as_u64().unwrap_or(0)) {
         (true, Some("cancelled"), _) => bail!("the replay was cancelled"),
         (true, _, failed) if failed > 0 => {
-            bail!("{failed} events failed again: `waypost webhook dead-letters list` tells why")
+            bail!("{failed} events failed again: `waypost webhook dead-letters list` shows why")
         }
         _ => Ok(()),
     }
@@ -120,7 +122,7 @@ async fn watch(webhook: &Webhook, mut replay: Value) -> anyhow::Result<Value> {
         pause = (pause * 2).min(PAUSES.1);
         replay = match webhook.call(Method::GET, &path, None).await {
             Ok(replay) => replay,
-            // It goes on without us; after a while we hear of it again.
+            // The replay goes on at the node; a later request will show its progress.
             Err(error) if error.passes() && failures < MOST_FAILURES => {
                 failures += 1;
                 sleep(error.retry_after().unwrap_or(PAUSES.1)).await;
@@ -134,7 +136,8 @@ async fn watch(webhook: &Webhook, mut replay: Value) -> anyhow::Result<Value> {
     Ok(replay)
 }
 
-/// Why nothing is replayed now, if it is so. Who can't be asked is asked again soon.
+/// Why the replay makes no progress now; `None` if it does, or if the webhook can't be read. It is read again
+/// later.
 async fn rests(webhook: &Webhook) -> Option<String> {
     let shown = webhook.call(Method::GET, "", None).await.ok()?;
     let state = cell(&shown, "state");
@@ -157,7 +160,7 @@ fn gone(error: ClientError) -> anyhow::Error {
     }
 }
 
-/// On standard error; hidden where that is no terminal.
+/// A bar on standard error. It is hidden if that is not a terminal.
 fn bar() -> ProgressBar {
     let bar = ProgressBar::new(PARTS as u64);
     if let Ok(style) = ProgressStyle::with_template("{bar:30} {percent}%  {msg}  {elapsed}") {
@@ -246,7 +249,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn replays_in_words() {
+    fn the_texts_of_a_replay() {
         let mut replay = json!({"id": 3, "state": "running", "from_seq": 11, "until_seq": 31, "next_seq": 21,
                                 "delivered": 4, "failed": 1});
         let told = "replay 3 of seq 11 to 30 is running: 4 delivered, 1 failed, 10 of 20 events looked at";

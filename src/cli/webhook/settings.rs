@@ -1,4 +1,4 @@
-//! `waypost webhook create|update`: settings as options, and as JSON.
+//! `waypost webhook create|update`: the settings of a webhook, as options and as JSON.
 
 use std::{
     fs, io,
@@ -24,17 +24,17 @@ pub(in crate::cli) struct Create {
     map: String,
     #[command(flatten)]
     fields: Fields,
-    /// Read the secret from a file, - is standard input [default: one is made]
+    /// File with the secret; - is standard input [default: one is made]
     #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
-    /// Deliver nothing before it is enabled
+    /// Deliver nothing until the webhook is enabled
     #[arg(long)]
     disabled: bool,
     #[command(flatten)]
     common: Common,
 }
 
-/// A changed webhook.
+/// A webhook and its changes.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Update {
     #[command(flatten)]
@@ -43,10 +43,10 @@ pub(in crate::cli) struct Update {
     fields: Fields,
 }
 
-/// What can be set on a webhook.
+/// The settings of a webhook.
 #[derive(Debug, clap::Args)]
 struct Fields {
-    /// Where to deliver
+    /// URL to deliver to
     #[arg(long, value_name = "URL")]
     to: Option<String>,
     /// Name for people
@@ -55,67 +55,70 @@ struct Fields {
     /// Event types, with commas; * stands for any characters [of a new webhook: *]
     #[arg(long, value_name = "TYPES", value_delimiter = ',')]
     events: Option<Vec<String>>,
-    /// How requests look [of a new webhook: wanderer]
+    /// Format of bodies and signatures [of a new webhook: wanderer]
     #[arg(long, value_parser = Profile::NAMES.map(|(name, _)| name))]
     profile: Option<String>,
-    /// Only events for which this holds, as in 'payload.value > 1e9', or none
+    /// Only events for which this expression is true, as in 'payload.value > 1e9', or none
     #[arg(long, value_name = "EXPRESSION|none", value_parser = or_none)]
     filter: Option<Setting>,
-    /// What waits for what: nothing, events of the same key, or each for the one before
+    /// Which events wait for each other: none, those of the same key, or each for the one before (strict)
     #[arg(long, value_parser = ["none", "key", "strict"])]
     ordering: Option<String>,
-    /// The key, as in payload.system_id
+    /// Expression of the key for --ordering key, as in payload.system_id
     #[arg(long, value_name = "EXPRESSION")]
     ordering_key: Option<String>,
-    /// Requests at most, in any second or any stretch of a time, as in 5 or 5/2s, or none
+    /// Most requests in any second or any period of another length, as in 5 or 5/2s, or none
     #[arg(long, value_name = "N[/TIME]|none", value_parser = rate)]
     rate: Option<Setting>,
-    /// Events in one request at most, and how long the first waits for more, as in 10 or 10/500ms, or none
+    /// Most events in one request, and how long the first waits for more, as in 10 or 10/500ms, or none
     #[arg(long, value_name = "N[/TIME]|none", value_parser = batch)]
     batch: Option<Setting>,
-    /// Attempts in all
+    /// Most attempts of a delivery, the first one included
     #[arg(long, value_name = "N")]
     attempts: Option<u32>,
     /// Time before the second attempt
     #[arg(long, value_name = "TIME", value_parser = millis)]
     retry_delay: Option<u64>,
-    /// Whether a request that may have been taken, since no answer came, is repeated
+    /// Whether a request is sent again if no answer came and the receiver may have taken it
     #[arg(long, value_name = "true|false")]
     retry_ambiguous: Option<bool>,
     /// Longest time for a whole request, as in 5s
     #[arg(long, value_name = "TIME", value_parser = millis)]
     timeout: Option<u64>,
-    /// Disable it after failing for so long, as in 5d, or never
+    /// Disable the webhook after it has failed for this time, as in 5d, or never
     #[arg(long, value_name = "TIME|never", value_parser = auto_disable)]
     auto_disable: Option<Setting>,
-    /// Additional header, as in 'Authorization: Bearer x'; several times for several, in place of all there were
+    /// Additional header, as in 'Authorization: Bearer x'; may be given several times; replaces all old ones
     #[arg(long = "header", value_name = "NAME: VALUE", value_parser = header)]
     headers: Vec<(String, String)>,
     /// POST or PUT
     #[arg(long, value_parser = ["POST", "PUT"])]
     method: Option<String>,
-    /// File with the template of bodies, for the profile template; - is standard input
+    /// File with the template of the bodies, for the profile template; - is standard input
     #[arg(long, value_name = "FILE")]
     template: Option<PathBuf>,
-    /// Of the bodies that the template makes
+    /// Media type of the bodies that the template makes
     #[arg(long, value_name = "TYPE")]
     content_type: Option<String>,
     /// Sent as X-Pusher-Key [of a new webhook: the map's id]
     #[arg(long)]
     key: Option<String>,
-    /// File with settings as the API takes them, functions of AWS Lambda too; - is standard input. Options win
+    /// File with settings as the API takes them, also for functions of AWS Lambda; - is standard input.
+    /// Options override it
     #[arg(long, value_name = "FILE")]
     settings: Option<PathBuf>,
 }
 
-/// A setting as the API takes it; JSON null takes it away.
+/// A setting as the API takes it. JSON null removes it.
 #[derive(Debug, Clone)]
 struct Setting(Value);
 
 pub(super) async fn create(args: Create) -> anyhow::Result<()> {
     let mut fields = args.fields.into_json()?;
     if !fields.contains_key("url") && !fields.contains_key("lambda") {
-        return Err(Usage("where to? give --to URL, or --settings with a url or a function".into()).into());
+        return Err(
+            Usage("a target is required: give --to URL, or --settings with url or lambda".into()).into()
+        );
     }
     if let Some(file) = args.secret_file {
         fields.insert("secret".into(), read_secret(&file)?.into());
@@ -138,7 +141,8 @@ pub(super) async fn update(args: Update) -> anyhow::Result<()> {
     webhook.done(&changed, format_args!("changed {}", output::printable(&names)))
 }
 
-/// A secret from a file, without the end of its line. Command lines are public on a machine: it has no option.
+/// Reads a secret from a file, without the end of its line. No option takes a secret itself, because every
+/// user of a machine can read command lines.
 pub(super) fn read_secret(file: &Path) -> anyhow::Result<String> {
     Ok(read(file)?.trim_end_matches(['\r', '\n']).to_owned())
 }
@@ -150,7 +154,7 @@ fn read(file: &Path) -> anyhow::Result<String> {
 }
 
 impl Fields {
-    /// Only what was given.
+    /// The settings that were given, as the API takes them.
     fn into_json(self) -> anyhow::Result<Map<String, Value>> {
         let mut fields = match &self.settings {
             Some(file) => match serde_json::from_str(&read(file)?) {
@@ -226,7 +230,7 @@ fn header(text: &str) -> Result<(String, String), String> {
     Ok((name.trim().to_owned(), value.trim().to_owned()))
 }
 
-/// `none`, a number, or a number and a time.
+/// Parses `none`, a number, or a number and a time.
 fn pair(text: &str) -> Result<Option<(u64, Option<u64>)>, String> {
     if text == "none" {
         return Ok(None);
@@ -237,7 +241,7 @@ fn pair(text: &str) -> Result<Option<(u64, Option<u64>)>, String> {
     Ok(Some((number, time.map(millis).transpose()?)))
 }
 
-/// A time as people write it, in milliseconds.
+/// Parses a time such as `5s` into milliseconds.
 fn millis(text: &str) -> Result<u64, String> {
     let wrong = || "must be a time, as in 500ms, 2s, 1m, 1h or 5d".to_owned();
     let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
@@ -259,7 +263,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn settings_as_people_write_them() {
+    fn the_values_of_options_are_parsed() {
         assert_eq!(rate("5").unwrap().0, json!(5));
         assert_eq!(rate("5/2s").unwrap().0, json!({"requests": 5, "period_ms": 2000}));
         assert_eq!(rate("none").unwrap().0, Value::Null);

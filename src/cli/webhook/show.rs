@@ -1,4 +1,4 @@
-//! Webhooks and attempts as people read them; as JSON for programs.
+//! Prints webhooks and attempts: for people as text, and for programs as JSON.
 
 use anyhow::Context;
 use serde_json::Value;
@@ -8,14 +8,14 @@ use crate::core::webhook::shown::ShownWebhook;
 
 use super::super::output::{self, BAD, FAINT, GOOD, NAME, STRONG, cell};
 
-/// Longest name in a list, and what is left for a target however narrow the terminal, in characters.
+/// Longest name in a list, and the least room for a target on a narrow terminal, in characters.
 const MOST_NAME: usize = 20;
 const LEAST_TARGET: usize = 10;
-/// Of an error and of an answer in a line, in characters.
+/// Longest part of an error and of an answer that a line shows, in characters.
 const MOST_ERROR: usize = 160;
 const MOST_ANSWER: usize = 100;
 
-/// What `webhook show` doesn't list: it is shown elsewhere, or says nothing to people.
+/// Fields that `webhook show` does not list, because it shows them elsewhere or they mean nothing to people.
 const NOT_LISTED: [&str; 14] = [
     "target.type",
     "target.url",
@@ -33,7 +33,7 @@ const NOT_LISTED: [&str; 14] = [
     "warnings",
 ];
 
-/// One webhook; with its secret, where it has come along.
+/// Prints one webhook, with its secret if the answer has it.
 pub(super) fn one(webhook: &Value, json: bool) -> anyhow::Result<()> {
     if !output::for_people(json) {
         return Ok(output::json(webhook)?);
@@ -44,8 +44,9 @@ pub(super) fn one(webhook: &Value, json: bool) -> anyhow::Result<()> {
             output::line(format_args!("{:24} {}", reason.0, reason.1))?;
         }
     }
-    // What has no value says nothing to people: only what is there.
-    let shown: ShownWebhook = serde_json::from_value(webhook.clone()).context("the answer is no webhook")?;
+    // Fields without a value are left out.
+    let shown: ShownWebhook =
+        serde_json::from_value(webhook.clone()).context("the answer is not a webhook")?;
     for (field, text) in fields(&shown).into_iter().map(|field| (field.clone(), cell(webhook, &field))) {
         let what = if field == "queue_depth" { " events not looked at or not delivered yet" } else { "" };
         if text != "-" && !text.is_empty() {
@@ -66,10 +67,10 @@ pub(super) fn one(webhook: &Value, json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Paths of what is listed, in the order of the type, as in `retry.max_attempts`.
+/// The paths of the fields that are listed, as in `retry.max_attempts`, in the order of the type.
 fn fields(webhook: &ShownWebhook) -> Vec<String> {
     let mut paths = Vec::new();
-    // As text: a tree would have them in the order of their names.
+    // The text keeps the order of the type. A tree of values would sort the names.
     if let Ok(text) = serde_json::to_string(&ShownWebhook { secret: None, ..webhook.clone() }) {
         add_fields("", &text, &mut paths);
     }
@@ -98,7 +99,7 @@ fn state(webhook: &Value) -> String {
     output::paint(style, state)
 }
 
-/// All webhooks of a map.
+/// Prints all webhooks of a map.
 pub(super) fn list(webhooks: &Value, json: bool) -> anyhow::Result<()> {
     if !output::for_people(json) {
         return Ok(output::json(webhooks)?);
@@ -107,7 +108,8 @@ pub(super) fn list(webhooks: &Value, json: bool) -> anyhow::Result<()> {
     Ok(output::line(listed(&rows, output::width()))?)
 }
 
-/// A line each, no longer than that many columns: what a command needs to name it, and how it is doing.
+/// A table of webhooks that is at most `columns` wide. Each line has what a command needs to name the
+/// webhook, and the state of its delivery.
 fn listed(webhooks: &[&Value], columns: usize) -> String {
     let row = |webhook: &&Value| {
         let fields = ["state", "queue_depth", "dead_letters", "missed"].map(|field| cell(webhook, field));
@@ -123,7 +125,7 @@ fn listed(webhooks: &[&Value], columns: usize) -> String {
     output::table(&headings, &rows)
 }
 
-/// A webhook as people call it: by its name, and the beginning of its id, which is unique.
+/// A webhook's name and the beginning of its id, which is unique in the map.
 pub(super) fn label(webhook: &Value) -> String {
     match cell(webhook, "name").as_str() {
         "" | "-" => short_id(webhook),
@@ -131,12 +133,12 @@ pub(super) fn label(webhook: &Value) -> String {
     }
 }
 
-/// As much of an id as tells the webhooks of a map apart.
+/// The beginning of an id, long enough to tell the webhooks of a map apart.
 fn short_id(webhook: &Value) -> String {
     cell(webhook, "id").chars().take(8).collect()
 }
 
-/// Where a webhook leads.
+/// The target of a webhook, as a text.
 pub(super) fn target(webhook: &Value) -> String {
     match cell(webhook, "url").as_str() {
         "-" => format!("lambda {}", cell(webhook, "target.function_name")),
@@ -144,7 +146,7 @@ pub(super) fn target(webhook: &Value) -> String {
     }
 }
 
-/// As much of a text as fits.
+/// A text cut to at most `most` characters.
 fn short(text: &str, most: usize) -> String {
     if text.chars().count() <= most {
         text.to_owned()
@@ -153,17 +155,17 @@ fn short(text: &str, most: usize) -> String {
     }
 }
 
-/// Whether the receiver took it.
+/// Whether the attempt was delivered.
 pub(super) fn is_delivered(attempt: &Value) -> bool {
     attempt["class"] == "delivered"
 }
 
-/// Several attempts of one webhook, oldest first.
+/// Prints several attempts of one webhook, oldest first.
 pub(super) fn attempts(attempts: &Value, json: bool) -> anyhow::Result<()> {
     attempts.as_array().into_iter().flatten().try_for_each(|one| attempt(one, None, json))
 }
 
-/// One attempt as a line; `webhook` says whose it is, where there are several.
+/// Prints one attempt as a line. `webhook` is the name of its webhook, if several are followed.
 pub(super) fn attempt(attempt: &Value, webhook: Option<&str>, json: bool) -> anyhow::Result<()> {
     if !output::for_people(json) {
         return Ok(output::json(attempt)?);
@@ -188,11 +190,11 @@ fn outcome(attempt: &Value) -> String {
     output::paint(BAD, format_args!("{}{answer}", reason(attempt)))
 }
 
-/// Why an attempt, or all of a dead letter's, failed.
+/// Why an attempt failed, or all attempts of a dead letter.
 pub(super) fn reason(failed: &Value) -> String {
     let (class, status, error) = (cell(failed, "class"), cell(failed, "status"), cell(failed, "error"));
     let mut text = if status == "-" { class.clone() } else { format!("{class} {status}") };
-    // That it answered so says the status.
+    // The status already says what the receiver answered.
     if error != "-" && error != format!("answered {status}") {
         text = format!("{text}: {}", short(&error, MOST_ERROR));
     }
@@ -207,7 +209,7 @@ pub(super) fn reason(failed: &Value) -> String {
     }
 }
 
-/// A text of several lines as one.
+/// A field as a cell, with several lines joined into one.
 fn cell_line(object: &Value, field: &str) -> String {
     let text = object[field].as_str().unwrap_or_default();
     output::printable(&text.split_whitespace().collect::<Vec<_>>().join(" "))
@@ -273,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_in_words() {
+    fn the_texts_of_failures() {
         let answered = json!({"class": "status", "status": 500, "error": "answered 500", "response": "no\n\u{1b}[2J table "});
         assert_eq!(outcome(&answered), "status 500; it said: no \u{fffd}[2J table");
         let moved = json!({"class": "redirect", "status": 302, "error": "answered 302", "response": ""});

@@ -1,7 +1,7 @@
-//! `waypost webhook tail`: attempts as they are made.
+//! `waypost webhook tail`: prints attempts as they are made.
 //!
-//! Owns what was seen of each webhook. It asks about once a second, and a webhook remembers few attempts: how many were
-//! missed is told, never skipped silently. Tests are not among the attempts: they have no number.
+//! It asks for new attempts about once a second. A webhook remembers few attempts, so some may be missed.
+//! Their number is reported; none is skipped silently. Tests are not shown, because they have no number.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -17,20 +17,20 @@ use super::{
     Common, base, find, show,
 };
 
-/// Shortest and longest pause between two looks.
+/// Shortest and longest pause between two rounds of requests.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
-/// What to follow.
+/// The attempts to print.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
     /// Map: id or slug
     map: String,
-    /// Webhook: id, the beginning of it, or name [default: all]
+    /// Webhook: id, beginning of the id, or name [default: all]
     webhook: Option<String>,
     /// Only attempts that failed
     #[arg(long)]
     failed: bool,
-    /// End after so many attempts
+    /// End after this many attempts
     #[arg(long, short = 'n', value_name = "N")]
     count: Option<u64>,
     #[command(flatten)]
@@ -68,7 +68,7 @@ struct Tail {
     path: String,
     only: Option<String>,
     several: bool,
-    /// By id.
+    /// The webhooks that are followed, by id.
     seen: BTreeMap<String, Seen>,
     failed: bool,
     left: Option<u64>,
@@ -76,18 +76,18 @@ struct Tail {
     pause: Duration,
 }
 
-/// What is known of one webhook.
+/// What was seen of one webhook.
 #[derive(Default)]
 struct Seen {
     name: String,
-    /// Number of the last attempt.
+    /// Number of the last attempt that was seen.
     last: u64,
-    /// What its counters came to: while they stand still there is nothing to ask for.
+    /// The sum of its counters. While it does not change, there are no new attempts to ask for.
     counted: u64,
 }
 
 impl Tail {
-    /// Finds out where each webhook is: only what comes later is shown.
+    /// Reads the number of each webhook's last attempt. Only later attempts are shown.
     async fn start(&mut self) -> anyhow::Result<()> {
         for (id, name, counted) in self.look().await? {
             let attempts = self.attempts(&id, 0).await?;
@@ -120,7 +120,7 @@ impl Tail {
                         output::note(&error);
                         output::note(output::paint_err(
                             output::FAINT,
-                            "asking again; what is missed will be told",
+                            "trying again; missed attempts are reported",
                         ));
                     }
                     lost = true;
@@ -132,7 +132,7 @@ impl Tail {
         Ok(())
     }
 
-    /// The token may not ask so often.
+    /// Makes the pause longer, because the token may not make so many requests.
     async fn slow_down(&mut self, seconds: u64) {
         self.pause = (self.pause * 2).min(PAUSES.1);
         let every = self.pause.as_secs();
@@ -141,7 +141,7 @@ impl Tail {
         sleep(Duration::from_secs(seconds)).await;
     }
 
-    /// Attempts since the last round, of all webhooks, by time.
+    /// The attempts of all webhooks since the last round, ordered by time.
     async fn round(&mut self) -> Result<Vec<Value>, ClientError> {
         let mut fresh = Vec::new();
         let webhooks = self.look().await?;
@@ -162,7 +162,8 @@ impl Tail {
         Ok(fresh)
     }
 
-    /// Id, name and counters of those that are followed. One alone is not looked at: its attempts are asked for anyway.
+    /// Id, name and sum of counters of the webhooks that are followed. A single webhook is not read, because
+    /// its attempts are asked for in any case.
     async fn look(&self) -> Result<Vec<(String, String, u64)>, ClientError> {
         if let Some(id) = &self.only {
             return Ok(vec![(id.clone(), String::new(), 0)]);
@@ -183,7 +184,7 @@ impl Tail {
         match self.client.call(Method::GET, &path, None).await {
             Ok(Value::Array(attempts)) => Ok(attempts),
             Ok(_) => Ok(Vec::new()),
-            // One of several was deleted since they were looked at.
+            // One of several webhooks was deleted since the list was read.
             Err(ClientError::Refused { status: 404, .. }) if self.several => Ok(Vec::new()),
             Err(error) => Err(error),
         }
@@ -202,7 +203,7 @@ impl Tail {
 }
 
 impl Seen {
-    /// Takes in attempts, oldest first; tells how many came and went unseen.
+    /// Adds the new ones of `attempts` to `fresh`, oldest first. Reports how many were missed.
     fn take(&mut self, id: &str, attempts: Vec<Value>, several: bool, fresh: &mut Vec<Value>) {
         let newest = attempts.iter().map(number).max().unwrap_or(0);
         let known = self.last;

@@ -1,10 +1,10 @@
-//! How much work an evaluation may make, and why one ends early.
+//! The work that an evaluation may make, and the reasons why it has no value.
 
 use std::cell::Cell;
 
-/// Work of one evaluation of a filter, or one rendering of a template: a step of the expression counts as
-/// one, and so does each value and each 16 bytes of text that a step looks at. Some two milliseconds: nothing
-/// interrupts an evaluation.
+/// Limit of the work of one evaluation of a filter, or of one rendering of a template. Each step of the
+/// expression counts as one, and so does each value and each 16 bytes of text that a step reads. The limit is
+/// about two milliseconds of time, because nothing interrupts an evaluation.
 pub(crate) const MAX_WORK: u64 = 50_000;
 /// Bytes of text that count as much as one value.
 const TEXT_PER_VALUE: usize = 16;
@@ -12,17 +12,17 @@ const TEXT_PER_VALUE: usize = 16;
 /// Why an expression has no value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Failure {
-    /// Something is missing in the event, or null where a value is needed.
+    /// The event has no value where one is needed, or null.
     #[error("something is missing in the event")]
     Missing,
-    /// The event holds something else than the expression expects.
+    /// The event has a value of another type than the expression needs.
     #[error("{0}")]
     Wrong(&'static str),
-    /// A text grows too long.
-    #[error("a text grows too long")]
+    /// A text would be longer than its limit.
+    #[error("a text would be too long")]
     TooLong,
     /// [`MAX_WORK`] is used up.
-    #[error("it is too much work")]
+    #[error("the evaluation makes too much work")]
     TooMuch,
 }
 
@@ -37,7 +37,7 @@ impl Default for Budget {
 }
 
 impl Budget {
-    /// Takes that much work; once too much was asked for, nothing is left.
+    /// Spends `work`. If less is left, it fails, and so does every later call that spends anything.
     pub(crate) fn spend(&self, work: usize) -> Result<(), Failure> {
         match self.0.get().checked_sub(work as u64) {
             Some(left) => {
@@ -51,7 +51,7 @@ impl Budget {
         }
     }
 
-    /// Takes the work of looking at `bytes` of text.
+    /// Spends the work of reading `bytes` of text.
     pub(crate) fn spend_text(&self, bytes: usize) -> Result<(), Failure> {
         self.spend(bytes / TEXT_PER_VALUE)
     }

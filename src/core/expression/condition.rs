@@ -5,7 +5,8 @@ use crate::core::event::{Event, MapText};
 use crate::core::ids::MapId;
 use std::sync::Arc;
 
-/// A filter's expression, and the map whose events it is about. Shared by all subscriptions that have the same.
+/// A filter's expression, and the map whose events it is about. Shared by all subscriptions that have the
+/// same.
 #[derive(Debug, PartialEq)]
 pub struct Condition {
     expression: Expression,
@@ -24,12 +25,12 @@ impl Condition {
         self.expression.text()
     }
 
-    /// Whose events it is about.
+    /// The map whose events it is about.
     pub fn map(&self) -> MapId {
         self.map
     }
 
-    /// The event as all conditions of this map see it.
+    /// The event in the form that all conditions of this map take.
     pub fn subject<'e>(&'e self, event: &'e Event) -> Subject<'e> {
         Subject::new(event, &self.map_text)
     }

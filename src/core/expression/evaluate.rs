@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 type Outcome<'v> = Result<Value<'v>, Failure>;
 
-/// What the names in an expression stand for.
+/// The values of the names in an expression.
 pub(crate) trait Scene {
     /// The value of that name.
     fn value(&self, name: Name) -> Result<Value<'_>, Failure>;
@@ -18,7 +18,7 @@ pub(crate) trait Scene {
 pub(super) struct Evaluation<'v> {
     pub(super) scene: &'v dyn Scene,
     pub(super) budget: &'v Budget,
-    /// The elements of the loops around, from the outermost.
+    /// The current element of each enclosing loop, from the outermost.
     elements: Vec<Value<'v>>,
 }
 
@@ -89,7 +89,7 @@ impl<'v> Evaluation<'v> {
         Ok(values)
     }
 
-    /// A value that becomes part of a list or an object: what is missing is null there.
+    /// A value that becomes part of a list or an object. A missing value becomes null.
     fn part(&mut self, step: &'v Step) -> Outcome<'v> {
         match self.value(step) {
             Err(Failure::Missing) => Ok(Value::Null),
@@ -105,7 +105,7 @@ impl<'v> Evaluation<'v> {
         }
     }
 
-    /// `&&` and `||`: one side that is `decisive` decides, even where the other side fails.
+    /// `&&` and `||`. If one side is `decisive`, it is the result, even if the other side fails.
     fn both(&mut self, left: &'v Step, right: &'v Step, decisive: bool) -> Outcome<'v> {
         let left = self.condition(left);
         if left == Ok(decisive) || left == Err(Failure::TooMuch) {
@@ -115,7 +115,7 @@ impl<'v> Evaluation<'v> {
         if right == decisive { Ok(Value::Bool(right)) } else { left.map(Value::Bool) }
     }
 
-    /// The first that can be evaluated and is neither null nor empty text, else null.
+    /// The first value that can be evaluated and is neither null nor an empty text; null if there is none.
     fn first(&mut self, values: &'v [Step]) -> Outcome<'v> {
         for step in values {
             match self.value(step) {
@@ -153,7 +153,7 @@ impl<'v> Evaluation<'v> {
         found.end(all.kind)
     }
 
-    /// One round with the element that was pushed last. Tells whether the next one matters.
+    /// Runs the body for the element that was pushed last. Returns whether the loop must go on.
     fn round(&mut self, all: &'v Loop, found: &mut Found<'v>) -> Result<bool, Failure> {
         match all.kind {
             LoopKind::All | LoopKind::Exists => {
@@ -162,7 +162,7 @@ impl<'v> Evaluation<'v> {
                     Ok(truth) if truth == decisive => found.decided = true,
                     Ok(_) => {}
                     Err(Failure::TooMuch) => return Err(Failure::TooMuch),
-                    // As with `||`: another element may decide.
+                    // As with `||`, another element may decide.
                     Err(failure) => found.failure = found.failure.or(Some(failure)),
                 }
                 Ok(!found.decided)
@@ -192,7 +192,7 @@ impl<'v> Evaluation<'v> {
     }
 }
 
-/// What a loop has found so far.
+/// The result of a loop so far.
 #[derive(Default)]
 struct Found<'v> {
     decided: bool,

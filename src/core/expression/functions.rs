@@ -1,7 +1,7 @@
 //! The functions of expressions.
 //!
-//! Each takes values that are evaluated already, and pays for what it looks at. `default()` is none of them:
-//! it takes what can't be evaluated, too.
+//! Each function takes values that are already evaluated, and spends work for what it reads. `default()` is
+//! not among them, because it also takes arguments that can't be evaluated.
 
 use super::budget::{Budget, Failure};
 use super::value::{Value, push_number};
@@ -21,12 +21,12 @@ type Run = for<'v> fn(&[Value<'v>], &Budget) -> Outcome<'v>;
 #[derive(Debug)]
 pub(super) struct Function {
     pub(super) name: &'static str,
-    /// Written behind a dot: `payload.name.contains("a")`.
+    /// Whether it is written behind a dot, as in `payload.name.contains("a")`.
     pub(super) is_method: bool,
-    /// How many arguments it takes, the value before the dot not counted.
+    /// The least number of arguments. The value before the dot does not count.
     pub(super) least: usize,
     pub(super) most: usize,
-    /// Its value is true or false.
+    /// Whether its value is true or false.
     pub(super) is_condition: bool,
     pub(super) run: Run,
 }
@@ -117,11 +117,11 @@ fn string<'v>(of: &[Value<'v>], _: &Budget) -> Outcome<'v> {
             Ok(Value::text(text))
         }
         Value::Null => Err(Failure::Missing),
-        _ => Err(Failure::Wrong("a list or an object is no text; join() and json() make one")),
+        _ => Err(Failure::Wrong("a list or an object is not a text; join() and json() make one")),
     }
 }
 
-/// `fixed(2.25, 1)` is `"2.3"`, as JavaScript's `toFixed` has it.
+/// `fixed(2.25, 1)` is `"2.3"`, as with JavaScript's `toFixed`.
 fn fixed<'v>(of: &[Value<'v>], _: &Budget) -> Outcome<'v> {
     let number = number(&of[0], "fixed() takes a number, and how many decimals")?;
     let decimals = number_in(&of[1], MAX_DECIMALS, "fixed() takes 0 to 20 decimals")?;
@@ -136,7 +136,8 @@ fn to_fixed(number: f64, decimals: usize) -> String {
         push_number(number, &mut text);
         return text;
     }
-    // Thirty digits more tell a half from what is near one: neighbours of a half differ from it much earlier.
+    // Thirty more digits tell a half from a number near it, because the neighbours of a half differ much
+    // earlier.
     let longer = format!("{exact:.*}", decimals + 30);
     let is_half = longer.strip_suffix(&"0".repeat(29)).is_some_and(|head| head.ends_with('5'));
     let rounded = if is_half { exact.next_up() } else { exact };
@@ -146,14 +147,14 @@ fn to_fixed(number: f64, decimals: usize) -> String {
     text + &format!("{rounded:.decimals$}")
 }
 
-/// A text made of a text.
+/// A text with a change of its letters.
 fn changed<'v>(of: &[Value<'v>], budget: &Budget, change: fn(&str) -> String) -> Outcome<'v> {
     let text = text(&of[0], "upper() and lower() take a text")?;
     budget.spend_text(text.len())?;
     bounded(change(text), budget)
 }
 
-/// `join(["a", "b"], ", ")`; without a separator they stand side by side.
+/// `join(["a", "b"], ", ")` is `"a, b"`. Without a separator the items are put side by side.
 fn join<'v>(of: &[Value<'v>], budget: &Budget) -> Outcome<'v> {
     let separator = of.get(1).map_or(Ok(""), |one| text(one, "the second argument of join() is a text"))?;
     let items = match &of[0] {
@@ -172,13 +173,13 @@ fn join<'v>(of: &[Value<'v>], budget: &Budget) -> Outcome<'v> {
     Ok(Value::text(out.end()))
 }
 
-/// `date(ts, "DD.MM.YYYY HH:mm")`, in UTC, of an ISO time or of Unix milliseconds. `X` stands for Unix
+/// `date(ts, "DD.MM.YYYY HH:mm")` writes an ISO time or Unix milliseconds in UTC. `X` stands for Unix
 /// seconds.
 fn date<'v>(of: &[Value<'v>], budget: &Budget) -> Outcome<'v> {
     const WRONG: Failure = Failure::Wrong("date() takes an ISO time, or Unix milliseconds");
     let unix_ms = match &of[0] {
         Value::Text(text) => parse_iso(text.as_str()).ok_or(WRONG)?,
-        // A cast keeps within the bounds; the format knows years of four digits alone.
+        // The cast saturates. The format only writes years of four digits.
         Value::Number(unix_ms) if *unix_ms >= 0.0 => *unix_ms as u64,
         Value::Null => return Err(Failure::Missing),
         _ => return Err(WRONG),
@@ -195,7 +196,7 @@ fn json<'v>(of: &[Value<'v>], budget: &Budget) -> Outcome<'v> {
     Ok(Value::text(out.end()))
 }
 
-/// `truncate("Stratios", 4)` is `"Str…"`: at most that many characters, as chats count them.
+/// `truncate("Stratios", 4)` is `"Str…"`. The number limits the characters as chats count them.
 fn truncate<'v>(of: &[Value<'v>], budget: &Budget) -> Outcome<'v> {
     let text = text(&of[0], "truncate() takes a text, and how many characters")?;
     let most = number_in(&of[1], MAX_TEXT as f64, "truncate() takes a number of characters from 0")?;
@@ -206,7 +207,7 @@ fn truncate<'v>(of: &[Value<'v>], budget: &Budget) -> Outcome<'v> {
     }
 }
 
-/// A text in which nothing has a meaning for a chat; other values as they are shown.
+/// A text in which no character has a special meaning for a chat. Other values are first written as a text.
 fn marked_up<'v>(of: &[Value<'v>], budget: &Budget, escape: fn(char, &mut String)) -> Outcome<'v> {
     if matches!(of[0], Value::Null) {
         return Err(Failure::Missing);
@@ -256,7 +257,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn decimals_as_javascript_rounds_them() {
+    fn fixed_rounds_as_javascript_does() {
         for (number, decimals, expected) in [
             (250.0, 1, "250.0"),
             (0.25, 1, "0.3"),

@@ -1,8 +1,8 @@
-//! Expressions over an event, in CEL: conditions of filters, keys, and what templates compute.
+//! Expressions over an event, in CEL: conditions of filters, keys of orderings, and values in templates.
 //!
-//! Owns what may be written, how much work it may make, and what an event looks like from inside. An
-//! expression is compiled once; it can neither fail loudly nor run long: what can't be evaluated matches
-//! nothing.
+//! This module decides which expressions are valid, how much work an evaluation may make, and which values of
+//! an event an expression can use. An expression is compiled once. Its evaluation is bounded. A condition
+//! that can't be evaluated matches no event, and it reports no error.
 
 mod budget;
 mod condition;
@@ -43,7 +43,7 @@ pub struct Expression {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}{message}", Place(.place))]
 pub struct ExpressionError {
-    /// Line and column, from 1, where it can be told.
+    /// Line and column, from 1; `None` if they are not known.
     pub place: Option<(usize, usize)>,
     /// What is wrong.
     pub message: String,
@@ -68,7 +68,7 @@ impl ExpressionError {
 }
 
 impl Expression {
-    /// Compiles a condition: what can't be true or false is refused.
+    /// Compiles a condition. It refuses an expression whose value can't be true or false.
     pub fn condition(text: &str) -> Result<Self, ExpressionError> {
         let expression = Self::key(text)?;
         if expression.root.may_be_boolean() {
@@ -77,12 +77,12 @@ impl Expression {
         Err(ExpressionError::new("the expression is neither true nor false; compare it with something"))
     }
 
-    /// Compiles an expression of any scalar kind.
+    /// Compiles an expression whose value is the key of an ordering. The value may be of any scalar type.
     pub fn key(text: &str) -> Result<Self, ExpressionError> {
         Self::compiled(text, false)
     }
 
-    /// Compiles an expression of a template, which may name the whole event, and all events of a request.
+    /// Compiles an expression of a template, which may also use the whole event and all events of a request.
     pub(crate) fn of_template(text: &str) -> Result<Self, ExpressionError> {
         Self::compiled(text, true)
     }
@@ -96,20 +96,21 @@ impl Expression {
         Ok(Self { root: Arc::new(parse::parse(text, template)?), text: text.into() })
     }
 
-    /// As it was written.
+    /// The expression as it was written.
     pub fn text(&self) -> &Arc<str> {
         &self.text
     }
 
-    /// Whether the event meets the condition. What can't be evaluated (a field that isn't there, a text where
-    /// a number is needed), is too much work, or is neither true nor false is not met.
+    /// Whether the event meets the condition. It does not if the condition can't be evaluated (a field is
+    /// missing, or a text stands where a number is needed), makes too much work, or is neither true nor
+    /// false.
     pub fn matches(&self, subject: &Subject<'_>) -> bool {
         let budget = Budget::default();
         matches!(self.of_event(subject, &budget), Some(Value::Bool(true)))
     }
 
-    /// The value as JSON text in normal form, the same for the same event everywhere; `None` for what can't
-    /// be evaluated or is a list or an object.
+    /// The value as JSON text in normal form, which is the same for the same event on every node. `None` if
+    /// the expression can't be evaluated, or if its value is a list or an object.
     pub fn value(&self, subject: &Subject<'_>) -> Option<String> {
         let budget = Budget::default();
         match self.of_event(subject, &budget)? {
@@ -127,7 +128,7 @@ impl Expression {
         }
     }
 
-    /// The value in a scene, within what is left of the budget.
+    /// The value in a scene. The evaluation spends from the budget.
     pub(crate) fn evaluate<'v>(
         &'v self,
         scene: &'v dyn Scene,

@@ -1,7 +1,8 @@
-//! Operators: numbers as JSON has them, of one kind, and things of two kinds that are simply not equal.
+//! The operators of expressions.
 //!
-//! CEL adds no integer to a float, so whether `payload.value * 2` works would hang on whether the value
-//! happens to be whole.
+//! There is one type of number, as in JSON. CEL itself can't add an integer to a float: then `payload.value *
+//! 2` would work or fail depending on whether the value happens to be whole. Values of two different types
+//! are not equal, which is no error.
 
 use super::budget::{Budget, Failure};
 use super::functions::MAX_TEXT;
@@ -34,7 +35,7 @@ pub(super) fn operate<'v>(
     }
 }
 
-/// The member of that name. What is no object has none.
+/// The member of that name. A value that is not an object has none.
 pub(super) fn member<'v>(of: &Value<'v>, name: &str, budget: &Budget) -> Outcome<'v> {
     let Value::Object(members) = of else { return Err(Failure::Missing) };
     find(members, name, budget)?.cloned().ok_or(Failure::Missing)
@@ -46,27 +47,27 @@ pub(super) fn find<'a, 'v>(
     budget: &Budget,
 ) -> Result<Option<&'a Value<'v>>, Failure> {
     let place = members.iter().position(|(known, _)| known.as_str() == name);
-    // Names are compared much faster than values are evaluated.
+    // Comparing a name costs much less than evaluating a value.
     budget.spend(place.unwrap_or(members.len()) / 16)?;
     Ok(place.map(|place| &members[place].1))
 }
 
-/// The element of a list at that place, or the member of an object of that name.
+/// The element of a list at that index, or the member of an object with that name.
 pub(super) fn index<'v>(of: &Value<'v>, at: &Value<'v>, budget: &Budget) -> Outcome<'v> {
     match (of, at) {
         (_, Value::Null) => Err(Failure::Missing),
         (Value::List(items), Value::Number(place)) if *place >= 0.0 && place.fract() == 0.0 => {
-            // A number that is too large for a place becomes the last one, which no list has.
+            // The cast saturates: a number that is too large becomes an index that no list has.
             items.get(*place as usize).cloned().ok_or(Failure::Missing)
         }
-        (Value::List(_), _) => Err(Failure::Wrong("an element's place is a whole number from 0")),
+        (Value::List(_), _) => Err(Failure::Wrong("the index of an element is a whole number from 0")),
         (Value::Object(_), Value::Text(name)) => member(of, name.as_str(), budget),
         (Value::Object(_), _) => Err(Failure::Wrong("a member's name is a text")),
         _ => Err(Failure::Missing),
     }
 }
 
-/// A result that JSON can't hold, such as that of a division by zero, is none.
+/// Computes with two numbers. A result that JSON can't hold, such as that of a division by zero, is an error.
 fn compute<'v>(left: &Value<'v>, right: &Value<'v>, how: fn(f64, f64) -> f64) -> Outcome<'v> {
     match (left, right) {
         (Value::Number(left), Value::Number(right)) => match how(*left, *right) {
@@ -78,7 +79,7 @@ fn compute<'v>(left: &Value<'v>, right: &Value<'v>, how: fn(f64, f64) -> f64) ->
     }
 }
 
-/// Numbers are added; texts and lists are joined.
+/// Adds two numbers, or joins two texts or two lists.
 fn add<'v>(left: &Value<'v>, right: &Value<'v>, budget: &Budget) -> Outcome<'v> {
     match (left, right) {
         (Value::Text(left), Value::Text(right)) => {
@@ -112,7 +113,7 @@ fn order(left: &Value<'_>, right: &Value<'_>, budget: &Budget) -> Result<Orderin
     }
 }
 
-/// Things of two kinds are not equal.
+/// Whether two values are equal. Values of two different types are not.
 fn equal(left: &Value<'_>, right: &Value<'_>, budget: &Budget) -> Result<bool, Failure> {
     budget.spend(1)?;
     match (left, right) {
@@ -138,7 +139,7 @@ fn same_members(left: &Members<'_>, right: &Members<'_>, budget: &Budget) -> Res
     }
     for ((name, one), (beside, other)) in left.iter().zip(right) {
         budget.spend_text(name.as_str().len())?;
-        // Objects that are equal mostly have their members in the same order.
+        // Equal objects mostly have their members in the same order.
         let other =
             if name.as_str() == beside.as_str() { Some(other) } else { find(right, name.as_str(), budget)? };
         match other {
@@ -165,10 +166,11 @@ fn same_scalar(left: &Value<'_>, right: &Value<'_>, budget: &Budget) -> Result<b
     })
 }
 
-/// An element of a list, or the name of an object's member. Only what is small is looked for.
+/// Whether a scalar is an element of a list, or a text the name of an object's member. A list or an object
+/// can't be looked for.
 fn within<'v>(sought: &Value<'v>, all: &Value<'v>, budget: &Budget) -> Outcome<'v> {
     if matches!(sought, Value::List(_) | Value::Object(_)) {
-        return Err(Failure::Wrong("no list or object can be looked for"));
+        return Err(Failure::Wrong("a list or an object can't be looked for"));
     }
     match (all, sought) {
         (Value::List(items), _) => {
@@ -184,6 +186,6 @@ fn within<'v>(sought: &Value<'v>, all: &Value<'v>, budget: &Budget) -> Outcome<'
             Ok(Value::Bool(find(members, name.as_str(), budget)?.is_some()))
         }
         (Value::Null, _) => Err(Failure::Missing),
-        _ => Err(Failure::Wrong("only lists and objects have something in them")),
+        _ => Err(Failure::Wrong("a list or an object is needed behind in")),
     }
 }

@@ -1,7 +1,7 @@
-//! What may be written: turns a text into a tree of steps, and refuses what isn't known, with its place.
+//! Turns a text into a tree of steps, and refuses what is not known here, with its position in the text.
 //!
-//! The crate `cel` parses; what is left of its tree afterwards is ours. How much work an expression makes is
-//! counted as it is evaluated; here only its depth is bounded, since every level takes stack.
+//! The crate `cel` parses the text. This file checks its tree and makes the steps. The work of an expression
+//! is counted when it is evaluated. Here only its depth is bounded, because every level takes stack.
 
 use super::ExpressionError;
 use super::functions::{FUNCTIONS, Function};
@@ -13,11 +13,11 @@ use cel::common::ast::{
 };
 use cel::parser::{ParseErrors, PrattParser};
 
-/// Deepest nesting that the parser follows: brackets, arguments, indices.
+/// Deepest nesting that the parser allows: brackets, arguments, indices.
 const MAX_PARSE_DEPTH: u16 = 24;
 /// Deepest expression that is evaluated. A chain such as `a + b + c` nests too.
 const MAX_DEPTH: usize = 20;
-/// Questions asked in one expression. The parser follows a chain of them without counting.
+/// Most operators `?:` in one expression. The parser does not count the depth of a chain of them.
 const MAX_TERNARIES: usize = 16;
 
 /// Methods that are loops.
@@ -25,8 +25,8 @@ const LOOPS: [&str; 5] = ["all", "exists", "exists_one", "map", "filter"];
 
 type Parsed = Result<Step, ExpressionError>;
 
-/// Parses and checks an expression of at most [`super::MAX_EXPRESSION_LEN`] bytes; in a template some names
-/// more are known.
+/// Parses and checks an expression of at most [`super::MAX_EXPRESSION_LEN`] bytes. In a template, the names
+/// [`Name::Event`] and [`Name::Events`] are known too.
 pub(super) fn parse(text: &str, template: bool) -> Parsed {
     if text.trim().is_empty() {
         return Err(ExpressionError::new("an expression is expected"));
@@ -34,20 +34,20 @@ pub(super) fn parse(text: &str, template: bool) -> Parsed {
     if text.bytes().filter(|byte| *byte == b'?').count() > MAX_TERNARIES {
         return Err(ExpressionError::new(format!("at most {MAX_TERNARIES} question marks are allowed")));
     }
-    // The other parser of this crate, the default, overflows the stack on a kilobyte of brackets.
+    // The default parser of this crate overflows the stack on a kilobyte of brackets.
     let parser = PrattParser::new().max_recursion_depth(MAX_PARSE_DEPTH).error_recovery_limit(0);
     let root = parser.parse(text).map_err(|errors| syntax_error(text, &errors))?;
     Checker { text, template, elements: Vec::new() }.step(root, 0)
 }
 
-/// What the parser has to say, in our words.
+/// The parser's first error with a position, as an error of this module.
 fn syntax_error(text: &str, errors: &ParseErrors) -> ExpressionError {
     let Some(error) = errors.errors.iter().find(|error| error.pos.0 > 0).or(errors.errors.first()) else {
         return ExpressionError::new("not an expression");
     };
     let place = match (usize::try_from(error.pos.0), usize::try_from(error.pos.1)) {
         (Ok(line @ 1..), Ok(column)) => {
-            // The parser counts bytes.
+            // The parser's column counts bytes; a column here counts characters.
             let before = text.split('\n').nth(line - 1).and_then(|line| line.get(..column.saturating_sub(1)));
             Some((line, before.map_or(column, |before| before.chars().count() + 1)))
         }
@@ -61,7 +61,7 @@ fn syntax_error(text: &str, errors: &ParseErrors) -> ExpressionError {
     ExpressionError { place, message }
 }
 
-/// What the parser says, for people who write no parsers.
+/// The parser's message in words that everybody understands.
 fn in_words(said: &str) -> String {
     let Some((found, expected)) =
         said.strip_prefix("mismatched input ").and_then(|rest| rest.rsplit_once(" expecting "))
@@ -79,7 +79,7 @@ fn in_words(said: &str) -> String {
 struct Checker<'t> {
     text: &'t str,
     template: bool,
-    /// The names of the elements of the loops around, from the outermost.
+    /// The name of the element of each enclosing loop, from the outermost.
     elements: Vec<String>,
 }
 
@@ -150,7 +150,7 @@ impl Checker<'_> {
         Ok(if select.test { Step::Has(operand, field) } else { Step::Member(operand, field) })
     }
 
-    /// An object: its members' names are written out, so that it has each once and in order.
+    /// An object. The names of its members must be literals, so that each occurs once and they can be sorted.
     fn object(&mut self, entries: Vec<IdedEntryExpr>, depth: usize) -> Parsed {
         let mut members: Vec<(Box<str>, Step)> = Vec::with_capacity(entries.len());
         for entry in entries {
@@ -176,7 +176,7 @@ impl Checker<'_> {
         let CallExpr { func_name: name, target, args } = call;
         let is_method = target.is_some();
         if is_method && LOOPS.contains(&&*name) {
-            // With the right arguments the parser has made a fold of it.
+            // With the right arguments, the parser would have turned it into a fold.
             return self.refuse(
                 &name,
                 format!("{name}() takes a name and an expression, as in list.{name}(x, x > 1)"),
@@ -238,8 +238,8 @@ impl Checker<'_> {
         }
     }
 
-    /// A loop, which the parser has written as a fold: told by what the fold begins with, and by what a round
-    /// does.
+    /// A loop, which the parser has turned into a fold. The fold's initial value and its step show which loop
+    /// it was.
     fn comprehension(&mut self, fold: ComprehensionExpr, depth: usize) -> Parsed {
         let ComprehensionExpr { iter_range, iter_var, iter_var2, accu_init, loop_step, .. } = fold;
         let Expr::Call(mut round) = loop_step.expr else {
@@ -289,7 +289,7 @@ fn appended(node: IdedExpr) -> Option<IdedExpr> {
     list.elements.pop()
 }
 
-/// Line and column of a word's first place in the text.
+/// Line and column of the first occurrence of a word in the text.
 fn place_of(text: &str, word: &str) -> Option<(usize, usize)> {
     let part_of_name = |c: char| c.is_alphanumeric() || c == '_';
     let name = word.starts_with(part_of_name);

@@ -1,9 +1,9 @@
-//! A checked expression as a tree of steps: what [`super::parse`] makes and [`super::evaluate`] goes through.
+//! A checked expression as a tree of steps. [`super::parse`] makes it, and [`super::evaluate`] evaluates it.
 
 use super::functions::Function;
 use cel::common::ast::operators;
 
-/// What an expression may name beside the elements of its loops.
+/// The names that an expression may use, beside the elements of its loops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Name {
     Kind,
@@ -13,9 +13,9 @@ pub(crate) enum Name {
     Ts,
     MapId,
     Payload,
-    /// The whole envelope; in templates alone.
+    /// The whole envelope; only in templates.
     Event,
-    /// All envelopes of a request; in templates alone.
+    /// All envelopes of a request; only in templates.
     Events,
 }
 
@@ -32,7 +32,7 @@ impl Name {
         ("events", Self::Events),
     ];
 
-    /// The names of a filter, or of a template.
+    /// The names that a template may use, or a filter.
     pub(super) fn known(template: bool) -> &'static [(&'static str, Self)] {
         if template { &Self::ALL } else { &Self::ALL[..7] }
     }
@@ -46,7 +46,7 @@ pub(super) enum Step {
     Number(f64),
     Text(Box<str>),
     Name(Name),
-    /// The element of a loop around, counted from the outermost.
+    /// The element of an enclosing loop, counted from the outermost.
     Element(usize),
     Member(Box<Step>, Box<str>),
     Has(Box<Step>, Box<str>),
@@ -55,11 +55,11 @@ pub(super) enum Step {
     Negate(Box<Step>),
     And(Box<[Step; 2]>),
     Or(Box<[Step; 2]>),
-    /// Condition, value if it is met, value if not.
+    /// Condition, value if it is true, value if it is false.
     Choose(Box<[Step; 3]>),
     Operate(Operator, Box<[Step; 2]>),
     Call(&'static Function, Vec<Step>),
-    /// The first that has a value worth showing.
+    /// The first value that is neither missing, null nor an empty text.
     Default(Vec<Step>),
     List(Vec<Step>),
     /// Members in JavaScript's order, each name once.
@@ -72,7 +72,7 @@ pub(super) enum Step {
 pub(super) struct Loop {
     pub(super) kind: LoopKind,
     pub(super) over: Step,
-    /// Of `map()` the value that is made, of all others the condition.
+    /// The new value of a `map()`; the condition of every other loop.
     pub(super) body: Step,
     /// The condition of `map(x, condition, value)`.
     pub(super) only: Option<Step>,
@@ -128,7 +128,7 @@ impl Operator {
 }
 
 impl Step {
-    /// Whether evaluating it could give true or false.
+    /// Whether its value could be true or false.
     pub(super) fn may_be_boolean(&self) -> bool {
         match self {
             Self::Null
@@ -147,7 +147,7 @@ impl Step {
         }
     }
 
-    /// Whether it is written out, and has no members.
+    /// Whether it is a literal that has no members.
     pub(super) fn is_scalar(&self) -> bool {
         matches!(self, Self::Null | Self::Bool(_) | Self::Number(_) | Self::Text(_))
     }

@@ -1,4 +1,4 @@
-//! An event as expressions see it: `type`, `subject`, `id`, `seq`, `ts`, `map_id` and `payload`.
+//! An event as an expression uses it: `type`, `subject`, `id`, `seq`, `ts`, `map_id` and `payload`.
 
 use super::budget::Failure;
 use super::evaluate::Scene;
@@ -8,22 +8,22 @@ use crate::core::event::{Event, MapText};
 use crate::core::time::iso_millis;
 use std::cell::{Cell, OnceCell};
 
-/// An event under examination. Its payload is parsed when the first expression asks for it, and only then.
+/// An event for which expressions are evaluated. Its payload is parsed when the first expression uses it.
 pub struct Subject<'e> {
     pub(crate) event: &'e Event,
     map: &'e MapText,
-    /// `None` when the payload is no JSON, which the log never holds.
+    /// `None` inside if the payload is not JSON. The log never holds such a payload.
     pub(super) payload: OnceCell<Option<Value<'e>>>,
     pub(super) too_large: Cell<bool>,
 }
 
 impl<'e> Subject<'e> {
-    /// The event of that map.
+    /// An event of that map.
     pub fn new(event: &'e Event, map: &'e MapText) -> Self {
         Self { event, map, payload: OnceCell::new(), too_large: Cell::new(false) }
     }
 
-    /// Whether an expression was not evaluated to its end, since it would have been too much work.
+    /// Whether the evaluation of an expression was given up because it made too much work.
     pub fn is_too_large(&self) -> bool {
         self.too_large.get()
     }

@@ -1,4 +1,5 @@
-//! Expressions: what they mean, what is refused, and that neither text nor payload makes them run wild.
+//! Expressions: their values, the errors of invalid ones, and the bound of their work for any text and
+//! payload.
 #![allow(clippy::unwrap_used)]
 
 use super::*;
@@ -29,7 +30,7 @@ const KILL: &str = r#"{"value":2000000000,"victim":{"ship":"Stratios","corp":nul
     "attackers":[{"id":1,"final":false},{"id":2,"final":true}],"ratio":0.5,"npc":false,"Ünï":"é","$serde_json::private::RawValue":"[[1]]"}"#;
 
 #[test]
-fn the_seeds_examples() {
+fn examples_of_filters() {
     for text in [
         "payload.value > 1e9",
         "payload.value > 1000000000",
@@ -47,7 +48,7 @@ fn the_seeds_examples() {
 }
 
 #[test]
-fn what_an_event_looks_like() {
+fn an_event_has_its_fields() {
     for text in [
         r#"id == "01JY97R74N0000000000070003""#,
         "seq == 9 && seq % 2 == 1",
@@ -71,7 +72,7 @@ fn what_an_event_looks_like() {
 }
 
 #[test]
-fn numbers_are_of_one_kind() {
+fn there_is_one_type_of_number() {
     for value in ["5", "5.5"] {
         let payload = format!(r#"{{"n":{value},"list":[1,2,3]}}"#);
         for text in [
@@ -87,7 +88,7 @@ fn numbers_are_of_one_kind() {
 }
 
 #[test]
-fn what_cant_be_evaluated_matches_nothing() {
+fn a_condition_that_cant_be_evaluated_matches_nothing() {
     for text in [
         "payload.missing == 1",
         "payload.missing != 1",
@@ -106,14 +107,14 @@ fn what_cant_be_evaluated_matches_nothing() {
     ] {
         assert!(!matches(text, KILL), "{text}");
     }
-    // What doesn't matter may fail.
+    // A part that does not decide the result may fail.
     assert!(matches("payload.missing == 1 || payload.value > 0", KILL));
     assert!(!matches("payload.a == 1", "7"));
     assert!(matches("payload == 7", "7"));
 }
 
 #[test]
-fn lists_and_objects_are_made_of_one_another() {
+fn lists_and_objects_can_be_made() {
     for text in [
         "payload.tags.map(t, t + '!') == ['a!', 'b!'] && payload.tags.filter(t, t != 'a') == ['b']",
         "payload.attackers.map(a, a.final, a.id) == [2]",
@@ -131,7 +132,7 @@ fn lists_and_objects_are_made_of_one_another() {
 }
 
 #[test]
-fn refusals_say_what_and_where() {
+fn errors_have_a_reason_and_a_position() {
     for (text, place, words) in [
         ("", None, "expected"),
         ("  ", None, "expected"),
@@ -199,14 +200,14 @@ fn keys_are_the_same_for_the_same_event() {
     }
 }
 
-/// Half of what a worker thread has; an optimised build needs a fraction of it.
+/// Half of a worker thread's stack. An optimised build needs a fraction of it.
 const STACK: usize = 1 << 20;
 
 fn on_half_a_stack<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     std::thread::Builder::new().stack_size(STACK).spawn(work).unwrap().join().unwrap()
 }
 
-/// A kilobyte of everything that nests, alone and closed again.
+/// Expressions of up to a kilobyte of everything that nests, with and without the closing parts.
 fn towers() -> Vec<String> {
     let mut all = Vec::new();
     for (open, close) in [
@@ -276,7 +277,7 @@ fn towers() -> Vec<String> {
 }
 
 #[test]
-fn towers_fall_without_harm() {
+fn deep_nesting_does_not_overflow_the_stack() {
     on_half_a_stack(|| {
         let deep = format!("{}1{}", "[".repeat(100), "]".repeat(100));
         for text in towers() {
@@ -285,13 +286,13 @@ fn towers_fall_without_harm() {
                 with("a", KILL, |subject| expression.value(subject));
             }
         }
-        // Deep values meet.
+        // Deep values are compared.
         let payload = format!(r#"{{"a":{deep},"b":{deep}}}"#);
         assert!(matches("payload.a == payload.b && [payload, payload] == [payload, payload]", &payload));
     });
 }
 
-/// What an evaluation looks at is counted, so no payload and no expression makes more work than that.
+/// Everything that an evaluation reads is counted, so no payload and no expression exceeds the limit of work.
 #[test]
 fn work_is_bounded() {
     let texts = |body: &str, join: &str| {
@@ -349,7 +350,8 @@ fn work_is_bounded() {
             let _ = subject.named(Name::Payload);
             let (budget, start) = (Budget::default(), std::time::Instant::now());
             let value = expression.evaluate(&subject, &budget);
-            // A generous limit, since it is a machine's; without the bound the slowest of these take hours.
+            // The limit is generous, because machines differ. Without the bound, the slowest of these take
+            // hours.
             assert!(start.elapsed() < std::time::Duration::from_secs(1), "{text}: {:?}", start.elapsed());
             match value {
                 Err(Failure::TooMuch) => {
@@ -362,13 +364,13 @@ fn work_is_bounded() {
         }
     }
     assert!(ended > 50 && checked > 20, "{ended} {checked}");
-    // What people write costs nothing, however large the payload is.
+    // An ordinary expression makes little work, however large the payload is.
     let large = format!(r#"{{"value":2e9,"name":"a","list":[{ints}]}}"#);
     assert!(matches("payload.value > 1e9 && payload.name in ['a', 'b'] && type.startsWith('sig')", &large));
 }
 
 #[test]
-fn a_payload_is_parsed_for_the_first_expression_only() {
+fn a_payload_is_parsed_once() {
     let (event, map) = (event("a", KILL), MapText::from(MAP.parse::<MapId>().unwrap()));
     let subject = Subject::new(&event, &map);
     assert!(Expression::condition("type == 'a' && seq > 1").unwrap().matches(&subject));

@@ -1,14 +1,14 @@
-//! Values that expressions work on: JSON's, with numbers of one kind.
+//! The values of expressions: those of JSON, with one type of number.
 //!
-//! Clones are cheap: lists and objects are shared, texts are borrowed from the event or shared. So an
-//! evaluation may hand the same large value on as often as it likes; only what looks into one pays for it.
+//! Clones are cheap: lists and objects are shared, and texts are borrowed from the event or shared. So
+//! passing on a large value spends no work. Only a step that reads its contents does.
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::borrow::Cow;
 use std::fmt;
 use std::rc::Rc;
 
-/// The members of an object, in the order in which JavaScript has them.
+/// The members of an object, in JavaScript's order.
 pub(crate) type Members<'v> = Vec<(Text<'v>, Value<'v>)>;
 
 /// A JSON value. It lives as long as the event and the expression that it borrows from.
@@ -23,7 +23,7 @@ pub(crate) enum Value<'v> {
     Object(Rc<Members<'v>>),
 }
 
-/// A text, borrowed where it stands somewhere already.
+/// A text, borrowed from the event or the expression if it stands there already.
 #[derive(Clone, Debug)]
 pub(crate) enum Text<'v> {
     Borrowed(&'v str),
@@ -49,7 +49,7 @@ impl<'v> From<Cow<'v, str>> for Text<'v> {
 }
 
 impl<'v> Value<'v> {
-    /// Reads JSON. Members keep their order: what the log holds is in normal form.
+    /// Reads JSON. Members keep their order, because the payloads in the log are in normal form.
     pub(crate) fn read(json: &'v [u8]) -> Option<Self> {
         serde_json::from_slice(json).ok()
     }
@@ -76,7 +76,7 @@ impl<'de> Deserialize<'de> for Value<'de> {
 
 struct ValueVisitor;
 
-/// Keys are taken as they are: none has a meaning of its own, as some have for `serde_json::Value`.
+/// No name of a member has a special meaning, as some have for `serde_json::Value`.
 impl<'de> Visitor<'de> for ValueVisitor {
     type Value = Value<'de>;
 

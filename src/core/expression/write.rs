@@ -1,14 +1,14 @@
-//! Values as text: JSON in normal form, and what people read. All that is written counts against a budget and
-//! a limit.
+//! Writes values as text: as JSON in normal form, or for people. Everything written spends work of a budget
+//! and counts against a limit of bytes.
 
 use super::budget::{Budget, Failure};
 use super::value::{Value, push_number};
 use crate::core::json::write_string;
 
-/// Text in the making.
+/// A text that is being written.
 pub(crate) struct Writer<'b> {
     out: String,
-    /// Most bytes.
+    /// The most bytes of the text.
     limit: usize,
     budget: &'b Budget,
 }
@@ -41,7 +41,7 @@ impl<'b> Writer<'b> {
         }
     }
 
-    /// Writes a value for people, with what `escape` puts in place of characters.
+    /// Writes a value for people. `escape` gives the replacement of a character that needs one.
     pub(crate) fn escaped(
         &mut self,
         value: &Value<'_>,
@@ -95,7 +95,7 @@ impl<'b> Writer<'b> {
         self.bounded()
     }
 
-    /// Writes what stands between the members of a list or an object.
+    /// Writes the comma before an element or a member, unless it is the first.
     pub(crate) fn comma(&mut self, place: usize) {
         if place > 0 {
             self.out.push(',');
@@ -109,7 +109,7 @@ impl<'b> Writer<'b> {
         Ok(())
     }
 
-    /// What was written.
+    /// The text that was written.
     pub(crate) fn end(self) -> String {
         self.out
     }

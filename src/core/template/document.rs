@@ -6,14 +6,14 @@ use super::{MAX_BODY, MAX_DEPTH, unwritten};
 use crate::core::expression::{Budget, Scene, Writer};
 use crate::core::json::{JsonError, Node, normalise, write_string};
 
-/// What a value of the document is.
+/// A value of the document.
 #[derive(Debug)]
 pub(super) enum Document {
-    /// JSON in normal form without an expression, as it goes out.
+    /// JSON in normal form without an expression, as it is sent.
     Constant(Box<str>),
     String(Interpolated),
     List(Vec<Document>),
-    /// Members in JavaScript's order, by their names as JSON strings.
+    /// Members in JavaScript's order. The names are written as JSON strings already.
     Object(Vec<(Box<str>, Document)>),
 }
 
@@ -55,7 +55,7 @@ impl Document {
         Ok(document.folded())
     }
 
-    /// One step down the pointer (RFC 6901).
+    /// Parses a member or an element; appends its name to the JSON pointer (RFC 6901) meanwhile.
     fn inside(name: &str, node: &Node<'_>, pointer: &mut String) -> Result<Self, TemplateError> {
         let before = pointer.len();
         pointer.push('/');
@@ -65,7 +65,7 @@ impl Document {
         document
     }
 
-    /// What has no expression in it is written once and for all.
+    /// Turns a value without an expression into a constant, so that it is written only once.
     fn folded(self) -> Self {
         let constant = match &self {
             Self::Constant(_) => None,
@@ -102,7 +102,7 @@ impl Document {
         self.write_at(MAX_DEPTH, scene, budget, out)
     }
 
-    /// Writes what may nest `depth` deep.
+    /// Writes the document, which may nest at most `depth` deep.
     fn write_at(
         &self,
         depth: usize,
@@ -153,7 +153,8 @@ fn write_string_at(
     out.string(&text.end()).map_err(|failure| unwritten(failure, place))
 }
 
-/// Why a source is no JSON: most often since it is what people write elsewhere.
+/// Why a source is not JSON. Often it is written in the language of Jinja, and the error says what to write
+/// instead.
 fn not_json(source: &str, error: JsonError) -> TemplateError {
     let starts = [source.find("{{"), source.find("{%")];
     if let Some(at) = starts.into_iter().flatten().min()

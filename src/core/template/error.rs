@@ -1,14 +1,14 @@
-//! What can be wrong with a template, and why one gives no body.
+//! The errors of parsing and of rendering a template.
 
 use super::MAX_DEPTH;
 use crate::core::expression::ExpressionError;
 use crate::core::webhook::MAX_TEMPLATE;
 use std::fmt;
 
-/// Where in a template.
+/// A position in a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// The JSON pointer of the string; `None` in what is no JSON document's string.
+    /// The JSON pointer of the string; `None` if the position is not in a string of a JSON document.
     pub pointer: Option<String>,
     /// The line in that string, or in the template, from 1.
     pub line: usize,
@@ -28,12 +28,12 @@ impl fmt::Display for Place {
     }
 }
 
-/// Why a text is no template.
+/// Why a text is not a valid template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TemplateError {
-    /// Where; `None` if it is about the whole.
+    /// Its position; `None` if it concerns the whole template.
     pub place: Option<Place>,
-    /// What.
+    /// What is wrong.
     pub problem: Problem,
 }
 
@@ -60,36 +60,37 @@ pub enum Problem {
     /// More than [`MAX_TEMPLATE`] bytes.
     #[error("a template may have at most {MAX_TEMPLATE} bytes")]
     TooLong,
-    /// The type of content asks for JSON.
+    /// It is not JSON, and its media type needs JSON.
     #[error("the template is not JSON: {0}")]
     NotJson(String),
-    /// `"isk": ${payload.value}`.
+    /// An expression outside quotes, as in `"isk": ${payload.value}`.
     #[error("an expression stands in quotes, also where its value is a number: \"${{payload.value}}\"")]
     Unquoted,
-    /// Deeper than [`MAX_DEPTH`].
+    /// It nests deeper than [`MAX_DEPTH`].
     #[error("nested deeper than {MAX_DEPTH} levels")]
     TooDeep,
     /// A `${` without its `}`.
     #[error("the }} that ends this ${{ is missing; $${{ stands for ${{ itself")]
     Open,
-    /// An expression that is none.
+    /// An invalid expression.
     #[error("{0}")]
     Expression(String),
     /// `${…}` in the name of a member.
     #[error("the name of a member can't be computed; ${{…}} stands in values alone")]
     Name,
-    /// `{{ … }}` or `{% … %}`, as Jinja has it.
+    /// `{{ … }}` or `{% … %}`, as in Jinja.
     #[error("{written} is not known here; write {instead}")]
     Jinja {
-        /// What stands there.
+        /// What the template has.
         written: &'static str,
-        /// What to write.
+        /// What to write instead.
         instead: String,
     },
 }
 
 impl Problem {
-    /// Without its place, which the template's own place tells.
+    /// The expression's error without its position in the expression. [`TemplateError::place`] has the
+    /// position in the template.
     pub(super) fn expression(error: ExpressionError) -> Self {
         Self::Expression(error.message)
     }
@@ -101,15 +102,15 @@ pub enum RenderFailure {
     /// There is nothing to render.
     #[error("there is no event")]
     NoEvent,
-    /// An expression can't work with what the event holds.
+    /// An expression can't use a value of the event.
     #[error("{place}: {why}")]
     Expression {
-        /// Where the expression stands.
+        /// The expression's position.
         place: Place,
-        /// Why it can't.
+        /// The reason as a text.
         why: String,
     },
-    /// A limit is exceeded; with fewer events it may not be.
+    /// A limit is exceeded. With fewer events it may not be.
     #[error("{0}")]
     TooLarge(&'static str),
 }

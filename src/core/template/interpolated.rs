@@ -7,7 +7,7 @@ use crate::core::expression::{
 };
 use cel::parser::pratt_parser::{Lexer, TokenKind};
 
-/// Parsed: its own text, and expressions, in turn.
+/// A parsed string: pieces of its own text, and expressions.
 #[derive(Debug)]
 pub(crate) struct Interpolated {
     parts: Vec<Part>,
@@ -33,12 +33,12 @@ struct Computed {
 pub(crate) enum Piece<'a> {
     /// The template's own text.
     Own(&'a str),
-    /// A value as people read it; `None` where there is none.
+    /// The value of an expression as people read it; `None` if there is none.
     Computed(Option<String>),
 }
 
 impl Interpolated {
-    /// Parses the string at that JSON pointer, or a whole text.
+    /// Parses the string at that JSON pointer, or a whole text (`None`).
     pub(crate) fn parse(text: &str, pointer: Option<&str>) -> Result<Self, TemplateError> {
         let (mut parts, mut own, mut at) = (Vec::new(), String::new(), 0);
         let place = |at: usize| place_of(text, at, pointer);
@@ -80,12 +80,12 @@ impl Interpolated {
         }
     }
 
-    /// Where it begins.
+    /// The position at which it begins.
     pub(super) fn place(&self) -> Place {
         place_in(1, 1, self.pointer.as_deref())
     }
 
-    /// The value of a string that is exactly one expression: null for what is missing. `None` for any other
+    /// The value of a string that is exactly one expression; a missing value is null. `None` for any other
     /// string.
     pub(super) fn value<'v>(
         &'v self,
@@ -96,7 +96,7 @@ impl Interpolated {
         Some(self.evaluated(computed, scene, budget).map(|value| value.unwrap_or(Value::Null)))
     }
 
-    /// Writes the text, values escaped by `escape`.
+    /// Writes the text. The values are escaped by `escape`.
     pub(super) fn write(
         &self,
         scene: &dyn Scene,
@@ -117,7 +117,8 @@ impl Interpolated {
         Ok(())
     }
 
-    /// What it is made of, for who treats values apart. What can't be evaluated is no value.
+    /// Its pieces, for a caller that treats values differently from the template's own text. An expression
+    /// that can't be evaluated has no value.
     pub(crate) fn pieces<'s>(&'s self, scene: &dyn Scene, budget: &Budget) -> Vec<Piece<'s>> {
         let piece = |part: &'s Part| match part {
             Part::Own(text) => Piece::Own(text),
@@ -137,7 +138,7 @@ impl Interpolated {
         self.parts.iter().map(piece).collect()
     }
 
-    /// `None` for what is missing.
+    /// The value of an expression; `None` if it is missing.
     fn evaluated<'v>(
         &self,
         computed: &'v Computed,
@@ -158,15 +159,15 @@ fn place_in(line: usize, column: usize, pointer: Option<&str>) -> Place {
     Place { pointer: pointer.map(str::to_owned), line, column }
 }
 
-/// The place of a byte in a string.
+/// The position of a byte in a string.
 pub(super) fn place_of(text: &str, at: usize, pointer: Option<&str>) -> Place {
     let before = &text[..at];
     let line = before.rsplit('\n').next().unwrap_or(before);
     place_in(before.matches('\n').count() + 1, line.chars().count() + 1, pointer)
 }
 
-/// Where the `}` stands that ends the expression which begins at `start`. Found with the lexer of
-/// expressions, so that one in quotes or of an object ends nothing.
+/// The byte of the `}` that ends the expression which begins at `start`. The lexer of expressions finds it,
+/// so that a `}` in quotes, or one that ends an object, does not end the expression.
 fn end_of(text: &str, start: usize, pointer: Option<&str>) -> Result<usize, TemplateError> {
     let (mut lexer, mut open) = (Lexer::new(&text[start..]), 0usize);
     let fail = |at: usize, problem| Err(TemplateError { place: Some(place_of(text, at, pointer)), problem });
@@ -190,13 +191,13 @@ fn end_of(text: &str, start: usize, pointer: Option<&str>) -> Result<usize, Temp
 fn computed(text: &str, start: usize, end: usize, pointer: Option<&str>) -> Result<Computed, TemplateError> {
     let begin = place_of(text, start, pointer);
     match Expression::of_template(&text[start..end]) {
-        // What fails later is told with the place of its `${`.
+        // A later failure is reported at the position of the `${`.
         Ok(expression) => Ok(Computed { expression, line: begin.line, column: begin.column - 2 }),
         Err(error) => Err(misplaced(error, begin)),
     }
 }
 
-/// An expression's error at its place in the string.
+/// An expression's error with its position in the string.
 fn misplaced(error: ExpressionError, begin: Place) -> TemplateError {
     let place = match error.place {
         Some((1, column)) => Place { column: begin.column + column - 1, ..begin },
@@ -206,7 +207,7 @@ fn misplaced(error: ExpressionError, begin: Place) -> TemplateError {
     TemplateError { place: Some(place), problem: Problem::expression(error) }
 }
 
-/// What is written in the language that most people would guess, with what to write instead.
+/// The error of a template that is written as in Jinja, with what to write instead.
 pub(super) fn jinja(rest: &str) -> Option<Problem> {
     if let Some(inside) = rest.strip_prefix("{{") {
         let inside = inside.split("}}").next().unwrap_or_default();

@@ -1,13 +1,13 @@
-//! Bodies of one's own making: JSON documents, or texts, whose `${…}` hold expressions of
-//! [`super::expression`].
+//! Templates of bodies that the owner of a webhook writes: JSON documents or texts with expressions of
+//! [`super::expression`] in `${…}`.
 //!
-//! A string of a JSON document that is exactly one expression becomes its value, of whatever kind; any other
-//! string has its expressions' values put into its text. What is no JSON is one such text. `$${` stands for
-//! `${`.
+//! A string of a JSON document that is exactly one expression becomes its value, of any type. In any other
+//! string, the values of its expressions are put into the text. A template that is not JSON is one such text.
+//! `$${` stands for `${`.
 //!
-//! A template is parsed once. Rendering makes no more work than one evaluation of a filter may, and its bytes are
-//! bounded. What is missing in an event is null, or empty text; what the event holds but the expression can't work
-//! with is an error, with its place.
+//! A template is parsed once. A rendering may make as much work as one evaluation of a filter, and the length
+//! of the body is bounded. A value that is missing in an event becomes null or an empty text. A value that
+//! the expression can't use is an error, which has the position of the expression.
 
 mod document;
 mod error;
@@ -25,12 +25,12 @@ use scene::Request;
 
 /// Longest body that a template makes, in bytes.
 pub const MAX_BODY: usize = 256 * 1024;
-/// Most that a template is given to work on, in bytes of payloads.
+/// Most bytes of payloads that a template is rendered for.
 const MAX_INPUT: usize = 512 * 1024;
-/// Deepest nesting of JSON in a body: a payload's, and what a template may put around it.
+/// Deepest nesting of JSON in a body: that of a payload, and that of the template around it.
 pub const MAX_DEPTH: usize = 96;
 
-/// What a template makes.
+/// The form of the bodies that a template makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// A JSON document.
@@ -42,7 +42,7 @@ pub enum Form {
 }
 
 impl Form {
-    /// By the type of content, such as `application/json; charset=utf-8`; `None` if that is none.
+    /// The form of a media type, such as `application/json; charset=utf-8`; `None` if it is not a media type.
     pub fn of(content_type: &str) -> Option<Self> {
         let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         let (kind, subtype) = essence.split_once('/')?;
@@ -70,7 +70,7 @@ enum Body {
 }
 
 impl Template {
-    /// Parses `source`; the error says what is wrong, and where.
+    /// Parses `source`. The error says what is wrong, and where.
     pub fn parse(source: &str, form: Form) -> Result<Self, TemplateError> {
         if source.len() > MAX_TEMPLATE {
             return Err(Problem::TooLong.into());
@@ -82,8 +82,8 @@ impl Template {
         }))
     }
 
-    /// The body for `events`, of one map and at least one: the names of filters mean the first one, `event`
-    /// is its whole envelope, `events` are all envelopes.
+    /// The body for `events`, which are at least one and all of one map. In an expression, the names that
+    /// filters have too mean the first event, `event` is its whole envelope, and `events` are all envelopes.
     pub fn render(&self, map: &MapText, events: &[Event]) -> Result<Vec<u8>, RenderFailure> {
         let Some(first) = events.first() else { return Err(RenderFailure::NoEvent) };
         if events.iter().map(|event| event.payload.len()).sum::<usize>() > MAX_INPUT {
@@ -100,7 +100,7 @@ impl Template {
     }
 }
 
-/// What stands for a character in HTML, where it is not the character itself.
+/// The entity of a character that must be escaped in HTML.
 fn escape_html(character: char) -> Option<&'static str> {
     Some(match character {
         '&' => "&amp;",
@@ -112,7 +112,8 @@ fn escape_html(character: char) -> Option<&'static str> {
     })
 }
 
-/// A failure of writing the body, which is nobody's fault but the events' or the whole template's.
+/// The failure of a rendering. A budget or a limit that is exceeded concerns the whole template and its
+/// events; any other failure has the position of its expression.
 fn unwritten(failure: Failure, place: impl FnOnce() -> Place) -> RenderFailure {
     match failure {
         Failure::TooMuch => RenderFailure::TooLarge("the template makes too much work of the events"),

@@ -1,11 +1,11 @@
-//! What the names in a template stand for.
+//! The values of the names in a template.
 
 use crate::core::event::{Event, MapText};
 use crate::core::expression::{Failure, Name, Scene, Subject, Text, Value};
 use std::cell::OnceCell;
 use std::rc::Rc;
 
-/// The events of one request. What no expression asks for is not made.
+/// The events of one request. Their envelopes are made when an expression first uses them.
 pub(super) struct Request<'e> {
     map: &'e MapText,
     events: &'e [Event],

@@ -1,4 +1,4 @@
-//! What templates can say, and what no template can do.
+//! Templates: the bodies that they make, their errors and their bounds.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use super::*;
@@ -34,7 +34,7 @@ fn run(source: &str) -> String {
     run_as(Form::Json, source, &[event(0, KILL)]).unwrap_or_else(|failure| panic!("{source}: {failure}"))
 }
 
-/// The value of one expression that is all of a string.
+/// The value of a string that is exactly one expression.
 fn value(expression: &str) -> String {
     run(&Value::from(format!("${{{expression}}}")).to_string())
 }
@@ -43,7 +43,7 @@ fn refused(form: Form, source: &str) -> String {
     Template::parse(source, form).map(drop).unwrap_err().to_string()
 }
 
-/// The example that a post on webhooks writes in JavaScript, and ten lines of the documentation have.
+/// The example of a killmail that the documentation has in ten lines.
 const DISCORD: &str = r#"{
   "embeds": [{
     "title": "Kill Detected",
@@ -83,7 +83,7 @@ fn an_embed_for_discord() {
     );
 }
 
-/// All embeds of a batch, with a field that is there only where the payload has it.
+/// All embeds of a batch, with a field that only exists if the payload has it.
 #[test]
 fn an_embed_for_each_event() {
     let source = r#"{"embeds": "${events.map(e, {
@@ -161,7 +161,7 @@ fn a_plain_text() {
     }
 }
 
-/// What the documentation shows works as it stands there.
+/// The examples of the documentation work as they are written there.
 #[test]
 fn the_examples_of_the_documentation() {
     let page = include_str!("../../../docs/WEBHOOKS.md");
@@ -232,9 +232,9 @@ fn functions() {
     }
 }
 
-/// `event` is what every other client of the event gets.
+/// `event` is the envelope that every other client gets.
 #[test]
-fn the_envelope_is_the_envelope() {
+fn the_envelope_is_that_of_every_other_client() {
     let of = |subject: &str| Event {
         subject: crate::core::subject::Subject::parse(subject).unwrap(),
         ..event(3, KILL)
@@ -254,7 +254,7 @@ fn the_envelope_is_the_envelope() {
 }
 
 #[test]
-fn values_are_escaped_for_html_alone() {
+fn values_are_escaped_only_for_html() {
     let two = [event(0, r#"{"a":1}"#), event(1, r#"{"a":"<&\"'"}"#)];
     let source = "<b>${join(events.map(e, e.payload.a), ';')}</b>";
     assert_eq!(run_as(Form::Text, source, &two).as_deref(), Ok("<b>1;<&\"'</b>"));
@@ -307,7 +307,7 @@ fn errors_name_the_string_and_the_column() {
 }
 
 #[test]
-fn the_language_of_others_is_answered_with_this_one() {
+fn jinja_is_answered_with_what_to_write_instead() {
     for (form, source, expected) in [
         (
             Form::Json,
@@ -336,7 +336,7 @@ fn the_language_of_others_is_answered_with_this_one() {
 }
 
 #[test]
-fn what_the_event_holds_can_be_wrong() {
+fn a_value_of_a_wrong_type_is_an_error() {
     for (source, expected) in [
         (r#"{"a": ["x ${payload.text * 2}"]}"#, "/a/0, column 3: numbers are needed"),
         (r#"{"a": "${payload.value / 0}"}"#, "/a, column 1: the result is no number"),
@@ -347,13 +347,13 @@ fn what_the_event_holds_can_be_wrong() {
         let failure = run_as(Form::Json, source, &[event(0, KILL)]).unwrap_err();
         assert!(failure.to_string().starts_with(expected), "{source}: {failure}");
     }
-    // A field that isn't there is no mistake.
+    // A missing field is not an error.
     assert_eq!(value("fixed(payload.gone / 1e6, 1) + 'M'"), "null");
     assert_eq!(value("payload.none * 2"), "null");
     assert_eq!(value("upper(payload.victim.gone.deeper)"), "null");
 }
 
-/// Each of these would fill the memory, or work for minutes.
+/// Without the bounds, each of these would fill the memory or run for minutes.
 #[test]
 fn work_and_bodies_are_bounded() {
     let list = format!(r#"{{"l":[{}1],"t":"{}"}}"#, "1,".repeat(5000), "x".repeat(60_000));
@@ -388,7 +388,7 @@ fn work_and_bodies_are_bounded() {
     assert!(failure.to_string().contains("nested too deeply"), "{failure}");
 }
 
-/// Pieces that templates are made of, well and badly.
+/// Sources made of pieces of templates, valid and invalid ones.
 fn sources() -> impl Strategy<Value = String> {
     let pieces = "${ } $${ $ { \" \\ ' , : [ ] ( ) {{ }} {% %} payload .list .victim type event events size( fixed( upper( \
         join( date( json( truncate( default( discord( slack( .map(x, .filter(x, .exists(x, .contains( has( x == + - * / % \
@@ -397,7 +397,7 @@ fn sources() -> impl Strategy<Value = String> {
     prop::collection::vec(pieces, 0..40).prop_map(|parts| parts.concat())
 }
 
-/// JSON documents, some of whose strings have expressions in them.
+/// JSON documents in which some strings have expressions.
 fn documents() -> impl Strategy<Value = String> {
     let expressions = [
         "payload",
@@ -472,7 +472,7 @@ proptest! {
     }
 }
 
-/// Prints what a rendering costs: `cargo test --release --lib -- --ignored --nocapture cost_of`.
+/// Prints the cost of a rendering: `cargo test --release --lib -- --ignored --nocapture cost_of`.
 #[test]
 #[ignore = "a measurement"]
 fn cost_of_a_rendering() {

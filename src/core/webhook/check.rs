@@ -1,43 +1,43 @@
-//! The checks that need more than the settings themselves: where a target leads, what a template means. Delivery knows
-//! both, and implements the two traits; expressions are checked here.
+//! The checks of targets, templates and expressions. Delivery knows which targets and which templates are
+//! valid, and implements the two traits for them. Expressions are checked here.
 
 use super::{Ordering, Plain, Target, Template};
 use crate::core::expression::Expression;
 use crate::core::field_error::{FieldCode, FieldError, FieldErrors};
 
-/// A target that webhooks may go to, as far as that can be told without asking anybody.
+/// A target that webhooks may have, as far as that is known without resolving its name.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CheckedTarget {
     /// In its normal form.
     pub target: Target,
-    /// Its host, for people.
+    /// Its host, to be shown to people.
     pub host: String,
 }
 
 /// Checks targets. Names are not resolved.
 pub trait CheckTarget {
     /// # Errors
-    /// The fault of `url` or of a field of `lambda`.
+    /// The error of `url` or of a field of `lambda`.
     fn check_target(&self, target: &Target) -> Result<CheckedTarget, FieldError>;
 }
 
 /// Checks templates.
 pub trait CheckTemplate {
     /// # Errors
-    /// The fault of `template` or `content_type`.
+    /// The error of `template` or `content_type`.
     fn check_template(&self, template: &Template) -> Result<(), FieldError>;
 }
 
 impl FieldErrors {
-    /// Whether something is wrong with where a webhook leads.
+    /// Whether `url` or `lambda` has an error.
     pub fn concern_target(&self) -> bool {
         self.concern("url") || self.concern("lambda")
     }
 }
 
 impl Plain {
-    /// Checks target, template and expressions, and puts the target into its normal form. What has a fault already is
-    /// not looked at again.
+    /// Checks the target, the template and the expressions, and puts the target into its normal form. It
+    /// skips a target or template that has an error already.
     pub fn check(&mut self, checks: &(impl CheckTarget + CheckTemplate), errors: &mut FieldErrors) {
         let Self { webhook, private } = self;
         if private.has_target() && !errors.concern_target() {

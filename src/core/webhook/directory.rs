@@ -1,7 +1,7 @@
-//! Which webhooks there are.
+//! The directory of all webhooks of the cluster.
 //!
-//! [`Directory`] is changed only by [`WebhookChange`]s, so that a node's read copy and the replicated state stay the
-//! same by construction; both share the records.
+//! Only [`WebhookChange`]s change a [`Directory`]. The replicated state and a node's read copy apply the same
+//! changes, so they stay the same. They share the records.
 
 use super::Webhook;
 use crate::core::consumer::ownership::Owners;
@@ -12,13 +12,13 @@ use std::sync::Arc;
 /// One change of the directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WebhookChange {
-    /// A webhook came or was changed.
+    /// A webhook was made or changed.
     Put(Arc<Webhook>),
-    /// A webhook went.
+    /// A webhook was deleted.
     Gone(WebhookId),
-    /// Something was asked of a webhook's owner.
+    /// A webhook's owner has a new owner command to carry out. The directory itself does not change.
     Ordered(WebhookId),
-    /// Nodes that deliver came or went.
+    /// The set of nodes that deliver changed.
     Owners(Owners),
 }
 
@@ -56,7 +56,7 @@ impl Directory {
         &self.owners
     }
 
-    /// Carries out a change.
+    /// Applies a change.
     pub fn change(&mut self, change: &WebhookChange) {
         match change {
             WebhookChange::Put(webhook) => {

@@ -1,37 +1,37 @@
-//! Which events of the wanted types a webhook gets.
+//! The filter of a webhook: which events of the chosen types it gets.
 
 use crate::core::subject::{Selector, SelectorError};
 use serde::{Deserialize, Serialize};
 
-/// Which events of the wanted types.
+/// Which events of the chosen types a webhook gets. An event must meet every condition that is given.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventFilter {
-    /// Only of these subjects, exact or with `*`. Where neither this nor another choice of subjects is given, only of the
-    /// map's own.
+    /// Only events of these subjects: exact names, or patterns with `*`. Without this, [`Self::topic_kind`]
+    /// and [`Self::topic_prefix`], only events of the map's own subject.
     pub subjects: Option<Vec<String>>,
-    /// Only of subjects that are channels of that kind.
+    /// Only events of subjects that are channels of this kind.
     pub topic_kind: Option<TopicKind>,
-    /// Only of subjects whose name starts so.
+    /// Only events of subjects whose name starts with this.
     pub topic_prefix: Option<String>,
-    /// Only events for which this holds (see [`crate::core::expression`]).
+    /// Only events for which this condition is true (see [`crate::core::expression`]).
     pub expression: Option<String>,
 }
 
-/// Kinds of channels, by the first part of their subjects.
+/// The kind of a channel, which follows from the prefix of its subject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TopicKind {
     /// The map's own subject.
     Map,
-    /// A Pusher channel for everybody.
+    /// A public Pusher channel: a subject without one of the two prefixes.
     Public,
-    /// `private-…`.
+    /// A subject `private-…`.
     Private,
-    /// `presence-…`.
+    /// A subject `presence-…`.
     Presence,
 }
 
 impl TopicKind {
-    /// All, by name.
+    /// All kinds with their names.
     pub const NAMES: [(&'static str, TopicKind); 4] = [
         ("map", Self::Map),
         ("public", Self::Public),
@@ -39,7 +39,7 @@ impl TopicKind {
         ("presence", Self::Presence),
     ];
 
-    /// The kind of the channel that has that subject.
+    /// The kind of the channel with this subject.
     pub fn of(subject: &str) -> Self {
         match subject {
             "" => Self::Map,
@@ -51,11 +51,14 @@ impl TopicKind {
 }
 
 impl EventFilter {
-    /// Which subjects it lets through.
+    /// The subjects that it lets through.
+    ///
+    /// # Errors
+    /// If the setting `subjects` has an invalid name or pattern.
     pub fn subjects(&self) -> Result<SubjectFilter, SelectorError> {
         let selector = match &self.subjects {
             Some(names) => Selector::from_names(names.iter().map(|name| Ok(name.as_str())))?,
-            // They choose among all.
+            // Kind and prefix choose among all subjects.
             None if self.topic_kind.is_some() || self.topic_prefix.is_some() => Selector::All,
             None => Selector::default(),
         };
@@ -63,7 +66,7 @@ impl EventFilter {
     }
 }
 
-/// Which subjects a webhook wants, made once from its settings.
+/// The subjects that a webhook wants, made once from its settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SubjectFilter {
     selector: Selector,
@@ -72,7 +75,7 @@ pub struct SubjectFilter {
 }
 
 impl SubjectFilter {
-    /// Whether events of that subject are wanted.
+    /// Whether the webhook wants events of this subject.
     pub fn takes(&self, subject: &str) -> bool {
         self.selector.matches(subject)
             && self.kind.is_none_or(|kind| kind == TopicKind::of(subject))

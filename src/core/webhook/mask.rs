@@ -1,12 +1,12 @@
-//! URLs as they may be shown where the URL itself is the secret.
+//! Masks the secret parts of URLs that are secrets themselves, so that they can be shown.
 
-/// What a header's value is replaced with wherever headers are shown; sent back, it leaves the value as it is.
+/// Stands for a header's value wherever headers are shown. A caller that sends it back keeps the value.
 pub const MASK: &str = "***";
-/// Longer parts of a path are taken for keys.
+/// A part of a path that is longer than this, in bytes, is taken for a key.
 const LONGEST_PLAIN: usize = 24;
 
-/// The URL of a chat's webhook without what opens it: the last part of the path, every part that is long enough to be
-/// a key, and the query.
+/// The URL of a chat's webhook without its secret parts: the last part of the path and every part that is
+/// long enough to be a key are masked, and the query is left out.
 pub fn masked_url(url: &str) -> String {
     let url = url.split(['?', '#']).next().unwrap_or_default();
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
@@ -27,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_opens_a_chat_is_never_shown() {
+    fn the_secret_parts_of_a_chat_url_are_masked() {
         let token = "aBcDeFgHiJkLmNoPqRsTuVwXyZ0123456789";
         for (url, shown) in [
             (

@@ -1,8 +1,9 @@
-//! Webhooks: consumers whose worker is ours. Events are delivered to them by request.
+//! Webhooks: consumers whose worker is part of the server. The worker delivers the events by HTTP request.
 //!
-//! Owns what is special about them: settings and how people write them, what came of a request and which verdict on the
-//! delivery follows from it, the replicated records that name such things. What is sent next, and what becomes of what
-//! fails, [`consumer`](super::consumer) decides. Never: a secret in the clear; addresses, headers and keys come encrypted.
+//! This module has what is special about webhooks: the settings and the JSON in which callers write them, the
+//! outcome of a request and the verdict on the delivery, and the replicated records of attempts and dead
+//! letters. [`consumer`](super::consumer) decides which event is sent next and whether a failed one is tried
+//! again. A replicated record never has a secret in the clear: addresses, headers and keys are encrypted.
 
 pub mod check;
 pub mod directory;

@@ -1,8 +1,8 @@
-//! What became of an attempt, and which verdict on the delivery follows from it.
+//! The outcome of an attempt, and the verdict on the delivery that follows from it.
 //!
-//! Owns the classes of errors that people see, how far a request came, and the rules by status and profile: no other file
-//! makes a [`Verdict`] of them. What may be tried again follows from how far it came and never from the error's class.
-//! Pure.
+//! This file has the classes of errors that people see, how much of a request was sent, and the rules by
+//! status and profile. No other file makes a [`Verdict`] of them. Whether a request without an answer is
+//! tried again depends on how much of it was sent, not on the class of its error.
 
 use super::Profile;
 use crate::core::consumer::progress::{KEPT_ERROR, clipped};
@@ -16,21 +16,21 @@ const MAX_PAUSE_MS: u64 = 86_400_000;
 /// How an attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Class {
-    /// Answered 2xx.
+    /// The receiver answered 2xx.
     Delivered,
     /// The name could not be resolved.
     Dns,
-    /// The address is one that nobody may reach from here.
+    /// The address policy forbids the address.
     Blocked,
-    /// No connection.
+    /// No connection could be opened.
     Connect,
     /// The TLS handshake failed.
     Tls,
-    /// The deadline passed, at whatever stage.
+    /// The deadline passed, at any stage.
     Timeout,
     /// The connection ended before the answer.
     Closed,
-    /// What came back was no HTTP, or no answer.
+    /// The receiver sent something that is not a valid HTTP answer.
     Protocol,
     /// An answer that is not 2xx.
     Status,
@@ -38,17 +38,17 @@ pub enum Class {
     Redirect,
     /// 429, or 503 with `Retry-After`.
     Throttled,
-    /// The body could not be made: a template's fault, or too large.
+    /// The request's body could not be made: its template failed, or it is too large.
     Render,
-    /// The function ran and failed.
+    /// The AWS Lambda function ran and failed.
     Function,
-    /// The event was removed by retention before it could be delivered.
+    /// Retention removed the event before it could be delivered.
     Expired,
-    /// Given up on request.
+    /// The event was given up on request.
     Skipped,
-    /// Given up so that others can wait: too many did.
+    /// The event was given up because too many events of the webhook waited to be tried again.
     Overflow,
-    /// Our own fault.
+    /// The server failed.
     Internal,
 }
 
@@ -77,14 +77,14 @@ impl Class {
     }
 }
 
-/// Whether the receiver can have taken the request of an attempt.
+/// How much of an attempt's request was sent, and so whether the receiver can have taken it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Sent {
-    /// No: nothing of the request was handed to a connection.
+    /// Nothing was handed to a connection: the receiver has not taken it.
     Nothing,
-    /// Perhaps: something of it was handed to a connection, and no answer came back.
+    /// Something was handed to a connection, and no answer came: the receiver may have taken it.
     Maybe,
-    /// An answer came back.
+    /// The receiver answered.
     Answered,
 }
 
@@ -102,7 +102,7 @@ impl Sent {
 /// The stages of a request, in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Stage {
-    /// Finding the host's addresses, and checking them.
+    /// Resolving the host's name, and checking the addresses.
     Dns,
     /// Opening a TCP connection.
     Connect,
@@ -110,7 +110,7 @@ pub enum Stage {
     Tls,
     /// Writing the request.
     Write,
-    /// The request was written; waiting for the first byte of an answer.
+    /// Waiting for the first byte of the answer, after the request was written.
     Wait,
     /// Reading the answer's head.
     Head,
@@ -133,27 +133,28 @@ impl Stage {
     }
 }
 
-/// An attempt's end.
+/// How an attempt ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// How it ended.
+    /// The class of the error, or [`Class::Delivered`].
     pub class: Class,
-    /// Whether the receiver can have taken it.
+    /// Whether the receiver can have taken the request.
     pub sent: Sent,
     /// The answer's status.
     pub status: Option<u16>,
-    /// The receiver asked for a pause, milliseconds; without an error too, where its allowance is used up.
+    /// The pause that the receiver asked for, milliseconds. An answer 2xx has one too if the receiver's
+    /// allowance is used up.
     pub pause_ms: Option<u64>,
 }
 
-/// What is kept of a failure with what was given up for it.
+/// Why an event was given up, as its dead letter keeps it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cause {
     /// How the last attempt ended.
     pub class: Class,
     /// The last answer's status.
     pub status: Option<u16>,
-    /// In words.
+    /// The error as a text.
     pub error: String,
 }
 
@@ -174,7 +175,7 @@ impl Outcome {
         Self { class, sent: Sent::Maybe, status: None, pause_ms: None }
     }
 
-    /// An answer's outcome.
+    /// The outcome of an answer with that status. The pause is limited to one day.
     pub fn answered(status: u16, pause_ms: Option<u64>) -> Self {
         let class = match status {
             200..=299 => Class::Delivered,
@@ -191,7 +192,8 @@ impl Outcome {
         }
     }
 
-    /// What follows for a delivery of `events` events. `ambiguous` says whether one that may have been taken is repeated.
+    /// The verdict on a delivery of `events` events. `ambiguous` says whether a request is sent again that
+    /// the receiver may have taken.
     pub fn verdict(&self, profile: Profile, events: usize, ambiguous: bool) -> Verdict {
         match (self.class, self.status) {
             (Class::Delivered, _) => Verdict::Done,
@@ -201,13 +203,13 @@ impl Outcome {
             (Class::Render | Class::Expired, _) if events > 1 => Verdict::Halve,
             (Class::Throttled, _) => Verdict::Later,
             _ if self.sent == Sent::Maybe && !ambiguous => Verdict::GiveUp,
-            // The same body would come of it again.
+            // Another attempt would end in the same way.
             (Class::Render | Class::Expired | Class::Skipped, _) => Verdict::GiveUp,
             _ => Verdict::Again,
         }
     }
 
-    /// Whose fault it is.
+    /// Whose fault the outcome is: the receiver's, the delivery's or nobody's.
     pub fn blame(&self) -> Blame {
         match (self.class, self.status) {
             (Class::Delivered | Class::Expired, _) => Blame::Nobody,
@@ -218,13 +220,14 @@ impl Outcome {
         }
     }
 
-    /// The end of a delivery of `events` events, as the engine takes it; see [`Outcome::verdict`].
+    /// The completion of a delivery of `events` events, for the engine. [`Outcome::verdict`] describes
+    /// `ambiguous`.
     pub fn completion(&self, profile: Profile, events: usize, ambiguous: bool) -> Completion {
         let verdict = self.verdict(profile, events, ambiguous);
         Completion { verdict, blame: self.blame(), pause_ms: self.pause_ms }
     }
 
-    /// What is kept of it. `error` says in words what went wrong.
+    /// The cause that a dead letter keeps. `error` is the error as a text; it is cut to [`KEPT_ERROR`] bytes.
     pub fn cause(&self, error: &str) -> Cause {
         Cause { class: self.class, status: self.status, error: clipped(error, KEPT_ERROR).to_owned() }
     }
@@ -258,9 +261,10 @@ mod tests {
         }
     }
 
-    /// Whatever ended it: what was not sent is tried again, and the webhook says what becomes of what may have been taken.
+    /// A request that was not sent is tried again, whatever the class of its error. For one that the receiver
+    /// may have taken, the webhook's setting decides.
     #[test]
-    fn how_far_it_came_decides_and_not_the_class() {
+    fn what_was_sent_decides_about_another_attempt_and_not_the_class() {
         let classes = [Class::Dns, Class::Blocked, Class::Connect, Class::Tls, Class::Timeout, Class::Closed];
         for class in classes.into_iter().chain([Class::Protocol, Class::Internal]) {
             for profile in [Profile::Discord, Profile::Slack, Profile::Standard, Profile::Pusher] {
@@ -282,9 +286,8 @@ mod tests {
         }
     }
 
-    /// What the engine is told, for every class and some statuses.
     #[test]
-    fn whose_fault_it_is() {
+    fn blame_by_class_and_status() {
         let fails = |class| Outcome::failed(class).blame();
         for class in [Class::Dns, Class::Blocked, Class::Connect, Class::Tls, Class::Timeout, Class::Closed] {
             assert_eq!((fails(class), Outcome::ambiguous(class).blame()), (Blame::Receiver, Blame::Receiver));

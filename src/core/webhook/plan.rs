@@ -1,11 +1,11 @@
-//! What the engine takes of a webhook's settings.
+//! The settings of a webhook that the engine needs.
 
 use super::{Ordering, Webhook};
 use crate::core::consumer::plan::{MAX_PARKED, Plan};
 use crate::core::rate::Rate;
 
 impl Webhook {
-    /// The plan of its deliveries, with at most so many requests under way.
+    /// The plan of its deliveries. At most `window` requests run at a time.
     pub fn plan(&self, window: usize) -> Plan {
         Plan {
             rate: self.rate.map(Rate::from),

@@ -1,11 +1,11 @@
-//! How a webhook's bodies and signatures look, by name.
+//! The profiles of webhooks.
 
 use serde::{Deserialize, Serialize};
 
-/// How bodies and signatures look (contracts/webhooks.md).
+/// The format of a webhook's bodies and signatures (contracts/webhooks.md).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Profile {
-    /// The envelope, signed as Wanderer does.
+    /// Wanderer's envelope, with Wanderer's signature.
     Wanderer,
     /// `{event, timestamp, data}`.
     Envelope,
@@ -19,12 +19,12 @@ pub enum Profile {
     Discord,
     /// A message for a Slack channel.
     Slack,
-    /// What a template makes of it.
+    /// A body that the webhook's own template makes.
     Template,
 }
 
 impl Profile {
-    /// All, by name.
+    /// All profiles with their names.
     pub const NAMES: [(&'static str, Profile); 8] = [
         ("wanderer", Self::Wanderer),
         ("envelope", Self::Envelope),
@@ -51,7 +51,7 @@ impl Profile {
         !matches!(self, Self::Envelope | Self::Broadcasting)
     }
 
-    /// A chat's incoming URL: the URL is the secret, and nothing is signed.
+    /// Whether the target is the incoming URL of a chat. The URL is the secret, and requests are not signed.
     pub fn is_chat(self) -> bool {
         matches!(self, Self::Discord | Self::Slack)
     }

@@ -1,14 +1,15 @@
-//! What one setting of a webhook promises and another one breaks: said when it is set, not when it happens.
+//! Warnings about settings of a webhook that contradict the map's retention. A caller gets them when it sets
+//! them, before events are lost.
 
 use super::Webhook;
 use crate::core::access::WebhookBacklog;
 
-/// In words, for people; none where all fits together. `kept` is how far its map's retention waits for webhooks.
+/// The warnings as texts for people. `kept` limits the events that the map's retention keeps for webhooks.
 pub fn warnings(webhook: &Webhook, kept: &WebhookBacklog) -> Vec<String> {
     let mut found = Vec::new();
     if kept.bytes == Some(0) {
         found.push(
-            "retention.webhook_backlog.bytes is 0: what retention removes before it is delivered is lost"
+            "retention.webhook_backlog.bytes is 0: events that retention removes before delivery are lost"
                 .to_owned(),
         );
     }
@@ -22,8 +23,9 @@ pub fn warnings(webhook: &Webhook, kept: &WebhookBacklog) -> Vec<String> {
     }
     if let Some(disabled_seconds) = webhook.auto_disable_seconds.filter(|seconds| *seconds > kept_seconds) {
         found.push(format!(
-            "auto_disable_seconds: it is disabled after failing for {disabled_seconds} s, but events are kept for \
-             webhooks for only {kept_seconds} s (retention.webhook_backlog.age_seconds): those before are lost"
+            "auto_disable_seconds: the webhook is disabled after failing for {disabled_seconds} s, but events are \
+             kept for webhooks for only {kept_seconds} s (retention.webhook_backlog.age_seconds): older events \
+             are lost"
         ));
     }
     found
@@ -43,7 +45,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lasts_longer_than_events_are_kept_is_said() {
+    fn retries_and_disabling_that_outlast_retention_are_warned_of() {
         let kept = |seconds| WebhookBacklog { bytes: Some(1), age_seconds: Some(seconds) };
         assert!(warned(kept(604_800), Some(432_000)).is_empty(), "the defaults fit");
         assert!(warned(WebhookBacklog::default(), Some(u64::MAX)).is_empty(), "without a bound all fits");

@@ -1,14 +1,14 @@
-//! The replicated records of a webhook's delivery that name what requests alone have: attempts, and why events were
-//! given up.
+//! The replicated records of a webhook's deliveries: attempts, and why events were given up. They have what
+//! only deliveries by request have, such as a status and a stage.
 
 use super::outcome::{Cause, Class, Sent, Stage};
 use crate::core::consumer::progress::{self, KEPT_ERROR, Reason, clipped};
 use crate::core::ids::NodeId;
 use serde::{Deserialize, Serialize};
 
-/// What an owner tells the cluster of its webhooks.
+/// The progress of its webhooks that an owner reports to the cluster.
 pub type ProgressReport = progress::ProgressReport<Attempt, Cause>;
-/// How far one webhook is now.
+/// The progress of one webhook.
 pub type Update = progress::Update<Attempt, Cause>;
 /// An event that was given up.
 pub type DeadLetter = progress::DeadLetter<Cause>;
@@ -33,7 +33,7 @@ impl DeadLetter {
         }
     }
 
-    /// In words.
+    /// Why it was given up, as a text.
     pub fn error(&self) -> &str {
         match &self.reason {
             Reason::Failed(cause) => &cause.error,
@@ -43,9 +43,9 @@ impl DeadLetter {
     }
 }
 
-/// Attempts remembered of a webhook.
+/// Attempts that are remembered of a webhook.
 pub const KEPT_ATTEMPTS: usize = 20;
-/// Bytes of an answer's body remembered with an attempt.
+/// Bytes of an answer's body that are remembered with an attempt.
 pub const KEPT_ANSWER: usize = 512;
 /// Longest type or id that is remembered with an attempt, bytes.
 const KEPT_NAME: usize = 256;
@@ -55,15 +55,15 @@ const KEPT_NAME: usize = 256;
 pub struct Attempt {
     /// Counts the webhook's attempts; 0 for a test.
     pub number: u64,
-    /// The first event of it; `None` for a test.
+    /// The position of its first event; `None` for a test.
     pub seq: Option<u64>,
     /// The message's id, as in `webhook-id`.
     pub message_id: String,
-    /// Events in it.
+    /// Number of events in it.
     pub events: u32,
     /// The type of its first event.
     pub kind: String,
-    /// Which attempt of this delivery, from 1.
+    /// The number of the attempt in this delivery, from 1.
     pub attempt: u32,
     /// When it began, Unix milliseconds.
     pub at_ms: u64,
@@ -71,13 +71,13 @@ pub struct Attempt {
     pub took_ms: u32,
     /// How it ended.
     pub class: Class,
-    /// Whether the receiver can have taken it.
+    /// Whether the receiver can have taken the request.
     pub sent: Sent,
-    /// Where it ended, if it has no whole answer and had begun.
+    /// The stage at which it ended. `None` if it never began, or if the whole answer was read.
     pub stage: Option<Stage>,
     /// The answer's status.
     pub status: Option<u16>,
-    /// In words, where it failed.
+    /// The error as a text; `None` if it succeeded.
     pub error: Option<String>,
     /// The beginning of the answer's body.
     pub answer: String,
@@ -86,7 +86,7 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    /// Cuts texts that others chose: what is remembered is bounded, whatever a receiver answers.
+    /// Cuts the texts that others chose, so that an attempt is bounded whatever a receiver answers.
     pub fn clip(&mut self) {
         let error = self.error.iter_mut().map(|error| (error, KEPT_ERROR));
         let names =
@@ -97,13 +97,14 @@ impl Attempt {
     }
 }
 
-/// What is kept beside the progress, and not by the owner alone.
+/// The part of a webhook's history that is replicated beside its progress. Every node has it, not only the
+/// owner.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttemptHistory {
     /// The last attempts, oldest first.
     pub attempts: Vec<Attempt>,
-    /// Dead letters there are.
+    /// Number of dead letters.
     pub dead: u32,
-    /// Dead letters that had to make room for newer ones.
+    /// Number of dead letters that were removed to make room for newer ones.
     pub dropped: u64,
 }

@@ -1,6 +1,5 @@
-//! The keys of a webhook's signatures: what may be one, and how long old ones sign beside the new one.
-//!
-//! Never signs: that is delivery's.
+//! The secrets of a webhook's signatures: which texts are valid, and how long old secrets sign beside the new
+//! one. Delivery makes the signatures.
 
 use super::Private;
 use base64::Engine;
@@ -8,32 +7,32 @@ use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use std::ops::RangeInclusive;
 
-/// How secrets begin whose rest is the key in base64 (Standard Webhooks).
+/// The prefix of a secret that has the key in base64 (Standard Webhooks).
 pub const BASE64_PREFIX: &str = "whsec_";
-/// Old secrets that sign at once, at most.
+/// Old secrets that sign at a time, at most.
 pub const MAX_PREVIOUS: usize = 4;
-/// In characters.
+/// Length of a secret, in characters.
 const LENGTH: RangeInclusive<usize> = 8..=256;
 
-/// Secrets are typed by people: padding is taken, and not missed.
+/// Padding is allowed and not required, because people type secrets.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// One secret more would sign than may at once.
+/// The change would leave more old secrets that sign than [`MAX_PREVIOUS`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{MAX_PREVIOUS} old secrets sign already")]
 pub struct TooMany {
-    /// When there is room, Unix milliseconds.
+    /// When the first of the old secrets ends, Unix milliseconds. The change is possible from then on.
     pub until_ms: u64,
 }
 
-/// Why a secret can't be one.
+/// Why the text is not a valid secret; `None` if it is valid.
 pub fn problem(secret: &str) -> Option<String> {
     if !LENGTH.contains(&secret.chars().count()) || secret.chars().any(char::is_control) {
         let (least, most) = (LENGTH.start(), LENGTH.end());
-        return Some(format!("must have {least} to {most} characters, none of them control"));
+        return Some(format!("must have {least} to {most} characters and no control characters"));
     }
     let encoded = secret.starts_with(BASE64_PREFIX);
     (encoded && encoded_key(secret).is_none_or(|key| key.is_empty()))
@@ -51,11 +50,12 @@ impl Private {
         self.previous.iter().filter(move |(_, until_ms)| *until_ms > now_ms)
     }
 
-    /// Follows `old`: where the secret is another, the old one signs too for `overlap_ms`, and so does each of before as
-    /// long as was said. Without an overlap no old one does any more.
+    /// Takes over the old secrets when this replaces `old`. If the secret has changed, the one of `old` signs
+    /// too for `overlap_ms`, and each earlier one until its own end. With an overlap of 0, no old secret
+    /// signs any more.
     ///
     /// # Errors
-    /// Where too many would sign.
+    /// If too many old secrets would sign.
     pub fn follow(&mut self, old: &Self, overlap_ms: u64, now_ms: u64) -> Result<(), TooMany> {
         self.previous.clone_from(&old.previous);
         if self.secret == old.secret {
@@ -83,7 +83,7 @@ mod tests {
     use crate::core::webhook::Target;
 
     #[test]
-    fn what_may_be_a_secret() {
+    fn valid_and_invalid_secrets() {
         for good in
             ["12345678", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_aGk", "whsec_aGk=", "no whsec_ !!"]
         {
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn each_old_secret_signs_as_long_as_was_said() {
+    fn each_old_secret_signs_until_its_own_end() {
         let target = Target::Http(String::new());
         let first = Private { target, headers: Vec::new(), secret: "1".into(), previous: Vec::new() };
         let signing = |private: &Private, now_ms| -> Vec<String> {

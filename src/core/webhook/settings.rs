@@ -1,4 +1,5 @@
-//! The settings of a webhook as they are replicated. Never a secret in the clear: addresses, headers and keys come encrypted.
+//! The settings of a webhook as they are replicated. They have no secret in the clear: addresses, headers and
+//! keys are encrypted.
 
 use super::{EventFilter, Profile};
 use crate::core::consumer::plan::Batch;
@@ -9,14 +10,14 @@ use serde::{Deserialize, Serialize};
 
 /// Longest list of event types of one webhook.
 pub const MAX_KINDS: usize = crate::core::filter::MAX_KINDS;
-/// Events in one request at most, whatever the webhook asks for.
+/// Events in one request, at most. A webhook can't ask for more.
 pub const MAX_BATCH: u32 = 1000;
-/// Events in one message of a chat.
+/// Events in one message of a chat, at most.
 pub(super) const CHAT_BATCH: u32 = 10;
 /// Longest source of a template, in bytes.
 pub const MAX_TEMPLATE: usize = 16 * 1024;
 
-/// What receivers of the profile `broadcasting` wait for by themselves.
+/// The longest timeout of the profile `broadcasting`: its receivers expect this one.
 const BROADCASTING_TIMEOUT_MS: u32 = 5000;
 const HOUR_MS: u64 = 3_600_000;
 
@@ -25,69 +26,70 @@ const HOUR_MS: u64 = 3_600_000;
 pub struct Webhook {
     /// Id.
     pub id: WebhookId,
-    /// The place in the log at which it was made: one that is made anew under the same id is another.
+    /// The position in the log at which it was made. It tells apart two webhooks that were made one after the
+    /// other with the same id.
     pub born: u64,
     /// The map whose events it gets.
     pub map: MapId,
     /// Name for people.
     pub name: String,
-    /// Who made it.
+    /// How it was made.
     pub origin: Origin,
-    /// What is delivered to.
+    /// The kind of its target.
     pub target: TargetKind,
-    /// Host of the target, for people and logs: nothing secret.
+    /// Host of the target, for people and logs. It is not secret.
     pub host: String,
-    /// Keyed hash of the target, so that two with the same one are found without opening them.
+    /// Keyed hash of the target, so that two webhooks with the same target are found without decrypting them.
     pub fingerprint: [u8; 16],
     /// [`Private`], encrypted.
     #[serde(with = "serde_bytes")]
     pub encrypted: Vec<u8>,
-    /// How bodies and signatures look.
+    /// The format of its bodies and signatures.
     pub profile: Profile,
-    /// With which method.
+    /// The method of its requests.
     pub method: Method,
-    /// Event types, `*` standing for any characters; sorted, never empty.
+    /// Event types, in which `*` stands for any characters; sorted, never empty.
     pub events: Vec<String>,
-    /// Which of those events.
+    /// Which events of those types it gets.
     pub filter: EventFilter,
-    /// What waits for what.
+    /// Which events wait for each other.
     pub ordering: Ordering,
-    /// Requests at most.
+    /// Limit of its requests; `None` is no limit.
     pub rate: Option<RateLimit>,
-    /// Several events in one request.
+    /// How several events go into one request; `None` is one event a request.
     pub batch: Option<Batch>,
     /// When a failed delivery is tried again.
     pub retry: RetryPolicy,
-    /// One deadline over a whole request, milliseconds.
+    /// The deadline of a whole request, milliseconds.
     pub timeout_ms: u32,
     /// Seconds of failing after which it is disabled; `None` is never.
     pub auto_disable_seconds: Option<u64>,
-    /// For [`Profile::Template`].
+    /// The template of [`Profile::Template`].
     pub template: Option<Template>,
     /// Sent as `X-Pusher-Key`; `None` is the map's id.
     pub key: Option<String>,
-    /// Whether it is delivered to.
+    /// Whether events are delivered to it.
     pub active: bool,
-    /// Why it isn't, where nobody asked for that.
+    /// Why the server disabled it; `None` if the server did not.
     pub disabled: Option<Disabled>,
-    /// Counts the changes: who changes it names the one that was read.
+    /// Counts the changes. A change names the revision that its caller read.
     pub revision: u64,
-    /// Unix milliseconds.
+    /// When it was made, Unix milliseconds.
     pub inserted_ms: u64,
-    /// Unix milliseconds.
+    /// When it was last changed, Unix milliseconds.
     pub updated_ms: u64,
 }
 
-/// What only the owner and the editors of a webhook may see.
+/// The settings that only the owner and the editors of a webhook may see.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Private {
-    /// Where to.
+    /// Where its requests go.
     pub target: Target,
-    /// Additional headers; they win over built-in ones.
+    /// Additional headers. They replace built-in ones of the same name.
     pub headers: Vec<(String, String)>,
-    /// Key of the signatures.
+    /// The secret of its signatures.
     pub secret: String,
-    /// The keys before it, the newest first, and until when each signs too (Unix milliseconds).
+    /// Earlier secrets, the newest first, and until when each signs too (Unix milliseconds).
     pub previous: Vec<(String, u64)>,
 }
 
@@ -105,42 +107,42 @@ pub enum Target {
 pub struct Lambda {
     /// Name or ARN.
     pub function_name: String,
-    /// Such as `us-east-1`.
+    /// Region, such as `us-east-1`.
     pub region: String,
-    /// Whether the function's answer is awaited.
+    /// How the function is invoked.
     pub invocation: Invocation,
     /// Version or alias.
     pub qualifier: Option<String>,
 }
 
-/// How a function is invoked.
+/// How AWS Lambda invokes a function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Invocation {
-    /// Queued by AWS.
+    /// AWS queues the invocation and answers.
     Event,
-    /// Run before AWS answers.
+    /// AWS answers after the function has run.
     RequestResponse,
-    /// Only checked.
+    /// AWS only checks the invocation.
     DryRun,
 }
 
 impl Invocation {
-    /// All, by name.
+    /// All ways with their names.
     pub const NAMES: [(&'static str, Self); 3] =
         [("Event", Self::Event), ("RequestResponse", Self::RequestResponse), ("DryRun", Self::DryRun)];
 }
 
-/// Who made a webhook.
+/// How a webhook was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Origin {
-    /// The API.
+    /// By the API.
     Api,
-    /// The configuration file; the API can't change it.
+    /// By the configuration file. The API can't change it.
     Config,
 }
 
 impl Origin {
-    /// All, by name.
+    /// All origins with their names.
     pub const NAMES: [(&'static str, Self); 2] = [("api", Self::Api), ("config", Self::Config)];
 }
 
@@ -163,27 +165,27 @@ pub enum Method {
 }
 
 impl Method {
-    /// All, by name.
+    /// All methods with their names.
     pub const NAMES: [(&'static str, Self); 2] = [("POST", Self::Post), ("PUT", Self::Put)];
 }
 
-/// What waits for what.
+/// Which events of a webhook wait for each other.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ordering {
-    /// Nothing: what failed is tried again beside the rest.
+    /// None. An event that failed is tried again while others are delivered.
     None,
     /// Events for which this expression has the same value wait for each other.
     Key(String),
-    /// Every event waits for the one before.
+    /// Every event waits for the one before it.
     Strict,
 }
 
-/// Requests in a time.
+/// A limit of requests in a period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RateLimit {
-    /// How many; also the burst.
+    /// Number of requests in a period. As many may be sent at once.
     pub requests: u32,
-    /// In so many milliseconds.
+    /// Length of the period, milliseconds.
     pub period_ms: u64,
 }
 
@@ -198,68 +200,68 @@ impl From<RateLimit> for Rate {
 pub struct Template {
     /// Its source.
     pub body: String,
-    /// Of the bodies it makes.
+    /// Media type of the bodies it makes.
     pub content_type: String,
 }
 
-/// Why a webhook was disabled without anybody asking.
+/// When and why the server disabled a webhook.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Disabled {
-    /// Unix milliseconds.
+    /// When, Unix milliseconds.
     pub at_ms: u64,
-    /// In words.
+    /// The reason as a text.
     pub why: String,
 }
 
-/// Asks for a webhook to be made or changed.
+/// A command that makes or changes a webhook.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PutWebhook {
-    /// Who asks.
+    /// The token that asks for it.
     pub by: Option<TokenId>,
-    /// The webhook as it shall be; revision and times are set where it is applied.
+    /// The webhook as it shall be. The state machine sets the revision and the times.
     pub webhook: Webhook,
     /// The revision that was read; `None` makes a new one.
     pub revision: Option<u64>,
 }
 
-/// Asks for something about one webhook.
+/// A command about one existing webhook.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OnWebhook<T> {
-    /// Who asks.
+    /// The token that asks for it.
     pub by: Option<TokenId>,
-    /// The map.
+    /// The webhook's map.
     pub map: MapId,
     /// The webhook.
     pub webhook: WebhookId,
-    /// What.
+    /// What it asks for.
     pub what: T,
 }
 
-/// What the node says of new webhooks.
+/// The defaults of new webhooks, from the node's configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Defaults {
-    /// One deadline over a request, milliseconds.
+    /// The deadline of a request, milliseconds.
     pub timeout_ms: u32,
-    /// Attempts in all, instead of the profile's.
+    /// Attempts of a delivery, the first one included; `None` is the profile's.
     pub retry_attempts: Option<u32>,
-    /// Before the second attempt, milliseconds, instead of the profile's.
+    /// Delay before the second attempt, milliseconds; `None` is the profile's.
     pub retry_delay_ms: Option<u64>,
     /// Seconds of failing after which a webhook is disabled; `None` is never.
     pub auto_disable_seconds: Option<u64>,
 }
 
-/// A webhook in the clear, from the request that makes or changes it until it is encrypted; `webhook.encrypted` and `fingerprint`
-/// are of no meaning yet.
+/// A webhook in the clear. It lives from the request that makes or changes the webhook until it is encrypted.
+/// `webhook.encrypted` and `webhook.fingerprint` have no meaning yet.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Plain {
-    /// What anybody may see.
+    /// The settings that stay in the clear.
     pub webhook: Webhook,
-    /// What is encrypted.
+    /// The settings that will be encrypted.
     pub private: Private,
 }
 
 impl Plain {
-    /// A new one as its profile has it, without a target and a secret.
+    /// A new webhook with the defaults of its profile, without a target and a secret.
     pub fn new(id: WebhookId, map: MapId, origin: Origin, profile: Profile, defaults: &Defaults) -> Self {
         let webhook = Webhook {
             id,
@@ -335,7 +337,7 @@ fn usual_retry(profile: Profile, defaults: &Defaults) -> RetryPolicy {
         factor_percent,
         max_delay_ms: HOUR_MS,
         jitter_percent: if profile == Profile::Pusher { 10 } else { 25 },
-        // Chats know no ids: they would show a message twice.
+        // Chats do not compare ids: they would show a message twice.
         ambiguous: !profile.is_chat(),
     }
 }

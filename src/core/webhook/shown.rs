@@ -1,5 +1,5 @@
-//! A webhook as it is shown: what the API answers, what the command line prints, and what docs/openapi.yaml describes are
-//! this one type. Secrets are masked. Whatever stands here may come back in an update.
+//! A webhook as it is shown: the API answers with this type, the command line prints it, and
+//! docs/openapi.yaml describes it. Secrets are masked. A caller may send every field back in an update.
 
 use super::mask::{MASK, masked_url};
 use super::{Batch, Invocation, Method, Origin, Private, RateLimit, TopicKind, Webhook};
@@ -8,24 +8,24 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-/// Names that a compatible API gives to fields: ours, and theirs.
+/// Fields that have another name in a compatibility API: our name, and theirs.
 pub const ALIASES: [(&str, &str); 2] = [("active", "enabled"), ("inserted_at", "created_at")];
 
-/// Settings, then how delivery stands. In the order in which people read it.
+/// A webhook's settings and the state of its delivery. The fields have the order in which people read them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ShownWebhook {
-    /// What was asked for.
+    /// Its settings.
     #[serde(flatten)]
     pub settings: Settings,
-    /// How delivery stands.
+    /// The state of its delivery.
     #[serde(flatten)]
     pub state: State,
-    /// The secret, in the answer to who made it alone.
+    /// The secret. Only the answer to the request that made it has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<String>,
 }
 
-/// What was asked for.
+/// The settings of a webhook as they are shown.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 #[allow(missing_docs, reason = "docs/openapi.yaml describes each field")]
@@ -56,7 +56,7 @@ pub struct Settings {
     pub updated_at: String,
 }
 
-/// How delivery stands.
+/// The state of a webhook's delivery.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 #[allow(missing_docs, reason = "docs/openapi.yaml describes each field")]
@@ -84,19 +84,19 @@ pub struct State {
     pub warnings: Vec<String>,
 }
 
-/// Where it leads. The type alone where what is encrypted can't be opened.
+/// Where a webhook's requests go. Only the type is shown if the target can't be decrypted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub enum Target {
-    /// A URL; of chats without what opens them.
+    /// An HTTP or HTTPS target.
     Http {
-        /// It.
+        /// The URL. A chat's URL is masked.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         url: Option<String>,
     },
     /// A function of AWS Lambda.
     Lambda {
-        /// It.
+        /// The function.
         #[serde(flatten)]
         function: Option<Function>,
     },
@@ -118,7 +118,7 @@ pub struct Function {
     pub qualifier: Option<String>,
 }
 
-/// Which events of the wanted types.
+/// Which events of the chosen types a webhook gets.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 #[allow(missing_docs, reason = "docs/openapi.yaml describes each field")]
@@ -142,7 +142,7 @@ pub struct Retry {
     pub ambiguous: bool,
 }
 
-/// All names that answers show, those of a compatible API among them.
+/// The names of all fields that answers show, those of the compatibility API included.
 pub fn names() -> impl Iterator<Item = &'static str> {
     static NAMES: LazyLock<Vec<String>> = LazyLock::new(|| {
         let shown = serde_json::to_value(ShownWebhook::default()).unwrap_or_default();
@@ -152,7 +152,7 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 }
 
 impl Settings {
-    /// Of a webhook; `private` is `None` where it can't be opened.
+    /// The settings of a webhook. `private` is `None` if it can't be decrypted.
     pub fn of(webhook: &Webhook, private: Option<&Private>) -> Self {
         let target = private.map(|private| &private.target);
         let url = match target {
@@ -273,7 +273,7 @@ mod tests {
         serde_json::to_value(ShownWebhook { settings, ..ShownWebhook::default() }).unwrap()
     }
 
-    /// Names of the properties of a schema in the reference.
+    /// The names of a schema's properties in docs/openapi.yaml.
     fn documented(schema: &str) -> BTreeSet<&'static str> {
         let block = OPENAPI.split(&format!("\n    {schema}:\n")).nth(1).unwrap();
         let block = block.split("\n      properties:\n").nth(1).unwrap();
@@ -285,15 +285,15 @@ mod tests {
     }
 
     #[test]
-    fn the_reference_has_what_is_shown() {
+    fn the_reference_documents_every_shown_field() {
         let mut documented = documented("WebhookState");
-        // Of these each API has its own names.
+        // Each API has its own names for these fields.
         documented.extend(ALIASES.iter().flat_map(|(ours, theirs)| [*ours, *theirs]));
         assert_eq!(names().collect::<BTreeSet<_>>(), documented);
     }
 
     #[test]
-    fn what_is_shown_can_be_sent_back_and_changes_nothing() {
+    fn sending_back_what_is_shown_changes_nothing() {
         let url = r#""url":"https://example.com/a","headers":{"X-A":"b"},"rate_limit":5,"batch":{"max":3}"#;
         let filter =
             r#""filter":{"subjects":["a-*"],"channel_type":"public"},"ordering":"key","ordering_key":"type""#;
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_looks_as_it_always_did() {
+    fn the_json_of_a_target_has_its_known_shape() {
         let target = |text: &str| shown(&plain(text))["target"].clone();
         let http = json!({"type": "http", "url": "https://example.com/"});
         assert_eq!(target(r#"{"url":"https://example.com/"}"#), http);

@@ -11,6 +11,7 @@ use crate::delivery::DispatcherConfig;
 use crate::hub::{Hub, HubConfig};
 use std::time::Duration;
 
+/// Writes only the seq of each event.
 struct Plain(FormKey);
 
 impl WireForm for Plain {
@@ -35,7 +36,7 @@ fn chunk(seqs: std::ops::Range<u64>) -> Arc<Chunk> {
     Arc::new(Chunk::encode(span, &events, &Plain("plain".into()), None))
 }
 
-/// A subscription from seq 1 on to a topic whose ring begins there, too.
+/// A subscription from seq 1 on, to a topic whose ring begins there too.
 fn with_subscription(test: impl FnOnce(&Rc<TopicView>, &Rc<Subscriber>, SubscriptionId)) {
     let folder = tempfile::tempdir().unwrap();
     let cluster = waypost_cluster::Config {
@@ -88,7 +89,7 @@ fn next(subscriber: &Subscriber) -> Option<Bytes> {
 }
 
 #[test]
-fn what_was_removed_is_neither_in_the_ring_nor_in_a_page_that_is_being_sent() {
+fn removed_events_are_neither_in_the_ring_nor_in_a_page_that_is_being_sent() {
     with_subscription(|topic_view, subscriber, _| {
         topic_view.push(chunk(1..9), 1 << 20, 1024);
         assert_eq!(next(subscriber).unwrap(), "1;2;3;4;");

@@ -1,12 +1,12 @@
-//! The actor of one webhook: it reads the topic from its own cursor, sends what the engine says, and tells
-//! the engine how that ended.
+//! The actor of one webhook. It reads the topic from its own cursor, sends what the engine says, and reports
+//! each result to the engine.
 //!
-//! Owns the webhook's delivery state while this node owns the webhook. Nothing piles up in it: it reads
-//! when the engine has room, and holds the events of that room alone.
+//! Owns the webhook's delivery state while this node owns the webhook. It queues nothing: it reads only as
+//! many events as the engine has room for, and holds only those.
 //!
-//! Whatever happens (a message, a request that ended, a page that was read, a time that came) goes through
-//! [`WebhookActor::drive`]: it changes the state, and what is to be done about it follows in
-//! [`WebhookActor::advance`].
+//! Every input (a message, a request that ended, a page that was read, a timer) goes through
+//! [`WebhookActor::drive`]: the input changes the state, and [`WebhookActor::advance`] then does whatever
+//! follows from the new state.
 
 mod commands;
 mod completion;
@@ -36,18 +36,18 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Messages that may wait: what is there wakes it as well as what is refused.
+/// The most messages that may wait. Each of them wakes the actor, so a refused wake-up is not lost.
 const MAILBOX: usize = 16;
-/// An actor with nothing to do for so long stops; its webhook lives on in the index.
+/// An actor that has had nothing to do for this long stops. Its webhook stays in the shard's index.
 const IDLE: Duration = Duration::from_secs(30);
 
-/// Starts actors, and starts them anew where there is more to do.
+/// Starts actors, and starts them again when their webhooks have more to do.
 pub(super) trait Supervisor {
-    /// An actor has stopped by itself.
+    /// The actor has stopped by itself.
     fn stopped(self: Rc<Self>, webhook: WebhookId, actor: &Addr<WebhookActor>);
 }
 
-/// The actor. Its states are described at their types.
+/// The actor of one webhook. Its states are documented at the types of its fields.
 pub(super) struct WebhookActor {
     shared: Rc<Shared>,
     supervisor: Rc<dyn Supervisor>,
@@ -60,14 +60,14 @@ pub(super) struct WebhookActor {
     readers: Readers,
     commands: Commands,
     reports: Reports,
-    /// When it looks again for what there is to do.
+    /// The timer for the next call of `advance`.
     timer: Option<SpawnHandle>,
-    /// Since when there has been nothing to do.
+    /// The time since which there has been nothing to do.
     idle_since: Option<Instant>,
 }
 
 impl WebhookActor {
-    /// Loads what is stored; `None` when the webhook is gone.
+    /// Loads the stored state. Returns `None` when the webhook is gone.
     pub(super) fn load(
         shared: Rc<Shared>,
         supervisor: Rc<dyn Supervisor>,
@@ -95,15 +95,15 @@ impl WebhookActor {
         }))
     }
 
-    /// Takes in what has happened, and does what is to be done about it. Nothing else changes an actor: so no
-    /// message can leave it with something to do and nothing that wakes it.
+    /// Takes in one input, and then does whatever follows from it. Nothing else changes an actor. So an input
+    /// can't leave the actor with something to do and without anything that wakes it.
     fn drive<T>(&mut self, ctx: &mut Context<Self>, what: impl FnOnce(&mut Self) -> T) -> T {
         let answer = what(self);
         self.advance(ctx);
         answer
     }
 
-    /// Does all that there is to do, and sees to it that this is called again in time.
+    /// Does everything that there is to do now, and sets the timer for the next thing to do.
     fn advance(&mut self, ctx: &mut Context<Self>) {
         if let Some(timer) = self.timer.take() {
             ctx.cancel_future(timer);
@@ -125,7 +125,7 @@ impl WebhookActor {
         self.wait(sending.into_iter().chain(pauses.into_iter().flatten()).min(), now, ctx);
     }
 
-    /// Answers when there will be more to do.
+    /// Sends every request that may begin now. Returns the time at which there will be more to send.
     fn send_what_can_be(&mut self, now: Instant, ctx: &mut Context<Self>) -> Option<Instant> {
         let until = loop {
             self.read(now, ctx);
@@ -142,8 +142,8 @@ impl WebhookActor {
         until
     }
 
-    /// Waits for the next thing to do. Without any the actor stops after a while, or at once where nothing
-    /// may begin; what only it knows is reported first.
+    /// Waits for the next thing to do. If there is none, the actor stops after a while, or at once if nothing
+    /// may begin. It stops only after it has reported everything that the cluster needs.
     fn wait(&mut self, until: Option<Instant>, now: Instant, ctx: &mut Context<Self>) {
         let has_reported = self.reports.state.is_done(self.engine.state().urgency());
         if !self.life.get().is_running() && self.engine.state().in_flight() == 0 && has_reported {
@@ -185,7 +185,7 @@ impl Actor for WebhookActor {
     }
 
     fn stopped(&mut self, ctx: &mut Self::Context) {
-        // One that panics is stopped while its stack unwinds: it counts as lost, and the shard finds it.
+        // An actor that panics is stopped while its stack unwinds. It counts as lost, and the shard finds it.
         if self.life.get() != Life::Retired && !std::thread::panicking() {
             self.supervisor.clone().stopped(self.settings.webhook.id, &ctx.address());
         }

@@ -1,4 +1,4 @@
-//! What the map is told of its webhooks, as events: that one is failing, and that it was disabled.
+//! Events for a map about its webhooks: one is failing, or one was disabled.
 
 use crate::core::consumer::progress::{Disable, Progress};
 use crate::core::event::NewEvent;
@@ -7,13 +7,13 @@ use crate::core::json;
 use crate::core::webhook::Webhook;
 use serde_json::json;
 
-/// Told while a webhook fails, at 50 and 90 percent of the time after which it is disabled.
+/// Published while a webhook fails, at 50 and 90 percent of the time after which it is disabled.
 const FAILING: &str = "webhook.failing";
-/// Told when it is disabled.
+/// Published when a webhook is disabled.
 const DISABLED: &str = "webhook.disabled";
 
-/// The event that tells that a webhook has been failing for so much of the time until it is disabled, with the log
-/// line beside it. `since`: from when on it has been failing.
+/// Logs that a webhook is failing, and returns the event for it. `percent` is the elapsed part of the time
+/// after which the webhook is disabled. `since` is the time since which it has been failing.
 pub(super) fn failing(
     webhook: &Webhook,
     progress: &Progress,
@@ -24,17 +24,19 @@ pub(super) fn failing(
     event(webhook, progress, since, FAILING, "percent", json!(percent))
 }
 
-/// Has a webhook disabled, and the map told of it once that is so.
+/// Logs that a webhook is to be disabled. Returns the change, with the event that is published when it is
+/// applied.
 pub(super) fn disable(webhook: &Webhook, progress: &Progress, since: Option<&str>, why: String) -> Disable {
     tracing::warn!(webhook = %webhook.id, host = webhook.host, why, "the webhook is disabled");
     metrics::counter!(crate::metric::WEBHOOK_DISABLED).increment(1);
     Disable { news: event(webhook, progress, since, DISABLED, "reason", json!(why)), why }
 }
 
-/// Retention removed events that a webhook of this node still needed. The map is told by the replicated state.
+/// Logs that retention removed events that a webhook of this node still needed. The replicated state
+/// publishes the event for the map.
 pub(super) fn lost(webhook: WebhookId, events: u64) {
     metrics::counter!(crate::metric::WEBHOOK_LOST).increment(events);
-    tracing::warn!(%webhook, events, "the webhook loses events: retention waits for it no longer");
+    tracing::warn!(%webhook, events, "the webhook loses events: retention no longer waits for it");
 }
 
 fn event(

@@ -1,5 +1,5 @@
-//! What delivery knows of settings beforehand: where a target leads, and whether a template can be rendered. Names are
-//! not resolved.
+//! The checks of settings before they are stored: where a target leads, and whether a template can be
+//! rendered. They do not resolve names.
 
 use super::guard::{BadTarget, Guard, Target as Url};
 use super::lambda::{self, Account, BadFunction};
@@ -8,7 +8,7 @@ use crate::core::field_error::{FieldCode, FieldError};
 use crate::core::webhook::check::{CheckTarget, CheckTemplate, CheckedTarget};
 use crate::core::webhook::{Target, Template};
 
-/// The checks of a node with that guard and account.
+/// The checks of a node, with its guard and its AWS account.
 #[derive(Clone, Copy)]
 pub struct Checks<'a> {
     guard: &'a Guard,
@@ -16,12 +16,12 @@ pub struct Checks<'a> {
 }
 
 impl<'a> Checks<'a> {
-    /// By the networks that may be reached, and the functions that may be invoked.
+    /// Checks with the networks that may be reached, and the functions that may be invoked.
     pub fn new(guard: &'a Guard, account: &'a Account) -> Self {
         Self { guard, account }
     }
 
-    /// The URL that requests go to.
+    /// The URL that requests to the target go to.
     pub(super) fn url(&self, target: &Target) -> Result<Url, FieldError> {
         match target {
             Target::Http(url) => {

@@ -1,12 +1,13 @@
 //! The HTTP client of webhooks: one request, one deadline, one answer.
 //!
-//! - [`pool`]: connections that wait to carry another request of the same webhook.
+//! - [`pool`]: idle connections, each kept for another request of the same webhook.
 //! - [`line`]: a connection with its codec.
-//! - [`exchange`]: one request and its answer over one connection, and whether that may be used again.
+//! - [`exchange`]: one request and its answer over one connection, and whether the connection can be used
+//!   again.
 //! - [`failure`]: why there is no answer. [`headers`]: what an answer says about waiting.
 //!
-//! Never follows a redirect, never uses a proxy, never decompresses, never checks a status: what an answer means is the
-//! caller's business. HTTP/1.1 only.
+//! It never follows a redirect, uses a proxy, decompresses a body or interprets a status: the caller decides
+//! what an answer means. It speaks HTTP/1.1 only.
 
 use std::{
     cell::RefCell,
@@ -45,14 +46,14 @@ use failure::{Cause, no_answer, timed_out};
 use line::Line;
 use pool::{Kept, Pool};
 
-/// Most of an answer's body that is read, in bytes.
+/// The most bytes of an answer's body that are read.
 pub const LARGEST_HEAD: usize = 20_000;
-/// Most idle connections of one client.
+/// The most idle connections of one client.
 const MOST_IDLE: usize = 1024;
-/// Longest that a name is looked up for a check.
+/// The longest time for the resolution of a name in a check.
 const CHECK: Duration = Duration::from_secs(3);
 
-/// Whether a header belongs to the connection or the message itself: a webhook's own can't set it.
+/// Whether a header belongs to the connection or to the message itself. A webhook's own headers can't set it.
 pub(super) fn is_reserved(name: &HeaderName) -> bool {
     RESERVED_HEADERS.contains(&name.as_str())
 }
@@ -62,22 +63,22 @@ pub(super) fn is_reserved(name: &HeaderName) -> bool {
 pub struct Outgoing<'a> {
     /// POST or PUT.
     pub method: Method,
-    /// Where to.
+    /// The target.
     pub url: &'a Target,
-    /// Its headers; those that are reserved are left out.
+    /// The headers. Reserved ones are left out.
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// Its body.
+    /// The body.
     pub body: Bytes,
-    /// The deadline over all of it: name, connection, TLS, head and body of the answer.
+    /// The time limit for everything: name, connection, TLS, and the head and the body of the answer.
     pub timeout: Duration,
 }
 
 /// The webhook that a request is for.
 #[derive(Debug, Clone, Copy)]
 pub struct Requester {
-    /// Its connections carry no other webhook's requests.
+    /// The webhook's id. A connection never carries requests of two webhooks.
     pub id: WebhookId,
-    /// Whether a request that may have been taken is repeated.
+    /// Whether the webhook repeats a request that the receiver may have taken.
     pub ambiguous: bool,
 }
 
@@ -90,17 +91,18 @@ pub struct Answer {
     pub retry_after_ms: Option<u64>,
     /// `X-RateLimit-*`.
     pub ratelimit: Option<RateLimit>,
-    /// `X-Amz-Function-Error`: AWS Lambda says so that the function failed, with status 200.
+    /// `X-Amz-Function-Error`: with this header AWS Lambda reports that the function failed; the status is
+    /// 200.
     pub function_error: Option<String>,
     /// The body's first bytes, at most [`LARGEST_HEAD`].
     pub head: Bytes,
-    /// What became of the rest of the body.
+    /// The state of the rest of the body.
     pub rest: Rest,
     /// Milliseconds from the call to the last byte that was read.
     pub ms: u32,
 }
 
-/// What all clients of a node share: the guard and whom TLS trusts.
+/// The parts that all clients of a node share: the guard, and the authorities that TLS trusts.
 #[derive(Clone)]
 pub struct Outside {
     guard: Guard,
@@ -109,23 +111,23 @@ pub struct Outside {
 }
 
 impl Outside {
-    /// Reads the authorities: the system's, and those of `ca_file`.
+    /// Reads the certificate authorities: the system's, and those of `ca_file`.
     pub fn new(guard: Guard, ca_file: Option<&std::path::Path>) -> Result<Self, BadTls> {
         Ok(Self { guard, tls: Tls::load(ca_file)?, most_idle: MOST_IDLE })
     }
 
-    /// With so many idle connections of each client at most, where that is less than usual.
+    /// Limits the idle connections of each client to `idle`, if that is less than the default.
     pub fn keeping(self, idle: usize) -> Self {
         Self { most_idle: idle.clamp(1, MOST_IDLE), ..self }
     }
 
-    /// The guard, for the check at create and update.
+    /// The guard, for the check when a webhook is created or updated.
     pub fn guard(&self) -> &Guard {
         &self.guard
     }
 }
 
-/// The client of one arbiter.
+/// The client of one thread. Lives as long as the thread.
 pub struct Client {
     dialer: Dialer,
     pool: RefCell<Pool>,
@@ -143,8 +145,8 @@ impl Client {
         Self { dialer, pool: RefCell::new(Pool::new(outside.most_idle)) }
     }
 
-    /// Checks where `target` leads to now, without going there. A name that has no address yet is no fault: it is checked
-    /// again whenever it is dialled.
+    /// Checks the present addresses of `target` without connecting. A name that has no address yet is
+    /// accepted: it is checked again whenever it is dialled.
     pub async fn check(&self, target: &Target) -> Result<(), String> {
         match tokio::time::timeout(CHECK, self.dialer.check(target)).await {
             Ok(Err((Class::Blocked, why))) => Err(why),
@@ -152,15 +154,16 @@ impl Client {
         }
     }
 
-    /// Closes connections that have lain idle for long. Sending does so by itself; this is for quiet times.
+    /// Closes connections that have been idle for long. [`Client::send`] does so too; this is for times
+    /// without requests.
     pub fn tidy(&self) {
         self.pool.borrow_mut().tidy(Instant::now());
     }
 
     /// Sends a request and reads its answer, all of it before the deadline.
     ///
-    /// The answer's head decides: a body that breaks off, or outlasts the deadline, leaves the answer as it is, and
-    /// [`Answer::rest`] tells.
+    /// The answer's head decides. If the body breaks off or outlasts the deadline, the answer stays valid,
+    /// and [`Answer::rest`] says so.
     pub async fn send(&self, request: Outgoing<'_>, webhook: Requester) -> Result<Answer, Failure> {
         let start = Instant::now();
         let deadline = tokio::time::Instant::from_std(start + request.timeout);
@@ -182,8 +185,9 @@ impl Client {
 
     /// Sends the request and reads the head of its answer.
     ///
-    /// A kept connection may have ended just now. The request goes out once more on a new one, within the same deadline,
-    /// if nothing of it was sent; or if no byte came back and the webhook repeats what may have been taken.
+    /// A kept connection may have ended just now. Then the request is sent once more on a new connection,
+    /// within the same deadline, in two cases: nothing of it was sent; or no byte came back, and the webhook
+    /// repeats requests that may have been taken.
     async fn begin(
         &self,
         request: &Outgoing<'_>,
@@ -191,7 +195,7 @@ impl Client {
         webhook: Requester,
         kept: Option<Kept>,
     ) -> Result<Exchange, Cause> {
-        // What is seldom needed is boxed: it would make every exchange larger.
+        // The rare case is boxed, since it would make every exchange larger.
         let kept = match kept {
             Some(Kept::Wire(wire)) => {
                 Some(Box::pin(Line::new(wire)).await.map_err(|error| no_answer(&error, trip))?)

@@ -5,21 +5,21 @@ use ipnet::IpNet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Settings.
+/// Settings of webhook delivery. They do not change while the node runs.
 #[derive(Clone, Debug)]
 pub struct WebhookConfig {
-    /// Threads that deliver, at least one.
+    /// Threads that deliver; at least one.
     pub workers: usize,
-    /// Requests under way on this node, at most.
+    /// The most requests under way on this node.
     pub connections: usize,
-    /// Requests under way to one webhook, at most.
+    /// The most requests under way to one webhook.
     pub window: usize,
-    /// Longest time between a delivery and the cluster's knowing of it.
+    /// The longest time from a delivery until it is reported to the cluster.
     pub flush: Duration,
     /// Networks that may be reached although they are not public.
     pub allow_nets: Vec<IpNet>,
-    /// Certificates of further authorities, PEM.
+    /// A PEM file with the certificates of further authorities.
     pub ca_file: Option<PathBuf>,
-    /// Which functions may be invoked, and as whom.
+    /// The AWS Lambda functions that may be invoked, and the credentials for it.
     pub aws: Account,
 }

@@ -1,8 +1,8 @@
-//! Connections for webhooks: resolve, check every address, connect to a checked one, speak TLS with the name that was
-//! asked for.
+//! Connections for webhooks: resolves the name, checks every address, connects to a checked one, and speaks
+//! TLS with the name that was asked for.
 //!
-//! Owns the only way out, and what is known of how far a request has come. Never keeps a connection: the pool is the
-//! client's.
+//! Owns the only way to the outside, and the record of how far a request has come. It never keeps a
+//! connection: the client owns the pool.
 
 use std::{cell::Cell, io, net::IpAddr, net::SocketAddr, rc::Rc, time::Duration};
 
@@ -24,20 +24,20 @@ mod wire;
 pub use tls::Tls;
 pub(super) use wire::Wire;
 
-/// Most addresses of one name that are tried.
+/// The most addresses of one name that are tried.
 const MOST_TRIED: usize = 8;
-/// How long an address is waited for before the next one is tried beside it (RFC 8305).
+/// The wait for one address before the next one is tried in parallel (RFC 8305).
 const STAGGER: Duration = Duration::from_millis(250);
 
-/// Most that may come back before the head of the answer has ended, interim answers included, in bytes.
+/// The most bytes that may come back before the head of the answer has ended, interim answers included.
 pub(super) const LONGEST_HEAD: usize = 256 * 1024;
 
-/// How far a request has come. The connection that carries it keeps this true.
+/// How far a request has come. The connection that carries the request updates this.
 pub(super) struct Trip {
     pub(super) stage: Cell<Stage>,
-    /// Something of it was handed to a connection: the receiver may have taken it.
+    /// Whether any part of the request was handed to a connection: the receiver may have taken it.
     pub(super) sent: Cell<bool>,
-    /// Bytes that came back on the connection in use.
+    /// The bytes that came back on the connection in use.
     pub(super) heard: Cell<usize>,
 }
 
@@ -46,14 +46,15 @@ impl Trip {
         Self { stage: Cell::new(Stage::Dns), sent: Cell::new(false), heard: Cell::new(0) }
     }
 
-    /// All that waited to be written was handed over.
+    /// Everything that waited to be written was handed over.
     fn flushed(&self) {
         if self.stage.get() == Stage::Write && self.sent.get() {
             self.stage.set(Stage::Wait);
         }
     }
 
-    /// So many bytes came back. Interim answers may come without end: a head that is too long is an error.
+    /// This many bytes came back. A receiver may send interim answers without end, so a head that is too long
+    /// is an error.
     fn hear(&self, bytes: usize) -> io::Result<()> {
         self.heard.set(self.heard.get() + bytes);
         if matches!(self.stage.get(), Stage::Write | Stage::Wait) {
@@ -66,9 +67,9 @@ impl Trip {
     }
 }
 
-/// Opens a TCP connection to an address that was checked. Tests put a recorder in its place.
+/// Opens a TCP connection to a checked address. Tests replace it with a recorder.
 pub trait Dial {
-    /// Connects; the caller bounds the time.
+    /// Connects. The caller bounds the time.
     fn connect(&self, to: SocketAddr) -> LocalBoxFuture<'static, io::Result<TcpStream>>;
 }
 
@@ -82,7 +83,7 @@ impl Dial for Network {
     }
 }
 
-/// Makes connections.
+/// Makes the connections of one client.
 pub(super) struct Dialer {
     guard: Guard,
     resolve: Rc<dyn Resolve>,
@@ -90,7 +91,7 @@ pub(super) struct Dialer {
     tls: TlsConnector,
 }
 
-/// Why there is no connection.
+/// Why there is no connection: the class and the description.
 type Failed = (Class, String);
 
 impl Dialer {
@@ -98,18 +99,18 @@ impl Dialer {
         Self { guard, resolve, dial, tls: tls.connector() }
     }
 
-    /// Looks where a request would go, and checks that.
+    /// Checks the addresses that a request would go to.
     pub(super) async fn check(&self, target: &Target) -> Result<(), Failed> {
         self.addresses(target).await.map(|_| ())
     }
 
-    /// A new connection to the target, to carry this request.
+    /// Opens a new connection to the target, to carry this request.
     pub(super) async fn open(&self, target: &Target, trip: &Rc<Trip>) -> Result<Wire, Failed> {
         trip.stage.set(Stage::Dns);
         let addresses = self.addresses(target).await?;
         trip.stage.set(Stage::Connect);
         let tcp = self.connect(&addresses).await.map_err(|error| (Class::Connect, connect_error(&error)))?;
-        // Answers are small and awaited: a segment held back costs more than it saves.
+        // The answer to each request is awaited, so a delayed segment costs more than it saves.
         let _ = tcp.set_nodelay(true);
         if target.tls() {
             self.handshake(target, trip, tcp).await
@@ -118,7 +119,7 @@ impl Dialer {
         }
     }
 
-    /// The addresses to try, once all that the name has were checked: one bad address among good ones refuses them all.
+    /// The addresses to try. All addresses of the name are checked first: a single bad one refuses the name.
     async fn addresses(&self, target: &Target) -> Result<Vec<SocketAddr>, Failed> {
         let found = match target.host() {
             Host::Ip(ip) => vec![*ip],
@@ -136,7 +137,7 @@ impl Dialer {
         Ok(found.into_iter().take(MOST_TRIED).map(address).collect())
     }
 
-    /// The first connection that comes about; a slow address holds up the next one only for a moment.
+    /// The first connection that succeeds. A slow address delays the next one only by [`STAGGER`].
     async fn connect(&self, addresses: &[SocketAddr]) -> io::Result<TcpStream> {
         let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
         let mut waiting = addresses.iter();
@@ -172,7 +173,8 @@ impl Dialer {
     }
 }
 
-/// Says of a name only what kind of address it has: which one is no business of who made the webhook.
+/// The failure for a refused address. For a name it says only the kind of address: the creator of a webhook
+/// must not learn internal addresses.
 fn blocked(host: &Host, refused: &NotPublic) -> Failed {
     let message = match host {
         Host::Ip(_) => refused.to_string(),
@@ -183,7 +185,7 @@ fn blocked(host: &Host, refused: &NotPublic) -> Failed {
 
 fn tls_error(error: &io::Error) -> String {
     match error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>()) {
-        // What came back is no message of TLS.
+        // The bytes that came back are not a TLS message.
         Some(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType)) => {
             format!("{error}; does the receiver speak plain HTTP?")
         }

@@ -1,4 +1,4 @@
-//! Which events a webhook wants, and which of them wait for each other.
+//! Decides which events a webhook wants, and which of them must wait for each other.
 
 use crate::core::consumer::engine::Offer;
 use crate::core::consumer::progress::EventRef;
@@ -25,7 +25,8 @@ enum Lanes {
     By(Expression),
 }
 
-/// Settings that can't be filters. Checked when they are made, so never seen but after a change of rules.
+/// Settings that can't be used as filters. The API checks filters when they are stored, so this happens only
+/// after a change of the rules.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BadFilter {
     #[error(transparent)]
@@ -51,21 +52,21 @@ impl Evaluator {
         })
     }
 
-    /// Whether events can be evaluated at once, for want of an expression.
+    /// Whether events can be evaluated on this thread: there is no expression to run.
     pub(super) fn is_quick(&self) -> bool {
         self.condition.is_none() && !matches!(self.lanes, Lanes::By(_))
     }
 
-    /// Evaluators events of the topic at once.
+    /// Evaluates events of the topic, all at once.
     pub(super) fn offers(&self, events: &[Event]) -> Vec<Offer> {
         events.iter().map(|event| self.offer(event, &Subject::new(event, &self.map))).collect()
     }
 
-    /// Evaluators events of the topic, and lets others have their turn.
+    /// Evaluates events of the topic, and lets other work have its turn between them.
     pub(super) async fn offers_in_turn(&self, events: &[Event], mut turn: Turn) -> Vec<Offer> {
         let mut offers = Vec::with_capacity(events.len());
         for event in events {
-            // The payload is parsed for an expression alone, and once for both.
+            // The payload is parsed only if there is an expression, and once for the condition and the key.
             let subject = Subject::new(event, &self.map);
             offers.push(self.offer(event, &subject));
             turn.evaluated(&subject);
@@ -82,7 +83,7 @@ impl Evaluator {
             _ if !wanted => None,
             Lanes::None => None,
             Lanes::One => Some(0),
-            // Events without the key are one lane of their own.
+            // Events without the key share one lane.
             Lanes::By(key) => Some(hash(key.value(subject).as_deref())),
         };
         Offer {
@@ -93,15 +94,15 @@ impl Evaluator {
         }
     }
 
-    /// A dead letter's event: wanted, whatever the filters say today.
+    /// The offer for a dead letter's event: wanted, whatever the filters say now.
     pub(super) fn offer_again(&self, event: EventRef, kind: &str) -> Offer {
         let lane = matches!(self.lanes, Lanes::One).then_some(0);
         Offer { event, wanted: true, lane, kind: hash(Some(kind)) as u32 }
     }
 }
 
-/// The same on every node and in every release: lanes are replicated with the retries that hold them. An event without
-/// a key is in another lane than one whose key is empty.
+/// The hash of a lane's key. It is the same on every node and in every release, since retries are replicated
+/// with their lanes. An event without a key is in another lane than an event whose key is empty.
 fn hash(key: Option<&str>) -> u64 {
     match key {
         Some(key) => digest::short(&[key.as_bytes()]),

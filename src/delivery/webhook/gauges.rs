@@ -1,7 +1,7 @@
-//! What is shown of queues: depth, age and success of the webhooks that have something to do.
+//! Metrics of queues: depth, age and success of the webhooks that have had something to do lately.
 //!
-//! Owns the bound on labels: the first webhooks that have a queue are shown by name, all others together. A place is
-//! free again when its webhook is deleted.
+//! Owns the bound on labels. The first webhooks that have a queue are shown by name, all others together. A
+//! name is free for another webhook when its webhook is deleted.
 
 use super::actor::{Look, Queue};
 use super::shard::Shard;
@@ -14,9 +14,9 @@ use std::rc::Rc;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// Webhooks shown by name at a time.
+/// The most webhooks that are shown by name at a time.
 const MAX_NAMED: usize = 100;
-/// And in the life of a node: the recorder forgets no name.
+/// The most names in the life of a node: the metrics recorder forgets no name.
 const MAX_NAMES: usize = 1000;
 const ROUND: Duration = Duration::from_secs(5);
 const OTHERS: &str = "other";
@@ -92,12 +92,12 @@ struct Named {
 }
 
 impl Named {
-    /// Takes the places of webhooks that are gone.
+    /// Frees the names of webhooks that are gone.
     fn tidy(&mut self, is_there: impl Fn(WebhookId) -> bool) {
         self.now.retain(|webhook| is_there(*webhook));
     }
 
-    /// Whether the webhook is one of those shown by name; it becomes one while there is room.
+    /// Whether the webhook is shown by name. It gets a name while any is free.
     fn has_place(&mut self, webhook: WebhookId) -> bool {
         let known = self.now.contains(&webhook);
         let room = !known && self.now.len() < MAX_NAMED && self.ever < MAX_NAMES;
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_are_free_again() {
+    fn names_of_deleted_webhooks_are_free_again() {
         let webhook = |n: usize| WebhookId::new(uuid::Uuid::from_u128(n as u128));
         let mut named = Named { now: Vec::new(), ever: 0 };
         assert!((0..MAX_NAMED).all(|n| named.has_place(webhook(n))));

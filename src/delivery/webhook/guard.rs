@@ -1,7 +1,7 @@
-//! Where webhooks may go: verdicts over addresses, and the one parse of a target's URL.
+//! Where webhooks may go: the policy for addresses, and the one parser for the URL of a target.
 //!
-//! Pure: never resolves a name and never connects. What a name stands for is checked by the dialer, address by address,
-//! with [`Guard::check`]; what an address literal stands for is checked here already, when a webhook is created.
+//! Pure: it never resolves a name and never connects. The dialer checks each address that a name resolves to
+//! with [`Guard::check`]. An address literal is checked here already, when the webhook is created.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -15,13 +15,13 @@ pub(super) mod vectors;
 
 pub use target::{BadTarget, Host, LARGEST_URL, Target};
 
-/// Special-purpose networks of IPv4: IANA's registry, multicast, and what clouds keep for themselves.
+/// Special-purpose networks of IPv4: those in IANA's registry, multicast, and those that clouds reserve.
 const V4: &[(Ipv4Net, &str)] = &[
     (v4([0, 0, 0, 0], 8), "this network"),
     (v4([10, 0, 0, 0], 8), "private"),
     (v4([100, 64, 0, 0], 10), "shared by a carrier's customers"),
     (v4([127, 0, 0, 0], 8), "loopback"),
-    (v4([168, 63, 129, 16], 32), "a cloud's own host agent"),
+    (v4([168, 63, 129, 16], 32), "the host agent of a cloud"),
     (v4([169, 254, 0, 0], 16), "link-local, where clouds keep their metadata"),
     (v4([172, 16, 0, 0], 12), "private"),
     (v4([192, 0, 0, 0], 24), "reserved for protocols"),
@@ -39,7 +39,7 @@ const V4: &[(Ipv4Net, &str)] = &[
     (v4([240, 0, 0, 0], 4), "reserved"),
 ];
 
-/// Special-purpose networks of IPv6, before the rule that only 2000::/3 is public at all.
+/// Special-purpose networks of IPv6. They are checked before the rule that only 2000::/3 is public.
 const V6: &[(Ipv6Net, &str)] = &[
     (v6([0, 0, 0, 0, 0, 0, 0, 0], 128), "unspecified"),
     (v6([0, 0, 0, 0, 0, 0, 0, 1], 128), "loopback"),
@@ -59,11 +59,11 @@ const V6: &[(Ipv6Net, &str)] = &[
     (v6([0xff00, 0, 0, 0, 0, 0, 0, 0], 8), "multicast"),
 ];
 
-/// All of IPv6 that is given out for public use.
+/// The part of IPv6 that is assigned for public use.
 const GLOBAL: Ipv6Net = v6([0x2000, 0, 0, 0, 0, 0, 0, 0], 3);
-/// NAT64 of the well-known prefix: the last 32 bits are the IPv4 address that is reached.
+/// NAT64 with the well-known prefix: the last 32 bits are the IPv4 address that is reached.
 const NAT64: Ipv6Net = v6([0x64, 0xff9b, 0, 0, 0, 0, 0, 0], 96);
-/// 6to4: the 32 bits behind the prefix are the IPv4 address of the relay.
+/// 6to4: the 32 bits after the prefix are the IPv4 address of the relay.
 const SIX_TO_FOUR: Ipv6Net = v6([0x2002, 0, 0, 0, 0, 0, 0, 0], 16);
 
 const fn v4([a, b, c, d]: [u8; 4], prefix: u8) -> Ipv4Net {
@@ -74,7 +74,8 @@ const fn v6([a, b, c, d, e, f, g, h]: [u16; 8], prefix: u8) -> Ipv6Net {
     Ipv6Net::new_assert(Ipv6Addr::new(a, b, c, d, e, f, g, h), prefix)
 }
 
-/// What an address is, if it isn't on the public Internet. An IPv4 address inside an IPv6 one is checked as what it is.
+/// The kind of an address that isn't on the public Internet; `None` for a public one. An IPv4 address inside
+/// an IPv6 address is checked as that IPv4 address.
 pub fn special(ip: IpAddr) -> Option<&'static str> {
     match ip {
         IpAddr::V4(ip) => V4.iter().find(|(net, _)| net.contains(&ip)).map(|(_, what)| *what),
@@ -87,10 +88,10 @@ pub fn special(ip: IpAddr) -> Option<&'static str> {
 
 fn special_v6(ip: Ipv6Addr) -> Option<&'static str> {
     let named = V6.iter().find(|(net, _)| net.contains(&ip)).map(|(_, what)| *what);
-    named.or_else(|| (!GLOBAL.contains(&ip)).then_some("not given out for public use"))
+    named.or_else(|| (!GLOBAL.contains(&ip)).then_some("not assigned for public use"))
 }
 
-/// The IPv4 address that traffic to this IPv6 address ends at.
+/// The IPv4 address that traffic to this IPv6 address reaches, if it does.
 fn inner(ip: Ipv6Addr) -> Option<Ipv4Addr> {
     let [.., a, b, c, d] = ip.octets();
     if let Some(mapped) = ip.to_ipv4_mapped() {
@@ -106,7 +107,8 @@ fn inner(ip: Ipv6Addr) -> Option<Ipv4Addr> {
     None
 }
 
-/// The IPv4 address that an ISATAP tunnel behind any prefix ends at: the interface's number is `[02]00:5efe:a.b.c.d`.
+/// The IPv4 address that an ISATAP tunnel with any prefix reaches: the interface identifier is
+/// `[02]00:5efe:a.b.c.d`.
 fn isatap(ip: Ipv6Addr) -> Option<Ipv4Addr> {
     match ip.octets() {
         [_, _, _, _, _, _, _, _, 0 | 2, 0, 0x5e, 0xfe, a, b, c, d] => Some(Ipv4Addr::new(a, b, c, d)),
@@ -116,22 +118,22 @@ fn isatap(ip: Ipv6Addr) -> Option<Ipv4Addr> {
 
 /// An address that webhooks must not go to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{ip} is not a public address ({what}); its network would have to be in the allow-list")]
+#[error("{ip} is not a public address ({what}); to reach it, add its network to the allow-list")]
 pub struct NotPublic {
-    /// Which address.
+    /// The address.
     pub ip: IpAddr,
-    /// What it is instead.
+    /// The kind of network that it is in.
     pub what: &'static str,
 }
 
-/// Says where webhooks may go: to public addresses, and to the networks that the configuration allows.
+/// Decides where webhooks may go: to public addresses, and to the networks that the configuration allows.
 #[derive(Debug, Clone, Default)]
 pub struct Guard {
     allow: Vec<IpNet>,
 }
 
 impl Guard {
-    /// A guard that lets through public addresses and these networks.
+    /// A guard that allows public addresses and these networks.
     pub fn new(allow: Vec<IpNet>) -> Self {
         Self { allow }
     }
@@ -144,8 +146,8 @@ impl Guard {
         }
     }
 
-    /// Whether the allow-list holds this address. An IPv4 network also holds its addresses as `::ffff:a.b.c.d`, and
-    /// none of the tunnelled forms: those take another way.
+    /// Whether the allow-list has this address. An IPv4 network also includes its addresses as
+    /// `::ffff:a.b.c.d`, but none of the tunnelled forms, since those take another route.
     fn allows(&self, ip: IpAddr) -> bool {
         let ip = ip.to_canonical();
         self.allow
@@ -153,13 +155,13 @@ impl Guard {
             .any(|net| net.contains(&ip) || matches!(ip, IpAddr::V4(v4) if holds_mapped(net, v4)))
     }
 
-    /// Whether anything beyond the public Internet is allowed.
+    /// Whether the allow-list has any network.
     fn opens_anything(&self) -> bool {
         !self.allow.is_empty()
     }
 }
 
-/// A network written in the v4-mapped form itself.
+/// Whether a network that is written in the v4-mapped form has the address.
 fn holds_mapped(net: &IpNet, ip: Ipv4Addr) -> bool {
     matches!(net, IpNet::V6(net) if net.prefix_len() >= 96 && net.contains(&ip.to_ipv6_mapped()))
 }

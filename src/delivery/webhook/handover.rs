@@ -1,6 +1,6 @@
-//! Letting go of webhooks when a node comes that is to have them: each once its requests have ended.
+//! Releases webhooks when a new node is to own them: each one after its requests have ended.
 //!
-//! Owns what the threads of this node still have of them. One task tells the cluster for all threads.
+//! Owns the set of those webhooks that still have an actor on this node. One task reports for all threads.
 
 use crate::core::ids::{NodeId, WebhookId};
 use crate::hub::Hub;
@@ -9,12 +9,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// What ends in so short a time is told together.
+/// The pause between reports: webhooks that are released within it are reported together.
 const PAUSE: Duration = Duration::from_millis(30);
-/// Pause after the cluster couldn't be told.
+/// The pause after a report that failed.
 const RETRY_PAUSE: Duration = Duration::from_millis(250);
 
-/// Webhooks that are to leave this node and have an actor still, by thread; cheap to clone.
+/// The webhooks that are to leave this node and still have an actor, by thread. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Leaving(Arc<Inner>);
 
@@ -24,10 +24,10 @@ struct Inner {
     changed: Notify,
 }
 
-/// What one thread has.
+/// The webhooks of one thread.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Part {
-    /// The handover that it knows of, by its first epoch.
+    /// The first epoch of the handover that the thread knows of.
     began: u64,
     webhooks: BTreeSet<WebhookId>,
 }
@@ -37,7 +37,7 @@ impl Leaving {
         Self(Arc::new(Inner { threads: Mutex::new(vec![None; threads]), changed: Notify::new() }))
     }
 
-    /// A thread has these left of the handover that began with that epoch.
+    /// Sets the webhooks that a thread still has, of the handover that began with that epoch.
     pub(super) fn set(&self, thread: usize, began: u64, webhooks: BTreeSet<WebhookId>) {
         let mut threads = self.0.threads.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(part) = threads.get_mut(thread) {
@@ -47,7 +47,7 @@ impl Leaving {
         self.0.changed.notify_one();
     }
 
-    /// What the node has left of that handover, once all threads know of it.
+    /// The webhooks that the node still has of that handover; `None` until all threads know of the handover.
     fn left(&self, began: u64) -> Option<BTreeSet<WebhookId>> {
         let threads = self.0.threads.lock().unwrap_or_else(PoisonError::into_inner);
         let mut all = BTreeSet::new();
@@ -58,13 +58,13 @@ impl Leaving {
     }
 }
 
-/// Tells the cluster as long as the node runs.
+/// Reports to the cluster as long as the node runs.
 pub(super) async fn run(hub: Hub, leaving: Leaving) {
     loop {
         leaving.0.changed.notified().await;
         while let Some(left) = unreported(&hub, &leaving, hub.node_id()) {
             if let Err(error) = hub.leases().let_go(left).await {
-                tracing::debug!(%error, "the cluster can't be told yet which webhooks this node lets go");
+                tracing::debug!(%error, "released webhooks can't be reported yet; trying again");
                 tokio::time::sleep(RETRY_PAUSE).await;
             }
             tokio::time::sleep(PAUSE).await;
@@ -72,7 +72,7 @@ pub(super) async fn run(hub: Hub, leaving: Leaving) {
     }
 }
 
-/// What this node has left, where the cluster doesn't know.
+/// The webhooks that this node still has, if the cluster does not know this set yet.
 fn unreported(hub: &Hub, leaving: &Leaving, me: NodeId) -> Option<BTreeSet<WebhookId>> {
     let handover = hub.webhooks().directory().owners().handover.clone()?;
     let left = leaving.left(handover.began)?;
@@ -86,12 +86,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_is_told_before_all_threads_know() {
+    fn nothing_is_reported_before_all_threads_know() {
         let (leaving, id) = (Leaving::new(2), |n| WebhookId::from_bytes([n; 16]));
         leaving.set(0, 7, [id(1)].into());
         assert_eq!(leaving.left(7), None);
         leaving.set(1, 6, [id(2)].into());
-        assert_eq!(leaving.left(7), None, "of an earlier one");
+        assert_eq!(leaving.left(7), None, "the thread knows only of an earlier handover");
         leaving.set(1, 7, [id(3)].into());
         assert_eq!(leaving.left(7), Some([id(1), id(3)].into()));
     }

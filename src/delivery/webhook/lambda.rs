@@ -1,6 +1,7 @@
-//! AWS Lambda as a target: the Invoke call as a signed request, and what its answer means.
+//! AWS Lambda functions as targets: makes the Invoke call as a signed request, and decides what its answer
+//! means.
 //!
-//! Never sends, and never finds credentials: both are the caller's. The signature is SigV4 by AWS's own crate.
+//! It neither sends nor finds credentials: the caller does both. AWS's own crate makes the SigV4 signature.
 
 use std::{
     fmt,
@@ -33,21 +34,21 @@ use crate::core::{
 #[cfg(test)]
 mod tests;
 
-/// Longest function name or ARN that AWS takes.
+/// The longest function name or ARN that AWS accepts, in bytes.
 const LONGEST_NAME: usize = 170;
-/// Longest version or alias.
+/// The longest version or alias, in bytes.
 const LONGEST_QUALIFIER: usize = 128;
-/// What AWS says of a function that can't run as often.
+/// The status with which AWS refuses an invocation because the function runs too often.
 const TOO_MANY: u16 = 429;
 
-/// Who invokes.
+/// The credentials for invocations.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
-    /// Public part.
+    /// The public part.
     pub access_key_id: String,
-    /// Secret part.
+    /// The secret part.
     pub secret_access_key: String,
-    /// For credentials that are lent for a time.
+    /// The token of temporary credentials.
     pub session_token: Option<String>,
 }
 
@@ -57,27 +58,28 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// What this node may do at AWS, and as whom: the operator's to say, and no webhook's.
+/// What this node may invoke at AWS, and with which credentials. The operator sets this; webhooks can't.
 #[derive(Clone, Debug, Default)]
 pub struct Account {
-    /// Who invokes.
+    /// The credentials for invocations; without them no function can be invoked.
     pub credentials: Option<Credentials>,
-    /// Functions that webhooks may invoke, by name or ARN as webhooks give it; `*` stands for any characters.
+    /// The functions that webhooks may invoke, by name or ARN as webhooks give it; `*` stands for any
+    /// characters.
     pub functions: Vec<String>,
-    /// Another address than the region's own, without a query.
+    /// The address to use instead of the region's own, without a query.
     pub endpoint: Option<String>,
 }
 
-/// Why a function can't be an endpoint's, or a call can't be made.
+/// Why a function can't be a webhook's target, or a call can't be made.
 #[derive(Debug, thiserror::Error)]
 pub enum BadFunction {
-    /// Not a function's name, partial ARN or ARN.
+    /// The text is not a function's name, partial ARN or ARN.
     #[error("{0:?} is not a function's name or ARN")]
     Name(String),
-    /// Nobody said that it may be invoked.
+    /// The configuration does not list the function.
     #[error("{0:?} may not be invoked: webhooks.aws.functions of the nodes must list it")]
     NotListed(String),
-    /// Not a region's name.
+    /// The text is not a region's name.
     #[error("{0:?} is not a region's name, such as us-east-1")]
     Region(String),
     /// The ARN names another region.
@@ -88,10 +90,10 @@ pub enum BadFunction {
         /// The region that was set.
         region: String,
     },
-    /// Not a version or alias.
+    /// The text is not a version or alias.
     #[error("{0:?} is not a version or an alias")]
     Qualifier(String),
-    /// Its address is none that webhooks may go to.
+    /// Webhooks may not go to the address of the call.
     #[error(transparent)]
     Target(#[from] BadTarget),
     /// The signature can't be made.
@@ -100,7 +102,7 @@ pub enum BadFunction {
 }
 
 impl BadFunction {
-    /// The setting of a webhook that is wrong.
+    /// The setting of the webhook that is at fault.
     pub fn field(&self) -> &'static str {
         match self {
             Self::Name(_) | Self::NotListed(_) | Self::OtherRegion { .. } => "lambda.function_name",
@@ -111,8 +113,8 @@ impl BadFunction {
     }
 }
 
-/// Checks a function and gives the URL of its Invoke call: the check at create and update, and the target that an
-/// invocation goes to.
+/// Checks a function and returns the URL of its Invoke call. It is used for the check when a webhook is
+/// created or updated, and for the target of an invocation.
 pub fn target(function: &Lambda, account: &Account, guard: &Guard) -> Result<Target, BadFunction> {
     let Lambda { function_name: name, region, qualifier, .. } = function;
     check_region(region)?;
@@ -120,7 +122,7 @@ pub fn target(function: &Lambda, account: &Account, guard: &Guard) -> Result<Tar
     if !account.functions.iter().any(|pattern| fits(pattern, name)) {
         return Err(BadFunction::NotListed(name.clone()));
     }
-    // Names and ARNs hold no character but the colon and the dollar sign that a path would have to escape.
+    // A checked name or ARN has only two characters that a path must escape: the colon and the dollar sign.
     let escaped = name.replace(':', "%3A").replace('$', "%24");
     let base = match &account.endpoint {
         Some(endpoint) => endpoint.trim_end_matches('/').to_owned(),
@@ -139,7 +141,7 @@ pub fn target(function: &Lambda, account: &Account, guard: &Guard) -> Result<Tar
     Ok(guard.target(&url)?)
 }
 
-/// A signed Invoke call with this body, ready for the client.
+/// Makes a signed Invoke call with this body, ready for the client.
 pub fn invoke<'a>(
     function: &Lambda,
     target: &'a Target,
@@ -195,8 +197,9 @@ fn signed_headers(
     instructions.headers().map(as_header).collect()
 }
 
-/// What an answer to an Invoke call means: its outcome and, for a failure, why. A function that was awaited answers as
-/// behind API Gateway: where it returns a `statusCode`, that decides, and is the outcome's status.
+/// What an answer to an Invoke call means: the outcome and, for a failure, the reason. An awaited function
+/// answers as it would behind API Gateway: if it returns a `statusCode`, that one decides, and becomes the
+/// outcome's status.
 pub fn outcome(invocation: Invocation, answer: &Answer, now_ms: u64) -> (Outcome, Option<String>) {
     let asked = answer.retry_after_ms.filter(|_| matches!(answer.status, TOO_MANY | 503));
     let by_aws = |class| Outcome { class, ..Outcome::answered(answer.status, asked) };
@@ -213,31 +216,32 @@ pub fn outcome(invocation: Invocation, answer: &Answer, now_ms: u64) -> (Outcome
     }
 }
 
-/// Why nobody can tell whether what a function returned is a success.
+/// Why it is unknown whether the value that a function returned means success.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 enum Unclear {
-    /// There is a `statusCode`, and it is none.
-    #[error("the statusCode that the function returned is no status of HTTP")]
+    /// There is a `statusCode`, but it is not an HTTP status.
+    #[error("the statusCode that the function returned is not an HTTP status")]
     NoStatus,
-    /// An object whose beginning, which is all that was read, has no `statusCode`.
-    #[error("what the function returned can't be read as far as a statusCode")]
+    /// The value is an object, and only its beginning was read, which has no `statusCode`.
+    #[error("the answer of the function was cut off before a statusCode")]
     CutOff,
 }
 
-/// The members of what a function returns that decide; the others are passed over.
+/// The members of the returned value that decide. All others are ignored.
 #[derive(Default)]
 struct Returned {
     status: Option<Value>,
     headers: Option<Value>,
 }
 
-/// By what the function returned: nothing, or no object, or one without `statusCode`, is a success.
+/// The outcome by the returned value. No value, a value that is not an object, or one without `statusCode`,
+/// is a success.
 fn returned(payload: &[u8], now_ms: u64) -> Result<(Outcome, Option<String>), Unclear> {
     let mut returned = Returned::default();
     let read = serde_json::Deserializer::from_slice(payload).deserialize_any(&mut returned);
     let status = match (returned.status, read) {
         (Some(status), _) => status_of(&status).ok_or(Unclear::NoStatus)?,
-        // Not all of it was read, or came.
+        // Only a part of the value arrived or was read.
         (None, Err(_)) if payload.trim_ascii_start().starts_with(b"{") => return Err(Unclear::CutOff),
         (None, _) => return Ok((Outcome::answered(200, None), None)),
     };
@@ -248,7 +252,7 @@ fn returned(payload: &[u8], now_ms: u64) -> Result<(Outcome, Option<String>), Un
     Ok((outcome, why))
 }
 
-/// A status of HTTP, as a number or, as some write it, as text.
+/// An HTTP status, as a number or, as some functions return it, as text.
 fn status_of(value: &Value) -> Option<u16> {
     let number = value.as_u64().or_else(|| value.as_str()?.parse().ok())?;
     u16::try_from(number).ok().filter(|status| (100..=599).contains(status))
@@ -291,8 +295,8 @@ fn invocation_type(invocation: Invocation) -> &'static str {
     }
 }
 
-/// A name (`f`), a partial ARN (`123456789012:function:f`) or an ARN (`arn:aws:lambda:region:123456789012:function:f`),
-/// each perhaps with a version or alias behind it (`f:7`).
+/// Checks a name (`f`), a partial ARN (`123456789012:function:f`) or an ARN
+/// (`arn:aws:lambda:region:123456789012:function:f`). Each may end with a version or alias (`f:7`).
 fn check_name(name: &str, region: &str) -> Result<(), BadFunction> {
     let bad = || BadFunction::Name(name.to_owned());
     if name.len() > LONGEST_NAME {

@@ -1,4 +1,4 @@
-//! Counting attempts. Labels are bounded: by class, never by address.
+//! The metrics of attempts. Labels are bounded: an attempt is counted by its class, never by its address.
 
 use crate::core::event::Event;
 use crate::core::webhook::outcome::Class;
@@ -6,7 +6,8 @@ use crate::core::webhook::records::DeadLetter;
 use crate::metric;
 use metrics::{Counter, Histogram};
 
-/// What nearly every attempt counts, looked up once: to find a metric by its name costs more than to move it.
+/// The metrics that nearly every attempt changes. They are looked up once, since a look-up costs more than a
+/// change.
 pub(super) struct Meters {
     delivered_attempts: Counter,
     delivered_events: Counter,
@@ -24,7 +25,7 @@ impl Meters {
         }
     }
 
-    /// An attempt has ended at `now_ms` by the cluster's time.
+    /// Counts an attempt that ended at `now_ms` by the cluster's time.
     pub(super) fn attempt(&self, class: Class, took_ms: u32, events: &[Event], now_ms: u64) {
         self.attempt_seconds.record(f64::from(took_ms) / 1000.0);
         if class != Class::Delivered {
@@ -44,7 +45,7 @@ fn attempts(class: Class) -> Counter {
     metrics::counter!(metric::WEBHOOK_ATTEMPTS, "class" => class.name())
 }
 
-/// Events were given up.
+/// Counts events that were given up.
 pub(super) fn buried<'a>(dead_letters: impl Iterator<Item = &'a DeadLetter>) {
     for dead_letter in dead_letters {
         metrics::counter!(metric::WEBHOOK_DEAD_LETTERS, "class" => dead_letter.class().name()).increment(1);

@@ -1,20 +1,23 @@
-//! Delivery by request: webhooks to HTTP receivers, chats and functions.
+//! Delivery by request: webhooks to HTTP receivers, chats and AWS Lambda functions.
 //!
-//! A guided map, in the order of a delivery's way:
-//! - [`shard`]: a thread's share of the webhooks that this node owns; starts, wakes and retires their actors.
-//!   [`shared`]: what these use together.
-//! - [`actor`]: one webhook: reads from its own cursor ([`source`]), asks the engine in `core::consumer`, sends.
-//! - [`evaluate`]: which events it wants, and which wait for each other.
-//! - [`sender`]: one request, from [`render`] (bodies and signatures) through [`client`] to what the answer means.
-//! - [`guard`], [`resolve`], [`dial`]: where a request may go, evaluated when it is dialled. [`lambda`]: functions
-//!   of AWS.
-//! - [`check`]: what can be told of settings beforehand.
-//! - [`handover`]: what is let go when a node comes that is to have it.
-//! - [`report_queue`], [`report`]: what the cluster must know of it, in batches; [`remembered`]: what of an
-//!   attempt; [`gauges`]: what operators see of queues.
+//! The modules, in the order in which a delivery passes them:
+//! - [`start`]: the interface of this folder: the node starts it, the API calls it, a shutdown drains it.
+//! - [`shard`]: one thread's share of the webhooks that this node owns. It starts, wakes and retires their
+//!   actors. [`shared`]: the state that all actors of a thread use.
+//! - [`actor`]: one webhook. It reads events from its own cursor ([`source`]), asks the engine in
+//!   `core::consumer` what to send, and sends it.
+//! - [`evaluate`]: decides which events a webhook wants, and which of them must wait for each other.
+//! - [`sender`]: makes one request with [`render`] (bodies and signatures), sends it through [`client`], and
+//!   decides what the answer means.
+//! - [`guard`], [`resolve`], [`dial`]: decide where a request may go, and check it when the request is
+//!   dialled. [`lambda`]: AWS Lambda functions as targets.
+//! - [`check`]: checks settings before they are stored.
+//! - [`handover`]: releases webhooks when a new node is to own them.
+//! - [`report_queue`], [`report`]: report progress to the cluster, in batches. [`remembered`]: the record of
+//!   an attempt. [`gauges`]: the metrics of queues.
 //!
-//! Never: a webhook that delays another (each has its own window, and those that fail a budget of their own), a
-//! payload that is copied for a webhook, a secret in a log.
+//! A webhook never delays another one: each has its own window, and failing webhooks share a budget of their
+//! own. A payload is never copied for a webhook. A secret never appears in a log.
 
 mod actor;
 mod announce;

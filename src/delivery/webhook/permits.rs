@@ -1,12 +1,12 @@
-//! How many requests may be under way on a node at once.
+//! The limit on requests under way on a node.
 //!
-//! Owns two budgets: webhooks that fail draw from one of their own, so that however many of them hang, those that
-//! work find room.
+//! Owns two budgets. Failing webhooks have a budget of their own. So, however many of them hang, there is
+//! room for the others.
 
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The budgets; cheap to clone.
+/// The two budgets. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Permits {
     working: Arc<Semaphore>,
@@ -15,7 +15,7 @@ pub(super) struct Permits {
 }
 
 impl Permits {
-    /// `total` requests at once, a quarter of them to webhooks that fail.
+    /// Allows `total` requests at once, a quarter of them to failing webhooks.
     pub(super) fn new(total: usize) -> Self {
         let failing = (total / 4).max(1);
         let working = total.saturating_sub(failing).max(1);
@@ -23,12 +23,12 @@ impl Permits {
         Self { working: Arc::new(Semaphore::new(working)), failing: Arc::new(Semaphore::new(failing)), total }
     }
 
-    /// Nothing is under way.
+    /// Whether no request is under way.
     pub(super) fn all_back(&self) -> bool {
         self.working.available_permits() + self.failing.available_permits() == self.total
     }
 
-    /// Waits for room; `None` when the node stops.
+    /// Waits for room. Returns `None` when the node stops.
     pub(super) async fn take(&self, failing: bool) -> Option<OwnedSemaphorePermit> {
         let budget = if failing { &self.failing } else { &self.working };
         budget.clone().acquire_owned().await.ok()

@@ -1,13 +1,13 @@
-//! What is remembered of an attempt: the same for deliveries and tests, and never more than a record may hold.
+//! The record of an attempt, the same for deliveries and tests.
 //!
-//! Whatever a receiver answers, what the log is told of it is short.
+//! A record is short, whatever the receiver answers.
 
 use super::sender::Ended;
 use crate::core::event::Event;
 use crate::core::ids::NodeId;
 use crate::core::webhook::records::Attempt;
 
-/// An attempt that has ended, as the cluster remembers it. Its number and place are the caller's to set.
+/// The record of an attempt that has ended. The caller sets its `number` and its `seq`.
 pub(super) fn attempt(ended: &Ended, events: &[Event], attempt: u32, at_ms: u64, node: NodeId) -> Attempt {
     let mut attempt = Attempt {
         number: 0,
@@ -39,7 +39,7 @@ mod tests {
     use crate::core::webhook::outcome::{Class, Outcome};
 
     #[test]
-    fn whatever_is_answered_little_is_remembered() {
+    fn a_record_is_short_whatever_the_receiver_answers() {
         let ended = Ended {
             outcome: Outcome::failed(Class::Function),
             error: Some("ü".repeat(125_000)),

@@ -1,8 +1,8 @@
-//! Tells the cluster how far this thread's webhooks are: in batches, soon enough, and again until it is
-//! known.
+//! Reports the progress of this thread's webhooks to the cluster: in batches, within the configured interval,
+//! and again until the cluster has the report.
 //!
-//! Owns what was collected and isn't acknowledged. Never waits for more than the interval, nor at all where
-//! something was given up, disabled or ordered.
+//! Owns reports that were collected and are not acknowledged. A report waits at most for the interval. It
+//! does not wait at all if an event was given up, a webhook was disabled or an owner command was carried out.
 
 use super::actor::{Collect, Reported, TooMuch, WebhookActor};
 use super::shard::Shard;
@@ -16,18 +16,18 @@ use std::rc::Rc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until};
 
-/// Bytes of one report, about; the log takes a megabyte.
+/// About the most bytes of one report. The log takes a megabyte.
 const REPORT_BYTES: usize = 256 * 1024;
-/// Pause after a change of owners that this thread may not have seen yet.
+/// The pause after the owners changed, since this thread may not have seen the change yet.
 const STALE_PAUSE: Duration = Duration::from_millis(25);
-/// Pause after the cluster couldn't be told.
+/// The pause after the report could not be stored in the log.
 const RETRY_PAUSE: Duration = Duration::from_millis(250);
 
-/// A part of what one actor has to tell. Parts of one actor are told in order.
+/// A part of one actor's report. The parts of one actor are reported in order.
 pub(super) struct Piece {
     actor: Addr<WebhookActor>,
     update: Update,
-    /// After it the cluster knows all that the actor was asked for.
+    /// Whether this is the last part: after it the cluster has all that the actor was asked for.
     last: bool,
 }
 
@@ -37,8 +37,8 @@ impl Piece {
     }
 }
 
-/// Reports as long as the node runs. `again`: what was collected is lost, so all goes on from what the
-/// cluster knows.
+/// Reports as long as the node runs. `again`: an earlier run of this task panicked and lost what it had
+/// collected, so all actors start again from the state that the cluster has.
 pub(super) async fn run(shard: Rc<Shard>, interval: Duration, again: bool) {
     if again {
         shard.start_over().await;
@@ -56,7 +56,7 @@ pub(super) async fn run(shard: Rc<Shard>, interval: Duration, again: bool) {
     }
 }
 
-/// Tells all that there is to tell.
+/// Reports everything that there is to report now.
 pub(super) async fn flush(shard: &Shard) {
     let queued = shard.shared.report_queue.take();
     let actors = queued.into_iter().filter_map(|id| shard.actor(id));
@@ -75,7 +75,7 @@ pub(super) async fn tell_all(shard: &Shard, mut pieces: VecDeque<Piece>) {
     while !pieces.is_empty() {
         let batch = take_batch(&mut pieces);
         let Some(refused) = tell(shard, batch).await else { continue };
-        // Who has more to tell than the log takes keeps nobody else from being heard.
+        // A report that is too large for the log does not hold up the reports of other webhooks.
         for piece in refused {
             let Some(piece) = tell(shard, vec![piece]).await.and_then(|refused| refused.into_iter().next())
             else {
@@ -97,12 +97,12 @@ fn take_batch(pieces: &mut VecDeque<Piece>) -> Vec<Piece> {
     pieces.drain(..count).collect()
 }
 
-/// Tells one batch until the cluster has it, or its webhooks are not this node's any more. Answers what is
-/// too large.
+/// Reports one batch, until the cluster has it or this node does not own its webhooks any more. Returns the
+/// pieces if they are too large for the log.
 async fn tell(shard: &Shard, mut pieces: Vec<Piece>) -> Option<Vec<Piece>> {
     loop {
-        // Who lost a webhook meanwhile has another actor, should it have it again: what the first one knew
-        // is old.
+        // If this node lost a webhook meanwhile and owns it again, the webhook has another actor, and the
+        // report of the earlier actor is out of date.
         pieces.retain(|piece| shard.is_its_actor(piece.update.consumer, &piece.actor));
         if pieces.is_empty() {
             return None;
@@ -125,16 +125,16 @@ async fn tell(shard: &Shard, mut pieces: Vec<Piece>) -> Option<Vec<Piece>> {
                 continue;
             }
             Err(HubError::TooLarge(_)) => return Some(pieces),
-            Err(error) => tracing::debug!(%error, "the cluster can't be told of deliveries yet"),
+            Err(error) => tracing::debug!(%error, "deliveries can't be reported yet; trying again"),
         }
         sleep(RETRY_PAUSE).await;
     }
 }
 
-/// Gives a piece that is too large back to its actor, with those that would have followed.
+/// Gives a piece that is too large back to its actor, with the pieces that would have followed it.
 fn give_back(piece: Piece, pieces: &mut VecDeque<Piece>) {
     let Piece { actor, update, .. } = piece;
-    tracing::error!(webhook = %update.consumer, "what the cluster must know of the webhook is too large for the log");
+    tracing::error!(webhook = %update.consumer, "the webhook's report is too large for the log");
     let (its, others): (VecDeque<Piece>, _) =
         std::mem::take(pieces).into_iter().partition(|other| other.actor == actor);
     *pieces = others;

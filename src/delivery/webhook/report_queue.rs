@@ -1,14 +1,14 @@
-//! Which webhooks of a thread have something to report, and how soon the reporter is to collect it.
+//! Which webhooks of a thread have something to report, and how soon the reporter must collect it.
 
 use crate::core::ids::WebhookId;
 use rustc_hash::FxHashSet;
 use std::cell::{Cell, RefCell};
 use tokio::sync::Notify;
 
-/// Completions that make the next report due at once.
+/// The number of completions after which a report is due at once.
 const MANY: u32 = 256;
 
-/// Webhooks that have something to report.
+/// The webhooks that have something to report. Lives as long as the thread.
 #[derive(Default)]
 pub(super) struct ReportQueue {
     webhooks: RefCell<FxHashSet<WebhookId>>,
@@ -18,7 +18,7 @@ pub(super) struct ReportQueue {
 }
 
 impl ReportQueue {
-    /// The webhook has something to report, once its actor is asked.
+    /// The webhook's actor has something to report.
     pub(super) fn add(&self, webhook: WebhookId) {
         self.webhooks.borrow_mut().insert(webhook);
         self.some.notify_one();
@@ -32,7 +32,7 @@ impl ReportQueue {
         }
     }
 
-    /// The next report is due at once.
+    /// Makes the next report due at once.
     pub(super) fn hurry(&self) {
         self.urgent.notify_one();
     }
@@ -47,7 +47,7 @@ impl ReportQueue {
         self.urgent.notified().await;
     }
 
-    /// Takes all of them.
+    /// Takes all webhooks, and counts completions from 0 again.
     pub(super) fn take(&self) -> FxHashSet<WebhookId> {
         self.completions.set(0);
         std::mem::take(&mut *self.webhooks.borrow_mut())
@@ -68,7 +68,10 @@ mod tests {
         assert!(queue.urgent().now_or_never().is_some());
         queue.take();
         queue.completed();
-        assert!(queue.urgent().now_or_never().is_none(), "they are counted from one report to the next");
+        assert!(
+            queue.urgent().now_or_never().is_none(),
+            "completions are counted from one report to the next"
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! Names to addresses, for webhooks.
+//! The resolution of names, for webhooks.
 //!
-//! Owns the resolver and how long it may take. Never checks an address, and never gives an order of preference beyond
-//! the resolver's own.
+//! Owns the resolver and its time limits. It never checks an address, and keeps the resolver's order of
+//! addresses.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -15,33 +15,34 @@ use hickory_resolver::{
 #[cfg(test)]
 mod tests;
 
-/// Longest wait for one answer of a name server; a question is put twice at most.
+/// The longest wait for one answer of a name server. A question is sent at most twice.
 const ANSWER: Duration = Duration::from_secs(3);
-/// Answers kept, each as long as it says itself, within the limits below.
+/// The most answers in the cache. Each stays as long as its TTL says, within the limits below.
 const KEPT: u64 = 4096;
-/// Longest that an address is kept: a receiver that moves is found again soon.
+/// The longest time that an address is cached, so that a receiver that moves is found again soon.
 const KEPT_FOR: Duration = Duration::from_secs(300);
-/// Longest that a missing name is remembered: people create the webhook first and the name then.
+/// The longest time that a missing name is cached: many users create the webhook first and the name
+/// afterwards.
 const MISSING_FOR: Duration = Duration::from_secs(10);
 
-/// Why a name has no address, in words.
+/// Why a name has no address, as a sentence.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct NoAddress(pub String);
 
-/// Finds the addresses of a name. The caller bounds the time: what it drops, stops.
+/// Finds the addresses of a name. The caller bounds the time: dropping the future stops the resolution.
 pub trait Resolve {
     /// All addresses of `name`, which is never an address literal.
     fn resolve<'a>(&'a self, name: &'a str) -> LocalBoxFuture<'a, Result<Vec<IpAddr>, NoAddress>>;
 }
 
-/// Asks the name servers of the system, after its hosts file.
+/// Asks the system's name servers, after its hosts file.
 pub struct SystemResolver {
     hickory: Result<TokioResolver, NoAddress>,
 }
 
 impl SystemResolver {
-    /// Reads the system's configuration. Where there is none that can be read, only the hosts file is asked.
+    /// Reads the system's configuration. If it can't be read, only the hosts file is used.
     pub fn new() -> Self {
         let (config, options) = hickory_resolver::system_conf::read_system_conf()
             .unwrap_or_else(|_| (ResolverConfig::from_parts(None, vec![], vec![]), ResolverOpts::default()));
@@ -73,7 +74,7 @@ impl Resolve for SystemResolver {
     fn resolve<'a>(&'a self, name: &'a str) -> LocalBoxFuture<'a, Result<Vec<IpAddr>, NoAddress>> {
         Box::pin(async move {
             let hickory = self.hickory.as_ref().map_err(NoAddress::clone)?;
-            // A name from its root: what the system's search list makes of it is another host.
+            // The name is absolute: the system's search list would turn it into another host.
             let absolute = if name.ends_with('.') { name.to_owned() } else { format!("{name}.") };
             let found = hickory.lookup_ip(absolute).await.map_err(|error| in_words(name, &error))?;
             Ok(found.iter().collect())

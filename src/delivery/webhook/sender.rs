@@ -1,7 +1,7 @@
-//! Requests to one webhook: made once from its settings, used for every attempt.
+//! Requests to one webhook. A sender is made once from the webhook's settings and used for every attempt.
 //!
-//! Owns what is secret of the webhook while it is delivered to: never in logs, never in errors. What is signed and
-//! what is sent are the same bytes.
+//! Owns the webhook's secrets while the webhook has an actor, and keeps them out of logs and errors. The
+//! bytes that are signed are the bytes that are sent.
 
 use super::client::{Answer, Client, Failure, Outgoing, Requester, Rest, is_reserved};
 use super::guard::{Guard, Target};
@@ -22,10 +22,11 @@ use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-/// Templates that a node runs at once, each on a thread of its own: they work for others' maps no longer than one takes.
+/// Limits the templates that a node renders at once, each on a thread of its own. The webhooks of all maps
+/// share this limit, in order of arrival, and each holds its share only while one template is rendered.
 static TEMPLATES: Semaphore = Semaphore::const_new(2);
 
-/// Sends to one webhook.
+/// Sends to one webhook. The actor makes a new one when the settings change.
 pub(super) struct Sender {
     webhook: Arc<Webhook>,
     style: Arc<Style>,
@@ -33,16 +34,16 @@ pub(super) struct Sender {
     function: Option<(crate::core::webhook::Lambda, Credentials)>,
     headers: Vec<(HeaderName, HeaderValue)>,
     private: Private,
-    /// The one that the receiver knows, as its answers show: its place among all that sign.
+    /// The index, among all secrets that sign, of the secret that the receiver accepts, as its answers show.
     preferred: Cell<usize>,
 }
 
-/// What the clocks say when an attempt begins (milliseconds).
+/// The times at the beginning of an attempt, in milliseconds.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Now {
-    /// The cluster's time: what is signed.
+    /// The cluster's time. It is the time that is signed.
     pub(super) time_ms: u64,
-    /// What old secrets end by.
+    /// The time that decides whether an old secret has expired.
     pub(super) expiry_ms: u64,
 }
 
@@ -53,20 +54,20 @@ impl Now {
     }
 }
 
-/// How an attempt ended.
+/// The result of one attempt.
 pub(super) struct Ended {
     pub(super) outcome: Outcome,
-    /// Where it ended, if it has no whole answer and had begun.
+    /// The stage at which the attempt ended, if it had begun and there is no whole answer.
     pub(super) stage: Option<Stage>,
-    /// In words, where it failed.
+    /// The description of the failure, if the attempt failed.
     pub(super) error: Option<String>,
-    /// The beginning of the answer's body.
+    /// The beginning of the answer's body, as text.
     pub(super) answer: String,
     pub(super) took_ms: u32,
     pub(super) message_id: String,
 }
 
-/// Why a webhook can't be sent to.
+/// Why a webhook's settings can't be used to send. The text says which.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct BadWebhook(String);
@@ -104,8 +105,8 @@ impl Sender {
         })
     }
 
-    /// Makes one attempt. A receiver that refuses the new secret's signature during a rotation's overlap gets the old
-    /// ones' at once.
+    /// Makes one attempt. During the overlap of a rotation a receiver may refuse the signature of one secret
+    /// (401 or 403); then the other secrets are tried at once.
     pub(super) async fn send(
         &self,
         client: &Client,
@@ -114,7 +115,8 @@ impl Sender {
         attempt: u32,
         now: Now,
     ) -> Ended {
-        // Others under way learn the same at the same time: each tries what it has not tried itself.
+        // Other requests under way may learn the preferred secret meanwhile. Each tries every secret once by
+        // itself.
         let known = if has_one_signature(self.webhook.profile) {
             self.secrets(now.expiry_ms, 0).all().count()
         } else {
@@ -169,10 +171,10 @@ impl Sender {
         }
     }
 
-    /// A failure in words, which also stand with a dead letter.
+    /// Adds to the description of a failure that it is not retried, if so. A dead letter shows this text too.
     fn in_words(&self, sent: Sent, mut message: String) -> String {
         if sent == Sent::Maybe && !self.webhook.retry.ambiguous {
-            message.push_str("; it may have been taken, so it is not sent again");
+            message.push_str("; the receiver may have taken it, so it is not sent again");
         }
         message
     }
@@ -207,7 +209,8 @@ impl Sender {
 
     fn answered(&self, answer: &Answer, message_id: String) -> Ended {
         let asked_pause = matches!(answer.status, 429 | 503).then_some(answer.retry_after_ms).flatten();
-        // Of these headers only Discord's mean the same wherever they come from.
+        // Only Discord's rate-limit headers have one defined meaning. Other receivers use them in different
+        // ways.
         let allowance = answer.ratelimit.as_ref().filter(|_| self.webhook.profile == Profile::Discord);
         let used_up =
             allowance.filter(|allowance| allowance.remaining == 0).map(|allowance| allowance.reset_after_ms);
@@ -223,7 +226,8 @@ impl Sender {
         Ended { outcome, stage, error, answer: shown(&answer.head), took_ms: answer.ms, message_id }
     }
 
-    /// Why nobody knows what an awaited function answered: its answer stands in the body, and that broke off.
+    /// The class and the reason where an awaited function's answer is unknown: the answer is in the body, and
+    /// the body broke off.
     fn unread_answer(&self, answer: &Answer, outcome: &Outcome) -> Option<(Class, String)> {
         let (function, _) = self.function.as_ref()?;
         let awaited = function.invocation == Invocation::RequestResponse && answer.function_error.is_none();
@@ -233,7 +237,7 @@ impl Sender {
     }
 }
 
-/// What an answer means, by its status; what Slack says in a body goes before that.
+/// Decides by the status what an answer means. For Slack, a refusal in the body of a 2xx answer decides.
 fn by_status(profile: Profile, answer: &Answer, pause_ms: Option<u64>) -> (Outcome, Option<String>) {
     let outcome = Outcome::answered(answer.status, pause_ms);
     if outcome.class != Class::Delivered {
@@ -245,7 +249,7 @@ fn by_status(profile: Profile, answer: &Answer, pause_ms: Option<u64>) -> (Outco
     }
 }
 
-/// Some of Slack's addresses answer 200 whatever became of the message, and say in the body that it was refused.
+/// Some Slack URLs answer 200 to every message, and report a refusal in the body.
 fn slack_refusal(body: &[u8]) -> Option<String> {
     #[derive(serde::Deserialize)]
     struct Said {
@@ -255,10 +259,10 @@ fn slack_refusal(body: &[u8]) -> Option<String> {
     let said: Said = serde_json::from_slice(body).ok()?;
     let error: String =
         said.error.unwrap_or_default().chars().filter(|c| !c.is_control()).take(100).collect();
-    (!said.ok).then(|| format!("answered that it is not ok: {error}"))
+    (!said.ok).then(|| format!("the receiver answered with ok = false: {error}"))
 }
 
-/// The URL with that pair at the end of its query, in place of any of the same name.
+/// The URL with the pair at the end of its query. It replaces any pair of the same name.
 fn with_pair(url: &str, pair: &str) -> String {
     let name = |pair: &str| pair.split('=').next().map(str::to_owned);
     let (path, query) = url.split_once('?').unwrap_or((url, ""));
@@ -266,7 +270,7 @@ fn with_pair(url: &str, pair: &str) -> String {
     format!("{path}?{}", kept.chain([pair]).collect::<Vec<_>>().join("&"))
 }
 
-/// What all requests to the webhook have in common, but for secrets.
+/// What all requests to the webhook have in common, except for the secrets.
 struct Style {
     profile: Profile,
     map: MapText,
@@ -275,7 +279,7 @@ struct Style {
     template: Option<CompiledTemplate>,
 }
 
-/// One request to be made, apart from its sender.
+/// One request to be rendered. It owns its data, so that it can be rendered on another thread.
 struct Work {
     style: Arc<Style>,
     secrets: Secrets,
@@ -285,7 +289,8 @@ struct Work {
 }
 
 impl Work {
-    /// Makes the request; a template runs beside this thread, which delivers for others too.
+    /// Renders the request. A template is rendered on another thread, since this one delivers for other
+    /// webhooks too.
     async fn render(self, events: &[Event], deadline: Instant) -> Result<Rendered, Failure> {
         if self.style.template.is_none() {
             return self.run(events);
@@ -301,9 +306,9 @@ impl Work {
         };
         match timeout(deadline.saturating_duration_since(Instant::now()), apart).await {
             Ok(Some(rendered)) => rendered,
-            // Others' templates may be to blame: it is tried again.
+            // Templates of other webhooks may have used up the time, so this attempt is retried.
             _ => {
-                let message = "the template had no turn in time".to_owned();
+                let message = "the template was not rendered in time".to_owned();
                 Err(Failure::unsent(Class::Internal, message))
             }
         }
@@ -318,7 +323,7 @@ impl Work {
     }
 }
 
-/// The topic that a webhook's events come from, by the name that clients join it under.
+/// The name under which clients join the topic that the webhook's events come from.
 pub(super) fn topic_name(webhook: &Webhook) -> String {
     format!("events:map:{}", webhook.map)
 }
@@ -335,7 +340,8 @@ fn address(
                 Some(pair) => with_pair(url, pair),
                 None => url.clone(),
             };
-            // Where it may go is checked when it is dialled: the rules may have changed since it was made.
+            // The address is checked when it is dialled: the rules may have changed since the webhook was
+            // created.
             Ok((Target::parse(&url).map_err(|error| BadWebhook(error.to_string()))?, None))
         }
         Address::Lambda(function) => {
@@ -353,7 +359,8 @@ fn has_one_signature(profile: Profile) -> bool {
     matches!(profile, Profile::Wanderer | Profile::Envelope | Profile::Broadcasting | Profile::Pusher)
 }
 
-/// What a function is invoked with: the request that an HTTP receiver would get, as API gateways pass it on.
+/// The payload of a function's invocation: the request that an HTTP receiver would get, in the format in
+/// which API gateways pass it on.
 fn lambda_event(headers: &[(HeaderName, HeaderValue)], body: &Bytes) -> Bytes {
     let mut event = b"{\"headers\":{".to_vec();
     for (place, (name, value)) in headers.iter().enumerate() {
@@ -370,7 +377,7 @@ fn lambda_event(headers: &[(HeaderName, HeaderValue)], body: &Bytes) -> Bytes {
     event.into()
 }
 
-/// A header's name as people spell it: functions look it up letter by letter.
+/// A header's name in its usual spelling (`Content-Type`): functions compare these names letter by letter.
 fn spelled(name: &HeaderName) -> String {
     if name.as_str().starts_with("webhook-") {
         return name.as_str().to_owned();
@@ -391,9 +398,9 @@ mod tests {
     use super::*;
     use crate::core::event::NewEvent;
 
-    /// A template that finds no turn costs its own delivery an attempt, and this thread nothing.
+    /// A template that waits too long costs its own delivery one attempt, and does not block this thread.
     #[actix_web::test]
-    async fn a_template_has_its_turn_or_is_tried_again() {
+    async fn a_template_that_waits_too_long_is_retried() {
         let work = || Work {
             style: Arc::new(Style {
                 profile: Profile::Template,
@@ -418,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn what_answers_mean() {
+    fn each_answer_has_its_outcome() {
         let by = |profile, status, body: &'static str| {
             let head = Bytes::from_static(body.as_bytes());
             let answer = Answer {
@@ -447,7 +454,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pair_of_a_query_stands_there_once() {
+    fn a_query_has_the_added_pair_once() {
         for (url, expected) in [
             ("https://a.b/c", "https://a.b/c?wait=true"),
             ("https://a.b/c?", "https://a.b/c?wait=true"),
@@ -459,7 +466,7 @@ mod tests {
     }
 
     #[test]
-    fn a_function_finds_the_headers_as_the_seed_spells_them() {
+    fn a_function_gets_the_headers_in_their_usual_spelling() {
         let header =
             |name: &'static str, value| (HeaderName::from_static(name), HeaderValue::from_static(value));
         let headers =

@@ -1,7 +1,8 @@
 //! One thread's share of the webhooks that this node owns.
 //!
-//! Owns their actors: starts one when its webhook has something to do, wakes it when there is more, retires
-//! it when another node owns it. A webhook that has nothing to do costs an entry in an index.
+//! Owns their actors. It starts an actor when its webhook has something to do, wakes the actor when there is
+//! more, and retires it when another node owns the webhook. A webhook that has nothing to do costs one entry
+//! in an index.
 
 mod broken;
 mod watch;
@@ -22,16 +23,17 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// Webhooks looked at before others get their turn on the thread.
+/// Webhooks that are looked at before other work has its turn on the thread.
 const AT_ONCE: usize = 256;
 
-/// An actor, and which webhook with its id it belongs to.
+/// An actor, and the `born` value of its webhook. A webhook that was deleted and created again under the same
+/// id has another one.
 struct Running {
     actor: Addr<WebhookActor>,
     born: u64,
 }
 
-/// The webhooks and actors of one thread.
+/// The webhooks and actors of one thread. Lives as long as the thread.
 pub(super) struct Shard {
     pub(super) shared: Rc<Shared>,
     actors: RefCell<FxHashMap<WebhookId, Running>>,
@@ -54,7 +56,8 @@ impl Shard {
         })
     }
 
-    /// Follows the news as long as the node runs.
+    /// Follows the changes that the hub reports, as long as the node runs. `again`: an earlier run of this
+    /// task panicked.
     pub(super) async fn run(self: Rc<Self>, watch: Watch, again: bool) {
         if again {
             self.start_over().await;
@@ -65,7 +68,7 @@ impl Shard {
         }
     }
 
-    /// Goes on from what the cluster knows, as if everything were different.
+    /// Retires all actors, and starts again from the state that the cluster has.
     pub(super) async fn start_over(self: &Rc<Self>) {
         self.take_in(News { all: true, ..News::default() }).await;
     }
@@ -94,7 +97,7 @@ impl Shard {
             self.look_at(webhook);
         }
         if some_changed {
-            // One that was to leave may be gone.
+            // A webhook that was to leave may have been deleted.
             self.tell_leaving();
         }
         for stream in news.removed {
@@ -106,7 +109,8 @@ impl Shard {
         }
     }
 
-    /// Takes in one change of owners. Who lost a webhook for a moment lost what it knew of it.
+    /// Takes in one change of owners. If this node lost a webhook, even for a moment, it drops all that it
+    /// knew of it.
     fn change_owners(&self, owners: &Owners) {
         let is_another = self.shared.change_owners(owners);
         if is_another && !crate::failpoint!("stale-owner") {
@@ -131,7 +135,8 @@ impl Shard {
             .set(self.owned.borrow().len() as f64);
     }
 
-    /// The webhook may have been made, changed, deleted, or asked for something.
+    /// Follows a change: the webhook may have been created, changed, or deleted, or it may have a new owner
+    /// command.
     fn look_at(self: &Rc<Self>, id: WebhookId) {
         let webhook = self.shared.hub.webhooks().directory().get(id).cloned();
         let Some(webhook) = webhook.filter(|_| self.shared.is_mine(id)) else { return self.disown(id) };
@@ -139,7 +144,7 @@ impl Shard {
             return self.disown(id);
         };
         if self.actors.borrow().get(&id).is_some_and(|running| running.born != webhook.born) {
-            // It was deleted and made anew: what was known of it is another's.
+            // The webhook was deleted and created again: the known state is that of the earlier one.
             self.disown(id);
         }
         self.owned.borrow_mut().insert(id, topic);
@@ -155,7 +160,7 @@ impl Shard {
         }
     }
 
-    /// Tells which webhooks that are to leave have requests under way, or something to tell.
+    /// Reports which of the webhooks that are to leave still have an actor here.
     pub(super) fn tell_leaving(&self) {
         let Some(began) = self.shared.handover() else { return };
         let actors = self.actors.borrow();
@@ -198,7 +203,7 @@ impl Shard {
         }
     }
 
-    /// Events of the stream were deleted: no actor sends what it read of it before.
+    /// Stored events of the stream were deleted: actors must read its events again before they send them.
     fn read_anew(&self, stream: TopicId) {
         let (owned, actors) = (self.owned.borrow(), self.actors.borrow());
         for (_, running) in actors.iter().filter(|(id, _)| owned.get(*id) == Some(&stream)) {
@@ -206,7 +211,7 @@ impl Shard {
         }
     }
 
-    /// Whether the webhook has an actor; one that was lost counts no more.
+    /// Whether the webhook has a running actor. An actor that was lost to a panic does not count.
     fn is_running(self: &Rc<Self>, id: WebhookId) -> bool {
         let lost = match self.actors.borrow().get(&id) {
             Some(running) => !running.actor.connected(),
@@ -229,24 +234,25 @@ impl Shard {
             }
             Ok(None) => {}
             Err(error) => {
-                tracing::error!(webhook = %webhook.id, %error, "the webhook can't be delivered to");
-                // Who comes later may find it mended: another key, a readable store.
+                tracing::error!(webhook = %webhook.id, %error, "the webhook's actor can't start; trying again");
+                // A later try may succeed: the node may have another key by then, or the store may be
+                // readable again.
                 self.rest(webhook.id);
             }
         }
     }
 
-    /// The actors of webhooks that have had something to do lately.
+    /// The running actors: those of webhooks that have had something to do lately.
     pub(super) fn actors(&self) -> Vec<Addr<WebhookActor>> {
         self.actors.borrow().values().map(|running| running.actor.clone()).collect()
     }
 
-    /// The actor of a webhook that has had something to do lately.
+    /// The webhook's actor, if the webhook has had something to do lately.
     pub(super) fn actor(&self, id: WebhookId) -> Option<Addr<WebhookActor>> {
         self.actors.borrow().get(&id).map(|running| running.actor.clone())
     }
 
-    /// Whether the webhook is still this thread's, and has been since that actor began.
+    /// Whether this thread still has the webhook, and has had it without a break since that actor began.
     pub(super) fn is_its_actor(&self, id: WebhookId, actor: &Addr<WebhookActor>) -> bool {
         self.owned.borrow().contains_key(&id) && self.has_actor(id, actor)
     }
@@ -255,7 +261,8 @@ impl Shard {
         self.actors.borrow().get(&id).is_some_and(|running| running.actor == *actor)
     }
 
-    /// A full mailbox holds what wakes the actor already.
+    /// Wakes the actor. A full mailbox refuses the message, but then a message that wakes the actor waits
+    /// already.
     fn wake(&self, id: WebhookId) {
         if let Some(running) = self.actors.borrow().get(&id) {
             let _ = running.actor.try_send(Wake);
@@ -290,7 +297,7 @@ impl Shard {
 }
 
 impl Supervisor for Shard {
-    /// What the actor missed since is looked for.
+    /// Removes the actor, and looks for changes that it missed.
     fn stopped(self: Rc<Self>, id: WebhookId, actor: &Addr<WebhookActor>) {
         if self.has_actor(id, actor) {
             self.actors.borrow_mut().remove(&id);

@@ -1,4 +1,4 @@
-//! What all actors of one thread use together.
+//! The state that all actors of one thread share.
 
 use super::client::{Client, Outside};
 use super::config::WebhookConfig;
@@ -12,7 +12,7 @@ use crate::hub::{Encryption, Hub};
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
-/// A thread's tools, and what it knows of who owns which webhook.
+/// A thread's tools, and its knowledge of which node owns which webhook. Lives as long as the thread.
 pub(super) struct Shared {
     pub(super) hub: Hub,
     pub(super) config: Arc<WebhookConfig>,
@@ -25,7 +25,7 @@ pub(super) struct Shared {
     pub(super) meters: Meters,
     number: usize,
     owners: RefCell<Owners>,
-    /// The node's incarnation under which it owns webhooks; 0 while it owns none.
+    /// The incarnation under which this node owns webhooks; 0 while it owns none.
     incarnation: Cell<u64>,
     in_touch: Cell<bool>,
     resting: Cell<bool>,
@@ -58,13 +58,13 @@ impl Shared {
         }
     }
 
-    /// Which of the threads this is.
+    /// The number of this thread, from 0.
     pub(super) fn number(&self) -> usize {
         self.number
     }
 
-    /// Takes in one change of owners. Answers whether the node owns webhooks in another incarnation than
-    /// before.
+    /// Takes in one change of owners. Returns whether the incarnation under which the node owns webhooks
+    /// changed.
     pub(super) fn change_owners(&self, owners: &Owners) -> bool {
         *self.owners.borrow_mut() = owners.clone();
         let known = owners.nodes.get(&self.hub.node_id()).copied();
@@ -72,19 +72,19 @@ impl Shared {
         self.incarnation.replace(incarnation) != incarnation
     }
 
-    /// Whether this node owns the webhook, in this incarnation, and the thread has it.
+    /// Whether this node owns the webhook in its present incarnation, and the webhook belongs to this thread.
     pub(super) fn is_mine(&self, id: WebhookId) -> bool {
         self.incarnation.get() != 0
             && usize::from(id.as_bytes()[15]) % self.config.workers == self.number
             && self.owners.borrow().owner_of(id) == Some(self.hub.node_id())
     }
 
-    /// The webhook is to go to another node: nothing begins for it here any more.
+    /// Whether the webhook is to move to another node: no request begins for it here any more.
     pub(super) fn is_leaving(&self, id: WebhookId) -> bool {
         self.owners.borrow().is_leaving(id, self.hub.node_id())
     }
 
-    /// The first epoch of the handover that goes on, if one does.
+    /// The first epoch of the handover in progress, if there is one.
     pub(super) fn handover(&self) -> Option<u64> {
         self.owners.borrow().handover.as_ref().map(|handover| handover.began)
     }
@@ -94,17 +94,17 @@ impl Shared {
         (self.hub.node_id(), self.incarnation.get(), self.owners.borrow().epoch)
     }
 
-    /// Whether this node may deliver: a node that is cut off leaves that to others before they begin.
+    /// Whether this node may deliver. A node that is cut off stops before another node begins to deliver.
     pub(super) fn in_touch(&self) -> bool {
         self.in_touch.get() && !self.resting.get()
     }
 
-    /// The node is in touch with the cluster, or is not. Answers whether it was before.
+    /// Sets whether the node is in touch with the cluster. Returns whether it was before.
     pub(super) fn set_in_touch(&self, in_touch: bool) -> bool {
         self.in_touch.replace(in_touch)
     }
 
-    /// Nothing begins while the thread rests.
+    /// Sets whether the thread rests. While it rests, nothing begins.
     pub(super) fn set_resting(&self, resting: bool) {
         self.resting.set(resting);
     }

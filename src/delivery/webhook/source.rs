@@ -1,7 +1,7 @@
 //! New events of topics, read once for all webhooks of a thread.
 //!
-//! Owns a short tail of each topic in use, without holes. Who is further behind reads its own pages from the archive. Events share
-//! their bytes: a payload is never copied for a webhook.
+//! Owns a short tail of each topic in use. A tail has no holes. A webhook that is further behind reads its
+//! own pages from the archive. Events share their bytes: a payload is never copied for a webhook.
 
 use crate::core::event::Event;
 use crate::core::ids::TopicId;
@@ -10,21 +10,21 @@ use rustc_hash::FxHashMap;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 
-/// Events read at once.
+/// The most events in one read.
 pub(super) const PAGE_EVENTS: usize = 128;
-/// Bytes of stored events read at once, about.
+/// About the most bytes of stored events in one read.
 pub(super) const PAGE_BYTES: usize = 512 * 1024;
-/// Events of a topic kept.
+/// The most events that the tail of one topic keeps.
 const TAIL_EVENTS: usize = 512;
-/// Bytes of payloads kept, over all topics.
+/// The most bytes that the tails of all topics keep.
 const TAILS_BYTES: usize = 32 << 20;
 
-/// What of a stream was read.
+/// Which part of a stream a read covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Reach {
-    /// What is missing from here on was removed inside the stream.
+    /// The stream removed whatever is missing from this seq on: the read skipped nothing.
     pub(super) kept_from: u64,
-    /// The seq to go on from.
+    /// The seq from which the next read goes on.
     pub(super) next_seq: u64,
 }
 
@@ -34,15 +34,15 @@ impl Reach {
     }
 }
 
-/// What a read gave.
+/// The result of a read.
 pub(super) enum Read {
-    /// All that is left so far; the same seq as before when there is nothing new.
+    /// The events that remain, in order. `next_seq` equals the requested seq when there is nothing new.
     Events(Vec<Event>, Reach),
-    /// They lie further back: read them from the archive.
+    /// The events are older than the tail: read them from the archive.
     Cold,
 }
 
-/// The tails.
+/// The tails of the topics that the thread's webhooks read. Lives as long as the thread.
 pub(super) struct Source {
     archive: Archive,
     tails: RefCell<Tails>,
@@ -57,7 +57,7 @@ struct Tails {
 #[derive(Default)]
 struct Tail {
     events: VecDeque<Event>,
-    /// All that is left from here on is in it.
+    /// The tail has all events from this seq on that the stream still has.
     from_seq: u64,
     next_seq: u64,
 }
@@ -81,7 +81,8 @@ impl Source {
         if from_seq > head_seq {
             return Ok(Read::Events(Vec::new(), Reach { kept_from: from_seq, next_seq: from_seq }));
         }
-        // A longer way than a tail is read in pages of one's own, between which others have their turn on the thread.
+        // A reader that is further behind than a tail reads pages of its own off this thread. Other webhooks
+        // have their turn between the pages.
         if head_seq - from_seq >= TAIL_EVENTS as u64 {
             return Ok(Read::Cold);
         }
@@ -98,7 +99,7 @@ impl Source {
 }
 
 impl Tail {
-    /// Events from `from_seq` on; `None` where the tail ends before it.
+    /// Events from `from_seq` on; `None` where the tail ends before `from_seq`.
     fn read(&self, from_seq: u64) -> Option<Read> {
         if from_seq >= self.next_seq {
             return None;
@@ -115,8 +116,9 @@ impl Tail {
 }
 
 impl Tails {
-    /// Keeps a page that was read from `from_seq` on. What does not follow on what is kept replaces it: a tail lacks only
-    /// what was removed inside the stream, since who reads it takes what is not there for that.
+    /// Keeps a page that was read from `from_seq` on. A page that does not follow the tail directly replaces
+    /// the tail. A tail may lack only events that the stream removed, since its readers take any missing
+    /// event for removed.
     fn append(&mut self, topic: TopicId, from_seq: u64, page: &Page) {
         let kept_from = from_seq.max(page.first_seq);
         if page.next_seq <= kept_from {
@@ -150,7 +152,7 @@ impl Tails {
     }
 }
 
-/// Bytes that an event takes.
+/// The bytes that an event occupies, about.
 pub(super) fn weight(event: &Event) -> usize {
     event.payload.len() + event.kind.len() + 64
 }
@@ -190,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_removed_inside_the_stream_is_no_hole_of_a_tail() {
+    fn an_event_removed_inside_the_stream_is_not_a_hole_in_a_tail() {
         let mut tails = Tails::default();
         let mut page = page(95..105);
         page.events.retain(|event| ![95, 98, 104].contains(&event.seq));
@@ -201,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_is_kept_and_shared() {
+    fn a_page_that_follows_the_tail_is_kept_and_shared() {
         let mut tails = Tails::default();
         tails.append(TOPIC, 95, &page(95..98));
         tails.append(TOPIC, 98, &page(98..100));
@@ -213,9 +215,13 @@ mod tests {
     fn a_tail_has_no_holes() {
         let mut tails = Tails::default();
         tails.append(TOPIC, 95, &page(95..100));
-        // Retention took what lies between.
+        // Retention removed the events between the two pages.
         tails.append(TOPIC, 100, &page(900..903));
-        assert_eq!(read(&tails, 95), Some(Err(())), "who is behind reads the archive, and sees what is gone");
+        assert_eq!(
+            read(&tails, 95),
+            Some(Err(())),
+            "a reader that is behind reads the archive, which reports what is gone"
+        );
         assert_eq!(read(&tails, 901), Some(Ok(vec![901, 902])));
         tails.append(TOPIC, 950, &page(950..951));
         assert_eq!(read(&tails, 902), Some(Err(())));

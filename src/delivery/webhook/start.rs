@@ -1,4 +1,4 @@
-//! The room's front: started with the node, asked by the API, drained at the end.
+//! The interface of webhook delivery: the node starts it, the API calls it, a shutdown drains it.
 
 use super::check::Checks;
 use super::client::Outside;
@@ -28,16 +28,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
-/// Tests and checks that may wait for their thread.
+/// Tests and checks that may wait for one thread. More are refused.
 const MAX_JOBS: usize = 256;
 const ENCRYPTION_PAUSE: Duration = Duration::from_millis(100);
-/// After so long without the key the node leaves webhooks to others.
+/// A node that has had no key for this long leaves its webhooks to other nodes.
 const ENCRYPTION_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Why webhooks can't be delivered from this node.
+/// Why this node can't deliver webhooks.
 #[derive(Debug, thiserror::Error)]
 pub enum BadWebhooks {
-    /// The authorities of TLS can't be read.
+    /// The certificate authorities for TLS can't be read.
     #[error(transparent)]
     Tls(#[from] BadTls),
 }
@@ -45,16 +45,16 @@ pub enum BadWebhooks {
 /// Why a test was not sent.
 #[derive(Debug, thiserror::Error)]
 pub enum TestError {
-    /// What is secret of the webhook can't be opened.
+    /// The webhook's secrets can't be decrypted.
     #[error(transparent)]
     Encryption(#[from] EncryptionError),
-    /// Its settings can't be used on this node.
+    /// The webhook's settings can't be used on this node.
     #[error("{0}")]
     Settings(String),
-    /// Too many tests wait, or the node stops.
+    /// Too many tests are waiting, or the node is stopping.
     #[error("too many tests wait on this node")]
     Busy,
-    /// It was sent, but the cluster couldn't be told.
+    /// The test was sent, but its attempt could not be recorded in the cluster.
     #[error(transparent)]
     Hub(#[from] HubError),
 }
@@ -65,12 +65,12 @@ impl From<BadWebhook> for TestError {
     }
 }
 
-/// Why a target was not found good.
+/// Why a target was refused.
 #[derive(Debug)]
 pub enum CheckError {
     /// A setting of the webhook is wrong.
     Field(FieldError),
-    /// Nobody has time to look: too many checks and tests wait, or the node stops.
+    /// The check was not made: too many checks and tests are waiting, or the node is stopping.
     Busy,
 }
 
@@ -81,7 +81,7 @@ enum Job {
     Resume,
 }
 
-/// Delivers to the webhooks that this node owns.
+/// Delivers to the webhooks that this node owns. Lives as long as the node; its threads do the work.
 pub struct Webhooks {
     hub: Hub,
     account: Account,
@@ -91,7 +91,7 @@ pub struct Webhooks {
 }
 
 impl Webhooks {
-    /// Starts the threads. They begin once the node has the key that encrypts webhooks.
+    /// Starts the threads. They begin to deliver once the node has the key that encrypts webhooks.
     pub fn start(hub: Hub, config: WebhookConfig) -> Result<Self, BadWebhooks> {
         let outside = Outside::new(Guard::new(config.allow_nets.clone()), config.ca_file.as_deref())?
             .keeping(config.connections / config.workers.max(1));
@@ -119,16 +119,16 @@ impl Webhooks {
         Ok(Self { hub, account, outside, shards, turn: AtomicUsize::new(0) })
     }
 
-    /// The checks of settings on this node.
+    /// The checks of settings that this node can make.
     pub fn checks(&self) -> Checks<'_> {
         Checks::new(self.outside.guard(), &self.account)
     }
 
-    /// Resolves the name of a target that passed the other checks: one that points inside is refused now, one that has no
-    /// address yet is checked when it is dialled.
+    /// Resolves the name of a target that passed the other checks. A name with an address that is not public
+    /// is refused now. A name that has no address yet is accepted, and checked when it is dialled.
     ///
     /// # Errors
-    /// The fault of `url` or `lambda`, or that nobody has time.
+    /// [`CheckError::Field`] names `url` or `lambda`; [`CheckError::Busy`] when the check could not be made.
     pub async fn check_name(&self, target: &Target) -> Result<(), CheckError> {
         let url = self.checks().url(target).map_err(CheckError::Field)?;
         let (answer, answered) = oneshot::channel();
@@ -138,7 +138,7 @@ impl Webhooks {
         answered.await.map_err(|_| CheckError::Busy)?.map_err(blocked)
     }
 
-    /// Sends one event to a webhook, at once and outside of its order, and remembers the attempt.
+    /// Sends one event to a webhook, at once and out of order, and records the attempt.
     pub async fn test(
         &self,
         webhook: Arc<Webhook>,
@@ -167,7 +167,8 @@ impl Webhooks {
         Ok(attempt)
     }
 
-    /// Begins no more requests, waits for those under way, tells the cluster, and gives the webhooks to other nodes.
+    /// Begins no more requests, waits for those under way, reports to the cluster, and gives the webhooks to
+    /// other nodes.
     pub async fn drain(&self, within: Duration) {
         let mut drained = Vec::new();
         for shard in &self.shards {
@@ -176,7 +177,8 @@ impl Webhooks {
                 drained.push(is_done);
             }
         }
-        // Whoever isn't done by then is overtaken by the next owner, which tries again what isn't known.
+        // A thread that is not done by then is overtaken by the next owner, which repeats whatever was not
+        // reported.
         let _ = tokio::time::timeout(
             within + Duration::from_millis(500),
             futures_util::future::join_all(drained),
@@ -185,16 +187,16 @@ impl Webhooks {
         self.hub.leases().rest(Duration::from_secs(1)).await;
     }
 
-    /// Takes deliveries up again after [`Webhooks::drain`].
+    /// Begins deliveries again after [`Webhooks::drain`].
     pub async fn resume(&self) {
         for shard in &self.shards {
-            // Jobs are few; a full queue empties.
+            // Jobs are few, and the threads keep taking them, so a full queue empties.
             let _ = shard.send(Job::Resume).await;
         }
         self.hub.leases().deliver_again().await;
     }
 
-    /// Asks the threads in turn: none of them does this for everybody.
+    /// Gives the job to the threads in turn, so that no thread does all of them.
     fn ask(&self, job: Job) -> Result<(), TestError> {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let shard = self.shards.get(turn % self.shards.len().max(1)).ok_or(TestError::Busy)?;
@@ -202,7 +204,7 @@ impl Webhooks {
     }
 }
 
-/// What a thread is started with.
+/// The values that one thread is started with.
 struct Part {
     number: usize,
     hub: Hub,
@@ -234,7 +236,7 @@ impl Part {
 }
 
 async fn carry_out(shard: Rc<Shard>, job: Job) {
-    // Who asked may have hung up.
+    // The caller may have gone: an answer that can't be sent is dropped.
     match job {
         Job::Test(webhook, event, answer) => drop(answer.send(test(&shard.shared, webhook, event).await)),
         Job::Check(url, answer) => drop(answer.send(shard.shared.client.check(&url).await)),
@@ -254,7 +256,7 @@ async fn test(shared: &Shared, webhook: Arc<Webhook>, event: Event) -> Result<En
     Ok(sender.send(&shared.client, &[event], None, 1, Now::of(&shared.hub)).await)
 }
 
-/// The key that opens webhooks, once the node has it.
+/// Waits until the node has the key that decrypts webhooks.
 async fn encryption(hub: &Hub) -> Arc<Encryption> {
     loop {
         match hub.vault().encryption() {
@@ -264,8 +266,8 @@ async fn encryption(hub: &Hub) -> Arc<Encryption> {
     }
 }
 
-/// Has this node own webhooks, once it can open them. Until then others have them, also those that it owned in an
-/// earlier run.
+/// Lets this node own webhooks once it can decrypt them. Until then other nodes own them, also those that
+/// this node owned in an earlier incarnation.
 async fn announce(hub: Hub) {
     while tokio::time::timeout(ENCRYPTION_PATIENCE, encryption(&hub)).await.is_err() {
         hub.leases().cannot_deliver_yet();

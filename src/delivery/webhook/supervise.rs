@@ -1,18 +1,19 @@
-//! Work that goes on for as long as the node runs, through panics.
+//! Tasks that run as long as the node, also after a panic.
 
 use crate::metric;
 use futures_util::FutureExt;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-/// Pause before work that panicked begins again.
+/// The pause before work that panicked begins again.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Does `work`; where it panics, again after a pause. It is told whether it does so again: what it held is lost.
+/// Does `work`. If it panics, it begins again after a pause. Its argument says whether it begins again: the
+/// state that it held is lost then.
 pub(super) async fn supervise<F: Future<Output = ()>>(what: &'static str, mut work: impl FnMut(bool) -> F) {
     let mut again = false;
     while AssertUnwindSafe(work(again)).catch_unwind().await.is_err() {
-        tracing::error!(what, "a task of the webhooks panicked; it is begun anew");
+        tracing::error!(what, "a task of the webhooks panicked; it begins again after a pause");
         metrics::counter!(metric::ACTORS_LOST, "actor" => what).increment(1);
         again = true;
         tokio::time::sleep(PAUSE).await;
@@ -26,7 +27,7 @@ mod tests {
     use std::cell::RefCell;
 
     #[actix_web::test]
-    async fn work_that_panics_begins_anew() {
+    async fn work_that_panics_begins_again() {
         let rounds = RefCell::new(Vec::new());
         let work = |again| {
             rounds.borrow_mut().push(again);

@@ -1,5 +1,5 @@
 #![allow(clippy::unwrap_used)]
-//! A shard and its actors on a real log of one node, with a receiver on loopback.
+//! Tests of a shard and its actors, with a real log of one node and a receiver on loopback.
 
 use super::actor::{Changed, Wake, WebhookActor};
 use super::client::Outside;
@@ -167,10 +167,10 @@ async fn until(what: &str, done: impl Fn() -> bool) {
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    assert!(done(), "waited in vain for {what}");
+    assert!(done(), "timed out waiting for {what}");
 }
 
-/// Takes everything, one request a connection.
+/// A receiver that accepts everything, one request a connection. Returns its port and its count of requests.
 async fn receiver() -> (u16, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (port, received) = (listener.local_addr().unwrap().port(), Arc::new(AtomicUsize::new(0)));
@@ -187,7 +187,7 @@ async fn receiver() -> (u16, Arc<AtomicUsize>) {
 }
 
 #[actix_web::test]
-async fn what_waits_for_its_turn_does_not_begin_once_the_webhook_is_off() {
+async fn a_waiting_request_does_not_begin_once_the_webhook_is_disabled() {
     let stage = Stage::new().await;
     let id = stage.webhook(1).await;
     stage.publish().await;
@@ -197,7 +197,7 @@ async fn what_waits_for_its_turn_does_not_begin_once_the_webhook_is_off() {
         taken.push(stage.permits.take(failing).await);
     }
     stage.publish().await;
-    // The request waits for a permit now, or will; then the webhook is off.
+    // By then the request waits for a permit. Then the webhook is disabled.
     tokio::time::sleep(Duration::from_millis(200)).await;
     stage.activate(id, false).await;
     tokio::time::sleep(Duration::from_millis(200)).await;
@@ -205,13 +205,13 @@ async fn what_waits_for_its_turn_does_not_begin_once_the_webhook_is_off() {
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(stage.received.load(Memory::Relaxed), 1);
     stage.activate(id, true).await;
-    until("the delivery of what waited", || stage.delivered(id) == 2).await;
+    until("the delivery of the waiting event", || stage.delivered(id) == 2).await;
     assert_eq!(stage.received.load(Memory::Relaxed), 2);
     stage.hub.shutdown().await;
 }
 
 #[actix_web::test]
-async fn what_is_too_large_keeps_no_other_from_being_told() {
+async fn a_report_that_is_too_large_does_not_hold_up_others() {
     let stage = Stage::new().await;
     let (large, small) = (stage.webhook(1).await, stage.webhook(2).await);
     stage.publish().await;
@@ -222,19 +222,23 @@ async fn what_is_too_large_keeps_no_other_from_being_told() {
     let pieces = [(large, much, false), (large, after, true), (small, little, true)];
     let pieces = pieces.map(|(id, update, last)| Piece::new(stage.actor(id), update, last));
     tokio::time::timeout(Duration::from_secs(30), tell_all(&stage.shard, pieces.into())).await.unwrap();
-    assert_eq!((stage.delivered(large), stage.delivered(small)), (1, 1000), "what would follow waits too");
+    assert_eq!(
+        (stage.delivered(large), stage.delivered(small)),
+        (1, 1000),
+        "the update that follows the large one waits too"
+    );
     stage.hub.shutdown().await;
 }
 
 #[actix_web::test]
-async fn what_an_actor_of_an_earlier_ownership_knew_is_not_told() {
+async fn an_actor_of_an_earlier_ownership_reports_nothing() {
     let stage = Stage::new().await;
     let id = stage.webhook(1).await;
     stage.publish().await;
     until("a delivery", || stage.delivered(id) == 1).await;
-    // By its count of reports alone the cluster would take it.
+    // Its count of reports alone would let the cluster accept it.
     let (earlier, update) = (stage.actor(id), stage.update(id, 1 << 48));
-    // Lost and owned again: another actor goes on.
+    // The webhook is lost and owned again: a new actor goes on.
     stage.shard.start_over().await;
     stage.publish().await;
     until("another delivery", || stage.delivered(id) == 2).await;
@@ -253,12 +257,12 @@ impl actix::Handler<Panic> for WebhookActor {
 
     #[allow(clippy::panic)]
     fn handle(&mut self, _: Panic, _: &mut Self::Context) {
-        panic!("as it should");
+        panic!("the test asked for a panic");
     }
 }
 
 #[actix_web::test]
-async fn an_actor_that_panics_rests_before_it_goes_on() {
+async fn an_actor_that_panics_starts_again_after_a_pause() {
     let stage = Stage::new().await;
     let id = stage.webhook(1).await;
     stage.publish().await;
@@ -274,7 +278,7 @@ async fn an_actor_that_panics_rests_before_it_goes_on() {
 }
 
 #[actix_web::test]
-async fn one_that_is_made_anew_under_its_id_begins_anew() {
+async fn a_webhook_created_again_under_its_id_has_a_new_actor() {
     let stage = Stage::new().await;
     let id = stage.webhook(1).await;
     stage.publish().await;
@@ -286,14 +290,14 @@ async fn one_that_is_made_anew_under_its_id_begins_anew() {
     assert_eq!(stage.webhook(1).await, id);
     assert!(stage.hub.webhooks().directory().get(id).unwrap().born != born);
     stage.publish().await;
-    until("a delivery of the new one", || stage.delivered(id) == 1).await;
-    assert!(stage.actor(id) != earlier, "it has an actor of its own");
+    until("a delivery to the new webhook", || stage.delivered(id) == 1).await;
+    assert!(stage.actor(id) != earlier, "the new webhook has its own actor");
     assert_eq!(stage.received.load(Memory::Relaxed), 2);
     stage.hub.shutdown().await;
 }
 
 #[actix_web::test]
-async fn an_actor_takes_no_settings_of_one_that_is_made_anew() {
+async fn an_actor_ignores_the_settings_of_a_later_webhook_with_its_id() {
     let mut stage = Stage::new().await;
     let id = stage.webhook(1).await;
     let earlier = stage.hub.webhooks().directory().get(id).unwrap().clone();
@@ -304,11 +308,11 @@ async fn an_actor_takes_no_settings_of_one_that_is_made_anew() {
     let of_earlier = std::mem::replace(&mut stage.received, received);
     stage.port = port;
     stage.webhook(1).await;
-    // Another revision than the earlier one had.
+    // The new webhook's revision must differ from the earlier one's.
     stage.activate(id, false).await;
     stage.activate(id, true).await;
     assert!(stage.hub.webhooks().directory().get(id).unwrap().revision != earlier.revision);
-    // An actor that the shard has not retired yet hears of it first.
+    // An actor that the shard has not retired yet gets the message first.
     let topic = stage.hub.access().known().map(stage.map).unwrap().topic;
     let actor = WebhookActor::load(stage.shard.shared.clone(), stage.shard.clone(), earlier, topic)
         .unwrap()
@@ -316,9 +320,9 @@ async fn an_actor_takes_no_settings_of_one_that_is_made_anew() {
         .start();
     actor.send(Changed).await.unwrap();
     stage.publish().await;
-    until("a delivery of the new one", || stage.received.load(Memory::Relaxed) == 1).await;
+    until("a delivery to the new webhook", || stage.received.load(Memory::Relaxed) == 1).await;
     actor.send(Wake).await.unwrap();
-    until("the earlier one to go where it went", || of_earlier.load(Memory::Relaxed) == 1).await;
+    until("a delivery to the earlier receiver", || of_earlier.load(Memory::Relaxed) == 1).await;
     assert_eq!(stage.received.load(Memory::Relaxed), 1);
     stage.hub.shutdown().await;
 }

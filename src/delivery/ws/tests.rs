@@ -1,4 +1,4 @@
-//! Whole sessions over real sockets, with a protocol that echoes.
+//! Tests of whole sessions over real sockets, with a protocol that echoes.
 
 use super::*;
 use crate::delivery::{DispatcherConfig, Subscriber};
@@ -9,11 +9,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use testkit::ws::{Message, Ws, opcode};
 
-/// Bytes of a message at most; more than a frame's head of four bytes can tell.
+/// Largest message in bytes. It is more than a frame's head of four bytes can express.
 const MAX_BYTES: usize = 70_000;
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Says each message again, with a text before and behind what is binary.
+/// Sends each message back. A binary message comes with a text before and a text behind it.
 struct Echo(Rc<Subscriber>);
 
 impl Protocol for Echo {
@@ -55,7 +55,7 @@ async fn echo(
     start(&request, payload, &dispatcher, Echo(subscriber), &WsConfig { max_message_bytes: MAX_BYTES }, &[])
 }
 
-/// Puts sessions to a server that runs for as long.
+/// Runs a server for as long as `client` runs against it.
 fn with_server(client: impl FnOnce(SocketAddr) + Send + 'static) {
     let folder = tempfile::tempdir().unwrap();
     let cluster = waypost_cluster::Config {

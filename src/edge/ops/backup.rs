@@ -10,7 +10,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use futures_util::stream;
 use waypost_cluster::BackupError;
 
-/// With the key that encrypts webhooks, or without.
+/// The query parameter: whether the backup includes the key that encrypts webhooks.
 pub(super) const NAMES: &[&str] = &["with_key"];
 
 pub(super) async fn backup(request: HttpRequest, edge: Data<Edge>) -> Result<HttpResponse, ApiError> {
@@ -27,7 +27,7 @@ pub(super) async fn backup(request: HttpRequest, edge: Data<Edge>) -> Result<Htt
             ApiError::unavailable(error.to_string())
         }
     })?;
-    // An error ends the connection before the body's end: no half backup looks like a whole one.
+    // An error ends the connection before the end of the body, so half a backup never looks like a whole one.
     let body = stream::unfold(blocks, |mut blocks| async move { Some((blocks.recv().await?, blocks)) });
     Ok(HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, "application/octet-stream"))
@@ -39,8 +39,8 @@ pub(super) async fn backup(request: HttpRequest, edge: Data<Edge>) -> Result<Htt
 fn key(edge: &Edge) -> Result<(String, Vec<u8>), ApiError> {
     edge.hub.vault().key_file().ok_or_else(|| {
         let message =
-            "the key that encrypts webhooks is none of this node's to give: it stands in the configuration";
+            "this node can't give out the key that encrypts webhooks: the key is in the configuration";
         ApiError::new(StatusCode::CONFLICT, "key_configured", message)
-            .hint("make the backup without it, and keep webhooks.secret_key as you keep the configuration")
+            .hint("make the backup without it, and keep webhooks.secret_key where you keep the configuration")
     })
 }

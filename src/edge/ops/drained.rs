@@ -1,17 +1,17 @@
-//! A node that was drained by hand, or removed: it stays up, but serves no clients and delivers no webhooks, until it is
-//! undrained or a member again.
+//! A node that was drained by hand or removed. It stays up, but serves no clients and delivers no webhooks
+//! until it is undrained or is a member again.
 //!
-//! Owns carrying that out on this node, as the cluster's membership says it; so a drain lasts through a restart.
+//! This module carries out on this node what the cluster's membership says. So a drain outlasts a restart.
 
 use crate::edge::context::Edge;
 use crate::hub::Hub;
 use actix_web::web::Data;
 use std::time::Duration;
 
-/// How often a drained node that came to lead gives the lead away.
+/// How often a drained node that became the leader hands the lead over.
 const LEAD_ROUND: Duration = Duration::from_secs(2);
 
-/// Before anybody is served: a node that was drained when it went begins so.
+/// Runs before the node serves clients. A node that was drained when it stopped starts drained.
 pub fn begin(hub: &Hub) {
     if hub.operations().resting_since().is_some() {
         tracing::warn!("this node is drained: it serves no clients until `waypost cluster undrain`");
@@ -20,7 +20,7 @@ pub fn begin(hub: &Hub) {
     }
 }
 
-/// Carries out what the membership says, as long as the node runs. `within`: how long a drain may take.
+/// Carries out what the membership says, as long as the node runs. A drain may take as long as `within`.
 pub async fn follow(edge: Data<Edge>, within: Duration) {
     let hub = &edge.hub;
     let mut since = hub.operations().resting_since().filter(|_| edge.is_draining());

@@ -1,4 +1,4 @@
-//! For who runs it: health, readiness, metrics, the state of the cluster, and what can be done to it.
+//! The operator's routes: health, readiness, metrics, the state of the cluster, and operations on it.
 
 mod backup;
 pub mod drained;
@@ -15,7 +15,7 @@ use actix_web::http::header::CONTENT_TYPE;
 use actix_web::web::{Data, ServiceConfig, get, post};
 use serde_json::json;
 
-/// What the routes take in a query.
+/// The query parameters of the routes.
 pub const TAKES: &[Takes] = &[Takes::of("GET", "/api/cluster/backup", backup::NAMES)];
 
 /// Adds `/healthz`, `/readyz`, `/metrics` and `/api/cluster`.
@@ -29,12 +29,12 @@ pub fn routes(config: &mut ServiceConfig) {
         .route("/api/cluster/{operation}", post().to(operations::operate));
 }
 
-/// The process lives and answers.
+/// Answers as long as the process lives.
 async fn health() -> HttpResponse {
     HttpResponse::Ok().json(json!({"status": "ok"}))
 }
 
-/// New clients may be sent here.
+/// Whether new clients may be sent to this node.
 async fn ready(edge: Data<Edge>) -> HttpResponse {
     match not_ready(&edge) {
         None => HttpResponse::Ok().json(json!({"status": "ready"})),
@@ -44,10 +44,10 @@ async fn ready(edge: Data<Edge>) -> HttpResponse {
     }
 }
 
-/// Entries that a node may be behind what it knows to be committed and still count as caught up.
+/// How many entries a node may be behind the committed ones that it knows of and still count as caught up.
 const MAX_BEHIND: u64 = 1_000;
 
-/// Why no new clients should be sent here; `None` where they may be.
+/// Why no new clients should be sent to this node. `None` if they may be.
 pub fn not_ready(edge: &Edge) -> Option<&'static str> {
     let status = edge.hub.health().status();
     if status.removed {
@@ -55,7 +55,7 @@ pub fn not_ready(edge: &Edge) -> Option<&'static str> {
     } else if edge.hub.health().is_draining() {
         Some("draining")
     } else if status.is_astray() {
-        Some("another cluster looks for this node, which began one of its own: set WAYPOST_JOIN")
+        Some("another cluster expects this node, but it started a cluster of its own: set WAYPOST_JOIN")
     } else if status.leader.is_none() || !status.has_quorum {
         Some("no leader with a majority")
     } else if status.member(status.node_id).is_none() {
@@ -92,7 +92,7 @@ async fn metrics(edge: Data<Edge>) -> HttpResponse {
     }
     match edge.hub.webhooks().losing() {
         Ok(losing) => metrics::gauge!(metric::WEBHOOKS_LOSING).set(losing.len() as f64),
-        Err(error) => tracing::error!(%error, "which webhooks lose events can't be read"),
+        Err(error) => tracing::error!(%error, "the list of webhooks that lose events can't be read"),
     }
     edge.metrics.run_upkeep();
     HttpResponse::Ok().insert_header((CONTENT_TYPE, "text/plain; version=0.0.4")).body(edge.metrics.render())

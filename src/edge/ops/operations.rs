@@ -1,4 +1,4 @@
-//! `POST /api/cluster/{operation}`: what an operator has the cluster do. Any node takes it.
+//! `POST /api/cluster/{operation}`: operations on the cluster. Any node accepts them.
 
 use crate::core::field_error::{FieldCode, FieldError};
 use crate::core::json::Members;
@@ -11,7 +11,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde_json::{Value, json};
 use waypost_cluster::{Operation, Refused};
 
-/// What a request's body may say.
+/// The body of a request.
 #[derive(Debug)]
 struct Wanted {
     node: Option<u64>,
@@ -75,7 +75,7 @@ fn done(operation: &str, mut what: Value) -> HttpResponse {
     HttpResponse::Ok().json(json!({"data": what}))
 }
 
-/// A node joins by itself; this gives one that did its vote, or tells how to start one.
+/// A node joins by itself. This makes a node that has joined a voter, or says how to start one.
 async fn add(edge: &Edge, wanted: &Wanted) -> Result<HttpResponse, ApiError> {
     let Some(address) = &wanted.address else {
         return Err(missing("address", "host:port at which the other nodes will reach it is required"));
@@ -109,12 +109,12 @@ async fn snapshot(edge: &Edge, node: Option<u64>) -> Result<HttpResponse, ApiErr
 }
 
 fn restore() -> ApiError {
-    let message = "a restore makes a new cluster: it is not done to one that runs";
+    let message = "a restore makes a new cluster: it can't be done on a running one";
     ApiError::new(StatusCode::CONFLICT, "restore_offline", message)
         .hint("on the machine of its first node: waypost restore --from FILE --data-dir EMPTY_DIRECTORY")
 }
 
-/// Why an operation was refused, and what to do.
+/// The answer for an operation that was refused: why, and what to do.
 fn refused(refused: Refused) -> ApiError {
     let message = refused.to_string();
     let conflict = |code, hint: &str| ApiError::new(StatusCode::CONFLICT, code, message.as_str()).hint(hint);
@@ -124,21 +124,21 @@ fn refused(refused: Refused) -> ApiError {
         Refused::LastVoter(_) => conflict("last_voter", "promote another node first"),
         Refused::Majority { .. } => conflict(
             "would_lose_majority",
-            "start the voters that are away; one that will not come back can be removed first, as long as a majority of all is there; where that cannot be, see docs/runbooks/lost-majority.md",
+            "start the voters that are down; a voter that will not come back can be removed first as long as a majority of all is up; otherwise see docs/runbooks/lost-majority.md",
         ),
         Refused::Learner(_) => conflict("learner", "promote it first"),
         Refused::Unreachable(_) => conflict("node_unreachable", "start it, or see why it is cut off"),
         Refused::Behind { .. } => {
-            conflict("node_behind", "wait until it has caught up, it is being brought up to date")
+            conflict("node_behind", "wait until it has caught up; the cluster is bringing it up to date")
         }
         Refused::LastServing(_) => {
-            conflict("last_serving", "its clients would have nowhere to go; with force it is done")
+            conflict("last_serving", "its clients would have no other node; use force to do it anyway")
         }
         Refused::NoSuccessor => conflict("no_successor", "start another voter, or promote a learner"),
         Refused::Busy => ApiError::unavailable(message),
         Refused::NotLeader(_) => ApiError::unavailable("no leader with a majority")
-            .hint("nothing was changed; start the missing nodes, where that cannot be, see docs/runbooks/lost-majority.md"),
+            .hint("nothing was changed; start the missing nodes; if that is not possible, see docs/runbooks/lost-majority.md"),
         Refused::Failed => ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "unknown_outcome", message)
-            .hint("see the cluster's status, then repeat it: doing it twice is doing it once (a removed node is unknown_node then)"),
+            .hint("see the cluster's status, then repeat it: a second time changes nothing more (a removed node is unknown_node then)"),
     }
 }

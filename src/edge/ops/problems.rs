@@ -1,6 +1,6 @@
-//! What is wrong with the cluster, how bad that is, and what to do about it.
+//! Finds what is wrong with the cluster, how bad that is, and what to do about it.
 //!
-//! Owns the verdict alone: pure over what the nodes told.
+//! This module only draws conclusions: its functions are pure and work on what the nodes reported.
 
 use crate::core::ids::{NodeId, WebhookId};
 use crate::core::state::backlog::Losing;
@@ -10,51 +10,51 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use waypost_cluster::{ClockState, MemberStatus, Status, certificate_days_left};
 
-/// Entries behind from which on a member counts as lagging.
+/// A member that is more entries behind than this counts as lagging.
 const LAG: u64 = 10_000;
-/// Clocks further apart than this are told of (milliseconds).
+/// Clocks that are further apart than this are reported (milliseconds).
 const CLOCKS_MS: u64 = 2_000;
-/// Event ids further ahead of the time are told of (milliseconds).
+/// Event ids that are further ahead of the time than this are reported (milliseconds).
 const IDS_AHEAD_MS: u64 = 60_000;
-/// A drain that lasts longer was forgotten (milliseconds).
+/// A drain that lasts longer than this counts as forgotten (milliseconds).
 const FORGOTTEN_MS: u64 = 3_600_000;
-/// A member that lacks entries and applies none for so long is told of.
+/// A member that lacks entries and has applied none for this long is reported.
 const STUCK: Duration = Duration::from_secs(15);
 const GIB: u64 = 1 << 30;
 
 /// What is known of a member.
 pub(super) struct Known<'a> {
     pub(super) member: &'a MemberStatus,
-    /// What it told just now.
+    /// What the member reported just now. `None` if it did not answer.
     pub(super) info: Option<&'a NodeInfo>,
-    /// Its last word, maybe of long ago.
+    /// When this node last heard of the member and what its clock said then, which may be long ago.
     pub(super) seen: Option<&'a Seen>,
-    /// For so long it has lacked entries without applying any.
+    /// How long the member has lacked entries without applying any.
     pub(super) still: Duration,
 }
 
-/// What the node that is asked knows of its client port.
+/// What the node that answers the request knows of its client port.
 #[derive(Default)]
 pub(super) struct Port {
     /// When its certificate ends (seconds since 1970).
     pub(super) certificate_until: Option<u64>,
-    /// What clients miss since too few files may be open.
+    /// What clients lack because too few files may be open.
     pub(super) short_of_files: Option<String>,
 }
 
-/// What the node that is asked knows of the replicated state.
+/// What the node that answers the request knows of the replicated state.
 pub(super) struct State<'a> {
-    /// Publishing is taken.
+    /// Whether publishing is possible: there is room on the disks.
     pub(super) has_room: bool,
     /// Webhooks that lose events.
     pub(super) losing: &'a [(WebhookId, Losing)],
 }
 
-/// One of them.
+/// One problem.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Problem {
     pub(super) code: &'static str,
-    /// `critical`: clients feel it. `warning`: they will. `info`.
+    /// `critical`: clients are affected now. `warning`: they will be. `info`: good to know.
     pub(super) severity: &'static str,
     pub(super) node: Option<u64>,
     pub(super) what: String,
@@ -78,7 +78,7 @@ fn problem(
     Problem { code, severity, node: None, what: what.into(), hint: hint.into() }
 }
 
-/// All of them, the worst first. `now_ms`: this node's clock, which certificates end by.
+/// All problems, the worst first. `now_ms` is this node's clock. Certificates end by it.
 pub(super) fn problems(
     status: &Status,
     known: &[Known<'_>],
@@ -115,12 +115,12 @@ fn of_webhooks(status: &Status, losing: &[(WebhookId, Losing)]) -> Option<Proble
         "{count} webhooks have lost {events} events, the first since {since} ({first}): they are further behind than \
          retention waits for them"
     );
-    let hint = "mend the receiver, or pause the webhook; to keep more meanwhile raise the map's \
+    let hint = "repair the receiver, or pause the webhook; to keep more meanwhile, raise the map's \
                 retention.webhook_backlog (waypost map update --backlog-bytes, --backlog-seconds)";
     Some(problem("webhooks_losing", "warning", what, hint))
 }
 
-/// The certificate that this node shows its peers; `now` in seconds.
+/// A problem with the certificate that this node shows its peers. `now` is in seconds.
 fn of_certificate(status: &Status, now: u64) -> Option<Problem> {
     let what = status.certificate_problem(now)?;
     let ended = status.peer_certificate_until.is_some_and(|until| until < now);
@@ -130,7 +130,7 @@ fn of_certificate(status: &Status, now: u64) -> Option<Problem> {
     Some(Problem { node: Some(status.node_id), ..found })
 }
 
-/// What clients of this node meet, or will; `now` in seconds.
+/// Problems that clients of this node meet now or will meet. `now` is in seconds.
 fn of_port(status: &Status, port: &Port, now: u64) -> Vec<Problem> {
     let id = status.node_id;
     let mut found = Vec::new();
@@ -155,7 +155,7 @@ fn of_port(status: &Status, port: &Port, now: u64) -> Vec<Problem> {
     found.into_iter().map(|found| Problem { node: Some(id), ..found }).collect()
 }
 
-/// Why this node is of no use to the cluster.
+/// Problems that make this node useless to the cluster.
 fn of_own_node(status: &Status) -> Vec<Problem> {
     let mut found = Vec::new();
     if status.removed {
@@ -173,16 +173,16 @@ fn of_own_node(status: &Status) -> Vec<Problem> {
     }
     if status.is_astray() {
         let what = format!(
-            "node {} began a cluster of its own, and nodes of another cluster take it for theirs: what is stored here is not in theirs",
+            "node {} began a cluster of its own, and another cluster has it as a member: what is stored here is not stored there",
             status.node_id
         );
-        let hint = "stop it, empty its data directory, and start it with WAYPOST_JOIN (the peer addresses of the others): it joins them under a new id";
+        let hint = "stop it, empty its data directory, and start it with WAYPOST_JOIN (the peer addresses of the others): it joins the others under a new id";
         found.push(problem("wrong_cluster", "critical", what, hint));
     }
     found
 }
 
-/// What the cluster does not do for clients.
+/// Problems that stop the cluster from serving clients.
 fn of_service(status: &Status, known: &[Known<'_>], has_room: bool) -> Vec<Problem> {
     let mut found = Vec::new();
     if !status.has_quorum {
@@ -190,14 +190,14 @@ fn of_service(status: &Status, known: &[Known<'_>], has_room: bool) -> Vec<Probl
         let (there, all) = (voters.clone().filter(|known| known.info.is_some()).count(), voters.count());
         let what =
             format!("no leader with a majority: {there} of {all} voters answer; publishing answers 503");
-        let hint = "start the voters that do not answer, or mend the network between the nodes; reading goes on meanwhile";
+        let hint = "start the voters that do not answer, or repair the network between the nodes; reading goes on meanwhile";
         found.push(problem("no_majority", "critical", what, hint));
     }
     let mut answering = known.iter().filter(|known| known.info.is_some()).peekable();
     if let Some(first) = answering.peek().map(|known| known.member.id)
         && answering.all(|known| known.member.drained_ms.is_some())
     {
-        let what = "no node serves clients: all that answer are drained";
+        let what = "no node serves clients: all nodes that answer are drained";
         found.push(problem(
             "none_serves",
             "critical",
@@ -218,20 +218,20 @@ fn of_service(status: &Status, known: &[Known<'_>], has_room: bool) -> Vec<Probl
     found
 }
 
-/// Numbers of voters that are worse than others.
+/// A number of voters that is worse than another.
 fn of_voters(known: &[Known<'_>]) -> Option<Problem> {
     match known.iter().filter(|known| known.member.voter).count() {
         0 => None,
         1 if known.len() == 1 => Some(problem(
             "single_node",
             "info",
-            "the cluster is one node: when it is down everything is, and its disk is the only copy",
+            "the cluster has one node: if it is down, everything is down, and its disk has the only copy",
             "start two more with --join",
         )),
         1 => Some(problem(
             "single_voter",
             "warning",
-            "one node votes: the cluster stands and falls with it",
+            "only one node votes: if it is down, the cluster is down",
             "promote two learners",
         )),
         n if n % 2 == 0 => Some(problem(
@@ -257,7 +257,8 @@ fn of_releases(known: &[Known<'_>]) -> Option<Problem> {
     Some(problem("versions_differ", "info", what, hint))
 }
 
-/// `right_ms`: a right clock minus this node's, as far as the others tell.
+/// Problems of one member. `right_ms` is a right clock minus this node's, as far as the reports of the others
+/// show.
 fn of_member(status: &Status, known: &Known<'_>, right_ms: i64) -> Vec<Problem> {
     let now_ms = status.clock.time_ms;
     let (member, id) = (known.member, known.member.id);
@@ -293,7 +294,7 @@ fn of_member(status: &Status, known: &Known<'_>, right_ms: i64) -> Vec<Problem> 
             "node {id} is {lag} log entries behind and has applied none for {} s",
             known.still.as_secs()
         );
-        let hint = "while it is being sent a snapshot (its log says so) wait; else stop it, move its data directory away, and start it with an empty one and WAYPOST_JOIN: so it must be where an older copy of the directory was put back";
+        let hint = "while it is being sent a snapshot (its log says so) wait; else stop it, move its data directory away, and start it with an empty one and WAYPOST_JOIN: this is needed if an older copy of the directory was put back";
         found.push(problem("stuck", "critical", what, hint));
     }
     if info.damaged > 0 {
@@ -305,7 +306,7 @@ fn of_member(status: &Status, known: &Known<'_>, right_ms: i64) -> Vec<Problem> 
     let apart = if id == status.node_id { 0 } else { known.seen.map_or(0, |seen| seen.clock_ms) } - right_ms;
     if apart.unsigned_abs() > CLOCKS_MS {
         let what = format!("the clock of node {id} is {apart} ms off what the other nodes' say");
-        let hint = "let NTP set it; meanwhile another node leads, where one can: docs/runbooks/clock.md";
+        let hint = "let NTP set it; meanwhile another node leads, if one can: docs/runbooks/clock.md";
         found.push(problem("clocks_apart", "warning", what, hint));
     }
     found
@@ -340,8 +341,8 @@ fn unreachable(status: &Status, known: &Known<'_>) -> Problem {
     problem("unreachable", "warning", what, hint)
 }
 
-/// What a right clock says minus what this node's says (milliseconds): the clock in the middle of all that told. Of two
-/// nobody knows which is right; then this node's counts as right.
+/// A right clock minus this node's clock (milliseconds). The median of all reported clocks counts as right.
+/// With only two clocks nobody knows which is right, so this node's counts as right.
 fn middle(status: &Status, known: &[Known<'_>]) -> i64 {
     let others = known.iter().filter(|known| known.info.is_some() && known.member.id != status.node_id);
     let mut clocks: Vec<i64> =
@@ -350,7 +351,7 @@ fn middle(status: &Status, known: &[Known<'_>]) -> i64 {
     if clocks.len() < 3 { 0 } else { clocks[(clocks.len() - 1) / 2] }
 }
 
-/// What is wrong with the cluster's time, as the leader tells.
+/// Problems with the cluster's time, as the leader reports them.
 fn of_time(status: &Status, known: &[Known<'_>]) -> Vec<Problem> {
     let leads = known.iter().find(|known| Some(known.member.id) == status.leader);
     let Some((leader, info)) = leads.and_then(|known| Some((known.member.id, known.info?))) else {
@@ -361,7 +362,7 @@ fn of_time(status: &Status, known: &[Known<'_>]) -> Vec<Problem> {
         ClockState::Disagree => found.push(problem(
             "clocks_disagree",
             "warning",
-            "no majority of the voters agrees on the time: it runs on unchecked, and nothing is lost by it",
+            "no majority of the voters agrees on the time: it runs on unchecked, and nothing is lost",
             "let NTP set the clocks of all nodes, and start those that are down: docs/runbooks/clock.md",
         )),
         ClockState::Jumped(ms) => {
@@ -374,10 +375,10 @@ fn of_time(status: &Status, known: &[Known<'_>]) -> Vec<Problem> {
     }
     if let Some(ms) = info.held_ms {
         let what = format!(
-            "by the clocks {} passed before node {leader} led, which no majority confirms: things expire later by that",
+            "by the clocks {} passed before node {leader} led, which no majority confirms: everything expires later by that time",
             span(ms)
         );
-        let hint = "see that the clock is right; nothing else has to be done: docs/runbooks/clock.md";
+        let hint = "make sure that the clock is right; nothing else has to be done: docs/runbooks/clock.md";
         found.push(problem("expiry_held", "warning", what, hint));
     }
     if info.ids_ahead_ms > IDS_AHEAD_MS {
@@ -390,12 +391,12 @@ fn of_time(status: &Status, known: &[Known<'_>]) -> Vec<Problem> {
     found
 }
 
-/// A span with its direction.
+/// A span of time with its sign.
 fn span(ms: i64) -> String {
     format!("{}{}", if ms < 0 { "-" } else { "" }, ago(ms.unsigned_abs()))
 }
 
-/// A span as people say it.
+/// A span of time for people to read.
 fn ago(ms: u64) -> String {
     match ms / 1000 {
         s @ 0..120 => format!("{s} s"),
@@ -454,7 +455,7 @@ mod tests {
         };
         let losing = [webhook(1, 2_000), webhook(2, 1_000)];
         let state = State { has_room: true, losing: &losing };
-        // By the expiry clock, which is not the time.
+        // The webhook's times are by the expiry clock, which differs from the cluster's time.
         let clock = ClockStatus { time_ms: 5_000, expiry_ms: 3_000, ..ClockStatus::default() };
         let status = Status { clock, ..three() };
         let found = problems(&status, &[], &Port::default(), 10_000, &state);
@@ -467,7 +468,7 @@ mod tests {
     }
 
     #[test]
-    fn each_is_found() {
+    fn each_problem_is_found() {
         let all = || vec![Some(good()), Some(good()), Some(good())];
         let with = |change: fn(&mut NodeInfo)| {
             let mut infos = all();
@@ -493,7 +494,7 @@ mod tests {
         assert_eq!(
             codes(&three(), &all(), Some(&seen), true),
             ["clocks_apart"],
-            "that of the node that is asked"
+            "the node that is asked is off"
         );
         let mut status = three();
         status.clock.time_ms = 10_000_000;
@@ -505,13 +506,13 @@ mod tests {
         infos = all();
         infos[2] = None;
         status.members[2].drained_ms = None;
-        assert_eq!(codes(&status, &infos, None, true)[0], "none_serves", "the only one that isn't is away");
+        assert_eq!(codes(&status, &infos, None, true)[0], "none_serves", "the only undrained node is down");
         let astray = Status { members: vec![member(1, true)], foreign_ms: Some(100), ..three() };
         assert_eq!(codes(&astray, &[Some(good())], None, true), ["wrong_cluster", "single_node"]);
     }
 
     #[test]
-    fn who_lacks_entries_and_stands_still_is_stuck() {
+    fn a_member_that_lacks_entries_and_stands_still_is_stuck() {
         let (status, info) = (Status { applied: 5, committed: 5, ..three() }, good());
         let codes = |still: u64, applied_index| {
             let info = NodeInfo { applied_index, ..info.clone() };
@@ -547,7 +548,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_leader_says_of_the_time_is_told() {
+    fn the_leaders_reports_about_the_time_become_problems() {
         let mut infos = vec![Some(good()), Some(good()), Some(good())];
         let mut codes = |clocks, held_ms, ids_ahead_ms| {
             infos[0] = Some(NodeInfo { clocks, held_ms, ids_ahead_ms, ..good() });

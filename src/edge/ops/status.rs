@@ -1,5 +1,5 @@
-//! The cluster as this node sees it, with what each member tells of itself. Also from a node that is cut off: nobody is
-//! waited for longer than half a second.
+//! The cluster as this node sees it, and what each member reports of itself. A node that is cut off answers
+//! too: it waits for no member longer than half a second.
 
 use super::problems::{Known, Port, State, problems};
 use crate::clock::now_ms;
@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use waypost_cluster::Status;
 
-/// A member that doesn't answer within this is shown with what was last heard of it.
+/// A member that doesn't answer within this time is shown with what was last heard of it.
 const ASK_TIMEOUT: Duration = Duration::from_millis(500);
 
 pub(super) async fn status(request: HttpRequest, edge: Data<Edge>) -> Result<HttpResponse, ApiError> {
@@ -38,7 +38,8 @@ pub(super) async fn status(request: HttpRequest, edge: Data<Edge>) -> Result<Htt
         .collect();
     let owned = owned(&edge);
     let members: Vec<Value> = known.iter().map(|known| member_json(&status, known, &owned)).collect();
-    // Healthy is about serving: the cluster takes events and this node works. What else is wrong is told beside.
+    // "Healthy" means serving: the cluster accepts events and this node works. Other problems are reported
+    // beside it.
     let healthy = status.has_quorum && status.failure.is_none() && !status.removed && !status.is_astray();
     let port = Port {
         certificate_until: edge.shown.as_ref().and_then(|shown| shown.until()),

@@ -1,4 +1,5 @@
-//! Events as Phoenix pushes: what one channel topic's subscribers are sent, in the bytes of their transport.
+//! The form of events as Phoenix pushes: the bytes that the subscribers of one channel topic get, for each
+//! transport.
 
 use super::frame::{self, Ref, Version};
 use crate::core::event::{Event, MapText, push_json_string};
@@ -6,19 +7,19 @@ use crate::core::frame::{FormKey, WireForm};
 use crate::core::ids::{EventId, MapId};
 use crate::delivery::push_text_frame;
 
-/// The push that carries a position, to clients that asked for it.
+/// The event name of the push that carries a position. Only clients that asked for positions get it.
 const POSITION: &str = "position";
 
-/// What carries the messages.
+/// How messages are framed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Transport {
     /// Text frames.
     WebSocket,
-    /// JSON strings, each followed by a comma.
+    /// JSON strings, each followed by a comma. A poll's answer puts brackets around them.
     LongPoll,
 }
 
-/// Writes the events of one channel as its client wants them.
+/// Writes the events of one channel in the form that its client wants.
 pub(super) struct PhoenixForm {
     key: FormKey,
     version: Version,
@@ -30,7 +31,7 @@ pub(super) struct PhoenixForm {
 }
 
 impl PhoenixForm {
-    /// The form of the channel `topic`, which is echoed as it was joined.
+    /// The form for the channel `topic`. The topic is echoed exactly as the client joined it.
     pub(super) fn new(version: Version, transport: Transport, topic: &str, map: MapId, star: bool) -> Self {
         let key = format!("phoenix/{version:?}/{transport:?}/{}/{topic}", if star { "*" } else { "" });
         Self { key: key.into(), version, transport, topic: topic.to_owned(), map: map.into(), star }

@@ -1,7 +1,7 @@
 //! Phoenix Channels messages as bytes: V2 arrays, V1 objects, and the binary pushes of V2.
 //!
-//! Wire source: phoenix.js 1.8 `serializer.js` and Phoenix' `V2.JSONSerializer`. Decoding never panics and never
-//! recurses deeper than the payload's own JSON, which the size of a frame bounds.
+//! Wire source: phoenix.js 1.8 `serializer.js` and Phoenix' `V2.JSONSerializer`. Decoding never panics. It
+//! recurses no deeper than the payload's own JSON, whose depth the size of a frame bounds.
 
 use crate::core::event::push_json_string;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -10,11 +10,11 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
 
-/// The payload of a join, for fuzzers.
+/// The payload of a join. It is public for the fuzzers.
 #[doc(hidden)]
 pub use super::join::JoinParams;
 
-/// Longest ref that is echoed; phoenix.js counts from 1.
+/// Longest ref that is echoed. phoenix.js counts its refs from 1.
 const MAX_REF_LEN: usize = 64;
 /// Longest topic and event name.
 const MAX_NAME_LEN: usize = 255;
@@ -29,7 +29,8 @@ pub enum Version {
 }
 
 impl Version {
-    /// From the `vsn` query parameter; absent means V1. `None` is a version that nobody here speaks.
+    /// Reads the `vsn` query parameter; an absent one means V1. `None` for a version that this server does
+    /// not speak.
     pub fn from_query(vsn: Option<&str>) -> Option<Self> {
         match vsn.map(|vsn| vsn.split('.').next().unwrap_or_default()) {
             None | Some("1") => Some(Self::V1),
@@ -44,17 +45,17 @@ impl Version {
 pub struct Message {
     /// The join that the message belongs to.
     pub join_ref: Ref,
-    /// What the reply refers to.
+    /// The client's ref, which the reply repeats.
     pub reference: Ref,
     /// The topic.
     pub topic: String,
     /// The event.
     pub event: String,
-    /// JSON object for text; `None` for a binary push, whose bytes nobody here reads.
+    /// The JSON object of a text message. `None` for a binary push, whose bytes the server does not read.
     pub payload: Option<Value>,
 }
 
-/// A ref: a string, or null. Kept as JSON text, to be echoed as it came.
+/// A ref: a string, or null. It is kept as JSON text, so that it is echoed exactly as it came.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Ref(Option<String>);
 
@@ -85,11 +86,12 @@ impl Ref {
     }
 }
 
-/// Why bytes are no message.
+/// Why the bytes are not a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct FrameError(pub &'static str);
 
+/// A V1 message: a JSON object.
 #[derive(serde::Deserialize)]
 struct V1<'a> {
     #[serde(borrow)]
@@ -104,6 +106,7 @@ struct V1<'a> {
     join_ref: Plain,
 }
 
+/// A V2 message: a JSON array.
 #[derive(serde::Deserialize)]
 struct V2<'a>(
     Plain,
@@ -113,8 +116,9 @@ struct V2<'a>(
     #[serde(borrow)] &'a RawValue,
 );
 
-/// A value of a client, for which serde_json's own key for raw JSON is a key like any other. A plain `Value` would
-/// parse that key's string as JSON again, each time with the whole allowance of nesting, until the stack is full.
+/// A value from a client, in which serde_json's own key for raw JSON is a key like any other. A plain `Value`
+/// would parse that key's string as JSON again, each time with the full allowance of nesting, until the stack
+/// is full.
 #[derive(Default)]
 struct Plain(Value);
 
@@ -124,6 +128,7 @@ impl<'de> Deserialize<'de> for Plain {
     }
 }
 
+/// Builds a [`Plain`] value.
 struct PlainVisitor;
 
 impl<'de> Visitor<'de> for PlainVisitor {
@@ -189,7 +194,7 @@ pub fn decode_text(version: Version, text: &str) -> Result<Message, FrameError> 
     checked(Ref::from_value(join_ref.0)?, Ref::from_value(reference.0)?, &topic, &event, Some(payload))
 }
 
-/// Reads a binary push: `0, lengths of join_ref, ref, topic and event, these, data`.
+/// Reads a binary push: `0`, the lengths of join_ref, ref, topic and event, these four, and the data.
 pub fn decode_binary(bytes: &[u8]) -> Result<Message, FrameError> {
     const SHORT: FrameError = FrameError("a binary push that is cut short");
     let [0, lengths @ ..] = bytes else { return Err(FrameError("not a binary push")) };
@@ -219,7 +224,7 @@ fn checked(
     Ok(Message { join_ref, reference, topic: topic.to_owned(), event: event.to_owned(), payload })
 }
 
-/// Writes a message of the server; `payload` appends JSON.
+/// Writes a message of the server. `payload` appends its JSON.
 pub fn encode(
     version: Version,
     out: &mut Vec<u8>,
@@ -259,7 +264,7 @@ pub fn encode(
     }
 }
 
-/// Writes a server message as text.
+/// Writes a message of the server as text.
 pub fn encode_text(
     version: Version,
     join_ref: &Ref,
@@ -318,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_message_is_refused() {
+    fn bytes_that_are_no_message_are_refused() {
         let deep = format!(r#"["1","1","t","e",{}{}]"#, "[".repeat(10_000), "]".repeat(10_000));
         for text in [
             "",
@@ -347,7 +352,7 @@ mod tests {
         }
     }
 
-    /// The key by which serde_json passes raw JSON around, from the hand of a client.
+    /// The key by which serde_json passes raw JSON around, sent by a client.
     #[test]
     fn raw_json_in_a_string_stays_a_string() {
         let raw = "$serde_json::private::RawValue";
@@ -372,7 +377,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_written_is_read_back(join_ref in prop::option::of("[0-9]{1,4}"), topic in ".{1,20}", event in ".{1,20}", v2 in any::<bool>()) {
+        fn written_messages_are_read_back(join_ref in prop::option::of("[0-9]{1,4}"), topic in ".{1,20}", event in ".{1,20}", v2 in any::<bool>()) {
             let version = if v2 { Version::V2 } else { Version::V1 };
             let join_ref = join_ref.map_or(Ref::default(), |text| Ref::new(&text));
             let text = encode_text(version, &join_ref, &Ref::new("9"), &topic, &event, &json!({"a": 1}));

@@ -1,4 +1,4 @@
-//! What a join asks for: which map, which events, from where on.
+//! What a join asks for: which map, which events, and where they start.
 
 use crate::core::nearest::suggestion;
 use crate::edge::given::{BadParameter, Given};
@@ -13,16 +13,16 @@ const NAMES: [&str; 8] =
 /// A join's parameters.
 #[derive(Clone, Debug, PartialEq)]
 pub struct JoinParams {
-    /// Which events, from where on.
+    /// Which events the client wants, and where they start.
     pub wanted: Wanted,
     /// Also push each event under the name `*`.
     pub star: bool,
-    /// Push the position now and then where the filter lets nothing through.
+    /// Also push a position now and then where the filter lets nothing through.
     pub positions: bool,
 }
 
 impl JoinParams {
-    /// Reads the join's payload, in which null stands for nothing.
+    /// Reads the join's payload. Null means that a parameter is absent.
     pub fn from_payload(payload: &Value) -> Result<Self, BadParameter> {
         let none = serde_json::Map::new();
         let params = match payload {
@@ -53,7 +53,7 @@ impl JoinParams {
     }
 }
 
-/// The parameters as a whole are wrong.
+/// An error about the parameters as a whole.
 pub(super) fn invalid(message: impl Into<String>) -> BadParameter {
     BadParameter::new("params", "invalid_params", message)
 }
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_misspelt_name_tells_the_nearest() {
+    fn a_misspelt_name_suggests_the_nearest() {
         for (wrong, right) in [("evnts", "events"), ("lastEventId", "last_event_id"), ("sinc", "since")] {
             let refused = refused(&json!({wrong: null}));
             let message = refused["message"].as_str().unwrap();

@@ -1,11 +1,11 @@
-//! Phoenix over long poll: a session that lives between requests, on whatever node the requests arrive.
+//! Phoenix over long poll: a session that lives between requests, whichever nodes the requests reach.
 //!
-//! HTTP is always 200; the status is in the JSON. A session's token names the node that holds it, and a
-//! request that comes to another node is passed on. It also counts the batches of messages that the client
-//! has: each answer to a poll brings a new token, and a poll with the one before gets the same batch again.
-//! So an answer that is lost (by a client that hung up, a proxy that asks again, a relaying node that died)
-//! loses nothing, and a poll that is repeated acknowledges nothing. A session that is gone is 410: the client
-//! opens a new one and resumes.
+//! The HTTP status is always 200. The real status is in the JSON. A session's token names the node that holds
+//! the session, and a request that reaches another node is relayed there. The token also counts the batches
+//! of messages that the client has. Each answer to a poll brings a new token, and a poll with the token
+//! before it gets the same batch again. So a lost answer loses nothing, whether the client hung up, a proxy
+//! asked again, or a relaying node died; and a repeated poll acknowledges nothing. A session that is gone
+//! answers 410: the client opens a new one and resumes.
 
 mod batch;
 mod session;
@@ -36,16 +36,16 @@ use std::sync::Arc;
 use std::time::Duration;
 use token::SessionToken;
 
-/// Messages of one POST; phoenix.js sends a hundred at most.
+/// Messages of one POST. phoenix.js sends at most a hundred.
 const MAX_PUSHES: usize = 1024;
-/// A poll that another node can't take now is answered with nothing after so long: the client asks again.
+/// Pause before the empty answer to a poll that another node can't take now. The client then asks again.
 const BUSY_PAUSE: Duration = Duration::from_secs(1);
-/// Requests that this node answers for others at a time.
+/// Requests from other nodes that this node answers at a time.
 const RELAYED: usize = 2048;
-/// Another node may take so much longer than its session's poll.
+/// How much longer than the session's poll another node may take.
 const RELAY_MARGIN: Duration = Duration::from_secs(5);
 
-/// What a request asks of a session, also from node to node.
+/// What a request asks of a session. Nodes send it to each other too.
 #[derive(Clone, Debug, Message, Serialize, Deserialize)]
 #[rtype(result = "Answer")]
 struct Ask {
@@ -53,15 +53,16 @@ struct Ask {
     request: Request,
 }
 
+/// What a poll or a push asks of its session.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 enum Request {
-    /// What comes behind the batch of that number?
+    /// Fetch the batch that follows batch `seen`.
     Poll { seen: u64 },
-    /// Take these.
+    /// Handle these messages.
     Push(Vec<Push>),
 }
 
-/// A message of the client.
+/// A message that the client sent.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 enum Push {
     Text(String),
@@ -71,13 +72,14 @@ enum Push {
 /// The session's answer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 enum Answer {
-    /// The batch of that number: JSON strings, separated by commas.
+    /// The batch with this number: JSON strings, separated by commas.
     Batch { number: u64, messages: String },
-    /// Nothing came in time, a newer poll took this one's place, or the pushes were taken.
+    /// Nothing came in time, a newer poll replaced this one, or the messages were accepted.
     Nothing,
     /// There is no such session.
     Gone,
-    /// The node that holds the session can't be asked now: as if nothing had been sent.
+    /// The node that holds the session can't be asked now. The client is answered as if nothing had been
+    /// sent.
     Busy,
 }
 
@@ -87,7 +89,7 @@ impl PeerRequest for Ask {
     const LANE: Lane = Lane::patient(RELAYED, 0);
 }
 
-/// `GET`: the first opens a session, the others wait for messages.
+/// `GET`: the first one opens a session, the others wait for messages.
 pub(super) async fn poll(request: HttpRequest, edge: Data<Edge>, phoenix: Data<Phoenix>) -> HttpResponse {
     if let Some(token) = session_token(&request) {
         match ask_session(&edge, &phoenix, &token, Request::Poll { seen: token.seen }).await {
@@ -103,7 +105,7 @@ pub(super) async fn poll(request: HttpRequest, edge: Data<Edge>, phoenix: Data<P
     open(&request, &edge, &phoenix).await
 }
 
-/// `POST`: messages of the client, one a line.
+/// `POST`: messages of the client, one per line.
 pub(super) async fn push(
     request: HttpRequest,
     edge: Data<Edge>,
@@ -119,13 +121,13 @@ pub(super) async fn push(
     };
     match ask_session(&edge, &phoenix, &token, Request::Push(pushes)).await {
         Answer::Gone => answer(410, None, ""),
-        // Clients open a new session, and resume.
+        // The client opens a new session and resumes.
         Answer::Busy => answer(500, None, ""),
         Answer::Batch { .. } | Answer::Nothing => answer(200, Some(&token), ""),
     }
 }
 
-/// A line is a JSON message, or a binary one in base64.
+/// Reads a line: a JSON message, or a binary one in base64.
 fn read_push(line: &str) -> Option<Push> {
     if line.starts_with(['[', '{']) {
         return Some(Push::Text(line.to_owned()));
@@ -142,8 +144,8 @@ fn answer(status: u16, token: Option<&SessionToken>, messages: &str) -> HttpResp
         .body(body)
 }
 
-/// The session's token: in the newer header, or the last of the query's (the first is the one that opens
-/// maps).
+/// The session's token: in the newer header, or the last token of the query (the first one is the token that
+/// opens maps).
 fn session_token(request: &HttpRequest) -> Option<SessionToken> {
     let token =
         text_of(request.headers().get(X_PHOENIX_LONGPOLL_TOKEN)).or_else(|| all(request, "token").last());
@@ -161,7 +163,7 @@ async fn open(request: &HttpRequest, edge: &Edge, phoenix: &Phoenix) -> HttpResp
     let Ok(version) = version_of(request) else { return answer(403, None, "") };
     let dispatcher = Dispatcher::of_this_thread(&edge.hub, &edge.config.dispatcher);
     let Some(token) = SessionToken::new(edge.hub.node_id()) else { return answer(500, None, "") };
-    // Not 403, which clients take for the last word: they come back.
+    // Not 403, which clients take as final. After 500 they come back.
     let Ok(address) = edge.take_address(request) else { return answer(500, None, "") };
     let subscriber = Subscriber::new(&dispatcher, who.by(), edge.config.write_bytes);
     subscriber.hold(address);
@@ -175,7 +177,7 @@ async fn open(request: &HttpRequest, edge: &Edge, phoenix: &Phoenix) -> HttpResp
     answer(410, Some(&token), "")
 }
 
-/// Asks the session, on the node that holds it.
+/// Asks the session on the node that holds it.
 async fn ask_session(edge: &Edge, phoenix: &Phoenix, token: &SessionToken, request: Request) -> Answer {
     let ask = Ask { secret: token.secret.clone(), request };
     if token.node == edge.hub.node_id() {
@@ -184,8 +186,8 @@ async fn ask_session(edge: &Edge, phoenix: &Phoenix, token: &SessionToken, reque
     relayed(edge, phoenix, token.node, &ask).await
 }
 
-/// What the session on another node answers. It counts as gone where that node can't be asked: the client, which
-/// has all that was acknowledged, resumes in a new session.
+/// The answer of a session on another node. The session counts as gone if that node can't be asked. The
+/// client has all that was acknowledged, and resumes in a new session.
 async fn relayed(edge: &Edge, phoenix: &Phoenix, node: NodeId, ask: &Ask) -> Answer {
     let timeout = phoenix.settings.longpoll.wait + RELAY_MARGIN;
     match edge.hub.peers().ask(node, ask, timeout).await {
@@ -205,7 +207,7 @@ async fn ask_here(phoenix: &Phoenix, ask: Ask) -> Answer {
     }
 }
 
-/// Answers requests that came to another node.
+/// Answers requests that other nodes relay to this one.
 pub(super) fn serve_relay(edge: &Edge, phoenix: &Data<Phoenix>) {
     let weak = Arc::downgrade(phoenix);
     edge.hub.peers().serve_here(move |_, ask: Ask| {

@@ -1,11 +1,11 @@
-//! What becomes of a join, and why clients are refused, as Phoenix tells it: a reply's response, a long poll's status.
+//! How Phoenix reports the result of a join and a refusal: a reply's response, and a long poll's status.
 
 use crate::core::ids::EventId;
 use crate::edge::refused::Refused;
 use serde_json::{Value, json};
 
-/// The response of a join: where to resume, where the map is, how many stored events come, and whether history is gone,
-/// with the oldest event that is left.
+/// The response of a join: where to resume, the map's newest position, how many stored events will come, and
+/// whether history is gone, with the oldest event that is left.
 pub(super) fn joined(
     before: EventId,
     head_seq: u64,
@@ -42,12 +42,12 @@ pub(super) fn refused(refused: &Refused) -> Value {
     }
 }
 
-/// A response that says why.
+/// A response with a reason and a message.
 pub(super) fn response(reason: &str, message: &str) -> Value {
     json!({"reason": reason, "message": message})
 }
 
-/// The status in a long poll's answer. Clients take 403 for the last word, and come back after 500.
+/// The status in a long poll's answer. Clients take 403 as final, and come back after 500.
 pub(super) fn status(refused: &Refused) -> u16 {
     if refused.retry_ms().is_some() { 500 } else { 403 }
 }
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_foreign_looks_unknown() {
+    fn a_foreign_map_looks_like_an_unknown_one() {
         let unknown = refused(&Refused::NotFound);
         assert_eq!(unknown["reason"], "unauthorized");
         for refusal in [Refused::Forbidden(Scopes::SUBSCRIBE), Refused::Unauthorized] {

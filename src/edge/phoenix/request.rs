@@ -1,4 +1,4 @@
-//! What the request of a Phoenix client says: who it is, and which version it speaks.
+//! What a Phoenix client's request says about the client: its token, and the version that it speaks.
 
 use super::frame::Version;
 use super::longpoll::is_session_token;
@@ -15,12 +15,12 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 /// Prefix of the subprotocol that carries a token, in base64url.
 const BEARER: &str = "base64url.bearer.phx.";
 
-/// Where clients have their `authToken`.
+/// The header in which clients send their `authToken`.
 pub(super) const X_PHOENIX_AUTHTOKEN: &str = "x-phoenix-authtoken";
-/// Where newer versions have their session's token.
+/// The header in which newer clients send their session's token.
 pub(super) const X_PHOENIX_LONGPOLL_TOKEN: &str = "x-phoenix-longpoll-token";
 
-/// Who connects.
+/// Authenticates the client that connects.
 pub(super) async fn admit(request: &HttpRequest, edge: &Edge) -> Result<Who, Refused> {
     edge.check_origin(request)?;
     edge.authenticate(request, token_of(request).as_deref()).await
@@ -31,7 +31,8 @@ pub(super) fn version_of(request: &HttpRequest) -> Result<Version, ApiError> {
         .ok_or_else(|| ApiError::bad_request("unknown_version", "vsn must be 1.0.0 or 2.0.0"))
 }
 
-/// The token: in a subprotocol, in a header, or the first one in the query (a long poll adds its session's).
+/// The client's token: from a subprotocol, a header, or the first token of the query (a long poll adds its
+/// session's).
 fn token_of(request: &HttpRequest) -> Option<String> {
     let offered = request.headers().get_all(SEC_WEBSOCKET_PROTOCOL).filter_map(|value| value.to_str().ok());
     let in_protocol = offered
@@ -40,17 +41,18 @@ fn token_of(request: &HttpRequest) -> Option<String> {
         .find_map(|token| String::from_utf8(token).ok());
     in_protocol
         .or_else(|| bearer(request).map(str::to_owned))
-        // Where a long poll of phoenix.js has its `authToken`.
+        // A long poll of phoenix.js sends its `authToken` here.
         .or_else(|| text_of(request.headers().get(X_PHOENIX_AUTHTOKEN)))
         .or_else(|| all(request, "token").find(|token| !is_session_token(token)))
 }
 
-/// phoenix.js calls it base64url and sends what `btoa` makes, without the padding: either alphabet is taken.
+/// phoenix.js calls it base64url but sends the output of `btoa` without padding. So both alphabets are
+/// accepted.
 fn from_base64(text: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text).or_else(|_| STANDARD_NO_PAD.decode(text)).ok()
 }
 
-/// A header's text. One that is not UTF-8 is no token, and not an absent one either.
+/// A header's text. A header that is not UTF-8 counts as a wrong token, not as an absent one.
 pub(super) fn text_of(header: Option<&HeaderValue>) -> Option<String> {
     header.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
 }

@@ -1,4 +1,4 @@
-//! Where Phoenix clients connect.
+//! The routes that Phoenix clients connect to.
 
 use super::form::Transport;
 use super::longpoll;
@@ -19,27 +19,28 @@ use actix_web::web::{Data, Payload, ServiceConfig, get, post, resource, scope};
 use actix_web::{HttpRequest, HttpResponse, Result};
 use std::sync::Arc;
 
-/// The subprotocol that the server answers with when the client offered one.
+/// The subprotocol that the server answers with if the client offered one.
 const SUBPROTOCOL: &str = "phoenix";
-/// What phoenix.js adds by itself, the token, and what pages that a Phoenix server rendered send along. A long poll has its
-/// session's token behind the map's.
+/// The query parameters: those that phoenix.js adds by itself, the token, and those that pages of a Phoenix
+/// server send along. A long poll sends its session's token after the map's.
 const NAMES: &[&str] = &["token", "vsn", "_csrf_token"];
 const MANY: &[&str] = &["token"];
 
-/// Headers that nobody else reads.
+/// The headers that only Phoenix reads.
 pub const HEADERS: &[&str] = &[X_PHOENIX_AUTHTOKEN, X_PHOENIX_LONGPOLL_TOKEN];
 
-/// phoenix.js reads the status in the body of a long poll's answer: with this one it reports an error and tries again.
+/// phoenix.js reads the status in the body of a long poll's answer. With this one it reports an error and
+/// tries again.
 const FORBIDDEN: Option<u16> = Some(403);
 
-/// What the routes take in a query.
+/// The query parameters of the routes.
 pub const TAKES: &[Takes] = &[
     Takes::of("GET", "/socket/events/websocket", NAMES),
     Takes { method: "GET", path: "/socket/events/longpoll", names: NAMES, many: MANY, told: FORBIDDEN },
     Takes { method: "POST", path: "/socket/events/longpoll", names: NAMES, many: MANY, told: FORBIDDEN },
 ];
 
-/// Makes Phoenix ready on a node.
+/// Prepares Phoenix on a node.
 pub fn start(config: &Config, edge: &Data<Edge>) -> Routes {
     let phoenix = Data::new(Phoenix { settings: Settings::of(config), longpolls: Default::default() });
     longpoll::serve_relay(edge, &phoenix);
@@ -78,7 +79,7 @@ async fn websocket(
     start_ws(&request, payload, &dispatcher, session, &phoenix.settings.ws, &[SUBPROTOCOL])
 }
 
-/// A refused socket is 403 at the upgrade: clients of Phoenix know no other.
+/// A refused socket gets 403 at the upgrade, the only status that clients of Phoenix know.
 fn at_upgrade(refused: Refused) -> ApiError {
     match refused {
         Refused::Unauthorized => {

@@ -1,6 +1,6 @@
 //! One client's Phoenix socket: its channels, and what each message does to them.
 //!
-//! The same for WebSocket and long poll; only the form in which events are written differs.
+//! It is the same for WebSocket and long poll. Only the form of the events differs.
 
 use super::form::{PhoenixForm, Transport};
 use super::frame::{self, Message, Ref, Version};
@@ -31,25 +31,26 @@ pub(super) struct PhoenixSession {
     quota: Rc<SessionQuota>,
 }
 
+/// A channel that the client has joined. It lives until the client leaves it or joins the topic again.
 struct Channel {
     join_ref: Ref,
     subscription: SubscriptionId,
-    /// The position behind which its subscription began.
+    /// The position after which its subscription began.
     began: EventId,
-    /// Digest of the join that made it, where a join may arrive twice.
+    /// Digest of the join that made it. Set on transports where a join may arrive twice.
     made_by: Option<u64>,
 }
 
-/// A join that went through.
+/// A join that succeeded.
 struct Joined {
     opened: Opened,
-    /// From where on it was asked for.
+    /// The start that the client asked for.
     start: Start,
     positions: bool,
 }
 
 impl PhoenixSession {
-    /// A session of whom `who` says it is.
+    /// A session of the client `who`.
     pub(super) fn new(
         dispatcher: &Rc<Dispatcher>,
         subscriber: Rc<Subscriber>,
@@ -115,9 +116,9 @@ impl PhoenixSession {
         }
     }
 
-    /// A join of a long poll, by which it is known when it comes again: a proxy, or a browser whose connection
-    /// broke, may have sent its request twice. The reply to the first is kept until it arrives. A WebSocket
-    /// repeats nothing.
+    /// A digest that recognizes a long poll's join when it arrives again: a proxy, or a browser whose
+    /// connection broke, may have sent the request twice. The reply to the first one is kept until it
+    /// arrives. `None` for a WebSocket, which repeats nothing.
     fn digest(&self, join: &Message) -> Option<u64> {
         let repeats =
             self.transport == Transport::LongPoll && !join.join_ref.is_null() && !join.reference.is_null();
@@ -168,7 +169,7 @@ impl PhoenixSession {
             count: true,
             former,
         };
-        // Its own copies, since the session may be gone before it is through.
+        // The future has its own copies, because the session may be gone before it ends.
         let dispatcher = self.dispatcher.clone();
         Next::Await(Box::pin(async move {
             let result = subscribe::open(&dispatcher, asked).await;
@@ -186,16 +187,18 @@ impl PhoenixSession {
         self.close_former(&join.topic, link);
     }
 
-    /// The reply first, then the old channel's end, then events.
+    /// Sends the reply first, then the close of the old channel, then events.
     fn joined(&mut self, message: Message, digest: Option<u64>, joined: Joined, link: &mut dyn Link) {
         let Joined { opened, start, positions } = joined;
         let position = opened.position;
-        // Who resumes on the socket that it never left has in flight what was handed to it since: that is not repeated.
+        // If a client resumes on the socket that it never left, the events handed to it since then are still
+        // on their way. They are not sent again.
         let resumed = opened.goes_on.and_then(|goes_on| {
             let former = self.channels.get(&message.topic)?;
             (former.subscription == goes_on.id).then_some((goes_on, former.began))
         });
-        // What this socket was shown all along, or passed, is no gap, even where retention has taken it since.
+        // Events that this socket was shown or has passed are no gap, even if retention has removed them
+        // since.
         let gap = match (resumed, start) {
             (Some((_, began)), Start::After(id)) if id >= began && id <= position.before => None,
             _ => position.gap,
@@ -214,7 +217,8 @@ impl PhoenixSession {
                 id
             }
             None => {
-                // The former may have been the last of its topic: it is gone before the topic is asked for again.
+                // The former subscription may be the last one of its topic. It ends before the topic is asked
+                // for again.
                 self.close_former(&message.topic, link);
                 opened.attach(&self.dispatcher, &self.subscriber, positions)
             }
@@ -223,7 +227,7 @@ impl PhoenixSession {
         self.channels.insert(message.topic, channel);
     }
 
-    /// A topic joined again: the channel that it had is closed under its old join_ref.
+    /// The client joins a topic again: its old channel is closed under the old join_ref.
     fn close_former(&mut self, topic: &str, link: &mut dyn Link) {
         if let Some(former) = self.channels.remove(topic) {
             self.subscriber.unsubscribe(former.subscription);

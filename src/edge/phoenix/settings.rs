@@ -1,4 +1,4 @@
-//! What can be set about Phoenix.
+//! The settings of Phoenix.
 
 use crate::config::Config;
 use crate::delivery::WsConfig;
@@ -9,19 +9,19 @@ use std::time::Duration;
 pub(super) struct Settings {
     /// Topics that one socket may join.
     pub(super) max_channels: usize,
-    /// WebSockets.
+    /// Settings of WebSockets.
     pub(super) ws: WsConfig,
-    /// Long polls.
+    /// Settings of long polls.
     pub(super) longpoll: LongPollConfig,
 }
 
 /// Settings of long polls.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LongPollConfig {
-    /// How long a poll waits for something to come.
+    /// How long a poll waits for messages.
     pub(super) wait: Duration,
-    /// Bytes of replies that wait for a poll; beyond it the session ends. A batch adds one write's worth of
-    /// events, or a single larger event.
+    /// Bytes of replies that may wait for a poll. With more, the session ends. A batch adds the events of one
+    /// write, or a single larger event.
     pub(super) reply_bytes: usize,
 }
 

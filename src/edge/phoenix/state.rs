@@ -1,9 +1,9 @@
-//! What Phoenix has on a node: its settings, and the sessions of long polls.
+//! The state of Phoenix on a node: its settings, and the sessions of long polls.
 
 use super::longpoll::LongPolls;
 use super::settings::Settings;
 
-/// What all workers share.
+/// The state that all workers share.
 pub(super) struct Phoenix {
     pub(super) settings: Settings,
     /// Open long polls.

@@ -1,4 +1,4 @@
-//! How maps and tokens look in answers, and how a new token is made.
+//! The form of maps and tokens in answers, and the making of a new token.
 
 use crate::core::access::Scopes;
 use crate::core::access::{Map, Token, hash_token};
@@ -33,12 +33,12 @@ pub(super) fn token(token: &Token) -> Value {
     })
 }
 
-/// A new token: its secret, shown once, and what the cluster keeps of it.
+/// A new token: its secret, which is shown once, and what the cluster keeps of it.
 pub(super) fn new_token(name: &str, scopes: Scopes) -> Result<(String, NewToken), ApiError> {
     let mut random = [0u8; 32];
     getrandom::fill(&mut random).map_err(|error| {
         tracing::error!(%error, "no random bytes");
-        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "no random bytes can be had")
+        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the system has no random bytes")
     })?;
     let secret = format!("wp_{}", URL_SAFE_NO_PAD.encode(random));
     let hash = hash_token(&secret);

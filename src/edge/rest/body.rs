@@ -1,4 +1,4 @@
-//! Request bodies, read under a bound in bytes and time.
+//! Reads request bodies with a limit on bytes and time.
 
 use crate::core::json::Members;
 use crate::edge::error::ApiError;
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 /// A client may take this long between two pieces of a body.
 pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(30);
-/// Bytes that are read of a body where there should be none.
+/// Bytes that are read of a body that should be empty.
 const MAX_NOTHING: usize = 4096;
 
 /// The whole body as text.
@@ -34,8 +34,8 @@ pub(super) async fn next(payload: &mut Payload) -> Result<Option<bytes::Bytes>, 
     }
 }
 
-/// The body as an object that `read` takes member by member; an empty one is `{}`. `Err` is 400 with all faults, unknown
-/// members among them.
+/// Reads the body as an object: `read` takes it member by member. An empty body is `{}`. `Err` is 400 with
+/// all faults, unknown members among them.
 pub(in crate::edge) async fn object<T>(
     payload: &mut Payload,
     max_bytes: usize,
@@ -47,7 +47,7 @@ pub(in crate::edge) async fn object<T>(
     Ok(members.finish().into_result(value)?)
 }
 
-/// No body, or `{}`: for requests that have nothing to say beside their path.
+/// Accepts no body, or `{}`: for requests whose path says everything.
 pub(in crate::edge) async fn none(payload: &mut Payload) -> Result<(), ApiError> {
     object(payload, MAX_NOTHING, |_| ()).await
 }

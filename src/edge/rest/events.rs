@@ -18,9 +18,9 @@ use std::sync::Arc;
 
 const DEFAULT_LIMIT: u64 = 100;
 const MAX_LIMIT: u64 = 1000;
-/// An answer stops growing here, whatever the limit says.
+/// An answer stops growing at this size, whatever the limit of the request.
 const MAX_ANSWER_BYTES: usize = 4 << 20;
-/// Pages of the archive looked through for one answer to a narrow filter; the cursor goes on from there.
+/// Pages of the archive that are searched for one answer to a narrow filter. The cursor goes on from there.
 const MAX_READS: usize = 20;
 const PAGE_EVENTS: usize = 1000;
 const PAGE_BYTES: usize = 1 << 20;
@@ -48,7 +48,7 @@ pub(super) async fn backfill(
         let read = archive.read(&topic, page.next_seq, PAGE_EVENTS, PAGE_BYTES, condition.clone()).await?;
         if read.gone_seq.is_some_and(|gone_seq| gone_seq > position.gone_seq) {
             if page.count > 0 {
-                // What comes next was removed meanwhile: the next page begins there, and tells the gap.
+                // The next events were removed meanwhile. The next page begins there and reports the gap.
                 break;
             }
             gap = Some(read.events.first().map(|first| first.id));
@@ -75,11 +75,11 @@ pub(super) async fn backfill(
     Ok(page.answer(has_more, gap))
 }
 
-/// An answer in the making.
+/// An answer that is being built.
 struct Page {
     limit: u64,
     next_seq: u64,
-    /// The last event looked at: what the next page comes after.
+    /// The last event that was examined. The next page begins after it.
     cursor: Option<EventId>,
     count: u64,
     data: Vec<u8>,

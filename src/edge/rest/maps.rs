@@ -1,4 +1,4 @@
-//! Maps: created, listed and deleted by the admin, shown and changed by who may manage them.
+//! Maps. The admin creates, lists and deletes them. Holders of the manage scope read and change them.
 
 use super::{answer, body};
 use crate::core::access::{Map, Scopes, is_slug};
@@ -18,10 +18,10 @@ use uuid::Uuid;
 
 /// Longest name of a map or token, in characters.
 const MAX_NAME: usize = 200;
-/// Warnings in one answer.
+/// Warnings in one answer, at most.
 const MAX_WARNINGS: usize = 20;
 
-/// A map as it is asked for.
+/// A map as the request asks for it.
 struct NewMap {
     id: Option<MapId>,
     slug: Option<String>,
@@ -42,7 +42,7 @@ impl NewMap {
     }
 }
 
-/// Changes of a map; `None` is not asked for.
+/// Changes of a map. `None` leaves a setting as it is.
 struct Changes {
     slug: Option<Option<String>>,
     name: Option<String>,
@@ -153,7 +153,7 @@ pub(super) async fn update(
     Ok(HttpResponse::Ok().json(json!({ "data": data })))
 }
 
-/// What the map's settings break of what its webhooks promise.
+/// Promises of the map's webhooks that the map's settings break.
 fn broken_promises(edge: &Edge, map: &Map) -> Vec<String> {
     let webhooks = edge.hub.webhooks().directory();
     let of = |webhook: &Arc<Webhook>| {

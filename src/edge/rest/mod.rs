@@ -15,7 +15,7 @@ use actix_web::http::StatusCode;
 use actix_web::web::{ServiceConfig, delete, get, patch, post, put, resource, to};
 use actix_web::{HttpResponse, Resource, ResponseError};
 
-/// What the routes take in a query.
+/// The query parameters of the routes.
 pub const TAKES: &[Takes] = &[
     Takes::of("GET", "/api/maps/{map}/events", events::NAMES),
     Takes::of("GET", "/api/maps/{map}/subjects", subjects::NAMES),
@@ -23,7 +23,7 @@ pub const TAKES: &[Takes] = &[
 
 /// One event. Other paths below the events are streams.
 const EVENT: &str = "/api/maps/{map}/events/{event:[0-9A-Za-z]{26}}";
-/// One subject. Its name may have slashes; the map's own is empty.
+/// One subject. Its name may contain slashes. The name of the map's own subject is empty.
 const SUBJECT: &str = "/api/maps/{map}/subjects/{subject:.*}";
 
 /// Adds `/api/maps` and what is below it.
@@ -49,7 +49,7 @@ pub fn routes(config: &mut ServiceConfig) {
         );
 }
 
-/// A path whose other methods are refused like everything else, as JSON.
+/// A path that refuses other methods with a JSON error.
 pub(super) fn at(path: &str) -> Resource {
     resource(path).default_service(to(wrong_method))
 }

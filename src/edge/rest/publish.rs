@@ -1,7 +1,8 @@
-//! Publishing: one event, a batch that lands whole or not at all, or a stream of lines.
+//! Publishing: one event, a batch that is stored as a whole or not at all, or a stream of lines.
 //!
-//! The payload is parsed once, here, and brought into normal form; from then on it is bytes. The map's channel rules say which
-//! subjects are ephemeral: their events are passed on and not stored, and the answer is 202.
+//! The payload is parsed here, once, and brought into normal form. From then on it is bytes. The map's
+//! channel rules say which subjects are ephemeral. Ephemeral events are passed on and not stored, and the
+//! answer is 202.
 
 use super::body;
 use crate::core::access::{Map, Scopes};
@@ -27,9 +28,10 @@ use std::borrow::Cow;
 const MAX_KEY: usize = 255;
 /// Bytes of events gathered from a stream before they are stored.
 const STREAM_BATCH_BYTES: usize = 256 * 1024;
-/// Number of a stream's first batch, and of a request that is no stream.
+/// Number of a stream's first batch, and the number that a request without a stream uses.
 const FIRST_BATCH: u64 = 0;
 
+/// One event of a request: the whole body, an element of a batch, or a line of a stream.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct OneBody<'a> {
@@ -41,6 +43,7 @@ struct OneBody<'a> {
     payload: &'a RawValue,
 }
 
+/// The body of a request that publishes a batch.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct BatchBody<'a> {
@@ -68,13 +71,13 @@ pub(super) async fn publish(
         return Ok(answer_ephemeral(&grant, &events, is_batch));
     }
     let key = key.map(|key| identity(&edge, &key, FIRST_BATCH, &events));
-    // The answer shows the events with their new ids: their bytes are needed once more.
+    // The answer shows the events with their new ids, so their bytes are needed once more.
     let command = Publish { map: grant.map.id, by: grant.who.by(), events: events.clone(), key };
     let published = edge.hub.publisher().publish(command).await?;
     Ok(answer(&grant, &events, published, is_batch))
 }
 
-/// What the map's rules make of these events, all of which must be of the same kind.
+/// Whether the map's rules make these events durable or ephemeral. All of them must be the same.
 fn durability_of(map: &Map, events: &[NewEvent]) -> Result<Durability, ApiError> {
     if map.rules.all().is_empty() {
         return Ok(Durability::Durable);
@@ -92,7 +95,7 @@ fn mixed(index: usize) -> ApiError {
         "mixed_durability",
         "some of the events are stored and others ephemeral, by the map's channel rules",
     )
-    .hint("send them in requests of their own")
+    .hint("send stored and ephemeral events in separate requests")
     .at(index)
 }
 
@@ -101,7 +104,7 @@ fn refuse_key(key: Option<&String>) -> Result<(), ApiError> {
         None => Ok(()),
         Some(_) => Err(ApiError::bad_request(
             "idempotency_of_ephemeral",
-            "an ephemeral event takes no Idempotency-Key: nothing of it is remembered",
+            "ephemeral events take no Idempotency-Key: nothing of them is remembered",
         )),
     }
 }
@@ -160,8 +163,8 @@ fn key_of(request: &HttpRequest) -> Result<Option<String>, ApiError> {
     }
 }
 
-/// The identity of a request, or of a stream's batch by its number, under the caller's key: the same events are the same
-/// request, in whatever form they were sent, as long as they fit into one batch of a stream.
+/// The identity of a request, or of one batch of a stream, under the caller's key. The same events are the
+/// same request in whatever form they were sent, as long as they fit into one batch of a stream.
 fn identity(edge: &Edge, key: &str, batch: u64, events: &[NewEvent]) -> IdempotencyKey {
     let parts = events.iter().flat_map(|event| {
         [event.subject.as_str().as_bytes(), event.kind.as_bytes(), event.payload.as_slice()]
@@ -198,7 +201,8 @@ fn read_body(text: &str, config: &EdgeConfig) -> Result<(Vec<NewEvent>, bool), A
     Ok((vec![read_event(whole.get(), config)?], false))
 }
 
-/// What is wrong with the names of an object's members, if anything is. Only asked of what could not be read.
+/// The error about misspelt names of an object's members, if there is one. Called only for JSON that could
+/// not be read.
 fn misspelt(text: &str, known: &[&str]) -> Option<String> {
     let mut members = Members::of(text);
     for name in known {
@@ -208,12 +212,12 @@ fn misspelt(text: &str, known: &[&str]) -> Option<String> {
     (!errors.is_empty()).then(|| errors.to_string())
 }
 
-/// Whether JSON is an object. A list would pass for a struct's fields in their order.
+/// Whether the JSON is an object. Serde would otherwise accept a list as a struct's fields in their order.
 fn is_object(json: &str) -> bool {
     json.trim_start().starts_with('{')
 }
 
-/// One event, checked, its payload in normal form.
+/// Reads and checks one event, and brings its payload into normal form.
 fn read_event(text: &str, config: &EdgeConfig) -> Result<NewEvent, ApiError> {
     if text.len() > config.event_bytes {
         return Err(ApiError::too_large(format!("an event may have at most {} bytes", config.event_bytes)));
@@ -246,14 +250,15 @@ fn read_event(text: &str, config: &EdgeConfig) -> Result<NewEvent, ApiError> {
     Ok(NewEvent { subject, kind: event.kind.into_owned(), payload: payload.into_bytes() })
 }
 
-/// A stream of lines, stored in batches as they come. What was stored before an error stays, and the error tells.
+/// A stream of lines, stored in batches as they come. The batches stored before an error stay, and the error
+/// says so.
 struct Stream<'e> {
     edge: &'e Edge,
     grant: &'e Grant,
     key: Option<String>,
-    /// What the first event is, and all others must be.
+    /// The durability of the first event. All others must have the same.
     durability: Option<Durability>,
-    /// Lines read so far: the index of the next.
+    /// Lines read so far: the index of the next line.
     lines: usize,
     batch: Vec<NewEvent>,
     batch_bytes: usize,
@@ -291,7 +296,7 @@ impl<'e> Stream<'e> {
     async fn read(&mut self, payload: &mut Payload) -> Result<(), ApiError> {
         let mut rest = BytesMut::new();
         while let Some(piece) = body::next(payload).await? {
-            // What was there before this piece has no line break.
+            // The bytes that were there before this piece have no line break.
             let mut scanned = rest.len();
             rest.extend_from_slice(&piece);
             while let Some(end) = rest[scanned..].iter().position(|byte| *byte == b'\n') {
@@ -331,7 +336,8 @@ impl<'e> Stream<'e> {
         if durability == Durability::Ephemeral {
             refuse_key(self.key.as_ref()).map_err(|error| error.at(index))?;
         }
-        // In normal form: a stream that is repeated with other white space is cut in the same places.
+        // Counted in normal form, so that a stream that is repeated with other white space is cut in the same
+        // places.
         self.batch_bytes += event.subject.as_str().len() + event.kind.len() + event.payload.len();
         self.batch.push(event);
         if self.batch.len() >= self.edge.config.batch_events || self.batch_bytes >= STREAM_BATCH_BYTES {

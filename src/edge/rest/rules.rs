@@ -1,4 +1,5 @@
-//! A map's channel rules: what it keeps of its subjects, and whether it stores them at all.
+//! A map's channel rules: how much history the map keeps of its subjects, and whether it stores their events
+//! at all.
 
 use super::body;
 use super::maps::unexpected;
@@ -27,7 +28,7 @@ pub(super) async fn show(
     Ok(answer(&grant.map.rules))
 }
 
-/// Sets all rules in the place of those before.
+/// Replaces all rules.
 pub(super) async fn set(
     request: HttpRequest,
     edge: Data<Edge>,
@@ -62,7 +63,7 @@ fn read(text: &str) -> Result<ChannelRules, ApiError> {
     ChannelRules::new(rules).map_err(wrong)
 }
 
-/// One rule; `None` where there is a fault.
+/// Reads one rule. `None` if it has a fault.
 fn read_rule(m: &mut Members<'_>) -> Option<ChannelRule> {
     const DURABILITY: [(&str, Durability); 2] =
         [("durable", Durability::Durable), ("ephemeral", Durability::Ephemeral)];

@@ -1,4 +1,4 @@
-//! What a map has stored of its subjects: listed by who may read, removed by who may manage.
+//! The stored subjects of a map: listing them (subscribe scope), and removing their events (manage scope).
 
 use super::body;
 use super::maps::unexpected;
@@ -19,7 +19,7 @@ const MAX_LIMIT: u64 = 1000;
 
 pub(super) const NAMES: &[&str] = &["after", "limit"];
 
-/// Subjects that have events, by name; the map's own is the first.
+/// Lists the subjects that have events, by name. The map's own subject is the first.
 pub(super) async fn list(
     request: HttpRequest,
     edge: Data<Edge>,
@@ -31,7 +31,7 @@ pub(super) async fn list(
     let limit = query.number("limit", "invalid_limit", 1..=MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT) as usize;
     let after = query.get("after").map(Subject::parse).transpose();
     let after = after.map_err(|error| ApiError::bad_request("invalid_after", error.to_string()))?;
-    // One more tells whether there are more.
+    // One subject more than the limit shows whether there are more.
     let mut found = edge.hub.archive().subjects(grant.map.topic, after, limit + 1).await?;
     let has_more = found.len() > limit;
     found.truncate(limit);
@@ -50,7 +50,7 @@ fn shown(stored: &StoredSubject) -> Value {
     })
 }
 
-/// Removes all that is stored of a subject.
+/// Removes all stored events of a subject.
 pub(super) async fn remove(
     request: HttpRequest,
     edge: Data<Edge>,

@@ -1,4 +1,4 @@
-//! A map's tokens: made, listed, revoked.
+//! A map's tokens: creating, listing and revoking them.
 
 use super::maps::{read_name, unexpected};
 use super::{answer, body};
@@ -31,7 +31,7 @@ pub(super) async fn create(
     Ok(HttpResponse::Created().json(json!({ "data": data })))
 }
 
-/// No scopes where there is a fault.
+/// Reads the scopes. The result is empty if there is a fault.
 fn read_scopes(m: &mut Members<'_>) -> Scopes {
     const EXPECTED: &str = "a list of subscribe, publish and manage, at least one";
     let Some(names) = m.required::<Vec<String>>("scopes", EXPECTED) else { return Scopes::NONE };
@@ -52,7 +52,7 @@ pub(super) async fn list(
     Ok(HttpResponse::Ok().json(json!({ "data": tokens })))
 }
 
-/// Answers once every node in reach has cut the token off.
+/// Revokes a token. It answers once every reachable node has cut the token off.
 pub(super) async fn revoke(
     request: HttpRequest,
     edge: Data<Edge>,

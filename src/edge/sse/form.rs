@@ -1,11 +1,11 @@
-//! Events as server-sent events: `event`, `id`, and the envelope as one line of `data`.
+//! The form of events as server-sent events: `event`, `id`, and the envelope as one line of `data`.
 
 use crate::core::event::{Event, MapText};
 use crate::core::frame::{FormKey, WireForm};
 use crate::core::ids::{EventId, MapId};
 use crate::core::time::iso_millis;
 
-/// Writes events as `text/event-stream` has them.
+/// Writes events in the format `text/event-stream`.
 pub(super) struct SseForm {
     key: FormKey,
     map: MapText,
@@ -26,7 +26,7 @@ impl WireForm for SseForm {
     fn encode(&self, event: &Event, out: &mut Vec<u8>) {
         out.extend_from_slice(b"event: ");
         out.extend_from_slice(event.kind.as_bytes());
-        // Nobody can resume by the id of an ephemeral event: the client keeps the one that it has.
+        // A client can't resume by the id of an ephemeral event, so it keeps the id that it has.
         if !event.id.is_ephemeral() {
             out.extend_from_slice(b"\nid: ");
             out.extend_from_slice(event.id.encode(&mut [0; EventId::TEXT_LEN]).as_bytes());
@@ -37,8 +37,9 @@ impl WireForm for SseForm {
         out.extend_from_slice(b"\n\n");
     }
 
-    // With data, as some parsers drop a frame without, and in it what clients of Wanderer look for in every frame. No `ts`
-    // and no `type`, which only events have.
+    // The frame has data because some parsers drop a frame without data. The data has the members that
+    // clients of Wanderer look for in every frame. It has no `ts` and no `type`, because only events have
+    // these.
     fn encode_position(&self, id: EventId, seq: u64, out: &mut Vec<u8>) {
         let (map, at) = (self.map.as_str(), iso_millis(id.id_ms()));
         let data =

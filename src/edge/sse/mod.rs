@@ -1,8 +1,8 @@
 //! Server-sent events at `/api/maps/{map}/events/stream`.
 //!
-//! Wire source: Wanderer's event stream and the HTML standard. The greeting's id is the position right before the first
-//! event that comes, so that a drop before that event, or in the middle of a backfill, loses nothing; an event is never
-//! split over chunks.
+//! Wire source: Wanderer's event stream and the HTML standard. The greeting's id is the position right before
+//! the first event that comes. So a connection that breaks before that event, or in the middle of a backfill,
+//! loses nothing. An event is never split over chunks.
 
 mod form;
 
@@ -42,19 +42,19 @@ const NAMES: &[&str] = &[
     "since",
     "backfill",
 ];
-/// What browsers send when they reconnect.
+/// The header that browsers send when they reconnect.
 const LAST_EVENT_ID: &str = "last-event-id";
-/// What polyfills of EventSource, which can't set headers everywhere, send in place of it.
+/// The parameter that polyfills of EventSource send in its place, because they can't set headers everywhere.
 const LAST_EVENT_ID_OF_POLYFILLS: &str = "lastEventId";
 
-/// What the stream takes in its query.
+/// The query parameters of the stream.
 pub const TAKES: &[Takes] = &[Takes::of("GET", PATH, NAMES)];
-/// Headers that nobody else reads.
+/// The headers that only event streams read.
 pub const HEADERS: &[&str] = &[LAST_EVENT_ID];
 
 /// Settings of event streams.
 struct Settings {
-    /// Pause between keep-alives.
+    /// Time between keep-alives.
     keep_alive: Duration,
 }
 
@@ -62,7 +62,7 @@ fn settings(config: &Config) -> Settings {
     Settings { keep_alive: Duration::from_secs(config.session.sse_keepalive_seconds) }
 }
 
-/// Makes event streams ready on a node.
+/// Prepares event streams on a node.
 pub fn start(config: &Config, _: &Data<Edge>) -> Routes {
     let settings = Data::new(settings(config));
     Arc::new(move |service| {
@@ -88,7 +88,7 @@ async fn stream(
     let asked = Asked { who, map, wanted, form, quota: Rc::default(), count: false, former: None };
     let opened = subscribe::open(&dispatcher, asked).await?;
     let greeting = greeting(&edge, opened.grant.map.id, opened.position);
-    // One event, one chunk: at least one real client can't put an event together from two.
+    // One event per chunk: at least one real client can't put an event together from two chunks.
     let subscriber = Subscriber::new(&dispatcher, token, 1);
     subscriber.hold(address);
     opened.attach(&dispatcher, &subscriber, true);
@@ -103,8 +103,8 @@ async fn stream(
         .body(body))
 }
 
-/// A parameter. The last event id stands in the standard header first, which is newer than what a page wrote into the
-/// address. An empty one says nothing: what the query says counts then.
+/// The value of a parameter. For the last event id, the standard header wins: it is newer than the value that
+/// a page wrote into the address. An empty header counts as absent, and then the query's value is used.
 fn given<'r>(request: &'r HttpRequest, query: &'r Query, name: &str) -> Option<Given<'r>> {
     if name != "last_event_id" {
         return query.given(name);

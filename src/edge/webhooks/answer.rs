@@ -1,4 +1,4 @@
-//! How webhooks look in answers. Secrets are shown where they were made, and nowhere else.
+//! The form of webhooks in answers. Only the answer to the request that made a secret shows it.
 
 use super::error::Problem;
 use super::place;
@@ -11,10 +11,12 @@ use crate::core::webhook::shown::{Settings, ShownWebhook, State};
 use crate::core::webhook::{Plain, Private, Webhook, promises};
 use crate::hub::Grant;
 
-/// After so long without a delivery, while some were tried, a webhook is called failing whatever it answered.
+/// A webhook counts as failing if attempts were made and none succeeded for so long, whatever the receiver
+/// answered.
 const FAILING_MS: u64 = 300_000;
 
-/// A webhook as everybody who manages it may see it. `None` for what is encrypted where it can't be opened.
+/// A webhook as everybody who manages it may see it. `private` is `None` if this node can't decrypt the
+/// settings.
 async fn shown(
     edge: &Edge,
     grant: &Grant,
@@ -29,7 +31,7 @@ async fn shown(
     Ok(ShownWebhook { settings: Settings::of(webhook, private), state, secret: None })
 }
 
-/// The same with what was opened here.
+/// The same for a webhook that this function decrypts.
 pub(super) async fn opened(edge: &Edge, grant: &Grant, webhook: &Webhook) -> Result<ShownWebhook, Problem> {
     let private =
         edge.hub.vault().encryption().and_then(|encryption| encryption.open(webhook.id, &webhook.encrypted));
@@ -39,7 +41,7 @@ pub(super) async fn opened(edge: &Edge, grant: &Grant, webhook: &Webhook) -> Res
     shown(edge, grant, webhook, private.as_ref().ok()).await
 }
 
-/// The same with its secret: in the answer to who made it, this once.
+/// The same with its secret. Only the answer to the request that made the secret has it.
 pub(super) async fn with_secret(edge: &Edge, grant: &Grant, plain: &Plain) -> Result<ShownWebhook, Problem> {
     let shown = shown(edge, grant, &plain.webhook, Some(&plain.private)).await?;
     Ok(ShownWebhook { secret: Some(plain.private.secret.clone()), ..shown })
@@ -88,21 +90,21 @@ fn state(webhook: &Webhook, progress: &Progress, losing: bool, now_ms: u64) -> &
     match (webhook.active, &webhook.disabled) {
         (false, Some(_)) => "disabled",
         (false, None) => "paused",
-        // Whatever else it is: events are being lost.
+        // Losing events outranks every other state.
         _ if losing => "losing",
-        // One event that can't be delivered doesn't make a webhook bad, nothing else for minutes does.
+        // One event that can't be delivered doesn't make a webhook bad. Minutes without any delivery do.
         _ if progress.failures > 0 || failing_ms > FAILING_MS => "failing",
         _ if progress.hold_until_ms > now_ms => "throttled",
         _ => "healthy",
     }
 }
 
-/// Events that are tried again.
+/// Number of events that will be retried.
 fn retrying(progress: &Progress) -> u64 {
     progress.waiting.retrying
 }
 
-/// Events not looked at or not delivered yet, whether or not they are wanted.
+/// Number of events that were not examined or not delivered yet, whether or not the webhook wants them.
 fn queue_depth(progress: &Progress, head_seq: u64) -> u64 {
     progress.behind(head_seq) + progress.waiting.events
 }
@@ -127,7 +129,7 @@ mod tests {
     use crate::core::consumer::progress::WaitingSummary;
 
     #[test]
-    fn what_is_behind() {
+    fn queue_depth_and_oldest_event() {
         let mut progress = Progress::new(11);
         assert_eq!((queue_depth(&progress, 10), oldest_seq(&progress, 10)), (0, None));
         assert_eq!((queue_depth(&progress, 15), oldest_seq(&progress, 15)), (5, Some(11)));

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 pub(super) const NAMES: &[&str] = &["after"];
 
-/// Oldest first. Tests have no number: they are there where no number is asked for.
+/// Lists the attempts, oldest first. Tests have no number: they are listed only if no number is asked for.
 pub(super) async fn list(
     request: HttpRequest,
     edge: Data<Edge>,
@@ -28,7 +28,7 @@ pub(super) async fn list(
     Ok(HttpResponse::Ok().json(json!({ "data": shown })))
 }
 
-/// One attempt.
+/// The JSON of one attempt.
 pub(super) fn attempt(attempt: &Attempt) -> Value {
     json!({
         "number": attempt.number,
@@ -50,7 +50,7 @@ pub(super) fn attempt(attempt: &Attempt) -> Value {
     })
 }
 
-/// The first event: a message's id begins with it.
+/// The id of the attempt's first event. A message's id begins with it.
 fn event_id(attempt: &Attempt) -> Option<EventId> {
     attempt.seq?;
     attempt.message_id.get(..EventId::TEXT_LEN)?.parse().ok()

@@ -1,5 +1,6 @@
-//! The same webhooks in the shapes of a session service's API: of the token's own map, not wrapped in `data`, with
-//! `enabled`, `created_at`, logs, and a test with its example event. A secret is never returned.
+//! The same webhooks in the shapes of a session service's API. They belong to the token's own map, are not
+//! wrapped in `data`, and have `enabled`, `created_at`, logs, and a test with its own example event. A secret
+//! is never returned.
 
 use super::error::Problem;
 use super::managed::{Managed, Manager};
@@ -28,7 +29,7 @@ struct Sample {
     payload: String,
 }
 
-/// An empty one if the file can't be read, which a test rules out.
+/// Empty if the file can't be read. A test makes sure that it can.
 static SAMPLE: LazyLock<Sample> = LazyLock::new(|| sample().unwrap_or_default());
 
 fn sample() -> Option<Sample> {
@@ -47,7 +48,7 @@ fn sample() -> Option<Sample> {
 /// Deepest nesting of the example's payload.
 const MAX_DEPTH: usize = 8;
 
-/// One attempt as a log entry. Typed, since a payload's bytes go out as they are.
+/// One attempt as a log entry. It is a type of its own because a payload's bytes go out unchanged.
 #[derive(Serialize)]
 struct Log {
     id: String,
@@ -66,7 +67,7 @@ async fn shown(edge: &Edge, grant: &Grant, webhook: &Webhook) -> Result<Value, P
     Ok(shaped(&answer::opened(edge, grant, webhook).await?))
 }
 
-/// With the names of that API.
+/// The webhook with the member names of that API.
 fn shaped(webhook: &ShownWebhook) -> Value {
     let mut shown = json!(webhook);
     let Some(fields) = shown.as_object_mut() else { return shown };
@@ -91,7 +92,7 @@ pub(super) async fn create(
     let mut patch = Patch::read(&object(&edge, &mut payload).await?);
     let profile = patch.profile().unwrap_or(Profile::Envelope);
     if !profile.is_chat() {
-        // It could not be known otherwise: nothing here ever returns it.
+        // The caller must give the secret, because this API never returns one.
         patch.require_secret();
     }
     let plain = settings::create(&edge, grant.who.by(), grant.map.id, &patch, Profile::Envelope).await?;
@@ -116,7 +117,7 @@ pub(super) async fn update(
     Ok(HttpResponse::Ok().json(shown(&edge, &grant, &changed).await?))
 }
 
-/// Newest first.
+/// Lists the attempts, newest first.
 pub(super) async fn logs(
     edge: Data<Edge>,
     Managed { grant, webhook }: Managed,
@@ -148,7 +149,7 @@ async fn log(edge: &Edge, grant: &Grant, webhook: &Webhook, attempt: &Attempt) -
     })
 }
 
-/// Sends the example event; what became of it stands in the logs.
+/// Sends the example event. The result is in the logs.
 pub(super) async fn test(
     edge: Data<Edge>,
     Managed { webhook, .. }: Managed,
@@ -160,7 +161,7 @@ pub(super) async fn test(
         if let Err(error) =
             edge.webhooks.test(webhook, SAMPLE.kind.clone(), SAMPLE.payload.clone().into()).await
         {
-            tracing::warn!(webhook = %id, %error, "a test could not be sent");
+            tracing::warn!(webhook = %id, %error, "the test of a webhook could not be sent");
         }
     });
     let message = json!({"message": "Test webhook sent", "webhook_id": id.to_string(), "event": SAMPLE.kind});

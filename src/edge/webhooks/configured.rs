@@ -1,7 +1,8 @@
 //! Keeps the webhooks of the configuration file in the replicated state.
 //!
-//! Every node puts what stands in its file as soon as the map is there; what is there already is left alone, so that
-//! nodes with the same file do the work once. The leader removes what stands in no node's file any more.
+//! Every node puts the webhooks of its file as soon as their map exists. A webhook that is already as the
+//! file says is left alone, so nodes with the same file do the work once. The leader removes webhooks that
+//! are in no node's file.
 
 use super::error::Problem;
 use super::settings;
@@ -15,27 +16,28 @@ use actix_web::web::Data;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
-/// How often maps are looked for that were not there yet.
+/// How often the node looks for maps that did not exist yet.
 const LOOK: Duration = Duration::from_secs(1);
-/// What was refused is tried again after so long: whatever stood in its way may be gone.
+/// A refused put is tried again after this pause, because its obstacle may be gone.
 const REFUSED_PAUSE: Duration = Duration::from_secs(15);
-/// What stands in no file is looked for every so many looks.
+/// The leader looks for webhooks that are in no file once per this many looks.
 const LOOKS_PER_SWEEP: u32 = 5;
-/// Turns of a put that meets other nodes.
+/// How often a put is tried when other nodes interfere.
 const TURNS: usize = 5;
 
-/// One webhook of the file, and for which map it was last seen to.
+/// One webhook of the file, and the map for which it was last put.
 struct Entry {
     map: String,
     patch: Patch,
     done: Option<MapId>,
-    /// Not to be tried before.
+    /// The put is not tried before this time.
     not_before: Option<Instant>,
-    /// What was told of it: once is enough.
+    /// The last problem that was logged. The same problem is logged once.
     told: Option<String>,
 }
 
-/// Never returns. `configured` are names of maps and settings.
+/// Keeps the webhooks of the file as long as the node runs: this never returns. `configured` holds pairs of a
+/// map's name and settings.
 pub async fn keep_configured(edge: Data<Edge>, configured: Vec<(String, Patch)>) {
     let entry = |(map, patch)| Entry { map, patch, done: None, not_before: None, told: None };
     let mut entries: Vec<Entry> = configured.into_iter().map(entry).collect();
@@ -74,9 +76,9 @@ impl Entry {
             Ok(()) => self.done = Some(map),
             Err(problem) => {
                 match &problem {
-                    // That must be changed in the file.
+                    // The file must be changed.
                     Problem::Invalid(_) => self.done = Some(map),
-                    // 5xx is ours and passes soon.
+                    // A 5xx is the server's fault and passes soon.
                     other if other.status_code().is_server_error() => {}
                     _ => self.not_before = Some(Instant::now() + REFUSED_PAUSE),
                 }
@@ -86,7 +88,7 @@ impl Entry {
                         map = self.map,
                         name = self.name(),
                         problem,
-                        "a webhook of the file can't be put"
+                        "a webhook of the configuration file can't be stored"
                     );
                     self.told = Some(problem);
                 }
@@ -125,13 +127,13 @@ impl Entry {
         settings::draft(id, map, Origin::Config, profile, &edge.config.webhooks.defaults)
     }
 
-    /// The webhook as it stands in the file; `None` where it is that already.
+    /// The webhook as the file has it. `None` if it is that already.
     async fn over(&self, edge: &Edge, map: MapId, old: &Plain) -> Result<Option<Plain>, Problem> {
         let mut new = self.draft(edge, map, old.webhook.id)?;
         if !self.patch.has_secret() {
             new.private.secret.clone_from(&old.private.secret);
         }
-        // Whether it is active is the operators', unless the file says so.
+        // The operators decide whether it is active, unless the file says so.
         new.webhook.active = old.webhook.active;
         let errors = self.patch.apply(&mut new);
         settings::check(&edge.webhooks, &mut new, errors).await?;
@@ -152,7 +154,7 @@ impl Entry {
     }
 }
 
-/// Removes webhooks that stand in no node's file any more.
+/// Removes webhooks that are in no node's file any more.
 async fn remove_stale(edge: &Edge) {
     let of_files: Vec<WebhookId> = edge
         .hub
@@ -169,8 +171,8 @@ async fn remove_stale(edge: &Edge) {
         let Some(map) = edge.hub.webhooks().directory().get(id).map(|webhook| webhook.map) else { continue };
         let gone = Command::DeleteWebhook(OnWebhook { by: None, map, webhook: id, what: Origin::Config });
         match edge.hub.log().propose(&gone).await {
-            Ok(_) => tracing::info!(webhook = %id, "removed: it stands in no node's file any more"),
-            Err(error) => tracing::warn!(webhook = %id, %error, "could not be removed"),
+            Ok(_) => tracing::info!(webhook = %id, "a webhook was removed: no node's file has it any more"),
+            Err(error) => tracing::warn!(webhook = %id, %error, "a webhook could not be removed"),
         }
     }
 }

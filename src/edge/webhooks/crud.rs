@@ -1,4 +1,4 @@
-//! Webhooks of a map: listed, made, shown, changed, deleted.
+//! Webhooks of a map: listing, creating, showing, changing and deleting them.
 
 use super::error::Problem;
 use super::managed::{Managed, Manager};
@@ -27,7 +27,7 @@ pub(super) async fn list_of(edge: &Edge, grant: &Grant) -> Result<Vec<ShownWebho
     for webhook in webhooks {
         match answer::opened(edge, grant, &webhook).await {
             Ok(webhook) => shown.push(webhook),
-            // It was deleted meanwhile.
+            // The webhook was deleted meanwhile.
             Err(Problem::NoWebhook) => {}
             Err(other) => return Err(other),
         }
@@ -42,7 +42,7 @@ pub(super) async fn create(
 ) -> Result<HttpResponse, Problem> {
     let patch = Patch::read(&object(&edge, &mut payload).await?);
     let plain = settings::create(&edge, grant.who.by(), grant.map.id, &patch, Profile::Wanderer).await?;
-    // What is shown is read on this node, which may be behind the leader.
+    // The shown webhook is read on this node, which may be behind the leader.
     edge.catch_up().await;
     Ok(HttpResponse::Created().json(json!({"data": answer::with_secret(&edge, &grant, &plain).await?})))
 }
@@ -64,7 +64,8 @@ pub(super) async fn update(
     Ok(HttpResponse::Ok().json(json!({"data": answer::opened(&edge, &grant, &changed).await?})))
 }
 
-/// The webhook as the patch asks. One that stands in the configuration file can only be stopped and started.
+/// Changes the webhook as the patch asks. A webhook from the configuration file can only be stopped and
+/// started.
 pub(super) async fn change(
     edge: &Edge,
     grant: &Grant,
@@ -80,7 +81,7 @@ pub(super) async fn change(
     }
 }
 
-/// Delivers to it from now on, or no more.
+/// Starts or stops deliveries to it.
 pub(super) async fn activate(
     edge: &Edge,
     grant: &Grant,
@@ -92,7 +93,7 @@ pub(super) async fn activate(
     let Reply::Webhook(webhook) = edge.hub.log().propose(&command).await? else {
         return Err(super::unexpected());
     };
-    // How it is doing is read on this node, which may be behind the leader.
+    // The webhook's state is read on this node, which may be behind the leader.
     edge.catch_up().await;
     Ok(*webhook)
 }

@@ -1,4 +1,4 @@
-//! Dead letters: events that were given up. Listed, shown, tried again, removed.
+//! Dead letters: events whose delivery was given up. They are listed, shown, retried and removed.
 
 use super::error::Problem;
 use super::managed::Managed;
@@ -27,11 +27,12 @@ use serde_json::value::RawValue;
 
 const DEFAULT_LIMIT: u64 = 100;
 const MAX_LIMIT: u64 = 1000;
-/// A page stops growing here, whatever the limit says.
+/// A page stops growing at this size, whatever the limit of the request.
 const MAX_PAGE_BYTES: usize = 4 << 20;
-/// Dead letters looked through at once for one of them.
+/// Dead letters that are read at once in search of one.
 const LOOK: usize = 512;
 
+/// The dead letter in the path.
 #[derive(Deserialize)]
 pub(super) struct OfDeadLetter {
     event: String,
@@ -39,7 +40,7 @@ pub(super) struct OfDeadLetter {
 
 pub(super) const NAMES: &[&str] = &["after", "limit"];
 
-/// A dead letter as it is shown. Typed, since an event's bytes go out as they are.
+/// A dead letter as it is shown. It is a type of its own because an event's bytes go out unchanged.
 #[derive(Serialize)]
 struct Shown {
     id: String,
@@ -54,6 +55,7 @@ struct Shown {
     event: Option<Box<RawValue>>,
 }
 
+/// A page of dead letters.
 #[derive(Serialize)]
 struct Page {
     data: Vec<Shown>,
@@ -62,6 +64,7 @@ struct Page {
     total: u32,
 }
 
+/// A single dead letter.
 #[derive(Serialize)]
 struct One {
     data: Shown,
@@ -119,7 +122,7 @@ async fn shown(
     })
 }
 
-/// The dead letter of an event. Dead letters lie in the order of seq, which is that of ids.
+/// The dead letter of an event. Dead letters are stored in the order of seq, which is the order of ids.
 fn find(edge: &Edge, webhook: &Webhook, event: &str) -> Result<DeadLetter, Problem> {
     let unknown = || Problem::from(ApiError::not_found("the dead letter"));
     let id: EventId = event.parse().map_err(|_| unknown())?;

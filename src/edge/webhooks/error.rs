@@ -1,4 +1,5 @@
-//! Errors of the webhook API: the house's, but for two whose words the first API of its kind fixed.
+//! Errors of the webhook API. They are the usual ones, except for two whose texts the first API of its kind
+//! fixed.
 
 use crate::core::command::Refusal;
 use crate::core::field_error::{FieldCode, FieldError, FieldErrors};
@@ -63,9 +64,10 @@ impl ResponseError for Problem {
     }
 }
 
-/// What to do about a body.
+/// What the caller can do about a body with faults.
 fn hint(errors: &FieldErrors) -> &'static str {
-    // A public address is what only the sender can choose; what else may be reached is for who runs the nodes.
+    // Only the sender can choose a public address. Which other addresses may be reached is for the operator
+    // to decide.
     if errors.have(FieldCode::NotPublic) {
         "webhooks.allow_nets of the nodes opens private networks, as in WAYPOST_WEBHOOKS_ALLOW_NETS=10.0.0.0/8; \
          `waypost dev` opens loopback"
@@ -126,7 +128,7 @@ impl From<EncryptionError> for Problem {
         Self::Api(match error {
             EncryptionError::NotYet => unavailable,
             EncryptionError::Wrong => unavailable
-                .hint("nothing was changed; set webhooks.secret_key as it was, or make the webhook anew"),
+                .hint("nothing was changed; set webhooks.secret_key back to its old value, or create the webhook anew"),
             EncryptionError::Failed(_) => {
                 tracing::error!(%error, "a webhook could not be encrypted");
                 unavailable

@@ -1,4 +1,4 @@
-//! What a request names, and the right to it: taken out of the request before a handler runs.
+//! Extracts the webhook that a request names, and checks the right to it, before a handler runs.
 
 use super::error::Problem;
 use super::{settings, unexpected};
@@ -15,16 +15,16 @@ use futures_util::future::LocalBoxFuture;
 use serde::Deserialize;
 use std::sync::Arc;
 
-/// The right to manage a map's webhooks, with this node caught up and the request charged.
+/// The right to manage a map's webhooks. This node has caught up, and the request is charged.
 pub(super) struct Manager(pub(super) Grant);
 
-/// That, and the webhook of the path, if it is the map's.
+/// The same right, and the webhook of the path, if it belongs to the map.
 pub(super) struct Managed {
     pub(super) grant: Grant,
     pub(super) webhook: Arc<Webhook>,
 }
 
-/// What paths without a map take in a query: the admin names one there.
+/// The query parameter of paths without a map: the admin names the map with it.
 pub(super) const NAMES: &[&str] = &["map"];
 
 /// A map in the path.
@@ -33,6 +33,7 @@ struct OfMap {
     map: Option<String>,
 }
 
+/// A webhook in the path.
 #[derive(Deserialize)]
 struct OfWebhook {
     id: String,
@@ -82,7 +83,7 @@ impl FromRequest for Managed {
     }
 }
 
-/// The map of the token; the admin names one.
+/// The map of the token. The admin names one.
 async fn own_map(edge: &Edge, request: &HttpRequest) -> Result<String, Problem> {
     match edge.authenticate(request, bearer(request)).await.map_err(ApiError::from)? {
         Who::Token(token) => Ok(token.map.to_string()),

@@ -1,7 +1,8 @@
-//! Webhooks over REST: made, changed, operated; what became of deliveries.
+//! Webhooks over REST: making, changing and operating them, and the results of deliveries.
 //!
-//! Two ways to the same webhooks: below a map (`/api/maps/{map}/webhooks`), and of the token's own map with the shapes
-//! of a session service (`/api/webhooks`, see [`compat`]). Never delivers: that is `delivery`'s, and the owner's.
+//! There are two ways to the same webhooks: below a map (`/api/maps/{map}/webhooks`), and for the token's own
+//! map with the shapes of a session service (`/api/webhooks`, in [`compat`]). This module never delivers.
+//! `delivery` does, on the node that owns the webhook.
 
 mod answer;
 mod attempts;
@@ -28,7 +29,7 @@ use crate::hub::{Grant, HubError, WebhookState};
 use actix_web::web::{Payload, ServiceConfig, delete, get, patch, post, put};
 use error::Problem;
 
-/// What the routes take in a query.
+/// The query parameters of the routes.
 pub const TAKES: &[Takes] = &[
     Takes::of("GET", "/api/maps/{map}/webhooks/{id}/attempts", attempts::NAMES),
     Takes::of("GET", "/api/maps/{map}/webhooks/{id}/dead-letters", dead_letters::NAMES),
@@ -88,25 +89,26 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(at("/api/webhooks/{id}/logs").route(get().to(compat::logs)));
 }
 
-/// What is stored of a webhook beside its settings; its times are the cluster's, to show.
+/// The state that is stored beside a webhook's settings. Its times are converted to the cluster's time, for
+/// showing.
 fn state_of(edge: &Edge, webhook: &Webhook) -> Result<WebhookState, Problem> {
     let state = edge.hub.webhooks().state(webhook.id)?.ok_or(Problem::NoWebhook)?;
     let progress = state.progress.shifted(edge.hub.clock().shown_shift());
     Ok(WebhookState { progress, ..state })
 }
 
-/// A request's body as text; an empty one is `{}`.
+/// A request's body as text. An empty body is `{}`.
 async fn object(edge: &Edge, payload: &mut Payload) -> Result<String, Problem> {
     let text = body::text(payload, edge.config.body_bytes).await?;
     Ok(if text.trim().is_empty() { "{}".to_owned() } else { text })
 }
 
-/// Something about a webhook, for a command.
+/// Wraps `what` with the webhook, for a command.
 fn on<T>(grant: &Grant, webhook: &Webhook, what: T) -> OnWebhook<T> {
     OnWebhook { by: grant.who.by(), map: grant.map.id, webhook: webhook.id, what }
 }
 
-/// Asks something of the webhook's owner; the number of the order.
+/// Sends a command to the webhook's owner. Returns the number of the command.
 async fn order(edge: &Edge, grant: &Grant, webhook: &Webhook, order: Order) -> Result<u64, Problem> {
     match edge.hub.log().propose(&Command::OwnerCommand(on(grant, webhook, order))).await? {
         crate::core::command::Reply::Ordered(number) => Ok(number),

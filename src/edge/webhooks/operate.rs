@@ -1,4 +1,4 @@
-//! Webhooks in operation: stopped, started, tried, given a new secret.
+//! Webhooks in operation: stopping, starting, testing them, and rotating their secrets.
 
 use super::crud::activate;
 use super::error::Problem;
@@ -21,7 +21,7 @@ const MAX_OVERLAP: u64 = 30 * 86_400;
 const TEST_KIND: &str = "webhook.test";
 const TEST_PAYLOAD: &str = r#"{"message":"This is a test."}"#;
 
-/// Where a webhook goes on.
+/// Where a webhook continues.
 enum From {
     Resume,
     Skip,
@@ -50,13 +50,13 @@ fn read_from(text: &str) -> Result<From, Problem> {
     let from = match (from.as_deref(), place) {
         (Some("since") | None, Some(place)) => From::Since(place),
         (Some("since"), None) => {
-            body.fault("since", FieldCode::Required, "is required where from is since");
+            body.fault("since", FieldCode::Required, "is required if from is since");
             From::Resume
         }
         (Some("skip"), None) => From::Skip,
         (Some("resume") | None, None) => From::Resume,
         (Some("skip" | "resume"), Some(_)) => {
-            body.fault("since", FieldCode::Conflict, "is only for from since");
+            body.fault("since", FieldCode::Conflict, "is allowed only if from is since");
             From::Resume
         }
         (Some(_), _) => {

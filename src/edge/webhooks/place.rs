@@ -1,4 +1,4 @@
-//! Positions in a topic that bodies name: read, and found.
+//! Positions in a stream that bodies name: reading and finding them.
 
 use super::error::Problem;
 use crate::core::event::Event;
@@ -12,16 +12,17 @@ use crate::edge::error::ApiError;
 use crate::edge::given::Given;
 use crate::edge::start::{Form, Named};
 
-/// As far a caller's clock may differ from the cluster's time, milliseconds.
+/// How far a caller's clock may be ahead of the cluster's time, in milliseconds.
 const AHEAD_MS: u64 = 60_000;
 
-/// Reads the position that a field names. What is wrong with it joins the problems of the body.
+/// Reads the position that a field names. An error joins the faults of the body.
 pub(super) fn read(body: &mut Members<'_>, field: &str, form: Form, text: &str) -> Option<Named> {
     form.read(Given::Text(text)).map_err(|error| body.fault(field, FieldCode::Invalid, error)).ok()
 }
 
-/// The first event of that time or later, or the event itself; where it is gone, what is left behind it. A time that has
-/// yet to come is refused, and so is an id that is none of the topic's.
+/// The seq of the first event of that time or later, or of the named event. If the named event is gone, the
+/// seq of the first event left after it. A time in the future is refused, and so is an id that is not an
+/// event of the stream.
 pub(super) async fn first(edge: &Edge, topic: TopicId, named: Named) -> Result<u64, Problem> {
     match named {
         Named::Time(ms) if ms > edge.hub.clock().time_ms() + AHEAD_MS => {
@@ -40,7 +41,8 @@ pub(super) async fn first(edge: &Edge, topic: TopicId, named: Named) -> Result<u
     }
 }
 
-/// The seq of what is left behind an event, be it kept or removed; `None` where the id is none of the stream's.
+/// The seq of the first event left after `id`, whether `id` is kept or removed. `None` if `id` is not an
+/// event of the stream.
 async fn next_seq(edge: &Edge, topic: TopicId, id: EventId) -> Result<Option<u64>, Problem> {
     let position = edge.hub.archive().resume(topic, Start::After(id)).await.map_err(ApiError::from)?;
     Ok(position.is_known.then_some(position.next_seq))
@@ -50,12 +52,13 @@ fn unknown(field: &str, id: EventId) -> Problem {
     FieldError::new(field, FieldCode::Conflict, format_args!("{id} is not an event of the map")).into()
 }
 
-/// The seq behind the event that `field` names; where it is gone, what is left behind it.
+/// The seq after the event that `field` names. If that event is gone, the seq of the first event left after
+/// it.
 pub(super) async fn after(edge: &Edge, topic: TopicId, field: &str, id: EventId) -> Result<u64, Problem> {
     next_seq(edge, topic, id).await?.ok_or_else(|| unknown(field, id))
 }
 
-/// The seq of an event, if it is kept.
+/// The seq of an event. `None` if the event is not kept.
 pub(super) async fn seq_of(edge: &Edge, topic: TopicId, id: EventId) -> Result<Option<u64>, Problem> {
     match next_seq(edge, topic, id).await? {
         Some(next_seq) => Ok(event_before(edge, topic, next_seq, id).await?.map(|event| event.seq)),
@@ -63,13 +66,13 @@ pub(super) async fn seq_of(edge: &Edge, topic: TopicId, id: EventId) -> Result<O
     }
 }
 
-/// The event right before a seq, if it is that one and readers may have it.
+/// The event right before `seq`. `None` if its id is not `id`, or if readers may not have it.
 async fn event_before(edge: &Edge, topic: TopicId, seq: u64, id: EventId) -> Result<Option<Event>, Problem> {
     let page = edge.hub.archive().read(topic, seq - 1, 1, 1, None).await?;
     Ok(page.events.into_iter().next().filter(|event| event.id == id))
 }
 
-/// The event at a place, if it is kept for readers or for that webhook.
+/// The event at `seq`, if it is kept for readers or for that webhook.
 pub(super) async fn event_for(
     edge: &Edge,
     webhook: WebhookId,

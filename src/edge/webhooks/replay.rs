@@ -1,4 +1,4 @@
-//! Events delivered again: a stretch of the topic with its progress, or single ones.
+//! Replays: delivering events again, as a range of the stream with its own progress, or as single events.
 
 use super::error::Problem;
 use super::managed::Managed;
@@ -20,24 +20,25 @@ use actix_web::web::{Data, Path, Payload};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// Events asked for by their ids.
+/// Events that a request may name by their ids.
 const MAX_EVENTS: usize = 100;
 
-/// A stretch of the topic.
+/// A range of the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Wanted {
     pub(super) from_seq: u64,
-    /// One past the last; `u64::MAX` is the topic's end.
+    /// One past the last seq. `u64::MAX` means the end of the stream.
     pub(super) until_seq: u64,
     pub(super) failed_only: bool,
 }
 
+/// A replay in the path.
 #[derive(Deserialize)]
 pub(super) struct OfReplay {
     replay: String,
 }
 
-/// What is asked for.
+/// What the request asks for.
 #[derive(Debug)]
 struct Asked {
     from: Option<From>,
@@ -45,6 +46,7 @@ struct Asked {
     failed_only: bool,
 }
 
+/// Which events the request names.
 #[derive(Debug)]
 enum From {
     Since(Named),
@@ -160,7 +162,7 @@ async fn redeliver(
     Ok(HttpResponse::Accepted().json(json!({ "data": shown })))
 }
 
-/// Orders a replay and answers how it stands.
+/// Gives the webhook's owner the command to replay, and answers with the replay's state.
 pub(super) async fn begin(
     edge: &Edge,
     grant: &Grant,
@@ -169,7 +171,7 @@ pub(super) async fn begin(
 ) -> Result<HttpResponse, Problem> {
     let Wanted { from_seq, until_seq, failed_only } = wanted;
     let number = order(edge, grant, webhook, Order::Replay { from_seq, until_seq, failed_only }).await?;
-    // The order stands in the log; here it may not be applied yet.
+    // The command is in the log, but this node may not have applied it yet.
     edge.catch_up().await;
     let known = find(&state_of(edge, webhook)?, number);
     let shown = known.unwrap_or_else(|| waiting(number, edge.hub.clock().time_ms(), wanted));
@@ -216,7 +218,7 @@ fn find(state: &WebhookState, number: u64) -> Option<Value> {
     all(state).into_iter().find(|shown| shown["id"] == number)
 }
 
-/// All replays that are remembered or wait for the owner, newest first.
+/// All replays that are remembered or that the owner has not taken up yet, newest first.
 fn all(state: &WebhookState) -> Vec<Value> {
     let waits = |order: &&NumberedCommand| order.number > state.progress.commands_done;
     let waiting = state.orders.iter().filter(waits).filter_map(|order| match order.order {
@@ -233,7 +235,7 @@ fn all(state: &WebhookState) -> Vec<Value> {
     all
 }
 
-/// One that the owner knows: they run one after the other.
+/// A replay that the owner has taken up. Replays run one after the other.
 fn replay(replay: &Replay, running: bool) -> Value {
     let total = replay.until_seq.saturating_sub(replay.from_seq);
     let above: u64 = replay.track.above.iter().map(|(from, to)| to - from).sum();
@@ -261,7 +263,7 @@ fn replay(replay: &Replay, running: bool) -> Value {
     })
 }
 
-/// One that the owner has not taken up.
+/// A replay that the owner has not taken up yet.
 fn waiting(number: u64, at_ms: u64, wanted: Wanted) -> Value {
     json!({
         "id": number,
@@ -285,7 +287,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stretch_ends_after_its_beginning() {
+    fn a_range_ends_after_its_beginning() {
         let asked = |since: &str, until: &str| read(&json!({"since": since, "until": until}).to_string());
         assert!(asked("2025-06-21T12:00:00Z", "2025-06-21T14:00:00+02:00").is_ok(), "empty, but no mistake");
         let Err(Problem::Invalid(problems)) = asked("2025-06-21T12:00:00Z", "2025-06-21T13:00:00+02:00")

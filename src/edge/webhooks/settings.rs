@@ -1,4 +1,5 @@
-//! The way of settings into the replicated state: checked, encrypted, put; repeated where somebody else was faster.
+//! Writes settings into the replicated state: checks, encrypts and puts them, and tries again if another
+//! change was faster.
 
 use super::error::Problem;
 use super::unexpected;
@@ -18,14 +19,14 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::time::{Duration, Instant};
 
-/// Turns of a change that meets others.
+/// How often a change is tried when other changes interfere.
 const TURNS: usize = 5;
 const SECRET_BYTES: usize = 32;
-/// Longest wait for the encryption.
+/// Longest wait for the encryption key.
 const ENCRYPTION_WAIT: Duration = Duration::from_secs(3);
 const ENCRYPTION_PAUSE: Duration = Duration::from_millis(50);
 
-/// A new webhook of the API.
+/// Makes a new webhook for the API.
 pub(super) async fn create(
     edge: &Edge,
     by: By,
@@ -39,7 +40,7 @@ pub(super) async fn create(
     put_new(edge, by, plain, patch).await
 }
 
-/// A new webhook with a secret, before anything is asked for.
+/// A new webhook with a secret and default settings, before the request's settings are applied.
 pub(super) fn draft(
     id: WebhookId,
     map: MapId,
@@ -52,14 +53,14 @@ pub(super) fn draft(
     Ok(plain)
 }
 
-/// Puts a webhook that isn't there yet, as the patch asks.
+/// Puts a webhook that doesn't exist yet, as the patch asks.
 pub(super) async fn put_new(edge: &Edge, by: By, mut plain: Plain, patch: &Patch) -> Result<Plain, Problem> {
     let errors = patch.apply_to_new(&mut plain);
     check(&edge.webhooks, &mut plain, errors).await?;
     put(edge, by, plain, None).await
 }
 
-/// Changes settings of a webhook that is there.
+/// Changes settings of an existing webhook.
 pub(super) async fn update(edge: &Edge, by: By, id: WebhookId, patch: &Patch) -> Result<Plain, Problem> {
     for _ in 0..TURNS {
         let mut plain = open(edge, id)?;
@@ -74,7 +75,7 @@ pub(super) async fn update(edge: &Edge, by: By, id: WebhookId, patch: &Patch) ->
     Err(Refusal::Changed.into())
 }
 
-/// Gives a webhook another secret; the old ones sign too for so long, in seconds.
+/// Gives a webhook another secret. The old secrets keep signing for `overlap` seconds.
 pub(super) async fn rotate(
     edge: &Edge,
     by: By,
@@ -94,8 +95,9 @@ pub(super) async fn rotate(
     Err(Refusal::Changed.into())
 }
 
-/// What is encrypted from now on follows what was until now: old secrets sign as long as was said, the last one for
-/// `overlap` seconds, as configured where it isn't said.
+/// Makes the new private settings the successors of the old ones. Old secrets keep signing as long as was
+/// decided before. The last secret keeps signing for `overlap` seconds, or for the configured time if
+/// `overlap` is `None`.
 pub(super) fn follow(
     edge: &Edge,
     new: &mut Private,
@@ -105,7 +107,7 @@ pub(super) fn follow(
     let overlap = overlap.unwrap_or(edge.config.webhooks.overlap_seconds);
     new.follow(old, overlap * 1000, edge.hub.clock().expiry_ms()).map_err(|TooMany { until_ms }| {
         let message = format!(
-            "{MAX_PREVIOUS} old secrets sign already; there is room at {}",
+            "{MAX_PREVIOUS} old secrets still sign; the first of them ends at {}",
             iso_millis(edge.hub.clock().shown_ms(until_ms))
         );
         let error = ApiError::new(StatusCode::CONFLICT, "too_many_secrets", message);
@@ -113,7 +115,7 @@ pub(super) fn follow(
     })
 }
 
-/// Waits for the cluster's encryption: a node that has just started gets it in a moment.
+/// Waits for the cluster's encryption key. A node that has just started gets it within moments.
 pub(super) async fn await_encryption(edge: &Edge) {
     let deadline = Instant::now() + ENCRYPTION_WAIT;
     while edge.hub.vault().encryption().is_err() && Instant::now() < deadline {
@@ -121,15 +123,15 @@ pub(super) async fn await_encryption(edge: &Edge) {
     }
 }
 
-/// A webhook as it stands, in the clear.
+/// Reads a webhook as it is stored, and decrypts it.
 pub(super) fn open(edge: &Edge, id: WebhookId) -> Result<Plain, Problem> {
     let webhook = edge.hub.webhooks().directory().get(id).cloned().ok_or(Problem::NoWebhook)?;
     let private = edge.hub.vault().encryption()?.open(id, &webhook.encrypted)?;
     Ok(Plain { webhook: Webhook::clone(&webhook), private })
 }
 
-/// Adds the faults that the settings alone don't tell; none is `Ok`. Names are resolved: a name that leads inside is
-/// refused now.
+/// Checks the faults that the settings alone don't show. `Ok` if there are none. It resolves names, so that a
+/// name that leads to an inside address is refused now.
 pub(super) async fn check(
     webhooks: &Webhooks,
     plain: &mut Plain,
@@ -146,7 +148,7 @@ pub(super) async fn check(
     Ok(errors.into_result(())?)
 }
 
-/// `None`: somebody else changed it since it was read.
+/// Puts the webhook if nobody has changed it since it was read. `None` if somebody has.
 pub(super) async fn try_put(
     edge: &Edge,
     by: By,
@@ -185,7 +187,7 @@ async fn encrypt_and_propose(
     }
 }
 
-/// By which two targets are found to be the same.
+/// A fingerprint by which two webhooks with the same target are found.
 fn fingerprint(encryption: &Encryption, target: &Target) -> [u8; 16] {
     match target {
         Target::Http(url) => encryption.fingerprint(&["http", url]),
@@ -203,7 +205,7 @@ pub(super) fn new_secret() -> Result<String, Problem> {
     let mut random = [0u8; SECRET_BYTES];
     getrandom::fill(&mut random).map_err(|error| {
         tracing::error!(%error, "no random bytes");
-        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "no random bytes can be had")
+        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the system has no random bytes")
     })?;
     Ok(format!("whsec_{}", STANDARD.encode(random)))
 }

@@ -1,14 +1,17 @@
-//! The state of a node's exchange of ephemeral events with the others: who wants what, what waits for whom, and what has
-//! been taken. A state machine without clock or I/O; `T` is what takes events on this node.
+//! The state of a node's exchange of ephemeral events with the others: each node's interest, the events that
+//! wait for each node, and the batches that were accepted. It is a state machine without clock or I/O. `T` is
+//! the part of this node that takes a topic's events.
 //!
-//! One lock holds all of it: a publish reaches this node's topics and all links at once, or stands behind what another
-//! node is told. That is what makes a subscription's beginning a point in everybody's order:
+//! One lock protects all of it. A publish reaches this node's topics and all links at once, and so it comes
+//! either before or after every report to another node. This gives the beginning of a subscription a definite
+//! position in the order of every node:
 //!
 //! 1. A subscription begins under a new version of this node's interest ([`Exchange::begin`]).
-//! 2. Another node that learns the version ([`Exchange::learn`]) confirms it when everything that it pushed before has
-//!    arrived. What it pushes afterwards bears the version.
-//! 3. When the nodes in reach have confirmed, the subscription is live ([`Exchange::live`]). From then on this node refuses
-//!    what bears an older version: a client that came from elsewhere may have had it there.
+//! 2. Another node that learns the version ([`Exchange::learn`]) confirms it when everything that it pushed
+//!    before has arrived. Everything that it pushes afterwards carries the version.
+//! 3. When the reachable nodes have confirmed, the subscription is live ([`Exchange::live`]). From then on,
+//!    this node refuses events with an older version: a client that moved here from another node may have
+//!    received them there.
 
 use super::interest::{KnownInterest, OwnInterest, Table, Tell};
 use super::ledger::{Ledger, Verdict};
@@ -19,65 +22,66 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Bytes of this node's interest that are listed to others, which fit into one request; with more they are told that
-/// everything is wanted.
+/// Most bytes of this node's interest that are listed to others; they fit into one request. If there are
+/// more, this node reports that it requests everything.
 const MAX_INTEREST_BYTES: usize = 768 * 1024;
-/// A node that has told nothing for so many ticks wants nothing any more.
+/// A node that has reported nothing for this many ticks counts as requesting nothing.
 const SILENT_TICKS: u32 = 10;
 
 /// Why events for another node were dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Dropped {
-    /// Too much waited for the node.
+    /// Too many events waited for the node.
     Overflow,
-    /// The node had a subscription begin since they were published, and refused them.
+    /// A subscription began on the node after the events were published, so the node refused them.
     Stale,
     /// The node is gone, or was silent for too long.
     Gone,
 }
 
-/// What is heard back of a batch.
+/// The answer to a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::hub) enum Receipt {
-    /// Taken; so many of its events were refused as too old.
+    /// The batch was accepted; the number counts those of its events that were refused as too old.
     Taken(u64),
-    /// It had been taken before.
+    /// The batch had been accepted before.
     Repeated,
-    /// The sender's incarnation is not the one that is known: it has to be told of first.
+    /// The sender's incarnation is not the known one: the sender has to make it known first.
     Unknown,
-    /// It was meant for an incarnation of the node that is over.
+    /// The batch was meant for an earlier incarnation of the receiver.
     Stranger,
 }
 
-/// What is heard back of a [`Tell`].
+/// The answer to a [`Tell`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::hub) struct Confirmation {
-    /// The incarnation of who answers.
+    /// The incarnation of the answering node.
     pub(super) incarnation: u64,
-    /// The version that it knows now; `None` where it has to be told everything.
+    /// The version that the node knows now; `None` if it must be told everything.
     pub(super) known: Option<u64>,
-    /// Everything that it pushed before it knew the version has arrived, or never will.
+    /// Everything that the node pushed before it knew the version has arrived, or never will.
     pub(super) flushed: bool,
 }
 
-/// A mark in the link to a node.
+/// A position in the link to a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Mark(u64);
 
-/// Another node.
+/// What this node knows of another node.
 #[derive(Debug)]
 struct Peer {
-    /// What it wants, since it told; `None` before that, and when it was silent for too long.
+    /// The interest that the node reported; `None` before its first report, and after it was silent for too
+    /// long.
     interest: Option<KnownInterest>,
     queue: LinkQueue,
-    /// A batch had no answer: nothing is sent until the node has told its interest again.
+    /// A batch got no answer: nothing is sent until the node has reported its interest again.
     held: bool,
     silent_ticks: u32,
-    /// The version of this node's interest that it knows.
+    /// The version of this node's interest that the other node knows.
     knows: Option<u64>,
-    /// The version up to which it has confirmed.
+    /// The highest version that the other node has confirmed.
     confirmed: u64,
-    /// It did not answer what it was told last.
+    /// The node did not answer the last report.
     mute: bool,
     ledger: Ledger,
 }
@@ -96,8 +100,8 @@ impl Peer {
         }
     }
 
-    /// The node has that incarnation; one that is new knows nothing, and its predecessor's clients are gone. Answers how many
-    /// events that waited for the predecessor were dropped.
+    /// Records the node's incarnation. A new incarnation knows nothing, and the clients of the earlier one
+    /// are gone. Returns how many events were dropped that waited for the earlier one.
     fn meet(&mut self, incarnation: u64) -> usize {
         if self.ledger.incarnation() == Some(incarnation) {
             return 0;
@@ -108,8 +112,8 @@ impl Peer {
     }
 }
 
-/// A node's whole knowledge of ephemeral events: who wants what, and what is on its way. `T` is where a topic of this
-/// node takes its events. It lives as long as the node.
+/// Everything that a node knows of ephemeral events: the interest of each node, and the events under way. `T`
+/// takes the events of a topic on this node. It lives as long as the node.
 #[derive(Debug)]
 pub(super) struct Exchange<T> {
     incarnation: u64,
@@ -118,13 +122,13 @@ pub(super) struct Exchange<T> {
     topics: Table<T>,
     /// The position of the next event on this node.
     next_position: u64,
-    /// The number of the last batch, to whatever node.
+    /// The number of the last batch to any node.
     batches: u64,
     peers: BTreeMap<NodeId, Peer>,
 }
 
 impl<T> Exchange<T> {
-    /// Nobody is known yet.
+    /// An exchange that knows no other nodes yet.
     pub(super) fn new(incarnation: u64, limits: LinkLimits) -> Self {
         let own = OwnInterest::new(MAX_INTEREST_BYTES);
         let (topics, peers) = (Table::default(), BTreeMap::new());
@@ -135,8 +139,8 @@ impl<T> Exchange<T> {
         self.incarnation
     }
 
-    /// The other members of the cluster. Answers those that are new, and how many events were dropped with those that
-    /// are gone.
+    /// Sets the other members of the cluster. Returns the new ones, and how many events were dropped that
+    /// waited for former members.
     pub(super) fn set_members(&mut self, members: &[NodeId]) -> (Vec<NodeId>, usize) {
         let mut dropped = 0;
         self.peers.retain(|id, peer| {
@@ -157,32 +161,33 @@ impl<T> Exchange<T> {
         self.peers.contains_key(&peer)
     }
 
-    // What this node wants.
+    // This node's interest.
 
-    /// Events that the selector wants go to `topic` from now on; answers the position of the first.
+    /// Gives events that match the selector to `topic` from now on. Returns the position of the first one.
     pub(super) fn watch(&mut self, stream: TopicId, selector: &Selector, topic: T) -> u64 {
         self.topics.insert(stream, selector.clone(), topic);
         self.own.set(stream, selector, true);
         self.next_position
     }
 
-    /// Nobody wants them any more.
+    /// Stops giving events that match the selector to its topic.
     pub(super) fn unwatch(&mut self, stream: TopicId, selector: &Selector) {
         self.topics.remove(stream, selector);
         self.own.set(stream, selector, false);
     }
 
-    /// A subscription begins: answers the version that the others must confirm.
+    /// Begins a subscription. Returns the version that the others must confirm.
     pub(super) fn begin(&mut self) -> u64 {
         self.own.begin()
     }
 
-    /// Whether all others have confirmed the version but those that did not answer what they were told last.
+    /// Whether all other nodes have confirmed the version, except those that did not answer the last report.
     pub(super) fn is_confirmed(&self, version: u64) -> bool {
         self.peers.values().all(|peer| peer.confirmed >= version || peer.mute)
     }
 
-    /// The subscription that began with this version is live: it gets events from the position on that is answered.
+    /// Records that the subscription that began with this version is live: events with an older version are
+    /// refused from now on.
     pub(super) fn live(&mut self, version: u64) {
         self.peers.values_mut().for_each(|peer| peer.ledger.live(version));
     }
@@ -192,18 +197,19 @@ impl<T> Exchange<T> {
         self.next_position
     }
 
-    /// What to tell a node, if it does not know it yet or `anyway`.
+    /// The report for a node, if the node lacks something or `anyway` is set.
     pub(super) fn tell(&self, to: NodeId, anyway: bool) -> Option<Tell> {
         let peer = self.peers.get(&to)?;
         let lacks = peer.knows != Some(self.own.version()) || peer.confirmed < self.own.version();
         (anyway || lacks && !peer.mute).then(|| self.own.tell(peer.knows))
     }
 
-    /// The node answered what it was told at that version; `None` where it did not. Answers how many events were dropped
-    /// with another incarnation of it.
+    /// Handles the answer to a report at version `told`; `None` means that there was no answer. Returns how
+    /// many events were dropped that waited for an earlier incarnation of the node.
     ///
-    /// This is how a node's incarnation becomes known: a node is asked one thing after another, so the newest answer is of
-    /// the newest incarnation. What a node says by itself may come late, from one that is over.
+    /// These answers make a node's incarnation known: a node has one request at a time, so the newest answer
+    /// comes from the newest incarnation. A message that the node sends by itself may arrive late, from an
+    /// earlier incarnation.
     pub(super) fn confirmed(&mut self, from: NodeId, told: u64, answer: Option<Confirmation>) -> usize {
         let Some(peer) = self.peers.get_mut(&from) else { return 0 };
         let Some(Confirmation { incarnation, known, flushed }) = answer else {
@@ -219,10 +225,10 @@ impl<T> Exchange<T> {
         dropped
     }
 
-    // What others want.
+    // The interest of other nodes.
 
-    /// A node tells its interest. Answers what it is to hear when everything before the mark has arrived. What another
-    /// incarnation tells than the one that is known is not taken.
+    /// Handles another node's report. Returns the answer, which must be sent when everything before the mark
+    /// has arrived. A report from an incarnation other than the known one is not accepted.
     pub(super) fn learn(
         &mut self,
         from: NodeId,
@@ -254,12 +260,14 @@ impl<T> Exchange<T> {
         self.peers.get(&to).is_none_or(|peer| peer.queue.is_past(mark.0))
     }
 
-    /// Whether nothing can be gained by waiting for [`Exchange::is_flushed`]: it is, or nothing is sent to the node now.
+    /// Whether waiting for [`Exchange::is_flushed`] is pointless: it is already true, or nothing is sent to
+    /// the node now.
     pub(super) fn is_settled(&self, to: NodeId, mark: Mark) -> bool {
         self.is_flushed(to, mark) || self.peers.get(&to).is_some_and(|peer| peer.held)
     }
 
-    /// A second has passed: nodes that are silent for too long want nothing any more. Answers how many events were dropped.
+    /// Advances the time by one second. Nodes that were silent for too long count as requesting nothing.
+    /// Returns how many events were dropped.
     pub(super) fn tick(&mut self) -> usize {
         let mut dropped = 0;
         for peer in self.peers.values_mut() {
@@ -274,9 +282,9 @@ impl<T> Exchange<T> {
 
     // Events.
 
-    /// An event was published here: it goes to this node's topics, and into the links of the nodes that want it, encoded
-    /// once if there is one. `topic` is told the topic and the position. Says which links got it, and how many events
-    /// they dropped for it.
+    /// Publishes an event on this node: it goes to this node's topics and into the links of the nodes that
+    /// request it. It is encoded at most once. `topic` is called with each topic and the position. Returns
+    /// the links that took the event, and how many events they dropped for it.
     pub(super) fn publish(
         &mut self,
         stream: TopicId,
@@ -300,14 +308,14 @@ impl<T> Exchange<T> {
         dropped
     }
 
-    /// An event has come to this node: its topics get it, under the next position.
+    /// Gives an event that has arrived at this node to its topics, under the next position.
     pub(super) fn place(&mut self, stream: TopicId, subject: &Subject, mut topic: impl FnMut(&T, u64)) {
         let position = self.next_position;
         self.next_position += 1;
         self.topics.of(stream, subject).for_each(|known| topic(known, position));
     }
 
-    /// What to send a node now, and for which incarnation of it.
+    /// The batch to send to a node now, and the incarnation of the node that it is for.
     pub(super) fn batch(&mut self, to: NodeId) -> Option<(u64, Batch)> {
         let peer = self.peers.get_mut(&to)?;
         let incarnation = peer.ledger.incarnation().filter(|_| !peer.held)?;
@@ -319,13 +327,13 @@ impl<T> Exchange<T> {
         Some((incarnation, peer.queue.batch(number)?))
     }
 
-    /// What became of a batch; `None` where there was no answer. Answers how many events have arrived, and how many were
-    /// dropped.
+    /// Handles the answer to a batch; `None` means that there was no answer. Returns how many events have
+    /// arrived, and how many were dropped.
     pub(super) fn sent(&mut self, to: NodeId, number: u64, receipt: Option<Receipt>) -> (usize, usize) {
         let Some(peer) = self.peers.get_mut(&to) else { return (0, 0) };
         match receipt {
             Some(Receipt::Taken(_) | Receipt::Repeated) => (peer.queue.arrived(number).unwrap_or(0), 0),
-            // A new incarnation may have told its interest since: then the batch is none of those under way.
+            // A new incarnation may have reported its interest since. Then the batch is no longer under way.
             Some(Receipt::Stranger) if peer.queue.is_under_way(number) => {
                 peer.interest = None;
                 (0, peer.queue.clear())
@@ -338,8 +346,8 @@ impl<T> Exchange<T> {
         }
     }
 
-    /// A batch came of the sender's incarnation, for incarnation `to` of this node. Answers from which version on its events
-    /// are to be placed; or the receipt, where none are.
+    /// Handles the arrival of a batch from incarnation `sender`, meant for incarnation `to` of this node.
+    /// Returns the lowest version of the events that are to be delivered, or the receipt if none are.
     pub(super) fn receive(
         &mut self,
         from: NodeId,
@@ -358,14 +366,14 @@ impl<T> Exchange<T> {
         }
     }
 
-    // What is shown.
+    // Values for display.
 
-    /// Selectors that this node wants.
+    /// How many selectors this node requests.
     pub(super) fn wanted(&self) -> usize {
         self.own.len()
     }
 
-    /// For each other node: the selectors that it wants, and the bytes that wait for it.
+    /// For each other node: how many selectors it requests, and the bytes that wait for it.
     pub(super) fn peers(&self) -> impl Iterator<Item = (NodeId, usize, usize)> {
         self.peers
             .iter()

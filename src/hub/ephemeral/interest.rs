@@ -1,8 +1,8 @@
-//! What a node wants of the ephemeral events of others: some subjects of some streams.
+//! A node's interest: the subjects of streams whose ephemeral events it requests from the others.
 //!
-//! [`OwnInterest`] is what this node wants. Every change of it, and every subscription that begins, gives it a new
-//! version, and others are told the changes since the version that they know. [`KnownInterest`] is what this node knows of
-//! another one's.
+//! [`OwnInterest`] is the interest of this node. Every change of it, and every subscription that begins,
+//! gives it a new version. Other nodes are told the changes since the version that they know.
+//! [`KnownInterest`] is what this node knows of another node's interest.
 
 use crate::core::ids::TopicId;
 use crate::core::subject::{Selector, Subject};
@@ -10,14 +10,14 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
-/// Changes remembered; who knows an older version is told everything anew.
+/// Most changes that are remembered. A node that knows an older version is told everything again.
 const MAX_CHANGES: usize = 16_384;
 
-/// Most bytes of a change as it is told, beside its subjects.
+/// Most bytes of a change in a report, apart from its subjects.
 const CHANGE_OVERHEAD: usize = 16;
 
-/// Something for each selector of a stream: found by a hash where the selector is one subject, else asked one by one, of
-/// that stream alone.
+/// A value for each selector of a stream. A selector of one subject is found by a hash; other selectors of
+/// the stream are checked one by one.
 #[derive(Debug)]
 pub(super) struct Table<T> {
     streams: FxHashMap<TopicId, Selected<T>>,
@@ -27,7 +27,7 @@ pub(super) struct Table<T> {
 #[derive(Debug)]
 struct Selected<T> {
     one: FxHashMap<Subject, T>,
-    /// Selectors of several subjects, or of all.
+    /// Selectors of several subjects or of all.
     wide: Vec<(Selector, T)>,
 }
 
@@ -38,7 +38,7 @@ impl<T> Default for Table<T> {
 }
 
 impl<T> Table<T> {
-    /// Puts a value in; answers the one that was there.
+    /// Inserts a value. Returns the earlier one.
     pub(super) fn insert(&mut self, stream: TopicId, selector: Selector, value: T) -> Option<T> {
         let empty = || Selected { one: FxHashMap::default(), wide: Vec::new() };
         let selected = self.streams.entry(stream).or_insert_with(empty);
@@ -56,7 +56,7 @@ impl<T> Table<T> {
         old
     }
 
-    /// Takes a value out.
+    /// Removes a value.
     pub(super) fn remove(&mut self, stream: TopicId, selector: &Selector) -> Option<T> {
         let selected = self.streams.get_mut(&stream)?;
         let old = match selector {
@@ -73,7 +73,7 @@ impl<T> Table<T> {
         old
     }
 
-    /// The values of all selectors that want the subject.
+    /// The values of all selectors that match the subject.
     pub(super) fn of<'t>(&'t self, stream: TopicId, subject: &'t Subject) -> impl Iterator<Item = &'t T> {
         self.streams.get(&stream).into_iter().flat_map(move |selected| {
             let wide = selected.wide.iter().filter(|(selector, _)| selector.matches(subject.as_str()));
@@ -81,7 +81,7 @@ impl<T> Table<T> {
         })
     }
 
-    /// How many selectors there are.
+    /// The number of selectors.
     pub(super) fn len(&self) -> usize {
         self.len
     }
@@ -90,7 +90,7 @@ impl<T> Table<T> {
 /// One change of a node's interest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Change {
-    /// Whether the node wants it from now on, or does so no longer.
+    /// Whether the node requests the subjects from now on, or no longer.
     wanted: bool,
     stream: TopicId,
     /// The selector in its text form.
@@ -103,36 +103,36 @@ impl Change {
     }
 }
 
-/// What a node tells another of its interest.
+/// A report of a node's interest to another node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Tell {
-    /// The version that the other one knows after this.
+    /// The version that the receiver knows after this report.
     pub(super) version: u64,
-    /// The version that the changes are based on; `None` where they are all there is.
+    /// The version on which the changes are based; `None` if the changes are the whole interest.
     pub(super) since: Option<u64>,
-    /// So much is wanted that it is not listed: everything.
+    /// The interest is too large to be listed: the node requests everything.
     pub(super) everything: bool,
-    /// In order.
+    /// The changes in order.
     pub(super) changes: Vec<Change>,
 }
 
-/// What this node wants.
+/// The interest of this node.
 #[derive(Debug)]
 pub(super) struct OwnInterest {
     version: u64,
     wanted: FxHashSet<(TopicId, Selector)>,
-    /// Bytes of all that is wanted, as it is told.
+    /// Bytes of the whole interest in a report.
     bytes: usize,
-    /// More is not listed: others are told that everything is wanted.
+    /// An interest of more bytes is not listed: the others are told that everything is requested.
     max_bytes: usize,
     /// The newest changes, each with the version that it made.
     changes: VecDeque<(u64, Change)>,
-    /// The changes remembered are all since this version.
+    /// The version after which all changes are remembered.
     since: u64,
 }
 
 impl OwnInterest {
-    /// Nothing is wanted. Beyond `max_bytes` of it, it is not listed any more.
+    /// An empty interest. If it grows beyond `max_bytes`, it is no longer listed.
     pub(super) fn new(max_bytes: usize) -> Self {
         Self {
             version: 0,
@@ -152,7 +152,7 @@ impl OwnInterest {
         self.wanted.len()
     }
 
-    /// From now on this is wanted, or no longer.
+    /// Adds the subjects to the interest, or removes them from it.
     pub(super) fn set(&mut self, stream: TopicId, selector: &Selector, wanted: bool) {
         let change = Change { wanted, stream, subjects: selector.to_string() };
         let changed = match wanted {
@@ -170,7 +170,7 @@ impl OwnInterest {
         self.version += 1;
         self.changes.push_back((self.version, change));
         if was_listed != self.is_listed() {
-            // Who knows what is listed does not know the rest, and the other way round.
+            // A node that knows the listed interest does not know the unlisted one, and vice versa.
             self.changes.clear();
             self.since = self.version;
         }
@@ -181,7 +181,7 @@ impl OwnInterest {
         }
     }
 
-    /// A subscription begins: answers the version that others must know before it is live.
+    /// Begins a subscription. Returns the version that others must know before it is live.
     pub(super) fn begin(&mut self) -> u64 {
         self.version += 1;
         self.version
@@ -191,17 +191,18 @@ impl OwnInterest {
         self.bytes <= self.max_bytes
     }
 
-    /// The changes since a version. Found by halving: each subscription that begins has the others told.
+    /// The changes since a version. They are found by binary search, because each subscription that begins
+    /// causes reports to the others.
     fn newer(&self, known: u64) -> impl Iterator<Item = &Change> {
         let first = self.changes.partition_point(|(version, _)| *version <= known);
         self.changes.range(first..).map(|(_, change)| change)
     }
 
-    /// What to tell somebody who knows that version, or nothing yet.
+    /// The report for a node that knows that version, or nothing yet.
     pub(super) fn tell(&self, known: Option<u64>) -> Tell {
         let everything = !self.is_listed();
         let known = known.filter(|known| (self.since..=self.version).contains(known));
-        // Never more than what fits into one request.
+        // A report never has more than what fits into one request.
         let known =
             known.filter(|known| self.newer(*known).map(Change::bytes).sum::<usize>() <= self.max_bytes);
         let changes = match known {
@@ -230,23 +231,24 @@ pub(super) struct KnownInterest {
 }
 
 impl KnownInterest {
-    /// From what a node tells first; `None` where that is based on what is not known here.
+    /// The interest after a node's first report; `None` if the report is based on a version that is not known
+    /// here.
     pub(super) fn first(tell: &Tell) -> Option<Self> {
         let mut known = Self::default();
         (tell.since.is_none() && known.learn(tell)).then_some(known)
     }
 
-    /// Takes in what the node tells. `false` where it is based on a version that is not known here: nothing was changed,
-    /// and the node has to tell more.
+    /// Applies a report. `false` if it is based on a version that is not known here: nothing was changed, and
+    /// the node has to report more.
     pub(super) fn learn(&mut self, tell: &Tell) -> bool {
         if tell.version <= self.version && tell.since.is_some() {
-            // A repeat of what is known.
+            // This repeats what is known.
             return true;
         }
         match tell.since {
             Some(since) if since > self.version => return false,
             Some(_) => {}
-            // It came late, behind a newer one.
+            // This report arrived late, after a newer one.
             None if tell.version < self.version => return true,
             None => self.table = Table::default(),
         }
@@ -254,12 +256,12 @@ impl KnownInterest {
         if self.everything {
             self.table = Table::default();
         }
-        // A change that is known already is as good as one that is not.
+        // A change that is already known has no further effect.
         for Change { wanted, stream, subjects } in &tell.changes {
             match Selector::from_query(Some(subjects)) {
                 Ok(selector) if *wanted => drop(self.table.insert(*stream, selector, ())),
                 Ok(selector) => drop(self.table.remove(*stream, &selector)),
-                Err(error) => tracing::warn!(subjects, %error, "a node wants subjects that are none"),
+                Err(error) => tracing::warn!(subjects, %error, "a node requests subjects that are not valid"),
             }
         }
         self.version = tell.version;
@@ -270,7 +272,7 @@ impl KnownInterest {
         self.version
     }
 
-    /// Whether the node wants events of the subject.
+    /// Whether the node requests events of the subject.
     pub(super) fn wants(&self, stream: TopicId, subject: &Subject) -> bool {
         self.everything || self.table.of(stream, subject).next().is_some()
     }
@@ -294,7 +296,7 @@ mod tests {
         Subject::parse_any(name).unwrap()
     }
 
-    /// Few selectors, so that they come and go again.
+    /// There are few selectors, so that they are added and removed repeatedly.
     fn any_selector() -> impl Strategy<Value = Selector> {
         prop_oneof![
             "[ab]{0,1}".prop_map(|name| Selector::One(subject(&name))),
@@ -308,11 +310,11 @@ mod tests {
     enum Step {
         Set(u64, Selector, bool),
         Begin,
-        /// Told, from the version known on; what was told may arrive again later.
+        /// A report from the known version on arrives. It may arrive again later.
         Tell,
-        /// An old message arrives again.
+        /// An earlier report arrives again.
         Again(prop::sample::Index),
-        /// The other one forgets.
+        /// The other node forgets what it knew.
         Forget,
     }
 
@@ -327,9 +329,10 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is repeated or forgotten: who confirms a version wants exactly what was wanted then.
+        /// Whatever is repeated or forgotten: a node that confirms a version knows exactly the interest of
+        /// that version.
         #[test]
-        fn who_knows_a_version_knows_what_is_wanted(
+        fn a_node_that_knows_a_version_knows_its_interest(
             steps in prop::collection::vec(step(), 1..60), max_bytes in prop_oneof![Just(150usize), Just(1 << 20)]
         ) {
             let mut own = OwnInterest::new(max_bytes);
@@ -368,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn who_lacks_what_the_changes_are_based_on_takes_none() {
+    fn changes_based_on_an_unknown_version_are_not_applied() {
         let mut own = OwnInterest::new(1 << 20);
         own.set(TopicId(1), &Selector::All, true);
         assert!(KnownInterest::first(&own.tell(Some(0))).is_none());

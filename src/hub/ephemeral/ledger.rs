@@ -1,45 +1,46 @@
-//! What a node has taken of another one's batches: each at most once, and none that comes too late.
+//! Which batches a node has accepted from another node: each at most once, and none that comes too late.
 
-/// What becomes of a batch.
+/// The decision on a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// It is the next: its events are taken, those alone that were published with this version of the interest known, or
-    /// a later one.
+    /// It is the next batch. Those of its events are accepted that were published with this version of the
+    /// interest, or with a later one.
     Take {
         /// The version.
         from_version: u64,
     },
-    /// It was taken before, or one behind it was.
+    /// It was accepted before, or a later batch was.
     Repeated,
-    /// It is of another incarnation than the one that is known: one that is over, or not known yet.
+    /// It is from an incarnation other than the known one: an earlier one, or one that is not known yet.
     Unknown,
 }
 
-/// Which batches of another node were taken, so that none is taken twice.
+/// Records which batches of another node were accepted, so that none is accepted twice.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     /// The sender's incarnation, once it is known.
     incarnation: Option<u64>,
-    /// The number of the last batch taken.
+    /// The number of the last accepted batch.
     last: u64,
-    /// Events that were published before the sender knew this version are refused: a client may have had them elsewhere.
+    /// Events that were published before the sender knew this version are refused: a client may have received
+    /// them on another node.
     from_version: u64,
 }
 
 impl Ledger {
-    /// The sender has that incarnation now; its numbers begin anew.
+    /// Records the sender's incarnation. Its batches are numbered from the start again.
     pub(super) fn meet(&mut self, incarnation: u64) {
         if self.incarnation != Some(incarnation) {
             (self.incarnation, self.last) = (Some(incarnation), 0);
         }
     }
 
-    /// The incarnation that is known.
+    /// The sender's incarnation, if it is known.
     pub(super) fn incarnation(&self) -> Option<u64> {
         self.incarnation
     }
 
-    /// A batch of that incarnation came under that number.
+    /// Decides on a batch of that incarnation with that number.
     pub(super) fn take(&mut self, incarnation: u64, number: u64) -> Verdict {
         if self.incarnation != Some(incarnation) {
             return Verdict::Unknown;
@@ -51,7 +52,7 @@ impl Ledger {
         Verdict::Take { from_version: self.from_version }
     }
 
-    /// A subscription is live that began with this version of the interest.
+    /// Records that the subscription that began with this version of the interest is live.
     pub(super) fn live(&mut self, version: u64) {
         self.from_version = self.from_version.max(version);
     }
@@ -63,10 +64,10 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// However batches are repeated and reordered, each is taken once at most, and the numbers go up; those of another
-        /// incarnation never are.
+        /// However batches are repeated and reordered, each is accepted at most once, and the numbers rise.
+        /// Batches of another incarnation are never accepted.
         #[test]
-        fn each_at_most_once_and_in_order(batches in prop::collection::vec((0u64..3, 1u64..9), 1..60)) {
+        fn each_batch_at_most_once_and_in_order(batches in prop::collection::vec((0u64..3, 1u64..9), 1..60)) {
             let mut ledger = Ledger::default();
             ledger.meet(1);
             let take = |(incarnation, number): &(u64, u64)| match ledger.take(*incarnation, *number) {
@@ -80,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_published_before_a_subscription_began_is_refused() {
+    fn events_published_before_a_subscription_began_are_refused() {
         let mut ledger = Ledger::default();
         assert_eq!(ledger.take(1, 1), Verdict::Unknown);
         ledger.meet(1);

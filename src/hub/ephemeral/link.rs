@@ -1,25 +1,26 @@
-//! What waits to go from this node to another one: a bounded queue, of which one batch at a time is under way.
+//! The events that wait to go from this node to another one: a bounded queue, of which one batch at a time is
+//! under way.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
-/// Bytes of one batch, about; one event may be larger.
+/// Approximate bytes of one batch; a single event may be larger.
 const BATCH_BYTES: usize = 256 * 1024;
 
-/// What an event counts for beside its bytes.
+/// Bytes that an event counts in addition to its encoding.
 const EVENT_OVERHEAD: usize = 64;
 
-/// How much may wait for one node.
+/// Limits on the events that wait for one node.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::hub) struct LinkLimits {
-    /// Bytes that wait; a batch under way comes on top.
+    /// Most bytes that wait; a batch under way is not included.
     pub(in crate::hub) bytes: usize,
-    /// Events that wait.
+    /// Most events that wait.
     pub(in crate::hub) events: usize,
 }
 
-/// An event on its way.
+/// An event in a link.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Carried {
     /// The version of the receiver's interest that was known when the event was published.
@@ -28,7 +29,7 @@ pub(super) struct Carried {
     pub(super) event: Bytes,
 }
 
-/// Events that go together, and again under the same number where the answer was lost.
+/// Events that are sent together. If the answer is lost, they are sent again under the same number.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Batch {
     pub(super) number: u64,
@@ -38,7 +39,7 @@ pub(super) struct Batch {
 #[derive(Debug)]
 struct UnderWay {
     batch: Batch,
-    /// How many events were pushed before its first.
+    /// How many events were pushed before the first event of the batch.
     first: u64,
 }
 
@@ -49,7 +50,7 @@ pub(super) struct LinkQueue {
     waiting: VecDeque<Carried>,
     bytes: usize,
     under_way: Option<UnderWay>,
-    /// Events ever pushed.
+    /// How many events were ever pushed.
     pushed: u64,
 }
 
@@ -58,7 +59,8 @@ impl LinkQueue {
         Self { limits, waiting: VecDeque::new(), bytes: 0, under_way: None, pushed: 0 }
     }
 
-    /// Adds an event; where there is no room the oldest that wait make some. Answers how many went.
+    /// Adds an event. If there is no room, the oldest waiting events are dropped. Returns how many were
+    /// dropped.
     pub(super) fn push(&mut self, event: Carried) -> usize {
         self.bytes += weight(&event);
         self.waiting.push_back(event);
@@ -72,7 +74,8 @@ impl LinkQueue {
         dropped
     }
 
-    /// The batch to send: the one under way again, or the next one under the number that `number` gives.
+    /// The batch to send: the one that is under way already, or the next one. `number` gives the number of a
+    /// new batch.
     pub(super) fn batch(&mut self, number: impl FnOnce() -> u64) -> Option<Batch> {
         if self.under_way.is_none() && !self.waiting.is_empty() {
             let (first, mut events, mut bytes) = (self.first_waiting(), Vec::new(), 0);
@@ -89,7 +92,8 @@ impl LinkQueue {
         self.under_way.as_ref().map(|under_way| under_way.batch.clone())
     }
 
-    /// The batch of that number has arrived. Answers how many events it had, if it was under way.
+    /// Records that the batch of that number has arrived. Returns how many events it had, if it was under
+    /// way.
     pub(super) fn arrived(&mut self, number: u64) -> Option<usize> {
         let arrived = self.under_way.take_if(|under_way| under_way.batch.number == number)?;
         Some(arrived.batch.events.len())
@@ -100,7 +104,7 @@ impl LinkQueue {
         self.under_way.as_ref().is_some_and(|under_way| under_way.batch.number == number)
     }
 
-    /// Lets everything go. Answers how many events that were.
+    /// Drops everything. Returns how many events were dropped.
     pub(super) fn clear(&mut self) -> usize {
         let under_way = self.under_way.take().map_or(0, |under_way| under_way.batch.events.len());
         let waiting = self.waiting.len();
@@ -109,17 +113,17 @@ impl LinkQueue {
         waiting + under_way
     }
 
-    /// A mark behind all that was pushed so far.
+    /// A mark after everything that was pushed so far.
     pub(super) fn mark(&self) -> u64 {
         self.pushed
     }
 
-    /// Whether nothing that was pushed before the mark is here any more.
+    /// Whether everything that was pushed before the mark has left the queue.
     pub(super) fn is_past(&self, mark: u64) -> bool {
         self.under_way.as_ref().map_or(self.first_waiting(), |under_way| under_way.first) >= mark
     }
 
-    /// How many events were pushed before the first that waits.
+    /// How many events were pushed before the first waiting one.
     fn first_waiting(&self) -> u64 {
         self.pushed - self.waiting.len() as u64
     }
@@ -154,7 +158,8 @@ mod tests {
     }
 
     proptest! {
-        /// What arrives is in order, each event once; what waits is bounded; a mark is passed when all before it is gone.
+        /// Events arrive in order, each once. The waiting events are bounded. A mark is passed when
+        /// everything before it has left the queue.
         #[test]
         fn in_order_once_and_bounded(
             steps in prop::collection::vec(

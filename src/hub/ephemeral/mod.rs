@@ -1,9 +1,10 @@
-//! Ephemeral events: from the node that a publisher asked straight to the nodes that have subscribers, past the log.
+//! Ephemeral events: they go from the publisher's node directly to the nodes that have subscribers, not
+//! through the log.
 //!
-//! The pure parts are [`interest`] (who wants what), [`link`] (what waits for another node), [`ledger`] (what was taken of
-//! another node) and [`exchange`], which puts them together. This module gives them a lock, a clock and the network: for each
-//! other node a task that sends it events and one that tells it what is wanted here, on a thread of their own. The rules
-//! are in ADR 0023.
+//! The pure parts are [`interest`] (which node requests what), [`link`] (the events that wait for another
+//! node), [`ledger`] (the batches accepted from another node) and [`exchange`], which combines them. This
+//! module adds a lock, a clock and the network. For each other node, one task sends events to it and another
+//! reports this node's interest to it; the tasks run on a thread of their own. ADR 0023 describes the rules.
 
 mod exchange;
 mod interest;
@@ -34,45 +35,45 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 use topic::Inbox;
 
-/// Events that wait for one other node.
+/// Most events that wait for one other node.
 const LINK_EVENTS: usize = 65_536;
 /// How long a subscription waits for the other nodes to confirm.
 const CONFIRM_WITHIN: Duration = Duration::from_secs(1);
-/// How long a confirmation waits for what was pushed before.
+/// How long a confirmation waits until the earlier events have arrived.
 const FLUSH_WITHIN: Duration = Duration::from_millis(700);
 
-/// The node's part in the exchange of ephemeral events; cheap to clone.
+/// This node's part in the exchange of ephemeral events; cheap to clone. It lives as long as the node.
 #[derive(Clone)]
 pub struct Ephemeral(Arc<Inner>);
 
 struct Inner {
     state: Mutex<State>,
-    /// The tasks of each other node.
+    /// Wakes the tasks of each other node.
     wakes: Mutex<BTreeMap<NodeId, Arc<Wake>>>,
     /// A node has confirmed, or did not answer.
     confirmed: Notify,
-    /// Something has arrived at a node, or is lost.
+    /// Events have arrived at a node, or are lost.
     flushed: Notify,
     registry: OnceLock<Recipient<TopicLost>>,
     counts: Arc<Counts>,
 }
 
-/// What wakes the tasks of one other node.
+/// Wakes the tasks of one other node.
 #[derive(Debug, Default)]
 struct Wake {
-    /// There is something to send.
+    /// There are events to send.
     send: Notify,
-    /// There is something to tell.
+    /// There is interest to report.
     tell: Notify,
 }
 
-/// All under one lock: see [`exchange`].
+/// Everything that one lock protects; [`exchange`] explains why.
 struct State {
     exchange: Exchange<Arc<Inbox>>,
     ids: Ids,
 }
 
-/// Gives events their ids.
+/// Generates the ids of events.
 struct Ids {
     incarnation: u32,
     counter: u64,
@@ -88,9 +89,9 @@ impl Ids {
 }
 
 impl Ephemeral {
-    /// Of one run of a node.
+    /// The exchange of one run of a node.
     pub(super) fn new(link_bytes: usize, counts: Arc<Counts>) -> Self {
-        // An incarnation needs no more than to differ from the node's earlier ones.
+        // An incarnation only has to differ from the node's earlier ones.
         let incarnation = getrandom::u64().unwrap_or_else(|_| std::process::id().into());
         let exchange = Exchange::new(incarnation, LinkLimits { bytes: link_bytes, events: LINK_EVENTS });
         let ids = Ids { incarnation: incarnation as u32, counter: 0, last_ms: 0 };
@@ -112,24 +113,25 @@ impl Ephemeral {
         self.0.wakes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Says whom to tell when a topic's actor is gone.
+    /// Sets the actor that is notified when a topic's actor is gone.
     pub(super) fn attach_registry(&self, registry: Recipient<TopicLost>) {
-        // Attached once, when the node starts.
+        // This is called once, when the node starts.
         let _ = self.0.registry.set(registry);
     }
 
-    /// Events of the topic go to that inbox from now on; answers the position of the first.
+    /// Puts the topic's events into that inbox from now on. Returns the position of the first one.
     fn watch(&self, topic: &TopicKey, inbox: Arc<Inbox>) -> u64 {
         self.lock().exchange.watch(topic.stream, &topic.selector, inbox)
     }
 
-    /// The topic is gone. The others are told with what they are told next.
+    /// Stops watching for the topic. The other nodes learn of it with the next report.
     pub(super) fn unwatch(&self, topic: &TopicKey) {
         self.lock().exchange.unwatch(topic.stream, &topic.selector);
     }
 
-    /// A subscription begins, whose topic is there: answers when what comes from now on was published after this call, on
-    /// whatever node, and everything that is published after the answer comes, as far as the other nodes are in reach.
+    /// Begins a subscription whose topic exists already. When this returns, everything that arrives from now
+    /// on was published after this call, on any node. And everything that is published from now on arrives,
+    /// as far as the other nodes are reachable.
     pub async fn begin(&self) {
         let version = self.lock().exchange.begin();
         self.wakes().values().for_each(|wake| wake.tell.notify_one());
@@ -143,7 +145,7 @@ impl Ephemeral {
             }
         };
         if timeout(CONFIRM_WITHIN, confirmed).await.is_err() {
-            tracing::debug!(version, "a subscription to ephemeral events goes live unconfirmed");
+            tracing::debug!(version, "a subscription to ephemeral events begins without confirmation");
         }
         self.lock().exchange.live(version);
     }
@@ -153,8 +155,8 @@ impl Ephemeral {
         self.lock().exchange.next_position()
     }
 
-    /// Gives the events of a stream to this node's topics and the links of the others that want them. Answers the events,
-    /// without positions.
+    /// Gives a stream's events to this node's topics and to the links of the nodes that request them. Returns
+    /// the events, without positions.
     pub(super) fn publish(&self, stream: TopicId, events: Vec<NewEvent>, time_ms: u64) -> Vec<Event> {
         let (mut pushed, mut dropped, mut gone) = (Vec::new(), 0, Vec::new());
         let mut state = self.lock();
@@ -198,9 +200,9 @@ impl Ephemeral {
         }
     }
 
-    // What other nodes ask.
+    // Requests of other nodes.
 
-    /// Events of another node.
+    /// Accepts a batch of events from another node.
     fn receive(&self, from: NodeId, SendEvents { sender, to, batch }: SendEvents) -> Receipt {
         let decoded = batch.events.iter().filter_map(|carried| match wire::decode(&carried.event) {
             Ok((stream, event)) => Some((carried.version, stream, event)),
@@ -209,7 +211,7 @@ impl Ephemeral {
                 None
             }
         });
-        // Read before the lock is taken, which publishers wait for.
+        // Events are decoded before the lock is taken, because publishers wait for it.
         let events: Vec<_> = decoded.collect();
         let (mut received, mut gone) = (0, Vec::new());
         let mut state = self.lock();
@@ -233,7 +235,7 @@ impl Ephemeral {
         Receipt::Taken(batch.events.len() as u64 - received)
     }
 
-    /// Another node's interest.
+    /// Handles the interest that another node reports.
     async fn learn(
         &self,
         from: NodeId,
@@ -243,7 +245,8 @@ impl Ephemeral {
         if let Some(wake) = self.wakes().get(&from) {
             wake.send.notify_one();
             if answer.known.is_none() {
-                // Its incarnation is not known here, or its interest: what it answers says the first.
+                // This node does not know the sender's incarnation or its interest. The sender's answer to a
+                // report contains its incarnation.
                 wake.tell.notify_one();
             }
         }
@@ -265,7 +268,7 @@ impl Ephemeral {
     }
 }
 
-/// Gives a topic an event under a position; notes where the actor is gone.
+/// Gives an event to a topic under a position. Records the inbox if its actor is gone.
 fn offer(inbox: &Arc<Inbox>, event: &Event, position: u64, gone: &mut Vec<Arc<Inbox>>) {
     if !inbox.offer(Event { seq: position, ..event.clone() }) {
         gone.push(inbox.clone());
@@ -273,7 +276,7 @@ fn offer(inbox: &Arc<Inbox>, event: &Event, position: u64, gone: &mut Vec<Arc<In
 }
 
 fn encoded(stream: TopicId, event: &Event) -> Bytes {
-    // Only what is too large fails, and the edge takes nothing that is.
+    // Encoding fails only for events that are too large, and the edge refuses those.
     let encoded = wire::encode(stream, event);
     encoded
         .inspect_err(|error| tracing::error!(%error, "an ephemeral event can't be encoded"))

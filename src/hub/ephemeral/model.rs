@@ -1,4 +1,5 @@
-//! Three nodes, publishers on each, clients that move between them, and a network that loses, repeats and reorders.
+//! A model of three nodes, with publishers on each, clients that move between them, and a network that loses,
+//! repeats and reorders messages.
 
 #![allow(clippy::unwrap_used)]
 
@@ -11,10 +12,10 @@ const STREAM: TopicId = TopicId(1);
 const SUBJECTS: [&str; 3] = ["a", "b", "c"];
 const LIMITS: LinkLimits = LinkLimits { bytes: 2000, events: 12 };
 
-/// An event: the node and incarnation that published it, its number there, its subject.
+/// An event: the node and the incarnation that published it, its number there, and its subject.
 type Known = (NodeId, u64, u64, usize);
 
-/// The model's topics: which subject, or all of them.
+/// A topic of the model: one subject, or all of them.
 type Topic = Option<usize>;
 
 #[derive(Clone, Debug)]
@@ -36,11 +37,11 @@ struct Packet {
 struct Node {
     exchange: Exchange<Topic>,
     published: u64,
-    /// Clients of each topic.
+    /// The number of clients of each topic.
     users: BTreeMap<Topic, usize>,
-    /// What is confirmed when the link is flushed.
+    /// Confirmations that are sent when the link is flushed.
     unconfirmed: Vec<(NodeId, (u64, u64), Confirmation, Mark)>,
-    /// What each node was told and has not answered yet, by a number.
+    /// The number of the unanswered report to each node.
     reporting: BTreeMap<NodeId, u64>,
     /// The batch under way to each node.
     under_way: BTreeMap<NodeId, u64>,
@@ -66,7 +67,7 @@ struct Model {
     network: Vec<Packet>,
     incarnations: u64,
     tells: u64,
-    /// Topics that a node has ever wanted.
+    /// Topics that a node has ever requested.
     wanted: BTreeSet<(NodeId, Topic)>,
 }
 
@@ -84,7 +85,7 @@ enum Step {
     Leave {
         client: usize,
     },
-    /// It is live, confirmed or not.
+    /// The subscription becomes live, confirmed or not.
     GiveUpWaiting {
         client: usize,
     },
@@ -93,7 +94,7 @@ enum Step {
         to: NodeId,
         anyway: bool,
     },
-    /// What is told was not answered in time.
+    /// A report was not answered in time.
     NoAnswer {
         node: NodeId,
         to: NodeId,
@@ -197,7 +198,7 @@ impl Model {
         self.network.push(Packet { from, to, message });
     }
 
-    /// What became of an event on a node: the topics that got it, and under which position.
+    /// Records where an event arrived on a node: the topics that got it, and the positions.
     fn hand_over(&mut self, id: NodeId, event: Known, placed: &[(Topic, u64)]) {
         for (topic, position) in placed {
             for client in &mut self.clients {
@@ -220,7 +221,7 @@ impl Model {
         node.exchange.publish(STREAM, &name(subject), topic, || encoded(event), |to| pushed.push(to));
         for to in pushed {
             let wanted = [Some(subject), None].iter().any(|topic| self.wanted.contains(&(to, *topic)));
-            assert!(wanted, "{event:?} goes to {to}, which never wanted it");
+            assert!(wanted, "{event:?} goes to {to}, which never requested it");
         }
         self.hand_over(id, event, &placed);
     }
@@ -250,7 +251,7 @@ impl Model {
         self.clients[client].place = Place::Beginning { node: id, topic, version };
     }
 
-    /// Clients that wait are live as soon as they may be.
+    /// Waiting clients become live as soon as they may.
     fn go_live(&mut self, given_up: Option<usize>) {
         for (n, client) in self.clients.iter_mut().enumerate() {
             let Place::Beginning { node: id, topic, version } = client.place else { continue };
@@ -267,7 +268,7 @@ impl Model {
         let number = self.tells;
         let node = self.node(from);
         let incarnation = node.exchange.incarnation();
-        // One thing after another: the next when this was answered, or not in time.
+        // Reports go out one at a time: the next one follows when this one was answered or timed out.
         if let Some(tell) = node.exchange.tell(to, anyway).filter(|_| !node.reporting.contains_key(&to)) {
             node.reporting.insert(to, number);
             self.send(from, to, Message::Tell { number, incarnation, tell });
@@ -312,7 +313,7 @@ impl Model {
             }
             Message::Confirmation { number, told, answer } => {
                 let node = self.node(to);
-                // An answer counts while its request is waited for.
+                // An answer counts only while its request is pending.
                 if node.reporting.get(&from) == Some(&number) {
                     node.reporting.remove(&from);
                     node.exchange.confirmed(from, told, Some(answer));
@@ -333,7 +334,7 @@ impl Model {
             }
             Message::Receipt { number, receipt } => {
                 let node = self.node(to);
-                // An answer counts while its request is waited for.
+                // An answer counts only while its request is pending.
                 if node.under_way.get(&from) == Some(&number) {
                     node.under_way.remove(&from);
                     node.exchange.sent(from, number, Some(receipt));
@@ -380,7 +381,7 @@ impl Model {
         self.go_live(None);
     }
 
-    /// Nothing is lost any more, and every node tells every other one, until nothing is under way.
+    /// Makes the network lossless and lets every node report to every other one, until nothing is under way.
     fn heal(&mut self) {
         for _ in 0..4 {
             for from in 1..=NODES {
@@ -424,13 +425,15 @@ impl Model {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
 
-    /// Whatever the network does, a client sees no event twice and none out of order, wherever it goes; nothing goes to a
-    /// node that never wanted it, and what waits is bounded. Once the network is well again, clients get what is published.
+    /// Whatever the network does, a client sees no event twice and none out of order, on whatever nodes it
+    /// subscribes. No event goes to a node that never requested it, and the waiting events are bounded. Once
+    /// the network works again, clients get everything that is published.
     #[test]
     fn at_most_once_in_order_and_bounded(joined in any::<bool>(), steps in prop::collection::vec(step(), 1..250)) {
         let mut model = Model::new();
         if joined {
-            // The nodes know each other, and each has a client: the steps soon get somewhere.
+            // The nodes know each other, and each has a client, so that the random steps soon reach
+            // interesting states.
             (0..3).for_each(|client| model.join(client, client as NodeId + 1, Some(0)));
             model.heal();
         }

@@ -1,5 +1,6 @@
-//! What sends events to other nodes, tells them what is wanted here, and answers what they ask: on a thread of its own, so
-//! that a flood of ephemeral events delays neither the log nor the topics.
+//! The tasks that send events to other nodes, report this node's interest to them and answer their requests.
+//! They run on a thread of their own, so that a flood of ephemeral events delays neither the log nor the
+//! topics.
 
 use super::exchange::{Confirmation, Dropped, Receipt};
 use super::{Ephemeral, SendEvents, TellInterest, Wake};
@@ -13,13 +14,13 @@ use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use waypost_cluster::Cluster;
 
-/// A node is told that this one is there so often, and looked for in the list of members.
+/// How often a node gets a report even if nothing has changed, and how often the list of members is checked.
 const TICK: Duration = Duration::from_secs(1);
-/// Longest wait for the answer to what a node is told.
+/// Longest wait for the answer to a report.
 const TELL_TIMEOUT: Duration = Duration::from_secs(1);
-/// Pause before a node is told again that does not know this one yet.
+/// Pause before a report is repeated to a node that does not know this one yet.
 const AGAIN: Duration = Duration::from_millis(20);
-/// Longest wait for a receipt. Then nothing is sent until the node has told its interest.
+/// Longest wait for a receipt. After it, nothing is sent until the node has reported its interest.
 const SEND_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Dropped {
@@ -32,7 +33,7 @@ impl Dropped {
     }
 }
 
-/// The tasks' way to the other nodes.
+/// What the tasks need to reach the other nodes.
 #[derive(Clone)]
 struct Tasks {
     ephemeral: Ephemeral,
@@ -41,8 +42,8 @@ struct Tasks {
 }
 
 impl Ephemeral {
-    /// Answers the other nodes, on a thread that is answered. What sends and tells runs there too, once the cluster is
-    /// there ([`Ephemeral::start`]).
+    /// Starts the thread and answers the requests of the other nodes on it. Returns the thread, on which the
+    /// other tasks start once the cluster exists ([`Ephemeral::start`]).
     pub(in crate::hub) fn serve(&self, peers: &Arc<PeerServer>) -> Arbiter {
         let arbiter = Arbiter::new();
         let (ephemeral, peers) = (self.clone(), peers.clone());
@@ -60,7 +61,7 @@ impl Ephemeral {
         arbiter
     }
 
-    /// Sends and tells from now on.
+    /// Starts the tasks that send events and report interest.
     pub(in crate::hub) fn start(&self, arbiter: &Arbiter, peers: &Peers, cluster: &Cluster) {
         let tasks = Tasks { ephemeral: self.clone(), peers: peers.clone(), cluster: cluster.clone() };
         arbiter.spawn(tasks.run());
@@ -72,17 +73,18 @@ impl Ephemeral {
 }
 
 impl Tasks {
-    /// Keeps the list of the other nodes, each with its two tasks.
+    /// Maintains the list of the other nodes, each with its two tasks.
     async fn run(self) {
         let mut status = self.cluster.watch();
         let mut ticks = interval(TICK);
-        // Who stood still itself checks nobody by that time.
+        // After a pause of this node, ticks do not pile up: otherwise the other nodes would seem silent for
+        // that time.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             self.look_at_members();
             tokio::select! {
                 _ = ticks.tick() => self.tick(),
-                // At once where members change.
+                // Changes of the members take effect at once.
                 changed = status.changed() => {
                     if changed.is_err() {
                         return;
@@ -130,7 +132,7 @@ impl Tasks {
         }
     }
 
-    /// Sends one batch after the other; what comes meanwhile goes with the next.
+    /// Sends one batch after the other; events that arrive meanwhile go into the next batch.
     async fn send_to(self, to: NodeId, wake: Arc<Wake>) {
         let events = metrics::counter!(metric::EPHEMERAL_SENT, "peer" => to.to_string());
         let batches = metrics::counter!(metric::EPHEMERAL_BATCHES, "peer" => to.to_string());
@@ -162,7 +164,8 @@ impl Tasks {
         }
     }
 
-    /// Tells what is wanted here, whenever that changes or a subscription begins, and once a second anyway.
+    /// Reports this node's interest whenever it changes or a subscription begins, and once a second in any
+    /// case.
     async fn tell_to(self, to: NodeId, wake: Arc<Wake>) {
         let mut anyway = true;
         while self.ephemeral.is_member(to) {
@@ -178,7 +181,7 @@ impl Tasks {
                 let is_known = answer.is_some_and(|answer| answer.known.is_some());
                 self.note(to, told, answer);
                 if !is_known {
-                    // Both have to hear of each other first.
+                    // Both nodes have to learn of each other first.
                     sleep(AGAIN).await;
                 }
             } else {

@@ -1,6 +1,6 @@
-//! The actor of one ephemeral topic: it takes events from its inbox, encodes each once for every view in use, and offers the
-//! frames to its subscribers, like the durable topics do. There is no history: whoever misses a chunk is told where the topic
-//! goes on, and its readers find that they fell out.
+//! The actor of one ephemeral topic. It takes events from its inbox, encodes each once for every view in use,
+//! and offers the frames to its subscribers, as durable topics do. There is no history: a subscriber that
+//! misses a chunk is told where the topic continues, and its readers notice that they missed events.
 
 use super::Ephemeral;
 use crate::core::event::Event;
@@ -14,26 +14,27 @@ use actix::prelude::{ActorFutureExt, SendError, WrapFuture};
 use actix::{Actor, AsyncContext, Context, Handler, Recipient};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Bytes of events that wait for a topic, about; with more all of them are lost, and its readers are told.
+/// Approximate bytes of events that may wait for a topic. Beyond them, all waiting events are lost, and the
+/// topic's readers are told.
 const MAX_WAITING_BYTES: usize = 4 << 20;
-/// Events that wait for a topic.
+/// Most events that wait for a topic.
 const MAX_WAITING: usize = 16 * 1024;
-/// What an event counts for beside its payload.
+/// Bytes that an event counts in addition to its payload.
 const EVENT_OVERHEAD: usize = 200;
-/// Events of one chunk at most.
+/// Most events of one chunk.
 const CHUNK_EVENTS: usize = 1024;
 
-/// Events that wait for something, bounded.
+/// A bounded list of waiting events.
 #[derive(Debug, Default)]
 struct Waiting {
     events: Vec<Event>,
     bytes: usize,
-    /// There were too many: all up to this position are lost.
+    /// There were too many events: all up to this position are lost.
     lost: Option<u64>,
 }
 
 impl Waiting {
-    /// Says whether it was empty.
+    /// Adds an event. Returns whether the list was empty before.
     fn push(&mut self, event: Event) -> bool {
         let was_empty = self.events.is_empty() && self.lost.is_none();
         self.bytes += event.payload.len() + EVENT_OVERHEAD;
@@ -46,7 +47,7 @@ impl Waiting {
     }
 }
 
-/// Where an ephemeral topic's events wait for its actor.
+/// The events of an ephemeral topic that wait for its actor.
 #[derive(Debug)]
 pub(super) struct Inbox {
     topic: TopicKey,
@@ -63,14 +64,15 @@ impl Inbox {
         &self.topic
     }
 
-    /// Takes an event, and wakes the actor where nothing waited. `false` where the actor is gone.
+    /// Takes an event, and wakes the actor if nothing waited before. Returns `false` if the actor is gone.
     pub(super) fn offer(&self, event: Event) -> bool {
         if !self.lock().push(event) {
             return true;
         }
         match self.actor.try_send(Nudge) {
             Ok(()) => true,
-            // Full of something else. One nudge at most is on its way, so it may always be queued.
+            // The mailbox is full of other messages. At most one nudge is on its way, so it may always be
+            // queued.
             Err(SendError::Full(nudge)) => {
                 self.actor.do_send(nudge);
                 true
@@ -80,7 +82,7 @@ impl Inbox {
     }
 }
 
-/// The actor.
+/// The actor. It lives while the topic has subscribers.
 pub(in crate::hub) struct EphemeralTopic {
     key: TopicKey,
     evaluators: Evaluators,
@@ -92,13 +94,13 @@ pub(in crate::hub) struct EphemeralTopic {
     open: Lane,
     /// Views with a condition, encoded by the evaluators.
     checked: Lane,
-    /// What the evaluators get next.
+    /// The events that the evaluators get next.
     unchecked: Waiting,
     checking: bool,
 }
 
 impl EphemeralTopic {
-    /// Starts the actor, which gets events from now on.
+    /// Starts the actor. It gets events from now on.
     pub(in crate::hub) fn start_on(
         ephemeral: &Ephemeral,
         key: TopicKey,
@@ -174,7 +176,7 @@ impl EphemeralTopic {
         }
     }
 
-    /// Has events checked for the views with conditions; the next when that is done.
+    /// Has events evaluated for the views with conditions. The next ones follow when these are done.
     fn check(&mut self, ctx: &mut Context<Self>) {
         let Some(map) = self.checked.map().filter(|_| !self.checking) else { return };
         let Waiting { events, lost, .. } = std::mem::take(&mut self.unchecked);
@@ -200,14 +202,14 @@ impl EphemeralTopic {
 }
 
 impl Lane {
-    /// The lane goes on behind that event: the range of the chunk up to it.
+    /// Advances the lane past that event. Returns the range of the chunk up to it.
     fn go_on(&mut self, last: &Event) -> Span {
         let span = Span { first_seq: self.told(), next_seq: last.seq + 1, last_id: last.id };
         self.stand_at(span.next_seq);
         span
     }
 
-    /// What lies before that position is lost: all are told. Says whether one had no room.
+    /// Everything before `next` is lost: all subscribers are told. Returns whether one of them had no room.
     fn lose(&mut self, topic: &TopicKey, next: u64) -> bool {
         self.stand_at(next);
         self.conclude(topic, None)

@@ -1,4 +1,4 @@
-//! What nodes send each other of ephemeral events.
+//! The messages about ephemeral events between nodes.
 
 use super::exchange::{Confirmation, Receipt};
 use super::interest::Tell;
@@ -11,12 +11,12 @@ use crate::hub::peers::{Lane, PeerRequest};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-/// Events of one node for another. There is one under way to a node at a time.
+/// Events from one node for another. At most one such request is under way to a node.
 #[derive(Debug, Serialize, Deserialize)]
 pub(in crate::hub) struct SendEvents {
-    /// The incarnation of the node that sends.
+    /// The incarnation of the sending node.
     pub(super) sender: u64,
-    /// The incarnation of the node that they are for.
+    /// The incarnation of the receiving node.
     pub(super) to: u64,
     pub(super) batch: Batch,
 }
@@ -27,22 +27,23 @@ impl PeerRequest for SendEvents {
     const LANE: Lane = Lane::patient(16, 48);
 }
 
-/// What a node wants of the ephemeral events of another. Answered when what was published before has arrived.
+/// A node's interest in the ephemeral events of another. It is answered when the events that were published
+/// before have arrived.
 #[derive(Debug, Serialize, Deserialize)]
 pub(in crate::hub) struct TellInterest {
-    /// The incarnation of the node that tells.
+    /// The incarnation of the reporting node.
     pub(super) incarnation: u64,
     pub(super) tell: Tell,
 }
 
 impl PeerRequest for TellInterest {
-    /// `None` where the node that tells is no member.
+    /// `None` if the reporting node is not a member.
     type Answer = Option<Confirmation>;
     const KIND: u16 = 21;
     const LANE: Lane = Lane::patient(16, 48);
 }
 
-/// An event as it travels.
+/// The encoded form of an event.
 #[derive(Debug, Serialize, Deserialize)]
 struct Travelling {
     stream: TopicId,
@@ -53,7 +54,7 @@ struct Travelling {
     payload: Bytes,
 }
 
-/// The bytes of an event of that stream.
+/// Encodes an event of that stream.
 pub(super) fn encode(stream: TopicId, event: &Event) -> Result<Bytes, CodecError> {
     let travelling = Travelling {
         stream,
@@ -66,7 +67,7 @@ pub(super) fn encode(stream: TopicId, event: &Event) -> Result<Bytes, CodecError
     codec::encode(&travelling).map(Bytes::from)
 }
 
-/// Back from [`encode`]. The event has no position yet.
+/// Decodes the result of [`encode`]. The event has no position yet.
 pub(super) fn decode(bytes: &[u8]) -> Result<(TopicId, Event), CodecError> {
     let Travelling { stream, id, time_ms, subject, kind, payload } = codec::decode(bytes)?;
     Ok((stream, Event { id, seq: 0, subject, time_ms, kind: kind.into(), payload }))

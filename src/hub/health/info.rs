@@ -1,4 +1,4 @@
-//! What a node tells the others of itself.
+//! What a node reports to the others about itself.
 
 use crate::clock::now_ms;
 use crate::hub::peers::{Lane, PeerRequest};
@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 use waypost_cluster::{ClockState, Cluster};
 
-/// What do you carry?
+/// Asks a node for its [`NodeInfo`].
 #[derive(Debug, Serialize, Deserialize)]
 pub(in crate::hub) struct AskInfo;
 
@@ -18,7 +18,8 @@ impl PeerRequest for AskInfo {
     const LANE: Lane = Lane::quick(32, 32);
 }
 
-/// What a node tells of itself. Fields are only ever added: what another release doesn't tell is left at its default.
+/// The report of a node about itself. Fields are only ever added: a field that another release does not
+/// report has its default.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct NodeInfo {
@@ -30,17 +31,17 @@ pub struct NodeInfo {
     pub connections: u64,
     /// Topics with subscribers.
     pub topics: u64,
-    /// It takes no new clients.
+    /// The node accepts no new clients.
     pub draining: bool,
-    /// Subjects and patterns of ephemeral events that it wants of the others.
+    /// Subjects and patterns whose ephemeral events the node requests from the others.
     pub ephemeral_interest: u64,
-    /// Ephemeral events that did not reach another node from there.
+    /// Ephemeral events from this node that did not reach another node.
     pub ephemeral_dropped: u64,
-    /// The release that runs there.
+    /// The release that the node runs.
     pub version: String,
     /// Its clock (Unix milliseconds).
     pub time_ms: u64,
-    /// How long it runs (milliseconds).
+    /// How long the node has been running (milliseconds).
     pub uptime_ms: u64,
     /// How long ago its store was made durable (milliseconds).
     pub snapshot_age_ms: u64,
@@ -48,36 +49,36 @@ pub struct NodeInfo {
     pub log_bytes: u64,
     /// Size of its disk (bytes).
     pub disk_total: u64,
-    /// Free there (bytes).
+    /// Free bytes of its disk.
     pub disk_free: u64,
-    /// Used by its data directory (bytes).
+    /// Bytes used by its data directory.
     pub disk_used: u64,
-    /// Less is free than what is reserved.
+    /// The disk has less free space than the reserve.
     pub disk_full: bool,
     /// Folders in its data directory with files that were set aside as damaged.
     pub damaged: u64,
-    /// The cluster told it that it is no member any more.
+    /// The cluster told the node that it is no longer a member.
     pub removed: bool,
-    /// Why it stopped for good.
+    /// Why the node stopped for good.
     pub failure: Option<String>,
-    /// It leads, but has not heard of a majority lately.
+    /// The node leads, but has not heard from a majority lately.
     pub leads_alone: bool,
-    /// What it thinks of the voters' clocks, if it leads.
+    /// The node's judgement of the voters' clocks, if it leads.
     pub clocks: ClockState,
-    /// So much time (milliseconds) seems to have passed before it led, that expiry does not count.
+    /// The time that seems to have passed before the node led, and that expiry does not count (milliseconds).
     pub held_ms: Option<i64>,
-    /// The time that event ids have reached is so far ahead of the time (milliseconds).
+    /// How far the time in event ids is ahead of the cluster's time (milliseconds).
     pub ids_ahead_ms: u64,
 }
 
-/// What this node counts of itself, and what is measured seldom.
+/// Counters of this node, and values that are measured rarely.
 #[derive(Debug)]
 pub(in crate::hub) struct Counts {
     /// Open client connections.
     pub(super) connections: AtomicU64,
-    /// It takes no new clients.
+    /// The node accepts no new clients.
     pub(super) draining: AtomicBool,
-    /// Subjects and patterns of ephemeral events that this node wants of the others.
+    /// Subjects and patterns whose ephemeral events this node requests from the others.
     pub(in crate::hub) ephemeral_interest: AtomicU64,
     /// Ephemeral events that did not reach another node.
     pub(in crate::hub) ephemeral_dropped: AtomicU64,
@@ -101,7 +102,7 @@ impl Default for Counts {
 }
 
 impl Counts {
-    /// What this node tells.
+    /// The report of this node.
     pub(super) fn tell(&self, cluster: &Cluster, topics: u64) -> NodeInfo {
         let status = cluster.status();
         NodeInfo {

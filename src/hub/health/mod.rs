@@ -1,7 +1,8 @@
-//! What nodes tell each other of how they are, asked for regularly.
+//! The health of the nodes: each node regularly asks the others for a report.
 //!
-//! Owns the last word of every member and when it came: so it can be told since when one is silent, and whether the
-//! disks of a majority have room. Never decides who leads or who is a member.
+//! Owns the last report of every member and the time at which it arrived. From these it derives how long a
+//! node has been silent, and whether the disks of a majority have space. Never decides who leads or who is a
+//! member.
 
 mod info;
 
@@ -20,30 +21,31 @@ use waypost_cluster::{Cluster, Operation, Status};
 
 /// How often the members are asked.
 const ROUND: Duration = Duration::from_secs(2);
-/// Longest wait for one of them.
+/// Longest wait for the answer of one member.
 const ASK_TIMEOUT: Duration = Duration::from_secs(1);
-/// What was told longer ago says nothing about now.
+/// A report older than this says nothing about the present.
 const STALE: Duration = Duration::from_secs(10);
-/// A leader's word that it has no majority counts so long.
+/// How long a leader's report that it has no majority is valid.
 const ALONE: Duration = Duration::from_secs(5);
 /// How often a leader without a majority is asked whether it has one again.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// The last word of a member.
+/// The last report of a member.
 #[derive(Clone, Debug)]
 pub struct Seen {
-    /// What it told.
+    /// The report.
     pub info: NodeInfo,
-    /// How long ago.
+    /// The age of the report.
     pub age: Duration,
-    /// Its clock minus this node's, in milliseconds, as far as the way there lets it be known.
+    /// Its clock minus this node's clock, in milliseconds, as far as the network's delay lets it be known.
     pub clock_ms: i64,
 }
 
 /// What is known of the members.
 #[derive(Debug, Default)]
 struct Members {
-    /// For each member: what it had applied when it was last seen to come on or to lack nothing, and when that was.
+    /// For each member: the index that it had applied when it last made progress or lacked nothing, and that
+    /// time.
     progress: Mutex<BTreeMap<NodeId, (u64, Instant)>>,
     seen: Mutex<BTreeMap<NodeId, (NodeInfo, Instant, i64)>>,
     no_room: AtomicBool,
@@ -51,7 +53,7 @@ struct Members {
 
 impl Members {
     fn note(&self, node: NodeId, info: NodeInfo, took: Duration) {
-        // Its clock was read somewhere within the time that asking took: half of it is as good a guess as any.
+        // The clock was read at some time during the request. The middle of the request is the best guess.
         let offset = info.time_ms as i64 - (now_ms() as i64 - took.as_millis() as i64 / 2);
         let slack = took.as_millis() as i64;
         let clock_ms = if offset.abs() <= slack { 0 } else { offset };
@@ -61,7 +63,7 @@ impl Members {
             .insert(node, (info, Instant::now(), clock_ms));
     }
 
-    /// Notes how far `node` has come, while `committed` was known to be committed.
+    /// Records that `node` has applied up to `applied`, at a time when `committed` was known to be committed.
     fn note_progress(&self, node: NodeId, applied: u64, committed: u64, now: Instant) {
         let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
         let known = progress.entry(node).or_insert((applied, now));
@@ -75,7 +77,7 @@ impl Members {
         progress.get(&node).map_or(Duration::ZERO, |(_, since)| now.saturating_duration_since(*since))
     }
 
-    /// That node said lately that it leads without a majority.
+    /// Whether that node lately reported that it leads without a majority.
     fn leads_alone(&self, node: NodeId) -> bool {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.get(&node).is_some_and(|(info, at, _)| info.leads_alone && at.elapsed() < ALONE)
@@ -88,7 +90,7 @@ impl Members {
     }
 }
 
-/// How this node and the others are; cheap to clone.
+/// The health of this node and of the others; cheap to clone.
 #[derive(Clone)]
 pub struct Health {
     cluster: Cluster,
@@ -99,7 +101,7 @@ pub struct Health {
 }
 
 impl Health {
-    /// Also answers other nodes how this one is.
+    /// Also answers other nodes that ask for this node's report.
     pub(super) fn new(cluster: Cluster, peers: Peers, topics: Topics, counts: Arc<Counts>) -> Self {
         let health = Self { cluster, peers, topics, counts, members: Arc::default() };
         let here = health.clone();
@@ -112,51 +114,52 @@ impl Health {
     /// The cluster as this node sees it.
     pub fn status(&self) -> Status {
         let mut status = self.cluster.status();
-        // Who follows hears the leader; whether a majority does, only the leader knows.
+        // A follower hears from the leader. Whether a majority does, only the leader knows.
         if status.leader.is_some_and(|leader| leader != status.node_id && self.members.leads_alone(leader)) {
             status.has_quorum = false;
         }
         status
     }
 
-    /// Whether this node may act for the cluster: it has heard from a majority, or from the leader, lately.
+    /// Whether this node may act for the cluster: it has lately heard from a majority or from the leader.
     pub fn in_touch(&self) -> bool {
         self.cluster.status().has_quorum
     }
 
-    /// The cluster goes on without this node: what it has grows old, revoked tokens among it.
+    /// Whether the cluster removed this node. Its state then grows old, including its knowledge of revoked
+    /// tokens.
     pub fn is_removed(&self) -> bool {
         self.cluster.is_removed()
     }
 
-    /// The consensus engine and the thread of the topics answer; waits until they do.
+    /// Waits until the consensus engine and the thread of the topics answer; returns whether they do.
     pub async fn answers(&self) -> bool {
         let admin = self.cluster.admin();
         let (engine, topics) = tokio::join!(admin.answers(), self.topics.answers());
         engine && topics
     }
 
-    /// Whether this node takes no new clients.
+    /// Whether this node accepts no new clients.
     pub fn is_draining(&self) -> bool {
         self.counts.draining.load(Ordering::Relaxed)
     }
 
-    /// Takes new clients, or none, from now on.
+    /// Sets whether this node refuses new clients.
     pub fn set_draining(&self, draining: bool) {
         self.counts.draining.store(draining, Ordering::Relaxed);
     }
 
-    /// Client connections that are open here.
+    /// The number of client connections that are open here.
     pub fn connections(&self) -> u64 {
         self.counts.connections.load(Ordering::Relaxed)
     }
 
-    /// Counts one more.
+    /// Counts one more connection.
     pub fn connection_opened(&self) {
         self.counts.connections.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts one less.
+    /// Counts one connection less.
     pub fn connection_closed(&self) {
         self.counts.connections.fetch_sub(1, Ordering::Relaxed);
     }
@@ -165,7 +168,7 @@ impl Health {
         self.counts.tell(&self.cluster, self.topics.count() as u64)
     }
 
-    /// What a node tells now; `None` when it doesn't answer in time.
+    /// Asks a node for its report; `None` if it does not answer in time.
     pub async fn node_info(&self, node: NodeId, timeout: Duration) -> Option<NodeInfo> {
         if node == self.cluster.node_id() {
             let info = self.own_info();
@@ -186,22 +189,23 @@ impl Health {
         self.members.note_progress(node, info.applied_index, committed, Instant::now());
     }
 
-    /// For how long a node has lacked entries without applying any, as far as is known here.
+    /// For how long a node has lacked entries without applying any, as far as this node knows.
     pub fn stands_still(&self, node: NodeId) -> Duration {
         self.members.stands_still(node, Instant::now())
     }
 
-    /// What was last heard of a node.
+    /// The last report of a node.
     pub fn last_seen(&self, node: NodeId) -> Option<Seen> {
         self.members.seen(node)
     }
 
-    /// Whether the disks of the leader and of a majority have room for more events, as far as is known here.
+    /// Whether the disks of the leader and of a majority have space for more events, as far as this node
+    /// knows.
     pub fn has_room(&self) -> bool {
         !self.members.no_room.load(Ordering::Relaxed)
     }
 
-    /// Asks all members again and again, as long as the node runs.
+    /// Asks all members periodically, as long as the node runs.
     pub(super) async fn watch(self) {
         let mut last_disk_full = false;
         loop {
@@ -210,7 +214,8 @@ impl Health {
             futures_util::future::join_all(members.map(|node| self.node_info(node, ASK_TIMEOUT))).await;
             self.measure().await;
             self.check_room().await;
-            // A disk that fills up is told of at once; the others are asked when it is their time.
+            // The next round starts at once if this node's disk becomes full or has space again. Meanwhile, a
+            // leader without a majority is asked more often.
             for _ in 0..ROUND.as_millis() / LOOK.as_millis() {
                 tokio::time::sleep(LOOK).await;
                 let status = self.cluster.status();
@@ -241,23 +246,24 @@ impl Health {
         self.last_seen(node).is_some_and(|seen| seen.age < STALE && seen.info.disk_full)
     }
 
-    /// Keeps up to date whether there is room; a leader without any hands the lead to a voter that has some.
+    /// Keeps the answer of [`Health::has_room`] up to date. A leader without space hands the lead to a voter
+    /// that has some.
     async fn check_room(&self) {
         let status = self.status();
         let (full, roomy): (Vec<_>, Vec<_>) =
             status.members.iter().filter(|m| m.voter).partition(|m| self.is_full(&status, m.id));
         let needed = (full.len() + roomy.len()) / 2 + 1;
         let leader_full = status.leader.is_some_and(|leader| full.iter().any(|m| m.id == leader));
-        // Before anything is known of members nothing is known of their disks.
+        // Before any member is known, nothing is known of disks.
         let no_room = (roomy.len() < needed && !full.is_empty()) || leader_full;
         if self.members.no_room.swap(no_room, Ordering::Relaxed) != no_room {
-            tracing::warn!(refused = no_room, "room on the disks: publishing is refused, or taken again");
+            tracing::warn!(refused = no_room, "disk space: publishing is refused, or accepted again");
         }
         if leader_full && status.is_leader() && roomy.len() >= needed {
             let best =
                 roomy.iter().filter(|m| m.reachable).max_by_key(|m| (m.drained_ms.is_none(), m.matched));
             if let Some(to) = best {
-                tracing::warn!(to = to.id, "this leader's disk is full: the lead goes to a node with room");
+                tracing::warn!(to = to.id, "this leader's disk is full: the lead goes to a node with space");
                 let _ = self.cluster.admin().operate(Operation::Lead(Some(to.id))).await;
             }
         }
@@ -269,7 +275,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_lacks_entries_and_applies_none_stands_still() {
+    fn a_node_that_lacks_entries_and_applies_none_stands_still() {
         let (members, start) = (Members::default(), Instant::now());
         let at = |seconds| start + Duration::from_secs(seconds);
         members.note_progress(2, 10, 10, at(0));
@@ -279,12 +285,12 @@ mod tests {
         members.note_progress(2, 10, 90, at(120));
         assert_eq!(members.stands_still(2, at(120)).as_secs(), 20);
         members.note_progress(2, 11, 95, at(121));
-        assert_eq!(members.stands_still(2, at(121)).as_secs(), 0, "it comes on, slowly");
+        assert_eq!(members.stands_still(2, at(121)).as_secs(), 0, "it makes progress, slowly");
         assert_eq!(members.stands_still(3, at(121)).as_secs(), 0, "nothing is known");
     }
 
     #[test]
-    fn a_leader_is_believed_that_it_has_no_majority() {
+    fn a_leader_that_reports_no_majority_is_believed() {
         let members = Members::default();
         assert!(!members.leads_alone(1));
         members.note(1, NodeInfo { leads_alone: true, ..NodeInfo::default() }, Duration::ZERO);

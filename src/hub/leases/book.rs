@@ -1,34 +1,34 @@
-//! The connections that this node has, counted.
+//! Counts the connections of this node.
 
 use crate::core::ids::{MapId, TokenId};
 use rustc_hash::FxHashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{mpsc, oneshot};
 
-/// Connections of a map by a token; `None`: the admin's.
+/// The map and the token of a connection; `None` stands for the admin token.
 pub(in crate::hub) type Of = (MapId, Option<TokenId>);
 
-/// What the keeper is asked for.
+/// A request to the keeper.
 #[derive(Debug)]
 pub(super) enum Wish {
     Take(Of, Taker),
     Give(Of),
-    /// It may be otherwise than wanted; who waits is answered once it is not.
+    /// The candidacy may differ from the wanted one. The sender is answered once they are the same.
     Candidacy(Option<oneshot::Sender<()>>),
     StateAll,
 }
 
-/// Who waits for a connection: `Err` is the limit.
+/// A caller that waits for a connection: `Err` is the limit.
 pub(super) type Taker = oneshot::Sender<Result<Connection, u32>>;
 
-/// All connections of this node, those of maps without a limit too: a map may get one.
+/// Counts all connections of this node, including those of maps without a limit: such a map may get one.
 #[derive(Debug)]
 pub(super) struct Book {
     counts: Mutex<FxHashMap<Of, u32>>,
     wishes: mpsc::UnboundedSender<Wish>,
 }
 
-/// A connection that counts until it is dropped.
+/// A connection; it counts until it is dropped.
 #[derive(Debug)]
 pub struct Connection {
     of: Of,
@@ -44,7 +44,8 @@ impl Drop for Connection {
                 counts.remove(&self.of);
             }
         }
-        // Under the lock: whoever reads the counts finds in the queue all that is missing from them already.
+        // Sent under the lock: whoever reads the counts then finds a message for every connection that is
+        // missing from them.
         let _ = self.book.wishes.send(Wish::Give(self.of));
     }
 }
@@ -58,18 +59,18 @@ impl Book {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts one more.
+    /// Counts one more connection.
     pub(super) fn grant(self: &Arc<Self>, of: Of) -> Connection {
         *self.lock().entry(of).or_default() += 1;
         Connection { of, book: self.clone() }
     }
 
-    /// This node's connections of one map.
+    /// The number of this node's connections to one map.
     pub(super) fn of_map(&self, map: MapId) -> u32 {
         self.lock().iter().filter(|((of, _), _)| *of == map).map(|(_, count)| count).sum()
     }
 
-    /// All counts. `meanwhile` runs while none of them can change.
+    /// All counts. `meanwhile` runs while the counts can't change.
     pub(super) fn all(&self, meanwhile: impl FnOnce()) -> Vec<(Of, u32)> {
         let counts = self.lock();
         meanwhile();

@@ -1,7 +1,8 @@
-//! The task that proposes changes of this node's leases, one batch after another.
+//! The task that proposes the changes of this node's leases, one batch after another.
 //!
-//! A batch whose fate is not known is never repeated in parts: what the node holds is stated anew, whole, under a higher
-//! number, and the other lands no more. Until that has worked clients are served on, bounded by this node's own count.
+//! A batch whose result is unknown is never repeated in parts. Instead, the node states everything that it
+//! holds under a higher number, after which the earlier batch can no longer take effect. Until that succeeds,
+//! clients are still served; this node's own count limits them.
 
 #[cfg(test)]
 mod tests;
@@ -20,22 +21,22 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, Interval, interval, sleep_until};
 use waypost_cluster::{Cluster, ProposeError};
 
-/// Pause before the cluster is told again what it couldn't take.
+/// Pause before a batch that failed is sent again.
 const RETRY_PAUSE: Duration = Duration::from_millis(300);
-/// Pause before it is looked again whether what the cluster was told is applied here.
+/// Pause between checks whether a proposed change is applied here.
 const LOOK_PAUSE: Duration = Duration::from_millis(50);
-/// All that is held is stated so often: counts that went astray, by whatever way, are right again after it.
+/// How often everything that is held is stated: it corrects counts that became wrong for any reason.
 const STATE_EVERY: Duration = Duration::from_secs(30);
-/// Changes of one batch at most; some 40 bytes each.
+/// Most changes of one batch; each has about 40 bytes.
 const MOST_CHANGES: usize = 8192;
 
-/// Why a batch did not land.
+/// Why a batch was not carried out.
 #[derive(Debug, thiserror::Error)]
 enum Failed {
-    /// The incarnation is not the node's present one: the cluster took the node for gone.
+    /// The incarnation is not the node's present one: the cluster considered the node gone.
     #[error("the incarnation has ended")]
     Ended,
-    /// Whether it landed is not known.
+    /// It is unknown whether the batch was carried out.
     #[error(transparent)]
     Propose(#[from] ProposeError),
     #[error(transparent)]
@@ -50,28 +51,28 @@ struct Waiting {
     candidacy: Vec<oneshot::Sender<()>>,
 }
 
-/// Knows what the cluster was told of this node, and tells it the rest.
+/// Tracks what the cluster knows of this node's leases, and reports the rest.
 pub(super) struct Keeper {
     cluster: Cluster,
     bridge: Arc<Bridge>,
     book: Arc<Book>,
     standing: Arc<Standing>,
     waiting: Waiting,
-    /// Number of the incarnation's last batch.
+    /// The number of the incarnation's last batch.
     number: u64,
-    /// The cluster does not know what this node holds: it is to be stated whole.
+    /// The cluster may not know what this node holds, so everything must be stated.
     doubt: bool,
     /// The node was a candidate in this incarnation.
     was_candidate: bool,
-    /// What the cluster was told last of the candidacy, until that is applied here: the change, and its index in the log.
+    /// The last reported change of the candidacy, until it is applied here, and its index in the log.
     told: Option<(LeaseChange, u64)>,
-    /// When the candidacy is looked at again.
+    /// When the candidacy is checked again.
     again: Instant,
-    /// The last batch failed: when the next is tried.
+    /// If the last batch failed: when the next one is tried.
     failed_until: Option<Instant>,
 }
 
-/// A keeper with what it hears of; runs as long as the node.
+/// A keeper with its two queues; runs as long as the node.
 pub(in crate::hub) struct Task {
     keeper: Keeper,
     wishes: mpsc::UnboundedReceiver<Wish>,
@@ -138,7 +139,7 @@ impl Keeper {
                 continue;
             }
             if let Some(until) = self.failed_until {
-                // Clients do not wait for this.
+                // Clients do not wait for the pause.
                 tokio::select! {
                     () = sleep_until(until) => self.failed_until = None,
                     Some(wish) = wishes.recv() => {
@@ -153,7 +154,7 @@ impl Keeper {
                 Err(Failed::Propose(ProposeError::Stopping)) => return,
                 Err(Failed::Ended) => self.renew(),
                 Err(error) => {
-                    tracing::debug!(%error, "the cluster can't be told yet what this node holds");
+                    tracing::debug!(%error, "this node's leases can't be reported to the cluster yet");
                     self.doubt = true;
                     self.failed_until = Some(Instant::now() + RETRY_PAUSE);
                     while let Ok(wish) = wishes.try_recv() {
@@ -192,17 +193,17 @@ impl Keeper {
     fn hear(&mut self, news: &LeaseNews) {
         match news {
             LeaseNews::NodeGone(node) if *node == self.cluster.node_id() => self.renew(),
-            // The connections that a map had before it got a limit are counted from now on.
+            // The connections that a map had before it got a limit count from now on.
             LeaseNews::Limit(map) if map.limits.connections.is_some() && self.book.of_map(map.id) > 0 => {
                 self.doubt = true;
             }
             LeaseNews::Reset => self.doubt = true,
-            // The loop looks at the candidacy.
+            // The loop checks the candidacy.
             LeaseNews::Owners | LeaseNews::NodeGone(_) | LeaseNews::Limit(_) => {}
         }
     }
 
-    /// Another incarnation begins, which has to state what it holds.
+    /// Begins another incarnation, which has to state what it holds.
     fn renew(&mut self) {
         let incarnation = getrandom::u64().unwrap_or_else(|_| crate::clock::now_ms()).max(1);
         self.standing.incarnation.store(incarnation, Ordering::Release);
@@ -219,11 +220,11 @@ impl Keeper {
         self.bridge.webhooks().owners().nodes.get(&self.cluster.node_id()).copied()
     }
 
-    /// What the cluster was told is on its way until it is applied here, with or without effect. A node that catches up
-    /// takes its time over that, and nobody waits for it.
+    /// A reported change stays pending until it is applied here, with or without effect. A node that is
+    /// catching up may take long for that, and nothing waits for it.
     fn look_at_candidacy(&mut self) {
         let known = self.known_as();
-        // However the cluster heard of it, the answer may be lost.
+        // The cluster may know of the candidacy although the answer was lost.
         self.was_candidate |= known == Some(self.incarnation());
         let Some((change, index)) = &self.told else { return };
         let is_effective = match change {
@@ -237,7 +238,7 @@ impl Keeper {
         }
     }
 
-    /// The change that makes the candidacy what it should be, as far as this node knows.
+    /// The change that makes the candidacy the wanted one, as far as this node knows.
     fn candidacy_change(&self) -> Option<LeaseChange> {
         let told = self.told.as_ref().map(|(change, _)| change);
         let (known, delivers) = (self.known_as(), told == Some(&LeaseChange::Deliver));
@@ -263,20 +264,20 @@ impl Keeper {
     }
 
     async fn round(&mut self, wishes: &mut mpsc::UnboundedReceiver<Wish>) -> Result<(), Failed> {
-        // A candidate that is none any more may have lost its webhooks to others for a while: what it knew of them counts
-        // no more, which the number tells everybody.
+        // A node that ceased to be a candidate may have lost its webhooks to others for a while, so what it
+        // knew of them is no longer valid. A new incarnation tells all nodes so.
         if self.was_candidate && self.candidacy_change() == Some(LeaseChange::Deliver) {
             self.renew();
         }
         if self.doubt { self.state_all(wishes).await } else { self.state_changes().await }
     }
 
-    /// States all that this node holds.
+    /// States everything that this node holds.
     async fn state_all(&mut self, wishes: &mut mpsc::UnboundedReceiver<Wish>) -> Result<(), Failed> {
         let mut queued = Vec::new();
         let held = self.book.all(|| queued.extend(std::iter::from_fn(|| wishes.try_recv().ok())));
         queued.into_iter().for_each(|wish| self.note(wish));
-        // These are missing from what is held already.
+        // The counts in `held` already lack these connections.
         self.waiting.given.clear();
         let held = self
             .limited(held)
@@ -292,7 +293,7 @@ impl Keeper {
         Ok(())
     }
 
-    /// Tells what has changed, and answers those who take connections.
+    /// Reports what has changed, and answers the callers that take connections.
     async fn state_changes(&mut self) -> Result<(), Failed> {
         let mut changes: Vec<LeaseChange> = Vec::new();
         if self.again <= Instant::now() {
@@ -310,7 +311,7 @@ impl Keeper {
         while changes.len() < MOST_CHANGES
             && let Some(((map, token), mut those)) = self.waiting.takers.pop_first()
         {
-            // Nothing is counted for those who hung up.
+            // A caller that stopped waiting is not counted.
             those.retain(|taker| !taker.is_closed());
             if !those.is_empty() {
                 changes.push(LeaseChange::Take(Connections { map, token, count: those.len() as u32 }));
@@ -332,12 +333,12 @@ impl Keeper {
         }
     }
 
-    /// Who was let in has its connection, in the order in which they asked.
+    /// Answers the callers of each request in order: the first ones get the granted connections.
     fn answer(&self, first: u32, takers: Vec<(Of, Vec<Taker>)>, denied: &[Denied]) {
         for (place, (of, takers)) in (first..).zip(takers) {
             let granted = match denied.iter().find(|denied| denied.index == place) {
                 Some(Denied { granted, why: Refusal::Limit(limit), .. }) => Some((*granted as usize, *limit)),
-                // A map that is gone closes its connections itself.
+                // Connections to a deleted map are closed elsewhere.
                 Some(_) | None => None,
             };
             for (nth, taker) in takers.into_iter().enumerate() {
@@ -345,13 +346,13 @@ impl Keeper {
                     Some((granted, limit)) if nth >= granted => Err(limit),
                     _ => Ok(self.book.grant(of)),
                 };
-                // Who hung up meanwhile gives back by this.
+                // If the caller stopped waiting, this drops the connection and thereby gives it back.
                 drop(taker.send(answer));
             }
         }
     }
 
-    /// The cluster can't be asked: this node's own count bounds its clients, until it can be told.
+    /// The cluster can't be asked: this node's own count limits its clients until the cluster answers again.
     fn serve_on(&mut self) {
         for (of, takers) in std::mem::take(&mut self.waiting.takers) {
             let limit = self.bridge.connection_limit(of.0);
@@ -370,7 +371,7 @@ impl Keeper {
         held.into_iter().filter(|((map, _), _)| self.bridge.connection_limit(*map).is_some()).collect()
     }
 
-    /// One batch; what of it was not done.
+    /// Proposes one batch. Returns the changes that were denied.
     async fn propose(&mut self, whole: bool, changes: Vec<LeaseChange>) -> Result<Vec<Denied>, Failed> {
         self.number += 1;
         let told = changes
@@ -384,14 +385,15 @@ impl Keeper {
             Reply::Leased(denied) => denied,
             Reply::Refused(Refusal::Stale(_)) => return Err(Failed::Ended),
             other => {
-                tracing::error!(?other, "a batch of leases was answered with something else");
+                tracing::error!(?other, "a batch of leases got an unexpected answer");
                 return Err(Failed::Propose(ProposeError::Unknown));
             }
         };
         if let Some(change) = told {
-            // Where it had no effect, since another node's coming is not over, it is tried again.
+            // If the change had no effect, because the arrival of another node is still in progress, it is
+            // tried again.
             self.again = Instant::now() + RETRY_PAUSE;
-            // It may be a candidate for a moment before it rests.
+            // The node may be a candidate for a moment before it rests.
             self.was_candidate |= change == LeaseChange::Rest;
             self.told = Some((change, proposed.index));
         }

@@ -1,8 +1,10 @@
-//! What this node holds in the cluster while it lives: connections of maps with a limit, and its candidacy for webhooks.
+//! What this node holds in the cluster while it lives: connections of maps with a limit, and its candidacy
+//! for webhooks.
 //!
-//! One task proposes all changes ([`keeper`]): while one batch is under way the next gathers, so ten thousand joins are a
-//! few commands. Whoever takes a connection waits for its batch; what is given back is told behind. All of it belongs to
-//! one incarnation, a random number: another one begins when the cluster took this node for gone, or it delivers again.
+//! One task proposes all changes ([`keeper`]). While one batch is under way the next one gathers, so ten
+//! thousand joins become a few commands. A caller that takes a connection waits for its batch; connections
+//! that end are reported later. Everything belongs to one incarnation, a random number. Another incarnation
+//! begins when the cluster considered this node gone, or when the node delivers again.
 
 mod book;
 mod keeper;
@@ -38,7 +40,7 @@ pub struct Leases {
 }
 
 impl Leases {
-    /// The task is to be spawned: it tells the cluster what this node holds.
+    /// Returns the leases and the task that reports them to the cluster. The caller must spawn the task.
     pub(super) fn new(cluster: Cluster, log: Log, bridge: Arc<Bridge>) -> (Self, Task) {
         let (wishes, wished) = mpsc::unbounded_channel();
         let (news, lease_news) = mpsc::unbounded_channel();
@@ -50,23 +52,24 @@ impl Leases {
         (Self { node, log, wishes, bridge, book, standing }, Task::new(keeper, wished, lease_news))
     }
 
-    /// Counts one more connection; `Err(limit)` when the cluster has as many as the map may have.
+    /// Counts one more connection; `Err(limit)` if the map has as many in the cluster as it may have.
     pub(super) async fn take(&self, of: Of) -> Result<Connection, u32> {
         if self.bridge.connection_limit(of.0).is_some() {
             let (answer, answered) = oneshot::channel();
             let _ = self.wishes.send(Wish::Take(of, answer));
-            // Without an answer the node is stopping.
+            // If there is no answer, the node is stopping.
             return answered.await.unwrap_or(Err(0));
         }
         let connection = self.book.grant(of);
         if self.bridge.connection_limit(of.0).is_some() {
-            // The limit came meanwhile: whether this one was among those that were stated then is not known.
+            // The map got a limit meanwhile: it is unknown whether this connection was among those that were
+            // stated then.
             let _ = self.wishes.send(Wish::StateAll);
         }
         Ok(connection)
     }
 
-    /// Has the keeper look at the candidacy, and waits until it is as wanted.
+    /// Has the keeper check the candidacy, and waits until it is the wanted one.
     async fn settle_candidacy(&self) {
         let (settled, is_settled) = oneshot::channel();
         let _ = self.wishes.send(Wish::Candidacy(Some(settled)));
@@ -77,18 +80,18 @@ impl Leases {
         let _ = self.wishes.send(Wish::Candidacy(None));
     }
 
-    /// This node's present incarnation, under which it delivers. 0 before the first.
+    /// This node's present incarnation, under which it delivers; 0 before the first one.
     pub fn incarnation(&self) -> Incarnation {
         self.standing.incarnation.load(Ordering::Acquire)
     }
 
-    /// This node begins as one that delivers nothing, until [`Leases::deliver_again`].
+    /// Starts this node as one that does not deliver, until [`Leases::deliver_again`].
     pub fn rest_first(&self) {
         self.standing.resting.store(true, Ordering::Release);
         self.look_at_candidacy();
     }
 
-    /// Makes this node one that delivers again, after [`Leases::rest`].
+    /// Lets this node deliver again, after [`Leases::rest`].
     pub async fn deliver_again(&self) {
         self.standing.resting.store(false, Ordering::Release);
         match self.standing.candidacy() {
@@ -97,27 +100,29 @@ impl Leases {
         }
     }
 
-    /// Makes this node one that delivers, and keeps it so until [`Leases::rest`].
+    /// Lets this node deliver until [`Leases::rest`].
     pub fn deliver_here(&self) {
         self.standing.able.store(true, Ordering::Release);
         self.look_at_candidacy();
     }
 
-    /// This node can't deliver yet: others shall have what an earlier process of it owned.
+    /// Notes that this node can't deliver yet: other nodes take over what an earlier process of it owned.
     pub fn cannot_deliver_yet(&self) {
         self.standing.unable.store(true, Ordering::Release);
         self.look_at_candidacy();
     }
 
-    /// Gives this node's webhooks to the others, as far as the cluster can be told within `within`.
+    /// Hands this node's webhooks over to the other nodes. Waits at most `within` until the cluster has taken
+    /// the change.
     pub async fn rest(&self, within: Duration) {
         self.standing.resting.store(true, Ordering::Release);
         if tokio::time::timeout(within, self.settle_candidacy()).await.is_err() {
-            tracing::warn!("the cluster could not be told that this node delivers no more");
+            tracing::warn!("the cluster does not know yet that this node has stopped delivering");
         }
     }
 
-    /// Tells the cluster that this node has ended its requests to all webhooks that are to leave it, but for these.
+    /// Reports to the cluster that this node has ended its requests to all webhooks that are to leave it,
+    /// except those in `but`.
     pub async fn let_go(&self, but: BTreeSet<WebhookId>) -> Result<(), HubError> {
         self.log.propose(&Command::HandOver(self.node, self.incarnation(), but)).await.map(drop)
     }

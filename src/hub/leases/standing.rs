@@ -1,23 +1,23 @@
-//! What others see of the keeper, and what it shall do about webhooks.
+//! The state that the keeper shares with others: the present incarnation, and what it must do about webhooks.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// What others see of the keeper, and what it shall do about webhooks.
+/// The shared state of the keeper. It lives as long as the node.
 #[derive(Debug, Default)]
 pub(super) struct Standing {
     pub(super) incarnation: AtomicU64,
-    /// The node can open webhooks.
+    /// The node can deliver to webhooks.
     pub(super) able: AtomicBool,
-    /// It can't yet: others shall have what an earlier process owned.
+    /// The node can't deliver yet: other nodes take over what an earlier process owned.
     pub(super) unable: AtomicBool,
-    /// It shall own none, able or not.
+    /// The node must own no webhooks, able or not.
     pub(super) resting: AtomicBool,
 }
 
-/// Whether the node is to be a candidate for webhooks.
+/// Whether the node is to be a candidate for owning webhooks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Candidacy {
-    /// Not known yet: what an earlier process was stays.
+    /// Unknown yet: the candidacy of an earlier process stays.
     Undecided,
     Wanted,
     Unwanted,

@@ -1,4 +1,4 @@
-//! How many requests of one kind there may be at a time.
+//! Limits how many requests of one kind there may be at a time.
 
 use super::Kind;
 use crate::core::ids::NodeId;
@@ -7,41 +7,41 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use waypost_cluster::RequestLane;
 
-/// The bounds of a kind of request.
+/// The limits of a kind of request.
 #[derive(Clone, Copy, Debug)]
 pub struct Lane {
-    /// The connection that its requests share with others of their like.
+    /// The connection that its requests share with other kinds.
     pub connection: RequestLane,
-    /// Requests worked on at a time.
+    /// Most requests that are worked on at a time.
     pub working: usize,
-    /// Requests that wait to be worked on.
+    /// Most requests that wait to be worked on.
     pub waiting: usize,
 }
 
 impl Lane {
-    /// Small requests that are soon answered.
+    /// A lane for small requests that are answered soon.
     pub const fn quick(working: usize, waiting: usize) -> Self {
         Self { connection: RequestLane::Quick, working, waiting }
     }
 
-    /// Requests that wait for long or have large bodies.
+    /// A lane for requests that wait long or have large bodies.
     pub const fn patient(working: usize, waiting: usize) -> Self {
         Self { connection: RequestLane::Patient, working, waiting }
     }
 
-    /// Requests that there may be at a time.
+    /// Most requests that there may be at a time.
     pub const fn most(&self) -> usize {
         self.working + self.waiting
     }
 }
 
-/// Lets so many requests in, and so many of them at work.
+/// Admits a limited number of requests, of which a smaller number is worked on at a time.
 pub(super) struct Gate {
     places: Arc<Semaphore>,
     turns: Arc<Semaphore>,
 }
 
-/// A request that was let in.
+/// A request that was admitted. Its slot is free again when this is dropped.
 pub(super) struct Entered {
     place: OwnedSemaphorePermit,
     turns: Arc<Semaphore>,
@@ -52,7 +52,7 @@ impl Gate {
         Self { places: Arc::new(Semaphore::new(lane.most())), turns: Arc::new(Semaphore::new(lane.working)) }
     }
 
-    /// `None`: too many, and it is refused at once.
+    /// Admits a request. `None`: there are too many, and the request is refused at once.
     pub(super) fn enter(&self) -> Option<Entered> {
         let place = self.places.clone().try_acquire_owned().ok()?;
         Some(Entered { place, turns: self.turns.clone() })
@@ -60,24 +60,25 @@ impl Gate {
 }
 
 impl Entered {
-    /// Waits for its turn; it ends when what is returned is dropped.
+    /// Waits until the request may be worked on. The work has ended when the returned permits are dropped.
     pub(super) async fn turn(self) -> (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>) {
-        // Never closed: there always is a permit in the end.
+        // The semaphore is never closed, so this always gets a permit in the end.
         let turn = self.turns.acquire_owned().await.ok();
         (self.place, turn)
     }
 }
 
-/// What this node has under way to others, by kind and node: one that is silent takes no place from the others.
+/// The requests from this node to others, counted by kind and node, so that a silent node uses up no slots of
+/// the others.
 #[derive(Default)]
 pub(super) struct Gates(Mutex<HashMap<(Kind, NodeId), Arc<Semaphore>>>);
 
 impl Gates {
-    /// A place for one more request of that kind to `to`; `None` where there is none.
+    /// Takes a slot for one more request of that kind to `to`; `None` if there is none.
     pub(super) fn enter(&self, kind: Kind, to: NodeId, lane: Lane) -> Option<OwnedSemaphorePermit> {
         let mut gates = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !gates.contains_key(&(kind, to)) {
-            // Nodes come and go: those that nothing is under way to are forgotten.
+            // Nodes come and go: gates without requests under way are removed.
             gates.retain(|_, gate| Arc::strong_count(gate) > 1);
         }
         let gate = gates.entry((kind, to)).or_insert_with(|| Arc::new(Semaphore::new(lane.most())));

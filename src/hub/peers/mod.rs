@@ -1,25 +1,27 @@
-//! Requests that nodes make of each other, beside Raft: each kind with a type, a handler and a lane of its own.
+//! Requests between nodes beside Raft. Each kind has a type, a handler and a lane of its own.
 //!
-//! Whoever owns a matter defines its request ([`PeerRequest`]) and registers the handler ([`Peers::serve`]); this module
-//! knows what travels and never what it means. Kinds are numbers that are stable on the wire and never given to another:
+//! The module that owns a subject defines its request ([`PeerRequest`]) and registers the handler
+//! ([`Peers::serve`]). This module carries requests without knowing what they mean. Kinds are numbers that
+//! are stable on the wire and are never reused:
 //!
-//! | kind | what | owner |
+//! | kind | request | owner |
 //! |---|---|---|
 //! | 1 | count one API request | `hub/quota/rates` |
 //! | 2 | how far the log is applied | `hub/applied` |
-//! | 3 | how the node is | `hub/health` |
-//! | 4 | the key that webhooks are encrypted with | `hub/vault` |
-//! | 5 | what stands in the configuration file | `hub/configured` |
+//! | 3 | the node's health | `hub/health` |
+//! | 4 | the key that encrypts the secrets of webhooks | `hub/vault` |
+//! | 5 | the webhooks in the configuration file | `hub/configured` |
 //! | 6 | carry out an operation | `hub/operations` |
-//! | 7 | make the state durable | `hub/operations` |
-//! | 19 | count events published past the log | `hub/quota/rates` |
+//! | 7 | make the state durable and compact the log | `hub/operations` |
+//! | 19 | count ephemeral events | `hub/quota/rates` |
 //! | 20 | ephemeral events | `hub/ephemeral` |
-//! | 21 | what a node wants of them | `hub/ephemeral` |
-//! | from 100 | what the edges ask each other | `edge/*` |
+//! | 21 | a node's interest in ephemeral events | `hub/ephemeral` |
+//! | from 100 | requests between the edges | `edge/*` |
 //!
-//! A [`Lane`] bounds a kind at both ends: so many requests are worked on, so many more wait, and one beyond that is refused
-//! at once with [`PeerError::NotAsked`] here, [`PeerError::Busy`] there. So a flood of one kind holds up no other kind; and none holds up proposals or read
-//! barriers, which travel on connections of their own.
+//! A [`Lane`] limits a kind at both ends: a number of requests is worked on, and a number more waits. A
+//! request beyond that is refused at once, with [`PeerError::NotAsked`] at the sender or [`PeerError::Busy`]
+//! at the receiver. So a flood of one kind delays no other kind. Nor does it delay proposals or read
+//! barriers, which use connections of their own.
 
 mod error;
 mod gate;
@@ -42,25 +44,25 @@ use std::sync::Arc;
 use std::time::Duration;
 use waypost_cluster::Cluster;
 
-/// Names a kind of request on the wire.
+/// The number of a kind of request on the wire.
 pub(super) type Kind = u16;
 
-/// A request of one node to another.
+/// A request from one node to another.
 pub trait PeerRequest: Serialize + DeserializeOwned + Send + 'static {
-    /// What the other node answers.
+    /// The answer of the other node.
     type Answer: Serialize + DeserializeOwned + Send + 'static;
-    /// Its number, which no other request has or had.
+    /// The request's number, which no other request has or had.
     const KIND: Kind;
-    /// How many of its kind there may be at a time, and on which connection they travel.
+    /// How many requests of this kind there may be at a time, and which connection they use.
     const LANE: Lane;
 }
 
-/// The way to the other nodes: asks them, and answers them; cheap to clone.
+/// Sends requests to the other nodes and answers theirs; cheap to clone.
 #[derive(Clone)]
 pub struct Peers {
     server: Arc<PeerServer>,
     cluster: Cluster,
-    /// What is under way to the others.
+    /// The requests under way to the others.
     asked: Arc<Gates>,
 }
 
@@ -69,8 +71,8 @@ impl Peers {
         Self { server, cluster, asked: Arc::default() }
     }
 
-    /// Answers requests of that kind from now on. Before that they are answered with [`PeerError::Unknown`]; a kind keeps
-    /// its first handler. The handler runs on the cluster's runtime and must not block.
+    /// Answers requests of that kind from now on. Before, they are answered with [`PeerError::Unknown`]. A
+    /// kind keeps its first handler. The handler runs on the cluster's runtime and must not block.
     pub fn serve<R, F>(&self, handler: impl Fn(NodeId, R) -> F + Send + Sync + 'static)
     where
         R: PeerRequest,
@@ -79,8 +81,8 @@ impl Peers {
         self.server.serve(handler);
     }
 
-    /// As [`Peers::serve`], with a handler that runs on the actix system of the thread that calls this. Its work ends
-    /// when nobody waits for the answer any more.
+    /// As [`Peers::serve`], with a handler that runs on the actix system of the calling thread. The handler
+    /// is cancelled when the other node stops waiting for the answer.
     pub fn serve_here<R, F>(&self, handler: impl Fn(NodeId, R) -> F + 'static)
     where
         R: PeerRequest,
@@ -89,10 +91,10 @@ impl Peers {
         self.server.serve_here(handler);
     }
 
-    /// Asks node `to` (this one included), once.
+    /// Sends a request to node `to` (which may be this one), once.
     ///
     /// # Errors
-    /// Why there is no answer; see [`PeerError`] for whether the other node may have acted.
+    /// Why there is no answer. [`PeerError`] says whether the other node may have acted.
     pub async fn ask<R: PeerRequest>(
         &self,
         to: NodeId,

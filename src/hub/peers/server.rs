@@ -1,4 +1,4 @@
-//! Who answers the requests of other nodes.
+//! Answers the requests of other nodes.
 
 use super::gate::Gate;
 use super::wire::{self, Outcome};
@@ -14,7 +14,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::{mpsc, oneshot};
 use waypost_cluster::Handler;
 
-/// Takes the body of a request, answers with the body of an answer or why there is none.
+/// Takes the body of a request. Returns the body of the answer, or why there is no answer.
 type Answering = Box<dyn Fn(NodeId, &[u8]) -> BoxFuture<'static, Result<Vec<u8>, Outcome>> + Send + Sync>;
 
 pub(super) struct Served {
@@ -22,15 +22,17 @@ pub(super) struct Served {
     answering: Answering,
 }
 
-/// The kinds that this node answers. There before the cluster is, so that no request comes too early.
+/// The kinds of request that this node answers. It exists before the cluster does, so that no request comes
+/// too early.
 #[derive(Default)]
 pub(in crate::hub) struct PeerServer {
     served: RwLock<BTreeMap<Kind, Arc<Served>>>,
 }
 
 impl PeerServer {
-    /// Answers requests of that kind from now on. Before that they are answered with [`PeerError::Unknown`](super::PeerError::Unknown); a kind keeps
-    /// its first handler. The handler runs on the cluster's runtime and must not block.
+    /// Answers requests of that kind from now on. Before, they are answered with
+    /// [`PeerError::Unknown`](super::PeerError::Unknown). A kind keeps its first handler. The handler runs on
+    /// the cluster's runtime and must not block.
     pub(in crate::hub) fn serve<R, F>(&self, handler: impl Fn(NodeId, R) -> F + Send + Sync + 'static)
     where
         R: PeerRequest,
@@ -42,7 +44,7 @@ impl PeerServer {
         });
     }
 
-    /// Registers a handler that may have no answer to give.
+    /// Registers a handler that may return no answer.
     fn register<Q, A, F>(
         &self,
         kind: Kind,
@@ -68,7 +70,7 @@ impl PeerServer {
         });
         let mut served = self.served.write().unwrap_or_else(PoisonError::into_inner);
         if served.contains_key(&kind) {
-            tracing::error!(kind, "two handlers for one kind of request: the first one stays");
+            tracing::error!(kind, "a second handler for one kind of request: the first one stays");
             return;
         }
         served.insert(kind, Arc::new(Served { gate: Gate::new(lane), answering }));
@@ -78,8 +80,8 @@ impl PeerServer {
         self.served.read().unwrap_or_else(PoisonError::into_inner).get(&kind).cloned()
     }
 
-    /// As [`PeerServer::serve`], with a handler that runs on the actix system of the thread that calls this. Its work ends
-    /// when nobody waits for the answer any more.
+    /// As [`PeerServer::serve`], with a handler that runs on the actix system of the calling thread. The
+    /// handler is cancelled when the other node stops waiting for the answer.
     pub(in crate::hub) fn serve_here<R, F>(&self, handler: impl Fn(NodeId, R) -> F + 'static)
     where
         R: PeerRequest,
@@ -97,7 +99,7 @@ impl PeerServer {
         });
         actix_rt::spawn(async move {
             while let Some((from, request, mut answer)) = requests.recv().await {
-                // Nothing is done for a node that gave up, or whose connection broke.
+                // The request is skipped if its sender gave up or its connection broke.
                 if answer.is_closed() {
                     continue;
                 }
@@ -116,7 +118,7 @@ impl PeerServer {
         let served = served.ok_or(Outcome::Unknown)?;
         let entered = served.gate.enter().ok_or(Outcome::Busy)?;
         let _working = entered.turn().await;
-        // Read only now: what waits for its turn holds the bytes alone.
+        // The body is decoded only now, so that a waiting request holds only its bytes.
         (served.answering)(from, wire::body(&body)).await
     }
 }

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use waypost_cluster::{Config, Handler, RequestLane};
 use wire::Outcome;
 
-/// A flood of these …
+/// The kind of request that the test sends in a flood.
 #[derive(Debug, Serialize, Deserialize)]
 struct Slow;
 
@@ -21,7 +21,7 @@ impl PeerRequest for Slow {
     const LANE: Lane = Lane::patient(4, 3);
 }
 
-/// … holds up none of these.
+/// A kind of request that must not be delayed by the flood.
 #[derive(Debug, Serialize, Deserialize)]
 struct Fast(u32);
 
@@ -37,7 +37,7 @@ async fn answer_to<R: PeerRequest>(peers: &PeerServer, request: &R) -> Result<R:
 }
 
 #[tokio::test]
-async fn a_flood_of_one_kind_is_refused_at_once_and_holds_up_no_other() {
+async fn a_flood_of_one_kind_is_refused_at_once_and_delays_no_other() {
     let peers = Arc::new(PeerServer::default());
     let (go, at_work) = (Arc::new(Notify::new()), Arc::new(AtomicUsize::new(0)));
     let (wait, counts) = (go.clone(), at_work.clone());
@@ -59,7 +59,7 @@ async fn a_flood_of_one_kind_is_refused_at_once_and_holds_up_no_other() {
     while at_work.load(Ordering::Relaxed) < 4 {
         tokio::task::yield_now().await;
     }
-    // Those that wait for their turn have entered, too.
+    // The waiting requests have been admitted, too.
     while peers.find(Slow::KIND).unwrap().gate.enter().is_some() {
         tokio::task::yield_now().await;
     }
@@ -78,7 +78,7 @@ async fn a_flood_of_one_kind_is_refused_at_once_and_holds_up_no_other() {
 }
 
 #[tokio::test]
-async fn one_that_is_given_up_makes_room() {
+async fn a_request_that_is_given_up_frees_its_slot() {
     let peers = PeerServer::default();
     peers.serve(|_, Slow| std::future::pending::<u32>());
     for _ in 0..100 {
@@ -90,7 +90,7 @@ async fn one_that_is_given_up_makes_room() {
 }
 
 #[tokio::test]
-async fn what_nobody_answers_and_what_nobody_can_read_is_told_so() {
+async fn unknown_and_unreadable_requests_are_answered_as_such() {
     let peers = PeerServer::default();
     assert!(matches!(answer_to(&peers, &Slow).await, Err(PeerError::Unknown)));
     peers.serve(|_, Fast(number)| ready(number + 1));
@@ -106,7 +106,7 @@ async fn what_nobody_answers_and_what_nobody_can_read_is_told_so() {
 }
 
 #[test]
-fn handlers_on_the_actix_system_answer_and_stop_when_nobody_waits() {
+fn handlers_on_the_actix_system_answer_and_are_cancelled() {
     actix_rt::System::new().block_on(async {
         let peers = PeerServer::default();
         let dropped = Arc::new(AtomicUsize::new(0));
@@ -135,7 +135,7 @@ fn handlers_on_the_actix_system_answer_and_stop_when_nobody_waits() {
 }
 
 #[test]
-fn a_silent_node_takes_no_place_from_the_others() {
+fn a_silent_node_uses_up_no_slots_of_the_others() {
     let gates = Gates::default();
     let held: Vec<_> = std::iter::from_fn(|| gates.enter(1, 2, Lane::quick(2, 1))).collect();
     assert_eq!(held.len(), 3);
@@ -145,7 +145,7 @@ fn a_silent_node_takes_no_place_from_the_others() {
     assert!(gates.enter(1, 2, Lane::quick(2, 1)).is_some());
 }
 
-/// What one connection takes is never used up by the kinds that share it, so none of them waits for another.
+/// The kinds that share a connection never use up what it can carry, so none of them waits for another.
 #[test]
 fn all_kinds_of_a_connection_fit_on_it_together() {
     let lanes = [

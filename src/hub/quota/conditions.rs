@@ -1,14 +1,15 @@
-//! Conditions that subscriptions of this node have: each once, and only so many a map.
+//! The conditions of this node's subscriptions. Each is kept once, and each map may have a limited number.
 //!
-//! A condition is evaluated for every event that its topics have of the map's stream, so their number bounds what one event costs. Asked when a
-//! subscription begins, never while events go out.
+//! A condition is evaluated for every event of the map's stream that its topics contain, so the number of
+//! conditions limits the cost of an event. The limit is checked when a subscription begins, never when events
+//! are delivered.
 
 use crate::core::expression::{Condition, Expression};
 use crate::core::ids::{MapId, TopicId};
 use rustc_hash::FxHashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-/// A map has as many different conditions as it may have.
+/// The map has as many distinct conditions as it may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the map's subscribers have {0} different filters on this node, the most there may be")]
 pub struct TooManyConditions(pub usize);
@@ -20,13 +21,13 @@ pub(super) struct Conditions(Mutex<Known>);
 #[derive(Default)]
 struct Known {
     of_topics: FxHashMap<TopicId, Vec<Weak<Condition>>>,
-    /// At so many topics those without conditions are looked for.
+    /// When this many topics are known, those without conditions are removed.
     sweep_at: usize,
 }
 
 impl Conditions {
-    /// The condition for a subscription to the map, whatever its subjects. It counts for the map's limit until all who
-    /// have it let it go.
+    /// The condition for a subscription to the map, whatever its subjects. It counts towards the map's limit
+    /// until all its holders have dropped it.
     pub(super) fn take(
         &self,
         place: (TopicId, MapId),
@@ -62,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_counts_once_and_only_while_it_is_held() {
+    fn a_condition_counts_once_and_only_while_it_is_held() {
         let conditions = Conditions::default();
         let place = |n: u8| (TopicId(n.into()), MapId::from_bytes([n; 16]));
         let take = |n: u8, text: &str| conditions.take(place(n), Expression::condition(text).unwrap(), 2);
@@ -71,7 +72,10 @@ mod tests {
         let second = take(1, "seq > 2").unwrap();
         assert_eq!(take(1, "seq > 3").unwrap_err(), TooManyConditions(2));
         assert!(take(2, "seq > 3").is_ok(), "another topic");
-        assert!(Arc::ptr_eq(&first, &take(1, "seq > 1").unwrap()), "one that is there is always given");
+        assert!(
+            Arc::ptr_eq(&first, &take(1, "seq > 1").unwrap()),
+            "an existing condition is always available"
+        );
         drop(second);
         assert!(take(1, "seq > 3").is_ok());
         for n in 0..200 {

@@ -1,5 +1,5 @@
-//! What maps and tokens may use up: connections in the cluster, expressions and patterns on this node, requests and
-//! ephemeral events in a time.
+//! Limits on what maps and tokens use: connections in the cluster, expressions and patterns on this node, and
+//! the rates of requests and of ephemeral events.
 
 mod conditions;
 mod patterns;
@@ -20,14 +20,15 @@ use patterns::Patterns;
 use rates::Rates;
 use std::sync::Arc;
 
-/// Counts what maps and tokens use, and refuses what is beyond a limit; cheap to clone.
+/// Counts what maps and tokens use, and refuses what exceeds a limit; cheap to clone.
 #[derive(Clone)]
 pub struct Quotas {
     leases: Leases,
     rates: Rates,
     conditions: Arc<Conditions>,
     patterns: Patterns,
-    /// Different expressions that subscriptions to one map may have on this node, and different patterns of subjects.
+    /// Most distinct expressions, and most distinct patterns of subjects, that subscriptions to one map may
+    /// have on this node.
     most_expressions: usize,
 }
 
@@ -36,14 +37,14 @@ impl Quotas {
         Self { leases, rates, conditions: Arc::default(), patterns: Patterns::default(), most_expressions }
     }
 
-    /// Counts one more connection of the map, opened by that token (`None`: the admin's); `Err(limit)` when the cluster
-    /// has as many as the map may have.
+    /// Counts one more connection of the map, opened by that token (`None`: the admin token). `Err(limit)` if
+    /// the map has as many connections in the cluster as it may have.
     pub async fn take_connection(&self, map: MapId, token: Option<TokenId>) -> Result<Connection, u32> {
         self.leases.take((map, token)).await
     }
 
-    /// The condition for a subscription to the map, whatever its subjects. It counts for the map's limit until all who
-    /// have it let it go.
+    /// The condition for a subscription to the map, whatever its subjects. It counts towards the map's limit
+    /// until all its holders have dropped it.
     pub fn take_condition(
         &self,
         map: &Map,
@@ -65,12 +66,13 @@ impl Quotas {
         self.patterns.take(map.topic, several.clone(), self.most_expressions).map(Some)
     }
 
-    /// Charges one API request of a token that may make `permits` a minute; `Err` is the wait in milliseconds.
+    /// Charges one API request to a token that may make `permits` per minute; `Err` is the wait in
+    /// milliseconds.
     pub async fn charge_request(&self, token: TokenId, permits: u32) -> Result<(), u64> {
         self.rates.charge(token, permits).await
     }
 
-    /// Charges events that are published past the log to a map that takes `permits` a second.
+    /// Charges ephemeral events to a map that may publish `permits` of them per second.
     pub(super) async fn charge_publish(&self, map: MapId, permits: u32, events: u32) -> Result<(), HubError> {
         let charged = self.rates.charge_publish(map, permits, events).await;
         charged.map_err(|wait_ms| HubError::Refused(Refusal::Rate(wait_ms)))

@@ -1,7 +1,8 @@
-//! Patterns of subjects that subscriptions of this node have: only so many different ones a map.
+//! The patterns of subjects of this node's subscriptions. Each map may have a limited number of distinct
+//! ones.
 //!
-//! Each is looked at for every subject that is published to, so their number bounds what publishing costs. Asked when a
-//! subscription begins, never while events go out.
+//! Every pattern is matched against every subject that is published to, so the number of patterns limits the
+//! cost of publishing. The limit is checked when a subscription begins, never when events are delivered.
 
 use crate::core::ids::TopicId;
 use crate::core::subject::{Several, SubjectPattern};
@@ -9,16 +10,16 @@ use rustc_hash::FxHashMap;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// A map has as many different patterns as it may have.
+/// The map has as many distinct patterns as it may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the map's subscribers have {0} different patterns of subjects on this node, the most there may be")]
 pub struct TooManyPatterns(pub usize);
 
-/// How many subscriptions have each pattern, by stream.
+/// How many subscriptions use each pattern, by stream.
 #[derive(Clone, Default)]
 pub(super) struct Patterns(Arc<Mutex<FxHashMap<TopicId, HashMap<SubjectPattern, usize>>>>);
 
-/// A subscription's patterns, which count until this is dropped.
+/// The patterns of a subscription. They count until this is dropped.
 pub struct PatternsInUse {
     all: Patterns,
     stream: TopicId,
@@ -74,7 +75,7 @@ mod tests {
     use crate::core::subject::Selector;
 
     #[test]
-    fn each_counts_once_and_only_while_it_is_in_use() {
+    fn a_pattern_counts_once_and_only_while_it_is_in_use() {
         let patterns = Patterns::default();
         let take = |stream: u64, names: &[&str]| {
             let selector = Selector::from_names(names.iter().map(|name| Ok(*name))).unwrap();

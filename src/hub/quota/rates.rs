@@ -1,7 +1,8 @@
-//! API requests a minute, and events a second that go past the log, counted for the whole cluster where the leader is.
+//! The rates of API requests (per minute) and of ephemeral events (per second). The leader counts them for
+//! the whole cluster.
 //!
-//! Counts live in memory alone: when the lead changes a caller may start afresh, and while no leader can be asked a
-//! node counts for itself.
+//! The counts exist only in memory: when the lead changes, a caller may start with a full allowance. While no
+//! leader answers, a node counts by itself.
 
 use crate::core::ids::{MapId, TokenId};
 use crate::core::rate::Rate;
@@ -13,12 +14,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use waypost_cluster::Cluster;
 
-/// Callers remembered at most; beyond it those with a full bucket are forgotten, which changes nothing for them.
+/// Most callers that are remembered. Beyond that, callers with a full allowance are forgotten, which changes
+/// nothing for them.
 const MAX_CALLERS: usize = 100_000;
-/// The leader answers at once or is asked in vain.
+/// Longest wait for the leader's answer. A leader that is reachable answers at once.
 const ASK_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Count one request of that token.
+/// Asks the leader to charge one API request of that token.
 #[derive(Debug, Serialize, Deserialize)]
 pub(in crate::hub) struct Charge {
     token: TokenId,
@@ -26,13 +28,13 @@ pub(in crate::hub) struct Charge {
 }
 
 impl PeerRequest for Charge {
-    /// Counted, or the wait in milliseconds.
+    /// `Err` is the wait in milliseconds.
     type Answer = Result<(), u64>;
     const KIND: u16 = 1;
     const LANE: Lane = Lane::quick(256, 0);
 }
 
-/// Count events that are published to that map past the log.
+/// Asks the leader to charge ephemeral events of that map.
 #[derive(Debug, Serialize, Deserialize)]
 pub(in crate::hub) struct ChargePublish {
     map: MapId,
@@ -41,7 +43,7 @@ pub(in crate::hub) struct ChargePublish {
 }
 
 impl PeerRequest for ChargePublish {
-    /// Counted, or the wait in milliseconds.
+    /// `Err` is the wait in milliseconds.
     type Answer = Result<(), u64>;
     const KIND: u16 = 19;
     const LANE: Lane = Lane::quick(256, 0);
@@ -55,11 +57,11 @@ pub(in crate::hub) fn serve(peers: &PeerServer, requests: Arc<Requests>) {
     peers.serve(move |_, Charge { token, permits }| std::future::ready(requests.charge(token, permits)));
 }
 
-/// A node's counts: of the whole cluster, while it leads.
+/// The counts of a node. While the node leads, they are those of the whole cluster.
 pub(in crate::hub) struct Requests {
     began: Instant,
     full_at_us: Mutex<FxHashMap<TokenId, u64>>,
-    /// The same for the events of maps.
+    /// The same for the ephemeral events of maps.
     publishes: Mutex<FxHashMap<MapId, u64>>,
 }
 
@@ -70,12 +72,13 @@ impl Default for Requests {
 }
 
 impl Requests {
-    /// Charges one request; `Err` is the wait in milliseconds. Measured by this process's monotonic clock.
+    /// Charges one request; `Err` is the wait in milliseconds. Time is measured by this process's monotonic
+    /// clock.
     fn charge(&self, token: TokenId, permits: u32) -> Result<(), u64> {
         self.charge_for(&self.full_at_us, token, Rate { permits, period_ms: 60_000 }, 1)
     }
 
-    /// Charges so many events of a map that takes `permits` a second.
+    /// Charges events to a map that may publish `permits` of them per second.
     fn charge_publish(&self, map: MapId, permits: u32, events: u32) -> Result<(), u64> {
         self.charge_for(&self.publishes, map, Rate { permits, period_ms: 1000 }, events)
     }
@@ -101,7 +104,7 @@ impl Requests {
     }
 }
 
-/// Charges where the leader is.
+/// Charges on the leader.
 #[derive(Clone)]
 pub(in crate::hub) struct Rates {
     cluster: Cluster,
@@ -114,7 +117,8 @@ impl Rates {
         Self { cluster, peers, here }
     }
 
-    /// Charges one API request of a token that may make `permits` a minute; `Err` is the wait in milliseconds.
+    /// Charges one API request to a token that may make `permits` per minute; `Err` is the wait in
+    /// milliseconds.
     pub(super) async fn charge(&self, token: TokenId, permits: u32) -> Result<(), u64> {
         match self.ask_leader(&Charge { token, permits }).await {
             Some(answer) => answer,
@@ -122,7 +126,7 @@ impl Rates {
         }
     }
 
-    /// Charges events that are published past the log to a map that takes `permits` a second.
+    /// Charges ephemeral events to a map that may publish `permits` of them per second.
     pub(super) async fn charge_publish(&self, map: MapId, permits: u32, events: u32) -> Result<(), u64> {
         match self.ask_leader(&ChargePublish { map, permits, events }).await {
             Some(answer) => answer,
@@ -130,7 +134,7 @@ impl Rates {
         }
     }
 
-    /// `None` where this node leads, or no leader answers.
+    /// Asks the leader. `None` if this node leads, or if no leader answers.
     async fn ask_leader<R: PeerRequest>(&self, ask: &R) -> Option<R::Answer> {
         let me = self.cluster.node_id();
         let leader = self.cluster.status().leader.filter(|leader| *leader != me)?;

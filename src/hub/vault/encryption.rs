@@ -1,4 +1,4 @@
-//! Encrypts what is secret of webhooks, and opens it.
+//! Encrypts and decrypts the secrets of webhooks.
 
 use crate::core::codec;
 use crate::core::ids::WebhookId;
@@ -11,21 +11,21 @@ use sha2::Sha256;
 pub(super) const KEY_BYTES: usize = 32;
 const NONCE_BYTES: usize = 24;
 
-/// Why something can't be encrypted or opened.
+/// Why something can't be encrypted or decrypted.
 #[derive(Debug, thiserror::Error)]
 pub enum EncryptionError {
-    /// The node has not got the cluster's key yet.
-    #[error("this node has not got the key that encrypts webhooks yet")]
+    /// The node does not have the cluster's key yet.
+    #[error("this node does not have the key that encrypts webhooks yet")]
     NotYet,
-    /// What was encrypted under another key, or damaged.
-    #[error("what is encrypted can't be opened with this node's key")]
+    /// The data was encrypted under another key, or is damaged.
+    #[error("the encrypted data can't be decrypted with this node's key")]
     Wrong,
-    /// No random bytes, or a record that is too large.
-    #[error("sealing failed: {0}")]
+    /// There are no random bytes, or the record is too large.
+    #[error("encryption failed: {0}")]
     Failed(String),
 }
 
-/// Encrypts and opens.
+/// Encrypts and decrypts with one key. It lives as long as the node.
 pub struct Encryption {
     cipher: XChaCha20Poly1305,
     pub(super) key: [u8; KEY_BYTES],
@@ -36,7 +36,7 @@ impl Encryption {
         Self { cipher: XChaCha20Poly1305::new(&Key::from(key)), key }
     }
 
-    /// Encrypts for that webhook alone: what was encrypted for one can't be passed off as another's.
+    /// Encrypts for that webhook only: data encrypted for one webhook can't be used as another's.
     pub fn encrypt(&self, webhook: WebhookId, private: &Private) -> Result<Vec<u8>, EncryptionError> {
         let plain = codec::encode(private).map_err(|error| EncryptionError::Failed(error.to_string()))?;
         let mut nonce = [0; NONCE_BYTES];
@@ -47,7 +47,7 @@ impl Encryption {
         Ok([&nonce[..], &encrypted].concat())
     }
 
-    /// Opens what [`Encryption::encryption`] made.
+    /// Decrypts the result of [`Encryption::encrypt`].
     pub fn open(&self, webhook: WebhookId, encrypted: &[u8]) -> Result<Private, EncryptionError> {
         let (nonce, encrypted) =
             encrypted.split_first_chunk::<NONCE_BYTES>().ok_or(EncryptionError::Wrong)?;
@@ -57,19 +57,20 @@ impl Encryption {
         codec::decode(&plain).map_err(|_| EncryptionError::Wrong)
     }
 
-    /// A hash by which two targets, given by their parts, are found to be the same without opening them.
+    /// A keyed hash of a target, which is given by its parts. Equal targets have equal hashes, so they are
+    /// recognised without decryption.
     pub fn fingerprint(&self, target: &[&str]) -> [u8; 16] {
         self.keyed_hash("target", target)
     }
 
-    /// Tells this key from another.
+    /// A fingerprint that distinguishes this key from others.
     pub(super) fn key_fingerprint(&self) -> [u8; 16] {
         self.keyed_hash("key", &[])
     }
 
-    /// Each part goes in behind its length: no two lists of parts are the same bytes.
+    /// Each part is hashed after its length, so that no two lists of parts give the same bytes.
     fn keyed_hash(&self, what: &str, parts: &[&str]) -> [u8; 16] {
-        // HMAC fills a key up with zeros to its block.
+        // HMAC pads a key with zeros to the length of its block.
         let mut block = [0; 64];
         block[..KEY_BYTES].copy_from_slice(&self.key);
         let mut hash = <Hmac<Sha256> as hmac::KeyInit>::new(&block.into());
@@ -100,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn opens_for_the_same_webhook_and_key_only() {
+    fn data_is_decrypted_only_for_the_same_webhook_and_key() {
         let (encryption, one, two) =
             (Encryption::new([1; 32]), WebhookId::from_bytes([1; 16]), WebhookId::from_bytes([2; 16]));
         let encrypted = encryption.encrypt(one, &private()).unwrap();
@@ -115,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn targets_are_told_apart_by_their_parts() {
+    fn targets_are_distinguished_by_their_parts() {
         let encryption = Encryption::new([1; 32]);
         assert_eq!(
             encryption.fingerprint(&["lambda", "r", "f"]),

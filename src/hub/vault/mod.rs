@@ -1,8 +1,9 @@
-//! The key that encrypts what is secret of webhooks: addresses, headers, signing keys.
+//! The key that encrypts the secrets of webhooks: addresses, headers, signing keys.
 //!
-//! The same on all nodes: from the configuration, else made by the first node, kept in a file that only the server's
-//! user can read, and handed to the nodes that join. The cluster keeps the key's fingerprint, so that a wrong key is noticed
-//! before it encrypts anything. Never logs a key.
+//! The key is the same on all nodes. It comes from the configuration; otherwise the first node generates it.
+//! Then it is kept in a file that only the server's user can read, and is handed to the nodes that join. The
+//! cluster keeps the key's fingerprint, so that a wrong key is noticed before it encrypts anything. A key is
+//! never logged.
 
 mod encryption;
 
@@ -25,15 +26,15 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use waypost_cluster::Cluster;
 
-/// Name of the key's file in the data directory.
+/// The name of the key's file in the data directory.
 const FILE: &str = "webhooks.key";
 const RETRY_PAUSE: Duration = Duration::from_millis(300);
-/// So often may no other node have handed out the key before that is told as an error: a node that joins meets them
-/// one by one.
+/// After this many failed attempts to get the key from other nodes, an error is logged. It is not logged
+/// earlier, because a node that joins meets the others one by one.
 const QUIET_TRIES: u32 = 30;
 const ASK_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The key, where you have one to hand out.
+/// Asks a node for the key, if that node may hand it out.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct AskKey;
 
@@ -47,7 +48,7 @@ pub(super) fn serve(peers: &PeerServer, keys: Arc<KeyRing>) {
     peers.serve(move |_, AskKey| std::future::ready(keys.for_others()));
 }
 
-/// Where a node's key comes from.
+/// The sources of a node's key.
 pub(super) struct KeyRing {
     configured: Option<[u8; KEY_BYTES]>,
     file: PathBuf,
@@ -59,7 +60,8 @@ impl KeyRing {
         Self { configured, file: data_dir.join(FILE), encryption: OnceLock::new() }
     }
 
-    /// The key, for a node that joins. One that was configured is never handed out: it is configured there too.
+    /// The key for a node that joins. A configured key is never handed out: the other node must be configured
+    /// with it too.
     pub(super) fn for_others(&self) -> Option<Vec<u8>> {
         if self.configured.is_some() {
             return None;
@@ -71,7 +73,7 @@ impl KeyRing {
         self.configured.or_else(|| fs::read(&self.file).ok()?.try_into().ok())
     }
 
-    /// Writes the key so that it is there, whole, or not at all.
+    /// Writes the key's file atomically.
     fn keep(&self, key: &[u8; KEY_BYTES]) -> std::io::Result<()> {
         let new = self.file.with_extension("new");
         let _ = fs::remove_file(&new);
@@ -83,7 +85,7 @@ impl KeyRing {
     }
 }
 
-/// Gets the key that encrypts webhooks and has it at hand; cheap to clone.
+/// Obtains and holds the key that encrypts the secrets of webhooks; cheap to clone.
 #[derive(Clone)]
 pub struct Vault {
     keys: Arc<KeyRing>,
@@ -104,18 +106,17 @@ impl Vault {
         Self { keys, cluster, peers, log, archive }
     }
 
-    /// The file with the key that encrypts webhooks, for a backup; `None` where the key stands in the configuration, or is
-    /// not here yet.
+    /// The key's file, for a backup; `None` if the key is configured or is not known yet.
     pub fn key_file(&self) -> Option<(String, Vec<u8>)> {
         Some((FILE.to_owned(), self.keys.for_others()?))
     }
 
-    /// The cluster's encryption.
+    /// The cluster's encryption, once its key is known.
     pub fn encryption(&self) -> Result<Arc<Encryption>, EncryptionError> {
         self.keys.encryption.get().cloned().ok_or(EncryptionError::NotYet)
     }
 
-    /// Gets the cluster's key, and goes on trying until it has it.
+    /// Obtains the cluster's key; tries until it has it.
     pub(super) async fn settle(self) {
         let mut tries = 0;
         loop {
@@ -134,7 +135,7 @@ impl Vault {
                         );
                     }
                 }
-                Err(error) => tracing::debug!(error, "the key that encrypts webhooks can't be had yet"),
+                Err(error) => tracing::debug!(error, "the key that encrypts webhooks is not available yet"),
             }
             tokio::time::sleep(RETRY_PAUSE).await;
         }
@@ -146,7 +147,7 @@ impl Vault {
         fingerprint.map_err(|error| error.to_string())
     }
 
-    /// `Ok(None)`: there is a key, and it is not the cluster's.
+    /// `Ok(None)`: the cluster has a key, and this node can't get it.
     async fn try_settle(&self) -> Result<Option<Encryption>, String> {
         let keys = &self.keys;
         let own = |fingerprint: &[u8]| {
@@ -154,14 +155,14 @@ impl Vault {
                 .map(Encryption::new)
                 .filter(|encryption| encryption.key_fingerprint()[..] == *fingerprint)
         };
-        // A fingerprint never changes: who has its key needs no majority.
+        // A fingerprint never changes, so a node with the matching key needs no majority.
         if let Some(encryption) = self.key_fingerprint()?.and_then(|fingerprint| own(&fingerprint)) {
             return Ok(Some(encryption));
         }
         self.log.barrier().await.map_err(|error| error.to_string())?;
         let Some(fingerprint) = self.key_fingerprint()? else {
             self.make_key().await?;
-            return Err("the key's fingerprint is on its way".into());
+            return Err("the key's fingerprint is not stored yet".into());
         };
         if let Some(encryption) = own(&fingerprint) {
             return Ok(Some(encryption));
@@ -182,7 +183,7 @@ impl Vault {
         Ok(None)
     }
 
-    /// The cluster has no key yet: this node's becomes it, unless another node is faster.
+    /// The cluster has no key yet. It takes this node's key, unless another node is faster.
     async fn make_key(&self) -> Result<(), String> {
         let keys = &self.keys;
         let key = match keys.here() {
@@ -207,7 +208,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_file_is_for_its_owner_alone() {
+    fn only_the_owner_can_read_the_file() {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let ring = KeyRing::new(None, folder.path());

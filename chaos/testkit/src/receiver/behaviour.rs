@@ -1,37 +1,37 @@
-//! The ways in which a path answers. Each is asked once a request, in the order of arrival.
+//! The ways in which a path answers. A behaviour is called once for each request, in the order of arrival.
 
 use super::{Body, Reply, Request};
 use crate::dice::Dice;
 use std::time::{Duration, SystemTime};
 
-/// What a path answers.
+/// Chooses the answer to a request.
 pub type Behaviour = Box<dyn FnMut(&Request) -> Reply + Send>;
 
-/// 200, at once.
+/// Answers 200 at once.
 pub fn healthy() -> Behaviour {
     status(200)
 }
 
-/// 200, after that time.
+/// Answers 200 after that time.
 pub fn slow(after: Duration) -> Behaviour {
     Box::new(move |_| Reply::new(200).after(after))
 }
 
-/// Always that status.
+/// Always answers with that status.
 pub fn status(status: u16) -> Behaviour {
     Box::new(move |_| Reply::new(status))
 }
 
-/// How `Retry-After` is written.
+/// How a `Retry-After` header is written.
 #[derive(Debug, Clone, Copy)]
 pub enum RetryAfter {
-    /// Seconds.
+    /// As seconds.
     Seconds(u64),
-    /// The time at so many seconds from now.
+    /// As the date that is this number of seconds from now.
     Date(u64),
 }
 
-/// The first `times` requests are answered 429 and a wish for a pause, all others 200.
+/// Answers the first `times` requests with 429 and a `Retry-After`, all others with 200.
 pub fn busy(times: usize, wish: RetryAfter) -> Behaviour {
     let mut count = 0;
     Box::new(move |_| {
@@ -49,7 +49,7 @@ pub fn busy(times: usize, wish: RetryAfter) -> Behaviour {
     })
 }
 
-/// The first `times` requests fail with that status, all others are taken.
+/// Answers the first `times` requests with that status, all others with 200.
 pub fn recovering(times: usize, status: u16) -> Behaviour {
     let mut count = 0;
     Box::new(move |_| {
@@ -58,12 +58,12 @@ pub fn recovering(times: usize, status: u16) -> Behaviour {
     })
 }
 
-/// A 200 that comes byte by byte, one a second.
+/// Answers 200 byte by byte, one byte a second.
 pub fn dripping() -> Behaviour {
     Box::new(|_| Reply::new(200).body(Body::Drip(Duration::from_secs(1))))
 }
 
-/// 302 to `location`.
+/// Answers 302 to `location`.
 pub fn redirecting(location: &str) -> Behaviour {
     let location = location.to_owned();
     Box::new(move |_| Reply::new(302).header("location", &location))
@@ -74,12 +74,12 @@ pub fn silent() -> Behaviour {
     Box::new(|_| Reply::new(200).body(Body::Never))
 }
 
-/// 200 with a body of so many bytes.
+/// Answers 200 with a body of `bytes` bytes.
 pub fn huge(bytes: u64) -> Behaviour {
     Box::new(move |_| Reply::new(200).body(Body::Huge(bytes)))
 }
 
-/// 400 to whatever holds an event whose key begins with `poison`.
+/// Answers 400 to each request with an event whose key begins with `poison`.
 pub fn poisoned_by(poison: &str) -> Behaviour {
     let poison = poison.to_owned();
     Box::new(move |request| {
@@ -88,18 +88,19 @@ pub fn poisoned_by(poison: &str) -> Behaviour {
     })
 }
 
-/// 413 to more than `most` events at once.
+/// Answers 413 to a request with more than `most` events.
 pub fn at_most(most: usize) -> Behaviour {
     Box::new(move |request| Reply::new(if request.events.len() > most { 413 } else { 200 }))
 }
 
-/// 401 to whatever isn't signed as the guides' receivers of Wanderer check it under `secret`.
+/// Answers 401 to a request whose signature does not hold under `secret`, as the receivers in Wanderer's
+/// guides check it.
 pub fn wanderer_with(secret: &str) -> Behaviour {
     let secret = secret.to_owned();
     Box::new(move |request| Reply::new(if request.wanderer(&secret) { 200 } else { 401 }))
 }
 
-/// 500 to so many of a hundred, by a seed.
+/// Answers 500 to `percent` percent of the requests, chosen by a seed.
 pub fn flaky(percent: u64, seed: u64) -> Behaviour {
     let mut dice = Dice::new(seed, 0);
     Box::new(move |_| Reply::new(if dice.next() % 100 < percent { 500 } else { 200 }))

@@ -1,4 +1,4 @@
-//! Addresses at which nobody answers.
+//! Addresses at which nothing answers.
 
 use anyhow::{Result, ensure};
 use rustix::fd::OwnedFd;
@@ -7,31 +7,31 @@ use rustix::net::{
 };
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
-/// An address of its own, so that no outgoing connection takes the port or meets itself.
+/// A separate address, so that no outgoing connection takes the port or connects to itself.
 const HOST: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::new(127, 0, 0, 9), 0));
 /// More connections than any backlog of 1 holds.
 const FILLING: usize = 8;
 
-/// A port that refuses every connection, and that nobody else can take.
+/// A port that refuses every connection, and that no other process can take.
 #[derive(Debug)]
 pub struct ClosedPort {
-    /// Where.
+    /// The port's address.
     pub addr: SocketAddr,
     _socket: OwnedFd,
 }
 
 impl ClosedPort {
-    /// Takes a free port and doesn't listen.
+    /// Binds a free port and does not listen.
     pub fn new() -> Result<Self> {
         let (addr, socket) = bound()?;
         Ok(Self { addr, _socket: socket })
     }
 }
 
-/// A port that listens, whose queue of connections is full: nothing answers a further one.
+/// A port that listens with a full queue of connections: a further connection gets no answer.
 #[derive(Debug)]
 pub struct FullBacklog {
-    /// Where.
+    /// The port's address.
     pub addr: SocketAddr,
     _socket: OwnedFd,
     _filling: Vec<OwnedFd>,
@@ -45,7 +45,7 @@ impl FullBacklog {
         let mut filling = Vec::new();
         for _ in 0..FILLING {
             let fd = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::NONBLOCK, None)?;
-            // Under way, or done: both fill the queue.
+            // The connection may be in progress or established: both fill the queue.
             let _ = connect(&fd, &addr);
             filling.push(fd);
         }
@@ -70,7 +70,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn nobody_answers() {
+    fn dead_addresses_do_not_answer() {
         let limit = Duration::from_millis(300);
         let closed = ClosedPort::new().unwrap();
         let refused = TcpStream::connect_timeout(&closed.addr, limit).unwrap_err();

@@ -1,4 +1,5 @@
-//! A webhook of Discord with its documented limits: those of a message, and its rate with the headers that tell it.
+//! A webhook of Discord with its documented limits: those of a message, and its rate limit with the headers
+//! that report it.
 //!
 //! Wire source: Discord's developer documentation (Execute Webhook, Embed Limits, Rate Limits).
 
@@ -7,17 +8,18 @@ use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Requests in one window.
+/// How many requests one window allows.
 const REQUESTS: usize = 5;
-/// The window, milliseconds.
+/// The length of the window, in milliseconds.
 const WINDOW_MS: u64 = 2000;
-/// Characters of all embeds of a message together.
+/// The most characters of all embeds of a message together.
 const EMBEDS_TOTAL: usize = 6000;
 
-/// One webhook of one channel.
+/// One webhook of one Discord channel.
 #[derive(Debug, Clone, Default)]
 pub struct Discord(Arc<Mutex<Channel>>);
 
+/// The state of the webhook. `window` has the times of the latest requests, in Unix milliseconds.
 #[derive(Debug, Default)]
 struct Channel {
     deleted: bool,
@@ -28,18 +30,18 @@ struct Channel {
 }
 
 impl Discord {
-    /// What its path answers.
+    /// The behaviour of its path.
     pub fn behaviour(&self) -> Behaviour {
         let own = self.clone();
         Box::new(move |request| own.channel().execute(request, now_ms()))
     }
 
-    /// The messages that were taken.
+    /// The messages that it accepted.
     pub fn messages(&self) -> Vec<Value> {
         self.channel().messages.clone()
     }
 
-    /// What was wrong with requests.
+    /// What was wrong with the requests.
     pub fn faults(&self) -> Vec<String> {
         self.channel().faults.clone()
     }
@@ -49,7 +51,7 @@ impl Discord {
         self.channel().refusals
     }
 
-    /// Somebody deletes it: 404 from now on.
+    /// Deletes the webhook: it answers 404 from now on.
     pub fn delete(&self) {
         self.channel().deleted = true;
     }
@@ -103,7 +105,7 @@ impl Channel {
     }
 }
 
-/// What Discord would refuse, and what it would take but nobody should send.
+/// What Discord would refuse, and what it would accept but no sender should send.
 fn faults(request: &Request, message: &Value) -> Vec<String> {
     let mut faults = Faults::default();
     faults.unless(request.query.split('&').any(|p| p == "wait=true"), "without wait=true");
@@ -119,6 +121,7 @@ fn faults(request: &Request, message: &Value) -> Vec<String> {
     faults.0
 }
 
+/// Collects what is wrong with a request.
 #[derive(Default)]
 struct Faults(Vec<String>);
 
@@ -129,7 +132,8 @@ impl Faults {
         }
     }
 
-    /// A member that is text between these lengths, or absent where it may be empty; its length.
+    /// Checks a text member: its length is between these two, or it is absent where it may be empty. Returns
+    /// its length.
     fn text(&mut self, of: &Value, member: &str, least: usize, most: usize) -> usize {
         let length = match &of[member] {
             Value::Null => 0,
@@ -144,7 +148,7 @@ impl Faults {
         length
     }
 
-    /// One embed; how many of its characters count.
+    /// Checks one embed. Returns how many of its characters count.
     fn embed(&mut self, embed: &Value) -> usize {
         let mut length = self.text(embed, "title", 0, 256) + self.text(embed, "description", 0, 4096);
         length += self.text(&embed["footer"], "text", 0, 2048) + self.text(&embed["author"], "name", 0, 256);
@@ -158,9 +162,9 @@ impl Faults {
             |url: &Value| url.as_str().is_some_and(|u| u.starts_with("https://") || u.starts_with("http://"));
         self.unless(embed["url"].is_null() || web(&embed["url"]), "a url of another scheme");
         let color = embed["color"].as_u64().is_some_and(|c| c <= 0xff_ffff);
-        self.unless(embed["color"].is_null() || color, "a color that is none");
+        self.unless(embed["color"].is_null() || color, "a color that is not valid");
         let time = embed["timestamp"].as_str().is_some_and(|t| t.len() >= 20 && t.as_bytes()[10] == b'T');
-        self.unless(embed["timestamp"].is_null() || time, "a timestamp that is none");
+        self.unless(embed["timestamp"].is_null() || time, "a timestamp that is not valid");
         self.unless(length > 0, "an embed without text");
         length
     }
@@ -182,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_of_a_message() {
+    fn the_limits_of_a_message_are_checked() {
         let good = with(
             json!({"title": "t", "fields": [{"name": "n", "value": "v"}], "url": "https://x/", "color": 1,
             "timestamp": "2026-01-01T00:00:00.000Z"}),
@@ -211,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn five_in_two_seconds() {
+    fn five_requests_in_two_seconds_are_accepted() {
         let mut channel = Channel::default();
         let message = request(&with(json!({"title": "t"})));
         let told =

@@ -1,10 +1,13 @@
-//! A real HTTP receiver of webhooks that remembers every request and answers each path as it is told.
+//! A real HTTP receiver of webhooks. It remembers every request and answers each path with the behaviour set
+//! for it.
 //!
-//! - `request` is what came, with the events in it and their signatures; `reply` is what goes back;
-//! - `behaviour` has the ways to answer; [`discord`] and [`slack`] are chats with their documented limits;
-//! - [`dead`] are addresses at which nobody answers; [`tally`] checks what came against what was acknowledged.
+//! - `request` is a request with its events and signatures; `reply` is an answer;
+//! - `behaviour` has the ways to answer; [`discord`] and [`slack`] are chat services with their documented
+//!   limits;
+//! - [`dead`] has addresses at which nobody answers; [`tally`] checks what arrived against what was
+//!   acknowledged.
 //!
-//! Never: code of the server. Signatures are computed here a second time.
+//! The receiver uses no code of the server: it computes signatures by itself.
 
 pub mod behaviour;
 pub mod dead;
@@ -28,10 +31,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Stack of a connection's thread: it only reads, asks and writes.
+/// The stack of a connection's thread, which only reads, asks for the answer, and writes.
 const STACK: usize = 256 << 10;
 
-/// A listening receiver. It closes everything when dropped.
+/// A listening receiver. Dropping it closes everything.
 #[derive(Debug)]
 pub struct Receiver {
     /// Where it listens.
@@ -40,6 +43,7 @@ pub struct Receiver {
     accepting: Option<JoinHandle<()>>,
 }
 
+/// What the threads of a receiver share: its paths and its open connections.
 #[derive(Default)]
 struct Shared {
     stopped: AtomicBool,
@@ -54,23 +58,24 @@ impl std::fmt::Debug for Shared {
     }
 }
 
+/// A path of a receiver: its behaviour and the requests that came.
 #[derive(Default)]
 struct Path {
     behaviour: Option<Behaviour>,
     requests: Vec<Request>,
-    /// How many were forgotten before these.
+    /// How many requests were forgotten before these.
     first: usize,
     under_way: usize,
     peak: usize,
 }
 
 impl Receiver {
-    /// Listens on a free port of loopback; every path answers 404 until it is given a behaviour.
+    /// Listens on a free port of loopback; every path answers 404 until it gets a behaviour.
     pub fn start() -> Result<Self> {
         Self::start_at(Ipv4Addr::LOCALHOST.into())
     }
 
-    /// The same at another address.
+    /// The same at another IP address.
     pub fn start_at(ip: IpAddr) -> Result<Self> {
         let listener = TcpListener::bind((ip, 0))?;
         let (addr, shared) = (listener.local_addr()?, Arc::new(Shared::default()));
@@ -79,7 +84,7 @@ impl Receiver {
         Ok(Self { addr, shared, accepting })
     }
 
-    /// From now on `path` answers so; its URL.
+    /// From now on `path` has this behaviour. Returns its URL.
     pub fn on(&self, path: &str, behaviour: Behaviour) -> String {
         lock(&self.shared.paths).entry(path.to_owned()).or_default().behaviour = Some(behaviour);
         self.url(path)
@@ -95,7 +100,7 @@ impl Receiver {
         lock(&self.shared.paths).get(path).map(|p| p.requests.clone()).unwrap_or_default()
     }
 
-    /// Those that were answered 2xx.
+    /// The requests that were answered 2xx.
     pub fn accepted(&self, path: &str) -> Vec<Request> {
         self.requests(path).into_iter().filter(Request::is_accepted).collect()
     }
@@ -105,17 +110,17 @@ impl Receiver {
         lock(&self.shared.paths).get(path).map_or(0, |p| p.requests.len())
     }
 
-    /// The most requests to `path` that were under way at once.
+    /// The most requests to `path` that were open at the same time.
     pub fn peak(&self, path: &str) -> usize {
         lock(&self.shared.paths).get(path).map_or(0, |p| p.peak)
     }
 
-    /// Connections that were opened to it so far.
+    /// How many connections were opened to it so far.
     pub fn connections(&self) -> u64 {
         self.shared.connections.load(Ordering::Relaxed)
     }
 
-    /// Forgets what came to `path`.
+    /// Forgets the requests to `path`.
     pub fn forget(&self, path: &str) {
         if let Some(path) = lock(&self.shared.paths).get_mut(path) {
             path.first += path.requests.len();
@@ -124,13 +129,13 @@ impl Receiver {
         }
     }
 
-    /// Waits until `n` different events were accepted at `path`.
+    /// Waits until `n` different events have been accepted at `path`.
     pub fn wait_events(&self, path: &str, n: usize) -> Result<Vec<Request>> {
         let what = format!("{n} events at {path}");
         self.wait(path, &what, |requests| tally::distinct(requests) >= n)
     }
 
-    /// Waits until the requests to `path` are such.
+    /// Waits until the requests to `path` satisfy a condition.
     pub fn wait(
         &self,
         path: &str,
@@ -144,7 +149,7 @@ impl Receiver {
         told.with_context(|| self.dump(path))
     }
 
-    /// The last requests to `path`, for a failed test.
+    /// The last requests to `path`, as text for a failed test.
     pub fn dump(&self, path: &str) -> String {
         let requests = self.requests(path);
         let mut text = format!("{} requests to {path}, the last:\n", requests.len());
@@ -160,7 +165,7 @@ impl Receiver {
 impl Drop for Receiver {
     fn drop(&mut self) {
         self.shared.stopped.store(true, Ordering::Relaxed);
-        // Wakes the one that accepts.
+        // This connection wakes the thread that accepts.
         let _ = TcpStream::connect(self.addr);
         if let Some(thread) = self.accepting.take() {
             let _ = thread.join();
@@ -181,7 +186,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         lock(&shared.open).insert(number, copy);
         let state = shared.clone();
         let serving = std::thread::Builder::new().stack_size(STACK).spawn(move || {
-            // Ends with the connection; whatever breaks it is the sender's to notice.
+            // The thread ends with the connection; a failure is the sender's to report.
             let _ = serve(stream, &state);
             lock(&state.open).remove(&number);
         });
@@ -191,7 +196,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     }
 }
 
-/// One connection, kept alive as long as both sides want.
+/// Serves one connection, which is kept alive as long as both sides want.
 fn serve(mut stream: TcpStream, shared: &Shared) -> Result<()> {
     stream.set_nodelay(true)?;
     let mut input = BufReader::new(stream.try_clone()?);
@@ -207,7 +212,8 @@ fn serve(mut stream: TcpStream, shared: &Shared) -> Result<()> {
     Ok(())
 }
 
-/// Notes a request and asks its path what to answer; which request of the path it is.
+/// Stores a request and asks its path for the answer. Returns the request's number at the path, and the
+/// answer.
 fn arrived(shared: &Shared, mut request: Request) -> (usize, Reply) {
     let mut paths = lock(&shared.paths);
     let path = paths.entry(request.path.clone()).or_default();
@@ -229,7 +235,7 @@ fn answered(shared: &Shared, path: &str, place: usize) {
     }
 }
 
-/// Unix milliseconds.
+/// The present time in Unix milliseconds.
 pub fn now_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64)
 }
@@ -252,7 +258,7 @@ mod tests {
         write!(stream, "POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n{BODY}").unwrap();
     }
 
-    /// The first line of an answer, which is read to its end.
+    /// Reads an answer to its end. Returns its first line.
     fn answer(stream: &mut TcpStream) -> String {
         let mut input = BufReader::new(stream);
         let (mut head, mut body) = (String::new(), Vec::new());
@@ -265,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_is_kept_and_each_path_answers_as_it_is_told() {
+    fn a_connection_is_kept_and_each_path_has_its_behaviour() {
         let receiver = Receiver::start().unwrap();
         receiver.on("/good", behaviour::healthy());
         receiver.on("/once", behaviour::recovering(1, 503));
@@ -284,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn slow_ones_and_silent_ones_are_never_accepted() {
+    fn slow_and_silent_answers_are_never_accepted() {
         let receiver = Receiver::start().unwrap();
         receiver.on("/drip", behaviour::dripping());
         receiver.on("/silent", behaviour::silent());

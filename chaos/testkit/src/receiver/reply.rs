@@ -1,11 +1,11 @@
-//! What goes back: a status, headers, and a body that may come late, slowly, without end, or never.
+//! The answer to a request: a status, headers, and a body that may be late, slow, endless, or never sent.
 
 use anyhow::Result;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-/// How often a wait looks whether the receiver was stopped.
+/// How often a wait checks whether the receiver was stopped.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// An answer.
@@ -13,24 +13,24 @@ const LOOK: Duration = Duration::from_millis(50);
 pub struct Reply {
     /// HTTP status.
     pub status: u16,
-    /// Headers beside those of the body.
+    /// The headers, without those of the body.
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Body,
-    /// How long after the request it goes out.
+    /// How long after the request it is sent.
     pub after: Duration,
 }
 
-/// A body and the way in which it is sent.
+/// A body and how it is sent.
 #[derive(Debug, Clone)]
 pub enum Body {
-    /// At once.
+    /// These bytes, at once.
     Whole(Vec<u8>),
-    /// The whole answer, its head too, one byte in that time.
+    /// The whole answer, with its head, one byte in each such time.
     Drip(Duration),
-    /// So many bytes.
+    /// A body with this number of bytes.
     Huge(u64),
-    /// Nothing at all: the connection stays open and silent.
+    /// Nothing: the connection stays open and silent.
     Never,
 }
 
@@ -41,30 +41,30 @@ impl Reply {
         Self { status, headers: Vec::new(), body, after: Duration::ZERO }
     }
 
-    /// With one more header.
+    /// Adds a header.
     pub fn header(mut self, name: &str, value: impl ToString) -> Self {
         self.headers.push((name.to_owned(), value.to_string()));
         self
     }
 
-    /// With a body of JSON.
+    /// Sets a body of JSON.
     pub fn json(self, body: &serde_json::Value) -> Self {
         self.header("content-type", "application/json").body(Body::Whole(body.to_string().into_bytes()))
     }
 
-    /// With that body.
+    /// Sets the body.
     pub fn body(mut self, body: Body) -> Self {
         self.body = body;
         self
     }
 
-    /// Later.
+    /// Sends the answer later, by that time.
     pub fn after(mut self, after: Duration) -> Self {
         self.after = after;
         self
     }
 
-    /// Sends it; whether the connection can take a further request.
+    /// Sends it. Returns whether the connection can take a further request.
     pub(super) fn send(&self, stream: &mut TcpStream, stopped: impl Fn() -> bool) -> Result<bool> {
         pause(self.after, &stopped);
         match &self.body {
@@ -89,7 +89,7 @@ impl Reply {
                     stream.write_all(&chunk)?;
                 }
             }
-            // Until the other side closes.
+            // This waits until the other side closes the connection.
             Body::Never => while stream.read(&mut [0; 4096])? > 0 {},
         }
         Ok(false)

@@ -1,6 +1,6 @@
-//! What came: one request, the events in its body whatever the profile, and whether its signatures hold.
+//! One request: the events in its body, for any profile, and whether its signatures hold.
 //!
-//! Wire sources: Standard Webhooks; the receivers of Wanderer's post.
+//! Wire sources: Standard Webhooks; the receivers in Wanderer's post.
 
 use super::now_ms;
 use anyhow::{Context, Result, bail, ensure};
@@ -11,38 +11,38 @@ use serde_json::Value;
 use sha2::Sha256;
 use std::io::{BufRead, Read};
 
-/// The longest head, in bytes.
+/// The size of the longest head, in bytes.
 const HEAD_LIMIT: usize = 64 << 10;
-/// The longest body, in bytes.
+/// The size of the longest body, in bytes.
 const BODY_LIMIT: usize = 64 << 20;
 
-/// A request as it came.
+/// A request as it arrived.
 #[derive(Debug, Clone)]
 pub struct Request {
     /// When its last byte was read, Unix milliseconds.
     pub at_ms: u64,
     /// When its answer was sent or its connection ended, Unix milliseconds.
     pub done_ms: Option<u64>,
-    /// Such as `POST`.
+    /// The method, such as `POST`.
     pub method: String,
-    /// Without the query.
+    /// The path, without the query.
     pub path: String,
-    /// Without the question mark.
+    /// The query, without the question mark.
     pub query: String,
     /// Headers, names in lower case.
     pub headers: Vec<(String, String)>,
-    /// The bytes.
+    /// The bytes of the body.
     pub body: Vec<u8>,
-    /// The events in it, as far as the body's form is a known one.
+    /// The events in the body, if its form is known.
     pub events: Vec<Got>,
-    /// The answer's status; 0 for one that never came to its end.
+    /// The status of the answer; 0 if the answer was not sent to its end.
     pub status: u16,
 }
 
-/// An event that came.
+/// An event in a request.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Got {
-    /// Its place in the map, where the profile tells it.
+    /// Its position in the map's stream, if the profile reports it.
     pub seq: Option<u64>,
     /// Its id.
     pub id: String,
@@ -60,7 +60,7 @@ impl Got {
 }
 
 impl Request {
-    /// Reads one; None where the connection ended before it.
+    /// Reads one request; `None` if the connection ended before it.
     pub(super) fn read(input: &mut impl BufRead, mut now: impl FnMut() -> u64) -> Result<Option<Self>> {
         let Some(first) = line(input)? else { return Ok(None) };
         let mut parts = first.split(' ');
@@ -68,7 +68,7 @@ impl Request {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let mut headers = Vec::new();
         loop {
-            let header = line(input)?.context("ended within the head")?;
+            let header = line(input)?.context("the connection ended within the head")?;
             let Some((name, value)) = header.split_once(':') else {
                 ensure!(header.is_empty(), "not a header: {header}");
                 break;
@@ -79,7 +79,7 @@ impl Request {
         let mut request =
             Self { path: path.to_owned(), query: query.to_owned(), ..Self::of(method, headers) };
         let length: usize = request.header("content-length").context("no content-length")?.parse()?;
-        ensure!(length <= BODY_LIMIT, "a body of {length} bytes");
+        ensure!(length <= BODY_LIMIT, "a body of {length} bytes is too long");
         request.body.resize(length, 0);
         input.read_exact(&mut request.body)?;
         request.at_ms = now();
@@ -87,7 +87,7 @@ impl Request {
         Ok(Some(request))
     }
 
-    /// One that came in another way, now: its headers as JSON has them, and its body.
+    /// A request that arrived now in another way: its headers as JSON, and its body.
     pub fn carried(headers: &Value, body: &str) -> Self {
         let members = headers.as_object().into_iter().flatten();
         let headers =
@@ -111,13 +111,13 @@ impl Request {
         }
     }
 
-    /// The only header of that name; None when there is none or more.
+    /// The header of that name; `None` when there is none or more than one.
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut found = self.headers.iter().filter(|(n, _)| n == name).map(|(_, v)| v.as_str());
         found.next().filter(|_| found.next().is_none())
     }
 
-    /// `webhook-id`, empty when there is none.
+    /// The header `webhook-id`, empty when there is none.
     pub fn id(&self) -> &str {
         self.header("webhook-id").unwrap_or_default()
     }
@@ -127,12 +127,12 @@ impl Request {
         (200..300).contains(&self.status)
     }
 
-    /// The body as JSON; null when it is none.
+    /// The body as JSON; null when it is not JSON.
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
 
-    /// Whether `X-Wanderer-Signature` holds under `secret`, as the guides' receivers check it.
+    /// Whether `X-Wanderer-Signature` holds under `secret`, checked as by the receivers in Wanderer's guides.
     pub fn wanderer(&self, secret: &str) -> bool {
         let Some(time) = self.header("x-wanderer-timestamp") else { return false };
         let expected =
@@ -141,7 +141,8 @@ impl Request {
             && self.header("x-wanderer-signature") == Some(&expected)
     }
 
-    /// Whether one of the signatures of Standard Webhooks holds under `secret`, and its time is this minute's.
+    /// Whether one of the Standard Webhooks signatures holds under `secret`, and its time is less than a
+    /// minute off.
     pub fn standard(&self, secret: &str) -> bool {
         let decoded = secret.strip_prefix("whsec_").and_then(|s| BASE64_STANDARD.decode(s).ok());
         let key = decoded.unwrap_or_else(|| secret.as_bytes().to_vec());
@@ -206,7 +207,7 @@ mod tests {
 
     /// The example of the Standard Webhooks specification.
     #[test]
-    fn the_standard_signature() {
+    fn the_signature_of_standard_webhooks_is_checked() {
         let headers = "webhook-id: msg_p5jXN8AQM9LWM0D4loKWxJek\r\nwebhook-timestamp: 1614265330\r\n\
              webhook-signature: v1,bm9ldHUK v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=\r\n";
         let (secret, at) = ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", 1_614_265_330_000);
@@ -219,9 +220,9 @@ mod tests {
         );
     }
 
-    /// Computed with `printf 1700000000.{} | openssl dgst -sha256 -hmac whsec_secret`.
+    /// The expected value comes from `printf 1700000000.{} | openssl dgst -sha256 -hmac whsec_secret`.
     #[test]
-    fn wanderers_signature() {
+    fn the_signature_of_wanderer_is_checked() {
         let headers = "X-Wanderer-Timestamp: 1700000000\r\nX-Wanderer-Version: 1\r\nX-Wanderer-Signature: \
              sha256=3e08babf353bf36fe24d7738f729ef0fa09b68fded89576d3982e9cd8624aec7\r\n";
         let request = request(headers, "{}", 0);
@@ -230,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn events_of_every_profile() {
+    fn events_of_every_profile_are_found() {
         let of = |body: &str| request("webhook-id: I\r\n", body, 0).events;
         let got = |id: &str, seq| Got { id: id.into(), seq, key: "k".into() };
         let envelope = r#"{"id":"A","seq":3,"type":"t","payload":{"key":"k"}}"#;
@@ -244,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_tell_the_time() {
+    fn an_id_contains_its_time() {
         let got = Got { seq: None, id: "01ARYZ6S41TSV4RRFFQ69G5FAV".into(), key: String::new() };
         assert_eq!(got.published_ms(), Some(1_469_918_176_385));
     }

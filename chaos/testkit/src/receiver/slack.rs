@@ -1,4 +1,5 @@
-//! An incoming webhook of Slack with its documented limits: those of a message, and about one of them a second.
+//! An incoming webhook of Slack with its documented limits: those of a message, and about one message a
+//! second.
 //!
 //! Wire source: Slack's developer documentation (incoming webhooks, rate limits, Block Kit reference).
 
@@ -6,19 +7,20 @@ use super::{Behaviour, Body, Reply, Request, now_ms};
 use serde_json::Value;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// One message in that time, milliseconds.
+/// The time between two messages, in milliseconds.
 const PACE_MS: u64 = 1000;
-/// "Short bursts" are taken: so many messages ahead of the pace.
+/// Slack accepts "short bursts": this number of messages ahead of the pace.
 const BURST: u64 = 2;
 
-/// One webhook of one channel.
+/// One webhook of one Slack channel.
 #[derive(Debug, Clone, Default)]
 pub struct Slack(Arc<Mutex<Channel>>);
 
+/// The state of the webhook. `gone` is the status that it answers after its end.
 #[derive(Debug, Default)]
 struct Channel {
     gone: Option<u16>,
-    /// When the bucket is full again, Unix milliseconds.
+    /// When the bucket will be full again, in Unix milliseconds.
     full_ms: u64,
     messages: Vec<Value>,
     faults: Vec<String>,
@@ -26,18 +28,18 @@ struct Channel {
 }
 
 impl Slack {
-    /// What its path answers.
+    /// The behaviour of its path.
     pub fn behaviour(&self) -> Behaviour {
         let own = self.clone();
         Box::new(move |request| own.channel().post(request, now_ms()))
     }
 
-    /// The messages that were taken.
+    /// The messages that it accepted.
     pub fn messages(&self) -> Vec<Value> {
         self.channel().messages.clone()
     }
 
-    /// What was wrong with requests.
+    /// What was wrong with the requests.
     pub fn faults(&self) -> Vec<String> {
         self.channel().faults.clone()
     }
@@ -47,7 +49,7 @@ impl Slack {
         self.channel().refusals
     }
 
-    /// From now on that status: 404 for a removed webhook, 410 for an archived channel.
+    /// Answers with that status from now on: 404 for a removed webhook, 410 for an archived channel.
     pub fn end(&self, status: u16) {
         self.channel().gone = Some(status);
     }
@@ -106,7 +108,7 @@ fn faults(message: &Value) -> Vec<String> {
     faults
 }
 
-/// A text object that is absent, or has between 1 and `longest` characters.
+/// Whether a text object is absent, or has between 1 and `longest` characters.
 fn fits(text: &Value, longest: usize) -> bool {
     text.is_null() || text["text"].as_str().is_some_and(|t| (1..=longest).contains(&length(t)))
 }
@@ -115,7 +117,7 @@ fn length(text: &str) -> usize {
     text.encode_utf16().count()
 }
 
-/// Whether any text would call people: what is meant as text has its `<` escaped.
+/// Whether any text would notify people: a sender must escape `<` in plain text.
 fn mentions(value: &Value) -> bool {
     match value {
         Value::String(text) => ["<!", "<@", "<#"].iter().any(|m| text.contains(m)),
@@ -132,7 +134,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn limits_of_a_message() {
+    fn the_limits_of_a_message_are_checked() {
         let section = |text: &str| json!({"type": "section", "text": {"type": "mrkdwn", "text": text}});
         assert_eq!(faults(&json!({"text": "a &lt;!here&gt;", "blocks": [section("b")]})), [""; 0]);
         for bad in [
@@ -150,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn about_one_a_second() {
+    fn about_one_message_a_second_is_accepted() {
         let mut channel = Channel::default();
         let text = "POST / HTTP/1.1\r\ncontent-length: 12\r\n\r\n{\"text\":\"t\"}";
         let request = Request::read(&mut text.as_bytes(), || 0).unwrap().unwrap();

@@ -1,5 +1,5 @@
-//! Checks what receivers accepted against what publishers were told: at least once, under stable ids, in order where
-//! that was asked for, and how late.
+//! Checks what receivers accepted against what publishers were answered: at least once, under stable ids, in
+//! order where that was asked for, and with which delay.
 
 use super::Request;
 use crate::publisher::Ack;
@@ -9,21 +9,21 @@ use checker::deliveries::{in_order, same_under_one_id};
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
-/// What one webhook accepted, in numbers.
+/// The deliveries of one webhook, in numbers.
 #[derive(Debug, Clone, Default)]
 pub struct Tally {
-    /// Requests, whatever became of them.
+    /// All requests, whatever their answer.
     pub requests: usize,
-    /// Different events that were accepted.
+    /// The different events that were accepted.
     pub events: usize,
-    /// Events that were accepted again.
+    /// The events that were accepted more than once.
     pub duplicates: usize,
-    /// From publishing to the first acceptance's arrival, milliseconds, sorted.
+    /// The time from publishing to the arrival of the first accepted request, in milliseconds, sorted.
     pub delays_ms: Vec<u64>,
 }
 
 impl Tally {
-    /// Of all requests to one path.
+    /// The tally of all requests to one path.
     pub fn of(requests: &[Request]) -> Self {
         let mut tally = Self { requests: requests.len(), ..Self::default() };
         let mut known = HashSet::new();
@@ -41,7 +41,7 @@ impl Tally {
         tally
     }
 
-    /// Several webhooks' together.
+    /// Adds up the tallies of several webhooks.
     pub fn join(all: impl IntoIterator<Item = Self>) -> Self {
         let mut sum = Self::default();
         for tally in all {
@@ -54,7 +54,7 @@ impl Tally {
         sum
     }
 
-    /// The delay that so many of a hundred don't exceed, milliseconds.
+    /// The delay in milliseconds that `percent` percent of the events do not exceed.
     pub fn percentile(&self, percent: usize) -> u64 {
         let place = (self.delays_ms.len() * percent).div_ceil(100).saturating_sub(1);
         self.delays_ms.get(place).copied().unwrap_or(0)
@@ -78,7 +78,8 @@ pub fn distinct(requests: &[Request]) -> usize {
     accepted.flat_map(|r| &r.events).map(|e| &e.id).collect::<HashSet<_>>().len()
 }
 
-/// Every acknowledged event was accepted at least once under its id, place and key; ids are stable.
+/// Checks that every acknowledged event was accepted at least once under its id, position and key, and that
+/// ids are stable.
 pub fn check_delivered(who: &str, requests: &[Request], acks: &[Ack]) -> Result<Tally> {
     check_ids(who, requests)?;
     let accepted = requests.iter().filter(|r| r.is_accepted()).flat_map(|r| &r.events);
@@ -100,11 +101,11 @@ pub fn check_delivered(who: &str, requests: &[Request], acks: &[Ack]) -> Result<
     Ok(Tally::of(requests))
 }
 
-/// `webhook-id` names the events, and under one id come the same bytes at every attempt.
+/// Checks that `webhook-id` names the events, and that each attempt under one id has the same bytes.
 pub fn check_ids(who: &str, requests: &[Request]) -> Result<()> {
     for request in requests.iter().filter(|r| !r.events.is_empty()) {
         let first = &request.events[0].id;
-        // That of a batch ends with a digest of the ids of its events.
+        // The id of a batch ends with a digest of the ids of its events.
         let (named, told) = match request.events.len() {
             1 => (request.id() == first, first.clone()),
             n => (request.id().starts_with(&format!("{first}-{n}-")), format!("{first}-{n}-…")),
@@ -117,7 +118,8 @@ pub fn check_ids(who: &str, requests: &[Request]) -> Result<()> {
     verdict.result().map_err(Error::msg)
 }
 
-/// Events were accepted for the first time in the order of their places; the profile must tell them.
+/// Checks that events were accepted for the first time in the order of their positions; the profile must
+/// report positions.
 pub fn check_order(who: &str, requests: &[Request]) -> Result<()> {
     let mut verdict = Verdict::new(6);
     let accepted = requests.iter().filter(|r| r.is_accepted()).flat_map(|r| &r.events);
@@ -149,13 +151,13 @@ mod tests {
     }
 
     #[test]
-    fn loss_change_disorder_and_repetition_are_seen() {
+    fn lost_changed_reordered_and_repeated_events_are_found() {
         let ack = |seq: u64| Ack { key: seq.to_string(), id: format!("{seq:026}"), seq };
         let acks = [ack(1), ack(2), ack(3)];
         let good = [request(500, &[1]), request(200, &[1]), request(200, &[2, 3]), request(200, &[1])];
         let tally = check_delivered("good", &good, &acks).unwrap();
         assert_eq!((tally.requests, tally.events, tally.duplicates), (4, 3, 1));
-        check_order("again is no disorder", &good).unwrap();
+        check_order("a repetition is not out of order", &good).unwrap();
         assert!(check_delivered("lost", &good[..2], &acks).is_err());
         assert!(check_delivered("refused", &[request(500, &[1]), request(200, &[2, 3])], &acks).is_err());
         assert!(check_order("disorder", &[request(200, &[2]), request(200, &[1])]).is_err());
@@ -168,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn percentiles() {
+    fn percentiles_are_computed() {
         let tally = Tally { delays_ms: (1..=200).collect(), ..Tally::default() };
         assert_eq!([50, 99, 100].map(|p| tally.percentile(p)), [100, 198, 200]);
         assert_eq!(Tally::default().percentile(99), 0);

@@ -1,10 +1,10 @@
-//! Callers that say nothing, and too many that do, over real sockets.
+//! Callers that send nothing, and too many such callers, over real sockets.
 #![allow(clippy::unwrap_used)]
 
 use super::*;
 use crate::config::Security;
 
-/// Lets everybody in.
+/// Admits every caller.
 struct Open;
 
 impl Service for Open {
@@ -40,10 +40,10 @@ async fn call(addr: SocketAddr, secure: &Secure) -> io::Result<(Reader, Writer)>
 }
 
 #[tokio::test]
-async fn callers_that_say_nothing_keep_nobody_out() {
+async fn silent_callers_keep_no_other_caller_out() {
     let (addr, secure, running) = listening(4).await;
-    // Whoever has to wait for them is let in when the last of them was given up too; a slow machine may need
-    // several goes to be faster than that.
+    // A caller that has to wait for them is admitted once the last of them was closed. A slow machine may
+    // need several attempts to be faster than that.
     let let_in = async {
         loop {
             let mut silent = Vec::new();
@@ -63,7 +63,7 @@ async fn callers_that_say_nothing_keep_nobody_out() {
 }
 
 #[tokio::test]
-async fn who_finds_no_place_is_told() {
+async fn a_caller_beyond_the_connection_limit_gets_the_reason() {
     let (addr, secure, running) = listening(2).await;
     let first = call(addr, &secure).await.unwrap();
     let _second = call(addr, &secure).await.unwrap();
@@ -102,7 +102,7 @@ async fn called_on(addr: SocketAddr, secure: &Secure, lane: Lane) -> (Reader, Wr
 }
 
 #[tokio::test]
-async fn a_group_that_is_not_there_is_told_of_and_the_connection_stays() {
+async fn an_unknown_group_is_reported_and_the_connection_stays() {
     let (addr, secure, running) = listening(4).await;
     let mut ends = called_on(addr, &secure, Lane::Work).await;
     for group in [1, 4095] {
@@ -113,7 +113,7 @@ async fn a_group_that_is_not_there_is_told_of_and_the_connection_stays() {
 }
 
 #[tokio::test]
-async fn frames_on_a_wrong_connection_or_for_a_wrong_group_close_it() {
+async fn a_frame_on_the_wrong_lane_or_for_a_wrong_group_closes_the_connection() {
     let (addr, secure, running) = listening(8).await;
     let app = || Request::AppV1 { body: vec![1].into() };
     for (lane, group, request) in [

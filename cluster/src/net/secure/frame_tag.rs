@@ -1,10 +1,11 @@
-//! What peers that share a key do with it: prove that they have it, and frame_tag each frame.
+//! How peers use a shared key: they prove that they have it, and tag each frame.
 //!
-//! The caller sends its hello with a nonce, the other side answers with its own. Both nonces and the hello (cluster,
-//! caller, called, address) are what the proofs and the keys of this connection are made over, so nothing of one
-//! connection means anything on another. The caller proves first: who only scans learns nothing that a guess at the key
-//! could be tried on. Each direction has a key of its own, and each tag counts: a frame that is changed, repeated,
-//! left out, moved or sent back does not fit. Never encrypts.
+//! The caller sends its hello with a nonce, and the other side answers with a nonce of its own. The proofs
+//! and the keys of this connection are computed from both nonces and the hello (cluster, caller, called node,
+//! address), so nothing from one connection is valid on another. The caller proves first, so a scanner gets
+//! nothing with which it could test guesses of the key. Each direction has its own key, and each tag includes a
+//! counter: a frame that is changed, repeated, left out, moved or sent back does not match its tag. Nothing
+//! is encrypted.
 
 use std::io;
 use std::num::NonZeroU32;
@@ -16,7 +17,7 @@ use crate::wire::{self, KeyHello, WireError};
 
 /// Bytes of a tag.
 pub(crate) const TAG: usize = 16;
-/// Makes a guess at a weak key cost something. Once at the start.
+/// Makes each guess at a weak key expensive. Computed once at the start.
 const ROUNDS: NonZeroU32 = NonZeroU32::MIN.saturating_add(99_999);
 
 /// The key that all nodes share.
@@ -29,12 +30,12 @@ impl SharedKey {
         Self(hmac::Key::new(hmac::HMAC_SHA256, &key))
     }
 
-    /// What follows from the first two frames of a connection.
+    /// Computes the proofs and keys from the first two frames of a connection.
     pub(super) fn agree(&self, hello: &KeyHello, nonce: &[u8; 32]) -> Result<Agreed, WireError> {
         let hello = wire::encode(hello)?;
         let made = |what: &[u8]| -> [u8; 32] {
             let mut context = hmac::Context::with_key(&self.0);
-            // The hello comes last: nothing else varies in length.
+            // The hello comes last, because only its length varies.
             [what, nonce, &hello].iter().for_each(|part| context.update(part));
             let mut bytes = [0; 32];
             bytes.copy_from_slice(context.sign().as_ref());
@@ -49,7 +50,7 @@ impl SharedKey {
     }
 }
 
-/// The proofs of a connection, and its keys.
+/// The proofs and the keys of a connection.
 pub(super) struct Agreed {
     pub(super) caller_proof: [u8; 32],
     pub(super) called_proof: [u8; 32],
@@ -67,12 +68,12 @@ impl Agreed {
     }
 }
 
-/// Whether a proof is the one that was expected; tells nothing by the time it takes.
+/// Whether a proof is the expected one; compares in constant time.
 pub(super) fn proves(expected: &[u8; 32], proof: &[u8; 32]) -> bool {
     expected.ct_eq(proof).into()
 }
 
-/// Tags the frames of one direction, or checks them.
+/// Tags the frames of one direction, or checks their tags.
 pub(crate) struct FrameTag {
     key: hmac::Key,
     count: u64,
@@ -83,7 +84,7 @@ impl FrameTag {
         Self { key: hmac::Key::new(hmac::HMAC_SHA256, key), count: 0 }
     }
 
-    /// The tag of the next frame, given in parts.
+    /// The tag of the next frame, which is given in parts.
     pub(crate) fn tag(&mut self, parts: &[&[u8]]) -> [u8; TAG] {
         let mut context = hmac::Context::with_key(&self.key);
         context.update(&self.count.to_le_bytes());
@@ -94,22 +95,22 @@ impl FrameTag {
         tag
     }
 
-    /// Refuses a frame that is not the next one as it was tagged.
+    /// Refuses a frame unless it is the next one, as it was tagged.
     pub(crate) fn check(&mut self, parts: &[&[u8]], tag: &[u8; TAG]) -> io::Result<()> {
         match self.tag(parts).ct_eq(tag).into() {
             true => Ok(()),
-            false => Err(io::Error::new(io::ErrorKind::InvalidData, "a frame whose frame_tag does not fit")),
+            false => Err(io::Error::new(io::ErrorKind::InvalidData, "a frame whose tag does not match")),
         }
     }
 }
 
-/// The same frame_tag twice: one to send with, one to check with.
+/// The same tagging state twice: one to send with, one to check with.
 #[cfg(all(test, not(feature = "sim")))]
 pub(crate) fn pair() -> (FrameTag, FrameTag) {
     (FrameTag::new(&[1; 32]), FrameTag::new(&[1; 32]))
 }
 
-/// The tags of one connection: the caller's, the called one's.
+/// The tagging states of one connection: the caller's and the called node's.
 #[cfg(all(test, not(feature = "sim")))]
 pub(crate) fn both_ways() -> (FrameTag, FrameTag) {
     let agreed =

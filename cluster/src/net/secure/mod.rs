@@ -1,7 +1,8 @@
-//! Who is let in at the peer port, and how this node makes itself known.
+//! Admission at the peer port, and how this node identifies itself.
 //!
-//! Owns what comes before the first request: TLS, or proofs of the shared key, or neither, up to the caller's hello.
-//! A peer of another kind is told so in plain words, on both sides. Never decides who is a member: that is the node's.
+//! This module covers everything before the first request: TLS, or proofs of the shared key, or neither, up
+//! to the caller's hello. If two peers use different kinds of security, both sides report that in plain
+//! words. It does not decide who is a member: the node does.
 
 pub(crate) mod frame_tag;
 mod tls;
@@ -24,19 +25,20 @@ use crate::wire::{self, Hello, KeyHello, KeyNonce, KeyProof, Welcome};
 use frame_tag::{SharedKey, proves};
 use tls::OfPeer;
 
-/// A peer that does not let this node in is reported once in so many milliseconds.
+/// A peer that does not admit this node is reported at most once in this time (milliseconds).
 const REPORT_MS: u64 = 10_000;
-/// Most characters that are taken of a reason that another node gives.
+/// Most characters that are taken from another node's reason.
 const MOST_OF_REASON: usize = 300;
 /// First byte of every connection that begins with TLS.
 const TLS_BEGINS: u8 = 22;
 
-/// How this node and its peers know each other.
+/// How this node and its peers authenticate each other.
 pub(crate) struct Secure {
     kind: Means,
     reported: AtomicU64,
 }
 
+/// The configured authentication, with its key or certificate loaded.
 enum Means {
     None,
     Key(SharedKey),
@@ -67,7 +69,7 @@ impl Secure {
         }
     }
 
-    /// When this node's certificate ends (seconds since 1970).
+    /// When this node's certificate expires (seconds since 1970).
     pub(crate) fn certificate_until(&self) -> Option<u64> {
         match &self.kind {
             Means::Tls(certificates) => certificates.current().until(),
@@ -75,27 +77,27 @@ impl Secure {
         }
     }
 
-    /// Takes changed certificates, for as long as the node runs.
+    /// Takes changed certificates, as long as the node runs.
     pub(crate) async fn keep_fresh(&self) {
         if let Means::Tls(certificates) = &self.kind {
             certificates.keep_fresh().await;
         }
     }
 
-    /// The calling side: makes itself known, and waits until it is let in.
+    /// The calling side: identifies itself, and waits until it is admitted.
     pub(super) async fn call(&self, socket: TcpStream, hello: &Hello) -> io::Result<(Reader, Writer)> {
         match &self.kind {
             Means::None => welcomed(stream::plain(socket), hello).await,
             Means::Tls(certificates) => {
                 let ends = stream::tls(certificates.current().connect(socket).await?);
-                // Only now it turns out what the other side thinks of this one's certificate.
+                // Only now it is known whether the other side accepts this node's certificate.
                 welcomed(ends, hello).await.map_err(tls::explained)
             }
             Means::Key(key) => call_with_key(key, stream::plain(socket), hello).await,
         }
     }
 
-    /// The answering side: who calls, and the connection as far as the welcome.
+    /// The answering side: identifies the caller. Returns the connection before the welcome is sent.
     pub(super) async fn answer(&self, socket: TcpStream) -> io::Result<(Reader, Writer, Hello)> {
         if let Means::Tls(certificates) = &self.kind
             && begins_tls(&socket).await?
@@ -134,7 +136,7 @@ impl Secure {
         }
     }
 
-    /// Says in the log that a peer does not let this node in, but not more often than is useful.
+    /// Logs that a peer does not admit this node, at a limited rate.
     pub(super) fn report(&self, addr: &str, error: &io::Error) {
         if hung_up(error) {
             tracing::debug!(addr, %error, "a peer hung up");
@@ -144,13 +146,13 @@ impl Secure {
     }
 }
 
-/// The other side is gone, for whatever reason: nodes stop and die.
+/// Whether the error means that the other side is gone, for any reason: nodes stop and die.
 pub(super) fn hung_up(error: &io::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
     matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof)
 }
 
-/// Whether `pause` milliseconds are over since the last time that they were.
+/// Whether at least `pause` milliseconds have passed since this last returned true.
 pub(super) fn is_time(last: &AtomicU64, pause: u64) -> bool {
     let (now, before) = (clock::now_ms(), last.load(Ordering::Relaxed));
     let over = now.saturating_sub(before) >= pause;
@@ -163,10 +165,10 @@ async fn begins_tls(socket: &TcpStream) -> io::Result<bool> {
 }
 
 fn no_hello() -> io::Error {
-    io::Error::other("no hello")
+    io::Error::other("the first frame is not a hello")
 }
 
-/// Tells a caller of another kind why it is not let in.
+/// Reports to a caller with another kind of security why it is not admitted.
 async fn turn_away(read: Reader, write: Writer, caller: &str, own: &str) -> io::Error {
     let reason = format!("this node {own}, the caller {caller}: all nodes need the same kind of security");
     refuse(read, write, &reason).await;
@@ -187,14 +189,15 @@ async fn send<T: serde::Serialize>(write: &mut Writer, kind: Kind, value: &T) ->
     write.flush().await
 }
 
-/// What a refusal says; an error of its own where the frame is none. It may come from anybody, and goes to the log.
+/// The error for a refusal, or for a frame that is not one. The text may come from any sender, and is written
+/// to the log.
 fn refused(kind: Kind, body: &[u8]) -> io::Error {
     match wire::decode(body) {
         Ok(Welcome::RefusedV1 { reason }) if kind == Kind::Welcome => {
             let words = reason.chars().take(MOST_OF_REASON).map(|c| if c.is_control() { ' ' } else { c });
             io::Error::other(format!("refused: {}", words.collect::<String>()))
         }
-        _ => io::Error::other("a frame out of place in a handshake"),
+        _ => io::Error::other("an unexpected frame in the handshake"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Every kind of caller at every kind of node, over real sockets.
+//! Callers and nodes with every kind of security, over real sockets.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::path::{Path, PathBuf};
@@ -16,10 +16,10 @@ use super::*;
 use crate::certificate::Said;
 use crate::config::TlsFiles;
 
-/// A year that no certificate here is to see the end of.
+/// A year so late that no certificate here expires during a test.
 const FAR: i32 = 4000;
 
-/// An authority, and files that it made.
+/// An authority, and the files that it made.
 struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
     dir: TempDir,
@@ -65,7 +65,7 @@ fn hello() -> Hello {
     Hello { cluster_id: [7; 16], from: 1, to: 2, from_addr: "a:1".to_owned(), lane: 4 }
 }
 
-/// One connection: what the caller and the called one say of it, each in words where it fails.
+/// One connection: the results of the caller and of the called node, each with the error text if it fails.
 async fn meet(caller: &Secure, called: &Secure) -> (Result<(), String>, Result<(), String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
@@ -98,25 +98,25 @@ async fn get_together(caller: &Secure, called: &Secure) {
     assert_eq!(meet(caller, called).await, (Ok(()), Ok(())));
 }
 
-/// Both sides say why not.
+/// Both sides report why they do not connect.
 async fn stay_apart(caller: &Secure, called: &Secure, told: &str, said: &str) {
     let (caller, called) = meet(caller, called).await;
     let (caller, called) = (caller.unwrap_err(), called.unwrap_err());
-    assert!(caller.contains(told), "the caller is told {caller:?}, not {told:?}");
-    assert!(called.contains(said), "the called one says {called:?}, not {said:?}");
+    assert!(caller.contains(told), "the caller reports {caller:?}, not {told:?}");
+    assert!(called.contains(said), "the called node reports {called:?}, not {said:?}");
 }
 
 #[tokio::test]
-async fn peers_of_one_kind_get_together() {
+async fn peers_with_the_same_security_connect() {
     let authority = Authority::new();
     get_together(&none(), &none()).await;
     get_together(&key("a key of the cluster"), &key("a key of the cluster")).await;
-    // Names don't matter.
+    // The names in the certificates do not matter.
     get_together(&tls(&authority.node("a", FAR)), &tls(&authority.node("b", FAR))).await;
 }
 
 #[tokio::test]
-async fn peers_of_different_kinds_are_told() {
+async fn peers_with_different_security_get_the_reason() {
     let with_tls = tls(&Authority::new().node("a", FAR));
     let with_key = key("a key of the cluster");
     stay_apart(&none(), &with_key, "this node speaks with a key", "the caller has neither").await;
@@ -130,7 +130,7 @@ async fn peers_of_different_kinds_are_told() {
 }
 
 #[tokio::test]
-async fn certificates_of_strangers_and_of_yesterday_are_refused() {
+async fn foreign_and_expired_certificates_are_refused() {
     let (authority, stranger) = (Authority::new(), Authority::new());
     let node = tls(&authority.node("node", FAR));
     let foreign = tls(&stranger.node("node", FAR));
@@ -143,7 +143,7 @@ async fn certificates_of_strangers_and_of_yesterday_are_refused() {
 }
 
 #[tokio::test]
-async fn who_trusts_everybody_but_shows_nothing_is_refused() {
+async fn a_caller_without_a_certificate_is_refused() {
     let authority = Authority::new();
     let node = tls(&authority.node("node", FAR));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -171,7 +171,7 @@ async fn who_trusts_everybody_but_shows_nothing_is_refused() {
 }
 
 #[test]
-fn files_that_do_not_fit_are_told() {
+fn files_that_do_not_match_are_reported() {
     let (authority, stranger) = (Authority::new(), Authority::new());
     let (one, other) = (authority.node("one", FAR), authority.node("other", FAR));
     let foreign = stranger.node("one", FAR);
@@ -188,7 +188,7 @@ fn files_that_do_not_fit_are_told() {
 }
 
 #[test]
-fn a_certificate_is_for_both_sides() {
+fn a_certificate_must_be_valid_for_both_sides() {
     let authority = Authority::new();
     let only = |purpose| {
         let mut params = CertificateParams::new(vec!["node".to_owned()]).unwrap();
@@ -205,7 +205,7 @@ fn a_certificate_is_for_both_sides() {
     let client = told(only(ExtendedKeyUsagePurpose::ClientAuth));
     assert!(client.contains("not for servers (extendedKeyUsage)"), "{client}");
 
-    // Neither takes a good one's place.
+    // Neither replaces a good certificate.
     let files = authority.node("good", FAR);
     let node = tls(&files);
     let Means::Tls(certificates) = &node.kind else { panic!() };
@@ -218,7 +218,7 @@ fn a_certificate_is_for_both_sides() {
 }
 
 #[test]
-fn a_chain_ends_with_its_first_certificate() {
+fn a_chain_expires_with_its_earliest_certificate() {
     let authority = Authority::new();
     let ca = |name: &str, year| {
         let mut params = CertificateParams::default();
@@ -244,7 +244,7 @@ fn a_chain_ends_with_its_first_certificate() {
 }
 
 #[test]
-fn a_refusal_is_no_way_into_the_log() {
+fn a_refusal_cannot_forge_log_lines() {
     let reason = format!("no\n2026-11-21 ERROR forged\u{1b}[2J{}", "x".repeat(3000));
     let body = wire::encode(&Welcome::RefusedV1 { reason }).unwrap();
     let told = refused(Kind::Welcome, &body).to_string();
@@ -257,7 +257,7 @@ fn replace(with: &Path, file: &Path) {
 }
 
 #[tokio::test]
-async fn replaced_files_are_taken_and_bad_ones_are_not() {
+async fn replaced_files_are_taken_and_bad_files_are_not() {
     let (old, new) = (Authority::new(), Authority::new());
     let files = old.node("node", FAR - 1);
     let node = tls(&files);
@@ -265,7 +265,7 @@ async fn replaced_files_are_taken_and_bad_ones_are_not() {
     let mut said = Said::default();
     let peer = tls(&old.node("peer", FAR));
 
-    // Only the certificate is new yet: the old pair goes on.
+    // Only the certificate is new so far: the old pair stays in use.
     let next = old.node("next", FAR);
     replace(&next.cert, &files.cert);
     certificates.look(&mut said);
@@ -278,14 +278,14 @@ async fn replaced_files_are_taken_and_bad_ones_are_not() {
     get_together(&peer, &node).await;
     get_together(&node, &peer).await;
 
-    // One that has ended is not taken.
+    // An expired certificate is not taken.
     let ended = old.node("ended", 2020);
     replace(&ended.cert, &files.cert);
     replace(&ended.key, &files.key);
     certificates.look(&mut said);
     get_together(&node, &peer).await;
 
-    // Both authorities for a while, then a certificate of the new one.
+    // Both authorities are trusted for a while, then a certificate of the new one follows.
     std::fs::write(&files.ca, old.issuer.pem() + &new.issuer.pem()).unwrap();
     let moved = new.node("node", FAR);
     replace(&moved.cert, &files.cert);

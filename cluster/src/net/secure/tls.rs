@@ -1,7 +1,7 @@
-//! Certificates of peers, shown in both directions.
+//! TLS between peers, with certificates on both sides.
 //!
-//! Names in certificates don't matter (nodes move): what counts is the cluster's authority. Never keeps a
-//! session for later, so that every connection is checked by the certificates of its own day.
+//! Names in certificates do not matter, because nodes move: only the cluster's authority counts. Sessions are
+//! never resumed, so every connection is checked with the certificates that are valid at that time.
 
 use std::io;
 use std::sync::Arc;
@@ -25,18 +25,18 @@ use crate::certificate::{BadFile, Certificate, PemFile};
 use crate::config::TlsFiles;
 use crate::net::stream;
 
-/// The name that callers give; it stands in no certificate and is not compared with any.
+/// The server name that callers send. It is in no certificate and is not compared with any.
 const NAME: &str = "peer.waypost.invalid";
 
-/// A node's certificate and whom it trusts, as both ends of a connection.
+/// A node's certificate and the authorities that it trusts, for both sides of a connection.
 pub(super) struct OfPeer {
     server: Arc<ServerConfig>,
     client: Arc<ClientConfig>,
-    /// Seconds since 1970.
+    /// When it expires (seconds since 1970).
     until: u64,
 }
 
-/// What the files hold.
+/// The content of the files.
 #[derive(PartialEq)]
 pub(super) struct Files {
     ca: PemFile,
@@ -45,7 +45,7 @@ pub(super) struct Files {
 }
 
 impl OfPeer {
-    /// TLS on a connection that was made to a peer.
+    /// TLS on a connection that this node made.
     pub(super) async fn connect(&self, socket: TcpStream) -> io::Result<TlsStream<TcpStream>> {
         let name = ServerName::try_from(NAME).map_err(io::Error::other)?;
         let connected = TlsConnector::from(self.client.clone()).connect(name, socket).await;
@@ -58,7 +58,7 @@ impl OfPeer {
         match accepted {
             Ok(stream) => Ok(stream.into()),
             Err((error, socket)) => {
-                // The alert that says why is on its way.
+                // The alert with the reason must still be sent.
                 let (read, write) = stream::plain(socket);
                 stream::part(read, write, &[]).await;
                 Err(explained(error))
@@ -103,7 +103,7 @@ impl Certificate for OfPeer {
     }
 }
 
-/// Why a certificate is none of this cluster; `side`: as what it was checked.
+/// Why a certificate does not belong to this cluster; `side`: the side that it was checked for.
 fn misfit(why: &CertificateError, side: &str) -> String {
     use CertificateError::{BadSignature, InvalidPurpose, InvalidPurposeContext, UnknownIssuer};
     match why {
@@ -124,7 +124,7 @@ fn unfit(error: &Error) -> String {
     }
 }
 
-/// Takes whoever has a certificate of the cluster's authorities, under whatever name.
+/// Accepts every certificate of the cluster's authorities, whatever its name.
 #[derive(Debug)]
 struct OfCluster {
     roots: Arc<RootCertStore>,
@@ -144,13 +144,13 @@ impl OfCluster {
         )
     }
 
-    /// As [`Self::check`], but as the peer does that is called.
+    /// Like [`Self::check`], but as the called peer checks.
     fn check_caller(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> Result<(), Error> {
         let (own, between) = chain.split_first().ok_or(Error::NoCertificatesPresented)?;
         self.callers()?.verify_client_cert(own, between, now).map(drop)
     }
 
-    /// Why a certificate is not valid today, if it isn't; the error says why it is none of this cluster.
+    /// Why a certificate is not valid today, if so. The error says why it does not belong to this cluster.
     fn refused(&self, chain: &[CertificateDer<'_>]) -> Result<Option<String>, String> {
         let now = UnixTime::now();
         let checked = match self.check(chain, now).map_err(|error| (error, "servers")) {
@@ -165,11 +165,12 @@ impl OfCluster {
         }
     }
 
-    /// The earliest end of a certificate and of those between it and its authority (seconds since 1970). The
-    /// authority's own does not count: it is trusted for standing in the file.
+    /// The earliest expiry of a certificate and of its intermediate certificates (seconds since 1970). The
+    /// authority's own does not count: it is trusted because it is in the file.
     fn until(&self, chain: &[CertificateDer<'_>]) -> u64 {
         let mut until = u64::MAX / 4;
-        // What it is refused for in the far future, then at the end of that: one certificate at a time.
+        // Checks the chain in the far future, then at the expiry that this check reports, and so on: each
+        // check finds one certificate.
         for _ in chain {
             match self.check(chain, UnixTime::since_unix_epoch(Duration::from_secs(until))) {
                 Err(Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. })) => {
@@ -181,7 +182,7 @@ impl OfCluster {
         until
     }
 
-    /// Who checks callers.
+    /// The verifier of callers.
     fn callers(&self) -> Result<Arc<dyn ClientCertVerifier>, Error> {
         let callers =
             WebPkiClientVerifier::builder_with_provider(self.roots.clone(), self.provider.clone()).build();
@@ -275,13 +276,13 @@ fn words_of(why: &CertificateError) -> String {
         NotValidYet | NotValidYetContext { .. } => {
             "the certificate is not valid yet: compare the clocks".to_owned()
         }
-        // The second: another authority that has the same name.
+        // `BadSignature`: another authority has the same name.
         UnknownIssuer | BadSignature => "the certificate is of another authority".to_owned(),
         other => format!("the certificate is refused: {other}"),
     }
 }
 
-/// What went wrong with TLS, as an operator would say it.
+/// The error of a TLS connection, in an operator's words.
 pub(super) fn explained(error: io::Error) -> io::Error {
     use tokio_rustls::rustls::AlertDescription as Alert;
     let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) else {

@@ -1,4 +1,4 @@
-//! Tagged frames against everything that may happen to bytes on their way.
+//! Tagged frames, with everything that may happen to bytes on the way.
 #![allow(clippy::unwrap_used)]
 
 use std::time::Instant;
@@ -11,7 +11,7 @@ use crate::wire::frame::Kind;
 
 type Frames = Vec<(Head, Vec<u8>)>;
 
-/// What a peer would send, each frame with its tag.
+/// The bytes that a peer would send, each frame with its tag.
 fn tagged(bodies: &[Vec<u8>], frame_tag: &mut FrameTag) -> Vec<Vec<u8>> {
     let one = |(id, body): (usize, &Vec<u8>)| {
         let mut frame = frame::encode(Kind::Request, 0, id as u64, body).unwrap();
@@ -22,7 +22,7 @@ fn tagged(bodies: &[Vec<u8>], frame_tag: &mut FrameTag) -> Vec<Vec<u8>> {
     bodies.iter().enumerate().map(one).collect()
 }
 
-/// All frames that are taken before the first that isn't, and whether the end came in order.
+/// All frames that are accepted before the first bad one, and whether the stream ended properly.
 fn taken(bytes: &[u8], frame_tag: &mut FrameTag) -> (Frames, bool) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
@@ -43,7 +43,7 @@ fn bodies() -> impl Strategy<Value = Vec<Vec<u8>>> {
 
 proptest! {
     #[test]
-    fn frames_come_as_they_were_sent(bodies in bodies()) {
+    fn frames_arrive_as_they_were_sent(bodies in bodies()) {
         let (mut send, mut receive) = pair();
         let (frames, whole) = taken(&tagged(&bodies, &mut send).concat(), &mut receive);
         prop_assert!(whole);
@@ -58,7 +58,7 @@ proptest! {
         let inside = (at / 7) % frames[place].len();
         frames[place][inside] ^= 1 << bit;
         if mend && !(20..24).contains(&inside) {
-            // Whoever changes a frame can make its checksum fit, but not its tag.
+            // An attacker who changes a frame can make its checksum match, but not its tag.
             mend_checksum(&mut frames[place]);
         }
         let (taken, whole) = taken(&frames.concat(), &mut receive);

@@ -74,9 +74,8 @@ impl Streams {
         // wins.
         let goes_on = super::orders::continues_by_request(webhook.id, update.progress.commands_done, store)?;
         if let Some(disable) = update.disable.filter(|_| webhook.active && !goes_on) {
-            let webhook = webhook.id;
-            let revision = webhook.revision;
-            self.requests.push(Request::Disable { webhook, revision, why: disable.why });
+            let (id, revision) = (webhook.id, webhook.revision);
+            self.requests.push(Request::Disable { webhook: id, revision, why: disable.why });
             events.extend(disable.news);
         }
         if !events.is_empty() {

@@ -1,11 +1,11 @@
-//! Who a webhook is: its name, its keys, and whether it is delivered to.
+//! A webhook's name, its keys, its method, and whether events are delivered to it.
 
 use super::MAX_NAME;
 use crate::core::field_error::{FieldCode, FieldErrors};
 use crate::core::json::Members;
 use crate::core::webhook::{Method, Plain, secret};
 
-/// Changes of these settings; `None` is not asked for.
+/// Changes of these settings; `None` leaves a setting as it is.
 #[derive(Clone, Default, PartialEq)]
 pub(super) struct BasicsPatch {
     pub(super) name: Option<Option<String>>,
@@ -26,7 +26,7 @@ impl BasicsPatch {
         }
     }
 
-    /// Asks for nothing but to be active or not.
+    /// A patch that sets only `active`.
     pub(super) fn activating(active: Option<bool>) -> Self {
         Self { active, ..Self::default() }
     }
@@ -36,7 +36,8 @@ impl BasicsPatch {
         if let Some(name) = &self.name {
             webhook.name = name.clone().unwrap_or_default();
             if webhook.name.chars().count() > MAX_NAME || webhook.name.chars().any(char::is_control) {
-                let message = format_args!("must have at most {MAX_NAME} characters, none of them control");
+                let message =
+                    format_args!("must have at most {MAX_NAME} characters and no control characters");
                 errors.add("name", FieldCode::Invalid, message);
             }
         }

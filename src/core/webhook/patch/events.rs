@@ -1,5 +1,4 @@
-//! Which events a webhook gets, and which of them wait for each other. Expressions are checked with the whole (see
-//! [`Plain::check`]).
+//! Which events a webhook gets, and in which order. [`Plain::check`] checks the expressions.
 
 use super::{MAX_NAME, shortened};
 use crate::core::field_error::{FieldCode, FieldErrors};
@@ -7,10 +6,10 @@ use crate::core::filter::Filter;
 use crate::core::json::{Members, is_null};
 use crate::core::webhook::{EventFilter, MAX_KINDS, Ordering, Plain, TopicKind};
 
-/// Faulty event types that are told of one list.
+/// Invalid event types that are reported of one list, at most.
 const MOST_TOLD: usize = 10;
 
-/// Changes of these settings; `None` is not asked for.
+/// Changes of these settings; `None` leaves a setting as it is.
 #[derive(Clone, Default, PartialEq)]
 pub(super) struct EventsPatch {
     events: Option<Vec<String>>,
@@ -19,7 +18,7 @@ pub(super) struct EventsPatch {
     ordering_key: Option<Option<String>>,
 }
 
-/// What waits for what, by name.
+/// The names of [`Ordering`], without the key's expression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum OrderingName {
     None,
@@ -75,7 +74,7 @@ impl EventsPatch {
                 errors.add("ordering_key", FieldCode::Required, "is required where ordering is key")
             }
             _ if matches!(self.ordering_key, Some(Some(_))) => {
-                errors.add("ordering_key", FieldCode::Conflict, "is only for the ordering key");
+                errors.add("ordering_key", FieldCode::Conflict, "may only be given where ordering is key");
             }
             _ => {}
         }
@@ -125,14 +124,14 @@ fn check_filter(filter: &EventFilter, errors: &mut FieldErrors) {
     }
 }
 
-/// The types and patterns, sorted, each once.
+/// The types and patterns, sorted and without repetitions. A pattern of stars alone replaces the whole list.
 fn checked_events(events: &[String], errors: &mut FieldErrors) -> Vec<String> {
     if events.is_empty() || events.len() > MAX_KINDS {
         let message = format_args!("must be \"*\" or a list of 1 to {MAX_KINDS} event types");
         errors.add("events", FieldCode::OutOfRange, message);
     }
     for kind in events.iter().filter(|kind| !is_kind_or_pattern(kind)).take(MOST_TOLD) {
-        errors.add("events", FieldCode::Invalid, format_args!("{} is no event type", shortened(kind)));
+        errors.add("events", FieldCode::Invalid, format_args!("{} is not an event type", shortened(kind)));
     }
     let mut events = events.to_vec();
     if events.iter().any(|kind| !kind.is_empty() && kind.bytes().all(|b| b == b'*')) {
@@ -143,7 +142,7 @@ fn checked_events(events: &[String], errors: &mut FieldErrors) -> Vec<String> {
     events
 }
 
-/// Whether filters take it.
+/// Whether an event filter accepts it as a type or pattern.
 fn is_kind_or_pattern(kind: &str) -> bool {
     Filter::from_json(Some(&serde_json::json!([kind]))).is_ok()
 }

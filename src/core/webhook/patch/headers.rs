@@ -1,4 +1,5 @@
-//! A webhook's own headers. Their values are secret: they go to nobody but the receiver that they were given for.
+//! A webhook's own headers. Their values are secret: they are sent only to the receiver that they were given
+//! for.
 
 use super::shortened;
 use crate::core::field_error::{FieldCode, FieldErrors};
@@ -7,10 +8,10 @@ use crate::core::webhook::Plain;
 use crate::core::webhook::mask::MASK;
 
 const MAX_HEADERS: usize = 32;
-/// Of all headers together, names and values.
+/// Limit of the names and values of all headers together.
 const MAX_BYTES: usize = 8 * 1024;
 
-/// Headers that belong to the connection or the message itself, in lower case: a webhook's own can't set them.
+/// Headers that belong to the connection or the message itself, in lower case. A webhook can't set them.
 pub const RESERVED_HEADERS: [&str; 12] = [
     "host",
     "content-length",
@@ -26,7 +27,7 @@ pub const RESERVED_HEADERS: [&str; 12] = [
     "proxy-authenticate",
 ];
 
-/// All headers in the place of those before; `None` is not asked for.
+/// The headers that replace all those before; `None` leaves them as they are.
 #[derive(Clone, Default, PartialEq)]
 pub(super) struct HeadersPatch(Option<Vec<(String, String)>>);
 
@@ -50,11 +51,11 @@ impl HeadersPatch {
         Self(Some(headers))
     }
 
-    /// `moved` says that the receiver is another from now on.
+    /// `moved` says that the same request changes the receiver.
     pub(super) fn apply(&self, plain: &mut Plain, moved: bool, errors: &mut FieldErrors) {
         let Some(headers) = &self.0 else {
             if moved && !plain.private.headers.is_empty() {
-                let message = "must be given again, with their values, where the receiver is another";
+                let message = "must be given again, with their values, where the receiver changes";
                 errors.add("headers", FieldCode::Required, message);
             }
             return;
@@ -76,13 +77,13 @@ impl HeadersPatch {
         }
         let bytes: usize = plain.private.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
         if plain.private.headers.len() > MAX_HEADERS || bytes > MAX_BYTES {
-            let message = format_args!("may be {MAX_HEADERS}, of {MAX_BYTES} bytes in all");
+            let message = format_args!("must be at most {MAX_HEADERS}, of at most {MAX_BYTES} bytes in all");
             errors.add("headers", FieldCode::OutOfRange, message);
         }
     }
 }
 
-/// The value that is meant: the one given, or the one kept where the mask stands for it.
+/// The value that the caller means: the given one, or the old one where the mask is given.
 fn meant<'v>(
     name: &str,
     value: &'v str,
@@ -110,7 +111,7 @@ fn meant<'v>(
 fn check_header(name: &str, value: &str, errors: &mut FieldErrors) {
     let is_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
     if name.is_empty() || !name.bytes().all(is_token) {
-        errors.add("headers", FieldCode::Invalid, format_args!("{} is no name of a header", shortened(name)));
+        errors.add("headers", FieldCode::Invalid, format_args!("{} is not a header name", shortened(name)));
     } else if RESERVED_HEADERS.iter().any(|reserved| reserved.eq_ignore_ascii_case(name)) {
         let message = format_args!("{name} belongs to the connection and can't be set");
         errors.add("headers", FieldCode::NotAllowed, message);

@@ -1,8 +1,8 @@
-//! A webhook's settings as callers write them, in JSON of the API and in tables of the configuration file: read into a
-//! [`Patch`], which is laid over a webhook, be it new or there already.
+//! A webhook's settings as callers write them, in JSON of the API and in tables of the configuration file.
+//! They are read into a [`Patch`], which is applied to a new webhook or to an existing one.
 //!
-//! A file for each group of settings. It owns their names, shapes and bounds. All faults are gathered. What cannot be
-//! told from the settings alone is checked afterwards (see [`Plain::check`]).
+//! Each group of settings has a file, which has their names, shapes and bounds. All errors are collected.
+//! [`Plain::check`] checks afterwards what needs more than the settings themselves.
 
 mod basics;
 mod events;
@@ -29,8 +29,8 @@ use template::TemplatePatch;
 /// Longest name, key, prefix or media type, in characters.
 const MAX_NAME: usize = 200;
 
-/// Settings that are asked for, and the faults of what could not be read. It lives as long as a request, or as the
-/// configuration whose table it was.
+/// The settings that a caller asks for, and the errors of those that could not be read. It lives as long as
+/// the request or the configuration that it was read from.
 #[derive(Clone, Default, PartialEq)]
 pub struct Patch {
     basics: BasicsPatch,
@@ -41,24 +41,25 @@ pub struct Patch {
     retry: RetryPatch,
     template: TemplatePatch,
     errors: FieldErrors,
-    /// What was given is no object: nothing is known of what was meant.
+    /// The text is not a JSON object. A missing field is then no error of its own.
     unreadable: bool,
 }
 
 impl fmt::Debug for Patch {
-    /// The name alone: addresses, headers and keys are secret.
+    /// Shows only the name, because addresses, headers and keys are secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Patch").field("name", &self.basics.name).finish_non_exhaustive()
     }
 }
 
 impl Patch {
-    /// Reads a JSON object. Its faults are told by [`Patch::apply`], with the others.
+    /// Reads a JSON object. [`Patch::apply`] reports its errors together with the others.
     pub fn read(text: &str) -> Self {
         Self::of(Members::of(text), |_| ())
     }
 
-    /// As [`Patch::read`], of what an answer shows of a webhook, changed perhaps: leaves out what nobody sets.
+    /// As [`Patch::read`], for a webhook as an answer shows it, perhaps with changes: fields that nobody can
+    /// set are ignored.
     pub fn read_back(text: &str) -> Self {
         let mut members = Members::of(text);
         // A function has no URL.
@@ -83,7 +84,7 @@ impl Patch {
         Self { errors: m.finish(), ..patch }
     }
 
-    /// Changes `plain` to what is asked for; what is absent stays. The answer is all faults: unless there are none,
+    /// Changes the settings of `plain` that are asked for, and returns all errors. If there is an error,
     /// `plain` must not be used.
     pub fn apply(&self, plain: &mut Plain) -> FieldErrors {
         let mut errors = self.errors.clone();
@@ -99,7 +100,7 @@ impl Patch {
         errors
     }
 
-    /// As [`Patch::apply`], to a new webhook: it must have a target.
+    /// As [`Patch::apply`], for a new webhook, which must have a target.
     pub fn apply_to_new(&self, plain: &mut Plain) -> FieldErrors {
         let mut errors = self.apply(plain);
         if !plain.private.has_target() && !self.unreadable && !errors.concern_target() {
@@ -123,26 +124,26 @@ impl Patch {
         self.basics.secret.is_some()
     }
 
-    /// Makes the absence of a secret a fault.
+    /// Makes a missing secret an error.
     pub fn require_secret(&mut self) {
         if !self.has_secret() && !self.unreadable && !self.errors.concern("secret") {
             self.errors.require("secret");
         }
     }
 
-    /// Whether it says to be active or not.
+    /// The value of `active` that is asked for.
     pub fn active(&self) -> Option<bool> {
         self.basics.active
     }
 
-    /// Whether nothing is asked for but to be active or not.
+    /// Whether `active` is the only setting that is asked for. True for an empty patch too.
     pub fn only_activates(&self) -> bool {
         let basics = BasicsPatch::activating(self.basics.active);
         *self == Self { basics, ..Self::default() }
     }
 }
 
-/// A name that somebody chose, short enough to be shown.
+/// A name that a caller chose, quoted and cut to 60 characters for a message.
 fn shortened(name: &str) -> String {
     format!("{:?}", name.chars().take(60).collect::<String>())
 }
@@ -179,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_asked_changes_nothing() {
+    fn an_empty_patch_changes_nothing() {
         for (_, profile) in Profile::NAMES.iter().filter(|(_, profile)| *profile != Profile::Template) {
             let mut changed = plain(*profile);
             assert_eq!(Patch::read("{}").apply(&mut changed), FieldErrors::default());
@@ -197,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_secret_is_told() {
+    fn messages_and_debug_output_have_no_secrets() {
         let text =
             r#"{"name":"n","url":5,"secret":["hidden"],"headers":{"X-A":["hidden"]},"lambda":"hidden"}"#;
         let (_, problems) = applied(text);
@@ -208,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_of_a_filter_can_be_sent_back() {
+    fn a_filter_can_be_sent_back_as_it_is_shown() {
         let shown = r#"{"filter":{"channel_type":null,"channel_prefix":null,"expression":"payload.a > 1"}}"#;
         let (plain, problems) = applied(shown);
         assert_eq!(problems, Vec::<String>::new());
@@ -247,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_object_is_told_as_that_alone() {
+    fn a_text_that_is_not_an_object_has_one_error() {
         let many = format!("{{{}\"x\":1}}", (0..64).map(|i| format!("\"{i}\":1,")).collect::<String>());
         for (text, told) in [
             (r#"{"name":"n","timeout_ms":NaN}"#, "body: is not JSON, at line 1, column 26"),
@@ -312,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn stars_are_one_star() {
+    fn a_pattern_of_stars_becomes_one_star() {
         let events = |text: &str| applied(&format!(r#"{{"events":{text}}}"#)).0.webhook.events;
         assert_eq!(events(r#""*""#), ["*"]);
         assert_eq!(events(r#"["x","**"]"#), ["*"]);
@@ -321,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_is_left_out_and_what_is_unknown_is_told() {
+    fn shown_fields_are_ignored_and_unknown_ones_are_reported() {
         let shown =
             r#"{"id":"x","url":null,"delivered":3,"created_at":"","name":"n","auto_disable_seconds":null}"#;
         let back = Patch::read_back(shown);
@@ -339,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_one_needs_a_target_and_is_told_so_once() {
+    fn a_new_webhook_without_a_target_has_one_error() {
         let told = |text: &str| Patch::read(text).apply_to_new(&mut plain(Profile::Wanderer)).messages();
         assert_eq!(told("{}"), ["url: is required"]);
         assert_eq!(told(r#"{"url":5}"#), ["url: must be a string"]);

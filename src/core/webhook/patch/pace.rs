@@ -1,4 +1,4 @@
-//! How fast a webhook is delivered to, how long a request may take, and when it is given up.
+//! A webhook's rate limit, its batches, the deadline of a request, and when a failing webhook is disabled.
 
 use crate::core::field_error::{FieldCode, FieldErrors};
 use crate::core::json::{Members, is_null};
@@ -11,10 +11,10 @@ const BATCH_MS: RangeInclusive<u64> = 0..=60_000;
 const RATE: RangeInclusive<u64> = 1..=10_000;
 const PERIOD_MS: RangeInclusive<u64> = 1..=3_600_000;
 const AUTO_DISABLE: RangeInclusive<u64> = 1..=31_536_000;
-/// Of a rate that is given as a number alone.
+/// The period of a rate for which only the number of requests is given.
 const USUAL_PERIOD_MS: u64 = 1000;
 
-/// Changes of these settings; `None` is not asked for.
+/// Changes of these settings; `None` leaves a setting as it is.
 #[derive(Clone, Default, PartialEq)]
 pub(super) struct PacePatch {
     rate: Option<Option<RateLimit>>,
@@ -99,7 +99,7 @@ fn check_batch(batch: Batch, profile: Profile, errors: &mut FieldErrors) {
     errors.check_range("batch.duration_ms", batch.duration_ms, BATCH_MS);
     if !profile.batches() {
         let name = profile.name();
-        let message = format_args!("must be null: the profile {name} has one event in a request");
+        let message = format_args!("must be null: the profile {name} sends one event in each request");
         errors.add("batch", FieldCode::Conflict, message);
     }
 }

@@ -11,7 +11,7 @@ const MAX_DELAY_MS: RangeInclusive<u64> = 10..=86_400_000;
 const FACTOR: RangeInclusive<f64> = 1.0..=10.0;
 const JITTER: RangeInclusive<f64> = 0.0..=1.0;
 
-/// Changes of a retry policy; `None` is not asked for.
+/// Changes of a retry policy; `None` leaves a setting as it is.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct RetryPatch {
     max_attempts: Option<u32>,

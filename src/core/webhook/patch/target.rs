@@ -1,4 +1,4 @@
-//! Where a webhook's requests go, and how they look there.
+//! Where a webhook's requests go, and which profile their bodies and signatures have.
 
 use crate::core::field_error::{FieldCode, FieldErrors};
 use crate::core::json::Members;
@@ -6,7 +6,7 @@ use crate::core::webhook::mask::masked_url;
 use crate::core::webhook::{Invocation, Lambda, Plain, Private, Profile, Target, TargetKind};
 use url::Url;
 
-/// Changes of these settings; `None` is not asked for.
+/// Changes of these settings; `None` leaves a setting as it is.
 #[derive(Clone, Default, PartialEq)]
 pub(super) struct TargetPatch {
     pub(super) profile: Option<Profile>,
@@ -27,10 +27,10 @@ impl TargetPatch {
         let webhook = &mut plain.webhook;
         let was_chat = webhook.profile.is_chat() && plain.private.has_target();
         webhook.profile = self.profile.unwrap_or(webhook.profile);
-        // What lists show comes back as it was shown.
+        // A caller may send back the masked URL that an answer shows of a chat. It is no change.
         let url = self.url.as_ref().filter(|url| !(was_chat && is_shown_as(&plain.private, url)));
         if was_chat && !webhook.profile.is_chat() && url.is_none() && self.lambda.is_none() {
-            // It was hidden until now, and would be shown from now on.
+            // The URL was masked until now. With the new profile it would be shown.
             let message = "is required again where the profile is no chat's any more";
             errors.add("url", FieldCode::Required, message);
         }
@@ -53,7 +53,7 @@ impl TargetPatch {
     }
 }
 
-/// `None` where there is a fault.
+/// `None` if a required field is missing or invalid.
 fn read_lambda(m: &mut Members<'_>) -> Option<Lambda> {
     let function_name: Option<String> = m.required("function_name", "a string");
     let region: Option<String> = m.required("region", "a string");
@@ -78,12 +78,13 @@ fn check_lambda(lambda: &Lambda, errors: &mut FieldErrors) {
     }
 }
 
-/// Whether the target is a chat's that is shown as `url`.
+/// Whether the target is a URL whose masked form is `url`.
 fn is_shown_as(private: &Private, url: &str) -> bool {
     matches!(&private.target, Target::Http(own) if masked_url(own) == url)
 }
 
-/// Who gets what is sent: scheme, host and port of a URL, or a function. Nobody, where there is no target yet.
+/// The receiver of the requests: scheme, host and port of a URL, or region and name of a function. `None` if
+/// there is no target yet.
 pub(super) fn receiver(target: &Target) -> Option<String> {
     match target {
         Target::Http(url) if url.is_empty() => None,

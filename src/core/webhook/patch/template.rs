@@ -1,4 +1,4 @@
-//! The template of a webhook's bodies. What may stand in one, delivery knows (see
+//! The template of a webhook's bodies. Delivery checks its contents (see
 //! [`CheckTemplate`](crate::core::webhook::check::CheckTemplate)).
 
 use super::MAX_NAME;
@@ -6,10 +6,10 @@ use crate::core::field_error::{FieldCode, FieldErrors};
 use crate::core::json::Members;
 use crate::core::webhook::{MAX_TEMPLATE, Plain, Profile, Template};
 
-/// Of bodies that a template makes.
+/// The media type of a template's bodies if the caller gives none.
 const USUAL_TYPE: &str = "application/json";
 
-/// Changes of these settings; `None` is not asked for.
+/// Changes of these settings; `None` leaves a setting as it is.
 #[derive(Clone, Default, PartialEq)]
 pub(super) struct TemplatePatch {
     template: Option<Option<String>>,

@@ -1,4 +1,4 @@
-//! Owner commands: what the owner of a webhook is asked. Each is taken up once.
+//! Owner commands: requests to the owner of a webhook, stored in the log. Each is carried out once.
 
 use super::WebhookActor;
 use super::state::Commands;
@@ -9,11 +9,11 @@ use crate::hub::ArchiveError;
 use rustc_hash::FxHashMap;
 use std::time::Instant;
 
-/// A command, and the ids of the events that it names, as far as there are.
+/// A command, and the ids of those of its events that still exist, by seq.
 type Ready = (NumberedCommand, FxHashMap<u64, EventId>);
 
 impl WebhookActor {
-    /// Takes up what waits in the log.
+    /// Carries out the commands that wait in the log.
     pub(super) fn take_commands(&mut self, now: Instant) {
         if self.commands != Commands::Due {
             return;
@@ -57,7 +57,7 @@ impl WebhookActor {
         Ok((command, found))
     }
 
-    /// The event of that seq, unless it is gone.
+    /// The event with that seq; `None` if it is gone.
     pub(super) fn event_at(&self, seq: u64) -> Result<Option<Event>, ArchiveError> {
         let page = self.shared.source.archive().read_now(self.settings.topic, seq, 1, 1)?;
         match page.events.into_iter().next().filter(|event| event.seq == seq) {

@@ -1,4 +1,4 @@
-//! An actor's requests under way, and what follows from how they end.
+//! An actor's requests under way, and what happens when they end.
 
 use super::WebhookActor;
 use super::requests::End;
@@ -16,27 +16,27 @@ use std::pin::Pin;
 use std::task::Poll;
 use tokio::task::JoinSet;
 
-/// A request, and how it ended.
+/// A request, and its result.
 type Completion = (Flight, Result<End, ArchiveError>);
 
-/// Requests under way. They are tasks of their own, since an actor polls all that it spawned whenever one of
-/// them moves.
+/// Requests under way. They are tasks of their own, since an actor polls all its futures whenever one of them
+/// makes progress.
 #[derive(Default)]
 pub(super) struct Flights {
     pub(super) running: JoinSet<Completion>,
-    /// Takes in their ends, as long as any is under way.
+    /// The future that takes in completions, while any request is under way.
     completions: Option<SpawnHandle>,
 }
 
 impl WebhookActor {
-    /// Has the ends of requests taken in, where some are under way.
+    /// Starts to take in completions, if any request is under way.
     pub(super) fn expect_completions(&mut self, ctx: &mut Context<Self>) {
         if !self.flights.running.is_empty() && self.flights.completions.is_none() {
             self.flights.completions = Some(ctx.spawn(Completions));
         }
     }
 
-    /// A request has ended.
+    /// Takes in the end of a request.
     fn complete(&mut self, flight: &Flight, end: Result<End, ArchiveError>) {
         self.held.release(&flight.events);
         let expiry_ms = self.shared.hub.clock().expiry_ms();
@@ -47,7 +47,7 @@ impl WebhookActor {
                 self.settle(flight, &gone, "removed by retention before it was delivered", 0);
             }
             Ok(End::Deleted) if flight.events.len() == 1 => self.engine.withdraw(flight.id, expiry_ms),
-            // Of several events this makes halves, and is nobody's failure.
+            // The engine splits such a batch in halves. This does not count as a failure of the receiver.
             Ok(End::TooLarge | End::Deleted) => self.settle(flight, &Outcome::failed(Class::Expired), "", 0),
             Ok(End::NotBegun) => self.engine.unsend(flight.id, expiry_ms),
             Err(error) => {
@@ -69,14 +69,14 @@ impl WebhookActor {
         let number = self.engine.number_attempt();
         let seq = flight.events.first().map(|event| event.seq);
         self.reports.unreported.attempted(Attempt { number, seq, ..kept });
-        // Only a failure is followed by a pause of random length.
+        // Only a failure is followed by a pause with a random part.
         let random = if ended.outcome.class == Class::Delivered { 0 } else { random() };
         let error = ended.error.as_deref().unwrap_or_default();
         self.settle(flight, &ended.outcome, error, random);
         self.shared.report_queue.completed();
     }
 
-    /// Tells the engine what follows from how a request ended.
+    /// Passes the result of a request to the engine, and does what follows from it.
     fn settle(&mut self, flight: &Flight, outcome: &Outcome, error: &str, random: u32) {
         let webhook = &self.settings.webhook;
         let completion = outcome.completion(webhook.profile, flight.events.len(), webhook.retry.ambiguous);
@@ -90,7 +90,7 @@ impl WebhookActor {
     }
 }
 
-/// Takes in the ends of requests, as long as any is under way.
+/// Takes in completions as long as any request is under way.
 struct Completions;
 
 impl ActorFuture<WebhookActor> for Completions {
@@ -107,7 +107,7 @@ impl ActorFuture<WebhookActor> for Completions {
             let rest = loop {
                 match actor.flights.running.poll_join_next(task) {
                     Poll::Ready(Some(Ok(completion))) => ended.push(completion),
-                    // The actor goes down with it, and is started anew.
+                    // The panic goes on in the actor, which ends; the shard then starts a new one.
                     Poll::Ready(Some(Err(error))) if error.is_panic() => {
                         std::panic::resume_unwind(error.into_panic())
                     }
@@ -117,7 +117,7 @@ impl ActorFuture<WebhookActor> for Completions {
                 }
             };
             if !ended.is_empty() {
-                // Others may begin now, and end at once.
+                // Other requests may begin now, and may end at once.
                 actor.drive(ctx, |actor| {
                     ended.into_iter().for_each(|(flight, end)| actor.complete(&flight, end))
                 });

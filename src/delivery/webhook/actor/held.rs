@@ -1,7 +1,7 @@
-//! Events that an actor keeps at hand until they were sent.
+//! Events that an actor keeps in memory until they are sent.
 //!
-//! Owns the bound on their bytes. What finds no room is read again when it is sent, and so is what was read
-//! before stored events were removed: it may be deleted.
+//! Owns the bound on their bytes. An event for which there is no room is read again when it is sent. So is an
+//! event that was read before stored events were removed, since it may be among those.
 
 use crate::core::consumer::engine::Engine;
 use crate::core::consumer::progress::EventRef;
@@ -12,19 +12,19 @@ use rustc_hash::FxHashMap;
 use std::cell::Cell;
 use std::rc::Rc;
 
-/// Bytes of events kept for one webhook.
+/// The most bytes of events that are kept for one webhook.
 const MAX_BYTES: usize = 4 << 20;
 
-/// Events by seq.
+/// The kept events, by seq.
 #[derive(Default)]
 pub(super) struct Held {
     events: FxHashMap<u64, Event>,
     bytes: usize,
-    /// How often stored events were removed.
+    /// How often stored events of the stream were removed.
     removals: Rc<Cell<u64>>,
 }
 
-/// When something was read, in relation to removals of stored events.
+/// The point in time of a read, counted in removals of stored events.
 #[derive(Clone)]
 pub(super) struct AsRead {
     removals: Rc<Cell<u64>>,
@@ -32,14 +32,14 @@ pub(super) struct AsRead {
 }
 
 impl AsRead {
-    /// Whether nothing was removed since.
+    /// Whether no stored event was removed since the read.
     pub(super) fn is_current(&self) -> bool {
         self.removals.get() == self.before
     }
 }
 
 impl Held {
-    /// To be asked later whether what is read now can still be sent.
+    /// Marks the time of a read. The mark tells later whether the events of the read can still be sent.
     pub(super) fn as_read(&self) -> AsRead {
         AsRead { removals: self.removals.clone(), before: self.removals.get() }
     }
@@ -53,19 +53,19 @@ impl Held {
         }
     }
 
-    /// All of these, if all are at hand.
+    /// All of these events, if all are kept.
     pub(super) fn all(&self, wanted: &[EventRef]) -> Option<Vec<Event>> {
         wanted.iter().map(|event| self.events.get(&event.seq).cloned()).collect()
     }
 
-    /// These are not needed any more.
+    /// Releases these events: they are not needed any more.
     pub(super) fn release(&mut self, events: &[EventRef]) {
         for event in events {
             self.bytes -= self.events.remove(&event.seq).map_or(0, |event| weight(&event));
         }
     }
 
-    /// Stored events were removed, maybe of these: releases all.
+    /// Stored events were removed, perhaps some of these. Releases all of them.
     pub(super) fn forget_removed(&mut self) {
         self.removals.set(self.removals.get() + 1);
         self.events.clear();
@@ -77,7 +77,7 @@ impl Held {
         self.removals.get()
     }
 
-    /// Releases what the engine has forgotten.
+    /// Releases the events that the engine has forgotten.
     pub(super) fn sweep(&mut self, engine: &Engine<Cause>) {
         self.events.retain(|seq, _| engine.state().holds(*seq));
         self.bytes = self.events.values().map(weight).sum();
@@ -106,12 +106,12 @@ mod tests {
     }
 
     #[test]
-    fn its_bytes_are_bounded() {
+    fn the_bytes_of_kept_events_are_bounded() {
         let mut held = Held::default();
         (0..100).for_each(|seq| held.keep(event(seq, 256 * 1024)));
         assert!(held.bytes <= MAX_BYTES && held.events.len() == 15);
         assert_eq!(held.all(&names(0..15)).unwrap().len(), 15);
-        assert_eq!(held.all(&names(0..16)), None, "what found no room is read again");
+        assert_eq!(held.all(&names(0..16)), None, "an event without room is read again");
         held.release(&names(0..15));
         held.keep(event(1, 10));
         held.keep(event(1, 10));
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_read_before_a_removal_is_not_current() {
+    fn a_read_before_a_removal_is_not_current() {
         let mut held = Held::default();
         held.keep(event(1, 10));
         let as_read = held.as_read();

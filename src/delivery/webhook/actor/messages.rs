@@ -1,4 +1,4 @@
-//! What a webhook's actor is told and asked.
+//! The messages that a webhook's actor takes.
 
 use super::WebhookActor;
 use super::state::Life;
@@ -6,8 +6,8 @@ use crate::core::ids::WebhookId;
 use crate::core::webhook::records::Update;
 use actix::{Context, Handler, Message, MessageResult};
 
-/// What an actor is told or asked. It changes the actor's state alone: what is to be done about it follows in
-/// [`WebhookActor::advance`].
+/// A message to an actor. Handling it changes only the actor's state; [`WebhookActor::advance`] then does
+/// whatever follows from the new state.
 pub(super) trait Input: Message {
     fn take_in(self, actor: &mut WebhookActor) -> Self::Result;
 }
@@ -29,7 +29,7 @@ impl Input for Wake {
     fn take_in(self, _: &mut WebhookActor) {}
 }
 
-/// The settings may have changed, or the owner may have been asked for something.
+/// The settings may have changed, or there may be a new owner command.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(in crate::delivery::webhook) struct Changed;
@@ -39,7 +39,7 @@ impl Input for Changed {
         let settings = &mut actor.settings;
         let webhook = actor.shared.hub.webhooks().directory().get(settings.webhook.id).cloned();
         match webhook {
-            // Another one under its id: the shard retires this actor.
+            // Another webhook was created under its id: the shard will retire this actor.
             Some(webhook) if webhook.born != settings.webhook.born => return,
             Some(webhook) if webhook.revision != settings.webhook.revision => {
                 actor.engine.change_plan(webhook.plan(actor.shared.config.window));
@@ -56,7 +56,8 @@ impl Input for Changed {
     }
 }
 
-/// Somebody deleted stored events of the stream: what was read of it is read anew before it is sent.
+/// Stored events of the stream were deleted. Events that were read before are read again before they are
+/// sent.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(in crate::delivery::webhook) struct Removed;
@@ -67,7 +68,7 @@ impl Input for Removed {
     }
 }
 
-/// The webhook is another's from now on.
+/// The webhook does not belong to this actor any more.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(in crate::delivery::webhook) struct Retire;
@@ -78,8 +79,8 @@ impl Input for Retire {
     }
 }
 
-/// What must the cluster know? The answer is the reporter's to deliver, in that order; it is asked for again
-/// after [`Reported`] or [`TooMuch`].
+/// Asks for everything that must be reported now. The reporter delivers the answer in that order, and asks
+/// again only after [`Reported`] or [`TooMuch`].
 #[derive(Message)]
 #[rtype(result = "Vec<Update>")]
 pub(in crate::delivery::webhook) struct Collect;
@@ -90,7 +91,7 @@ impl Input for Collect {
     }
 }
 
-/// The cluster knows.
+/// The cluster has the updates of the last [`Collect`].
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(in crate::delivery::webhook) struct Reported;
@@ -102,7 +103,8 @@ impl Input for Reported {
     }
 }
 
-/// The cluster doesn't take these, nor what would have followed them: they are too large.
+/// The log refused these updates, since they are too large. The updates that follow them were not sent
+/// either.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(in crate::delivery::webhook) struct TooMuch(pub(in crate::delivery::webhook) Vec<Update>);
@@ -113,7 +115,7 @@ impl Input for TooMuch {
     }
 }
 
-/// How is your queue?
+/// Asks for the state of the webhook's queue.
 #[derive(Message)]
 #[rtype(result = "Queue")]
 pub(in crate::delivery::webhook) struct Look;
@@ -123,7 +125,7 @@ pub(in crate::delivery::webhook) struct Look;
 pub(in crate::delivery::webhook) struct Queue {
     pub(in crate::delivery::webhook) webhook: WebhookId,
     pub(in crate::delivery::webhook) events: u64,
-    /// When the oldest was published, Unix milliseconds.
+    /// When the oldest event in the queue was published, in Unix milliseconds.
     pub(in crate::delivery::webhook) oldest_ms: Option<u64>,
     pub(in crate::delivery::webhook) failing: bool,
     pub(in crate::delivery::webhook) delivered: u64,

@@ -1,5 +1,5 @@
-//! Where an actor's events come from: the tail that the thread shares, the archive for what lies far back,
-//! the dead letters for a replay of what had failed.
+//! Reads an actor's events: from the tail that the thread shares, from the archive for older events, and from
+//! the dead letters for a replay of failed events.
 
 use super::WebhookActor;
 use super::held::AsRead;
@@ -19,7 +19,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 impl WebhookActor {
-    /// Reads as much as the engine has room for. What lies far back comes later, off this thread.
+    /// Reads as many events as the engine has room for. Older events are read off this thread, and arrive
+    /// later.
     pub(super) fn read(&mut self, now: Instant, ctx: &mut Context<Self>) {
         while let Some(from_seq) = self.engine.wants().filter(|_| self.readers.new.is_idle()) {
             match self.shared.source.read(self.settings.topic, from_seq) {
@@ -57,7 +58,7 @@ impl WebhookActor {
         self.readers.new.fail(now);
     }
 
-    /// Reads or evaluators off this thread.
+    /// Reads or evaluates events off this thread.
     fn read_later(&mut self, from_seq: u64, later: Later, ctx: &mut Context<Self>) {
         self.readers.new.begin();
         let apart = self.apart();
@@ -75,10 +76,11 @@ impl WebhookActor {
             Err(error) => return self.new_unreadable(&error, Instant::now()),
         };
         self.readers.new.end();
-        // The webhook may have been changed, or sent elsewhere, while this was read.
+        // The webhook's filters or its position may have changed during the read.
         if Arc::ptr_eq(&apart.evaluate, &self.settings.evaluate) && self.engine.wants() == Some(from_seq) {
             if !apart.as_read.is_current() {
-                // What was deleted meanwhile is found to be so when it is sent.
+                // Some of the events may have been deleted during the read. That is noticed when they are
+                // sent.
                 events.clear();
             }
             self.offer(events, &offers, reach);
@@ -102,7 +104,7 @@ impl WebhookActor {
             Ok(page) => page,
             Err(error) => {
                 let webhook = self.settings.webhook.id;
-                tracing::error!(%webhook, %error, "a replay can't read; trying again");
+                tracing::error!(%webhook, %error, "the events of a replay can't be read; trying again");
                 return self.readers.replay.fail(Instant::now());
             }
         };
@@ -116,7 +118,7 @@ impl WebhookActor {
     }
 
     fn offer_replay(&mut self, read: ReplayRead, again: Again, next_seq: u64) {
-        // The replay may have been cancelled, or another begun, while this was read.
+        // The replay may have been cancelled during the read, or another one may have begun.
         if self.engine.wants_replay().is_none_or(|now| (now.id, now.from_seq) != (read.id, read.from_seq)) {
             return;
         }
@@ -151,7 +153,7 @@ impl WebhookActor {
     }
 }
 
-/// What a read needs to go on apart from its actor.
+/// The values that a read needs apart from its actor.
 #[derive(Clone)]
 struct Apart {
     shared: Rc<Shared>,
@@ -162,21 +164,21 @@ struct Apart {
     as_read: AsRead,
 }
 
-/// Events that were read, and what the filters say of them.
+/// Events that were read, and the decisions of the filters about them.
 struct Evaluated {
     events: Vec<Event>,
     offers: Vec<Offer>,
     reach: Reach,
 }
 
-/// What a replay read.
+/// The result of a read for a replay.
 enum Again {
     Events(Evaluated),
     DeadLetters(Vec<DeadLetter>),
 }
 
 impl Again {
-    /// Events of it may have been deleted meanwhile: they are read anew when they are sent.
+    /// Some of its events may have been deleted meanwhile. All are read again when they are sent.
     fn forget_events(&mut self) {
         if let Self::Events(evaluated) = self {
             evaluated.events.clear();
@@ -184,10 +186,10 @@ impl Again {
     }
 }
 
-/// What is left to do off the thread.
+/// The work that is left to do off the thread.
 enum Later {
     Read,
-    /// These, up to that seq, are to be evaluated.
+    /// To evaluate these events, which were read up to that seq.
     Evaluator(Vec<Event>, Reach),
 }
 
@@ -206,7 +208,7 @@ impl Apart {
         self.evaluated(page.events, reach).await
     }
 
-    /// Reads for a replay. Answers the seq to go on from, too.
+    /// Reads for a replay. Also returns the seq from which the replay goes on.
     async fn read_replay(&self, read: ReplayRead) -> Result<(Again, u64), ArchiveError> {
         if read.failed_only {
             let dead_letters =
@@ -224,7 +226,7 @@ impl Apart {
         Ok((Again::Events(evaluated), next_seq))
     }
 
-    /// Evaluators events: here where that is quick, else where expressions take turns.
+    /// Evaluates events: here if that is quick, else on the threads where expressions take turns.
     async fn evaluated(&self, events: Vec<Event>, reach: Reach) -> Result<Evaluated, ArchiveError> {
         let offers = if self.evaluate.is_quick() {
             self.evaluate.offers(&events)

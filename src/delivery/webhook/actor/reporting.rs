@@ -1,7 +1,7 @@
-//! What the cluster must know of a webhook: when it is reported, and in which pieces.
+//! The reports of a webhook to the cluster: when they are due, and in which pieces.
 //!
-//! Owns what is not reported yet. A piece is never near what the log takes at once, but for the progress
-//! itself, which the engine bounds.
+//! Owns everything that is not reported yet. A piece is far smaller than the largest entry that the log
+//! takes, except for the progress itself, whose size the engine bounds.
 
 use super::WebhookActor;
 use super::state::Reporting;
@@ -15,9 +15,9 @@ use crate::hub::ArchiveError;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-/// Changes of dead letters in one piece; each has at most some 500 bytes.
+/// Changes of dead letters in one piece. Each has at most about 500 bytes.
 const DEAD_LETTERS: usize = 500;
-/// Changes of dead letters that wait to be reported: the cluster keeps no more.
+/// The most changes of dead letters that wait to be reported. The cluster keeps no more either.
 const MAX_DEAD_LETTERS: usize = 10_000;
 
 /// An actor's reports.
@@ -27,7 +27,7 @@ pub(super) struct Reports {
     pub(super) unreported: Unreported,
 }
 
-/// What the cluster doesn't know yet, beside the progress.
+/// Everything that the cluster doesn't know yet, except for the progress.
 #[derive(Default)]
 pub(super) struct Unreported {
     kept: BTreeMap<u64, Retry>,
@@ -44,7 +44,7 @@ impl Unreported {
         keep_newest(&mut self.attempts, KEPT_ATTEMPTS);
     }
 
-    /// Somebody asked that the webhook goes on: it is not to be disabled for what was before.
+    /// A command asked that the webhook goes on: it is not disabled for earlier failures.
     pub(super) fn withdraw(&mut self) {
         self.disable = None;
     }
@@ -62,7 +62,8 @@ impl Unreported {
         keep_newest(&mut self.news, KEPT_ATTEMPTS);
     }
 
-    /// The pieces before the last, which have dead letters alone; the rest stays for the last.
+    /// Splits off all pieces but the last one. They hold only dead letters; everything else stays for the
+    /// last piece.
     fn split_off(&mut self) -> Vec<Self> {
         let mut pieces = Vec::new();
         while self.dead_letters.len() > DEAD_LETTERS {
@@ -85,7 +86,7 @@ fn keep_newest<T>(all: &mut Vec<T>, max: usize) {
 }
 
 impl WebhookActor {
-    /// Has the reporter ask, where a report is due.
+    /// Tells the reporter that a report is due, if it is.
     pub(super) fn announce(&mut self, now: Instant) {
         let urgency = self.engine.state().urgency();
         let before = self.reports.state;
@@ -101,7 +102,7 @@ impl WebhookActor {
         }
     }
 
-    /// What the cluster must know now; the last piece has the progress.
+    /// All updates that are due now. The last piece has the progress.
     pub(super) fn collect(&mut self) -> Vec<Update> {
         if self.reports.state != Reporting::Announced {
             return Vec::new();
@@ -115,7 +116,7 @@ impl WebhookActor {
             Ok(_) => {}
             Err(error) => {
                 let webhook = self.settings.webhook.id;
-                tracing::error!(%webhook, %error, "what the cluster knows can't be read; trying again");
+                tracing::error!(%webhook, %error, "the stored state can't be read; trying again");
             }
         }
         self.reports.state.put_off(Instant::now());
@@ -126,8 +127,8 @@ impl WebhookActor {
         let mut progress = self.gather();
         let mut updates = Vec::new();
         if self.reports.unreported.dead_letters.len() > DEAD_LETTERS {
-            // Before the last piece the progress stays where it was: it passes no event whose dead letter
-            // isn't reported.
+            // Before the last piece the progress stays where it was. So it never passes an event whose dead
+            // letter is not reported.
             let known = self.shared.hub.webhooks().state(self.settings.webhook.id)?;
             let Some(known) = known else { return Ok(updates) };
             for piece in self.reports.unreported.split_off() {
@@ -142,7 +143,7 @@ impl WebhookActor {
         Ok(updates)
     }
 
-    /// Adds what the engine has to report to what is unreported. Answers the progress.
+    /// Adds everything that the engine has to report to what is unreported. Returns the progress.
     fn gather(&mut self) -> Progress {
         let mut snapshot = self.engine.snapshot();
         for change in &mut snapshot.dead_letters {
@@ -175,7 +176,8 @@ impl WebhookActor {
         Update { consumer: webhook, born, progress, kept, dropped, attempts, dead_letters, disable, news }
     }
 
-    /// The cluster doesn't take these: they are reported with what comes later, when there may be less.
+    /// The log refused these updates. They are reported again with later ones, when there may be less to
+    /// report.
     pub(super) fn take_back(&mut self, updates: Vec<Update>) {
         let newer = std::mem::take(&mut self.reports.unreported);
         let all = updates.into_iter().map(Unreported::from).chain([newer]);
@@ -222,12 +224,12 @@ mod tests {
         assert_eq!(
             all.dead_letters.last(),
             Some(&DeadLetterChange::Removed(9)),
-            "what came later is reported later"
+            "later changes are reported later"
         );
     }
 
     #[test]
-    fn what_is_not_reported_is_bounded() {
+    fn unreported_changes_are_bounded() {
         let mut all = Unreported::default();
         for round in 0..30 {
             let dead_letters = (round * 1000..round * 1000 + 1000).map(dead_letter).collect();
@@ -237,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_dropped_after_it_was_kept_is_not_kept() {
+    fn a_retry_that_is_dropped_later_is_not_kept() {
         let (source, lanes) = (Source::Live, Vec::new());
         let retry = Retry { events: Vec::new(), attempts: 1, due_ms: 1, first_ms: 1, lanes, source };
         let mut all = Unreported { kept: [(1, retry.clone()), (2, retry)].into(), ..Unreported::default() };

@@ -1,4 +1,4 @@
-//! An actor's requests: how they begin, with which events.
+//! An actor's requests: how they begin, and with which events.
 
 use super::WebhookActor;
 use super::held::AsRead;
@@ -15,20 +15,21 @@ use futures_util::FutureExt;
 use std::cell::Cell;
 use std::rc::Rc;
 
-/// Bytes of events in one request; a single event may have more.
+/// The most bytes of events in one request. A single event may have more.
 const BATCH_BYTES: usize = 1 << 20;
 
 /// How a request ended.
 pub(in crate::delivery::webhook) enum End {
-    /// It was sent: its events, what came of it, and when it began (Unix milliseconds).
+    /// It was sent: its events, the result, and when it began (Unix milliseconds).
     Sent(Vec<Event>, Ended, u64),
-    /// Retention took an event of it.
+    /// Retention removed one of its events.
     Gone,
-    /// Somebody deleted an event of it.
+    /// One of its events was deleted.
     Deleted,
-    /// Its events have too many bytes together.
+    /// Its events together have too many bytes.
     TooLarge,
-    /// While it waited for its turn, it became another's or was no longer wanted.
+    /// It was not sent: while it waited for its turn, the webhook went to another owner, or the settings
+    /// changed.
     NotBegun,
 }
 
@@ -38,12 +39,12 @@ struct Request {
     sender: Rc<Sender>,
     life: Rc<Cell<Life>>,
     webhook: WebhookId,
-    /// Of the settings that it is made under.
+    /// The revision of the settings under which it is made.
     revision: u64,
     topic: TopicId,
     failing: bool,
     wanted: Flight,
-    /// Its events, where they are at hand.
+    /// Its events, if all of them are kept in memory.
     known: Option<Vec<Event>>,
     as_read: AsRead,
 }
@@ -62,7 +63,7 @@ impl WebhookActor {
             known: self.held.all(&flight.events),
             as_read: self.held.as_read(),
         };
-        // An async block around it would have room for the job twice.
+        // An async block around this future would be twice as large.
         self.flights.running.spawn_local(request.make().map(move |end| (flight, end)));
     }
 }
@@ -72,7 +73,7 @@ impl Request {
         let known = self.known.take();
         let Self { shared, sender, wanted, .. } = &self;
         let Some(_permit) = shared.permits.take(self.failing).await else { return Ok(End::NotBegun) };
-        // While it waited for its turn, what it has may have been deleted.
+        // Its events may have been deleted while it waited for its turn.
         let events = match known.filter(|_| self.as_read.is_current()) {
             Some(events) if is_too_large(&events) => return Ok(End::TooLarge),
             Some(events) => events,
@@ -81,7 +82,7 @@ impl Request {
                 Err(end) => return Ok(end),
             },
         };
-        // It may have waited for long: for its turn among all requests of the node.
+        // It may have waited long for its turn among all requests of the node.
         if !shared.in_touch() || !self.life.get().lets_begin(self.revision) {
             return Ok(End::NotBegun);
         }
@@ -91,8 +92,8 @@ impl Request {
     }
 }
 
-/// Reads the events of a delivery that are not at hand, those in a row at once. One that its stream has no
-/// more may be kept for the webhook.
+/// Reads those events of a delivery that are not in memory, consecutive ones in one read. An event that the
+/// stream does not have any more may have a copy that was kept for the webhook.
 pub(in crate::delivery::webhook) async fn fetch(
     shared: &Shared,
     webhook: WebhookId,
@@ -103,17 +104,18 @@ pub(in crate::delivery::webhook) async fn fetch(
     while let rest @ [next, ..] = &wanted[found.len()..] {
         let row = rest.iter().zip(next.seq..).take_while(|(event, seq)| event.seq == *seq).count();
         let page = shared.source.archive().read(topic, next.seq, row, BATCH_BYTES, None).await?;
-        // The stream may have holes: behind one the page goes on with other events than those wanted, and
-        // what is withheld comes beside what was asked for.
+        // The stream may have holes. After a hole the page goes on with other events than the wanted ones.
+        // Events that are withheld from readers come beside those that were asked for.
         let found_before = found.len();
         let read = page.events.into_iter().zip(rest).take_while(|(event, wanted)| event.seq == wanted.seq);
         found.extend(read.map(|(event, _)| event));
         if found.len() > found_before {
-            // What is missing behind these is looked for on its own.
+            // The wanted events after these are looked for in the next round.
         } else if let Some(event) = shared.hub.webhooks().kept_event(webhook, next.seq)? {
             found.push(event);
         } else {
-            // Of what a retry needs a copy is kept wherever a rule or retention takes it.
+            // Wherever a rule or retention removes an event that a retry needs, a copy is kept. So an
+            // event without a copy that is missing inside the stream was deleted.
             let is_inside = next.seq >= page.first_seq;
             return Ok(Err(if is_inside { End::Deleted } else { End::Gone }));
         }

@@ -1,4 +1,4 @@
-//! A webhook's settings, and what its actor makes of them.
+//! A webhook's settings, and the sender and the filters that are made from them.
 
 use crate::core::ids::TopicId;
 use crate::core::webhook::Webhook;
@@ -22,13 +22,13 @@ pub(in crate::delivery::webhook) enum LoadError {
     Filter(#[from] BadFilter),
 }
 
-/// The present settings. Sender and filters are those of the last settings that could be used.
+/// The present settings. Sender and filters are made from the last settings that could be used.
 pub(super) struct Settings {
     pub(super) webhook: Arc<Webhook>,
     pub(super) topic: TopicId,
     pub(super) sender: Rc<Sender>,
     pub(super) evaluate: Arc<Evaluator>,
-    /// The revision that sender and filters were made from.
+    /// The revision of the settings that sender and filters were made from.
     made_from: u64,
 }
 
@@ -38,7 +38,7 @@ impl Settings {
         Ok(Self { made_from: webhook.revision, webhook, topic, sender, evaluate })
     }
 
-    /// Takes in changed settings. Where they can't be used nothing begins any more: see
+    /// Takes in changed settings. If they can't be used, no request begins any more: see
     /// [`Settings::permitted`].
     pub(super) fn change(&mut self, shared: &Shared, webhook: Arc<Webhook>) {
         match make(shared, &webhook) {
@@ -54,14 +54,14 @@ impl Settings {
         self.webhook = webhook;
     }
 
-    /// Whether others choose, and order, the same events as these.
+    /// Whether the other settings choose the same events, in the same order.
     pub(super) fn choose_like(&self, other: &Webhook) -> bool {
         let own = &self.webhook;
         own.events == other.events && own.filter == other.filter && own.ordering == other.ordering
     }
 
-    /// The revision under which requests may begin; `None` while none may: the webhook is not active, its
-    /// settings can't be used, or it moves to another node.
+    /// The revision under which requests may begin. `None` while none may begin: the webhook is not active,
+    /// its settings can't be used, or it moves to another node.
     pub(super) fn permitted(&self, shared: &Shared) -> Option<u64> {
         let Webhook { id, active, revision, .. } = *self.webhook;
         (active && self.made_from == revision && !shared.is_leaving(id)).then_some(revision)

@@ -1,37 +1,37 @@
-//! The states of a webhook's actor. Each is a machine of its own, which knows neither the actor nor a clock.
+//! The states of a webhook's actor. Each is a state machine of its own that knows neither the actor nor a
+//! clock.
 
 use crate::core::consumer::engine::Urgency;
 use std::time::{Duration, Instant};
 
-/// How long the cluster may not know that events were passed that nobody wanted; and how long a report that
-/// the cluster did not take waits.
+/// How long progress over unwanted events may stay unreported, and how long a report that failed waits.
 const LAZY: Duration = Duration::from_secs(5);
-/// How long it takes until something that could not be read is read again.
+/// The pause before something that could not be read is read again.
 pub(super) const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
-/// Whether requests may begin. Those that wait for their turn see it too.
+/// Whether requests may begin. Requests that wait for their turn share this state.
 ///
 /// | from | when | to |
 /// |---|---|---|
-/// | `Running` | the webhook is disabled, has settings that can't be used, or moves to another node | `Closing` |
-/// | `Closing` | none of these is so any more | `Running` |
+/// | `Running` | the webhook is disabled, has unusable settings, or moves to another node | `Closing` |
+/// | `Closing` | none of these is true any more | `Running` |
 /// | `Running` | other settings of it changed | `Running`, under their revision |
-/// | any | the webhook is another node's, or another webhook has its id | `Retired` |
+/// | any | another node owns the webhook, or another webhook has its id | `Retired` |
 ///
-/// An actor is loaded in the state that follows from the webhook's settings. A closing actor stops once its
-/// requests have ended and the cluster knows of them; a retired one stops at once, and reports nothing.
+/// A new actor is in the state that follows from the webhook's settings. A closing actor stops once its
+/// requests have ended and are reported to the cluster. A retired actor stops at once, and reports nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Life {
     /// Requests may begin, under this revision of the settings.
     Running { revision: u64 },
-    /// None begins any more.
+    /// No request begins any more.
     Closing,
-    /// The webhook is not this actor's any more.
+    /// The webhook does not belong to this actor any more.
     Retired,
 }
 
 impl Life {
-    /// The settings or the owners may have changed. `permitted`: the revision of the settings under which
+    /// The settings or the owners may have changed. `permitted` is the revision of the settings under which
     /// requests may begin now, if any may.
     pub(super) fn follow(self, permitted: Option<u64>) -> Self {
         match (self, permitted) {
@@ -51,14 +51,15 @@ impl Life {
     }
 }
 
-/// A reader of events, which reads one page at a time. An actor has two: for new events, and for a replay's.
+/// The reader of one source of events. It reads one page at a time. An actor has two: for new events, and for
+/// a replay.
 ///
 /// | from | when | to |
 /// |---|---|---|
 /// | `Idle` | a page is read off the thread | `Reading` |
-/// | `Reading` | the page is there | `Idle` |
+/// | `Reading` | the page has arrived | `Idle` |
 /// | `Idle`, `Reading` | the store can't be read | `Pausing` |
-/// | `Pausing` | its time is over | `Idle` |
+/// | `Pausing` | the pause is over | `Idle` |
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Reader {
     #[default]
@@ -82,7 +83,7 @@ impl Reader {
         *self = Self::Pausing { until: now + RETRY_PAUSE };
     }
 
-    /// A pause whose time is over ends.
+    /// Ends a pause whose time is over.
     pub(super) fn tick(&mut self, now: Instant) {
         if self.pauses_until().is_some_and(|until| until <= now) {
             *self = Self::Idle;
@@ -120,16 +121,16 @@ impl Readers {
     }
 }
 
-/// Whether the log may have owner commands that the actor has not taken up.
+/// Whether the log may have owner commands that the actor has not carried out.
 ///
 /// | from | when | to |
 /// |---|---|---|
 /// | `Taken` | something about the webhook changed | `Due` |
-/// | `Due` | the commands were read and taken up | `Taken` |
+/// | `Due` | the commands were read and carried out | `Taken` |
 /// | `Due` | they can't be read | `Pausing` |
-/// | `Pausing` | its time is over | `Due` |
+/// | `Pausing` | the pause is over | `Due` |
 ///
-/// An actor begins with `Due`. A closing actor leaves them where they are.
+/// A new actor begins with `Due`. A closing actor leaves the commands in the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Commands {
     #[default]
@@ -155,7 +156,7 @@ impl Commands {
         *self = Self::Pausing { until: now + RETRY_PAUSE };
     }
 
-    /// A pause whose time is over ends.
+    /// Ends a pause whose time is over.
     pub(super) fn tick(&mut self, now: Instant) {
         if self.pauses_until().is_some_and(|until| until <= now) {
             *self = Self::Due;
@@ -167,34 +168,34 @@ impl Commands {
     }
 }
 
-/// How the cluster comes to know what the actor did.
+/// How the actor's work is reported to the cluster.
 ///
 /// | from | when | to |
 /// |---|---|---|
-/// | `Quiet` | something happened that can wait | `Waiting` |
-/// | `Quiet`, `Waiting` | something happened that can't wait | `Announced` |
-/// | `Waiting`, `PutOff` | its time is over | `Announced` |
-/// | `Announced` | the reporter collects it | `UnderWay` |
-/// | `Announced` | there is nothing to collect, for the store can't be read | `PutOff` |
-/// | `UnderWay` | the cluster knows | `Quiet` |
+/// | `Quiet` | there is something to report that can wait | `Waiting` |
+/// | `Quiet`, `Waiting` | there is something to report that can't wait | `Announced` |
+/// | `Waiting`, `PutOff` | the waiting time is over | `Announced` |
+/// | `Announced` | the reporter collects the report | `UnderWay` |
+/// | `Announced` | the report can't be made, since the store can't be read | `PutOff` |
+/// | `UnderWay` | the cluster has the report | `Quiet` |
 /// | `UnderWay` | the report is too large for the log | `PutOff` |
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Reporting {
-    /// The cluster knows all.
+    /// There is nothing to report.
     #[default]
     Quiet,
-    /// There is something that the cluster need not know before that time.
+    /// There is something to report, but not before `until`.
     Waiting { until: Instant },
-    /// The last report came to nothing. It is made again then, however urgent it is.
+    /// The last report failed. It is made again at `until`, however urgent it is.
     PutOff { until: Instant },
-    /// The reporter will collect it.
+    /// The reporter will collect the report.
     Announced,
-    /// The reporter has it, and the cluster may not know it yet.
+    /// The reporter has collected the report, and the cluster may not have it yet.
     UnderWay,
 }
 
 impl Reporting {
-    /// What there is to report is so urgent.
+    /// What there is to report has this urgency.
     pub(super) fn follow(&mut self, urgency: Urgency, now: Instant) {
         *self = match *self {
             Self::Quiet | Self::Waiting { .. } if urgency == Urgency::None => Self::Quiet,
@@ -206,17 +207,17 @@ impl Reporting {
         };
     }
 
-    /// The reporter has collected all that there was.
+    /// The reporter has collected everything.
     pub(super) fn collected(&mut self) {
         *self = Self::UnderWay;
     }
 
-    /// The report came to nothing.
+    /// The report failed.
     pub(super) fn put_off(&mut self, now: Instant) {
         *self = Self::PutOff { until: now + LAZY };
     }
 
-    /// The cluster knows what was collected.
+    /// The cluster has everything that was collected.
     pub(super) fn reported(&mut self) {
         *self = Self::Quiet;
     }
@@ -228,7 +229,7 @@ impl Reporting {
         }
     }
 
-    /// The cluster knows all that it must, where what is left to report is so urgent: the actor could stop.
+    /// Whether everything is reported that must be before the actor stops. `urgency` is that of the rest.
     pub(super) fn is_done(&self, urgency: Urgency) -> bool {
         matches!(self, Self::Quiet | Self::Waiting { .. }) && urgency <= Urgency::Lazy
     }
@@ -259,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_not_be_read_is_read_again_after_a_pause() {
+    fn a_failed_read_is_repeated_after_a_pause() {
         let now = Instant::now();
         let mut readers = Readers::default();
         readers.new.begin();
@@ -275,11 +276,11 @@ mod tests {
         assert!(readers.are_idle());
         readers.new.begin();
         readers.tick(now + 9 * RETRY_PAUSE);
-        assert_eq!(readers.new, Reader::Reading, "time ends pauses alone");
+        assert_eq!(readers.new, Reader::Reading, "time ends only pauses");
     }
 
     #[test]
-    fn commands_are_read_once_for_each_change_and_again_where_that_failed() {
+    fn commands_are_read_once_for_each_change_and_again_after_a_failure() {
         let now = Instant::now();
         let mut commands = Commands::default();
         assert_eq!(commands, Commands::Due);
@@ -311,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_wait_waits_since_it_happened() {
+    fn a_report_that_can_wait_waits_from_its_first_cause_on() {
         let now = Instant::now();
         let mut reporting = Reporting::default();
         reporting.follow(Urgency::Lazy, now);
@@ -324,19 +325,19 @@ mod tests {
     }
 
     #[test]
-    fn a_report_that_came_to_nothing_waits_however_urgent_it_is() {
+    fn a_report_that_failed_waits_however_urgent_it_is() {
         let now = Instant::now();
         let mut reporting = Reporting::Announced;
         reporting.put_off(now);
         reporting.follow(Urgency::Now, now + LAZY / 2);
         assert_eq!(reporting, Reporting::PutOff { until: now + LAZY });
-        // It has to be made even where nothing else happens.
+        // The report has to be made even if nothing else happens.
         reporting.follow(Urgency::None, now + LAZY);
         assert_eq!(reporting, Reporting::Announced);
     }
 
     #[test]
-    fn an_actor_may_stop_when_only_what_can_wait_is_not_reported() {
+    fn an_actor_may_stop_when_only_reports_that_can_wait_are_left() {
         let now = Instant::now();
         let waiting = Reporting::Waiting { until: now };
         assert!(Reporting::Quiet.is_done(Urgency::None) && waiting.is_done(Urgency::Lazy));

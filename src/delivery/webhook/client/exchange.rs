@@ -1,7 +1,8 @@
 //! One request and its answer over one connection.
 //!
-//! Framing is hyper's: it skips interim answers, and knows where an answer ends. Owns the decision whether the connection
-//! may be used again: only after a whole answer, a wholly written request, and nothing behind it.
+//! hyper does the framing: it skips interim answers, and finds the end of an answer. This module owns the
+//! decision whether the connection can be used again. It can only after a wholly written request and a whole
+//! answer, with no byte after the answer.
 
 use std::{
     pin::{Pin, pin},
@@ -35,23 +36,24 @@ use super::{
     pool::IDLE,
 };
 
-/// Longest wait for a body whose end is the connection's: some receivers send none, and keep the connection.
+/// The longest wait for a body that ends with the connection. Some receivers send no body, and keep the
+/// connection.
 const UNTIL_CLOSED: Duration = Duration::from_secs(1);
-/// Most of a function's kind of error that is kept, in bytes; AWS knows `Handled` and `Unhandled`.
+/// The most bytes that are kept of a function's kind of error. AWS uses `Handled` and `Unhandled`.
 const LONGEST_KIND: usize = 100;
 
-/// What became of the part of an answer's body that is not in [`Answer::head`].
+/// The state of the part of an answer's body that is not in [`Answer::head`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rest {
-    /// There is none.
+    /// There is no such part.
     None,
-    /// Nobody wanted it: the body is long.
+    /// It was not read, since the body is long.
     Unread,
-    /// It never came.
+    /// It did not arrive.
     Broken {
-        /// [`Class::Timeout`], [`Class::Closed`] or another one of a connection.
+        /// [`Class::Timeout`], [`Class::Closed`] or another class of connection failures.
         class: Class,
-        /// In words.
+        /// The description.
         message: String,
     },
 }
@@ -76,14 +78,15 @@ impl Exchange {
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return Err((
                 Class::Protocol,
-                "the receiver changes to a protocol that nobody asked for (101)".to_owned(),
+                "the receiver changed to another protocol without being asked (101)".to_owned(),
             ));
         }
         Ok(Self { line, response, trip: trip.clone() })
     }
 
-    /// Reads the answer's body. Of a long one only the beginning: the connection is closed with the rest. Gives the
-    /// connection back, with how long it may be idle, if it can carry another request.
+    /// Reads the answer's body. If the body is long, it reads only the beginning and closes the connection.
+    /// It returns the connection, with the time that it may be idle, if the connection can carry another
+    /// request.
     pub(super) async fn end(mut self, deadline: Instant) -> (Answer, Option<(Line, Duration)>) {
         self.trip.stage.set(Stage::Body);
         let (head, rest) = self.body(deadline).await;
@@ -125,7 +128,7 @@ impl Exchange {
         (head.freeze(), rest)
     }
 
-    /// The connection, if request and answer are both at their end and nothing came behind.
+    /// The connection, if the request and the answer are both complete and no byte followed.
     fn reusable(mut self) -> Option<(Line, Duration)> {
         if !self.line.is_free() || !is_framed_once(&self.response) {
             return None;
@@ -135,10 +138,10 @@ impl Exchange {
     }
 }
 
-/// Reads the beginning of a body; whether that is all of it.
+/// Reads the beginning of a body. Returns whether that is all of it.
 async fn beginning(body: &mut Incoming, head: &mut BytesMut) -> Result<bool, hyper::Error> {
     while let Some(frame) = body.frame().await {
-        // Trailers are no part of the body.
+        // Trailers are not part of the body.
         let Ok(piece) = frame?.into_data() else { continue };
         let room = LARGEST_HEAD - head.len();
         head.extend_from_slice(&piece[..piece.len().min(room)]);
@@ -153,15 +156,16 @@ fn broken((class, message): Cause) -> Rest {
     Rest::Broken { class, message }
 }
 
-/// Whether the body is in chunks, which say where it ends; any other coding ends with the connection.
+/// Whether the body is chunked, so that it marks its own end. A body with any other coding ends with the
+/// connection.
 fn ends_chunked(headers: &HeaderMap) -> bool {
     let last = headers.get_all(header::TRANSFER_ENCODING).iter().next_back();
     last.and_then(|last| last.to_str().ok())
         .is_some_and(|last| last.trim_end().to_ascii_lowercase().ends_with("chunked"))
 }
 
-/// Whether there is one way only to understand where the answer ends. Where there are two, the codec has taken the
-/// right one, and what the receiver meant may follow: such a connection is closed.
+/// Whether the end of the answer can be understood in one way only. Otherwise the codec has chosen the right
+/// way, but bytes that the receiver meant as part of the answer may follow: such a connection is closed.
 fn is_framed_once(response: &Response<Incoming>) -> bool {
     let headers = response.headers();
     let (length, encoded) =
@@ -184,7 +188,7 @@ pub(super) fn build(request: &Outgoing<'_>) -> Request<Full<Bytes>> {
     let headers = built.headers_mut();
     headers.reserve(request.headers.len() + 4);
     headers.insert(header::HOST, request.url.authority().clone());
-    // Also of an empty body, where the codec says none.
+    // An empty body has the header too; the codec would leave it out.
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(request.body.len()));
     headers
         .insert(header::USER_AGENT, HeaderValue::from_static(concat!("waypost/", env!("CARGO_PKG_VERSION"))));

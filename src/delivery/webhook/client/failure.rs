@@ -1,4 +1,5 @@
-//! Why a request has no answer: one class and one sentence, how far it came, and whether it can have been taken.
+//! Why a request has no answer: its class, a sentence, how far it came, and whether the receiver may have
+//! taken it.
 
 use std::{error::Error, io};
 
@@ -11,20 +12,20 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {message}", .class.name())]
 pub struct Failure {
-    /// Which kind: [`Class::Dns`] to [`Class::Protocol`].
+    /// The class: [`Class::Dns`] to [`Class::Protocol`].
     pub class: Class,
-    /// Whether the receiver may have taken the request; it never is [`Sent::Answered`].
+    /// Whether the receiver may have taken the request; never [`Sent::Answered`].
     pub sent: Sent,
-    /// Where it ended; `None` where it never began.
+    /// The stage at which it ended; `None` if it never began.
     pub stage: Option<Stage>,
-    /// What happened, in words.
+    /// The description.
     pub message: String,
-    /// After how many milliseconds.
+    /// The milliseconds from the beginning to the failure.
     pub ms: u32,
 }
 
 impl Failure {
-    /// A request that could not be made.
+    /// The failure of a request that could not be made.
     pub fn unsent(class: Class, message: String) -> Self {
         Self { class, sent: Sent::Nothing, stage: None, message, ms: 0 }
     }
@@ -35,16 +36,16 @@ impl Failure {
     }
 }
 
-/// Class and words, before the time is known.
+/// The class and the description of a failure, before its time is known.
 pub(super) type Cause = (Class, String);
 
-/// The deadline passed at this stage.
+/// The cause when the deadline passed at this stage.
 pub(super) fn timed_out(stage: Stage) -> Cause {
     let during = match stage {
         Stage::Dns => "the name was not resolved",
-        Stage::Connect => "no connection came about",
+        Stage::Connect => "no connection was made",
         Stage::Tls => "the TLS handshake did not end",
-        Stage::Write => "the request was not taken",
+        Stage::Write => "the receiver did not read the request",
         Stage::Wait => "no answer came",
         Stage::Head => "the answer's head did not end",
         Stage::Body => "the answer's body did not end",
@@ -52,7 +53,7 @@ pub(super) fn timed_out(stage: Stage) -> Cause {
     (Class::Timeout, format!("{during} within the time limit"))
 }
 
-/// Why nothing, or nothing sensible, came back.
+/// The cause when no valid answer came back.
 pub(super) fn no_answer(error: &hyper::Error, trip: &Trip) -> Cause {
     if let Some(error) = source::<io::Error>(error) {
         return broken(error);
@@ -69,9 +70,9 @@ pub(super) fn no_answer(error: &hyper::Error, trip: &Trip) -> Cause {
         });
     }
     if error.is_canceled() && !trip.sent.get() {
-        // Bytes that nobody asked for are an error of the codec; a mere end is none.
+        // Bytes before a request are an error of the codec; the mere end of the connection is not.
         return match source::<hyper::Error>(error) {
-            Some(_) => (Class::Protocol, "something came before the request was sent".to_owned()),
+            Some(_) => (Class::Protocol, "the receiver sent bytes before the request was sent".to_owned()),
             None => closed("the connection was closed before the request was sent"),
         };
     }
@@ -104,7 +105,7 @@ fn closed(what: &str) -> Cause {
 fn broken(error: &io::Error) -> Cause {
     match error.kind() {
         io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => closed("the connection was reset"),
-        // What a reader of frames says when the end comes in the middle of one.
+        // A reader of frames reports these if the connection ends in the middle of a frame.
         io::ErrorKind::UnexpectedEof | io::ErrorKind::Other => {
             closed("the connection was closed within the answer")
         }

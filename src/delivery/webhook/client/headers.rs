@@ -1,23 +1,24 @@
-//! What an answer's head says about waiting. Pure: the time is handed in.
+//! What an answer's head says about waiting. Pure: the caller passes the time.
 
 use std::time::{Duration, UNIX_EPOCH};
 
 use http::header::{self, HeaderMap};
 
-/// Longest wait that is believed, in milliseconds: thirty days.
+/// The longest wait that is accepted, in milliseconds: thirty days.
 const LONGEST_WAIT_MS: u64 = 30 * 24 * 3600 * 1000;
 
-/// A receiver's rate limit, as Discord tells it.
+/// A receiver's rate limit, in the form that Discord sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateLimit {
-    /// Requests that are still free in this window.
+    /// The requests that are left in this window.
     pub remaining: u64,
-    /// Until the next window, in milliseconds.
+    /// The milliseconds until the next window.
     pub reset_after_ms: u64,
 }
 
-/// `Retry-After` in milliseconds from now: seconds (also with a fraction, as Discord's) or a date. A date gone by is 0.
-/// A date is the receiver's, and measured from the `Date` of its answer; from `now_ms` where it has none.
+/// `Retry-After` in milliseconds from now. The header has seconds (with a fraction, as in Discord's) or a
+/// date. A date in the past gives 0. A date is by the receiver's clock, so it is measured from the `Date` of
+/// its answer, or from `now_ms` if there is none.
 pub fn retry_after_ms(headers: &HeaderMap, now_ms: u64) -> Option<u64> {
     let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
     seconds_ms(text).or_else(|| {
@@ -28,28 +29,29 @@ pub fn retry_after_ms(headers: &HeaderMap, now_ms: u64) -> Option<u64> {
     })
 }
 
-/// `X-RateLimit-Remaining` and `X-RateLimit-Reset-After`, if both are there.
+/// `X-RateLimit-Remaining` and `X-RateLimit-Reset-After`, if the answer has both.
 pub fn rate_limit(headers: &HeaderMap) -> Option<RateLimit> {
     let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
     let remaining = text("x-ratelimit-remaining")?.parse().ok()?;
     Some(RateLimit { remaining, reset_after_ms: seconds_ms(text("x-ratelimit-reset-after")?)? })
 }
 
-/// How long a connection may be idle by `Keep-Alive: timeout=`, a second less than the receiver says: its end would cross
-/// the next request.
+/// How long a connection may be idle by `Keep-Alive: timeout=`. It is a second less than the receiver says;
+/// otherwise the receiver could close the connection while the next request is under way.
 pub(super) fn idle_limit(headers: &HeaderMap) -> Option<Duration> {
     let told = headers.get("keep-alive")?.to_str().ok()?;
     let seconds = told.split(',').find_map(|part| part.trim().strip_prefix("timeout="))?;
     Some(Duration::from_secs(seconds.trim().parse::<u32>().ok()?.saturating_sub(1).into()))
 }
 
-/// Seconds, perhaps with a fraction, in milliseconds (rounded up: a wait is never cut short).
+/// Seconds, with or without a fraction, in milliseconds. They are rounded up, so that a wait is never too
+/// short.
 fn seconds_ms(text: &str) -> Option<u64> {
     if !text.starts_with(|c: char| c.is_ascii_digit()) {
         return None;
     }
     let seconds: f64 = text.parse().ok()?;
-    // A float too large for the integer becomes its largest value.
+    // The cast turns a float that is too large into the largest integer.
     seconds.is_finite().then(|| ((seconds * 1000.0).ceil() as u64).min(LONGEST_WAIT_MS))
 }
 
@@ -89,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_meant_is_no_wait_and_none_is_endless() {
+    fn an_impossible_value_is_no_wait_and_every_wait_has_a_bound() {
         for text in
             ["", "-1", "soon", "NaN", "inf", "infinity", "+5", "1 2", "0x10", "Sat, 31 Feb 2025 12:35:06 GMT"]
         {
@@ -101,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn rate_headers_count_only_together() {
+    fn rate_limit_headers_count_only_together() {
         let mut headers = HeaderMap::new();
         headers.insert("x-ratelimit-remaining", HeaderValue::from_static("0"));
         assert_eq!(rate_limit(&headers), None);

@@ -1,7 +1,8 @@
 //! A connection with its codec, which is hyper's.
 //!
-//! The codec stays with the connection from one exchange to the next, and works only while an exchange polls it: no task
-//! of its own, and nobody is woken for a connection that waits. Owns the answer to whether it can carry another request.
+//! The codec stays with the connection from one exchange to the next. It works only while an exchange polls
+//! it: an idle connection has no task of its own, and wakes none. This module owns the decision whether the
+//! connection can carry another request.
 
 use std::{
     future::{Future, poll_fn},
@@ -21,17 +22,17 @@ use hyper_util::rt::TokioIo;
 
 use crate::delivery::webhook::dial::{LONGEST_HEAD, Trip, Wire};
 
-/// A connection with its codec. It moves only while it is polled: dropped, it is closed.
+/// A connection with its codec. It makes progress only while it is polled. Dropping it closes the connection.
 pub(super) struct Line {
     wire: Wire,
     sender: SendRequest<Full<Bytes>>,
-    /// Boxed: it is large, and moves with the exchange. `None` once it has ended; who waits for an answer or a body is
-    /// told why.
+    /// Boxed, since it is large and moves with the exchange. `None` once the connection has ended; the error
+    /// went to the waiting reader of the answer or the body.
     codec: Option<Box<Connection<TokioIo<Wire>, Full<Bytes>>>>,
 }
 
 impl Line {
-    /// Gives a connection a codec. Nothing is left on it of what another codec may have read from it.
+    /// Gives a connection a new codec. An earlier codec must have left no unread bytes.
     pub(super) async fn new(wire: Wire) -> Result<Self, hyper::Error> {
         let (sender, codec) =
             Builder::new().max_buf_size(LONGEST_HEAD).handshake(TokioIo::new(wire.clone())).await?;
@@ -61,10 +62,11 @@ impl Line {
         .await
     }
 
-    /// Whether it can carry another request: the last one was wholly written and its answer wholly read, the receiver
-    /// keeps the connection, and not a byte has come behind the answer. The codec ends at such a byte.
+    /// Whether it can carry another request. It can if the last request was wholly written, its answer was
+    /// wholly read, the receiver keeps the connection, and no byte came after the answer. The codec ends at
+    /// such a byte.
     ///
-    /// From now on nobody is woken for the connection: the task of the last exchange would stay in memory for it.
+    /// From now on the connection wakes no task: it would keep the task of the last exchange in memory.
     pub(super) fn is_free(&mut self) -> bool {
         self.poll(&mut Context::from_waker(Waker::noop()));
         self.codec.is_some() && self.sender.is_ready() && self.wire.takes()
@@ -72,7 +74,7 @@ impl Line {
 
     fn poll(&mut self, cx: &mut Context<'_>) {
         if self.codec.as_mut().is_some_and(|codec| codec.poll_without_shutdown(cx).is_ready()) {
-            // A request that it has not begun is given back only by its end.
+            // The codec returns a request that it has not begun only when it ends.
             self.codec = None;
         }
     }

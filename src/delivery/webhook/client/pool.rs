@@ -1,9 +1,9 @@
-//! Connections that wait to carry another request of the same webhook to the same place.
+//! Idle connections, each kept for another request of the same webhook to the same target.
 //!
-//! Owns how many there are and how long they wait. Only a connection on which nothing of the last exchange is left gets
-//! here ([`Exchange`](super::exchange::Exchange) sees to that), and only one on which nothing has come meanwhile leaves
-//! for another request. No webhook gets a connection that carried another's requests: whatever a receiver sends out of
-//! turn, no webhook sees an answer to another's request.
+//! Owns their number and how long they stay idle. A connection is kept only if nothing of the last exchange
+//! is left on it ([`Exchange`](super::exchange::Exchange) decides that). It is used again only if no byte has
+//! come meanwhile. A webhook never gets a connection that carried another webhook's request. So whatever a
+//! receiver sends, no webhook sees an answer to another webhook's request.
 
 use std::{
     collections::BTreeMap,
@@ -17,20 +17,23 @@ use crate::delivery::webhook::{dial::Wire, guard::Target};
 
 use super::{Requester, line::Line};
 
-/// Longest that a connection waits.
+/// The longest time that a connection stays idle.
 pub(super) const IDLE: Duration = Duration::from_secs(30);
-/// Longest that one waits for a request that can't be repeated: the receiver's own limit must not end it under way.
+/// The same for a request that can't be repeated: the receiver's own limit must not close the connection
+/// under it.
 const IDLE_ONCE: Duration = Duration::from_secs(1);
-/// Longest that one that waits keeps its codec, whose buffers are a hundred times its size.
+/// The longest time that an idle connection keeps its codec, whose buffers take a hundred times as much
+/// memory.
 const CODEC: Duration = Duration::from_secs(1);
-/// Longest life of a connection: its receiver's addresses may change, and it is checked again only when dialled.
+/// The longest life of a connection. The receiver's addresses may change, and they are checked only when
+/// dialled.
 const LIFE: Duration = Duration::from_secs(300);
 
-/// A connection that waits.
+/// An idle connection.
 pub(super) enum Kept {
     /// With its codec.
     Line(Line),
-    /// Without: it has waited for a while.
+    /// Without its codec: it has been idle for a while.
     Wire(Wire),
 }
 
@@ -47,17 +50,17 @@ struct Idle {
     webhook: WebhookId,
     kept: Kept,
     since: Instant,
-    /// How long it may wait.
+    /// How long it may be idle.
     limit: Duration,
 }
 
-/// The connections of one client.
+/// The idle connections of one client.
 pub(super) struct Pool {
-    /// By a number that counts up: the first is the one that waits longest.
+    /// By a number that counts up: the first one has been idle for longest.
     idle: BTreeMap<u64, Idle>,
-    /// Those below have no codec.
+    /// Connections with a smaller number have no codec.
     with_codec: u64,
-    /// The numbers of a webhook's connections, the last one's at the end.
+    /// The numbers of each webhook's connections; the newest is at the end.
     of: FxHashMap<WebhookId, Vec<u64>>,
     next: u64,
     most: usize,
@@ -68,7 +71,7 @@ impl Pool {
         Self { idle: BTreeMap::new(), with_codec: 0, of: FxHashMap::default(), next: 0, most }
     }
 
-    /// A connection that is open and silent, for a request of the webhook to this target.
+    /// Takes a connection of the webhook to this target that is open and has nothing to read.
     pub(super) fn take(&mut self, webhook: Requester, to: &Target, now: Instant) -> Option<Kept> {
         loop {
             let number = self.newest(webhook.id, to)?;
@@ -86,7 +89,8 @@ impl Pool {
         self.of.get(&webhook)?.iter().rev().copied().find(leads)
     }
 
-    /// Keeps a connection for so long at most; the one that has waited longest makes room.
+    /// Keeps a connection for at most `limit`. If the pool is full, the connection that has been idle for
+    /// longest is closed.
     pub(super) fn put(&mut self, webhook: WebhookId, line: Line, limit: Duration, now: Instant) {
         self.tidy(now);
         if self.idle.len() >= self.most
@@ -100,7 +104,8 @@ impl Pool {
         self.idle.insert(number, Idle { webhook, kept: Kept::Line(line), since: now, limit });
     }
 
-    /// Closes those that have waited as long as any may, and frees the codecs of those that have waited for a while.
+    /// Closes connections that have been idle for the longest time allowed, and frees the codecs of those
+    /// that have been idle for a while.
     pub(super) fn tidy(&mut self, now: Instant) {
         while let Some((oldest, idle)) = self.idle.first_key_value()
             && idle.waited(now) >= IDLE
@@ -133,13 +138,13 @@ impl Pool {
         self.idle.len()
     }
 
-    /// How many have their codec.
+    /// How many connections have their codec.
     #[cfg(test)]
     pub(super) fn codecs(&self) -> usize {
         self.idle.values().filter(|idle| matches!(idle.kept, Kept::Line(_))).count()
     }
 
-    /// As if all had waited for so long.
+    /// Makes all connections `waited` older.
     #[cfg(test)]
     pub(super) fn age(&mut self, waited: Duration) {
         let now = Instant::now();

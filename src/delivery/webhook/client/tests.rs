@@ -1,5 +1,5 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
-//! The client against real servers on loopback, and against a dialer that only writes down where it was sent.
+//! Tests of the client with real servers on loopback, and with a dialer that only records the addresses.
 
 mod framing;
 mod pool;

@@ -1,4 +1,4 @@
-//! Whom webhooks trust: the system's certificate authorities, and those of a file.
+//! The authorities that webhooks trust: the system's certificate authorities, and those of a file.
 
 use std::{path::Path, sync::Arc};
 
@@ -6,12 +6,13 @@ use tokio_rustls::{TlsConnector, rustls::ClientConfig};
 
 use crate::tls::{BadTls, trusting};
 
-/// TLS for all clients of a node: TLS 1.2 and 1.3, HTTP/1.1 only. Reads files, so it is made once, at the start.
+/// TLS for all clients of a node: TLS 1.2 and 1.3, HTTP/1.1 only. It is made once, at the start, since it
+/// reads files.
 #[derive(Clone)]
 pub struct Tls(Arc<ClientConfig>);
 
 impl Tls {
-    /// Trusts the system's authorities and, beside them, those of `ca_file` (PEM).
+    /// Trusts the system's authorities and those of `ca_file` (PEM).
     pub fn load(ca_file: Option<&Path>) -> Result<Self, BadTls> {
         Ok(Self(Arc::new(trusting(ca_file)?)))
     }

@@ -1,7 +1,7 @@
 //! A connection to a receiver: plain bytes, with or without TLS below.
 //!
-//! Owns what is known of the bytes themselves: whether something of a request was handed over, and how much came back.
-//! It notes that with the [`Trip`] of the request that it carries. Never knows what the bytes mean.
+//! Owns two facts about the bytes: whether any part of a request was handed over, and how much came back. It
+//! records both in the [`Trip`] of the request that it carries. It does not interpret the bytes.
 
 use std::{
     cell::{Cell, RefCell},
@@ -24,23 +24,24 @@ use crate::delivery::webhook::guard::{Host, Target};
 
 use super::Trip;
 
-/// Up to so many bytes in pieces are written as one: copying them costs less than what the kernel does for each piece.
+/// Pieces of up to this many bytes together are written as one: the copy costs less than the kernel's work
+/// for each piece.
 const JOINED: usize = 2048;
 
-/// A connection. Its clones are the same one: the codec writes and reads, and its owner looks at it. It is closed with
-/// the last of them.
+/// A connection. Its clones share it: the codec writes and reads, and the owner checks its state. It is
+/// closed with the last clone.
 #[derive(Clone)]
 pub(in crate::delivery::webhook) struct Wire(Rc<Inner>);
 
 struct Inner {
     io: RefCell<Io>,
-    /// Where it leads.
+    /// The host that it leads to.
     host: Host,
     port: u16,
     /// The request that it carries, or carried last.
     trip: RefCell<Rc<Trip>>,
-    /// Writing has failed. Perhaps the receiver has answered all the same, as with 413: what is written is thrown away,
-    /// so that reading goes on.
+    /// Whether writing has failed. The receiver may have answered all the same, for example with 413. So
+    /// further writes are discarded, and reading goes on.
     deaf: Cell<bool>,
     born: Instant,
 }
@@ -75,7 +76,7 @@ impl Wire {
         *self.0.trip.borrow_mut() = trip.clone();
     }
 
-    /// Whether requests to this target may go over it.
+    /// Whether requests to this target can go over it.
     pub(in crate::delivery::webhook) fn leads_to(&self, to: &Target) -> bool {
         let is_tls = matches!(*self.0.io.borrow(), Io::Tls(_));
         is_tls == to.tls() && self.0.port == to.port() && self.0.host == *to.host()
@@ -85,13 +86,13 @@ impl Wire {
         now.saturating_duration_since(self.0.born)
     }
 
-    /// Whether all that was written was taken.
+    /// Whether everything that was written was taken.
     pub(in crate::delivery::webhook) fn takes(&self) -> bool {
         !self.0.deaf.get()
     }
 
-    /// Whether the connection is open and nothing waits on it to be read, as the kernel knows now. What waits on an idle
-    /// connection is its end, or an answer to no request.
+    /// Whether the connection is open and the kernel has nothing to read on it now. On an idle connection
+    /// anything to read is either its end or an answer without a request.
     pub(in crate::delivery::webhook) fn is_quiet(&self) -> bool {
         let io = self.0.io.borrow();
         let tcp = match &*io {
@@ -104,7 +105,7 @@ impl Wire {
 }
 
 impl Inner {
-    /// Takes in the outcome of writing. An error is no error: see `deaf`.
+    /// Takes in the result of a write. An error is not returned: see `deaf`.
     fn wrote(&self, outcome: Poll<io::Result<usize>>, all: usize) -> Poll<io::Result<usize>> {
         match outcome {
             Poll::Ready(Ok(taken)) if taken > 0 || all == 0 => {
@@ -115,7 +116,7 @@ impl Inner {
             }
             Poll::Pending => Poll::Pending,
             Poll::Ready(_) => {
-                // TLS may have sent a part of what it failed with.
+                // TLS may have sent a part of the bytes before it failed.
                 if matches!(*self.io.borrow(), Io::Tls(_)) {
                     self.trip.borrow().sent.set(true);
                 }
@@ -203,7 +204,7 @@ impl AsyncWrite for Wire {
     }
 }
 
-/// The slices one behind the other; `into` has room for them.
+/// Joins the slices in `into`, which has room for them.
 fn joined<'a>(slices: &[IoSlice<'_>], into: &'a mut [u8]) -> &'a [u8] {
     let mut end = 0;
     for slice in slices {

@@ -1,6 +1,7 @@
-//! The URL of a webhook, parsed once: what is stored, what is dialled and what the request says are one.
+//! The URL of a webhook. It is parsed once, so that the stored URL, the dialled host and the request are the
+//! same.
 //!
-//! The parser is the one of browsers (WHATWG), so that every notation of an address is known for what it is. Never
+//! The parser is the one of browsers (WHATWG), so that it understands every notation of an address. It never
 //! resolves a name.
 
 use std::{net::IpAddr, sync::Arc};
@@ -10,14 +11,14 @@ use url::Url;
 
 use super::{Guard, NotPublic};
 
-/// Longest URL of a webhook, in bytes, as it was given and as it is stored.
+/// The longest URL of a webhook, in bytes, both as given and as stored.
 pub const LARGEST_URL: usize = 2048;
-/// Longest name that DNS knows, in bytes.
+/// The longest name in DNS, in bytes.
 const LONGEST_NAME: usize = 253;
-/// Longest part of a name between two dots, in bytes.
+/// The longest part of a name between two dots, in bytes.
 const LONGEST_LABEL: usize = 63;
 
-/// Ends of names that stand for something inside a network, never for a public host.
+/// Suffixes of names that are used inside a network, never for a public host.
 const INSIDE: [&str; 10] =
     ["local", "internal", "intranet", "private", "corp", "home", "lan", "home.arpa", "onion", "invalid"];
 
@@ -39,7 +40,7 @@ impl std::fmt::Display for Host {
     }
 }
 
-/// Where requests of a webhook go. Cheap to clone.
+/// Where a webhook's requests go. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Target {
     url: Arc<str>,
@@ -50,41 +51,42 @@ pub struct Target {
     uri: Uri,
 }
 
-/// Why a URL can't be a webhook's.
+/// Why a URL can't be a webhook's URL.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadTarget {
-    /// Longer than [`LARGEST_URL`].
+    /// The URL is longer than [`LARGEST_URL`].
     #[error("the url has {0} bytes, at most {LARGEST_URL} are allowed")]
     TooLong(usize),
-    /// White space, control characters or backslashes, which parsers read in different ways.
+    /// The URL has white space, control characters or backslashes, which parsers understand in different
+    /// ways.
     #[error("the url must not hold white space, control characters or backslashes")]
     Characters,
-    /// Not a URL.
+    /// The text is not a URL.
     #[error("not a url: {0}")]
     NotUrl(String),
-    /// Neither http nor https.
+    /// The scheme is neither http nor https.
     #[error("the url must begin with http:// or https://, not {0}:")]
     Scheme(String),
-    /// A user name or password.
+    /// The URL has a user name or password.
     #[error("the url must not hold a user name or password: use headers or the signature")]
     Userinfo,
-    /// Port 0.
+    /// The port is 0.
     #[error("port 0 is not a port")]
     Port,
-    /// A host that is no name of DNS.
+    /// The host is not a valid DNS name.
     #[error("{0:?} is not a host name")]
     Name(String),
-    /// A name that stands for something inside a network.
+    /// The name is one that is used inside a network.
     #[error("{0} names something inside a network, not a public host; to reach it, allow its network")]
     Inside(String),
-    /// An address literal that isn't public.
+    /// The address literal isn't public.
     #[error(transparent)]
     NotPublic(#[from] NotPublic),
 }
 
 impl Guard {
-    /// Parses and checks the URL of a webhook: the check at create and update. Names that pass are checked again, by
-    /// their addresses, whenever they are dialled.
+    /// Parses and checks the URL of a webhook, when the webhook is created or updated. Names that pass are
+    /// checked again, by their addresses, whenever they are dialled.
     pub fn target(&self, text: &str) -> Result<Target, BadTarget> {
         let target = Target::parse(text)?;
         match &target.host {
@@ -107,7 +109,7 @@ impl Guard {
 }
 
 impl Target {
-    /// Parses a URL that was checked before, as it was stored. What it stands for is still checked when it is dialled.
+    /// Parses a stored URL, which was checked before. Its addresses are still checked when it is dialled.
     pub fn parse(text: &str) -> Result<Self, BadTarget> {
         if text.len() > LARGEST_URL {
             return Err(BadTarget::TooLong(text.len()));
@@ -140,7 +142,7 @@ impl Target {
         let query = url.query().map_or_else(String::new, |query| format!("?{query}"));
         let whole =
             format!("http://{name}:{port}{}{query}", url.path()).parse::<Uri>().map_err(|e| not_url(&e))?;
-        // Two parsers that disagree on the host would be a way around the guard.
+        // If two parsers disagree on the host, a URL could bypass the guard.
         if whole.host() != Some(name) || whole.port_u16() != Some(port) {
             return Err(BadTarget::Name(name.to_owned()));
         }
@@ -164,12 +166,12 @@ impl Target {
         self.port
     }
 
-    /// Whether TLS is spoken.
+    /// Whether the connection uses TLS.
     pub fn tls(&self) -> bool {
         self.tls
     }
 
-    /// What the `Host` header says: host, and port unless it is the scheme's own.
+    /// The value of the `Host` header: the host, and the port unless it is the scheme's default.
     pub(in crate::delivery::webhook) fn authority(&self) -> &HeaderValue {
         &self.authority
     }
@@ -180,7 +182,7 @@ impl Target {
     }
 }
 
-/// The host, with the final dot of a name taken off the URL too.
+/// The host. The final dot of a name is removed from the URL too.
 fn host_of(url: &mut Url) -> Result<Host, BadTarget> {
     let name = match url.host() {
         Some(url::Host::Ipv4(ip)) => return Ok(Host::Ip(ip.into())),

@@ -1,5 +1,5 @@
 #![allow(clippy::unwrap_used)]
-//! The guard against the vectors, at create.
+//! Tests of the guard with the vectors, as at the creation of a webhook.
 
 use super::{
     vectors::{PUBLIC_ADDRESSES, REFUSED_ADDRESSES, REFUSED_URLS},
@@ -7,13 +7,13 @@ use super::{
 };
 
 #[test]
-fn there_are_enough_of_them() {
+fn there_are_enough_vectors() {
     assert!(REFUSED_URLS.len() >= 150, "{}", REFUSED_URLS.len());
     assert!(REFUSED_ADDRESSES.len() >= 70, "{}", REFUSED_ADDRESSES.len());
 }
 
 #[test]
-fn every_url_is_refused_at_create() {
+fn every_url_is_refused_when_a_webhook_is_created() {
     let guard = Guard::default();
     for url in REFUSED_URLS {
         let verdict = guard.target(url);
@@ -33,7 +33,7 @@ fn addresses_are_checked_at_the_edges() {
 }
 
 #[test]
-fn literals_are_refused_for_what_they_are() {
+fn address_literals_are_refused_with_the_right_reason() {
     let what = |url: &str| Guard::default().target(url).unwrap_err().to_string();
     for url in [
         "http://2130706433/",
@@ -76,11 +76,14 @@ fn good_urls_have_one_normal_form() {
         BadTarget::TooLong(LARGEST_URL + 1)
     );
     let widened = format!("https://example.com/{}", "ä".repeat(900));
-    assert!(matches!(Guard::default().target(&widened), Err(BadTarget::TooLong(_))), "longer once escaped");
+    assert!(
+        matches!(Guard::default().target(&widened), Err(BadTarget::TooLong(_))),
+        "the escaped form is too long"
+    );
 }
 
 #[test]
-fn the_allow_list_opens_what_it_names_and_no_more() {
+fn the_allow_list_opens_only_its_networks() {
     let guard = |nets: &[&str]| Guard::new(nets.iter().map(|net| net.parse().unwrap()).collect());
     let ok = |guard: &Guard, ip: &str| guard.check(ip.parse().unwrap()).is_ok();
     let ten = guard(&["10.1.0.0/16"]);
@@ -95,13 +98,16 @@ fn the_allow_list_opens_what_it_names_and_no_more() {
         ok(&mapped, "10.9.9.9") && !ok(&mapped, "11.0.0.1".replace("11", "192.168").trim_end_matches(".1"))
     );
     let six = guard(&["::/0"]);
-    assert!(ok(&six, "fd00::1") && ok(&six, "::1") && !ok(&six, "127.0.0.1"), "IPv4 is not meant");
+    assert!(
+        ok(&six, "fd00::1") && ok(&six, "::1") && !ok(&six, "127.0.0.1"),
+        "an IPv6 network does not open IPv4 addresses"
+    );
     let nat = guard(&["64:ff9b::/96"]);
     assert!(ok(&nat, "64:ff9b::10.0.0.1") && !ok(&nat, "10.0.0.1"));
 }
 
 #[test]
-fn names_inside_need_an_allow_list() {
+fn internal_names_need_an_allow_list() {
     let names = |nets: &[&str], url: &str| {
         Guard::new(nets.iter().map(|net| net.parse().unwrap()).collect()).target(url).is_ok()
     };

@@ -1,7 +1,7 @@
-//! The ways around a guard that are known, each in one line. The client's tests send to them as well.
+//! Known ways to bypass the guard, one a line. The client's tests send to them as well.
 
-/// URLs of address literals that must not be reached, in every notation; names that stand for such; and URLs that
-/// parsers disagree on.
+/// URLs that must be refused: address literals in every notation, names for such addresses, and URLs on which
+/// parsers disagree.
 pub(in crate::delivery::webhook) const REFUSED_URLS: &[&str] = &[
     // Loopback in every notation of IPv4.
     "http://127.0.0.1/",
@@ -29,7 +29,7 @@ pub(in crate::delivery::webhook) const REFUSED_URLS: &[&str] = &[
     "http://127.0.0.0x1/",
     "http://00000000177.0.0.1/",
     "http://127.00.00.01/",
-    // The same behind escapes, full-width and circled digits, other dots and ignored characters.
+    // The same addresses with escapes, full-width and circled digits, other dots and ignored characters.
     "http://%31%32%37.0.0.1/",
     "http://127%2e0%2e0%2e1/",
     "http://%30x7f.1/",
@@ -59,7 +59,7 @@ pub(in crate::delivery::webhook) const REFUSED_URLS: &[&str] = &[
     "http://127.0.0.1%20/",
     "http://example.com%00.127.0.0.1/",
     "http://\u{a0}127.0.0.1/",
-    // User names, backslashes and other places where parsers part ways.
+    // User names, backslashes and other points on which parsers disagree.
     "http://user@example.com/",
     "http://user:password@example.com/",
     "http://:password@example.com/",
@@ -116,7 +116,7 @@ pub(in crate::delivery::webhook) const REFUSED_URLS: &[&str] = &[
     "blob:http://example.com/x",
     "view-source:http://127.0.0.1/",
     "https+unix://%2Frun%2Fdocker.sock/",
-    // Other special networks of IPv4.
+    // Other special-purpose networks of IPv4.
     "http://0.0.0.0/",
     "http://0/",
     "http://0.1.2.3/",
@@ -223,7 +223,7 @@ pub(in crate::delivery::webhook) const REFUSED_URLS: &[&str] = &[
     "http://[:::1]/",
     "http://[::1]]/",
     "http://[::g]/",
-    // Names that stand for something inside.
+    // Names for hosts inside a network.
     "http://localhost/",
     "http://LOCALHOST/",
     "http://LocalHost.:8080/",
@@ -255,7 +255,7 @@ pub(in crate::delivery::webhook) const REFUSED_URLS: &[&str] = &[
     "http://x.invalid/",
 ];
 
-/// Addresses that names may resolve to, and must not be reached: the edges of each network.
+/// Addresses that a name may resolve to and that must not be reached: the edges of each network.
 pub(in crate::delivery::webhook) const REFUSED_ADDRESSES: &[&str] = &[
     "0.0.0.0",
     "0.255.255.255",
@@ -344,7 +344,7 @@ pub(in crate::delivery::webhook) const REFUSED_ADDRESSES: &[&str] = &[
     "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
 ];
 
-/// Addresses just outside of those networks, and forms of public ones: all may be reached.
+/// Addresses just outside those networks, and unusual forms of public addresses. All of them may be reached.
 pub(in crate::delivery::webhook) const PUBLIC_ADDRESSES: &[&str] = &[
     "1.1.1.1",
     "8.8.8.8",

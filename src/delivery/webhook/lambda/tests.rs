@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
-//! The expected signatures were made by botocore: `python tests/py/lambda_standin.py --sign …`.
+//! Tests of Lambda targets. botocore made the expected signatures: `python tests/py/lambda_standin.py --sign
+//! …`.
 
 use super::*;
 use crate::delivery::webhook::client::Rest;
@@ -13,7 +14,7 @@ fn function(name: &str, region: &str) -> Lambda {
     Lambda { function_name, region, invocation: Invocation::Event, qualifier: None }
 }
 
-/// Everything may be invoked.
+/// An account that may invoke any function.
 fn anything(endpoint: Option<&str>) -> Account {
     let endpoint = endpoint.map(str::to_owned);
     Account { functions: vec!["*".to_owned()], endpoint, ..Account::default() }
@@ -59,7 +60,7 @@ fn botocore_makes_the_same_signatures() {
 }
 
 #[test]
-fn urls_of_functions() {
+fn each_function_has_its_url() {
     let at = |function: &Lambda, account: &Account| {
         target(function, account, &Guard::default()).map(|target| target.as_str().to_owned())
     };
@@ -79,7 +80,7 @@ fn urls_of_functions() {
 }
 
 #[test]
-fn names_and_arns() {
+fn valid_names_and_arns_are_accepted() {
     let at = |name: &str, region: &str| target(&function(name, region), &anything(None), &Guard::default());
     let check = |name: &str| at(name, "eu-west-1").is_ok();
     for good in
@@ -155,7 +156,7 @@ fn answer(status: u16, error: Option<&str>, body: &str) -> Answer {
 }
 
 #[test]
-fn answers_and_their_meaning() {
+fn each_answer_has_its_outcome() {
     for invocation in [Invocation::Event, Invocation::RequestResponse, Invocation::DryRun] {
         let class = |status, error| outcome(invocation, &answer(status, error, ""), AT).0.class;
         assert_eq!([200, 202, 204].map(|status| class(status, None)), [Class::Delivered; 3]);
@@ -166,9 +167,9 @@ fn answers_and_their_meaning() {
     }
 }
 
-/// The status that a function returns decides, in whatever form and place it stands.
+/// The status that a function returns decides, in any form and at any position.
 #[test]
-fn what_a_function_returns_decides() {
+fn the_returned_status_decides() {
     let of = |body: &str| {
         let (outcome, why) = outcome(Invocation::RequestResponse, &answer(200, None, body), AT);
         assert_eq!(why.is_none(), outcome.class == Class::Delivered, "{body}: {why:?}");
@@ -192,7 +193,7 @@ fn what_a_function_returns_decides() {
         (r#"{"statusCode":410}"#, Class::Status, 410),
         (r#"{"statusCode":302}"#, Class::Redirect, 302),
         (r#"{"statusCode":429}"#, Class::Throttled, 429),
-        // The beginning may be all that was read; what decides may stand in it, or behind.
+        // Perhaps only the beginning was read. The deciding member may be in it, or after it.
         (r#"{"statusCode":401,"body":"cut o"#, Class::Status, 401),
         (r#"{"statusCode":200,"body":"cut o"#, Class::Delivered, 200),
         (&long, Class::Function, 200),

@@ -1,13 +1,13 @@
 //! The `broadcasting` profile: `{event, timestamp, data, signature, id}`, the time in Unix milliseconds.
 //!
-//! Wire source: the webhook guide of ts-broadcasting. The signature is over `{event, timestamp, data}` in that order,
-//! that is, over the body up to there. The id and the subject stand behind it, where receivers that know none of it don't see it; the
-//! header `webhook-signature` covers it.
+//! Wire source: the webhook guide of ts-broadcasting. The signature is over `{event, timestamp, data}` in
+//! that order, that is, over the body up to there and a closing brace. The id and the subject come after the
+//! signature, where receivers that do not know them ignore them. The header `webhook-signature` covers them.
 
 use super::{RenderError, Request, header_of_kind, push_id, push_subject, sign};
 use crate::core::event::{Event, push_json_string, push_number};
 
-/// The body, with the preferred secret's signature in it and in the header.
+/// Makes the body, and puts the preferred secret's signature into the body and the header.
 pub(super) fn render(event: &Event, request: &mut Request<'_>) -> Result<Vec<u8>, RenderError> {
     let mut body = Vec::with_capacity(event.payload.len() + 256);
     body.extend_from_slice(b"{\"event\":");

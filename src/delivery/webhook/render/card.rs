@@ -1,7 +1,7 @@
-//! What a message in a chat says about an event: a title, a sentence, fields, a link.
+//! The content of a chat message about an event: a title, a sentence, fields, a link.
 //!
-//! What is said of which type stands in `cards.json`, in the language of templates. Never escapes or cuts:
-//! that is each chat's own affair.
+//! `cards.json` has the content for each known type, in the language of templates. This module never escapes
+//! or cuts a text: the modules of the chats do.
 
 use super::RenderError;
 use crate::core::event::{Event, MapText};
@@ -12,31 +12,31 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::sync::LazyLock;
 
-/// Stands for what a payload doesn't tell.
+/// Replaces a value that the payload lacks.
 pub(super) const UNKNOWN: &str = "Unknown";
-/// Fields of one card: what Discord takes.
+/// The most fields of one card: Discord's limit.
 pub(super) const MAX_FIELDS: usize = 25;
-/// The colour of what has no card.
+/// The colour of an event whose type has no card.
 const GREY: u32 = 0x95a5a6;
 
-/// The cards of known types. None of them is missing: a test reads the file.
+/// The cards of known types. The file is always readable, since a test reads it.
 static LAYOUTS: LazyLock<Vec<Layout>> = LazyLock::new(|| layouts().unwrap_or_default());
 
-/// A card as `cards.json` has it.
+/// A card in the form of `cards.json`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written<'a> {
     #[serde(rename = "type")]
     kind: &'a str,
     title: &'a str,
-    /// As in CSS: `#00ff00`.
+    /// A colour as in CSS: `#00ff00`.
     colour: &'a str,
     text: &'a str,
     #[serde(borrow)]
     fields: Vec<WrittenField<'a>>,
-    /// A link; where it can't be made there is none.
+    /// The link. It is left out if one of its values is missing.
     url: Option<&'a str>,
-    /// A payload that such an event may have.
+    /// A sample payload of such an event.
     #[serde(borrow)]
     #[cfg_attr(not(test), allow(dead_code))]
     sample: &'a RawValue,
@@ -46,7 +46,7 @@ struct Written<'a> {
 #[serde(deny_unknown_fields)]
 struct WrittenField<'a> {
     name: &'a str,
-    /// Where it has no value the field is left out.
+    /// The field is left out if this has no value.
     value: &'a str,
 }
 
@@ -67,7 +67,7 @@ enum BadCards {
     Json(#[from] serde_json::Error),
     #[error("{0}: {1}")]
     Template(&'static str, TemplateError),
-    #[error("{0}: a colour is like #00ff00")]
+    #[error("{0}: a colour must be like #00ff00")]
     Colour(&'static str),
 }
 
@@ -97,31 +97,31 @@ impl Layout {
     }
 }
 
-/// What is said about one event. Everything but the pieces that are ours is the publisher's text, as it came.
+/// The content about one event. Pieces of the publisher's text are unchanged.
 pub(super) struct Card {
     pub(super) title: String,
     pub(super) text: Vec<Piece>,
     pub(super) colour: u32,
     pub(super) fields: Vec<Said>,
-    /// Only http(s), with nothing in it that a chat could take for markup.
+    /// Only http(s), with no character that a chat could take for markup.
     pub(super) url: Option<String>,
     pub(super) time_ms: u64,
 }
 
-/// A field's name and value.
+/// The name and the value of a field.
 pub(super) type Said = (String, String);
 
 /// A part of a sentence.
 #[derive(Debug, PartialEq)]
 pub(super) enum Piece {
-    /// Ours; `**` stands around what is bold.
+    /// Our text; `**` stands around bold text.
     Own(&'static str),
-    /// The publisher's.
+    /// The publisher's text.
     Value(String),
 }
 
 impl Card {
-    /// Says what is known of the event's type; of any other type, what its payload holds.
+    /// Makes the card for the event's type. For an unknown type it shows the members of the payload.
     pub(super) fn new(map: &MapText, event: &Event) -> Result<Self, RenderError> {
         let subject = Subject::new(event, map);
         let payload = subject.named(Name::Payload).map_err(|_| RenderError::Payload(event.id))?;
@@ -184,7 +184,7 @@ impl Card {
     }
 }
 
-/// A text of which every part has a value.
+/// Joins the parts; `None` if any part has no value.
 fn in_one(parts: Vec<Part<'_>>) -> Option<String> {
     parts
         .into_iter()
@@ -195,7 +195,7 @@ fn in_one(parts: Vec<Part<'_>>) -> Option<String> {
         .collect()
 }
 
-/// The value for people: text as it is, everything else as compact JSON.
+/// The value as readers see it: text as it is, everything else as compact JSON.
 fn display(value: &Value<'_>) -> String {
     match value {
         Value::Null => return "null".to_owned(),
@@ -204,15 +204,15 @@ fn display(value: &Value<'_>) -> String {
     }
     let budget = Budget::default();
     let mut out = Writer::new(MAX_SHOWN, &budget);
-    // What is too long to be shown is cut by the chats anyway.
+    // The chats cut text that is too long, so a value that the budget cuts off is not an error.
     let _ = out.display(value);
     out.end()
 }
 
-/// Bytes of a value that are made; chats show fewer.
+/// The most bytes of a value that are made. Chats show fewer.
 const MAX_SHOWN: usize = 64 * 1024;
 
-/// A name of a program as people write it: `player-count.updated` as `Player count updated`.
+/// A name as people write it: `player-count.updated` as `Player count updated`.
 fn readable(name: &str) -> String {
     let spaced = name.replace(['_', '.', ':', '-'], " ");
     let mut characters = spaced.trim().chars();
@@ -222,11 +222,11 @@ fn readable(name: &str) -> String {
     }
 }
 
-/// Longest link that chats take.
+/// The longest link that chats accept, in bytes.
 const MAX_URL: usize = 2000;
 
-/// An absolute http(s) URL of a named host, without a password and without a character that needs an escape
-/// anywhere.
+/// The text, if it is an absolute http(s) URL with a host name, without a password, and without any character
+/// that some chat would escape.
 fn safe_url(text: &str) -> Option<String> {
     let plain = |byte: u8| byte.is_ascii_graphic() && !b"<>|\"\\`^{}()[]*~@".contains(&byte);
     if text.len() > MAX_URL || !text.bytes().all(plain) {
@@ -249,8 +249,8 @@ mod tests {
     use crate::core::ids::{EventId, MapId};
     use crate::core::json::normalise;
 
-    /// Every template of the file is one, and says something about the type's sample: all of its sentence,
-    /// all fields that have a template of their own, and its link.
+    /// Every template of the file can be parsed, and shows the sample of its type: the whole sentence, all
+    /// fields that have a template of their own, and the link.
     #[test]
     fn every_card_shows_its_sample() {
         let (map, layouts, written) =
@@ -274,11 +274,11 @@ mod tests {
             assert!(!shown.fields.is_empty(), "{}", card.kind);
         }
         let kinds: std::collections::HashSet<&str> = written.iter().map(|card| card.kind).collect();
-        assert_eq!(kinds.len(), written.len(), "a type stands there twice");
+        assert_eq!(kinds.len(), written.len(), "a type occurs twice");
     }
 
     #[test]
-    fn only_plain_links_are_links() {
+    fn only_plain_links_are_accepted() {
         for good in
             ["https://example.com", "http://a.example.org:8080/x?y=1#z", "https://zkillboard.com/kill/1"]
         {
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn names_for_people() {
+    fn names_are_written_as_people_write_them() {
         assert_eq!(readable("player-count.updated"), "Player count updated");
         assert_eq!(readable("_"), "Unnamed");
     }

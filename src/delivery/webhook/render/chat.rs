@@ -1,30 +1,30 @@
-//! JSON objects of chats' messages, as they are written.
+//! A writer for the JSON objects of chat messages.
 
 use crate::core::event::push_json_string;
-/// A JSON object in the making.
+/// A JSON object that is being written.
 pub(super) struct Object<'a> {
     out: &'a mut Vec<u8>,
     empty: bool,
 }
 
 impl<'a> Object<'a> {
-    /// Begins one.
+    /// Begins an object.
     pub(super) fn new(out: &'a mut Vec<u8>) -> Self {
         out.push(b'{');
         Self { out, empty: true }
     }
 
-    /// Adds a member that is text.
+    /// Adds a member whose value is text.
     pub(super) fn text(self, name: &str, value: &str) -> Self {
         self.with(name, |out| push_json_string(value, out))
     }
 
-    /// Adds a member that is JSON already.
+    /// Adds a member whose value is JSON already.
     pub(super) fn json(self, name: &str, value: &str) -> Self {
         self.with(name, |out| out.extend_from_slice(value.as_bytes()))
     }
 
-    /// Adds a member that `value` writes.
+    /// Adds a member whose value `value` writes.
     pub(super) fn with(mut self, name: &str, value: impl FnOnce(&mut Vec<u8>)) -> Self {
         if !std::mem::take(&mut self.empty) {
             self.out.push(b',');
@@ -35,7 +35,7 @@ impl<'a> Object<'a> {
         self
     }
 
-    /// Adds a list, each item written by `item`; leaves it out when there is none.
+    /// Adds a list; `item` writes each of its items. An empty list is left out.
     pub(super) fn list<T>(self, name: &str, items: &[T], mut item: impl FnMut(&T, &mut Vec<u8>)) -> Self {
         if items.is_empty() {
             return self;
@@ -49,7 +49,7 @@ impl<'a> Object<'a> {
         })
     }
 
-    /// Ends it.
+    /// Ends the object.
     pub(super) fn end(self) {
         self.out.push(b'}');
     }

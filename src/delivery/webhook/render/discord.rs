@@ -1,7 +1,7 @@
-//! Messages for Discord's incoming webhooks: an embed an event.
+//! Messages for Discord's incoming webhooks: one embed an event.
 //!
-//! Wire source: Discord's documentation of webhooks and its limits of embeds. Whatever a payload holds, the message keeps
-//! the limits and mentions nobody; only the sender sees how fast it may go.
+//! Wire source: Discord's documentation of webhooks and its limits of embeds. Whatever a payload holds, the
+//! message keeps the limits and mentions nobody. The rate limit is the sender's concern.
 
 use super::RenderError;
 use super::card::{Card, Piece, Said, UNKNOWN};
@@ -10,12 +10,12 @@ use crate::core::event::{Event, MapText, push_number};
 use crate::core::markup::{escape_discord, escaped, is_visible, units};
 use crate::core::time::iso_millis;
 
-/// Embeds of one message.
+/// The most embeds of one message.
 pub(super) const MAX_EVENTS: usize = 10;
-/// Characters of all texts of all embeds of a message.
+/// The most characters in all texts of all embeds of a message.
 const MAX_TOTAL: usize = 6000;
 
-/// How long what may be, in UTF-16 units.
+/// The limits for the parts of an embed, in UTF-16 units.
 #[derive(Clone, Copy)]
 struct Limits {
     title: usize,
@@ -29,8 +29,8 @@ const fn limits(title: usize, description: usize, fields: usize, name: usize, va
     Limits { title, description, fields, name, value }
 }
 
-/// Discord's own limits, and ever shorter ones: the first ones under which all embeds fit are taken, so that what is
-/// long is shortened and what is short stays. The last ones always fit, ten times 600.
+/// Discord's own limits, and shorter ones after them. The first ones under which all embeds fit together are
+/// used. So only long texts are shortened. The last ones always fit: ten embeds of at most 600 units.
 const LIMITS: [Limits; 7] = [
     limits(256, 4096, 25, 256, 1024),
     limits(256, 2048, 25, 128, 512),
@@ -41,7 +41,7 @@ const LIMITS: [Limits; 7] = [
     limits(80, 160, 4, 30, 60),
 ];
 
-/// An embed whose texts are ready.
+/// An embed whose texts are escaped and cut.
 struct Embed {
     title: String,
     description: String,
@@ -51,7 +51,7 @@ struct Embed {
     time_ms: u64,
 }
 
-/// The message with all events.
+/// Makes the message with all events.
 pub(super) fn render(map: &MapText, events: &[Event]) -> Result<Vec<u8>, RenderError> {
     let cards = events.iter().map(|event| Card::new(map, event)).collect::<Result<Vec<_>, _>>()?;
     let under = |limits: &Limits| cards.iter().map(|card| Embed::new(card, *limits)).collect::<Vec<_>>();
@@ -79,7 +79,7 @@ impl Embed {
         }
     }
 
-    /// What counts towards [`MAX_TOTAL`].
+    /// The units that count towards [`MAX_TOTAL`].
     fn units(&self) -> usize {
         let fields = self.fields.iter().map(|(name, value)| units(name) + units(value)).sum::<usize>();
         units(&self.title) + units(&self.description) + fields
@@ -103,7 +103,7 @@ impl Embed {
     }
 }
 
-/// A sentence: what is ours as it is, the values sharing the room that is left.
+/// The sentence: our text unchanged, and the values, each with an equal share of the remaining room.
 fn description(pieces: &[Piece], max: usize) -> String {
     let own: usize =
         pieces.iter().map(|piece| if let Piece::Own(own) = piece { units(own) } else { 0 }).sum();
@@ -118,12 +118,12 @@ fn description(pieces: &[Piece], max: usize) -> String {
         .collect()
 }
 
-/// Text of several lines, never empty.
+/// Text of several lines. Invisible text is replaced by [`UNKNOWN`].
 fn text(value: &str, max: usize) -> String {
     if is_visible(value) { escaped(value, max, escape_discord) } else { UNKNOWN.to_owned() }
 }
 
-/// Text of one line, never empty.
+/// Text of one line. Invisible text is replaced by [`UNKNOWN`].
 fn line(value: &str, max: usize) -> String {
     let value = value.trim();
     if is_visible(value) {

@@ -1,12 +1,14 @@
-//! The `envelope` profile: `{event, timestamp, data, id}` and a `subject` where there is one, the time in ISO-8601.
+//! The `envelope` profile: `{event, timestamp, data, id}`, and a `subject` if the event has one. The time is
+//! in ISO-8601.
 //!
-//! Wire source: the webhook guide of the Jackbox Game Picker. Its receivers verify `JSON.stringify` of the parsed body.
+//! Wire source: the webhook guide of the Jackbox Game Picker. Its receivers verify `JSON.stringify` of the
+//! parsed body.
 
 use super::{RenderError, Request, header_of_kind, push_id, push_subject, sign};
 use crate::core::event::{Event, push_json_string};
 use crate::core::time::push_iso_millis;
 
-/// The body; the signature is over it.
+/// Makes the body, and signs it.
 pub(super) fn render(event: &Event, request: &mut Request<'_>) -> Result<Vec<u8>, RenderError> {
     let mut body = Vec::with_capacity(event.payload.len() + 192);
     body.extend_from_slice(b"{\"event\":");

@@ -1,8 +1,9 @@
-//! What a request to a webhook is made of: body, headers and signatures, by profile.
+//! Makes the request to a webhook: body, headers and signatures, by profile.
 //!
-//! Pure: no clock, no I/O, and the bytes that are signed are the bytes that are sent. Payloads of the log are in
-//! normal form ([`crate::core::json`]), and so is every JSON body made here: a JavaScript parse and stringify gives the
-//! same bytes again. Never decides what is sent when, or where to; additional headers of a webhook are the sender's.
+//! Pure: no clock, no I/O. The bytes that are signed are the bytes that are sent. Payloads in the log are in
+//! normal form ([`crate::core::json`]), and so is every JSON body made here:
+//! `JSON.stringify(JSON.parse(body))` gives the same bytes. The callers decide when and where a request is
+//! sent; the sender adds a webhook's own headers.
 
 mod broadcasting;
 mod card;
@@ -27,30 +28,31 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
 use std::borrow::Cow;
 
-/// The id of what is delivered, the same at every attempt (Standard Webhooks).
+/// The id of the delivery, the same at every attempt (Standard Webhooks).
 const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
 /// The last event that was given up before this one, on webhooks that keep the order.
 const WEBHOOK_GAP: HeaderName = HeaderName::from_static("webhook-gap");
-/// Which attempt this is, from 1.
+/// The number of the attempt, from 1.
 const WEBHOOK_ATTEMPT: HeaderName = HeaderName::from_static("webhook-attempt");
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("Waypost/", env!("CARGO_PKG_VERSION")));
 
-/// What all requests to one webhook have in common: borrowed from its plan, used for every attempt.
+/// What all requests to one webhook have in common. It is borrowed from the sender, and used for every
+/// attempt.
 #[derive(Clone, Copy, Debug)]
 pub struct Rendering<'a> {
-    /// How bodies and signatures look.
+    /// The format of bodies and signatures.
     pub profile: Profile,
     /// The map's id.
     pub map: &'a MapText,
-    /// The topic's name, which Pusher receivers get as the channel.
+    /// The topic's name. Pusher receivers get it as the channel.
     pub topic: &'a str,
-    /// Sent as `X-Pusher-Key`.
+    /// The value of `X-Pusher-Key`.
     pub key: &'a str,
-    /// For [`Profile::Template`].
+    /// The template, for [`Profile::Template`].
     pub template: Option<&'a CompiledTemplate>,
-    /// What signs.
+    /// The secrets that sign.
     pub secrets: &'a Secrets,
 }
 
@@ -66,31 +68,31 @@ pub struct Rendered {
 /// Why there is no request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RenderError {
-    /// No event, or more than the profile can carry.
+    /// There is no event, or there are more than a request of the profile can carry.
     #[error("{profile} carries 1 to {max} events in a request, not {given}", profile = profile.name())]
     Count {
         /// The profile.
         profile: Profile,
-        /// What it can carry.
+        /// The most events that it can carry.
         max: usize,
-        /// What it was given.
+        /// The events that it was given.
         given: usize,
     },
-    /// A payload that isn't what the log keeps.
+    /// A payload is not in the form in which the log keeps payloads.
     #[error("the payload of {0} is not JSON")]
     Payload(EventId),
-    /// The webhook's template: its fault, not the event's.
+    /// The webhook's template fails. The event is not at fault.
     #[error("template: {0}")]
     Template(String),
-    /// What was to be sent exceeds a limit: fewer events in one request may help.
+    /// The body exceeds a limit. Fewer events in one request may help.
     #[error("{0}")]
     TooLarge(&'static str),
-    /// Something of the webhook can't stand in a header.
+    /// A value of the webhook can't be used in a header.
     #[error("{0} can't be sent as a header")]
     Header(&'static str),
 }
 
-/// Events that one request of that profile can carry.
+/// The most events that one request of that profile can carry.
 pub fn max_events(profile: Profile) -> usize {
     match profile {
         Profile::Envelope | Profile::Broadcasting => 1,
@@ -100,17 +102,19 @@ pub fn max_events(profile: Profile) -> usize {
     }
 }
 
-/// What is appended to the query of the webhook's URL.
+/// The pair that is added to the query of the webhook's URL, if any.
 pub fn query(profile: Profile) -> Option<&'static str> {
     match profile {
-        // Without it Discord answers before it has saved the message, and a message that is lost is no error.
+        // Without it Discord answers before it has stored the message, and reports no error when it loses the
+        // message.
         Profile::Discord => Some("wait=true"),
         _ => None,
     }
 }
 
-/// The id of a delivery: the event's own; of several the first one's, how many there are, and a hash of all their ids. Two
-/// batches with the same id carry the same events, so that a receiver that has seen one may skip the other.
+/// The id of a delivery. For one event it is the event's id. For several it has the first event's id, the
+/// number of events, and a hash of all ids. Two batches with the same id carry the same events. So a receiver
+/// that has seen one of them may skip the other.
 pub fn delivery_id(events: &[Event]) -> Option<String> {
     match events {
         [] => None,
@@ -125,7 +129,7 @@ pub fn delivery_id(events: &[Event]) -> Option<String> {
     }
 }
 
-/// Adds the event's own id as a member of an object that has some.
+/// Adds the event's id as a member of an object that is not empty.
 fn push_id(name: &str, event: &Event, out: &mut Vec<u8>) {
     out.push(b',');
     push_json_string(name, out);
@@ -134,7 +138,7 @@ fn push_id(name: &str, event: &Event, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// Adds the event's subject as a member of an object that has some, unless it is the map's own.
+/// Adds the event's subject as a member of an object that is not empty. The map's own subject is left out.
 fn push_subject(event: &Event, out: &mut Vec<u8>) {
     if !event.subject.is_own() {
         out.extend_from_slice(b",\"subject\":");
@@ -142,8 +146,8 @@ fn push_subject(event: &Event, out: &mut Vec<u8>) {
     }
 }
 
-/// Makes the request that carries `events`, in the order of the log. `gap` is the last event that was given up before
-/// them, `attempt` counts from 1, `now_ms` (Unix milliseconds) goes into what is signed.
+/// Makes the request that carries `events`, in the order of the log. `gap` is the last event that was given
+/// up before them. `attempt` counts from 1. `now_ms` (Unix milliseconds) is signed.
 pub fn render(
     rendering: &Rendering<'_>,
     events: &[Event],
@@ -170,7 +174,7 @@ pub fn render(
     Ok(Rendered { headers, body: body.into() })
 }
 
-/// The body and its content type; headers of the profile's own go to the request.
+/// Makes the body and its content type. Headers that only the profile has are added to `request`.
 fn body(
     rendering: &Rendering<'_>,
     events: &[Event],
@@ -192,7 +196,7 @@ fn body(
     Ok((body, JSON))
 }
 
-/// A request in the making.
+/// The parts of a request that profiles add to.
 struct Request<'a> {
     now_ms: u64,
     secrets: &'a Secrets,
@@ -206,7 +210,7 @@ impl Request<'_> {
     }
 }
 
-/// An event's type as a header has it: what is not visible ASCII is percent-encoded, and so is `%`.
+/// An event's type in a header. Bytes that are not visible ASCII are percent-encoded, and so is `%`.
 fn header_of_kind(kind: &str) -> Cow<'_, str> {
     let is_plain = |byte: u8| byte.is_ascii_graphic() && byte != b'%';
     if kind.bytes().all(is_plain) {

@@ -1,7 +1,7 @@
 //! The `pusher` profile: `{time_ms, events}` with `X-Pusher-Key` and `X-Pusher-Signature`.
 //!
-//! Wire source: Pusher Channels' webhooks, as Sockudo documents them. The signature is plain hexadecimal: npm `pusher`
-//! takes no `sha256=` before it, and verifiers that take it off miss nothing.
+//! Wire source: Pusher Channels' webhooks, as Sockudo documents them. The signature is plain hexadecimal. npm
+//! `pusher` does not accept a prefix `sha256=`, and verifiers that strip the prefix work without it.
 
 use super::{RenderError, Request, push_id, sign};
 use crate::core::event::{Event, push_json_string, push_number};
@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
 
-/// Events about channels and their members: their payload's members stand beside the name.
+/// Events about channels and their members. The members of their payload are members of the entry itself.
 const LIFECYCLE: [&str; 9] = [
     "channel_occupied",
     "channel_vacated",
@@ -24,14 +24,14 @@ const LIFECYCLE: [&str; 9] = [
     "connection_terminated",
 ];
 
-/// The member that tells an event apart, in every entry.
+/// The member of every entry that identifies the event.
 const ID: &str = "event_id";
 
-/// Deeper than any payload of the log with what is put around it.
+/// The depth of the entry, which is greater than that of any payload in the log.
 const MAX_DEPTH: usize = 128;
 
-/// The body; `time_ms` is the newest event's. An event's channel is its subject; `topic` is what clients know the map's
-/// own by.
+/// Makes the body. Its `time_ms` is the newest event's. An event's channel is its subject; `topic` is the
+/// channel of events with the map's own subject.
 pub(super) fn render(
     topic: &str,
     key: &str,
@@ -77,7 +77,8 @@ fn push_event(topic: &str, event: &Event, out: &mut Vec<u8>) -> Result<(), Rende
     Ok(())
 }
 
-/// `{name, …the payload's members, event_id, time_ms}`. Members of the payload by our own names make way.
+/// Writes `{name, …the payload's members, event_id, time_ms}`. Members of the payload with one of our names
+/// are left out.
 fn push_lifecycle(payload: &str, event: &Event, out: &mut Vec<u8>) -> Result<(), RenderError> {
     let members: Members<'_> = serde_json::from_str(payload).map_err(|_| RenderError::Payload(event.id))?;
     let mut object = b"{\"name\":".to_vec();
@@ -92,14 +93,14 @@ fn push_lifecycle(payload: &str, event: &Event, out: &mut Vec<u8>) -> Result<(),
     object.extend_from_slice(b",\"time_ms\":");
     push_number(event.time_ms, &mut object);
     object.push(b'}');
-    // Keys like numbers belong before the name.
+    // JavaScript puts keys that are integers before the name.
     let object = String::from_utf8(object).map_err(|_| RenderError::Payload(event.id))?;
     let normal = json::normalise(&object, MAX_DEPTH).map_err(|_| RenderError::Payload(event.id))?;
     out.extend_from_slice(normal.as_bytes());
     Ok(())
 }
 
-/// The members of an object, their values as they stand.
+/// The members of an object, with their values unparsed.
 struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'de> Deserialize<'de> for Members<'de> {

@@ -1,6 +1,6 @@
 //! Signatures: HMAC-SHA256 with the webhook's secrets, in hexadecimal and in the form of Standard Webhooks.
 //!
-//! Never says what is signed: the profiles do.
+//! The profiles decide what is signed.
 
 use crate::core::webhook::secret::encoded_key;
 use base64::Engine;
@@ -9,38 +9,38 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use std::fmt;
 
-/// The secrets of a webhook. While rotations' overlaps last there are several.
+/// The secrets of a webhook. There are several during the overlap of a rotation.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secrets {
-    /// The present one.
+    /// The present secret.
     pub current: String,
-    /// The ones before it that still sign, the newest first.
+    /// Earlier secrets that still sign, the newest first.
     pub previous: Vec<String>,
-    /// The one that the receiver seems to know, by its place among all: where there is room for one signature it is that
-    /// one's. Set by who sees the answers.
+    /// The index, among all secrets, of the one that the receiver seems to know. A single signature is made
+    /// with this secret. The sender sets it by the receiver's answers.
     pub preferred: usize,
 }
 
 impl Secrets {
-    /// One secret alone.
+    /// A single secret.
     pub fn new(current: String) -> Self {
         Self { current, previous: Vec::new(), preferred: 0 }
     }
 
-    /// The secret for a profile's one signature, and another one while there is one: the newest that it is not.
+    /// The secret for a profile's single signature and, if there is another one, the newest of the others.
     pub fn preferred(&self) -> (&str, Option<&str>) {
         let preferred = self.all().nth(self.preferred).unwrap_or(&self.current);
         (preferred, self.all().find(|secret| *secret != preferred))
     }
 
-    /// All, the newest first.
+    /// All secrets, the newest first.
     pub fn all(&self) -> impl Iterator<Item = &str> {
         std::iter::once(&self.current).chain(&self.previous).map(String::as_str)
     }
 }
 
 impl fmt::Debug for Secrets {
-    /// Tells how many there are, not what they are.
+    /// Shows how many secrets there are, but not the secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Secrets")
             .field("previous", &self.previous.len())
@@ -49,7 +49,7 @@ impl fmt::Debug for Secrets {
     }
 }
 
-/// The HMAC of all `parts` in lower-case hexadecimal; the key is the secret's text as it was given.
+/// The HMAC of all `parts` in lower-case hexadecimal. The key is the secret's text as it was given.
 pub fn hex(secret: &str, parts: &[&[u8]]) -> String {
     let mut text = String::with_capacity(64);
     for byte in hmac(secret.as_bytes(), parts) {
@@ -58,8 +58,8 @@ pub fn hex(secret: &str, parts: &[&[u8]]) -> String {
     text
 }
 
-/// The HMAC of all `parts` as `v1,<base64>`; the key is what a secret `whsec_<base64>` encodes, and the text of any
-/// other secret.
+/// The HMAC of all `parts` as `v1,<base64>`. The key is the decoded part of a secret `whsec_<base64>`, and
+/// the text of any other secret.
 pub fn v1(secret: &str, parts: &[&[u8]]) -> String {
     format!("v1,{}", STANDARD.encode(hmac(&standard_key(secret), parts)))
 }
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_with_and_without_padding_or_prefix() {
+    fn keys_may_lack_the_padding_or_the_prefix() {
         assert_eq!(standard_key("whsec_aGk="), b"hi");
         assert_eq!(standard_key("whsec_aGk"), b"hi");
         assert_eq!(standard_key("aGk="), b"aGk=");
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn which_secret_is_preferred() {
+    fn the_preferred_secret_is_chosen_by_its_index() {
         let mut secrets = Secrets::new("new".into());
         secrets.preferred = 1;
         assert_eq!(secrets.preferred(), ("new", None));

@@ -1,7 +1,8 @@
 //! Messages for Slack's incoming webhooks: a few blocks an event, and a line of text for notifications.
 //!
-//! Wire source: Slack's Block Kit reference and "Formatting text for app surfaces". Whatever a payload holds, the message
-//! keeps the limits and mentions nobody: `<`, `>` and `&` go out as entities, and nothing is made a link by itself.
+//! Wire source: Slack's Block Kit reference and "Formatting text for app surfaces". Whatever a payload holds,
+//! the message keeps the limits and mentions nobody: `<`, `>` and `&` are sent as entities, and Slack does
+//! not look for links in the texts.
 
 use super::RenderError;
 use super::card::{Card, Piece, Said, UNKNOWN};
@@ -10,24 +11,24 @@ use crate::core::event::{Event, MapText};
 use crate::core::markup::{escape_slack, escaped, is_visible};
 use crate::core::time::iso_millis;
 
-/// Events of one message: at most five blocks each, of the fifty that a message may have.
+/// The most events of one message. Each has at most five blocks, and a message may have fifty.
 pub(super) const MAX_EVENTS: usize = 10;
-/// Fields of one section block.
+/// The most fields of one section block.
 const MAX_FIELDS: usize = 10;
-/// Sections with fields of one event.
+/// The most sections with fields of one event.
 const MAX_SECTIONS: usize = 3;
-/// UTF-16 units of a title, a sentence, a field's name and its value. A section takes 3000 in its text and 2000 in a
-/// field.
+/// The most UTF-16 units of a title, a sentence, a field's name and its value. A section may have 3000 in its
+/// text and 2000 in a field.
 const TITLE: usize = 200;
 const SENTENCE: usize = 2000;
 const NAME: usize = 200;
 const VALUE: usize = 1500;
-/// Longer links are left out, in bytes as they are escaped.
+/// The longest link, in bytes after escaping. Longer links are left out.
 const LINK: usize = 600;
-/// Of an event's line in the notification; a message takes 40,000.
+/// The most UTF-16 units of an event's line in the notification. A message may have 40,000.
 const LINE: usize = 300;
 
-/// The message with all events.
+/// Makes the message with all events.
 pub(super) fn render(map: &MapText, events: &[Event]) -> Result<Vec<u8>, RenderError> {
     let cards = events.iter().map(|event| Card::new(map, event)).collect::<Result<Vec<_>, _>>()?;
     let blocks: Vec<Block> =
@@ -43,7 +44,7 @@ pub(super) fn render(map: &MapText, events: &[Event]) -> Result<Vec<u8>, RenderE
     Ok(body)
 }
 
-/// A block; all texts are mrkdwn.
+/// A block. All its texts are mrkdwn.
 enum Block {
     Text(String),
     Fields(Vec<String>),
@@ -69,7 +70,7 @@ impl Block {
     }
 }
 
-/// A text object; `verbatim` keeps Slack from finding links and channels in it.
+/// A text object. `verbatim` stops Slack from finding links and channels in it.
 fn mrkdwn(text: &str, out: &mut Vec<u8>) {
     Object::new(out).text("type", "mrkdwn").text("text", text).json("verbatim", "true").end();
 }
@@ -94,7 +95,7 @@ fn notification(card: &Card) -> String {
     if sentence.is_empty() { title } else { format!("{title}: {sentence}") }
 }
 
-/// A sentence: what is ours in Slack's own markup, the values sharing the room.
+/// The sentence: our text in Slack's markup, and the values, each with an equal share of the room.
 fn sentence(pieces: &[Piece], max: usize) -> String {
     let values = pieces.iter().filter(|piece| matches!(piece, Piece::Value(_))).count();
     pieces
@@ -106,7 +107,7 @@ fn sentence(pieces: &[Piece], max: usize) -> String {
         .collect()
 }
 
-/// Escaped text, never empty.
+/// Escaped text. Invisible text is replaced by [`UNKNOWN`].
 fn text(value: &str, max: usize) -> String {
     if is_visible(value) { entities(value, max) } else { UNKNOWN.to_owned() }
 }

@@ -1,4 +1,5 @@
-//! Standard Webhooks: the signature that every profile but the chats carries, and the bodies of the `standard` profile.
+//! Standard Webhooks: the signature that every profile except the chats has, and the bodies of the `standard`
+//! profile.
 //!
 //! Wire source: the Standard Webhooks specification.
 
@@ -6,7 +7,8 @@ use super::{RenderError, Secrets, sign, text};
 use crate::core::event::{Event, MapText};
 use http::header::{HeaderName, HeaderValue};
 
-/// Adds `webhook-timestamp` (Unix seconds) and `webhook-signature`: one signature a secret, the newest first.
+/// Adds `webhook-timestamp` (Unix seconds) and `webhook-signature`: one signature a secret, the newest secret
+/// first.
 pub(super) fn sign(
     id: &str,
     now_ms: u64,
@@ -24,7 +26,7 @@ pub(super) fn sign(
     Ok(())
 }
 
-/// One event's envelope, or `{"events":[…]}` with those of several.
+/// The envelope of a single event, or `{"events":[…]}` with the envelopes of several.
 pub(super) fn body(map: &MapText, events: &[Event]) -> Vec<u8> {
     let size = events.iter().map(|event| event.payload.len() + 256).sum();
     let mut out = Vec::with_capacity(size);

@@ -1,13 +1,13 @@
-//! The `template` profile: a body of the webhook's own making.
+//! The `template` profile: the webhook defines the body.
 //!
-//! What templates are, [`crate::core::template`] says; here one is bound to the type of its content.
+//! [`crate::core::template`] defines templates. Here a template is combined with its content type.
 
 use super::RenderError;
 use crate::core::event::{Event, MapText};
 use crate::core::template::{Form, RenderFailure, Template, TemplateError};
 use http::header::HeaderValue;
 
-/// A template with the type of the bodies that it makes.
+/// A template with the content type of its bodies.
 #[derive(Debug)]
 pub struct CompiledTemplate {
     template: Template,
@@ -17,29 +17,29 @@ pub struct CompiledTemplate {
 /// Why a webhook's template can't be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadTemplate {
-    /// The template itself.
+    /// The template is at fault.
     #[error(transparent)]
     Source(#[from] TemplateError),
-    /// The type of its content.
+    /// The content type is at fault.
     #[error("the content type must be like application/json")]
     ContentType,
 }
 
 impl CompiledTemplate {
-    /// Parses `source`. With `application/json` (and `…+json`) it is a JSON document, with any other
-    /// `content_type` one text, in which values are escaped for `text/html`.
+    /// Parses `source`. With `application/json` (or `…+json`) the template is a JSON document. With any other
+    /// `content_type` it is a single text, and values are escaped if the type is `text/html`.
     pub fn new(source: &str, content_type: &str) -> Result<Self, BadTemplate> {
         let form = Form::of(content_type).ok_or(BadTemplate::ContentType)?;
         let header = HeaderValue::from_str(content_type).map_err(|_| BadTemplate::ContentType)?;
         Ok(Self { template: Template::parse(source, form)?, content_type: header })
     }
 
-    /// Of the bodies.
+    /// The content type of the bodies.
     pub fn content_type(&self) -> &HeaderValue {
         &self.content_type
     }
 
-    /// The body for `events`.
+    /// Makes the body for `events`.
     pub(super) fn render(&self, map: &MapText, events: &[Event]) -> Result<Vec<u8>, RenderError> {
         self.template.render(map, events).map_err(|failure| match failure {
             RenderFailure::TooLarge(what) => RenderError::TooLarge(what),
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_content_type_is_one_and_can_stand_in_a_header() {
+    fn a_content_type_is_valid_in_a_header() {
         for bad in ["", "json", "a/", "text/plain\n"] {
             assert_eq!(CompiledTemplate::new("x", bad).err(), Some(BadTemplate::ContentType), "{bad:?}");
         }

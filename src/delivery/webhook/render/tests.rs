@@ -1,4 +1,4 @@
-//! Golden bodies of every profile, and what holds for any payload.
+//! Golden bodies of every profile, and properties that hold for any payload.
 
 use super::*;
 use crate::core::event::NewEvent;
@@ -50,11 +50,11 @@ fn body(profile: Profile, events: &[Event]) -> String {
 
 fn header(rendered: &Rendered, name: &str) -> Option<String> {
     let found: Vec<_> = rendered.headers.iter().filter(|(known, _)| known == name).collect();
-    assert!(found.len() <= 1, "{name} stands there twice");
+    assert!(found.len() <= 1, "{name} occurs twice");
     found.first().map(|(_, value)| value.to_str().unwrap().to_owned())
 }
 
-/// Of the first event that is made here.
+/// The id of the first event that these tests make.
 const ID: &str = "01JY97R74N0000000000070000";
 const ADDED: &str =
     r#"{"solar_system_id":31000001,"name":"J123456","type":"wormhole","class":"C3","statics":["C3","HS"]}"#;
@@ -158,7 +158,7 @@ fn golden_pusher() {
 }
 
 #[test]
-fn headers_beside_every_profile_but_the_chats() {
+fn every_profile_but_the_chats_has_the_standard_headers() {
     let gap = Some(EventId::new(1_750_509_296_000, 6, 0));
     for (name, profile) in Profile::NAMES {
         let rendered =
@@ -226,7 +226,7 @@ fn wanderer_signs_time_and_body() {
 }
 
 #[test]
-fn batches_and_what_takes_none() {
+fn only_some_profiles_take_batches() {
     let many: Vec<Event> = (0..11).map(|place| event_at(place, "a", "{}")).collect();
     for (name, profile) in Profile::NAMES {
         let max = max_events(profile);
@@ -237,7 +237,7 @@ fn batches_and_what_takes_none() {
     }
     let id = header(&made(Profile::Standard, &many[..3]).unwrap(), "webhook-id");
     assert_eq!(id.as_deref(), Some("01JY97R74N0000000000070000-3-dd3377f02ca2eb37"));
-    // As many, and with the same first event: another batch all the same.
+    // A batch of as many events, with the same first event, is still another batch.
     let others = [many[0].clone(), many[1].clone(), many[3].clone()];
     assert_ne!(header(&made(Profile::Standard, &others).unwrap(), "webhook-id"), id);
     assert_eq!(query(Profile::Discord), Some("wait=true"));
@@ -256,7 +256,7 @@ fn the_deepest_payloads_can_be_sent() {
 }
 
 #[test]
-fn a_key_that_is_no_header_is_an_error() {
+fn a_key_that_is_not_valid_in_a_header_is_an_error() {
     let map = MapText::from(MAP.parse::<MapId>().unwrap());
     let secrets = Secrets::new("s".into());
     let rendering = Rendering {
@@ -271,7 +271,7 @@ fn a_key_that_is_no_header_is_an_error() {
     assert_eq!(made, Err(RenderError::Header("x-pusher-key")));
 }
 
-/// Any payload, as a publisher might send it.
+/// Any payload that a publisher might send.
 pub(super) fn payloads() -> impl Strategy<Value = String> {
     let text = prop_oneof![
         ".{0,40}",
@@ -298,7 +298,7 @@ pub(super) fn payloads() -> impl Strategy<Value = String> {
     tree.prop_map(|value: Value| normalise(&value.to_string(), 64).unwrap_or_else(|_| "{}".into()))
 }
 
-/// Each event of a body carries its own id, alone or among others, whatever its payload says.
+/// Each event in a body carries its own id, alone or among others, whatever its payload holds.
 #[test]
 fn every_event_of_every_body_carries_its_own_id() {
     let payloads = ["{}", r#"{"id":"x","event_id":"x","name":"x","channel":"c","time_ms":1}"#, "7"];
@@ -308,7 +308,7 @@ fn every_event_of_every_body_carries_its_own_id() {
                 (0..).zip(payloads).map(|(place, payload)| event_at(place, kind, payload)).collect();
             for events in [&events[..1], &events[1..2], &events[2..], &events[..max_events(*profile).min(3)]]
             {
-                // The template of these tests is of one event's envelope.
+                // The template of these tests shows the envelope of one event.
                 let carried = if *profile == Profile::Template { &events[..1] } else { events };
                 let body: Value = serde_json::from_slice(&made(*profile, events).unwrap().body).unwrap();
                 let entries = body["events"].as_array().cloned().unwrap_or_else(|| vec![body.clone()]);

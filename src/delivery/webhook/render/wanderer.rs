@@ -1,13 +1,14 @@
-//! The `wanderer` profile: envelopes, with Wanderer's own signature headers.
+//! The `wanderer` profile: envelopes with Wanderer's own signature headers.
 //!
-//! Wire source: Wanderer's post on its real-time events. Its receivers verify `JSON.stringify` of the parsed body.
+//! Wire source: Wanderer's post on its real-time events. Its receivers verify `JSON.stringify` of the parsed
+//! body.
 
 use super::{RenderError, Request, sign, standard};
 use crate::core::event::{Event, MapText};
 
 const VERSION: &str = "1";
 
-/// The body; the signature is over `{Unix seconds}.{body}`.
+/// Makes the body. The signature is over `{Unix seconds}.{body}`.
 pub(super) fn render(
     map: &MapText,
     events: &[Event],

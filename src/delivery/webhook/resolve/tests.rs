@@ -1,5 +1,5 @@
 #![allow(clippy::unwrap_used)]
-//! The resolver against a name server on loopback.
+//! Tests of the resolver with a name server on loopback.
 
 use std::{cell::RefCell, collections::HashMap, net::Ipv4Addr, rc::Rc};
 
@@ -25,12 +25,12 @@ use crate::{
 
 const A: u16 = 1;
 
-/// What a name server knows, and what it was asked.
+/// The records of a name server, by name.
 type Zone = Rc<RefCell<HashMap<&'static str, Vec<Ipv4Addr>>>>;
 type Asked = Rc<RefCell<Vec<(String, u16)>>>;
 
-/// A name server with A records for the names of a zone; names it doesn't know don't exist, and `silent.example` gets
-/// no answer.
+/// A name server with A records for the names of a zone. Other names don't exist. `silent.example` gets no
+/// answer.
 async fn name_server(zone: &Zone) -> (SystemResolver, Asked) {
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let port = socket.local_addr().unwrap().port();
@@ -57,7 +57,7 @@ async fn name_server(zone: &Zone) -> (SystemResolver, Asked) {
     (SystemResolver::with(ResolverConfig::from_parts(None, search, vec![server]), options), asked)
 }
 
-/// Name, type and end of the one question of a packet.
+/// The name, the type and the end of the only question of a packet.
 fn question(packet: &[u8]) -> (String, u16, usize) {
     let (mut at, mut labels) = (12, Vec::new());
     while packet[at] > 0 {
@@ -88,7 +88,7 @@ fn zone(names: &[(&'static str, &[[u8; 4]])]) -> Zone {
 }
 
 #[actix_web::test]
-async fn all_addresses_of_a_name_are_found_and_kept_for_a_while() {
+async fn all_addresses_of_a_name_are_found_and_cached_for_a_while() {
     let zone = zone(&[("many.example", &[[93, 184, 216, 34], [127, 0, 0, 1], [8, 8, 8, 8]])]);
     let (resolver, asked) = name_server(&zone).await;
     let mut found = resolver.resolve("many.example").await.unwrap();
@@ -97,21 +97,21 @@ async fn all_addresses_of_a_name_are_found_and_kept_for_a_while() {
     assert!(expected.iter().all(|ip| found.contains(ip)) && found.len() == 3, "{found:?}");
     resolver.resolve("many.example").await.unwrap();
     let questions = asked.borrow().iter().filter(|(_, kind)| *kind == A).count();
-    assert_eq!(questions, 1, "the second answer was kept");
+    assert_eq!(questions, 1, "the second answer came from the cache");
 }
 
 #[actix_web::test]
-async fn what_has_no_address_says_why() {
+async fn a_name_without_an_address_is_reported_with_the_reason() {
     let zone = zone(&[("empty.example", &[])]);
     let (resolver, _) = name_server(&zone).await;
     let why = async |name: &str| resolver.resolve(name).await.unwrap_err().0;
     assert_eq!(why("missing.example").await, "there is no host missing.example");
     assert_eq!(why("empty.example").await, "empty.example has no address");
-    // Ends by itself, without the deadline of a request.
+    // The resolver stops by itself: this test has no deadline for the request.
     assert_eq!(why("silent.example").await, "the name servers did not answer for silent.example");
 }
 
-/// The name servers of a company answer for its hosts under names that the system completes.
+/// In a company network, name servers answer for internal hosts under names that the search list completes.
 #[actix_web::test]
 async fn a_name_is_never_completed_by_the_search_list() {
     let zone = zone(&[("receiver.inside.test", &[[8, 8, 8, 8]]), ("a.example.inside.test", &[[8, 8, 8, 8]])]);
@@ -140,8 +140,8 @@ async fn post(allow: &[&str], resolver: SystemResolver, port: u16) -> Result<Ans
     client.send(Outgoing { method: Method::Post, url: &url, headers: vec![], body, timeout }, webhook).await
 }
 
-/// Everything real: the client, its resolver, the network. What a name server puts on this machine is refused, or
-/// reached where the allow-list says so.
+/// Uses the real client, resolver and network. A name that resolves to this machine is refused, or reached if
+/// the allow-list allows it.
 #[actix_web::test]
 async fn a_name_on_this_machine_is_reached_only_where_that_is_allowed() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

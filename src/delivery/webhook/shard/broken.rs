@@ -1,6 +1,7 @@
-//! Webhooks that can't be delivered to now: bad settings, an unreadable store, an actor lost to a panic.
+//! Webhooks that can't be delivered to now: their settings are bad, the store is unreadable, or a panic ended
+//! their actor.
 //!
-//! Owns how long each of them rests before it is tried again: longer each time.
+//! Owns the length of the pause before each of them is tried again. Each pause is longer than the last one.
 
 use crate::core::ids::WebhookId;
 use rustc_hash::FxHashMap;
@@ -9,10 +10,10 @@ use std::time::{Duration, Instant};
 
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// What went wrong so long ago counts no more.
+/// A failure longer ago than this does not lengthen the next pause.
 const FORGIVEN: Duration = Duration::from_secs(600);
 
-/// Troubles by webhook.
+/// The failures, by webhook.
 #[derive(Default)]
 pub(super) struct Broken(RefCell<FxHashMap<WebhookId, Trouble>>);
 
@@ -23,12 +24,13 @@ struct Trouble {
 }
 
 impl Broken {
-    /// Something went wrong: the webhook rests from now on. Answers for how long, and a number for [`Broken::is_over`].
+    /// Notes a failure: the webhook pauses from now on. Returns the length of the pause, and a number for
+    /// [`Broken::is_over`].
     pub(super) fn note(&self, id: WebhookId) -> (Duration, u32) {
         let mut troubles = self.0.borrow_mut();
         let now = Instant::now();
         let trouble = troubles.entry(id).or_insert(Trouble { times: 0, last: now, rests: true });
-        // Counts on, so that an earlier rest's end is none of this one's.
+        // The number goes on counting, so that the end of an earlier pause does not end this one.
         let recent = trouble.last.elapsed() < FORGIVEN;
         let doublings = if recent { trouble.times.min(16) } else { 0 };
         trouble.times = if recent { trouble.times + 1 } else { 1 };
@@ -36,26 +38,27 @@ impl Broken {
         ((FIRST_PAUSE * (1 << doublings)).min(LONGEST_PAUSE), trouble.times)
     }
 
-    /// Whether the webhook is not to be tried now.
+    /// Whether the webhook pauses now.
     pub(super) fn rests(&self, id: WebhookId) -> bool {
         self.0.borrow().get(&id).is_some_and(|trouble| trouble.rests)
     }
 
-    /// The time of the rest with that number has passed. Whether that ends it: another may have begun since.
+    /// The time of the pause with that number has passed. Returns whether that ends the webhook's pause:
+    /// another pause may have begun meanwhile.
     pub(super) fn is_over(&self, id: WebhookId, number: u32) -> bool {
         let mut troubles = self.0.borrow_mut();
         let Some(trouble) = troubles.get_mut(&id) else { return false };
         trouble.times == number && std::mem::take(&mut trouble.rests)
     }
 
-    /// Something has changed that may have mended it: it may be tried at once.
+    /// Something changed that may have removed the fault: the webhook may be tried at once.
     pub(super) fn wake(&self, id: WebhookId) {
         if let Some(trouble) = self.0.borrow_mut().get_mut(&id) {
             trouble.rests = false;
         }
     }
 
-    /// The webhook is another's.
+    /// This node does not own the webhook any more.
     pub(super) fn forget(&self, id: WebhookId) {
         self.0.borrow_mut().remove(&id);
     }
@@ -66,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_rest_is_longer_and_has_one_end() {
+    fn each_pause_is_longer_and_has_one_end() {
         let (broken, id) = (Broken::default(), WebhookId::from_bytes([1; 16]));
         assert!(!broken.rests(id));
         let (first, number) = broken.note(id);

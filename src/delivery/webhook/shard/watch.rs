@@ -1,5 +1,5 @@
-//! What a shard looks after beside the news: whether the node may act for the cluster, actors that were lost,
-//! and its own end.
+//! What a shard watches beside the changes that the hub reports: whether the node may act for the cluster,
+//! whether an actor was lost, and the shutdown.
 
 use super::Shard;
 use crate::core::ids::WebhookId;
@@ -8,7 +8,7 @@ use crate::metric;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-/// How often the node asks itself whether it may act for the cluster.
+/// How often the node checks whether it may act for the cluster.
 const LEASE_ROUND: Duration = Duration::from_millis(250);
 const REST_PAUSE: Duration = Duration::from_millis(20);
 
@@ -26,7 +26,8 @@ impl Shard {
         }
     }
 
-    /// An actor that panicked had something to do: that doesn't wait for news.
+    /// Finds actors that were lost to a panic. They had something to do, so they do not wait for the next
+    /// change.
     fn look_for_lost(self: &Rc<Self>) {
         let actors = self.actors.borrow();
         let lost: Vec<WebhookId> =
@@ -35,10 +36,10 @@ impl Shard {
         lost.into_iter().for_each(|id| self.lose(id));
     }
 
-    /// The webhook's actor was lost to a panic: it is started anew from what the cluster knows, after a
-    /// pause.
+    /// The webhook's actor was lost to a panic. A new one starts after a pause, from the state that the
+    /// cluster has.
     pub(super) fn lose(self: &Rc<Self>, id: WebhookId) {
-        tracing::error!(webhook = %id, "the webhook's actor was lost; it is started anew");
+        tracing::error!(webhook = %id, "the webhook's actor panicked; a new one starts after a pause");
         metrics::counter!(metric::ACTORS_LOST, "actor" => "webhook").increment(1);
         self.actors.borrow_mut().remove(&id);
         if self.shared.is_leaving(id) {
@@ -47,7 +48,8 @@ impl Shard {
         self.rest(id);
     }
 
-    /// The webhook can't be delivered to now: it is tried again after a pause, longer each time.
+    /// The webhook can't be delivered to now. It is tried again after a pause; each pause is longer than the
+    /// last one.
     pub(super) fn rest(self: &Rc<Self>, id: WebhookId) {
         let (pause, number) = self.broken.note(id);
         let shard = self.clone();
@@ -59,14 +61,14 @@ impl Shard {
         });
     }
 
-    /// Begins nothing new, and waits for what is under way.
+    /// Begins nothing new, and waits for the requests under way.
     pub(in crate::delivery::webhook) async fn come_to_rest(&self, within: Duration) {
         self.shared.set_resting(true);
         let deadline = Instant::now() + within;
         while !self.shared.permits.all_back() && Instant::now() < deadline {
             tokio::time::sleep(REST_PAUSE).await;
         }
-        // The actors take in what came back before they are asked to report it.
+        // The actors need a moment to take in the last answers before they are asked for their reports.
         tokio::time::sleep(REST_PAUSE).await;
     }
 

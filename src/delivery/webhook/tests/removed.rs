@@ -1,4 +1,4 @@
-//! What becomes of deliveries whose events are removed before they are sent.
+//! Deliveries whose events are removed before they are sent.
 
 use super::*;
 use crate::core::channel_rules::{ChannelRule, ChannelRules, Durability, SubjectHistory};
@@ -20,14 +20,14 @@ impl Stage {
         self.hub.publisher().publish(Publish { map: self.map, by: None, events, key: None }).await.unwrap();
     }
 
-    /// Eight events, the sixth of another subject.
+    /// Publishes eight events. The sixth has another subject.
     async fn publish_eight(&self) {
         for seq in 1..=8 {
             if seq == 6 { self.publish_to("s").await } else { self.publish().await }
         }
     }
 
-    /// A rule takes the sixth event from readers.
+    /// Makes a rule that removes the sixth event for readers.
     async fn trim_the_sixth(&self) {
         let history = SubjectHistory { events: Some(1), ..SubjectHistory::default() };
         let matches = SubjectPattern::new("s").unwrap();
@@ -38,7 +38,7 @@ impl Stage {
         self.hub.log().propose(&Command::SetChannelRules(set)).await.unwrap();
         self.publish_to("s").await;
         let is_gone = || self.hub.archive().read_now(self.stream(), 6, 1, 1).unwrap().events[0].seq != 6;
-        until("the rule to take its event", is_gone).await;
+        until("the rule to remove its event", is_gone).await;
     }
 
     async fn delete(&self, seq: u64) {
@@ -60,11 +60,11 @@ impl Stage {
 }
 
 #[actix_web::test]
-async fn a_batch_with_an_event_that_was_set_aside_or_deleted_gets_no_other_in_its_place() {
+async fn a_batch_never_replaces_a_kept_or_deleted_event_by_another() {
     let stage = Stage::new().await;
     let id = stage.webhook(1).await;
     stage.publish_eight().await;
-    // The webhook wants the map's own alone.
+    // The webhook wants only events of the map's own subject.
     until("deliveries", || stage.delivered(id) == 7).await;
     let dead_letter = DeadLetter {
         seq: 6,
@@ -116,7 +116,7 @@ impl actix::Handler<Removals> for WebhookActor {
 }
 
 #[actix_web::test]
-async fn what_is_deleted_while_it_waits_is_not_sent_and_is_no_dead_letter() {
+async fn an_event_deleted_while_it_waits_is_not_sent_and_is_no_dead_letter() {
     let stage = Stage::new().await;
     let id = stage.webhook(1).await;
     stage.publish().await;
@@ -128,7 +128,7 @@ async fn what_is_deleted_while_it_waits_is_not_sent_and_is_no_dead_letter() {
     for _ in 2..=8 {
         stage.publish().await;
     }
-    // Four of them wait for their turn, others are ready.
+    // Four events wait for their turn; the others are ready.
     let actor = stage.actor(id);
     actor.send(Wake).await.unwrap();
     let before = actor.send(Removals).await.unwrap();
@@ -140,7 +140,7 @@ async fn what_is_deleted_while_it_waits_is_not_sent_and_is_no_dead_letter() {
     }
     drop(taken);
     let progress = || stage.hub.webhooks().state(id).unwrap().unwrap().progress;
-    until("all to be settled", || progress().track.next == 9 && progress().waiting.events == 0).await;
+    until("all events to be settled", || progress().track.next == 9 && progress().waiting.events == 0).await;
     let Progress { delivered, buried, missed, .. } = progress();
     assert_eq!((delivered, buried, missed), (6, 0, 0));
     assert_eq!(stage.received.load(Memory::Relaxed), 6);

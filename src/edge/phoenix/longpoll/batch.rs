@@ -1,11 +1,12 @@
-//! The numbered answers of a long poll's session, of which one at most may not have arrived.
+//! The numbered answers of a long poll's session. At most one of them may not have arrived.
 //!
-//! A poll names the last batch that its client has. So the session knows what arrived, and whoever loses an
-//! answer (a client, a proxy, a relaying node) gets the same one again. Pure: no I/O, no clock.
+//! A poll names the last batch that its client has, so the session knows what arrived. After an answer was
+//! lost (by a client, a proxy or a relaying node) the next poll gets the same batch again. Pure: no I/O, no
+//! clock.
 
 use std::rc::Rc;
 
-/// Messages that are answered together: JSON strings, separated by commas.
+/// Messages that one answer carries: JSON strings, separated by commas.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Batch {
     /// Its number, from 1.
@@ -14,18 +15,18 @@ pub(super) struct Batch {
     pub(super) messages: Rc<str>,
 }
 
-/// What a poll is owed.
+/// What a poll must get.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Due {
-    /// What comes next: all before it has arrived.
+    /// The next batch: all batches before it have arrived.
     Next,
-    /// The batch whose answer was lost, as it was.
+    /// The batch whose answer was lost, unchanged.
     Again(Batch),
-    /// A batch that is not kept any more, or never was: the client has to resume in a new session.
+    /// A batch that is not kept any more, or never was. The client has to resume in a new session.
     Gone,
 }
 
-/// The batches of one session. Keeps the last one, until a poll shows that the client has it.
+/// The batches of one session. It keeps the last one until a poll shows that the client has it.
 #[derive(Debug, Default)]
 pub(super) struct Batches {
     last: u64,
@@ -33,7 +34,7 @@ pub(super) struct Batches {
 }
 
 impl Batches {
-    /// A poll of a client that has the batches up to `seen`.
+    /// Handles a poll of a client that has the batches up to `seen`.
     pub(super) fn poll(&mut self, seen: u64) -> Due {
         if seen == self.last {
             self.unacknowledged = None;
@@ -45,7 +46,7 @@ impl Batches {
         }
     }
 
-    /// The next batch, for the poll that was owed it.
+    /// Makes the next batch, for the poll that must get it.
     pub(super) fn answer(&mut self, messages: String) -> Batch {
         self.last += 1;
         let batch = Batch { number: self.last, messages: messages.into() };
@@ -60,16 +61,16 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// What becomes of a request or its answer on the way.
+    /// What happens to a request or its answer on the way.
     #[derive(Clone, Copy, Debug)]
     enum Fate {
         /// Both arrive.
         Well,
         /// The answer is lost: the client asks again.
         AnswerLost,
-        /// A proxy repeats the request, and passes on the second answer alone.
+        /// A proxy repeats the request, and passes on only the second answer.
         Repeated,
-        /// A copy of an earlier request arrives first; nobody reads its answer.
+        /// A copy of an earlier request arrives first, and its answer is not read.
         Straggler(u64),
     }
 
@@ -82,7 +83,7 @@ mod tests {
         ]
     }
 
-    /// The server's side: each new batch has the next message.
+    /// The server's side: each new batch carries the next message.
     #[derive(Default)]
     struct Server {
         batches: Batches,
@@ -115,7 +116,7 @@ mod tests {
                         continue;
                     }
                     Fate::Repeated => drop(server.ask(seen).unwrap()),
-                    // Nobody presents a number that he was not given.
+                    // A client never presents a number that it was not given.
                     Fate::Straggler(back) => drop(server.ask(seen.saturating_sub(back + 1))),
                 }
                 let batch = server.ask(seen).unwrap();

@@ -1,7 +1,7 @@
-//! The actor of one long poll's session: what it has to say, between the polls that fetch it.
+//! The actor of one long poll's session. It holds the session's messages between the polls that fetch them.
 //!
-//! One poll waits at a time; a newer one ends it at once. Messages leave the session's own keeping only when
-//! a poll shows that the client has them ([`Batches`]).
+//! One poll waits at a time, and a newer poll ends it at once. The session drops messages only when a poll
+//! shows that the client has them ([`Batches`]).
 
 use super::super::session::PhoenixSession;
 use super::super::settings::LongPollConfig;
@@ -23,10 +23,10 @@ use std::task::{Poll as TaskPoll, Waker};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// Open long polls of a node at most.
+/// Open long polls of a node, at most.
 const MAX_SESSIONS: usize = 20_000;
 
-/// The sessions of a node, by their secret.
+/// The sessions of a node by their secrets.
 #[derive(Default)]
 pub(in crate::edge::phoenix) struct LongPolls(Mutex<FxHashMap<String, Addr<Session>>>);
 
@@ -35,7 +35,7 @@ impl LongPolls {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(secret).cloned()
     }
 
-    /// Whether there was room for one more.
+    /// Adds a session. `false` if there is no room for one more.
     pub(super) fn insert(&self, secret: &str, session: Addr<Session>) -> bool {
         let mut sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         sessions.retain(|_, session| session.connected());
@@ -47,19 +47,19 @@ impl LongPolls {
     }
 }
 
-/// The actor of one long poll's session. It lives from the first poll until it ends itself or its client is silent for
-/// too long.
+/// The actor of one long poll's session. It lives from the first poll until it ends itself or the client is
+/// silent for too long.
 pub(super) struct Session {
     session: PhoenixSession,
     replies: Rc<Replies>,
     batches: Rc<RefCell<Batches>>,
-    /// Ends the poll that waits, when it is dropped.
+    /// Dropping this ends the waiting poll.
     waiting: Option<oneshot::Sender<()>>,
     watch: Option<Watch>,
     wait: Duration,
 }
 
-/// What the session said since the last batch.
+/// The session's messages since the last batch.
 struct Replies {
     subscriber: Rc<Subscriber>,
     texts: RefCell<Vec<String>>,
@@ -69,7 +69,7 @@ struct Replies {
 }
 
 impl Link for Rc<Replies> {
-    /// A client that lets more wait than it may is ended: it resumes, and knows that it has to.
+    /// Ends a client that lets too many bytes wait. The client then knows that it has to resume.
     fn text(&mut self, text: String) {
         self.bytes.set(self.bytes.get() + text.len());
         if self.bytes.get() > self.max_bytes {
@@ -81,7 +81,7 @@ impl Link for Rc<Replies> {
         }
     }
 
-    /// As a client pushes it.
+    /// Base64, as a client pushes binary messages.
     fn binary(&mut self, bytes: Bytes) {
         self.text(STANDARD.encode(bytes));
     }
@@ -99,6 +99,7 @@ impl Replies {
 #[rtype(result = "()")]
 pub(super) struct Stop;
 
+/// One message of the client.
 #[derive(Message)]
 #[rtype(result = "()")]
 struct One(Push);
@@ -167,7 +168,7 @@ impl Actor for Session {
             if subscriber.ending().is_some() {
                 ctx.stop();
             } else if actor.waiting.as_ref().is_some_and(|waiting| !waiting.is_closed()) {
-                // Who waits for an answer has nothing to say.
+                // A client that waits for an answer can't send anything meanwhile.
                 subscriber.heard();
             }
         });
@@ -190,7 +191,7 @@ impl Handler<Stop> for Session {
 impl Handler<One> for Session {
     type Result = ();
 
-    /// One message after another: while one awaits something the mailbox waits.
+    /// Handles one message after another: while one awaits something, the mailbox waits.
     fn handle(&mut self, One(push): One, ctx: &mut Self::Context) {
         let message = match push {
             Push::Text(text) => Incoming::Text(text.into()),
@@ -225,8 +226,8 @@ impl Handler<Ask> for Session {
     }
 }
 
-/// Replies first, then events, as on a socket. One batch has both: where there always is a reply, events
-/// would otherwise never be asked for.
+/// Puts replies first, then events, as on a socket. One batch has both: if there were always a reply, the
+/// session would otherwise never send events.
 fn next_batch(
     replies: &Replies,
     batches: &RefCell<Batches>,

@@ -1,16 +1,16 @@
-//! The token of a long poll's session: which node holds it, its secret, and the last batch that the client
-//! has.
+//! The token of a long poll's session: the node that holds the session, the session's secret, and the last
+//! batch that the client has.
 //!
-//! Clients take it as one opaque text, which each answer to a poll replaces.
+//! Clients treat it as one opaque text. Each answer to a poll replaces it.
 
 use crate::core::ids::NodeId;
 use std::fmt;
 use std::str::FromStr;
 
-/// Begins every token, so that it is not taken for one that opens maps.
+/// The prefix of every session's token. It keeps such a token apart from one that opens maps.
 const PREFIX: &str = "lp.";
 
-/// What a client sends to be known as a session's. It lives as long as the session, with a number that grows.
+/// What a client sends to identify its session. The token lives as long as the session, and its number grows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct SessionToken {
     /// The node that holds the session.
@@ -22,13 +22,13 @@ pub(super) struct SessionToken {
 }
 
 impl SessionToken {
-    /// The token of a new session on `node`; `None` where the system has no random bits.
+    /// The token of a new session on `node`. `None` if the system has no random bits.
     pub(super) fn new(node: NodeId) -> Option<Self> {
         let (high, low) = (getrandom::u64().ok()?, getrandom::u64().ok()?);
         Some(Self { node, secret: format!("{high:016x}{low:016x}"), seen: 0 })
     }
 
-    /// The same for a client that has the batches up to `seen`.
+    /// The same token for a client that has the batches up to `seen`.
     pub(super) fn having(self, seen: u64) -> Self {
         Self { seen, ..self }
     }
@@ -40,7 +40,7 @@ impl fmt::Display for SessionToken {
     }
 }
 
-/// The text is no session's token.
+/// The text is not a session's token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not the token of a long poll's session")]
 pub(super) struct NoSession;
@@ -60,7 +60,7 @@ impl FromStr for SessionToken {
     }
 }
 
-/// Whether a text from a query is a session's token, which opens no map.
+/// Whether a text from a query is a session's token. Such a token opens no map.
 pub(in crate::edge::phoenix) fn is_session_token(text: &str) -> bool {
     text.parse::<SessionToken>().is_ok()
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::hub::{Hub, stage};
 
-/// One that proposes nothing: the hub's own does.
+/// A keeper that proposes nothing; the hub's own keeper does that.
 fn keeper(hub: &Hub) -> Keeper {
     let (wishes, _) = mpsc::unbounded_channel();
     let (cluster, bridge) = hub.cluster_and_bridge();
@@ -11,7 +11,7 @@ fn keeper(hub: &Hub) -> Keeper {
 }
 
 #[actix_web::test]
-async fn what_the_cluster_has_heard_counts_whoever_got_the_answer() {
+async fn a_candidacy_that_the_cluster_knows_counts_although_the_answer_was_lost() {
     let folder = tempfile::tempdir().unwrap();
     let hub = stage::hub(folder.path()).await;
     let mut keeper = keeper(&hub);
@@ -21,7 +21,7 @@ async fn what_the_cluster_has_heard_counts_whoever_got_the_answer() {
     while keeper.known_as().is_none() || keeper.known_as() != Some(hub.leases().incarnation()) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    // It is this one's incarnation: the proposal landed, and the answer was lost.
+    // The proposal took effect under this keeper's incarnation, and the answer was lost.
     keeper.standing.incarnation.store(hub.leases().incarnation(), Ordering::Release);
     keeper.look_at_candidacy();
     assert!(keeper.was_candidate);
@@ -29,14 +29,14 @@ async fn what_the_cluster_has_heard_counts_whoever_got_the_answer() {
 }
 
 #[actix_web::test]
-async fn a_candidacy_on_its_way_is_no_work_and_is_not_settled() {
+async fn a_pending_candidacy_is_not_work_and_is_not_settled() {
     let folder = tempfile::tempdir().unwrap();
     let hub = stage::hub(folder.path()).await;
     let mut keeper = keeper(&hub);
     keeper.doubt = false;
     keeper.standing.able.store(true, Ordering::Release);
     assert_eq!(keeper.candidacy_change(), Some(LeaseChange::Deliver));
-    // The cluster was told, and this node is far from having applied it.
+    // The change was reported, and this node is far from having applied it.
     keeper.told = Some((LeaseChange::Deliver, u64::MAX));
     let (settled, mut is_settled) = oneshot::channel();
     keeper.note(Wish::Candidacy(Some(settled)));
@@ -44,12 +44,12 @@ async fn a_candidacy_on_its_way_is_no_work_and_is_not_settled() {
     keeper.answer_candidacy();
     assert!(!keeper.has_work() && is_settled.try_recv().is_err());
     keeper.standing.resting.store(true, Ordering::Release);
-    assert_eq!(keeper.candidacy_change(), Some(LeaseChange::Rest), "it is a candidate for the others");
+    assert_eq!(keeper.candidacy_change(), Some(LeaseChange::Rest), "the other nodes see a candidate");
     keeper.told = Some((LeaseChange::Rest, u64::MAX));
     keeper.look_at_candidacy();
     keeper.answer_candidacy();
-    assert_eq!((&keeper.told, is_settled.try_recv()), (&None, Ok(())), "it is none here either");
-    // Applied without effect, it is tried again.
+    assert_eq!((&keeper.told, is_settled.try_recv()), (&None, Ok(())), "this node does not see one either");
+    // A change that was applied without effect is tried again.
     keeper.standing.resting.store(false, Ordering::Release);
     keeper.told = Some((LeaseChange::Deliver, 0));
     keeper.look_at_candidacy();

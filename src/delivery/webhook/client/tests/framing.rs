@@ -1,4 +1,4 @@
-//! Where an answer ends: no receiver, whatever it sends and when, has another request take its answer.
+//! The end of an answer: whatever a receiver sends, and whenever, no request gets another request's answer.
 
 use std::{cell::Cell, future::Future, io, rc::Rc, time::Duration};
 
@@ -7,7 +7,8 @@ use tokio::{io::AsyncReadExt, net::TcpStream};
 use super::{super::*, support::*};
 use crate::core::webhook::outcome::{Sent, Stage};
 
-/// Serves connections on which every request is answered by the script with its own number as the body.
+/// A server that answers every request by the script, with the request's number as the body. Returns the port
+/// and the count of requests.
 async fn numbering<F, Fut>(script: F) -> (u16, Rc<Cell<usize>>)
 where
     F: Fn(TcpStream, usize) -> Fut + Copy + 'static,
@@ -29,7 +30,7 @@ where
     (port, taken)
 }
 
-/// Each of several requests is sent once, gets its own answer, and uses so many connections in all.
+/// Sends three requests. Each must be sent once and get its own answer, over `dials` connections in all.
 async fn each_gets_its_own<F, Fut>(what: &str, dials: usize, script: F)
 where
     F: Fn(TcpStream, usize) -> Fut + Copy + 'static,
@@ -102,7 +103,7 @@ async fn interim_answers_come_in_any_pieces_and_at_any_time() {
         Ok(stream)
     })
     .await;
-    // As servers do that answer `Expect` to whoever says it or not: before the body was read.
+    // Some servers answer `Expect` before they read the body, even to requests without that header.
     let port = serve(|_, mut stream| async move {
         answer(&mut stream, "").await?;
         stream.read_u8().await?;
@@ -115,7 +116,7 @@ async fn interim_answers_come_in_any_pieces_and_at_any_time() {
 }
 
 #[actix_web::test]
-async fn an_interim_answer_alone_is_none() {
+async fn an_interim_answer_alone_is_not_an_answer() {
     let failure_of = async |script: &'static str, timeout| {
         let port = serve(move |_, mut stream| async move {
             request(&mut stream).await?;
@@ -137,7 +138,7 @@ async fn an_interim_answer_alone_is_none() {
 }
 
 #[actix_web::test]
-async fn another_protocol_takes_no_further_request() {
+async fn a_change_of_protocol_ends_the_connection() {
     let port = serve(|number, mut stream| async move {
         request(&mut stream).await?;
         if number == 0 {
@@ -212,7 +213,7 @@ async fn answers_without_a_body_end_with_their_head() {
 }
 
 #[actix_web::test]
-async fn what_comes_behind_an_answer_is_no_answer() {
+async fn bytes_after_an_answer_are_not_an_answer() {
     for behind in ["HTTP/1.1 500 Nobody's\r\ncontent-length: 0\r\n\r\n", "x", "\r\n", CONTINUE] {
         let port = serve(move |_, mut stream| async move {
             for number in 1.. {
@@ -233,9 +234,9 @@ async fn what_comes_behind_an_answer_is_no_answer() {
     }
 }
 
-/// As a 408 for a request that did not come, or an answer that is given twice.
+/// The late bytes are a 408 for a request that did not come, or an answer that is sent twice, for example.
 #[actix_web::test]
-async fn what_comes_on_an_idle_connection_is_no_answer() {
+async fn bytes_on_an_idle_connection_are_not_an_answer() {
     for late in ["HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\n", "\0"]
     {
         let (idle, came) = (Rc::new(Cell::new(false)), Rc::new(Cell::new(0)));
@@ -261,9 +262,9 @@ async fn what_comes_on_an_idle_connection_is_no_answer() {
         for number in 1..=3 {
             let got = send(&client, &target, LONG).await.unwrap();
             assert_eq!((got.status, &got.head[..]), (200, format!("answer {number}").as_bytes()), "{late:?}");
-            assert_eq!(client.pool.borrow().len(), 1, "{late:?}: it is kept");
+            assert_eq!(client.pool.borrow().len(), 1, "{late:?}: the connection is kept");
             idle.set(true);
-            // Loopback has delivered what was written.
+            // Loopback has delivered everything that was written before the count rises.
             while came.get() < number {
                 tokio::task::yield_now().await;
             }
@@ -280,13 +281,13 @@ async fn a_receiver_that_speaks_first_is_sent_nothing() {
         Ok(())
     })
     .await;
-    // Its greeting may come before the request or cross it.
+    // The greeting may arrive before the request is sent, or while it is.
     let failure = send(&client(&Recorder::routed()), &receiver(port), LONG).await.unwrap_err();
     assert_eq!(failure.class, Class::Protocol, "{failure}");
 }
 
 #[actix_web::test]
-async fn an_end_that_can_be_understood_in_two_ways_closes() {
+async fn an_ambiguous_end_closes_the_connection() {
     each_gets_its_own("length and chunks", 3, |mut stream, number| async move {
         let head = "HTTP/1.1 200 OK\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n";
         answer(&mut stream, &format!("{head}8\r\nanswer {number}\r\n0\r\n\r\n")).await?;
@@ -311,7 +312,7 @@ async fn an_end_that_can_be_understood_in_two_ways_closes() {
 }
 
 #[actix_web::test]
-async fn every_kind_of_end_is_known() {
+async fn every_kind_of_end_is_recognised() {
     each_gets_its_own("chunks", 1, |mut stream, number| async move {
         let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
         answer(&mut stream, &format!("{head}7;a=b\r\nanswer \r\n1\r\n{number}\r\n0\r\n\r\n")).await?;
@@ -350,8 +351,8 @@ async fn every_kind_of_end_is_known() {
 }
 
 #[actix_web::test]
-async fn an_answer_before_the_request_was_taken_closes() {
-    // It answers, keeps the connection open, and reads no further.
+async fn an_answer_before_the_whole_request_closes_the_connection() {
+    // The server answers, keeps the connection open, and reads no further.
     let port = serve(|_, mut stream| async move {
         stream.read_exact(&mut [0; 64]).await?;
         answer(&mut stream, "HTTP/1.1 413 Too Large\r\ncontent-length: 3\r\n\r\nbig").await?;
@@ -368,7 +369,7 @@ async fn an_answer_before_the_request_was_taken_closes() {
     }
 }
 
-/// Whatever a receiver does, no webhook sees an answer to another's request.
+/// Whatever a receiver does, no webhook sees an answer to another webhook's request.
 #[actix_web::test]
 async fn webhooks_share_no_connection() {
     let port = serve(|connection, mut stream| async move {

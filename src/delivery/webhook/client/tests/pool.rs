@@ -1,4 +1,4 @@
-//! Connections that are kept, and those that end when nobody looks.
+//! Connections that are kept, and those that end while they are idle.
 
 use std::{cell::Cell, rc::Rc};
 
@@ -26,7 +26,7 @@ async fn a_connection_is_used_again() {
 }
 
 #[actix_web::test]
-async fn a_connection_that_ended_meanwhile_is_not_used() {
+async fn a_connection_that_ended_while_idle_is_not_used() {
     let ended = Rc::new(Cell::new(false));
     let told = ended.clone();
     let port = serve(move |_, mut stream| {
@@ -51,7 +51,7 @@ async fn a_connection_that_ended_meanwhile_is_not_used() {
     }
 }
 
-/// How a kept connection ends just as the next request arrives.
+/// How a kept connection ends when the next request arrives.
 #[derive(Clone, Copy, Debug)]
 enum End {
     Close,
@@ -59,8 +59,9 @@ enum End {
     HalfAnswer,
 }
 
-/// A server whose first connection answers once and ends with the second request, and whose others all answer, or
-/// all end. Gives the outcome of the second request and how often was dialled.
+/// Starts a server whose first connection answers once and ends with the second request. Its other
+/// connections either answer once too, or end at once. Returns the outcome of the second request and the
+/// number of connections.
 async fn cut_off(end: End, others_answer: bool) -> (Result<u16, Class>, usize) {
     let port = serve(move |number, mut stream| async move {
         if number == 0 || others_answer {
@@ -84,15 +85,19 @@ async fn cut_off(end: End, others_answer: bool) -> (Result<u16, Class>, usize) {
 }
 
 #[actix_web::test]
-async fn a_kept_connection_that_ends_under_a_request_costs_one_repetition() {
+async fn a_request_is_repeated_once_when_its_kept_connection_ends() {
     for end in [End::Close, End::Reset] {
         assert_eq!(cut_off(end, true).await, (Ok(200), 2), "{end:?}");
-        assert_eq!(cut_off(end, false).await, (Err(Class::Closed), 2), "{end:?}: once and not for ever");
+        assert_eq!(
+            cut_off(end, false).await,
+            (Err(Class::Closed), 2),
+            "{end:?}: the request is repeated only once"
+        );
     }
     assert_eq!(
         cut_off(End::HalfAnswer, true).await,
         (Err(Class::Closed), 1),
-        "the request was being answered"
+        "a request whose answer has begun is not repeated"
     );
 }
 
@@ -145,11 +150,11 @@ async fn a_connection_that_was_idle_for_long_is_closed() {
 }
 
 #[actix_web::test]
-async fn a_body_without_a_length_is_not_taken_for_the_next_answer() {
+async fn a_body_without_a_length_is_not_the_next_answer() {
     let port = serve(|_, mut stream| async move {
         request(&mut stream).await?;
         answer(&mut stream, "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n\r\n").await?;
-        // Its body comes once the next request is there, were it to come on this connection.
+        // If the next request came on this connection, the body would follow it.
         request(&mut stream).await?;
         answer(&mut stream, "HTTP/1.1 500 Not an answer\r\ncontent-length: 0\r\n\r\n").await
     })
@@ -159,13 +164,16 @@ async fn a_body_without_a_length_is_not_taken_for_the_next_answer() {
     for dials in 1..=3 {
         let got = send(&client, &target, LONG).await.unwrap();
         assert_eq!((got.status, got.rest), (200, Rest::Unread));
-        assert!(u128::from(got.ms) < LONG.as_millis(), "nobody waits for a body that may never end");
+        assert!(
+            u128::from(got.ms) < LONG.as_millis(),
+            "the client does not wait for a body that may never end"
+        );
         assert_eq!(recorder.count(), dials);
     }
 }
 
 #[actix_web::test]
-async fn a_connection_that_waited_is_used_again_with_another_codec() {
+async fn an_idle_connection_is_used_again_with_a_new_codec() {
     let port = serve(|_, mut stream| async move {
         loop {
             request(&mut stream).await?;
@@ -185,9 +193,10 @@ async fn a_connection_that_waited_is_used_again_with_another_codec() {
     assert_eq!(recorder.count(), 1);
 }
 
-/// Its end, or an answer to no request, comes between the look at a kept connection and the request.
+/// The end of the connection, or an answer without a request, comes after the check of a kept connection and
+/// before the request.
 #[actix_web::test]
-async fn what_comes_after_the_look_is_no_answer() {
+async fn bytes_after_the_check_are_not_an_answer() {
     for late in ["", "HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n"] {
         let go = Rc::new(Cell::new(false));
         let told = go.clone();
@@ -211,11 +220,11 @@ async fn what_comes_after_the_look_is_no_answer() {
         while kept.wire().is_quiet() {
             tokio::task::yield_now().await;
         }
-        // This thread's runtime hears of it.
+        // This gives the thread's runtime time to notice it.
         tokio::time::sleep(Duration::from_millis(10)).await;
         let (trip, outgoing) = (Rc::new(Trip::new()), outgoing(&target, LONG));
         let begun = client.begin(&outgoing, &trip, CHAT, Some(kept));
-        // A request that nobody gives back would wait for ever.
+        // If the request were never given back, the exchange would wait for ever.
         let exchange = tokio::time::timeout(LONG, begun).await.unwrap();
         let exchange = exchange.unwrap_or_else(|(class, why)| panic!("{late:?}: {class:?}: {why}"));
         let (answer, _) = exchange.end(tokio::time::Instant::now() + LONG).await;

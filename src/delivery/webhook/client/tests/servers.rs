@@ -1,4 +1,4 @@
-//! Receivers that misbehave in all the ways that receivers do.
+//! Receivers that misbehave in many ways.
 
 use std::{cell::Cell, rc::Rc, time::Duration};
 
@@ -43,7 +43,7 @@ async fn a_head_in_drips_ends_with_the_deadline() {
         answer(&mut stream, "HTTP/1.1 200 OK\r\n").await?;
         for number in 0.. {
             answer(&mut stream, &format!("x-{number}: y\r\n")).await?;
-            // Slow enough that it never is too many headers.
+            // Slow enough that the number of headers stays below the limit.
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
         Ok(())
@@ -69,7 +69,7 @@ async fn an_endless_head_is_refused() {
 }
 
 #[actix_web::test]
-async fn of_a_huge_answer_only_the_beginning_is_read() {
+async fn only_the_beginning_of_a_huge_answer_is_read() {
     let heads = [
         "HTTP/1.1 200 OK\r\ncontent-length: 1000000000000",
         "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked",
@@ -101,8 +101,8 @@ async fn of_a_huge_answer_only_the_beginning_is_read() {
 }
 
 #[actix_web::test]
-async fn a_closed_port_is_no_connection() {
-    // Bound, so that nobody else takes it, and not listening.
+async fn a_closed_port_refuses_the_connection() {
+    // The port is bound, so that no other socket gets it, but not listening.
     let closed = TcpSocket::new_v4().unwrap();
     closed.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let port = closed.local_addr().unwrap().port();
@@ -112,14 +112,14 @@ async fn a_closed_port_is_no_connection() {
 
 #[actix_web::test]
 async fn a_blackhole_ends_with_the_deadline() {
-    // Taken by the kernel, never accepted.
+    // The kernel accepts the connection, the listener never does.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let failure = send(&client(&Recorder::routed()), &receiver(port), SHORT).await.unwrap_err();
     assert_eq!(failure.class, Class::Timeout);
     assert!(failure.message.contains("no answer"), "{failure}");
 
-    // Not even taken: the backlog is full.
+    // Now the kernel does not accept it either: the backlog is full.
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let listener = socket.listen(1).unwrap();
@@ -127,7 +127,7 @@ async fn a_blackhole_ends_with_the_deadline() {
     let mut queued = Vec::new();
     while let Ok(Ok(stream)) = tokio::time::timeout(SHORT, TcpStream::connect(at)).await {
         queued.push(stream);
-        assert!(queued.len() < 100, "the backlog is never full");
+        assert!(queued.len() < 100, "the backlog did not fill up");
     }
     let failure = send(&client(&Recorder::routed()), &receiver(at.port()), SHORT).await.unwrap_err();
     assert_eq!(failure.class, Class::Timeout);
@@ -135,7 +135,7 @@ async fn a_blackhole_ends_with_the_deadline() {
 }
 
 #[actix_web::test]
-async fn an_address_without_answer_does_not_hold_up_the_next() {
+async fn an_address_without_an_answer_does_not_delay_the_next() {
     let port = serve(|_, mut stream| async move {
         request(&mut stream).await?;
         answer(&mut stream, OK).await
@@ -150,7 +150,7 @@ async fn an_address_without_answer_does_not_hold_up_the_next() {
 }
 
 #[actix_web::test]
-async fn a_name_without_address_says_so() {
+async fn a_name_without_an_address_is_reported() {
     let target = Guard::default().target("http://nowhere.example/").unwrap();
     let failure = send(&client(&Recorder::deaf()), &target, LONG).await.unwrap_err();
     assert_eq!((failure.class, failure.message.as_str()), (Class::Dns, "there is no host nowhere.example"));
@@ -163,7 +163,7 @@ async fn a_name_without_address_says_so() {
 }
 
 #[actix_web::test]
-async fn what_is_no_http_is_said_to_be_none() {
+async fn an_answer_that_is_not_http_is_reported() {
     for script in
         ["SSH-2.0-OpenSSH_9.6\r\n\r\n", "\u{15}\u{3}\u{1}\0\u{2}\u{2}(\r\n\r\n", "HTTP/1.1 abc X\r\n\r\n"]
     {
@@ -174,7 +174,7 @@ async fn what_is_no_http_is_said_to_be_none() {
 }
 
 #[actix_web::test]
-async fn a_cut_off_head_is_a_closed_connection() {
+async fn a_cut_off_head_counts_as_a_closed_connection() {
     for script in ["", "HTTP/1.1 200 OK\r\ncontent-le", "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n"] {
         assert_eq!(failure(script, LONG).await.class, Class::Closed, "{script:?}");
     }
@@ -196,19 +196,19 @@ async fn a_cut_off_body_leaves_the_answer_as_it_is() {
         .await;
         let got = send(&client(&Recorder::routed()), &receiver(port), LONG).await.unwrap();
         assert_eq!((got.status, &got.head[..]), (200, &b"abc"[..]), "{script:?}");
-        // Of HTTP/1.0 the end of the connection is the end of the body.
+        // In HTTP/1.0 the end of the connection is the end of the body.
         assert_eq!(got.rest == Rest::None, script.starts_with("HTTP/1.0"), "{:?}", got.rest);
     }
 }
 
 #[actix_web::test]
-async fn an_answer_before_the_body_was_taken_is_heard() {
+async fn an_answer_before_the_body_was_read_is_received() {
     let port = serve(|_, mut stream| async move {
         let mut head = [0; 64];
         stream.read_exact(&mut head).await?;
         answer(&mut stream, "HTTP/1.1 413 Too Large\r\ncontent-length: 3\r\nconnection: close\r\n\r\nbig")
             .await
-        // Closed with most of the body unread: a reset follows the answer.
+        // The connection closes with most of the body unread: a reset follows the answer.
     })
     .await;
     let (recorder, target) = (Recorder::routed(), receiver(port));
@@ -222,7 +222,7 @@ async fn an_answer_before_the_body_was_taken_is_heard() {
 }
 
 #[actix_web::test]
-async fn an_answer_tells_its_waits() {
+async fn the_waits_of_an_answer_are_read() {
     let port = serve(|_, mut stream| async move {
         request(&mut stream).await?;
         let waits = "retry-after: 1.5\r\nx-ratelimit-remaining: 0\r\nx-ratelimit-reset-after: 0.25";
@@ -234,7 +234,7 @@ async fn an_answer_tells_its_waits() {
     assert_eq!(got.ratelimit, Some(RateLimit { remaining: 0, reset_after_ms: 250 }));
 }
 
-/// What a request looks like on the wire.
+/// Returns the bytes of a request as the server reads them.
 async fn on_the_wire(url: impl Fn(u16) -> String, headers: &[(&str, &str)], method: Method) -> String {
     let seen = Rc::new(RefCell::new(String::new()));
     let log = seen.clone();
@@ -257,7 +257,7 @@ async fn on_the_wire(url: impl Fn(u16) -> String, headers: &[(&str, &str)], meth
 }
 
 #[actix_web::test]
-async fn requests_say_what_they_should() {
+async fn requests_have_the_expected_bytes() {
     let url = |port| format!("http://RECEIVER.example:{port}/a%20b?c=d#e");
     let text =
         on_the_wire(url, &[("x-webhook-event", "a"), ("content-type", "application/json")], Method::Put)
@@ -334,7 +334,7 @@ async fn a_request_in_flight_is_dropped_with_its_future() {
 }
 
 #[actix_web::test]
-async fn of_a_functions_kind_of_error_little_is_kept() {
+async fn a_functions_kind_of_error_is_kept_short() {
     let port = serve(|_, mut stream| async move {
         request(&mut stream).await?;
         let kind = "x".repeat(125_000);

@@ -1,5 +1,5 @@
-//! Nothing is dialled that the guard refuses, by whatever way it comes. The dialer only records: were the guard
-//! broken, the tests would fail without a packet sent.
+//! An address that the guard refuses is never dialled, however it is reached. The dialer only records
+//! addresses: even with a broken guard these tests send no packet.
 
 use std::{cell::RefCell, net::IpAddr, rc::Rc};
 
@@ -19,7 +19,7 @@ use crate::{
 };
 
 thread_local! {
-    /// Read once: the system's authorities are many.
+    /// Made once, since reading the system's many authorities is slow.
     static OUTSIDE: Outside = Outside::new(Guard::default(), None).unwrap();
 }
 
@@ -27,7 +27,7 @@ fn client_of(names: Rc<dyn Resolve>, recorder: &Rc<Recorder>) -> Client {
     OUTSIDE.with(|outside| Client::through(outside, names, recorder.clone()))
 }
 
-/// The worst of name servers: whatever has a name is on this machine.
+/// The worst name server: it resolves every name to this machine.
 struct Home;
 
 impl Resolve for Home {
@@ -42,13 +42,13 @@ async fn stored_urls_are_refused_again_when_they_are_sent_to() {
     let client = client_of(Rc::new(Home), &recorder);
     let mut sent = 0;
     for url in REFUSED_URLS {
-        // Parsed without the verdict, as if it had been stored by an older release or past the API.
+        // Parsed without the guard, as if an older release had stored it, or it had bypassed the API.
         let Ok(target) = Target::parse(url) else { continue };
         let failure = send(&client, &target, LONG).await.unwrap_err();
         assert_eq!(failure.class, Class::Blocked, "{url}: {failure}");
         sent += 1;
     }
-    assert!(sent >= 120, "only {sent} parse at all");
+    assert!(sent >= 120, "only {sent} of the URLs can be parsed");
     assert_eq!(*recorder.dialled.borrow(), []);
 }
 
@@ -62,13 +62,13 @@ async fn one_bad_address_among_good_ones_refuses_the_name() {
             let client = client_of(Names::with("receiver.example", &[&answer]), &recorder);
             let failure = send(&client, &receiver(80), LONG).await.unwrap_err();
             assert_eq!((failure.class, recorder.count()), (Class::Blocked, 0), "{answer:?}: {failure}");
-            assert!(!failure.message.contains(bad), "what names inside stand for stays inside: {failure}");
+            assert!(!failure.message.contains(bad), "a failure must not show internal addresses: {failure}");
         }
     }
 }
 
 #[actix_web::test]
-async fn a_bad_address_behind_very_many_good_ones_is_found() {
+async fn a_bad_address_after_very_many_good_ones_is_found() {
     let mut answer = vec!["8.8.8.8"; 100];
     answer.push("127.0.0.1");
     let recorder = Recorder::deaf();
@@ -89,8 +89,8 @@ async fn public_addresses_are_dialled_and_no_others() {
 }
 
 #[actix_web::test]
-async fn a_name_that_rebinds_is_dialled_where_it_was_checked() {
-    // At create the name is public; when it is dialled, not any more.
+async fn a_name_that_changes_is_dialled_at_the_checked_address() {
+    // The name is public when the webhook is created, but not when it is dialled.
     let guard = Guard::default();
     let target = guard.target("http://receiver.example/").unwrap();
     let recorder = Recorder::deaf();
@@ -98,14 +98,14 @@ async fn a_name_that_rebinds_is_dialled_where_it_was_checked() {
     assert_eq!(send(&client, &target, LONG).await.unwrap_err().class, Class::Blocked);
     assert_eq!(recorder.count(), 0);
 
-    // Between the verdict and the connection: there is no second question whose answer could differ.
+    // No second question is asked between the check and the connection, so no answer can differ.
     let names = Names::with("receiver.example", &[&["93.184.216.34"], &["127.0.0.1"]]);
     let client = client_of(names.clone(), &recorder);
     assert_eq!(send(&client, &target, LONG).await.unwrap_err().class, Class::Connect);
     assert_eq!(names.asked(), 1);
     assert_eq!(*recorder.dialled.borrow(), ["93.184.216.34:80".parse().unwrap()]);
 
-    // The retry asks anew, and checks anew.
+    // The retry asks again, and checks again.
     assert_eq!(send(&client, &target, LONG).await.unwrap_err().class, Class::Blocked);
     assert_eq!((names.asked(), recorder.count()), (2, 1));
 }

@@ -1,5 +1,5 @@
-//! How far a request came, at every stage and by every kind of end: what was not sent is tried again, and for what may
-//! have been taken the webhook decides.
+//! How far a request came, at every stage and by every kind of end. A request that was not sent is tried
+//! again. For one that may have been taken the webhook's settings decide.
 
 use std::{net::IpAddr, rc::Rc};
 
@@ -30,7 +30,7 @@ fn through(names: Rc<dyn Resolve>, recorder: Rc<Recorder>) -> Client {
     Client::through(&Outside::new(Guard::default(), None).unwrap(), names, recorder)
 }
 
-/// The failure is as expected for both kinds of webhook, and each does with it what it says.
+/// The request must fail as expected for both kinds of webhook, and each kind must then act by its settings.
 async fn ends(
     what: &str,
     client: &Client,
@@ -39,7 +39,7 @@ async fn ends(
     expected: (Class, Sent, Stage),
 ) {
     for webhook in [WEBHOOK, CHAT] {
-        // More than the kernel takes, where the receiver doesn't read.
+        // A large body is more than the kernel buffers while the receiver does not read.
         let body = vec![b'x'; if what.contains("large") { 32 << 20 } else { 10 }].into();
         let request = Outgoing { body, ..outgoing(target, timeout) };
         let failure = client.send(request, webhook).await.unwrap_err();
@@ -74,9 +74,9 @@ async fn nothing_is_sent_before_there_is_a_connection() {
     ends("dropped", &dropped, &receiver(80), SHORT, nothing(Class::Timeout, Stage::Connect)).await;
 }
 
-/// The kernel drops the SYN, as a receiver's firewall would.
+/// The kernel drops the SYN, as the firewall of a receiver would.
 #[actix_web::test]
-async fn a_full_backlog_is_no_connection() {
+async fn a_full_backlog_fails_the_connection() {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let listener = socket.listen(1).unwrap();
@@ -84,7 +84,7 @@ async fn a_full_backlog_is_no_connection() {
     let mut queued = Vec::new();
     while let Ok(Ok(stream)) = tokio::time::timeout(Duration::from_secs(1), TcpStream::connect(at)).await {
         queued.push(stream);
-        assert!(queued.len() < 100, "the backlog is never full");
+        assert!(queued.len() < 100, "the backlog did not fill up");
     }
     let client = client(&Recorder::routed());
     let expected = (Class::Timeout, Sent::Nothing, Stage::Connect);
@@ -109,7 +109,7 @@ async fn a_handshake_sends_nothing_of_the_request() {
 }
 
 #[actix_web::test]
-async fn what_was_sent_without_an_answer_may_have_been_taken() {
+async fn a_request_sent_without_an_answer_may_have_been_taken() {
     let maybe = |class, stage| (class, Sent::Maybe, stage);
     let client = client(&Recorder::routed());
     let port = serve(|_, stream| async move {
@@ -156,10 +156,10 @@ async fn what_was_sent_without_an_answer_may_have_been_taken() {
     ends("half a head", &client, &receiver(port), SHORT, maybe(Class::Timeout, Stage::Head)).await;
 }
 
-/// A kept connection ends as a request arrives. Who may not be sent twice is sent once; what was not sent at all goes
-/// out on another connection.
+/// A kept connection ends when a request arrives. A request that must not be repeated is sent once. A request
+/// of which nothing was sent goes out on another connection.
 #[actix_web::test]
-async fn a_kept_connection_repeats_only_what_may_be() {
+async fn only_repeatable_requests_are_repeated_after_a_kept_connection() {
     for (webhook, dials) in [(WEBHOOK, 2), (CHAT, 1)] {
         let port = serve(move |number, mut stream| async move {
             request(&mut stream).await?;
@@ -184,9 +184,10 @@ async fn a_kept_connection_repeats_only_what_may_be() {
     }
 }
 
-/// The receiver's own limit on idle connections must not end one under a request that is sent once.
+/// The receiver's own limit on idle connections must not close one while it carries a request that is sent
+/// only once.
 #[actix_web::test]
-async fn what_is_sent_once_goes_over_no_connection_that_was_idle() {
+async fn a_request_that_is_sent_once_uses_no_connection_that_was_idle() {
     let port = serve(|_, mut stream| async move {
         loop {
             request(&mut stream).await?;
@@ -211,5 +212,9 @@ async fn what_is_sent_once_goes_over_no_connection_that_was_idle() {
             }
         }
     }
-    assert_eq!(dials, [1, 3], "only what the receiver would end soon, and whatever is idle for a second");
+    assert_eq!(
+        dials,
+        [1, 3],
+        "a connection is closed after a second, or earlier if its receiver would close it"
+    );
 }

@@ -1,4 +1,4 @@
-//! Stand-ins for name servers and the network, and servers that follow a script.
+//! Replacements for name servers and the network, and servers that follow a script.
 
 use std::{
     cell::RefCell,
@@ -27,14 +27,14 @@ use crate::{
     },
 };
 
-/// Where `receiver.example` lives, as far as the guard is concerned.
+/// The address of `receiver.example`, as far as the guard is concerned.
 pub(super) const PUBLIC: &str = "93.184.216.34";
-/// A limit that nothing here should reach.
+/// A time limit that no test should reach.
 pub(super) const LONG: Duration = Duration::from_secs(30);
-/// A limit that is meant to be reached.
+/// A time limit that tests reach on purpose.
 pub(super) const SHORT: Duration = Duration::from_secs(3);
 
-/// Answers by script: one list of addresses a question, the last one for ever.
+/// Answers by a script: one list of addresses for each question. The last list answers all further questions.
 #[derive(Default)]
 pub(super) struct Names(RefCell<HashMap<String, VecDeque<Vec<IpAddr>>>>, RefCell<Vec<String>>);
 
@@ -63,8 +63,8 @@ impl Resolve for Names {
     }
 }
 
-/// Writes down where it was sent, and connects to the same port of 127.0.0.1 where it was told to; no packet goes
-/// anywhere else.
+/// Records the addresses that it was told to dial. If it is routed, it connects to the same port of 127.0.0.1
+/// instead. No packet goes anywhere else.
 #[derive(Default)]
 pub(super) struct Recorder {
     pub(super) dialled: RefCell<Vec<SocketAddr>>,
@@ -117,16 +117,16 @@ pub(super) fn outgoing(url: &Target, timeout: Duration) -> Outgoing<'_> {
     Outgoing { method: Method::Post, url, headers: vec![], body: Bytes::from_static(b"{\"a\":1}"), timeout }
 }
 
-/// A webhook that repeats what may have been taken.
+/// A webhook that repeats requests that may have been taken.
 pub(super) const WEBHOOK: Requester = Requester { id: WebhookId::from_bytes([1; 16]), ambiguous: true };
-/// One that does not.
+/// A webhook that does not.
 pub(super) const CHAT: Requester = Requester { id: WebhookId::from_bytes([2; 16]), ambiguous: false };
 
 pub(super) async fn send(client: &Client, url: &Target, timeout: Duration) -> Result<Answer, Failure> {
     client.send(outgoing(url, timeout), WEBHOOK).await
 }
 
-/// Serves each connection by the script, which is told the connection's number from 0. Returns the port.
+/// Serves each connection by the script. The script gets the connection's number, from 0. Returns the port.
 pub(super) async fn serve<F, Fut>(script: F) -> u16
 where
     F: Fn(usize, TcpStream) -> Fut + 'static,
@@ -143,7 +143,7 @@ where
     port
 }
 
-/// Reads one request, head and body; an error at the end of the connection.
+/// Reads one request, head and body. Returns an error at the end of the connection.
 pub(super) async fn request<S: AsyncReadExt + Unpin>(stream: &mut S) -> io::Result<String> {
     let mut text = String::new();
     loop {
@@ -164,7 +164,7 @@ pub(super) async fn answer<S: AsyncWriteExt + Unpin>(stream: &mut S, text: &str)
 /// An answer after which the connection is kept.
 pub(super) const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
-/// Closes with a reset instead of an orderly end.
+/// Closes the connection with a reset instead of an orderly end.
 pub(super) fn reset(stream: TcpStream) {
     socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
 }

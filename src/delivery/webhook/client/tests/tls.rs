@@ -1,4 +1,4 @@
-//! TLS: whom the client trusts, which name it asks for, and what it says when it doesn't.
+//! TLS: the authorities that the client trusts, the name that it asks for, and the failures that it reports.
 
 use std::{cell::RefCell, io::Write, rc::Rc, sync::Arc};
 
@@ -15,7 +15,7 @@ use tokio_rustls::{
 
 use super::{super::*, support::*};
 
-/// An authority of our own, and its certificate in a file.
+/// A certificate authority of the test, with its certificate in a file.
 struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
     file: NamedTempFile,
@@ -51,8 +51,8 @@ impl Authority {
     }
 }
 
-/// A server with a certificate for `name`; notes SNI and `Host` of what it is sent. Its connections end after
-/// `requests` requests, the last of them unanswered.
+/// A server with a certificate for `name`. It records the SNI and the `Host` of each request. Its connections
+/// end after `requests` requests, the last of which gets no answer.
 async fn serve_tls(authority: &Authority, name: &str, requests: usize) -> (u16, Rc<RefCell<Vec<String>>>) {
     let (acceptor, seen) = (authority.acceptor(name), Rc::new(RefCell::new(Vec::new())));
     let log = seen.clone();
@@ -80,7 +80,7 @@ fn target(host: &str, port: u16) -> Target {
 }
 
 #[actix_web::test]
-async fn a_private_authority_is_trusted_if_its_file_is_named() {
+async fn a_private_authority_is_trusted_if_its_file_is_configured() {
     let (authority, recorder) = (Authority::new(), Recorder::routed());
     let (port, seen) = serve_tls(&authority, "receiver.example", 9).await;
     let good = authority.client(&recorder);
@@ -106,7 +106,7 @@ async fn a_certificate_for_another_name_is_refused() {
     assert_eq!(failure.class, Class::Tls);
     assert!(failure.message.contains("not valid for name"), "{failure}");
     let failure = send(&client, &target(PUBLIC, port), LONG).await.unwrap_err();
-    assert_eq!(failure.class, Class::Tls, "nor for its address");
+    assert_eq!(failure.class, Class::Tls, "a certificate for a name is not valid for its address");
     assert!(seen.borrow().is_empty(), "no request was sent");
 }
 
@@ -122,7 +122,7 @@ async fn addresses_have_certificates_too() {
 }
 
 #[actix_web::test]
-async fn a_kept_connection_that_ends_under_a_request_costs_one_repetition() {
+async fn a_request_is_repeated_once_when_its_kept_connection_ends() {
     let (authority, recorder) = (Authority::new(), Recorder::routed());
     let (port, seen) = serve_tls(&authority, "receiver.example", 2).await;
     let client = authority.client(&recorder);
@@ -133,7 +133,7 @@ async fn a_kept_connection_that_ends_under_a_request_costs_one_repetition() {
 }
 
 #[actix_web::test]
-async fn what_speaks_no_tls_fails_the_handshake() {
+async fn a_receiver_without_tls_fails_the_handshake() {
     let port =
         serve(|_, mut stream| async move { answer(&mut stream, "HTTP/1.1 400 Bad\r\n\r\n").await }).await;
     let client = client(&Recorder::routed());

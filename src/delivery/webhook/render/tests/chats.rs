@@ -1,4 +1,4 @@
-//! Messages of chats: golden ones, the limits for any payload, and what must not be injected.
+//! Messages of chats: golden messages, the limits for any payload, and texts that must not be injected.
 
 use super::*;
 use serde_json::json;
@@ -11,7 +11,8 @@ fn discord(kind: &str, payload: &str) -> Value {
     message(Profile::Discord, &[event(kind, payload)])["embeds"][0].clone()
 }
 
-/// What the transformer in Wanderer's post makes of the post's examples; values as text, which Discord wants.
+/// The expected messages are those of the transformer in Wanderer's post for the post's examples. Values are
+/// text, as Discord requires.
 #[test]
 fn golden_discord() {
     assert_eq!(
@@ -92,7 +93,7 @@ fn any_other_type_has_a_message() {
 }
 
 #[test]
-fn nothing_missing_breaks_a_message() {
+fn a_message_survives_missing_values() {
     for payload in ["{}", "null", "[]", "\"x\"", r#"{"victim":null}"#, r#"{"victim":"x","value":"much"}"#] {
         let kill = discord("map_kill", payload);
         assert_eq!(kill["description"], "Unknown destroyed in Unknown", "{payload}");
@@ -102,7 +103,7 @@ fn nothing_missing_breaks_a_message() {
     assert_eq!(discord("map_kill", r#"{"value":"much"}"#)["fields"][2]["value"], "much");
 }
 
-/// A text that tries everything.
+/// A text that tries every kind of injection.
 const HOSTILE: &str = r#"@everyone @here <@123> <@&4> <#5> </x:6> [free](javascript:alert(1)) `x` **b** ||s|| ~~ # h\n> q\n- l <!channel> <!here> <!subteam^S1> <https://evil.example|ok> & \\"#;
 
 #[test]
@@ -179,7 +180,7 @@ fn long_links_keep_the_limits() {
 }
 
 #[test]
-fn a_burst_is_shortened_evenly_and_nothing_is_dropped() {
+fn many_events_are_shortened_evenly_and_none_is_dropped() {
     let long = format!(r#"{{"name":"{}","type":"{}"}}"#, "n".repeat(3000), "t".repeat(3000));
     let mut events: Vec<Event> = (0..9).map(|place| event_at(place, "add_system", &long)).collect();
     events.push(event_at(9, "add_system", ADDED));
@@ -191,7 +192,7 @@ fn a_burst_is_shortened_evenly_and_nothing_is_dropped() {
     assert_eq!(embeds[9]["fields"].as_array().unwrap().len(), 3);
 }
 
-/// Hands all texts of a message to `check`.
+/// Passes all texts of a message to `check`.
 fn texts(value: &Value, check: &mut dyn FnMut(&str)) {
     match value {
         Value::String(text) => check(text),
@@ -201,7 +202,7 @@ fn texts(value: &Value, check: &mut dyn FnMut(&str)) {
     }
 }
 
-/// Checks one text against a limit and counts it.
+/// Checks one text against a limit. Returns its length.
 fn text(value: &Value, name: &str, max: usize) -> usize {
     let Some(value) = value.get(name) else { return 0 };
     let value = value.as_str().unwrap();
