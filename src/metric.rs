@@ -149,6 +149,14 @@ pub fn describe() {
     gauge!(CLOCK_OFFSET, Unit::Seconds, "The node's clock minus the cluster's time");
     gauge!(IDS_AHEAD, Unit::Seconds, "How far event ids are ahead of the cluster's time");
     gauge!(EXPIRY_HELD, Unit::Seconds, "Time that the leader's expiry clock did not count");
+    describe_webhooks();
+}
+
+/// Describes the metrics of webhooks.
+fn describe_webhooks() {
+    use metrics::{
+        Unit, describe_counter as counter, describe_gauge as gauge, describe_histogram as histogram,
+    };
     counter!(WEBHOOK_ATTEMPTS, "Attempts to deliver webhooks");
     counter!(WEBHOOK_DELIVERED, "Events delivered to webhooks");
     histogram!(WEBHOOK_ATTEMPT_SECONDS, Unit::Seconds, "An attempt to deliver a webhook");
