@@ -102,7 +102,7 @@ fn enable(c: &Cluster) -> Result<()> {
 }
 
 fn dead_letters(c: &Cluster) -> Result<()> {
-    let map = map(c, "dead letters")?;
+    let map = map(c, "dead-letters")?;
     let receiver = Receiver::start()?;
     let url = receiver.on("/d", behaviour::status(500));
     let hook = Hook::create(c, &map, &url, json!({"retry": quick(2)}))?;

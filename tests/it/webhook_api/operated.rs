@@ -145,9 +145,9 @@ pub(super) fn tests_are_sent(c: &Cluster) -> Result<()> {
 }
 
 pub(super) fn dead_letters_and_replays(c: &Cluster) -> Result<()> {
-    let map = c.map("dead letters")?;
+    let map = c.map("dead-letters")?;
     let api = c.api(0, &map);
-    let (path, _) = create(c, &map, &paused("dead letters"))?;
+    let (path, _) = create(c, &map, &paused("dead-letters"))?;
     let events = publish_many(c, 0, &map, "x", 10)?;
     let empty = json!({"data": [], "cursor": null, "has_more": false, "total": 0});
     let dead_letters = format!("{path}/dead-letters");
