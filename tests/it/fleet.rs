@@ -1,5 +1,5 @@
 //! Many readers that never read next to as many that read everything: memory stays bounded, the server closes
-//! the stalled readers, and the healthy ones miss nothing. `WAYPOST_TEST_CROWD` and `WAYPOST_TEST_SECONDS`
+//! the stalled readers, and the healthy ones miss nothing. `WAYPOST_TEST_FLEET` and `WAYPOST_TEST_SECONDS`
 //! make it larger.
 
 use crate::support::{nodes, publish, scale, scenario};
@@ -14,7 +14,7 @@ const GROWTH: u64 = 64 << 20;
 
 #[test]
 fn stalled_readers_cost_other_readers_nothing() {
-    let count = scale("WAYPOST_TEST_CROWD", 100) as usize;
+    let count = scale("WAYPOST_TEST_FLEET", 100) as usize;
     let seconds = scale("WAYPOST_TEST_SECONDS", 15);
     let stall = (seconds / 3).clamp(2, 15);
     scenario(nodes(1).set("WAYPOST_SESSION_STALL_SECONDS", stall), |cluster| {

@@ -5,7 +5,7 @@
 //! - `WAYPOST_TEST_ROUNDS`: rounds of killing and restarting nodes (default 3, with webhooks 2);
 //! - `WAYPOST_TEST_SUBJECTS`: subjects, each with one reader (default 1000);
 //! - `WAYPOST_EPHEMERAL_SUBSCRIBERS`: subscribers of ephemeral events, over 200 subjects (default 300);
-//! - `WAYPOST_TEST_CROWD`: stalled readers, and as many healthy ones (default 100);
+//! - `WAYPOST_TEST_FLEET`: stalled readers, and as many healthy ones (default 100);
 //! - `WAYPOST_TEST_SECONDS`: how long that test and the one of dying owners publish (default 15 and 6);
 //! - `WAYPOST_TEST_CHECK`: runs only the checks whose name contains this text;
 //! - `WAYPOST_TEST_BINARY`: the executable to test instead of the one built with the tests.

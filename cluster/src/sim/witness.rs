@@ -1,4 +1,4 @@
-//! Compares what the hosts' disks contain: an oracle at a lower level than the clients.
+//! Compares what the hosts' disks contain: a checker at a lower level than the clients.
 //!
 //! It checks facts that hold in every correct cluster: an acknowledged vote of a node never goes back, and a
 //! log id has one content. It is outside the simulated hosts, so a crash does not erase its memory.
