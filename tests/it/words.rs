@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-/// Words that are gone, and the word to use instead. A word counts wherever it is part of a name: `seal` also finds `sealed_key`.
+/// Words that are gone, and the word to use instead. A word counts wherever it is part of a name: `seal` also
+/// finds `seal_key`.
 const REPLACED: &[(&str, &str)] = &[
     ("outlet", "dispatcher"),
     ("outbox", "subscriber"),

@@ -471,16 +471,3 @@ proptest! {
         }
     }
 }
-
-/// Prints the cost of a rendering: `cargo test --release --lib -- --ignored --nocapture cost_of`.
-#[test]
-#[ignore = "a measurement"]
-fn cost_of_a_rendering() {
-    let (template, map, events) = (Template::parse(DISCORD, Form::Json).unwrap(), map(), [event(0, KILL)]);
-    let rounds = 20_000u32;
-    let begin = std::time::Instant::now();
-    for _ in 0..rounds {
-        std::hint::black_box(template.render(&map, std::hint::black_box(&events)).unwrap());
-    }
-    println!("the Discord example: {:?} a rendering", begin.elapsed() / rounds);
-}
