@@ -6,9 +6,10 @@ use std::{path::Path, time::Duration};
 use anyhow::{Context, Result};
 
 use crate::{
-    load::{self, Measured, Pace, Plan},
+    load::{self, Pace, Plan},
     node::{ADMIN, Cluster, Limit},
     report::Report,
+    stats::median,
     subscribers::Target,
 };
 
@@ -20,15 +21,26 @@ const SATURATED: f64 = 2.5;
 const LIMIT_COALESCE: usize = 8;
 
 /// The sizes of the comparison.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, clap::Args)]
 pub(crate) struct Size {
-    pub(crate) connections: usize,
-    pub(crate) frame: usize,
-    pub(crate) rate: f64,
-    pub(crate) batch: usize,
-    pub(crate) window: u64,
-    pub(crate) seconds: f64,
-    pub(crate) rounds: usize,
+    #[arg(long, default_value_t = 1_000)]
+    connections: usize,
+    /// Bytes of one broadcast frame
+    #[arg(long, default_value_t = 300)]
+    frame: usize,
+    /// Events a second in the paced runs
+    #[arg(long, default_value_t = 40.0)]
+    rate: f64,
+    #[arg(long, default_value_t = 50)]
+    batch: usize,
+    #[arg(long, default_value_t = 200)]
+    window: u64,
+    /// Seconds of each run
+    #[arg(long, default_value_t = 5.0)]
+    seconds: f64,
+    /// Runs of each server, for paced and for saturated load
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
 }
 
 /// Runs the comparison and adds its lines.
@@ -53,7 +65,7 @@ async fn in_turns(binary: &Path, dir: &Path, size: Size, pace: Pace, coalesce: u
     let limit = Limit::start(coalesce).await?;
     let cluster = Cluster::start(binary, dir, 1).await?;
     let node = cluster.nodes.first().context("no node")?;
-    let (map, token) = cluster.map().await?;
+    let (map, token) = cluster.map("bench").await?;
     let plan = |addr, pid| Plan {
         target: Target {
             addr,
@@ -70,16 +82,17 @@ async fn in_turns(binary: &Path, dir: &Path, size: Size, pace: Pace, coalesce: u
         pids: vec![pid],
     };
     let plans = [plan(limit.addr, limit.pid), plan(node.http, node.pid()?)];
-    let (mut limits, mut wayposts) = (Vec::new(), Vec::new());
+    let mut limits = Vec::new();
+    let mut wayposts = Vec::new();
     for round in 1..=size.rounds {
         let measured = load::run(&plans[0]).await.context("the limit")?;
         println!("{} {round} limit    {}", name(pace), measured.line());
-        limits.push(measured);
+        limits.push(measured.cpu_per_million());
         let measured = load::run(&plans[1]).await.context("waypost")?;
         println!("{} {round} waypost  {}", name(pace), measured.line());
-        wayposts.push(measured);
+        wayposts.push(measured.cpu_per_million());
     }
-    Ok((median(&limits), median(&wayposts)))
+    Ok((median(limits), median(wayposts)))
 }
 
 fn name(pace: Pace) -> &'static str {
@@ -87,10 +100,4 @@ fn name(pace: Pace) -> &'static str {
         Pace::Paced { .. } => "paced    ",
         Pace::Saturated { .. } => "saturated",
     }
-}
-
-fn median(runs: &[Measured]) -> f64 {
-    let mut costs: Vec<_> = runs.iter().map(Measured::cpu_per_million).collect();
-    costs.sort_unstable_by(f64::total_cmp);
-    costs.get(costs.len() / 2).copied().unwrap_or(f64::NAN)
 }

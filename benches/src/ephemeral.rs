@@ -21,6 +21,7 @@ use crate::{
     node::{ADMIN, Cluster, Node},
     publish,
     report::Report,
+    stats::median,
     subscribers::{Subscribers, Target},
 };
 
@@ -31,15 +32,20 @@ const ARRIVAL_PATIENCE: Duration = Duration::from_secs(15);
 const GLANCE: Duration = Duration::from_millis(5);
 
 /// The sizes of the measurement.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, clap::Args)]
 pub(crate) struct Size {
-    /// The time of each measurement.
-    pub(crate) seconds: f64,
-    /// Bytes of an event's payload.
-    pub(crate) payload: usize,
-    /// How many publishers send at the same time.
-    pub(crate) connections: usize,
-    pub(crate) rounds: usize,
+    /// Seconds of each measurement
+    #[arg(long, default_value_t = 5.0)]
+    seconds: f64,
+    /// Bytes of an event's payload
+    #[arg(long, default_value_t = 200)]
+    payload: usize,
+    /// Publishers at the same time, after the run with one publisher
+    #[arg(long, default_value_t = 48)]
+    connections: usize,
+    /// Rounds of each kind, in turns
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
 }
 
 /// One kind of events, and its subscribers.
@@ -63,7 +69,7 @@ struct Bench {
 /// A node does not start, a publish is refused, or an event is lost.
 pub(crate) async fn run(binary: &Path, dir: &Path, size: Size, report: &mut Report) -> Result<()> {
     let cluster = Cluster::start(binary, dir, 3).await?;
-    let (map, token) = cluster.map().await?;
+    let (map, token) = cluster.map("bench").await?;
     let bench = Bench { cluster, map, token };
     let body = |subject| Maker::of_payload(size.payload).one_of(subject);
     let unread = bench.request(&body("live-unread"));
@@ -125,9 +131,11 @@ impl Bench {
 
     /// Joins a subscriber on each node, and waits until the events of every node arrive at all of them.
     async fn kind(&self, name: &'static str, subject: &'static str, body: &str) -> Result<Kind> {
-        let (request, mut subscribers) = (self.request(body), Vec::new());
+        let request = self.request(body);
+        let mut subscribers = Vec::new();
         for addr in self.nodes() {
-            let (map, token) = (self.map.clone(), self.token.clone());
+            let map = self.map.clone();
+            let token = self.token.clone();
             let target = Target { addr, map, subject: Some(subject), token, connections: 1 };
             let joined = Subscribers::start(target)?;
             load::all_joined(&joined, 1).await?;
@@ -146,7 +154,8 @@ impl Bench {
     /// The CPU of all nodes for one publish, in microseconds.
     #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
     async fn cost(&self, kind: &Kind, publishers: usize, duration: Duration) -> Result<f64> {
-        let (before, delivered) = (self.cpu_seconds()?, kind.delivered());
+        let before = self.cpu_seconds()?;
+        let delivered = kind.delivered();
         let published = publish::publish(&self.nodes(), publishers, &kind.request, duration).await?.requests;
         kind.wait_delivered(delivered + published * kind.subscribers.len() as u64).await?;
         Ok((self.cpu_seconds()? - before) * 1e6 / published as f64)
@@ -176,9 +185,4 @@ impl Kind {
         ensure!(self.delivered() == expected, "{} instead of {expected} deliveries", self.delivered());
         Ok(())
     }
-}
-
-fn median(mut costs: Vec<f64>) -> f64 {
-    costs.sort_unstable_by(f64::total_cmp);
-    costs.get(costs.len() / 2).copied().unwrap_or(f64::NAN)
 }

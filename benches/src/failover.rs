@@ -11,10 +11,12 @@ use anyhow::Result;
 use tokio::time::sleep;
 
 use crate::{
+    args::millis,
     history,
     node::{ADMIN, Cluster},
     publishers::{self, Ack, Log, Publishers},
     report::Report,
+    stats::Sorted,
 };
 
 /// The most seconds from a kill to the next acknowledgement.
@@ -28,15 +30,22 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const CALM: Duration = Duration::from_millis(1500);
 
 /// The sizes of the measurement.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, clap::Args)]
 pub(crate) struct Size {
-    pub(crate) kills: usize,
-    pub(crate) handovers: usize,
-    pub(crate) publishers: usize,
-    /// The pause from an acknowledgement to the publisher's next event.
-    pub(crate) pause: Duration,
-    /// The bytes of padding in a payload.
-    pub(crate) pad: usize,
+    /// How often the leader is killed
+    #[arg(long, default_value_t = 40)]
+    kills: usize,
+    /// How often the leader is asked to end
+    #[arg(long, default_value_t = 40)]
+    handovers: usize,
+    #[arg(long, default_value_t = 12)]
+    publishers: usize,
+    /// Milliseconds from an acknowledgement to the publisher's next event
+    #[arg(long, default_value = "4", value_parser = millis)]
+    pause: Duration,
+    /// Bytes of padding in a payload
+    #[arg(long, default_value_t = 200)]
+    pad: usize,
 }
 
 /// Boots three nodes, ends their leaders and adds the lines.
@@ -82,7 +91,8 @@ async fn kills(
     size: Size,
     report: &mut Report,
 ) -> Result<usize> {
-    let (mut anyone, mut everyone) = (Vec::new(), Vec::new());
+    let mut anyone = Vec::new();
+    let mut everyone = Vec::new();
     for round in 1..=size.kills {
         let leader = cluster.leader().await?;
         let from = publishers.look(|log| log.acks.len());
@@ -94,8 +104,8 @@ async fn kills(
         publishers.wait(PATIENCE, |log| next(log).iter().all(Option::is_some)).await?;
         let next: Vec<f64> =
             publishers.look(next).into_iter().flatten().map(|at| (at - start).as_secs_f64()).collect();
-        let (first, last) =
-            (next.iter().copied().fold(f64::MAX, f64::min), next.iter().copied().fold(0.0, f64::max));
+        let first = next.iter().copied().fold(f64::MAX, f64::min);
+        let last = next.iter().copied().fold(0.0, f64::max);
         println!("kill {round:2}: acknowledged after {first:.3} s, for every publisher after {last:.3} s");
         anyone.push(first);
         everyone.extend(next);
@@ -103,24 +113,16 @@ async fn kills(
         sleep(CALM).await;
     }
     if size.kills > 0 {
-        let (p50, p99, worst) = quantiles(&mut anyone);
-        report.at_most(
-            &format!("kill: next acknowledgement, median of {}", size.kills),
-            p50,
-            KILL_MEDIAN,
-            "s",
-        );
-        report.at_most("kill: next acknowledgement, p99", p99, KILL_MOST, "s");
-        report.note("kill: next acknowledgement, longest", worst, "s");
-        let (p50, p99, worst) = quantiles(&mut everyone);
-        report.at_most(
-            &format!("kill: each of {} publishers, median", size.publishers),
-            p50,
-            KILL_MEDIAN,
-            "s",
-        );
-        report.at_most("kill: each publisher, p99", p99, KILL_MOST, "s");
-        report.note("kill: each publisher, longest", worst, "s");
+        let median = format!("kill: next acknowledgement, median of {}", size.kills);
+        let each = format!("kill: each of {} publishers, median", size.publishers);
+        for (of, median, times) in
+            [("next acknowledgement", median, anyone), ("each publisher", each, everyone)]
+        {
+            let times = Sorted::of(times);
+            report.at_most(&median, times.at(50), KILL_MEDIAN, "s");
+            report.at_most(&format!("kill: {of}, p99"), times.at(99), KILL_MOST, "s");
+            report.note(&format!("kill: {of}, longest"), times.at(100), "s");
+        }
     }
     Ok(size.kills)
 }
@@ -141,7 +143,8 @@ async fn handovers(
     size: Size,
     report: &mut Report,
 ) -> Result<usize> {
-    let (mut anyone, mut everyone) = (Vec::new(), Vec::new());
+    let mut anyone = Vec::new();
+    let mut everyone = Vec::new();
     for round in 1..=size.handovers {
         let leader = cluster.leader().await?;
         let start = Instant::now();
@@ -164,14 +167,14 @@ async fn handovers(
         sleep(CALM).await;
     }
     if size.handovers > 0 {
-        let (p50, p99, worst) = quantiles(&mut anyone);
-        report.note(&format!("hand-over: longest gap, median of {}", size.handovers), p50, "s");
-        report.at_most("hand-over: longest gap, p99", p99, HANDOVER_MOST, "s");
-        report.note("hand-over: longest gap of all", worst, "s");
-        let (p50, p99, worst) = quantiles(&mut everyone);
-        report.note(&format!("hand-over: each of {} publishers, median", size.publishers), p50, "s");
-        report.at_most("hand-over: each publisher, p99", p99, HANDOVER_MOST, "s");
-        report.note("hand-over: each publisher, longest", worst, "s");
+        let median = format!("hand-over: longest gap, median of {}", size.handovers);
+        let each = format!("hand-over: each of {} publishers, median", size.publishers);
+        for (of, median, gaps) in [("longest gap", median, anyone), ("each publisher", each, everyone)] {
+            let gaps = Sorted::of(gaps);
+            report.note(&median, gaps.at(50), "s");
+            report.at_most(&format!("hand-over: {of}, p99"), gaps.at(99), HANDOVER_MOST, "s");
+            report.note(&format!("hand-over: {of}, longest"), gaps.at(100), "s");
+        }
     }
     Ok(size.handovers)
 }
@@ -179,7 +182,8 @@ async fn handovers(
 /// The longest time in seconds between two of these acknowledgements, from the last one before `start` to
 /// `end`.
 fn gap(acks: &[Ack], start: Instant, end: Instant, of: impl Fn(&Ack) -> bool) -> f64 {
-    let (mut longest, mut after) = (Duration::ZERO, end);
+    let mut longest = Duration::ZERO;
+    let mut after = end;
     for ack in acks.iter().rev().filter(|ack| ack.at <= end && of(ack)) {
         longest = longest.max(after - ack.at);
         after = ack.at;
@@ -188,14 +192,6 @@ fn gap(acks: &[Ack], start: Instant, end: Instant, of: impl Fn(&Ack) -> bool) ->
         }
     }
     longest.as_secs_f64()
-}
-
-/// The median, the 99th percentile (the longest, of fewer than a hundred) and the longest.
-fn quantiles(times: &mut [f64]) -> (f64, f64, f64) {
-    times.sort_unstable_by(f64::total_cmp);
-    let at =
-        |share: usize| times.get((times.len() * share / 100).min(times.len().saturating_sub(1))).copied();
-    (at(50).unwrap_or(f64::NAN), at(99).unwrap_or(f64::NAN), times.last().copied().unwrap_or(f64::NAN))
 }
 
 #[cfg(test)]

@@ -13,12 +13,14 @@ use anyhow::{Context, Result, ensure};
 use tokio::time::{sleep, timeout};
 
 use crate::{
+    args::{millis, seconds},
     burden::Burden,
     event::Maker,
     http,
     node::{ADMIN, Cluster},
     publishers::{self, Publishers},
     report::Report,
+    stats::Sorted,
 };
 
 /// The pause between two questions to the nodes.
@@ -33,16 +35,29 @@ const FILL_EVENTS: usize = 500;
 const CALM: Duration = Duration::from_secs(2);
 
 /// The sizes of the measurement.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, clap::Args)]
 pub(crate) struct Size {
-    /// How long the processors are full.
-    pub(crate) compute: Duration,
-    /// How long the disk's queue is full.
-    pub(crate) write: Duration,
-    /// The history that a new member is sent.
-    pub(crate) megabytes: u64,
-    pub(crate) publishers: usize,
-    pub(crate) pause: Duration,
+    /// Seconds of full processors
+    #[arg(long = "seconds", default_value = "600", value_parser = seconds)]
+    compute: Duration,
+    /// Seconds of a full disk queue
+    #[arg(long = "disk-seconds", default_value = "120", value_parser = seconds)]
+    write: Duration,
+    /// Megabytes of history that a new member is sent
+    #[arg(long, default_value_t = 400)]
+    megabytes: u64,
+    #[arg(long, default_value_t = 12)]
+    publishers: usize,
+    /// Milliseconds from an acknowledgement to the publisher's next event
+    #[arg(long, default_value = "20", value_parser = millis)]
+    pause: Duration,
+}
+
+impl Size {
+    /// How long the machine is kept busy.
+    pub(crate) fn watched(&self) -> Duration {
+        self.compute + self.write
+    }
 }
 
 /// What the nodes have reported since `start`.
@@ -72,20 +87,20 @@ pub(crate) async fn run(binary: &Path, dir: &Path, size: Size, report: &mut Repo
 
     let mut watch = Watch::begin(&cluster).await?;
     watch.look_for(&cluster, CALM * 2).await?;
-    watch.tell("nothing else", &publishers, report)?;
+    watch.report("nothing else", &publishers, report)?;
 
     let mut watch = Watch::begin(&cluster).await?;
     let burden = Burden::compute()?;
     watch.look_for(&cluster, size.compute).await?;
     drop(burden);
-    watch.tell("full processors", &publishers, report)?;
+    watch.report("full processors", &publishers, report)?;
 
     let mut watch = Watch::begin(&cluster).await?;
-    let burden = Burden::write(cluster.dir().to_owned())?;
+    let burden = Burden::write(cluster.dir().to_owned());
     watch.look_for(&cluster, size.write).await?;
     let written = burden.written.load(Relaxed);
     drop(burden);
-    watch.tell("full disk queue", &publishers, report)?;
+    watch.report("full disk queue", &publishers, report)?;
     report.note("fairness, full disk queue: written and synced meanwhile", (written >> 20) as f64, "MiB");
 
     snapshot(&mut cluster, &map, size.megabytes, &publishers, report).await?;
@@ -118,7 +133,7 @@ async fn snapshot(
     let seconds = start.elapsed().as_secs_f64();
     watch.look_for(cluster, CALM).await?;
     drop(burden);
-    watch.tell("snapshot to a new member", publishers, report)?;
+    watch.report("snapshot to a new member", publishers, report)?;
     report.note(&format!("fairness: a new member has {megabytes} MB, and a vote, after"), seconds, "s");
     Ok(())
 }
@@ -133,8 +148,8 @@ async fn fill(cluster: &Cluster, map: &str, bytes: u64) -> Result<()> {
     }
     let mut sent = 0;
     for turn in 0.. {
-        let place = turn % clients.len();
-        let status = clients[place].exchange(&request).await?;
+        let client = turn % clients.len();
+        let status = clients[client].exchange(&request).await?;
         ensure!(status == 201, "a batch was answered with {status}");
         sent += request.len() as u64;
         if sent >= bytes {
@@ -152,7 +167,7 @@ impl Watch {
         let (status, answer) = http::call(leader, "POST", "/api/cluster/step-down", ADMIN, "{}").await?;
         ensure!(status == 200, "the leader does not step down: {status} {answer}");
         sleep(CALM).await;
-        let term = told(cluster.nodes[cluster.leader().await?].http).await?.0;
+        let term = reported(cluster.nodes[cluster.leader().await?].http).await?.0;
         Ok(Self { term, start: Instant::now(), elections: 0, silence: 0.0 })
     }
 
@@ -161,9 +176,9 @@ impl Watch {
         let end = Instant::now() + time;
         loop {
             let last = Instant::now() >= end;
-            for (place, node) in cluster.nodes.iter().enumerate() {
-                let (term, silence) = match told(node.http).await {
-                    Ok(told) => told,
+            for (index, node) in cluster.nodes.iter().enumerate() {
+                let (term, silence) = match reported(node.http).await {
+                    Ok(reported) => reported,
                     Err(error) if last => return Err(error),
                     Err(_) => continue,
                 };
@@ -171,7 +186,7 @@ impl Watch {
                     println!(
                         "after {:.1} s node {} is in term {term}",
                         self.start.elapsed().as_secs_f64(),
-                        place + 1
+                        index + 1
                     );
                     self.elections += term.saturating_sub(self.term);
                     self.term = self.term.max(term);
@@ -186,26 +201,24 @@ impl Watch {
     }
 
     #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
-    fn tell(&self, what: &str, publishers: &Publishers, report: &mut Report) -> Result<()> {
-        let mut millis = publishers.look(|log| {
+    fn report(&self, what: &str, publishers: &Publishers, report: &mut Report) -> Result<()> {
+        let millis = publishers.look(|log| {
             let since = log.acks.iter().rev().take_while(|ack| ack.at > self.start);
-            since.map(|ack| (ack.at - ack.began).as_secs_f64() * 1e3).collect::<Vec<_>>()
+            Sorted::of(since.map(|ack| (ack.at - ack.began).as_secs_f64() * 1e3))
         });
-        millis.sort_unstable_by(f64::total_cmp);
-        let at = |share: usize| millis.get(millis.len() * share / 100).copied().unwrap_or(f64::NAN);
         let of = |line: &str| format!("fairness, {what}: {line}");
         report.note(&of("watched"), self.start.elapsed().as_secs_f64(), "s");
         report.at_most(&of("elections"), self.elections as f64, 0.0, "");
         report.note(&of("longest silence of the leader"), self.silence * 1e3, "ms");
-        report.note(&of("publishing, median"), at(50), "ms");
-        report.note(&of(&format!("publishing, p99 of {}", millis.len())), at(99), "ms");
+        report.note(&of("publishing, median"), millis.at(50), "ms");
+        report.note(&of(&format!("publishing, p99 of {}", millis.len())), millis.at(99), "ms");
         println!("{what}: {} elections, longest silence {:.0} ms", self.elections, self.silence * 1e3);
         Ok(())
     }
 }
 
 /// The term of a node, and the longest silence of its leader in seconds.
-async fn told(node: SocketAddr) -> Result<(u64, f64)> {
+async fn reported(node: SocketAddr) -> Result<(u64, f64)> {
     let mut client = http::Client::connect(node).await?;
     client.exchange(&http::request("GET", "/metrics", "", "")).await?;
     let text = std::str::from_utf8(client.body())?;

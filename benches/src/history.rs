@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use checker::{Item, Kept, Log, Told, Verdicts};
+use checker::{Facts, Item, Kept, Log, Verdicts};
 use testkit::{checks::held, cluster::Map, event::Event, http::Api, wait};
 use tokio::task::spawn_blocking;
 
@@ -14,14 +14,14 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An event whose publisher remembers no id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Placed<'a>(&'a Event);
+struct Unnamed<'a>(&'a Event);
 
-impl<'a> Item for Placed<'a> {
+impl<'a> Item for Unnamed<'a> {
     type Key = &'a str;
     type Id = ();
 
-    fn told(self) -> Told<&'a str, ()> {
-        Told { place: self.0.seq, key: Some(&self.0.key), id: () }
+    fn facts(self) -> Facts<&'a str, ()> {
+        Facts { position: self.0.seq, key: Some(&self.0.key), id: () }
     }
 
     fn follows(self, before: Self) -> bool {
@@ -38,16 +38,18 @@ impl<'a> Item for Placed<'a> {
 pub(crate) async fn check(nodes: &[SocketAddr], map: &str, acks: &[Ack], report: &mut Report) -> Result<()> {
     let head = acks.iter().map(|ack| ack.seq).max().unwrap_or(0);
     let keys: Vec<String> = acks.iter().map(Ack::key).collect();
-    let (mut log, mut verdicts, mut all) = (Log::default(), Verdicts::default(), Vec::new());
+    let mut log = Log::default();
+    let mut verdicts = Verdicts::default();
+    let mut all = Vec::new();
     for node in nodes {
         all.push(read(*node, map, head).await.with_context(|| format!("the history of {node}"))?);
     }
     for (ack, key) in acks.iter().zip(&keys) {
         log.asked(key.as_str());
-        log.acked(Told { place: ack.seq, key: Some(key.as_str()), id: () }, &mut verdicts);
+        log.acked(Facts { position: ack.seq, key: Some(key.as_str()), id: () }, &mut verdicts);
     }
     for (node, events) in nodes.iter().zip(&all) {
-        let events: Vec<Placed<'_>> = events.iter().map(Placed).collect();
+        let events: Vec<Unnamed<'_>> = events.iter().map(Unnamed).collect();
         log.ends(node, &events, Kept::Whole, &mut verdicts);
     }
     log.finish(&mut verdicts);

@@ -18,15 +18,23 @@ use crate::{
 /// The most KiB for each connection.
 const BOUND: f64 = 16.0;
 
-/// Joins `connections` subscribers and adds the line.
+/// The size of the measurement.
+#[derive(Clone, Copy, clap::Args)]
+pub(crate) struct Size {
+    #[arg(long, default_value_t = 10_000)]
+    connections: usize,
+}
+
+/// Joins the subscribers and adds the line.
 ///
 /// # Errors
 /// The node does not start, or a connection is refused.
 #[expect(clippy::cast_precision_loss, reason = "bytes and counts far below 2^52")]
-pub(crate) async fn run(binary: &Path, dir: &Path, connections: usize, report: &mut Report) -> Result<()> {
+pub(crate) async fn run(binary: &Path, dir: &Path, size: Size, report: &mut Report) -> Result<()> {
+    let connections = size.connections;
     let cluster = Cluster::start(binary, dir, 1).await?;
     let node = cluster.nodes.first().context("no node")?;
-    let (map, token) = cluster.map().await?;
+    let (map, token) = cluster.map("bench").await?;
     let target = |connections| Target {
         addr: node.http,
         map: map.clone(),

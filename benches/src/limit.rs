@@ -119,9 +119,12 @@ impl Server {
             let index = self.connections.len();
             let data = epoll::EventData::new_u64(index as u64);
             epoll::add(&self.epoll, &stream, data, epoll::EventFlags::IN)?;
-            let (input, rest) = (Vec::new(), Vec::new());
-            let connection = Connection { stream, role: Role::Unknown, input, rest };
-            self.connections.push(Some(connection));
+            self.connections.push(Some(Connection {
+                stream,
+                role: Role::Unknown,
+                input: Vec::new(),
+                rest: Vec::new(),
+            }));
         }
     }
 

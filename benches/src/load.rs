@@ -105,7 +105,8 @@ pub(crate) async fn run(plan: &Plan) -> Result<Measured> {
     let context = if losses.is_empty() { String::new() } else { format!(" ({losses:?})") };
     let mut measured = outcome.with_context(|| format!("the run failed{context}"))?;
     measured.latency = latency;
-    let (bytes, reads) = (counters.bytes.load(Relaxed), counters.reads.load(Relaxed));
+    let bytes = counters.bytes.load(Relaxed);
+    let reads = counters.reads.load(Relaxed);
     #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
     {
         measured.mean_frame = 4.0 + bytes as f64 / measured.delivered.max(1) as f64;
@@ -136,7 +137,8 @@ async fn measure(plan: &Plan, fleet: &Subscribers) -> Result<Measured> {
     all_joined(fleet, connections).await?;
     let mut publisher = Publisher::connect(plan, fleet).await?;
     sleep(Duration::from_millis(300)).await;
-    let (cpu, start) = (proc::cpu_seconds(&plan.pids)?, Instant::now());
+    let cpu = proc::cpu_seconds(&plan.pids)?;
+    let start = Instant::now();
     match plan.pace {
         Pace::Paced { rate } => publisher.paced(rate, plan.duration).await?,
         Pace::Saturated { batch, window } => {

@@ -42,13 +42,16 @@ const CALM_LOOKS: usize = 15;
 const LEFT_ALONE: Duration = Duration::from_secs(5);
 
 /// The sizes of the measurement.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, clap::Args)]
 pub(crate) struct Size {
-    pub(crate) maps: usize,
-    /// The number of webhooks in all.
-    pub(crate) webhooks: usize,
-    /// Bytes of a payload.
-    pub(crate) payload: usize,
+    #[arg(long, default_value_t = 100)]
+    maps: usize,
+    /// Webhooks in all
+    #[arg(long, default_value_t = 50_000)]
+    webhooks: usize,
+    /// Bytes of an event's payload
+    #[arg(long, default_value_t = 300)]
+    payload: usize,
 }
 
 /// Boots a node, creates the webhooks and adds the lines.
@@ -61,7 +64,7 @@ pub(crate) async fn run(binary: &Path, dir: &Path, size: Size, report: &mut Repo
     let cluster = Cluster::start(binary, dir, 1).await?;
     let mut maps = Vec::with_capacity(size.maps);
     for number in 0..size.maps {
-        maps.push(cluster.map_with_slug(&format!("bench-{number}")).await?.0);
+        maps.push(cluster.map(&format!("bench-{number}")).await?.0);
     }
     let before = calm_memory(cluster.nodes.first().context("no node")?).await?;
     let start = Instant::now();
@@ -97,7 +100,9 @@ async fn make_all(node: &Node, receiver: &Receiver, maps: &[String], count: usiz
     let mut tasks = JoinSet::new();
     for _ in 0..MAKERS {
         let mut client = http::Client::connect(node.http).await?;
-        let (next, maps, receiver) = (next.clone(), maps.to_vec(), receiver.addr);
+        let next = next.clone();
+        let maps = maps.to_vec();
+        let receiver = receiver.addr;
         tasks.spawn(async move {
             loop {
                 let number = next.fetch_add(1, Ordering::Relaxed);
@@ -138,7 +143,8 @@ async fn calm_memory(node: &Node) -> Result<f64> {
 /// The CPU-seconds per second of a node that is left alone.
 async fn idle_cpu(node: &Node) -> Result<f64> {
     let pids = [node.pid()?];
-    let (before, start) = (proc::cpu_seconds(&pids)?, Instant::now());
+    let before = proc::cpu_seconds(&pids)?;
+    let start = Instant::now();
     sleep(LEFT_ALONE).await;
     Ok((proc::cpu_seconds(&pids)? - before) / start.elapsed().as_secs_f64())
 }
@@ -154,7 +160,8 @@ async fn one_event(
     let event = Maker::of_payload(payload).one();
     let request = http::request("POST", &format!("/api/maps/{map}/events"), ADMIN, &event);
     let mut publisher = http::Client::connect(node.http).await?;
-    let (start, seen) = (Instant::now(), receiver.requests());
+    let start = Instant::now();
+    let seen = receiver.requests();
     let status = publisher.exchange(&request).await?;
     ensure!(status == 201, "publishing: {status}");
     receiver.until(seen + deliveries, PATIENCE).await?;

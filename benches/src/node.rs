@@ -75,7 +75,7 @@ impl Processes {
 /// One Waypost process.
 pub(crate) struct Node {
     pub(crate) http: SocketAddr,
-    place: usize,
+    index: usize,
     processes: Processes,
 }
 
@@ -85,19 +85,17 @@ impl Node {
     /// # Errors
     /// It ends, or is not ready in time; the error has the end of its log.
     pub(crate) async fn restart(&self) -> Result<()> {
-        let place = self.place;
-        self.processes
-            .with(move |cluster| {
-                cluster.nodes[place].start()?;
-                cluster.wait_node(place)
-            })
-            .await
+        self.with(|cluster, own| {
+            cluster.nodes[own].start()?;
+            cluster.wait_node(own)
+        })
+        .await
     }
 
     /// # Errors
     /// The node does not run.
     pub(crate) fn pid(&self) -> Result<u32> {
-        Ok(self.processes.lock().nodes[self.place].pid()?.as_raw_nonzero().get().cast_unsigned())
+        Ok(self.processes.lock().nodes[self.index].pid()?.as_raw_nonzero().get().cast_unsigned())
     }
 
     /// Sends SIGKILL, and waits until the process has ended.
@@ -105,8 +103,7 @@ impl Node {
     /// # Errors
     /// The node does not run.
     pub(crate) async fn kill(&self) -> Result<()> {
-        let place = self.place;
-        self.processes.with(move |cluster| cluster.nodes[place].kill9()).await
+        self.with(|cluster, own| cluster.nodes[own].kill9()).await
     }
 
     /// Asks the node to end (SIGTERM), and waits until it has.
@@ -114,8 +111,7 @@ impl Node {
     /// # Errors
     /// The node does not run, or does not end in time.
     pub(crate) async fn terminate(&self) -> Result<()> {
-        let place = self.place;
-        self.processes.with(move |cluster| cluster.nodes[place].stop(END_PATIENCE)).await.map(drop)
+        self.with(|cluster, own| cluster.nodes[own].stop(END_PATIENCE)).await.map(drop)
     }
 
     /// The node's own status of the cluster (the `data` of its answer).
@@ -123,8 +119,16 @@ impl Node {
     /// # Errors
     /// It does not answer, or refuses.
     pub(crate) async fn status(&self) -> Result<Value> {
-        let place = self.place;
-        self.processes.with(move |cluster| cluster.status(place)).await
+        self.with(|cluster, own| cluster.status(own)).await
+    }
+
+    /// Does this with the cluster's processes and the index of this node.
+    async fn with<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut testkit::Cluster, usize) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let own = self.index;
+        self.processes.with(move |cluster| work(cluster, own)).await
     }
 }
 
@@ -159,7 +163,7 @@ impl Cluster {
 
     fn name_nodes(&mut self) {
         let addresses: Vec<_> = self.processes.lock().nodes.iter().map(|node| node.http).collect();
-        let node = |(place, http)| Node { http, place, processes: self.processes.clone() };
+        let node = |(index, http)| Node { http, index, processes: self.processes.clone() };
         self.nodes = addresses.into_iter().enumerate().map(node).collect();
     }
 
@@ -186,8 +190,8 @@ impl Cluster {
     ///
     /// # Errors
     /// The request is refused, or a node does not know the map in time.
-    pub(crate) async fn map(&self) -> Result<(String, String)> {
-        self.map_with_slug("bench").await
+    pub(crate) async fn map(&self, slug: &str) -> Result<(String, String)> {
+        self.map_with(slug, json!({"limits": unlimited()})).await
     }
 
     /// As [`Self::map`], for a map that keeps all events, so that the whole history can be compared.
@@ -196,32 +200,14 @@ impl Cluster {
     /// As [`Self::map`].
     pub(crate) async fn map_that_keeps_all(&self) -> Result<(String, String)> {
         let retention = json!({"events": null, "age_seconds": null, "bytes": null});
-        self.make_map("bench", json!({"limits": unlimited(), "retention": retention})).await
+        self.map_with("bench", json!({"limits": unlimited(), "retention": retention})).await
     }
 
-    /// As [`Self::map`], with this slug, for one of several maps.
+    /// As [`Self::map`], with these settings.
     ///
     /// # Errors
     /// As [`Self::map`].
-    pub(crate) async fn map_with_slug(&self, slug: &str) -> Result<(String, String)> {
-        self.make_map(slug, json!({"limits": unlimited()})).await
-    }
-
-    /// As [`Self::map_with_slug`], with a limit on sockets if there is one.
-    ///
-    /// # Errors
-    /// As [`Self::map`].
-    pub(crate) async fn map_with_sockets(
-        &self,
-        slug: &str,
-        sockets: Option<u32>,
-    ) -> Result<(String, String)> {
-        let mut limits = unlimited();
-        limits["connections"] = sockets.into();
-        self.make_map(slug, json!({"limits": limits})).await
-    }
-
-    async fn make_map(&self, slug: &str, body: Value) -> Result<(String, String)> {
+    pub(crate) async fn map_with(&self, slug: &str, body: Value) -> Result<(String, String)> {
         let slug = slug.to_owned();
         let make = move |cluster: &mut testkit::Cluster| {
             let map = cluster.map_with(&slug, body)?;

@@ -96,10 +96,14 @@ fn take(left: &Cell<u64>) -> bool {
 async fn with_awc(plan: &Plan, request: &[u8], left: &Rc<Cell<u64>>) -> Result<()> {
     let (url, headers, body) = parts(plan.addr, request)?;
     let client = awc::Client::builder().no_default_headers().finish();
-    let (headers, url) = (Rc::new(headers), Rc::new(url));
+    let headers = Rc::new(headers);
+    let url = Rc::new(url);
     let tasks = (0..plan.window).map(|_| {
-        let (client, left, headers, url, body) =
-            (client.clone(), left.clone(), headers.clone(), url.clone(), body.clone());
+        let client = client.clone();
+        let left = left.clone();
+        let headers = headers.clone();
+        let url = url.clone();
+        let body = body.clone();
         actix_rt::spawn(async move {
             while take(&left) {
                 let mut request = client.post(url.as_str());
@@ -136,7 +140,8 @@ async fn with_sockets(plan: &Plan, request: &[u8], left: &Rc<Cell<u64>>) -> Resu
     let mut tasks = Vec::with_capacity(plan.window);
     for _ in 0..plan.window {
         let mut client = http::Client::connect(plan.addr).await?;
-        let (left, request) = (left.clone(), request.to_vec());
+        let left = left.clone();
+        let request = request.to_vec();
         tasks.push(actix_rt::spawn(async move {
             while take(&left) {
                 let status = client.exchange(&request).await?;

@@ -27,13 +27,20 @@ const ALONE_EXTRA_MS: f64 = 2.0;
 const SYNC_ROUNDS: usize = 300;
 
 /// The sizes of the measurement.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, clap::Args)]
 pub(crate) struct Size {
-    pub(crate) seconds: f64,
-    pub(crate) frame: usize,
-    pub(crate) batch: usize,
-    pub(crate) batch_connections: usize,
-    pub(crate) single_connections: usize,
+    /// Seconds of each measurement
+    #[arg(long, default_value_t = 8.0)]
+    seconds: f64,
+    /// Bytes of one broadcast frame
+    #[arg(long, default_value_t = 300)]
+    frame: usize,
+    #[arg(long, default_value_t = 100)]
+    batch: usize,
+    #[arg(long, default_value_t = 12)]
+    batch_connections: usize,
+    #[arg(long, default_value_t = 192)]
+    single_connections: usize,
 }
 
 /// Boots three nodes, measures and adds the lines.
@@ -42,7 +49,7 @@ pub(crate) struct Size {
 /// A node does not start, or a publish is refused.
 pub(crate) async fn run(binary: &Path, dir: &Path, size: Size, report: &mut Report) -> Result<()> {
     let cluster = Cluster::start(binary, dir, 3).await?;
-    let (map, _) = cluster.map().await?;
+    let (map, _) = cluster.map("bench").await?;
     let path = format!("/api/maps/{map}/events");
     let maker = Maker::new(&map, size.frame);
     let duration = Duration::from_secs_f64(size.seconds);
@@ -71,7 +78,7 @@ pub(crate) async fn run(binary: &Path, dir: &Path, size: Size, report: &mut Repo
 async fn alone(cluster: &Cluster, single: &[u8], duration: Duration, report: &mut Report) -> Result<u64> {
     let leader = cluster.leader().await?;
     let sync_before = disk::fdatasync_median(cluster.dir(), SYNC_ROUNDS)?;
-    let on = |place: usize| cluster.nodes[place % cluster.nodes.len()].http;
+    let on = |node: usize| cluster.nodes[node % cluster.nodes.len()].http;
     let at_leader = publish(&[on(leader)], 1, single, duration / 2).await?;
     let at_follower = publish(&[on(leader + 1)], 1, single, duration / 2).await?;
     let sync_after = disk::fdatasync_median(cluster.dir(), SYNC_ROUNDS)?;

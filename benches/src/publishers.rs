@@ -87,7 +87,8 @@ pub(crate) struct Publishers {
 
 impl Publishers {
     pub(crate) fn start(plan: &Plan) -> Self {
-        let (log, stop) = (Arc::<Mutex<Log>>::default(), Arc::<AtomicBool>::default());
+        let log = Arc::<Mutex<Log>>::default();
+        let stop = Arc::<AtomicBool>::default();
         let mut tasks = JoinSet::new();
         for publisher in 0..plan.publishers {
             let home = publisher % plan.nodes.len();
@@ -159,20 +160,22 @@ struct Publisher {
 /// The part of a publish's answer that is read.
 #[derive(Deserialize)]
 struct Answer {
-    data: Place,
+    data: Stored,
 }
 
 #[derive(Deserialize)]
-struct Place {
+struct Stored {
     seq: u64,
 }
 
 impl Publisher {
     async fn run(mut self, stop: Arc<AtomicBool>) -> Result<()> {
-        let (path, pad) = (format!("/api/maps/{}/events", self.plan.map), "x".repeat(self.plan.pad));
+        let path = format!("/api/maps/{}/events", self.plan.map);
+        let pad = "x".repeat(self.plan.pad);
         let mut number = 0;
         while !stop.load(Relaxed) {
-            let (publisher, key) = (self.publisher, key(self.publisher, number));
+            let publisher = self.publisher;
+            let key = key(self.publisher, number);
             let body = format!(r#"{{"type":"bench","payload":{{"key":"{key}","p":"{pad}"}}}}"#);
             let request = http::repeatable(&path, &self.plan.token, &key, &body);
             let began = Instant::now();
@@ -205,7 +208,8 @@ impl Publisher {
             if began.elapsed() > PATIENCE {
                 bail!("every node refuses the event");
             }
-            (self.client, self.node) = (None, (self.node + 1) % self.plan.nodes.len());
+            self.client = None;
+            self.node = (self.node + 1) % self.plan.nodes.len();
             self.away_since = Instant::now();
             sleep(AGAIN).await;
         }
@@ -227,7 +231,8 @@ impl Publisher {
         }
         self.away_since = Instant::now();
         if let Ok(client) = http::Client::connect(self.plan.nodes[self.home]).await {
-            (self.client, self.node) = (Some(client), self.home);
+            self.client = Some(client);
+            self.node = self.home;
         }
     }
 }

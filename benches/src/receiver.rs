@@ -47,14 +47,14 @@ impl Receiver {
     /// The port or the thread can't be made.
     pub(crate) fn start() -> Result<Self> {
         let seen = Arc::<Seen>::default();
-        let (tell, told) = mpsc::channel();
+        let (sender, address) = mpsc::channel();
         let counted = seen.clone();
         thread::Builder::new().name(String::from("receiver")).spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             // The closed channel reports an error to the function that started the thread.
-            let _ = runtime.map(|runtime| runtime.block_on(serve(counted, tell)));
+            let _ = runtime.map(|runtime| runtime.block_on(serve(counted, sender)));
         })?;
-        Ok(Self { addr: told.recv().context("the receiver did not start")?, seen })
+        Ok(Self { addr: address.recv().context("the receiver did not start")?, seen })
     }
 
     /// How many requests arrived so far.
@@ -67,12 +67,14 @@ impl Receiver {
     /// # Errors
     /// No request arrived for `patience`.
     pub(crate) async fn until(&self, count: u64, patience: Duration) -> Result<()> {
-        let (mut last, mut since) = (self.requests(), Instant::now());
+        let mut last = self.requests();
+        let mut since = Instant::now();
         while last < count {
             sleep(GLANCE).await;
             let now = self.requests();
             if now > last {
-                (last, since) = (now, Instant::now());
+                last = now;
+                since = Instant::now();
             } else if since.elapsed() > patience {
                 bail!("{} deliveries are missing", count - last);
             }
@@ -91,11 +93,11 @@ impl Receiver {
     }
 }
 
-async fn serve(seen: Arc<Seen>, tell: mpsc::Sender<SocketAddr>) -> Result<()> {
+async fn serve(seen: Arc<Seen>, listens: mpsc::Sender<SocketAddr>) -> Result<()> {
     let socket = TcpSocket::new_v4()?;
     socket.bind("127.0.0.1:0".parse()?)?;
     let listener = socket.listen(BACKLOG)?;
-    tell.send(listener.local_addr()?)?;
+    listens.send(listener.local_addr()?)?;
     loop {
         let (stream, _) = listener.accept().await?;
         // A sender that closes its connection ends only that connection.

@@ -60,7 +60,9 @@ impl Report {
         let width = |f: fn(&Row) -> &str, least: usize| {
             self.rows.iter().map(|r| f(r).chars().count()).max().unwrap_or(0).max(least)
         };
-        let (a, b, c) = (width(|r| &r.what, 4), width(|r| &r.target, 6), width(|r| &r.measured, 8));
+        let a = width(|r| &r.what, 4);
+        let b = width(|r| &r.target, 6);
+        let c = width(|r| &r.measured, 8);
         let mut out = format!("{:a$}  {:b$}  {:c$}  result\n", "what", "target", "measured");
         for Row { what, target, measured, passed } in &self.rows {
             let verdict = match passed {

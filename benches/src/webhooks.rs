@@ -20,6 +20,7 @@ use crate::{
     post::{self, With},
     receiver::Receiver,
     report::Report,
+    stats::median,
 };
 
 /// Waypost may use this many times the CPU of the bare client.
@@ -37,13 +38,16 @@ const GLANCE: Duration = Duration::from_millis(20);
 const SETTLE: Duration = Duration::from_secs(1);
 
 /// The sizes of the measurement.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, clap::Args)]
 pub(crate) struct Size {
-    /// Deliveries of each run.
-    pub(crate) deliveries: usize,
-    /// Bytes of a payload.
-    pub(crate) payload: usize,
-    pub(crate) rounds: usize,
+    /// Deliveries of each run
+    #[arg(long, default_value_t = 50_000)]
+    deliveries: usize,
+    /// Bytes of an event's payload
+    #[arg(long, default_value_t = 300)]
+    payload: usize,
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
 }
 
 /// Boots a node, measures and adds the lines.
@@ -73,7 +77,7 @@ pub(crate) async fn run(binary: &Path, dir: &Path, size: Size, report: &mut Repo
             println!("webhooks {round} {}", lane.line());
         }
     }
-    lanes.iter().for_each(|lane| lane.tell(report));
+    lanes.iter().for_each(|lane| lane.report(report));
     Ok(())
 }
 
@@ -120,7 +124,7 @@ impl<'a> Lane<'a> {
         profile: &'static str,
         batch: &str,
     ) -> Result<Self> {
-        let (map, _) = cluster.map_with_slug(profile).await?;
+        let (map, _) = cluster.map(profile).await?;
         let body = json!({"url": format!("http://{}/{profile}", receiver.addr), "profile": profile});
         let path = format!("/api/maps/{map}/webhooks");
         let made = call(node, "POST", &path, &body).await?;
@@ -154,7 +158,9 @@ impl<'a> Lane<'a> {
         }
         sleep(SETTLE).await;
         let pids = [self.node.pid()?];
-        let (before, start, seen) = (proc::cpu_seconds(&pids)?, Instant::now(), self.receiver.requests());
+        let before = proc::cpu_seconds(&pids)?;
+        let start = Instant::now();
+        let seen = self.receiver.requests();
         call(self.node, "POST", &format!("{}/enable", self.webhook), &json!({"from": "resume"})).await?;
         self.receiver.until(seen + deliveries as u64, PATIENCE).await?;
         self.delivered += deliveries;
@@ -195,14 +201,16 @@ impl<'a> Lane<'a> {
     fn line(&self) -> String {
         let last =
             |runs: &[Cost]| runs.last().map_or((f64::NAN, f64::NAN), |cost| (cost.micros, cost.per_second));
-        let (waypost, awc, raw) = (last(&self.waypost), last(&self.awc), last(&self.raw));
+        let waypost = last(&self.waypost);
+        let awc = last(&self.awc);
+        let raw = last(&self.raw);
         format!(
             "{}  waypost {:5.1} µs {:6.0}/s  bare client {:5.1} µs {:6.0}/s  bare socket {:5.1} µs {:6.0}/s",
             self.profile, waypost.0, waypost.1, awc.0, awc.1, raw.0, raw.1
         )
     }
 
-    fn tell(&self, report: &mut Report) {
+    fn report(&self, report: &mut Report) {
         let profile = self.profile;
         let cost = |runs: &[Cost]| median(runs.iter().map(|run| run.micros));
         let speed = |runs: &[Cost]| median(runs.iter().map(|run| run.per_second));
@@ -213,12 +221,6 @@ impl<'a> Lane<'a> {
         let ratio = cost(&self.waypost) / cost(&self.awc);
         report.at_most(&format!("webhooks: {profile}, waypost / bare client"), ratio, RATIO, "x");
     }
-}
-
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<_> = values.collect();
-    values.sort_unstable_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 /// Sends one request to the API. Returns the `data` of its answer.

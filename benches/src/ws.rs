@@ -175,7 +175,8 @@ mod tests {
             stream.extend(client_frame(PING, body.as_bytes()));
         }
         for step in [1, 2, 3, 7, 130, 4096, stream.len()] {
-            let (mut reader, mut seen) = (Reader::default(), Vec::new());
+            let mut reader = Reader::default();
+            let mut seen = Vec::new();
             for chunk in stream.chunks(step) {
                 reader.feed(chunk, |op, body| seen.push((op, body.len()))).unwrap();
             }

@@ -47,12 +47,10 @@ enum Command {
     },
 }
 
+/// How a scenario is run.
 #[derive(Args)]
-struct Run {
-    /// A name from `chaos list`
-    #[arg(long)]
-    scenario: String,
-    /// How long things are broken, in seconds
+struct How {
+    /// How long things are broken in a scenario, in seconds
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
     seconds: u64,
     /// Seed of all random choices; the same seed gives the same schedule
@@ -61,9 +59,19 @@ struct Run {
     /// The built server executable
     #[arg(long, default_value = "target/release/waypost")]
     waypost: PathBuf,
-    /// Keep the history and the logs in this folder; those of a failed run are always kept
+    /// Keep history and logs in this folder, with `all` in one folder a scenario; those of a failed run are
+    /// always kept
     #[arg(long)]
     keep: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct Run {
+    /// A name from `chaos list`
+    #[arg(long)]
+    scenario: String,
+    #[command(flatten)]
+    how: How,
     /// A library that the nodes must load: with libeatmydata.so, which ignores syncs, `power-cut` has to fail
     #[arg(long)]
     preload: Option<PathBuf>,
@@ -77,21 +85,11 @@ struct All {
     /// Run only these scenarios, separated by commas
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
-    /// How long things are broken in each scenario, in seconds
-    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
-    seconds: u64,
-    /// Seed of all random choices
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-    /// The built server executable
-    #[arg(long, default_value = "target/release/waypost")]
-    waypost: PathBuf,
+    #[command(flatten)]
+    how: How,
     /// Keep the table rows in this file, and skip scenarios that have a row without a violation there
     #[arg(long)]
     table: Option<PathBuf>,
-    /// Keep history and logs below this folder, one folder a scenario; those of a failed run are always kept
-    #[arg(long)]
-    keep: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -112,7 +110,7 @@ fn main() -> ExitCode {
         Command::Prove(prove) => prove.run(),
         Command::Checker { history } => History::read(&history).map(|mut history| {
             history.0.sort_by_key(|entry| entry.at_ms);
-            tell(&history)
+            print_verdicts(&history)
         }),
     };
     match done {
@@ -153,26 +151,24 @@ impl Run {
         if let Some(refusal) = scenario.refusal() {
             bail!("{refusal}");
         }
-        let binary = self
-            .waypost
-            .canonicalize()
-            .with_context(|| format!("{}: build it first", self.waypost.display()))?;
+        let binary = built(&self.how.waypost)?;
         // A run opens thousands of sockets and needs as many file descriptors.
         testkit::proc::raise_open_files()?;
         clean_dead_runs()?;
         let names = Names::own();
         names.clean();
         std::fs::create_dir_all(names.dir())?;
-        let interrupted = watch(&names, Duration::from_secs(self.seconds) + BESIDE)?;
-        let time = Duration::from_secs(self.seconds);
-        let (preload, failpoint) = (self.preload.clone(), self.failpoint.clone());
+        let interrupted = watch(&names, Duration::from_secs(self.how.seconds) + BESIDE)?;
+        let time = Duration::from_secs(self.how.seconds);
+        let preload = self.preload.clone();
+        let failpoint = self.failpoint.clone();
         let plan =
-            Plan { binary, time, seed: self.seed, environment: scenario.environment, preload, failpoint };
+            Plan { binary, time, seed: self.how.seed, environment: scenario.environment, preload, failpoint };
         let journal = Journal::create(&names.dir().join("history.jsonl"))?;
-        println!("{}: {} s, seed {}", scenario.name, self.seconds, self.seed);
+        println!("{}: {} s, seed {}", scenario.name, self.how.seconds, self.how.seed);
         let carried_out = carry_out(scenario, &plan, &names, &journal, interrupted);
         let kept = |failed: bool| self.keep(&names, &journal, failed);
-        let checked = carried_out.and_then(|()| Ok(tell_as(scenario.name, &journal.history()?)));
+        let checked = carried_out.and_then(|()| Ok(print_run(scenario.name, &journal.history()?)));
         let kept = kept(!matches!(checked, Ok(true)));
         names.clean();
         if let Some(at) = kept? {
@@ -183,9 +179,11 @@ impl Run {
 
     /// Copies history and logs to the folder where they are kept.
     fn keep(&self, names: &Names, journal: &Journal, failed: bool) -> Result<Option<PathBuf>> {
-        let at = match (&self.keep, failed) {
+        let at = match (&self.how.keep, failed) {
             (Some(at), _) => at.clone(),
-            (None, true) => std::env::temp_dir().join(names.of(&format!("{}-{}", self.scenario, self.seed))),
+            (None, true) => {
+                std::env::temp_dir().join(names.of(&format!("{}-{}", self.scenario, self.how.seed)))
+            }
             (None, false) => return Ok(None),
         };
         std::fs::create_dir_all(&at)?;
@@ -205,7 +203,9 @@ impl All {
         let scenarios = named(&self.only, SCENARIOS, |scenario| scenario.name)?;
         let kept = self.table.as_deref().map(Rows::read).transpose()?.unwrap_or_default();
         let series = Series::begin()?;
-        let (mut rows, mut failed, mut left_out) = (Vec::new(), Vec::new(), Vec::new());
+        let mut rows = Vec::new();
+        let mut failed = Vec::new();
+        let mut left_out = Vec::new();
         for scenario in scenarios {
             if let Some(row) = kept.of(scenario.name) {
                 rows.push(row.to_owned());
@@ -235,11 +235,12 @@ impl All {
     }
 
     fn one(&self, series: &Series, scenario: &Scenario) -> Result<Ran> {
-        let (seconds, seed, waypost) =
-            (self.seconds.to_string(), self.seed.to_string(), self.waypost.display().to_string());
+        let seconds = self.how.seconds.to_string();
+        let seed = self.how.seed.to_string();
+        let waypost = self.how.waypost.display().to_string();
         let mut arguments =
             vec!["--scenario", scenario.name, "--seconds", &seconds, "--seed", &seed, "--waypost", &waypost];
-        let keep = self.keep.as_ref().map(|keep| keep.join(scenario.name).display().to_string());
+        let keep = self.how.keep.as_ref().map(|keep| keep.join(scenario.name).display().to_string());
         if let Some(keep) = &keep {
             arguments.extend(["--keep", keep]);
         }
@@ -250,10 +251,7 @@ impl All {
 impl Prove {
     /// Runs the defects. Returns whether every one was found.
     fn run(&self) -> Result<bool> {
-        let binary = self
-            .waypost
-            .canonicalize()
-            .with_context(|| format!("{}: build it first", self.waypost.display()))?;
+        let binary = built(&self.waypost)?;
         let series = Series::begin()?;
         let mut proofs = Vec::new();
         for defect in named(&self.only, prove::DEFECTS, |defect| defect.name)? {
@@ -268,6 +266,10 @@ impl Prove {
         proofs.iter().for_each(|proof| println!("{}", proof.row()));
         Ok(proofs.iter().all(|proof| proof.caught.is_some()))
     }
+}
+
+fn built(waypost: &Path) -> Result<PathBuf> {
+    waypost.canonicalize().with_context(|| format!("{}: build it first", waypost.display()))
 }
 
 /// The items with these names, or all items if no name is given.
@@ -301,12 +303,12 @@ fn carry_out(
 }
 
 /// Prints the verdicts. Returns whether all invariants hold.
-fn tell(history: &History) -> bool {
-    tell_as("", history)
+fn print_verdicts(history: &History) -> bool {
+    print_run("", history)
 }
 
-/// As [`tell`], and also prints a row for the table in the documents under that name.
-fn tell_as(name: &str, history: &History) -> bool {
+/// As [`print_verdicts`], and also prints a row for the table in the documents under that name.
+fn print_run(name: &str, history: &History) -> bool {
     let verdicts = invariants::check(history);
     print!("{}", Table(&verdicts));
     let count = |is: &dyn Fn(&Record) -> bool| history.records().filter(|record| is(record)).count();
@@ -339,7 +341,8 @@ fn watch(names: &Names, limit: Duration) -> Result<Arc<AtomicBool>> {
     for signal in [SIGINT, SIGTERM] {
         signal_hook::flag::register(signal, interrupted.clone())?;
     }
-    let (flag, names) = (interrupted.clone(), names.clone());
+    let flag = interrupted.clone();
+    let names = names.clone();
     std::thread::spawn(move || {
         let started = std::time::Instant::now();
         while !flag.load(Ordering::Relaxed) && started.elapsed() < limit {

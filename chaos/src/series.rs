@@ -12,6 +12,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+use testkit::background::Background;
 
 /// The header of the table of runs.
 pub const HEAD: &str =
@@ -56,9 +57,9 @@ impl Series {
             .args(arguments)
             .stdout(Stdio::piped())
             .spawn()?;
-        let (pid, over) = (Pid::from_child(&child), Arc::new(AtomicBool::new(false)));
-        let (interrupted, ended) = (self.interrupted.clone(), over.clone());
-        let watch = std::thread::spawn(move || {
+        let pid = Pid::from_child(&child);
+        let interrupted = self.interrupted.clone();
+        let watch = Background::start(move |ended| {
             while !ended.load(Ordering::Relaxed) {
                 if interrupted.load(Ordering::Relaxed) {
                     // This fails only if the process has ended already.
@@ -66,6 +67,7 @@ impl Series {
                 }
                 std::thread::sleep(Duration::from_millis(200));
             }
+            Ok(())
         });
         let mut ran = Ran { holds: None, row: None, failed: Vec::new(), took: Duration::ZERO };
         let output = child.stdout.take().context("no output")?;
@@ -76,9 +78,7 @@ impl Series {
             }
         }
         let status = child.wait()?;
-        over.store(true, Ordering::Relaxed);
-        // The thread ends at its next look.
-        let _ = watch.join();
+        watch.stop()?;
         if self.interrupted.load(Ordering::Relaxed) {
             bail!("interrupted");
         }

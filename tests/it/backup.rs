@@ -133,13 +133,7 @@ fn a_restored_cluster_has_everything_acknowledged_before_the_backup() {
         ensure!(next["seq"] == last.seq + 1 && text(&next, "id")? > last.id, "{next} after {last:?}");
         ensure!(same_backfill(cluster, &map)?.len() == kept.len() + 1);
         // It restarts like any other cluster.
-        for node in &mut cluster.nodes {
-            node.kill9()?;
-        }
-        for node in &mut cluster.nodes {
-            node.start()?;
-        }
-        cluster.wait_ready()?;
+        cluster.restart_all()?;
         ensure!(same_backfill(cluster, &map)?.len() == kept.len() + 1);
         Ok(())
     });

@@ -3,13 +3,13 @@
 
 use crate::certificates::{Authority, FAR, Files};
 use crate::pace;
-use crate::support::binary;
+use crate::support::{binary, printed, waypost};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 use std::sync::Arc;
 use std::time::Duration;
 use testkit::cluster::{ADMIN, Map, own_ports};
@@ -20,16 +20,8 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, pem::PemObject};
 use tokio_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, crypto};
 
 /// Runs the program with no settings but `env`.
-fn waypost(arguments: &[&str], env: &[(&str, &str)]) -> Result<Output> {
-    let mut command = Command::new(binary());
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("WAYPOST_")) {
-        command.env_remove(name);
-    }
-    Ok(command.args(arguments).envs(env.iter().copied()).output()?)
-}
-
-fn text(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+fn run(arguments: &[&str], env: &[(&str, &str)]) -> Result<Output> {
+    Ok(waypost(arguments).envs(env.iter().copied()).output()?)
 }
 
 /// Opens a connection that trusts one authority and offers HTTP/2.
@@ -144,8 +136,8 @@ fn clients_can_use_tls() {
     let (http, peer) = own_ports().unwrap();
     let ip = http.ip().to_string();
     let names = ["--node", "n", "--also", "127.0.0.1", "--also", &ip];
-    let made = waypost(&[&["cluster", "certs", "--out", &out_text][..], &names].concat(), &[]).unwrap();
-    assert!(made.status.success(), "{}", text(&made));
+    let made = run(&[&["cluster", "certs", "--out", &out_text][..], &names].concat(), &[]).unwrap();
+    assert!(made.status.success(), "{}", printed(&made));
     let files = Files { ca: out.join("ca.pem"), cert: out.join("n.pem"), key: out.join("n.key") };
     let node = start(Node::new(Path::new(&binary()), &dir.path().join("node"), http, peer), &files).unwrap();
     check_all(&node, &files).unwrap_or_else(|error| panic!("{error:#}\n{}", node.log_tail(40)));
@@ -155,23 +147,23 @@ fn check_all(node: &Node, files: &Files) -> Result<()> {
     let url = format!("https://{}", node.http);
     let ca = files.ca.display().to_string();
     let env = [("WAYPOST_URL", url.as_str()), ("WAYPOST_CA", &ca), ("WAYPOST_TOKEN", ADMIN)];
-    let created = waypost(&["map", "create", "--slug", "m"], &env)?;
-    ensure!(created.status.success(), "{}", text(&created));
+    let created = run(&["map", "create", "--slug", "m"], &env)?;
+    ensure!(created.status.success(), "{}", printed(&created));
     let map: Value = serde_json::from_slice(&created.stdout)?;
-    let published = waypost(&["publish", "m", "x", "{}"], &env)?;
-    ensure!(published.status.success(), "{}", text(&published));
+    let published = run(&["publish", "m", "x", "{}"], &env)?;
+    ensure!(published.status.success(), "{}", printed(&published));
     speaks_websocket(node, &files.ca, map["token"].as_str().context("no token")?)?;
     silent_connections_delay_no_client(node, &files.ca)?;
     steady_reader(node, &files.ca, &map).context("a steady reader")?;
-    let status = waypost(&["cluster", "status", "--json"], &env)?;
+    let status = run(&["cluster", "status", "--json"], &env)?;
     let status: Value = serde_json::from_slice(&status.stdout)?;
     ensure!(status["http_certificate_until"].is_u64(), "{status}");
 
     // Without the authority the client rejects the certificate and names the flag.
-    let refused = waypost(&["cluster", "status"], &[env[0], env[2]])?;
-    ensure!(!refused.status.success() && text(&refused).contains("--ca"), "{}", text(&refused));
-    let plain = waypost(&["cluster", "status", "--url", &url.replace("https", "http")], &env[1..])?;
-    ensure!(!plain.status.success(), "{}", text(&plain));
+    let refused = run(&["cluster", "status"], &[env[0], env[2]])?;
+    ensure!(!refused.status.success() && printed(&refused).contains("--ca"), "{}", printed(&refused));
+    let plain = run(&["cluster", "status", "--url", &url.replace("https", "http")], &env[1..])?;
+    ensure!(!plain.status.success(), "{}", printed(&plain));
 
     // A certificate of another authority replaces the old one while a connection stays open.
     let mut open = connect(node, &files.ca)?;

@@ -3,10 +3,9 @@
 //! libfaketime (Debian's package of that name) moves the clocks; the monotonic clock stays. Where it is not
 //! installed the tests say so and pass.
 
-use crate::support::{binary, nodes, publish};
+use crate::support::{self, nodes, prepared, publish};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use testkit::clock::{Clock, library};
 use testkit::cluster::{ADMIN, Map};
@@ -41,10 +40,11 @@ fn with_clocks(options: &Options, body: impl FnOnce(&mut Cluster, &[Clock]) -> R
         println!("skipped: libfaketime is not installed");
         return;
     }
-    let mut cluster = Cluster::prepare(options).unwrap();
-    let clocks: Vec<Clock> = cluster.nodes.iter_mut().map(|node| Clock::give(node).unwrap()).collect();
-    cluster.launch().unwrap_or_else(|error| panic!("boot: {error:#}"));
-    body(&mut cluster, &clocks).unwrap_or_else(|error| panic!("{error:#}\n{}", cluster.dump()));
+    prepared(options, |cluster| {
+        let clocks = cluster.nodes.iter_mut().map(Clock::give).collect::<Result<Vec<_>>>()?;
+        cluster.launch()?;
+        body(cluster, &clocks)
+    });
 }
 
 fn once(cluster: &Cluster, node: usize, map: &Map) -> Result<Value> {
@@ -208,7 +208,7 @@ fn backup(cluster: &Cluster, file: &str) -> Result<()> {
 }
 
 fn waypost(arguments: &[&str]) -> Result<()> {
-    let out = Command::new(binary()).args(arguments).env("WAYPOST_TOKEN", ADMIN).output()?;
+    let out = support::waypost(arguments).env("WAYPOST_TOKEN", ADMIN).output()?;
     ensure!(out.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&out.stderr));
     Ok(())
 }

@@ -1,10 +1,10 @@
 //! Configuration errors and other reasons not to start: the program reports them clearly before it changes
 //! anything.
 
-use crate::support::{binary, nodes, scenario};
+use crate::support::{nodes, scenario, waypost};
 use anyhow::{Context, Result, ensure};
 use std::net::TcpListener;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 use testkit::wait::LIMIT;
 
@@ -12,12 +12,7 @@ use testkit::wait::LIMIT;
 fn run(arguments: &[&str], env: &[(&str, &str)]) -> Result<(bool, String)> {
     let dir = tempfile::tempdir()?;
     let out = std::fs::File::create(dir.path().join("out"))?;
-    let mut command = Command::new(binary());
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("WAYPOST_")) {
-        command.env_remove(name);
-    }
-    let mut child = command
-        .args(arguments)
+    let mut child = waypost(arguments)
         .current_dir(dir.path())
         .env("WAYPOST_HTTP_ADDR", "127.0.0.1:0")
         .env("WAYPOST_PEER_ADDR", "127.0.0.1:0")

@@ -1,7 +1,7 @@
 //! A disk that fills up: the node refuses publishes before it is too late, does everything else, and recovers
 //! by itself. Needs root, to mount a small file system.
 
-use crate::support::{nodes, publish, scenario};
+use crate::support::{nodes, prepared, publish, scenario};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -61,17 +61,27 @@ fn fill_disk(dir: &Path) -> Result<PathBuf> {
     Ok(filler)
 }
 
+/// Runs `body` with nodes that are not started yet, each with a disk of so many MiB.
+fn on_small_disks(count: usize, mib: u32, body: impl FnOnce(&mut testkit::Cluster, &[Small]) -> Result<()>) {
+    prepared(&nodes(count), |cluster| {
+        let mut disks = Vec::new();
+        for node in &cluster.nodes {
+            let Some(disk) = Small::mount(&node.data, mib)? else {
+                println!("skipped: mounting a file system needs root");
+                return Ok(());
+            };
+            disks.push(disk);
+        }
+        body(cluster, &disks)?;
+        // The nodes end before their disks are unmounted.
+        cluster.nodes.clear();
+        Ok(())
+    });
+}
+
 #[test]
 fn a_full_disk_refuses_events_and_loses_none() {
-    let mut cluster = testkit::Cluster::prepare(&nodes(1)).unwrap();
-    let Some(_small) = Small::mount(&cluster.nodes[0].data, 160).unwrap() else {
-        return println!("skipped: mounting a file system needs root");
-    };
-    let done = full(&mut cluster);
-    if let Err(error) = done {
-        panic!("{error:#}\n{}", cluster.dump());
-    }
-    cluster.nodes.clear();
+    on_small_disks(1, 160, |cluster, _| full(cluster));
 }
 
 fn full(cluster: &mut testkit::Cluster) -> Result<()> {
@@ -202,14 +212,7 @@ fn flood(cluster: &testkit::Cluster, map: &testkit::cluster::Map) -> Result<()> 
 
 #[test]
 fn a_disk_that_fills_at_once_ends_no_node() {
-    let mut cluster = testkit::Cluster::prepare(&nodes(1)).unwrap();
-    let Some(_small) = Small::mount(&cluster.nodes[0].data, 120).unwrap() else {
-        return println!("skipped: mounting a file system needs root");
-    };
-    if let Err(error) = at_once(&mut cluster) {
-        panic!("{error:#}\n{}", cluster.dump());
-    }
-    cluster.nodes.clear();
+    on_small_disks(1, 120, |cluster, _| at_once(cluster));
 }
 
 fn at_once(cluster: &mut testkit::Cluster) -> Result<()> {
@@ -285,31 +288,19 @@ fn a_follower_with_too_small_a_disk_runs_and_catches_up_on_a_larger_one() {
 
 #[test]
 fn three_disks_that_fill_at_once_end_no_node() {
-    let mut cluster = testkit::Cluster::prepare(&nodes(3)).unwrap();
-    let mut small = Vec::new();
-    for node in &cluster.nodes {
-        let Some(disk) = Small::mount(&node.data, 120).unwrap() else {
-            return println!("skipped: mounting a file system needs root");
-        };
-        small.push(disk);
-    }
-    let mut full = || -> Result<()> {
+    on_small_disks(3, 120, |cluster, small| {
         cluster.launch()?;
         let map = cluster.map("flood")?;
-        flood(&cluster, &map)?;
-        for disk in &small {
+        flood(cluster, &map)?;
+        for disk in small {
             let grown = Command::new("mount").args(["-o", "remount,size=600m"]).arg(&disk.0).status()?;
             ensure!(grown.success());
         }
         cluster.wait_ready()?;
-        ensure!(!testkit::checks::same_backfill(&cluster, &map)?.is_empty());
+        ensure!(!testkit::checks::same_backfill(cluster, &map)?.is_empty());
         for node in &mut cluster.nodes {
             ensure!(node.ended()?.is_none() && !node.log_tail(2000).contains("panicked"), "a node ended");
         }
         Ok(())
-    };
-    if let Err(error) = full() {
-        panic!("{error:#}\n{}", cluster.dump());
-    }
-    cluster.nodes.clear();
+    });
 }

@@ -1,11 +1,11 @@
 //! An operator's actions on a running cluster: each operation and each refusal, through any node.
 
-use crate::support::{nodes, publish, publish_many, scenario};
+use crate::support::{nodes, prepared, publish, publish_many, scenario};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use std::time::Duration;
 use testkit::Cluster;
-use testkit::checks::{check_stream, same_backfill};
+use testkit::checks::{check_clients, check_stream, same_backfill};
 use testkit::clients::Js;
 use testkit::http::Answer;
 use testkit::phoenix::Socket;
@@ -311,13 +311,7 @@ fn a_rolling_restart_loses_nothing() {
             cluster.wait_ready()?;
         }
         let acks = publisher.stop()?;
-        let all = same_backfill(cluster, &map)?;
-        check_stream("backfill", 0, &all, &acks)?;
-        for client in &clients {
-            client.wait_seq(all.last().map_or(0, |e| e.seq))?;
-            ensure!(client.events()? == all, "a client's events differ from the backfill");
-        }
-        Ok(())
+        check_clients(cluster, &map, &acks, &clients).map(drop)
     });
 }
 
@@ -372,9 +366,7 @@ fn a_learner_of_a_leader_without_a_majority_reports_it() {
 
 #[test]
 fn a_node_configured_as_a_learner_votes_once_it_is_promoted() {
-    let mut cluster = Cluster::prepare(&nodes(2)).unwrap();
-    let done = learner(&mut cluster);
-    done.unwrap_or_else(|error| panic!("{error:#}\n{}", cluster.dump()));
+    prepared(&nodes(2), learner);
 }
 
 fn learner(cluster: &mut Cluster) -> Result<()> {

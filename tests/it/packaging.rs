@@ -1,10 +1,11 @@
 //! The environment of a node in production: service managers, containers, dashboards and alerts.
 
-use crate::support::{binary, nodes};
+use crate::rust_code::rust_files;
+use crate::support::{binary, nodes, prepared, printed, waypost};
 use anyhow::{Context, Result, ensure};
 use std::collections::BTreeSet;
 use std::os::unix::net::UnixDatagram;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 use testkit::cluster::{ADMIN, own_ports};
@@ -49,12 +50,12 @@ impl Manager {
 
 #[test]
 fn a_node_notifies_its_service_manager() {
-    let mut cluster = Cluster::prepare(&nodes(2)).unwrap();
     let dir = tempfile::tempdir().unwrap();
-    let mut first = Manager::of(dir.path(), &mut cluster.nodes[0]).unwrap();
-    cluster.launch().unwrap();
-    followed(&mut cluster, &mut first, dir.path())
-        .unwrap_or_else(|error| panic!("{error:#}\n{}", cluster.dump()));
+    prepared(&nodes(2), |cluster| {
+        let mut first = Manager::of(dir.path(), &mut cluster.nodes[0])?;
+        cluster.launch()?;
+        followed(cluster, &mut first, dir.path())
+    });
 }
 
 fn followed(cluster: &mut Cluster, first: &mut Manager, dir: &Path) -> Result<()> {
@@ -101,15 +102,7 @@ fn followed(cluster: &mut Cluster, first: &mut Manager, dir: &Path) -> Result<()
 
 /// Runs the node's health check, as a container engine does.
 fn healthcheck(node: &Node, more: &[&str]) -> Result<Output> {
-    let mut command = Command::new(binary());
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("WAYPOST_")) {
-        command.env_remove(name);
-    }
-    Ok(command.arg("healthcheck").args(more).envs(&node.env).output()?)
-}
-
-fn says(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    Ok(waypost(&["healthcheck"]).args(more).envs(&node.env).output()?)
 }
 
 #[test]
@@ -136,21 +129,21 @@ fn the_health_check_reports_the_state_of_its_node() {
 
 fn checks_itself(node: &mut Node) -> Result<()> {
     let none = healthcheck(node, &[])?;
-    ensure!(none.status.code() == Some(1), "no node is running: {}", says(&none));
+    ensure!(none.status.code() == Some(1), "no node is running: {}", printed(&none));
     node.start()?;
     let ready = || Ok(healthcheck(node, &["--ready"])?.status.success().then_some(()));
     wait::until("the health check to succeed", ready)?;
     let well = healthcheck(node, &[])?;
-    ensure!(well.status.success() && says(&well).contains("ok"), "{}", says(&well));
+    ensure!(well.status.success() && printed(&well).contains("ok"), "{}", printed(&well));
 
     node.sigstop()?;
     let began = Instant::now();
     let hangs = healthcheck(node, &["--wait-ms", "300"])?;
-    ensure!(hangs.status.code() == Some(1) && says(&hangs).contains("no answer"), "{}", says(&hangs));
+    ensure!(hangs.status.code() == Some(1) && printed(&hangs).contains("no answer"), "{}", printed(&hangs));
     ensure!(began.elapsed() < Duration::from_secs(30), "the check took {:?}", began.elapsed());
     node.sigcont()?;
     let wrong = healthcheck(node, &["--wait-ms", "0"])?;
-    ensure!(wrong.status.code() == Some(2), "{}", says(&wrong));
+    ensure!(wrong.status.code() == Some(2), "{}", printed(&wrong));
     node.stop(LIMIT).map(drop)
 }
 
@@ -174,19 +167,15 @@ fn the_image_is_built_from_the_whole_workspace() {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| env!("CARGO").to_owned());
     let metadata = ["metadata", "--locked", "--offline", "--no-deps", "--format-version=1"];
     let found = Command::new(cargo).args(metadata).current_dir(context.path()).output().unwrap();
-    assert!(found.status.success(), ".dockerignore leaves out what cargo needs: {}", says(&found));
+    assert!(found.status.success(), ".dockerignore leaves out what cargo needs: {}", printed(&found));
 }
 
 /// Every file that sources include by path is among the files that the image is built from.
 #[test]
 fn the_image_is_built_from_every_included_file() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut files = Vec::new();
-    for folder in ["src", "cluster/src"] {
-        sources(&root.join(folder), &mut files);
-    }
     let mut included = 0;
-    for file in files {
+    for file in ["src", "cluster/src"].into_iter().flat_map(|folder| rust_files(&root.join(folder))) {
         let text = std::fs::read_to_string(&file).unwrap();
         let marks = ["include_str!(\"", "include_bytes!(\"", "include!(\""];
         let paths =
@@ -200,17 +189,6 @@ fn the_image_is_built_from_every_included_file() {
         }
     }
     assert!(included > 0, "no included file was found");
-}
-
-fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            sources(&path, found);
-        } else if path.extension().is_some_and(|end| end == "rs") {
-            found.push(path);
-        }
-    }
 }
 
 fn packaged(file: &str) -> String {

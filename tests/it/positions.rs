@@ -16,6 +16,7 @@ use testkit::event::Event;
 use testkit::http::text;
 use testkit::phoenix::Socket;
 use testkit::publisher::Publisher;
+use testkit::stream::Frame;
 
 #[test]
 fn a_position_is_never_lost() {
@@ -46,29 +47,12 @@ fn ids(envelopes: &[Value]) -> Result<Vec<String>> {
     envelopes.iter().map(|envelope| text(envelope, "id")).collect()
 }
 
-/// Returns the complete frames of a stream so far.
-fn frames(client: &Js) -> Vec<String> {
-    let text: String = client.of("chunk").iter().filter_map(|line| line["text"].as_str()).collect();
-    let whole = text.rsplit_once("\n\n").map(|(whole, _)| whole.to_owned()).unwrap_or_default();
-    whole.split("\n\n").filter(|frame| !frame.is_empty()).map(str::to_owned).collect()
-}
-
-fn line<'f>(frame: &'f str, field: &str) -> Option<&'f str> {
-    frame.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(": "))
-}
-
-fn seqs(frames: &[String]) -> Vec<u64> {
-    let data = frames.iter().filter_map(|frame| serde_json::from_str::<Value>(line(frame, "data")?).ok());
-    data.filter(|data| data["payload"].is_object()).filter_map(|data| data["seq"].as_u64()).collect()
+fn seqs(frames: &[Frame]) -> Vec<u64> {
+    frames.iter().filter_map(Frame::seq).collect()
 }
 
 fn stream(c: &Cluster, node: usize, map: &Map, query: &str, last: Option<&str>) -> Result<Js> {
-    let url = format!("{}{}/stream?{query}", c.nodes[node].url(), map.events());
-    let mut headers = json!({"Authorization": format!("Bearer {}", map.token)});
-    if let Some(last) = last {
-        headers["Last-Event-ID"] = last.into();
-    }
-    Js::sse_raw(&url, headers)
+    Js::raw_stream(&c.nodes[node].url(), map, query, last)
 }
 
 /// For a way to start: a function from the newest seq to the seq of the first event that must come.
@@ -91,21 +75,21 @@ fn stream_breaks_at_once(c: &Cluster) -> Result<()> {
     for (turn, (map, query, first)) in starts.iter().enumerate() {
         c.wait_same_applied()?;
         let broken = stream(c, turn % 2, map, query, None)?;
-        let greeting = broken.wait("the first frame", |client| Ok(frames(client).first().cloned()))?;
+        let greeting = broken.wait("the first frame", |client| Ok(client.frames().first().cloned()))?;
         drop(broken);
-        let position =
-            line(&greeting, "id").with_context(|| format!("no id in {greeting:?} for {query:?}"))?;
+        let position = greeting.id.clone().with_context(|| format!("no id in {greeting:?} for {query:?}"))?;
         let first = first(head);
         let next = publish(c, 0, map, "x", json!({"i": 0}))?["seq"].as_u64().context("no seq")?;
         head = head.max(next);
-        let resumed = stream(c, (turn + 1) % 2, map, "", Some(position))?;
+        let resumed = stream(c, (turn + 1) % 2, map, "", Some(&position))?;
         let got = resumed.wait("the newest event", |client| {
-            let seqs = seqs(&frames(client));
+            let seqs = seqs(&client.frames());
             Ok((seqs.last() >= Some(&next)).then_some(seqs))
         })?;
         let expected: Vec<u64> = (first..=next).collect();
         ensure!(got == expected, "{query:?}: {got:?} instead of {expected:?}");
-        ensure!(!frames(&resumed)[0].contains("gap"), "{query:?}: {:?}", frames(&resumed)[0]);
+        let greeting = format!("{:?}", resumed.frames()[0]);
+        ensure!(!greeting.contains("gap"), "{query:?}: {greeting}");
     }
     Ok(())
 }
@@ -298,10 +282,10 @@ fn unknown_positions(c: &Cluster) -> Result<()> {
             ensure!(events[0]["seq"] == 1 && events[3]["seq"] == 4, "{what}: {events:?}");
             let client = stream(c, node, &map, "", Some(id))?;
             let got = client.wait("four events", |client| {
-                let frames = frames(client);
+                let frames = client.frames();
                 Ok((seqs(&frames).len() >= 4).then_some(frames))
             })?;
-            ensure!(got[0].contains(r#""gap":true"#) && seqs(&got) == [1, 2, 3, 4], "{what}: {got:?}");
+            ensure!(got[0].data.contains(r#""gap":true"#) && seqs(&got) == [1, 2, 3, 4], "{what}: {got:?}");
             let page = c.api(node, &map).get(&format!("{}?after={id}", map.events()))?.expect(200)?.json()?;
             let count = page["data"].as_array().map(Vec::len);
             ensure!(page["gap"] == true && count == Some(4), "{what}: {page}");

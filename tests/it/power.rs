@@ -1,10 +1,10 @@
 //! Power cuts: all nodes are killed at once under load and started again.
 
 use crate::support::{nodes, scenario};
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use serde_json::json;
 use std::time::Duration;
-use testkit::checks::{check_acks, check_stream, same_backfill};
+use testkit::checks::{check_acks, check_clients, check_stream, same_backfill};
 use testkit::clients::Js;
 use testkit::publisher::Publisher;
 
@@ -23,22 +23,13 @@ fn no_acknowledged_event_is_lost_when_all_nodes_die_at_once() {
         client.wait_seq(1)?;
         for _ in 0..2 {
             publishers.iter().try_for_each(|p| p.wait_more(30))?;
-            for node in &mut cluster.nodes {
-                node.kill9()?;
-            }
-            for node in &mut cluster.nodes {
-                node.start()?;
-            }
-            cluster.wait_ready()?;
+            cluster.restart_all()?;
         }
         publishers.iter().try_for_each(|p| p.wait_more(10))?;
         let acks = publishers.into_iter().map(Publisher::stop).collect::<Result<Vec<_>>>()?;
         check_acks(&acks)?;
         let acks: Vec<_> = acks.into_iter().flatten().collect();
-        let all = same_backfill(cluster, &map)?;
-        check_stream("backfill", 0, &all, &acks)?;
-        client.wait_seq(all.last().map_or(0, |e| e.seq))?;
-        ensure!(client.events()? == all, "the client's events differ from the backfill");
+        let all = check_clients(cluster, &map, &acks, &[client])?;
         println!("{} events, {} acknowledged", all.len(), acks.len());
         Ok(())
     });
@@ -59,13 +50,7 @@ fn a_node_without_a_checkpoint_keeps_the_log_that_it_needs() {
             // Long enough for the log to be purged, if it were purged.
             std::thread::sleep(Duration::from_millis(1500));
             acks.extend(publisher.stop()?);
-            for node in &mut cluster.nodes {
-                node.kill9()?;
-            }
-            for node in &mut cluster.nodes {
-                node.start()?;
-            }
-            cluster.wait_ready()?;
+            cluster.restart_all()?;
         }
         check_stream("backfill", 0, &same_backfill(cluster, &map)?, &acks)
     });

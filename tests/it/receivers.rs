@@ -1,7 +1,6 @@
 //! Deliveries at independent receivers: the receivers of the guides that the profiles come from, unchanged,
 //! and public verifier libraries. The payloads are any JSON that a publisher may send.
 
-mod chat;
 mod fleet;
 mod payloads;
 pub(crate) mod process;
@@ -222,24 +221,23 @@ fn discord_messages(fleet: &Fleet<'_>) -> Result<()> {
         fleet.hook(&map, verifier, SECRET, 16)?;
     }
     // One message per event, without waiting.
-    let ours =
-        json!({"url": fleet.discord.url("ours"), "profile": "discord", "batch": null, "rate_limit": null});
+    let ours = json!({"url": fleet.chat_url(), "profile": "discord", "batch": null, "rate_limit": null});
     fleet.cluster.api(0, &map).post(&format!("/api/maps/{}/webhooks", map.id), &ours)?.data(201)?;
     let mut events = Published::default();
     let mut seen = BTreeSet::new();
     for (kind, payload) in examples {
         events.publish(fleet.cluster, &map, &[kind], &[example(payload)])?;
         let fresh = |message: &Value| !seen.contains(&description(message)) && message["embeds"].is_array();
-        let ours = fleet.discord.message("ours", fresh)?;
+        let ours = fleet.message("ours", fresh)?;
         let said = description(&ours);
-        let theirs = fleet.discord.message("theirs", |message| description(message) == said)?;
+        let theirs = fleet.message("theirs", |message| description(message) == said)?;
         same_embed(&ours["embeds"][0], &theirs["embeds"][0])
             .with_context(|| format!("{ours} and {theirs}"))?;
         seen.insert(said);
     }
     events.publish(fleet.cluster, &map, &["game.added"], &[example(GAME)])?;
-    let game = fleet.discord.message("ours", |message| description(message).contains("Quiplash"))?;
-    fleet.discord.message("theirs", |message| message["content"] == description(&game))?;
+    let game = fleet.message("ours", |message| description(message).contains("Quiplash"))?;
+    fleet.message("theirs", |message| message["content"] == description(&game))?;
     Ok(())
 }
 

@@ -2,11 +2,11 @@
 //! is lost, repeated or out of order for any of them.
 
 use crate::support::{nodes, scale, scenario};
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use serde_json::json;
 use std::time::Duration;
 use testkit::Cluster;
-use testkit::checks::{check_acks, check_filtered, check_stream, same_backfill};
+use testkit::checks::{check_acks, check_clients, check_filtered};
 use testkit::clients::Js;
 use testkit::event::Event;
 use testkit::publisher::Publisher;
@@ -46,15 +46,7 @@ fn every_acknowledged_event_reaches_every_client_once_in_order() {
         check_acks(&acks)?;
         let acks: Vec<_> = acks.into_iter().flatten().collect();
 
-        let all = same_backfill(cluster, &map)?;
-        check_stream("backfill", 0, &all, &acks)?;
-        let last = all.last().map_or(0, |e| e.seq);
-        for (i, client) in clients.iter().enumerate() {
-            client.wait_seq(last)?;
-            let seen = client.events()?;
-            check_stream(&format!("client {i}"), 0, &seen, &acks)?;
-            ensure!(seen == all, "client {i}'s events differ from the backfill");
-        }
+        let all = check_clients(cluster, &map, &acks, &clients)?;
         let kills: Vec<&Event> = all.iter().filter(|e| e.kind == "map_kill").collect();
         some.wait_seq(kills.last().map_or(0, |e| e.seq))?;
         check_filtered("filtered client", &["map_kill"], &all, &some.events()?)?;

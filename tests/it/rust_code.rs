@@ -24,12 +24,10 @@ pub(crate) fn paths_below(folder: &str) -> Vec<(PathBuf, String)> {
 /// tests.
 pub(crate) fn code_below(folder: &str) -> Vec<(PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut files = Vec::new();
-    rust_files(&root.join(folder), &mut files);
     // A module may be one file instead of a folder.
-    rust_files(&root.join(format!("{folder}.rs")), &mut files);
+    let paths = [root.join(folder), root.join(format!("{folder}.rs"))];
+    let files = paths.iter().flat_map(|path| rust_files(path));
     files
-        .into_iter()
         // Test files may name anything, like the test modules within a file.
         .filter(|file| {
             !file.components().any(|part| ["tests", "tests.rs"].iter().any(|name| part.as_os_str() == *name))
@@ -41,13 +39,14 @@ pub(crate) fn code_below(folder: &str) -> Vec<(PathBuf, String)> {
         .collect()
 }
 
-fn rust_files(path: &Path, found: &mut Vec<PathBuf>) {
-    if path.is_file() && path.extension().is_some_and(|e| e == "rs") {
-        found.push(path.to_owned());
+/// Returns the Rust files at or below a path, without those of other people.
+pub(crate) fn rust_files(path: &Path) -> Vec<PathBuf> {
+    if path.extension().is_some_and(|end| end == "rs") && path.is_file() {
+        return vec![path.to_owned()];
     }
-    for entry in std::fs::read_dir(path).into_iter().flatten().flatten() {
-        rust_files(&entry.path(), found);
-    }
+    let entries = std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
+    let own = entries.filter(|path| !path.ends_with("node_modules") && !path.ends_with("target"));
+    own.flat_map(|path| rust_files(&path)).collect()
 }
 
 /// Returns a file's code, without comments and without items that only tests have.

@@ -2,6 +2,7 @@
 //! body, a header that occurs twice or can't be read. If such input were ignored, a reader could start at the
 //! wrong position, or a client that must be refused could get in.
 
+use crate::rust_code::rust_files;
 use crate::support::{checked, nodes, publish};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -369,13 +370,8 @@ fn preflights(c: &Cluster) -> Result<()> {
 /// Every header that a handler reads is checked by `edge::strict` first.
 #[test]
 fn headers_that_handlers_read_are_checked() {
-    let mut files = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src/edge")];
     let mut read = BTreeSet::new();
-    while let Some(path) = files.pop() {
-        if path.is_dir() {
-            files.extend(std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
-            continue;
-        }
+    for path in rust_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/edge")) {
         let code = std::fs::read_to_string(&path).unwrap();
         for call in ["headers().get(", "headers().get_all("] {
             let names = code.split(call).skip(1).filter_map(|rest| rest.split(')').next());

@@ -13,6 +13,7 @@ use testkit::http::{Answer, Api, text};
 use testkit::longpoll::{Poller, message};
 use testkit::phoenix::Socket;
 use testkit::receiver::{Receiver, behaviour};
+use testkit::stream::Frame;
 use testkit::wait;
 
 /// The map's own subject and four others.
@@ -92,22 +93,12 @@ fn query_of(selection: &str) -> String {
 
 /// Returns the seqs of a stream's events so far.
 fn streamed(client: &Js) -> Vec<u64> {
-    let text: String = client.of("chunk").iter().filter_map(|line| line["text"].as_str()).collect();
-    let data =
-        text.lines().filter_map(|line| serde_json::from_str::<Value>(line.strip_prefix("data: ")?).ok());
-    data.filter(|data| data["payload"].is_object()).filter_map(|data| data["seq"].as_u64()).collect()
+    client.frames().iter().filter_map(Frame::seq).collect()
 }
 
 fn stream(c: &Cluster, node: usize, map: &Map, query: &str) -> Result<Js> {
-    let url = format!("{}{}/stream?{query}", c.nodes[node].url(), map.events());
-    let client = Js::sse_raw(&url, json!({"Authorization": format!("Bearer {}", map.token)}))?;
-    client.wait("the first frame", |client| {
-        Ok(client
-            .of("chunk")
-            .iter()
-            .any(|line| line["text"].as_str().is_some_and(|t| t.contains("\n\n")))
-            .then_some(()))
-    })?;
+    let client = Js::raw_stream(&c.nodes[node].url(), map, query, None)?;
+    client.wait("the first frame", |client| Ok((!client.frames().is_empty()).then_some(())))?;
     Ok(client)
 }
 

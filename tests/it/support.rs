@@ -5,7 +5,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output};
 use std::sync::Once;
 use testkit::cluster::Map;
 use testkit::{Cluster, Options};
@@ -33,10 +33,33 @@ pub(crate) fn nodes(n: usize) -> Options {
 
 /// Boots a cluster and runs `body` on it; a failure prints the state and logs of all nodes.
 pub(crate) fn scenario(options: Options, body: impl FnOnce(&mut Cluster) -> Result<()>) {
-    let mut cluster = Cluster::boot(&options).unwrap_or_else(|e| panic!("boot: {e:#}"));
+    prepared(&options, |cluster| {
+        cluster.launch()?;
+        body(cluster)
+    });
+}
+
+/// Does the same with nodes that are not started yet.
+pub(crate) fn prepared(options: &Options, body: impl FnOnce(&mut Cluster) -> Result<()>) {
+    let mut cluster = Cluster::prepare(options).unwrap();
     if let Err(error) = body(&mut cluster) {
         panic!("{error:#}\n{}", cluster.dump());
     }
+}
+
+/// Builds the command that runs the program with these arguments, without the settings of this environment.
+pub(crate) fn waypost(arguments: &[&str]) -> Command {
+    let mut command = Command::new(binary());
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("WAYPOST_")) {
+        command.env_remove(name);
+    }
+    command.args(arguments);
+    command
+}
+
+/// Returns all that a program printed.
+pub(crate) fn printed(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
 /// Boots a cluster and runs all checks on it, one after another; reports all failures together.

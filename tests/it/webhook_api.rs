@@ -10,13 +10,11 @@ mod refused;
 use crate::support::{Check, checked, nodes, publish, publish_many, scenario};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use std::io::{Read, Write};
-use std::net::TcpListener;
 use std::path::Path;
-use std::thread::JoinHandle;
 use std::time::Duration;
 use testkit::cluster::Map;
 use testkit::http::{Answer, Api, text};
+use testkit::receiver::{Receiver, behaviour};
 use testkit::wait::LIMIT;
 use testkit::{Cluster, Options};
 

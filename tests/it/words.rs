@@ -1,6 +1,7 @@
 //! Holds that words which were replaced do not come back: one word has one meaning (docs/GLOSSARY.md).
 
-use std::path::{Path, PathBuf};
+use crate::rust_code::rust_files;
+use std::path::Path;
 
 /// Words that are gone, and the word to use instead. A word counts wherever it is part of a name: `seal` also
 /// finds `seal_key`.
@@ -48,10 +49,8 @@ const OTHERS: &[(&str, &str)] = &[
 #[test]
 fn replaced_words_do_not_come_back() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut files = Vec::new();
-    for folder in ["src", "cluster", "chaos", "benches", "tests"] {
-        rust_files(&root.join(folder), &mut files);
-    }
+    let folders = ["src", "cluster", "chaos", "benches", "tests"];
+    let files: Vec<_> = folders.iter().flat_map(|folder| rust_files(&root.join(folder))).collect();
     assert!(files.len() > 300, "the sources are elsewhere");
     let mut found = Vec::new();
     for file in files.iter().filter(|file| !file.ends_with("it/words.rs")) {
@@ -88,17 +87,4 @@ fn words(line: &str) -> impl Iterator<Item = String> {
 fn words_are_found_inside_names() {
     let found: Vec<String> = words("let SEALED_key = SealKey::of(a.sealMark);").collect();
     assert_eq!(found, ["let", "sealed", "key", "seal", "key", "of", "a", "seal", "mark"]);
-}
-
-fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            if !path.ends_with("node_modules") && !path.ends_with("target") {
-                rust_files(&path, found);
-            }
-        } else if path.extension().is_some_and(|end| end == "rs") {
-            found.push(path);
-        }
-    }
 }

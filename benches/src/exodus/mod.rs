@@ -3,7 +3,7 @@
 //! every client is checked.
 
 mod client;
-mod fleet;
+mod clients;
 mod tape;
 
 use std::{
@@ -13,15 +13,18 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use serde_json::json;
 use tokio::time::sleep;
 
-use self::fleet::{Fleet, Return};
-use testkit::proc;
+use self::clients::{Fleet, Return};
+use testkit::{cluster::unlimited, proc};
 
 use crate::{
+    args::{millis, seconds},
     node::{ADMIN, Cluster},
     publishers::{self, Ack, Publishers},
     report::Report,
+    stats::Sorted,
 };
 
 /// The most seconds from the kill until the last client is back.
@@ -34,17 +37,23 @@ const MEANWHILE: Duration = Duration::from_secs(2);
 const GLANCE: Duration = Duration::from_millis(10);
 
 /// The sizes of the measurement.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, clap::Args)]
 pub(crate) struct Size {
-    pub(crate) clients: usize,
-    pub(crate) maps: usize,
-    /// How many sockets a map may have; `None` means any number. With a limit, each join is a command in the
-    /// log.
-    pub(crate) limit: Option<u32>,
-    /// The pause from an acknowledgement to the next event of the same map.
-    pub(crate) pause: Duration,
-    /// How long everything is watched before a kill.
-    pub(crate) before: Duration,
+    /// Sockets in all, spread over three nodes
+    #[arg(long = "connections", default_value_t = 10_000)]
+    clients: usize,
+    /// The number of maps over which the sockets are spread
+    #[arg(long, default_value_t = 50)]
+    maps: usize,
+    /// Sockets that a map may have (each join is then replicated); without it, any number
+    #[arg(long)]
+    limit: Option<u32>,
+    /// Milliseconds from an acknowledgement to the next event of the same map
+    #[arg(long, default_value = "250", value_parser = millis)]
+    pause: Duration,
+    /// Seconds of watching before each kill
+    #[arg(long, default_value = "10", value_parser = seconds)]
+    before: Duration,
 }
 
 /// Boots three nodes, joins the clients, kills a follower and then a leader, and adds the lines.
@@ -55,12 +64,14 @@ pub(crate) struct Size {
 pub(crate) async fn run(binary: &Path, dir: &Path, size: Size, report: &mut Report) -> Result<()> {
     let mut cluster = Cluster::start(binary, dir, 3).await?;
     let nodes: Vec<_> = cluster.nodes.iter().map(|node| node.http).collect();
+    let mut limits = unlimited();
+    limits["connections"] = size.limit.into();
     let mut maps = Vec::with_capacity(size.maps);
     for number in 1..=size.maps {
-        maps.push(cluster.map_with_sockets(&format!("exodus{number}"), size.limit).await?);
+        maps.push(cluster.map_with(&format!("exodus{number}"), json!({"limits": limits})).await?);
     }
     let start = Instant::now();
-    let fleet = Fleet::start(nodes.clone(), &maps, size.clients)?;
+    let fleet = Fleet::start(nodes.clone(), &maps, size.clients);
     all_live(&fleet, size.clients).await?;
     report.note(
         &format!("exodus: {} sockets joined, after", size.clients),
@@ -71,7 +82,8 @@ pub(crate) async fn run(binary: &Path, dir: &Path, size: Size, report: &mut Repo
     let publish = |(number, (map, _)): (usize, &(String, String))| {
         let mut nodes = nodes.clone();
         nodes.rotate_left(number % 3);
-        let (map, token) = (map.clone(), ADMIN.to_owned());
+        let map = map.clone();
+        let token = ADMIN.to_owned();
         Publishers::start(&publishers::Plan { nodes, map, token, publishers: 1, pause: size.pause, pad: 100 })
     };
     let publishers: Vec<Publishers> = maps.iter().enumerate().map(publish).collect();
@@ -89,11 +101,11 @@ pub(crate) async fn run(binary: &Path, dir: &Path, size: Size, report: &mut Repo
     *fleet.seen.heads.lock().unwrap_or_else(PoisonError::into_inner) = heads;
     fleet.seen.behind.store(size.clients as u64, Relaxed);
     let end = Instant::now() + PATIENCE;
-    while fleet.seen.behind.load(Relaxed) > 0 && Instant::now() < end && !fleet.is_over() {
+    while fleet.seen.behind.load(Relaxed) > 0 && Instant::now() < end && !fleet.thread.is_over() {
         sleep(GLANCE).await;
     }
     let behind = fleet.seen.behind.load(Relaxed);
-    let outcome = fleet.stop()?;
+    let outcome = fleet.thread.stop()?;
     for (what, count) in outcome.wrong.iter().chain(&outcome.falls) {
         println!("{count:6} × {what}");
     }
@@ -133,15 +145,14 @@ async fn one(
     let returns = fleet.seen.returns.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let (own, strange): (Vec<Return>, Vec<Return>) =
         returns.into_iter().partition(|back| back.lost == victim);
-    let mut times: Vec<f64> = own.iter().map(|back| (back.at - start).as_secs_f64()).collect();
-    times.sort_unstable_by(f64::total_cmp);
-    let last = times.last().copied().unwrap_or(f64::NAN);
+    let times = Sorted::of(own.iter().map(|back| (back.at - start).as_secs_f64()));
+    let last = times.at(100);
     let end = start + Duration::from_secs_f64(last.clamp(0.0, 90.0)).max(MEANWHILE);
     let cpu = proc::cpu_seconds(&others)? - cpu;
     sleep(end.saturating_duration_since(Instant::now())).await;
     let of = |line: &str| format!("exodus, {what} killed: {line}");
     report.note(&of("sockets there"), sockets as f64, "");
-    report.note(&of("half of them back after"), times.get(times.len() / 2).copied().unwrap_or(f64::NAN), "s");
+    report.note(&of("half of them back after"), times.at(50), "s");
     report.at_most(&of("all back, with all they missed"), last, BACK, "s");
     report.at_most(
         &of("sockets of that node that did not come"),
@@ -152,18 +163,15 @@ async fn one(
     report.at_most(&of("sockets of other nodes that broke"), strange.len() as f64, 0.0, "");
     report.note(&of("CPU of the survivors meanwhile"), cpu, "s");
     // These publishers are at the surviving nodes: their first node is not the killed one.
-    let at_survivors = |from: Instant, to: Instant| -> Vec<f64> {
+    let at_survivors = |from: Instant, to: Instant| {
         let homes = publishers.iter().enumerate().filter(|(number, _)| number % 3 != victim);
-        let acks = homes.flat_map(|(_, publishers)| publishers.look(|log| within(&log.acks, from, to)));
-        let mut millis: Vec<f64> = acks.collect();
-        millis.sort_unstable_by(f64::total_cmp);
-        millis
+        Sorted::of(homes.flat_map(|(_, publishers)| publishers.look(|log| within(&log.acks, from, to))))
     };
     for (when, from, to) in [("before", watched, start), ("meanwhile", start, end)] {
         let millis = at_survivors(from, to);
-        let at = |share: usize| millis.get(millis.len() * share / 100).copied().unwrap_or(f64::NAN);
-        report.note(&of(&format!("publishing at survivors {when}, median")), at(50), "ms");
-        report.note(&of(&format!("publishing at survivors {when}, p99 of {}", millis.len())), at(99), "ms");
+        report.note(&of(&format!("publishing at survivors {when}, median")), millis.at(50), "ms");
+        let p99 = format!("publishing at survivors {when}, p99 of {}", millis.len());
+        report.note(&of(&p99), millis.at(99), "ms");
     }
     cluster.nodes[victim].restart().await?;
     sleep(CALM).await;
@@ -179,7 +187,7 @@ fn within(acks: &[Ack], from: Instant, to: Instant) -> Vec<f64> {
 async fn all_live(fleet: &Fleet, clients: usize) -> Result<()> {
     let end = Instant::now() + PATIENCE;
     while fleet.seen.live.load(Relaxed) < clients as u64 {
-        if fleet.is_over() {
+        if fleet.thread.is_over() {
             bail!("the clients' thread has ended");
         }
         if Instant::now() > end {

@@ -58,17 +58,17 @@ impl Tape {
 
     /// Checks that an event is the next one after `before`, and the same that the other clients received.
     pub(super) fn check(&mut self, map: usize, before: u64, id: &[u8; ID], seq: u64) {
-        let place = usize::try_from(seq).unwrap_or(usize::MAX);
-        if seq == before + 1 && place <= self.maps[map].ids.len() + (1 << 20) {
+        let index = usize::try_from(seq).unwrap_or(usize::MAX);
+        if seq == before + 1 && index <= self.maps[map].ids.len() + (1 << 20) {
             self.right += 1;
         } else {
             return self.wrong(if seq <= before { "an event came twice" } else { "an event was skipped" });
         }
         let ids = &mut self.maps[map].ids;
-        if ids.len() <= place {
-            ids.resize(place + 1, None);
+        if ids.len() <= index {
+            ids.resize(index + 1, None);
         }
-        if ids[place].get_or_insert(*id) != id {
+        if ids[index].get_or_insert(*id) != id {
             self.wrong("one seq, two ids");
         }
     }

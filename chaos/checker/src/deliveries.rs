@@ -20,9 +20,10 @@ pub fn same_under_one_id<'a, B: PartialEq>(
 
 /// Events were accepted for the first time in the order of their positions.
 pub fn in_order(who: impl Display, accepted: impl IntoIterator<Item = u64>, verdict: &mut Verdict) {
-    let (mut known, mut last) = (HashSet::new(), 0);
-    for place in accepted.into_iter().filter(|place| known.insert(*place)) {
-        verdict.check(place > last, || format!("{who}: {place} was accepted after {last}"));
-        last = place;
+    let mut known = HashSet::new();
+    let mut last = 0;
+    for position in accepted.into_iter().filter(|position| known.insert(*position)) {
+        verdict.check(position > last, || format!("{who}: {position} was accepted after {last}"));
+        last = position;
     }
 }

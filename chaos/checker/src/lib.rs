@@ -12,7 +12,7 @@ pub mod deliveries;
 pub mod log;
 pub mod verdict;
 
-pub use log::{Item, Kept, Log, Told};
+pub use log::{Facts, Item, Kept, Log};
 pub use verdict::{Checker, Outcome, Table, Verdict, Verdicts, cells};
 
 /// The names of the invariants; the first is number 1.

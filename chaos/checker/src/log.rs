@@ -12,9 +12,9 @@ use std::hash::Hash;
 
 /// What an answer or a delivery says about an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Told<K, N> {
+pub struct Facts<K, N> {
     /// Its position, from 1.
-    pub place: u64,
+    pub position: u64,
     /// The name that its author gave it; `None` where it has none.
     pub key: Option<K>,
     /// The name that the cluster gave it.
@@ -29,7 +29,7 @@ pub trait Item: Copy + PartialEq + Debug {
     type Id: Copy + PartialEq + Debug;
 
     /// Its position and names.
-    fn told(self) -> Told<Self::Key, Self::Id>;
+    fn facts(self) -> Facts<Self::Key, Self::Id>;
 
     /// Whether it may directly follow that item: ids and times never go back.
     fn follows(self, before: Self) -> bool;
@@ -48,16 +48,16 @@ pub enum Kept<'k> {
 }
 
 impl Kept<'_> {
-    fn may_be_gone(self, place: u64, first: u64) -> bool {
+    fn may_be_gone(self, position: u64, first: u64) -> bool {
         match self {
             Self::Whole => false,
-            Self::Newest => place < first,
-            Self::But(may_be_gone) => may_be_gone(place),
+            Self::Newest => position < first,
+            Self::But(may_be_gone) => may_be_gone(position),
         }
     }
 }
 
-type ToldOf<I> = Told<<I as Item>::Key, <I as Item>::Id>;
+type FactsOf<I> = Facts<<I as Item>::Key, <I as Item>::Id>;
 
 /// The requests to store one item.
 #[derive(Debug, Default, Clone, Copy)]
@@ -70,12 +70,12 @@ struct Asked {
 #[derive(Debug)]
 pub struct Log<I: Item> {
     asked: HashMap<I::Key, Asked>,
-    answers: HashMap<I::Key, ToldOf<I>>,
-    acked: Vec<ToldOf<I>>,
+    answers: HashMap<I::Key, FactsOf<I>>,
+    acked: Vec<FactsOf<I>>,
     /// The first item that was seen at each position.
     items: HashMap<u64, I>,
-    places: HashMap<I::Key, u64>,
-    given: HashMap<u64, ToldOf<I>>,
+    positions: HashMap<I::Key, u64>,
+    given: HashMap<u64, FactsOf<I>>,
     /// Where the first node's list begins and ends, and how many items it holds.
     ends: Option<(u64, u64, usize)>,
 }
@@ -87,7 +87,7 @@ impl<I: Item> Default for Log<I> {
             answers: HashMap::new(),
             acked: Vec::new(),
             items: HashMap::new(),
-            places: HashMap::new(),
+            positions: HashMap::new(),
             given: HashMap::new(),
             ends: None,
         }
@@ -103,46 +103,47 @@ impl<I: Item> Log<I> {
     /// The client was answered that the item is not stored.
     pub fn refused(&mut self, key: I::Key, checker: &mut impl Checker) {
         self.asked.entry(key).or_default().refused = true;
-        let place = self.places.get(&key);
-        checker.check(8, place.is_none(), || format!("{key:?} was refused, but is at position {place:?}"));
+        let position = self.positions.get(&key);
+        checker
+            .check(8, position.is_none(), || format!("{key:?} was refused, but is at position {position:?}"));
     }
 
     /// The client was answered that the item is stored, with its position and names.
-    pub fn acked(&mut self, told: ToldOf<I>, checker: &mut impl Checker) {
-        if let Some(key) = told.key {
-            let first = *self.answers.entry(key).or_insert(told);
-            if first != told {
-                checker.check(8, false, || format!("{told:?} was answered before as {first:?}"));
+    pub fn acked(&mut self, facts: FactsOf<I>, checker: &mut impl Checker) {
+        if let Some(key) = facts.key {
+            let first = *self.answers.entry(key).or_insert(facts);
+            if first != facts {
+                checker.check(8, false, || format!("{facts:?} was answered before as {first:?}"));
             }
         }
-        self.acked.push(told);
+        self.acked.push(facts);
     }
 
     /// A client received an item, and knows only this of it.
-    pub fn given(&mut self, who: impl Display, told: ToldOf<I>, checker: &mut impl Checker) {
-        let asked = told.key.is_none_or(|key| self.asked.contains_key(&key));
-        checker.check(4, asked, || format!("{who} received {told:?}, which nobody had asked for yet"));
-        let first = *self.given.entry(told.place).or_insert(told);
-        if first != told {
-            checker.check(4, false, || format!("{who} received {told:?}, another client {first:?}"));
+    pub fn given(&mut self, who: impl Display, facts: FactsOf<I>, checker: &mut impl Checker) {
+        let asked = facts.key.is_none_or(|key| self.asked.contains_key(&key));
+        checker.check(4, asked, || format!("{who} received {facts:?}, which nobody had asked for yet"));
+        let first = *self.given.entry(facts.position).or_insert(facts);
+        if first != facts {
+            checker.check(4, false, || format!("{who} received {facts:?}, another client {first:?}"));
         }
     }
 
     /// A client received an item, or a node applied it, and knows all of it.
     pub fn seen(&mut self, who: impl Display, item: I, checker: &mut impl Checker) {
-        self.given(&who, item.told(), checker);
+        self.given(&who, item.facts(), checker);
         self.agrees(&who, item, checker);
     }
 
     /// 3 and 8: the item is the same that others have at its position, and stands at no other position.
     fn agrees(&mut self, who: &impl Display, item: I, checker: &mut impl Checker) {
-        let Told { place, key, .. } = item.told();
-        let first = *self.items.entry(place).or_insert(item);
+        let Facts { position, key, .. } = item.facts();
+        let first = *self.items.entry(position).or_insert(item);
         checker.check(3, first == item, || format!("{who} has {item:?}, another {first:?}"));
         let Some(key) = key else { return };
-        let other = *self.places.entry(key).or_insert(place);
-        if other != place {
-            checker.check(8, false, || format!("{key:?} is at positions {other} and {place}"));
+        let other = *self.positions.entry(key).or_insert(position);
+        if other != position {
+            checker.check(8, false, || format!("{key:?} is at positions {other} and {position}"));
         }
         if self.asked.get(&key).is_some_and(|asked| asked.refused) {
             checker.check(8, false, || format!("{who} has {item:?}, which was refused"));
@@ -152,44 +153,44 @@ impl<I: Item> Log<I> {
     /// Everything that a node holds at the end.
     pub fn ends(&mut self, who: impl Display, list: &[I], kept: Kept<'_>, checker: &mut impl Checker) {
         let first = match kept {
-            Kept::Newest => list.first().map_or(u64::MAX, |item| item.told().place),
+            Kept::Newest => list.first().map_or(u64::MAX, |item| item.facts().position),
             Kept::Whole | Kept::But(_) => 1,
         };
         let mut expected = first;
         for item in list {
-            let place = item.told().place;
-            let missing = (expected..place).find(|place| !kept.may_be_gone(*place, first));
-            if place < expected || missing.is_some() {
+            let position = item.facts().position;
+            let missing = (expected..position).find(|position| !kept.may_be_gone(*position, first));
+            if position < expected || missing.is_some() {
                 checker
                     .check(3, false, || format!("{who} holds {item:?} at {}", missing.unwrap_or(expected)));
             }
-            expected = place + 1;
+            expected = position + 1;
             self.agrees(&who, *item, checker);
         }
         for pair in list.windows(2).filter(|pair| !pair[1].follows(pair[0])) {
             checker.check(3, false, || format!("{who} holds {:?} before {:?}", pair[0], pair[1]));
         }
-        let last = list.last().map_or(0, |item| item.told().place);
+        let last = list.last().map_or(0, |item| item.facts().position);
         let ends = *self.ends.get_or_insert((first, last, list.len()));
         checker.check(3, ends == (first, last, list.len()), || {
             format!("{who} holds {first} to {last}, {} in all, another {ends:?}", list.len())
         });
-        let held: HashMap<u64, I> = list.iter().map(|item| (item.told().place, *item)).collect();
-        let same = |told: &ToldOf<I>| match held.get(&told.place) {
-            Some(item) => item.told() == *told,
-            None => kept.may_be_gone(told.place, first),
+        let held: HashMap<u64, I> = list.iter().map(|item| (item.facts().position, *item)).collect();
+        let same = |facts: &FactsOf<I>| match held.get(&facts.position) {
+            Some(item) => item.facts() == *facts,
+            None => kept.may_be_gone(facts.position, first),
         };
-        for told in self.acked.iter().filter(|told| told.place >= first) {
-            checker.check(1, same(told), || {
-                format!("{told:?} was acknowledged, {who} holds {:?}", held.get(&told.place))
+        for facts in self.acked.iter().filter(|facts| facts.position >= first) {
+            checker.check(1, same(facts), || {
+                format!("{facts:?} was acknowledged, {who} holds {:?}", held.get(&facts.position))
             });
         }
         let mut lost: Vec<_> =
-            self.given.values().filter(|told| told.place >= first && !same(told)).collect();
-        lost.sort_by_key(|told| told.place);
-        for told in lost {
+            self.given.values().filter(|facts| facts.position >= first && !same(facts)).collect();
+        lost.sort_by_key(|facts| facts.position);
+        for facts in lost {
             checker.check(4, false, || {
-                format!("{told:?} was received, {who} holds {:?}", held.get(&told.place))
+                format!("{facts:?} was received, {who} holds {:?}", held.get(&facts.position))
             });
         }
     }
@@ -198,13 +199,15 @@ impl<I: Item> Log<I> {
     /// acknowledged items.
     pub fn copied(&mut self, who: impl Display, list: &[I], acked: usize, checker: &mut impl Checker) {
         for (item, expected) in list.iter().zip(1..) {
-            checker.check(3, item.told().place == expected, || format!("{who} holds {item:?} at {expected}"));
+            checker.check(3, item.facts().position == expected, || {
+                format!("{who} holds {item:?} at {expected}")
+            });
             self.agrees(&who, *item, checker);
         }
-        for told in self.acked.iter().take(acked) {
-            let held = list.get((told.place as usize).wrapping_sub(1));
-            let same = held.is_some_and(|item| item.told() == *told);
-            checker.check(1, same, || format!("{told:?} was acknowledged before, {who} holds {held:?}"));
+        for facts in self.acked.iter().take(acked) {
+            let held = list.get((facts.position as usize).wrapping_sub(1));
+            let same = held.is_some_and(|item| item.facts() == *facts);
+            checker.check(1, same, || format!("{facts:?} was acknowledged before, {who} holds {held:?}"));
         }
     }
 
@@ -216,18 +219,19 @@ impl<I: Item> Log<I> {
             });
         }
         // An item that was stored twice was counted when it was seen.
-        for _ in self.asked.iter().filter(|(key, asked)| asked.times > 1 && self.places.contains_key(key)) {
+        for _ in self.asked.iter().filter(|(key, asked)| asked.times > 1 && self.positions.contains_key(key))
+        {
             checker.check(8, true, String::new);
         }
     }
 
     /// The first item that was seen at a position.
-    pub fn at(&self, place: u64) -> Option<I> {
-        self.items.get(&place).copied()
+    pub fn at(&self, position: u64) -> Option<I> {
+        self.items.get(&position).copied()
     }
 
     /// The acknowledged items, in the order of the answers.
-    pub fn acknowledged(&self) -> &[ToldOf<I>] {
+    pub fn acknowledged(&self) -> &[FactsOf<I>] {
         &self.acked
     }
 
@@ -248,8 +252,8 @@ mod tests {
         type Key = char;
         type Id = u64;
 
-        fn told(self) -> Told<char, u64> {
-            Told { place: self.0, key: Some(self.1), id: self.0 * 10 }
+        fn facts(self) -> Facts<char, u64> {
+            Facts { position: self.0, key: Some(self.1), id: self.0 * 10 }
         }
 
         fn follows(self, before: Self) -> bool {
@@ -269,10 +273,11 @@ mod tests {
         lists: &[&[Letter]],
         more: impl FnOnce(&mut Log<Letter>, &mut Verdicts),
     ) -> Vec<u8> {
-        let (mut log, mut verdicts) = (Log::default(), Verdicts::default());
+        let mut log = Log::default();
+        let mut verdicts = Verdicts::default();
         for item in ABC {
             log.asked(item.1);
-            log.acked(item.told(), &mut verdicts);
+            log.acked(item.facts(), &mut verdicts);
             log.seen("c", item, &mut verdicts);
         }
         more(&mut log, &mut verdicts);
@@ -291,7 +296,7 @@ mod tests {
 
     #[test]
     fn an_item_that_may_be_gone_is_not_a_loss() {
-        let removed = |place| place == 2;
+        let removed = |position| position == 2;
         let without: &[Letter] = &[(1, 'a'), (3, 'c')];
         let sound = |lists: &[&[Letter]]| failed_of(Kept::But(&removed), lists, |_, _| ());
         assert_eq!(sound(&[without, without]), [0; 0]);
@@ -312,14 +317,14 @@ mod tests {
         assert_eq!(failed(&[&[(2, 'b'), (1, 'a'), (3, 'c')]], |_, _| ()), [3], "out of order");
         assert_eq!(failed(&[&ABC], |log, checker| log.seen("d", (3, 'x'), checker)), [3, 4], "not the same");
         assert_eq!(
-            failed(&[&ABC], |log, checker| log.given("d", (4, 'c').told(), checker)),
+            failed(&[&ABC], |log, checker| log.given("d", (4, 'c').facts(), checker)),
             [4],
             "not in the log at the end"
         );
         assert_eq!(failed(&[&ABC], |log, checker| log.seen("d", (4, 'd'), checker)), [4], "not asked for");
         assert_eq!(failed(&[&ABC], |log, checker| log.refused('b', checker)), [8], "refused, and in the log");
         assert_eq!(
-            failed(&[&ABC], |log, checker| log.acked((4, 'c').told(), checker)),
+            failed(&[&ABC], |log, checker| log.acked((4, 'c').facts(), checker)),
             [1, 8],
             "two answers"
         );

@@ -85,8 +85,8 @@ impl Verdicts {
 
     /// Replaces the verdict of the same invariant.
     pub fn put(&mut self, verdict: Verdict) {
-        if let Some(place) = self.of(verdict.number) {
-            *place = verdict;
+        if let Some(known) = self.of(verdict.number) {
+            *known = verdict;
         }
     }
 

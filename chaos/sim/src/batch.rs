@@ -111,12 +111,17 @@ impl Batch {
             }
         };
         let always = kept.len() as u64;
-        let (begin, next, stopped) = (Instant::now(), AtomicU64::new(0), AtomicBool::new(false));
+        let begin = Instant::now();
+        let next = AtomicU64::new(0);
+        let stopped = AtomicBool::new(false);
         let (sender, verdicts) = mpsc::sync_channel(64);
         let mut total = Total::default();
         std::thread::scope(|scope| {
             for _ in 0..self.jobs.max(1) {
-                let (sender, plan, next, stopped) = (sender.clone(), &plan, &next, &stopped);
+                let sender = sender.clone();
+                let plan = &plan;
+                let next = &next;
+                let stopped = &stopped;
                 scope.spawn(move || {
                     loop {
                         let at = next.fetch_add(1, Ordering::Relaxed);

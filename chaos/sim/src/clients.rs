@@ -14,7 +14,8 @@ use crate::ledger::Ledger;
 /// Starts the plan's clients; they end when `stop` is set.
 pub(crate) fn start(hosts: &Arc<Hosts>, stop: &Arc<AtomicBool>, clients: &mut JoinSet<()>) {
     for _ in 0..hosts.plan.writers {
-        let (hosts, stop) = (hosts.clone(), stop.clone());
+        let hosts = hosts.clone();
+        let stop = stop.clone();
         clients.spawn(async move {
             while !stop.load(Ordering::Relaxed) {
                 write(&hosts, any(&hosts)).await;
@@ -23,7 +24,8 @@ pub(crate) fn start(hosts: &Arc<Hosts>, stop: &Arc<AtomicBool>, clients: &mut Jo
         });
     }
     for _ in 0..hosts.plan.readers {
-        let (hosts, stop) = (hosts.clone(), stop.clone());
+        let hosts = hosts.clone();
+        let stop = stop.clone();
         clients.spawn(async move {
             while !stop.load(Ordering::Relaxed) {
                 read(&hosts, any(&hosts)).await;

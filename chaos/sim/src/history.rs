@@ -14,7 +14,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use checker::{Checker, Item, Kept, Log, NAMES, Told};
+use checker::{Checker, Facts, Item, Kept, Log, NAMES};
 use simulated::Proposed;
 use simulated::sim::World;
 
@@ -39,8 +39,8 @@ impl Item for Applied {
     type Key = u64;
     type Id = (u64, u64);
 
-    fn told(self) -> Told<u64, (u64, u64)> {
-        Told { place: self.number, key: Some(self.command), id: (self.index, self.time_ms) }
+    fn facts(self) -> Facts<u64, (u64, u64)> {
+        Facts { position: self.number, key: Some(self.command), id: (self.index, self.time_ms) }
     }
 
     fn follows(self, before: Self) -> bool {
@@ -132,11 +132,11 @@ impl History {
     pub(crate) fn acknowledged(&self, command: u64, proposed: &Proposed) {
         let Seen { log, bench, floor, .. } = &mut *self.seen();
         let number = proposed.reply.as_slice().try_into().map_or(0, u64::from_be_bytes);
-        let (index, time_ms) = (proposed.index, proposed.time_ms);
-        let told = Told { place: number, key: Some(command), id: (index, time_ms) };
-        let there = log.at(number).map(Applied::told);
-        bench.check(1, there == Some(told), || format!("acknowledged {told:?}, applied {there:?}"));
-        log.acked(told, bench);
+        let id = (proposed.index, proposed.time_ms);
+        let facts = Facts { position: number, key: Some(command), id };
+        let there = log.at(number).map(Applied::facts);
+        bench.check(1, there == Some(facts), || format!("acknowledged {facts:?}, applied {there:?}"));
+        log.acked(facts, bench);
         *floor = number.max(*floor);
     }
 
@@ -169,7 +169,7 @@ impl History {
             .len()
             .checked_sub(1)
             .map(|last| known[last - self.world.below(known.len().min(20) as u64) as usize]);
-        (seen.floor, pick.and_then(|told| seen.log.at(told.place)))
+        (seen.floor, pick.and_then(|facts| seen.log.at(facts.position)))
     }
 
     /// A read after a barrier saw a list of that length, and this command at the position of the one from

@@ -66,15 +66,16 @@ impl Hosts {
             (process, slot.disk, slot.begins)
         };
         let mut config = self.plan.config(host, begins);
-        let (world, ended) = (self.world.clone(), process.clone());
+        let world = self.world.clone();
+        let ended = process.clone();
         config.on_fatal = Some(Arc::new(move |why| {
             if !ended.is_dead() {
                 world.violation(format!("node on host {host} ended: {why}"));
             }
         }));
         let ledger = Ledger::new(host, self.history.clone());
-        let (this, started) =
-            (self.clone(), process.run(Cluster::start(config, ledger, Arc::new(NoHandler))));
+        let this = self.clone();
+        let started = process.run(Cluster::start(config, ledger, Arc::new(NoHandler)));
         tokio::spawn(async move {
             match started.await {
                 Ok(node) => this.started(host, disk, &process, node),

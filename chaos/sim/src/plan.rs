@@ -244,7 +244,8 @@ fn wrong_clocks(seed: u64, nodes: usize, duration_ms: u64, faults: &mut Vec<(u64
 }
 
 fn fault(dice: &mut Dice, nodes: usize) -> Fault {
-    let (target, time) = (dice.target(nodes), dice.between(50, 2000));
+    let target = dice.target(nodes);
+    let time = dice.between(50, 2000);
     let down = dice.between(10, 1500);
     match dice.between(0, 17) {
         0 | 1 => Fault::Kill { target, down },

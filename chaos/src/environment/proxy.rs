@@ -70,7 +70,8 @@ impl Drop for Proxy {
 
 /// The operators' configuration with these addresses, and without TLS.
 fn configuration(listen: SocketAddr, nodes: &[SocketAddr]) -> Result<String> {
-    let (mut made, mut named) = (String::new(), 0);
+    let mut made = String::new();
+    let mut named = 0;
     for line in GIVEN.lines() {
         let words = line.trim_start();
         if words.starts_with("ssl_") || words.starts_with("listen 443") {

@@ -10,8 +10,8 @@ use std::net::Ipv4Addr;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering as Memory};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+use testkit::background::Background;
 use testkit::dice::Dice;
 use tun_rs::SyncDevice;
 
@@ -55,8 +55,7 @@ pub struct Counts {
 pub struct Relay {
     weather: Arc<Mutex<Weather>>,
     counts: Arc<Counts>,
-    over: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<Background<()>>,
 }
 
 impl Relay {
@@ -65,17 +64,17 @@ impl Relay {
         for (_, device) in &devices {
             device.set_nonblocking(true)?;
         }
-        let (weather, counts, over) = (Arc::default(), Arc::default(), Arc::new(AtomicBool::new(false)));
+        let weather = Arc::default();
+        let counts = Arc::default();
         let work = Work {
             devices,
             weather: Arc::clone(&weather),
             counts: Arc::clone(&counts),
-            over: over.clone(),
             waiting: BinaryHeap::new(),
             dice: Dice::new(seed, 0x7e1a),
         };
-        let thread = std::thread::Builder::new().name("relay".to_owned()).spawn(move || work.run())?;
-        Ok(Self { weather, counts, over, thread: Some(thread) })
+        let thread = Some(Background::start(move |stop| work.run(stop)));
+        Ok(Self { weather, counts, thread })
     }
 
     /// Changes the weather from now on.
@@ -91,8 +90,8 @@ impl Relay {
 
 impl Drop for Relay {
     fn drop(&mut self) {
-        self.over.store(true, Memory::Relaxed);
-        let _ = self.thread.take().map(JoinHandle::join);
+        // An error of the thread is one of a device, which ends with the relay.
+        let _ = self.thread.take().map(Background::stop);
     }
 }
 
@@ -104,22 +103,19 @@ struct Packet {
     bytes: Vec<u8>,
 }
 
-/// The relay's thread, with the packets that wait. It ends when `over` is set.
+/// The work of the relay's thread, with the packets that wait.
 struct Work {
     devices: Vec<(Ipv4Addr, SyncDevice)>,
     weather: Arc<Mutex<Weather>>,
     counts: Arc<Counts>,
-    over: Arc<AtomicBool>,
     waiting: BinaryHeap<Packet>,
     dice: Dice,
 }
 
 impl Work {
-    fn run(mut self) {
-        while !self.over.load(Memory::Relaxed) {
-            if self.wait().is_err() {
-                return;
-            }
+    fn run(mut self, stop: &AtomicBool) -> Result<()> {
+        while !stop.load(Memory::Relaxed) {
+            self.wait()?;
             for from in 0..self.devices.len() {
                 let mut bytes = [0; PACKET];
                 while let Ok(length) = self.devices[from].1.recv(&mut bytes) {
@@ -128,6 +124,7 @@ impl Work {
             }
             self.send_due();
         }
+        Ok(())
     }
 
     /// Waits until a packet arrives or is due.
@@ -247,7 +244,8 @@ mod tests {
         let whole = packet();
         assert_eq!(receiver(&whole), Some(Ipv4Addr::new(10, 0, 0, 2)));
         assert_eq!(parts(&whole), Some((20, 40)));
-        let (mut mended, mut broken) = (0, 0);
+        let mut mended = 0;
+        let mut broken = 0;
         for seed in 0..64 {
             let mut packet = whole.clone();
             assert!(corrupt(&mut packet, &mut Dice::new(seed, 0)));

@@ -2,14 +2,13 @@
 //! by stopping the process again and again.
 
 use super::leftovers::Names;
-use super::tool::tell;
+use super::tool::write;
 use anyhow::{Context, Result, anyhow};
 use rustix::process::{Pid, Signal, kill_process};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
+use testkit::background::Background;
 
 /// Where control groups are mounted: version 2, then version 1.
 pub const ROOTS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/cpu"];
@@ -26,7 +25,7 @@ pub struct Throttle {
 #[derive(Debug)]
 enum How {
     Quota { root: &'static str, group: PathBuf },
-    Stopping { over: Arc<AtomicBool>, thread: Option<JoinHandle<()>> },
+    Stopping(Option<Background<()>>),
 }
 
 impl Throttle {
@@ -42,7 +41,7 @@ impl Throttle {
     pub fn how(&self) -> &'static str {
         match &self.how {
             How::Quota { .. } => "by quota",
-            How::Stopping { .. } => "by stopping",
+            How::Stopping(_) => "by stopping",
         }
     }
 }
@@ -56,12 +55,12 @@ fn quota(names: &Names, pid: i32, percent: u64) -> Result<Throttle> {
             continue;
         }
         let made = if group.join("cpu.max").exists() {
-            tell(&group.join("cpu.max"), &format!("{quota} {period}"))
+            write(&group.join("cpu.max"), &format!("{quota} {period}"))
         } else {
-            tell(&group.join("cpu.cfs_period_us"), &period.to_string())
-                .and_then(|()| tell(&group.join("cpu.cfs_quota_us"), &quota.to_string()))
+            write(&group.join("cpu.cfs_period_us"), &period.to_string())
+                .and_then(|()| write(&group.join("cpu.cfs_quota_us"), &quota.to_string()))
         };
-        if made.and_then(|()| tell(&group.join("cgroup.procs"), &pid.to_string())).is_ok() {
+        if made.and_then(|()| write(&group.join("cgroup.procs"), &pid.to_string())).is_ok() {
             return Ok(Throttle { how: How::Quota { root, group } });
         }
         std::fs::remove_dir(&group)?;
@@ -71,19 +70,17 @@ fn quota(names: &Names, pid: i32, percent: u64) -> Result<Throttle> {
 
 fn stopping(pid: i32, percent: u64) -> Result<Throttle> {
     let process = Pid::from_raw(pid).context("no process")?;
-    let over = Arc::new(AtomicBool::new(false));
-    let ends = over.clone();
     let run = PERIOD * u32::try_from(percent)? / 100;
-    let thread = std::thread::spawn(move || {
-        while !ends.load(Ordering::Relaxed) && kill_process(process, Signal::STOP).is_ok() {
+    let thread = Background::start(move |stop| {
+        while !stop.load(Ordering::Relaxed) {
+            kill_process(process, Signal::STOP)?;
             std::thread::sleep(PERIOD.saturating_sub(run));
-            if kill_process(process, Signal::CONT).is_err() {
-                return;
-            }
+            kill_process(process, Signal::CONT)?;
             std::thread::sleep(run);
         }
+        Ok(())
     });
-    Ok(Throttle { how: How::Stopping { over, thread: Some(thread) } })
+    Ok(Throttle { how: How::Stopping(Some(thread)) })
 }
 
 impl Drop for Throttle {
@@ -93,13 +90,13 @@ impl Drop for Throttle {
                 let held = std::fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
                 for pid in held.lines() {
                     // This fails only if the process has ended already.
-                    let _ = tell(&Path::new(root).join("cgroup.procs"), pid);
+                    let _ = write(&Path::new(root).join("cgroup.procs"), pid);
                 }
                 let _ = std::fs::remove_dir(group);
             }
-            How::Stopping { over, thread } => {
-                over.store(true, Ordering::Relaxed);
-                let _ = thread.take().map(JoinHandle::join);
+            How::Stopping(thread) => {
+                // This fails only if the process has ended already.
+                let _ = thread.take().map(Background::stop);
             }
         }
     }

@@ -30,7 +30,8 @@ pub fn run_with(program: &str, args: &[&str], input: &str) -> Result<String> {
         let _ = child.kill();
         let _ = child.wait();
     }
-    let (mut out, mut errors) = (String::new(), String::new());
+    let mut out = String::new();
+    let mut errors = String::new();
     child.stdout.take().context("no output")?.read_to_string(&mut out)?;
     child.stderr.take().context("no output")?.read_to_string(&mut errors)?;
     ensure!(ended?.success(), "{}: {}", what(), errors.trim());
@@ -55,6 +56,6 @@ pub fn is_root() -> bool {
 }
 
 /// Writes to a file of the kernel, such as one below `/sys`.
-pub fn tell(file: &Path, text: &str) -> Result<()> {
+pub fn write(file: &Path, text: &str) -> Result<()> {
     std::fs::write(file, text).with_context(|| format!("{text} to {}", file.display()))
 }

@@ -12,7 +12,9 @@ const CORRUPTING: [&str; 1] = ["corruption"];
 /// limit.
 pub(super) fn catches_up(index: &Index<'_>) -> Verdict {
     let mut verdict = Verdict::new(10);
-    let (mut healed_ms, mut last_ms, mut peak) = (None, 0, 0);
+    let mut healed_ms = None;
+    let mut last_ms = 0;
+    let mut peak = 0;
     let mut ending: Vec<usize> = Vec::new();
     for entry in &index.history.0 {
         match &entry.record {
@@ -48,7 +50,8 @@ pub(super) fn damage_is_found(index: &Index<'_>) -> Verdict {
         _ => false,
     };
     let count = |is: &dyn Fn(&Record) -> bool| index.history.records().filter(|record| is(record)).count();
-    let (damaged, noticed) = (count(&is), count(&|r| matches!(r, Record::Noticed { .. })));
+    let damaged = count(&is);
+    let noticed = count(&|r| matches!(r, Record::Noticed { .. }));
     verdict.figure = format!("{damaged} times damaged, {noticed} times reported");
     if damaged == 0 {
         return verdict;
@@ -77,9 +80,8 @@ pub(super) fn damage_is_found(index: &Index<'_>) -> Verdict {
     // Most nodes are sound: the event that most of them hold is the right one.
     let nodes = index.stored.get(MAIN);
     for (node, events) in nodes.into_iter().flatten() {
-        for (place, event) in events.iter().enumerate() {
-            let agree =
-                nodes.into_iter().flatten().filter(|(_, other)| other.get(place) == Some(event)).count();
+        for (at, event) in events.iter().enumerate() {
+            let agree = nodes.into_iter().flatten().filter(|(_, other)| other.get(at) == Some(event)).count();
             let sound = agree * 2 > nodes.map_or(0, |nodes| nodes.len());
             verdict.check(sound, || format!("node {node} holds {event:?}; most other nodes do not"));
         }

@@ -48,18 +48,19 @@ fn hooks<'a>(index: &Index<'a>) -> BTreeMap<&'a str, Hook<'a>> {
 /// asked for.
 pub(super) fn delivered(index: &Index<'_>) -> Verdict {
     let mut verdict = Verdict::new(6);
-    let (mut again, mut tried_dead) = (0, 0);
+    let mut again = 0;
+    let mut tried_dead = 0;
     for (name, hook) in &hooks(index) {
         same_under_one_id(name, hook.got.iter().map(|got| (got.request, got.digest)), &mut verdict);
         if hook.dead {
             tried_dead += hook.got.len();
             continue;
         }
-        let places: Vec<u64> = hook.got.iter().filter(|got| got.accepted).map(|got| got.seq).collect();
-        let accepted: HashSet<u64> = places.iter().copied().collect();
-        again += places.len() - accepted.len();
+        let seqs: Vec<u64> = hook.got.iter().filter(|got| got.accepted).map(|got| got.seq).collect();
+        let accepted: HashSet<u64> = seqs.iter().copied().collect();
+        again += seqs.len() - accepted.len();
         if hook.strict {
-            in_order(name, places, &mut verdict);
+            in_order(name, seqs, &mut verdict);
         }
         // Of other topics, nodes do not hold all events at the end. The history records which events their
         // webhooks must get.
@@ -76,7 +77,7 @@ pub(super) fn delivered(index: &Index<'_>) -> Verdict {
         }
     }
     owed(index, &mut verdict);
-    losses_are_told(index, &mut verdict);
+    losses_are_reported(index, &mut verdict);
     verdict.figure = format!("{again} delivered again; {tried_dead} attempts at the dead webhook");
     verdict
 }
@@ -120,9 +121,11 @@ fn owed(index: &Index<'_>, verdict: &mut Verdict) {
 
 /// Within the bound of retention, no event is lost. Beyond it the webhook's state says so, the map receives
 /// an event about it, and each event was accepted or is counted.
-fn losses_are_told(index: &Index<'_>, verdict: &mut Verdict) {
+fn losses_are_reported(index: &Index<'_>, verdict: &mut Verdict) {
     let accepted = accepted(index);
-    let (mut told, mut announced, mut lost) = (HashSet::new(), HashSet::new(), HashMap::new());
+    let mut losing = HashSet::new();
+    let mut announced = HashSet::new();
+    let mut lost = HashMap::new();
     for record in index.history.records() {
         match record {
             Record::Webhook { hook, node, state, missed, beyond: false, .. } => {
@@ -132,7 +135,7 @@ fn losses_are_told(index: &Index<'_>, verdict: &mut Verdict) {
             }
             Record::Webhook { hook, state, missed, given_up, .. } => {
                 if state == "losing" && *missed > 0 {
-                    told.insert(hook.as_str());
+                    losing.insert(hook.as_str());
                 }
                 lost.insert(hook.as_str(), missed + given_up);
             }
@@ -144,7 +147,7 @@ fn losses_are_told(index: &Index<'_>, verdict: &mut Verdict) {
         let Record::Offered { hook, events } = record else { continue };
         let hook = hook.as_str();
         verdict
-            .check(told.contains(hook), || format!("{hook} lost events and no node reported it as losing"));
+            .check(losing.contains(hook), || format!("{hook} lost events and no node reported it as losing"));
         verdict.check(announced.contains(hook), || {
             format!("{hook} lost events and the map received no event about it")
         });
@@ -180,14 +183,16 @@ pub(super) fn one_owner(index: &Index<'_>) -> Verdict {
         }
     }
     let hooks = hooks(index);
-    for (name, told) in &ends {
+    for (name, reports) in &ends {
         // A dead webhook is tried again and again, so the answers about it change from question to question.
         let Some(hook) = hooks.get(name).filter(|hook| !hook.dead) else { continue };
-        let mut words: Vec<_> = told.values().collect();
-        words.dedup();
-        verdict.check(words.len() == 1, || format!("nodes disagree on {name} (delivered, queued): {told:?}"));
+        let mut different: Vec<_> = reports.values().collect();
+        different.dedup();
+        verdict.check(different.len() == 1, || {
+            format!("nodes disagree on {name} (delivered, queued): {reports:?}")
+        });
         let accepted = hook.got.iter().filter(|got| got.accepted).count() as u64;
-        let most = told.values().map(|(delivered, _)| *delivered).max().unwrap_or(0);
+        let most = reports.values().map(|(delivered, _)| *delivered).max().unwrap_or(0);
         verdict
             .check(most <= accepted, || format!("{name}: {most} reported as delivered, {accepted} accepted"));
     }

@@ -52,8 +52,14 @@ pub struct Index<'a> {
 impl<'a> Index<'a> {
     /// Indexes a history.
     pub fn of(history: &'a History) -> Self {
-        let (acks, asked, stored) = (HashMap::new(), HashMap::new(), HashMap::new());
-        let mut index = Self { history, acks, asked, stored, faults: 0, cuts: Vec::new() };
+        let mut index = Self {
+            history,
+            acks: HashMap::new(),
+            asked: HashMap::new(),
+            stored: HashMap::new(),
+            faults: 0,
+            cuts: Vec::new(),
+        };
         for entry in &history.0 {
             match &entry.record {
                 Record::Acked { topic, key, id, seq, node } => {
@@ -128,7 +134,7 @@ impl<'a> Index<'a> {
         for Entry { at_ms, record } in &self.history.0 {
             match record {
                 Record::Client { client, topic: of, subjects, kinds } if of == topic => {
-                    clients.insert(client, Client { subjects, kinds, after: None, told: Vec::new() });
+                    clients.insert(client, Client { subjects, kinds, after: None, received: Vec::new() });
                 }
                 Record::Joined { client, after, .. } => {
                     if let Some(client) = clients.get_mut(client.as_str()) {
@@ -137,13 +143,14 @@ impl<'a> Index<'a> {
                 }
                 Record::Seen { client, event } => {
                     if let Some(client) = clients.get_mut(client.as_str()) {
-                        client.told.push(Told::Event(event));
+                        client.received.push(Received::Event(event));
                     }
                 }
                 Record::Gap { client, oldest } => {
                     if let Some(client) = clients.get_mut(client.as_str()) {
-                        let (after, oldest) = (client.after, oldest.as_deref());
-                        client.told.push(Told::Gap(Gap { after, oldest, at_ms: *at_ms }));
+                        let after = client.after;
+                        let oldest = oldest.as_deref();
+                        client.received.push(Received::Gap(Gap { after, oldest, at_ms: *at_ms }));
                     }
                 }
                 _ => {}
@@ -163,12 +170,12 @@ pub struct Client<'a> {
     /// The position after which it joined last.
     after: Option<&'a str>,
     /// The events and gaps that it received, in order.
-    pub told: Vec<Told<'a>>,
+    pub received: Vec<Received<'a>>,
 }
 
 /// Something that a client received.
 #[derive(Debug, Clone, Copy)]
-pub enum Told<'a> {
+pub enum Received<'a> {
     /// An event.
     Event(&'a Event),
     /// A gap: history is missing.
@@ -199,9 +206,9 @@ impl<'a> Client<'a> {
 
     /// The events that it received.
     pub fn events(&self) -> impl Iterator<Item = &'a Event> {
-        self.told.iter().filter_map(|told| match told {
-            Told::Event(event) => Some(*event),
-            Told::Gap(_) => None,
+        self.received.iter().filter_map(|received| match received {
+            Received::Event(event) => Some(*event),
+            Received::Gap(_) => None,
         })
     }
 }

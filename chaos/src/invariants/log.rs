@@ -8,7 +8,7 @@ use super::removal::Removals;
 use crate::history::{CHANNELS, Event, MAIN, Record, SHORT};
 use checker::{Checker, Kept, Log, Verdicts};
 use std::collections::HashMap;
-use testkit::checks::told;
+use testkit::checks::facts;
 
 /// How far the time of an event may be from the true time (ms), whatever the clocks show.
 const STAMP_OFF_MS: i64 = 10_000;
@@ -61,7 +61,7 @@ fn one<'a>(index: &Index<'a>, of: &str, verdicts: &mut Verdicts) -> Log<&'a Even
             }
             Record::Asked { topic, key, .. } if topic == of => log.asked(key.as_str()),
             Record::Acked { topic, key, id, seq, .. } if topic == of => {
-                log.acked(told(key, id, *seq), verdicts)
+                log.acked(facts(key, id, *seq), verdicts)
             }
             Record::Seen { client, event } if topics.get(client.as_str()) == Some(&of) => {
                 log.seen(client, event, verdicts);
@@ -78,7 +78,7 @@ fn one<'a>(index: &Index<'a>, of: &str, verdicts: &mut Verdicts) -> Log<&'a Even
                 log.copied(backup, &held, acked, verdicts);
             }
             Record::Got { hook, id, seq, key, .. } if topics.get(hook.as_str()) == Some(&of) => {
-                log.given(hook, told(key, id, *seq), verdicts);
+                log.given(hook, facts(key, id, *seq), verdicts);
             }
             _ => {}
         }

@@ -33,7 +33,7 @@ pub fn check(history: &History) -> Vec<Verdict> {
     let mut verdicts = log::checked(&index);
     let others = [
         streams::exactly_once(&index),
-        streams::gaps_are_told(&index),
+        streams::gaps_are_reported(&index),
         hooks::delivered(&index),
         access::linearizable(&index),
         hooks::one_owner(&index),

@@ -194,7 +194,8 @@ fn known<'a>(index: &Index<'a>, of: &str) -> BTreeMap<u64, Known<'a>> {
     }
     let seen = index.clients(of).into_values().flat_map(|client| client.events().collect::<Vec<_>>());
     for event in seen.chain(index.reference(of).iter().copied()) {
-        let (subject, kind) = (event.subject.as_str(), Some(event.kind.as_str()));
+        let subject = event.subject.as_str();
+        let kind = Some(event.kind.as_str());
         let (asked_ms, _) = asked(&event.key);
         let more = Known { id: &event.id, seq: event.seq, subject, kind, asked_ms, nth: 0 };
         known.entry(event.seq).and_modify(|one| one.kind = kind).or_insert(more);

@@ -1,7 +1,7 @@
 //! What clients received: 2 (every event exactly once, in order), 5 (a gap is reported exactly where there is
 //! one).
 
-use super::index::{Client, Gap, Told};
+use super::index::{Client, Gap, Received};
 use super::removal::{Known, Removals};
 use super::{Index, Verdict};
 use crate::history::{CHANNELS, Event, MAIN, Record, SHORT};
@@ -28,7 +28,7 @@ pub(super) fn exactly_once(index: &Index<'_>) -> Verdict {
         }
     }
     for (name, client) in &index.clients(MAIN) {
-        if let Some(gap) = client.told.iter().find(|told| matches!(told, Told::Gap(_))) {
+        if let Some(gap) = client.received.iter().find(|received| matches!(received, Received::Gap(_))) {
             verdict.check(false, || format!("{name} received {gap:?} in a topic that keeps all events"));
         }
     }
@@ -52,21 +52,22 @@ fn in_order(verdict: &mut Verdict, name: &str, seen: &[&Event]) {
 
 /// 5: a client received a gap where history that it wants is missing, with the oldest event that exists; it
 /// then received that event; and it received no gap where nothing was missing.
-pub(super) fn gaps_are_told(index: &Index<'_>) -> Verdict {
+pub(super) fn gaps_are_reported(index: &Index<'_>) -> Verdict {
     let mut verdict = Verdict::new(5);
-    let (mut gaps, mut without) = (0, 0);
+    let mut gaps = 0;
+    let mut without = 0;
     for topic in [SHORT, CHANNELS] {
         let removals = Removals::of(index, topic);
         let stored: HashSet<u64> = index.reference(topic).iter().map(|event| event.seq).collect();
         for (name, client) in &index.clients(topic) {
-            let told = client.told.iter().filter(|told| matches!(told, Told::Gap(_))).count();
-            gaps += told;
-            without += usize::from(topic == CHANNELS && told == 0);
+            let reported = client.received.iter().filter(|one| matches!(one, Received::Gap(_))).count();
+            gaps += reported;
+            without += usize::from(topic == CHANNELS && reported == 0);
             if topic == SHORT {
                 jumps(&mut verdict, name, client);
             }
             nothing_older(&mut verdict, name, client);
-            told_for_a_reason(&mut verdict, name, client, &removals);
+            gaps_have_reasons(&mut verdict, name, client, &removals);
             losses(&mut verdict, name, client, &removals, &stored);
         }
     }
@@ -81,16 +82,17 @@ pub(super) fn gaps_are_told(index: &Index<'_>) -> Verdict {
 /// received.
 fn jumps(verdict: &mut Verdict, name: &str, client: &Client<'_>) {
     let mut last: Option<&Event> = None;
-    let mut told_gap = false;
-    for told in &client.told {
-        match *told {
-            Told::Gap(_) => told_gap = true,
-            Told::Event(event) => {
+    let mut had_gap = false;
+    for received in &client.received {
+        match *received {
+            Received::Gap(_) => had_gap = true,
+            Received::Event(event) => {
                 let jumped = last.is_some_and(|last| event.seq != last.seq + 1);
-                verdict.check(!jumped || told_gap, || {
+                verdict.check(!jumped || had_gap, || {
                     format!("{name}: {event:?} after {last:?}, without a gap between them")
                 });
-                (last, told_gap) = (Some(event), false);
+                last = Some(event);
+                had_gap = false;
             }
         }
     }
@@ -99,10 +101,10 @@ fn jumps(verdict: &mut Verdict, name: &str, client: &Client<'_>) {
 /// After a gap, no event comes that is older than the oldest event that the gap named.
 fn nothing_older(verdict: &mut Verdict, name: &str, client: &Client<'_>) {
     let mut pending: Option<&str> = None;
-    for told in &client.told {
-        match told {
-            Told::Gap(gap) => pending = gap.oldest,
-            Told::Event(event) => {
+    for received in &client.received {
+        match received {
+            Received::Gap(gap) => pending = gap.oldest,
+            Received::Event(event) => {
                 if let Some(oldest) = pending.take() {
                     verdict.check(&*event.id >= oldest, || {
                         format!("{name}: {event:?}, older than the oldest {oldest}")
@@ -115,10 +117,10 @@ fn nothing_older(verdict: &mut Verdict, name: &str, client: &Client<'_>) {
 
 /// A client that receives a gap wanted an event after its position that may have been gone. The gap names the
 /// oldest event if there is one.
-fn told_for_a_reason(verdict: &mut Verdict, name: &str, client: &Client<'_>, removals: &Removals<'_>) {
+fn gaps_have_reasons(verdict: &mut Verdict, name: &str, client: &Client<'_>, removals: &Removals<'_>) {
     let selected: Vec<&Known<'_>> = removals.known().filter(|event| client.selects(event.subject)).collect();
-    for told in &client.told {
-        let Told::Gap(gap) = told else { continue };
+    for received in &client.received {
+        let Received::Gap(gap) = received else { continue };
         let mut behind = selected.iter().filter(|event| gap.after.is_none_or(|after| event.id > after));
         let reason = behind.any(|event| removals.may_be_gone(event, gap.at_ms));
         verdict.check(reason, || format!("{name} received {gap:?}, and nothing that it wants was gone"));
@@ -146,13 +148,13 @@ fn losses(
     let mut rest = removals.known().filter(wanted).peekable();
     let mut gaps: Vec<&Gap<'_>> = Vec::new();
     let mut last: Option<&Event> = None;
-    for told in &client.told {
-        let event = match told {
-            Told::Gap(gap) => {
+    for received in &client.received {
+        let event = match received {
+            Received::Gap(gap) => {
                 gaps.push(gap);
                 continue;
             }
-            Told::Event(event) => event,
+            Received::Event(event) => event,
         };
         while let Some(missed) = rest.next_if(|known| known.seq < event.seq) {
             if stored.contains(&missed.seq) {
@@ -161,9 +163,10 @@ fn losses(
             let covers = |gap: &&&Gap<'_>| {
                 gap.after.is_none_or(|after| missed.id > after) && removals.may_be_gone(missed, gap.at_ms)
             };
-            let told = gaps.iter().rev().find(covers).is_some();
-            verdict
-                .check(told, || format!("{name}: {event:?} after {last:?}, and no gap reported {missed:?}"));
+            let covered = gaps.iter().rev().find(covers).is_some();
+            verdict.check(covered, || {
+                format!("{name}: {event:?} after {last:?}, and no gap reported {missed:?}")
+            });
         }
         rest.next_if(|known| known.seq == event.seq);
         last = Some(event);

@@ -212,9 +212,9 @@ fn logs_that_differ_or_have_holes_are_found() {
     assert!(failed(hole).contains(&3));
     let mut other = event(3);
     other.hash = "x".into();
-    let told =
+    let wrong =
         with(|r| *r == seen("c", 3), |_| vec![Record::Seen { client: "c".into(), event: other.clone() }]);
-    assert_eq!(failed(told), [3, 11], "a client's bytes");
+    assert_eq!(failed(wrong), [3, 11], "a client's bytes");
     let swapped = without(|r| matches!(r, Record::Stored { node: 2, topic, .. } if topic == MAIN));
     assert!(
         failed(
@@ -378,10 +378,10 @@ fn within_the_bound_of_retention_a_webhook_gets_every_event() {
 fn beyond_the_bound_of_retention_losses_are_reported_and_counted() {
     let offered = |events| Record::Offered { hook: "p".into(), events };
     let announced = Record::Announced { hook: "p".into(), lost: 3 };
-    let told = [doing("losing", 2, true), announced.clone(), doing("healthy", 3, true)];
-    assert!(pressed([1, 2], told.clone().into_iter().chain([offered(5)])).is_empty());
+    let reported = [doing("losing", 2, true), announced.clone(), doing("healthy", 3, true)];
+    assert!(pressed([1, 2], reported.clone().into_iter().chain([offered(5)])).is_empty());
     assert_eq!(
-        pressed([1, 2], told.clone().into_iter().chain([offered(6)])),
+        pressed([1, 2], reported.clone().into_iter().chain([offered(6)])),
         [6],
         "one event is neither accepted nor counted as lost"
     );

@@ -14,7 +14,9 @@ fn subject(seq: u64) -> &'static str {
 }
 
 fn event(seq: u64) -> Event {
-    let (id, key, subject) = (id(seq), format!("c{seq}"), subject(seq).to_owned());
+    let id = id(seq);
+    let key = format!("c{seq}");
+    let subject = subject(seq).to_owned();
     Event { id, seq, kind: "a".into(), subject, key, hash: format!("h{seq}") }
 }
 
@@ -45,7 +47,8 @@ fn gap(client: &str, oldest: u64) -> Record {
 
 fn got(seq: u64) -> Record {
     let Event { id, key, .. } = event(seq);
-    let (hook, digest) = ("h".to_owned(), format!("d{seq}"));
+    let hook = "h".to_owned();
+    let digest = format!("d{seq}");
     Record::Got { hook, request: id.clone(), digest, id, seq, key, accepted: true }
 }
 
@@ -170,12 +173,12 @@ fn deleted_events_are_gone_and_the_gap_is_sent() {
     assert_eq!(failed(gone.clone()), [0; 0], "it may have been carried out");
     assert_eq!(failed(gone.iter().cloned().chain([deleted(5, true)]).collect()), [0; 0]);
     assert_eq!(failed(and([begun, deleted(5, true)])), [1], "acknowledged, and still there");
-    let unseen = |told: Option<Record>| {
+    let unseen = |gap: Option<Record>| {
         let records = gone.iter().filter(|r| **r != seen("q", 5)).cloned();
-        let told = told.into_iter().collect::<Vec<_>>();
+        let gap = gap.into_iter().collect::<Vec<_>>();
         failed(
             records
-                .flat_map(|r| if r == seen("q", 8) { [&told[..], &[r]].concat() } else { vec![r] })
+                .flat_map(|r| if r == seen("q", 8) { [&gap[..], &[r]].concat() } else { vec![r] })
                 .collect(),
         )
     };

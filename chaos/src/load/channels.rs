@@ -3,7 +3,7 @@
 //! More than half of all events go to one subject, of which a rule keeps few. The other subjects must stay
 //! whole.
 
-use super::{Load, Site, Wish, longpoll, phoenix, publish, sse};
+use super::{Load, Reader, Site, longpoll, phoenix, publish, sse};
 use crate::history::{CHANNELS, Record};
 use anyhow::{Result, ensure};
 use serde_json::json;
@@ -31,19 +31,15 @@ pub const HOOKED: [&str; 2] = [NOISY, "orders-1"];
 /// Sets the rule, and starts the publishers and readers.
 pub fn start(load: &mut Load, pace: Duration) -> Result<()> {
     keep(&load.site, KEPT)?;
-    let wish = |subjects: &[&'static str], kinds: &[&'static str]| Wish {
-        topic: CHANNELS,
-        subjects: subjects.to_vec(),
-        kinds: kinds.to_vec(),
-    };
-    load.read("channels-own".to_owned(), wish(&[], &[]), phoenix::run)?;
-    load.read("channels-one".to_owned(), wish(&["orders-1"], &[]), sse::run)?;
-    load.read("channels-two".to_owned(), wish(&["", "orders"], &[]), phoenix::run)?;
-    load.read("channels-pattern".to_owned(), wish(&["orders-*"], &[]), longpoll::run)?;
-    load.read("channels-deleted".to_owned(), wish(&["chat", "orders-2"], &["b"]), sse::run)?;
-    load.read("channels-noisy".to_owned(), wish(&[NOISY], &[]), phoenix::run)?;
-    load.read("channels-noisy-b".to_owned(), wish(&["n*"], &["b"]), longpoll::run)?;
-    load.read("channels-all".to_owned(), wish(&["*"], &[]), sse::run)?;
+    let reader = |name, subjects: &[&str], kinds: &[&str]| Reader::new(name, CHANNELS, subjects, kinds);
+    load.read(reader("channels-own", &[], &[]), phoenix::run)?;
+    load.read(reader("channels-one", &["orders-1"], &[]), sse::run)?;
+    load.read(reader("channels-two", &["", "orders"], &[]), phoenix::run)?;
+    load.read(reader("channels-pattern", &["orders-*"], &[]), longpoll::run)?;
+    load.read(reader("channels-deleted", &["chat", "orders-2"], &["b"]), sse::run)?;
+    load.read(reader("channels-noisy", &[NOISY], &[]), phoenix::run)?;
+    load.read(reader("channels-noisy-b", &["n*"], &["b"]), longpoll::run)?;
+    load.read(reader("channels-all", &["*"], &[]), sse::run)?;
     for n in 0..PUBLISHERS {
         let run = move |site: &Site, name: &str| publish::run(site, name, CHANNELS, &SUBJECTS, pace * 2);
         load.write(format!("channels{n}"), run)?;
@@ -71,7 +67,8 @@ pub fn delete_one(site: &Site, node: usize, chance: usize) -> Result<()> {
         Ok(Some(data.as_array().cloned().unwrap_or_default()))
     })?;
     let Some(chosen) = events.get(chance % events.len().max(1)) else { return Ok(()) };
-    let (topic, id) = (CHANNELS.to_owned(), text(chosen, "id")?);
+    let topic = CHANNELS.to_owned();
+    let id = text(chosen, "id")?;
     let path = format!("{}/{id}", site.channels.events());
     let note = |asked_ms, done| {
         site.journal.note(Record::Deleted { topic: topic.clone(), id: id.clone(), asked_ms, done });
@@ -84,7 +81,8 @@ pub fn empty_one(site: &Site, node: usize, chance: usize) -> Result<()> {
     let subject = DELETED[chance % DELETED.len()];
     let path = format!("/api/maps/{}/subjects/{subject}", site.channels.id);
     let note = |asked_ms, done| {
-        let (topic, subject) = (CHANNELS.to_owned(), subject.to_owned());
+        let topic = CHANNELS.to_owned();
+        let subject = subject.to_owned();
         site.journal.note(Record::Emptied { topic, subject, asked_ms, done });
     };
     removed(site, node, &path, note)

@@ -29,7 +29,7 @@ pub fn finish(load: &mut Load, cluster: &mut Cluster) -> Result<()> {
     load.end_writing()?;
     note("the nodes", cluster.wait_same_applied().map(drop));
     // A node that does not answer is recorded below.
-    let heads = TOPICS.map(|topic| (topic, told(&site.admin(0), site.map(topic)).unwrap_or_default()));
+    let heads = TOPICS.map(|topic| (topic, stored(&site.admin(0), site.map(topic)).unwrap_or_default()));
     let until = Instant::now() + LIMIT;
     for reader in &load.readers {
         let events =
@@ -47,7 +47,7 @@ pub fn finish(load: &mut Load, cluster: &mut Cluster) -> Result<()> {
     load.hooks.note(&site);
     for node in 0..site.nodes.len() {
         for topic in TOPICS {
-            match told(&site.admin(node), site.map(topic)) {
+            match stored(&site.admin(node), site.map(topic)) {
                 Ok(events) => list(&site, node, topic, events),
                 Err(error) => note(&format!("node {node}"), Err(error.context(format!("reporting {topic}")))),
             }
@@ -74,10 +74,10 @@ fn webhooks(load: &Load, heads: &Heads, note: impl Fn(&str, Result<()>)) -> Resu
             let own = accepted.iter().find(|(name, _)| *name == hook.name).context("no such webhook")?.1;
             ensure!(own >= stored, "{own} of {stored} accepted");
             let nodes = 0..load.site.nodes.len();
-            let told = nodes.map(|node| hooks::ask(&load.site, node, hook)).collect::<Result<Vec<_>>>()?;
+            let answers = nodes.map(|node| hooks::ask(&load.site, node, hook)).collect::<Result<Vec<_>>>()?;
             ensure!(
-                told.iter().all(|word| *word == told[0] && word.1 == 0),
-                "delivered and queued: {told:?}"
+                answers.iter().all(|answer| *answer == answers[0] && answer.1 == 0),
+                "delivered and queued: {answers:?}"
             );
             Ok(Some(()))
         });
@@ -95,6 +95,6 @@ fn list(site: &Site, node: usize, topic: &str, events: Vec<Event>) {
 }
 
 /// All events that a node holds of a map.
-pub fn told(api: &Api, map: &Map) -> Result<Vec<Event>> {
+pub fn stored(api: &Api, map: &Map) -> Result<Vec<Event>> {
     held(&api.clone().timeout(Duration::from_secs(20)), map)
 }

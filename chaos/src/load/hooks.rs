@@ -69,7 +69,8 @@ impl Hooks {
                 body["filter"] = json!({"subjects": subjects});
             }
             let map = site.map(topic);
-            let (api, path) = (cluster.api(0, map), format!("/api/maps/{}/webhooks", map.id));
+            let api = cluster.api(0, map);
+            let path = format!("/api/maps/{}/webhooks", map.id);
             let data = match api.create(&path, &body)? {
                 Some(made) => made,
                 None => {
@@ -128,7 +129,8 @@ impl Hooks {
 pub fn note_requests(site: &Site, hook: &str, requests: &[Request]) {
     let begun = now_ms().saturating_sub(site.journal.now_ms());
     for request in requests {
-        let (id, digest) = (request.id().to_owned(), digest(&[&request.body]));
+        let id = request.id().to_owned();
+        let digest = digest(&[&request.body]);
         for event in &request.events {
             let got = Record::Got {
                 hook: hook.to_owned(),
@@ -163,9 +165,10 @@ pub fn ask(site: &Site, node: usize, hook: &Hook) -> Result<(u64, u64)> {
     let map = site.map(hook.topic);
     let path = format!("/api/maps/{}/webhooks/{}", map.id, hook.id);
     let api = site.api(node, &map.token).timeout(Duration::from_secs(2));
-    let told = api.get(&path)?.data(200)?;
-    let number = |name: &str| told[name].as_u64().with_context(|| format!("no {name} in {told}"));
-    let (delivered, queued) = (number("delivered")?, number("queue_depth")?);
+    let shown = api.get(&path)?.data(200)?;
+    let number = |name: &str| shown[name].as_u64().with_context(|| format!("no {name} in {shown}"));
+    let delivered = number("delivered")?;
+    let queued = number("queue_depth")?;
     site.journal.note(Record::Progress { node, hook: hook.name.clone(), asked_ms, delivered, queued });
     Ok((delivered, queued))
 }

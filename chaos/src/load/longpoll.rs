@@ -20,7 +20,8 @@ pub fn run(site: &Site, reader: &Reader) {
 }
 
 fn stay(stay: &mut Stay<'_>) -> Result<()> {
-    let (opened_at, map) = (stay.node(), stay.site.map(stay.reader.topic));
+    let opened_at = stay.node();
+    let map = stay.site.map(stay.reader.topic);
     let opened = ask(stay.site, opened_at, &map.token, "", None)?;
     ensure!(opened.status == 410 && !opened.session.is_empty(), "no session was opened: {}", opened.status);
     let mut session = opened.session;

@@ -135,6 +135,12 @@ pub struct Reader {
 }
 
 impl Reader {
+    fn new(name: &str, topic: &'static str, subjects: &[&str], kinds: &[&str]) -> Self {
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let seq = AtomicU64::new(0);
+        Self { name: name.to_owned(), topic, subjects: owned(subjects), kinds: owned(kinds), seq }
+    }
+
     /// The parameters of a join: after the last position, or from the start of the history; the answer has
     /// positions.
     fn join(&self, last: Option<&str>) -> Value {
@@ -155,13 +161,6 @@ impl Reader {
         let kinds = &self.kinds;
         selects(&self.subjects, &event.subject) && (kinds.is_empty() || kinds.contains(&event.kind))
     }
-}
-
-/// The topic, subjects and types that a client reads; see [`Reader`].
-struct Wish {
-    topic: &'static str,
-    subjects: Vec<&'static str>,
-    kinds: Vec<&'static str>,
 }
 
 /// All participants of a run.
@@ -233,33 +232,32 @@ impl Load {
     }
 
     fn start_readers(&mut self, each: usize) -> Result<()> {
-        let own = |topic, kinds: &[&'static str]| Wish { topic, subjects: vec![], kinds: kinds.to_vec() };
         for n in 0..each {
-            let kinds: &[&'static str] = if n == 0 { &[] } else { &["b"] };
-            self.read(format!("phoenix{n}"), own(MAIN, kinds), phoenix::run)?;
-            self.read(format!("longpoll{n}"), own(MAIN, kinds), longpoll::run)?;
+            let kinds: &[&str] = if n == 0 { &[] } else { &["b"] };
+            let own = |what: &str| Reader::new(&format!("{what}{n}"), MAIN, &[], kinds);
+            self.read(own("phoenix"), phoenix::run)?;
+            self.read(own("longpoll"), longpoll::run)?;
             if self.site.proxy.is_some() {
-                self.read(format!("polls{n}"), own(MAIN, kinds), polls::run)?;
+                self.read(own("polls"), polls::run)?;
             }
-            self.read(format!("sse{n}"), own(MAIN, kinds), sse::run)?;
+            self.read(own("sse"), sse::run)?;
         }
-        self.read("brief-phoenix".to_owned(), own(SHORT, &[]), phoenix::run)?;
-        self.read("brief-sse".to_owned(), own(SHORT, &[]), sse::run)
+        self.read(Reader::new("brief-phoenix", SHORT, &[], &[]), phoenix::run)?;
+        self.read(Reader::new("brief-sse", SHORT, &[], &[]), sse::run)
     }
 
-    fn read(&mut self, name: String, wish: Wish, run: fn(&Site, &Reader)) -> Result<()> {
-        let owned = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect::<Vec<_>>();
-        let (topic, subjects, kinds) = (wish.topic, owned(wish.subjects), owned(wish.kinds));
+    fn read(&mut self, reader: Reader, run: fn(&Site, &Reader)) -> Result<()> {
         self.site.journal.note(Record::Client {
-            client: name.clone(),
-            topic: topic.to_owned(),
-            subjects: subjects.clone(),
-            kinds: kinds.clone(),
+            client: reader.name.clone(),
+            topic: reader.topic.to_owned(),
+            subjects: reader.subjects.clone(),
+            kinds: reader.kinds.clone(),
         });
-        let reader = Arc::new(Reader { name: name.clone(), topic, subjects, kinds, seq: AtomicU64::new(0) });
+        let reader = Arc::new(reader);
         self.readers.push(reader.clone());
         let site = self.site.clone();
-        self.reading.push(std::thread::Builder::new().name(name).spawn(move || run(&site, &reader))?);
+        let thread = std::thread::Builder::new().name(reader.name.clone());
+        self.reading.push(thread.spawn(move || run(&site, &reader))?);
         Ok(())
     }
 

@@ -20,7 +20,8 @@ pub fn run(site: &Site, reader: &Reader) {
 }
 
 fn stay(stay: &mut Stay<'_>) -> Result<()> {
-    let (node, map) = (stay.node(), stay.site.map(stay.reader.topic));
+    let node = stay.node();
+    let map = stay.site.map(stay.reader.topic);
     let mut ws = Ws::connect(stay.site.nodes[node], &path(&map.token))?;
     let params = stay.reader.join(stay.last.as_deref());
     ws.text(&json!(["1", "1", map.topic(), "phx_join", params]).to_string())?;

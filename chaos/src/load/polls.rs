@@ -21,7 +21,8 @@ pub fn run(site: &Site, reader: &Reader) {
 }
 
 fn follow(mut stay: Stay<'_>) -> Result<()> {
-    let (site, reader) = (stay.site, stay.reader);
+    let site = stay.site;
+    let reader = stay.reader;
     let proxy = site.proxy.context("this run has no proxy")?;
     let map = site.map(reader.topic);
     let mut params = json!({"since": "2000-01-01T00:00:00Z"});

@@ -49,7 +49,8 @@ pub fn run(site: &Site, name: &str, topic: &str, subjects: &[&str], pace: Durati
 /// Sends one attempt to publish under a key and records it. Returns the answer if it is an acknowledgement.
 pub fn publish(site: &Site, topic: &str, key: &str, body: &Value, node: usize) -> Option<Answer> {
     let map = site.map(topic);
-    let (topic, key) = (topic.to_owned(), key.to_owned());
+    let topic = topic.to_owned();
+    let key = key.to_owned();
     let subject = body["subject"].as_str().unwrap_or_default().to_owned();
     site.journal.note(Record::Asked { topic: topic.clone(), key: key.clone(), subject, node });
     match attempt(site, map, &key, body, node) {

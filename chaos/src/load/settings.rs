@@ -42,7 +42,8 @@ fn life(site: &Site, token: &str, node: &mut impl FnMut() -> usize) -> Result<()
     let body = json!({"name": token, "scopes": ["subscribe"]});
     let made = site.admin(node()).post(&path, &body)?.data(201)?;
     site.journal.note(Record::TokenMade { token: token.to_owned(), asked_ms });
-    let (id, secret) = (text(&made, "id")?, text(&made, "token")?);
+    let id = text(&made, "id")?;
+    let secret = text(&made, "token")?;
     let listens_at = node();
     let socket = listen(site, listens_at, &secret);
     for _ in 0..2 {
@@ -164,8 +165,8 @@ fn look(site: &Site, node: usize, present: &Present) -> Result<()> {
     let register = present.lock().unwrap_or_else(PoisonError::into_inner).clone().context("not yet")?;
     let asked_ms = site.journal.now_ms();
     let api = site.admin(node).timeout(Duration::from_secs(3));
-    let told = api.get(&format!("/api/maps/{register}"))?.data(200)?;
-    let version = text(&told, "name")?.parse()?;
+    let shown = api.get(&format!("/api/maps/{register}"))?.data(200)?;
+    let version = text(&shown, "name")?.parse()?;
     site.journal.note(Record::Read { register, node, version, asked_ms });
     Ok(())
 }

@@ -16,7 +16,8 @@ pub fn run(site: &Site, reader: &Reader) {
 }
 
 fn stay(stay: &mut Stay<'_>) -> Result<()> {
-    let (node, map) = (stay.node(), stay.site.map(stay.reader.topic));
+    let node = stay.node();
+    let map = stay.site.map(stay.reader.topic);
     let mut path = format!("{}/stream?", map.events());
     for (name, wanted) in [("events", &stay.reader.kinds), ("subjects", &stay.reader.subjects)] {
         if !wanted.is_empty() {

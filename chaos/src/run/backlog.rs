@@ -215,7 +215,8 @@ impl<'f> Bench<'f> {
             for (event, stored) in events.iter().zip(stored).filter(|(event, _)| event.kind == "good") {
                 self.owed += 1;
                 for hook in hooks {
-                    let (id, key) = (text(stored, "id")?, event.key.clone());
+                    let id = text(stored, "id")?;
+                    let key = event.key.clone();
                     self.run.journal.note(Record::Owed { hook: hook.name.clone(), id, key });
                 }
             }
@@ -226,7 +227,8 @@ impl<'f> Bench<'f> {
 
     fn acknowledged(&mut self, key: &str, body: &Value) -> Result<Value> {
         let until = Instant::now() + PATIENCE;
-        let (path, key) = (self.map.events(), format!("{}-{key}", self.name));
+        let path = self.map.events();
+        let key = format!("{}-{key}", self.name);
         let mut node = self.run.any();
         loop {
             let site = &self.run.load.site;
@@ -247,12 +249,12 @@ impl<'f> Bench<'f> {
         for hook in hooks {
             for node in 0..self.run.load.site.nodes.len() {
                 // A node that does not answer is skipped.
-                let Ok(told) = self.ask(hook, node) else { continue };
-                let number = |name: &str| told[name].as_u64().unwrap_or(0);
+                let Ok(shown) = self.ask(hook, node) else { continue };
+                let number = |name: &str| shown[name].as_u64().unwrap_or(0);
                 self.run.journal.note(Record::Webhook {
                     hook: hook.name.clone(),
                     node,
-                    state: told["state"].as_str().unwrap_or_default().to_owned(),
+                    state: shown["state"].as_str().unwrap_or_default().to_owned(),
                     missed: number("missed"),
                     given_up: number("given_up"),
                     beyond,
@@ -301,13 +303,13 @@ impl<'f> Bench<'f> {
     /// Waits until the map's event about the lost events arrives at another webhook of the map, and records
     /// that event.
     fn announced(&self, of: &Hook, alarm: &Hook) {
-        let told = wait::until("the announcement", || {
+        let announced = wait::until("the announcement", || {
             let requests = self.receiver.accepted(&alarm.path);
             let events = requests.iter().map(|request| serde_json::from_slice::<Value>(&request.body));
             let ours = |event: &Value| event["payload"]["webhook_id"] == of.id.as_str();
             Ok(events.flatten().find(ours).and_then(|event| event["payload"]["lost"].as_u64()))
         });
-        match told {
+        match announced {
             Ok(lost) => self.run.journal.note(Record::Announced { hook: of.name.clone(), lost }),
             Err(error) => self.note(of, Err(error)),
         }

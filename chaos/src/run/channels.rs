@@ -15,7 +15,8 @@ pub fn rules(run: &mut Run) -> Result<()> {
     if kills {
         process::kill_one(run)?;
     }
-    let (node, chance) = (run.any(), run.dice.next() as usize);
+    let node = run.any();
+    let chance = run.dice.next() as usize;
     let site = run.load.site.clone();
     match run.dice.below(4) {
         0 => {

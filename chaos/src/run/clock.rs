@@ -36,7 +36,8 @@ pub fn jump(run: &mut Run) -> Result<()> {
 /// meanwhile, or none are. An earlier publish is repeated under its key during the jump and after it, and the
 /// times of events are recorded.
 pub fn forward(run: &mut Run) -> Result<()> {
-    let (leader, days) = (run.leader(), FORWARD_DAYS[run.dice.below(FORWARD_DAYS.len())]);
+    let leader = run.leader();
+    let days = FORWARD_DAYS[run.dice.below(FORWARD_DAYS.len())];
     let silent = run.dice.thousandth(500);
     let key = format!("forward-{}", run.journal.now_ms());
     published(run, &key)?;

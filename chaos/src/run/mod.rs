@@ -130,7 +130,8 @@ impl Run {
         let dir = tempfile::Builder::new().prefix("nodes-").tempdir_in(names.dir())?;
         let nodes = (0..NODES).map(|n| node(&plan.binary, dir.path(), n, net.as_ref()));
         let mut cluster = Cluster::of(nodes.collect::<Result<_>>()?, dir);
-        let (mut disks, mut clocks) = (Vec::new(), Vec::new());
+        let mut disks = Vec::new();
+        let mut clocks = Vec::new();
         for node in &mut cluster.nodes {
             if let Some(failpoint) = &plan.failpoint {
                 node.env.insert("WAYPOST_FAILPOINT".to_owned(), failpoint.clone());
@@ -242,7 +243,9 @@ impl Run {
 
     /// Records that something is broken.
     pub fn broken(&self, fault: &str, nodes: &[usize], cut: bool, note: impl Into<String>) {
-        let (fault, nodes, note) = (fault.to_owned(), nodes.to_vec(), note.into());
+        let fault = fault.to_owned();
+        let nodes = nodes.to_vec();
+        let note = note.into();
         self.journal.note(Record::Fault { fault, nodes, cut, note });
     }
 
@@ -277,12 +280,12 @@ impl Run {
 
     /// The leader, or a random node while no leader is known.
     pub fn leader(&mut self) -> usize {
-        let tells = |n: usize| {
+        let leads = |n: usize| {
             let api = Api::new(&self.cluster.nodes[n].url(), Some(ADMIN)).timeout(ASK);
             let status = api.get("/api/cluster/status").ok()?.data(200).ok()?;
             (status["role"] == "leader").then(|| (status["term"].as_u64(), n))
         };
-        match (0..self.cluster.nodes.len()).filter_map(tells).max() {
+        match (0..self.cluster.nodes.len()).filter_map(leads).max() {
             Some((_, leader)) => leader,
             None => self.any(),
         }
@@ -318,7 +321,8 @@ fn node(binary: &Path, dir: &Path, number: usize, net: Option<&Net>) -> Result<N
     let mut node = match net {
         // The namespace has no other process: any port is free.
         Some(net) => {
-            let (http, peer) = (net::client_address(number), net.peer_address(number));
+            let http = net::client_address(number);
+            let peer = net.peer_address(number);
             Node::new(binary, &home, (http, 4000).into(), (peer, 4001).into())
         }
         None => {

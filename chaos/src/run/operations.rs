@@ -121,9 +121,11 @@ fn replaced(run: &mut Run, node: usize) -> Result<()> {
 /// The `waypost` program makes a backup of the running cluster, and must report it as whole.
 fn backup(run: &mut Run, node: usize) -> Result<()> {
     let number = desk(run).backups;
-    let (name, file) = (format!("backup{number}"), run.cluster.dir().join(format!("{number}.backup")));
+    let name = format!("backup{number}");
+    let file = run.cluster.dir().join(format!("{number}.backup"));
     desk(run).backups += 1;
-    let (path, url) = (file.display().to_string(), run.cluster.nodes[node].url());
+    let path = file.display().to_string();
+    let url = run.cluster.nodes[node].url();
     run.broken("operation: backup", &[node], false, "");
     run.journal.note(Record::BackupBegun { backup: name.clone() });
     let made = waypost(run, &["cluster", "backup", &path, "--with-key", "--url", &url]);
@@ -165,11 +167,12 @@ pub(super) fn end(run: &mut Run) -> Result<()> {
         let status = run.cluster.status(0)?;
         let members = status["members"].as_array().context("no members")?;
         for member in members {
-            let (id, body) = (member["id"].as_u64(), json!({"node": member["id"]}));
+            let id = &member["id"];
+            let body = json!({"node": id});
             for name in ["undrain", "promote"] {
                 let done =
                     run.cluster.admin(0).timeout(OPERATION).post(&format!("/api/cluster/{name}"), &body)?;
-                ensure!(done.status == 200, "{name} of {id:?}: {}", done.text());
+                ensure!(done.status == 200, "{name} of {id}: {}", done.text());
             }
         }
         Ok((members.len() == run.cluster.nodes.len()).then_some(()))
@@ -192,7 +195,8 @@ pub(super) fn restore(run: &Run) -> Result<()> {
 fn restored(run: &Run, backup: &str, file: &Path) -> Result<()> {
     let mut node: Node = run.one_more()?;
     node.env.remove("WAYPOST_JOIN");
-    let (from, to) = (file.display().to_string(), node.data.display().to_string());
+    let from = file.display().to_string();
+    let to = node.data.display().to_string();
     waypost(run, &["restore", "--from", &from, "--data-dir", &to])?;
     node.start()?;
     wait::until("the restored node", || {
@@ -201,7 +205,7 @@ fn restored(run: &Run, backup: &str, file: &Path) -> Result<()> {
         }
         Api::new(&node.url(), None).timeout(Duration::from_secs(5)).get("/readyz")?.expect(200).map(Some)
     })?;
-    let events = finish::told(&Api::new(&node.url(), Some(ADMIN)), &run.load.site.main)?;
+    let events = finish::stored(&Api::new(&node.url(), Some(ADMIN)), &run.load.site.main)?;
     println!("  {backup} was restored: {} events", events.len());
     for event in events {
         run.journal.note(Record::Copied { backup: backup.to_owned(), event });

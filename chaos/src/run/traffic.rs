@@ -25,7 +25,8 @@ pub fn storm(run: &mut Run) -> Result<()> {
     run.settle()?;
     let nodes = run.load.site.nodes.clone();
     let victim = run.any();
-    let (token, topic) = (run.load.site.main.token.clone(), run.load.site.main.topic());
+    let token = run.load.site.main.token.clone();
+    let topic = run.load.site.main.topic();
     let sockets = joined(&nodes, &token, &topic)?;
     run.broken("reconnect storm", &[victim], true, format!("{} sockets", sockets.len()));
     run.kill(victim)?;
@@ -48,8 +49,8 @@ pub fn storm(run: &mut Run) -> Result<()> {
 /// Joins that many sockets with several threads. They subscribe to a type that nobody publishes.
 fn joined(nodes: &[SocketAddr], token: &str, topic: &str) -> Result<Vec<Ws>> {
     let open = |thread: usize| -> Result<Vec<Ws>> {
-        let places = (thread..STORM).step_by(THREADS);
-        places.map(|place| join(nodes, place, token, topic)).collect()
+        let numbers = (thread..STORM).step_by(THREADS);
+        numbers.map(|number| join(nodes, number, token, topic)).collect()
     };
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..THREADS).map(|thread| scope.spawn(move || open(thread))).collect();
@@ -61,10 +62,10 @@ fn joined(nodes: &[SocketAddr], token: &str, topic: &str) -> Result<Vec<Ws>> {
     })
 }
 
-/// Joins at some node, beginning with node `place`. In a storm a node may refuse the first attempt.
-fn join(nodes: &[SocketAddr], place: usize, token: &str, topic: &str) -> Result<Ws> {
+/// Joins at some node, beginning with node `first`. In a storm a node may refuse the first attempt.
+fn join(nodes: &[SocketAddr], first: usize, token: &str, topic: &str) -> Result<Ws> {
     let until = Instant::now() + BACK;
-    let mut attempt = place;
+    let mut attempt = first;
     loop {
         let address = nodes[attempt % nodes.len()];
         let joined = || -> Result<Ws> {
@@ -90,7 +91,8 @@ fn join(nodes: &[SocketAddr], place: usize, token: &str, topic: &str) -> Result<
 pub fn stalled_readers(run: &mut Run) -> Result<()> {
     let node = run.any();
     let site = run.load.site.clone();
-    let (address, token) = (site.nodes[node], &site.main.token);
+    let address = site.nodes[node];
+    let token = &site.main.token;
     run.broken("stalled readers", &[node], false, format!("{STALLED} sockets, {STALLED} streams"));
     let sockets = Stalled::join(STALLED, address, token, &site.main.topic()).context("stalled sockets")?;
     let path = format!("{}/stream?since=2000-01-01T00:00:00Z", site.main.events());

@@ -1,12 +1,13 @@
 //! Checks of what clients saw against what publishers were answered, by the same rules as the chaos suite and
 //! the simulator ([`checker`]); and of what nodes hold at the end.
 
+use crate::clients::Js;
 use crate::cluster::{Cluster, Map};
 use crate::event::Event;
 use crate::http::Api;
 use crate::publisher::Ack;
 use anyhow::{Context, Error, Result, bail, ensure};
-use checker::{Checker, Item, Kept, Log, Told, Verdict, Verdicts};
+use checker::{Checker, Facts, Item, Kept, Log, Verdict, Verdicts};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::HashSet;
@@ -15,8 +16,8 @@ impl<'a> Item for &'a Event {
     type Key = &'a str;
     type Id = &'a str;
 
-    fn told(self) -> Told<&'a str, &'a str> {
-        told(&self.key, &self.id, self.seq)
+    fn facts(self) -> Facts<&'a str, &'a str> {
+        facts(&self.key, &self.id, self.seq)
     }
 
     fn follows(self, before: Self) -> bool {
@@ -25,8 +26,8 @@ impl<'a> Item for &'a Event {
 }
 
 /// The facts about an event of which only these are known.
-pub fn told<'a>(key: &'a str, id: &'a str, place: u64) -> Told<&'a str, &'a str> {
-    Told { place, key: Some(key).filter(|key| !key.is_empty()), id }
+pub fn facts<'a>(key: &'a str, id: &'a str, position: u64) -> Facts<&'a str, &'a str> {
+    Facts { position, key: Some(key).filter(|key| !key.is_empty()), id }
 }
 
 /// Checks that a client saw every acknowledged event after `start` exactly once and in order: the sequence
@@ -34,11 +35,12 @@ pub fn told<'a>(key: &'a str, id: &'a str, place: u64) -> Told<&'a str, &'a str>
 /// acknowledgement is found under its id and seq. Events without an acknowledgement may be there too: their
 /// answer was lost.
 pub fn check_stream(who: &str, start: u64, seen: &[Event], acks: &[Ack]) -> Result<()> {
-    let (mut log, mut verdicts) = (Log::default(), Verdicts::default());
+    let mut log = Log::default();
+    let mut verdicts = Verdicts::default();
     let events: Vec<&Event> = seen.iter().collect();
     events.iter().for_each(|event| log.asked(event.key.as_str()));
     for ack in acks.iter().filter(|ack| ack.seq > start) {
-        log.acked(told(&ack.key, &ack.id, ack.seq), &mut verdicts);
+        log.acked(facts(&ack.key, &ack.id, ack.seq), &mut verdicts);
     }
     let before = |seq| seq <= start;
     log.ends(who, &events, Kept::But(&before), &mut verdicts);
@@ -52,6 +54,20 @@ pub fn check_stream(who: &str, start: u64, seen: &[Event], acks: &[Ack]) -> Resu
         .try_for_each(Verdict::result)
         .map_err(Error::msg)
         .with_context(|| who.to_owned())
+}
+
+/// Checks that all nodes hold every acknowledged event, and that each of these clients, which want all
+/// events, has seen exactly what the nodes hold. Returns all events.
+pub fn check_clients(cluster: &Cluster, map: &Map, acks: &[Ack], clients: &[Js]) -> Result<Vec<Event>> {
+    let all = same_backfill(cluster, map)?;
+    check_stream("backfill", 0, &all, acks)?;
+    for (number, client) in clients.iter().enumerate() {
+        client.wait_seq(all.last().map_or(0, |event| event.seq))?;
+        let seen = client.events()?;
+        check_stream(&format!("client {number}"), 0, &seen, acks)?;
+        ensure!(seen == all, "the events of client {number} differ from the backfill");
+    }
+    Ok(all)
 }
 
 /// Checks that a client with a filter saw the events of the types `kinds`, each exactly once, in order, and
@@ -70,13 +86,13 @@ pub fn check_filtered(who: &str, kinds: &[&str], all: &[Event], seen: &[Event]) 
 
 /// Checks that each publisher's acknowledgements ascend, and that no two events have the same position.
 pub fn check_acks(publishers: &[Vec<Ack>]) -> Result<()> {
-    let mut places = HashSet::new();
+    let mut positions = HashSet::new();
     for acks in publishers {
         for pair in acks.windows(2) {
             ensure!(pair[0].seq < pair[1].seq, "{:?} then {:?}", pair[0], pair[1]);
         }
         for ack in acks {
-            ensure!(places.insert(ack.seq), "two events have one position, one of them {ack:?}");
+            ensure!(positions.insert(ack.seq), "two events have one position, one of them {ack:?}");
         }
     }
     Ok(())
@@ -93,7 +109,8 @@ struct Page<'a> {
 
 /// The bytes of every page of a map's whole history, as a node serves it; `more` is added to each query.
 fn pages(api: &Api, map: &Map, more: &str) -> Result<Vec<Vec<u8>>> {
-    let (mut pages, mut from) = (Vec::new(), "since=2000-01-01T00:00:00Z".to_owned());
+    let mut pages = Vec::new();
+    let mut from = "since=2000-01-01T00:00:00Z".to_owned();
     loop {
         let body = api.get(&format!("{}?{from}&limit=1000{more}", map.events()))?.expect(200)?.body;
         let page: Page<'_> = serde_json::from_slice(&body)?;
@@ -127,14 +144,16 @@ pub fn held(api: &Api, map: &Map) -> Result<Vec<Event>> {
 pub fn same_backfill(cluster: &Cluster, map: &Map) -> Result<Vec<Event>> {
     cluster.wait_same_applied()?;
     let up: Vec<usize> = (0..cluster.nodes.len()).filter(|i| cluster.nodes[*i].is_up()).collect();
-    let told = up.iter().map(|node| pages(&cluster.admin(*node), map, "")).collect::<Result<Vec<_>>>()?;
-    let first = told.first().context("no node is up")?;
-    for (node, other) in up.iter().zip(&told) {
+    let histories =
+        up.iter().map(|node| pages(&cluster.admin(*node), map, "")).collect::<Result<Vec<_>>>()?;
+    let first = histories.first().context("no node is up")?;
+    for (node, other) in up.iter().zip(&histories) {
         let show = |page: Option<&Vec<u8>>| {
             page.map(|bytes| String::from_utf8_lossy(bytes).chars().take(600).collect::<String>())
         };
         if let Some(at) = (0..first.len().max(other.len())).find(|at| first.get(*at) != other.get(*at)) {
-            let (one, another) = (show(first.get(at)), show(other.get(at)));
+            let one = show(first.get(at));
+            let another = show(other.get(at));
             bail!("page {at} of the history differs: node {} {one:?}, node {node} {another:?}", up[0]);
         }
     }
@@ -147,7 +166,9 @@ mod tests {
     use super::*;
 
     fn seen(seq: u64) -> Event {
-        let (id, kind, key) = (format!("{seq:026}"), "t".into(), format!("k{seq}"));
+        let id = format!("{seq:026}");
+        let kind = "t".into();
+        let key = format!("k{seq}");
         Event { id, seq, kind, subject: String::new(), key, hash: String::new() }
     }
 

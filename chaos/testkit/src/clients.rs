@@ -4,6 +4,7 @@
 use crate::cluster::Map;
 use crate::event::Event;
 use crate::lines::Lines;
+use crate::stream::Frame;
 use crate::wait;
 use anyhow::{Result, anyhow, ensure};
 use serde_json::{Value, json};
@@ -61,6 +62,22 @@ impl Js {
     /// The stream of one URL, read by `fetch`: every chunk as it arrives.
     pub fn sse_raw(url: &str, headers: Value) -> Result<Self> {
         Self::start("sse_raw.mjs", json!({"url": url, "headers": headers}))
+    }
+
+    /// The stream of a map at a node with that URL, as [`Js::sse_raw`]; `last` is the `Last-Event-ID`.
+    pub fn raw_stream(node: &str, map: &Map, query: &str, last: Option<&str>) -> Result<Self> {
+        let mut headers = json!({"Authorization": format!("Bearer {}", map.token)});
+        if let Some(last) = last {
+            headers["Last-Event-ID"] = last.into();
+        }
+        Self::sse_raw(&format!("{node}{}/stream?{query}", map.events()), headers)
+    }
+
+    /// The whole frames of such a stream so far.
+    pub fn frames(&self) -> Vec<Frame> {
+        let text: String = self.of("chunk").iter().filter_map(|line| line["text"].as_str()).collect();
+        let whole = text.rsplit_once("\n\n").map_or("", |(whole, _)| whole);
+        whole.split("\n\n").filter(|frame| !frame.is_empty()).map(Frame::parse).collect()
     }
 
     /// Whether the clients' packages are installed.

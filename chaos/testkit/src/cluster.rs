@@ -133,6 +133,13 @@ impl Cluster {
         Ok(Self { nodes, _dir: dir })
     }
 
+    /// Kills all nodes at once, starts them again, and waits until they agree.
+    pub fn restart_all(&mut self) -> Result<()> {
+        self.nodes.iter_mut().try_for_each(Node::kill9)?;
+        self.nodes.iter_mut().try_for_each(Node::start)?;
+        self.wait_ready()
+    }
+
     /// Starts one more node with the settings of the first; it joins the others.
     pub fn add(&mut self) -> Result<()> {
         let (http, peer) = own_ports()?;
@@ -328,7 +335,8 @@ pub fn own_ports() -> Result<(SocketAddr, SocketAddr)> {
     let ip = own_address();
     // Both are taken at once: if one were released before the other is asked for, the kernel could give the
     // same port twice.
-    let (http, peer) = (TcpListener::bind((ip, 0))?, TcpListener::bind((ip, 0))?);
+    let http = TcpListener::bind((ip, 0))?;
+    let peer = TcpListener::bind((ip, 0))?;
     Ok((http.local_addr()?, peer.local_addr()?))
 }
 

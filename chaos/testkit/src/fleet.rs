@@ -1,15 +1,15 @@
 //! Hundreds of Phoenix subscribers on one thread: either they read and count everything, or they never read
 //! again after the join.
 
+use crate::background::Background;
 use crate::phoenix::{Frame, path};
 use crate::stream::Stream;
 use crate::ws::{Message, Upgrade, Ws, small_stream};
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::json;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// The receive buffer of sockets that never read, in bytes: it is small, so that little waits in the kernel.
@@ -93,9 +93,8 @@ impl StalledStreams {
 /// Sockets that read everything, on one thread.
 #[derive(Debug)]
 pub struct Healthy {
-    stop: Arc<AtomicBool>,
     slowest: Arc<AtomicU64>,
-    thread: Option<JoinHandle<Result<()>>>,
+    readers: Background<()>,
 }
 
 impl Healthy {
@@ -107,33 +106,23 @@ impl Healthy {
             ws.nonblocking()?;
             members.push((ws, 0));
         }
-        let (stop, slowest) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-        let (ends, least) = (stop.clone(), slowest.clone());
-        let thread = Some(std::thread::spawn(move || sweep(&mut members, &ends, &least)));
-        Ok(Self { stop, slowest, thread })
+        let slowest = Arc::new(AtomicU64::new(0));
+        let least = slowest.clone();
+        Ok(Self { slowest, readers: Background::start(move |stop| sweep(&mut members, stop, &least)) })
     }
 
     /// Waits until each socket has seen `seq`.
     pub fn wait_seq(&self, seq: u64) -> Result<()> {
         crate::wait::until(&format!("seq {seq} at every healthy reader"), || {
-            let over = self.thread.as_ref().is_none_or(JoinHandle::is_finished);
             let slowest = self.slowest.load(Ordering::Relaxed);
-            ensure!(over || slowest >= seq, "the slowest is at {slowest}");
+            ensure!(self.readers.is_over() || slowest >= seq, "the slowest is at {slowest}");
             Ok(Some(()))
         })
     }
 
     /// Ends the sockets. Returns the first error, if there was one.
-    pub fn finish(mut self) -> Result<()> {
-        self.stop.store(true, Ordering::Relaxed);
-        let thread = self.thread.take().context("finished twice")?;
-        thread.join().map_err(|_| anyhow!("the thread of the healthy readers panicked"))?
-    }
-}
-
-impl Drop for Healthy {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
+    pub fn finish(self) -> Result<()> {
+        self.readers.stop()
     }
 }
 

@@ -11,11 +11,13 @@
 //! - [`publisher`] publishes in a loop and remembers what was acknowledged;
 //! - [`receiver`] receives webhooks: it can be good, slow, broken or malicious;
 //! - [`event`] is an event as a client sees it; [`checks`] compares what was acknowledged with what was seen;
-//! - [`wait`] waits for a condition; [`dice`] makes random choices from a seed.
+//! - [`wait`] waits for a condition; [`background`] is a thread that works until it is stopped; [`dice`]
+//!   makes random choices from a seed.
 //!
 //! This crate never links against the server: it sees everything from outside, as a client and an operator
 //! do.
 
+pub mod background;
 pub mod checks;
 pub mod clients;
 pub mod clock;

@@ -20,8 +20,8 @@ impl Lines {
         let program = command.get_program().to_owned();
         let spawned = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
         let mut child = spawned.with_context(|| format!("{} is needed for this test", program.display()))?;
-        let (input, output) =
-            (child.stdin.take().context("no stdin")?, child.stdout.take().context("no stdout")?);
+        let input = child.stdin.take().context("no stdin")?;
+        let output = child.stdout.take().context("no stdout")?;
         let printed = Arc::new(Mutex::new(Vec::new()));
         let sink = printed.clone();
         std::thread::spawn(move || {

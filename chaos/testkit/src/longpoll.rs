@@ -83,8 +83,13 @@ pub struct Poller {
 impl Poller {
     /// Opens a session at that node and joins the map's topic.
     pub fn join(c: &Cluster, map: &Map, node: usize) -> Result<Self> {
-        let (session, frames) = (String::new(), Vec::new());
-        let mut poller = Self { urls: c.urls_from(0), token: map.token.clone(), session, turn: node, frames };
+        let mut poller = Self {
+            urls: c.urls_from(0),
+            token: map.token.clone(),
+            session: String::new(),
+            turn: node,
+            frames: Vec::new(),
+        };
         ensure!(poller.poll()? == 410 && !poller.session.is_empty(), "no session was opened");
         ensure!(poller.push(&message("1", &map.topic(), "phx_join"))? == 200);
         poller.until("the join's reply", |p| !p.frames.is_empty())?;

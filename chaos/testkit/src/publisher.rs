@@ -1,13 +1,13 @@
 //! A publisher that runs in a loop and never gives up on an event: each event has an idempotency key, and is
 //! sent again, to the next node, until some node acknowledges it. It remembers every acknowledgement.
 
+use crate::background::Background;
 use crate::cluster::Map;
 use crate::http::{Api, text};
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// How long one event may remain without an acknowledgement.
@@ -27,16 +27,15 @@ pub struct Ack {
 /// A running publisher.
 #[derive(Debug)]
 pub struct Publisher {
-    stop: Arc<AtomicBool>,
     acked: Arc<AtomicU64>,
-    thread: Option<JoinHandle<Result<Vec<Ack>>>>,
+    thread: Background<Vec<Ack>>,
 }
 
 impl Publisher {
     /// Publishes `{"key","n"}` events to `map` through `urls`, one after another with a pause of `pace`, with
     /// the types `types` in turn, until it is stopped.
     pub fn start(urls: Vec<String>, map: &Map, name: &str, types: &[&str], pace: Duration) -> Self {
-        let (stop, acked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let acked = Arc::new(AtomicU64::new(0));
         let work = Loop {
             apis: urls
                 .iter()
@@ -46,11 +45,9 @@ impl Publisher {
             name: name.to_owned(),
             types: types.iter().map(|t| (*t).to_owned()).collect(),
             pace,
-            stop: stop.clone(),
             acked: acked.clone(),
         };
-        let thread = Some(std::thread::spawn(move || work.run()));
-        Self { stop, acked, thread }
+        Self { acked, thread: Background::start(move |stop| work.run(stop)) }
     }
 
     /// How many events have been acknowledged so far.
@@ -62,7 +59,7 @@ impl Publisher {
     pub fn wait_more(&self, more: u64) -> Result<()> {
         let target = self.acked() + more;
         crate::wait::until(&format!("{more} more acknowledgements"), || {
-            if self.thread.as_ref().is_none_or(JoinHandle::is_finished) {
+            if self.thread.is_over() {
                 return Ok(Some(Err(anyhow!("the publisher has ended"))));
             }
             Ok((self.acked() >= target).then_some(Ok(())))
@@ -70,36 +67,27 @@ impl Publisher {
     }
 
     /// Ends the loop once its present event is acknowledged. Returns all acknowledgements, in order.
-    pub fn stop(mut self) -> Result<Vec<Ack>> {
-        self.stop.store(true, Ordering::Relaxed);
-        let thread = self.thread.take().context("stopped twice")?;
-        thread.join().map_err(|_| anyhow!("the publisher panicked"))?
+    pub fn stop(self) -> Result<Vec<Ack>> {
+        self.thread.stop()
     }
 }
 
-impl Drop for Publisher {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-    }
-}
-
-/// The publisher's thread, which runs until `stop` is set.
+/// The work of the publisher's thread.
 struct Loop {
     apis: Vec<Api>,
     path: String,
     name: String,
     types: Vec<String>,
     pace: Duration,
-    stop: Arc<AtomicBool>,
     acked: Arc<AtomicU64>,
 }
 
 impl Loop {
-    fn run(&self) -> Result<Vec<Ack>> {
+    fn run(&self, stop: &AtomicBool) -> Result<Vec<Ack>> {
         let mut acks = Vec::new();
         let mut node = 0;
         let mut n = 0;
-        while !self.stop.load(Ordering::Relaxed) {
+        while !stop.load(Ordering::Relaxed) {
             let key = format!("{}-{n}", self.name);
             let kind = &self.types[n % self.types.len()];
             let body = json!({"type": kind, "payload": {"key": key, "n": n}});

@@ -2,6 +2,7 @@
 //! reconnects.
 
 use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
 use std::borrow::Cow;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -36,6 +37,12 @@ impl Frame {
             }
         }
         frame
+    }
+
+    /// The seq of the event, if the frame is an event.
+    pub fn seq(&self) -> Option<u64> {
+        let event: Value = serde_json::from_str(&self.data).ok()?;
+        event["seq"].as_u64().filter(|_| event["payload"].is_object())
     }
 }
 
@@ -180,7 +187,8 @@ impl Stream {
             let length = std::str::from_utf8(&self.input[..line])?;
             let length =
                 usize::from_str_radix(length, 16).with_context(|| format!("a chunk of length {length:?}"))?;
-            let (begin, end) = (line + 2, line + 2 + length);
+            let begin = line + 2;
+            let end = line + 2 + length;
             if self.input.len() < end + 2 {
                 break;
             }

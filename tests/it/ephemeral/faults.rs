@@ -3,7 +3,7 @@
 use super::clients::{Client, Publisher, wait_flowing, wait_flowing_at, wait_seen};
 use super::{BATCH_BYTES, LINK_BYTES, SUBJECTS, cluster, map, peer};
 use crate::network::Network;
-use crate::support::scale;
+use crate::support::{prepared, scale};
 use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -24,12 +24,11 @@ const FLOOD_MEMORY: u64 = 24 << 20;
 fn subscribers_see_each_event_once_and_in_order_whatever_happens_to_nodes() {
     // The clients send nothing after they joined, and on a busy machine the test takes long.
     let options = cluster().set("WAYPOST_SESSION_IDLE_TIMEOUT_SECONDS", 3600);
-    let mut c = Cluster::prepare(&options).unwrap();
-    let done = Network::of(&mut c).and_then(|network| {
+    prepared(&options, |c| {
+        let network = Network::of(c)?;
         c.launch()?;
-        check_through_faults(&mut c, &network)
+        check_through_faults(c, &network)
     });
-    done.unwrap_or_else(|error| panic!("{error:#}\n{}", c.dump()));
 }
 
 fn check_through_faults(c: &mut Cluster, network: &Network) -> Result<()> {

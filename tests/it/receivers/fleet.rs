@@ -1,6 +1,5 @@
 //! All receivers, the webhooks that deliver to them, and checks of what arrived.
 
-use super::chat::Discord;
 use super::payloads::Payload;
 use super::process::{Receiver, Seen};
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -9,6 +8,7 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use testkit::cluster::Map;
 use testkit::http::text;
+use testkit::receiver::{Request, behaviour};
 use testkit::{Cluster, Options, wait};
 use waypost::core::webhook::Profile;
 
@@ -92,7 +92,8 @@ impl Verifier {
 /// The receivers, and a node that delivers to them.
 pub(super) struct Fleet<'a> {
     pub(super) cluster: &'a Cluster,
-    pub(super) discord: Discord,
+    /// A chat that accepts every message.
+    discord: testkit::receiver::Receiver,
     processes: Vec<Receiver>,
     tags: Cell<usize>,
 }
@@ -122,12 +123,18 @@ pub(super) fn delivering(options: Options, functions: &Receiver) -> Options {
         .set("WAYPOST_WEBHOOKS_AWS_SECRET_ACCESS_KEY", AWS[1])
 }
 
+/// The path of a channel in the chat.
+fn channel(name: &str) -> String {
+    format!("/api/webhooks/{name}/token")
+}
+
 impl<'a> Fleet<'a> {
     pub(super) fn start(cluster: &'a Cluster, functions: Receiver) -> Result<Self> {
-        let discord = Discord::start()?;
+        let discord = testkit::receiver::Receiver::start()?;
+        discord.on(&channel("ours"), behaviour::healthy());
         let names: BTreeSet<&str> =
             VERIFIERS.iter().filter(|verifier| verifier.is_http()).map(|verifier| verifier.process).collect();
-        let theirs = discord.url("theirs");
+        let theirs = discord.on(&channel("theirs"), behaviour::healthy());
         let env = [("WEBHOOK_SECRET", SECRET), ("PUSHER_SECRET", SECRET), ("DISCORD_WEBHOOK_URL", &theirs)];
         let start = |name: &str| match name {
             name if name.ends_with(".py") => Receiver::python(name, &[], &env),
@@ -140,6 +147,19 @@ impl<'a> Fleet<'a> {
         let mut processes = processes?;
         processes.push(functions);
         Ok(Self { cluster, discord, processes, tags: Cell::new(0) })
+    }
+
+    /// Returns the address of our channel in the chat.
+    pub(super) fn chat_url(&self) -> String {
+        self.discord.url(&channel("ours"))
+    }
+
+    /// Waits for a message in that channel of the chat for which `like` holds.
+    pub(super) fn message(&self, name: &str, like: impl Fn(&Value) -> bool) -> Result<Value> {
+        let found = |requests: &[Request]| requests.iter().map(Request::json).find(&like);
+        let what = format!("a message in {name}");
+        let requests = self.discord.wait(&channel(name), &what, |requests| found(requests).is_some())?;
+        found(&requests).context(what)
     }
 
     pub(super) fn process(&self, verifier: &Verifier) -> Result<&Receiver> {

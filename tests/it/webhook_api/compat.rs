@@ -1,6 +1,5 @@
 //! The compatibility API, whose paths and names are those of a session service.
 
-use super::operated::receiver;
 use super::*;
 
 pub(super) fn compat_life(c: &Cluster) -> Result<()> {
@@ -66,14 +65,17 @@ pub(super) fn compat_refusals(c: &Cluster) -> Result<()> {
 pub(super) fn compat_test(c: &Cluster) -> Result<()> {
     let map = c.map("compat-test")?;
     let api = c.api(0, &map);
-    let (at, taken) = receiver(500)?;
+    let receiver = Receiver::start()?;
+    let at = receiver.on("/hook", behaviour::status(500));
     let body =
         json!({"name": "x", "url": at, "secret": "mysecret123", "events": ["game.added"], "enabled": false});
     let made = api.post("/api/webhooks", &body)?.expect(201)?.json()?;
     let id = text(&made, "id")?;
     let sent = api.post(&format!("/api/webhooks/test/{id}"), &json!({}))?.expect(202)?.json()?;
     ensure!(sent["message"] == "Test webhook sent", "{sent}");
-    ensure!(taken.join().unwrap_or_default().contains("Quiplash 3"));
+    receiver.wait("/hook", "the game of the test", |requests| {
+        requests.iter().any(|request| request.json().to_string().contains("Quiplash 3"))
+    })?;
     let logs = c.wait_until("the log of the test delivery", |_| {
         let logs = api.get(&format!("/api/webhooks/{id}/logs"))?.expect(200)?.json()?;
         Ok((logs.as_array().map(Vec::len) == Some(1)).then_some(logs))

@@ -79,38 +79,11 @@ pub(super) fn stopped_and_started(c: &Cluster) -> Result<()> {
     Ok(())
 }
 
-/// Starts a receiver that takes one request and answers it with that status; the thread returns the request.
-pub(super) fn receiver(status: u16) -> Result<(String, JoinHandle<String>)> {
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    let at = format!("http://{}/hook", listener.local_addr()?);
-    let thread = std::thread::spawn(move || {
-        let Ok((mut stream, _)) = listener.accept() else { return String::new() };
-        let _ = stream.set_read_timeout(Some(Duration::from_secs(20)));
-        let mut taken = Vec::new();
-        let mut buffer = [0; 4096];
-        while !is_whole(&taken) {
-            match stream.read(&mut buffer) {
-                Ok(n) if n > 0 => taken.extend_from_slice(&buffer[..n]),
-                _ => break,
-            }
-        }
-        let _ = write!(stream, "HTTP/1.1 {status} X\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok");
-        String::from_utf8_lossy(&taken).into_owned()
-    });
-    Ok((at, thread))
-}
-
-fn is_whole(request: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(request).to_lowercase();
-    let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
-    body.len() >= length.unwrap_or(0)
-}
-
 pub(super) fn tests_are_sent(c: &Cluster) -> Result<()> {
     let map = c.map("tests")?;
     let api = c.api(0, &map);
-    let (at, taken) = receiver(200)?;
+    let receiver = Receiver::start()?;
+    let at = receiver.on("/hook", behaviour::healthy());
     let (path, _) = create(c, &map, &json!({"url": at, "active": false}))?;
     ensure!(api.get(&format!("{path}/attempts"))?.data(200)? == json!([]));
     let body = json!({"type": "map_kill", "payload": {"value": 9.0}});
@@ -120,7 +93,8 @@ pub(super) fn tests_are_sent(c: &Cluster) -> Result<()> {
         "{attempt}"
     );
     ensure!(attempt["seq"].is_null() && attempt["event_id"].is_null() && attempt["number"] == 0, "{attempt}");
-    let taken = taken.join().unwrap_or_default();
+    let taken: String =
+        receiver.requests("/hook").iter().map(|request| String::from_utf8_lossy(&request.body)).collect();
     ensure!(taken.contains("\"value\":9}"), "not in normal form: {taken}");
     let kept = api.get(&format!("{path}/attempts"))?.data(200)?;
     ensure!(kept[0] == attempt, "{kept} is not {attempt}");

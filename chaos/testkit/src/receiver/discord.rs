@@ -218,16 +218,16 @@ mod tests {
     fn five_requests_in_two_seconds_are_accepted() {
         let mut channel = Channel::default();
         let message = request(&with(json!({"title": "t"})));
-        let told =
+        let header =
             |reply: &Reply, name: &str| reply.headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone());
         for remaining in ["4", "3", "2", "1", "0"] {
             let reply = channel.execute(&message, 1000);
             assert_eq!(reply.status, 200);
-            assert_eq!(told(&reply, "x-ratelimit-remaining").as_deref(), Some(remaining));
+            assert_eq!(header(&reply, "x-ratelimit-remaining").as_deref(), Some(remaining));
         }
         let refused = channel.execute(&message, 1500);
         assert_eq!((refused.status, channel.refusals), (429, 1));
-        assert_eq!(told(&refused, "retry-after").as_deref(), Some("1.5"));
+        assert_eq!(header(&refused, "retry-after").as_deref(), Some("1.5"));
         assert_eq!(channel.execute(&message, 3000).status, 200);
         channel.deleted = true;
         assert_eq!(channel.execute(&message, 9000).status, 404);

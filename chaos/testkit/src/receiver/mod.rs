@@ -78,7 +78,8 @@ impl Receiver {
     /// The same at another IP address.
     pub fn start_at(ip: IpAddr) -> Result<Self> {
         let listener = TcpListener::bind((ip, 0))?;
-        let (addr, shared) = (listener.local_addr()?, Arc::new(Shared::default()));
+        let addr = listener.local_addr()?;
+        let shared = Arc::new(Shared::default());
         let state = shared.clone();
         let accepting = Some(std::thread::spawn(move || accept(&listener, &state)));
         Ok(Self { addr, shared, accepting })
@@ -142,11 +143,11 @@ impl Receiver {
         what: &str,
         mut done: impl FnMut(&[Request]) -> bool,
     ) -> Result<Vec<Request>> {
-        let told = wait::until(what, || {
+        let found = wait::until(what, || {
             let requests = self.requests(path);
             Ok(done(&requests).then_some(requests))
         });
-        told.with_context(|| self.dump(path))
+        found.with_context(|| self.dump(path))
     }
 
     /// The last requests to `path`, as text for a failed test.
@@ -202,9 +203,9 @@ fn serve(mut stream: TcpStream, shared: &Shared) -> Result<()> {
     let mut input = BufReader::new(stream.try_clone()?);
     while let Some(request) = Request::read(&mut input, now_ms)? {
         let path = request.path.clone();
-        let (place, reply) = arrived(shared, request);
+        let (number, reply) = arrived(shared, request);
         let kept_alive = reply.send(&mut stream, || shared.stopped.load(Ordering::Relaxed));
-        answered(shared, &path, place);
+        answered(shared, &path, number);
         if !kept_alive? {
             break;
         }
@@ -225,11 +226,11 @@ fn arrived(shared: &Shared, mut request: Request) -> (usize, Reply) {
     (path.first + path.requests.len() - 1, reply)
 }
 
-fn answered(shared: &Shared, path: &str, place: usize) {
+fn answered(shared: &Shared, path: &str, number: usize) {
     if let Some(path) = lock(&shared.paths).get_mut(path) {
         path.under_way -= 1;
-        let kept = place.checked_sub(path.first);
-        if let Some(request) = kept.and_then(|place| path.requests.get_mut(place)) {
+        let kept = number.checked_sub(path.first);
+        if let Some(request) = kept.and_then(|number| path.requests.get_mut(number)) {
             request.done_ms = Some(now_ms());
         }
     }
@@ -261,7 +262,8 @@ mod tests {
     /// Reads an answer to its end. Returns its first line.
     fn answer(stream: &mut TcpStream) -> String {
         let mut input = BufReader::new(stream);
-        let (mut head, mut body) = (String::new(), Vec::new());
+        let mut head = String::new();
+        let mut body = Vec::new();
         while !head.ends_with("\r\n\r\n") {
             assert!(input.read_line(&mut head).unwrap() > 0, "{head}");
         }

@@ -53,9 +53,9 @@ pub struct Got {
 impl Got {
     /// When it was published, Unix milliseconds: the first 48 bits of its id.
     pub fn published_ms(&self) -> Option<u64> {
-        let place = |c: u8| b"0123456789ABCDEFGHJKMNPQRSTVWXYZ".iter().position(|d| *d == c);
+        let digit = |c: u8| b"0123456789ABCDEFGHJKMNPQRSTVWXYZ".iter().position(|d| *d == c);
         let time = self.id.as_bytes().get(..10)?;
-        time.iter().try_fold(0, |ms, c| Some(ms << 5 | place(*c)? as u64))
+        time.iter().try_fold(0, |ms, c| Some(ms << 5 | digit(*c)? as u64))
     }
 }
 
@@ -64,7 +64,8 @@ impl Request {
     pub(super) fn read(input: &mut impl BufRead, mut now: impl FnMut() -> u64) -> Result<Option<Self>> {
         let Some(first) = line(input)? else { return Ok(None) };
         let mut parts = first.split(' ');
-        let (method, target) = (parts.next().unwrap_or_default(), parts.next().context("no target")?);
+        let method = parts.next().unwrap_or_default();
+        let target = parts.next().context("no target")?;
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let mut headers = Vec::new();
         loop {
@@ -210,7 +211,8 @@ mod tests {
     fn the_signature_of_standard_webhooks_is_checked() {
         let headers = "webhook-id: msg_p5jXN8AQM9LWM0D4loKWxJek\r\nwebhook-timestamp: 1614265330\r\n\
              webhook-signature: v1,bm9ldHUK v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=\r\n";
-        let (secret, at) = ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", 1_614_265_330_000);
+        let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+        let at = 1_614_265_330_000;
         assert!(request(headers, r#"{"test": 2432232314}"#, at).standard(secret));
         assert!(!request(headers, r#"{"test": 2432232315}"#, at).standard(secret));
         assert!(!request(headers, r#"{"test": 2432232314}"#, at + 3_600_000).standard(secret), "an old one");

@@ -56,15 +56,17 @@ impl Tally {
 
     /// The delay in milliseconds that `percent` percent of the events do not exceed.
     pub fn percentile(&self, percent: usize) -> u64 {
-        let place = (self.delays_ms.len() * percent).div_ceil(100).saturating_sub(1);
-        self.delays_ms.get(place).copied().unwrap_or(0)
+        let at = (self.delays_ms.len() * percent).div_ceil(100).saturating_sub(1);
+        self.delays_ms.get(at).copied().unwrap_or(0)
     }
 }
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { requests, events, duplicates, .. } = self;
-        let (half, most, last) = (self.percentile(50), self.percentile(99), self.percentile(100));
+        let half = self.percentile(50);
+        let most = self.percentile(99);
+        let last = self.percentile(100);
         write!(
             f,
             "{events} events in {requests} requests, {duplicates} again; delay p50 {half} p99 {most} max {last} ms"
@@ -106,11 +108,11 @@ pub fn check_ids(who: &str, requests: &[Request]) -> Result<()> {
     for request in requests.iter().filter(|r| !r.events.is_empty()) {
         let first = &request.events[0].id;
         // The id of a batch ends with a digest of the ids of its events.
-        let (named, told) = match request.events.len() {
+        let (named, expected) = match request.events.len() {
             1 => (request.id() == first, first.clone()),
             n => (request.id().starts_with(&format!("{first}-{n}-")), format!("{first}-{n}-…")),
         };
-        ensure!(named, "{who}: webhook-id is {}, not {told}", request.id());
+        ensure!(named, "{who}: webhook-id is {}, not {expected}", request.id());
     }
     let mut verdict = Verdict::new(6);
     let with_events = requests.iter().filter(|request| !request.events.is_empty());
