@@ -11,24 +11,32 @@ use crate::config::Config;
 use crate::delivery::webhook::{BadWebhooks, Webhooks};
 use crate::edge::addresses::Failures;
 use crate::edge::context::Edge;
+use crate::edge::ops::starting::Starting;
 use crate::edge::ops::{drained, not_ready};
 use crate::edge::{self, webhooks};
 use crate::hub::Hub;
 use crate::metric;
 use crate::notify::{self, Manager};
 use crate::tls::{BadTls, Shown};
-use actix_web::dev::ServerHandle;
+use actix_web::dev::{Server, ServerHandle};
 use actix_web::web;
 use files::Shares;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use waypost_cluster::StartError;
+use waypost_cluster::{StartError, WaitHook};
 
 /// Longest wait for a leader. After it, the node serves without one.
 const LEADER_WAIT: Duration = Duration::from_secs(3);
+
+/// A node that starts faster than this lets its clients wait. Otherwise its port answers why it does not serve
+/// yet.
+const QUIET: Duration = Duration::from_secs(1);
+/// Most connections that the client port accepts at a time before the node serves.
+const SOCKETS_AT_START: usize = 64;
 
 /// Why a node could not start or stopped.
 #[derive(Debug, thiserror::Error)]
@@ -60,17 +68,22 @@ pub enum ServerError {
     Metrics(String),
 }
 
-/// Runs a node until `stop` resolves, then drains it.
+/// Runs a node until `stop` resolves, then drains it. At each message of `reloads` it reads its certificates
+/// again.
 ///
 /// # Errors
 /// If the node cannot start or cannot go on.
-pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), ServerError> {
+pub async fn run(
+    config: Config,
+    stop: impl Future<Output = ()>,
+    reloads: mpsc::Receiver<()>,
+) -> Result<(), ServerError> {
     let mut stop = std::pin::pin!(stop);
     let node = tokio::select! {
         node = Node::build(config) => node?,
         () = &mut stop => return Ok(()),
     };
-    let serving = node.spawn().await?;
+    let serving = node.spawn(reloads).await?;
     stop.await;
     serving.drain().await
 }
@@ -100,7 +113,14 @@ impl Node {
         let listener = http::listen(config.http_addr)?;
         let shown = config.http.tls().map(|(cert, key)| Shown::load(cert, key)).transpose()?;
         let metrics = install_metrics()?;
-        let hub = Hub::start(settings::hub(&config), settings::cluster(&config, &shares)).await?;
+        let starting = Starting::new();
+        let on_waiting = on_waiting(starting.clone(), manager.clone());
+        let hub = Hub::start(settings::hub(&config), settings::cluster(&config, &shares, on_waiting));
+        let port = || {
+            let listener = listener.try_clone()?;
+            http::serve(&config, (1, SOCKETS_AT_START), listener, shown.as_ref(), starting.routes())
+        };
+        let hub = meanwhile(port, hub).await??;
         // This comes before webhooks start: a node that was drained when it stopped must not deliver any.
         drained::begin(&hub);
         let edge = web::Data::new(Edge {
@@ -117,9 +137,9 @@ impl Node {
     }
 
     /// Starts to serve clients.
-    async fn spawn(self) -> Result<Serving, ServerError> {
+    async fn spawn(self, reloads: mpsc::Receiver<()>) -> Result<Serving, ServerError> {
         let Self { config, shares, workers, listener, shown, manager, edge } = self;
-        let mut background = Background::spawn(&config, &edge, shown.clone());
+        let mut background = Background::spawn(&config, &edge, shown.clone(), reloads);
         // The admin token is printed before the node reports that it is ready, and the node serves no client
         // with the state that it had before it was stopped. Without a majority, it serves anyway after the
         // wait.
@@ -191,13 +211,19 @@ struct Background {
 }
 
 impl Background {
-    fn spawn(config: &Config, edge: &web::Data<Edge>, shown: Option<Arc<Shown>>) -> Self {
+    fn spawn(
+        config: &Config,
+        edge: &web::Data<Edge>,
+        shown: Option<Arc<Shown>>,
+        reloads: mpsc::Receiver<()>,
+    ) -> Self {
         let webhooks = config.webhooks.listed.iter();
         let webhooks = webhooks.map(|webhook| (webhook.map.clone(), webhook.patch.clone())).collect();
         let drain_limit = Duration::from_secs(config.session.drain_seconds);
         let mut others = vec![
             actix_rt::spawn(webhooks::keep_configured(edge.clone(), webhooks)),
             actix_rt::spawn(drained::follow(edge.clone(), drain_limit)),
+            actix_rt::spawn(renew(edge.hub.clone(), shown.clone(), reloads)),
         ];
         others.extend(shown.map(|shown| actix_rt::spawn(shown.keep_fresh())));
         let admin = actix_rt::spawn(admin_token::make(edge.hub.clone(), config.admin_token.is_some()));
@@ -209,6 +235,45 @@ impl Drop for Background {
     fn drop(&mut self) {
         self.admin.abort();
         self.others.iter().for_each(JoinHandle::abort);
+    }
+}
+
+/// Waits for `start`. If that takes longer than [`QUIET`], `port` meanwhile serves the client port.
+async fn meanwhile<T>(
+    port: impl FnOnce() -> Result<Server, ServerError>,
+    start: impl Future<Output = T>,
+) -> Result<T, ServerError> {
+    let mut start = std::pin::pin!(start);
+    if let Ok(done) = tokio::time::timeout(QUIET, &mut start).await {
+        return Ok(done);
+    }
+    let server = port()?;
+    let handle = server.handle();
+    let server = actix_rt::spawn(server);
+    let done = start.await;
+    handle.stop(false).await;
+    // The server has stopped, whatever its result is.
+    let _ = server.await;
+    Ok(done)
+}
+
+/// Tells clients and the service manager why the node waits.
+fn on_waiting(starting: Arc<Starting>, manager: Option<Arc<Manager>>) -> WaitHook {
+    Arc::new(move |reason| {
+        starting.set_reason(reason);
+        if let Some(manager) = &manager {
+            manager.starting(reason);
+        }
+    })
+}
+
+/// Reads the node's certificates again whenever `reloads` asks for it.
+async fn renew(hub: Hub, shown: Option<Arc<Shown>>, mut reloads: mpsc::Receiver<()>) {
+    while reloads.recv().await.is_some() {
+        if let Some(shown) = &shown {
+            shown.look_now().await;
+        }
+        hub.operations().renew_peer_certificate().await;
     }
 }
 

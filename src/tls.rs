@@ -98,6 +98,11 @@ impl Shown {
         self.0.current().until()
     }
 
+    /// Loads changed files now, and logs the result.
+    pub async fn look_now(&self) {
+        self.0.look_now().await;
+    }
+
     /// Loads changed files, as long as the server runs. If they can't be used, the old certificate stays in
     /// place.
     pub async fn keep_fresh(self: Arc<Self>) {

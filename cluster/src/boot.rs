@@ -11,12 +11,13 @@ use crate::engine::{Engine, Raft};
 use crate::error::StartError;
 use crate::fatal::Fatal;
 use crate::identity::Identity;
+use crate::identity_key::PublicKey;
 use crate::log::Log;
 use crate::machine::{Handler, StateMachine};
-use crate::net::{Limits, Listener, Me, Peers, Secure};
+use crate::net::{Limits, Listener, Me, Peers};
 use crate::node::{Assembled, Foundation, Node, assemble};
 use crate::open::{self, Opened};
-use crate::os::fs;
+use crate::os::{fs, random};
 use crate::raft::{Network, settings};
 use crate::store::{CheckpointAfter, Machine, Worker};
 use crate::types::{Member, Wishes};
@@ -61,19 +62,21 @@ pub(crate) async fn start(
     machine: Box<dyn StateMachine>,
     handler: Arc<dyn Handler>,
 ) -> Result<Running, StartError> {
-    let secure = Arc::new(Secure::new(&config.security)?);
     let limits = Limits::new(config.max_requests_in_flight, config.max_patient_requests);
     let listener = Listener::bind(config.peer_addr, config.max_connections, limits)
         .await
         .map_err(|source| StartError::Listen { addr: config.peer_addr, source })?;
-    let member = Member {
+    let mut member = Member {
         peer_addr: advertised(&config, &listener)?,
         learner_only: config.role_learner,
         meta: config.meta.clone(),
         wishes: Wishes::default(),
+        identity: None,
     };
-    let Opened { lock, layout, mut identity, log, store, begins } =
-        open::open(&config, &secure, &member).await?;
+    let Opened { lock, layout, mut identity, secure, log, store, begins } =
+        open::open(&config, &member, &listener).await?;
+    member.identity = Some(secure.identity());
+    secure.introduce_with(identity.introductions.clone());
     let disk = DiskBudget::new(Disk::new(&layout.root, config.disk_reserve), log.clone(), store.clone());
     disk.enough_to_start().await?;
     let fatal = Arc::new(Fatal::new(&config));
@@ -83,8 +86,8 @@ pub(crate) async fn start(
     let me =
         Me { cluster_id: identity.cluster_id, node_id: identity.node_id, addr: member.peer_addr.clone() };
     let peers = Peers::new(me, secure.clone(), limits);
-    for (id, addr) in &identity.peers {
-        peers.learn(*id, addr);
+    for known in &identity.peers {
+        peers.learn(known.id, &known.addr, PublicKey(known.identity));
     }
     let raft = raft(&config, &identity, &peers, &log, Machine::new(store.clone(), worker.clone())).await?;
     // After a restart the engine treats the state that it has just applied as a snapshot, and the log may be
@@ -97,11 +100,18 @@ pub(crate) async fn start(
         identity.joined = true;
         layout.write_identity(&identity)?;
     }
-    let engine = Engine::new(config, FIRST_GROUP, raft, peers);
+    let engine = Engine::new(config, FIRST_GROUP, raft, peers, incarnation()?);
     let identity = Arc::new(Identity::new(layout, identity, member));
     let on = Foundation { engine, identity, log: log.clone(), store, worker, disk, handler, fatal };
     let Assembled { node, tasks } = assemble(on, listener, secure);
     Ok(Running { node, log, tasks: tokio::sync::Mutex::new(tasks), lock: Mutex::new(Some(lock)) })
+}
+
+/// The number of this run of the process.
+fn incarnation() -> std::io::Result<u64> {
+    let mut number = [0; 8];
+    random(&mut number)?;
+    Ok(u64::from_le_bytes(number))
 }
 
 /// The address that is reported to peers.

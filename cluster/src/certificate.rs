@@ -182,6 +182,19 @@ impl<C: Certificate> Renewed<C> {
         }
     }
 
+    /// Checks the files because an operator asked for it, and logs the result in any case.
+    pub async fn look_now(self: &Arc<Self>) {
+        let renewed = self.clone();
+        match spawn_blocking(move || renewed.renew()).await {
+            Ok(Ok(true)) => tracing::info!(until = self.current().until(), "took new {}", C::NAMES),
+            Ok(Ok(false)) => tracing::info!("the files of the {} have not changed", C::NAMES),
+            Ok(Err(why)) => {
+                tracing::warn!(%why, "cannot use the files of the {}; going on with the old ones", C::NAMES);
+            }
+            Err(error) => tracing::warn!(%error, "cannot read the files of the {}", C::NAMES),
+        }
+    }
+
     /// Checks the files again, and logs the result.
     pub fn look(&self, said: &mut Said) {
         match self.renew() {

@@ -13,20 +13,25 @@ use crate::net::Lane;
 /// Called once, with the reason, when the node cannot go on (damaged or failing disk, panic while applying).
 pub type FatalHook = Arc<dyn Fn(&str) + Send + Sync>;
 
-/// How peers authenticate each other. All nodes of a cluster must use the same setting.
+/// Called with the reason, when a node begins to wait for a cluster and when the reason changes.
+pub type WaitHook = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// What admits a newcomer to the cluster. Between members identities decide, and every connection is
+/// encrypted, whatever is set here. With neither keys nor certificates every process that reaches the peer port
+/// may join, so the port must be on loopback.
+///
+/// A cluster changes from one to the other node by node: with keys and certificates, a node shows its
+/// certificate, and a peer needs either.
 #[derive(Clone, Default)]
-pub enum Security {
-    /// No authentication; the peer port must be on loopback.
-    #[default]
-    None,
-    /// A secret that all nodes share, of at least [`Security::KEY_LENGTH`] characters. Nobody can forge,
-    /// replay or reorder what peers send, but others can read it.
-    Key(String),
-    /// Mutual TLS with certificates of one authority; encrypted.
-    Tls(TlsFiles),
+pub struct Security {
+    /// Secrets that nodes share, each of at least [`Security::KEY_LENGTH`] characters. Each of them admits, so
+    /// a key is replaced node by node: the new one, and the old one until all nodes have the new one.
+    pub keys: Vec<String>,
+    /// Certificates of an authority.
+    pub tls: Option<TlsFiles>,
 }
 
-/// The PEM files for TLS between peers. The node reads them again when they change.
+/// The PEM files of a node's certificate for its peers. The node reads them again when they change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsFiles {
     /// Certificates of the authorities that this node trusts. A peer needs a certificate of one of them.
@@ -40,19 +45,25 @@ pub struct TlsFiles {
 impl Security {
     /// Minimum length of a shared key (characters).
     pub const KEY_LENGTH: usize = 16;
+    /// Most keys at a time: one, and the one before it.
+    pub const KEYS: usize = 2;
 
     fn validate(&self, peer_addr: SocketAddr) -> Result<(), StartError> {
         let wrong = |what: String| Err(StartError::Config(what));
-        match self {
-            Self::None if !peer_addr.ip().to_canonical().is_loopback() => wrong(format!(
-                "peers can reach {peer_addr} from other machines, but nothing says who they are: set certificates or a \
-                 key for them, or listen on loopback"
-            )),
-            Self::Key(key) if key.chars().count() < Self::KEY_LENGTH => {
-                wrong(format!("the key of the peers must have at least {} characters", Self::KEY_LENGTH))
-            }
-            _ => Ok(()),
+        let anybody = self.keys.is_empty() && self.tls.is_none();
+        if anybody && !peer_addr.ip().to_canonical().is_loopback() {
+            return wrong(format!(
+                "peers can reach {peer_addr} from other machines, and every process there could join: set \
+                 certificates or a key for the peers, or listen on loopback"
+            ));
         }
+        if self.keys.iter().any(|key| key.chars().count() < Self::KEY_LENGTH) {
+            return wrong(format!("a key of the peers must have at least {} characters", Self::KEY_LENGTH));
+        }
+        if self.keys.len() > Self::KEYS {
+            return wrong(format!("the peers may have {} keys at most", Self::KEYS));
+        }
+        Ok(())
     }
 }
 
@@ -65,12 +76,17 @@ pub struct Config {
     pub peer_addr: SocketAddr,
     /// Address that peers use to reach this node (`host:port`); empty = `peer_addr` as bound.
     pub advertise_peer: String,
-    /// How this node and its peers authenticate each other.
+    /// What admits a newcomer to the cluster.
     pub security: Security,
     /// Further facts about this node for the members (address of its API, version, …).
     pub meta: BTreeMap<String, String>,
     /// Peer addresses (`host:port`) of members to join when the data directory is empty.
     pub join: Vec<String>,
+    /// How many nodes with empty data directories found a cluster together, once all of them see each other at
+    /// the addresses of `join`; the same on all of them. 0 = this node founds none with others.
+    pub bootstrap_expect: u32,
+    /// Called while the node waits for a cluster.
+    pub on_waiting: Option<WaitHook>,
     /// Stay a learner: replicate and serve clients, but never vote.
     pub role_learner: bool,
     /// How often the leader sends a heartbeat (milliseconds).
@@ -139,9 +155,11 @@ impl Default for Config {
             data_dir: PathBuf::from("./data"),
             peer_addr: SocketAddr::from((Ipv4Addr::LOCALHOST, 4001)),
             advertise_peer: String::new(),
-            security: Security::None,
+            security: Security::default(),
             meta: BTreeMap::new(),
             join: Vec::new(),
+            bootstrap_expect: 0,
+            on_waiting: None,
             role_learner: false,
             heartbeat_ms: 100,
             election_min_ms: 300,
@@ -176,6 +194,9 @@ impl Default for Config {
 }
 
 impl Config {
+    /// The smallest number of nodes that found a cluster together: minimum of [`Config::bootstrap_expect`], if
+    /// it is not 0.
+    pub const FEWEST_FOUNDERS: u32 = 2;
     /// Minimum of [`Config::max_connections`]: in a cluster of three, each of the two peers has one
     /// connection per lane.
     pub const MIN_CONNECTIONS: usize = 2 * Lane::ALL.len();
@@ -202,6 +223,13 @@ impl Config {
         if self.max_entry_commands == 0 || self.max_entries_in_flight == 0 || self.max_queued_proposals == 0 {
             return wrong(
                 "max_entry_commands, max_entries_in_flight and max_queued_proposals must be at least 1",
+            );
+        }
+        if self.bootstrap_expect > 0
+            && (self.bootstrap_expect < Self::FEWEST_FOUNDERS || self.join.is_empty())
+        {
+            return wrong(
+                "bootstrap_expect must be 0, or at least 2 with the addresses of the others in join",
             );
         }
         if self.checkpoint_entries == 0 {

@@ -38,7 +38,8 @@ pub(crate) fn set_aside(layout: &Layout) -> io::Result<Vec<PathBuf>> {
     let mut moved = Vec::new();
     // The identity is moved last: if the move is interrupted, the next start finds the directory damaged
     // again.
-    for path in [layout.store(), layout.snapshot(), layout.log(), layout.identity()] {
+    // The key goes too, because a node that joins again is another member, with an identity of its own.
+    for path in [layout.store(), layout.snapshot(), layout.log(), layout.identity_key(), layout.identity()] {
         if let (true, Some(name)) = (fs::exists(&path)?, path.file_name()) {
             fs::rename(&path, target.join(name))?;
             moved.push(target.join(name));

@@ -1,7 +1,7 @@
 //! The consensus engine of a node, and its connections to the peers.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use openraft::async_runtime::watch::WatchReceiver;
@@ -28,15 +28,38 @@ pub(crate) struct Engine {
     group: GroupId,
     raft: Raft,
     peers: Arc<Peers>,
+    /// The run of this process: a random number.
+    incarnation: u64,
     stopping: AtomicBool,
-    /// Whether the cluster reported that this node is no longer a member.
-    removed: AtomicBool,
+    /// Why the cluster goes on without this node, if it reported that.
+    excluded: RwLock<Option<Exclusion>>,
+}
+
+/// Why a cluster goes on without a node that was a member.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Exclusion {
+    /// The node was removed.
+    Removed,
+    /// Another process has the node's id, and answers at this address: this one runs on a copy of its data
+    /// directory.
+    Copied(String),
 }
 
 impl Engine {
-    pub(crate) fn new(config: Config, group: GroupId, raft: Raft, peers: Arc<Peers>) -> Arc<Self> {
-        let (stopping, removed) = (AtomicBool::new(false), AtomicBool::new(false));
-        Arc::new(Self { config, group, raft, peers, stopping, removed })
+    pub(crate) fn new(
+        config: Config,
+        group: GroupId,
+        raft: Raft,
+        peers: Arc<Peers>,
+        incarnation: u64,
+    ) -> Arc<Self> {
+        let (stopping, excluded) = (AtomicBool::new(false), RwLock::default());
+        Arc::new(Self { config, group, raft, peers, incarnation, stopping, excluded })
+    }
+
+    /// The run of this process.
+    pub(crate) fn incarnation(&self) -> u64 {
+        self.incarnation
     }
 
     /// This node's id.
@@ -111,16 +134,24 @@ impl Engine {
         !self.stopping.swap(true, Ordering::AcqRel)
     }
 
-    /// Whether the cluster reported that this node is no longer a member.
+    /// Whether the cluster reported that it goes on without this node.
     pub(crate) fn is_removed(&self) -> bool {
-        self.removed.load(Ordering::Relaxed)
+        self.excluded.read().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
-    /// A node that was removed from the cluster must not ask for votes.
-    pub(crate) fn set_removed(&self, removed: bool) {
-        if self.removed.swap(removed, Ordering::Relaxed) != removed {
-            self.raft.runtime_config().elect(!removed);
+    /// Why the cluster goes on without this node, if it reported that.
+    pub(crate) fn excluded(&self) -> Option<Exclusion> {
+        self.excluded.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Records why the cluster goes on without this node, or that it does not. A node that the cluster goes on
+    /// without must not ask for votes.
+    pub(crate) fn exclude(&self, why: Option<Exclusion>) {
+        let mut excluded = self.excluded.write().unwrap_or_else(PoisonError::into_inner);
+        if excluded.is_some() != why.is_some() {
+            self.raft.runtime_config().elect(why.is_none());
         }
+        *excluded = why;
     }
 }
 

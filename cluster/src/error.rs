@@ -199,6 +199,11 @@ pub enum StartError {
         /// The newest format that this release knows.
         known: u32,
     },
+    /// The addresses to join are this node's own, and it has no data: it would begin another cluster.
+    #[error(
+        "`join` names only this node itself ({0}): name the others; without `join` the node begins a cluster of its own"
+    )]
+    JoinsItself(String),
     /// The cluster that this node asked to join refuses it permanently.
     #[error("the cluster refuses this node: {0}")]
     Refused(String),

@@ -9,12 +9,14 @@ use tokio::time::{Instant, sleep};
 
 use crate::NodeId;
 use crate::engine::Engine;
-use crate::net::{Lane, LinkError};
+use crate::net::{Lane, LinkError, dial};
 
 /// How often to check for a leader to watch.
 const LOOK: Duration = Duration::from_millis(200);
 /// Time for the other nodes to detect the same, before this node asks for their votes.
 const SETTLE: Duration = Duration::from_millis(20);
+/// Longest wait for the leader's host to refuse a connection.
+const KNOCK: Duration = Duration::from_millis(500);
 /// Time between the attempts of two voters.
 const STAGGER: Duration = Duration::from_millis(120);
 
@@ -104,10 +106,6 @@ impl Failover {
         let Some(addr) = self.engine.peers().addr(leader) else {
             return false;
         };
-        let probe = crate::os::TcpStream::connect(addr);
-        match tokio::time::timeout(Duration::from_millis(500), probe).await {
-            Ok(Err(error)) => error.kind() == std::io::ErrorKind::ConnectionRefused,
-            _ => false,
-        }
+        dial::is_refused(&addr, KNOCK).await
     }
 }

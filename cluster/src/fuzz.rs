@@ -7,8 +7,8 @@ use raft_log::codeq::Decode;
 
 use crate::wire::frame::{self, HEAD};
 use crate::wire::{
-    Answer, EntryData, Hello, IdentityV1, KeyHello, KeyNonce, KeyProof, Request, StoredLogId, StoredPayload,
-    StoredVote, SystemV1, Welcome, decode,
+    Answer, EntryData, Greeting, IdentityV1, Request, StoredLogId, StoredPayload, StoredVote, SystemV1,
+    Welcome, decode,
 };
 
 /// Bytes as they may arrive at the peer port.
@@ -20,11 +20,8 @@ pub fn peer_frame(bytes: &[u8]) {
     }
     let _ = decode::<Request>(bytes);
     let _ = decode::<Answer>(bytes);
-    let _ = decode::<Hello>(bytes);
+    let _ = decode::<Greeting>(bytes);
     let _ = decode::<Welcome>(bytes);
-    let _ = decode::<KeyHello>(bytes);
-    let _ = decode::<KeyNonce>(bytes);
-    let _ = decode::<KeyProof>(bytes);
 }
 
 /// Bytes as they may be on a disk.

@@ -1,15 +1,19 @@
-//! The files of a data directory, and the identity file, which says who this node is.
+//! The files of a data directory. The identity file says which node of which cluster this is, and the file of the
+//! identity key proves it to peers.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use serde::{Serialize, de::DeserializeOwned};
+
 use crate::error::StartError;
+use crate::identity_key::IdentityKey;
 use crate::os;
 use crate::os::fs::{self, File, TryLockError};
 use crate::store::sync_dir;
 use crate::types::Member;
-use crate::wire::{self, IdentityV1};
+use crate::wire::{self, IdentityV1, NewcomerV1};
 
 /// Format of the data directory as a whole. A release that writes anything in it which an older release
 /// cannot read increases it.
@@ -19,6 +23,8 @@ pub(crate) const LOCK: &str = "LOCK";
 const FORMAT_FILE: &str = "format";
 const FORMAT_WORDS: &str = "waypost data directory, format ";
 const MAGIC: &[u8; 8] = b"WPIDENT1";
+const NEWCOMER_MAGIC: &[u8; 8] = b"WPNEWCM1";
+const KEY_MAGIC: &[u8; 8] = b"WPIDKEY1";
 
 /// The files of a data directory.
 #[derive(Debug, Clone)]
@@ -33,6 +39,16 @@ impl Layout {
 
     pub(crate) fn identity(&self) -> PathBuf {
         self.root.join("identity")
+    }
+
+    /// What a newcomer must remember until it has an identity.
+    fn newcomer(&self) -> PathBuf {
+        self.root.join("newcomer")
+    }
+
+    /// The private half of the node's key pair, see [`IdentityKey`].
+    pub(crate) fn identity_key(&self) -> PathBuf {
+        self.root.join("identity.key")
     }
 
     pub(crate) fn log(&self) -> PathBuf {
@@ -105,31 +121,74 @@ impl Layout {
 
     /// Reads the identity; `None` if there is none, `InvalidData` if it is damaged.
     pub(crate) fn read_identity(&self) -> io::Result<Option<IdentityV1>> {
-        let bytes = match fs::read(self.identity()) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            other => other?,
-        };
-        let damaged = || io::Error::new(io::ErrorKind::InvalidData, "the identity file is damaged");
-        let rest = bytes.strip_prefix(MAGIC).ok_or_else(damaged)?;
-        let (crc, content) = rest.split_first_chunk::<4>().ok_or_else(damaged)?;
-        if u32::from_le_bytes(*crc) != crc32fast::hash(content) {
-            return Err(damaged());
-        }
-        Ok(Some(wire::decode(content)?))
+        read_record(&self.identity(), MAGIC)
     }
 
     /// Writes the identity, completely or not at all.
     pub(crate) fn write_identity(&self, identity: &IdentityV1) -> io::Result<()> {
-        let content = wire::encode(identity)?;
-        let draft = self.root.join("identity.new");
-        let mut file = File::create(&draft)?;
-        file.write_all(MAGIC)?;
+        self.write_record(&self.identity(), MAGIC, identity)
+    }
+
+    /// Reads the identity key; `None` if there is none, `InvalidData` if it is damaged.
+    pub(crate) fn read_identity_key(&self) -> io::Result<Option<IdentityKey>> {
+        read_record(&self.identity_key(), KEY_MAGIC)?.map(IdentityKey::from_private).transpose()
+    }
+
+    /// Makes a new identity key, for a node that no peer knows yet.
+    pub(crate) fn make_identity_key(&self) -> io::Result<IdentityKey> {
+        let key = IdentityKey::random()?;
+        self.write_record(&self.identity_key(), KEY_MAGIC, key.private())?;
+        Ok(key)
+    }
+
+    /// Reads what this node remembers as a newcomer; `None` if it has never waited for a cluster,
+    /// `InvalidData` if the file is damaged.
+    pub(crate) fn read_newcomer(&self) -> io::Result<Option<NewcomerV1>> {
+        read_record(&self.newcomer(), NEWCOMER_MAGIC)
+    }
+
+    /// Writes what this node must remember as a newcomer, completely or not at all.
+    pub(crate) fn write_newcomer(&self, newcomer: &NewcomerV1) -> io::Result<()> {
+        self.write_record(&self.newcomer(), NEWCOMER_MAGIC, newcomer)
+    }
+
+    /// Forgets what this node remembered as a newcomer. It has an identity instead.
+    pub(crate) fn remove_newcomer(&self) -> io::Result<()> {
+        match fs::remove_file(self.newcomer()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn write_record<T: Serialize>(&self, path: &Path, magic: &[u8; 8], record: &T) -> io::Result<()> {
+        let content = wire::encode(record)?;
+        let draft = path.with_added_extension("new");
+        let mut file = os::private_file(&draft)?;
+        file.write_all(magic)?;
         file.write_all(&crc32fast::hash(&content).to_le_bytes())?;
         file.write_all(&content)?;
         file.sync_all()?;
-        fs::rename(&draft, self.identity())?;
+        fs::rename(&draft, path)?;
         sync_dir(Some(&self.root))
     }
+}
+
+/// Reads a record with its checksum; `None` if there is no such file.
+fn read_record<T: DeserializeOwned>(path: &Path, magic: &[u8; 8]) -> io::Result<Option<T>> {
+    let bytes = match fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        other => other?,
+    };
+    let damaged = || {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        io::Error::new(io::ErrorKind::InvalidData, format!("the {name} file is damaged"))
+    };
+    let rest = bytes.strip_prefix(magic).ok_or_else(damaged)?;
+    let (crc, content) = rest.split_first_chunk::<4>().ok_or_else(damaged)?;
+    if u32::from_le_bytes(*crc) != crc32fast::hash(content) {
+        return Err(damaged());
+    }
+    Ok(Some(wire::decode(content)?))
 }
 
 /// The identity of a running node: the identity file, and what the node reports to the members.
@@ -217,6 +276,21 @@ mod tests {
         std::fs::set_permissions(&layout.root, PermissionsExt::from_mode(0o750)).unwrap();
         layout.write_format().unwrap();
         assert_eq!(mode(&layout.root), 0o750);
+    }
+
+    #[test]
+    fn the_identity_key_is_private_and_stays_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(dir.path());
+        assert!(layout.read_identity_key().unwrap().is_none());
+        let made = layout.make_identity_key().unwrap();
+        let mode = std::fs::metadata(layout.identity_key()).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(layout.read_identity_key().unwrap().unwrap().public(), made.public());
+        let mut bytes = std::fs::read(layout.identity_key()).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        std::fs::write(layout.identity_key(), bytes).unwrap();
+        assert_eq!(layout.read_identity_key().err().unwrap().kind(), io::ErrorKind::InvalidData);
     }
 
     #[test]

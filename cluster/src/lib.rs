@@ -10,12 +10,13 @@
 //!   peer to the part that answers it.
 //! - The parts, each with a type and an API of its own. `engine`: openraft and the way to the peers; all
 //!   other parts use it. `proposer`: gathers waiting proposals into one log entry. `reads`: linearizable
-//!   reads. `membership`: who is a member, who votes, who leads. `contact`: whether this node hears a leader.
+//!   reads. `membership`: who is a member, who votes, who leads. `roster` and
+//!   `introduction`: what a peer is to this node. `contact`: whether this node hears a leader.
 //!   `failover`: replaces a leader whose process is gone. `time`: the cluster's time. `observer`: what a node
 //!   knows at this moment. `housekeeping`: makes checkpoints and removes old log entries (`purge` decides
 //!   which). `backup` and `restore`: write the state into one file, and make a new cluster from it.
 //! - On disk: `log`: the Raft log; `store`: the applied state and the thread that applies entries;
-//!   `identity`: the data directory and the identity of this node; `open`: opens all of them; `damage`,
+//!   `identity` and `identity_key`: the data directory and the identity of this node; `open`: opens all of them; `damage`,
 //!   `fatal` and `older`: handle a disk that returned wrong data or an older copy of the data; `disk`:
 //!   handles a full disk.
 //! - On the network: `net`: the one peer port, with its frames, handshake, admission and connections. `raft`:
@@ -24,7 +25,7 @@
 //! - `types`: the types that openraft is instantiated with. `late`: deadlines that do not count a pause of
 //!   this process against others.
 //! - `clock`: the only wall clock. `os`: everything else that the operating system provides. A simulation
-//!   replaces both, and also `log` and `disk`.
+//!   replaces both, and also `log`, `disk` and TLS.
 //!
 //! Nothing is global: every part belongs to one node or one handle. A process may run several groups, each
 //! with its own directory and port.
@@ -69,6 +70,8 @@ mod fatal;
 pub mod fuzz;
 mod housekeeping;
 mod identity;
+mod identity_key;
+mod introduction;
 mod late;
 #[cfg_attr(feature = "sim", path = "sim/log.rs")]
 mod log;
@@ -87,6 +90,7 @@ mod raft;
 mod reads;
 #[cfg(not(feature = "sim"))]
 mod restore;
+mod roster;
 mod service;
 #[cfg(feature = "sim")]
 pub mod sim;
@@ -102,7 +106,7 @@ mod wire;
 pub use backup::{BackupError, BackupInfo, verify};
 pub use certificate::{BadFile, Certificate, PemFile, Renewed};
 pub use cluster::{Admin, Cluster, Proposed};
-pub use config::{Config, FatalHook, Security, TlsFiles};
+pub use config::{Config, FatalHook, Security, TlsFiles, WaitHook};
 pub use contact::Contact;
 pub use damage::repair;
 pub use error::{ProposeError, Refused, RequestError, StartError, StoreError};
@@ -111,7 +115,7 @@ pub use membership::Operation;
 pub use net::RequestLane;
 #[cfg(not(feature = "sim"))]
 pub use restore::{Restored, restore};
-pub use status::{ClockStatus, MemberStatus, PeerSecurity, Role, Status, certificate_days_left};
+pub use status::{Claim, ClockStatus, MemberStatus, PeerSecurity, Role, Status, certificate_days_left};
 pub use store::{MAX_KEY, MAX_VALUE, Pair, Reader, Txn, View};
 pub use time::ClockState;
 

@@ -15,13 +15,14 @@ use crate::housekeeping::Housekeeping;
 use crate::identity::Identity;
 use crate::log::Log;
 use crate::machine::Handler;
-use crate::membership::{Announcer, Lead, Members, Operations};
+use crate::membership::{Announcer, Lead, Members, Moves, Operations};
 use crate::net::{Listener, Secure};
 use crate::observer::{Observed, Observer};
 use crate::older::OlderData;
 use crate::os::here;
 use crate::proposer::{Gatherer, Proposer};
 use crate::reads::{Reads, Waiting};
+use crate::roster::Roster;
 use crate::service::PeerService;
 use crate::store::{Store, Worker};
 use crate::time::{ClockRounds, ClusterClock};
@@ -98,7 +99,12 @@ impl Foundation {
         })
     }
 
-    fn announcer(&self, contact: &Arc<LeaderContact>, members: &Arc<Members>) -> Announcer {
+    fn announcer(
+        &self,
+        contact: &Arc<LeaderContact>,
+        members: &Arc<Members>,
+        roster: &Arc<Roster>,
+    ) -> Announcer {
         let layout = self.identity.layout().clone();
         Announcer {
             engine: self.engine.clone(),
@@ -106,6 +112,7 @@ impl Foundation {
             log: self.log.clone(),
             contact: contact.clone(),
             members: members.clone(),
+            roster: roster.clone(),
             older: OlderData::new(self.engine.clone(), self.log.clone(), layout, self.fatal.clone()),
         }
     }
@@ -119,10 +126,13 @@ pub(crate) fn assemble(on: Foundation, listener: Listener, secure: Arc<Secure>) 
     let failover = Failover::new(on.engine.clone());
     let observer = on.observer(&contact, &clock);
     let lead = Lead::new(on.engine.clone(), observer.clone());
-    let members = Members::new(on.engine.clone(), on.store.clone(), reads.clone(), observer.clone());
+    let roster = Roster::new(on.engine.clone(), on.store.clone());
+    let moves = Moves::new(on.engine.clone(), observer.clone(), roster.clone());
+    let members =
+        Members::new(on.engine.clone(), on.store.clone(), reads.clone(), observer.clone(), moves.clone());
     let housekeeping = on.housekeeping(&observer);
     let rounds = ClockRounds::new(on.engine.clone(), clock.clone(), lead.clone());
-    let announcer = on.announcer(&contact, &members);
+    let announcer = on.announcer(&contact, &members, &roster);
     let gatherer = Gatherer::new(on.engine.clone(), on.store.clone(), on.disk.clone(), clock.clone());
     let (proposer, queue) = Proposer::new(on.engine.config());
     let Foundation { engine, identity, store, worker, disk, handler, fatal, log: _ } = on;
@@ -135,6 +145,8 @@ pub(crate) fn assemble(on: Foundation, listener: Listener, secure: Arc<Secure>) 
         clock: clock.clone(),
         observer: observer.clone(),
         members: members.clone(),
+        moves,
+        roster,
         reads: reads.clone(),
         proposer: proposer.clone(),
         handler: handler.clone(),

@@ -9,19 +9,22 @@ use openraft::async_runtime::watch::WatchReceiver;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
+use crate::NodeId;
 use crate::contact::LeaderContact;
 use crate::disk::DiskBudget;
-use crate::engine::{Engine, Metrics, index};
+use crate::engine::{Engine, Exclusion, Metrics, index};
 use crate::fatal::Fatal;
 use crate::identity::{Identity, shown};
 use crate::log::Log;
-use crate::status::{MemberStatus, Role, Status};
+use crate::status::{Claim, MemberStatus, Role, Status};
 use crate::store::Store;
 use crate::time::ClusterClock;
 use crate::types::Member;
 
 /// How often the status is renewed if no change is reported.
 const RENEW: Duration = Duration::from_millis(200);
+/// How long a claim counts after it was last noticed: a process that is refused announces itself again sooner.
+const CLAIM_LASTS: Duration = Duration::from_secs(90);
 
 /// The parts of a node that its status describes.
 pub(crate) struct Observed {
@@ -43,12 +46,15 @@ pub(crate) struct Observer {
     checkpoint: Mutex<(u64, Instant)>,
     /// When a node of another cluster last took this node for a member of its own.
     foreign: Mutex<Option<Instant>>,
+    /// The ids that two processes claimed, and when that was last noticed.
+    claims: Mutex<BTreeMap<NodeId, (Claim, Instant)>>,
 }
 
 impl Observer {
     pub(crate) fn new(of: Observed) -> Arc<Self> {
         let checkpoint = Mutex::new((0, Instant::now()));
-        Arc::new(Self { of, status: watch::Sender::default(), checkpoint, foreign: Mutex::default() })
+        let (foreign, claims) = (Mutex::default(), Mutex::default());
+        Arc::new(Self { of, status: watch::Sender::default(), checkpoint, foreign, claims })
     }
 
     /// Wakes on changes of role, leader, quorum and members.
@@ -65,6 +71,20 @@ impl Observer {
     fn foreign_ms(&self) -> Option<u64> {
         let at = *self.foreign.lock().unwrap_or_else(PoisonError::into_inner);
         at.map(|at| u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// Records that two processes have just claimed the id: one at the known address, one at another.
+    pub(crate) fn note_claim(&self, id: NodeId, known: &str, other: &str) {
+        let claim = Claim { id, known: known.to_owned(), other: other.to_owned() };
+        let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
+        claims.insert(id, (claim, Instant::now()));
+    }
+
+    /// The claims that were noticed lately.
+    fn claims(&self) -> Vec<Claim> {
+        let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
+        claims.retain(|_, (_, at)| at.elapsed() < CLAIM_LASTS);
+        claims.values().map(|(claim, _)| claim.clone()).collect()
     }
 
     /// Milliseconds since the checkpoint at `index` was first seen.
@@ -104,19 +124,21 @@ impl Observer {
         }
     }
 
-    /// Takes the addresses of a new membership and stores them for the next start.
+    /// Takes addresses and identities of a new membership and stores them for the next start.
     fn learn(&self, metrics: &Metrics) {
         let members = metrics.membership_config.membership();
-        if members.nodes().next().is_none() {
+        // While a node that has just joined applies the log from its beginning, it meets memberships of the
+        // past. It goes by what the cluster told it, until it comes to one that it is in itself.
+        if members.get_node(&self.of.engine.id()).is_none() {
             return;
         }
         for (id, member) in members.nodes() {
-            self.of.engine.peers().learn(*id, &member.peer_addr);
+            if let Some(identity) = member.identity {
+                self.of.engine.peers().learn(*id, &member.peer_addr, identity);
+            }
         }
-        if members.get_node(&self.of.engine.id()).is_some() {
-            self.of.engine.peers().retain(|id| members.get_node(&id).is_some());
-        }
-        let peers = self.of.engine.peers().addrs();
+        self.of.engine.peers().retain(|id| members.get_node(&id).is_some());
+        let peers = self.of.engine.peers().known();
         if let Err(error) = self.of.identity.update(|identity| identity.peers = peers) {
             tracing::warn!(%error, "cannot write the identity");
         }
@@ -152,6 +174,11 @@ impl Observer {
             disk_full: room.is_full,
             snapshot_age_ms: self.checkpoint_age_ms(index(&metrics.snapshot)),
             removed: self.of.engine.is_removed(),
+            original: match self.of.engine.excluded() {
+                Some(Exclusion::Copied(original)) => Some(original),
+                Some(Exclusion::Removed) | None => None,
+            },
+            claims: self.claims(),
             failure: self.of.fatal.reason(),
             foreign_ms: self.foreign_ms(),
             peer_security: self.of.engine.peers().secure().mode(),
@@ -203,6 +230,7 @@ impl Observer {
                 wants_vote: member.wants_vote(),
                 drained_ms: member.wishes.drained_ms,
                 peer_addr: member.peer_addr.clone(),
+                identity: member.identity.map(|identity| identity.to_string()),
                 meta: member.meta.clone(),
                 matched: matched.or((*id == own).then_some(metrics.last_log_index.unwrap_or(0))),
                 heard_ms,

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use crate::config::Config;
 use crate::damage::{Damage, is_damage, set_aside};
-use crate::disk::{Disk, Progress};
+use crate::disk::{self, Disk, Progress};
 use crate::error::{StartError, StoreError};
 use crate::identity::Layout;
 use crate::log::Log;
-use crate::membership::join;
-use crate::net::Secure;
+use crate::membership::join::{self, Newcomer};
+use crate::net::{Listener, Secure};
 use crate::os::fs;
 use crate::snapshot;
 use crate::store::Store;
@@ -22,6 +22,8 @@ pub(crate) struct Opened {
     pub(crate) lock: fs::File,
     pub(crate) layout: Layout,
     pub(crate) identity: IdentityV1,
+    /// How this node and its peers recognize each other.
+    pub(crate) secure: Arc<Secure>,
     pub(crate) log: Log,
     pub(crate) store: Arc<Store>,
     /// Nothing was ever written, and there is no cluster to join: a new cluster begins here.
@@ -29,7 +31,11 @@ pub(crate) struct Opened {
 }
 
 /// Opens the directory, and joins or rebuilds if necessary.
-pub(crate) async fn open(config: &Config, secure: &Secure, member: &Member) -> Result<Opened, StartError> {
+pub(crate) async fn open(
+    config: &Config,
+    member: &Member,
+    listener: &Listener,
+) -> Result<Opened, StartError> {
     let layout = Layout::new(&config.data_dir);
     let lock = layout.lock()?;
     layout.check_format()?;
@@ -38,7 +44,8 @@ pub(crate) async fn open(config: &Config, secure: &Secure, member: &Member) -> R
     disk.measure(Progress::default())?;
     disk.enough_to_start(0)?;
     snapshot::clear(&layout.snapshot())?;
-    let mut join: Vec<String> = config.join.iter().filter(|a| **a != member.peer_addr).cloned().collect();
+    let own = [member.peer_addr.clone(), listener.addr()?.to_string()];
+    let mut join: Vec<String> = config.join.iter().filter(|addr| !own.contains(addr)).cloned().collect();
     let identity = match read_identity(&layout) {
         Ok(identity) => identity,
         Err(damage) => rebuild(&layout, damage, &join)?,
@@ -47,22 +54,35 @@ pub(crate) async fn open(config: &Config, secure: &Secure, member: &Member) -> R
         match parts(config, &layout, &identity).await {
             Ok((log, store)) => {
                 let begins = !identity.joined && identity.peers.is_empty() && log.is_pristine();
-                return Ok(Opened { lock, layout, identity, log, store, begins });
+                let secure = secure(config, &layout)?;
+                return Ok(Opened { lock, layout, identity, secure, log, store, begins });
             }
             Err(Found::Failure(error)) => return Err(error),
             Err(Found::Damage(damage)) => {
-                let others = identity.peers.iter().map(|(_, addr)| addr.clone());
+                let others = identity.peers.iter().map(|known| known.addr.clone());
                 join.extend(others.filter(|addr| *addr != member.peer_addr));
                 rebuild(&layout, damage, &join)?;
             }
         }
     }
-    let identity = if join.is_empty() { join::alone()? } else { join::ask(secure, &join, member).await? };
+    let secure = secure(config, &layout)?;
+    let identity = if !join.is_empty() {
+        // A node that set damaged files aside belonged to a cluster, so it founds none.
+        let may_found = disk::set_aside_folders(&layout.root) == 0;
+        let expect = if may_found { config.bootstrap_expect } else { 0 };
+        let (secure, on_waiting) = (&secure, config.on_waiting.as_ref());
+        Newcomer { secure, listener, layout: &layout, member, join: &join, expect, on_waiting }.look().await?
+    } else if config.join.is_empty() {
+        join::alone()?
+    } else {
+        return Err(StartError::JoinsItself(config.join.join(", ")));
+    };
     layout.write_identity(&identity)?;
+    layout.remove_newcomer()?;
     match parts(config, &layout, &identity).await {
         Ok((log, store)) => {
             let begins = identity.peers.is_empty();
-            Ok(Opened { lock, layout, identity, log, store, begins })
+            Ok(Opened { lock, layout, identity, secure, log, store, begins })
         }
         Err(Found::Failure(error)) => Err(error),
         Err(Found::Damage(damage)) => Err(damage.into()),
@@ -82,10 +102,28 @@ fn rebuild(layout: &Layout, damage: Damage, join: &[String]) -> Result<Option<Id
     Ok(None)
 }
 
-/// Reads the identity. Files without an identity are damage too, because they belonged to a node.
+/// How peers recognize the node of this directory. Its key is made when it is first needed.
+fn secure(config: &Config, layout: &Layout) -> Result<Arc<Secure>, StartError> {
+    let key = match layout.read_identity_key()? {
+        Some(key) => key,
+        None => layout.make_identity_key()?,
+    };
+    Ok(Arc::new(Secure::new(&config.security, key)?))
+}
+
+/// Reads the identity. Files without an identity are damage too, because they belonged to a node; and so is a
+/// member without its key, whom nobody would recognize. A node that is alone may take a new key.
 fn read_identity(layout: &Layout) -> Result<Option<IdentityV1>, Damage> {
     let damaged = |reason: String| Damage { files: vec![layout.identity()], reason };
+    let keyless = |reason: &str| Damage { files: vec![layout.identity_key()], reason: reason.to_owned() };
+    let has_key = match layout.read_identity_key() {
+        Ok(key) => key.is_some(),
+        Err(error) => return Err(keyless(&error.to_string())),
+    };
     match layout.read_identity() {
+        Ok(Some(identity)) if !has_key && !identity.peers.is_empty() => {
+            Err(keyless("the identity key of a member is missing"))
+        }
         Ok(None) if [layout.log(), layout.store()].iter().any(|path| fs::exists(path).unwrap_or(true)) => {
             Err(damaged("the identity file is missing, but there is data".to_owned()))
         }

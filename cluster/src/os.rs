@@ -4,7 +4,8 @@
 
 use std::future::Future;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::mpsc::Receiver;
 
@@ -16,8 +17,10 @@ use tokio::task::JoinHandle;
 pub(crate) use openraft::TokioRuntime as RaftRuntime;
 pub(crate) use std::fs;
 pub(crate) use std::sync::mpsc::{Sender as Jobs, channel as jobs};
-pub(crate) use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 pub(crate) use tokio::net::{TcpListener, TcpStream};
+
+/// An encrypted connection to a peer.
+pub(crate) type PeerStream = tokio_rustls::TlsStream<TcpStream>;
 
 /// Most pairs in one chunk of a snapshot.
 pub(crate) const CHUNK_PAIRS: usize = 8 * 1024;
@@ -95,6 +98,15 @@ pub(crate) fn private_dir(path: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
+/// Makes an empty file that only its owner can access. An existing file is replaced.
+pub(crate) fn private_file(path: &Path) -> io::Result<fs::File> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    fs::File::options().write(true).create_new(true).mode(0o600).open(path)
+}
+
 /// Locks a lock file for this process. The lock is released when the file is dropped, however the process
 /// ends.
 pub(crate) fn lock(path: &Path) -> Result<fs::File, fs::TryLockError> {
@@ -106,6 +118,11 @@ pub(crate) fn lock(path: &Path) -> Result<fs::File, fs::TryLockError> {
         .map_err(fs::TryLockError::Error)?;
     file.try_lock()?;
     Ok(file)
+}
+
+/// The addresses of a name (`host:port`), by the system's rules: its hosts file, its name servers.
+pub(crate) async fn resolve(name: &str) -> io::Result<Vec<SocketAddr>> {
+    Ok(tokio::net::lookup_host(name).await?.collect())
 }
 
 /// Fills `bytes` with randomness.

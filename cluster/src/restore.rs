@@ -182,7 +182,8 @@ fn make(
 ) -> Result<([u8; 16], u64), Failed> {
     let (applied, node_id) = (reader.head.applied, reader.head.last_node_id + 1);
     let cluster_id = fresh_cluster_id().map_err(Failed::Io)?;
-    let member = MemberV1::default();
+    let key = layout.make_identity_key().map_err(Failed::Io)?;
+    let member = MemberV1 { identity: Some(key.public().0), ..MemberV1::default() };
     let state = SystemV1 {
         applied: Some(applied),
         // The node reports its address once it runs.
@@ -195,6 +196,7 @@ fn make(
         stamp: StampV1 { checked: false, ..reader.head.stamp },
         id_ms: reader.head.id_ms,
         last_node_id: node_id,
+        awaited: Vec::new(),
     };
     let mut incoming = Incoming::begin(&layout.root, state)?;
     let (mut chunks, mut pairs) = (0, 0);
@@ -217,7 +219,7 @@ fn make(
     log.begin_after(applied, node_id).map_err(Failed::Io)?;
     drop(log);
     layout.write_format().map_err(Failed::Io)?;
-    let identity = IdentityV1 { cluster_id, node_id, joined: true, peers: Vec::new() };
+    let identity = IdentityV1 { cluster_id, node_id, joined: true, ..IdentityV1::default() };
     layout.write_identity(&identity).map_err(Failed::Io)?;
     Ok((cluster_id, node_id))
 }
@@ -273,7 +275,10 @@ mod tests {
         let before = dir.metadata().unwrap().ino();
         restore(&backup, &dir, vec![("key".to_owned(), b"k".to_vec())]).unwrap();
         assert_eq!(dir.metadata().unwrap().ino(), before);
-        assert_eq!(names(&dir), ["LOCK", "format", "identity", "key", "lost+found", "raft", "state.redb"]);
+        assert_eq!(
+            names(&dir),
+            ["LOCK", "format", "identity", "identity.key", "key", "lost+found", "raft", "state.redb"]
+        );
         is_whole(&dir);
         assert!(matches!(restore(&backup, &dir, Vec::new()), Err(BackupError::NotEmpty(_))));
         is_whole(&dir);
@@ -286,13 +291,13 @@ mod tests {
     fn no_node_starts_after_an_interrupted_restore_and_it_can_be_repeated() {
         let root = tempfile::tempdir().unwrap();
         let backup = small(root.path());
-        for moved in 0..=3 {
+        for moved in 0..=4 {
             let dir = root.path().join(moved.to_string());
             let layout = Layout::new(&dir);
             restore(&backup, &dir, Vec::new()).unwrap();
             // The state of the directory when `moved` parts were already moved.
             fs::create_dir(layout.restoring()).unwrap();
-            for part in ["identity", "format", "raft", "state.redb"].iter().take(4 - moved) {
+            for part in ["identity", "format", "identity.key", "raft", "state.redb"].iter().take(5 - moved) {
                 fs::rename(dir.join(part), layout.restoring().join(part)).unwrap();
             }
             let refused = layout.check_format().unwrap_err();

@@ -6,6 +6,7 @@ use futures_util::future::BoxFuture;
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, TransferLeaderRequest, VoteRequest};
 use tokio::time::{Instant, timeout_at};
 
+use crate::GroupId;
 use crate::contact::LeaderContact;
 use crate::disk::{DiskBudget, HEAD};
 use crate::engine::Engine;
@@ -13,17 +14,19 @@ use crate::error::StoreError;
 use crate::failover::Failover;
 use crate::identity::Identity;
 use crate::machine::Handler;
-use crate::membership::Members;
-use crate::net::Service;
+use crate::membership::{Members, Moves};
+use crate::net::{Asker, Caller, Service, Shown, Standing};
 use crate::observer::Observer;
 use crate::older::counted_for;
 use crate::proposer::{Outcome, Proposer};
 use crate::reads::Reads;
+use crate::roster::Roster;
 use crate::snapshot::Receiving;
 use crate::time::ClusterClock;
 use crate::types::{Entry, Types, Vote};
-use crate::wire::{Answer, Append, Appended, Forwarded, Hello, PairV1, Request, StoredPayload, WireError};
-use crate::{GroupId, NodeId};
+use crate::wire::{
+    Answer, Append, Appended, Forwarded, Greeted, JoinReply, PairV1, Request, StoredPayload, WireError,
+};
 
 /// The answer of a node that must not write. The leader treats it as unreachable and brings it up to date
 /// later.
@@ -62,6 +65,8 @@ pub(crate) struct PeerService {
     pub(crate) clock: Arc<ClusterClock>,
     pub(crate) observer: Arc<Observer>,
     pub(crate) members: Arc<Members>,
+    pub(crate) moves: Arc<Moves>,
+    pub(crate) roster: Arc<Roster>,
     pub(crate) reads: Arc<Reads>,
     pub(crate) proposer: Proposer,
     pub(crate) handler: Arc<dyn Handler>,
@@ -142,33 +147,51 @@ impl PeerService {
 impl Service for PeerService {
     type Session = Session;
 
-    fn admit(&self, hello: &Hello) -> Result<Session, String> {
-        let me = self.engine.peers().me();
-        let guest = hello.to == 0;
-        if hello.cluster_id != me.cluster_id && !(guest && hello.cluster_id == [0; 16]) {
+    fn admit(&self, caller: &Caller) -> Result<Session, String> {
+        let (me, hello, shown) = (self.engine.peers().me(), &caller.hello, &caller.shown);
+        let standing = self.roster.standing(shown);
+        if let (Standing::Stranger, Err(why)) = (standing, shown.admission) {
+            return Err(format!("the caller has no member's identity ({}), and {why}", shown.identity));
+        }
+        let is_new = standing == Standing::Guest && hello.to == 0;
+        if hello.cluster_id != me.cluster_id && !(is_new && hello.cluster_id == [0; 16]) {
             if hello.to == me.node_id && hello.from != 0 {
                 self.observer.note_foreign();
             }
             return Err("this node belongs to another cluster".to_owned());
         }
-        if !guest && hello.to != me.node_id {
+        if hello.to != 0 && hello.to != me.node_id {
             return Err(format!("this is node {}, not node {}", me.node_id, hello.to));
         }
-        if !guest && hello.from == 0 {
-            return Err("a caller without an id may only ask to join".to_owned());
+        match standing.id() {
+            None if !is_new => Err(format!("node {} is not a member of this cluster", hello.from)),
+            Some(id) if id != hello.from => {
+                Err(format!("the caller has the identity of node {id}, not of node {}", hello.from))
+            }
+            // A process that runs on a copy of a member's data directory is not that member.
+            Some(id) if hello.to != 0 && !self.moves.is_known_at(id, &hello.from_addr, shown.identity) => {
+                Err(format!("node {id} is known at another address than {}", hello.from_addr))
+            }
+            _ => Ok(Session::default()),
         }
-        if !guest && hello.from != me.node_id {
-            self.engine.peers().learn(hello.from, &hello.from_addr);
-        }
-        Ok(Session::default())
+    }
+
+    fn standing(&self, shown: &Shown) -> Standing {
+        self.roster.standing(shown)
+    }
+
+    async fn expelled(&self, shown: &Shown) {
+        self.roster.expelled(shown).await;
     }
 
     fn has_group(&self, group: GroupId) -> bool {
         group == self.engine.group()
     }
 
-    fn answer(self: &Arc<Self>, from: NodeId, request: Request) -> BoxFuture<'static, Answer> {
+    fn answer(self: &Arc<Self>, asker: Asker, request: Request) -> BoxFuture<'static, Answer> {
         let this = self.clone();
+        // Guests ask for nothing that needs their id.
+        let from = asker.standing.id().unwrap_or(0);
         match request {
             Request::AppendV1(append) => Box::pin(async move { this.append(append).await }),
             Request::VoteV1 { vote, last, transfer, pre } => {
@@ -193,16 +216,25 @@ impl Service for PeerService {
                 Answer::AppV1 { body: Vec::from(answer).into() }
             }),
             Request::NewIdV1 { member } => {
-                Box::pin(async move { Answer::JoinV1(this.members.new_id(member.into()).await) })
+                let joins = this.members.clone();
+                Box::pin(async move { Answer::JoinV1(joins.new_id(member.into(), asker.identity).await) })
+            }
+            // A member speaks for itself only.
+            Request::AnnounceV1(announce) if asker.standing.id().is_some_and(|id| id != announce.id) => {
+                let reason = format!("this is the identity of node {from}, not of node {}", announce.id);
+                Box::pin(std::future::ready(Answer::JoinV1(JoinReply::NotNow { reason })))
             }
             Request::AnnounceV1(announce) => {
-                Box::pin(async move { Answer::JoinV1(this.members.announced(announce).await) })
+                let identity = asker.identity;
+                Box::pin(async move { Answer::JoinV1(this.members.announced(announce, identity).await) })
             }
             Request::CountedV1 => {
                 let (term, index) = counted_for(&self.engine, from);
                 Box::pin(std::future::ready(Answer::CountedV1 { term, index }))
             }
             Request::ClockV1 { told } => Box::pin(std::future::ready(self.clock.told(from, told))),
+            Request::WhoV1 => Box::pin(std::future::ready(Answer::WhoV1(self.moves.own_process()))),
+            Request::GreetV1(_) => Box::pin(std::future::ready(Answer::GreetedV1(Greeted::Member))),
             Request::SnapshotBeginV1 { .. }
             | Request::SnapshotChunkV1 { .. }
             | Request::SnapshotEndV1 { .. } => {

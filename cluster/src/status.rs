@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::NodeId;
 use crate::time::ClockState;
@@ -24,17 +24,19 @@ pub enum Role {
     Stopped,
 }
 
-/// How a node and its peers authenticate each other.
+/// What admits a newcomer to the cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum PeerSecurity {
-    /// No authentication: loopback only.
+    /// Nothing is needed: loopback only.
     #[default]
     None,
-    /// With a shared key; not encrypted.
+    /// The shared key.
     Key,
-    /// With certificates; encrypted.
+    /// A certificate of the cluster's authority. Every connection of a member needs one too.
     Tls,
+    /// Either, while a cluster changes from one to the other.
+    KeyOrTls,
 }
 
 /// The cluster's time as a node knows it.
@@ -67,6 +69,8 @@ pub struct MemberStatus {
     pub drained_ms: Option<u64>,
     /// Where peers reach it (`host:port`).
     pub peer_addr: String,
+    /// The identity that it joined with: the first 16 hexadecimal digits of its public key.
+    pub identity: Option<String>,
     /// The further facts that it reported about itself.
     pub meta: BTreeMap<String, String>,
     /// Highest log index that it has durably. Known only on the leader.
@@ -75,6 +79,17 @@ pub struct MemberStatus {
     pub heard_ms: Option<u64>,
     /// Whether this node heard from it lately (always true for this node itself).
     pub reachable: bool,
+}
+
+/// Two processes claim the same id: a data directory was copied.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Claim {
+    /// The id.
+    pub id: NodeId,
+    /// Where the process answers that the members take for the node (`host:port`).
+    pub known: String,
+    /// Where the other process answers (`host:port`).
+    pub other: String,
 }
 
 /// What a node knows at this moment.
@@ -121,12 +136,17 @@ pub struct Status {
     pub snapshot_age_ms: u64,
     /// Whether the cluster reported that this node is no longer a member.
     pub removed: bool,
+    /// If the cluster excluded this node because another process has its id: where that process answers. Then
+    /// `removed` is true too.
+    pub original: Option<String>,
+    /// The ids that two processes claim, as far as this node noticed.
+    pub claims: Vec<Claim>,
     /// Why the node stopped permanently, if it did.
     pub failure: Option<String>,
     /// Milliseconds since a node of another cluster last contacted this node by its id and address, in the
     /// belief that it is a member there.
     pub foreign_ms: Option<u64>,
-    /// How this node and its peers authenticate each other.
+    /// What admits a newcomer to the cluster, as this node is set.
     pub peer_security: PeerSecurity,
     /// When this node's peer certificate expires (seconds since 1970), if it has one.
     pub peer_certificate_until: Option<u64>,

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::identity_key::PublicKey;
+
 /// What the members know about a member; replicated with the membership.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct Member {
@@ -17,6 +19,8 @@ pub(crate) struct Member {
     pub(crate) meta: BTreeMap<String, String>,
     /// What operators decided about the member.
     pub(crate) wishes: Wishes,
+    /// The identity that the member joined with. It never changes.
+    pub(crate) identity: Option<PublicKey>,
 }
 
 /// What operators decided about a member. It is kept across restarts of the member, whatever the member

@@ -9,7 +9,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use common::{Nodes, Slot, commands, insist};
-use waypost_cluster::ProposeError;
+use waypost_cluster::{ProposeError, StartError};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn garbage_closes_its_own_connection_only() {
@@ -96,12 +96,51 @@ async fn all_nodes_may_move_at_once_if_they_are_given_the_new_addresses() {
 }
 
 #[tokio::test]
-async fn a_node_that_is_given_its_own_address_to_join_starts_alone() {
+async fn a_node_that_is_given_only_its_own_address_to_join_begins_no_cluster() {
     let dir = tempfile::tempdir().unwrap();
     let mut slot = Slot::new(dir.path(), &[]);
     slot.config.join = vec![slot.addr()];
+    let refused = slot.try_start().await.unwrap_err();
+    assert!(matches!(refused, StartError::JoinsItself(_)), "{refused}");
+    slot.config.join.clear();
     slot.start().await;
     insist(slot.node(), "alone").await;
+    // A node with data ignores the list.
+    slot.stop().await;
+    slot.config.join = vec![slot.addr()];
+    slot.start().await;
+    insist(slot.node(), "still alone").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_of_a_data_directory_is_excluded() {
+    let mut nodes = Nodes::voters(3).await;
+    let victim = (nodes.leader().await + 1) % 3;
+    let id = nodes.slots[victim].node().node_id();
+    let addr = nodes.slots[victim].addr();
+    nodes.slots[victim].stop().await;
+    let mut copy = Slot::new(&nodes.path(9), &[]);
+    common::copy_dir(&nodes.path(victim), &nodes.path(9));
+    nodes.slots[victim].start().await;
+    copy.start().await;
+    let end = std::time::Instant::now() + Duration::from_secs(60);
+    while copy.node().status().original.as_ref() != Some(&addr) {
+        assert!(std::time::Instant::now() < end, "not excluded: {:#?}", copy.node().status());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(copy.node().is_removed(), "it goes on");
+    let leader = nodes.leader().await;
+    nodes
+        .until("the leader names both", |nodes| !nodes.slots[leader].node().status().claims.is_empty())
+        .await;
+    let status = nodes.slots[leader].node().status();
+    let claim = &status.claims[0];
+    assert_eq!((claim.id, &claim.known, &claim.other), (id, &addr, &copy.addr()));
+    assert_eq!(status.member(id).unwrap().peer_addr, addr, "the copy took the address over");
+    insist(nodes.slots[victim].node(), "the original goes on").await;
+    nodes.agree().await;
+
+    copy.stop().await;
 }
 
 /// An acknowledged command is stored exactly once, one of unknown outcome at most once, a refused one never.

@@ -15,20 +15,43 @@ use tracing_subscriber::{
     EnvFilter,
     fmt::{FmtContext, FormatEvent, FormatFields, format::Writer},
     registry::LookupSpan,
+    reload,
 };
 
 use crate::config::{Config, LogFormat};
 
+/// Replaces the filter of a running log.
+pub(super) struct LogFilter(Box<dyn Fn(EnvFilter) -> Result<(), reload::Error>>);
+
+impl LogFilter {
+    /// Logs what this filter lets through from now on.
+    ///
+    /// # Errors
+    /// If the text is not a filter. Nothing changes then.
+    pub(super) fn set(&self, filter: &str) -> anyhow::Result<()> {
+        Ok((self.0)(EnvFilter::try_new(quieted(filter))?)?)
+    }
+}
+
 /// Starts logging as configured. A second call changes nothing.
-pub(super) fn start(config: &Config) -> anyhow::Result<()> {
+pub(super) fn start(config: &Config) -> anyhow::Result<LogFilter> {
     let filter = EnvFilter::try_new(quieted(&config.log))?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-    // The only error is that logging has already been started.
-    let _ = match config.log_format {
-        LogFormat::Text => builder.with_ansi(io::stderr().is_terminal()).try_init(),
-        LogFormat::Json => builder.event_format(JsonLines).try_init(),
-    };
-    Ok(())
+    // The only error of `try_init` is that logging has already been started.
+    Ok(match config.log_format {
+        LogFormat::Text => {
+            let builder = builder.with_ansi(io::stderr().is_terminal()).with_filter_reloading();
+            let handle = builder.reload_handle();
+            let _ = builder.try_init();
+            LogFilter(Box::new(move |filter| handle.reload(filter)))
+        }
+        LogFormat::Json => {
+            let builder = builder.event_format(JsonLines).with_filter_reloading();
+            let handle = builder.reload_handle();
+            let _ = builder.try_init();
+            LogFilter(Box::new(move |filter| handle.reload(filter)))
+        }
+    })
 }
 
 /// A filter that also quiets the libraries, which log much that an operator can do nothing about. A library

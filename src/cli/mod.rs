@@ -17,6 +17,7 @@ mod output;
 mod publish;
 mod serve;
 mod settings;
+mod signals;
 mod sse;
 mod tail;
 mod token;

@@ -5,10 +5,10 @@ use std::{io::Read, thread};
 use anyhow::Context;
 use tokio::{
     signal::unix::{SignalKind, signal},
-    sync::oneshot,
+    sync::{mpsc, oneshot},
 };
 
-use super::{logging, settings::ConfigArgs};
+use super::{logging, settings::ConfigArgs, signals::Signals};
 use crate::server;
 
 /// Settings of the node.
@@ -23,11 +23,14 @@ pub(super) struct Args {
 
 pub(super) fn run(args: Args) -> anyhow::Result<()> {
     let loaded = args.config.load()?;
-    logging::start(&loaded.config)?;
+    let filter = logging::start(&loaded.config)?;
     loaded.config.warnings().iter().for_each(|warning| tracing::warn!("settings: {warning}"));
     actix_rt::System::new().block_on(async {
         let stop = stop_asked(args.exit_with_parent)?;
-        server::run(loaded.config, stop).await?;
+        let (reload, reloads) = mpsc::channel(1);
+        let handled = Signals::take()?.handle(args.config, loaded.config.clone(), filter, reload);
+        actix_rt::spawn(handled);
+        server::run(loaded.config, stop, reloads).await?;
         Ok(())
     })
 }

@@ -22,8 +22,8 @@ pub(super) struct ConfigArgs {
 impl ConfigArgs {
     /// The validated configuration. The file overrides the defaults, the environment overrides the file, and
     /// the flags override all.
-    pub(super) fn load(self) -> Result<Loaded, ConfigError> {
-        let file = self.file.or_else(|| {
+    pub(super) fn load(&self) -> Result<Loaded, ConfigError> {
+        let file = self.file.clone().or_else(|| {
             let usual = Path::new(USUAL_FILE);
             usual.exists().then(|| usual.to_owned())
         });
@@ -36,8 +36,8 @@ impl ConfigArgs {
         let vars = std::env::vars_os()
             .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()));
         loader = loader.env(vars)?;
-        for (key, text) in self.flags.0 {
-            loader = loader.flag(key, &text)?;
+        for (key, text) in &self.flags.0 {
+            loader = loader.flag(key, text)?;
         }
         loader.finish()
     }
@@ -69,7 +69,7 @@ fn flag(key: &'static Key) -> Arg {
         .value_name(if name.ends_with("addr") || name == "join" { "HOST:PORT" } else { "VALUE" })
         .help(format!("{}{default}", key.help))
         .action(if list { ArgAction::Append } else { ArgAction::Set })
-        // `-h` shows the ten settings that a first node needs; `--help` shows all.
+        // `-h` shows the settings that a first node needs; `--help` shows all.
         .hide_short_help(!section.is_empty())
         .help_heading(if section.is_empty() { "Settings" } else { "More settings" })
 }

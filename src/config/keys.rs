@@ -14,9 +14,10 @@ use super::{Config, DEFAULT_TOML};
 pub const NOT_KEYS: [&str; 4] = ["WAYPOST_CONFIG", "WAYPOST_URL", "WAYPOST_TOKEN", "WAYPOST_CA"];
 
 /// Settings whose values are never shown.
-const SECRETS: [&str; 5] = [
+const SECRETS: [&str; 6] = [
     "admin_token",
     "peer.key",
+    "peer.previous_key",
     "webhooks.secret_key",
     "webhooks.aws.secret_access_key",
     "webhooks.aws.session_token",

@@ -54,6 +54,8 @@ pub struct Config {
     pub advertise_http_addr: Option<String>,
     /// `host:port` of peers to join. If empty, this node starts (or continues) a cluster of its own.
     pub join: Vec<String>,
+    /// How many nodes with empty data directories found a cluster together; 0 = none.
+    pub bootstrap_expect: u32,
     /// Whether this node votes.
     pub role: Role,
     /// HTTP worker threads; 0 = one per core.
@@ -203,6 +205,9 @@ pub struct Session {
     pub ring_events: usize,
     /// Most bytes of recent events kept in memory for all topics of this node.
     pub rings_bytes: usize,
+    /// How long a node may be without a majority before it closes its sockets (1012), so that they resume at
+    /// other nodes, in seconds; 0 = for ever.
+    pub cut_off_seconds: u64,
     /// Longest drain at shutdown, in seconds.
     pub drain_seconds: u64,
     /// Time between two position messages to a client whose filter matches nothing, in seconds.
@@ -263,6 +268,7 @@ impl Default for Config {
             advertise_peer_addr: None,
             advertise_http_addr: None,
             join: Vec::new(),
+            bootstrap_expect: 0,
             role: Role::Voter,
             workers: 0,
             log: "info".into(),
@@ -331,6 +337,7 @@ impl Default for Session {
             ring_bytes: 4_194_304,
             ring_events: 4096,
             rings_bytes: 268_435_456,
+            cut_off_seconds: 15,
             drain_seconds: 8,
             position_seconds: 10,
             sse_keepalive_seconds: 20,

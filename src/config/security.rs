@@ -1,22 +1,24 @@
-//! How peers and clients verify a node: certificates, or the peers' shared key.
+//! What admits a newcomer among the peers, and the certificates that peers and clients see.
 
 use super::{Config, Secret, fault::Fault};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use waypost_cluster::{Security, TlsFiles};
 
-/// How peers authenticate each other: by certificates, by a shared key, or (on loopback only) not at all.
+/// What admits a newcomer: a certificate, a shared key, either of them, or (on loopback only) nothing.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Peer {
-    /// Authorities (PEM); nodes with a certificate from one of them are accepted.
+    /// Authorities (PEM); a node with a certificate from one of them is admitted.
     pub tls_ca: Option<PathBuf>,
     /// This node's certificate (PEM).
     pub tls_cert: Option<PathBuf>,
     /// The private key of that certificate (PEM).
     pub tls_key: Option<PathBuf>,
-    /// A secret that all nodes share, instead of certificates.
+    /// A secret that all nodes share.
     pub key: Option<Secret>,
+    /// The secret before it, which also admits while `key` is replaced on each node.
+    pub previous_key: Option<Secret>,
 }
 
 /// The client port.
@@ -32,13 +34,14 @@ pub struct Http {
 impl Peer {
     /// The security settings for the cluster crate.
     pub fn security(&self) -> Security {
-        match (&self.tls_ca, &self.tls_cert, &self.tls_key, &self.key) {
-            (Some(ca), Some(cert), Some(key), _) => {
-                Security::Tls(TlsFiles { ca: ca.clone(), cert: cert.clone(), key: key.clone() })
+        let tls = match (&self.tls_ca, &self.tls_cert, &self.tls_key) {
+            (Some(ca), Some(cert), Some(key)) => {
+                Some(TlsFiles { ca: ca.clone(), cert: cert.clone(), key: key.clone() })
             }
-            (.., Some(key)) => Security::Key(key.expose().to_owned()),
-            _ => Security::None,
-        }
+            _ => None,
+        };
+        let keys = [&self.key, &self.previous_key].into_iter().flatten();
+        Security { keys: keys.map(|key| key.expose().to_owned()).collect(), tls }
     }
 }
 
@@ -65,19 +68,19 @@ pub(super) fn check(config: &Config) -> Option<Fault> {
     if config.http.tls_cert.is_some() != config.http.tls_key.is_some() {
         return fault("http.tls_cert", "must be set together with http.tls_key".to_owned());
     }
-    match &peer.key {
-        Some(_) if some => {
-            fault("peer.key", "must not be set together with peer.tls_*: choose one".to_owned())
+    for (path, key) in [("peer.key", &peer.key), ("peer.previous_key", &peer.previous_key)] {
+        if key.as_ref().is_some_and(|key| key.expose().chars().count() < Security::KEY_LENGTH) {
+            return fault(path, format!("must have at least {} characters", Security::KEY_LENGTH));
         }
-        Some(key) if key.expose().chars().count() < Security::KEY_LENGTH => {
-            fault("peer.key", format!("must have at least {} characters", Security::KEY_LENGTH))
-        }
-        None if !some && !config.peer_addr.ip().to_canonical().is_loopback() => fault(
-            "peer_addr",
-            "must be on loopback unless peers authenticate each other: set peer.tls_ca, peer.tls_cert and \
-             peer.tls_key (`waypost cluster certs` makes them), or the same peer.key on all nodes"
-                .to_owned(),
-        ),
-        _ => None,
     }
+    if peer.previous_key.is_some() && peer.key.is_none() {
+        return fault("peer.previous_key", "must be set only together with peer.key".to_owned());
+    }
+    if peer.key.is_none() && !some && !config.peer_addr.ip().to_canonical().is_loopback() {
+        let allowed = "must be on loopback unless something says which nodes may join: set peer.tls_ca, \
+                       peer.tls_cert and peer.tls_key (`waypost cluster certs` makes them), or the same \
+                       peer.key on all nodes";
+        return fault("peer_addr", allowed.to_owned());
+    }
+    None
 }

@@ -198,7 +198,7 @@ fn an_encryption_key_has_32_bytes() {
 }
 
 #[test]
-fn peers_must_be_authenticated_beyond_loopback() {
+fn something_must_say_which_nodes_may_join_beyond_loopback() {
     let ok = |text: &str| toml(text).and_then(Loader::finish).map(drop).map_err(|error| error.to_string());
     let open = "peer_addr = \"10.0.0.1:4001\"\n";
     assert!(
@@ -216,7 +216,12 @@ fn peers_must_be_authenticated_beyond_loopback() {
     assert!(short.starts_with("peer.key = ******** ") && short.contains("at least 16"), "{short}");
     assert!(error("[peer]\ntls_ca = \"a\"\ntls_key = \"c\"").starts_with("peer.tls_cert = "));
     let both = "[peer]\nkey = \"0123456789abcdef\"\ntls_ca = \"a\"\ntls_cert = \"b\"\ntls_key = \"c\"";
-    assert!(error(both).contains("choose one"));
+    ok(both).unwrap();
+    ok("[peer]\nkey = \"0123456789abcdef\"\nprevious_key = \"fedcba9876543210\"").unwrap();
+    let alone = error("[peer]\nprevious_key = \"fedcba9876543210\"");
+    assert!(alone.starts_with("peer.previous_key = ******** ") && alone.contains("peer.key"), "{alone}");
+    let short = error("[peer]\nkey = \"0123456789abcdef\"\nprevious_key = \"0123456789abcde\"");
+    assert!(short.starts_with("peer.previous_key = ******** ") && short.contains("at least 16"), "{short}");
     assert!(error("[http]\ntls_key = \"c\"").contains("together with http.tls_key"));
 }
 

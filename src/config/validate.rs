@@ -16,6 +16,7 @@ const TIB: u64 = 1024 * 1024 * MIB;
 /// Minimum and maximum of every number, except for the limits of new maps.
 const RANGES: &[(&str, u64, u64)] = &[
     ("workers", 0, 1024),
+    ("bootstrap_expect", 0, 16),
     ("limits.event_bytes", KIB, 768 * KIB),
     ("limits.batch_events", 1, 10_000),
     ("limits.body_bytes", 4 * KIB, 256 * MIB),
@@ -43,6 +44,7 @@ const RANGES: &[(&str, u64, u64)] = &[
     ("session.ring_bytes", 64 * KIB, 1024 * MIB),
     ("session.ring_events", 16, 1_000_000),
     ("session.rings_bytes", MIB, TIB),
+    ("session.cut_off_seconds", 0, 86_400),
     ("session.drain_seconds", 0, 300),
     ("session.position_seconds", 1, 3600),
     ("session.sse_keepalive_seconds", 1, 300),
@@ -162,6 +164,17 @@ fn texts(config: &Config) -> Option<Fault> {
 
 fn relations(config: &Config) -> Option<Fault> {
     let (limits, session, raft) = (&config.limits, &config.session, &config.raft);
+    let expected = config.bootstrap_expect;
+    if expected > 0 && expected < waypost_cluster::Config::FEWEST_FOUNDERS {
+        let allowed = "must be 0, or at least 2; a single node begins a cluster of its own without it";
+        return fault("bootstrap_expect", allowed);
+    }
+    if expected > 0 && config.join.is_empty() {
+        return fault(
+            "bootstrap_expect",
+            "needs join with the addresses of the nodes, as a list or as one name",
+        );
+    }
     if limits.body_bytes < limits.event_bytes + 1024 {
         return fault("limits.body_bytes", "must exceed limits.event_bytes by 1024, so that one event fits");
     }

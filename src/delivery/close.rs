@@ -5,6 +5,8 @@
 pub enum End {
     /// The node goes away. The client connects again, to another node.
     Drain,
+    /// The node has not reached the cluster for long. The client connects again, to another node.
+    CutOff,
     /// The token was revoked, or the map was deleted.
     Revoked,
     /// The client takes its events too slowly.
@@ -25,7 +27,7 @@ impl End {
     /// WebSocket close code. It is never 1000: clients take 1000 for "don't come back".
     pub fn code(self) -> u16 {
         match self {
-            End::Drain | End::TooSlow | End::Gap | End::FellOut | End::Rules => 1012,
+            End::Drain | End::CutOff | End::TooSlow | End::Gap | End::FellOut | End::Rules => 1012,
             End::Revoked => 1008,
             End::Idle => 1001,
             End::Failed => 1011,
@@ -36,6 +38,7 @@ impl End {
     pub fn reason(self) -> &'static str {
         match self {
             End::Drain => "the node is going away; resume with your last event id",
+            End::CutOff => "the node is cut off from the others; resume at another with your last event id",
             End::Revoked => "access was revoked",
             End::TooSlow => "too slow; resume with your last event id",
             End::Idle => "nothing was heard for too long",
@@ -50,6 +53,7 @@ impl End {
     pub fn label(self) -> &'static str {
         match self {
             End::Drain => "drain",
+            End::CutOff => "cut_off",
             End::Revoked => "revoked",
             End::TooSlow => "too_slow",
             End::Idle => "idle",

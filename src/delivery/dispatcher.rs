@@ -44,6 +44,7 @@ pub struct Dispatcher {
     /// The last of these seconds was a pause, and the watchdog checked no session.
     paused: Cell<bool>,
     draining: Cell<bool>,
+    cut_off: Cell<bool>,
     subscriptions: metrics::Gauge,
     tallies: RefCell<Vec<Rc<Tally>>>,
 }
@@ -103,6 +104,7 @@ impl Dispatcher {
             ticked: Cell::new(Instant::now()),
             paused: Cell::new(false),
             draining: Cell::new(false),
+            cut_off: Cell::new(false),
             subscriptions: metrics::gauge!(crate::metric::SUBSCRIPTIONS),
             tallies: RefCell::default(),
         });
@@ -169,7 +171,7 @@ impl Dispatcher {
         }
     }
 
-    /// Watches a session until [`Dispatcher::unwatch`], and ends it at once if this node drains.
+    /// Watches a session until [`Dispatcher::unwatch`], and ends it at once if this node drains or is cut off.
     pub(super) fn watch(
         &self,
         session: Rc<dyn Session>,
@@ -178,6 +180,8 @@ impl Dispatcher {
     ) -> usize {
         if self.draining.get() {
             session.finish(End::Drain);
+        } else if self.cut_off.get() {
+            session.finish(End::CutOff);
         }
         self.hub.health().connection_opened();
         self.sessions.borrow_mut().insert(Watched::new(session, connection, liveness))
@@ -270,6 +274,12 @@ impl Dispatcher {
                 self.end_those(End::Drain, |_| true);
             }
             Deliver::Stay => self.draining.set(false),
+            Deliver::CutOff(is_cut_off) => {
+                self.cut_off.set(is_cut_off);
+                if is_cut_off {
+                    self.end_those(End::CutOff, |_| true);
+                }
+            }
         }
     }
 

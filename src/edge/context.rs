@@ -5,6 +5,7 @@ use crate::core::webhook::Defaults;
 use crate::delivery::DispatcherConfig;
 use crate::delivery::webhook::Webhooks;
 use crate::edge::addresses::{Addresses, Failures};
+use crate::edge::refused::Unavailable;
 use crate::hub::Hub;
 use metrics_exporter_prometheus::PrometheusHandle;
 
@@ -69,8 +70,8 @@ pub struct Edge {
 }
 
 impl Edge {
-    /// Whether the node is going away and takes no new clients.
-    pub fn is_draining(&self) -> bool {
-        self.hub.health().is_draining()
+    /// Why this node takes no new clients, if it takes none: they are sent to other nodes.
+    pub fn turns_away(&self) -> Option<Unavailable> {
+        Unavailable::of_node(&self.hub)
     }
 }

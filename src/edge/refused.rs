@@ -4,7 +4,7 @@
 use super::error::ApiError;
 use super::given::BadParameter;
 use crate::core::access::Scopes;
-use crate::hub::{ArchiveError, HubError, ResumeError, TooManyConditions, TooManyPatterns};
+use crate::hub::{ArchiveError, Hub, HubError, ResumeError, TooManyConditions, TooManyPatterns};
 
 /// Why a client is refused.
 #[derive(Debug, thiserror::Error)]
@@ -68,8 +68,11 @@ pub enum Unavailable {
     /// The node drains.
     #[error("this node is going away")]
     Draining,
+    /// The node has not reached a majority for long, and other nodes may have one.
+    #[error("this node is cut off from the cluster; connect to another node")]
+    CutOff,
     /// The node is no member any more, and can't know which tokens were revoked.
-    #[error("this node was removed from the cluster, which goes on without it")]
+    #[error("this node is no member of the cluster, which goes on without it")]
     Removed,
     /// A topic did not start in time.
     #[error("this node is busy; try again")]
@@ -83,6 +86,19 @@ pub enum Unavailable {
     /// The node has not caught up with the position that the client has seen, or it can't read its store.
     #[error(transparent)]
     Behind(ResumeError),
+}
+
+impl Unavailable {
+    /// Why this node takes no new clients, if it takes none.
+    pub fn of_node(hub: &Hub) -> Option<Self> {
+        if hub.health().is_draining() {
+            Some(Self::Draining)
+        } else if hub.health().is_cut_off() {
+            Some(Self::CutOff)
+        } else {
+            None
+        }
+    }
 }
 
 impl Refused {
@@ -166,7 +182,11 @@ impl From<Refused> for ApiError {
             }
             Refused::TooManyFailures { wait_ms } => Self::too_fast("too_many_failures", message, wait_ms),
             Refused::Unavailable(
-                Unavailable::Draining | Unavailable::Removed | Unavailable::Slow | Unavailable::RulesChanged,
+                Unavailable::Draining
+                | Unavailable::CutOff
+                | Unavailable::Removed
+                | Unavailable::Slow
+                | Unavailable::RulesChanged,
             ) => Self::unavailable(message),
             Refused::Unavailable(Unavailable::Cluster(error)) => error.into(),
             Refused::Unavailable(Unavailable::Behind(error)) => error.into(),
@@ -206,6 +226,7 @@ mod tests {
             (Quota::Sockets { limit: 3 }.into(), 429, "too_many_sockets"),
             (Refused::TooManyFailures { wait_ms: 2000 }, 429, "too_many_failures"),
             (Unavailable::Draining.into(), 503, "unavailable"),
+            (Unavailable::CutOff.into(), 503, "unavailable"),
             (Unavailable::Removed.into(), 503, "unavailable"),
             (lost().into(), 503, "unavailable"),
             (ResumeError::Behind(lost()).into(), 503, "unavailable"),

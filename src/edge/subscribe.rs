@@ -154,8 +154,8 @@ pub async fn open(dispatcher: &Rc<Dispatcher>, asked: Asked) -> Result<Opened, R
     let Asked { who, map, wanted, form, quota, count, former } = asked;
     let Wanted { subjects, filter, expression, start } = wanted;
     let grant = granted(hub, who, &map, Scopes::SUBSCRIBE).await?;
-    if hub.health().is_draining() {
-        return Err(Unavailable::Draining.into());
+    if let Some(unavailable) = Unavailable::of_node(hub) {
+        return Err(unavailable.into());
     }
     let connection = quota.take(hub, grant.map.id, grant.who.by()).await?;
     let patterns = hub.quota().take_patterns(&grant.map, &subjects).map_err(Quota::Patterns)?;

@@ -63,6 +63,8 @@ pub enum Deliver {
     Drain,
     /// The node serves again.
     Stay,
+    /// The node is cut off from the cluster, or is not cut off any more.
+    CutOff(bool),
 }
 
 /// The changes that the keeper of this node's leases must react to.

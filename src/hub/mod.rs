@@ -81,6 +81,8 @@ pub struct HubConfig {
     pub expressions_per_topic: usize,
     /// The most bytes of ephemeral events that may wait for one other node.
     pub ephemeral_link_bytes: usize,
+    /// How long a node may be without a majority before it sends its clients to other nodes; `None`: for ever.
+    pub cut_off_after: Option<Duration>,
 }
 
 /// The node's hub; cheap to clone. It lives as long as the node.
@@ -114,6 +116,7 @@ struct Tasks {
     leases: leases::Task,
     bridge: Arc<Bridge>,
     ephemeral: Arbiter,
+    cut_off_after: Option<Duration>,
 }
 
 /// The parts that exist before the node joins the cluster, so that no request of another node comes too
@@ -174,7 +177,12 @@ impl Foundation {
         let vault = Vault::new(keys, cluster.clone(), peers.clone(), log.clone(), archive.clone());
         let operations =
             Operations::new(cluster.clone(), peers.clone(), log.clone(), health.clone(), webhooks.clone());
-        let tasks = Tasks { leases: leases_task, bridge: bridge.clone(), ephemeral: ephemeral_thread };
+        let tasks = Tasks {
+            leases: leases_task,
+            bridge: bridge.clone(),
+            ephemeral: ephemeral_thread,
+            cut_off_after: config.cut_off_after,
+        };
         let hub = Hub(Arc::new(Parts {
             access,
             archive,
@@ -225,6 +233,7 @@ impl Hub {
         janitor::spawn(cluster.clone(), tasks.bridge);
         actix_rt::spawn(vault.clone().settle());
         actix_rt::spawn(health.clone().watch());
+        actix_rt::spawn(health.clone().watch_reach(tasks.cut_off_after));
     }
 
     /// Authentication and access to maps.

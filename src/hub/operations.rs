@@ -151,6 +151,11 @@ impl Operations {
         tracing::warn!(node, "the node still has clients; it is removed nevertheless");
     }
 
+    /// Reads this node's peer certificate again, and logs the result.
+    pub async fn renew_peer_certificate(&self) {
+        self.cluster.admin().renew_certificate().await;
+    }
+
     /// Hands the lead to another node, if this node has it.
     pub async fn hand_over(&self, within: Duration) -> bool {
         self.cluster.admin().hand_over(within).await

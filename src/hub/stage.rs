@@ -15,6 +15,7 @@ pub(super) async fn hub(folder: &std::path::Path) -> Hub {
         encryption_key: None,
         expressions_per_topic: 8,
         ephemeral_link_bytes: 1 << 20,
+        cut_off_after: None,
     };
     let cluster = waypost_cluster::Config {
         data_dir: folder.join("data"),

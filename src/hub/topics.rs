@@ -62,6 +62,11 @@ impl Topics {
         self.bridge.broadcast(|| Deliver::Stay);
     }
 
+    /// Tells every dispatcher that the node is cut off from the cluster, or that it no longer is.
+    pub(super) fn announce_cut_off(&self, is_cut_off: bool) {
+        self.bridge.broadcast(|| Deliver::CutOff(is_cut_off));
+    }
+
     /// How many topics have an actor.
     pub(super) fn count(&self) -> usize {
         self.bridge.topic_count()

@@ -20,6 +20,9 @@ pub(super) fn hub(config: &Config) -> HubConfig {
         encryption_key: config.webhooks.encryption_key(),
         expressions_per_topic: config.limits.expressions_per_topic,
         ephemeral_link_bytes: config.ephemeral.link_bytes,
+        cut_off_after: Some(config.session.cut_off_seconds)
+            .filter(|seconds| *seconds > 0)
+            .map(Duration::from_secs),
     }
 }
 
@@ -44,7 +47,11 @@ pub(super) fn webhook(config: &Config, shares: &Shares) -> webhook::WebhookConfi
     }
 }
 
-pub(super) fn cluster(config: &Config, shares: &Shares) -> waypost_cluster::Config {
+pub(super) fn cluster(
+    config: &Config,
+    shares: &Shares,
+    on_waiting: waypost_cluster::WaitHook,
+) -> waypost_cluster::Config {
     let advertised =
         |given: &Option<String>, bound: SocketAddr| given.clone().unwrap_or_else(|| bound.to_string());
     let meta = BTreeMap::from([
@@ -59,6 +66,8 @@ pub(super) fn cluster(config: &Config, shares: &Shares) -> waypost_cluster::Conf
         meta,
         max_connections: shares.peers,
         join: config.join.clone(),
+        bootstrap_expect: config.bootstrap_expect,
+        on_waiting: Some(on_waiting),
         role_learner: config.role == config::Role::Learner,
         heartbeat_ms: config.raft.heartbeat_ms,
         election_min_ms: config.raft.election_min_ms,

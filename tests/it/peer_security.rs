@@ -1,5 +1,5 @@
-//! Peers with certificates or with a key: the cluster works and fails over, certificates can be replaced at
-//! run time, and no other process gets in or does harm.
+//! Peers with certificates or with a key: the cluster works and fails over, keys and certificates can be
+//! replaced at run time, no other process gets in or does harm, and a removed node gets nothing.
 
 use crate::certificates::{Authority, FAR};
 use crate::support::{binary, nodes, publish, scenario, unharmed};
@@ -17,12 +17,20 @@ use testkit::publisher::Publisher;
 use testkit::{Cluster, Options, wait};
 
 const KEY: &str = "the key that all nodes of a test share";
+const STOP: Duration = Duration::from_secs(60);
 const PACE: Duration = Duration::from_millis(10);
 
 type Env = Vec<(String, String)>;
 
+const OTHER: &str = "the key that others share among them";
+
 fn key(text: &str) -> Env {
     vec![("WAYPOST_PEER_KEY".to_owned(), text.to_owned())]
+}
+
+/// A key, and the one before it.
+fn keys(text: &str, previous: &str) -> Env {
+    [key(text), vec![("WAYPOST_PEER_PREVIOUS_KEY".to_owned(), previous.to_owned())]].concat()
 }
 
 fn three(env: Env) -> Options {
@@ -71,13 +79,30 @@ fn check_refused(cluster: &Cluster, at: usize, env: Env, own_line: &str, peer_li
     Ok(())
 }
 
+/// Replaces the settings of the peer port on one node after another, under load. Each restart must leave the
+/// others publishing while the node is down, and must bring the node back.
+fn change_each(cluster: &mut Cluster, publisher: &Publisher, env: &Env) -> Result<()> {
+    for at in 0..cluster.nodes.len() {
+        cluster.nodes[at].stop(STOP)?;
+        cluster.nodes[at]
+            .env
+            .retain(|name, _| !name.starts_with("WAYPOST_PEER_") || name == "WAYPOST_PEER_ADDR");
+        cluster.nodes[at].env.extend(env.iter().cloned());
+        publisher.wait_more(20)?;
+        cluster.nodes[at].start()?;
+        cluster.wait_ready()?;
+        publisher.wait_more(20)?;
+    }
+    Ok(())
+}
+
 /// Sends bytes that no peer sends, and opens silent connections.
 fn garbage(cluster: &Cluster) -> Result<()> {
     let client_hello = [&[22, 3, 1, 1, 0, 1, 0, 0, 252, 3, 3][..], &[7; 300]].concat();
     let mut kept = Vec::new();
     for node in &cluster.nodes {
         for bytes in
-            [&client_hello[..], b"GET / HTTP/1.1\r\n\r\n", &[0; 5000], b"WPST\x02\x04\xff\xff", &[22; 70_000]]
+            [&client_hello[..], b"GET / HTTP/1.1\r\n\r\n", &[0; 5000], b"WPST\x03\x01\xff\xff", &[22; 70_000]]
         {
             let mut socket = TcpStream::connect(node.peer)?;
             socket.set_read_timeout(Some(Duration::from_secs(30)))?;
@@ -108,7 +133,7 @@ fn nodes_with_certificates_refuse_all_other_nodes() {
         let status = cluster.status(1)?;
         let until = date_time_ymd(FAR, 12, 31).unix_timestamp();
         ensure!(status["peer_security"] == "tls" && status["peer_certificate_until"] == until, "{status}");
-        check_refused(cluster, 0, Env::new(), "this node speaks TLS", "has neither certificate nor key")?;
+        check_refused(cluster, 0, Env::new(), "there is none", "shows no certificate")?;
         check_refused(
             cluster,
             1,
@@ -123,7 +148,7 @@ fn nodes_with_certificates_refuse_all_other_nodes() {
             "this node's certificate: it has ended",
             "the certificate has ended",
         )?;
-        check_refused(cluster, 0, key(KEY), "this node speaks TLS", "the caller speaks with a key")?;
+        check_refused(cluster, 0, key(KEY), "there is none", "shows no certificate")?;
         garbage(cluster)?;
         fails_over(cluster)
     });
@@ -134,17 +159,10 @@ fn nodes_with_a_key_refuse_all_other_nodes() {
     let dir = tempfile::tempdir().unwrap();
     let files = Authority::new("own").unwrap().issue(dir.path(), "node", FAR).unwrap();
     scenario(three(key(KEY)), |cluster| {
-        let other = "the key that others share among them";
         ensure!(cluster.status(0)?["peer_security"] == "key", "{}", cluster.status(0)?);
-        check_refused(
-            cluster,
-            0,
-            Env::new(),
-            "this node speaks with a key",
-            "has neither certificate nor key",
-        )?;
-        check_refused(cluster, 1, key(other), "the caller has another key", "the caller has another key")?;
-        check_refused(cluster, 2, files.peer(), "does not speak TLS", "the caller speaks TLS")?;
+        check_refused(cluster, 0, Env::new(), "has no key", "has no key")?;
+        check_refused(cluster, 1, key(OTHER), "has another key", "has another key")?;
+        check_refused(cluster, 2, files.peer(), "of another authority", "of another authority")?;
         garbage(cluster)?;
         fails_over(cluster)
     });
@@ -205,5 +223,76 @@ fn certificates_and_their_authority_are_replaced_without_a_failed_publish() {
             "another authority",
             "closed a connection to the peer port",
         )
+    });
+}
+
+#[test]
+fn a_key_is_replaced_by_another_and_by_certificates_without_a_stop() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = Authority::new("own").unwrap().issue(dir.path(), "node", FAR).unwrap();
+    scenario(three(key(KEY)), |cluster| {
+        let map = cluster.map("rolling")?;
+        let publisher = Publisher::start(cluster.urls_from(0), &map, "p", &["x"], PACE);
+        publisher.wait_more(20)?;
+        change_each(cluster, &publisher, &keys(OTHER, KEY))?;
+        change_each(cluster, &publisher, &key(OTHER))?;
+        check_refused(cluster, 0, key(KEY), "has another key", "has another key")?;
+        change_each(cluster, &publisher, &[key(OTHER), files.peer()].concat())?;
+        ensure!(cluster.status(0)?["peer_security"] == "key_or_tls", "{}", cluster.status(0)?);
+        change_each(cluster, &publisher, &files.peer())?;
+        ensure!(cluster.status(0)?["peer_security"] == "tls", "{}", cluster.status(0)?);
+        check_refused(cluster, 1, key(OTHER), "there is none", "shows no certificate")?;
+        let acks = publisher.stop()?;
+        check_acks(std::slice::from_ref(&acks))?;
+        check_stream("backfill", 0, &same_backfill(cluster, &map)?, &acks)
+    });
+}
+
+/// A removed node has its data, its identity and the cluster's key. It may ask to join again under a new id,
+/// and for nothing else; once the key is replaced, not even that.
+#[test]
+fn a_removed_node_gets_nothing_although_it_knows_the_key() {
+    let mut options = nodes(4);
+    options.env.extend(key(KEY));
+    scenario(options, |cluster| {
+        let map = cluster.map("removed")?;
+        let at = cluster.follower()?;
+        let id = cluster.status(at)?["node_id"].clone();
+        let leader = cluster.leader()?;
+        let identity = |cluster: &Cluster| -> Result<serde_json::Value> {
+            let members = cluster.status(leader)?["members"].take();
+            let members = members.as_array().cloned().unwrap_or_default();
+            Ok(members.into_iter().find(|member| member["id"] == id).unwrap_or_default()["identity"].take())
+        };
+        ensure!(
+            identity(cluster)?.as_str().is_some_and(|identity| identity.len() == 16),
+            "no identity is shown"
+        );
+        cluster.admin(leader).post("/api/cluster/remove", &json!({"node": id}))?.expect(200)?;
+        let mut removed = cluster.nodes.remove(at);
+        removed.stop(STOP)?;
+        removed.start()?;
+        let refused = |what: &str| {
+            let seen = |node: &Node| node.log_tail(usize::MAX).contains(what);
+            wait::until(&format!("`{what}` in the log of the removed node"), || {
+                Ok(seen(&removed).then_some(()))
+            })
+        };
+        refused("is no longer a member of this cluster")?;
+        for node in 0..3 {
+            publish(cluster, node, &map, "x", json!({}))?;
+            let status = cluster.status(node)?;
+            ensure!(status["members"].as_array().map(Vec::len) == Some(3), "{status}");
+        }
+
+        // With another key it is not even told that.
+        for node in &mut cluster.nodes {
+            node.stop(STOP)?;
+            node.env.extend(key(OTHER));
+            node.start()?;
+        }
+        cluster.wait_ready()?;
+        refused("has another key")?;
+        unharmed(cluster)
     });
 }

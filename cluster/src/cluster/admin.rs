@@ -7,10 +7,12 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::Inner;
+use crate::NodeId;
 use crate::backup::BackupError;
 use crate::disk;
 use crate::error::{Refused, StoreError};
 use crate::membership::Operation;
+use crate::net::dial;
 use crate::node::Node;
 
 /// A handle for operators, from [`crate::Cluster::admin`]; cheap to clone. Like the other handles, it keeps
@@ -29,6 +31,20 @@ impl Admin {
     pub async fn answers(&self) -> bool {
         let raft = self.node().engine.raft().clone();
         self.inner.spawn(async move { raft.with_raft_state(|_| ()).await.is_ok() }).await.unwrap_or(false)
+    }
+
+    /// Whether the host of another node refuses connections to its peer port: no process listens there. False
+    /// if the host gives no answer within `limit`, and for an unknown node.
+    pub async fn is_refused_by(&self, node: NodeId, limit: Duration) -> bool {
+        let Some(addr) = self.node().engine.peers().addr(node) else { return false };
+        self.inner.spawn(async move { dial::is_refused(&addr, limit).await }).await.unwrap_or(false)
+    }
+
+    /// Takes changed files of this node's peer certificate at once, and logs the result.
+    pub async fn renew_certificate(&self) {
+        let peers = self.node().engine.peers().clone();
+        // The only error is that the node is stopping.
+        let _ = self.inner.spawn(async move { peers.secure().renew().await }).await;
     }
 
     /// The bytes that the data directory takes, and the number of folders in it with files that were set

@@ -8,11 +8,12 @@ use tokio::time::{Instant, sleep};
 
 use super::members::Members;
 use crate::contact::LeaderContact;
-use crate::engine::Engine;
+use crate::engine::{Engine, Exclusion};
 use crate::identity::Identity;
 use crate::log::Log;
-use crate::net::{Lane, ask_guest};
+use crate::net::{Lane, Shown, Standing, ask_at, dial};
 use crate::older::OlderData;
+use crate::roster::Roster;
 use crate::wire::{Announce, Answer, JoinReply, Request};
 
 /// Longest that one request about membership may take.
@@ -23,59 +24,65 @@ const LOOK: Duration = Duration::from_millis(500);
 const LEADERLESS: Duration = Duration::from_secs(1);
 /// Pause before a refused node asks again.
 const REFUSED: Duration = Duration::from_secs(30);
+/// Pause before a node asks again whose id another process has: that process may be stopped soon.
+const CLAIMED: Duration = Duration::from_secs(5);
 
 /// The result of an announcement.
 enum Announced {
     Member,
     NotYet,
     Refused,
+    Claimed,
 }
 
 /// Announces this node until the members know it with its present address and facts, and again after a long
-/// time without a leader. It runs as long as the node.
+/// time without a leader, or with another address in the membership. It runs as long as the node.
 pub(crate) struct Announcer {
     pub(crate) engine: Arc<Engine>,
     pub(crate) identity: Arc<Identity>,
     pub(crate) log: Log,
     pub(crate) contact: Arc<LeaderContact>,
     pub(crate) members: Arc<Members>,
+    pub(crate) roster: Arc<Roster>,
     pub(crate) older: OlderData,
 }
 
 impl Announcer {
     /// Announces this node to the leader until the membership agrees. Announces it again after a long time
     /// without a leader: while this node was not listening, the cluster may have removed it or moved to other
-    /// addresses.
+    /// addresses. Announces it again too when the members take it to be elsewhere: a copy of its data directory
+    /// may have announced itself while this node did not answer.
     pub(crate) async fn run(self) {
         let mut pause = Duration::from_millis(50);
         let mut is_compared = false;
         loop {
             match self.announce_once().await {
                 Announced::Member => {
-                    self.engine.set_removed(false);
+                    self.engine.exclude(None);
                     if !std::mem::replace(&mut is_compared, true) {
                         self.older.refuse().await;
                     }
-                    self.leaderless().await;
+                    self.unsettled().await;
                     pause = Duration::from_millis(50);
                 }
                 Announced::NotYet => {}
                 Announced::Refused => pause = REFUSED,
+                Announced::Claimed => pause = CLAIMED,
             }
             sleep(pause).await;
             pause = (pause * 2).min(Duration::from_secs(2));
         }
     }
 
-    /// Waits until this node has not heard from a leader for a while.
-    async fn leaderless(&self) {
+    /// Waits until this node has not heard from a leader for a while, or the members have taken it to be at
+    /// another address for a while.
+    async fn unsettled(&self) {
         let mut since = None;
         loop {
             sleep(LOOK).await;
             let silent = Duration::from_millis(self.engine.config().election_max_ms * 2);
-            if self.engine.leads()
-                || self.contact.heard_ms().is_some_and(|ms| u128::from(ms) < silent.as_millis())
-            {
+            let hears = self.contact.heard_ms().is_some_and(|ms| u128::from(ms) < silent.as_millis());
+            if (hears || self.engine.leads()) && !self.is_taken_to_be_elsewhere() {
                 since = None;
             } else if since.get_or_insert_with(Instant::now).elapsed() >= LEADERLESS {
                 return;
@@ -83,18 +90,32 @@ impl Announcer {
         }
     }
 
+    /// Whether the members, as far as this node knows, have another address for it than its own.
+    fn is_taken_to_be_elsewhere(&self) -> bool {
+        let members = self.engine.metrics().membership_config;
+        let known = members.membership().get_node(&self.engine.id()).map(|member| member.peer_addr.clone());
+        known.is_some_and(|addr| addr != self.engine.peers().me().addr)
+    }
+
     async fn announce_once(&self) -> Announced {
         let join = !self.identity.has_joined();
         let announce = Announce { id: self.engine.id(), member: self.identity.member().into(), join };
         for reply in self.ask_about(announce).await {
             match reply {
-                JoinReply::Member => {
+                JoinReply::Member { introductions } => {
                     // From then on an empty log counts as damaged, so the log must first have something on
                     // disk.
                     if self.log.is_pristine() || self.log.sync().await.is_err() {
                         return Announced::NotYet;
                     }
-                    if let Err(error) = self.identity.update(|identity| identity.joined = true) {
+                    let joined = self.identity.update(|identity| {
+                        // Those of its admission stay: whoever was away longer than it believes no others.
+                        if !std::mem::replace(&mut identity.joined, true) {
+                            identity.introductions = introductions;
+                        }
+                        self.engine.peers().secure().introduce_with(identity.introductions.clone());
+                    });
+                    if let Err(error) = joined {
                         tracing::error!(%error, "cannot write the identity");
                         return Announced::NotYet;
                     }
@@ -104,9 +125,17 @@ impl Announcer {
                 JoinReply::Refused { reason } => {
                     tracing::error!(reason, "the cluster refuses this node");
                     if !join {
-                        self.engine.set_removed(true);
+                        self.engine.exclude(Some(Exclusion::Removed));
                     }
                     return Announced::Refused;
+                }
+                JoinReply::Claimed { addr } => {
+                    tracing::error!(
+                        addr,
+                        "another process has this node's id and answers there: this data directory is a copy"
+                    );
+                    self.engine.exclude(Some(Exclusion::Copied(addr)));
+                    return Announced::Claimed;
                 }
                 JoinReply::NotNow { reason } => {
                     tracing::warn!(reason, "the cluster does not accept the announcement of this node yet");
@@ -120,7 +149,10 @@ impl Announcer {
     /// Asks the leader, or all nodes if the leader is unknown.
     async fn ask_about(&self, announce: Announce) -> Vec<JoinReply> {
         match self.engine.leader() {
-            Some(id) if id == self.engine.id() => return vec![self.members.announced(announce).await],
+            Some(id) if id == self.engine.id() => {
+                let own = self.engine.peers().secure().identity();
+                return vec![self.members.announced(announce, own).await];
+            }
             Some(id) => {
                 let request = Request::AnnounceV1(announce.clone());
                 let asked = self.engine.peers().link(id, Lane::Work).ask_node(&request, ASK).await;
@@ -138,8 +170,12 @@ impl Announcer {
         // announce itself.
         let mut replies = Vec::new();
         let mut addrs: BTreeSet<String> =
-            self.engine.peers().addrs().into_iter().map(|(_, addr)| addr).collect();
-        addrs.extend(self.engine.config().join.iter().cloned());
+            self.engine.peers().known().into_iter().map(|known| known.addr).collect();
+        for name in &self.engine.config().join {
+            // A name may stand for several nodes, this one among them.
+            let found = dial::addresses(name).await.unwrap_or_default();
+            addrs.extend(found.iter().map(ToString::to_string));
+        }
         addrs.remove(&self.engine.peers().me().addr);
         for addr in addrs {
             replies.extend(self.ask_at(&addr, &announce).await);
@@ -148,16 +184,25 @@ impl Announcer {
     }
 
     async fn ask_at(&self, addr: &str, announce: &Announce) -> Option<JoinReply> {
-        let (cluster, own) = (self.engine.peers().me().cluster_id, &self.engine.peers().me().addr);
-        let request = Request::AnnounceV1(announce.clone());
-        let reply =
-            joined(ask_guest(self.engine.peers().secure(), addr, cluster, own, &request, ASK).await.ok()?)?;
-        match reply {
-            JoinReply::Elsewhere { addr } if !addr.is_empty() && addr != *own => joined(
-                ask_guest(self.engine.peers().secure(), &addr, cluster, own, &request, ASK).await.ok()?,
-            ),
+        match self.ask_once_at(addr, announce).await? {
+            JoinReply::Elsewhere { addr } if !addr.is_empty() && addr != self.engine.peers().me().addr => {
+                self.ask_once_at(&addr, announce).await
+            }
             other => Some(other),
         }
+    }
+
+    async fn ask_once_at(&self, addr: &str, announce: &Announce) -> Option<JoinReply> {
+        let peers = self.engine.peers();
+        let (hello, request) = (peers.me().hello(0, Lane::Work), Request::AnnounceV1(announce.clone()));
+        // A node that is not a member yet believes whoever has what admits newcomers; a member believes only
+        // members.
+        let is_believed = |shown: &Shown| match self.roster.standing(shown) {
+            Standing::Member(_) | Standing::Introduced(_) => true,
+            Standing::Guest => announce.join,
+            Standing::Stranger => false,
+        };
+        joined(ask_at(peers.secure(), addr, &hello, is_believed, &request, ASK).await.ok()?)
     }
 }
 

@@ -10,17 +10,19 @@ use openraft::error::{ClientWriteError, RaftError};
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::{sleep, timeout};
 
+use super::moves::{Move, Moves};
 use super::voters::without;
 use crate::NodeId;
 use crate::engine::Engine;
 use crate::error::{ProposeError, Refused};
+use crate::identity_key::PublicKey;
 use crate::net::Lane;
 use crate::observer::Observer;
 use crate::reads::Reads;
 use crate::status::Status;
 use crate::store::Store;
 use crate::types::{Member, Membership};
-use crate::wire::{Announce, EntryData, JoinReply, Request};
+use crate::wire::{Announce, EntryData, JoinReply, KnownV1, Request};
 
 /// How often the leader checks the membership.
 const CARE: Duration = Duration::from_millis(200);
@@ -44,6 +46,7 @@ pub(crate) struct Members {
     store: Arc<Store>,
     reads: Arc<Reads>,
     observer: Arc<Observer>,
+    moves: Arc<Moves>,
     /// One change at a time.
     changes: Mutex<()>,
 }
@@ -54,8 +57,9 @@ impl Members {
         store: Arc<Store>,
         reads: Arc<Reads>,
         observer: Arc<Observer>,
+        moves: Arc<Moves>,
     ) -> Arc<Self> {
-        Arc::new(Self { engine, store, reads, observer, changes: Mutex::default() })
+        Arc::new(Self { engine, store, reads, observer, moves, changes: Mutex::default() })
     }
 
     /// The address that the caller should ask instead, if this node does not lead.
@@ -69,8 +73,8 @@ impl Members {
         })
     }
 
-    /// Allocates an id for a newcomer.
-    pub(crate) async fn new_id(&self, member: Member) -> JoinReply {
+    /// Allocates an id for a newcomer. Only the node with this identity may join under it.
+    pub(crate) async fn new_id(&self, member: Member, identity: PublicKey) -> JoinReply {
         if let Some(elsewhere) = self.elsewhere() {
             return elsewhere;
         }
@@ -80,11 +84,11 @@ impl Members {
             };
         }
         let taken = others_at(self.engine.metrics().membership_config.membership(), 0, &member.peer_addr);
-        if let Some(reason) = self.lives_there(&taken).await {
+        if let Some(reason) = self.lives_there(&taken, &member.peer_addr).await {
             return JoinReply::Refused { reason };
         }
         let again = || JoinReply::Elsewhere { addr: String::new() };
-        let Ok(data) = EntryData::AllocateV1.to_data() else {
+        let Ok(data) = (EntryData::AllocateV1 { identity: identity.0 }).to_data() else {
             return again();
         };
         let Ok(Ok(written)) = timeout(CHANGE, self.engine.raft().client_write(data)).await else {
@@ -93,83 +97,173 @@ impl Members {
         let Some(id) = written.data.new_id else {
             return again();
         };
-        let mut peers = self.engine.peers().addrs();
-        peers.push((self.engine.id(), self.engine.peers().me().addr.clone()));
-        tracing::info!(id, addr = member.peer_addr, "allocated a node id");
-        JoinReply::Id { cluster_id: self.engine.peers().me().cluster_id, id, peers }
+        tracing::info!(id, addr = member.peer_addr, %identity, "allocated a node id");
+        JoinReply::Id { cluster_id: self.engine.peers().me().cluster_id, id, peers: self.everybody() }
     }
 
-    /// Makes the membership agree with what a node announced about itself.
-    pub(crate) async fn announced(&self, announce: Announce) -> JoinReply {
-        // If many nodes moved at once, no node leads yet. By learning the addresses they find each other
-        // again.
-        let members = self.engine.metrics().membership_config;
-        if announce.id != self.engine.id() && members.get_node(&announce.id).is_some() {
-            self.engine.peers().learn(announce.id, &announce.member.peer_addr);
+    /// All members, for a newcomer that must recognize them.
+    fn everybody(&self) -> Vec<KnownV1> {
+        let metrics = self.engine.metrics();
+        let members = metrics.membership_config.membership().nodes();
+        let known = |(id, member): (&NodeId, &Member)| {
+            let identity = member.identity?.0;
+            Some(KnownV1 { id: *id, addr: member.peer_addr.clone(), identity })
+        };
+        members.filter_map(known).collect()
+    }
+
+    fn own_identity(&self) -> PublicKey {
+        self.engine.peers().secure().identity()
+    }
+
+    /// Makes the membership agree with what the node with this identity announced about itself.
+    pub(crate) async fn announced(&self, announce: Announce, identity: PublicKey) -> JoinReply {
+        let id = announce.id;
+        if let Some(reply) =
+            self.not_itself(self.engine.metrics().membership_config.membership(), id, identity)
+        {
+            return reply;
+        }
+        if let Some(reply) = self.not_moved(announce.id, &announce.member.peer_addr).await {
+            return reply;
         }
         if let Some(elsewhere) = self.elsewhere() {
             return elsewhere;
         }
         let _one_at_a_time = self.changes.lock().await;
+        let change = match self.due_to(announce, identity).await {
+            Ok(change) => change,
+            Err(reply) => return reply,
+        };
+        match self.change(change, false).await {
+            Ok(position) => self.member(position, id, identity),
+            Err(_) => JoinReply::Elsewhere { addr: String::new() },
+        }
+    }
+
+    /// The reply to a node that is not the member with that id. An identity stays pinned to its id: only this
+    /// node itself may take another key, because it is alone and has lost the one before.
+    fn not_itself(&self, known: &Membership, id: NodeId, identity: PublicKey) -> Option<JoinReply> {
+        let pinned = known.get_node(&id)?.identity;
+        let differs = pinned != Some(identity) && identity != self.own_identity();
+        differs.then(|| JoinReply::Refused { reason: format!("node {id} has another identity") })
+    }
+
+    /// Tells a node that it is a member, as of that index of the log, and introduces it to the others.
+    fn member(&self, position: u64, id: NodeId, identity: PublicKey) -> JoinReply {
+        let (peers, cluster) = (self.engine.peers(), self.engine.peers().me().cluster_id);
+        let introductions = peers.secure().introduce(&cluster, position, id, identity);
+        JoinReply::Member { introductions }
+    }
+
+    /// Whether the node with this identity got that id and has not joined since.
+    async fn is_awaited(&self, id: NodeId, identity: PublicKey) -> bool {
+        // A new leader may not have applied yet what its predecessor allocated.
+        if let Some(index) = self.reads.read_index().await {
+            self.store.wait_applied(index, CHANGE).await;
+        }
+        let awaited = self.store.state().awaited;
+        awaited.iter().any(|awaited| awaited.id == id && awaited.identity == identity.0)
+    }
+
+    /// Asks whether a member that announces another address than the known one has moved. If it has, this node
+    /// learns the address. Otherwise returns the reply to the member.
+    async fn not_moved(&self, id: NodeId, addr: &str) -> Option<JoinReply> {
+        let members = self.engine.metrics().membership_config;
+        let present = members.membership().get_node(&id)?.peer_addr.clone();
+        let (me, peers) = (self.engine.peers().me(), self.engine.peers());
+        let learned = if id == me.node_id { Some(me.addr.clone()) } else { peers.addr(id) };
+        for known in [Some(present), learned].into_iter().flatten() {
+            match self.moves.judge(id, &known, addr).await {
+                Move::Real => {}
+                Move::Claimed => return Some(JoinReply::Claimed { addr: known }),
+                Move::Unfounded => {
+                    return Some(JoinReply::NotNow {
+                        reason: format!(
+                            "node {id} answers at {known}, and nobody answers under its id at {addr}: does \
+                             advertise_peer_addr (WAYPOST_ADVERTISE_PEER_ADDR) say where the others reach it?"
+                        ),
+                    });
+                }
+            }
+        }
+        // If many nodes moved at once, no node leads yet. By learning the addresses they find each other
+        // again.
+        if id != me.node_id {
+            peers.learn_addr(id, addr);
+        }
+        None
+    }
+
+    /// The change of the membership that an announcement asks for, or the reply if none is due or possible.
+    async fn due_to(&self, announce: Announce, identity: PublicKey) -> Result<Change, JoinReply> {
         let (id, mut member) = (announce.id, Member::from(announce.member));
         let metrics = self.engine.metrics();
         let known = metrics.membership_config.membership();
         // A node cannot change what operators decided about it.
         member.wishes = known.get_node(&id).map(|present| present.wishes.clone()).unwrap_or_default();
+        member.identity = Some(identity);
+        if let Some(reply) = self.not_itself(known, id, identity) {
+            return Err(reply);
+        }
         let taken = others_at(known, id, &member.peer_addr);
-        let change = match known.get_node(&id) {
-            Some(present) if *present == member => return JoinReply::Member,
+        match known.get_node(&id) {
+            Some(present) if *present == member => {
+                let position = metrics.membership_config.log_id().as_ref().map_or(0, |at| at.index);
+                Err(self.member(position, id, identity))
+            }
             Some(present) => {
                 if present.peer_addr != member.peer_addr
-                    && let Some(reason) = self.lives_there(&taken).await
+                    && let Some(reason) = self.lives_there(&taken, &member.peer_addr).await
                 {
-                    return JoinReply::NotNow { reason };
+                    return Err(JoinReply::NotNow { reason });
                 }
-                ChangeMembers::SetNodes(BTreeMap::from([(id, member)]))
+                Ok(ChangeMembers::SetNodes(BTreeMap::from([(id, member)])))
             }
             None if !announce.join => {
                 // A former leader that is cut off must not report a node as removed.
                 if self.reads.read_index().await.is_none() {
-                    return JoinReply::Elsewhere { addr: String::new() };
+                    return Err(JoinReply::Elsewhere { addr: String::new() });
                 }
-                return JoinReply::Refused {
-                    reason: format!("node {id} is no longer a member of this cluster"),
-                };
+                let reason = format!("node {id} is no longer a member of this cluster");
+                Err(JoinReply::Refused { reason })
             }
-            None if id > self.store.state().last_node_id => {
-                return JoinReply::Refused { reason: format!("node id {id} was never allocated") };
+            None if !self.is_awaited(id, identity).await => {
+                let reason =
+                    format!("no node of this identity was given the id {id}, or it was removed since");
+                Err(JoinReply::Refused { reason })
             }
             None => {
-                if let Some(reason) = self.lives_there(&taken).await {
-                    return JoinReply::Refused { reason };
+                if let Some(reason) = self.lives_there(&taken, &member.peer_addr).await {
+                    return Err(JoinReply::Refused { reason });
                 }
                 if let Err(refused) = self.may_replace(&taken).await {
-                    return JoinReply::NotNow { reason: refused.to_string() };
+                    return Err(JoinReply::NotNow { reason: refused.to_string() });
                 }
                 let voters: BTreeSet<NodeId> = known.voter_ids().collect();
                 tracing::info!(id, addr = member.peer_addr, replaced = ?taken, "a node joins");
-                adding(id, member, &taken, &voters)
+                Ok(adding(id, member, &taken, &voters))
             }
-        };
-        match self.change(change, false).await {
-            Ok(()) => JoinReply::Member,
-            Err(_) => JoinReply::Elsewhere { addr: String::new() },
         }
     }
 
-    /// Why the address of these members is not free: one of them answers there, under its own id.
-    async fn lives_there(&self, members: &[NodeId]) -> Option<String> {
-        let there = join_all(members.iter().map(|id| self.is_there(*id))).await;
-        let id = members.iter().zip(there).find_map(|(id, there)| there.then_some(id))?;
+    /// Why an address of these members is not free: one of them answers there, under its own id.
+    async fn lives_there(&self, members: &[NodeId], addr: &str) -> Option<String> {
+        if members.is_empty() {
+            return None;
+        }
+        let found = self.moves.who_is_at(addr).await;
+        let id = found.iter().map(|process| process.id).find(|id| members.contains(id))?;
         Some(format!(
             "node {id} lives at that address; set advertise_peer_addr (WAYPOST_ADVERTISE_PEER_ADDR)"
         ))
     }
 
-    /// Changes the membership. With `retain`, voters that are removed stay as learners.
-    pub(crate) async fn change(&self, change: Change, retain: bool) -> Result<(), ProposeError> {
+    /// Changes the membership; returns the index of the new one in the log. With `retain`, voters that are
+    /// removed stay as learners.
+    pub(crate) async fn change(&self, change: Change, retain: bool) -> Result<u64, ProposeError> {
         match timeout(CHANGE, self.engine.raft().change_membership(change, retain)).await {
-            Ok(Ok(_)) => Ok(()),
+            Ok(Ok(written)) => Ok(written.log_id.index),
             Ok(Err(error)) => {
                 tracing::warn!(%error, "a membership change failed");
                 Err(match error {

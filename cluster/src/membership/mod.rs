@@ -1,15 +1,20 @@
 //! Membership of the cluster: becoming a member, having a vote, leading.
 
 mod announce;
+mod desk;
+mod founding;
 pub(crate) mod join;
 mod lead;
 mod members;
+mod moves;
 mod operate;
 mod voters;
+mod waiting;
 
 pub(crate) use announce::Announcer;
 pub(crate) use lead::Lead;
 pub(crate) use members::Members;
+pub(crate) use moves::Moves;
 pub use operate::Operation;
 pub(crate) use operate::Operations;
 

@@ -106,7 +106,7 @@ impl Operations {
             let less = ChangeMembers::RemoveVoters(BTreeSet::from([id]));
             (ChangeMembers::Batch(if member.voter { vec![wish, less] } else { vec![wish] }), true)
         };
-        self.members.change(change, retain).await.map_err(|_| Refused::Failed)
+        self.members.change(change, retain).await.map(drop).map_err(|_| Refused::Failed)
     }
 
     async fn give_vote(&self, id: NodeId) -> Result<(), Refused> {
@@ -156,7 +156,7 @@ impl Operations {
         }
         let wish =
             self.members.wished(id, |member| member.wishes.drained_ms = Some(self.clock.now().time_ms))?;
-        self.members.change(wish, true).await.map_err(|_| Refused::Failed)
+        self.members.change(wish, true).await.map(drop).map_err(|_| Refused::Failed)
     }
 
     async fn undrain(&self, id: NodeId) -> Result<(), Refused> {
@@ -166,7 +166,7 @@ impl Operations {
             return Ok(());
         }
         let wish = self.members.wished(id, |member| member.wishes.drained_ms = None)?;
-        self.members.change(wish, true).await.map_err(|_| Refused::Failed)
+        self.members.change(wish, true).await.map(drop).map_err(|_| Refused::Failed)
     }
 
     async fn lead_to(&self, to: Option<NodeId>) -> Result<(), Refused> {

@@ -12,12 +12,13 @@ use tokio::time::{Instant, sleep};
 use super::Members;
 use crate::disk::Progress;
 use crate::error::StoreError;
+use crate::identity_key::PublicKey;
 use crate::machine::{ApplyContext, Load, NoHandler, StateMachine};
 use crate::older::{OlderData, counted_for};
 use crate::store::{Txn, View};
 use crate::types::Member;
 use crate::wire::{Announce, JoinReply};
-use crate::{Cluster, Config, NodeId};
+use crate::{Cluster, Config, NodeId, Operation};
 
 struct Nothing;
 
@@ -91,17 +92,18 @@ async fn no_node_takes_the_address_of_a_living_member() {
     let addr = victim.peer_addr();
 
     let newcomer = Member { peer_addr: addr.to_owned(), ..Member::default() };
-    let JoinReply::Refused { reason } = lead.new_id(newcomer).await else {
+    let stranger = PublicKey([9; 32]);
+    let JoinReply::Refused { reason } = lead.new_id(newcomer, stranger).await else {
         panic!("an id for a taken address")
     };
     assert!(reason.contains(&format!("node {} lives at that address", victim.node_id())), "{reason}");
     let elsewhere = Member { peer_addr: "127.0.0.1:1".to_owned(), ..Member::default() };
-    let JoinReply::Id { id, .. } = lead.new_id(elsewhere).await else { panic!("no id") };
-    let reply = lead.announced(says(victim, addr, id, true)).await;
+    let JoinReply::Id { id, .. } = lead.new_id(elsewhere, stranger).await else { panic!("no id") };
+    let reply = lead.announced(says(victim, addr, id, true), stranger).await;
     assert!(matches!(reply, JoinReply::Refused { .. }), "{reply:?}");
-    let moved = lead.announced(says(other, addr, other.node_id(), false)).await;
+    let moved = lead.announced(says(other, addr, other.node_id(), false), identity(other)).await;
     assert!(matches!(moved, JoinReply::NotNow { .. }), "{moved:?}");
-    let own = lead.announced(says(other, leader.peer_addr(), id, true)).await;
+    let own = lead.announced(says(other, leader.peer_addr(), id, true), stranger).await;
     assert!(matches!(own, JoinReply::Refused { .. }), "{own:?}");
     assert_eq!(voters(&leader).len(), 3);
 
@@ -109,13 +111,61 @@ async fn no_node_takes_the_address_of_a_living_member() {
     // committed.
     nodes[0].shutdown().await;
     nodes[1].shutdown().await;
-    let reply = lead.announced(says(&nodes[0], nodes[0].peer_addr(), id, true)).await;
+    let reply = lead.announced(says(&nodes[0], nodes[0].peer_addr(), id, true), stranger).await;
     assert!(matches!(reply, JoinReply::NotNow { .. } | JoinReply::Elsewhere { .. }), "{reply:?}");
     assert_eq!(
         leader.node().engine.metrics().membership_config.membership().get_joint_config().len(),
         1,
         "a change was begun"
     );
+}
+
+fn identity(node: &Cluster) -> PublicKey {
+    node.node().engine.peers().secure().identity()
+}
+
+/// The reason, if it is a refusal.
+fn refused(reply: JoinReply) -> String {
+    match reply {
+        JoinReply::Refused { reason } => reason,
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_id_belongs_to_one_identity_and_never_comes_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let leader = start(&dir.path().join("1"), &[], false).await;
+    let learner = start(&dir.path().join("2"), &[&leader], true).await;
+    let (lead, id, addr) = (members(&leader), learner.node_id(), learner.peer_addr());
+    until("it is a member", || leader.status().member(id).is_some()).await;
+    let pinned = leader.status().member(id).unwrap().identity.clone();
+    assert_eq!(pinned, Some(identity(&learner).to_string()));
+
+    // Neither a member's id nor an id that another node got can be taken.
+    let stranger = PublicKey([9; 32]);
+    for join in [false, true] {
+        for taken in [id, leader.node_id()] {
+            let reason = refused(lead.announced(says(&learner, addr, taken, join), stranger).await);
+            assert!(reason.contains("has another identity"), "{reason}");
+        }
+    }
+    let elsewhere = Member { peer_addr: "127.0.0.1:1".to_owned(), ..Member::default() };
+    let JoinReply::Id { id: other, peers, .. } = lead.new_id(elsewhere, stranger).await else {
+        panic!("no id")
+    };
+    assert!(peers.iter().any(|known| known.identity == identity(&leader).0));
+    let thief = PublicKey([8; 32]);
+    let reason = refused(lead.announced(says(&learner, "127.0.0.1:1", other, true), thief).await);
+    assert!(reason.contains("no node of this identity"), "{reason}");
+
+    // A removed node does not come back under its id, whatever it says.
+    leader.admin().operate(Operation::Remove(id)).await.unwrap();
+    let reason = refused(lead.announced(says(&learner, addr, id, true), identity(&learner)).await);
+    assert!(reason.contains("removed since"), "{reason}");
+    let reason = refused(lead.announced(says(&learner, addr, id, false), identity(&learner)).await);
+    assert!(reason.contains("no longer a member"), "{reason}");
+    assert_eq!(leader.status().members.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

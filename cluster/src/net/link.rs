@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -9,8 +10,9 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::caller::Shown;
 use super::stream::{Reader, Writer};
-use super::{HANDSHAKE, Lane, Peers, Secure};
+use super::{HANDSHAKE, Lane, Peers, Secure, dial};
 use crate::late;
 use crate::os::{TcpStream, here};
 use crate::wire::frame::{self, Kind};
@@ -194,17 +196,10 @@ impl Link {
 
     async fn connect(&self) -> Result<Arc<Conn>, LinkError> {
         let peers = self.peers.upgrade().ok_or_else(|| LinkError::NotSent("stopping".to_owned()))?;
-        let addr = peers.addr(self.to).ok_or_else(|| LinkError::NotSent("address unknown".to_owned()))?;
-        let me = peers.me();
-        let lane = self.lane.number();
-        let hello = Hello {
-            cluster_id: me.cluster_id,
-            from: me.node_id,
-            to: self.to,
-            from_addr: me.addr.clone(),
-            lane,
-        };
-        let (read, write) = open(peers.secure(), &addr, &hello).await?;
+        let to = peers.of(self.to).ok_or_else(|| LinkError::NotSent("address unknown".to_owned()))?;
+        let hello = peers.me().hello(self.to, self.lane);
+        let accepts = |shown: &Shown| shown.identity == to.identity;
+        let (read, write) = open(peers.secure(), &to.addr, &hello, accepts).await?;
         let (frames, queue) = mpsc::channel(self.in_flight);
         let conn = Arc::new(Conn {
             frames,
@@ -227,10 +222,33 @@ impl Drop for Link {
     }
 }
 
-/// Connects and performs the handshake.
-async fn open(secure: &Secure, addr: &str, hello: &Hello) -> Result<(Reader, Writer), LinkError> {
+/// Connects to a name and performs the handshake. If the name has several addresses, all of them are tried
+/// until `accepts` is true for what the node there has shown.
+async fn open(
+    secure: &Secure,
+    name: &str,
+    hello: &Hello,
+    accepts: impl Fn(&Shown) -> bool + Sync,
+) -> Result<(Reader, Writer), LinkError> {
+    let addrs =
+        dial::addresses(name).await.map_err(|error| LinkError::NotSent(format!("{name}: {error}")))?;
+    dial::first_of(addrs, |addr| open_at(secure, addr, hello, &accepts)).await.map_err(|failed| {
+        let refused = !failed.is_empty() && failed.iter().all(|error| *error == LinkError::Refused);
+        let last = failed.into_iter().rfind(|error| refused || *error != LinkError::Refused);
+        last.unwrap_or_else(|| LinkError::NotSent(format!("{name} has no address")))
+    })
+}
+
+/// Connects to one address and performs the handshake.
+async fn open_at(
+    secure: &Secure,
+    addr: SocketAddr,
+    hello: &Hello,
+    accepts: &(impl Fn(&Shown) -> bool + Sync),
+) -> Result<(Reader, Writer), LinkError> {
+    let addr = addr.to_string();
     let failed = |e: io::Error| LinkError::NotSent(format!("{addr}: {e}"));
-    let socket = match timeout(CONNECT, TcpStream::connect(addr)).await {
+    let socket = match timeout(CONNECT, TcpStream::connect(&addr)).await {
         Err(_) => return Err(LinkError::NotSent(format!("{addr}: no connection in time"))),
         Ok(Err(e)) if e.kind() == io::ErrorKind::ConnectionRefused => {
             return Err(LinkError::Refused);
@@ -238,13 +256,27 @@ async fn open(secure: &Secure, addr: &str, hello: &Hello) -> Result<(Reader, Wri
         Ok(result) => result.map_err(failed)?,
     };
     socket.set_nodelay(true).map_err(failed)?;
-    timeout(HANDSHAKE, secure.call(socket, hello))
+    let called = timeout(HANDSHAKE, secure.call(socket, hello))
         .await
-        .map_err(|_| LinkError::NotSent(format!("{addr}: no handshake in time")))?
-        .map_err(|error| {
-            secure.report(addr, &error);
-            failed(error)
-        })
+        .map_err(|_| LinkError::NotSent(format!("{addr}: no handshake in time")))?;
+    let checked = called.and_then(|(read, write, shown)| match accepts(&shown) {
+        true => Ok((read, write)),
+        false => Err(io::Error::other(wrong_node(hello, &shown))),
+    });
+    checked.map_err(|error| {
+        secure.report(&addr, &error);
+        failed(error)
+    })
+}
+
+/// Says why the node that was called is not the one that was meant.
+fn wrong_node(hello: &Hello, shown: &Shown) -> String {
+    let identity = shown.identity;
+    match (hello.to, shown.admission) {
+        (0, Err(why)) => format!("the node there (identity {identity}) is no known member, and {why}"),
+        (0, Ok(())) => format!("the node there (identity {identity}) is no known member"),
+        (to, _) => format!("the node there has identity {identity}, which is not that of node {to}"),
+    }
 }
 
 async fn write_frames(mut write: Writer, mut queue: mpsc::Receiver<Vec<u8>>, conn: Arc<Conn>) {
@@ -299,19 +331,17 @@ async fn read_answers(mut read: Reader, conn: Arc<Conn>) {
     conn.close();
 }
 
-/// Sends one request to the node at `addr`, as a guest that is not a member yet.
-pub(crate) async fn ask_guest(
+/// Sends one request to whatever node is at `addr`, if `accepts` is true for what it has shown.
+pub(crate) async fn ask_at(
     secure: &Secure,
     addr: &str,
-    cluster_id: [u8; 16],
-    from_addr: &str,
+    hello: &Hello,
+    accepts: impl Fn(&Shown) -> bool + Sync,
     request: &Request,
     limit: Duration,
 ) -> Result<Answer, LinkError> {
-    let lane = Lane::Work.number();
-    let hello = Hello { cluster_id, from: 0, to: 0, from_addr: from_addr.to_owned(), lane };
     let exchange = async {
-        let (mut read, mut write) = open(secure, addr, &hello).await?;
+        let (mut read, mut write) = open(secure, addr, hello, accepts).await?;
         let lost = |_| LinkError::Lost;
         let body = wire::encode(request).map_err(|e| LinkError::NotSent(e.to_string()))?;
         let frame = frame::encode(Kind::Request, frame::NODE, 1, &body)

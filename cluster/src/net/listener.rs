@@ -15,16 +15,21 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 
-use super::secure::{hung_up, is_time};
+use super::caller::{Asker, Caller, Shown, Standing};
+use super::secure::{Answering, hung_up, is_time};
 use super::stream::{Reader, Writer};
 use super::{HANDSHAKE, Lane, Limits, Secure};
+use crate::GroupId;
 use crate::os::{TcpListener, TcpStream, here};
 use crate::wire::frame::{self, Head, Kind};
-use crate::wire::{self, Answer, Hello, Request, Welcome};
-use crate::{GroupId, NodeId};
+use crate::wire::{self, Answer, Request};
 
 /// A connection without a frame for this long is closed; a peer that still needs it connects again.
 const IDLE: Duration = Duration::from_secs(600);
+/// Most connections of guests at a time. They have places of their own, so that they keep no member out.
+const GUESTS: usize = 16;
+/// Longest that a guest may stay connected; joining takes less.
+const GUEST_STAY: Duration = Duration::from_secs(30);
 /// Invalid connections are reported at most once in this time (milliseconds).
 const REPORT_MS: u64 = 10_000;
 
@@ -34,13 +39,19 @@ pub(crate) trait Service: Send + Sync + 'static {
     type Session: Send + 'static;
 
     /// Admits a caller, or returns why not.
-    fn admit(&self, hello: &Hello) -> Result<Self::Session, String>;
+    fn admit(&self, caller: &Caller) -> Result<Self::Session, String>;
+
+    /// What a peer that has shown this is at this moment.
+    fn standing(&self, shown: &Shown) -> Standing;
+
+    /// Waits until a peer that has shown this is no longer a member.
+    fn expelled(&self, shown: &Shown) -> impl Future<Output = ()> + Send;
 
     /// Whether this node keeps the log of that group.
     fn has_group(&self, group: GroupId) -> bool;
 
     /// Begins to answer. Whatever must happen in order happens before the future first waits.
-    fn answer(self: &Arc<Self>, from: NodeId, request: Request) -> BoxFuture<'static, Answer>;
+    fn answer(self: &Arc<Self>, asker: Asker, request: Request) -> BoxFuture<'static, Answer>;
 
     /// Takes the requests that belong together (a snapshot); `None` if `request` is not one of them.
     fn in_session(
@@ -51,11 +62,16 @@ pub(crate) trait Service: Send + Sync + 'static {
 }
 
 /// The listening socket. Requests of one connection begin in the order in which they came, and are answered
-/// when they finish. Invalid data closes its connection and has no other effect. Callers that send nothing
+/// when they finish. Every request is checked against what the caller is at that moment, and the connections
+/// of a member that was removed are closed at once. Invalid data closes its connection and has no other
+/// effect. Callers that send nothing
 /// cannot keep others out: when too many callers have not finished the handshake, the oldest of them is
 /// closed for the newest.
+///
+/// A clone listens on the same socket.
+#[derive(Clone)]
 pub(crate) struct Listener {
-    socket: TcpListener,
+    socket: Arc<TcpListener>,
     max_connections: usize,
     limits: Limits,
 }
@@ -63,7 +79,7 @@ pub(crate) struct Listener {
 impl Listener {
     /// Listens on `addr`. At most `max_connections` callers may be in the handshake at a time.
     pub(crate) async fn bind(addr: SocketAddr, max_connections: usize, limits: Limits) -> io::Result<Self> {
-        let socket = TcpListener::bind(addr).await?;
+        let socket = Arc::new(TcpListener::bind(addr).await?);
         Ok(Self { socket, max_connections, limits })
     }
 
@@ -74,7 +90,7 @@ impl Listener {
 
     /// Admits callers until dropped; dropping also closes their connections.
     pub(crate) async fn run<S: Service>(self, secure: Arc<Secure>, service: Arc<S>) {
-        let places = Arc::new(Semaphore::new(self.max_connections));
+        let places = Places::new(self.max_connections);
         let reported = Arc::new(AtomicU64::new(0));
         let (mut open, mut callers) = (JoinSet::new(), Callers::default());
         loop {
@@ -122,12 +138,32 @@ impl Listener {
     }
 }
 
+/// The permits of connections.
+#[derive(Clone)]
+struct Places {
+    peers: Arc<Semaphore>,
+    guests: Arc<Semaphore>,
+}
+
+impl Places {
+    fn new(peers: usize) -> Self {
+        Self { peers: Arc::new(Semaphore::new(peers)), guests: Arc::new(Semaphore::new(GUESTS)) }
+    }
+
+    /// Takes a permit for a caller of that standing.
+    fn take(&self, standing: Standing) -> Result<OwnedSemaphorePermit, String> {
+        let places = if standing.id().is_some() { &self.peers } else { &self.guests };
+        let full = |_| "this node has as many connections of peers as it may have".to_owned();
+        places.clone().try_acquire_owned().map_err(full)
+    }
+}
+
 /// A caller that was admitted, and its permit.
 struct Known<T> {
     from: SocketAddr,
     read: Reader,
     write: Writer,
-    hello: Hello,
+    caller: Caller,
     lane: Lane,
     session: T,
     _place: OwnedSemaphorePermit,
@@ -183,8 +219,15 @@ async fn serve<S: Service>(
     limits: Limits,
     reported: Arc<AtomicU64>,
 ) {
-    let from = known.from;
-    if let Err(error) = answer_requests(known, service, limits).await {
+    let (from, shown) = (known.from, known.caller.shown.clone());
+    let is_guest = service.standing(&shown).id().is_none();
+    let answered = answer_requests(known, service.clone(), limits);
+    let served = tokio::select! {
+        answered = answered => answered,
+        () = service.expelled(&shown), if !is_guest => Err(io::Error::other("the caller is no longer a member")),
+        () = tokio::time::sleep(GUEST_STAY), if is_guest => Ok(()),
+    };
+    if let Err(error) = served {
         report(&reported, from, &error);
     }
 }
@@ -194,7 +237,7 @@ async fn answer_requests<S: Service>(
     service: Arc<S>,
     limits: Limits,
 ) -> io::Result<()> {
-    let Known { mut read, write, hello, lane, mut session, _place, .. } = known;
+    let Known { mut read, write, caller, lane, mut session, _place, .. } = known;
     let in_flight = limits.of(lane);
     let (answers, queue) = mpsc::channel(in_flight);
     let mut tasks = JoinSet::new();
@@ -210,7 +253,8 @@ async fn answer_requests<S: Service>(
         };
         let request = read_request(&head, &body)?;
         drop(body);
-        may_ask(&hello, lane, &head, &request)?;
+        let standing = service.standing(&caller.shown);
+        may_ask((&caller, standing), lane, &head, &request)?;
         let reply = Reply { group: head.group, id: head.id };
         if request.is_of_a_group() && !service.has_group(head.group) {
             if answers.send((reply, Answer::NoGroupV1 { group: head.group })).await.is_err() {
@@ -227,7 +271,8 @@ async fn answer_requests<S: Service>(
             }
             Err(request) => request,
         };
-        let mut answer = service.answer(hello.from, request);
+        let asker = Asker { standing, identity: caller.shown.identity };
+        let mut answer = service.answer(asker, request);
         while tasks.try_join_next().is_some() {}
         match poll_once(&mut answer).await {
             Poll::Ready(answer) => {
@@ -255,10 +300,21 @@ fn read_request(head: &Head, body: &[u8]) -> io::Result<Request> {
     Ok(wire::decode(body)?)
 }
 
-/// Refuses requests that this caller may not send on this connection.
-fn may_ask(hello: &Hello, lane: Lane, head: &Head, request: &Request) -> io::Result<()> {
-    if hello.to == 0 && !matches!(request, Request::NewIdV1 { .. } | Request::AnnounceV1(_)) {
-        return Err(io::Error::other("a guest may only ask to join"));
+/// Refuses requests that this caller may not send now on this connection.
+fn may_ask(
+    (caller, standing): (&Caller, Standing),
+    lane: Lane,
+    head: &Head,
+    request: &Request,
+) -> io::Result<()> {
+    // A caller that does not know whom it called may ask only what concerns any node.
+    if !standing.may_ask(request) || (caller.hello.to == 0 && !request.is_for_any_node()) {
+        let refusal = match standing {
+            Standing::Member(id) => format!("node {id} asked for what it may not ask on this connection"),
+            Standing::Introduced(id) => format!("node {id} is not known here yet, and may only replicate"),
+            Standing::Guest | Standing::Stranger => "who is no member may only ask to join".to_owned(),
+        };
+        return Err(io::Error::other(refusal));
     }
     if !lane.carries(request) {
         return Err(io::Error::other(format!("a request on the wrong connection ({lane:?})")));
@@ -288,30 +344,34 @@ async fn shake<S: Service>(
     from: SocketAddr,
     secure: &Secure,
     service: &S,
-    places: Arc<Semaphore>,
+    places: Places,
 ) -> io::Result<Known<S::Session>> {
     socket.set_nodelay(true)?;
-    let (read, mut write, hello) = secure.answer(socket).await?;
-    let lane = Lane::from_number(hello.lane)
-        .ok_or_else(|| format!("this release does not know lane {}: the caller is newer", hello.lane));
-    let admitted = lane.and_then(|lane| {
-        let session = service.admit(&hello)?;
-        match places.try_acquire_owned() {
-            Ok(place) => Ok((lane, session, place)),
-            Err(_) => Err("this node has as many connections of peers as it may have".to_owned()),
-        }
-    });
-    let (welcome, admitted) = match admitted {
-        Ok(admitted) => (Welcome::OkV1, Ok(admitted)),
+    let mut answering = secure.answer(socket).await?;
+    let (lane, session, _place) = match admit(&answering.caller, service, &places) {
+        Ok(admitted) => admitted,
         Err(reason) => {
-            let refusal = io::Error::other(format!("refused node {}: {reason}", hello.from));
-            (Welcome::RefusedV1 { reason }, Err(refusal))
+            let refusal = format!("refused node {}: {reason}", answering.caller.hello.from);
+            answering.refuse(&reason).await;
+            return Err(io::Error::other(refusal));
         }
     };
-    write.frame(&frame::encode(Kind::Welcome, frame::NODE, 0, &wire::encode(&welcome)?)?).await?;
-    write.flush().await?;
-    let (lane, session, _place) = admitted?;
-    Ok(Known { from, read, write, hello, lane, session, _place })
+    secure.welcome(&mut answering).await?;
+    let Answering { read, write, caller, .. } = answering;
+    Ok(Known { from, read, write, caller, lane, session, _place })
+}
+
+/// Admits a caller, or returns why not.
+fn admit<S: Service>(
+    caller: &Caller,
+    service: &S,
+    places: &Places,
+) -> Result<(Lane, S::Session, OwnedSemaphorePermit), String> {
+    let session = service.admit(caller)?;
+    let number = caller.hello.lane;
+    let lane = Lane::from_number(number)
+        .ok_or_else(|| format!("this release does not know lane {number}: the caller is newer"))?;
+    Ok((lane, session, places.take(service.standing(&caller.shown))?))
 }
 
 async fn write_answers(mut write: Writer, mut queue: mpsc::Receiver<(Reply, Answer)>) {

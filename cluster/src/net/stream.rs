@@ -1,20 +1,14 @@
-//! The two ends of one connection: frames over TCP or TLS, buffered, and tagged if peers share a key.
+//! The two ends of one connection: frames over an encrypted stream, buffered.
 
 use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::os::TcpStream;
-use crate::os::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::io::{
-    AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, BufWriter, ReadBuf,
-    ReadHalf, WriteHalf,
+    AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader, BufWriter, ReadHalf, WriteHalf, copy, sink, split,
 };
 use tokio::time::timeout;
-use tokio_rustls::TlsStream;
 
-use super::secure::frame_tag::{FrameTag, TAG};
+use crate::os::PeerStream;
 use crate::wire::frame::{self, HEAD, Head};
 
 /// Size of the buffer in each direction (bytes).
@@ -25,80 +19,43 @@ const LEFT_OVER: u64 = 64 * 1024;
 /// Longest wait for a caller that is turned away to hang up.
 const LEAVE: Duration = Duration::from_millis(500);
 
-enum ReadEnd {
-    Plain(OwnedReadHalf),
-    Tls(ReadHalf<TlsStream<TcpStream>>),
-}
-
-enum WriteEnd {
-    Plain(OwnedWriteHalf),
-    Tls(WriteHalf<TlsStream<TcpStream>>),
-}
-
 /// The end that receives frames.
-pub(crate) struct Reader {
-    bytes: BufReader<ReadEnd>,
-    frame_tag: Option<FrameTag>,
-}
+pub(crate) struct Reader(BufReader<ReadHalf<PeerStream>>);
 
 /// The end that sends frames.
-pub(crate) struct Writer {
-    bytes: BufWriter<WriteEnd>,
-    frame_tag: Option<FrameTag>,
-}
+pub(crate) struct Writer(BufWriter<WriteHalf<PeerStream>>);
 
-/// The ends of a connection without TLS.
-pub(super) fn plain(socket: TcpStream) -> (Reader, Writer) {
-    let (read, write) = socket.into_split();
-    ends(ReadEnd::Plain(read), WriteEnd::Plain(write))
-}
-
-/// The ends of a connection with TLS.
-pub(super) fn tls(socket: TlsStream<TcpStream>) -> (Reader, Writer) {
-    let (read, write) = tokio::io::split(socket);
-    ends(ReadEnd::Tls(read), WriteEnd::Tls(write))
-}
-
-fn ends(read: ReadEnd, write: WriteEnd) -> (Reader, Writer) {
-    let reader = Reader { bytes: BufReader::with_capacity(BUFFER, read), frame_tag: None };
-    (reader, Writer { bytes: BufWriter::with_capacity(BUFFER, write), frame_tag: None })
+/// The ends of a connection.
+pub(super) fn ends(stream: PeerStream) -> (Reader, Writer) {
+    let (read, write) = split(stream);
+    (Reader(BufReader::with_capacity(BUFFER, read)), Writer(BufWriter::with_capacity(BUFFER, write)))
 }
 
 impl Reader {
     /// The next frame. A body longer than `limit` is refused before memory is allocated for it.
     pub(super) async fn frame(&mut self, limit: usize) -> io::Result<(Head, Vec<u8>)> {
-        read_frame(&mut self.bytes, limit, self.frame_tag.as_mut()).await
-    }
-
-    /// The next byte, without taking it; `None` at the end.
-    pub(super) async fn first_byte(&mut self) -> io::Result<Option<u8>> {
-        Ok(self.bytes.fill_buf().await?.first().copied())
-    }
-
-    /// From here on every frame must be tagged.
-    pub(super) fn tagged(&mut self, frame_tag: FrameTag) {
-        self.frame_tag = Some(frame_tag);
+        let mut head_bytes = [0; HEAD];
+        self.0.read_exact(&mut head_bytes).await?;
+        let head = frame::head(&head_bytes)?;
+        if head.length > limit {
+            return Err(io::Error::other("a frame that is too long"));
+        }
+        let mut body = vec![0; head.length];
+        self.0.read_exact(&mut body).await?;
+        frame::check(&head_bytes, &head, &body)?;
+        Ok((head, body))
     }
 }
 
 impl Writer {
     /// Writes a frame, which may stay in the buffer until a flush.
     pub(super) async fn frame(&mut self, frame: &[u8]) -> io::Result<()> {
-        self.bytes.write_all(frame).await?;
-        match &mut self.frame_tag {
-            Some(frame_tag) => self.bytes.write_all(&frame_tag.tag(&[frame])).await,
-            None => Ok(()),
-        }
+        self.0.write_all(frame).await
     }
 
     /// Sends the buffered frames.
     pub(super) async fn flush(&mut self) -> io::Result<()> {
-        self.bytes.flush().await
-    }
-
-    /// From here on every frame is tagged.
-    pub(super) fn tagged(&mut self, frame_tag: FrameTag) {
-        self.frame_tag = Some(frame_tag);
+        self.0.flush().await
     }
 }
 
@@ -106,66 +63,24 @@ impl Writer {
 pub(super) async fn part(mut read: Reader, mut write: Writer, last: &[u8]) {
     let leave = async {
         write.frame(last).await?;
-        write.bytes.shutdown().await?;
-        tokio::io::copy(&mut (&mut read.bytes).take(LEFT_OVER), &mut tokio::io::sink()).await
+        write.0.shutdown().await?;
+        drain(&mut read.0).await
     };
     // The caller may have hung up already.
     let _ = timeout(LEAVE, leave).await;
 }
 
-async fn read_frame(
-    bytes: &mut (impl AsyncRead + Unpin),
-    limit: usize,
-    frame_tag: Option<&mut FrameTag>,
-) -> io::Result<(Head, Vec<u8>)> {
-    let mut head_bytes = [0; HEAD];
-    bytes.read_exact(&mut head_bytes).await?;
-    let head = frame::head(&head_bytes)?;
-    if head.length > limit {
-        return Err(io::Error::other("a frame that is too long"));
-    }
-    let mut body = vec![0; head.length];
-    bytes.read_exact(&mut body).await?;
-    frame::check(&head_bytes, &head, &body)?;
-    if let Some(frame_tag) = frame_tag {
-        let mut tag = [0; TAG];
-        bytes.read_exact(&mut tag).await?;
-        frame_tag.check(&[&head_bytes, &body], &tag)?;
-    }
-    Ok((head, body))
+/// Reads what a caller that is turned away still sends, up to a bound.
+async fn drain(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<u64> {
+    copy(&mut stream.take(LEFT_OVER), &mut sink()).await
 }
 
-impl AsyncRead for ReadEnd {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(end) => Pin::new(end).poll_read(cx, into),
-            Self::Tls(end) => Pin::new(end).poll_read(cx, into),
-        }
-    }
+/// Waits, for a bounded time, until a caller without TLS has hung up; what was written to it is sent before.
+#[cfg(not(feature = "sim"))]
+pub(super) async fn leave(mut socket: crate::os::TcpStream) {
+    let leave = async {
+        socket.shutdown().await?;
+        drain(&mut socket).await
+    };
+    let _ = timeout(LEAVE, leave).await;
 }
-
-impl AsyncWrite for WriteEnd {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(end) => Pin::new(end).poll_write(cx, bytes),
-            Self::Tls(end) => Pin::new(end).poll_write(cx, bytes),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(end) => Pin::new(end).poll_flush(cx),
-            Self::Tls(end) => Pin::new(end).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(end) => Pin::new(end).poll_shutdown(cx),
-            Self::Tls(end) => Pin::new(end).poll_shutdown(cx),
-        }
-    }
-}
-
-#[cfg(all(test, not(feature = "sim")))]
-mod tests;

@@ -23,8 +23,6 @@ use super::{Process, World, lock};
 const WINDOW: usize = 256 * 1024;
 /// How often data that a partition holds back is sent again.
 const RETRANSMIT: Duration = Duration::from_millis(100);
-/// How often a peek checks whether data has arrived.
-const GLANCE: Duration = Duration::from_millis(1);
 /// How often a connection attempt without an answer is repeated.
 const SYN: Duration = Duration::from_millis(1000);
 
@@ -190,34 +188,6 @@ impl TcpStream {
     pub(crate) fn set_nodelay(&self, _on: bool) -> io::Result<()> {
         Ok(())
     }
-
-    /// Waits until data has arrived, and copies as much of it as fits without taking it.
-    pub(crate) async fn peek(&self, out: &mut [u8]) -> io::Result<usize> {
-        loop {
-            let again = {
-                let pipe = lock(&self.read.pipe);
-                if pipe.cut {
-                    return Err(io::ErrorKind::ConnectionReset.into());
-                }
-                match pipe.segments.front() {
-                    Some((at, bytes)) if *at <= Instant::now() => {
-                        let seen = &bytes[pipe.taken..];
-                        let seen = &seen[..seen.len().min(out.len())];
-                        out[..seen.len()].copy_from_slice(seen);
-                        return Ok(seen.len());
-                    }
-                    Some((at, _)) => *at,
-                    None if pipe.closed && !pipe.void => return Ok(0),
-                    None => Instant::now() + GLANCE,
-                }
-            };
-            tokio::time::sleep_until(again).await;
-        }
-    }
-
-    pub(crate) fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
-        (self.read, self.write)
-    }
 }
 
 impl AsyncRead for TcpStream {
@@ -255,7 +225,7 @@ fn host_of(addr: &str) -> io::Result<usize> {
 }
 
 /// The reading half.
-pub(crate) struct OwnedReadHalf {
+struct OwnedReadHalf {
     pipe: Shared,
     timer: Option<Pin<Box<Sleep>>>,
 }
@@ -350,7 +320,7 @@ impl Drop for OwnedReadHalf {
 }
 
 /// The writing half.
-pub(crate) struct OwnedWriteHalf {
+struct OwnedWriteHalf {
     pipe: Shared,
 }
 

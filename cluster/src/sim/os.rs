@@ -2,6 +2,7 @@
 
 use std::future::{Future, Ready, ready};
 use std::io;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,10 +16,13 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 pub(crate) use super::sim::fs;
-pub(crate) use super::sim::net::{OwnedReadHalf, OwnedWriteHalf, TcpListener, TcpStream};
+pub(crate) use super::sim::net::{TcpListener, TcpStream};
 pub(crate) use super::sim::task::here;
 use super::sim::{Process, World};
 pub(crate) use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender as Jobs, unbounded_channel as jobs};
+
+/// A connection to a peer. The simulated network has no TLS.
+pub(crate) type PeerStream = TcpStream;
 
 /// Small, so that snapshots have several chunks.
 pub(crate) const CHUNK_PAIRS: usize = 16;
@@ -83,8 +87,17 @@ pub(crate) fn private_dir(path: &Path) -> io::Result<()> {
     fs::create_dir_all(path)
 }
 
+pub(crate) fn private_file(path: &Path) -> io::Result<fs::File> {
+    fs::File::create(path)
+}
+
 pub(crate) fn lock(path: &Path) -> Result<fs::File, fs::TryLockError> {
     fs::File::create(path).map_err(fs::TryLockError::Error)
+}
+
+/// Simulated hosts have addresses only.
+pub(crate) fn resolve(name: &str) -> Ready<io::Result<Vec<SocketAddr>>> {
+    ready(Err(io::Error::other(format!("no address: {name}"))))
 }
 
 pub(crate) fn random(bytes: &mut [u8]) -> io::Result<()> {

@@ -17,7 +17,10 @@ use crate::log::Log;
 use crate::machine::{ApplyContext, Load, StateMachine};
 use crate::os;
 use crate::types::{Applied, Data, Entry, Types};
-use crate::wire::{EntryData, MembershipV1, StampV1, SystemV1};
+use crate::wire::{AwaitedV1, EntryData, MembershipV1, StampV1, SystemV1};
+
+/// Most nodes that got an id and have not joined. The oldest makes room, and must begin anew.
+const MOST_AWAITED: usize = 16;
 
 type Done<T> = oneshot::Sender<Result<T, StoreError>>;
 /// An entry to apply, and the responder for its answer.
@@ -248,16 +251,20 @@ fn apply_entry(
         EntryPayload::Membership(membership) => {
             let voters = membership.nodes().map(|(id, _)| *id).max().unwrap_or(0);
             state.last_node_id = state.last_node_id.max(voters);
+            state.awaited.retain(|awaited| membership.get_node(&awaited.id).is_none());
             state.membership =
                 MembershipV1 { log_id: Some((&entry.log_id).into()), ..MembershipV1::from(membership) };
         }
         EntryPayload::Normal(Data(bytes)) => match EntryData::decode(bytes).map_err(StoreError::corrupt)? {
-            EntryData::AllocateV1 => {
+            EntryData::AllocateV1 { identity } => {
                 if crate::failpoint!("id-given-twice") {
                     state.last_node_id = state.membership.nodes.len() as u64;
                 }
                 state.last_node_id += 1;
                 applied.new_id = Some(state.last_node_id);
+                state.awaited.push(AwaitedV1 { id: state.last_node_id, identity });
+                let excess = state.awaited.len().saturating_sub(MOST_AWAITED);
+                state.awaited.drain(..excess);
             }
             EntryData::CommandsV1 { stamp, commands } => {
                 state.stamp = StampV1 { expiry_ms: state.stamp.expiry_ms.max(stamp.expiry_ms), ..stamp };

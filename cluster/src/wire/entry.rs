@@ -19,8 +19,8 @@ pub(crate) enum EntryData<'a> {
         #[serde(borrow)]
         commands: Vec<&'a serde_bytes::Bytes>,
     },
-    /// Allocates a node id that was never used.
-    AllocateV1,
+    /// Allocates a node id that was never used, for the node with that identity.
+    AllocateV1 { identity: [u8; 32] },
 }
 
 impl<'a> EntryData<'a> {

@@ -1,6 +1,6 @@
 //! Frames of the peer port: a fixed head, then an encoded body.
 //!
-//! Head (24 bytes, little-endian): magic `WPST`, version 2, kind, group (2), request id (8), body length (4),
+//! Head (24 bytes, little-endian): magic `WPST`, version 3, kind, group (2), request id (8), body length (4),
 //! CRC-32 of the first 20 bytes of the head and the body (4).
 //!
 //! The group names the log that a request is about ([`super::Request::is_of_a_group`]); an answer repeats it.
@@ -10,7 +10,7 @@ use super::{MAX_ENCODED, WireError};
 use crate::GroupId;
 
 const MAGIC: [u8; 4] = *b"WPST";
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 /// Used instead of a group: the frame is for the node itself.
 pub(crate) const NODE: GroupId = GroupId::MAX;
 /// Size of the head in bytes.
@@ -23,23 +23,11 @@ pub(crate) enum Kind {
     Welcome,
     Request,
     Answer,
-    /// The caller's first frame if peers share a key.
-    KeyHello,
-    KeyNonce,
-    KeyProof,
 }
 
 impl Kind {
     fn from_byte(byte: u8) -> Option<Self> {
-        const ALL: [Kind; 7] = [
-            Kind::Hello,
-            Kind::Welcome,
-            Kind::Request,
-            Kind::Answer,
-            Kind::KeyHello,
-            Kind::KeyNonce,
-            Kind::KeyProof,
-        ];
+        const ALL: [Kind; 4] = [Kind::Hello, Kind::Welcome, Kind::Request, Kind::Answer];
         ALL.into_iter().find(|k| *k as u8 == byte)
     }
 }

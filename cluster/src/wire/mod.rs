@@ -5,6 +5,7 @@
 //! the old one.
 
 mod entry;
+mod founding;
 pub(crate) mod frame;
 mod ids;
 mod peer;
@@ -13,14 +14,15 @@ mod system;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 pub(crate) use entry::{EntryData, StoredPayload};
+pub(crate) use founding::{AgreementV1, NewcomerV1};
 pub(crate) use ids::{StoredLogId, StoredVote};
 pub(crate) use peer::{
-    Announce, Answer, Append, Appended, Forwarded, Hello, JoinReply, KeyHello, KeyNonce, KeyProof, PairV1,
-    Request, Welcome, WireEntry,
+    Announce, Answer, Append, Appended, Forwarded, Greeted, Greeting, Hello, JoinReply, PairV1, ProcessV1,
+    Request, ShownV1, Welcome, WireEntry,
 };
 #[cfg(not(feature = "sim"))]
 pub(crate) use system::MemberV1;
-pub(crate) use system::{IdentityV1, MembershipV1, StampV1, SystemV1};
+pub(crate) use system::{AwaitedV1, IdentityV1, IntroductionV1, KnownV1, MembershipV1, StampV1, SystemV1};
 
 /// Largest command, entry, request body or append that the layouts carry (bytes).
 pub(crate) const MAX_COMMAND: usize = 2 * 1024 * 1024;

@@ -3,16 +3,18 @@
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
+use super::founding::NewcomerV1;
 use super::ids::{StoredLogId, StoredVote};
-use super::system::{MemberV1, StampV1, SystemV1};
+use super::system::{IntroductionV1, KnownV1, MemberV1, StampV1, SystemV1};
 
-/// First frame of a connection.
+/// What the caller says about a connection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Hello {
     /// All zero if the caller is not a member yet; then it may only ask to join.
     pub(crate) cluster_id: [u8; 16],
+    /// 0 if the caller has no id yet.
     pub(crate) from: u64,
-    /// 0 if the caller does not know it (then it may only ask to join).
+    /// 0 if the caller does not know which node listens there.
     pub(crate) to: u64,
     /// The address that the caller itself listens on.
     pub(crate) from_addr: String,
@@ -20,30 +22,29 @@ pub(crate) struct Hello {
     pub(crate) lane: u8,
 }
 
-/// Answer to [`Hello`].
+/// What each side shows of itself. Signature and proofs are made over the connection's exporter and the hello,
+/// so they are valid on this connection alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ShownV1 {
+    pub(crate) identity: [u8; 32],
+    pub(crate) signature: ByteBuf,
+    /// One proof for each key of the cluster that its sender has.
+    pub(crate) proofs: Vec<[u8; 32]>,
+    pub(crate) introductions: Vec<IntroductionV1>,
+}
+
+/// First frame of a connection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Greeting {
+    pub(crate) hello: Hello,
+    pub(crate) shown: ShownV1,
+}
+
+/// Answer to [`Greeting`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Welcome {
-    OkV1,
+    OkV1(ShownV1),
     RefusedV1 { reason: String },
-}
-
-/// First frame of a connection if peers share a key: [`Hello`], and a nonce that was never used before.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct KeyHello {
-    pub(crate) nonce: [u8; 32],
-    pub(crate) hello: Hello,
-}
-
-/// Answer to [`KeyHello`]: the nonce of the other side.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct KeyNonce {
-    pub(crate) nonce: [u8; 32],
-}
-
-/// Proves that its sender has the key. The caller sends it first, then the other side.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct KeyProof {
-    pub(crate) proof: [u8; 32],
 }
 
 /// An entry sent to a follower, in the form of [`super::StoredPayload::parts`].
@@ -128,6 +129,10 @@ pub(crate) enum Request {
     ClockV1 {
         told: Option<StampV1>,
     },
+    /// Asks which process answers at this address.
+    WhoV1,
+    /// A newcomer looks for a cluster, or for other newcomers to found one with.
+    GreetV1(NewcomerV1),
 }
 
 impl Request {
@@ -146,8 +151,17 @@ impl Request {
             | Self::SnapshotEndV1 { .. }
             | Self::CountedV1
             | Self::ClockV1 { .. } => true,
-            Self::AppV1 { .. } | Self::NewIdV1 { .. } | Self::AnnounceV1(_) => false,
+            Self::AppV1 { .. }
+            | Self::NewIdV1 { .. }
+            | Self::AnnounceV1(_)
+            | Self::WhoV1
+            | Self::GreetV1(_) => false,
         }
+    }
+
+    /// Whether it may be sent to an address without knowing which node listens there.
+    pub(crate) fn is_for_any_node(&self) -> bool {
+        matches!(self, Self::NewIdV1 { .. } | Self::AnnounceV1(_) | Self::WhoV1 | Self::GreetV1(_))
     }
 }
 
@@ -181,14 +195,16 @@ pub(crate) enum Forwarded {
 /// Answer to a newcomer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum JoinReply {
-    /// The allocated id, and the addresses of all members.
+    /// The allocated id, and all members.
     Id {
         cluster_id: [u8; 16],
         id: u64,
-        peers: Vec<(u64, String)>,
+        peers: Vec<KnownV1>,
     },
     /// The caller is a member as announced.
-    Member,
+    Member {
+        introductions: Vec<IntroductionV1>,
+    },
     /// Ask at this address (empty = no node leads now, try again).
     Elsewhere {
         addr: String,
@@ -200,6 +216,28 @@ pub(crate) enum JoinReply {
     NotNow {
         reason: String,
     },
+    /// Another process has the caller's id, and answers at this address.
+    Claimed {
+        addr: String,
+    },
+}
+
+/// Which process answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ProcessV1 {
+    pub(crate) cluster_id: [u8; 16],
+    pub(crate) id: u64,
+    /// The run of the process: it differs between two processes, also if they have the same id.
+    pub(crate) incarnation: u64,
+}
+
+/// Answer to [`Request::GreetV1`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Greeted {
+    /// The receiver belongs to a cluster: ask it for an id.
+    Member,
+    /// The receiver is a newcomer too.
+    Newcomer(NewcomerV1),
 }
 
 /// The answers of a peer.
@@ -245,4 +283,6 @@ pub(crate) enum Answer {
     NoGroupV1 {
         group: u16,
     },
+    WhoV1(ProcessV1),
+    GreetedV1(Greeted),
 }

@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
 
 use super::WireError;
 use super::ids::StoredLogId;
+use crate::identity_key::PublicKey;
 use crate::time::Stamp;
 use crate::types::{Member, Membership, StoredMembership, Wishes};
 
@@ -15,6 +17,7 @@ pub(crate) struct MemberV1 {
     pub(crate) peer_addr: String,
     pub(crate) learner_only: bool,
     pub(crate) meta: Vec<(String, String)>,
+    pub(crate) identity: Option<[u8; 32]>,
 }
 
 impl From<&Member> for MemberV1 {
@@ -23,6 +26,7 @@ impl From<&Member> for MemberV1 {
             peer_addr: m.peer_addr.clone(),
             learner_only: m.learner_only,
             meta: m.meta.iter().map(|(k, v)| (k.clone(), v.clone())).chain(wishes_out(&m.wishes)).collect(),
+            identity: m.identity.map(|identity| identity.0),
         }
     }
 }
@@ -31,7 +35,8 @@ impl From<MemberV1> for Member {
     fn from(m: MemberV1) -> Self {
         let mut meta: BTreeMap<String, String> = m.meta.into_iter().collect();
         let wishes = wishes_in(&mut meta);
-        Self { peer_addr: m.peer_addr, learner_only: m.learner_only, meta, wishes }
+        let identity = m.identity.map(PublicKey);
+        Self { peer_addr: m.peer_addr, learner_only: m.learner_only, meta, wishes, identity }
     }
 }
 
@@ -129,6 +134,35 @@ pub(crate) struct SystemV1 {
     pub(crate) id_ms: u64,
     /// The highest node id that was allocated.
     pub(crate) last_node_id: u64,
+    /// The nodes that got an id and have not joined yet.
+    pub(crate) awaited: Vec<AwaitedV1>,
+}
+
+/// A node that got an id. Only this identity may join under it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct AwaitedV1 {
+    pub(crate) id: u64,
+    pub(crate) identity: [u8; 32],
+}
+
+/// A node that another node knows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct KnownV1 {
+    pub(crate) id: u64,
+    /// Its last known address.
+    pub(crate) addr: String,
+    pub(crate) identity: [u8; 32],
+}
+
+/// A statement of a leader about a node that it admitted. See [`crate::introduction`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct IntroductionV1 {
+    pub(crate) position: u64,
+    pub(crate) id: u64,
+    pub(crate) identity: [u8; 32],
+    /// The identity of the leader.
+    pub(crate) by: [u8; 32],
+    pub(crate) signature: ByteBuf,
 }
 
 /// The identity of this node.
@@ -138,6 +172,8 @@ pub(crate) struct IdentityV1 {
     pub(crate) node_id: u64,
     /// Whether the node is (or was) a member: then its log must not be empty.
     pub(crate) joined: bool,
-    /// The last known addresses of the other members.
-    pub(crate) peers: Vec<(u64, String)>,
+    /// The other members, as last known.
+    pub(crate) peers: Vec<KnownV1>,
+    /// The introductions that this node shows to nodes that do not know it yet.
+    pub(crate) introductions: Vec<IntroductionV1>,
 }

@@ -21,6 +21,20 @@ where
     assert_eq!(&decode::<T>(&bytes).unwrap(), value);
 }
 
+/// The encoded identity of [`member`].
+fn pinned() -> String {
+    "01".to_owned() + &"05".repeat(32)
+}
+
+fn introduction() -> IntroductionV1 {
+    IntroductionV1 { position: 300, id: 4, identity: [5; 32], by: [6; 32], signature: vec![9].into() }
+}
+
+/// The encoded [`introduction`].
+fn introduced() -> String {
+    "fb2c0104".to_owned() + &"05".repeat(32) + &"06".repeat(32) + "0109"
+}
+
 const ID: StoredLogId = StoredLogId { term: 3, node: 2, index: 300 };
 const STAMP: StampV1 = StampV1 { time_ms: 1, expiry_ms: 300, checked: true };
 const VOTE: StoredVote = StoredVote { term: 3, node: 2, committed: true };
@@ -30,11 +44,22 @@ fn member() -> MemberV1 {
         peer_addr: "a:1".to_owned(),
         learner_only: false,
         meta: vec![("k".to_owned(), "v".to_owned())],
+        identity: Some([5; 32]),
     }
 }
 
 fn membership() -> MembershipV1 {
     MembershipV1 { log_id: Some(ID), voters: vec![vec![1, 2]], nodes: vec![(1, member()), (2, member())] }
+}
+
+fn newcomer() -> NewcomerV1 {
+    let members = vec![([8; 16], "b:1".to_owned())];
+    let agreement = Some(AgreementV1 { founder: [7; 16], number: 1, members });
+    NewcomerV1 { id: [7; 16], addr: "a:1".to_owned(), expect: 3, proposed: 1, agreement }
+}
+
+fn newcomer_bytes() -> String {
+    format!("{0}03613a31030101{0}0101{1}03623a31", "07".repeat(16), "08".repeat(16))
 }
 
 #[test]
@@ -50,10 +75,10 @@ fn requests_keep_their_bytes() {
     golden(&Request::ForwardV1 { commands: vec![vec![1, 2].into(), vec![].into()] }, "030202010200");
     golden(&Request::ReadIndexV1, "04");
     golden(&Request::AppV1 { body: vec![7].into() }, "050107");
-    golden(&Request::NewIdV1 { member: member() }, "0603613a310001016b0176");
+    golden(&Request::NewIdV1 { member: member() }, &("0603613a310001016b0176".to_owned() + &pinned()));
     golden(
         &Request::AnnounceV1(Announce { id: 4, member: member(), join: true }),
-        "070403613a310001016b017601",
+        &("070403613a310001016b0176".to_owned() + &pinned() + "01"),
     );
     let pairs = vec![PairV1 { key: vec![1].into(), record: vec![2, 3].into() }];
     golden(&Request::SnapshotChunkV1 { place: 1, crc: 70_000, pairs }, "0901fc70110100010101020203");
@@ -61,6 +86,8 @@ fn requests_keep_their_bytes() {
     golden(&Request::CountedV1, "0b");
     golden(&Request::ClockV1 { told: None }, "0c00");
     golden(&Request::ClockV1 { told: Some(STAMP) }, "0c0101fb2c0101");
+    golden(&Request::WhoV1, "0d");
+    golden(&Request::GreetV1(newcomer()), &("0e".to_owned() + &newcomer_bytes()));
 }
 
 #[test]
@@ -72,40 +99,63 @@ fn answers_keep_their_bytes() {
     golden(&Answer::ForwardV1(done), "0300fb2c01fd0068e5cf8b010000010101");
     golden(&Answer::ForwardV1(Forwarded::NotStored { leader: 2, overloaded: false }), "03010200");
     golden(&Answer::ReadIndexV1 { index: Some(9) }, "040109");
-    let id = JoinReply::Id { cluster_id: [7; 16], id: 4, peers: vec![(1, "a:1".to_owned())] };
-    golden(&Answer::JoinV1(id), "06000707070707070707070707070707070704010103613a31");
+    let known = KnownV1 { id: 1, addr: "a:1".to_owned(), identity: [5; 32] };
+    let id = JoinReply::Id { cluster_id: [7; 16], id: 4, peers: vec![known] };
+    let bytes = "0600".to_owned() + &"07".repeat(16) + "04010103613a31" + &"05".repeat(32);
+    golden(&Answer::JoinV1(id), &bytes);
+    let member = JoinReply::Member { introductions: vec![introduction()] };
+    golden(&Answer::JoinV1(member), &("060101".to_owned() + &introduced()));
     golden(&Answer::JoinV1(JoinReply::NotNow { reason: "no".to_owned() }), "0604026e6f");
     golden(&Answer::SnapshotV1 { vote: VOTE, done: true }, "0703020101");
     golden(&Answer::FailedV1 { reason: "no".to_owned() }, "08026e6f");
     golden(&Answer::CountedV1 { term: 3, index: 300 }, "0903fb2c01");
     golden(&Answer::ClockV1 { clock_ms: 300 }, "0afb2c01");
     golden(&Answer::NoGroupV1 { group: 300 }, "0bfb2c01");
-    golden(
-        &Hello { cluster_id: [7; 16], from: 1, to: 2, from_addr: "a:1".to_owned(), lane: 4 },
-        "07070707070707070707070707070707010203613a3104",
-    );
+    let process = ProcessV1 { cluster_id: [7; 16], id: 2, incarnation: 300 };
+    golden(&Answer::WhoV1(process), &format!("0c{}02fb2c01", "07".repeat(16)));
+    golden(&Answer::GreetedV1(Greeted::Member), "0d00");
+    golden(&Answer::GreetedV1(Greeted::Newcomer(newcomer())), &("0d01".to_owned() + &newcomer_bytes()));
+    golden(&Answer::JoinV1(JoinReply::Claimed { addr: "a:1".to_owned() }), "060503613a31");
     let hello = Hello { cluster_id: [7; 16], from: 1, to: 2, from_addr: "a:1".to_owned(), lane: 4 };
-    let bytes = "07".repeat(16) + "010203613a3104";
-    golden(&KeyHello { nonce: [9; 32], hello }, &("09".repeat(32) + &bytes));
-    golden(&KeyNonce { nonce: [8; 32] }, &"08".repeat(32));
-    golden(&KeyProof { proof: [6; 32] }, &"06".repeat(32));
+    let shown = ShownV1 {
+        identity: [5; 32],
+        signature: vec![9].into(),
+        proofs: vec![[6; 32]],
+        introductions: vec![introduction()],
+    };
+    let shown_bytes = "05".repeat(32) + "010901" + &"06".repeat(32) + "01" + &introduced();
+    let hello_bytes = "07".repeat(16) + "010203613a3104";
+    golden(&Greeting { hello, shown: shown.clone() }, &(hello_bytes + &shown_bytes));
+    golden(&Welcome::OkV1(shown), &("00".to_owned() + &shown_bytes));
     golden(&Welcome::RefusedV1 { reason: "no".to_owned() }, "01026e6f");
 }
 
 #[test]
 fn stored_records_keep_their_bytes() {
-    let system =
-        SystemV1 { applied: Some(ID), membership: membership(), stamp: STAMP, id_ms: 3, last_node_id: 2 };
-    golden(
-        &system,
-        "010302fb2c01010302fb2c0101020102020103613a310001016b01760203613a310001016b017601fb2c01010302",
-    );
-    let identity =
-        IdentityV1 { cluster_id: [7; 16], node_id: 3, joined: true, peers: vec![(1, "a:1".to_owned())] };
-    golden(&identity, "070707070707070707070707070707070301010103613a31");
+    let system = SystemV1 {
+        applied: Some(ID),
+        membership: membership(),
+        stamp: STAMP,
+        id_ms: 3,
+        last_node_id: 2,
+        awaited: vec![AwaitedV1 { id: 2, identity: [6; 32] }],
+    };
+    let members = format!("0103613a310001016b0176{0}0203613a310001016b0176{0}", pinned());
+    let bytes = format!("010302fb2c01010302fb2c010102010202{members}01fb2c010103020102{}", "06".repeat(32));
+    golden(&system, &bytes);
+    let identity = IdentityV1 {
+        cluster_id: [7; 16],
+        node_id: 3,
+        joined: true,
+        peers: vec![KnownV1 { id: 1, addr: "a:1".to_owned(), identity: [5; 32] }],
+        introductions: vec![introduction()],
+    };
+    let bytes = "07".repeat(16) + "0301010103613a31" + &"05".repeat(32) + "01" + &introduced();
+    golden(&identity, &bytes);
     let data = EntryData::commands(STAMP, &[vec![1, 2].into(), vec![3].into()]).unwrap();
     assert_eq!(hex(&data.0), "0001fb2c0101020201020103");
-    assert_eq!(hex(&EntryData::AllocateV1.to_data().unwrap().0), "01");
+    let allocate = EntryData::AllocateV1 { identity: [5; 32] };
+    assert_eq!(hex(&allocate.to_data().unwrap().0), "01".to_owned() + &"05".repeat(32));
 }
 
 #[test]
@@ -120,7 +170,12 @@ fn the_log_keeps_its_bytes() {
     payload.encode(&mut bytes).unwrap();
     assert_eq!(
         hex(&bytes),
-        "030000000000000002000000000000002c010000000000000300000000000000020000000000000001f00000000040a7168ef1020000007b467f190102f21c000000071c19ee0001020102020103613a310001016b01760203613a310001016b0176"
+        format!(
+            "030000000000000002000000000000002c0100000000000003000000000000000200000000000000\
+             01f00000000040a7168ef1020000007b467f190102f25e000000b18c04df\
+             0001020102020103613a310001016b0176{0}0203613a310001016b0176{0}",
+            pinned()
+        )
     );
     let mut rest = bytes.as_slice();
     assert_eq!(StoredLogId::decode(&mut rest).unwrap(), ID);
@@ -135,7 +190,7 @@ fn the_log_keeps_its_bytes() {
 #[test]
 fn frames_keep_their_bytes() {
     let bytes = frame::encode(frame::Kind::Request, 0x0203, 5, b"body").unwrap();
-    assert_eq!(hex(&bytes), "57505354020203020500000000000000040000005942d4bc626f6479");
+    assert_eq!(hex(&bytes), "57505354030203020500000000000000040000001f79b3d9626f6479");
     let head_bytes = *bytes.first_chunk().unwrap();
     let head = frame::head(&head_bytes).unwrap();
     assert_eq!((head.kind, head.group, head.id, head.length), (frame::Kind::Request, 0x0203, 5, 4));
@@ -200,9 +255,9 @@ fn wishes_are_kept_in_the_old_layout() {
 #[test]
 fn newer_versions_are_refused_with_a_clear_reason() {
     let mut bytes = frame::encode(frame::Kind::Hello, frame::NODE, 1, b"x").unwrap();
-    bytes[4] = 3;
+    bytes[4] = 4;
     let refused = frame::head(bytes.first_chunk().unwrap()).unwrap_err().to_string();
-    assert!(refused.contains("version 3") && refused.contains("upgrade this node"), "{refused}");
+    assert!(refused.contains("version 4") && refused.contains("upgrade this node"), "{refused}");
     let refused = StoredPayload::from_parts(9, bytes::Bytes::new()).unwrap_err().to_string();
     assert!(refused.contains("kind 9") && refused.contains("newer"), "{refused}");
 }

@@ -51,6 +51,7 @@ fn with_subscription(test: impl FnOnce(&Rc<TopicView>, &Rc<Subscriber>, Subscrip
         encryption_key: None,
         expressions_per_topic: 1,
         ephemeral_link_bytes: 1 << 20,
+        cut_off_after: None,
     };
     let of_dispatchers = DispatcherConfig {
         ring_bytes: 1 << 20,

@@ -50,6 +50,7 @@ impl Stage {
             encryption_key: Some([7; 32]),
             expressions_per_topic: 8,
             ephemeral_link_bytes: 1 << 20,
+            cut_off_after: None,
         };
         let cluster = waypost_cluster::Config {
             data_dir: folder.path().join("data"),

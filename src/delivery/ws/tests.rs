@@ -69,6 +69,7 @@ fn with_server(client: impl FnOnce(SocketAddr) + Send + 'static) {
         encryption_key: None,
         expressions_per_topic: 1,
         ephemeral_link_bytes: 1 << 20,
+        cut_off_after: None,
     };
     actix_rt::System::new().block_on(async move {
         let hub = Hub::start(config, cluster).await.unwrap();

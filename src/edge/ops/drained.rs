@@ -23,7 +23,7 @@ pub fn begin(hub: &Hub) {
 /// Carries out what the membership says, as long as the node runs. A drain may take as long as `within`.
 pub async fn follow(edge: Data<Edge>, within: Duration) {
     let hub = &edge.hub;
-    let mut since = hub.operations().resting_since().filter(|_| edge.is_draining());
+    let mut since = hub.operations().resting_since().filter(|_| hub.health().is_draining());
     loop {
         tokio::select! {
             now = hub.operations().resting_changes(since) => {

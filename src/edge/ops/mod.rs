@@ -4,6 +4,7 @@ mod backup;
 pub mod drained;
 mod operations;
 mod problems;
+pub mod starting;
 mod status;
 
 use super::context::Edge;
@@ -38,10 +39,14 @@ async fn health() -> HttpResponse {
 async fn ready(edge: Data<Edge>) -> HttpResponse {
     match not_ready(&edge) {
         None => HttpResponse::Ok().json(json!({"status": "ready"})),
-        Some(reason) => HttpResponse::ServiceUnavailable()
-            .insert_header(("retry-after", "1"))
-            .json(json!({"status": "not_ready", "reason": reason})),
+        Some(reason) => not_ready_answer(reason),
     }
+}
+
+fn not_ready_answer(reason: &str) -> HttpResponse {
+    HttpResponse::ServiceUnavailable()
+        .insert_header(("retry-after", "1"))
+        .json(json!({"status": "not_ready", "reason": reason}))
 }
 
 /// How many entries a node may be behind the committed ones that it knows of and still count as caught up.
@@ -50,12 +55,16 @@ const MAX_BEHIND: u64 = 1_000;
 /// Why no new clients should be sent to this node. `None` if they may be.
 pub fn not_ready(edge: &Edge) -> Option<&'static str> {
     let status = edge.hub.health().status();
-    if status.removed {
+    if status.original.is_some() {
+        Some("another process with this node's id answers elsewhere: this data directory is a copy")
+    } else if status.removed {
         Some("removed from the cluster")
     } else if edge.hub.health().is_draining() {
         Some("draining")
     } else if status.is_astray() {
         Some("another cluster expects this node, but it started a cluster of its own: set WAYPOST_JOIN")
+    } else if edge.hub.health().is_cut_off() {
+        Some("cut off: no majority reached for long, and other nodes may have one")
     } else if status.leader.is_none() || !status.has_quorum {
         Some("no leader with a majority")
     } else if status.member(status.node_id).is_none() {

@@ -7,8 +7,9 @@ use crate::core::state::backlog::Losing;
 use crate::core::time::iso_millis;
 use crate::hub::{NodeInfo, Seen};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::time::Duration;
-use waypost_cluster::{ClockState, MemberStatus, Status, certificate_days_left};
+use waypost_cluster::{Claim, ClockState, MemberStatus, Status, certificate_days_left};
 
 /// A member that is more entries behind than this counts as lagging.
 const LAG: u64 = 10_000;
@@ -91,6 +92,7 @@ pub(super) fn problems(
     found.extend(of_voters(known));
     found.extend(of_releases(known));
     found.extend(of_webhooks(status, state.losing));
+    found.extend(of_claims(known));
     found.extend(of_time(status, known));
     let right = middle(status, known);
     found.extend(of_certificate(status, now_ms / 1000));
@@ -158,7 +160,14 @@ fn of_port(status: &Status, port: &Port, now: u64) -> Vec<Problem> {
 /// Problems that make this node useless to the cluster.
 fn of_own_node(status: &Status) -> Vec<Problem> {
     let mut found = Vec::new();
-    if status.removed {
+    if let Some(original) = &status.original {
+        let id = status.node_id;
+        let what = format!(
+            "this process runs on a copy of the data directory of node {id}, which answers at {original}: the cluster goes on without this process"
+        );
+        let hint = "stop it; with an empty data directory it joins under a new id";
+        found.push(problem("id_claimed_twice", "critical", what, hint));
+    } else if status.removed {
         let what = format!("node {} was removed from the cluster, which goes on without it", status.node_id);
         found.push(problem(
             "removed",
@@ -216,6 +225,23 @@ fn of_service(status: &Status, known: &[Known<'_>], has_room: bool) -> Vec<Probl
         ));
     }
     found
+}
+
+/// Ids that two processes claim, as far as any node noticed.
+fn of_claims(known: &[Known<'_>]) -> Vec<Problem> {
+    let claims = known.iter().filter_map(|known| known.info).flat_map(|info| &info.claims);
+    let by_id: BTreeMap<NodeId, &Claim> = claims.map(|claim| (claim.id, claim)).collect();
+    let told = |claim: &Claim| {
+        let Claim { id, known, other } = claim;
+        let what = format!(
+            "two processes claim id {id}: the cluster knows the one at {known}, another is at {other}"
+        );
+        let hint = format!(
+            "a data directory was copied: stop the process that should not run (at {other}, unless the node was moved there), and start it only with an empty data directory"
+        );
+        Problem { node: Some(*id), ..problem("id_claimed_twice", "critical", what, hint) }
+    };
+    by_id.into_values().map(told).collect()
 }
 
 /// A number of voters that is worse than another.
@@ -477,6 +503,14 @@ mod tests {
         };
         assert_eq!(with(|i| i.version = "2".into()), ["versions_differ"]);
         assert_eq!(with(|i| i.damaged = 1), ["was_damaged"]);
+        let claim = || Claim { id: 2, known: "10.0.0.2:4001".into(), other: "10.0.0.9:4001".into() };
+        let mut infos = all();
+        for info in infos.iter_mut().flatten().take(2) {
+            info.claims.push(claim());
+        }
+        assert_eq!(codes(&three(), &infos, None, true), ["id_claimed_twice"], "one problem for each id");
+        let copy = Status { removed: true, original: Some("10.0.0.1:4001".into()), ..three() };
+        assert_eq!(codes(&copy, &all(), None, true), ["id_claimed_twice"]);
         assert_eq!(with(|i| i.disk_free = 9 * GIB), ["disk_low"]);
         assert_eq!(codes(&three(), &all(), None, false), ["disk_full"]);
         let ends = Status { peer_certificate_until: Some(10_000 + 86_400), ..three() };

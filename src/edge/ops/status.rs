@@ -112,6 +112,7 @@ fn member_json(status: &Status, known: &Known<'_>, owned: &BTreeMap<u64, u64>) -
         "seen_ms": if info.is_some() { Some(0) } else { seen.map(|seen| seen.age.as_millis() as u64) },
         "drained_since_ms": member.drained_ms,
         "peer_addr": member.peer_addr,
+        "identity": member.identity,
         "http_addr": member.meta.get("http_addr"),
         "version": info.map_or(member.meta.get("version"), |info| Some(&info.version)),
         "last_log_index": told(|info| info.last_log_index),

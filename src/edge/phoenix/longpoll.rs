@@ -170,7 +170,7 @@ async fn open(request: &HttpRequest, edge: &Edge, phoenix: &Phoenix) -> HttpResp
     let session =
         PhoenixSession::new(&dispatcher, subscriber, who, version, Transport::LongPoll, &phoenix.settings);
     let session = Session::start_on(session, phoenix.settings.longpoll);
-    if edge.is_draining() || !phoenix.longpolls.insert(&token.secret, session.clone()) {
+    if edge.turns_away().is_some() || !phoenix.longpolls.insert(&token.secret, session.clone()) {
         session.do_send(Stop);
         return answer(500, None, "");
     }

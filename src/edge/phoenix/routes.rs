@@ -12,7 +12,7 @@ use crate::edge::Routes;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
 use crate::edge::query::Takes;
-use crate::edge::refused::{Refused, Unavailable};
+use crate::edge::refused::Refused;
 use actix_web::http::StatusCode;
 use actix_web::http::header::UPGRADE;
 use actix_web::web::{Data, Payload, ServiceConfig, get, post, resource, scope};
@@ -68,8 +68,8 @@ async fn websocket(
     let version = version_of(&request)?;
     let who = admit(&request, &edge).await.map_err(at_upgrade)?;
     let dispatcher = Dispatcher::of_this_thread(&edge.hub, &edge.config.dispatcher);
-    if edge.is_draining() {
-        return Err(ApiError::from(Refused::from(Unavailable::Draining)).into());
+    if let Some(unavailable) = edge.turns_away() {
+        return Err(ApiError::from(Refused::from(unavailable)).into());
     }
     let address = edge.take_address(&request).map_err(|quota| ApiError::from(Refused::from(quota)))?;
     let subscriber = Subscriber::new(&dispatcher, who.by(), edge.config.write_bytes);

@@ -5,7 +5,7 @@ use crate::hub::peers::{Lane, PeerRequest};
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
-use waypost_cluster::{ClockState, Cluster};
+use waypost_cluster::{Claim, ClockState, Cluster};
 
 /// Asks a node for its [`NodeInfo`].
 #[derive(Debug, Serialize, Deserialize)]
@@ -63,6 +63,12 @@ pub struct NodeInfo {
     pub failure: Option<String>,
     /// The node leads, but has not heard from a majority lately.
     pub leads_alone: bool,
+    /// The node has lately heard from a majority, or from a leader.
+    pub has_majority: bool,
+    /// The node has not reached a majority for long, and sends clients to other nodes.
+    pub cut_off: bool,
+    /// The ids that two processes claim, as far as the node noticed.
+    pub claims: Vec<Claim>,
     /// The node's judgement of the voters' clocks, if it leads.
     pub clocks: ClockState,
     /// The time that seems to have passed before the node led, and that expiry does not count (milliseconds).
@@ -78,6 +84,8 @@ pub(in crate::hub) struct Counts {
     pub(super) connections: AtomicU64,
     /// The node accepts no new clients.
     pub(super) draining: AtomicBool,
+    /// The node is cut off from the cluster.
+    pub(super) cut_off: AtomicBool,
     /// Subjects and patterns whose ephemeral events this node requests from the others.
     pub(in crate::hub) ephemeral_interest: AtomicU64,
     /// Ephemeral events that did not reach another node.
@@ -92,6 +100,7 @@ impl Default for Counts {
         Self {
             connections: AtomicU64::default(),
             draining: AtomicBool::default(),
+            cut_off: AtomicBool::default(),
             ephemeral_interest: AtomicU64::default(),
             ephemeral_dropped: AtomicU64::default(),
             disk_used: AtomicU64::default(),
@@ -102,7 +111,7 @@ impl Default for Counts {
 }
 
 impl Counts {
-    /// The report of this node.
+    /// The report of this node, without what only [`super::Health`] knows.
     pub(super) fn tell(&self, cluster: &Cluster, topics: u64) -> NodeInfo {
         let status = cluster.status();
         NodeInfo {
@@ -125,6 +134,9 @@ impl Counts {
             damaged: self.damaged.load(Ordering::Relaxed),
             removed: status.removed,
             leads_alone: status.is_leader() && !status.has_quorum,
+            has_majority: false,
+            cut_off: self.cut_off.load(Ordering::Relaxed),
+            claims: status.claims,
             failure: status.failure,
             clocks: status.clock.clocks,
             held_ms: status.clock.held_ms,

@@ -5,6 +5,7 @@
 //! member.
 
 mod info;
+mod reach;
 
 pub use info::NodeInfo;
 pub(super) use info::{AskInfo, Counts};
@@ -165,7 +166,8 @@ impl Health {
     }
 
     fn own_info(&self) -> NodeInfo {
-        self.counts.tell(&self.cluster, self.topics.count() as u64)
+        let info = self.counts.tell(&self.cluster, self.topics.count() as u64);
+        NodeInfo { has_majority: reach::reaches_majority(&self.status()), ..info }
     }
 
     /// Asks a node for its report; `None` if it does not answer in time.

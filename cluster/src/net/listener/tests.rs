@@ -1,25 +1,45 @@
-//! Callers that send nothing, and too many such callers, over real sockets.
+//! Callers that send nothing, too many callers, and callers that ask what they may not, over real sockets.
 #![allow(clippy::unwrap_used)]
 
-use super::*;
-use crate::config::Security;
+use std::sync::Mutex;
 
-/// Admits every caller.
-struct Open;
+use tokio::sync::watch;
+
+use super::*;
+use crate::NodeId;
+use crate::config::Security;
+use crate::identity_key::IdentityKey;
+use crate::wire::{Announce, Hello, MemberV1};
+
+/// Takes every caller for the standing that a test sets.
+struct Open {
+    standing: watch::Sender<Standing>,
+    asked: Mutex<Vec<Request>>,
+}
 
 impl Service for Open {
     type Session = ();
 
-    fn admit(&self, _hello: &Hello) -> Result<(), String> {
+    fn admit(&self, _caller: &Caller) -> Result<(), String> {
         Ok(())
+    }
+
+    fn standing(&self, _shown: &Shown) -> Standing {
+        *self.standing.borrow()
+    }
+
+    async fn expelled(&self, _shown: &Shown) {
+        let mut changes = self.standing.subscribe();
+        let _ = changes.wait_for(|standing| standing.id().is_none()).await;
     }
 
     fn has_group(&self, group: GroupId) -> bool {
         group == crate::FIRST_GROUP
     }
 
-    fn answer(self: &Arc<Self>, _from: NodeId, _request: Request) -> BoxFuture<'static, Answer> {
-        Box::pin(std::future::pending())
+    fn answer(self: &Arc<Self>, _asker: Asker, request: Request) -> BoxFuture<'static, Answer> {
+        self.asked.lock().unwrap().push(request);
+        Box::pin(std::future::ready(Answer::ReadIndexV1 { index: Some(1) }))
     }
 
     async fn in_session(self: &Arc<Self>, _session: &mut (), request: Request) -> Result<Answer, Request> {
@@ -27,59 +47,51 @@ impl Service for Open {
     }
 }
 
-async fn listening(max_connections: usize) -> (SocketAddr, Arc<Secure>, tokio::task::JoinHandle<()>) {
-    let secure = Arc::new(Secure::new(&Security::None).unwrap());
+/// A listener, and a node that calls it.
+struct Port {
+    addr: SocketAddr,
+    caller: Secure,
+    service: Arc<Open>,
+    running: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Port {
+    fn drop(&mut self) {
+        self.running.abort();
+    }
+}
+
+fn node() -> Secure {
+    Secure::new(&Security::default(), IdentityKey::random().unwrap()).unwrap()
+}
+
+async fn listening(max_connections: usize, standing: Standing) -> Port {
     let limits = Limits::new(8, crate::Config::default().max_patient_requests);
     let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), max_connections, limits).await.unwrap();
-    (listener.addr().unwrap(), secure.clone(), tokio::spawn(listener.run(secure, Arc::new(Open))))
+    let addr = listener.addr().unwrap();
+    let service = Arc::new(Open { standing: watch::Sender::new(standing), asked: Mutex::default() });
+    let running = tokio::spawn(listener.run(Arc::new(node()), service.clone()));
+    Port { addr, caller: node(), service, running }
 }
 
-async fn call(addr: SocketAddr, secure: &Secure) -> io::Result<(Reader, Writer)> {
-    let hello = Hello { cluster_id: [7; 16], from: 1, to: 2, from_addr: "a:1".to_owned(), lane: 4 };
-    secure.call(TcpStream::connect(addr).await?, &hello).await
+const FROM: NodeId = 1;
+
+impl Port {
+    async fn call(&self, to: NodeId, lane: Lane) -> io::Result<(Reader, Writer)> {
+        let (cluster_id, from_addr) = ([7; 16], "a:1".to_owned());
+        let hello = Hello { cluster_id, from: FROM, to, from_addr, lane: lane.number() };
+        let (read, write, _) = self.caller.call(TcpStream::connect(self.addr).await?, &hello).await?;
+        Ok((read, write))
+    }
+
+    /// Whether the connection is closed instead of the request being answered.
+    async fn closes(&self, to: NodeId, lane: Lane, group: GroupId, request: &Request) -> bool {
+        let mut ends = self.call(to, lane).await.unwrap();
+        timeout(HANDSHAKE * 10, exchange(&mut ends, group, request)).await.unwrap().is_err()
+    }
 }
 
-#[tokio::test]
-async fn silent_callers_keep_no_other_caller_out() {
-    let (addr, secure, running) = listening(4).await;
-    // A caller that has to wait for them is admitted once the last of them was closed. A slow machine may
-    // need several attempts to be faster than that.
-    let let_in = async {
-        loop {
-            let mut silent = Vec::new();
-            for _ in 0..400 {
-                silent.push(TcpStream::connect(addr).await.unwrap());
-            }
-            let called = call(addr, &secure).await;
-            let last = silent.last().unwrap();
-            let waits = timeout(Duration::from_millis(100), last.peek(&mut [0])).await.is_err();
-            if called.is_ok() && waits {
-                break;
-            }
-        }
-    };
-    timeout(HANDSHAKE * 10, let_in).await.unwrap();
-    running.abort();
-}
-
-#[tokio::test]
-async fn a_caller_beyond_the_connection_limit_gets_the_reason() {
-    let (addr, secure, running) = listening(2).await;
-    let first = call(addr, &secure).await.unwrap();
-    let _second = call(addr, &secure).await.unwrap();
-    let refused = call(addr, &secure).await.err().unwrap().to_string();
-    assert!(refused.contains("as many connections"), "{refused}");
-    drop(first);
-    let let_in = async {
-        while call(addr, &secure).await.is_err() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    timeout(HANDSHAKE * 10, let_in).await.unwrap();
-    running.abort();
-}
-
-/// A connection on which requests are sent and answered.
+/// Sends a request and returns its answer.
 async fn exchange(
     ends: &mut (Reader, Writer),
     group: GroupId,
@@ -93,28 +105,70 @@ async fn exchange(
     Ok((head.group, wire::decode(&body).unwrap()))
 }
 
-async fn called_on(addr: SocketAddr, secure: &Secure, lane: Lane) -> (Reader, Writer) {
-    let (cluster_id, from_addr) = ([7; 16], "a:1".to_owned());
-    let hello = Hello { cluster_id, from: 1, to: 2, from_addr, lane: lane.number() };
-    let (mut read, write) = secure.call(TcpStream::connect(addr).await.unwrap(), &hello).await.unwrap();
-    drop(timeout(Duration::ZERO, read.first_byte()).await);
-    (read, write)
+#[tokio::test]
+async fn silent_callers_keep_no_other_caller_out() {
+    let port = listening(4, Standing::Member(FROM)).await;
+    // A caller that has to wait for them is admitted once the last of them was closed. A slow machine may
+    // need several attempts to be faster than that.
+    let let_in = async {
+        loop {
+            let mut silent = Vec::new();
+            for _ in 0..400 {
+                silent.push(TcpStream::connect(port.addr).await.unwrap());
+            }
+            let called = port.call(2, Lane::Quick).await;
+            let last = silent.last().unwrap();
+            let waits = timeout(Duration::from_millis(100), last.peek(&mut [0])).await.is_err();
+            if called.is_ok() && waits {
+                break;
+            }
+        }
+    };
+    timeout(HANDSHAKE * 10, let_in).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_caller_beyond_the_connection_limit_gets_the_reason() {
+    let port = listening(2, Standing::Member(FROM)).await;
+    let first = port.call(2, Lane::Quick).await.unwrap();
+    let _second = port.call(2, Lane::Quick).await.unwrap();
+    let refused = port.call(2, Lane::Quick).await.err().unwrap().to_string();
+    assert!(refused.contains("as many connections"), "{refused}");
+    drop(first);
+    let let_in = async {
+        while port.call(2, Lane::Quick).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(HANDSHAKE * 10, let_in).await.unwrap();
+}
+
+#[tokio::test]
+async fn guests_take_no_place_of_a_member() {
+    let port = listening(1, Standing::Guest).await;
+    let mut guests = Vec::new();
+    for _ in 0..GUESTS {
+        guests.push(port.call(0, Lane::Work).await.unwrap());
+    }
+    let refused = port.call(0, Lane::Work).await.err().unwrap().to_string();
+    assert!(refused.contains("as many connections"), "{refused}");
+    port.service.standing.send_replace(Standing::Member(FROM));
+    port.call(2, Lane::Work).await.unwrap();
 }
 
 #[tokio::test]
 async fn an_unknown_group_is_reported_and_the_connection_stays() {
-    let (addr, secure, running) = listening(4).await;
-    let mut ends = called_on(addr, &secure, Lane::Work).await;
+    let port = listening(4, Standing::Member(FROM)).await;
+    let mut ends = port.call(2, Lane::Work).await.unwrap();
     for group in [1, 4095] {
         let answered = exchange(&mut ends, group, &Request::ReadIndexV1).await.unwrap();
         assert_eq!(answered, (group, Answer::NoGroupV1 { group }));
     }
-    running.abort();
 }
 
 #[tokio::test]
 async fn a_frame_on_the_wrong_lane_or_for_a_wrong_group_closes_the_connection() {
-    let (addr, secure, running) = listening(8).await;
+    let port = listening(8, Standing::Member(FROM)).await;
     let app = || Request::AppV1 { body: vec![1].into() };
     for (lane, group, request) in [
         (Lane::Work, frame::NODE, app()),
@@ -122,9 +176,80 @@ async fn a_frame_on_the_wrong_lane_or_for_a_wrong_group_closes_the_connection() 
         (Lane::Patient, 0, app()),
         (Lane::Work, frame::NODE, Request::ReadIndexV1),
     ] {
-        let mut ends = called_on(addr, &secure, lane).await;
-        let closed = timeout(HANDSHAKE * 10, exchange(&mut ends, group, &request)).await.unwrap();
-        assert!(closed.is_err(), "{lane:?} {group} {request:?}");
+        assert!(port.closes(2, lane, group, &request).await, "{lane:?} {group} {request:?}");
     }
-    running.abort();
+}
+
+/// How many of [`all`] a leader needs to bring another node up to date.
+const REPLICATING: usize = 9;
+
+/// One request of each kind but those of newcomers, with its lane and group.
+fn all() -> Vec<(Lane, GroupId, Request)> {
+    let vote = crate::wire::StoredVote::default();
+    let append = crate::wire::Append { vote, prev: None, commit: None, entries: Vec::new() };
+    let begin = Request::SnapshotBeginV1 { vote, state: crate::wire::SystemV1::default() };
+    vec![
+        (Lane::Pulse, 0, Request::VoteV1 { vote, last: None, transfer: false, pre: false }),
+        (Lane::Append, 0, Request::AppendV1(append)),
+        (Lane::Pulse, 0, Request::TransferV1 { from: vote, to: 2, last: None }),
+        (Lane::Bulk, 0, begin),
+        (Lane::Bulk, 0, Request::SnapshotChunkV1 { place: 0, crc: 0, pairs: Vec::new() }),
+        (Lane::Bulk, 0, Request::SnapshotEndV1 { chunks: 0, pairs: 0 }),
+        (Lane::Pulse, 0, Request::ClockV1 { told: None }),
+        (Lane::Work, 0, Request::ReadIndexV1),
+        (Lane::Work, frame::NODE, Request::WhoV1),
+        (Lane::Work, 0, Request::ForwardV1 { commands: Vec::new() }),
+        (Lane::Bulk, 0, Request::CountedV1),
+        (Lane::Quick, frame::NODE, Request::AppV1 { body: vec![1].into() }),
+        (Lane::Patient, frame::NODE, Request::AppV1 { body: vec![1].into() }),
+    ]
+}
+
+fn joining() -> [Request; 3] {
+    let announce = Announce { id: FROM, member: MemberV1::default(), join: true };
+    let greet = Request::GreetV1(crate::wire::NewcomerV1::default());
+    [Request::NewIdV1 { member: MemberV1::default() }, Request::AnnounceV1(announce), greet]
+}
+
+#[tokio::test]
+async fn who_is_no_member_may_ask_to_join_and_nothing_else() {
+    for (standing, to) in [(Standing::Guest, 0), (Standing::Guest, 2), (Standing::Stranger, 0)] {
+        let port = listening(64, standing).await;
+        for (lane, group, request) in all() {
+            assert!(port.closes(to, lane, group, &request).await, "{standing:?} {to} {request:?}");
+        }
+        for request in joining() {
+            let closes = port.closes(to, Lane::Work, frame::NODE, &request).await;
+            assert_eq!(closes, standing == Standing::Stranger, "{standing:?} {request:?}");
+        }
+        assert!(port.service.asked.lock().unwrap().iter().all(|request| joining().contains(request)));
+    }
+}
+
+#[tokio::test]
+async fn an_introduced_node_may_only_replicate() {
+    let port = listening(64, Standing::Introduced(FROM)).await;
+    for (at, (lane, group, request)) in all().into_iter().enumerate() {
+        let closes = port.closes(2, lane, group, &request).await;
+        assert_eq!(closes, at >= REPLICATING, "{request:?}");
+    }
+    for request in joining() {
+        assert!(port.closes(0, Lane::Work, frame::NODE, &request).await, "{request:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_connections_of_a_removed_member_are_closed_at_once() {
+    let port = listening(8, Standing::Member(FROM)).await;
+    let mut asks = port.call(2, Lane::Work).await.unwrap();
+    let mut waits = port.call(2, Lane::Append).await.unwrap();
+    exchange(&mut asks, 0, &Request::ReadIndexV1).await.unwrap();
+    exchange(&mut waits, 0, &Request::ReadIndexV1).await.unwrap();
+    port.service.standing.send_replace(Standing::Guest);
+    // This connection is closed although its caller asks nothing more.
+    let closed = timeout(HANDSHAKE * 10, waits.0.frame(wire::MAX_ENCODED)).await.unwrap();
+    assert!(closed.is_err());
+    let refused = timeout(HANDSHAKE * 10, exchange(&mut asks, 0, &Request::ReadIndexV1)).await.unwrap();
+    assert!(refused.is_err());
+    assert_eq!(port.service.asked.lock().unwrap().len(), 2);
 }

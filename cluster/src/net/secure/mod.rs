@@ -1,139 +1,225 @@
-//! Admission at the peer port, and how this node identifies itself.
+//! The handshake at the peer port: each side proves its identity, and shows what admits a newcomer.
 //!
-//! This module covers everything before the first request: TLS, or proofs of the shared key, or neither, up
-//! to the caller's hello. If two peers use different kinds of security, both sides report that in plain
-//! words. It does not decide who is a member: the node does.
+//! Every connection is TLS 1.3. Inside it, the caller sends a greeting and the other side a welcome. Each has
+//! the sender's identity with a signature over the exporter of the TLS connection, so an identity cannot be
+//! used without its private half, and nothing that is shown on one connection is valid on another. Each also
+//! has a proof of the cluster's key, if there is one, and the introductions of its sender.
+//!
+//! This module finds out what a peer has shown. It does not decide what the peer may do: the node does, by its
+//! membership (see [`crate::roster`]).
 
-pub(crate) mod frame_tag;
+#[cfg(not(feature = "sim"))]
+mod certificates;
+mod shared_key;
+#[cfg_attr(feature = "sim", path = "../../sim/tls.rs")]
 mod tls;
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{PoisonError, RwLock};
 
-use crate::os::{TcpStream, random};
-
-use super::HANDSHAKE_BYTES;
-use super::stream::{self, Reader, Writer};
-use crate::certificate::{Certificate, Renewed};
+use crate::NodeId;
 use crate::clock;
 use crate::config::Security;
 use crate::error::StartError;
+use crate::identity_key::{IdentityKey, PublicKey};
+use crate::introduction::Statement;
+use crate::os::TcpStream;
 use crate::status::PeerSecurity;
 use crate::wire::frame::{self, Kind};
-use crate::wire::{self, Hello, KeyHello, KeyNonce, KeyProof, Welcome};
-use frame_tag::{SharedKey, proves};
-use tls::OfPeer;
+use crate::wire::{self, Greeting, Hello, IntroductionV1, ShownV1, Welcome};
+
+use super::HANDSHAKE_BYTES;
+use super::caller::{Caller, NotAdmitted, Shown};
+use super::stream::{self, Reader, Writer};
+use shared_key::SharedKey;
+use tls::{Channel, Tls};
 
 /// A peer that does not admit this node is reported at most once in this time (milliseconds).
 const REPORT_MS: u64 = 10_000;
 /// Most characters that are taken from another node's reason.
 const MOST_OF_REASON: usize = 300;
-/// First byte of every connection that begins with TLS.
-const TLS_BEGINS: u8 = 22;
+/// Most proofs that are looked at: a key, and the one before it.
+const MOST_PROOFS: usize = 2;
 
-/// How this node and its peers authenticate each other.
+/// The side of a connection that shows something.
+#[derive(Clone, Copy)]
+enum Side {
+    Caller,
+    Called,
+}
+
+impl Side {
+    /// What this side signs and proves. Only the length of the hello varies, so it comes last.
+    fn message(self, exporter: &[u8; 32], identity: &[u8; 32], hello: &Hello) -> io::Result<Vec<u8>> {
+        let side: &[u8] = match self {
+            Self::Caller => b"waypost peer: caller",
+            Self::Called => b"waypost peer: called",
+        };
+        Ok([side, exporter.as_slice(), identity.as_slice(), wire::encode(hello)?.as_slice()].concat())
+    }
+}
+
+/// How this node and its peers recognize each other.
 pub(crate) struct Secure {
-    kind: Means,
+    tls: Tls,
+    /// The keys that admit newcomers. This node shows proofs of all of them.
+    keys: Vec<SharedKey>,
+    mode: PeerSecurity,
+    identity: IdentityKey,
+    introductions: RwLock<Vec<IntroductionV1>>,
     reported: AtomicU64,
 }
 
-/// The configured authentication, with its key or certificate loaded.
-enum Means {
-    None,
-    Key(SharedKey),
-    Tls(Arc<Renewed<OfPeer>>),
+/// A caller that has shown what it is, and waits to be admitted.
+pub(super) struct Answering {
+    pub(super) read: Reader,
+    pub(super) write: Writer,
+    pub(super) caller: Caller,
+    exporter: [u8; 32],
+    /// The key that the caller has proved, by its place among this node's keys.
+    proved: Option<usize>,
 }
 
 impl Secure {
     /// Reads keys and certificates.
-    pub(crate) fn new(security: &Security) -> Result<Self, StartError> {
-        let kind = match security {
-            Security::None => Means::None,
-            Security::Key(key) => Means::Key(SharedKey::new(key)),
-            Security::Tls(files) => {
-                let read = Renewed::load(files.clone());
-                Means::Tls(Arc::new(
-                    read.map_err(|why| StartError::Config(format!("peer certificates: {why}")))?,
-                ))
-            }
-        };
-        Ok(Self { kind, reported: AtomicU64::new(0) })
+    pub(crate) fn new(security: &Security, identity: IdentityKey) -> Result<Self, StartError> {
+        Ok(Self {
+            tls: Tls::new(security, &identity)?,
+            keys: security.keys.iter().map(|text| SharedKey::new(text)).collect(),
+            mode: mode(security),
+            identity,
+            introductions: RwLock::default(),
+            reported: AtomicU64::new(0),
+        })
     }
 
     pub(crate) fn mode(&self) -> PeerSecurity {
-        match self.kind {
-            Means::None => PeerSecurity::None,
-            Means::Key(_) => PeerSecurity::Key,
-            Means::Tls(_) => PeerSecurity::Tls,
-        }
+        self.mode
+    }
+
+    /// The identity of this node.
+    pub(crate) fn identity(&self) -> PublicKey {
+        self.identity.public()
+    }
+
+    /// Shows these introductions from now on.
+    pub(crate) fn introduce_with(&self, introductions: Vec<IntroductionV1>) {
+        *self.introductions.write().unwrap_or_else(PoisonError::into_inner) = introductions;
+    }
+
+    fn own_introductions(&self) -> Vec<IntroductionV1> {
+        self.introductions.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Introduces another node, which is a member as of that index of the log.
+    pub(crate) fn introduce(
+        &self,
+        cluster: &[u8; 16],
+        position: u64,
+        id: NodeId,
+        identity: PublicKey,
+    ) -> Vec<IntroductionV1> {
+        Statement { cluster, position, id, identity }.sign(&self.identity, &self.own_introductions())
     }
 
     /// When this node's certificate expires (seconds since 1970).
     pub(crate) fn certificate_until(&self) -> Option<u64> {
-        match &self.kind {
-            Means::Tls(certificates) => certificates.current().until(),
-            Means::None | Means::Key(_) => None,
-        }
+        self.tls.certificate_until()
     }
 
     /// Takes changed certificates, as long as the node runs.
     pub(crate) async fn keep_fresh(&self) {
-        if let Means::Tls(certificates) = &self.kind {
-            certificates.keep_fresh().await;
-        }
+        self.tls.keep_fresh().await;
     }
 
-    /// The calling side: identifies itself, and waits until it is admitted.
-    pub(super) async fn call(&self, socket: TcpStream, hello: &Hello) -> io::Result<(Reader, Writer)> {
-        match &self.kind {
-            Means::None => welcomed(stream::plain(socket), hello).await,
-            Means::Tls(certificates) => {
-                let ends = stream::tls(certificates.current().connect(socket).await?);
-                // Only now it is known whether the other side accepts this node's certificate.
-                welcomed(ends, hello).await.map_err(tls::explained)
-            }
-            Means::Key(key) => call_with_key(key, stream::plain(socket), hello).await,
-        }
+    /// Takes changed certificates now.
+    pub(crate) async fn renew(&self) {
+        self.tls.renew().await;
     }
 
-    /// The answering side: identifies the caller. Returns the connection before the welcome is sent.
-    pub(super) async fn answer(&self, socket: TcpStream) -> io::Result<(Reader, Writer, Hello)> {
-        if let Means::Tls(certificates) = &self.kind
-            && begins_tls(&socket).await?
-        {
-            let (mut read, write) = stream::tls(certificates.current().accept(socket).await?);
-            let (head, body) = read.frame(HANDSHAKE_BYTES).await?;
-            return if head.kind == Kind::Hello {
-                Ok((read, write, wire::decode(&body)?))
-            } else {
-                Err(no_hello())
-            };
-        }
-        let (mut read, write) = stream::plain(socket);
-        if read.first_byte().await? == Some(TLS_BEGINS) {
-            return Err(turn_away(read, write, "speaks TLS", self.speaks()).await);
-        }
+    /// The calling side: shows itself, waits until it is admitted, and returns what the other side has shown.
+    pub(super) async fn call(&self, socket: TcpStream, hello: &Hello) -> io::Result<(Reader, Writer, Shown)> {
+        let channel = self.tls.connect(socket).await?;
+        // Only now it is known whether the other side accepts this node's certificate.
+        self.greet(channel, hello).await.map_err(tls::explained)
+    }
+
+    async fn greet(&self, channel: Channel, hello: &Hello) -> io::Result<(Reader, Writer, Shown)> {
+        let Channel { mut read, mut write, exporter, certified } = channel;
+        let shown = self.show(Side::Caller, &exporter, hello, &self.keys)?;
+        send(&mut write, Kind::Hello, &Greeting { hello: hello.clone(), shown }).await?;
         let (head, body) = read.frame(HANDSHAKE_BYTES).await?;
-        match (&self.kind, head.kind) {
-            (Means::None, Kind::Hello) => Ok((read, write, wire::decode(&body)?)),
-            (Means::Key(key), Kind::KeyHello) => {
-                answer_with_key(key, (read, write), wire::decode(&body)?).await
+        match wire::decode(&body)? {
+            Welcome::OkV1(shown) if head.kind == Kind::Welcome => {
+                let (shown, _) = self.check(Side::Called, (&exporter, hello), shown, certified)?;
+                Ok((read, write, shown))
             }
-            (_, Kind::Hello) => {
-                Err(turn_away(read, write, "has neither certificate nor key", self.speaks()).await)
-            }
-            (_, Kind::KeyHello) => Err(turn_away(read, write, "speaks with a key", self.speaks()).await),
-            _ => Err(no_hello()),
+            _ => Err(refused(head.kind, &body)),
         }
     }
 
-    fn speaks(&self) -> &'static str {
-        match self.kind {
-            Means::None => "has neither certificate nor key",
-            Means::Key(_) => "speaks with a key",
-            Means::Tls(_) => "speaks TLS",
+    /// The answering side: finds out what the caller shows.
+    pub(super) async fn answer(&self, socket: TcpStream) -> io::Result<Answering> {
+        let Channel { mut read, write, exporter, certified } = self.tls.accept(socket).await?;
+        let (head, body) = read.frame(HANDSHAKE_BYTES).await?;
+        if head.kind != Kind::Hello {
+            return Err(io::Error::other("the first frame is not a greeting"));
         }
+        let Greeting { hello, shown } = wire::decode(&body)?;
+        let (shown, proved) = self.check(Side::Caller, (&exporter, &hello), shown, certified)?;
+        Ok(Answering { read, write, caller: Caller { hello, shown }, exporter, proved })
+    }
+
+    /// Admits the caller, and shows it what this node is.
+    pub(super) async fn welcome(&self, answering: &mut Answering) -> io::Result<()> {
+        // Only a key that the caller has too is proved to it.
+        let keys = answering.proved.and_then(|at| self.keys.get(at)).map_or(&[][..], std::slice::from_ref);
+        let shown = self.show(Side::Called, &answering.exporter, &answering.caller.hello, keys)?;
+        send(&mut answering.write, Kind::Welcome, &Welcome::OkV1(shown)).await
+    }
+
+    /// What this node shows of itself on a connection.
+    fn show(
+        &self,
+        side: Side,
+        exporter: &[u8; 32],
+        hello: &Hello,
+        keys: &[SharedKey],
+    ) -> io::Result<ShownV1> {
+        let identity = self.identity.public().0;
+        let message = side.message(exporter, &identity, hello)?;
+        Ok(ShownV1 {
+            identity,
+            signature: self.identity.sign(&message).into(),
+            proofs: keys.iter().map(|key| key.prove(&message)).collect(),
+            introductions: self.own_introductions(),
+        })
+    }
+
+    /// Checks what a peer shows. Also returns which of this node's keys it has.
+    fn check(
+        &self,
+        side: Side,
+        (exporter, hello): (&[u8; 32], &Hello),
+        shown: ShownV1,
+        certified: bool,
+    ) -> io::Result<(Shown, Option<usize>)> {
+        let identity = PublicKey(shown.identity);
+        let message = side.message(exporter, &shown.identity, hello)?;
+        if !identity.signed(&message, &shown.signature) {
+            return Err(io::Error::other("the peer does not prove its identity"));
+        }
+        let mut proofs = shown.proofs.iter().take(MOST_PROOFS);
+        let proved = proofs.find_map(|proof| self.keys.iter().position(|key| key.proved(&message, proof)));
+        let admission = match self.mode {
+            PeerSecurity::None => Ok(()),
+            _ if certified || proved.is_some() => Ok(()),
+            PeerSecurity::Tls => Err(NotAdmitted::NoCertificate),
+            _ if shown.proofs.is_empty() => Err(NotAdmitted::NoKey),
+            _ => Err(NotAdmitted::AnotherKey),
+        };
+        Ok((Shown { identity, introductions: shown.introductions, admission }, proved))
     }
 
     /// Logs that a peer does not admit this node, at a limited rate.
@@ -142,6 +228,26 @@ impl Secure {
             tracing::debug!(addr, %error, "a peer hung up");
         } else if is_time(&self.reported, REPORT_MS) {
             tracing::warn!(addr, %error, "a peer and this node don't get together");
+        }
+    }
+}
+
+/// What admits a newcomer, as it is shown.
+fn mode(security: &Security) -> PeerSecurity {
+    match (security.tls.is_some(), security.keys.is_empty()) {
+        (false, true) => PeerSecurity::None,
+        (false, false) => PeerSecurity::Key,
+        (true, true) => PeerSecurity::Tls,
+        (true, false) => PeerSecurity::KeyOrTls,
+    }
+}
+
+impl Answering {
+    /// Turns the caller away, with the reason.
+    pub(super) async fn refuse(self, reason: &str) {
+        let welcome = wire::encode(&Welcome::RefusedV1 { reason: reason.to_owned() });
+        if let Ok(frame) = welcome.and_then(|body| frame::encode(Kind::Welcome, frame::NODE, 0, &body)) {
+            stream::part(self.read, self.write, &frame).await;
         }
     }
 }
@@ -159,31 +265,6 @@ pub(super) fn is_time(last: &AtomicU64, pause: u64) -> bool {
     over && last.compare_exchange(before, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
 }
 
-async fn begins_tls(socket: &TcpStream) -> io::Result<bool> {
-    let mut first = [0];
-    Ok(socket.peek(&mut first).await? == 1 && first[0] == TLS_BEGINS)
-}
-
-fn no_hello() -> io::Error {
-    io::Error::other("the first frame is not a hello")
-}
-
-/// Reports to a caller with another kind of security why it is not admitted.
-async fn turn_away(read: Reader, write: Writer, caller: &str, own: &str) -> io::Error {
-    let reason = format!("this node {own}, the caller {caller}: all nodes need the same kind of security");
-    refuse(read, write, &reason).await;
-    io::Error::other(format!(
-        "the caller {caller}, this node {own}: all nodes need the same kind of security"
-    ))
-}
-
-async fn refuse(read: Reader, write: Writer, reason: &str) {
-    let welcome = wire::encode(&Welcome::RefusedV1 { reason: reason.to_owned() });
-    if let Ok(frame) = welcome.and_then(|body| frame::encode(Kind::Welcome, frame::NODE, 0, &body)) {
-        stream::part(read, write, &frame).await;
-    }
-}
-
 async fn send<T: serde::Serialize>(write: &mut Writer, kind: Kind, value: &T) -> io::Result<()> {
     write.frame(&frame::encode(kind, frame::NODE, 0, &wire::encode(value)?)?).await?;
     write.flush().await
@@ -199,78 +280,6 @@ fn refused(kind: Kind, body: &[u8]) -> io::Error {
         }
         _ => io::Error::other("an unexpected frame in the handshake"),
     }
-}
-
-/// Waits for the welcome.
-async fn let_in(read: &mut Reader) -> io::Result<()> {
-    let (head, body) = read.frame(HANDSHAKE_BYTES).await?;
-    match wire::decode(&body)? {
-        Welcome::OkV1 if head.kind == Kind::Welcome => Ok(()),
-        _ => Err(refused(head.kind, &body)),
-    }
-}
-
-async fn welcomed((mut read, mut write): (Reader, Writer), hello: &Hello) -> io::Result<(Reader, Writer)> {
-    send(&mut write, Kind::Hello, hello).await?;
-    let_in(&mut read).await?;
-    Ok((read, write))
-}
-
-fn nonce() -> io::Result<[u8; 32]> {
-    let mut nonce = [0; 32];
-    random(&mut nonce)?;
-    Ok(nonce)
-}
-
-async fn call_with_key(
-    key: &SharedKey,
-    (mut read, mut write): (Reader, Writer),
-    hello: &Hello,
-) -> io::Result<(Reader, Writer)> {
-    let hello = KeyHello { nonce: nonce()?, hello: hello.clone() };
-    send(&mut write, Kind::KeyHello, &hello).await?;
-    let (head, body) = read.frame(HANDSHAKE_BYTES).await?;
-    if head.kind != Kind::KeyNonce {
-        return Err(refused(head.kind, &body));
-    }
-    let KeyNonce { nonce } = wire::decode(&body)?;
-    let agreed = key.agree(&hello, &nonce)?;
-    send(&mut write, Kind::KeyProof, &KeyProof { proof: agreed.caller_proof }).await?;
-    let (head, body) = read.frame(HANDSHAKE_BYTES).await?;
-    if head.kind != Kind::KeyProof {
-        return Err(refused(head.kind, &body));
-    }
-    let KeyProof { proof } = wire::decode(&body)?;
-    if !proves(&agreed.called_proof, &proof) {
-        return Err(io::Error::other("the peer has another key"));
-    }
-    read.tagged(agreed.called_tag());
-    write.tagged(agreed.caller_tag());
-    let_in(&mut read).await?;
-    Ok((read, write))
-}
-
-async fn answer_with_key(
-    key: &SharedKey,
-    (mut read, mut write): (Reader, Writer),
-    hello: KeyHello,
-) -> io::Result<(Reader, Writer, Hello)> {
-    let nonce = nonce()?;
-    send(&mut write, Kind::KeyNonce, &KeyNonce { nonce }).await?;
-    let (head, body) = read.frame(HANDSHAKE_BYTES).await?;
-    if head.kind != Kind::KeyProof {
-        return Err(io::Error::other("no proof of the key"));
-    }
-    let KeyProof { proof } = wire::decode(&body)?;
-    let agreed = key.agree(&hello, &nonce)?;
-    if !proves(&agreed.caller_proof, &proof) {
-        refuse(read, write, "the caller has another key").await;
-        return Err(io::Error::other("the caller has another key"));
-    }
-    send(&mut write, Kind::KeyProof, &KeyProof { proof: agreed.called_proof }).await?;
-    read.tagged(agreed.caller_tag());
-    write.tagged(agreed.called_tag());
-    Ok((read, write, hello.hello))
 }
 
 #[cfg(all(test, not(feature = "sim")))]

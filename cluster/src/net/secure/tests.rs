@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
@@ -12,8 +13,9 @@ use tokio::net::TcpListener;
 use tokio::time::timeout;
 
 use super::super::HANDSHAKE;
+use super::certificates::OfPeer;
 use super::*;
-use crate::certificate::Said;
+use crate::certificate::{Renewed, Said};
 use crate::config::TlsFiles;
 
 /// A year so late that no certificate here expires during a test.
@@ -49,53 +51,72 @@ impl Authority {
     }
 }
 
+fn secure(keys: &[&str], tls: Option<&TlsFiles>) -> Secure {
+    let keys = keys.iter().map(|key| (*key).to_owned()).collect();
+    let security = Security { keys, tls: tls.cloned() };
+    Secure::new(&security, IdentityKey::random().unwrap()).unwrap()
+}
+
 fn tls(files: &TlsFiles) -> Secure {
-    Secure::new(&Security::Tls(files.clone())).unwrap()
+    secure(&[], Some(files))
 }
 
 fn key(text: &str) -> Secure {
-    Secure::new(&Security::Key(text.to_owned())).unwrap()
+    secure(&[text], None)
 }
 
 fn none() -> Secure {
-    Secure::new(&Security::None).unwrap()
+    secure(&[], None)
 }
 
 fn hello() -> Hello {
     Hello { cluster_id: [7; 16], from: 1, to: 2, from_addr: "a:1".to_owned(), lane: 4 }
 }
 
-/// One connection: the results of the caller and of the called node, each with the error text if it fails.
-async fn meet(caller: &Secure, called: &Secure) -> (Result<(), String>, Result<(), String>) {
+/// What the caller and the called node each find out about the other, or the error text.
+type Met = (Result<Shown, String>, Result<Shown, String>);
+
+/// One connection, on which a request is asked and answered.
+async fn meet(caller: &Secure, called: &Secure) -> Met {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     let call = async {
-        let (mut read, mut write) = caller.call(TcpStream::connect(addr).await?, &hello()).await?;
+        let (mut read, mut write, shown) = caller.call(TcpStream::connect(addr).await?, &hello()).await?;
         write.frame(&frame::encode(Kind::Request, 0, 9, b"question")?).await?;
         write.flush().await?;
         let (head, body) = read.frame(100).await?;
         assert_eq!((head.kind, &body[..]), (Kind::Answer, &b"answer"[..]));
-        Ok::<_, io::Error>(())
+        Ok::<_, io::Error>(shown)
     };
     let answer = async {
-        let (mut read, mut write, from) = called.answer(listener.accept().await?.0).await?;
-        assert_eq!(from, hello());
-        send(&mut write, Kind::Welcome, &Welcome::OkV1).await?;
+        let mut answering = called.answer(listener.accept().await?.0).await?;
+        assert_eq!(answering.caller.hello, hello());
+        called.welcome(&mut answering).await?;
+        let Answering { mut read, mut write, caller, .. } = answering;
         let (head, body) = read.frame(100).await?;
         assert_eq!((head.kind, head.id, &body[..]), (Kind::Request, 9, &b"question"[..]));
         write.frame(&frame::encode(Kind::Answer, 0, 9, b"answer")?).await?;
         write.flush().await?;
         // The other end closes first.
         let _ = read.frame(100).await;
-        Ok::<_, io::Error>(())
+        Ok::<_, io::Error>(caller.shown)
     };
     let limit = HANDSHAKE * 10;
     let (call, answer) = tokio::join!(timeout(limit, call), timeout(limit, answer));
     (call.unwrap().map_err(|e| e.to_string()), answer.unwrap().map_err(|e| e.to_string()))
 }
 
+/// Both sides prove their identities. Returns what the caller finds out about the called node's right to
+/// admit it, and the reverse.
+async fn admission(caller: &Secure, called: &Secure) -> (Result<(), NotAdmitted>, Result<(), NotAdmitted>) {
+    let (at_caller, at_called) = meet(caller, called).await;
+    let (at_caller, at_called) = (at_caller.unwrap(), at_called.unwrap());
+    assert_eq!((at_caller.identity, at_called.identity), (called.identity(), caller.identity()));
+    (at_caller.admission, at_called.admission)
+}
+
 async fn get_together(caller: &Secure, called: &Secure) {
-    assert_eq!(meet(caller, called).await, (Ok(()), Ok(())));
+    assert_eq!(admission(caller, called).await, (Ok(()), Ok(())));
 }
 
 /// Both sides report why they do not connect.
@@ -106,27 +127,100 @@ async fn stay_apart(caller: &Secure, called: &Secure, told: &str, said: &str) {
     assert!(called.contains(said), "the called node reports {called:?}, not {said:?}");
 }
 
+const ONE: &str = "a key of the cluster";
+const OTHER: &str = "a key of another one";
+
 #[tokio::test]
-async fn peers_with_the_same_security_connect() {
+async fn what_a_cluster_needs_admits_a_newcomer() {
     let authority = Authority::new();
     get_together(&none(), &none()).await;
-    get_together(&key("a key of the cluster"), &key("a key of the cluster")).await;
+    get_together(&key(ONE), &key(ONE)).await;
     // The names in the certificates do not matter.
     get_together(&tls(&authority.node("a", FAR)), &tls(&authority.node("b", FAR))).await;
 }
 
 #[tokio::test]
-async fn peers_with_different_security_get_the_reason() {
-    let with_tls = tls(&Authority::new().node("a", FAR));
-    let with_key = key("a key of the cluster");
-    stay_apart(&none(), &with_key, "this node speaks with a key", "the caller has neither").await;
-    stay_apart(&none(), &with_tls, "this node speaks TLS", "the caller has neither").await;
-    stay_apart(&with_key, &none(), "the caller speaks with a key", "the caller speaks with a key").await;
-    stay_apart(&with_key, &with_tls, "this node speaks TLS", "the caller speaks with a key").await;
-    stay_apart(&with_tls, &none(), "does not speak TLS", "the caller speaks TLS").await;
-    stay_apart(&with_tls, &with_key, "does not speak TLS", "the caller speaks TLS").await;
-    let other = key("a key of another one");
-    stay_apart(&with_key, &other, "another key", "another key").await;
+async fn without_it_a_node_is_recognized_but_not_admitted() {
+    let (caller, called) = (key(OTHER), key(ONE));
+    let admitted = admission(&caller, &called).await;
+    // The called node shows no proof to a caller that has none.
+    assert_eq!(admitted, (Err(NotAdmitted::NoKey), Err(NotAdmitted::AnotherKey)));
+    assert_eq!(admission(&none(), &called).await.1, Err(NotAdmitted::NoKey));
+    assert_eq!(admission(&called, &none()).await, (Err(NotAdmitted::NoKey), Ok(())));
+}
+
+#[tokio::test]
+async fn while_a_key_is_replaced_both_admit() {
+    let (old, both, new) = (key(OTHER), secure(&[ONE, OTHER], None), key(ONE));
+    for (caller, called) in [(&old, &both), (&both, &old), (&both, &both), (&both, &new), (&new, &both)] {
+        get_together(caller, called).await;
+    }
+    assert_eq!(admission(&old, &new).await.1, Err(NotAdmitted::AnotherKey));
+}
+
+#[tokio::test]
+async fn while_a_cluster_changes_to_certificates_either_admits() {
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    let (with_key, with_tls) = (key(ONE), tls(&authority.node("a", FAR)));
+    let both = || secure(&[ONE], Some(&authority.node("b", FAR)));
+    for (caller, called) in [(&with_key, &both()), (&both(), &with_key), (&both(), &both())] {
+        get_together(caller, called).await;
+    }
+    get_together(&with_tls, &both()).await;
+    get_together(&both(), &with_tls).await;
+    let foreign = secure(&[OTHER], Some(&stranger.node("a", FAR)));
+    assert_eq!(admission(&foreign, &both()).await.1, Err(NotAdmitted::AnotherKey));
+    // With certificates alone every connection needs one.
+    stay_apart(&with_key, &with_tls, "there is none", "shows no certificate").await;
+    stay_apart(&with_tls, &with_key, "another authority", "").await;
+}
+
+/// Passes bytes on in both directions, as anybody on the network could.
+async fn relay(between: TcpListener, to: std::net::SocketAddr) {
+    let (mut from, mut to) = (between.accept().await.unwrap().0, TcpStream::connect(to).await.unwrap());
+    let _ = tokio::io::copy_bidirectional(&mut from, &mut to).await;
+}
+
+/// A node in the middle that ends the caller's TLS and begins its own. It shows the caller's greeting to the
+/// called node as it came.
+#[tokio::test]
+async fn nothing_that_is_shown_on_one_connection_is_valid_on_another() {
+    let (caller, called, thief) = (key(ONE), key(ONE), key(ONE));
+    let (near, far) =
+        (TcpListener::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap());
+    let (near_addr, far_addr) = (near.local_addr().unwrap(), far.local_addr().unwrap());
+    let call = async { caller.call(TcpStream::connect(near_addr).await?, &hello()).await.map(drop) };
+    let steal = async {
+        let mut heard = thief.tls.accept(near.accept().await?.0).await?;
+        let (head, greeting) = heard.read.frame(HANDSHAKE_BYTES).await?;
+        let mut said = thief.tls.connect(TcpStream::connect(far_addr).await?).await?;
+        said.write.frame(&frame::encode(head.kind, frame::NODE, 0, &greeting)?).await?;
+        said.write.flush().await
+    };
+    let answer = async { called.answer(far.accept().await?.0).await.map(drop) };
+    let all = timeout(HANDSHAKE * 10, async { tokio::join!(call, steal, answer) });
+    let (_, stolen, answered) = all.await.unwrap();
+    stolen.unwrap();
+    let refused = answered.unwrap_err().to_string();
+    assert!(refused.contains("does not prove its identity"), "{refused}");
+}
+
+#[tokio::test]
+async fn who_only_passes_bytes_on_changes_nothing_and_reads_nothing() {
+    let (caller, called) = (key(ONE), key(ONE));
+    let (near, far) =
+        (TcpListener::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap());
+    let (near_addr, far_addr) = (near.local_addr().unwrap(), far.local_addr().unwrap());
+    let relaying = tokio::spawn(relay(near, far_addr));
+    let call = async { caller.call(TcpStream::connect(near_addr).await?, &hello()).await };
+    let answer = async {
+        let mut answering = called.answer(far.accept().await?.0).await?;
+        called.welcome(&mut answering).await.map(|()| answering)
+    };
+    let (call, answer) = timeout(HANDSHAKE * 10, async { tokio::join!(call, answer) }).await.unwrap();
+    assert_eq!(call.unwrap().2.identity, called.identity());
+    assert_eq!(answer.unwrap().caller.shown.admission, Ok(()));
+    relaying.abort();
 }
 
 #[tokio::test]
@@ -170,12 +264,23 @@ async fn a_caller_without_a_certificate_is_refused() {
     assert!(answered.contains("shows no certificate"), "{answered}");
 }
 
+fn tried(files: &TlsFiles) -> Result<Secure, StartError> {
+    let security = Security { keys: Vec::new(), tls: Some(files.clone()) };
+    Secure::new(&security, IdentityKey::random().unwrap())
+}
+
+/// The certificates in use.
+fn certificates(of: &Secure) -> &Arc<Renewed<OfPeer>> {
+    let Tls::Certificates(certificates) = &of.tls else { panic!("no certificates") };
+    certificates
+}
+
 #[test]
 fn files_that_do_not_match_are_reported() {
     let (authority, stranger) = (Authority::new(), Authority::new());
     let (one, other) = (authority.node("one", FAR), authority.node("other", FAR));
     let foreign = stranger.node("one", FAR);
-    let told = |files: &TlsFiles| match Secure::new(&Security::Tls(files.clone())) {
+    let told = |files: &TlsFiles| match tried(files) {
         Err(StartError::Config(text)) => text,
         _ => panic!("taken"),
     };
@@ -199,7 +304,7 @@ fn a_certificate_must_be_valid_for_both_sides() {
         std::fs::write(&files.key, pair.serialize_pem()).unwrap();
         files
     };
-    let told = |files: TlsFiles| Secure::new(&Security::Tls(files)).err().unwrap().to_string();
+    let told = |files: TlsFiles| tried(&files).err().unwrap().to_string();
     let server = told(only(ExtendedKeyUsagePurpose::ServerAuth));
     assert!(server.contains("not for clients (extendedKeyUsage)"), "{server}");
     let client = told(only(ExtendedKeyUsagePurpose::ClientAuth));
@@ -208,7 +313,7 @@ fn a_certificate_must_be_valid_for_both_sides() {
     // Neither replaces a good certificate.
     let files = authority.node("good", FAR);
     let node = tls(&files);
-    let Means::Tls(certificates) = &node.kind else { panic!() };
+    let certificates = certificates(&node);
     let bad = only(ExtendedKeyUsagePurpose::ServerAuth);
     replace(&bad.cert, &files.cert);
     replace(&bad.key, &files.key);
@@ -261,7 +366,7 @@ async fn replaced_files_are_taken_and_bad_files_are_not() {
     let (old, new) = (Authority::new(), Authority::new());
     let files = old.node("node", FAR - 1);
     let node = tls(&files);
-    let Means::Tls(certificates) = &node.kind else { panic!() };
+    let certificates = certificates(&node);
     let mut said = Said::default();
     let peer = tls(&old.node("peer", FAR));
 

@@ -1,284 +1,178 @@
-//! TLS between peers, with certificates on both sides.
+//! TLS 1.3 between peers, always.
 //!
-//! Names in certificates do not matter, because nodes move: only the cluster's authority counts. Sessions are
-//! never resumed, so every connection is checked with the certificates that are valid at that time.
+//! A node with configured certificates shows its own, and checks that a peer's is of the cluster's authority.
+//! Names in certificates do not matter, because nodes move. A node without them shows one that it signs
+//! itself with its identity key, and checks none: identities are proved inside the connection either way (see
+//! the parent module). Sessions are never resumed, so every connection is checked with the certificates that
+//! are valid at that time.
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
-use crate::os::TcpStream;
-use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use tokio_rustls::rustls::client::{Resumption, verify_server_cert_signed_by_trust_anchor};
-use tokio_rustls::rustls::crypto::{self, CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use tokio_rustls::rustls::server::danger::ClientCertVerifier;
-use tokio_rustls::rustls::server::{NoServerSessionStorage, ParsedCertificate, WebPkiClientVerifier};
+use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, PKCS_ED25519};
+use tokio_rustls::rustls::client::Resumption;
+use tokio_rustls::rustls::crypto;
+use tokio_rustls::rustls::pki_types::{PrivatePkcs8KeyDer, ServerName, UnixTime};
 use tokio_rustls::rustls::version::TLS13;
-use tokio_rustls::rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, ServerConfig,
-    SignatureScheme,
-};
+use tokio_rustls::rustls::{ClientConfig, ConnectionCommon, Error, ServerConfig};
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
-use crate::certificate::{BadFile, Certificate, PemFile};
-use crate::config::TlsFiles;
-use crate::net::stream;
+use super::certificates::{Called, OfPeer, Shown, never_resume, words_of};
+use crate::certificate::{Certificate, Renewed};
+use crate::config::Security;
+use crate::error::StartError;
+use crate::identity_key::IdentityKey;
+use crate::net::stream::{self, Reader, Writer};
+use crate::os::TcpStream;
 
 /// The server name that callers send. It is in no certificate and is not compared with any.
 const NAME: &str = "peer.waypost.invalid";
+/// Names the bytes that both sides derive from a connection, and that are the same on no other.
+const EXPORTER: &[u8] = b"EXPORTER-waypost-peer";
+/// What precedes the 32 bytes of a private Ed25519 key in PKCS #8 (RFC 8410).
+const PKCS8: [u8; 16] =
+    [0x30, 0x2e, 0x02, 0x01, 0, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
 
-/// A node's certificate and the authorities that it trusts, for both sides of a connection.
-pub(super) struct OfPeer {
+/// Begins and accepts connections.
+pub(super) enum Tls {
+    /// Without configured certificates.
+    SelfSigned(SelfSigned),
+    /// With certificates of an authority, read again when they change.
+    Certificates(Arc<Renewed<OfPeer>>),
+}
+
+/// Both sides of a connection without configured certificates.
+pub(super) struct SelfSigned {
     server: Arc<ServerConfig>,
     client: Arc<ClientConfig>,
-    /// When it expires (seconds since 1970).
-    until: u64,
 }
 
-/// The content of the files.
-#[derive(PartialEq)]
-pub(super) struct Files {
-    ca: PemFile,
-    cert: PemFile,
-    key: PemFile,
+/// A connection.
+pub(super) struct Channel {
+    pub(super) read: Reader,
+    pub(super) write: Writer,
+    /// The same bytes on both sides of this connection, and on no other.
+    pub(super) exporter: [u8; 32],
+    /// Whether the peer has shown a certificate of the cluster's authorities.
+    pub(super) certified: bool,
 }
 
-impl OfPeer {
+impl Tls {
+    pub(super) fn new(security: &Security, identity: &IdentityKey) -> Result<Self, StartError> {
+        match &security.tls {
+            None => SelfSigned::new(identity)
+                .map(Self::SelfSigned)
+                .map_err(|error| StartError::Config(format!("TLS between peers: {error}"))),
+            Some(files) => {
+                let shown = Shown { files: files.clone(), only: security.keys.is_empty() };
+                let read = Renewed::load(shown);
+                let bad = |why| StartError::Config(format!("peer certificates: {why}"));
+                Ok(Self::Certificates(Arc::new(read.map_err(bad)?)))
+            }
+        }
+    }
+
+    /// When this node's certificate expires (seconds since 1970).
+    pub(super) fn certificate_until(&self) -> Option<u64> {
+        match self {
+            Self::SelfSigned(_) => None,
+            Self::Certificates(certificates) => certificates.current().until(),
+        }
+    }
+
+    /// Takes changed certificates, as long as the node runs.
+    pub(super) async fn keep_fresh(&self) {
+        if let Self::Certificates(certificates) = self {
+            certificates.keep_fresh().await;
+        }
+    }
+
+    /// Takes changed certificates now.
+    pub(super) async fn renew(&self) {
+        if let Self::Certificates(certificates) = self {
+            certificates.look_now().await;
+        }
+    }
+
     /// TLS on a connection that this node made.
-    pub(super) async fn connect(&self, socket: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+    pub(super) async fn connect(&self, socket: TcpStream) -> io::Result<Channel> {
+        let (client, check) = match self {
+            Self::SelfSigned(own) => (own.client.clone(), None),
+            Self::Certificates(certificates) => {
+                let current = certificates.current();
+                (current.client.clone(), Some(current.check.clone()))
+            }
+        };
         let name = ServerName::try_from(NAME).map_err(io::Error::other)?;
-        let connected = TlsConnector::from(self.client.clone()).connect(name, socket).await;
-        connected.map(Into::into).map_err(explained)
+        let stream = TlsConnector::from(client).connect(name, socket).await.map_err(explained)?;
+        let connection = stream.get_ref().1;
+        let exporter = exporter(connection)?;
+        let certified = check.is_some_and(|check| {
+            connection.peer_certificates().is_some_and(|chain| check.check(chain, UnixTime::now()).is_ok())
+        });
+        Ok(channel(stream.into(), exporter, certified))
     }
 
     /// TLS on a connection that a peer made.
-    pub(super) async fn accept(&self, socket: TcpStream) -> io::Result<TlsStream<TcpStream>> {
-        let accepted = TlsAcceptor::from(self.server.clone()).accept(socket).into_fallible().await;
-        match accepted {
-            Ok(stream) => Ok(stream.into()),
+    pub(super) async fn accept(&self, socket: TcpStream) -> io::Result<Channel> {
+        let (server, check) = match self {
+            Self::SelfSigned(own) => (own.server.clone(), None),
+            Self::Certificates(certificates) => {
+                let current = certificates.current();
+                (current.server.clone(), Some(current.check.clone()))
+            }
+        };
+        let stream = match TlsAcceptor::from(server).accept(socket).into_fallible().await {
+            Ok(stream) => stream,
             Err((error, socket)) => {
                 // The alert with the reason must still be sent.
-                let (read, write) = stream::plain(socket);
-                stream::part(read, write, &[]).await;
-                Err(explained(error))
+                stream::leave(socket).await;
+                return Err(explained(error));
             }
-        }
-    }
-}
-
-impl Certificate for OfPeer {
-    const NAME: &'static str = "peer certificate";
-    const NAMES: &'static str = "peer certificates";
-    const SHOWN_TO: &'static str = "peers";
-
-    type Paths = TlsFiles;
-    type Files = Files;
-
-    fn read(paths: &TlsFiles) -> Result<Files, BadFile> {
-        let TlsFiles { ca, cert, key } = paths;
-        Ok(Files { ca: PemFile::read(ca)?, cert: PemFile::read(cert)?, key: PemFile::read(key)? })
-    }
-
-    fn make(files: &Files) -> Result<(Self, Option<BadFile>), BadFile> {
-        let bad = |file: &PemFile, reason: String| BadFile::new(&file.path, reason);
-        let chain = files.cert.certificates()?;
-        let key = || files.key.private_key();
-        let mut roots = RootCertStore::empty();
-        for authority in files.ca.certificates()? {
-            roots.add(authority).map_err(|error| bad(&files.ca, error.to_string()))?;
-        }
-        let provider = Arc::new(crypto::ring::default_provider());
-        let check = OfCluster { roots: Arc::new(roots), provider: provider.clone() };
-        let refused = check.refused(&chain).map_err(|why| bad(&files.cert, why))?;
-        let until = check.until(&chain);
-        let server = check.server(chain.clone(), key()?).map_err(|error| bad(&files.key, unfit(&error)))?;
-        let client = check.client(chain, key()?).map_err(|error| bad(&files.key, unfit(&error)))?;
-        let made = Self { server: Arc::new(server), client: Arc::new(client), until };
-        Ok((made, refused.map(|why| bad(&files.cert, why))))
-    }
-
-    fn until(&self) -> Option<u64> {
-        Some(self.until)
-    }
-}
-
-/// Why a certificate does not belong to this cluster; `side`: the side that it was checked for.
-fn misfit(why: &CertificateError, side: &str) -> String {
-    use CertificateError::{BadSignature, InvalidPurpose, InvalidPurposeContext, UnknownIssuer};
-    match why {
-        UnknownIssuer | BadSignature => "the certificate is not of these authorities".to_owned(),
-        InvalidPurpose | InvalidPurposeContext { .. } => {
-            format!(
-                "the certificate is not for {side} (extendedKeyUsage): a node is client and server to its peers"
-            )
-        }
-        other => format!("the certificate: {other}"),
-    }
-}
-
-fn unfit(error: &Error) -> String {
-    match error {
-        Error::InconsistentKeys(_) => "the private key is not that of the certificate".to_owned(),
-        other => other.to_string(),
-    }
-}
-
-/// Accepts every certificate of the cluster's authorities, whatever its name.
-#[derive(Debug)]
-struct OfCluster {
-    roots: Arc<RootCertStore>,
-    provider: Arc<CryptoProvider>,
-}
-
-impl OfCluster {
-    fn check(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> Result<(), Error> {
-        let (own, between) = chain.split_first().ok_or(Error::NoCertificatesPresented)?;
-        let known = self.provider.signature_verification_algorithms.all;
-        verify_server_cert_signed_by_trust_anchor(
-            &ParsedCertificate::try_from(own)?,
-            &self.roots,
-            between,
-            now,
-            known,
-        )
-    }
-
-    /// Like [`Self::check`], but as the called peer checks.
-    fn check_caller(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> Result<(), Error> {
-        let (own, between) = chain.split_first().ok_or(Error::NoCertificatesPresented)?;
-        self.callers()?.verify_client_cert(own, between, now).map(drop)
-    }
-
-    /// Why a certificate is not valid today, if so. The error says why it does not belong to this cluster.
-    fn refused(&self, chain: &[CertificateDer<'_>]) -> Result<Option<String>, String> {
-        let now = UnixTime::now();
-        let checked = match self.check(chain, now).map_err(|error| (error, "servers")) {
-            Ok(()) => self.check_caller(chain, now).map_err(|error| (error, "clients")),
-            refused => refused,
         };
-        match checked {
-            Ok(()) => Ok(None),
-            Err((Error::InvalidCertificate(why), _)) if is_about_time(&why) => Ok(Some(words_of(&why))),
-            Err((Error::InvalidCertificate(why), side)) => Err(misfit(&why, side)),
-            Err((error, _)) => Err(format!("the certificate: {error}")),
-        }
+        let connection = stream.get_ref().1;
+        let exporter = exporter(connection)?;
+        let certified = check.is_some_and(|check| {
+            connection
+                .peer_certificates()
+                .is_some_and(|chain| check.check_caller(chain, UnixTime::now()).is_ok())
+        });
+        Ok(channel(stream.into(), exporter, certified))
     }
+}
 
-    /// The earliest expiry of a certificate and of its intermediate certificates (seconds since 1970). The
-    /// authority's own does not count: it is trusted because it is in the file.
-    fn until(&self, chain: &[CertificateDer<'_>]) -> u64 {
-        let mut until = u64::MAX / 4;
-        // Checks the chain in the far future, then at the expiry that this check reports, and so on: each
-        // check finds one certificate.
-        for _ in chain {
-            match self.check(chain, UnixTime::since_unix_epoch(Duration::from_secs(until))) {
-                Err(Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. })) => {
-                    until = until.min(not_after.as_secs());
-                }
-                _ => break,
-            }
-        }
-        until
-    }
+fn exporter<Data>(connection: &ConnectionCommon<Data>) -> io::Result<[u8; 32]> {
+    connection.export_keying_material([0; 32], EXPORTER, None).map_err(io::Error::other)
+}
 
-    /// The verifier of callers.
-    fn callers(&self) -> Result<Arc<dyn ClientCertVerifier>, Error> {
-        let callers =
-            WebPkiClientVerifier::builder_with_provider(self.roots.clone(), self.provider.clone()).build();
-        callers.map_err(|error| Error::General(error.to_string()))
-    }
+fn channel(stream: TlsStream<TcpStream>, exporter: [u8; 32], certified: bool) -> Channel {
+    let (read, write) = stream::ends(stream);
+    Channel { read, write, exporter, certified }
+}
 
-    fn server(
-        &self,
-        chain: Vec<CertificateDer<'static>>,
-        key: PrivateKeyDer<'static>,
-    ) -> Result<ServerConfig, Error> {
-        let callers = self.callers()?;
-        let mut config = ServerConfig::builder_with_provider(self.provider.clone())
+impl SelfSigned {
+    /// Certificate and settings of a node that has only its identity.
+    fn new(identity: &IdentityKey) -> Result<Self, Error> {
+        let general = |error: rcgen::Error| Error::General(error.to_string());
+        let key = PrivatePkcs8KeyDer::from([&PKCS8[..], identity.private()].concat());
+        let pair = KeyPair::from_pkcs8_der_and_sign_algo(&key, &PKCS_ED25519).map_err(general)?;
+        let mut params = CertificateParams::new(vec![NAME.to_owned()]).map_err(general)?;
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, format!("waypost {}", identity.public()));
+        let own = params.self_signed(&pair).map_err(general)?.der().clone();
+        let provider = Arc::new(crypto::ring::default_provider());
+        let mut server = ServerConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(&[&TLS13])?
-            .with_client_cert_verifier(callers)
-            .with_single_cert(chain, key)?;
-        config.session_storage = Arc::new(NoServerSessionStorage {});
-        config.send_tls13_tickets = 0;
-        Ok(config)
-    }
-
-    fn client(
-        self,
-        chain: Vec<CertificateDer<'static>>,
-        key: PrivateKeyDer<'static>,
-    ) -> Result<ClientConfig, Error> {
-        let mut config = ClientConfig::builder_with_provider(self.provider.clone())
+            .with_no_client_auth()
+            .with_single_cert(vec![own], key.into())?;
+        never_resume(&mut server);
+        let mut client = ClientConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(&[&TLS13])?
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(self))
-            .with_client_auth_cert(chain, key)?;
-        config.resumption = Resumption::disabled();
-        Ok(config)
-    }
-}
-
-impl ServerCertVerifier for OfCluster {
-    fn verify_server_cert(
-        &self,
-        own: &CertificateDer<'_>,
-        between: &[CertificateDer<'_>],
-        _name: &ServerName<'_>,
-        _ocsp: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        let known = self.provider.signature_verification_algorithms.all;
-        verify_server_cert_signed_by_trust_anchor(
-            &ParsedCertificate::try_from(own)?,
-            &self.roots,
-            between,
-            now,
-            known,
-        )
-        .map(|()| ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, signed, &self.provider.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, signed, &self.provider.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
-    }
-}
-
-fn is_about_time(why: &CertificateError) -> bool {
-    use CertificateError::{Expired, ExpiredContext, NotValidYet, NotValidYetContext};
-    matches!(why, Expired | ExpiredContext { .. } | NotValidYet | NotValidYetContext { .. })
-}
-
-fn words_of(why: &CertificateError) -> String {
-    use CertificateError::{
-        BadSignature, Expired, ExpiredContext, NotValidYet, NotValidYetContext, UnknownIssuer,
-    };
-    match why {
-        Expired | ExpiredContext { .. } => "the certificate has ended".to_owned(),
-        NotValidYet | NotValidYetContext { .. } => {
-            "the certificate is not valid yet: compare the clocks".to_owned()
-        }
-        // `BadSignature`: another authority has the same name.
-        UnknownIssuer | BadSignature => "the certificate is of another authority".to_owned(),
-        other => format!("the certificate is refused: {other}"),
+            .with_custom_certificate_verifier(Arc::new(Called { cluster: None, provider }))
+            .with_no_client_auth();
+        client.resumption = Resumption::disabled();
+        Ok(Self { server: Arc::new(server), client: Arc::new(client) })
     }
 }
 
@@ -289,10 +183,10 @@ pub(super) fn explained(error: io::Error) -> io::Error {
         return error;
     };
     let text = match tls {
-        Error::InvalidMessage(_) => {
-            "the peer does not speak TLS: all nodes need the same kind of security".to_owned()
+        Error::InvalidMessage(_) => "the peer does not speak TLS: it is no node of a cluster".to_owned(),
+        Error::NoCertificatesPresented => {
+            "the peer shows no certificate, and this node's peers need one (peer.tls_*)".to_owned()
         }
-        Error::NoCertificatesPresented => "the peer shows no certificate".to_owned(),
         Error::InvalidCertificate(why) => format!("the peer: {}", words_of(why)),
         Error::AlertReceived(alert) => {
             let why = match alert {

@@ -1,0 +1,158 @@
+//! What a newcomer hears when it greets others, and why it still waits, in words for operators.
+
+use std::collections::BTreeSet;
+
+use crate::config::WaitHook;
+use crate::wire::NewcomerV1;
+
+/// The reason for waiting is logged again after this many rounds, though it has not changed.
+const ROUNDS_BETWEEN_LOGS: u32 = 60;
+
+/// What a greeting of an address led to.
+pub(super) enum Heard {
+    /// A member of a cluster answered.
+    Member,
+    /// A node closed the connection, as a member of an older release does.
+    OlderRelease,
+    /// Another newcomer answered.
+    Newcomer(NewcomerV1),
+    /// This newcomer itself answered.
+    Itself,
+    /// Nobody answered, for this reason.
+    Nothing(String),
+}
+
+impl Heard {
+    pub(super) fn may_give_an_id(&self) -> bool {
+        matches!(self, Self::Member | Self::OlderRelease)
+    }
+
+    pub(super) fn newcomer(&self) -> Option<&NewcomerV1> {
+        match self {
+            Self::Newcomer(newcomer) => Some(newcomer),
+            _ => None,
+        }
+    }
+}
+
+/// Why the newcomer waits, in one sentence for operators.
+pub(super) fn reason(own: &NewcomerV1, heard: &[(String, Heard)]) -> String {
+    let members: Vec<&str> =
+        heard.iter().filter(|(_, heard)| heard.may_give_an_id()).map(|(addr, _)| addr.as_str()).collect();
+    if !members.is_empty() {
+        return format!(
+            "the cluster at {} gives no id to this node yet: has it a leader?",
+            members.join(", ")
+        );
+    }
+    let held = own.agreement.as_ref().filter(|held| held.founder != own.id);
+    let founder = held.and_then(|held| held.members.iter().find(|(id, _)| *id == held.founder));
+    if let Some((_, founder)) = founder {
+        return format!(
+            "waiting for the node at {founder} to found the cluster, as agreed; if its data is lost, empty the \
+             data directories of the others too"
+        );
+    }
+    let newcomers: Vec<&NewcomerV1> = heard.iter().filter_map(|(_, heard)| heard.newcomer()).collect();
+    let silent = silent(heard);
+    different_settings(own, &newcomers).unwrap_or_else(|| too_few(own.expect, &newcomers)) + &silent
+}
+
+/// The addresses at which nobody answered, and why.
+fn silent(heard: &[(String, Heard)]) -> String {
+    let why = |(addr, heard): &(String, Heard)| match heard {
+        Heard::Nothing(why) if why.contains(addr.as_str()) => Some(why.clone()),
+        Heard::Nothing(why) => Some(format!("{addr}: {why}")),
+        _ => None,
+    };
+    let silent: Vec<String> = heard.iter().filter_map(why).collect();
+    if silent.is_empty() { String::new() } else { format!("; no answer: {}", silent.join(", ")) }
+}
+
+fn different_settings(own: &NewcomerV1, newcomers: &[&NewcomerV1]) -> Option<String> {
+    let different: Vec<String> = newcomers
+        .iter()
+        .filter(|other| other.expect != own.expect)
+        .map(|other| match other.expect {
+            0 => format!("the node at {} founds none (it has 0, or set damaged files aside)", other.addr),
+            expect => format!("the node at {} has {expect}", other.addr),
+        })
+        .collect();
+    (!different.is_empty()).then(|| {
+        format!(
+            "bootstrap_expect must be the same on all nodes: this node has {}, {}",
+            own.expect,
+            different.join(", ")
+        )
+    })
+}
+
+fn too_few(expect: u32, newcomers: &[&NewcomerV1]) -> String {
+    let others: BTreeSet<&str> = newcomers.iter().map(|other| other.addr.as_str()).collect();
+    let others = others.into_iter().collect::<Vec<_>>().join(", ");
+    match (expect, newcomers.is_empty()) {
+        (0, true) => "waiting for a member of a cluster at the addresses of `join`".to_owned(),
+        (0, false) => format!(
+            "no member of a cluster answers; this node and {others} all wait for one: set bootstrap_expect to \
+             the number of nodes that found a cluster"
+        ),
+        (expect, true) => format!("waiting for {expect} nodes to found a cluster; no other is seen yet"),
+        (expect, false) => {
+            format!("waiting for {expect} nodes to found a cluster; seen besides this: {others}")
+        }
+    }
+}
+
+/// Tells operators why the newcomer waits, when the reason changes and then now and again.
+#[derive(Default)]
+pub(super) struct Told {
+    reason: String,
+    rounds: u32,
+}
+
+impl Told {
+    pub(super) fn tell(&mut self, reason: &str, on_waiting: Option<&WaitHook>) {
+        self.rounds += 1;
+        if self.reason == reason && self.rounds < ROUNDS_BETWEEN_LOGS {
+            return;
+        }
+        tracing::warn!("{reason}");
+        if let Some(hook) = on_waiting {
+            hook(reason);
+        }
+        *self = Self { reason: reason.to_owned(), rounds: 0 };
+    }
+}
+
+#[cfg(all(test, not(feature = "sim")))]
+mod tests {
+    use super::*;
+    use crate::wire::AgreementV1;
+
+    fn newcomer(n: u8, expect: u32) -> NewcomerV1 {
+        NewcomerV1 { id: [n; 16], addr: format!("10.0.0.{n}:4001"), expect, ..NewcomerV1::default() }
+    }
+
+    #[test]
+    fn the_reason_names_what_is_missing() {
+        let at = |n: u8, heard| (format!("10.0.0.{n}:4001"), heard);
+        let silent = || at(3, Heard::Nothing("connection refused".to_owned()));
+        let other = |expect| at(2, Heard::Newcomer(newcomer(2, expect)));
+        let itself = || at(1, Heard::Itself);
+        let told = |expect, heard: &[(String, Heard)]| reason(&newcomer(1, expect), heard);
+
+        let text = told(3, &[itself(), other(3), silent()]);
+        assert!(text.contains("3 nodes") && text.contains("10.0.0.2:4001"), "{text}");
+        assert!(text.contains("no answer: 10.0.0.3:4001: connection refused"), "{text}");
+        assert!(told(3, &[itself()]).contains("no other is seen yet"));
+        assert!(told(3, &[other(5)]).contains("this node has 3, the node at 10.0.0.2:4001 has 5"));
+        assert!(told(0, &[other(0)]).contains("set bootstrap_expect"));
+        assert!(told(0, &[silent()]).contains("waiting for a member"));
+        assert!(told(3, &[other(3), at(3, Heard::Member)]).contains("cluster at 10.0.0.3:4001 gives no id"));
+
+        let mut own = newcomer(1, 3);
+        let members = (1..=3).map(|n| ([n; 16], format!("10.0.0.{n}:4001"))).collect();
+        own.agreement = Some(AgreementV1 { founder: [2; 16], number: 1, members });
+        assert!(reason(&own, &[silent()]).contains("waiting for the node at 10.0.0.2:4001 to found"));
+    }
+}
