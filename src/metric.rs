@@ -44,6 +44,8 @@ pub const EPHEMERAL_INTEREST: &str = "waypost_ephemeral_interest";
 pub const EPHEMERAL_PEER_INTEREST: &str = "waypost_ephemeral_peer_interest";
 /// HTTP responses, by `status` class.
 pub const HTTP_ANSWERS: &str = "waypost_http_answers_total";
+/// Lines of the audit log that could not be written.
+pub const AUDIT_LOST: &str = "waypost_audit_lost_lines_total";
 /// Index of the last applied log entry.
 pub const APPLIED_INDEX: &str = "waypost_applied_index";
 /// The current term.
@@ -130,6 +132,7 @@ pub fn describe() {
     gauge!(EPHEMERAL_INTEREST, "Subjects and patterns whose ephemeral events this node requests");
     gauge!(EPHEMERAL_PEER_INTEREST, "Subjects and patterns whose ephemeral events another node requests");
     counter!(HTTP_ANSWERS, "HTTP answers");
+    counter!(AUDIT_LOST, "Lines of the audit log that could not be written");
     gauge!(APPLIED_INDEX, "Index of the last applied log entry");
     gauge!(TERM, "The current term");
     gauge!(IS_LEADER, "1 on the node that leads");

@@ -10,6 +10,7 @@ mod settings;
 use crate::config::Config;
 use crate::delivery::webhook::{BadWebhooks, Webhooks};
 use crate::edge::addresses::Failures;
+use crate::edge::audit::log::AuditLog;
 use crate::edge::context::Edge;
 use crate::edge::ops::starting::Starting;
 use crate::edge::ops::{drained, not_ready};
@@ -23,6 +24,7 @@ use actix_web::web;
 use files::Shares;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -60,6 +62,14 @@ pub enum ServerError {
     /// The HTTP server failed.
     #[error("the HTTP server failed: {0}")]
     Http(#[from] std::io::Error),
+    /// The audit log can't be opened.
+    #[error("the audit log {} (audit.file) can't be opened: {source}", path.display())]
+    Audit {
+        /// Its path.
+        path: PathBuf,
+        /// The system's error.
+        source: std::io::Error,
+    },
     /// The delivery of webhooks can't start.
     #[error(transparent)]
     Webhooks(#[from] BadWebhooks),
@@ -113,6 +123,7 @@ impl Node {
         let listener = http::listen(config.http_addr)?;
         let shown = config.http.tls().map(|(cert, key)| Shown::load(cert, key)).transpose()?;
         let metrics = install_metrics()?;
+        let audit = config.audit.file.as_deref().map(open_audit).transpose()?;
         let starting = Starting::new();
         let on_waiting = on_waiting(starting.clone(), manager.clone());
         let hub = Hub::start(settings::hub(&config), settings::cluster(&config, &shares, on_waiting));
@@ -121,6 +132,10 @@ impl Node {
             http::serve(&config, (1, SOCKETS_AT_START), listener, shown.as_ref(), starting.routes())
         };
         let hub = meanwhile(port, hub).await??;
+        hub.report_settings(config.shared());
+        if let Some(audit) = &audit {
+            hub.health().report_audit_lost(audit.lost());
+        }
         // This comes before webhooks start: a node that was drained when it stopped must not deliver any.
         drained::begin(&hub);
         let edge = web::Data::new(Edge {
@@ -130,6 +145,7 @@ impl Node {
             failures: Failures::new(config.limits.auth_failures_per_minute),
             addresses: Arc::default(),
             webhooks: Webhooks::start(hub.clone(), settings::webhook(&config, &shares))?,
+            audit,
             metrics,
             hub,
         });
@@ -182,6 +198,10 @@ impl Serving {
             told.abort();
         }
         hub.shutdown().await;
+        if let Some(audit) = self.edge.audit.clone() {
+            // It waits for a disk, for a bounded time.
+            let _ = actix_rt::task::spawn_blocking(move || audit.close()).await;
+        }
         match self.server.await {
             Ok(result) => Ok(result?),
             Err(_) => Ok(()),
@@ -292,6 +312,11 @@ async fn tell(manager: Arc<Manager>, edge: web::Data<Edge>) {
         notify::State { ready: reason.is_none(), text }
     };
     manager.follow(state, async || edge.hub.health().answers().await).await;
+}
+
+fn open_audit(path: &Path) -> Result<Arc<AuditLog>, ServerError> {
+    let opened = AuditLog::start(path);
+    Ok(Arc::new(opened.map_err(|source| ServerError::Audit { path: path.to_owned(), source })?))
 }
 
 fn install_metrics() -> Result<PrometheusHandle, ServerError> {

@@ -157,9 +157,7 @@ fn wrong_usage_ends_with_2_and_failure_with_1() {
         assert_eq!(output.status.code(), Some(2), "{usage:?}: {}", err(&output));
     }
     let unused = format!("http://127.0.0.1:{}", free_ports());
-    for failure in
-        [&["map", "list"][..], &["tail", "demo"], &["publish", "demo", "a", "1", "--retry-seconds", "0"]]
-    {
+    for failure in [&["map", "list"][..], &["tail", "demo"], &["publish", "demo", "a", "1"]] {
         let output = run(&[failure, &["--url", &unused]].concat());
         assert_eq!(output.status.code(), Some(1), "{failure:?}");
         assert!(err(&output).contains("is waypost running there?"), "{}", err(&output));
@@ -231,7 +229,7 @@ fn a_repeated_publish_is_the_same_request_at_the_next_node() {
         requests
     });
     let urls = [&urls[1], &urls[0]].map(String::as_str).join(",");
-    let command = waypost(&["publish", "demo", "--url", &urls, "--token", "t"]);
+    let command = waypost(&["publish", "demo", "--url", &urls, "--token", "t", "--wait", "60"]);
     // One line only: a second line may come too late for the same request.
     let output = run_with_input(command, "{\"type\":\"a\",\"payload\":1}");
     assert!(output.status.success(), "{}", err(&output));
@@ -241,6 +239,51 @@ fn a_repeated_publish_is_the_same_request_at_the_next_node() {
     assert!(requests.iter().all(|(head, _)| key(head) == key(&requests[0].0)));
     assert!(requests.iter().all(|(_, body)| *body == requests[0].1));
     assert_eq!(requests[0].1.iter().filter(|byte| **byte == b'\n').count(), 1);
+}
+
+/// Runs the program on a terminal of its own and returns what the terminal got.
+fn on_terminal(arguments: &str) -> String {
+    let command = format!("{} {arguments}", env!("CARGO_BIN_EXE_waypost"));
+    let mut script = Command::new("script");
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("WAYPOST_")) {
+        script.env_remove(name);
+    }
+    let output = script.args(["-qec", &command, "/dev/null"]).stdin(Stdio::null()).output().unwrap();
+    out(&output)
+}
+
+/// Whatever a server or an event says, a terminal only shows it.
+#[test]
+fn a_terminal_gets_no_control_characters_of_others() {
+    let node = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", node.local_addr().unwrap());
+    let evil = "\u{1b}[2J\u{1b}]0;t\u{7}\u{9b}5n\u{202e}\u{2066}\u{2028}\u{8}";
+    let json = |text: &str| serde_json::to_string(text).unwrap();
+    let map = format!("{{\"data\":{{\"id\":\"1\",\"slug\":{0},\"name\":{0}}}}}", json(evil));
+    let refusal = format!("{{\"error\":\"x\",\"code\":\"X\",\"message\":{0},\"hint\":{0}}}", json(evil));
+    let event = format!(
+        "id: 1\ndata: {{\"seq\":1,\"ts\":\"2026-01-31T12:00:00.123Z\",\"subject\":{0},\"type\":{0},\"payload\":{0}}}\n\n",
+        json(evil)
+    );
+    let answers = [("200", map.clone()), ("200", map), ("403", refusal), ("200", event)];
+    let server = thread::spawn(move || {
+        for (status, body) in answers {
+            let (mut stream, _) = node.accept().unwrap();
+            take_request(&stream);
+            let head =
+                format!("HTTP/1.1 {status} x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+            stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
+        }
+    });
+    for arguments in ["map show demo", "map show demo --json", "map show demo", "tail demo -n 1"] {
+        let got = on_terminal(&format!("{arguments} --url {url} --token t"));
+        assert!(got.contains("2J") && got.contains("5n"), "{arguments}: the text itself is shown: {got:?}");
+        for never in ["\u{1b}[2J", "\u{1b}]", "\u{7}", "\u{9b}", "\u{202e}", "\u{2066}", "\u{2028}", "\u{8}"]
+        {
+            assert!(!got.contains(never), "{arguments}: {never:?} in {got:?}");
+        }
+    }
+    server.join().unwrap();
 }
 
 /// A running `waypost dev`, killed at the end of the test.

@@ -5,37 +5,37 @@
 //! kind, length and content (4), and the content. The blocks are one head, the pairs in the order of their
 //! keys, further files, and one end.
 //!
+//! The end has an HMAC-SHA256 of the SHA-256 of everything before the end, under a key that only the nodes of
+//! the cluster have: it proves where the backup is from.
+//!
 //! Only a few blocks are in memory at a time. A reader detects a file that is incomplete.
 
-use std::fs::File;
-use std::io::{self, BufReader, Read};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
+mod key;
+mod read;
+#[cfg(all(test, not(feature = "sim")))]
+pub(crate) mod tests;
+mod write;
 
-use bytes::Bytes;
-use serde::de::DeserializeOwned;
+use std::io;
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
-use sha2::{Digest, Sha256};
-use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, mpsc};
-use tokio::time::timeout;
 
-use crate::engine::Engine;
 use crate::error::StoreError;
-use crate::identity::shown;
-use crate::store::{self, Store, View};
-use crate::time::ClusterClock;
-use crate::wire::{self, MAX_ENCODED, PairV1, StampV1, StoredLogId};
+use crate::wire::{StampV1, StoredLogId};
+
+pub use key::{BackupKey, BackupOrigin, Expected};
+pub use read::verify;
+#[cfg(not(feature = "sim"))]
+pub(crate) use read::{Block, Reader};
+pub(crate) use write::Backups;
 
 const MAGIC: &[u8; 8] = b"WPBACKUP";
 /// The format that this release writes, and the newest that it reads.
-const VERSION: u32 = 1;
-/// Longest that the receiver of a backup may leave a block waiting, because the view behind it keeps space in
-/// the store from being reused.
-const STALL: Duration = Duration::from_secs(60);
-
+const VERSION: u32 = 2;
+/// The format without a proof of origin.
+const UNPROVED_VERSION: u32 = 1;
 const HEAD: u8 = 1;
 const PAIRS: u8 = 2;
 const FILE: u8 = 3;
@@ -60,11 +60,20 @@ pub(crate) struct FileV1 {
     pub(crate) content: ByteBuf,
 }
 
-/// The last block.
+/// The last block of format 1.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct EndV1 {
     blocks: u64,
     pairs: u64,
+}
+
+/// The last block.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct EndV2 {
+    blocks: u64,
+    pairs: u64,
+    /// The proof of the origin, if the node had the key.
+    proof: Option<ByteBuf>,
 }
 
 /// Why a backup cannot be made, read or restored.
@@ -97,6 +106,12 @@ pub enum BackupError {
         /// What is wrong.
         reason: String,
     },
+    /// It was made by a cluster with another key, or changed since.
+    #[error("the backup is not from the cluster that this key belongs to, or was changed")]
+    Foreign,
+    /// It has a file that no backup has.
+    #[error("the backup has a file named {0:?}, which no backup has")]
+    UnknownFile(String),
     /// The directory is not empty.
     #[error("{} is not empty: a restore makes a new node, in an empty directory", .0.display())]
     NotEmpty(PathBuf),
@@ -130,78 +145,10 @@ pub struct BackupInfo {
     pub records: u64,
     /// Names of the files in it, in addition to the state.
     pub files: Vec<String>,
+    /// What is known about its origin.
+    pub origin: BackupOrigin,
     /// Size (bytes).
     pub bytes: u64,
-}
-
-/// Makes backups of a running node.
-pub(crate) struct Backups {
-    engine: Arc<Engine>,
-    store: Arc<Store>,
-    clock: Arc<ClusterClock>,
-    /// One backup at a time, because each holds a view of the store.
-    turn: Arc<Semaphore>,
-}
-
-impl Backups {
-    pub(crate) fn new(engine: Arc<Engine>, store: Arc<Store>, clock: Arc<ClusterClock>) -> Self {
-        Self { engine, store, clock, turn: Arc::new(Semaphore::new(1)) }
-    }
-
-    /// Begins a backup of the state applied here. Its bytes are sent over the channel; if it fails, the last
-    /// item is an error.
-    pub(crate) fn begin(
-        &self,
-        files: Vec<(String, Vec<u8>)>,
-    ) -> Result<mpsc::Receiver<Result<Bytes, StoreError>>, BackupError> {
-        let turn = self.turn.clone().try_acquire_owned().map_err(|_| BackupError::Busy)?;
-        let view = View::of(&self.store)?;
-        let (cluster_id, taken_ms) = (self.engine.peers().me().cluster_id, self.clock.now().time_ms);
-        let (sender, blocks) = mpsc::channel(2);
-        let handle = Handle::current();
-        tokio::task::spawn_blocking(move || {
-            let _turn = turn;
-            let send = |bytes: Result<Bytes, StoreError>| {
-                handle.block_on(timeout(STALL, sender.send(bytes))).is_ok_and(|sent| sent.is_ok())
-            };
-            let mut writer =
-                Writer { sha: Sha256::new(), blocks: 0, take: &mut |bytes: Vec<u8>| send(Ok(bytes.into())) };
-            if let Err(error) = write(&mut writer, &view, cluster_id, taken_ms, files) {
-                // The receiver gets the reason, unless it has gone.
-                let _ = send(Err(error));
-            }
-        });
-        Ok(blocks)
-    }
-}
-
-/// Encodes blocks and sends them.
-struct Writer<'a> {
-    sha: Sha256,
-    blocks: u64,
-    take: &'a mut dyn FnMut(Vec<u8>) -> bool,
-}
-
-impl Writer<'_> {
-    fn raw(&mut self, bytes: Vec<u8>) -> Result<(), StoreError> {
-        self.sha.update(&bytes);
-        if (self.take)(bytes) {
-            Ok(())
-        } else {
-            Err(StoreError::Io("the receiver of the backup has gone".to_owned()))
-        }
-    }
-
-    fn block(&mut self, kind: u8, content: &impl Serialize) -> Result<(), StoreError> {
-        let content = wire::encode(content).map_err(|e| StoreError::Io(e.to_string()))?;
-        let mut block = vec![kind];
-        block.extend_from_slice(&(content.len() as u32).to_le_bytes());
-        let crc = checksum(&block, &content);
-        block.extend_from_slice(&crc.to_le_bytes());
-        block.extend_from_slice(&content);
-        self.blocks += 1;
-        self.raw(block)
-    }
 }
 
 fn checksum(head: &[u8], content: &[u8]) -> u32 {
@@ -209,247 +156,4 @@ fn checksum(head: &[u8], content: &[u8]) -> u32 {
     hasher.update(head);
     hasher.update(content);
     hasher.finalize()
-}
-
-fn write(
-    writer: &mut Writer<'_>,
-    view: &View,
-    cluster_id: [u8; 16],
-    taken_ms: u64,
-    files: Vec<(String, Vec<u8>)>,
-) -> Result<(), StoreError> {
-    let state = view.state();
-    let applied = state.applied.ok_or_else(|| StoreError::Io("nothing is applied yet".to_owned()))?;
-    let head = HeadV1 {
-        cluster_id,
-        applied,
-        stamp: state.stamp,
-        id_ms: state.id_ms,
-        last_node_id: state.last_node_id,
-        taken_ms,
-        release: env!("CARGO_PKG_VERSION").to_owned(),
-    };
-    writer.raw([&MAGIC[..], &VERSION.to_le_bytes()].concat())?;
-    writer.block(HEAD, &head)?;
-    let (mut pairs, mut result) = (0, Ok(()));
-    store::export(view, &mut |chunk| {
-        pairs += chunk.len() as u64;
-        result = writer.block(PAIRS, &chunk);
-        result.is_ok()
-    })?;
-    result?;
-    for (name, content) in files {
-        writer.block(FILE, &FileV1 { name, content: content.into() })?;
-    }
-    writer.block(END, &EndV1 { blocks: writer.blocks, pairs })?;
-    let sha = writer.sha.clone().finalize().to_vec();
-    writer.raw(sha)
-}
-
-/// What a reader finds in a backup.
-#[cfg_attr(feature = "sim", expect(dead_code, reason = "nothing is restored there"))]
-pub(crate) enum Block {
-    Pairs(Vec<PairV1>),
-    File(FileV1),
-}
-
-/// Reads a backup block by block, and checks each block.
-pub(crate) struct Reader {
-    path: PathBuf,
-    file: BufReader<File>,
-    at: u64,
-    sha: Sha256,
-    blocks: u64,
-    pairs: u64,
-    pub(crate) head: HeadV1,
-    files: Vec<String>,
-}
-
-impl Reader {
-    /// Opens a backup and reads its head.
-    pub(crate) fn open(path: &Path) -> Result<Self, BackupError> {
-        let file = File::open(path).map_err(|source| BackupError::Io { path: path.to_owned(), source })?;
-        let head = HeadV1 {
-            cluster_id: [0; 16],
-            applied: StoredLogId::default(),
-            stamp: StampV1::default(),
-            id_ms: 0,
-            last_node_id: 0,
-            taken_ms: 0,
-            release: String::new(),
-        };
-        let mut reader = Self {
-            path: path.to_owned(),
-            file: BufReader::with_capacity(1 << 20, file),
-            at: 0,
-            sha: Sha256::new(),
-            blocks: 0,
-            pairs: 0,
-            head,
-            files: Vec::new(),
-        };
-        let start = reader.take(12).map_err(|error| match error {
-            BackupError::Damaged { .. } => BackupError::NotABackup,
-            other => other,
-        })?;
-        let Some((magic, version)) = start.split_first_chunk::<8>() else {
-            return Err(BackupError::NotABackup);
-        };
-        if magic != MAGIC {
-            return Err(BackupError::NotABackup);
-        }
-        let version = version.iter().rev().fold(0, |sum, byte| sum << 8 | u32::from(*byte));
-        if version > VERSION {
-            return Err(BackupError::Newer { version });
-        }
-        match reader.block()? {
-            (HEAD, content) => reader.head = reader.decoded(&content)?,
-            _ => return Err(reader.damaged("the first block is not a head")),
-        }
-        Ok(reader)
-    }
-
-    fn damaged(&self, reason: impl ToString) -> BackupError {
-        BackupError::Damaged { at: self.at, reason: reason.to_string() }
-    }
-
-    fn take(&mut self, length: usize) -> Result<Vec<u8>, BackupError> {
-        let mut bytes = vec![0; length];
-        match self.file.read_exact(&mut bytes) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                return Err(self.damaged("the file ends here"));
-            }
-            Err(source) => return Err(BackupError::Io { path: self.path.clone(), source }),
-        }
-        self.at += length as u64;
-        self.sha.update(&bytes);
-        Ok(bytes)
-    }
-
-    fn block(&mut self) -> Result<(u8, Vec<u8>), BackupError> {
-        let head = self.take(9)?;
-        let number =
-            |at: usize| head[at..at + 4].iter().rev().fold(0, |sum, byte| sum << 8 | u32::from(*byte));
-        let (length, crc) = (number(1) as usize, number(5));
-        if length > MAX_ENCODED {
-            return Err(self.damaged(format!("a block has a length of {length} bytes")));
-        }
-        let content = self.take(length)?;
-        if checksum(&head[..5], &content) != crc {
-            return Err(self.damaged("the checksum of a block does not match"));
-        }
-        self.blocks += 1;
-        Ok((head[0], content))
-    }
-
-    fn decoded<T: DeserializeOwned>(&self, content: &[u8]) -> Result<T, BackupError> {
-        wire::decode(content).map_err(|error| self.damaged(error))
-    }
-
-    /// The next block; `None` after a complete end.
-    pub(crate) fn next(&mut self) -> Result<Option<Block>, BackupError> {
-        match self.block()? {
-            (PAIRS, content) => {
-                let pairs: Vec<PairV1> = self.decoded(&content)?;
-                self.pairs += pairs.len() as u64;
-                Ok(Some(Block::Pairs(pairs)))
-            }
-            (FILE, content) => {
-                let file: FileV1 = self.decoded(&content)?;
-                self.files.push(file.name.clone());
-                Ok(Some(Block::File(file)))
-            }
-            (END, content) => {
-                let end: EndV1 = self.decoded(&content)?;
-                self.ended(&end)?;
-                Ok(None)
-            }
-            (kind, _) => Err(self.damaged(format!("a block has the unexpected kind {kind}"))),
-        }
-    }
-
-    fn ended(&mut self, end: &EndV1) -> Result<(), BackupError> {
-        if (end.blocks + 1, end.pairs) != (self.blocks, self.pairs) {
-            return Err(self.damaged("blocks are missing"));
-        }
-        let expected = self.sha.clone().finalize();
-        if self.take(expected.len())? != expected.as_slice() {
-            return Err(self.damaged("its SHA-256 does not match"));
-        }
-        match self.file.read(&mut [0]) {
-            Ok(0) => Ok(()),
-            Ok(_) => Err(self.damaged("something follows the end")),
-            Err(source) => Err(BackupError::Io { path: self.path.clone(), source }),
-        }
-    }
-
-    /// The facts about the backup; complete once all blocks were read.
-    pub(crate) fn info(&self) -> BackupInfo {
-        BackupInfo {
-            format: VERSION,
-            cluster_id: shown(&self.head.cluster_id),
-            applied_index: self.head.applied.index,
-            time_ms: self.head.stamp.time_ms,
-            ids_ms: self.head.id_ms,
-            taken_ms: self.head.taken_ms,
-            release: self.head.release.clone(),
-            records: self.pairs,
-            files: self.files.clone(),
-            bytes: self.at,
-        }
-    }
-}
-
-/// Reads a whole backup and checks it.
-///
-/// # Errors
-/// If the backup cannot be read or is damaged.
-pub fn verify(path: &Path) -> Result<BackupInfo, BackupError> {
-    let mut reader = Reader::open(path)?;
-    let mut last: Option<Vec<u8>> = None;
-    while let Some(block) = reader.next()? {
-        let Block::Pairs(pairs) = block else { continue };
-        for PairV1 { key, record } in pairs {
-            if last.as_ref().is_some_and(|last| *last >= *key) {
-                return Err(reader.damaged("its keys are out of order"));
-            }
-            store::check(&key, &record).map_err(|error| reader.damaged(error))?;
-            last = Some(key.into_vec());
-        }
-    }
-    Ok(reader.info())
-}
-
-#[cfg(all(test, not(feature = "sim")))]
-#[allow(clippy::unwrap_used)]
-pub(crate) mod tests {
-    use super::*;
-
-    /// A backup without pairs, at index 42; the highest node id is 7.
-    pub(crate) fn small(root: &Path) -> PathBuf {
-        let path = root.join("small.backup");
-        let mut bytes = Vec::new();
-        let mut take = |piece: Vec<u8>| {
-            bytes.extend(piece);
-            true
-        };
-        let mut writer = Writer { sha: Sha256::new(), blocks: 0, take: &mut take };
-        let head = HeadV1 {
-            cluster_id: [1; 16],
-            applied: StoredLogId { term: 1, node: 1, index: 42 },
-            stamp: StampV1 { time_ms: 1, expiry_ms: 1, checked: false },
-            id_ms: 1,
-            last_node_id: 7,
-            taken_ms: 2,
-            release: "0".to_owned(),
-        };
-        writer.raw([&MAGIC[..], &VERSION.to_le_bytes()].concat()).unwrap();
-        writer.block(HEAD, &head).unwrap();
-        writer.block(END, &EndV1 { blocks: writer.blocks, pairs: 0 }).unwrap();
-        let sha = writer.sha.clone().finalize().to_vec();
-        writer.raw(sha).unwrap();
-        std::fs::write(&path, bytes).unwrap();
-        path
-    }
 }

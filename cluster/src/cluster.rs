@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::boot::{self, Running};
 use crate::config::Config;
 use crate::contact::Contact;
-use crate::error::{ProposeError, RequestError, StartError};
+use crate::error::{ProposeError, RequestError, StartError, Unreached};
 use crate::late;
 use crate::machine::{Handler, StateMachine};
 use crate::net::{LinkError, RequestLane};
@@ -148,6 +148,12 @@ impl Cluster {
         self.node().contact.present()
     }
 
+    /// Whether this node has heard neither from a majority nor from a leader for longer than several
+    /// elections take, so that it is of no use to wait a little longer. Cheap enough for every request.
+    pub fn has_lost_contact(&self) -> bool {
+        self.node().contact.has_lost_contact()
+    }
+
     /// Waits until `index` is applied here; false after `timeout`.
     pub async fn wait_applied(&self, index: u64, timeout: Duration) -> bool {
         self.node().store.wait_applied(index, timeout).await
@@ -161,11 +167,6 @@ impl Cluster {
     /// Index of the last entry applied here.
     pub fn applied(&self) -> u64 {
         *self.node().store.applied().borrow()
-    }
-
-    /// A receiver that follows [`Cluster::applied`].
-    pub fn watch_applied(&self) -> watch::Receiver<u64> {
-        self.node().store.applied().subscribe()
     }
 
     /// Reads of the applied state.
@@ -247,10 +248,8 @@ impl Cluster {
         });
         match asked.await {
             Some(Ok(Answer::AppV1 { body })) => Ok(body.into_vec().into()),
-            Some(Ok(_)) => Err(RequestError::Unreachable(to)),
-            Some(Err(LinkError::Timeout)) => Err(RequestError::Timeout(to)),
-            Some(Err(LinkError::Overloaded)) => Err(RequestError::Overloaded(to)),
-            Some(Err(_)) => Err(RequestError::Unreachable(to)),
+            Some(Ok(_)) => Err(RequestError::Unreachable { node: to, why: Unreached::Broken }),
+            Some(Err(error)) => Err(request_error(to, &error)),
             None => Err(RequestError::Stopping),
         }
     }
@@ -276,4 +275,16 @@ impl Cluster {
             })
             .await;
     }
+}
+
+fn request_error(node: NodeId, error: &LinkError) -> RequestError {
+    let why = match error {
+        LinkError::Timeout => return RequestError::Timeout(node),
+        LinkError::Overloaded => return RequestError::Overloaded(node),
+        LinkError::Refused => Unreached::Refused,
+        LinkError::NoConnection(_) => Unreached::NoConnection,
+        LinkError::NotAdmitted(_) => Unreached::NotAdmitted,
+        LinkError::NotSent(_) | LinkError::Lost | LinkError::NoGroup(_) => Unreached::Broken,
+    };
+    RequestError::Unreachable { node, why }
 }

@@ -9,6 +9,9 @@ use tokio::time::Instant;
 
 use crate::engine::Engine;
 
+/// After this many of the longest election time-outs without a majority no election is expected to end soon.
+const LOST: u64 = 4;
+
 /// A period in which a node heard from the cluster without interruption: a follower from its leader, the
 /// leader from a majority, with never more than three heartbeats between. What is committed during the period
 /// reaches the node at once. What was committed before may be unknown to it until a read barrier has passed.
@@ -48,11 +51,13 @@ impl Heard {
 pub(crate) struct LeaderContact {
     engine: Arc<Engine>,
     heard: Mutex<Option<Heard>>,
+    /// When this node last knew of a majority; at first, when it started.
+    majority: Mutex<Instant>,
 }
 
 impl LeaderContact {
     pub(crate) fn new(engine: Arc<Engine>) -> Arc<Self> {
-        Arc::new(Self { engine, heard: Mutex::default() })
+        Arc::new(Self { engine, heard: Mutex::default(), majority: Mutex::new(Instant::now()) })
     }
 
     /// Records a message of the leader of `term` that arrived at `at`.
@@ -84,6 +89,18 @@ impl LeaderContact {
         let in_contact =
             if leads { followed } else { heard.is_some_and(|h| h.term == term && h.at.elapsed() <= longest) };
         in_contact.then_some(Contact { term, leads, silences })
+    }
+
+    /// Records that this node hears from a majority, or from a leader, at this moment.
+    pub(crate) fn has_majority(&self) {
+        *self.majority.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// Whether this node has heard neither from a majority nor from a leader for longer than several
+    /// elections take. Then it is of no use to wait a little longer.
+    pub(crate) fn has_lost_contact(&self) -> bool {
+        let long = Duration::from_millis(self.engine.config().election_max_ms * LOST);
+        self.majority.lock().unwrap_or_else(PoisonError::into_inner).elapsed() > long
     }
 
     fn heard(&self) -> Option<Heard> {

@@ -3,7 +3,11 @@
 //! A committed entry must be applied, and a store that cannot grow ends the node. So before the log takes an
 //! entry, the space for everything that the entry will need is reserved.
 
-use std::collections::VecDeque;
+mod account;
+
+#[cfg(test)]
+mod tests;
+
 use std::fs::File;
 use std::io;
 use std::ops::Bound;
@@ -21,106 +25,20 @@ use crate::error::StartError;
 use crate::log::Log;
 use crate::os::{here, spawn_blocking};
 use crate::store::Store;
+use account::{Account, IN_STORE};
+
+pub(crate) use account::{Progress, Room};
 
 /// Name of the ballast file in the data directory.
 const BALLAST: &str = "reserve";
-/// Bytes in the store per byte of an entry: page sizes are powers of two, and a page is written beside its
-/// old version.
-const IN_STORE: u64 = 2;
-/// Bytes on disk per byte of an entry: the log holds it, too.
-const IN_ALL: u64 = 1 + IN_STORE;
 /// A caller that finds no space measures again, but not more often than this.
 const AGAIN: Duration = Duration::from_millis(50);
-/// Most debts that are kept separately.
-const DEBTS: usize = 64;
 /// When a snapshot that found no space is tried again, if no more space is free than before.
 const SNAPSHOT_AGAIN: Duration = Duration::from_secs(30);
 /// Bytes that an entry takes in addition to its content.
 pub(crate) const HEAD: u64 = 64;
 /// Bytes that a node writes when it starts, in addition to the entries that it applies again.
 const START: u64 = 1 << 20;
-
-/// How much disk space a node has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Room {
-    /// Size of the file system (bytes).
-    pub(crate) total: u64,
-    /// Free bytes, including the ballast and excluding what is about to be written.
-    pub(crate) free: u64,
-    /// Bytes that must stay free.
-    pub(crate) reserve: u64,
-    /// Less than `reserve` is free: nothing that can be deferred should be stored.
-    pub(crate) is_full: bool,
-    /// Less than half of `reserve` is free: the log takes no entry.
-    pub(crate) is_closed: bool,
-}
-
-/// How far a node has processed the entries that it took.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Progress {
-    /// Index of the last applied entry. Read it before the other fields.
-    pub(crate) applied: u64,
-    /// Bytes of applied entries that the store still holds only in memory.
-    pub(crate) unwritten: u64,
-    /// Index of the last entry in the log.
-    pub(crate) last: u64,
-}
-
-/// Bytes that were taken between two measurements.
-#[derive(Debug)]
-struct Debt {
-    bytes: u64,
-    /// The log holds them at this index or before; `None`: they may still be on their way to the log.
-    upto: Option<u64>,
-}
-
-/// What is known about the disk space: the last measurement, and the bytes taken since.
-#[derive(Debug, Default)]
-struct Account {
-    measured: Room,
-    /// When a measurement last began.
-    at: Option<Instant>,
-    /// Bytes taken since the last measurement.
-    taken: u64,
-    /// Bytes that were taken before and may not be applied yet, oldest first.
-    debts: VecDeque<Debt>,
-}
-
-impl Account {
-    /// The bytes that are free after `bytes` more are taken.
-    fn after(&self, bytes: u64) -> u64 {
-        self.measured.free.saturating_sub(IN_ALL * (self.taken + bytes))
-    }
-
-    fn room(&self) -> Room {
-        let (free, room) = (self.after(0), self.measured);
-        Room {
-            free,
-            is_full: room.is_full || free < room.reserve,
-            is_closed: room.is_closed || free < room.reserve / 2,
-            ..room
-        }
-    }
-
-    /// Drops the debts that are applied and adds what was taken up to this measurement. Returns the bytes
-    /// that all remaining debts still need.
-    fn settle(&mut self, taken: u64, progress: Progress) -> u64 {
-        for debt in &mut self.debts {
-            // A new leader may have removed entries from the end of the log meanwhile.
-            debt.upto = Some(debt.upto.map_or(progress.last, |upto| upto.min(progress.last)));
-        }
-        while self.debts.front().is_some_and(|debt| debt.upto <= Some(progress.applied)) {
-            self.debts.pop_front();
-        }
-        self.taken -= taken;
-        if taken > 0 {
-            let joined = if self.debts.len() >= DEBTS { self.debts.pop_back() } else { None };
-            let bytes = taken + joined.map_or(0, |debt| debt.bytes);
-            self.debts.push_back(Debt { bytes, upto: None });
-        }
-        self.debts.iter().map(|debt| debt.bytes * if debt.upto.is_some() { IN_STORE } else { IN_ALL }).sum()
-    }
-}
 
 /// The disk under a data directory: measures it, and keeps account of what was taken since.
 ///
@@ -156,7 +74,17 @@ impl Disk {
         let mut account = locked(&self.account);
         let fits = account.after(bytes) >= account.measured.reserve / 2;
         if fits {
-            account.taken += bytes;
+            account.add(bytes);
+        }
+        fits
+    }
+
+    /// The same for bytes of new files.
+    fn take_for_files(&self, bytes: u64) -> bool {
+        let mut account = locked(&self.account);
+        let fits = account.after_in_files(bytes) >= account.measured.reserve / 2;
+        if fits {
+            account.add(bytes);
         }
         fits
     }
@@ -183,14 +111,12 @@ impl Disk {
         let ballast = self.keep_ballast(available, reserve);
         let mut account = locked(&self.account);
         let coming = IN_STORE * progress.unwritten + account.settle(taken, progress);
-        let (free, room) = ((available + ballast).saturating_sub(coming), account.measured);
-        // The full state ends only when an eighth more than the reserve is free, so that it does not flicker.
-        let enough = if room.is_full { reserve + reserve / 8 } else { reserve };
-        let next = Room { total, free, reserve, is_full: free < enough, is_closed: free < reserve / 2 };
-        if next.is_full != room.is_full || next.is_closed != room.is_closed {
-            tracing::warn!(free, reserve, full = next.is_full, closed = next.is_closed, "room on the disk");
+        let before = account.measured;
+        account.set_measured(total, (available + ballast).saturating_sub(coming), reserve);
+        let Room { free, lent, is_full, is_closed, .. } = account.measured;
+        if is_full != before.is_full || is_closed != before.is_closed {
+            tracing::warn!(free, lent, reserve, full = is_full, closed = is_closed, "room on the disk");
         }
-        account.measured = next;
         account.at = Some(Instant::now());
         Ok(account.room())
     }
@@ -289,15 +215,23 @@ impl DiskBudget {
 
     /// Reserves space for `bytes` of entries; false if they must not be taken. Measures again before it
     /// returns false.
-    pub(crate) async fn take(&self, bytes: u64) -> bool {
-        if bytes == 0 || self.disk.take(bytes) {
-            return true;
+    pub(crate) async fn take(self: &Arc<Self>, bytes: u64) -> bool {
+        bytes == 0 || self.disk.take(bytes) || self.measured_anew().await && self.disk.take(bytes)
+    }
+
+    /// The same for `bytes` of a snapshot that is being received: it is a file of its own.
+    pub(crate) async fn take_for_snapshot(self: &Arc<Self>, bytes: u64) -> bool {
+        let disk = &self.disk;
+        bytes == 0 || disk.take_for_files(bytes) || self.measured_anew().await && disk.take_for_files(bytes)
+    }
+
+    /// Measures, unless nothing can have changed or another caller has just measured.
+    async fn measured_anew(self: &Arc<Self>) -> bool {
+        let turn = self.disk.may_measure();
+        if turn {
+            self.measure().await;
         }
-        if !self.disk.may_measure() {
-            return false;
-        }
-        self.measure().await;
-        self.disk.take(bytes)
+        turn
     }
 
     /// The same without waiting, for appends, which must keep their order. If an append waited, the next one
@@ -328,14 +262,33 @@ impl DiskBudget {
     }
 
     /// Measures the disk; what was taken and is on disk by now no longer counts.
-    pub(crate) async fn measure(&self) {
+    pub(crate) async fn measure(self: &Arc<Self>) {
         let applied = *self.store.applied().borrow();
         let last = self.log.last().max(self.log.purged()).map_or(0, |id| id.index);
         let progress = Progress { applied, unwritten: self.store.unwritten(), last };
         let disk = self.disk.clone();
-        if let Ok(Err(error)) = spawn_blocking(move || disk.measure(progress)).await {
-            tracing::debug!(%error, "cannot measure the disk");
+        match spawn_blocking(move || disk.measure(progress)).await {
+            Ok(Ok(room)) if room.is_short() => self.look_for_reusable(),
+            Ok(Err(error)) => tracing::debug!(%error, "cannot measure the disk"),
+            Ok(Ok(_)) | Err(_) => {}
         }
+    }
+
+    /// Counts, in the background, what the store can use again.
+    fn look_for_reusable(self: &Arc<Self>) {
+        if !locked(&self.disk.account).reusable.begin_look(Instant::now()) {
+            return;
+        }
+        let budget = self.clone();
+        tokio::spawn(here(async move {
+            let store = budget.store.clone();
+            let looked = spawn_blocking(move || store.reusable()).await.ok();
+            if let Some(Err(error)) = &looked {
+                tracing::debug!(%error, "cannot count the pages that the store can use again");
+            }
+            let bytes = looked.and_then(Result::ok);
+            locked(&budget.disk.account).reusable.looked(bytes, Instant::now());
+        }));
     }
 
     /// Measures as a node with this progress would.
@@ -368,93 +321,4 @@ pub(crate) fn set_aside_folders(root: &Path) -> u64 {
     let Ok(entries) = std::fs::read_dir(root) else { return 0 };
     entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with("damaged-")).count()
         as u64
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_ballast_follows_the_free_space() {
-        let dir = tempfile::tempdir().unwrap();
-        let (disk, file) = (Disk::new(dir.path(), 1 << 20), dir.path().join(BALLAST));
-        assert_eq!(disk.keep_ballast(10 << 20, 1 << 20), 0, "there was no ballast before");
-        assert_eq!(file.metadata().unwrap().len(), 1 << 18);
-        assert_eq!(disk.keep_ballast(1 << 19, 1 << 20), 1 << 18, "kept while some space is free");
-        assert_eq!(disk.keep_ballast(1000, 1 << 20), 1 << 18);
-        assert!(!file.exists(), "removed");
-        assert_eq!(disk.keep_ballast(1 << 20, 1 << 20), 0, "not created from the reserve");
-        assert!(!file.exists());
-        assert!(disk.measure(Progress::default()).unwrap().total > 0);
-    }
-
-    #[test]
-    fn a_disk_with_less_than_the_reserve_is_full() {
-        let dir = tempfile::tempdir().unwrap();
-        // The reserve is limited to a tenth of the file system, so the disk is not full unless more than that
-        // is in use.
-        let room = Disk::new(dir.path(), u64::MAX).measure(Progress::default()).unwrap();
-        assert_eq!(room.reserve, room.total / 10);
-        assert_eq!(room.is_full, room.free < room.reserve);
-        assert!(!Disk::new(dir.path(), 0).measure(Progress::default()).unwrap().is_full);
-    }
-
-    /// A disk whose measurement found `free` bytes, of which 1000 must stay free.
-    fn measured(free: u64) -> Disk {
-        let disk = Disk::new(Path::new("/nowhere"), 1000);
-        locked(&disk.account).measured = Room { total: 100_000, free, reserve: 1000, ..Room::default() };
-        disk
-    }
-
-    #[test]
-    fn bytes_taken_since_the_measurement_count_as_used() {
-        let disk = measured(1700);
-        assert!(disk.take(200), "1700 - 600 is enough");
-        let room = disk.room();
-        assert_eq!((room.free, room.is_full, room.is_closed), (1100, false, false));
-        assert!(disk.take(200));
-        let room = disk.room();
-        assert_eq!((room.free, room.is_full, room.is_closed), (500, true, false));
-        assert!(!disk.take(1), "half of the reserve stays free");
-        assert_eq!(disk.room(), room, "refused bytes are not counted");
-        assert!(disk.may_measure(), "a measurement may find that the entries took less");
-        assert!(!disk.may_measure(), "another caller has just measured");
-        assert!(!measured(0).may_measure());
-    }
-
-    #[test]
-    fn bytes_taken_are_owed_until_they_are_applied() {
-        let disk = measured(1 << 20);
-        assert!(disk.take(100));
-        let mut account = locked(&disk.account);
-        let at = |last, applied| Progress { applied, unwritten: 0, last };
-        assert_eq!(account.settle(100, at(5, 5)), 300, "it may not be in the log yet");
-        assert_eq!(account.taken, 0);
-        assert_eq!(account.settle(0, at(9, 5)), 200, "in the log, not in the store");
-        account.taken = 50;
-        assert_eq!(account.settle(40, at(12, 8)), 200 + 120);
-        assert_eq!(account.taken, 10, "taken during the measurement");
-        assert_eq!(account.settle(0, at(12, 9)), 80, "the first is applied");
-        assert_eq!(account.settle(0, at(11, 11)), 0, "the log lost an entry that was never committed");
-        account.taken = 1000;
-        for last in 0..1000 {
-            account.settle(1, at(last, 0));
-        }
-        assert!(account.debts.len() <= DEBTS);
-        assert_eq!(account.debts.iter().map(|debt| debt.bytes).sum::<u64>(), 1000);
-    }
-
-    #[test]
-    fn a_node_without_disk_space_does_not_start() {
-        let dir = tempfile::tempdir().unwrap();
-        let disk = Disk::new(dir.path(), 1 << 20);
-        std::fs::write(dir.path().join(BALLAST), "blocks").unwrap();
-        disk.enough_to_start(0).unwrap();
-        assert!(dir.path().join(BALLAST).exists(), "there is enough space without removing the ballast");
-        let refused = disk.enough_to_start(1 << 60).unwrap_err();
-        assert_eq!(refused.kind(), io::ErrorKind::StorageFull);
-        assert!(refused.to_string().contains("make room"), "{refused}");
-        assert!(!dir.path().join(BALLAST).exists(), "the ballast was removed first");
-    }
 }

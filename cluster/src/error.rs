@@ -85,8 +85,13 @@ pub enum RequestError {
     #[error("node {0} is unknown")]
     UnknownNode(u64),
     /// The node cannot be reached, or the connection broke before the answer.
-    #[error("node {0} is unreachable")]
-    Unreachable(u64),
+    #[error("node {node} is unreachable: {why}")]
+    Unreachable {
+        /// The node.
+        node: u64,
+        /// How far the request came.
+        why: Unreached,
+    },
     /// The node did not answer in time.
     #[error("node {0} did not answer in time")]
     Timeout(u64),
@@ -104,6 +109,38 @@ pub enum RequestError {
     /// This node is shutting down.
     #[error("this node is stopping")]
     Stopping,
+}
+
+/// How far a request to another node came that got no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unreached {
+    /// The machine answers, and no process listens at the node's address.
+    #[error("connection refused")]
+    Refused,
+    /// Nothing answers at the node's address: the machine is down, or something on the way drops packets.
+    #[error("no connection")]
+    NoConnection,
+    /// The node was reached, and one of the two does not accept the other.
+    #[error("not admitted")]
+    NotAdmitted,
+    /// The connection broke.
+    #[error("the connection broke")]
+    Broken,
+    /// The node is connected and does not answer in time.
+    #[error("no answer in time")]
+    NoAnswer,
+}
+
+impl RequestError {
+    /// Why the node was not reached; `None` if the error says nothing about that.
+    pub fn unreached(&self) -> Option<Unreached> {
+        match self {
+            Self::Unreachable { why, .. } => Some(*why),
+            Self::Timeout(_) => Some(Unreached::NoAnswer),
+            Self::UnknownNode(_) | Self::TooLarge { .. } | Self::Overloaded(_) | Self::Stopping => None,
+        }
+    }
 }
 
 /// Why an operation was not carried out. Nothing was changed, except with [`Refused::Failed`], where that is

@@ -294,6 +294,23 @@ mod tests {
     }
 
     #[test]
+    fn files_that_others_can_read_are_made_private() {
+        let dir = tempfile::tempdir().unwrap();
+        let (raft, file) = (dir.path().join("raft"), dir.path().join("raft/0.wal"));
+        std::fs::create_dir(&raft).unwrap();
+        std::fs::write(&file, "x").unwrap();
+        std::os::unix::fs::symlink("/etc/hostname", dir.path().join("link")).unwrap();
+        let set =
+            |path: &Path, mode| std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+        set(&raft, 0o755);
+        set(&file, 0o664);
+        os::make_private(dir.path());
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&raft), mode(&file)), (0o700, 0o600));
+        assert_ne!(mode(Path::new("/etc/hostname")), 0o600, "a link leads elsewhere");
+    }
+
+    #[test]
     fn a_newer_format_is_refused_and_a_damaged_line_is_not() {
         let dir = tempfile::tempdir().unwrap();
         let layout = Layout::new(dir.path());

@@ -103,13 +103,13 @@ mod time;
 mod types;
 mod wire;
 
-pub use backup::{BackupError, BackupInfo, verify};
+pub use backup::{BackupError, BackupInfo, BackupKey, BackupOrigin, Expected, verify};
 pub use certificate::{BadFile, Certificate, PemFile, Renewed};
 pub use cluster::{Admin, Cluster, Proposed};
 pub use config::{Config, FatalHook, Security, TlsFiles, WaitHook};
 pub use contact::Contact;
 pub use damage::repair;
-pub use error::{ProposeError, Refused, RequestError, StartError, StoreError};
+pub use error::{ProposeError, Refused, RequestError, StartError, StoreError, Unreached};
 pub use machine::{ApplyContext, Handler, Load, NoHandler, StateMachine};
 pub use membership::Operation;
 pub use net::RequestLane;

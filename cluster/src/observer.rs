@@ -107,6 +107,9 @@ impl Observer {
                 self.learn(&metrics);
             }
             let status = self.describe_by(&metrics);
+            if status.has_quorum {
+                self.of.contact.has_majority();
+            }
             self.status.send_if_modified(|known| {
                 let news = essence(known) != essence(&status);
                 *known = status;
@@ -170,6 +173,7 @@ impl Observer {
             silence_ms: if leads { 0 } else { self.of.contact.silence_ms(metrics.current_term) },
             disk_total: room.total,
             disk_free: room.free,
+            disk_reusable: room.reusable,
             disk_reserve: room.reserve,
             disk_full: room.is_full,
             snapshot_age_ms: self.checkpoint_age_ms(index(&metrics.snapshot)),

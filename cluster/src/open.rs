@@ -11,7 +11,7 @@ use crate::identity::Layout;
 use crate::log::Log;
 use crate::membership::join::{self, Newcomer};
 use crate::net::{Listener, Secure};
-use crate::os::fs;
+use crate::os::{self, fs};
 use crate::snapshot;
 use crate::store::Store;
 use crate::types::Member;
@@ -38,6 +38,7 @@ pub(crate) async fn open(
 ) -> Result<Opened, StartError> {
     let layout = Layout::new(&config.data_dir);
     let lock = layout.lock()?;
+    os::make_private(&layout.root);
     layout.check_format()?;
     // Opening writes to the disk. If no other space is left, it uses the reserve.
     let disk = Disk::new(&layout.root, config.disk_reserve);

@@ -5,8 +5,8 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::Path;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::Receiver;
 
 use redb::{Builder, Database};
@@ -22,6 +22,8 @@ pub(crate) use tokio::net::{TcpListener, TcpStream};
 /// An encrypted connection to a peer.
 pub(crate) type PeerStream = tokio_rustls::TlsStream<TcpStream>;
 
+/// A directory that a new file system may contain.
+pub(crate) const LOST: &str = "lost+found";
 /// Most pairs in one chunk of a snapshot.
 pub(crate) const CHUNK_PAIRS: usize = 8 * 1024;
 /// Number of chunks of a snapshot that are read ahead of sending.
@@ -105,6 +107,38 @@ pub(crate) fn private_file(path: &Path) -> io::Result<fs::File> {
         _ => {}
     }
     fs::File::options().write(true).create_new(true).mode(0o600).open(path)
+}
+
+/// Takes the rights of others from every file and folder below `root`, which may have been made by hand, or
+/// by a release that made files that others can read. What cannot be changed is logged.
+pub(crate) fn make_private(root: &Path) {
+    let mut open = Vec::new();
+    private_below(root, &mut open);
+    if let Some(first) = open.first() {
+        tracing::warn!(
+            path = %first.display(), files = open.len(),
+            "other users can read files of the data directory: make them the node's own, with mode 0600"
+        );
+    }
+}
+
+/// Adds the paths whose rights cannot be changed. Links are left alone.
+fn private_below(folder: &Path, open: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let Ok(meta) = entry.metadata() else { continue };
+        if !meta.is_file() && !meta.is_dir() || entry.file_name() == LOST {
+            continue;
+        }
+        let mode = meta.permissions().mode();
+        let private = fs::Permissions::from_mode(mode & 0o700);
+        if mode & 0o077 != 0 && fs::set_permissions(&path, private).is_err() {
+            open.push(path.clone());
+        }
+        if meta.is_dir() {
+            private_below(&path, open);
+        }
+    }
 }
 
 /// Locks a lock file for this process. The lock is released when the file is dropped, however the process

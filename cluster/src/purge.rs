@@ -53,7 +53,8 @@ mod tests {
     use super::*;
 
     const LARGE: Held = Held { durable: 1000, purged: 0, bytes: 1000 << 20, needed_after: u64::MAX };
-    const ROOM: Room = Room { total: 0, free: 0, reserve: 0, is_full: false, is_closed: false };
+    const ROOM: Room =
+        Room { total: 0, free: 0, reusable: 0, lent: 0, reserve: 0, is_full: false, is_closed: false };
     const FULL: Room = Room { is_full: true, ..ROOM };
     const CLOSED: Room = Room { is_closed: true, ..FULL };
 

@@ -104,13 +104,10 @@ pub(crate) struct Client {
 }
 
 fn unreachable(error: &LinkError) -> RPCError<Types> {
-    match error {
-        LinkError::Timeout | LinkError::Overloaded | LinkError::Lost => {
-            RPCError::Network(NetworkError::new(error))
-        }
-        LinkError::Refused | LinkError::NotSent(_) | LinkError::NoGroup(_) => {
-            RPCError::Unreachable(Unreachable::new(error))
-        }
+    if error.is_unconnected() || matches!(error, LinkError::NoGroup(_)) {
+        RPCError::Unreachable(Unreachable::new(error))
+    } else {
+        RPCError::Network(NetworkError::new(error))
     }
 }
 

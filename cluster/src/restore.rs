@@ -11,16 +11,14 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
-use crate::backup::{BackupError, BackupInfo, Block, FileV1, Reader};
+use crate::backup::{BackupError, BackupInfo, Block, Expected, FileV1, Reader};
 use crate::config::Config;
 use crate::error::StartError;
 use crate::identity::{LOCK, Layout, fresh_cluster_id, shown};
 use crate::log::Log;
+use crate::os::LOST;
 use crate::store::{Incoming, chunk_crc, sync_dir};
 use crate::wire::{IdentityV1, MemberV1, MembershipV1, StampV1, SystemV1};
-
-/// A directory that a new file system may contain.
-const LOST: &str = "lost+found";
 
 /// The result of a restore.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -58,16 +56,21 @@ impl Drop for Draft<'_> {
 
 /// Makes the data directory of a new cluster's first node. `dir` must be absent, empty (`lost+found` does not
 /// count), or left behind by an interrupted restore, whose files are removed. `files` (name and content) are
-/// put into it and replace files of the backup.
+/// put into it and replace files of the backup, which must be as `expected`.
 ///
 /// # Errors
 /// If the backup or the directory cannot be used; then nothing is left behind.
-pub fn restore(backup: &Path, dir: &Path, files: Vec<(String, Vec<u8>)>) -> Result<Restored, BackupError> {
+pub fn restore(
+    backup: &Path,
+    dir: &Path,
+    files: Vec<(String, Vec<u8>)>,
+    expected: &Expected<'_>,
+) -> Result<Restored, BackupError> {
     let at = |path: &Path| {
         let path = path.to_owned();
         move |source: io::Error| BackupError::Io { path, source }
     };
-    let mut reader = Reader::open(backup)?;
+    let mut reader = Reader::open(backup, expected)?;
     let dir = std::path::absolute(dir).map_err(at(dir))?;
     let made = !dir.exists();
     let free = |dir: &Path| match is_free(dir) {
@@ -102,7 +105,7 @@ pub fn restore(backup: &Path, dir: &Path, files: Vec<(String, Vec<u8>)>) -> Resu
 /// Makes the parts in [`Layout::restoring`] and moves them up. The directory may be a mounted file system,
 /// which cannot be replaced as a whole.
 fn fill(
-    reader: &mut Reader,
+    reader: &mut Reader<'_>,
     layout: &Layout,
     files: Vec<(String, Vec<u8>)>,
 ) -> Result<([u8; 16], u64), Failed> {
@@ -176,7 +179,7 @@ impl<E: Into<BackupError>> From<E> for Failed {
 }
 
 fn make(
-    reader: &mut Reader,
+    reader: &mut Reader<'_>,
     layout: &Layout,
     files: Vec<(String, Vec<u8>)>,
 ) -> Result<([u8; 16], u64), Failed> {
@@ -224,12 +227,8 @@ fn make(
     Ok((cluster_id, node_id))
 }
 
-/// Writes a file in addition to the state, readable by its owner only. The name must not be a path.
+/// Writes a file in addition to the state, readable by its owner only. The caller knows its name.
 fn put(root: &Path, file: &FileV1) -> io::Result<()> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == '_' || c == '-';
-    if file.name.starts_with('.') || file.name.is_empty() || !file.name.chars().all(plain) {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("a file named {:?}", file.name)));
-    }
     let mut out: File =
         OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(root.join(&file.name))?;
     out.write_all(&file.content)?;
@@ -240,7 +239,8 @@ fn put(root: &Path, file: &FileV1) -> io::Result<()> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::backup::tests::small;
+    use crate::backup::BackupKey;
+    use crate::backup::tests::{KEY, small};
 
     /// A directory like a new file system: a rename cannot replace it.
     fn volume(root: &Path) -> std::path::PathBuf {
@@ -273,17 +273,20 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let (backup, dir) = (small(root.path()), volume(root.path()));
         let before = dir.metadata().unwrap().ino();
-        restore(&backup, &dir, vec![("key".to_owned(), b"k".to_vec())]).unwrap();
+        restore(&backup, &dir, vec![("key".to_owned(), b"k".to_vec())], &Expected::default()).unwrap();
         assert_eq!(dir.metadata().unwrap().ino(), before);
         assert_eq!(
             names(&dir),
             ["LOCK", "format", "identity", "identity.key", "key", "lost+found", "raft", "state.redb"]
         );
         is_whole(&dir);
-        assert!(matches!(restore(&backup, &dir, Vec::new()), Err(BackupError::NotEmpty(_))));
+        assert!(matches!(
+            restore(&backup, &dir, Vec::new(), &Expected::default()),
+            Err(BackupError::NotEmpty(_))
+        ));
         is_whole(&dir);
         let absent = root.path().join("a/b");
-        restore(&backup, &absent, Vec::new()).unwrap();
+        restore(&backup, &absent, Vec::new(), &Expected::default()).unwrap();
         is_whole(&absent);
     }
 
@@ -294,7 +297,7 @@ mod tests {
         for moved in 0..=4 {
             let dir = root.path().join(moved.to_string());
             let layout = Layout::new(&dir);
-            restore(&backup, &dir, Vec::new()).unwrap();
+            restore(&backup, &dir, Vec::new(), &Expected::default()).unwrap();
             // The state of the directory when `moved` parts were already moved.
             fs::create_dir(layout.restoring()).unwrap();
             for part in ["identity", "format", "identity.key", "raft", "state.redb"].iter().take(5 - moved) {
@@ -302,9 +305,20 @@ mod tests {
             }
             let refused = layout.check_format().unwrap_err();
             assert!(refused.to_string().contains("restore"), "{refused}");
-            restore(&backup, &dir, Vec::new()).unwrap();
+            restore(&backup, &dir, Vec::new(), &Expected::default()).unwrap();
             is_whole(&dir);
         }
+    }
+
+    #[test]
+    fn a_backup_of_another_cluster_is_not_restored() {
+        let root = tempfile::tempdir().unwrap();
+        let (backup, absent) = (small(root.path()), root.path().join("absent"));
+        let with = |key| Expected { key: Some(key), files: &[] };
+        let refused = restore(&backup, &absent, Vec::new(), &with(BackupKey([0; 32])));
+        assert!(matches!(refused, Err(BackupError::Foreign)) && !absent.exists(), "{refused:?}");
+        restore(&backup, &absent, Vec::new(), &with(KEY)).unwrap();
+        is_whole(&absent);
     }
 
     #[test]
@@ -313,9 +327,9 @@ mod tests {
         let (backup, dir, absent) = (small(root.path()), volume(root.path()), root.path().join("absent"));
         let whole = fs::read(&backup).unwrap();
         fs::write(&backup, &whole[..whole.len() - 1]).unwrap();
-        restore(&backup, &dir, Vec::new()).unwrap_err();
+        restore(&backup, &dir, Vec::new(), &Expected::default()).unwrap_err();
         assert_eq!(names(&dir), [LOST]);
-        restore(&backup, &absent, Vec::new()).unwrap_err();
+        restore(&backup, &absent, Vec::new(), &Expected::default()).unwrap_err();
         assert!(!absent.exists());
     }
 }

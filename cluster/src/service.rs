@@ -250,7 +250,7 @@ impl Service for PeerService {
     ) -> Result<Answer, Request> {
         match request {
             Request::SnapshotBeginV1 { .. } if !self.disk.may_begin_snapshot() => Ok(failed(DISK_FULL)),
-            Request::SnapshotChunkV1 { ref pairs, .. } if !self.disk.take(size(pairs)).await => {
+            Request::SnapshotChunkV1 { ref pairs, .. } if !self.disk.take_for_snapshot(size(pairs)).await => {
                 self.disk.snapshot_found_no_room(session.free);
                 Ok(session.receiving.fail(&StoreError::Io(DISK_FULL.to_owned())))
             }

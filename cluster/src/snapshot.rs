@@ -74,7 +74,7 @@ async fn step(
         Ok(_) => Err(StreamingError::Network(NetworkError::from_string(
             "an answer that does not match the request",
         ))),
-        Err(e @ (LinkError::Refused | LinkError::NotSent(_) | LinkError::NoGroup(_))) => {
+        Err(e) if e.is_unconnected() || matches!(e, LinkError::NoGroup(_)) => {
             Err(StreamingError::Unreachable(Unreachable::new(&e)))
         }
         Err(e) => Err(StreamingError::Network(NetworkError::new(&e))),

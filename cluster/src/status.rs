@@ -128,6 +128,9 @@ pub struct Status {
     pub disk_total: u64,
     /// Free bytes on it, including the reserve.
     pub disk_free: u64,
+    /// Bytes in the store that hold nothing and will be used again. They are counted only while the disk is
+    /// short of space.
+    pub disk_reusable: u64,
     /// Bytes that should stay free at least.
     pub disk_reserve: u64,
     /// Whether less than that is free: then nothing that can be deferred should be proposed.

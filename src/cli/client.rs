@@ -1,23 +1,32 @@
 //! The HTTP client of all commands that speak to a node.
 //!
 //! It has the nodes' addresses, the token, and the texts of the errors. It never repeats a request that a
-//! node may have taken. Only a caller that sends an idempotency key may do so.
+//! node may have taken. Only a caller that sends an idempotency key may do so. A read goes to several nodes,
+//! so that one that hangs delays nobody.
 
 use std::{cell::Cell, path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use futures_util::{StreamExt, future::join_all, stream::FuturesUnordered};
 use http::{
     Method,
     header::{self, HeaderName, HeaderValue},
 };
 use serde_json::Value;
+use tokio::time::{sleep, timeout};
 use tokio_rustls::rustls::ClientConfig;
 
 use super::http1::{Answer, Http, HttpError};
 use crate::tls::{self, BadTls};
 
 /// Longest wait for an answer. The server itself answers within its publish timeout.
-const ANSWER: Duration = Duration::from_secs(30);
+pub(super) const ANSWER: Duration = Duration::from_secs(30);
+/// Longest wait for the answer to a read to begin. A node waits less for a leader before it answers from what
+/// it knows.
+const READ: Duration = Duration::from_secs(10);
+/// A read goes to the next node too when it has no answer after this time. Every node at once would charge
+/// the token's limit of requests several times for each command.
+const NEXT: Duration = Duration::from_millis(200);
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Largest answer that is read, in bytes.
 const LARGEST_ANSWER: usize = 512 * 1024 * 1024;
@@ -25,7 +34,7 @@ const LARGEST_ANSWER: usize = 512 * 1024 * 1024;
 /// The nodes to connect to, and the token.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Connection {
-    /// Address of a node, or several with commas, which are tried in turn
+    /// Address of a node, or several with commas: a node that fails or hangs is passed over
     #[arg(long, env = "WAYPOST_URL", default_value = "http://127.0.0.1:4000")]
     #[arg(value_delimiter = ',', value_parser = base_url)]
     url: Vec<String>,
@@ -102,6 +111,11 @@ impl ClientError {
         }
     }
 
+    /// Whether a limit of the map or token refused the request, and will let it pass later.
+    pub(super) fn is_limit(&self) -> bool {
+        matches!(self, Self::Refused { status: 429, .. })
+    }
+
     /// The wait that the node asked for.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -132,10 +146,15 @@ impl From<&Value> for Body {
     }
 }
 
-/// A client of one node out of several. It lives as long as the command.
-pub(super) struct Client {
+/// A node, and the connection to it.
+struct Node {
+    url: String,
     http: Http,
-    urls: Vec<String>,
+}
+
+/// A client of several nodes, of which one is in use. It lives as long as the command.
+pub(super) struct Client {
+    nodes: Vec<Node>,
     at: Cell<usize>,
     token: Option<String>,
 }
@@ -149,8 +168,8 @@ impl Client {
         let encrypted = connection.url.iter().any(|url| url.starts_with("https://"));
         let trusted = || tls::trusting(None).ok().map(Arc::new);
         let tls = encrypted.then(|| connection.ca.map(|Trust(config)| config).or_else(trusted)).flatten();
-        let http = Http::new(tls);
-        Self { http, urls: connection.url, at: Cell::new(0), token }
+        let node = |url| Node { url, http: Http::new(tls.clone()) };
+        Self { nodes: connection.url.into_iter().map(node).collect(), at: Cell::new(0), token }
     }
 
     /// A client for one node with one token.
@@ -158,101 +177,169 @@ impl Client {
         Self::new(Connection { url: vec![url], token: Some(token), ca: None })
     }
 
-    /// The node in use.
+    /// The address of the node in use.
     pub(super) fn url(&self) -> &str {
-        self.urls.get(self.at.get()).map_or("", String::as_str)
+        self.nodes.get(self.at.get()).map_or("", |node| &node.url)
     }
 
     /// The number of nodes that were given.
     pub(super) fn nodes(&self) -> usize {
-        self.urls.len()
+        self.nodes.len()
     }
 
     /// Uses the next node from now on.
     pub(super) fn next_node(&self) {
-        self.at.set((self.at.get() + 1) % self.urls.len().max(1));
+        self.at.set((self.at.get() + 1) % self.nodes.len().max(1));
     }
 
-    /// Sends a request and returns the `data` of its answer. It tries the next node only if the failed node
-    /// cannot have taken the request, or if the request is a GET.
+    /// Sends a request and returns the `data` of its answer. A GET is a [`Client::read`]. For any other
+    /// method it tries the next node only if the failed node cannot have taken the request.
     pub(super) async fn call(
         &self,
         method: Method,
         path: &str,
         body: Option<&Value>,
     ) -> Result<Value, ClientError> {
+        if method == Method::GET {
+            let answer = self.read(path).await?;
+            return self.whole(self.at.get(), answer).await;
+        }
         let mut tried = 1;
         loop {
-            let result = self.answer(method.clone(), path, body.map(Body::from)).await;
-            match result {
-                Err(error)
-                    if tried < self.nodes()
-                        && (error.unsent() || method == Method::GET && error.passes()) =>
-                {
+            match self.send(method.clone(), path, body.map(Body::from), ANSWER).await {
+                Err(error) if tried < self.nodes() && error.unsent() => {
                     tried += 1;
                     self.next_node();
                 }
-                result => return self.data(&result?),
+                result => return self.whole(self.at.get(), result?).await,
             }
         }
     }
 
-    /// As [`Client::call`], but only at the node in use.
+    /// As [`Client::call`], but only at the node in use, whose answer must begin within the limit.
     pub(super) async fn call_here(
         &self,
         method: Method,
         path: &str,
         body: Body,
+        limit: Duration,
     ) -> Result<Value, ClientError> {
-        let bytes = self.answer(method, path, Some(body)).await?;
-        self.data(&bytes)
+        let answer = self.send(method, path, Some(body), limit).await?;
+        self.whole(self.at.get(), answer).await
     }
 
-    async fn answer(&self, method: Method, path: &str, body: Option<Body>) -> Result<Bytes, ClientError> {
-        let answer = self.send(method, path, body).await?;
-        answer.whole(LARGEST_ANSWER, ANSWER).await.map_err(|error| self.unreachable(error.to_string(), false))
+    /// Asks for something by GET and returns the first answer that is a success, with its body unread. The
+    /// node in use is asked first. As long as there is no answer, the next node is asked too, each a moment
+    /// after the one before it, or at once when that one fails. The node that answered is in use from then
+    /// on.
+    pub(super) async fn read(&self, path: &str) -> Result<Answer, ClientError> {
+        let (first, count) = (self.at.get(), self.nodes.len());
+        let mut others = (0..count).map(|n| (first + n) % count);
+        let mut asked = FuturesUnordered::new();
+        let ask = async |at| (at, self.send_to(at, Method::GET, path, None, READ).await);
+        let mut failure = None;
+        asked.extend(others.next().map(ask));
+        loop {
+            let next = tokio::select! {
+                biased;
+                Some((at, answer)) = asked.next() => match answer {
+                    Ok(answer) => {
+                        self.at.set(at);
+                        return Ok(answer);
+                    }
+                    Err(error) if error.passes() => {
+                        failure.get_or_insert(error);
+                        others.next()
+                    }
+                    Err(error) => return Err(error),
+                },
+                () = sleep(NEXT) => others.next(),
+            };
+            if next.is_none() && asked.is_empty() {
+                let none = || self.unreachable(first, "no node was given".to_owned(), true);
+                return Err(failure.unwrap_or_else(none));
+            }
+            asked.extend(next.map(ask));
+        }
     }
 
-    fn data(&self, answer: &[u8]) -> Result<Value, ClientError> {
-        if answer.is_empty() {
+    /// Asks every node at once by GET, and returns the `data` of each answer that is complete within the
+    /// limit, with the node's address.
+    pub(super) async fn ask_all(
+        &self,
+        path: &str,
+        limit: Duration,
+    ) -> Vec<(&str, Result<Value, ClientError>)> {
+        let ask = async |at| {
+            let answer = self.send_to(at, Method::GET, path, None, limit).await?;
+            self.whole(at, answer).await
+        };
+        let asked = (0..self.nodes.len()).map(async |at| {
+            let late = |_| Err(self.unreachable(at, "no answer in time".to_owned(), false));
+            (&*self.nodes[at].url, timeout(limit, ask(at)).await.unwrap_or_else(late))
+        });
+        join_all(asked).await
+    }
+
+    /// The `data` of an answer from that node.
+    async fn whole(&self, at: usize, answer: Answer) -> Result<Value, ClientError> {
+        let bytes = answer
+            .whole(LARGEST_ANSWER, ANSWER)
+            .await
+            .map_err(|error| self.unreachable(at, error.to_string(), false))?;
+        if bytes.is_empty() {
             return Ok(Value::Null);
         }
         let mut answer: Value =
-            serde_json::from_slice(answer).map_err(|error| self.foreign(error.to_string()))?;
+            serde_json::from_slice(&bytes).map_err(|error| self.foreign(at, error.to_string()))?;
         Ok(answer.get_mut("data").map(Value::take).unwrap_or(answer))
     }
 
     /// Sends a request to the node in use. Returns the answer with its body unread, if its status is a
-    /// success.
+    /// success. It must begin within the limit.
     pub(super) async fn send(
         &self,
         method: Method,
         path: &str,
         body: Option<Body>,
+        limit: Duration,
+    ) -> Result<Answer, ClientError> {
+        self.send_to(self.at.get(), method, path, body, limit).await
+    }
+
+    async fn send_to(
+        &self,
+        at: usize,
+        method: Method,
+        path: &str,
+        body: Option<Body>,
+        limit: Duration,
     ) -> Result<Answer, ClientError> {
         let mut headers = Vec::new();
+        let header = |value: &str| {
+            HeaderValue::from_str(value)
+                .map_err(|_| self.unreachable(at, "the token can't be sent as it is".to_owned(), true))
+        };
         if let Some(token) = &self.token {
-            headers.push((header::AUTHORIZATION, self.header(&format!("Bearer {token}"))?));
+            headers.push((header::AUTHORIZATION, header(&format!("Bearer {token}"))?));
         }
         let mut bytes = Bytes::new();
         if let Some(body) = body {
             headers.push((header::CONTENT_TYPE, HeaderValue::from_static(body.mime)));
             if let Some(key) = body.key {
-                headers.push((IDEMPOTENCY_KEY, self.header(&key)?));
+                headers.push((IDEMPOTENCY_KEY, header(&key)?));
             }
             bytes = body.bytes;
         }
-        let sent = self.http.send(method, &format!("{}{path}", self.url()), headers, bytes, ANSWER).await;
-        let answer = sent.map_err(|error| self.send_error(error))?;
-        if answer.status().is_success() { Ok(answer) } else { Err(self.refusal(answer).await) }
+        let Some(node) = self.nodes.get(at) else {
+            return Err(self.unreachable(at, "no node was given".to_owned(), true));
+        };
+        let sent = node.http.send(method, &format!("{}{path}", node.url), headers, bytes, limit).await;
+        let answer = sent.map_err(|error| self.send_error(at, error))?;
+        if answer.status().is_success() { Ok(answer) } else { Err(self.refusal(at, answer).await) }
     }
 
-    fn header(&self, value: &str) -> Result<HeaderValue, ClientError> {
-        HeaderValue::from_str(value)
-            .map_err(|_| self.unreachable("the token can't be sent as it is".to_owned(), true))
-    }
-
-    async fn refusal(&self, response: Answer) -> ClientError {
+    async fn refusal(&self, at: usize, response: Answer) -> ClientError {
         let status = response.status().as_u16();
         let retry_after =
             response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
@@ -269,13 +356,13 @@ impl Client {
             let passes = matches!(status, 429 | 502 | 503 | 504);
             if let Some(leads) = leads {
                 return self
-                    .foreign(format!("status {status}; set --url to the address it leads to: {leads}"));
+                    .foreign(at, format!("status {status}; set --url to the address it leads to: {leads}"));
             }
             if !passes {
-                return self.foreign(format!("status {status} without an error code"));
+                return self.foreign(at, format!("status {status} without an error code"));
             }
             // A proxy answers for a node that it can't reach.
-            return self.unreachable(format!("status {status}"), false);
+            return self.unreachable(at, format!("status {status}"), false);
         };
         let message = text("message").unwrap_or_else(|| code.clone());
         let missing = status == 401 && self.token.is_none();
@@ -285,19 +372,23 @@ impl Client {
         ClientError::Refused { status, code, message, hint, index, stored, retry_after }
     }
 
-    fn send_error(&self, error: HttpError) -> ClientError {
+    fn send_error(&self, at: usize, error: HttpError) -> ClientError {
         match error {
-            HttpError::Foreign(what) => self.foreign(what),
-            error => self.unreachable(error.to_string(), error.is_unsent()),
+            HttpError::Foreign(what) => self.foreign(at, what),
+            error => self.unreachable(at, error.to_string(), error.is_unsent()),
         }
     }
 
-    fn unreachable(&self, reason: String, unsent: bool) -> ClientError {
-        ClientError::Unreachable { url: self.url().to_owned(), reason, unsent }
+    fn url_of(&self, at: usize) -> String {
+        self.nodes.get(at).map_or_else(String::new, |node| node.url.clone())
     }
 
-    fn foreign(&self, what: String) -> ClientError {
-        ClientError::Foreign { url: self.url().to_owned(), what }
+    fn unreachable(&self, at: usize, reason: String, unsent: bool) -> ClientError {
+        ClientError::Unreachable { url: self.url_of(at), reason, unsent }
+    }
+
+    fn foreign(&self, at: usize, what: String) -> ClientError {
+        ClientError::Foreign { url: self.url_of(at), what }
     }
 }
 

@@ -45,8 +45,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let answer = answer.with_context(|| format!("{url}: no answer within {} ms", args.wait_ms))?;
     let (status, body) = answer.with_context(|| url.clone())?;
     ensure!(status == 200, "{url}: {status} {body}");
-    println!("{body}");
-    Ok(())
+    Ok(super::output::line(body)?)
 }
 
 async fn ask(url: &str) -> anyhow::Result<(u16, String)> {

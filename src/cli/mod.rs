@@ -95,6 +95,12 @@ pub fn main() -> ExitCode {
     result.map_or_else(|error| report(&error), |()| ExitCode::SUCCESS)
 }
 
+/// Makes sure that only this user can access the files that this process makes from now on: data files hold
+/// events and secrets, whatever the rights of the directory are.
+fn make_private_files() {
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+}
+
 fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     actix_rt::System::new().block_on(work)
 }

@@ -25,14 +25,57 @@ pub(super) const FAINT: Style = Style::new().dimmed();
 /// Style of a name.
 pub(super) const NAME: Style = AnsiColor::Cyan.on_default();
 
-/// Writes a line to standard output.
+/// Writes a line to standard output. On a terminal it is [`safe`].
 pub(super) fn line(text: impl Display) -> io::Result<()> {
-    writeln!(io::stdout().lock(), "{text}")
+    screen("", &text)
 }
 
-/// Writes a line for people to standard error. A closed pipe is ignored.
+/// Writes a line to standard output, after a sequence that controls the terminal.
+pub(super) fn screen(control: &str, text: &impl Display) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    if out.is_terminal() {
+        writeln!(out, "{control}{}", safe(&text.to_string()))
+    } else {
+        writeln!(out, "{text}")
+    }
+}
+
+/// Writes a line for people to standard error. On a terminal it is [`safe`]. A closed pipe is ignored.
 pub(super) fn note(text: impl Display) {
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    let mut out = io::stderr().lock();
+    let text = text.to_string();
+    let text = if out.is_terminal() { safe(&text) } else { text };
+    let _ = writeln!(out, "{text}");
+}
+
+/// A text in which nothing controls the terminal but the styles of [`paint`] and the ends of lines, whatever
+/// was put into it. Parts that come from a server or an event are made [`printable`] where they are put in;
+/// so not even a style of theirs gets here.
+fn safe(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(character) = rest.chars().next() {
+        let length = match style_at(rest) {
+            Some(length) => {
+                safe.push_str(&rest[..length]);
+                length
+            }
+            None => {
+                let shown = character == '\n' || is_shown(character);
+                safe.push(if shown { character } else { char::REPLACEMENT_CHARACTER });
+                character.len_utf8()
+            }
+        };
+        rest = &rest[length..];
+    }
+    safe
+}
+
+/// The length of the style that the text begins with, if it begins with one: `ESC [ digits ; digits m`.
+fn style_at(text: &str) -> Option<usize> {
+    let code = text.strip_prefix("\u{1b}[")?;
+    let end = code.find(|c: char| !c.is_ascii_digit() && c != ';')?;
+    code[end..].starts_with('m').then_some(2 + end + 1)
 }
 
 /// Whether to write for people: standard output is a terminal, and JSON was not asked for.
@@ -144,6 +187,23 @@ mod tests {
         assert_eq!(cell(&object, "a"), "-");
         assert_eq!(cell(&object, "b"), "x,1");
         assert_eq!(cell(&object, "c.d"), "e\u{fffd}[2J");
+    }
+
+    #[test]
+    fn nothing_but_styles_and_ends_of_lines_controls_the_terminal() {
+        let painted = format!("{BAD}bad{BAD:#}\n{STRONG}x{STRONG:#}");
+        assert_eq!(safe(&painted), painted);
+        for (attack, shown) in [
+            ("\u{1b}[2J", "\u{fffd}[2J"),
+            ("\u{1b}]0;title\u{7}", "\u{fffd}]0;title\u{fffd}"),
+            ("\u{9b}2J", "\u{fffd}2J"),
+            ("a\rb\u{8}", "a\u{fffd}b\u{fffd}"),
+            ("\u{1b}[1;2", "\u{fffd}[1;2"),
+            ("\u{202e}gpj.exe", "\u{fffd}gpj.exe"),
+            ("a\u{2028}b", "a\u{fffd}b"),
+        ] {
+            assert_eq!(safe(attack), shown, "{attack:?}");
+        }
     }
 
     #[test]

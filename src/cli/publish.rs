@@ -1,7 +1,7 @@
 //! `waypost publish`: publishes one event, or NDJSON from standard input in batches.
 //!
 //! Every request has an idempotency key. So a request whose answer was lost is repeated, at the next node if
-//! necessary, and no event is stored twice.
+//! necessary, and no event is stored twice. Without a majority it fails at once, unless it was told to wait.
 
 use std::{
     io::{self, IsTerminal},
@@ -18,7 +18,7 @@ use self::{
 };
 use super::{
     Usage,
-    client::{Body, Client, ClientError, Connection, encoded},
+    client::{ANSWER, Body, Client, ClientError, Connection, encoded},
     output::{self, cell},
 };
 
@@ -27,6 +27,10 @@ mod progress;
 
 /// Shortest and longest pause between two attempts.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3));
+/// How long a request that a limit of the map refuses is repeated.
+const LIMITED: Duration = Duration::from_secs(60);
+/// Longest wait for a node if there is another one. A node waits less for a leader.
+const ATTEMPT: Duration = Duration::from_secs(8);
 
 /// The events to publish, and their map.
 #[derive(Debug, clap::Args)]
@@ -47,9 +51,9 @@ pub(super) struct Args {
     /// Most events in one request, when reading lines
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u16).range(1..=1000))]
     batch: u16,
-    /// Give up a request that has not succeeded in this time
-    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
-    retry_seconds: u64,
+    /// While there is no majority or no node answers, try again for this long [default: fail at once]
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, hide_default_value = true)]
+    wait: u64,
     #[command(flatten)]
     connection: Connection,
     /// Print JSON on a terminal too
@@ -60,7 +64,7 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let publisher = Publisher {
         path: format!("/api/maps/{}/events", encoded(&args.map)),
-        patience: Duration::from_secs(args.retry_seconds),
+        patience: Duration::from_secs(args.wait),
         client: Client::new(args.connection),
     };
     match (args.kind, args.payload) {
@@ -141,25 +145,33 @@ impl Publisher {
         })
     }
 
-    /// Sends a request until it succeeds, is refused for good, or the time for it has passed.
+    /// Sends a request until it succeeds, is refused for good, or the time for it has passed. Each node is
+    /// tried once in any case.
     async fn send(&self, body: Body) -> Result<Value, ClientError> {
-        let deadline = Instant::now() + self.patience;
-        let mut pause = PAUSES.0;
-        let mut failures = 0;
+        let began = Instant::now();
+        let (mut pause, mut failures) = (PAUSES.0, 0);
         loop {
-            let error = match self.client.call_here(Method::POST, &self.path, body.clone()).await {
+            let limit = if self.client.nodes() > 1 { ATTEMPT } else { ANSWER };
+            let attempt = self.client.call_here(Method::POST, &self.path, body.clone(), limit);
+            let error = match attempt.await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
-            failures += 1;
+            if !error.passes() {
+                return Err(error);
+            }
             self.client.next_node();
-            // Every node is tried once before the first pause.
-            let wait = match error.retry_after() {
-                Some(asked) => asked.max(pause),
-                None if failures % self.client.nodes() != 0 => Duration::ZERO,
-                None => pause,
-            };
-            if !error.passes() || Instant::now() + wait > deadline {
+            let limited = error.is_limit();
+            failures += usize::from(!limited);
+            if !limited && failures % self.client.nodes() != 0 {
+                continue;
+            }
+            let wait = error.retry_after().unwrap_or_default().max(pause);
+            let patience = if limited { LIMITED } else { self.patience };
+            if began.elapsed() + wait > patience {
+                if patience.is_zero() {
+                    output::note("not published; --wait SECONDS tries again for that long");
+                }
                 return Err(error);
             }
             if failures == self.client.nodes() {

@@ -22,6 +22,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<()> {
+    super::make_private_files();
     let loaded = args.config.load()?;
     let filter = logging::start(&loaded.config)?;
     loaded.config.warnings().iter().for_each(|warning| tracing::warn!("settings: {warning}"));

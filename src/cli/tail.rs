@@ -7,7 +7,6 @@
 use std::{borrow::Cow, time::Duration};
 
 use anyhow::Context;
-use http::Method;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -139,7 +138,7 @@ impl Tail {
         let (mut pause, mut failures) = (PAUSES.0, 0);
         let mut ever = false;
         while !self.done() {
-            let error = match client.send(Method::GET, &self.stream_path(), None).await {
+            let error = match client.read(&self.stream_path()).await {
                 Ok(response) => {
                     if failures > 0 {
                         output::note(output::paint_err(
@@ -169,7 +168,6 @@ impl Tail {
             // No node has ever answered: a wrong address is more likely than a failure that passes.
             if let Some(error @ ClientError::Unreachable { .. }) = error
                 && !ever
-                && failures >= client.nodes()
             {
                 return Err(error.into());
             }

@@ -15,7 +15,7 @@ use serde_json::{Value, json, value::RawValue};
 
 use super::{
     Usage,
-    client::{Body, Client, ClientError, Connection, encoded},
+    client::{ANSWER, Body, Client, ClientError, Connection, encoded},
     output::{self, cell},
 };
 
@@ -208,7 +208,7 @@ async fn test(args: Test) -> anyhow::Result<()> {
     let body =
         Body { mime: "application/json", bytes: format!("{{{}}}", fields.join(",")).into(), key: None };
     let path = format!("{}/test", webhook.path);
-    let attempt = webhook.client.call_here(Method::POST, &path, body).await?;
+    let attempt = webhook.client.call_here(Method::POST, &path, body, ANSWER).await?;
     show::attempt(&attempt, None, webhook.json)?;
     match show::is_delivered(&attempt) {
         true => Ok(()),

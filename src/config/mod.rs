@@ -15,6 +15,7 @@ mod load;
 mod promises;
 mod secret;
 mod security;
+mod shared;
 mod validate;
 mod webhooks;
 
@@ -82,6 +83,8 @@ pub struct Config {
     pub raft: Raft,
     /// The disk of the data directory.
     pub disk: Disk,
+    /// The log of who changed what.
+    pub audit: Audit,
     /// Webhook delivery.
     pub webhooks: Webhooks,
 }
@@ -98,6 +101,14 @@ impl Default for Disk {
     fn default() -> Self {
         Self { reserve_mb: 128 }
     }
+}
+
+/// The log of who changed what.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Audit {
+    /// The file that it is appended to; `-` is standard output. If absent, there is no audit log.
+    pub file: Option<std::path::PathBuf>,
 }
 
 /// A node's role in the cluster.
@@ -282,6 +293,7 @@ impl Default for Config {
             ephemeral: Ephemeral::default(),
             raft: Raft::default(),
             disk: Disk::default(),
+            audit: Audit::default(),
             webhooks: Webhooks::default(),
         }
     }

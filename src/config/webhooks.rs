@@ -101,9 +101,14 @@ impl Default for Webhooks {
 impl Webhooks {
     /// The encryption key in bytes; `Some(None)` if the configured text is not a key.
     pub(super) fn read_key(&self) -> Option<Option<[u8; 32]>> {
-        let text = self.secret_key.as_ref()?.expose().trim();
+        self.secret_key.as_ref().map(|key| Self::key_of(key.expose()))
+    }
+
+    /// The encryption key that a text says: 64 hexadecimal digits, or base64 of 32 bytes.
+    pub fn key_of(text: &str) -> Option<[u8; 32]> {
+        let text = text.trim();
         let bytes = if text.len() == 64 { from_hex(text) } else { STANDARD.decode(text).ok() };
-        Some(bytes.and_then(|bytes| bytes.try_into().ok()))
+        bytes.and_then(|bytes| bytes.try_into().ok())
     }
 
     /// The encryption key in bytes.

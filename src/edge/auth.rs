@@ -1,6 +1,7 @@
 //! Authentication over HTTP: the token in the header, and its rights on the map in the path.
 
 use super::addresses::{AddressShare, address_of};
+use super::audit::facts::{Caller, note_caller, note_map};
 use super::context::Edge;
 use super::error::ApiError;
 use super::refused::{Quota, Refused, Unavailable};
@@ -26,6 +27,13 @@ pub async fn granted(hub: &Hub, who: Who, map: &str, scope: Scopes) -> Result<Gr
     }
 }
 
+fn caller(who: &Who) -> Caller {
+    match who {
+        Who::Admin => Caller::Admin,
+        Who::Token(token) => Caller::Token(token.id),
+    }
+}
+
 impl Edge {
     /// Who holds `token`. An error also for an address that guesses tokens, and on a node that can't know
     /// which tokens were revoked.
@@ -40,13 +48,17 @@ impl Edge {
         let Some(token) = token.filter(|token| !token.is_empty()) else { return Err(Refused::Unauthorized) };
         self.hub.access().know_revokes().await;
         if let Some(who) = self.hub.access().who_here(token) {
+            note_caller(request, caller(&who));
             return Ok(who);
         }
         // Only a client that presents an unknown token is held up. Others behind the same address are not.
         let address = address_of(request);
         self.failures.check(address)?;
         match self.hub.access().who(token).await? {
-            Some(who) => Ok(who),
+            Some(who) => {
+                note_caller(request, caller(&who));
+                Ok(who)
+            }
             None => {
                 self.failures.count(address);
                 Err(Refused::Unauthorized)
@@ -89,7 +101,9 @@ impl Edge {
         map: &str,
         scope: Scopes,
     ) -> Result<Grant, Refused> {
-        granted(&self.hub, self.authenticate(request, token).await?, map, scope).await
+        let grant = granted(&self.hub, self.authenticate(request, token).await?, map, scope).await?;
+        note_map(request, grant.map.id);
+        Ok(grant)
     }
 
     /// Charges an API request to the caller's token. The admin has no limit.

@@ -5,6 +5,7 @@ use crate::core::webhook::Defaults;
 use crate::delivery::DispatcherConfig;
 use crate::delivery::webhook::Webhooks;
 use crate::edge::addresses::{Addresses, Failures};
+use crate::edge::audit::log::AuditLog;
 use crate::edge::refused::Unavailable;
 use crate::hub::Hub;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -65,6 +66,8 @@ pub struct Edge {
     pub short_of_files: Option<String>,
     /// The certificate that the node shows its clients.
     pub shown: Option<std::sync::Arc<crate::tls::Shown>>,
+    /// The audit log, if there is one.
+    pub audit: Option<std::sync::Arc<AuditLog>>,
     /// Renders `/metrics`.
     pub metrics: PrometheusHandle,
 }

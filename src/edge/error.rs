@@ -3,6 +3,7 @@
 
 use crate::core::command::Refusal;
 use crate::core::field_error::FieldErrors;
+use crate::edge::audit::facts::ErrorCode;
 use crate::hub::{ArchiveError, HubError, ResumeError};
 use actix_web::http::StatusCode;
 use actix_web::http::header::RETRY_AFTER;
@@ -142,7 +143,9 @@ impl ResponseError for ApiError {
         if let Some(seconds) = self.0.retry_after {
             response.insert_header((RETRY_AFTER, seconds.to_string()));
         }
-        response.json(body)
+        let mut response = response.json(body);
+        response.extensions_mut().insert(ErrorCode(self.0.code));
+        response
     }
 }
 

@@ -5,6 +5,7 @@
 //! protocol opens subscriptions with [`subscribe::open`], and renders a [`refused`] request in its own form.
 
 pub mod addresses;
+pub mod audit;
 pub mod auth;
 pub mod context;
 pub mod error;

@@ -82,7 +82,7 @@ async fn follow(ask: impl AsyncFn(Duration) -> Result<bool, PeerError>, deadline
 mod tests {
     use super::*;
     use std::cell::Cell;
-    use waypost_cluster::RequestError;
+    use waypost_cluster::{RequestError, Unreached};
 
     async fn ends(answer: impl Fn(u32) -> Result<bool, PeerError>, within: Duration) -> Standing {
         let asked = Cell::new(0);
@@ -95,7 +95,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_request_that_was_not_sent_says_nothing_about_the_node() {
-        let unreachable = || Err(PeerError::Request(RequestError::Unreachable(2)));
+        let unreachable =
+            || Err(PeerError::Request(RequestError::Unreachable { node: 2, why: Unreached::Refused }));
         let dead = |nth| if nth % 2 == 0 { Err(PeerError::NotAsked) } else { unreachable() };
         assert_eq!(ends(dead, Duration::from_secs(60)).await, Standing::OutOfReach);
         let within = 2 * OUT_OF_REACH;

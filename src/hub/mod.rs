@@ -28,6 +28,7 @@ mod peers;
 mod publisher;
 mod quota;
 mod replica;
+mod settings;
 #[cfg(test)]
 mod stage;
 mod topic;
@@ -43,7 +44,7 @@ pub use configured::Configured;
 pub use ephemeral::Ephemeral;
 pub use error::HubError;
 pub use evaluators::{Evaluators, Turn};
-pub use health::{Health, NodeInfo, Seen};
+pub use health::{Health, NodeInfo, Report, Seen, Sight};
 pub use leases::{Connection, Leases};
 pub use log::Log;
 pub use news::{News, Watch};
@@ -52,7 +53,7 @@ pub use peers::{Lane, PeerError, PeerRequest, Peers};
 pub use publisher::Publisher;
 pub use quota::{PatternsInUse, Quotas, TooManyConditions, TooManyPatterns};
 pub use topics::Topics;
-pub use vault::{Encryption, EncryptionError, Vault};
+pub use vault::{Encryption, EncryptionError, KEY_FILE, Vault};
 pub use webhooks::{WebhookState, WebhookStore};
 
 use crate::core::access::TokenHash;
@@ -234,6 +235,13 @@ impl Hub {
         actix_rt::spawn(vault.clone().settle());
         actix_rt::spawn(health.clone().watch());
         actix_rt::spawn(health.clone().watch_reach(tasks.cut_off_after));
+    }
+
+    /// Reports the settings that shall be the same on all nodes, with their values, to the other nodes: as
+    /// hashes that tell nothing about a secret.
+    pub fn report_settings(&self, settings: Vec<(String, String)>) {
+        let Parts { health, vault, .. } = &*self.0;
+        actix_rt::spawn(settings::report(settings, vault.clone(), health.clone()));
     }
 
     /// Authentication and access to maps.

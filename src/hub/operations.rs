@@ -12,7 +12,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
-use waypost_cluster::{BackupError, Cluster, Operation, Refused, Status, StoreError};
+use waypost_cluster::{BackupError, BackupKey, Cluster, Operation, Refused, Status, StoreError};
 
 /// Longest time that an operation may take, without a drain before it.
 const OPERATION: Duration = Duration::from_secs(25);
@@ -185,13 +185,17 @@ impl Operations {
 
     /// Begins a backup of this node's state, with the key that encrypts webhooks if it is in `files`. Also
     /// returns whether the backup contains everything that was acknowledged anywhere before. Without a
-    /// majority, this can't be known.
+    /// majority, this can't be known. The key proves which cluster the backup is from.
     ///
     /// # Errors
     /// Why the backup can't be made.
-    pub async fn backup(&self, files: Vec<(String, Vec<u8>)>) -> Result<(bool, Blocks), BackupError> {
+    pub async fn backup(
+        &self,
+        files: Vec<(String, Vec<u8>)>,
+        key: Option<BackupKey>,
+    ) -> Result<(bool, Blocks), BackupError> {
         let current = self.log.barrier().await.is_ok();
-        Ok((current, self.cluster.admin().backup(files).await?))
+        Ok((current, self.cluster.admin().backup(files, key).await?))
     }
 
     /// Since when this node must not serve clients: it was drained by an operator (Unix milliseconds), or it

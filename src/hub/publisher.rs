@@ -41,6 +41,10 @@ impl Publisher {
             metrics::counter!(metric::PUBLISH_REFUSED, "reason" => "disk_full").increment(1);
             return Err(HubError::DiskFull);
         }
+        if self.health.has_lost_contact() {
+            metrics::counter!(metric::PUBLISH_REFUSED, "reason" => "unavailable").increment(1);
+            return Err(HubError::Unavailable("no leader with a majority: not stored"));
+        }
         #[cfg(feature = "failpoints")]
         self.break_on_purpose(&publish);
         let began = Instant::now();

@@ -15,6 +15,7 @@ use actix_cors::Cors;
 use actix_web::body::EitherBody;
 use actix_web::dev::{Extensions, Server, Service, ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
+use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, ResponseError, web};
 use futures_util::TryFutureExt;
 use futures_util::future::Either;
@@ -65,6 +66,7 @@ pub(super) fn serve(
                     Err(error) => Err(refusal(request, &error)),
                 })
             })
+            .wrap(from_fn(edge::audit::record))
             .wrap(cors(&origins))
             .wrap_fn(move |request, service| {
                 let answer = answered(match check_head(&request, header_bytes) {

@@ -143,6 +143,28 @@ fn text(value: &Value, member: &str) -> Result<String> {
     testkit::http::text(value, member)
 }
 
+/// The key of the cluster proves that the backup is from it; with another key it is refused.
+fn whose_it_is(cluster: &Cluster, file: &Path) -> Result<()> {
+    let file = file.display().to_string();
+    let verify =
+        |key: &Path| waypost(&["cluster", "backup", "--verify", &file, "--key", &key.display().to_string()]);
+    let own = cluster.nodes[0].data.join("webhooks.key");
+    let (ok, out, err) = verify(&own)?;
+    ensure!(ok && serde_json::from_str::<Value>(&out)?["origin"] == "proved", "{out} {err}");
+    let as_text = cluster.dir().join("key.txt");
+    let hex: String = std::fs::read(&own)?.iter().map(|byte| format!("{byte:02x}")).collect();
+    std::fs::write(&as_text, hex + "\n")?;
+    ensure!(verify(&as_text)?.0, "the key as text is not taken");
+    let other = cluster.dir().join("other.key");
+    std::fs::write(&other, [7; 32])?;
+    let (ok, _, err) = verify(&other)?;
+    ensure!(!ok && err.contains("not from the cluster that this key belongs to"), "{err}");
+    let target = cluster.dir().join("targets").join("foreign");
+    let (ok, _, err) = restore(Path::new(&file), &target, &["--with-key", &other.display().to_string()])?;
+    ensure!(!ok && err.contains("not from the cluster that this key belongs to"), "{err}");
+    Ok(())
+}
+
 #[test]
 fn a_bad_backup_is_refused_and_leaves_nothing_behind() {
     scenario(nodes(1), |cluster| {
@@ -169,7 +191,7 @@ fn a_bad_backup_is_refused_and_leaves_nothing_behind() {
             bytes[at] ^= byte;
             bytes
         };
-        bad("newer", &with(8, 3), "format 2")?;
+        bad("newer", &with(8, 1), "format 3")?;
         for at in [20, good.len() / 2, good.len() - 40, good.len() - 1] {
             bad(&format!("flipped-{at}"), &with(at, 4), "damaged or incomplete")?;
         }
@@ -177,6 +199,7 @@ fn a_bad_backup_is_refused_and_leaves_nothing_behind() {
             bad(&format!("cut-{length}"), &good[..length], "damaged or incomplete")?;
         }
         bad("longer", &[&good[..], b"x"].concat(), "damaged or incomplete")?;
+        whose_it_is(cluster, &file)?;
         let left: Vec<_> = std::fs::read_dir(cluster.dir().join("targets"))?.collect();
         ensure!(left.is_empty(), "failed restores left: {left:?}");
 

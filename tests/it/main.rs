@@ -13,6 +13,7 @@
 
 mod access;
 mod arrows;
+mod audit;
 mod authentication;
 mod backup;
 mod bad_input;
@@ -35,6 +36,7 @@ mod fleet;
 mod formats;
 mod founding;
 mod frames;
+mod half_open;
 mod idempotency;
 mod limits;
 mod longpoll;

@@ -14,10 +14,26 @@ use testkit::Cluster;
 /// The relays of a cluster. A relay's threads end with their connections.
 pub(crate) struct Network(Arc<Shared>);
 
+/// What no byte passes.
+#[derive(Default)]
+struct Cut {
+    /// Nodes that are cut off from all others.
+    nodes: BTreeSet<usize>,
+    /// Connections that the first node opens to the second.
+    ways: BTreeSet<(usize, usize)>,
+}
+
+impl Cut {
+    /// Whether a connection that `from` opened to `to` is cut.
+    fn has(&self, from: usize, to: usize) -> bool {
+        self.nodes.contains(&from) || self.nodes.contains(&to) || self.ways.contains(&(from, to))
+    }
+}
+
 #[derive(Default)]
 struct Shared {
-    /// The nodes that are cut off.
-    cut: Mutex<BTreeSet<usize>>,
+    /// What is cut.
+    cut: Mutex<Cut>,
     healed: Condvar,
     /// Where the nodes listen for peers.
     nodes: Vec<SocketAddr>,
@@ -41,18 +57,24 @@ impl Network {
     /// Cuts a node off: from now on nothing passes from it to another node or back. The relay holds bytes
     /// under way, as TCP does when packets are lost, and closes new connections.
     pub(crate) fn cut(&self, node: usize) {
-        self.0.lock().insert(node);
+        self.0.lock().nodes.insert(node);
+    }
+
+    /// Cuts the connections that node `from` opens to node `to`, as a firewall does that lets the other
+    /// direction pass.
+    pub(crate) fn cut_way(&self, from: usize, to: usize) {
+        self.0.lock().ways.insert((from, to));
     }
 
     /// Reconnects all nodes and delivers the held bytes first.
     pub(crate) fn heal(&self) {
-        self.0.lock().clear();
+        *self.0.lock() = Cut::default();
         self.0.healed.notify_all();
     }
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, BTreeSet<usize>> {
+    fn lock(&self) -> MutexGuard<'_, Cut> {
         self.cut.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -82,16 +104,14 @@ impl Shared {
     }
 
     fn is_cut(&self, from: usize, to: usize) -> bool {
-        let cut = self.lock();
-        cut.contains(&from) || cut.contains(&to)
+        self.lock().has(from, to)
     }
 
     fn pass(&self, mut from: TcpStream, mut to: TcpStream, (one, other): (usize, usize)) {
         let mut bytes = [0; 64 << 10];
         while let Ok(length @ 1..) = from.read(&mut bytes) {
             let cut = self.lock();
-            let is_cut = |cut: &mut BTreeSet<usize>| cut.contains(&one) || cut.contains(&other);
-            drop(self.healed.wait_while(cut, is_cut));
+            drop(self.healed.wait_while(cut, |cut| cut.has(one, other)));
             if to.write_all(&bytes[..length]).is_err() {
                 break;
             }

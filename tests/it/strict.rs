@@ -45,7 +45,7 @@ fn input_that_cannot_be_understood_is_refused() {
 
 /// Returns method and path of every operation of the API reference, and of the sockets, which only the README
 /// documents.
-fn operations() -> Vec<(String, String)> {
+pub(crate) fn operations() -> Vec<(String, String)> {
     let mut found = Vec::new();
     let mut path = String::new();
     for line in
@@ -66,20 +66,24 @@ fn operations() -> Vec<(String, String)> {
 }
 
 /// A map with a webhook, to fill in the variables of paths.
-struct Fixture {
+pub(crate) struct Fixture {
     map: Map,
     webhook: String,
 }
 
 impl Fixture {
-    fn new(c: &Cluster, slug: &str) -> Result<Self> {
+    pub(crate) fn new(c: &Cluster, slug: &str) -> Result<Self> {
         let map = c.map(slug)?;
         let hook = json!({"url": format!("http://127.0.0.1:9/{slug}"), "active": false});
         let made = c.api(0, &map).post(&format!("/api/maps/{}/webhooks", map.id), &hook)?.data(201)?;
         Ok(Self { webhook: text(&made, "id")?, map })
     }
 
-    fn fill(&self, path: &str) -> String {
+    pub(crate) fn map(&self) -> &Map {
+        &self.map
+    }
+
+    pub(crate) fn fill(&self, path: &str) -> String {
         let named = [("{map}", &*self.map.id), ("{webhook}", &*self.webhook), ("{id}", &*self.webhook)];
         let path = named.iter().fold(path.to_owned(), |path, (name, value)| path.replace(name, value));
         path.replace("{token}", "00000000-0000-4000-8000-000000000000")
@@ -108,7 +112,14 @@ fn raw(c: &Cluster, head: &[u8], body: &str, wait: Duration) -> Result<(u16, Str
     Ok((status.with_context(|| format!("no answer: {answer:?}"))?, answer))
 }
 
-fn call(c: &Cluster, method: &str, path: &str, token: &str, more: &str, body: &str) -> Result<(u16, String)> {
+pub(crate) fn call(
+    c: &Cluster,
+    method: &str,
+    path: &str,
+    token: &str,
+    more: &str,
+    body: &str,
+) -> Result<(u16, String)> {
     let head = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n{more}");
     raw(c, head.as_bytes(), body, LIMIT)
 }

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use super::Inner;
 use crate::NodeId;
-use crate::backup::BackupError;
+use crate::backup::{BackupError, BackupKey};
 use crate::disk;
 use crate::error::{Refused, StoreError};
 use crate::membership::Operation;
@@ -91,8 +91,8 @@ impl Admin {
     }
 
     /// Begins a backup of the state applied here. `files` (name and content) will be put into the data
-    /// directory when the backup is restored. The bytes are sent over the channel. If the last item is an
-    /// error, the backup is worthless.
+    /// directory when the backup is restored. The key, which only the nodes have, proves its origin. The
+    /// bytes are sent over the channel. If the last item is an error, the backup is worthless.
     ///
     /// # Errors
     /// [`BackupError::Busy`] while another backup is being made on this node, or an error if the store cannot
@@ -100,10 +100,11 @@ impl Admin {
     pub async fn backup(
         &self,
         files: Vec<(String, Vec<u8>)>,
+        key: Option<BackupKey>,
     ) -> Result<mpsc::Receiver<Result<Bytes, StoreError>>, BackupError> {
         let inner = self.inner.clone();
         self.inner
-            .spawn(async move { inner.running.node.tools.backups.begin(files) })
+            .spawn(async move { inner.running.node.tools.backups.begin(files, key) })
             .await
             .unwrap_or(Err(BackupError::Busy))
     }

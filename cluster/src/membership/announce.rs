@@ -122,11 +122,18 @@ impl Announcer {
                     tracing::info!(id = self.engine.id(), "this node is a member");
                     return Announced::Member;
                 }
-                JoinReply::Refused { reason } => {
+                JoinReply::Refused { reason } if join => {
                     tracing::error!(reason, "the cluster refuses this node");
-                    if !join {
-                        self.engine.exclude(Some(Exclusion::Removed));
-                    }
+                    return Announced::Refused;
+                }
+                JoinReply::Refused { reason } => {
+                    let data = self.identity.layout().root.display();
+                    tracing::error!(
+                        reason, %data,
+                        "this node was removed from the cluster, which needs nothing of its data; stop it, empty its \
+                         data directory, and start it with join (WAYPOST_JOIN): it joins under a new id"
+                    );
+                    self.engine.exclude(Some(Exclusion::Removed));
                     return Announced::Refused;
                 }
                 JoinReply::Claimed { addr } => {

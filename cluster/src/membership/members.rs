@@ -16,7 +16,7 @@ use crate::NodeId;
 use crate::engine::Engine;
 use crate::error::{ProposeError, Refused};
 use crate::identity_key::PublicKey;
-use crate::net::Lane;
+use crate::net::{Lane, LinkError};
 use crate::observer::Observer;
 use crate::reads::Reads;
 use crate::status::Status;
@@ -240,6 +240,9 @@ impl Members {
                 if let Err(refused) = self.may_replace(&taken).await {
                     return Err(JoinReply::NotNow { reason: refused.to_string() });
                 }
+                if let Some(reason) = self.not_there(id, &member.peer_addr, identity).await {
+                    return Err(JoinReply::NotNow { reason });
+                }
                 let voters: BTreeSet<NodeId> = known.voter_ids().collect();
                 tracing::info!(id, addr = member.peer_addr, replaced = ?taken, "a node joins");
                 Ok(adding(id, member, &taken, &voters))
@@ -256,6 +259,17 @@ impl Members {
         let id = found.iter().map(|process| process.id).find(|id| members.contains(id))?;
         Some(format!(
             "node {id} lives at that address; set advertise_peer_addr (WAYPOST_ADVERTISE_PEER_ADDR)"
+        ))
+    }
+
+    /// Why node `id` cannot be entered with that address: it cannot be reached there. A wrong address would make
+    /// it a member that nobody reaches.
+    async fn not_there(&self, id: NodeId, addr: &str, identity: PublicKey) -> Option<String> {
+        self.engine.peers().learn(id, addr, identity);
+        let why = self.asked(id).await.err().filter(LinkError::is_unconnected)?;
+        Some(format!(
+            "node {id} does not answer at {addr}, the address that it advertises ({why}): set advertise_peer_addr \
+             (WAYPOST_ADVERTISE_PEER_ADDR) to an address at which the other nodes reach its peer port"
         ))
     }
 
@@ -342,8 +356,12 @@ impl Members {
 
     /// Whether a member answers now.
     async fn is_there(&self, id: NodeId) -> bool {
-        // Its answer does not matter here: it is enough that it answers.
-        id == self.engine.id() || self.engine.ask(id, Lane::Pulse, &Request::ReadIndexV1, THERE).await.is_ok()
+        id == self.engine.id() || self.asked(id).await.is_ok()
+    }
+
+    /// Asks a node something to which every node has an answer, which does not matter here.
+    async fn asked(&self, id: NodeId) -> Result<(), LinkError> {
+        self.engine.ask(id, Lane::Pulse, &Request::ReadIndexV1, THERE).await.map(drop)
     }
 
     /// Waits until no other change is in progress; [`Refused::Busy`] after [`TURN`]. The guard keeps other

@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::caller::Shown;
+use super::secure::hung_up;
 use super::stream::{Reader, Writer};
 use super::{HANDSHAKE, Lane, Peers, Secure, dial};
 use crate::late;
@@ -28,7 +29,13 @@ pub(crate) enum LinkError {
     /// Nothing listens at that address. Certainly not sent.
     #[error("connection refused")]
     Refused,
-    /// No connection. Certainly not sent.
+    /// Nothing answered at that address in time, or nothing leads there. Certainly not sent.
+    #[error("no connection: {0}")]
+    NoConnection(String),
+    /// The other side was reached, and one of the two does not accept the other. Certainly not sent.
+    #[error("not admitted: {0}")]
+    NotAdmitted(String),
+    /// The request could not be handed to a connection. Certainly not sent.
     #[error("not connected: {0}")]
     NotSent(String),
     /// Too many requests are in flight, or this one is too large. Certainly not sent.
@@ -48,7 +55,12 @@ pub(crate) enum LinkError {
 impl LinkError {
     /// Whether the other side has certainly not seen the request.
     pub(crate) fn certainly_not_sent(&self) -> bool {
-        matches!(self, Self::Refused | Self::NotSent(_) | Self::Overloaded)
+        self.is_unconnected() || matches!(self, Self::Overloaded)
+    }
+
+    /// Whether there was no connection over which the request could have been sent.
+    pub(crate) fn is_unconnected(&self) -> bool {
+        matches!(self, Self::Refused | Self::NoConnection(_) | Self::NotAdmitted(_) | Self::NotSent(_))
     }
 }
 
@@ -154,7 +166,7 @@ impl Link {
         let body = wire::encode(request).map_err(|e| LinkError::NotSent(e.to_string()))?;
         let conn = timeout_at(deadline, self.connected())
             .await
-            .map_err(|_| LinkError::NotSent("no connection in time".to_owned()))??;
+            .map_err(|_| LinkError::NoConnection("not in time".to_owned()))??;
         let id = conn.next_id.fetch_add(1, Ordering::Relaxed);
         let frame =
             frame::encode(Kind::Request, group, id, &body).map_err(|e| LinkError::NotSent(e.to_string()))?;
@@ -231,11 +243,11 @@ async fn open(
     accepts: impl Fn(&Shown) -> bool + Sync,
 ) -> Result<(Reader, Writer), LinkError> {
     let addrs =
-        dial::addresses(name).await.map_err(|error| LinkError::NotSent(format!("{name}: {error}")))?;
+        dial::addresses(name).await.map_err(|error| LinkError::NoConnection(format!("{name}: {error}")))?;
     dial::first_of(addrs, |addr| open_at(secure, addr, hello, &accepts)).await.map_err(|failed| {
         let refused = !failed.is_empty() && failed.iter().all(|error| *error == LinkError::Refused);
         let last = failed.into_iter().rfind(|error| refused || *error != LinkError::Refused);
-        last.unwrap_or_else(|| LinkError::NotSent(format!("{name} has no address")))
+        last.unwrap_or_else(|| LinkError::NoConnection(format!("{name} has no address")))
     })
 }
 
@@ -247,9 +259,9 @@ async fn open_at(
     accepts: &(impl Fn(&Shown) -> bool + Sync),
 ) -> Result<(Reader, Writer), LinkError> {
     let addr = addr.to_string();
-    let failed = |e: io::Error| LinkError::NotSent(format!("{addr}: {e}"));
+    let failed = |e: io::Error| LinkError::NoConnection(format!("{addr}: {e}"));
     let socket = match timeout(CONNECT, TcpStream::connect(&addr)).await {
-        Err(_) => return Err(LinkError::NotSent(format!("{addr}: no connection in time"))),
+        Err(_) => return Err(LinkError::NoConnection(format!("{addr}: not in time"))),
         Ok(Err(e)) if e.kind() == io::ErrorKind::ConnectionRefused => {
             return Err(LinkError::Refused);
         }
@@ -258,14 +270,15 @@ async fn open_at(
     socket.set_nodelay(true).map_err(failed)?;
     let called = timeout(HANDSHAKE, secure.call(socket, hello))
         .await
-        .map_err(|_| LinkError::NotSent(format!("{addr}: no handshake in time")))?;
+        .map_err(|_| LinkError::NoConnection(format!("{addr}: no handshake in time")))?;
     let checked = called.and_then(|(read, write, shown)| match accepts(&shown) {
         true => Ok((read, write)),
         false => Err(io::Error::other(wrong_node(hello, &shown))),
     });
     checked.map_err(|error| {
         secure.report(&addr, &error);
-        failed(error)
+        let what = format!("{addr}: {error}");
+        if hung_up(&error) { LinkError::NoConnection(what) } else { LinkError::NotAdmitted(what) }
     })
 }
 

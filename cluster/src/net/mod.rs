@@ -105,12 +105,14 @@ impl Peers {
             .collect()
     }
 
-    /// Stores address and identity of node `id`.
+    /// Stores address and identity of node `id`. If they are others than before, the node is connected to anew.
     pub(crate) fn learn(&self, id: NodeId, addr: &str, identity: PublicKey) {
         let mut all = self.known.write().unwrap_or_else(PoisonError::into_inner);
         if all.get(&id).is_none_or(|known| known.addr != addr || known.identity != identity) {
             tracing::debug!(id, addr, %identity, "learned where a node is");
             all.insert(id, Known { addr: addr.to_owned(), identity });
+            drop(all);
+            self.links.lock().unwrap_or_else(PoisonError::into_inner).retain(|(other, _), _| *other != id);
         }
     }
 

@@ -12,6 +12,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
+#[cfg(not(feature = "sim"))]
+use redb::ReadableTableMetadata;
 use redb::{Database, Durability, ReadableDatabase, TableDefinition, WriteTransaction};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -115,6 +117,21 @@ impl Store {
     /// The approximate number of bytes that the next checkpoint will write at once.
     pub(crate) fn unwritten(&self) -> u64 {
         self.unwritten.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of the file that hold nothing and will be used again. Reads the whole store; blocks.
+    #[cfg(not(feature = "sim"))]
+    pub(crate) fn reusable(&self) -> Result<u64, StoreError> {
+        let db = self.database();
+        guarded(|| {
+            let txn = db.begin_read().map_err(failed)?;
+            let mut used = 0;
+            for table in [DATA, SYSTEM] {
+                let stats = txn.open_table(table).map_err(failed)?.stats().map_err(failed)?;
+                used += stats.stored_bytes() + stats.metadata_bytes() + stats.fragmented_bytes();
+            }
+            Ok(std::fs::metadata(&self.path)?.len().saturating_sub(used))
+        })
     }
 
     /// Makes everything applied so far durable.

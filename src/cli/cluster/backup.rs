@@ -16,9 +16,15 @@ use http::Method;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
+use crate::{
+    config::Webhooks,
+    hub::{Encryption, KEY_FILE},
+};
+use waypost_cluster::{BackupOrigin, Expected};
+
 use super::super::{
     Usage,
-    client::{Client, Connection},
+    client::{ANSWER, Client, Connection},
     output::{self, cell},
 };
 
@@ -34,6 +40,10 @@ pub(in crate::cli) struct Backup {
     /// Check a backup instead of making one
     #[arg(long, value_name = "FILE")]
     verify: Option<PathBuf>,
+    /// verify: the key of the cluster that the backup shall be from: webhooks.key of a node's data directory,
+    /// or a file with webhooks.secret_key
+    #[arg(long, value_name = "FILE", requires = "verify")]
+    key: Option<PathBuf>,
     /// Include the key that encrypts webhooks; anybody who has the file can then read their addresses and
     /// secrets
     #[arg(long, conflicts_with = "verify")]
@@ -65,13 +75,13 @@ pub(in crate::cli) struct Restore {
     json: bool,
 }
 
-/// Name of the key's file in a data directory.
-const KEY_FILE: &str = "webhooks.key";
+/// What a backup may have beside the state.
+const FILES: &[&str] = &[KEY_FILE];
 
 pub(super) async fn backup(args: Backup) -> anyhow::Result<()> {
     let Some(file) = args.file else {
         let path = args.verify.ok_or_else(|| Usage("a file is required".to_owned()))?;
-        return show(&path, &json!(waypost_cluster::verify(&path)?), "is whole", args.json);
+        return verify(&path, args.key.as_deref(), args.json);
     };
     if file.exists() {
         return Err(Usage(format!("{} exists: a backup overwrites nothing", file.display())).into());
@@ -79,8 +89,8 @@ pub(super) async fn backup(args: Backup) -> anyhow::Result<()> {
     let draft = Draft(partial(&file)?);
     let client = Client::new(args.connection);
     let current = fetch(&client, args.with_key, args.without_majority, &draft.0).await?;
-    let info =
-        waypost_cluster::verify(&draft.0).context("the node sent an invalid backup, which was not kept")?;
+    let info = waypost_cluster::verify(&draft.0, &expected(None))
+        .context("the node sent an invalid backup, which was not kept")?;
     fs::rename(&draft.0, &file).with_context(|| file.display().to_string())?;
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(folder).and_then(|folder| folder.sync_all()).with_context(|| folder.display().to_string())?;
@@ -92,6 +102,37 @@ pub(super) async fn backup(args: Backup) -> anyhow::Result<()> {
     let mut told = json!(info);
     told["current"] = current.into();
     show(&file, &told, "is written and checked", args.json)
+}
+
+fn expected(key: Option<[u8; 32]>) -> Expected<'static> {
+    Expected { key: key.map(|key| Encryption::new(key).backup_key()), files: FILES }
+}
+
+/// The key in a file: its bytes, or the text of `webhooks.secret_key`.
+fn read_key(path: &Path) -> anyhow::Result<[u8; 32]> {
+    let bytes = fs::read(path).with_context(|| path.display().to_string())?;
+    let of_text = || std::str::from_utf8(&bytes).ok().and_then(Webhooks::key_of);
+    let key = <[u8; 32]>::try_from(&*bytes).ok().or_else(of_text);
+    key.ok_or_else(|| {
+        let text =
+            format!("{}: a key has 32 bytes, or 64 hexadecimal digits, or is their base64", path.display());
+        Usage(text).into()
+    })
+}
+
+/// Checks a backup, and tells which cluster it is from.
+fn verify(path: &Path, key: Option<&Path>, json: bool) -> anyhow::Result<()> {
+    let info = waypost_cluster::verify(path, &expected(key.map(read_key).transpose()?))?;
+    if key.is_some() && info.origin == BackupOrigin::Unproved {
+        anyhow::bail!(
+            "the backup is whole, but does not prove which cluster it is from: an older release made it, or a node \
+             without the key"
+        );
+    }
+    if info.origin == BackupOrigin::Unchecked {
+        output::note("its cluster is as the file says; --key with webhooks.key of a node proves it");
+    }
+    show(path, &json!(info), "is whole", json)
 }
 
 /// A file that is removed at the end, unless it was renamed.
@@ -115,7 +156,7 @@ async fn fetch(client: &Client, with_key: bool, without_majority: bool, path: &P
     let mut out = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     let out = out.as_mut().map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
     let query = format!("/api/cluster/backup?with_key={with_key}");
-    let mut answer = client.send(Method::GET, &query, None).await?;
+    let mut answer = client.send(Method::GET, &query, None, ANSWER).await?;
     let current = answer.headers().get("waypost-backup-current").is_none_or(|current| current != "false");
     if !current {
         let what = "there is no majority: a backup has what this node knows, which may not be all that was acknowledged";
@@ -136,24 +177,22 @@ fn show(path: &Path, info: &Value, what: &str, json: bool) -> anyhow::Result<()>
         return Ok(output::json(info)?);
     }
     Ok(output::line(format_args!(
-        "{} {what}: {} records, {} bytes, cluster {}, log index {}",
+        "{} {what}: {} records, {} bytes, cluster {} ({}), log index {}",
         path.display(),
         cell(info, "records"),
         cell(info, "bytes"),
         cell(info, "cluster_id"),
+        cell(info, "origin"),
         cell(info, "applied_index"),
     ))?)
 }
 
 /// Makes the data directory of a new cluster.
 pub(in crate::cli) fn restore(args: &Restore) -> anyhow::Result<()> {
-    let key = args.with_key.as_ref().map(|path| fs::read(path).with_context(|| path.display().to_string()));
-    let key = key.transpose()?;
-    if key.as_ref().is_some_and(|key| key.len() != 32) {
-        return Err(Usage("--with-key: a webhooks.key has 32 bytes".to_owned()).into());
-    }
-    let files = key.map(|key| (KEY_FILE.to_owned(), key)).into_iter().collect();
-    let restored = waypost_cluster::restore(&args.from, &args.data_dir, files)?;
+    super::super::make_private_files();
+    let key = args.with_key.as_deref().map(read_key).transpose()?;
+    let files = key.map(|key| (KEY_FILE.to_owned(), key.to_vec())).into_iter().collect();
+    let restored = waypost_cluster::restore(&args.from, &args.data_dir, files, &expected(key))?;
     if !args.data_dir.join(KEY_FILE).exists() {
         output::note(
             "without the key that encrypts webhooks: put the old cluster's webhooks.key into the directory, or set webhooks.secret_key as it was, before the node starts, if there are webhooks",

@@ -1,12 +1,14 @@
 //! `waypost cluster status`: shows the cluster once, or again each second.
+//!
+//! All nodes are asked at once. What is shown is the view of the node that knows most; beside it stand the
+//! nodes that gave no answer, and what others see differently.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
-use http::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::super::{
-    client::{Client, Connection},
+    client::{Client, ClientError, Connection},
     output::{self, cell},
 };
 
@@ -46,6 +48,8 @@ const COLUMNS: [(&str, &str); 15] = [
 const EPHEMERAL_COLUMNS: [(&str, &str); 2] =
     [("EPHEMERAL", "ephemeral_interest"), ("DROPPED", "ephemeral_dropped")];
 
+/// Longest wait for the answer of a node. A node that is cut off answers sooner.
+const ANSWER: Duration = Duration::from_millis(2500);
 /// The pause between two requests.
 const ROUND: Duration = Duration::from_secs(1);
 /// Clears the terminal and moves the cursor to its upper left corner.
@@ -55,18 +59,18 @@ pub(super) async fn run(args: Status) -> anyhow::Result<()> {
     let client = Client::new(args.connection);
     let people = output::for_people(args.json);
     loop {
-        let status = client.call(Method::GET, "/api/cluster/status", None).await;
-        match status {
-            Ok(status) if people => {
+        let views = Views(client.ask_all("/api/cluster/status", ANSWER).await);
+        match views.best() {
+            Some(best) if people => {
                 let clear = if args.watch { CLEAR } else { "" };
-                output::line(format_args!("{clear}{}", shown(&client, &status)))?;
+                output::screen(clear, &views.shown(best))?;
             }
-            Ok(status) => output::json(&status)?,
-            Err(error) if args.watch && error.passes() => {
-                output::note(&error);
-                client.next_node();
-            }
-            Err(error) => return Err(error.into()),
+            Some(best) => output::json(&views.json(best))?,
+            None => match views.failure() {
+                Some(error) if args.watch && error.passes() => output::note(&error),
+                Some(error) => return Err(error.into()),
+                None => return Ok(()),
+            },
         }
         if !args.watch {
             return Ok(());
@@ -75,26 +79,132 @@ pub(super) async fn run(args: Status) -> anyhow::Result<()> {
     }
 }
 
-/// The whole status as a text for people.
-fn shown(client: &Client, status: &Value) -> String {
-    let healthy = status.get("healthy").and_then(Value::as_bool) == Some(true);
-    let health = if healthy {
-        output::paint(output::GOOD, "healthy")
-    } else {
-        output::paint(output::BAD, "unhealthy")
+/// What each node answered, with its address.
+struct Views<'a>(Vec<(&'a str, Result<Value, ClientError>)>);
+
+impl Views<'_> {
+    /// The place of the view of the node that knows most: of several, the first.
+    fn best(&self) -> Option<usize> {
+        let knows = |view: &Value| {
+            let holds = |field: &str| view.get(field).and_then(Value::as_bool) == Some(true);
+            let number = |field: &str| view.get(field).and_then(Value::as_u64);
+            (holds("has_quorum"), holds("healthy"), number("term"))
+        };
+        let views =
+            self.0.iter().enumerate().filter_map(|(at, (_, view))| Some((at, knows(view.as_ref().ok()?))));
+        views.rev().max_by_key(|(_, knows)| *knows).map(|(at, _)| at)
+    }
+
+    /// Why there is no view at all: an error that does not pass is more telling than one that does.
+    fn failure(self) -> Option<ClientError> {
+        let errors = self.0.into_iter().filter_map(|(_, view)| view.err());
+        errors.min_by_key(ClientError::passes)
+    }
+
+    fn view(&self, at: usize) -> (&str, &Value) {
+        match self.0.get(at) {
+            Some((url, Ok(view))) => (url, view),
+            _ => ("", &Value::Null),
+        }
+    }
+
+    /// The problems that a view has and the best one lacks.
+    fn more<'v>(&self, view: &'v Value, best: usize) -> Vec<&'v Value> {
+        let name = |problem: &Value| (cell(problem, "code"), cell(problem, "node"));
+        let known: BTreeSet<_> = problems_of(self.view(best).1).map(name).collect();
+        problems_of(view).filter(|problem| !known.contains(&name(problem))).collect()
+    }
+
+    /// The best view as JSON, with what the other nodes answered.
+    fn json(&self, best: usize) -> Value {
+        let asked = self.0.iter().map(|(url, view)| match view {
+            Ok(view) => json!({
+                "url": url,
+                "node_id": view.get("node_id"),
+                "healthy": view.get("healthy"),
+                "leader_id": view.get("leader_id"),
+                "problems": self.more(view, best),
+            }),
+            Err(error) => json!({"url": url, "error": error.to_string()}),
+        });
+        let mut whole = self.view(best).1.clone();
+        whole["asked"] = asked.collect();
+        whole
+    }
+
+    /// The whole status as a text for people.
+    fn shown(&self, best: usize) -> String {
+        let (url, status) = self.view(best);
+        let healthy = status.get("healthy").and_then(Value::as_bool) == Some(true);
+        let health = if healthy {
+            output::paint(output::GOOD, "healthy")
+        } else {
+            output::paint(output::BAD, "unhealthy")
+        };
+        let head = format!(
+            "cluster {} is {health}; leader {}, term {}; asked node {} at {url}",
+            cell(status, "cluster_id"),
+            cell(status, "leader_id"),
+            cell(status, "term"),
+            cell(status, "node_id"),
+        );
+        let table = table(status);
+        let matrix = matrix(status).map_or_else(String::new, |matrix| format!("\n\n{matrix}"));
+        let problems: String = problems_of(status).map(problem).collect();
+        let others: String = (self.0.iter().enumerate())
+            .filter(|(at, _)| *at != best)
+            .map(|(_, (url, view))| self.other(url, view, best))
+            .collect();
+        format!("{head}\n\n{table}{matrix}{problems}{others}")
+    }
+
+    /// What another node answered, if that is worth a line.
+    fn other(&self, url: &str, view: &Result<Value, ClientError>, best: usize) -> String {
+        let view = match view {
+            Ok(view) => view,
+            Err(error) => {
+                let text = output::printable(&error.to_string());
+                return format!("\n\nno status from {url}: {}", output::paint(output::STRONG, text));
+            }
+        };
+        let more: String = self.more(view, best).into_iter().map(problem).collect();
+        if more.is_empty() { more } else { format!("\n\nas node {} sees it:{more}", cell(view, "node_id")) }
+    }
+}
+
+fn problems_of(status: &Value) -> impl Iterator<Item = &Value> {
+    status.get("problems").and_then(Value::as_array).into_iter().flatten()
+}
+
+fn members_of(status: &Value) -> Vec<&Value> {
+    status.get("members").and_then(Value::as_array).into_iter().flatten().collect()
+}
+
+/// Who reaches whom, if a node that runs is not reached by another one: a row for each node that reports.
+fn matrix(status: &Value) -> Option<String> {
+    let members = members_of(status);
+    let runs =
+        |id: &Value| members.iter().any(|member| member["id"] == *id && !member["reported_by"].is_null());
+    let sights = |member: &Value| member["reaches"].as_array().cloned().unwrap_or_default();
+    let mut all = members.iter().flat_map(|member| sights(member));
+    let is_told = problems_of(status).any(|problem| problem["code"] == "half_reachable");
+    if !is_told || !all.any(|sight| sight["reached"] == false && runs(&sight["node"])) {
+        return None;
+    }
+    let ids: Vec<String> = members.iter().map(|member| cell(member, "id")).collect();
+    let headings: Vec<String> = ids.iter().map(|id| format!("TO {id}")).collect();
+    let headings: Vec<&str> = std::iter::once("REACHES").chain(headings.iter().map(String::as_str)).collect();
+    let row = |from: &&Value| {
+        let sights = sights(from);
+        let reach = |to: &String| match sights.iter().find(|sight| cell(sight, "node") == *to) {
+            _ if cell(from, "id") == *to => "·".to_owned(),
+            None => "?".to_owned(),
+            Some(sight) if sight["reached"] == true => "yes".to_owned(),
+            Some(sight) => format!("no ({})", cell(sight, "error")),
+        };
+        std::iter::once(format!("node {}", cell(from, "id"))).chain(ids.iter().map(reach)).collect()
     };
-    let head = format!(
-        "cluster {} is {health}; leader {}, term {}; asked node {} at {}",
-        cell(status, "cluster_id"),
-        cell(status, "leader_id"),
-        cell(status, "term"),
-        cell(status, "node_id"),
-        client.url(),
-    );
-    let table = table(status);
-    let problems = status.get("problems").and_then(Value::as_array).into_iter().flatten();
-    let problems: String = problems.map(problem).collect();
-    format!("{head}\n\n{table}{problems}")
+    Some(output::table(&headings, &members.iter().map(row).collect::<Vec<_>>()))
 }
 
 fn problem(problem: &Value) -> String {
@@ -109,8 +219,7 @@ fn problem(problem: &Value) -> String {
 
 /// The table of members, with a line for each.
 fn table(status: &Value) -> String {
-    let members: Vec<&Value> =
-        status.get("members").and_then(Value::as_array).into_iter().flatten().collect();
+    let members = members_of(status);
     let told = |field: &str| members.iter().any(|member| member.get(field).and_then(Value::as_u64) > Some(0));
     let ephemeral = EPHEMERAL_COLUMNS.into_iter().filter(|(_, field)| told(field));
     let columns: Vec<(&str, &str)> = COLUMNS.into_iter().chain(ephemeral).collect();
@@ -121,6 +230,7 @@ fn table(status: &Value) -> String {
 
 fn row(status: &Value, columns: &[(&str, &str)], member: &Value) -> Vec<String> {
     let mut cells: Vec<String> = columns.iter().map(|(_, field)| cell(member, field)).collect();
+    let passed_on = member.get("reported_by").is_some_and(|by| !by.is_null() && *by != member["id"]);
     if member.get("id") == status.get("leader_id") {
         cells[0].push('*');
     }
@@ -129,6 +239,9 @@ fn row(status: &Value, columns: &[(&str, &str)], member: &Value) -> Vec<String> 
         match (*field, number) {
             ("disk_free_bytes" | "disk_used_bytes", Some(bytes)) => *cell = format!("{} MiB", bytes >> 20),
             ("snapshot_age_ms", Some(ms)) => *cell = format!("{} s", ms / 1000),
+            ("state", _) if passed_on => {
+                cell.push_str(&format!(" (by {})", output::cell(member, "reported_by")))
+            }
             _ => {}
         }
     }
@@ -160,5 +273,58 @@ mod tests {
         assert_eq!(ends(&interested), [["EPHEMERAL"], ["0"], ["12"]], "{interested}");
         let both = table(&status(member(1, Some(3), Some(7000)), member(2, None, None)));
         assert_eq!(ends(&both), [["EPHEMERAL", "DROPPED"], ["3", "7000"], ["-", "-"]], "{both}");
+    }
+
+    fn view(id: u64, has_quorum: bool, problems: &[&str]) -> Value {
+        let problems: Vec<Value> =
+            problems.iter().map(|code| json!({"code": code, "what": code, "node": null})).collect();
+        json!({"node_id": id, "has_quorum": has_quorum, "healthy": has_quorum, "term": 3, "problems": problems, "members": []})
+    }
+
+    #[test]
+    fn the_view_that_knows_most_is_shown_with_what_others_see_differently() {
+        let hung =
+            ClientError::Unreachable { url: "c".into(), reason: "no answer in time".into(), unsent: false };
+        let views = Views(vec![
+            ("a", Ok(view(1, false, &["cut_off", "single_voter"]))),
+            ("b", Ok(view(2, true, &["single_voter"]))),
+            ("c", Err(hung)),
+        ]);
+        assert_eq!(views.best(), Some(1));
+        let shown = views.shown(1);
+        assert!(shown.contains("asked node 2 at b"), "{shown}");
+        assert!(shown.contains("as node 1 sees it:") && shown.contains("cut_off"), "{shown}");
+        assert_eq!(shown.matches("single_voter").count(), 1, "{shown}");
+        assert!(shown.contains("no status from c: cannot reach c: no answer in time"), "{shown}");
+        let json = views.json(1);
+        assert_eq!((&json["node_id"], json["asked"].as_array().map(Vec::len)), (&json!(2), Some(3)));
+        assert_eq!(json["asked"][0]["problems"][0]["code"], "cut_off");
+        assert!(json["asked"][2]["error"].is_string(), "{json}");
+    }
+
+    #[test]
+    fn who_reaches_whom_is_shown_only_if_a_running_node_is_not_reached() {
+        let member = |id: u64, by: Option<u64>, not: &[u64]| {
+            let sight =
+                |node: u64| json!({"node": node, "reached": !not.contains(&node), "error": "no_connection"});
+            let reaches: Vec<Value> = (1..=3).filter(|node| *node != id).map(sight).collect();
+            json!({"id": id, "state": "up", "reported_by": by, "reaches": by.map(|_| reaches)})
+        };
+        let problems = json!([{"code": "half_reachable"}]);
+        let status = |members: [Value; 3]| json!({"leader_id": 1, "members": members, "problems": problems});
+        let whole = status([member(1, Some(1), &[]), member(2, Some(2), &[]), member(3, Some(3), &[])]);
+        assert_eq!(matrix(&whole), None);
+        let dead = status([member(1, Some(1), &[3]), member(2, Some(2), &[3]), member(3, None, &[])]);
+        assert_eq!(matrix(&dead), None, "nobody reaches it because it does not run");
+        let half = status([member(1, Some(1), &[3]), member(2, Some(2), &[]), member(3, Some(2), &[])]);
+        let shown = matrix(&half).unwrap_or_default();
+        let lines: Vec<Vec<&str>> = shown
+            .lines()
+            .map(|line| line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect())
+            .collect();
+        assert_eq!(lines[0], ["REACHES", "TO 1", "TO 2", "TO 3"]);
+        assert_eq!(lines[1], ["node 1", "·", "yes", "no (no_connection)"]);
+        assert_eq!(lines[3], ["node 3", "yes", "yes", "·"]);
+        assert!(table(&half).contains("up (by 2)"), "{}", table(&half));
     }
 }

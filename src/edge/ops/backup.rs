@@ -20,7 +20,11 @@ pub(super) async fn backup(request: HttpRequest, edge: Data<Edge>) -> Result<Htt
         None | Some("false") => Vec::new(),
         Some(_) => return Err(ApiError::bad_request("invalid_with_key", "with_key is true or false")),
     };
-    let (current, blocks) = edge.hub.operations().backup(files).await.map_err(|error| match error {
+    let key = edge.hub.vault().encryption().ok().map(|encryption| encryption.backup_key());
+    if key.is_none() {
+        tracing::warn!("a backup is made without a proof of its origin: this node hasn't got the key for it");
+    }
+    let (current, blocks) = edge.hub.operations().backup(files, key).await.map_err(|error| match error {
         BackupError::Busy => ApiError::unavailable(error.to_string()),
         error => {
             tracing::error!(%error, "a backup can't be made");

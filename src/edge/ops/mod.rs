@@ -58,7 +58,7 @@ pub fn not_ready(edge: &Edge) -> Option<&'static str> {
     if status.original.is_some() {
         Some("another process with this node's id answers elsewhere: this data directory is a copy")
     } else if status.removed {
-        Some("removed from the cluster")
+        Some("removed from the cluster: stop this node, empty its data directory, start it with WAYPOST_JOIN")
     } else if edge.hub.health().is_draining() {
         Some("draining")
     } else if status.is_astray() {

@@ -2,6 +2,7 @@
 
 use crate::core::field_error::{FieldCode, FieldError};
 use crate::core::json::Members;
+use crate::edge::audit::facts::note_thing;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
 use crate::edge::rest::body;
@@ -48,6 +49,9 @@ pub(super) async fn operate(
 ) -> Result<HttpResponse, ApiError> {
     edge.admin(&request).await?;
     let wanted = body::object(&mut payload, edge.config.body_bytes, Wanted::read).await?;
+    if let Some(node) = wanted.node {
+        note_thing(&request, "of_node", node);
+    }
     let hub = &edge.hub;
     let operation = match name.as_str() {
         "add" => return add(&edge, &wanted).await,

@@ -1,12 +1,13 @@
 //! The cluster as this node sees it, and what each member reports of itself. A node that is cut off answers
-//! too: it waits for no member longer than half a second.
+//! too: it waits for no member longer than half a second, and as long again for what others know of the
+//! members that did not answer.
 
-use super::problems::{Known, Port, State, problems};
+use super::problems::{Known, Port, Problem, State, committed, problems};
 use crate::clock::now_ms;
 use crate::core::time::iso_millis;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
-use crate::hub::{NodeInfo, Seen};
+use crate::hub::{NodeInfo, Seen, Sight};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::{Value, json};
@@ -21,26 +22,24 @@ pub(super) async fn status(request: HttpRequest, edge: Data<Edge>) -> Result<Htt
     edge.admin(&request).await?;
     let hub = &edge.hub;
     let status = hub.health().status();
-    let asked = status.members.iter().map(|member| hub.health().node_info(member.id, ASK_TIMEOUT));
-    let infos = futures_util::future::join_all(asked).await;
+    let reports = hub.health().survey(ASK_TIMEOUT).await;
     let seen: Vec<Option<Seen>> =
         status.members.iter().map(|member| hub.health().last_seen(member.id)).collect();
     let known: Vec<Known<'_>> = status
         .members
         .iter()
-        .zip(infos.iter().zip(&seen))
-        .map(|(member, (info, seen))| Known {
+        .zip(&seen)
+        .map(|(member, seen)| Known {
             member,
-            info: info.as_ref(),
+            report: reports.get(&member.id),
             seen: seen.as_ref(),
             still: hub.health().stands_still(member.id),
         })
         .collect();
     let owned = owned(&edge);
-    let members: Vec<Value> = known.iter().map(|known| member_json(&status, known, &owned)).collect();
-    // "Healthy" means serving: the cluster accepts events and this node works. Other problems are reported
-    // beside it.
-    let healthy = status.has_quorum && status.failure.is_none() && !status.removed && !status.is_astray();
+    let committed = committed(&status, &known);
+    let members: Vec<Value> =
+        known.iter().map(|known| member_json(&status, known, committed, &owned)).collect();
     let port = Port {
         certificate_until: edge.shown.as_ref().and_then(|shown| shown.until()),
         short_of_files: edge.short_of_files.clone(),
@@ -48,14 +47,26 @@ pub(super) async fn status(request: HttpRequest, edge: Data<Edge>) -> Result<Htt
     let losing = hub.webhooks().losing()?;
     let state = State { has_room: hub.health().has_room(), losing: &losing };
     let problems = problems(&status, &known, &port, now_ms(), &state);
-    Ok(HttpResponse::Ok().json(json!({"data": {
+    let mut shown = status_json(&status);
+    shown["problems"] = problems.iter().map(Problem::json).collect();
+    shown["http_certificate_until"] = json!(port.certificate_until);
+    shown["webhooks"] = owned.values().sum::<u64>().into();
+    shown["members"] = members.into();
+    Ok(HttpResponse::Ok().json(json!({"data": shown})))
+}
+
+/// The cluster as this node sees it, without its members.
+fn status_json(status: &Status) -> Value {
+    // "Healthy" means serving: the cluster accepts events and this node works. Other problems are reported
+    // beside it.
+    let healthy = status.has_quorum && status.failure.is_none() && !status.removed && !status.is_astray();
+    json!({
         "cluster_id": status.cluster_id,
         "node_id": status.node_id,
         "role": status.role,
         "leader_id": status.leader,
         "term": status.term,
         "healthy": healthy,
-        "problems": problems.iter().map(super::problems::Problem::json).collect::<Vec<_>>(),
         "has_quorum": status.has_quorum,
         "changing": status.changing,
         "last_log_index": status.last_log,
@@ -69,10 +80,7 @@ pub(super) async fn status(request: HttpRequest, edge: Data<Edge>) -> Result<Htt
         "failure": status.failure,
         "peer_security": status.peer_security,
         "peer_certificate_until": status.peer_certificate_until,
-        "http_certificate_until": port.certificate_until,
-        "webhooks": owned.values().sum::<u64>(),
-        "members": members,
-    }})))
+    })
 }
 
 /// How many webhooks each node delivers.
@@ -85,8 +93,24 @@ fn owned(edge: &Edge) -> BTreeMap<u64, u64> {
     owned
 }
 
-fn member_json(status: &Status, known: &Known<'_>, owned: &BTreeMap<u64, u64>) -> Value {
-    let Known { member, info, seen, .. } = known;
+/// How a member reaches another one.
+fn sight_json(sight: &Sight) -> Value {
+    json!({
+        "node": sight.node,
+        "reached": sight.error.is_none(),
+        "error": sight.error,
+        "for_ms": sight.for_ms,
+    })
+}
+
+fn member_json(
+    status: &Status,
+    known: &Known<'_>,
+    committed: Option<u64>,
+    owned: &BTreeMap<u64, u64>,
+) -> Value {
+    let Known { member, report, seen, .. } = known;
+    let info = known.info();
     let role = if status.leader == Some(member.id) {
         "leader"
     } else if member.voter {
@@ -100,16 +124,18 @@ fn member_json(status: &Status, known: &Known<'_>, owned: &BTreeMap<u64, u64>) -
         Some(_) => "up",
         None => "unreachable",
     };
-    let committed = status.committed.max(status.applied);
     let told = |what: fn(&NodeInfo) -> u64| info.map(what);
+    let lag = info.and_then(|info| Some(committed?.saturating_sub(info.applied_index)));
     json!({
         "id": member.id,
         "role": role,
         "voter": member.voter,
         "stays_learner": !member.voter && !member.wants_vote,
         "state": state,
-        "reachable": info.is_some(),
-        "seen_ms": if info.is_some() { Some(0) } else { seen.map(|seen| seen.age.as_millis() as u64) },
+        "reachable": known.answers(),
+        "reported_by": report.map(|report| report.via.unwrap_or(member.id)),
+        "reaches": info.map(|info| info.sees.iter().map(sight_json).collect::<Vec<_>>()),
+        "seen_ms": if report.is_some() { Some(0) } else { seen.map(|seen| seen.age.as_millis() as u64) },
         "drained_since_ms": member.drained_ms,
         "peer_addr": member.peer_addr,
         "identity": member.identity,
@@ -117,7 +143,7 @@ fn member_json(status: &Status, known: &Known<'_>, owned: &BTreeMap<u64, u64>) -
         "version": info.map_or(member.meta.get("version"), |info| Some(&info.version)),
         "last_log_index": told(|info| info.last_log_index),
         "applied_index": told(|info| info.applied_index),
-        "lag": info.map(|info| committed.saturating_sub(info.applied_index)),
+        "lag": lag,
         "connections": told(|info| info.connections),
         "topics": told(|info| info.topics),
         "ephemeral_interest": told(|info| info.ephemeral_interest),
@@ -126,10 +152,11 @@ fn member_json(status: &Status, known: &Known<'_>, owned: &BTreeMap<u64, u64>) -
         "log_bytes": told(|info| info.log_bytes),
         "snapshot_age_ms": told(|info| info.snapshot_age_ms),
         "uptime_ms": told(|info| info.uptime_ms),
-        "clock_ms": seen.filter(|_| info.is_some()).map(|seen| seen.clock_ms),
+        "clock_ms": seen.filter(|_| known.answers()).map(|seen| seen.clock_ms),
         "disk_total_bytes": told(|info| info.disk_total),
         "disk_free_bytes": told(|info| info.disk_free),
         "disk_used_bytes": told(|info| info.disk_used),
+        "disk_reusable_bytes": told(|info| info.disk_reusable),
         "disk_full": info.map(|info| info.disk_full),
     })
 }

@@ -7,6 +7,7 @@ use crate::core::field_error::FieldCode;
 use crate::core::ids::MapId;
 use crate::core::json::Members;
 use crate::core::webhook::{Webhook, promises};
+use crate::edge::audit::facts::note_map;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
 use crate::hub::{HubError, Who};
@@ -105,6 +106,7 @@ pub(super) async fn create(
         token,
         max_maps: edge.config.max_maps,
     });
+    note_map(&request, id);
     let Reply::Map(map) = edge.hub.log().propose(&command).await? else { return Err(unexpected()) };
     let mut data = answer::map(&map);
     data["token"] = secret.into();

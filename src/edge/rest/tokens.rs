@@ -6,6 +6,7 @@ use crate::core::access::Scopes;
 use crate::core::command::{Command, CreateToken, Reply, RevokeToken};
 use crate::core::field_error::FieldCode;
 use crate::core::json::Members;
+use crate::edge::audit::facts::note_thing;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
 use actix_web::web::{Data, Path, Payload};
@@ -22,6 +23,7 @@ pub(super) async fn create(
     let read = |m: &mut Members<'_>| (read_name(m), read_scopes(m));
     let (name, scopes) = body::object(&mut payload, edge.config.body_bytes, read).await?;
     let (secret, token) = answer::new_token(&name.unwrap_or_default(), scopes)?;
+    note_thing(&request, "made", token.id);
     let max_tokens = edge.config.max_tokens;
     let command =
         Command::CreateToken(CreateToken { map: grant.map.id, by: grant.who.by(), token, max_tokens });

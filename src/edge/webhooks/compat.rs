@@ -12,11 +12,12 @@ use crate::core::webhook::patch::Patch;
 use crate::core::webhook::records::Attempt;
 use crate::core::webhook::shown::{ALIASES, ShownWebhook};
 use crate::core::webhook::{Profile, Webhook};
+use crate::edge::audit::facts::note_thing;
 use crate::edge::context::Edge;
 use crate::edge::rest::body;
 use crate::hub::Grant;
-use actix_web::HttpResponse;
 use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -85,6 +86,7 @@ pub(super) async fn list(edge: Data<Edge>, Manager(grant): Manager) -> Result<Ht
 }
 
 pub(super) async fn create(
+    request: HttpRequest,
     edge: Data<Edge>,
     Manager(grant): Manager,
     mut payload: Payload,
@@ -96,6 +98,7 @@ pub(super) async fn create(
         patch.require_secret();
     }
     let plain = settings::create(&edge, grant.who.by(), grant.map.id, &patch, Profile::Envelope).await?;
+    note_thing(&request, "made", plain.webhook.id);
     edge.catch_up().await;
     Ok(HttpResponse::Created().json(shown(&edge, &grant, &plain.webhook).await?))
 }

@@ -7,11 +7,12 @@ use crate::core::command::{Activate, Command, Refusal, Reply};
 use crate::core::webhook::patch::Patch;
 use crate::core::webhook::shown::ShownWebhook;
 use crate::core::webhook::{Origin, Profile, Webhook};
+use crate::edge::audit::facts::note_thing;
 use crate::edge::context::Edge;
 use crate::edge::rest::body;
 use crate::hub::Grant;
-use actix_web::HttpResponse;
 use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
 use std::sync::Arc;
 
@@ -36,12 +37,14 @@ pub(super) async fn list_of(edge: &Edge, grant: &Grant) -> Result<Vec<ShownWebho
 }
 
 pub(super) async fn create(
+    request: HttpRequest,
     edge: Data<Edge>,
     Manager(grant): Manager,
     mut payload: Payload,
 ) -> Result<HttpResponse, Problem> {
     let patch = Patch::read(&object(&edge, &mut payload).await?);
     let plain = settings::create(&edge, grant.who.by(), grant.map.id, &patch, Profile::Wanderer).await?;
+    note_thing(&request, "made", plain.webhook.id);
     // The shown webhook is read on this node, which may be behind the leader.
     edge.catch_up().await;
     Ok(HttpResponse::Created().json(json!({"data": answer::with_secret(&edge, &grant, &plain).await?})))

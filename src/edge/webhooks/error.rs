@@ -4,6 +4,7 @@
 use crate::core::command::Refusal;
 use crate::core::field_error::{FieldCode, FieldError, FieldErrors};
 use crate::delivery::webhook::TestError;
+use crate::edge::audit::facts::ErrorCode;
 use crate::edge::error::ApiError;
 use crate::hub::{ArchiveError, EncryptionError, HubError};
 use actix_web::http::StatusCode;
@@ -42,25 +43,33 @@ impl ResponseError for Problem {
     }
 
     fn error_response(&self) -> HttpResponse {
-        match self {
-            Self::NoWebhook => HttpResponse::NotFound().json(json!({
-                "error": "Webhook not found",
-                "code": "webhook_not_found",
-                "message": "the map has no such webhook",
-                "hint": "the list of the map's webhooks has their ids",
-                "status": 404,
-            })),
-            Self::Invalid(errors) => HttpResponse::BadRequest().json(json!({
-                "error": "Validation failed",
-                "details": errors.messages(),
-                "errors": errors,
-                "code": "validation_failed",
-                "message": errors.to_string(),
-                "hint": hint(errors),
-                "status": 400,
-            })),
-            Self::Api(error) => error.error_response(),
-        }
+        let (mut response, code) = match self {
+            Self::NoWebhook => (
+                HttpResponse::NotFound().json(json!({
+                    "error": "Webhook not found",
+                    "code": "webhook_not_found",
+                    "message": "the map has no such webhook",
+                    "hint": "the list of the map's webhooks has their ids",
+                    "status": 404,
+                })),
+                "webhook_not_found",
+            ),
+            Self::Invalid(errors) => (
+                HttpResponse::BadRequest().json(json!({
+                    "error": "Validation failed",
+                    "details": errors.messages(),
+                    "errors": errors,
+                    "code": "validation_failed",
+                    "message": errors.to_string(),
+                    "hint": hint(errors),
+                    "status": 400,
+                })),
+                "validation_failed",
+            ),
+            Self::Api(error) => return error.error_response(),
+        };
+        response.extensions_mut().insert(ErrorCode(code));
+        response
     }
 }
 

@@ -1,11 +1,15 @@
 //! What a node reports to the others about itself.
 
+use super::sight::Sight;
 use crate::clock::now_ms;
+use crate::core::ids::NodeId;
 use crate::hub::peers::{Lane, PeerRequest};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
-use waypost_cluster::{Claim, ClockState, Cluster};
+use waypost_cluster::{Claim, ClockState, Status};
 
 /// Asks a node for its [`NodeInfo`].
 #[derive(Debug, Serialize, Deserialize)]
@@ -18,6 +22,17 @@ impl PeerRequest for AskInfo {
     const LANE: Lane = Lane::quick(32, 32);
 }
 
+/// Asks a node to ask another member for its [`NodeInfo`].
+#[derive(Debug, Serialize, Deserialize)]
+pub(in crate::hub) struct AskAbout(pub(in crate::hub) NodeId);
+
+impl PeerRequest for AskAbout {
+    /// [`NodeInfo`] as JSON; `None` if that member does not answer the node.
+    type Answer = Option<serde_bytes::ByteBuf>;
+    const KIND: u16 = 22;
+    const LANE: Lane = Lane::quick(16, 16);
+}
+
 /// The report of a node about itself. Fields are only ever added: a field that another release does not
 /// report has its default.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +42,23 @@ pub struct NodeInfo {
     pub last_log_index: u64,
     /// Index of the last entry applied.
     pub applied_index: u64,
+    /// Index of the last entry that it knows to be committed.
+    pub committed_index: u64,
+    /// The leader that it follows, or itself.
+    pub leader: Option<NodeId>,
+    /// It leads with a majority, or heard from its leader lately.
+    pub has_quorum: bool,
+    /// How it reaches each other member.
+    pub sees: Vec<Sight>,
+    /// A keyed hash of each setting that shall be the same on all nodes, by the setting's name. Empty until
+    /// the node has the key.
+    pub settings: BTreeMap<String, String>,
+    /// It has the key that encrypts webhooks. `None`: an older release, which does not report it.
+    pub has_key: Option<bool>,
+    /// Lines of the audit log that could not be written since it started.
+    pub audit_lost: u64,
+    /// Bytes of its store that are free for new data.
+    pub disk_reusable: u64,
     /// Open client connections.
     pub connections: u64,
     /// Topics with subscribers.
@@ -92,6 +124,10 @@ pub(in crate::hub) struct Counts {
     pub(in crate::hub) ephemeral_dropped: AtomicU64,
     pub(super) disk_used: AtomicU64,
     pub(super) damaged: AtomicU64,
+    /// Lines of the audit log that could not be written, if there is one.
+    pub(super) audit_lost: OnceLock<Arc<AtomicU64>>,
+    /// The hashes of the settings that shall be the same on all nodes, once this node has the key for them.
+    pub(super) settings: OnceLock<BTreeMap<String, String>>,
     started: Instant,
 }
 
@@ -105,18 +141,27 @@ impl Default for Counts {
             ephemeral_dropped: AtomicU64::default(),
             disk_used: AtomicU64::default(),
             damaged: AtomicU64::default(),
+            audit_lost: OnceLock::new(),
+            settings: OnceLock::new(),
             started: Instant::now(),
         }
     }
 }
 
 impl Counts {
-    /// The report of this node, without what only [`super::Health`] knows.
-    pub(super) fn tell(&self, cluster: &Cluster, topics: u64) -> NodeInfo {
-        let status = cluster.status();
+    /// The report of this node, from its status and from how it reaches the others.
+    pub(super) fn tell(&self, status: &Status, topics: u64, sees: Vec<Sight>) -> NodeInfo {
         NodeInfo {
             last_log_index: status.last_log,
             applied_index: status.applied,
+            committed_index: status.committed.max(status.applied),
+            leader: status.leader,
+            has_quorum: status.has_quorum,
+            sees,
+            settings: self.settings.get().cloned().unwrap_or_default(),
+            has_key: Some(self.settings.get().is_some()),
+            audit_lost: self.audit_lost.get().map_or(0, |lost| lost.load(Ordering::Relaxed)),
+            disk_reusable: status.disk_reusable,
             connections: self.connections.load(Ordering::Relaxed),
             topics,
             draining: self.draining.load(Ordering::Relaxed),
@@ -136,8 +181,8 @@ impl Counts {
             leads_alone: status.is_leader() && !status.has_quorum,
             has_majority: false,
             cut_off: self.cut_off.load(Ordering::Relaxed),
-            claims: status.claims,
-            failure: status.failure,
+            claims: status.claims.clone(),
+            failure: status.failure.clone(),
             clocks: status.clock.clocks,
             held_ms: status.clock.held_ms,
             ids_ahead_ms: status.clock.id_ms.saturating_sub(status.clock.time_ms),

@@ -5,18 +5,26 @@
 //! member.
 
 mod info;
+mod members;
 mod reach;
+mod sight;
+mod survey;
 
+#[cfg(test)]
+pub(super) use info::AskAbout;
 pub use info::NodeInfo;
 pub(super) use info::{AskInfo, Counts};
+pub use members::Seen;
+pub use sight::Sight;
+pub use survey::Report;
 
 use super::peers::Peers;
 use super::topics::Topics;
-use crate::clock::now_ms;
 use crate::core::ids::NodeId;
+use members::Members;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use waypost_cluster::{Cluster, Operation, Status};
 
@@ -26,70 +34,8 @@ const ROUND: Duration = Duration::from_secs(2);
 const ASK_TIMEOUT: Duration = Duration::from_secs(1);
 /// A report older than this says nothing about the present.
 const STALE: Duration = Duration::from_secs(10);
-/// How long a leader's report that it has no majority is valid.
-const ALONE: Duration = Duration::from_secs(5);
 /// How often a leader without a majority is asked whether it has one again.
 const LOOK: Duration = Duration::from_millis(200);
-
-/// The last report of a member.
-#[derive(Clone, Debug)]
-pub struct Seen {
-    /// The report.
-    pub info: NodeInfo,
-    /// The age of the report.
-    pub age: Duration,
-    /// Its clock minus this node's clock, in milliseconds, as far as the network's delay lets it be known.
-    pub clock_ms: i64,
-}
-
-/// What is known of the members.
-#[derive(Debug, Default)]
-struct Members {
-    /// For each member: the index that it had applied when it last made progress or lacked nothing, and that
-    /// time.
-    progress: Mutex<BTreeMap<NodeId, (u64, Instant)>>,
-    seen: Mutex<BTreeMap<NodeId, (NodeInfo, Instant, i64)>>,
-    no_room: AtomicBool,
-}
-
-impl Members {
-    fn note(&self, node: NodeId, info: NodeInfo, took: Duration) {
-        // The clock was read at some time during the request. The middle of the request is the best guess.
-        let offset = info.time_ms as i64 - (now_ms() as i64 - took.as_millis() as i64 / 2);
-        let slack = took.as_millis() as i64;
-        let clock_ms = if offset.abs() <= slack { 0 } else { offset };
-        self.seen
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(node, (info, Instant::now(), clock_ms));
-    }
-
-    /// Records that `node` has applied up to `applied`, at a time when `committed` was known to be committed.
-    fn note_progress(&self, node: NodeId, applied: u64, committed: u64, now: Instant) {
-        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = progress.entry(node).or_insert((applied, now));
-        if known.0 != applied || applied >= committed {
-            *known = (applied, now);
-        }
-    }
-
-    fn stands_still(&self, node: NodeId, now: Instant) -> Duration {
-        let progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
-        progress.get(&node).map_or(Duration::ZERO, |(_, since)| now.saturating_duration_since(*since))
-    }
-
-    /// Whether that node lately reported that it leads without a majority.
-    fn leads_alone(&self, node: NodeId) -> bool {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.get(&node).is_some_and(|(info, at, _)| info.leads_alone && at.elapsed() < ALONE)
-    }
-
-    fn seen(&self, node: NodeId) -> Option<Seen> {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let (info, at, clock_ms) = seen.get(&node)?;
-        Some(Seen { info: info.clone(), age: at.elapsed(), clock_ms: *clock_ms })
-    }
-}
 
 /// The health of this node and of the others; cheap to clone.
 #[derive(Clone)]
@@ -109,6 +55,7 @@ impl Health {
         health.peers.serve(move |_, AskInfo| {
             std::future::ready(serde_json::to_vec(&here.own_info()).unwrap_or_default().into())
         });
+        survey::serve(&health);
         health
     }
 
@@ -125,6 +72,11 @@ impl Health {
     /// Whether this node may act for the cluster: it has lately heard from a majority or from the leader.
     pub fn in_touch(&self) -> bool {
         self.cluster.status().has_quorum
+    }
+
+    /// Whether this node has heard of no majority for so long that it is of no use to wait a little longer.
+    pub fn has_lost_contact(&self) -> bool {
+        self.cluster.has_lost_contact()
     }
 
     /// Whether the cluster removed this node. Its state then grows old, including its knowledge of revoked
@@ -165,9 +117,22 @@ impl Health {
         self.counts.connections.fetch_sub(1, Ordering::Relaxed);
     }
 
+    /// Reports the hashes of the settings that shall be the same on all nodes. Only the first call counts.
+    pub(super) fn report_settings(&self, hashes: BTreeMap<String, String>) {
+        let _ = self.counts.settings.set(hashes);
+    }
+
+    /// Reports from now on how many lines of the audit log this node could not write, by that counter. Only
+    /// the first call counts.
+    pub fn report_audit_lost(&self, lines: Arc<AtomicU64>) {
+        let _ = self.counts.audit_lost.set(lines);
+    }
+
     fn own_info(&self) -> NodeInfo {
-        let info = self.counts.tell(&self.cluster, self.topics.count() as u64);
-        NodeInfo { has_majority: reach::reaches_majority(&self.status()), ..info }
+        let status = self.status();
+        let topics = self.topics.count() as u64;
+        let info = self.counts.tell(&status, topics, self.members.sights(Instant::now()));
+        NodeInfo { has_majority: reach::reaches_majority(&status), ..info }
     }
 
     /// Asks a node for its report; `None` if it does not answer in time.
@@ -178,7 +143,9 @@ impl Health {
             return Some(info);
         }
         let began = Instant::now();
-        let told = self.peers.ask(node, &AskInfo, timeout).await.ok()?;
+        let told = self.peers.ask(node, &AskInfo, timeout).await;
+        self.members.note_sight(node, &told, Instant::now());
+        let told = told.ok()?;
         let info: NodeInfo = serde_json::from_slice(&told).ok()?;
         self.members.note(node, info.clone(), began.elapsed());
         self.note_progress(node, &info);
@@ -204,7 +171,7 @@ impl Health {
     /// Whether the disks of the leader and of a majority have space for more events, as far as this node
     /// knows.
     pub fn has_room(&self) -> bool {
-        !self.members.no_room.load(Ordering::Relaxed)
+        self.members.has_room()
     }
 
     /// Asks all members periodically, as long as the node runs.
@@ -213,6 +180,7 @@ impl Health {
         loop {
             let status = self.status();
             let members = status.members.iter().map(|member| member.id);
+            self.members.retain(|node| status.member(node).is_some());
             futures_util::future::join_all(members.map(|node| self.node_info(node, ASK_TIMEOUT))).await;
             self.measure().await;
             self.check_room().await;
@@ -258,7 +226,7 @@ impl Health {
         let leader_full = status.leader.is_some_and(|leader| full.iter().any(|m| m.id == leader));
         // Before any member is known, nothing is known of disks.
         let no_room = (roomy.len() < needed && !full.is_empty()) || leader_full;
-        if self.members.no_room.swap(no_room, Ordering::Relaxed) != no_room {
+        if self.members.set_no_room(no_room) {
             tracing::warn!(refused = no_room, "disk space: publishing is refused, or accepted again");
         }
         if leader_full && status.is_leader() && roomy.len() >= needed {
@@ -269,35 +237,5 @@ impl Health {
                 let _ = self.cluster.admin().operate(Operation::Lead(Some(to.id))).await;
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_node_that_lacks_entries_and_applies_none_stands_still() {
-        let (members, start) = (Members::default(), Instant::now());
-        let at = |seconds| start + Duration::from_secs(seconds);
-        members.note_progress(2, 10, 10, at(0));
-        members.note_progress(2, 10, 10, at(100));
-        assert_eq!(members.stands_still(2, at(101)).as_secs(), 1, "it lacks nothing: nothing was written");
-        members.note_progress(2, 10, 11, at(102));
-        members.note_progress(2, 10, 90, at(120));
-        assert_eq!(members.stands_still(2, at(120)).as_secs(), 20);
-        members.note_progress(2, 11, 95, at(121));
-        assert_eq!(members.stands_still(2, at(121)).as_secs(), 0, "it makes progress, slowly");
-        assert_eq!(members.stands_still(3, at(121)).as_secs(), 0, "nothing is known");
-    }
-
-    #[test]
-    fn a_leader_that_reports_no_majority_is_believed() {
-        let members = Members::default();
-        assert!(!members.leads_alone(1));
-        members.note(1, NodeInfo { leads_alone: true, ..NodeInfo::default() }, Duration::ZERO);
-        assert!(members.leads_alone(1) && !members.leads_alone(2));
-        members.note(1, NodeInfo::default(), Duration::ZERO);
-        assert!(!members.leads_alone(1));
     }
 }

@@ -16,6 +16,7 @@
 //! | 19 | count ephemeral events | `hub/quota/rates` |
 //! | 20 | ephemeral events | `hub/ephemeral` |
 //! | 21 | a node's interest in ephemeral events | `hub/ephemeral` |
+//! | 22 | what a node knows of another one | `hub/health` |
 //! | from 100 | requests between the edges | `edge/*` |
 //!
 //! A [`Lane`] limits a kind at both ends: a number of requests is worked on, and a number more waits. A

@@ -153,6 +153,7 @@ fn all_kinds_of_a_connection_fit_on_it_together() {
         rates::ChargePublish::LANE,
         applied::Applied::LANE,
         health::AskInfo::LANE,
+        health::AskAbout::LANE,
         vault::AskKey::LANE,
         configured::AreConfigured::LANE,
         operations::Operate::LANE,
@@ -186,6 +187,7 @@ fn requests_and_answers_keep_their_bytes() {
         rates::ChargePublish::KIND,
         ephemeral::SendEvents::KIND,
         ephemeral::TellInterest::KIND,
+        health::AskAbout::KIND,
     ];
-    assert_eq!(kinds, [1, 2, 3, 4, 5, 6, 7, 19, 20, 21]);
+    assert_eq!(kinds, [1, 2, 3, 4, 5, 6, 7, 19, 20, 21, 22]);
 }

@@ -7,6 +7,7 @@ use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
+use waypost_cluster::BackupKey;
 
 pub(super) const KEY_BYTES: usize = 32;
 const NONCE_BYTES: usize = 24;
@@ -32,7 +33,8 @@ pub struct Encryption {
 }
 
 impl Encryption {
-    pub(super) fn new(key: [u8; KEY_BYTES]) -> Self {
+    /// With the bytes of the key.
+    pub fn new(key: [u8; KEY_BYTES]) -> Self {
         Self { cipher: XChaCha20Poly1305::new(&Key::from(key)), key }
     }
 
@@ -63,13 +65,29 @@ impl Encryption {
         self.keyed_hash("target", target)
     }
 
+    /// A keyed hash of a setting's name and value. Without the key nobody can find out the value by trying.
+    pub(in crate::hub) fn setting_hash(&self, name: &str, value: &str) -> [u8; 16] {
+        self.keyed_hash("setting", &[name, value])
+    }
+
+    /// A key derived from this one, which proves that a backup is from this cluster.
+    pub fn backup_key(&self) -> BackupKey {
+        BackupKey(self.whole_hash("backup", &[]))
+    }
+
     /// A fingerprint that distinguishes this key from others.
     pub(super) fn key_fingerprint(&self) -> [u8; 16] {
         self.keyed_hash("key", &[])
     }
 
-    /// Each part is hashed after its length, so that no two lists of parts give the same bytes.
     fn keyed_hash(&self, what: &str, parts: &[&str]) -> [u8; 16] {
+        let mut fingerprint = [0; 16];
+        fingerprint.copy_from_slice(&self.whole_hash(what, parts)[..16]);
+        fingerprint
+    }
+
+    /// Each part is hashed after its length, so that no two lists of parts give the same bytes.
+    fn whole_hash(&self, what: &str, parts: &[&str]) -> [u8; 32] {
         // HMAC pads a key with zeros to the length of its block.
         let mut block = [0; 64];
         block[..KEY_BYTES].copy_from_slice(&self.key);
@@ -78,9 +96,7 @@ impl Encryption {
             hash.update(&(part.len() as u64).to_be_bytes());
             hash.update(part.as_bytes());
         }
-        let mut fingerprint = [0; 16];
-        fingerprint.copy_from_slice(&hash.finalize().into_bytes()[..16]);
-        fingerprint
+        hash.finalize().into_bytes().into()
     }
 }
 

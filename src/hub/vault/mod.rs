@@ -26,8 +26,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use waypost_cluster::Cluster;
 
-/// The name of the key's file in the data directory.
-const FILE: &str = "webhooks.key";
+/// The name of the key's file in a data directory, and in a backup.
+pub const KEY_FILE: &str = "webhooks.key";
 const RETRY_PAUSE: Duration = Duration::from_millis(300);
 /// After this many failed attempts to get the key from other nodes, an error is logged. It is not logged
 /// earlier, because a node that joins meets the others one by one.
@@ -57,7 +57,7 @@ pub(super) struct KeyRing {
 
 impl KeyRing {
     pub(super) fn new(configured: Option<[u8; KEY_BYTES]>, data_dir: &Path) -> Self {
-        Self { configured, file: data_dir.join(FILE), encryption: OnceLock::new() }
+        Self { configured, file: data_dir.join(KEY_FILE), encryption: OnceLock::new() }
     }
 
     /// The key for a node that joins. A configured key is never handed out: the other node must be configured
@@ -108,7 +108,7 @@ impl Vault {
 
     /// The key's file, for a backup; `None` if the key is configured or is not known yet.
     pub fn key_file(&self) -> Option<(String, Vec<u8>)> {
-        Some((FILE.to_owned(), self.keys.for_others()?))
+        Some((KEY_FILE.to_owned(), self.keys.for_others()?))
     }
 
     /// The cluster's encryption, once its key is known.
@@ -215,7 +215,7 @@ mod tests {
         assert!(ring.here().is_none());
         ring.keep(&[7; 32]).unwrap();
         assert_eq!(ring.here(), Some([7; 32]));
-        let mode = fs::metadata(folder.path().join(FILE)).unwrap().permissions().mode();
+        let mode = fs::metadata(folder.path().join(KEY_FILE)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }
 }

@@ -1,0 +1,76 @@
+//! Members that lag, were drained and forgotten, or whose ids two processes claim.
+
+use super::{Known, Problem, ago, problem};
+use crate::core::ids::NodeId;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use waypost_cluster::{Claim, Status};
+
+/// A member that is more entries behind than this counts as lagging.
+pub(super) const LAG: u64 = 10_000;
+/// A drain that lasts longer than this counts as forgotten (milliseconds).
+const FORGOTTEN_MS: u64 = 3_600_000;
+/// A member that lacks entries and has applied none for this long is reported.
+const STUCK: Duration = Duration::from_secs(15);
+
+/// Ids that two processes claim, as far as any node noticed.
+pub(super) fn of_claims(known: &[Known<'_>]) -> Vec<Problem> {
+    let claims = known.iter().filter_map(Known::info).flat_map(|info| &info.claims);
+    let by_id: BTreeMap<NodeId, &Claim> = claims.map(|claim| (claim.id, claim)).collect();
+    let told = |claim: &Claim| {
+        let Claim { id, known, other } = claim;
+        let what = format!(
+            "two processes claim id {id}: the cluster knows the one at {known}, another is at {other}"
+        );
+        let hint = format!(
+            "a data directory was copied: stop the process that should not run (at {other}, unless the node was moved there), and start it only with an empty data directory, docs/runbooks/two-processes.md"
+        );
+        Problem { node: Some(*id), ..problem("id_claimed_twice", "critical", what, hint) }
+    };
+    by_id.into_values().map(told).collect()
+}
+
+/// Problems of one member. `committed` is from [`super::committed`].
+pub(super) fn problems(status: &Status, known: &Known<'_>, committed: Option<u64>) -> Vec<Problem> {
+    let now_ms = status.clock.time_ms;
+    let (member, id) = (known.member, known.member.id);
+    let mut found = Vec::new();
+    if let Some(since) = member.drained_ms {
+        let long = now_ms.saturating_sub(since) > FORGOTTEN_MS;
+        let (code, severity) = if long { ("drain_forgotten", "warning") } else { ("drained", "info") };
+        let what =
+            format!("node {id} is drained since {}: it serves no clients", ago(now_ms.saturating_sub(since)));
+        found.push(problem(
+            code,
+            severity,
+            what,
+            format!("waypost cluster undrain {id}, when the work on it is done"),
+        ));
+    }
+    let Some(info) = known.info() else { return found };
+    let lag = committed.map_or(0, |committed| committed.saturating_sub(info.applied_index));
+    if lag > LAG {
+        let what = format!("node {id} is {lag} log entries behind");
+        found.push(problem(
+            "lag",
+            "warning",
+            what,
+            "it catches up by itself; if it does not, see the load on its disk and CPU",
+        ));
+    }
+    // A node that hears no leader lacks entries for that reason.
+    if lag > 0 && known.still >= STUCK && info.has_quorum {
+        let what = format!(
+            "node {id} is {lag} log entries behind and has applied none for {} s",
+            known.still.as_secs()
+        );
+        let hint = "while it is being sent a snapshot (its log says so) wait; else stop it, move its data directory away, and start it with an empty one and WAYPOST_JOIN: this is needed if an older copy of the directory was put back";
+        found.push(problem("stuck", "critical", what, hint));
+    }
+    if info.damaged > 0 {
+        let what = format!("node {id} set damaged files aside and rebuilt itself from the others");
+        let hint = "check its disk; when nobody needs them any more, delete the folders damaged-* in its data directory";
+        found.push(problem("was_damaged", "warning", what, hint));
+    }
+    found
+}

@@ -1,0 +1,40 @@
+//! Certificates that end, and open files that run short: what peers and clients of this node meet at its
+//! ports.
+
+use super::{Port, Problem, problem};
+use waypost_cluster::{Status, certificate_days_left};
+
+/// A problem with the certificate that this node shows its peers. `now` is in seconds.
+pub(super) fn of_peer_port(status: &Status, now: u64) -> Option<Problem> {
+    let what = status.certificate_problem(now)?;
+    let ended = status.peer_certificate_until.is_some_and(|until| until < now);
+    let hint =
+        "replace its files (`waypost cluster certs` makes them): they are read again without a restart";
+    let found = problem("certificate_ends", if ended { "critical" } else { "warning" }, what, hint);
+    Some(Problem { node: Some(status.node_id), ..found })
+}
+
+/// Problems that clients of this node meet now or will meet. `now` is in seconds.
+pub(super) fn of_client_port(status: &Status, port: &Port, now: u64) -> Vec<Problem> {
+    let id = status.node_id;
+    let mut found = Vec::new();
+    if let Some(left) = port.certificate_until.and_then(|until| certificate_days_left(until, now)) {
+        let (severity, what) = match left {
+            Some(days) => {
+                ("warning", format!("the certificate that node {id} shows clients ends in {days} days"))
+            }
+            None => (
+                "critical",
+                format!("the certificate that node {id} shows clients has ended: they refuse it"),
+            ),
+        };
+        let hint = "replace its files (http.tls_cert, http.tls_key): they are read again without a restart";
+        found.push(problem("certificate_ends", severity, what, hint));
+    }
+    if let Some(what) = &port.short_of_files {
+        let hint =
+            "raise it (LimitNOFILE= of systemd, ulimit -n) and restart the node, or lower limits.sockets";
+        found.push(problem("few_open_files", "warning", format!("node {id}: {what}"), hint));
+    }
+    found.into_iter().map(|found| Problem { node: Some(id), ..found }).collect()
+}
