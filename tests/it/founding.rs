@@ -124,9 +124,16 @@ fn a_founder_that_dies_before_it_tells_the_others_founds_no_second_cluster() {
                 || Ok((0..3).find(|node| has_identity(cluster, *node))),
             )?;
         cluster.nodes[founder].kill9()?;
-        // The others may have got an id before. Whoever has none waits.
-        for node in (0..3).filter(|node| *node != founder && !has_identity(cluster, *node)) {
-            waits_for(cluster, node, &["waiting for the node at", "to found the cluster"])?;
+        // Another node may have got an id before. Whoever has none waits.
+        for node in (0..3).filter(|node| *node != founder) {
+            let api = Api::new(&cluster.nodes[node].url(), None);
+            wait::until("the others to have an id or to wait", || {
+                let told = |reason: &str| reason.contains("waiting for the node at");
+                let waits = || {
+                    Ok::<_, anyhow::Error>(api.get("/readyz")?.json()?["reason"].as_str().is_some_and(told))
+                };
+                Ok((has_identity(cluster, node) || waits()?).then_some(()))
+            })?;
         }
         cluster.nodes[founder].start()?;
         is_one_cluster(cluster, "first").map(drop)

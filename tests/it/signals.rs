@@ -3,22 +3,25 @@
 use crate::certificates::{Authority, FAR};
 use crate::support::binary;
 use anyhow::{Result, ensure};
+use std::net::TcpStream;
 use std::path::Path;
 use testkit::cluster::own_ports;
 use testkit::http::Api;
 use testkit::node::Node;
 use testkit::wait;
 
+const HUP: u8 = 1;
+
 fn logs(node: &Node, what: &str) -> Result<()> {
     wait::until(what, || Ok(node.log_tail(500).contains(what).then_some(())))
         .map_err(|error| error.context(node.log_tail(40)))
 }
 
-/// Sends a signal, by the command that operators use.
-fn send(node: &Node, signal: &str) -> Result<()> {
+/// Sends a signal by its number, with the command that operators use.
+fn send(node: &Node, signal: u8) -> Result<()> {
     let pid = node.pid()?.as_raw_nonzero().to_string();
-    let sent = std::process::Command::new("kill").args(["-s", signal, &pid]).status()?;
-    ensure!(sent.success(), "kill -s {signal}: {sent}");
+    let sent = std::process::Command::new("kill").args([&format!("-{signal}"), &pid]).status()?;
+    ensure!(sent.success(), "kill -{signal}: {sent}");
     Ok(())
 }
 
@@ -44,22 +47,26 @@ fn survives(node: &mut Node, dir: &Path) -> Result<()> {
     let api = Api::new(&node.url(), None);
     wait::until("the node to be ready", || api.get("/readyz")?.expect(200).map(Some))?;
 
-    for signal in ["USR1", "USR2", "ALRM", "VTALRM", "PROF", "IO", "PWR"] {
+    let harmless =
+        [(10, "USR1"), (12, "USR2"), (14, "ALRM"), (26, "VTALRM"), (27, "PROF"), (29, "IO"), (30, "PWR")];
+    for (signal, name) in harmless {
         send(node, signal)?;
-        logs(node, &format!("SIG{signal} does nothing"))?;
+        logs(node, &format!("SIG{name} does nothing"))?;
     }
     ensure!(!node.log_tail(500).contains("DEBUG"), "debug lines before the filter was changed");
 
     std::fs::write(&settings, "log = \"debug\"\nworkers = 3\n")?;
     authority.replace(&files, FAR)?;
-    send(node, "HUP")?;
+    send(node, HUP)?;
     logs(node, "the log filter is set log=\"debug\"")?;
     logs(node, "changed settings that take effect at the next start: workers")?;
     logs(node, "took new peer certificates")?;
+    // A peer that hangs up is worth a debug line.
+    drop(TcpStream::connect(node.peer)?);
     logs(node, "DEBUG")?;
 
     std::fs::write(&settings, "log = 7\n")?;
-    send(node, "HUP")?;
+    send(node, HUP)?;
     logs(node, "the configuration can't be used; nothing was changed")?;
     ensure!(node.ended()?.is_none(), "the node ended");
     api.get("/readyz")?.expect(200).map(drop)

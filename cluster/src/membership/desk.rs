@@ -99,7 +99,7 @@ impl Service for Desk {
         Box::pin(std::future::ready(answer))
     }
 
-    async fn in_session(self: &Arc<Self>, (): &mut (), request: Request) -> Result<Answer, Request> {
+    async fn in_session(self: &Arc<Self>, _: &mut (), request: Request) -> Result<Answer, Request> {
         Err(request)
     }
 }

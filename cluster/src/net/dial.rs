@@ -75,7 +75,7 @@ pub(super) async fn first_of<T, E, F: Future<Output = Result<T, E>>>(
                 Ok(done) => return Ok(done),
                 Err(error) => failed.push(error),
             },
-            () = sleep(STAGGER), if waiting.len() > 0 => {}
+            () = sleep(STAGGER), if !waiting.as_slice().is_empty() => {}
         }
     }
 }

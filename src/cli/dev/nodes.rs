@@ -44,9 +44,10 @@ const LOOPBACK: &str = "127.0.0.0/8,::1/128";
 
 /// Settings of the environment that the three nodes must not inherit. With them, the nodes would not form a
 /// cluster of their own on this machine.
-const NOT_INHERITED: [&str; 10] = [
+const NOT_INHERITED: [&str; 11] = [
     "WAYPOST_CONFIG",
     "WAYPOST_JOIN",
+    "WAYPOST_BOOTSTRAP_EXPECT",
     "WAYPOST_ADVERTISE_HTTP_ADDR",
     "WAYPOST_ADVERTISE_PEER_ADDR",
     "WAYPOST_PEER_TLS_CA",
