@@ -139,6 +139,8 @@ pub enum Record {
     Behind { whom: String, why: String },
     /// The most memory that a node used, and its limit, in bytes.
     Memory { node: usize, peak: u64, limit: u64 },
+    /// 99 of 100 actions of a healthy tenant took at most these times (µs): alone, and beside a hostile tenant.
+    Pace { of: String, alone_us: u64, beside_us: u64 },
     /// How far the time of a new event was from the true time (ms), and which node took the event.
     Stamped { node: usize, off_ms: i64 },
     /// An event that a node holds at the end.

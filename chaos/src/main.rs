@@ -41,7 +41,7 @@ enum Command {
     /// Show that the checks can fail, with a server that was built with `--features failpoints`
     Prove(Prove),
     /// Check the history of an earlier run again
-    Checker {
+    Check {
         /// The run's `history.jsonl`
         history: PathBuf,
     },
@@ -108,7 +108,7 @@ fn main() -> ExitCode {
         Command::Run(run) => run.run(),
         Command::All(all) => all.run(),
         Command::Prove(prove) => prove.run(),
-        Command::Checker { history } => History::read(&history).map(|mut history| {
+        Command::Check { history } => History::read(&history).map(|mut history| {
             history.0.sort_by_key(|entry| entry.at_ms);
             print_verdicts(&history)
         }),

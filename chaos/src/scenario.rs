@@ -2,8 +2,8 @@
 
 use crate::environment::tool;
 use crate::run::{
-    Action, Environment, backlog, channels, clock as clocks, damage, disk, network, operations, process,
-    traffic,
+    Action, Environment, backlog, channels, clock as clocks, damage, disk, founding, network, operations,
+    process, tenants, traffic,
 };
 use testkit::clients::Js;
 use testkit::clock;
@@ -210,6 +210,22 @@ pub const SCENARIOS: &[Scenario] = &[
         "rules",
         "A noisy subject's rule changes, events and subjects are deleted, nodes are killed",
         &[channels::rules],
+    ),
+    plain(
+        "hostile-tenant",
+        "A tenant does all that hurts others: half bodies, floods, polls, batches, churn, slow receivers",
+        &[tenants::hostile],
+    ),
+    on(NET, "cut-off-node", "A node is cut off until it sends its clients away", &[network::cut_off]),
+    plain(
+        "copied-directory",
+        "A copy of a node's data directory is started beside the node",
+        &[founding::copied_directory],
+    ),
+    plain(
+        "one-template",
+        "Three empty nodes with the same settings start in any order, and some are killed",
+        &[founding::one_template],
     ),
     on(RELAY, "mix", "Processes, networks, disks and receivers, by chance", MIX),
 ];

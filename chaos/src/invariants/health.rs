@@ -5,11 +5,15 @@ use crate::history::{MAIN, Record};
 
 /// Faults that may end a process: a node that can't keep its promises stops.
 const ENDING: [&str; 3] = ["disk error", "disk full", "power cut"];
+/// How much slower a healthy tenant may be beside a hostile one.
+const SLOWER: u64 = 3;
+/// Times up to this one (µs) are never too slow: below it the processors decide, not the server.
+const UNNOTICED_US: u64 = 30_000;
 /// Faults that damage data on its way.
 const CORRUPTING: [&str; 1] = ["corruption"];
 
-/// 10: after healing everybody caught up in time, no process ended by itself, and memory stayed within its
-/// limit.
+/// 10: after healing everybody caught up in time, no process ended by itself, memory stayed within its limit, and
+/// a hostile tenant slowed no other.
 pub(super) fn catches_up(index: &Index<'_>) -> Verdict {
     let mut verdict = Verdict::new(10);
     let mut healed_ms = None;
@@ -32,6 +36,12 @@ pub(super) fn catches_up(index: &Index<'_>) -> Verdict {
                 peak = peak.max(*most);
                 verdict
                     .check(most <= limit, || format!("node {node} used {most} bytes; its limit is {limit}"));
+            }
+            Record::Pace { of, alone_us, beside_us } => {
+                let most_us = (SLOWER * alone_us).max(UNNOTICED_US);
+                verdict.check(*beside_us <= most_us, || {
+                    format!("{of}: {beside_us} µs beside a hostile tenant, {alone_us} µs alone")
+                });
             }
             _ => {}
         }

@@ -334,6 +334,9 @@ fn progress_that_goes_back_or_is_invented_is_found() {
 fn nodes_that_stay_behind_grow_or_end_are_found() {
     assert_eq!(failed(and([Record::Behind { whom: "node 1".into(), why: "x".into() }])), [10]);
     assert_eq!(failed(and([Record::Memory { node: 0, peak: 11, limit: 10 }])), [10]);
+    let pace = |alone_us, beside_us| Record::Pace { of: "delivery".into(), alone_us, beside_us };
+    assert_eq!(failed(and([pace(20_000, 60_001)])), [10]);
+    assert_eq!(failed(and([pace(20_000, 60_000), pace(100, 30_000)])), [] as [u8; 0]);
     let ended = Record::Ended { node: 1, status: "101".into() };
     assert_eq!(failed(and([ended.clone()])), [10]);
     let full = Record::Fault { fault: "disk full".into(), nodes: vec![1], cut: false, note: String::new() };

@@ -45,13 +45,9 @@ pub fn finish(load: &mut Load, cluster: &mut Cluster) -> Result<()> {
     webhooks(load, &heads, note)?;
     load.end_reading()?;
     load.hooks.note(&site);
-    for node in 0..site.nodes.len() {
-        for topic in TOPICS {
-            match stored(&site.admin(node), site.map(topic)) {
-                Ok(events) => list(&site, node, topic, events),
-                Err(error) => note(&format!("node {node}"), Err(error.context(format!("reporting {topic}")))),
-            }
-        }
+    match listed(cluster, &site) {
+        Ok(lists) => lists.into_iter().for_each(|(node, topic, events)| list(&site, node, topic, events)),
+        Err(error) => note("the lists of the nodes", Err(error)),
     }
     Ok(())
 }
@@ -84,6 +80,25 @@ fn webhooks(load: &Load, heads: &Heads, note: impl Fn(&str, Result<()>)) -> Resu
         note(&format!("webhook {}", hook.name), done);
     }
     Ok(())
+}
+
+/// What a node holds of a topic.
+type List = (usize, &'static str, Vec<Event>);
+
+/// What each node holds of each topic, at one index of the log: retention goes on, and a command that removes
+/// events between two lists would make them differ.
+fn listed(cluster: &Cluster, site: &Site) -> Result<Vec<List>> {
+    wait::until("all nodes to list what they hold at one index", || {
+        let before = cluster.wait_same_applied()?;
+        let mut lists = Vec::new();
+        for node in 0..site.nodes.len() {
+            for topic in TOPICS {
+                let events = stored(&site.admin(node), site.map(topic));
+                lists.push((node, topic, events.with_context(|| format!("node {node}, {topic}"))?));
+            }
+        }
+        Ok((cluster.wait_same_applied()? == before).then_some(lists))
+    })
 }
 
 fn list(site: &Site, node: usize, topic: &str, events: Vec<Event>) {

@@ -6,6 +6,7 @@
 //!   proxy;
 //! - `stay` is what clients remember from one connection to the next;
 //! - [`hooks`] are the webhooks and their receiver;
+//! - [`hostile`] is a tenant that tries to hurt the others;
 //! - [`channels`] defines the map with many subjects: its subjects, its readers, and what is removed from it;
 //! - [`settings`] creates, uses and revokes tokens, and writes a setting that counts up;
 //! - [`finish`] waits for everybody and asks the nodes what they hold.
@@ -15,6 +16,7 @@
 pub mod channels;
 pub mod finish;
 pub mod hooks;
+pub mod hostile;
 pub mod longpoll;
 pub mod phoenix;
 pub mod polls;

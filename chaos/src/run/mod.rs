@@ -8,9 +8,11 @@ pub mod channels;
 pub mod clock;
 pub mod damage;
 pub mod disk;
+pub mod founding;
 pub mod network;
 pub mod operations;
 pub mod process;
+pub mod tenants;
 pub mod traffic;
 
 use crate::environment::disk::Disk;

@@ -2,9 +2,16 @@
 
 use super::Run;
 use crate::environment::relay::Weather;
-use anyhow::Result;
+use anyhow::{Result, ensure};
+use serde_json::json;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use testkit::phoenix;
+use testkit::stream::Stream;
+use testkit::ws::{Message, Ws};
+
+/// How long a node that is cut off may keep its clients: its limit of 15 s, and time for a busy machine.
+const SENT_AWAY: Duration = Duration::from_secs(45);
 
 /// The node to cut off: half the time the leader, else a random node.
 fn victim(run: &mut Run) -> usize {
@@ -39,6 +46,53 @@ pub fn one_way(run: &mut Run) -> Result<()> {
     let pairs =
         others(run, node).into_iter().map(|other| if deaf { (other, node) } else { (node, other) }).collect();
     cut(run, "one-way partition", &[node], pairs, 9000)
+}
+
+/// A node is cut off for so long that it must send its clients away: its sockets and streams end, so that they
+/// resume elsewhere. The others' processes run, and only the network fails.
+pub fn cut_off(run: &mut Run) -> Result<()> {
+    run.settle()?;
+    let node = victim(run);
+    let site = run.load.site.clone();
+    let path = format!("{}/stream", site.main.events());
+    let mut stream = Stream::get(site.nodes[node], &path, Some(&site.main.token), &[])?;
+    ensure!(stream.status()? == 200, "the stream was refused");
+    let mut socket = Ws::connect(site.nodes[node], &phoenix::path(&site.main.token))?;
+    socket.text(&json!(["1", "1", site.main.topic(), "phx_join", {"events": ["never"]}]).to_string())?;
+    let pairs: Vec<_> =
+        others(run, node).into_iter().flat_map(|other| [(node, other), (other, node)]).collect();
+    run.broken("cut off", &[node], true, "until its clients are sent away");
+    run.net()?.block(pairs)?;
+    let ended = sent_away(run, &mut stream, &mut socket);
+    run.net()?.heal()?;
+    run.mended("cut off", &[node]);
+    run.journal.caught_up("the clients of a node that is cut off", ended);
+    run.settle()
+}
+
+/// Waits until the stream has ended and the socket is closed with 1012.
+fn sent_away(run: &mut Run, stream: &mut Stream, socket: &mut Ws) -> Result<()> {
+    let begun = Instant::now();
+    let mut closed = None;
+    let mut ended = false;
+    while closed.is_none() || !ended {
+        ensure!(
+            begun.elapsed() < SENT_AWAY,
+            "after {SENT_AWAY:?}: stream ended: {ended}, closed: {closed:?}"
+        );
+        run.rest(Duration::ZERO)?;
+        ended = ended || stream.frame(Duration::from_millis(100)).is_err();
+        if closed.is_none() {
+            closed = match socket.read(Duration::from_millis(100))? {
+                Some(Message::Close(code, _)) => Some(code),
+                Some(Message::End) => Some(None),
+                _ => None,
+            };
+        }
+    }
+    println!("  the clients were sent away after {:.1} s", begun.elapsed().as_secs_f64());
+    ensure!(closed == Some(Some(1012)), "the socket was closed with {closed:?}");
+    Ok(())
 }
 
 /// Two nodes do not reach each other, and both reach the third.

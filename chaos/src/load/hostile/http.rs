@@ -1,0 +1,85 @@
+//! Requests over HTTP: bodies that never end, without a token; and publishes of large batches.
+
+use super::{Stop, Target};
+use anyhow::{Result, anyhow};
+use serde_json::json;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+/// How many connections send a part of a body.
+const HALF_BODIES: usize = 300;
+/// The bytes of a body that are announced, and those that are sent.
+const ANNOUNCED: usize = 250_000;
+const SENT: usize = 100_000;
+/// How many connections publish batches.
+const PUBLISHERS: usize = 8;
+/// Events of a batch, and bytes of the payload of each: 2 MB together.
+const EVENTS: usize = 100;
+const PAYLOAD: usize = 20_000;
+
+/// Connections without a token that each send a part of a body. One that was closed is opened again.
+pub(super) fn half_bodies(target: &Target, stop: &Stop) -> Result<u64> {
+    let node = target.nodes[0];
+    let mut opened = 0;
+    let mut open: Vec<TcpStream> = Vec::new();
+    while !stop.is_set() {
+        open.retain_mut(is_open);
+        // A limited number at a time, so that a server that closes them at once costs the machine little.
+        for _ in open.len()..HALF_BODIES.min(open.len() + 10) {
+            if let Ok(stream) = half_body(node) {
+                open.push(stream);
+                opened += 1;
+            }
+        }
+        stop.pause();
+    }
+    Ok(opened)
+}
+
+fn half_body(node: SocketAddr) -> Result<TcpStream> {
+    let mut stream = TcpStream::connect_timeout(&node, Duration::from_secs(1))?;
+    stream.set_nonblocking(true)?;
+    let head = format!(
+        "POST /socket/events/longpoll?vsn=2.0.0&token=none HTTP/1.1\r\nHost: {node}\r\n\
+         Content-Type: application/x-ndjson\r\nContent-Length: {ANNOUNCED}\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes())?;
+    // The kernel may take less.
+    let _ = stream.write(&vec![b'['; SENT]);
+    Ok(stream)
+}
+
+fn is_open(stream: &mut TcpStream) -> bool {
+    match stream.read(&mut [0; 4096]) {
+        Ok(read) => read > 0,
+        Err(error) => error.kind() == ErrorKind::WouldBlock,
+    }
+}
+
+/// Batches of 2 MB over several connections, as fast as the nodes take them.
+pub(super) fn batches(target: &Target, stop: &Stop) -> Result<u64> {
+    let payload = "x".repeat(PAYLOAD);
+    let events: Vec<_> =
+        (0..EVENTS).map(|n| json!({"type": "bulk", "payload": {"n": n, "x": payload}})).collect();
+    let body = json!(events).to_string();
+    let publish = |node: usize| {
+        let api = target.api(node);
+        let path = target.map.events();
+        let mut stored = 0;
+        while !stop.is_set() {
+            match api.send(&path, body.as_bytes()) {
+                Ok(answer) if answer.status == 201 => stored += 1,
+                _ => stop.pause(),
+            }
+        }
+        stored
+    };
+    let publish = &publish;
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..PUBLISHERS).map(|n| scope.spawn(move || publish(n))).collect();
+        let stored =
+            threads.into_iter().map(|thread| thread.join().map_err(|_| anyhow!("a publisher panicked")));
+        stored.sum()
+    })
+}
