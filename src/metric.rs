@@ -18,6 +18,8 @@ pub const FRAMES_SENT: &str = "waypost_frames_sent_total";
 pub const BYTES_SENT: &str = "waypost_sent_bytes_total";
 /// Connections that the server closed, by `reason`.
 pub const CLOSED: &str = "waypost_closed_total";
+/// Requests of long polls that this node passed on to the nodes that hold the sessions.
+pub const LONG_POLLS_RELAYED: &str = "waypost_longpoll_relayed_total";
 /// Events whose storage was acknowledged to their publishers.
 pub const EVENTS_PUBLISHED: &str = "waypost_events_published_total";
 /// Publishes refused, by `reason`.
@@ -119,6 +121,7 @@ pub fn describe() {
     counter!(FRAMES_SENT, "Writes of frames to clients");
     counter!(BYTES_SENT, Unit::Bytes, "Bytes of frames written to clients");
     counter!(CLOSED, "Connections that the server closed");
+    counter!(LONG_POLLS_RELAYED, "Requests of long polls that were passed on to other nodes");
     counter!(EVENTS_PUBLISHED, "Events whose storage was acknowledged to their publishers");
     counter!(PUBLISH_REFUSED, "Publishes refused");
     histogram!(PUBLISH_SECONDS, Unit::Seconds, "From a publish's arrival to its commit");

@@ -139,11 +139,12 @@ impl Node {
         // This comes before webhooks start: a node that was drained when it stopped must not deliver any.
         drained::begin(&hub);
         let edge = web::Data::new(Edge {
-            config: settings::edge(&config),
+            config: settings::edge(&config, &shares),
             short_of_files: shares.problem(&config),
             shown: shown.clone(),
             failures: Failures::new(config.limits.auth_failures_per_minute),
             addresses: Arc::default(),
+            sessions: Arc::default(),
             webhooks: Webhooks::start(hub.clone(), settings::webhook(&config, &shares))?,
             audit,
             metrics,

@@ -154,6 +154,9 @@ pub struct Limits {
     pub sockets: usize,
     /// Most client connections from one address on this node; 0 = no limit.
     pub sockets_per_address: usize,
+    /// Most sockets of one token on this node, and as many long-poll sessions; 0 = nine tenths of what the
+    /// node takes.
+    pub sockets_per_token: usize,
     /// Most topics joined on one socket.
     pub channels_per_socket: usize,
     /// Most distinct filter expressions in use on one map of this node, and most distinct patterns of
@@ -203,6 +206,11 @@ pub struct Session {
     /// A socket that sent nothing for this long is closed, in seconds; so is a long-poll session that was not
     /// polled.
     pub idle_timeout_seconds: u64,
+    /// A socket or a long-poll session that has joined nothing for this long is closed, in seconds.
+    pub join_seconds: u64,
+    /// Messages that a socket or a long-poll session may send in a second. One that sends more is slowed
+    /// down.
+    pub messages_per_second: u32,
     /// A socket is closed (1012) if it took less than `min_bytes_per_second` for this long while data waited,
     /// in seconds.
     pub stall_seconds: u64,
@@ -311,6 +319,7 @@ impl Default for Limits {
             tokens_per_map: 100,
             sockets: 50_000,
             sockets_per_address: 0,
+            sockets_per_token: 0,
             channels_per_socket: 100,
             expressions_per_topic: 100,
             frame_bytes: 65_536,
@@ -343,6 +352,8 @@ impl Default for Session {
     fn default() -> Self {
         Self {
             idle_timeout_seconds: 60,
+            join_seconds: 20,
+            messages_per_second: 100,
             stall_seconds: 60,
             min_bytes_per_second: 1024,
             send_buffer_bytes: 131_072,

@@ -13,6 +13,10 @@ pub enum End {
     TooSlow,
     /// The client sent nothing for too long.
     Idle,
+    /// The client had no subscription for too long.
+    Unused,
+    /// The client sent far more messages than it may, for too long.
+    Flood,
     /// The client fell behind the events that are kept. It must resume, and then learns of the gap.
     Gap,
     /// The client missed ephemeral events, which have no history.
@@ -28,8 +32,8 @@ impl End {
     pub fn code(self) -> u16 {
         match self {
             End::Drain | End::CutOff | End::TooSlow | End::Gap | End::FellOut | End::Rules => 1012,
-            End::Revoked => 1008,
-            End::Idle => 1001,
+            End::Revoked | End::Flood => 1008,
+            End::Idle | End::Unused => 1001,
             End::Failed => 1011,
         }
     }
@@ -42,6 +46,8 @@ impl End {
             End::Revoked => "access was revoked",
             End::TooSlow => "too slow; resume with your last event id",
             End::Idle => "nothing was heard for too long",
+            End::Unused => "nothing was joined for too long",
+            End::Flood => "too many messages for too long",
             End::Gap => "fell behind what is kept; resume with your last event id",
             End::FellOut => "too slow: ephemeral events were missed; subscribe again",
             End::Rules => "the map's channel rules changed; resume with your last event id",
@@ -57,6 +63,8 @@ impl End {
             End::Revoked => "revoked",
             End::TooSlow => "too_slow",
             End::Idle => "idle",
+            End::Unused => "unused",
+            End::Flood => "flood",
             End::Gap => "gap",
             End::FellOut => "fell_out",
             End::Rules => "rules",

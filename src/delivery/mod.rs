@@ -5,12 +5,11 @@
 //! client costs one cursor: the events that it has not taken stay in the ring or in the archive, never in a
 //! queue of its own.
 
+mod allowance;
 mod body;
 mod close;
 mod dispatcher;
 mod doorbell;
-#[doc(hidden)]
-pub mod guard;
 mod pace;
 mod position;
 mod protocol;
@@ -24,8 +23,10 @@ mod tally;
 mod topic_view;
 mod watchdog;
 pub mod webhook;
-mod ws;
+#[doc(hidden)]
+pub mod ws;
 
+pub use allowance::{Allowance, FLOOD, MessageRate};
 pub use body::OutboundBody;
 pub use close::End;
 pub use dispatcher::{Dispatcher, Held, Watch};
@@ -35,4 +36,5 @@ pub use socket::{Connection, SocketConfig, on_connect};
 pub use stream::EventStream;
 pub use subscriber::{Of, Subscriber, SubscriptionId};
 pub use topic_view::TopicView;
-pub use ws::{WsConfig, close_frame, push_binary_frame, push_text_frame, start as start_ws};
+pub use ws::{BadHandshake, Handshake, WS_VERSION, WsConfig};
+pub use ws::{close_frame, push_binary_frame, push_text_frame, start as start_ws};

@@ -71,6 +71,7 @@ mod tests {
         stall_seconds: 6,
         least_bytes: 1000,
         idle_seconds: 0,
+        join_seconds: 0,
         position_seconds: 0,
     };
 

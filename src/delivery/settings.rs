@@ -18,6 +18,8 @@ pub struct DispatcherConfig {
     pub least_bytes: u64,
     /// Seconds for which a socket may be silent.
     pub idle_seconds: u64,
+    /// Seconds for which a session may have no subscription.
+    pub join_seconds: u64,
     /// Seconds between two positions that no event carries.
     pub position_seconds: u64,
 }

@@ -50,6 +50,8 @@ pub struct Subscriber {
     position_due: Cell<Option<u64>>,
     /// The dispatcher's second in which the client last sent something.
     heard_at: Cell<u64>,
+    /// The dispatcher's second in which the session began or lost its last subscription.
+    unused_at: Cell<u64>,
     /// Why the session ends. `None` as long as it goes on.
     end: Cell<Option<End>>,
     farewell: RefCell<Option<Farewell>>,
@@ -128,6 +130,7 @@ impl Subscriber {
             waiting_since: Cell::new(None),
             position_due: Cell::new(None),
             heard_at: Cell::new(dispatcher.now()),
+            unused_at: Cell::new(dispatcher.now()),
             end: Cell::new(None),
             farewell: RefCell::default(),
             max_write_bytes,
@@ -242,6 +245,7 @@ impl Subscriber {
     pub fn unsubscribe(&self, id: SubscriptionId) {
         let gone: Vec<_> = self.subscriptions.borrow_mut().extract_if(.., |known| known.id == id).collect();
         gone.iter().for_each(|gone| self.release(gone));
+        self.unused_at.set(self.dispatcher.now());
     }
 
     /// Ends all subscriptions, because the session is over.
@@ -388,6 +392,10 @@ impl Session for Subscriber {
 
     fn heard_at(&self) -> u64 {
         self.heard_at.get()
+    }
+
+    fn unused_since(&self) -> Option<u64> {
+        self.subscriptions.borrow().is_empty().then(|| self.unused_at.get())
     }
 }
 

@@ -1,5 +1,5 @@
-//! The watch over one session. It ends a session whose client takes too little of its waiting bytes or is
-//! silent. It cuts off a session that does not end then.
+//! The watch over one session. It ends a session whose client takes too little of its waiting bytes, is
+//! silent, or has no subscription for long. It cuts off a session that does not end then.
 
 use super::close::End;
 use super::reading::Reading;
@@ -26,6 +26,8 @@ pub(super) trait Session {
     fn position_due(&self) -> Option<u64>;
     /// When the client last sent something.
     fn heard_at(&self) -> u64;
+    /// Since when the session has had no subscription. `None` if it has one.
+    fn unused_since(&self) -> Option<u64>;
     /// The token that opened the session. `None` if the admin opened it.
     fn token(&self) -> Option<TokenId>;
     /// Whether the session has a subscription of the map.
@@ -95,6 +97,8 @@ impl Watched {
             self.session.finish(End::TooSlow);
         } else if self.is_silent(now, config) {
             self.session.finish(End::Idle);
+        } else if self.is_unused(now, config) {
+            self.session.finish(End::Unused);
         } else if self.session.position_due().is_some_and(|due| now >= due) {
             self.session.wake();
         }
@@ -107,6 +111,10 @@ impl Watched {
         let is_held_up = since.is_some_and(|since| now.saturating_sub(since) >= LOOK_AFTER);
         let silent = now.saturating_sub(self.session.heard_at()) > config.idle_seconds;
         self.liveness.must_speak() && silent && !is_held_up
+    }
+
+    fn is_unused(&self, now: u64, config: &DispatcherConfig) -> bool {
+        self.session.unused_since().is_some_and(|since| now.saturating_sub(since) > config.join_seconds)
     }
 
     fn is_too_slow(&mut self, now: u64, config: &DispatcherConfig) -> bool {

@@ -5,10 +5,22 @@ use super::audit::facts::{Caller, note_caller, note_map};
 use super::context::Edge;
 use super::error::ApiError;
 use super::refused::{Quota, Refused, Unavailable};
+use super::sessions::{CountedSession, SessionKind};
 use crate::core::access::Scopes;
-use crate::hub::{Grant, Hub, Who};
+use crate::hub::{FULL_WAIT, Grant, Hub, Who};
 use actix_web::HttpRequest;
 use actix_web::http::header::{AUTHORIZATION, ORIGIN};
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+/// Pause between two tries to count a session at a limit.
+const FULL_PAUSE: Duration = Duration::from_millis(50);
+
+/// What a session counts for from the moment its client is let in. It counts until this is dropped.
+pub struct Counted {
+    _address: Option<AddressShare>,
+    _session: Option<CountedSession>,
+}
 
 /// The token in the `Authorization` header.
 pub fn bearer(request: &HttpRequest) -> Option<&str> {
@@ -120,9 +132,31 @@ impl Edge {
         })
     }
 
-    /// Counts a socket for the address that it comes from, until the result is dropped.
-    pub fn take_address(&self, request: &HttpRequest) -> Result<Option<AddressShare>, Quota> {
-        self.addresses.take(address_of(request), self.config.sockets_per_address)
+    /// Counts a session for the address that it comes from, and for its token and map, until the result is
+    /// dropped. The admin's sessions count for the address alone. At a limit it waits a moment for another
+    /// session to end: a page that is loaded again opens the new one at once.
+    pub async fn count_session(
+        &self,
+        request: &HttpRequest,
+        who: &Who,
+        kind: SessionKind,
+    ) -> Result<Counted, Quota> {
+        let until = Instant::now() + FULL_WAIT;
+        loop {
+            match self.try_count(address_of(request), who, kind) {
+                Err(_) if Instant::now() < until => tokio::time::sleep(FULL_PAUSE).await,
+                counted => return counted,
+            }
+        }
+    }
+
+    fn try_count(&self, address: IpAddr, who: &Who, kind: SessionKind) -> Result<Counted, Quota> {
+        let address = self.addresses.take(address, self.config.sockets_per_address)?;
+        let Who::Token(token) = who else { return Ok(Counted { _address: address, _session: None }) };
+        let limit = self.hub.access().known().map(token.map).and_then(|map| map.limits.connections);
+        let owner = (token.id, token.map);
+        let session = self.sessions.take(kind, owner, limit, self.config.most_sessions);
+        Ok(Counted { _address: address, _session: Some(session.map_err(Quota::Sessions)?) })
     }
 
     /// Checks that the origin of the browser's page may connect.

@@ -7,6 +7,7 @@ use crate::delivery::webhook::Webhooks;
 use crate::edge::addresses::{Addresses, Failures};
 use crate::edge::audit::log::AuditLog;
 use crate::edge::refused::Unavailable;
+use crate::edge::sessions::{MostSessions, Sessions};
 use crate::hub::Hub;
 use metrics_exporter_prometheus::PrometheusHandle;
 
@@ -31,6 +32,8 @@ pub struct EdgeConfig {
     pub max_tokens: u32,
     /// Sockets from one address; 0 is no limit.
     pub sockets_per_address: usize,
+    /// Sessions of one token, and of one map.
+    pub most_sessions: MostSessions,
     /// Allowed origins of browsers; empty allows any.
     pub origins: Vec<String>,
     /// About how many bytes are written to a client at once.
@@ -60,6 +63,8 @@ pub struct Edge {
     pub failures: Failures,
     /// Open sockets by address.
     pub addresses: std::sync::Arc<Addresses>,
+    /// Sessions by token and map.
+    pub sessions: std::sync::Arc<Sessions>,
     /// Delivers to webhooks.
     pub webhooks: Webhooks,
     /// What clients of this node lack because too few files may be open.

@@ -109,20 +109,9 @@ impl ApiError {
         self.0.retry_after = Some(seconds);
         self
     }
-}
 
-impl fmt::Display for ApiError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.0.code, self.0.message)
-    }
-}
-
-impl ResponseError for ApiError {
-    fn status_code(&self) -> StatusCode {
-        self.0.status
-    }
-
-    fn error_response(&self) -> HttpResponse {
+    /// The error's JSON.
+    pub fn body(&self) -> Value {
         // `code` and `status` repeat the status for clients of Wanderer's streams.
         let mut body = json!({
             "error": self.0.code,
@@ -139,6 +128,11 @@ impl ResponseError for ApiError {
         if let Some((name, value)) = &self.0.extra {
             body[*name] = value.clone();
         }
+        body
+    }
+
+    /// An answer with the error's status and `body`.
+    pub fn answer(&self, body: &Value) -> HttpResponse {
         let mut response = HttpResponse::build(self.0.status);
         if let Some(seconds) = self.0.retry_after {
             response.insert_header((RETRY_AFTER, seconds.to_string()));
@@ -146,6 +140,22 @@ impl ResponseError for ApiError {
         let mut response = response.json(body);
         response.extensions_mut().insert(ErrorCode(self.0.code));
         response
+    }
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.0.code, self.0.message)
+    }
+}
+
+impl ResponseError for ApiError {
+    fn status_code(&self) -> StatusCode {
+        self.0.status
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        self.answer(&self.body())
     }
 }
 

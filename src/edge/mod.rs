@@ -16,10 +16,12 @@ pub mod query;
 pub mod refused;
 pub mod rest;
 mod routes;
+pub mod sessions;
 pub mod sse;
 pub mod start;
 pub mod strict;
 pub mod subscribe;
+pub mod upgrade;
 pub mod webhooks;
 
 pub use routes::Routes;

@@ -3,6 +3,7 @@
 
 use super::error::ApiError;
 use super::given::BadParameter;
+use super::sessions::TooManySessions;
 use crate::core::access::Scopes;
 use crate::hub::{ArchiveError, Hub, HubError, ResumeError, TooManyConditions, TooManyPatterns};
 
@@ -54,6 +55,9 @@ pub enum Quota {
     /// Different patterns of subjects of a map's subscribers on this node.
     #[error(transparent)]
     Patterns(TooManyPatterns),
+    /// Sessions of a token, or of its map, on this node.
+    #[error(transparent)]
+    Sessions(TooManySessions),
     /// Sockets of one address on this node.
     #[error("this address has {limit} open sockets, the most it may have")]
     Sockets {
@@ -71,6 +75,12 @@ pub enum Unavailable {
     /// The node has not reached a majority for long, and other nodes may have one.
     #[error("this node is cut off from the cluster; connect to another node")]
     CutOff,
+    /// The node holds as many long-poll sessions as it takes.
+    #[error("this node has as many long polls as it takes")]
+    Full,
+    /// The node has not got the cluster's key yet, by which nodes know each other's sessions.
+    #[error("this node does not have the cluster's key yet")]
+    NoKey,
     /// The node is no member any more, and can't know which tokens were revoked.
     #[error("this node is no member of the cluster, which goes on without it")]
     Removed,
@@ -122,6 +132,7 @@ impl Quota {
             Self::Connections { .. } => "too_many_connections",
             Self::Filters(_) => "too_many_filters",
             Self::Patterns(_) => "too_many_patterns",
+            Self::Sessions(_) => "too_many_sessions",
             Self::Sockets { .. } => "too_many_sockets",
         }
     }
@@ -132,13 +143,14 @@ impl Quota {
             Self::Connections { limit } => (*limit).into(),
             Self::Filters(TooManyConditions(limit))
             | Self::Patterns(TooManyPatterns(limit))
+            | Self::Sessions(TooManySessions(limit))
             | Self::Sockets { limit } => *limit as u64,
         }
     }
 
     fn retry_ms(&self) -> u64 {
         match self {
-            Self::Connections { .. } | Self::Filters(_) | Self::Patterns(_) => 5000,
+            Self::Connections { .. } | Self::Filters(_) | Self::Patterns(_) | Self::Sessions(_) => 5000,
             Self::Sockets { .. } => 1000,
         }
     }
@@ -184,6 +196,8 @@ impl From<Refused> for ApiError {
             Refused::Unavailable(
                 Unavailable::Draining
                 | Unavailable::CutOff
+                | Unavailable::Full
+                | Unavailable::NoKey
                 | Unavailable::Removed
                 | Unavailable::Slow
                 | Unavailable::RulesChanged,
@@ -223,10 +237,13 @@ mod tests {
             (Quota::Connections { limit: 3 }.into(), 429, "too_many_connections"),
             (Quota::Filters(TooManyConditions(3)).into(), 429, "too_many_filters"),
             (Quota::Patterns(TooManyPatterns(3)).into(), 429, "too_many_patterns"),
+            (Quota::Sessions(TooManySessions(3)).into(), 429, "too_many_sessions"),
             (Quota::Sockets { limit: 3 }.into(), 429, "too_many_sockets"),
             (Refused::TooManyFailures { wait_ms: 2000 }, 429, "too_many_failures"),
             (Unavailable::Draining.into(), 503, "unavailable"),
             (Unavailable::CutOff.into(), 503, "unavailable"),
+            (Unavailable::Full.into(), 503, "unavailable"),
+            (Unavailable::NoKey.into(), 503, "unavailable"),
             (Unavailable::Removed.into(), 503, "unavailable"),
             (lost().into(), 503, "unavailable"),
             (ResumeError::Behind(lost()).into(), 503, "unavailable"),

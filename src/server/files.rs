@@ -99,6 +99,6 @@ mod tests {
         let few = Shares::of(1024, 2, (50_000, 4096));
         assert_eq!((few.sockets, few.webhooks, few.peers), (374, 93, 128));
         assert_eq!(Shares::of(1024, 2, (100, 10)).sockets, 100);
-        assert_eq!(Shares::of(32, 2, (100, 10)).peers, 12, "two peers with six lanes each");
+        assert_eq!(Shares::of(32, 2, (100, 10)).peers, 14, "two peers with seven lanes each");
     }
 }

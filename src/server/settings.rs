@@ -8,6 +8,7 @@ use crate::core::access::{Limits, Retention, WebhookBacklog, hash_token};
 use crate::delivery::webhook::lambda::Credentials;
 use crate::delivery::{DispatcherConfig, webhook};
 use crate::edge::context::{EdgeConfig, WebhookDefaults};
+use crate::edge::sessions::MostSessions;
 use crate::hub::HubConfig;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -83,7 +84,7 @@ pub(super) fn cluster(
     }
 }
 
-pub(super) fn edge(config: &Config) -> EdgeConfig {
+pub(super) fn edge(config: &Config, shares: &Shares) -> EdgeConfig {
     let (limits, retention, session) = (&config.limits, &config.retention, &config.session);
     EdgeConfig {
         event_bytes: limits.event_bytes,
@@ -103,6 +104,7 @@ pub(super) fn edge(config: &Config) -> EdgeConfig {
         max_maps: u32::try_from(limits.maps).unwrap_or(u32::MAX),
         max_tokens: u32::try_from(limits.tokens_per_map).unwrap_or(u32::MAX),
         sockets_per_address: limits.sockets_per_address,
+        most_sessions: MostSessions::of(limits.sockets_per_token, shares.sockets),
         origins: limits.origins.clone(),
         write_bytes: WRITE_BUFFER_BYTES,
         dispatcher: DispatcherConfig {
@@ -112,6 +114,7 @@ pub(super) fn edge(config: &Config) -> EdgeConfig {
             stall_seconds: session.stall_seconds,
             least_bytes: session.min_bytes_per_second,
             idle_seconds: session.idle_timeout_seconds,
+            join_seconds: session.join_seconds,
             position_seconds: session.position_seconds,
         },
         webhooks: WebhookDefaults {

@@ -16,7 +16,6 @@ const RULES: &[(&str, &[&str], &[&str])] = &[
             "actix_rt",
             "actix_web",
             "actix_http",
-            "actix_web_actors",
             "hyper",
             "tokio",
             "waypost_cluster",
@@ -25,14 +24,14 @@ const RULES: &[(&str, &[&str], &[&str])] = &[
     (
         "src/hub",
         &["delivery", "edge", "server", "cli"],
-        &["actix_web", "actix_http", "actix_web_actors", "hyper"],
+        &["actix_web", "actix_http", "hyper"],
     ),
     ("src/delivery", &["edge", "server", "cli"], &[]),
     ("src/edge", &["server", "cli"], &[]),
     (
         "cluster/src",
         &[],
-        &["actix", "actix_rt", "actix_web", "actix_http", "actix_web_actors", "hyper", "waypost"],
+        &["actix", "actix_rt", "actix_web", "actix_http", "hyper", "waypost"],
     ),
     ("chaos/src", &[], &["waypost", "waypost_cluster", "actix", "actix_web"]),
     ("chaos/sim/src", &[], &["waypost", "waypost_cluster", "actix", "actix_web"]),
@@ -170,16 +169,6 @@ fn consumers_name_no_worker() {
     }
     assert!(files > 10, "src/core/consumer has too few files");
     assert!(broken.is_empty(), "consumers that name a worker:\n{}", broken.join("\n"));
-}
-
-#[test]
-fn only_one_file_uses_actix_web_actors() {
-    let files: BTreeSet<PathBuf> = paths_below("src")
-        .into_iter()
-        .filter(|(_, path)| path.starts_with("actix_web_actors"))
-        .map(|(file, _)| file)
-        .collect();
-    assert!(files.len() <= 1, "actix-web-actors belongs to one file: {files:?}");
 }
 
 /// Only two modules encode what is stored or sent (docs/adr/0004).

@@ -20,15 +20,17 @@ pub(crate) fn binary() -> String {
     std::env::var("WAYPOST_TEST_BINARY").unwrap_or_else(|_| built())
 }
 
-/// Options for `n` nodes of the program under test. The idle timeout is long, because on a busy machine a
-/// test may leave a socket alone for long.
+/// Options for `n` nodes of the program under test. Sockets may be idle, or join nothing, for long, because on a
+/// busy machine a test may leave a socket alone for long.
 pub(crate) fn nodes(n: usize) -> Options {
     static RAISED: Once = Once::new();
     // Once for all tests of this process.
     RAISED.call_once(|| {
         testkit::proc::raise_open_files().expect("a limit that is not over the maximum");
     });
-    Options::new(&binary(), n).set("WAYPOST_SESSION_IDLE_TIMEOUT_SECONDS", 600)
+    Options::new(&binary(), n)
+        .set("WAYPOST_SESSION_IDLE_TIMEOUT_SECONDS", 600)
+        .set("WAYPOST_SESSION_JOIN_SECONDS", 600)
 }
 
 /// Boots a cluster and runs `body` on it; a failure prints the state and logs of all nodes.

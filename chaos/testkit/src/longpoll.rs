@@ -31,12 +31,15 @@ pub fn ask(
         true => path += &format!("&token={session}"),
     }
     let method = if push.is_some() { "POST" } else { "GET" };
-    let answer =
-        Api::new(url, None).timeout(limit).call(method, &path, &headers, push)?.expect(200)?.json()?;
+    let answer = Api::new(url, None).timeout(limit).call(method, &path, &headers, push)?;
+    let http = answer.status;
+    ensure!(matches!(http, 200 | 429 | 503), "{http}: {}", answer.text());
+    let answer = answer.json()?;
     let messages = answer["messages"].as_array().with_context(|| answer.to_string())?.iter();
     let text =
         |message: &Value| message.as_str().map(str::to_owned).context("a message that is not a string");
     Ok(Answered {
+        http,
         status: answer["status"].as_u64().with_context(|| answer.to_string())?,
         session: answer["token"].as_str().unwrap_or_default().to_owned(),
         messages: messages.map(text).collect::<Result<_>>()?,
@@ -46,6 +49,8 @@ pub fn ask(
 /// An answer of the long poll.
 #[derive(Debug, PartialEq)]
 pub struct Answered {
+    /// The HTTP status: 429 or 503 if the client may try again later.
+    pub http: u16,
     /// The status in its JSON.
     pub status: u64,
     /// The session's new token.

@@ -148,6 +148,14 @@ impl Ws {
         Ok(self.stream.write_all(bytes)?)
     }
 
+    /// Sends as many of the bytes as the socket takes now, after [`Ws::nonblocking`]. Returns how many.
+    pub fn raw_some(&mut self, bytes: &[u8]) -> Result<usize> {
+        match self.stream.write(bytes) {
+            Err(e) if e.kind() == ErrorKind::WouldBlock => Ok(0),
+            sent => Ok(sent?),
+        }
+    }
+
     /// The next message, or `None` if none arrives within `limit`. It reassembles fragments.
     pub fn read(&mut self, limit: Duration) -> Result<Option<Message>> {
         let deadline = Instant::now() + limit;

@@ -18,6 +18,8 @@ pub(crate) enum Lane {
     Quick = 4,
     /// Requests of the application that may take long or be large.
     Patient = 5,
+    /// Requests that the application passes on for its clients.
+    Relay = 6,
 }
 
 /// The kind of connection that carries a request of the application.
@@ -27,6 +29,8 @@ pub enum RequestLane {
     Quick,
     /// May take long or be large; delays only other requests of this lane.
     Patient,
+    /// Passed on for a client; delays only what is passed on for other clients.
+    Relay,
 }
 
 impl From<RequestLane> for Lane {
@@ -34,13 +38,14 @@ impl From<RequestLane> for Lane {
         match lane {
             RequestLane::Quick => Self::Quick,
             RequestLane::Patient => Self::Patient,
+            RequestLane::Relay => Self::Relay,
         }
     }
 }
 
 impl Lane {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Pulse, Self::Append, Self::Work, Self::Bulk, Self::Quick, Self::Patient];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Pulse, Self::Append, Self::Work, Self::Bulk, Self::Quick, Self::Patient, Self::Relay];
 
     /// Its number on the wire.
     pub(crate) fn number(self) -> u8 {
@@ -55,7 +60,7 @@ impl Lane {
     /// Whether the lane may carry the request. Requests of the application have lanes of their own, and those
     /// lanes carry nothing else.
     pub(crate) fn carries(self, request: &Request) -> bool {
-        matches!(request, Request::AppV1 { .. }) == matches!(self, Self::Quick | Self::Patient)
+        matches!(request, Request::AppV1 { .. }) == matches!(self, Self::Quick | Self::Patient | Self::Relay)
     }
 }
 
@@ -67,14 +72,14 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// `patient` is the limit of the lane of that name, `requests` that of each other lane.
+    /// `patient` is the limit of the lanes whose requests take long, `requests` that of each other lane.
     pub(crate) fn new(requests: usize, patient: usize) -> Self {
         Self { requests, patient }
     }
 
     pub(crate) fn of(self, lane: Lane) -> usize {
         match lane {
-            Lane::Patient => self.patient,
+            Lane::Patient | Lane::Relay => self.patient,
             _ => self.requests,
         }
     }

@@ -35,6 +35,19 @@ impl Rate {
             Err((allowed_from - now).div_ceil(1000))
         }
     }
+
+    /// Takes `cost` permits at `now_ms` even if they are not there. `full_at_us` is the number from the last
+    /// call, as in [`Rate::charge`].
+    pub fn overdraw(&self, full_at_us: u64, cost: u32, now_ms: u64) -> u64 {
+        let per_permit = self.period_ms.saturating_mul(1000) / u64::from(self.permits.max(1));
+        full_at_us.max(now_ms.saturating_mul(1000)).saturating_add(per_permit.saturating_mul(cost.into()))
+    }
+
+    /// The milliseconds from `now_ms` until no permit is overdrawn; 0 if none is.
+    pub fn overdrawn_ms(&self, full_at_us: u64, now_ms: u64) -> u64 {
+        let covered = now_ms.saturating_add(self.period_ms).saturating_mul(1000);
+        full_at_us.saturating_sub(covered).div_ceil(1000)
+    }
 }
 
 #[cfg(test)]
@@ -59,6 +72,17 @@ mod tests {
         let rate = Rate { permits: 10, period_ms: 1000 };
         let kept = rate.charge(0, 50, 100_000).unwrap();
         assert_eq!(rate.charge(kept, 1, 100_000), Err(4100));
+    }
+
+    #[test]
+    fn what_is_overdrawn_is_paid_back_at_the_rate() {
+        let rate = Rate { permits: 200, period_ms: 2000 };
+        let kept = rate.overdraw(0, 200, 1_000_000);
+        assert_eq!(rate.overdrawn_ms(kept, 1_000_000), 0, "the burst is free");
+        let kept = rate.overdraw(kept, 50, 1_000_000);
+        assert_eq!(rate.overdrawn_ms(kept, 1_000_000), 500);
+        assert_eq!(rate.overdrawn_ms(kept, 1_000_499), 1);
+        assert_eq!(rate.overdrawn_ms(kept, 1_000_500), 0);
     }
 
     proptest! {

@@ -60,6 +60,7 @@ fn with_subscription(test: impl FnOnce(&Rc<TopicView>, &Rc<Subscriber>, Subscrip
         stall_seconds: 60,
         least_bytes: 1,
         idle_seconds: 600,
+        join_seconds: 600,
         position_seconds: 60,
     };
     actix_rt::System::new().block_on(async move {

@@ -1,20 +1,25 @@
 //! Tests of whole sessions over real sockets, with a protocol that echoes.
 
+mod autobahn;
+
 use super::*;
-use crate::delivery::{DispatcherConfig, Subscriber};
+use crate::delivery::{DispatcherConfig, Incoming, Link, Next, Subscriber};
 use crate::hub::{Hub, HubConfig};
-use actix_web::web::{Data, get};
+use actix_web::web::{Data, to};
 use actix_web::{App, HttpServer};
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use testkit::ws::{Message, Ws, opcode};
 
 /// Largest message in bytes. It is more than a frame's head of four bytes can express.
 const MAX_BYTES: usize = 70_000;
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Sends each message back. A binary message comes with a text before and a text behind it.
-struct Echo(Rc<Subscriber>);
+/// Sends each message back. With `marks` a binary message comes with a text before and a text behind it.
+struct Echo {
+    subscriber: Rc<Subscriber>,
+    marks: bool,
+}
 
 impl Protocol for Echo {
     const NAME: &'static str = "echo";
@@ -22,20 +27,22 @@ impl Protocol for Echo {
     fn message(&mut self, message: Incoming, link: &mut dyn Link) -> Next<Self> {
         match message {
             Incoming::Text(text) => link.text(text.to_string()),
-            Incoming::Binary(bytes) => {
+            Incoming::Binary(bytes) if self.marks => {
                 link.text("before".to_owned());
                 link.binary(bytes);
                 link.text("behind".to_owned());
             }
+            Incoming::Binary(bytes) => link.binary(bytes),
         }
         Next::Done
     }
 
     fn subscriber(&self) -> &Rc<Subscriber> {
-        &self.0
+        &self.subscriber
     }
 }
 
+/// Echoes with marks at `/`, plainly at `/plain`, and at `/slow` to a client that may send little.
 async fn echo(
     request: HttpRequest,
     payload: Payload,
@@ -48,11 +55,19 @@ async fn echo(
         stall_seconds: 60,
         least_bytes: 1,
         idle_seconds: 600,
+        join_seconds: 600,
         position_seconds: 60,
     };
     let dispatcher = Dispatcher::of_this_thread(&hub, &config);
     let subscriber = Subscriber::new(&dispatcher, None, 8 * 1024);
-    start(&request, payload, &dispatcher, Echo(subscriber), &WsConfig { max_message_bytes: MAX_BYTES }, &[])
+    let protocol = Echo { subscriber, marks: request.path() == "/" };
+    let rate = match request.path() {
+        "/slow" => MessageRate { per_second: 50, burst: 10 },
+        _ => MessageRate { per_second: 1_000_000, burst: 1_000_000 },
+    };
+    let config = WsConfig { max_message_bytes: MAX_BYTES, rate };
+    let handshake = Handshake::read(&request, &[]).unwrap();
+    start(&request, (handshake, payload), &dispatcher, protocol, &config)
 }
 
 /// Runs a server for as long as `client` runs against it.
@@ -74,7 +89,7 @@ fn with_server(client: impl FnOnce(SocketAddr) + Send + 'static) {
     actix_rt::System::new().block_on(async move {
         let hub = Hub::start(config, cluster).await.unwrap();
         let data = Data::new(hub.clone());
-        let server = HttpServer::new(move || App::new().app_data(data.clone()).route("/", get().to(echo)))
+        let server = HttpServer::new(move || App::new().app_data(data.clone()).default_service(to(echo)))
             .workers(1)
             .disable_signals()
             .bind(("127.0.0.1", 0))
@@ -121,6 +136,22 @@ fn binary_messages_go_both_ways_in_order_and_bounded() {
         ws.frame(false, opcode::BINARY, &vec![0; MAX_BYTES]).unwrap();
         ws.frame(true, opcode::CONTINUATION, b"x").unwrap();
         assert!(matches!(next(&mut ws), Message::Close(Some(1009), _)), "fragments together");
+    });
+}
+
+/// A client that sends at once more than it may is read later. It loses nothing, and is not closed.
+#[test]
+fn a_fast_client_is_slowed_down() {
+    const SENT: usize = 60;
+    with_server(|addr| {
+        let mut ws = Ws::connect(addr, "/slow").unwrap();
+        let began = Instant::now();
+        (0..SENT).for_each(|n| ws.text(&n.to_string()).unwrap());
+        for n in 0..SENT {
+            assert_eq!(next(&mut ws), Message::Text(n.to_string()));
+        }
+        // Ten at once, then fifty a second.
+        assert!(began.elapsed() > Duration::from_millis(900), "{:?}", began.elapsed());
     });
 }
 

@@ -1,65 +1,71 @@
 //! Phoenix over long poll: a session that lives between requests, whichever nodes the requests reach.
 //!
-//! The HTTP status is always 200. The real status is in the JSON. A session's token names the node that holds
-//! the session, and a request that reaches another node is relayed there. The token also counts the batches
+//! The status is in the JSON of the answer. The HTTP status is 200, except where a client may try again later:
+//! then it is 429 or 503 with `Retry-After`, and the JSON has the 500 after which clients of Phoenix come back.
+//!
+//! A session's token names the node that holds the session, and a request that reaches another node is passed
+//! on there ([`relay`]), once this node has seen that the token is genuine. The token also counts the batches
 //! of messages that the client has. Each answer to a poll brings a new token, and a poll with the token
 //! before it gets the same batch again. So a lost answer loses nothing, whether the client hung up, a proxy
 //! asked again, or a relaying node died; and a repeated poll acknowledges nothing. A session that is gone
 //! answers 410: the client opens a new one and resumes.
 
 mod batch;
+mod relay;
 mod session;
+mod shares;
 mod token;
 
+pub(super) use relay::serve as serve_relay;
 pub(super) use session::LongPolls;
+pub(super) use shares::Relays;
 pub(super) use token::is_session_token;
 
 use super::form::Transport;
+use super::frame::Version;
 use super::reply;
 use super::request::{X_PHOENIX_LONGPOLL_TOKEN, admit, all, text_of, version_of};
 use super::session::PhoenixSession;
 use super::state::Phoenix;
-use crate::core::ids::NodeId;
 use crate::delivery::{Dispatcher, Subscriber};
 use crate::edge::context::Edge;
-use crate::hub::{Lane, PeerError, PeerRequest};
+use crate::edge::error::ApiError;
+use crate::edge::refused::{Refused, Unavailable};
+use crate::edge::sessions::SessionKind;
+use crate::hub::Who;
 use actix::Message;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use actix_web::web::{Bytes, Data};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use actix_web::web::{Bytes, Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use session::{Session, Stop};
-use std::sync::Arc;
 use std::time::Duration;
 use token::SessionToken;
 
 /// Messages of one POST. phoenix.js sends at most a hundred.
 const MAX_PUSHES: usize = 1024;
+/// Bytes of one POST.
+const MAX_PUSH_BYTES: usize = 256 * 1024;
 /// Pause before the empty answer to a poll that another node can't take now. The client then asks again.
 const BUSY_PAUSE: Duration = Duration::from_secs(1);
-/// Requests from other nodes that this node answers at a time.
-const RELAYED: usize = 2048;
-/// How much longer than the session's poll another node may take.
-const RELAY_MARGIN: Duration = Duration::from_secs(5);
 
-/// What a request asks of a session. Nodes send it to each other too.
+/// Asks a session for the batch that follows batch `seen`. Nodes send it to each other too.
 #[derive(Clone, Debug, Message, Serialize, Deserialize)]
 #[rtype(result = "Answer")]
-struct Ask {
-    secret: String,
-    request: Request,
+struct PollSession {
+    secret: u128,
+    seen: u64,
 }
 
-/// What a poll or a push asks of its session.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-enum Request {
-    /// Fetch the batch that follows batch `seen`.
-    Poll { seen: u64 },
-    /// Handle these messages.
-    Push(Vec<Push>),
+/// Has a session handle messages. Nodes send it to each other too.
+#[derive(Clone, Debug, Message, Serialize, Deserialize)]
+#[rtype(result = "Answer")]
+struct PushSession {
+    secret: u128,
+    pushes: Vec<Push>,
 }
 
 /// A message that the client sent.
@@ -74,8 +80,10 @@ enum Push {
 enum Answer {
     /// The batch with this number: JSON strings, separated by commas.
     Batch { number: u64, messages: String },
-    /// Nothing came in time, a newer poll replaced this one, or the messages were accepted.
+    /// Nothing came in time, or a newer poll replaced this one.
     Nothing,
+    /// The messages were handled. The client is answered after this time, because it sent more than it may.
+    Accepted { wait_ms: u64 },
     /// There is no such session.
     Gone,
     /// The node that holds the session can't be asked now. The client is answered as if nothing had been
@@ -83,18 +91,45 @@ enum Answer {
     Busy,
 }
 
-impl PeerRequest for Ask {
-    type Answer = Answer;
-    const KIND: u16 = 100;
-    const LANE: Lane = Lane::patient(RELAYED, 0);
+/// Which node holds a session.
+enum Holder {
+    /// This node.
+    Here,
+    /// Another node. The session's token is genuine.
+    There,
+}
+
+/// Which node holds the session of a token. `Err` is the answer if none does, or if this node can't know.
+fn holder_of(edge: &Edge, phoenix: &Phoenix, token: &SessionToken) -> Result<Holder, Answer> {
+    if token.node == edge.hub.node_id() {
+        return if phoenix.longpolls.get(token.secret).is_some() {
+            Ok(Holder::Here)
+        } else {
+            Err(Answer::Gone)
+        };
+    }
+    match edge.hub.vault().encryption() {
+        Ok(key) if token.is_genuine(&key) => Ok(Holder::There),
+        Ok(_) => Err(Answer::Gone),
+        Err(error) => {
+            tracing::debug!(%error, "a long poll can't be passed on");
+            Err(Answer::Busy)
+        }
+    }
 }
 
 /// `GET`: the first one opens a session, the others wait for messages.
 pub(super) async fn poll(request: HttpRequest, edge: Data<Edge>, phoenix: Data<Phoenix>) -> HttpResponse {
     if let Some(token) = session_token(&request) {
-        match ask_session(&edge, &phoenix, &token, Request::Poll { seen: token.seen }).await {
+        let poll = PollSession { secret: token.secret, seen: token.seen };
+        let answered = match holder_of(&edge, &phoenix, &token) {
+            Ok(Holder::Here) => ask_here(&phoenix, token.secret, poll).await,
+            Ok(Holder::There) => relay::poll(&edge, &phoenix, &token, &poll).await,
+            Err(answer) => answer,
+        };
+        match answered {
             Answer::Batch { number, messages } => return answer(200, Some(&token.having(number)), &messages),
-            Answer::Nothing => return answer(204, Some(&token), ""),
+            Answer::Nothing | Answer::Accepted { .. } => return answer(204, Some(&token), ""),
             Answer::Busy => {
                 tokio::time::sleep(BUSY_PAUSE).await;
                 return answer(204, Some(&token), "");
@@ -102,29 +137,56 @@ pub(super) async fn poll(request: HttpRequest, edge: Data<Edge>, phoenix: Data<P
             Answer::Gone => {}
         }
     }
-    open(&request, &edge, &phoenix).await
+    let Ok(version) = version_of(&request) else { return answer(403, None, "") };
+    let opened = async {
+        let who = admit(&request, &edge).await?;
+        open(&request, (&edge, &phoenix), who, version).await
+    };
+    match opened.await {
+        Ok(token) => answer(410, Some(&token), ""),
+        Err(error) => refusal(error),
+    }
 }
 
-/// `POST`: messages of the client, one per line.
+/// `POST`: messages of the client, one per line. The body is read once the session is known.
 pub(super) async fn push(
     request: HttpRequest,
     edge: Data<Edge>,
     phoenix: Data<Phoenix>,
-    body: Bytes,
+    body: Payload,
 ) -> HttpResponse {
     let Some(token) = session_token(&request) else { return answer(410, None, "") };
-    let Ok(body) = std::str::from_utf8(&body) else { return answer(400, None, "") };
-    let lines = body.lines().filter(|line| !line.is_empty());
-    let Some(pushes) = lines.map(read_push).collect::<Option<Vec<_>>>().filter(|all| all.len() <= MAX_PUSHES)
-    else {
-        return answer(400, None, "");
+    let holder = match holder_of(&edge, &phoenix, &token) {
+        Ok(holder) => holder,
+        Err(answered) => return pushed(&answered, &token).await,
     };
-    match ask_session(&edge, &phoenix, &token, Request::Push(pushes)).await {
-        Answer::Gone => answer(410, None, ""),
+    let Ok(Ok(body)) = body.to_bytes_limited(MAX_PUSH_BYTES).await else { return answer(400, None, "") };
+    let Some(pushes) = read_pushes(&body) else { return answer(400, None, "") };
+    let push = PushSession { secret: token.secret, pushes };
+    let answered = match holder {
+        Holder::Here => push_here(&phoenix, push).await,
+        Holder::There => relay::push(&edge, &phoenix, &token, &push).await,
+    };
+    pushed(&answered, &token).await
+}
+
+/// Answers a POST. A client that sent more than it may is answered later.
+async fn pushed(answered: &Answer, token: &SessionToken) -> HttpResponse {
+    match answered {
+        Answer::Gone => return answer(410, None, ""),
         // The client opens a new session and resumes.
-        Answer::Busy => answer(500, None, ""),
-        Answer::Batch { .. } | Answer::Nothing => answer(200, Some(&token), ""),
+        Answer::Busy => return refusal(Unavailable::Slow.into()),
+        Answer::Accepted { wait_ms } => tokio::time::sleep(Duration::from_millis(*wait_ms)).await,
+        Answer::Batch { .. } | Answer::Nothing => {}
     }
+    answer(200, Some(token), "")
+}
+
+/// Reads the messages of a POST. `None` if there are too many, or one is no message.
+fn read_pushes(body: &Bytes) -> Option<Vec<Push>> {
+    let lines = std::str::from_utf8(body).ok()?.lines().filter(|line| !line.is_empty());
+    let pushes = lines.take(MAX_PUSHES + 1).map(read_push).collect::<Option<Vec<_>>>()?;
+    (pushes.len() <= MAX_PUSHES).then_some(pushes)
 }
 
 /// Reads a line: a JSON message, or a binary one in base64.
@@ -144,6 +206,23 @@ fn answer(status: u16, token: Option<&SessionToken>, messages: &str) -> HttpResp
         .body(body)
 }
 
+/// The answer to a client that gets no session, or whose messages are not taken.
+fn refusal(refused: Refused) -> HttpResponse {
+    tracing::debug!(error = %refused, "a long poll was refused");
+    let status = reply::status(&refused);
+    if refused.retry_ms().is_none() {
+        return answer(status, None, "");
+    }
+    let error = ApiError::from(refused);
+    let mut body = error.body();
+    body["status"] = status.into();
+    body["token"] = Value::Null;
+    body["messages"] = json!([]);
+    let mut answer = error.answer(&body);
+    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}
+
 /// The session's token: in the newer header, or the last token of the query (the first one is the token that
 /// opens maps).
 fn session_token(request: &HttpRequest) -> Option<SessionToken> {
@@ -152,71 +231,49 @@ fn session_token(request: &HttpRequest) -> Option<SessionToken> {
     token?.parse().ok()
 }
 
-async fn open(request: &HttpRequest, edge: &Edge, phoenix: &Phoenix) -> HttpResponse {
-    let who = match admit(request, edge).await {
-        Ok(who) => who,
-        Err(error) => {
-            tracing::debug!(%error, "a long poll was refused");
-            return answer(reply::status(&error), None, "");
-        }
+/// Opens a session on this node.
+async fn open(
+    request: &HttpRequest,
+    (edge, phoenix): (&Edge, &Phoenix),
+    who: Who,
+    version: Version,
+) -> Result<SessionToken, Refused> {
+    if let Some(unavailable) = edge.turns_away() {
+        return Err(unavailable.into());
+    }
+    let counted = edge.count_session(request, &who, SessionKind::LongPoll).await?;
+    let map = match &who {
+        Who::Admin => None,
+        Who::Token(token) => Some(token.map),
     };
-    let Ok(version) = version_of(request) else { return answer(403, None, "") };
+    let key = edge.hub.vault().encryption().map_err(|_| Unavailable::NoKey)?;
+    let token = SessionToken::new(edge.hub.node_id(), map, &key).ok_or(Unavailable::Slow)?;
     let dispatcher = Dispatcher::of_this_thread(&edge.hub, &edge.config.dispatcher);
-    let Some(token) = SessionToken::new(edge.hub.node_id()) else { return answer(500, None, "") };
-    // Not 403, which clients take as final. After 500 they come back.
-    let Ok(address) = edge.take_address(request) else { return answer(500, None, "") };
     let subscriber = Subscriber::new(&dispatcher, who.by(), edge.config.write_bytes);
-    subscriber.hold(address);
+    subscriber.hold(counted);
     let session =
         PhoenixSession::new(&dispatcher, subscriber, who, version, Transport::LongPoll, &phoenix.settings);
     let session = Session::start_on(session, phoenix.settings.longpoll);
-    if edge.turns_away().is_some() || !phoenix.longpolls.insert(&token.secret, session.clone()) {
+    if !phoenix.longpolls.insert(token.secret, session.clone()) {
         session.do_send(Stop);
-        return answer(500, None, "");
+        return Err(Unavailable::Full.into());
     }
-    answer(410, Some(&token), "")
+    Ok(token)
 }
 
-/// Asks the session on the node that holds it.
-async fn ask_session(edge: &Edge, phoenix: &Phoenix, token: &SessionToken, request: Request) -> Answer {
-    let ask = Ask { secret: token.secret.clone(), request };
-    if token.node == edge.hub.node_id() {
-        return ask_here(phoenix, ask).await;
-    }
-    relayed(edge, phoenix, token.node, &ask).await
-}
-
-/// The answer of a session on another node. The session counts as gone if that node can't be asked. The
-/// client has all that was acknowledged, and resumes in a new session.
-async fn relayed(edge: &Edge, phoenix: &Phoenix, node: NodeId, ask: &Ask) -> Answer {
-    let timeout = phoenix.settings.longpoll.wait + RELAY_MARGIN;
-    match edge.hub.peers().ask(node, ask, timeout).await {
-        Ok(answer) => answer,
-        Err(PeerError::Busy) => Answer::Busy,
-        Err(error) => {
-            tracing::debug!(node, %error, "a long poll can't be passed on");
-            Answer::Gone
-        }
-    }
-}
-
-async fn ask_here(phoenix: &Phoenix, ask: Ask) -> Answer {
-    match phoenix.longpolls.get(&ask.secret) {
+/// The answer of a session on this node.
+async fn ask_here<M>(phoenix: &Phoenix, secret: u128, ask: M) -> Answer
+where
+    M: Message<Result = Answer> + Send + 'static,
+    Session: actix::Handler<M>,
+{
+    match phoenix.longpolls.get(secret) {
         Some(session) => session.send(ask).await.unwrap_or(Answer::Gone),
         None => Answer::Gone,
     }
 }
 
-/// Answers requests that other nodes relay to this one.
-pub(super) fn serve_relay(edge: &Edge, phoenix: &Data<Phoenix>) {
-    let weak = Arc::downgrade(phoenix);
-    edge.hub.peers().serve_here(move |_, ask: Ask| {
-        let phoenix = weak.upgrade();
-        async move {
-            match phoenix {
-                Some(phoenix) => ask_here(&phoenix, ask).await,
-                None => Answer::Gone,
-            }
-        }
-    });
+/// Has a session on this node handle messages.
+async fn push_here(phoenix: &Phoenix, push: PushSession) -> Answer {
+    ask_here(phoenix, push.secret, push).await
 }

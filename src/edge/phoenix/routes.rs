@@ -7,14 +7,14 @@ use super::session::PhoenixSession;
 use super::settings::Settings;
 use super::state::Phoenix;
 use crate::config::Config;
-use crate::delivery::{Dispatcher, Subscriber, start_ws};
+use crate::delivery::{Dispatcher, Handshake, Subscriber, start_ws};
 use crate::edge::Routes;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
 use crate::edge::query::Takes;
 use crate::edge::refused::Refused;
-use actix_web::http::StatusCode;
-use actix_web::http::header::UPGRADE;
+use crate::edge::sessions::SessionKind;
+use crate::edge::upgrade;
 use actix_web::web::{Data, Payload, ServiceConfig, get, post, resource, scope};
 use actix_web::{HttpRequest, HttpResponse, Result};
 use std::sync::Arc;
@@ -42,7 +42,8 @@ pub const TAKES: &[Takes] = &[
 
 /// Prepares Phoenix on a node.
 pub fn start(config: &Config, edge: &Data<Edge>) -> Routes {
-    let phoenix = Data::new(Phoenix { settings: Settings::of(config), longpolls: Default::default() });
+    let (longpolls, relays) = Default::default();
+    let phoenix = Data::new(Phoenix { settings: Settings::of(config), longpolls, relays });
     longpoll::serve_relay(edge, &phoenix);
     Arc::new(move |service| add(service.app_data(phoenix.clone())))
 }
@@ -59,24 +60,25 @@ async fn websocket(
     edge: Data<Edge>,
     phoenix: Data<Phoenix>,
 ) -> Result<HttpResponse> {
-    if !request.headers().contains_key(UPGRADE) {
-        let error =
-            ApiError::new(StatusCode::UPGRADE_REQUIRED, "upgrade_required", "a WebSocket is expected here")
-                .hint("give phoenix.js the base address, it appends /websocket");
-        return Err(error.into());
-    }
+    let handshake = match Handshake::read(&request, &[SUBPROTOCOL]) {
+        Ok(handshake) => handshake,
+        Err(bad) => {
+            return Ok(upgrade::refusal(bad, "give phoenix.js the base address, it appends /websocket"));
+        }
+    };
     let version = version_of(&request)?;
     let who = admit(&request, &edge).await.map_err(at_upgrade)?;
     let dispatcher = Dispatcher::of_this_thread(&edge.hub, &edge.config.dispatcher);
     if let Some(unavailable) = edge.turns_away() {
         return Err(ApiError::from(Refused::from(unavailable)).into());
     }
-    let address = edge.take_address(&request).map_err(|quota| ApiError::from(Refused::from(quota)))?;
+    let counted = edge.count_session(&request, &who, SessionKind::Socket).await;
+    let counted = counted.map_err(|quota| ApiError::from(Refused::from(quota)))?;
     let subscriber = Subscriber::new(&dispatcher, who.by(), edge.config.write_bytes);
-    subscriber.hold(address);
+    subscriber.hold(counted);
     let session =
         PhoenixSession::new(&dispatcher, subscriber, who, version, Transport::WebSocket, &phoenix.settings);
-    start_ws(&request, payload, &dispatcher, session, &phoenix.settings.ws, &[SUBPROTOCOL])
+    start_ws(&request, (handshake, payload), &dispatcher, session, &phoenix.settings.ws)
 }
 
 /// A refused socket gets 403 at the upgrade, the only status that clients of Phoenix know.

@@ -1,7 +1,7 @@
 //! The settings of Phoenix.
 
 use crate::config::Config;
-use crate::delivery::WsConfig;
+use crate::delivery::{MessageRate, WsConfig};
 use std::time::Duration;
 
 /// Settings of Phoenix.
@@ -23,18 +23,25 @@ pub(super) struct LongPollConfig {
     /// Bytes of replies that may wait for a poll. With more, the session ends. A batch adds the events of one
     /// write, or a single larger event.
     pub(super) reply_bytes: usize,
+    /// How many messages the client may push.
+    pub(super) rate: MessageRate,
 }
 
 impl Settings {
     pub(super) fn of(config: &Config) -> Self {
         let (limits, session) = (&config.limits, &config.session);
+        let per_second = session.messages_per_second;
+        // A client that comes back joins all its topics at once.
+        let joins = u32::try_from(limits.channels_per_socket).unwrap_or(u32::MAX);
+        let rate = MessageRate { per_second, burst: per_second.saturating_add(joins) };
         Self {
             max_channels: limits.channels_per_socket,
-            ws: WsConfig { max_message_bytes: limits.frame_bytes },
+            ws: WsConfig { max_message_bytes: limits.frame_bytes, rate },
             longpoll: LongPollConfig {
                 wait: Duration::from_secs(session.longpoll_seconds),
                 // The other half is for a batch that may not have arrived.
                 reply_bytes: session.send_buffer_bytes / 2,
+                rate,
             },
         }
     }

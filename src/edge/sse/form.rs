@@ -5,6 +5,39 @@ use crate::core::frame::{FormKey, WireForm};
 use crate::core::ids::{EventId, MapId};
 use crate::core::time::iso_millis;
 
+/// Types of events that are sent without a name, as `message`: names that this stream uses for frames about
+/// itself, or that an EventSource uses for its own events.
+const UNNAMED: [&str; 6] = ["open", "error", "connected", "position", "refused", "message"];
+/// Characters that some parsers take for the end of a line, though the standard does not.
+const BREAKS: [char; 3] = ['\u{85}', '\u{2028}', '\u{2029}'];
+
+fn is_named(kind: &str) -> bool {
+    !UNNAMED.contains(&kind) && !kind.contains(BREAKS)
+}
+
+/// Escapes the [`BREAKS`] in the JSON from `start` on. In JSON they stand in strings only.
+fn escape_breaks(out: &mut Vec<u8>, start: usize) {
+    if !out[start..].iter().any(|byte| matches!(byte, 0xc2 | 0xe2)) {
+        return;
+    }
+    let plain = out.split_off(start);
+    let mut rest = &plain[..];
+    while let Some((byte, behind)) = rest.split_first() {
+        let (escape, length): (&[u8], usize) = match rest {
+            [0xc2, 0x85, ..] => (b"\\u0085", 2),
+            [0xe2, 0x80, 0xa8, ..] => (b"\\u2028", 3),
+            [0xe2, 0x80, 0xa9, ..] => (b"\\u2029", 3),
+            _ => {
+                out.push(*byte);
+                rest = behind;
+                continue;
+            }
+        };
+        out.extend_from_slice(escape);
+        rest = &rest[length..];
+    }
+}
+
 /// Writes events in the format `text/event-stream`.
 pub(super) struct SseForm {
     key: FormKey,
@@ -24,16 +57,22 @@ impl WireForm for SseForm {
     }
 
     fn encode(&self, event: &Event, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"event: ");
-        out.extend_from_slice(event.kind.as_bytes());
+        if is_named(&event.kind) {
+            out.extend_from_slice(b"event: ");
+            out.extend_from_slice(event.kind.as_bytes());
+            out.push(b'\n');
+        }
         // A client can't resume by the id of an ephemeral event, so it keeps the id that it has.
         if !event.id.is_ephemeral() {
-            out.extend_from_slice(b"\nid: ");
+            out.extend_from_slice(b"id: ");
             out.extend_from_slice(event.id.encode(&mut [0; EventId::TEXT_LEN]).as_bytes());
+            out.push(b'\n');
         }
-        // JSON in normal form has no line breaks.
-        out.extend_from_slice(b"\ndata: ");
+        // JSON in normal form has no other line breaks.
+        out.extend_from_slice(b"data: ");
+        let start = out.len();
         event.write_envelope(&self.map, true, out);
+        escape_breaks(out, start);
         out.extend_from_slice(b"\n\n");
     }
 
@@ -101,6 +140,39 @@ mod tests {
             String::from_utf8(out).unwrap(),
             "event: map_kill\nid: 01JY97R74N0000000000070003\ndata: {\"id\":\"01JY97R74N0000000000070003\",\"seq\":9,\"type\":\"map_kill\",\"map_id\":\"550e8400-e29b-41d4-a716-446655440000\",\"ts\":\"2025-06-21T12:34:56.789Z\",\"timestamp\":\"2025-06-21T12:34:56.789Z\",\"payload\":{\"value\":1}}\n\n"
         );
+    }
+
+    fn encoded(kind: &str, payload: &str) -> String {
+        let new =
+            NewEvent { subject: Default::default(), kind: kind.into(), payload: payload.as_bytes().to_vec() };
+        let id = EventId::new(1_750_509_296_789, 7, 3);
+        let event = Event::from_stored(9, Event::to_stored(id, &new).into()).unwrap();
+        let mut out = Vec::new();
+        SseForm::new(MapId::from_bytes([1; 16])).encode(&event, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn names_that_mean_something_else_are_left_out() {
+        for kind in UNNAMED {
+            let frame = encoded(kind, "1");
+            assert!(frame.starts_with("id: 01JY97R74N0000000000070003\ndata: {"), "{frame}");
+            assert!(frame.contains(&format!(r#""type":"{kind}""#)), "{frame}");
+        }
+        for kind in ["opened", "messages", "a position"] {
+            assert!(encoded(kind, "1").starts_with(&format!("event: {kind}\nid: ")), "{kind}");
+        }
+    }
+
+    #[test]
+    fn nothing_in_a_frame_is_taken_for_another_line() {
+        let text = "a\u{2028}b\u{2029}c\u{85}d é€ \u{2027}\u{202a}\u{84}\u{e2}";
+        let frame = encoded("x\u{2028}y", &format!("\"{text}\""));
+        assert!(!frame.contains(BREAKS), "{frame:?}");
+        assert_eq!(frame.lines().count(), 3, "{frame:?}");
+        let data: serde_json::Value =
+            serde_json::from_str(frame.lines().nth(1).unwrap().strip_prefix("data: ").unwrap()).unwrap();
+        assert_eq!((&data["payload"], &data["type"]), (&text.into(), &"x\u{2028}y".into()));
     }
 
     #[test]

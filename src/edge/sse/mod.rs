@@ -5,6 +5,7 @@
 //! loses nothing. An event is never split over chunks.
 
 mod form;
+mod refusal;
 
 use form::SseForm;
 
@@ -20,11 +21,12 @@ use crate::edge::error::ApiError;
 use crate::edge::given::Given;
 use crate::edge::query::{Query, Takes};
 use crate::edge::refused::Refused;
+use crate::edge::sessions::SessionKind;
 use crate::edge::start::OF_SUBSCRIPTION;
 use crate::edge::subscribe::{self, Asked, Wanted};
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use actix_web::web::{Data, Path, get};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use bytes::Bytes;
 use serde_json::json;
 use std::rc::Rc;
@@ -77,30 +79,60 @@ async fn stream(
     map: Path<String>,
 ) -> Result<HttpResponse, ApiError> {
     let query = Query::of(&request, NAMES)?;
-    edge.check_origin(&request)?;
-    let who = edge.authenticate(&request, bearer(&request).or(query.get("token"))).await?;
+    match open(&request, &query, &edge, map.into_inner()).await {
+        Ok((greeting, subscriber)) => {
+            let body = body(&request, &edge, greeting, subscriber, settings.keep_alive);
+            Ok(event_stream().body(body))
+        }
+        Err(refused) => refusal::answer(&request, refused),
+    }
+}
+
+/// The head of an event stream.
+fn event_stream() -> HttpResponseBuilder {
+    let mut head = HttpResponse::Ok();
+    head.insert_header((CONTENT_TYPE, "text/event-stream"))
+        .insert_header((CACHE_CONTROL, "no-cache, no-transform"))
+        .insert_header(("x-accel-buffering", "no"));
+    head
+}
+
+/// Opens the subscription. Returns the greeting, and the subscriber with the subscription.
+async fn open(
+    request: &HttpRequest,
+    query: &Query,
+    edge: &Edge,
+    map: String,
+) -> Result<(String, Rc<Subscriber>), Refused> {
+    edge.check_origin(request)?;
+    let who = edge.authenticate(request, bearer(request).or(query.get("token"))).await?;
     let token = who.by();
-    let wanted = Wanted::read(&OF_SUBSCRIPTION, |name| given(&request, &query, name))?;
+    let wanted = Wanted::read(&OF_SUBSCRIPTION, |name| given(request, query, name))?;
     let dispatcher = Dispatcher::of_this_thread(&edge.hub, &edge.config.dispatcher);
-    let address = edge.take_address(&request).map_err(Refused::from)?;
+    let counted = edge.count_session(request, &who, SessionKind::Socket).await?;
     let form = Box::new(|map| Arc::new(SseForm::new(map)) as _);
-    let map = map.into_inner();
     let asked = Asked { who, map, wanted, form, quota: Rc::default(), count: false, former: None };
     let opened = subscribe::open(&dispatcher, asked).await?;
-    let greeting = greeting(&edge, opened.grant.map.id, opened.position);
+    let greeting = greeting(edge, opened.grant.map.id, opened.position);
     // One event per chunk: at least one real client can't put an event together from two chunks.
     let subscriber = Subscriber::new(&dispatcher, token, 1);
-    subscriber.hold(address);
+    subscriber.hold(counted);
     opened.attach(&dispatcher, &subscriber, true);
-    let words =
-        EventStream::new(greeting.into(), Bytes::from_static(b": keepalive\n\n"), settings.keep_alive);
+    Ok((greeting, subscriber))
+}
+
+/// The body that sends the greeting, the events of the subscriber, and keep-alives.
+fn body(
+    request: &HttpRequest,
+    edge: &Edge,
+    greeting: String,
+    subscriber: Rc<Subscriber>,
+    keep_alive: Duration,
+) -> OutboundBody {
+    let dispatcher = Dispatcher::of_this_thread(&edge.hub, &edge.config.dispatcher);
+    let words = EventStream::new(greeting.into(), Bytes::from_static(b": keepalive\n\n"), keep_alive);
     let connection = request.conn_data::<Connection>().copied();
-    let body = OutboundBody::new(&dispatcher, subscriber, connection, Box::pin(words), "sse", false);
-    Ok(HttpResponse::Ok()
-        .insert_header((CONTENT_TYPE, "text/event-stream"))
-        .insert_header((CACHE_CONTROL, "no-cache, no-transform"))
-        .insert_header(("x-accel-buffering", "no"))
-        .body(body))
+    OutboundBody::new(&dispatcher, subscriber, connection, Box::pin(words), "sse", false)
 }
 
 /// The value of a parameter. For the last event id, the standard header wins: it is newer than the value that

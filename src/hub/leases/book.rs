@@ -3,7 +3,7 @@
 use crate::core::ids::{MapId, TokenId};
 use rustc_hash::FxHashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{broadcast, mpsc, oneshot};
 
 /// The map and the token of a connection; `None` stands for the admin token.
 pub(in crate::hub) type Of = (MapId, Option<TokenId>);
@@ -21,11 +21,17 @@ pub(super) enum Wish {
 /// A caller that waits for a connection: `Err` is the limit.
 pub(super) type Taker = oneshot::Sender<Result<Connection, u32>>;
 
+/// Ends of connections that a waiting caller may not have seen yet. One that missed some counts them as ends
+/// of its map's connections.
+const ENDS: usize = 256;
+
 /// Counts all connections of this node, including those of maps without a limit: such a map may get one.
 #[derive(Debug)]
 pub(super) struct Book {
     counts: Mutex<FxHashMap<Of, u32>>,
     wishes: mpsc::UnboundedSender<Wish>,
+    /// The map of each connection that ends.
+    ends: broadcast::Sender<MapId>,
 }
 
 /// A connection; it counts until it is dropped.
@@ -47,12 +53,36 @@ impl Drop for Connection {
         // Sent under the lock: whoever reads the counts then finds a message for every connection that is
         // missing from them.
         let _ = self.book.wishes.send(Wish::Give(self.of));
+        drop(counts);
+        // Sent after the request to give it back: a caller that hears of it asks later than that.
+        let _ = self.book.ends.send(self.of.0);
+    }
+}
+
+/// The ends of connections from the moment on at which this was made.
+pub(in crate::hub) struct Ends(broadcast::Receiver<MapId>);
+
+impl Ends {
+    /// Waits until a connection of the map ends on this node.
+    pub(in crate::hub) async fn of(&mut self, map: MapId) {
+        loop {
+            match self.0.recv().await {
+                Ok(ended) if ended != map => {}
+                Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => return,
+                Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+            }
+        }
     }
 }
 
 impl Book {
     pub(super) fn new(wishes: mpsc::UnboundedSender<Wish>) -> Self {
-        Self { counts: Mutex::default(), wishes }
+        Self { counts: Mutex::default(), wishes, ends: broadcast::Sender::new(ENDS) }
+    }
+
+    /// Listens for connections that end.
+    pub(super) fn ends(&self) -> Ends {
+        Ends(self.ends.subscribe())
     }
 
     fn lock(&self) -> MutexGuard<'_, FxHashMap<Of, u32>> {

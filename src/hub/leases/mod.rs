@@ -17,7 +17,7 @@ use crate::core::command::Command;
 use crate::core::ids::{NodeId, WebhookId};
 use crate::core::lease::Incarnation;
 pub use book::Connection;
-use book::{Book, Of, Wish};
+use book::{Book, Ends, Of, Wish};
 use keeper::Keeper;
 pub(super) use keeper::Task;
 use standing::{Candidacy, Standing};
@@ -67,6 +67,11 @@ impl Leases {
             let _ = self.wishes.send(Wish::StateAll);
         }
         Ok(connection)
+    }
+
+    /// Listens for connections that end on this node.
+    pub(super) fn ends(&self) -> Ends {
+        self.book.ends()
     }
 
     /// Has the keeper check the candidacy, and waits until it is the wanted one.

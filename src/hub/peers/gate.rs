@@ -29,6 +29,11 @@ impl Lane {
         Self { connection: RequestLane::Patient, working, waiting }
     }
 
+    /// A lane for requests of clients that one node passes on to another.
+    pub const fn relay(working: usize, waiting: usize) -> Self {
+        Self { connection: RequestLane::Relay, working, waiting }
+    }
+
     /// Most requests that there may be at a time.
     pub const fn most(&self) -> usize {
         self.working + self.waiting

@@ -160,13 +160,15 @@ fn all_kinds_of_a_connection_fit_on_it_together() {
         operations::Snapshot::LANE,
         ephemeral::SendEvents::LANE,
         ephemeral::TellInterest::LANE,
-        Lane::patient(2048, 0),
+        Lane::relay(3840, 0),
+        Lane::relay(256, 0),
     ];
     let most =
         |on: RequestLane| lanes.iter().filter(|lane| lane.connection == on).map(Lane::most).sum::<usize>();
     let config = Config::default();
     assert!(most(RequestLane::Quick) <= config.max_requests_in_flight);
     assert!(most(RequestLane::Patient) <= config.max_patient_requests);
+    assert!(most(RequestLane::Relay) <= config.max_patient_requests);
 }
 
 #[test]

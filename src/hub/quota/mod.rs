@@ -19,6 +19,11 @@ use conditions::Conditions;
 use patterns::Patterns;
 use rates::Rates;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
+
+/// How long a newcomer waits for a connection of its map to end before it is refused.
+pub const FULL_WAIT: Duration = Duration::from_millis(500);
 
 /// Counts what maps and tokens use, and refuses what exceeds a limit; cheap to clone.
 #[derive(Clone)]
@@ -38,9 +43,18 @@ impl Quotas {
     }
 
     /// Counts one more connection of the map, opened by that token (`None`: the admin token). `Err(limit)` if
-    /// the map has as many connections in the cluster as it may have.
+    /// the map has as many connections in the cluster as it may have. Before that, it waits a moment: a page
+    /// that is loaded again closes its connection and opens another at once.
     pub async fn take_connection(&self, map: MapId, token: Option<TokenId>) -> Result<Connection, u32> {
-        self.leases.take((map, token)).await
+        let until = Instant::now() + FULL_WAIT;
+        loop {
+            // Listens before it asks: then no end of a connection is missed.
+            let mut ends = self.leases.ends();
+            match self.leases.take((map, token)).await {
+                Err(_) if Instant::now() < until => drop(timeout_at(until, ends.of(map)).await),
+                taken => return taken,
+            }
+        }
     }
 
     /// The condition for a subscription to the map, whatever its subjects. It counts towards the map's limit

@@ -7,6 +7,7 @@ use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
+use subtle::ConstantTimeEq;
 use waypost_cluster::BackupKey;
 
 pub(super) const KEY_BYTES: usize = 32;
@@ -73,6 +74,22 @@ impl Encryption {
     /// A key derived from this one, which proves that a backup is from this cluster.
     pub fn backup_key(&self) -> BackupKey {
         BackupKey(self.whole_hash("backup", &[]))
+    }
+
+    /// A tag that only nodes with this key can make. `purpose` keeps the tags of different uses apart.
+    pub fn tag(&self, purpose: &str, parts: &[&str]) -> [u8; 16] {
+        self.keyed_hash(purpose, parts)
+    }
+
+    /// Whether `tag` is the tag of these parts. It takes as long wherever they differ.
+    pub fn is_tag(&self, tag: &[u8; 16], purpose: &str, parts: &[&str]) -> bool {
+        self.tag(purpose, parts).ct_eq(tag).into()
+    }
+
+    /// Encryption with a key that is made of `byte`.
+    #[cfg(test)]
+    pub fn for_tests(byte: u8) -> Self {
+        Self::new([byte; KEY_BYTES])
     }
 
     /// A fingerprint that distinguishes this key from others.

@@ -6,8 +6,9 @@
 use super::super::session::PhoenixSession;
 use super::super::settings::LongPollConfig;
 use super::batch::{Batch, Batches, Due};
-use super::{Answer, Ask, Push, Request};
-use crate::delivery::{End, Incoming, Link, Next, Protocol, Subscriber, Watch};
+use super::{Answer, PollSession, Push, PushSession};
+use crate::delivery::{Allowance, End, FLOOD, Incoming, Link, Next, Protocol, Subscriber, Watch};
+use crate::edge::sessions::MOST_LONG_POLLS;
 use actix::prelude::{ActorFutureExt, WrapFuture};
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message, ResponseFuture};
 use base64::Engine;
@@ -23,25 +24,35 @@ use std::task::{Poll as TaskPoll, Waker};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// Open long polls of a node, at most.
-const MAX_SESSIONS: usize = 20_000;
+/// Messages of one POST that are handled in a turn of the worker thread.
+const PUSHES_PER_TURN: usize = 16;
 
 /// The sessions of a node by their secrets.
 #[derive(Default)]
-pub(in crate::edge::phoenix) struct LongPolls(Mutex<FxHashMap<String, Addr<Session>>>);
+pub(in crate::edge::phoenix) struct LongPolls(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
+    sessions: FxHashMap<u128, Addr<Session>>,
+    /// When this many sessions are known, those that have ended are removed.
+    sweep_at: usize,
+}
 
 impl LongPolls {
-    pub(super) fn get(&self, secret: &str) -> Option<Addr<Session>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(secret).cloned()
+    pub(super) fn get(&self, secret: u128) -> Option<Addr<Session>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).sessions.get(&secret).cloned()
     }
 
     /// Adds a session. `false` if there is no room for one more.
-    pub(super) fn insert(&self, secret: &str, session: Addr<Session>) -> bool {
-        let mut sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        sessions.retain(|_, session| session.connected());
-        let room = sessions.len() < MAX_SESSIONS;
+    pub(super) fn insert(&self, secret: u128, session: Addr<Session>) -> bool {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.sessions.len() >= known.sweep_at {
+            known.sessions.retain(|_, session| session.connected());
+            known.sweep_at = (2 * known.sessions.len() + 64).min(MOST_LONG_POLLS);
+        }
+        let room = known.sessions.len() < MOST_LONG_POLLS;
         if room {
-            sessions.insert(secret.to_owned(), session);
+            known.sessions.insert(secret, session);
         }
         room
     }
@@ -53,6 +64,7 @@ pub(super) struct Session {
     session: PhoenixSession,
     replies: Rc<Replies>,
     batches: Rc<RefCell<Batches>>,
+    allowance: Allowance,
     /// Dropping this ends the waiting poll.
     waiting: Option<oneshot::Sender<()>>,
     watch: Option<Watch>,
@@ -115,7 +127,26 @@ impl Session {
             max_bytes: config.reply_bytes,
             waker: RefCell::default(),
         });
-        Self { session, replies, batches: Rc::default(), waiting: None, watch, wait: config.wait }.start()
+        Self {
+            session,
+            replies,
+            batches: Rc::default(),
+            allowance: Allowance::new(config.rate),
+            waiting: None,
+            watch,
+            wait: config.wait,
+        }
+        .start()
+    }
+
+    /// Whether the session has ended. If not, the client was heard.
+    fn is_over(&self) -> bool {
+        let subscriber = self.session.subscriber();
+        let is_over = subscriber.ending().is_some();
+        if !is_over {
+            subscriber.heard();
+        }
+        is_over
     }
 
     fn poll(&mut self, seen: u64) -> ResponseFuture<Answer> {
@@ -141,15 +172,38 @@ impl Session {
         }
     }
 
-    fn push(pushes: Vec<Push>, address: Addr<Self>) -> ResponseFuture<Answer> {
+    /// Counts the messages, and handles them one after the other. The answer says how long the client must
+    /// wait, so that it sends no more than it may.
+    fn push(&mut self, pushes: Vec<Push>, address: Addr<Self>) -> ResponseFuture<Answer> {
+        pushes.iter().for_each(|push| self.allowance.count(push.len()));
+        let wait = self.allowance.wait().unwrap_or_default();
+        if wait.is_zero() {
+            self.allowance.rest();
+        } else if wait > FLOOD || self.allowance.is_flooded() {
+            self.session.subscriber().finish(End::Flood);
+            return Box::pin(ready(Answer::Gone));
+        }
+        let wait_ms = wait.as_millis() as u64;
         Box::pin(async move {
-            for push in pushes {
+            for (place, push) in pushes.into_iter().enumerate() {
+                if place % PUSHES_PER_TURN == PUSHES_PER_TURN - 1 {
+                    tokio::task::yield_now().await;
+                }
                 if address.send(One(push)).await.is_err() {
                     return Answer::Gone;
                 }
             }
-            Answer::Nothing
+            Answer::Accepted { wait_ms }
         })
+    }
+}
+
+impl Push {
+    fn len(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Binary(bytes) => bytes.len(),
+        }
     }
 }
 
@@ -210,19 +264,19 @@ impl Handler<One> for Session {
     }
 }
 
-impl Handler<Ask> for Session {
+impl Handler<PollSession> for Session {
     type Result = ResponseFuture<Answer>;
 
-    fn handle(&mut self, ask: Ask, ctx: &mut Self::Context) -> Self::Result {
-        let subscriber = self.session.subscriber();
-        if subscriber.ending().is_some() {
-            return Box::pin(ready(Answer::Gone));
-        }
-        subscriber.heard();
-        match ask.request {
-            Request::Poll { seen } => self.poll(seen),
-            Request::Push(pushes) => Self::push(pushes, ctx.address()),
-        }
+    fn handle(&mut self, PollSession { seen, .. }: PollSession, _: &mut Self::Context) -> Self::Result {
+        if self.is_over() { Box::pin(ready(Answer::Gone)) } else { self.poll(seen) }
+    }
+}
+
+impl Handler<PushSession> for Session {
+    type Result = ResponseFuture<Answer>;
+
+    fn handle(&mut self, push: PushSession, ctx: &mut Self::Context) -> Self::Result {
+        if self.is_over() { Box::pin(ready(Answer::Gone)) } else { self.push(push.pushes, ctx.address()) }
     }
 }
 

@@ -1,0 +1,137 @@
+//! Puts a client's frames together into messages, by RFC 6455, sections 5.4 to 5.6, 7.1 and 8.1. Pure: no
+//! I/O, no clock.
+//!
+//! Text that is not UTF-8 is refused with the fragment in which it shows.
+
+use super::frames::{Frame, Frames, Offence, Opcode};
+use crate::delivery::protocol::Incoming;
+use bytes::{Bytes, BytesMut};
+use bytestring::ByteString;
+
+const NOT_UTF8: Offence = (1007, "text that is not UTF-8");
+
+/// What a client sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Received {
+    /// A whole message.
+    Message(Incoming),
+    /// A fragment of a message that goes on.
+    Fragment,
+    /// A ping with its payload.
+    Ping(Bytes),
+    /// A pong.
+    Pong,
+    /// The client closes, with a code unless its frame was empty.
+    Close(Option<u16>),
+}
+
+/// The messages of one client. It keeps at most one unfinished message and one unfinished frame.
+pub(super) struct Messages {
+    frames: Frames,
+    max_bytes: usize,
+    unfinished: Option<Unfinished>,
+}
+
+/// The fragments of a message that is not complete yet.
+struct Unfinished {
+    is_text: bool,
+    bytes: BytesMut,
+    /// How many of the bytes were checked: they are UTF-8.
+    checked: usize,
+}
+
+impl Messages {
+    /// Allows messages of at most `max_bytes`; the fragments of one count together.
+    pub(super) fn new(max_bytes: usize) -> Self {
+        Self { frames: Frames::new(max_bytes), max_bytes, unfinished: None }
+    }
+
+    /// Adds bytes that have arrived.
+    pub(super) fn feed(&mut self, bytes: &[u8]) {
+        self.frames.feed(bytes);
+    }
+
+    /// What the next frame brings, and the bytes of its payload; `None` until it is whole.
+    ///
+    /// # Errors
+    /// The first frame that breaks the rules, after everything before it was handed out.
+    pub(super) fn take(&mut self) -> Result<Option<(Received, usize)>, Offence> {
+        let Some(frame) = self.frames.take()? else { return Ok(None) };
+        let length = frame.payload.len();
+        self.received(frame).map(|received| Some((received, length)))
+    }
+
+    fn received(&mut self, frame: Frame) -> Result<Received, Offence> {
+        let Frame { is_last, opcode, payload } = frame;
+        match opcode {
+            Opcode::Ping => Ok(Received::Ping(payload)),
+            Opcode::Pong => Ok(Received::Pong),
+            Opcode::Close => close_code(&payload).map(Received::Close),
+            Opcode::Continuation => {
+                let unfinished = self.unfinished.take().ok_or((1002, "a continuation of nothing"))?;
+                self.continued(unfinished, &payload, is_last)
+            }
+            Opcode::Text | Opcode::Binary if self.unfinished.is_some() => {
+                Err((1002, "a message began within another"))
+            }
+            Opcode::Text | Opcode::Binary if !is_last => {
+                let is_text = opcode == Opcode::Text;
+                let began = Unfinished { is_text, bytes: BytesMut::new(), checked: 0 };
+                self.continued(began, &payload, false)
+            }
+            Opcode::Text => text(payload),
+            Opcode::Binary => Ok(Received::Message(Incoming::Binary(payload))),
+        }
+    }
+
+    fn continued(
+        &mut self,
+        mut unfinished: Unfinished,
+        more: &[u8],
+        is_last: bool,
+    ) -> Result<Received, Offence> {
+        if unfinished.bytes.len() + more.len() > self.max_bytes {
+            return Err((1009, "message too large"));
+        }
+        unfinished.bytes.extend_from_slice(more);
+        if unfinished.is_text {
+            unfinished.check()?;
+        }
+        if !is_last {
+            self.unfinished = Some(unfinished);
+            return Ok(Received::Fragment);
+        }
+        let bytes = unfinished.bytes.freeze();
+        if unfinished.is_text { text(bytes) } else { Ok(Received::Message(Incoming::Binary(bytes))) }
+    }
+}
+
+impl Unfinished {
+    /// Checks the bytes that were added. The first bytes of a character may stand at their end.
+    fn check(&mut self) -> Result<(), Offence> {
+        match std::str::from_utf8(&self.bytes[self.checked..]) {
+            Ok(_) => self.checked = self.bytes.len(),
+            Err(error) if error.error_len().is_none() => self.checked += error.valid_up_to(),
+            Err(_) => return Err(NOT_UTF8),
+        }
+        Ok(())
+    }
+}
+
+fn text(bytes: Bytes) -> Result<Received, Offence> {
+    let text = ByteString::try_from(bytes).map_err(|_| NOT_UTF8)?;
+    Ok(Received::Message(Incoming::Text(text)))
+}
+
+/// The code in a close frame. It must be one that a client may send, and the reason must be text.
+fn close_code(payload: &[u8]) -> Result<Option<u16>, Offence> {
+    let Some((code, reason)) = payload.split_first_chunk::<2>() else {
+        return if payload.is_empty() { Ok(None) } else { Err((1002, "a close code of one byte")) };
+    };
+    let code = u16::from_be_bytes(*code);
+    if !matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999) {
+        return Err((1002, "a close code that means nothing"));
+    }
+    std::str::from_utf8(reason).map_err(|_| NOT_UTF8)?;
+    Ok(Some(code))
+}
