@@ -6,6 +6,8 @@ pub const TOPICS: &str = "waypost_topics";
 pub const TOPICS_WOKEN: &str = "waypost_topic_wakeups_total";
 /// Open client connections, by `protocol`.
 pub const CONNECTIONS: &str = "waypost_connections";
+/// Connections that were closed to make room for others.
+pub const CONNECTIONS_EVICTED: &str = "waypost_connections_evicted_total";
 /// Subscriptions of clients to topics.
 pub const SUBSCRIPTIONS: &str = "waypost_subscriptions";
 /// Actors that were started again after a panic, by `actor`.
@@ -115,6 +117,7 @@ pub fn describe() {
     gauge!(TOPICS, "Topic actors of this node");
     counter!(TOPICS_WOKEN, "Wake-ups of topic actors by new events");
     gauge!(CONNECTIONS, "Open client connections");
+    counter!(CONNECTIONS_EVICTED, "Connections closed to make room for others");
     gauge!(SUBSCRIPTIONS, "Subscriptions of clients to topics");
     counter!(ACTORS_LOST, "Actors started again after a panic");
     counter!(EXPRESSIONS_SKIPPED, "Events that were too large for a filter expression, and did not match");

@@ -2,10 +2,13 @@
 //! it and drains it.
 
 mod admin_token;
-mod encrypted;
+mod answer;
+mod bare;
 mod files;
 mod http;
+mod port;
 mod settings;
+mod stream;
 
 use crate::config::Config;
 use crate::delivery::webhook::{BadWebhooks, Webhooks};

@@ -163,7 +163,9 @@ impl Client {
     /// A client. It connects when the first request is sent.
     pub(super) fn new(connection: Connection) -> Self {
         let admin = || std::env::var("WAYPOST_ADMIN_TOKEN").ok();
-        let token = connection.token.or_else(admin).filter(|token| !token.is_empty());
+        // A token that was read from a file may end with a line break.
+        let token = connection.token.or_else(admin).map(|token| token.trim().to_owned());
+        let token = token.filter(|token| !token.is_empty());
         // Reading the system's certificates takes time, and plain HTTP does not need them.
         let encrypted = connection.url.iter().any(|url| url.starts_with("https://"));
         let trusted = || tls::trusting(None).ok().map(Arc::new);

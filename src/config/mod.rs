@@ -141,6 +141,8 @@ pub struct Limits {
     pub batch_events: usize,
     /// Largest JSON request body, in bytes. NDJSON is read line by line; `event_bytes` bounds each line.
     pub body_bytes: usize,
+    /// Longest wait for a request body as a whole, in seconds. NDJSON has this time for each `body_bytes`.
+    pub body_seconds: u64,
     /// Deepest JSON that is accepted.
     pub json_depth: usize,
     /// The limits that new maps start with.
@@ -313,6 +315,7 @@ impl Default for Limits {
             event_bytes: 262_144,
             batch_events: 1000,
             body_bytes: 2_097_152,
+            body_seconds: 30,
             json_depth: 64,
             new_maps: NewMapLimits::default(),
             maps: 10_000,

@@ -126,6 +126,9 @@ fn secrets_are_never_shown() {
     assert!(refused.starts_with("admin_token = ******** ") && !refused.contains("short"), "{refused}");
     let loaded = toml("admin_token = \"a-very-secret-token\"").unwrap().finish().unwrap();
     assert_eq!(loaded.config.admin_token.as_ref().unwrap().expose(), "a-very-secret-token");
+    // As a file may have it.
+    let broken = toml("admin_token = \"a-very-secret-token\\r\\n\"").unwrap().finish().unwrap();
+    assert_eq!(broken.config.admin_token, loaded.config.admin_token);
     assert!(!format!("{:?}", loaded.config).contains("secret-token"));
     assert!(!serde_json::to_string(&loaded.config).unwrap().contains("secret-token"));
 }

@@ -20,6 +20,7 @@ const RANGES: &[(&str, u64, u64)] = &[
     ("limits.event_bytes", KIB, 768 * KIB),
     ("limits.batch_events", 1, 10_000),
     ("limits.body_bytes", 4 * KIB, 256 * MIB),
+    ("limits.body_seconds", 1, 3600),
     // The JSON parser itself stops at a depth of 128.
     ("limits.json_depth", 1, 127),
     ("limits.maps", 1, 50_000),

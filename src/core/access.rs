@@ -91,10 +91,9 @@ impl Map {
     }
 }
 
-/// Accepts one spelling of an id only, because the hub encodes events once for each name under which clients
-/// join a map.
+/// Accepts an id with its hyphens, in capitals or in small letters.
 fn is_spelled(id: MapId, name: &str) -> bool {
-    id.to_string() == name
+    id.to_string().eq_ignore_ascii_case(name)
 }
 
 /// A token of a map.
@@ -293,6 +292,18 @@ mod tests {
             access.map_named("new").unwrap().id,
             access.map_named(&MapId::from_bytes([1; 16]).to_string()).unwrap().id
         );
+    }
+
+    #[test]
+    fn an_id_is_found_in_any_case() {
+        let mut access = Access::default();
+        access.change(&AccessChange::Map(map(0xab, None).into()));
+        let id = MapId::from_bytes([0xab; 16]);
+        for name in [id.to_string(), id.to_string().to_uppercase(), id.to_string().replacen('a', "A", 3)] {
+            assert_eq!(access.map_named(&name).unwrap().id, id, "{name}");
+            assert!(map(0xab, None).has_name(&name), "{name}");
+        }
+        assert!(access.map_named(&id.to_string().replace('-', "")).is_none());
     }
 
     #[test]

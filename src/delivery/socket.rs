@@ -1,9 +1,6 @@
 //! The TCP connection under a session: its kernel buffers, how much the client has taken, and the way to cut
 //! it off from outside.
 
-use actix_rt::net::TcpStream;
-use actix_tls::accept::rustls_0_23::TlsStream;
-use std::any::Any;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::time::Duration;
 
@@ -101,10 +98,12 @@ impl Connection {
 }
 
 /// Prepares an accepted connection. The server calls it for each connection.
-pub fn on_connect(config: &SocketConfig, connection: &dyn Any, extensions: &mut actix_web::dev::Extensions) {
-    let encrypted = || connection.downcast_ref::<TlsStream<TcpStream>>().map(|stream| stream.get_ref().0);
-    let Some(stream) = connection.downcast_ref::<TcpStream>().or_else(encrypted) else { return };
-    extensions.insert(prepare(stream, config));
+pub fn on_connect(
+    config: &SocketConfig,
+    connection: &impl AsFd,
+    extensions: &mut actix_web::dev::Extensions,
+) {
+    extensions.insert(prepare(connection, config));
 }
 
 /// Sets up a client's socket.

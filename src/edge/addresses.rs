@@ -1,9 +1,10 @@
-//! Counts per client address: refused tokens and open sockets.
+//! Counts per client address: refused tokens and open sockets. An IPv6 client has at least a network of 64 bits
+//! for itself, so all addresses of such a network count as one.
 
 use super::refused::{Quota, Refused};
 use actix_web::HttpRequest;
 use rustc_hash::FxHashMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -98,7 +99,42 @@ impl Drop for AddressShare {
     }
 }
 
-/// The address that a request came from.
+/// The address that a request is counted for: the one that it came from, or the network of 64 bits around it.
 pub fn address_of(request: &HttpRequest) -> IpAddr {
-    request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip())
+    request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| counted(address.ip()))
+}
+
+fn counted(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_of_64_bits_counts_as_one_address() {
+        let counted = |text: &str| counted(text.parse().unwrap()).to_string();
+        assert_eq!(counted("2001:db8:1:2::1"), "2001:db8:1:2::");
+        assert_eq!(counted("2001:db8:1:2:ffff:ffff:ffff:ffff"), "2001:db8:1:2::");
+        assert_eq!(counted("2001:db8:1:3::1"), "2001:db8:1:3::");
+        assert_eq!(counted("::ffff:192.0.2.1"), "192.0.2.1");
+        assert_eq!(counted("192.0.2.2"), "192.0.2.2");
+    }
+
+    #[test]
+    fn guesses_from_one_network_are_counted_together() {
+        let failures = Failures::new(3);
+        for end in 1..=3 {
+            let address = counted(format!("2001:db8:1:2::{end}").parse().unwrap());
+            assert!(failures.check(address).is_ok());
+            failures.count(address);
+        }
+        assert!(failures.check(counted("2001:db8:1:2::99".parse().unwrap())).is_err());
+        assert!(failures.check(counted("2001:db8:1:99::1".parse().unwrap())).is_ok());
+    }
 }

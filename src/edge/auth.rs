@@ -2,6 +2,7 @@
 
 use super::addresses::{AddressShare, address_of};
 use super::audit::facts::{Caller, note_caller, note_map};
+use super::clients::Client;
 use super::context::Edge;
 use super::error::ApiError;
 use super::refused::{Quota, Refused, Unavailable};
@@ -27,6 +28,14 @@ pub fn bearer(request: &HttpRequest) -> Option<&str> {
     let value = request.headers().get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// The sender of the request is known. From now on the server reads its body, and the connection does not give
+/// way to others while the request is answered.
+pub fn know(request: &HttpRequest) {
+    if let Some(client) = request.conn_data::<Client>() {
+        client.know();
+    }
 }
 
 /// The right of `who` to do `scope` on the named map. An unknown map and a map that the token doesn't open
@@ -56,8 +65,16 @@ impl Edge {
         self.identify(request, token).await
     }
 
+    /// Finds out who holds `token`. White space around it does not count: a token that was read from a file may
+    /// end with a line break.
     async fn identify(&self, request: &HttpRequest, token: Option<&str>) -> Result<Who, Refused> {
-        let Some(token) = token.filter(|token| !token.is_empty()) else { return Err(Refused::Unauthorized) };
+        let token = token.map(str::trim).filter(|token| !token.is_empty()).ok_or(Refused::Unauthorized)?;
+        let who = self.holder_of(request, token).await?;
+        know(request);
+        Ok(who)
+    }
+
+    async fn holder_of(&self, request: &HttpRequest, token: &str) -> Result<Who, Refused> {
         self.hub.access().know_revokes().await;
         if let Some(who) = self.hub.access().who_here(token) {
             note_caller(request, caller(&who));

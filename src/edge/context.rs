@@ -10,6 +10,7 @@ use crate::edge::refused::Unavailable;
 use crate::edge::sessions::{MostSessions, Sessions};
 use crate::hub::Hub;
 use metrics_exporter_prometheus::PrometheusHandle;
+use std::time::Duration;
 
 /// Settings of the edges.
 #[derive(Clone, Debug)]
@@ -20,6 +21,8 @@ pub struct EdgeConfig {
     pub batch_events: usize,
     /// Largest request body.
     pub body_bytes: usize,
+    /// Longest wait for a request body as a whole.
+    pub body_time: Duration,
     /// Deepest nesting of JSON.
     pub json_depth: usize,
     /// Limits of new maps.

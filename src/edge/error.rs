@@ -75,6 +75,27 @@ impl ApiError {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
     }
 
+    /// 415.
+    pub fn unsupported_media(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message)
+    }
+
+    /// The error of a status that comes without words.
+    pub fn of_status(status: StatusCode) -> Self {
+        let (code, message) = match status.as_u16() {
+            400 => ("invalid_request", "this is no request that HTTP allows"),
+            404 => ("not_found", "this path was not found"),
+            405 => ("method_not_allowed", "this path doesn't take the method"),
+            408 => ("timeout", "the request came too slowly"),
+            413 => ("too_large", "the request is too large"),
+            431 => ("headers_too_large", "the head of the request is too large"),
+            400..=499 => ("refused", "the request was refused"),
+            503 => return Self::unavailable("the node can't do this now"),
+            _ => ("internal", "the request failed inside the server"),
+        };
+        Self::new(status, code, message)
+    }
+
     /// 429: the client may try again in `wait_ms` milliseconds.
     pub fn too_fast(code: &'static str, message: impl Into<String>, wait_ms: u64) -> Self {
         Self::new(StatusCode::TOO_MANY_REQUESTS, code, message).retry_after(wait_ms.div_ceil(1000).max(1))
@@ -105,12 +126,7 @@ impl ApiError {
         self
     }
 
-    fn retry_after(mut self, seconds: u64) -> Self {
-        self.0.retry_after = Some(seconds);
-        self
-    }
-
-    /// The error's JSON.
+    /// The JSON of the answer.
     pub fn body(&self) -> Value {
         // `code` and `status` repeat the status for clients of Wanderer's streams.
         let mut body = json!({
@@ -129,6 +145,11 @@ impl ApiError {
             body[*name] = value.clone();
         }
         body
+    }
+
+    fn retry_after(mut self, seconds: u64) -> Self {
+        self.0.retry_after = Some(seconds);
+        self
     }
 
     /// An answer with the error's status and `body`.

@@ -7,10 +7,14 @@
 pub mod addresses;
 pub mod audit;
 pub mod auth;
+pub mod body;
+pub mod clients;
 pub mod context;
 pub mod error;
 pub mod given;
+pub mod media;
 pub mod ops;
+pub mod paths;
 pub mod phoenix;
 pub mod query;
 pub mod refused;

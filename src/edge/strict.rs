@@ -15,7 +15,7 @@ const COMMON: [&str; 4] = ["authorization", "content-type", "idempotency-key", "
 /// The common headers, and those that only one protocol reads.
 static ONCE: LazyLock<Vec<&str>> = LazyLock::new(|| COMMON.into_iter().chain(edge::headers()).collect());
 /// Headers that handlers read and that are lists. They may occur more than once.
-pub const LISTS: [&str; 2] = ["accept", "sec-websocket-protocol"];
+pub const LISTS: [&str; 3] = ["accept", "content-encoding", "sec-websocket-protocol"];
 
 /// Headers that handlers read and that may occur once.
 pub fn once() -> &'static [&'static str] {
@@ -34,7 +34,9 @@ pub fn check(request: &HttpRequest) -> Result<(), ApiError> {
 }
 
 fn takes_of(request: &HttpRequest) -> Option<&'static Takes> {
-    let (path, method) = (request.match_pattern()?, request.method().as_str());
+    let (path, method) = (request.match_pattern()?, request.method());
+    // HEAD asks for what GET would answer.
+    let method = if method == Method::HEAD { "GET" } else { method.as_str() };
     edge::takes().find(|takes| takes.method == method && takes.path == path)
 }
 

@@ -6,10 +6,11 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::config::Config;
+use crate::edge::clients::SURPLUS;
 
-/// Files for the log, the store, snapshots, short-lived files of libraries, and connections that are about to
-/// be closed.
-const OWN: usize = 192;
+/// Files for the log, the store, snapshots, short-lived files of libraries, client connections beyond the limit,
+/// and those that are about to be closed.
+const OWN: usize = 192 + SURPLUS;
 /// Files that the event loop of one worker has open.
 const OWN_OF_WORKER: usize = 8;
 /// Connections of peers, including those that have not been identified yet.
@@ -97,7 +98,7 @@ mod tests {
         let enough = Shares::of(1_000_000, 2, (50_000, 4096));
         assert_eq!((enough.sockets, enough.webhooks, enough.peers), (50_000, 4096, 256));
         let few = Shares::of(1024, 2, (50_000, 4096));
-        assert_eq!((few.sockets, few.webhooks, few.peers), (374, 93, 128));
+        assert_eq!((few.sockets, few.webhooks, few.peers), (352, 88, 128));
         assert_eq!(Shares::of(1024, 2, (100, 10)).sockets, 100);
         assert_eq!(Shares::of(32, 2, (100, 10)).peers, 14, "two peers with seven lanes each");
     }

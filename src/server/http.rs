@@ -1,25 +1,29 @@
-//! The client port: it listens and serves the routes of the edge, with or without TLS.
+//! The HTTP server on the client port: serves the routes of the edge.
 //!
-//! Owns what applies to every request before its route is known: the size limit of its head, CORS, the count
-//! of responses.
+//! Owns what applies to every request before its route is known: whether its connection is served, the size
+//! limit of its head, CORS, the count of responses.
 
 use super::ServerError;
-use super::encrypted;
+use super::answer::{Visit, finish};
+use super::bare::Common;
+use super::port;
 use crate::config::Config;
-use crate::delivery::{SocketConfig, on_connect};
+use crate::delivery::SocketConfig;
+use crate::edge::clients::{Client, ClientLimits, Clients};
 use crate::edge::error::ApiError;
+use crate::edge::ops::HEALTH;
+use crate::edge::paths::elsewhere;
 use crate::edge::{self, Routes};
 use crate::metric;
 use crate::tls::Shown;
 use actix_cors::Cors;
 use actix_web::body::EitherBody;
-use actix_web::dev::{Extensions, Server, Service, ServiceRequest, ServiceResponse};
+use actix_web::dev::{Server, Service, ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
 use actix_web::middleware::from_fn;
-use actix_web::{App, HttpServer, ResponseError, web};
+use actix_web::{App, ResponseError, web};
 use futures_util::TryFutureExt;
 use futures_util::future::Either;
-use std::any::Any;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,8 +33,14 @@ const BACKLOG: i32 = 4096;
 /// Bytes that a worker gathers for a client before it writes: enough for many frames, and little memory for a
 /// stalled client.
 pub(super) const WRITE_BUFFER_BYTES: usize = 8 * 1024;
-/// How long an idle HTTP connection is kept.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// How long an idle connection is kept after somebody has authenticated on it.
+const KEEP_KNOWN: Duration = Duration::from_secs(75);
+/// How long any other idle connection is kept: long enough for a browser that asks whether it may send a
+/// request, and then sends it.
+const KEEP_UNKNOWN: Duration = Duration::from_secs(5);
+/// Bytes of a request's head that are not counted by `limits.header_bytes`: the method, and what separates
+/// the headers.
+const SEPARATORS: usize = 1024;
 
 /// Listens for clients. Their connections wait in the kernel until the node serves.
 pub(super) fn listen(addr: SocketAddr) -> Result<TcpListener, ServerError> {
@@ -47,21 +57,18 @@ pub(super) fn listen(addr: SocketAddr) -> Result<TcpListener, ServerError> {
 /// Serves clients on `listener`, with the certificate in `shown` if there is one.
 pub(super) fn serve(
     config: &Config,
-    (workers, max_sockets): (usize, usize),
+    (workers, connections): (usize, usize),
     listener: TcpListener,
     shown: Option<&Arc<Shown>>,
     routes: Routes,
 ) -> Result<Server, ServerError> {
-    let sockets = SocketConfig {
-        send_buffer_bytes: config.session.send_buffer_bytes,
-        user_timeout: user_timeout(config),
-    };
     let origins = config.limits.origins.clone();
     let header_bytes = config.limits.header_bytes;
+    let secure = shown.is_some();
     let app = move || {
         App::new()
-            .wrap_fn(|request, service| {
-                answered(match edge::strict::check(request.request()) {
+            .wrap_fn(move |request, service| {
+                answered(match check(&request, header_bytes) {
                     Ok(()) => Ok(service.call(request)),
                     Err(error) => Err(refusal(request, &error)),
                 })
@@ -69,41 +76,35 @@ pub(super) fn serve(
             .wrap(from_fn(edge::audit::record))
             .wrap(cors(&origins))
             .wrap_fn(move |request, service| {
-                let answer = answered(match check_head(&request, header_bytes) {
-                    Ok(()) => Ok(service.call(request)),
-                    Err(error) => Err(refusal(request, &error)),
-                });
-                async move { answer.await.inspect(count_answer) }
+                let visit = Visit::begin(&request);
+                let answer = service.call(request);
+                async move { Ok(finish(answer.await.inspect(count_answer)?, visit, secure)) }
             })
             .configure(|service| routes(service))
-            .default_service(web::to(|| async { ApiError::not_found("this path").error_response() }))
+            .default_service(web::to(elsewhere))
     };
-    let settings = encrypted::Settings {
+    let head_time = Duration::from_millis(config.limits.upgrade_timeout_ms);
+    let clients = Clients::new(ClientLimits {
+        most: connections,
+        head_time,
+        head_bytes: header_bytes + SEPARATORS,
+        keep_known: KEEP_KNOWN,
+        keep_unknown: KEEP_UNKNOWN,
+    });
+    let settings = port::Settings {
         workers,
-        max_connections: max_sockets.div_ceil(workers),
+        connections,
         backlog: BACKLOG as u32,
-        keep_alive: KEEP_ALIVE,
-        request_timeout: Duration::from_millis(config.limits.upgrade_timeout_ms),
+        handshake: head_time,
         write_buffer_bytes: WRITE_BUFFER_BYTES,
+        sockets: SocketConfig {
+            send_buffer_bytes: config.session.send_buffer_bytes,
+            user_timeout: user_timeout(config),
+        },
+        tls: shown.map(|shown| shown.server()).transpose()?.map(Arc::new),
+        common: Common { secure, origins: config.limits.origins.clone() },
     };
-    let connected =
-        move |connection: &dyn Any, extensions: &mut Extensions| on_connect(&sockets, connection, extensions);
-    if let Some(shown) = shown {
-        return Ok(encrypted::serve(app, listener, shown.server()?, settings, connected)?);
-    }
-    let server = HttpServer::new(app)
-        .workers(settings.workers)
-        .max_connections(settings.max_connections)
-        .backlog(settings.backlog)
-        .keep_alive(settings.keep_alive)
-        .client_request_timeout(settings.request_timeout)
-        .h1_allow_half_closed(false)
-        .h1_write_buffer_size(settings.write_buffer_bytes)
-        .on_connect(connected)
-        .shutdown_timeout(1)
-        .disable_signals()
-        .listen(listener)?;
-    Ok(server.run())
+    Ok(port::serve(app, listener, settings, clients)?)
 }
 
 /// The stall time, plus the time in which a client at the minimum rate takes the largest event or everything
@@ -126,6 +127,22 @@ fn answered<B, F: Future<Output = Result<ServiceResponse<B>, actix_web::Error>>>
 
 fn refusal(request: ServiceRequest, error: &ApiError) -> ServiceResponse {
     ServiceResponse::new(request.into_parts().0, error.error_response())
+}
+
+/// Refuses a request that no handler shall see.
+fn check(request: &ServiceRequest, header_bytes: usize) -> Result<(), ApiError> {
+    check_connection(request)?;
+    check_head(request, header_bytes)?;
+    edge::strict::check(request.request())
+}
+
+/// When all connections are taken, the health of the node is still answered.
+fn check_connection(request: &ServiceRequest) -> Result<(), ApiError> {
+    let is_served = || request.conn_data::<Client>().is_none_or(Client::is_served);
+    if HEALTH.contains(&request.path()) || is_served() {
+        return Ok(());
+    }
+    Err(ApiError::unavailable("the node has as many client connections as it may have (limits.sockets)"))
 }
 
 fn check_head(request: &ServiceRequest, max_bytes: usize) -> Result<(), ApiError> {

@@ -90,6 +90,7 @@ pub(super) fn edge(config: &Config, shares: &Shares) -> EdgeConfig {
         event_bytes: limits.event_bytes,
         batch_events: limits.batch_events,
         body_bytes: limits.body_bytes,
+        body_time: Duration::from_secs(limits.body_seconds),
         json_depth: limits.json_depth,
         new_map_limits: Limits::from(&limits.new_maps),
         new_map_retention: Retention {

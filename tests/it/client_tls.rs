@@ -167,7 +167,11 @@ fn check_all(node: &Node, files: &Files) -> Result<()> {
 
     // A certificate of another authority replaces the old one while a connection stays open.
     let mut open = connect(node, &files.ca)?;
+    // An idle connection is kept for longer after somebody has authenticated on it.
+    write!(open, "GET /api/maps/none HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {ADMIN}\r\n\r\n")?;
+    ensure!(read_until(&mut open, "}")?.starts_with("HTTP/1.1 404"), "the map is known");
     healthy(&mut open)?;
+    no_http(connect(node, &files.ca)?)?;
     let next = Authority::new("next")?;
     let replaced = Files { ca: files.ca.with_file_name("next.pem"), ..files.clone() };
     std::fs::write(&replaced.ca, next.pem())?;
@@ -182,5 +186,15 @@ fn healthy(stream: &mut (impl Read + Write)) -> Result<()> {
     stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")?;
     let answer = read_until(stream, "}")?;
     ensure!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    ensure!(answer.contains("strict-transport-security: max-age="), "{answer}");
+    Ok(())
+}
+
+/// Sends what is no HTTP, and reads an error in JSON.
+fn no_http(mut stream: impl Read + Write) -> Result<()> {
+    stream.write_all(b"nonsense\r\n\r\n")?;
+    let answer = read_until(&mut stream, "}")?;
+    ensure!(answer.starts_with("HTTP/1.1 400") && answer.contains("\"invalid_request\""), "{answer}");
+    ensure!(answer.contains("strict-transport-security: max-age="), "{answer}");
     Ok(())
 }

@@ -67,7 +67,7 @@ pub(crate) fn operations() -> Vec<(String, String)> {
 
 /// A map with a webhook, to fill in the variables of paths.
 pub(crate) struct Fixture {
-    map: Map,
+    pub(crate) map: Map,
     webhook: String,
 }
 
@@ -77,10 +77,6 @@ impl Fixture {
         let hook = json!({"url": format!("http://127.0.0.1:9/{slug}"), "active": false});
         let made = c.api(0, &map).post(&format!("/api/maps/{}/webhooks", map.id), &hook)?.data(201)?;
         Ok(Self { webhook: text(&made, "id")?, map })
-    }
-
-    pub(crate) fn map(&self) -> &Map {
-        &self.map
     }
 
     pub(crate) fn fill(&self, path: &str) -> String {
@@ -94,7 +90,7 @@ impl Fixture {
 
     /// Returns the token that may call the path: a map's token opens no path of the cluster and none of all
     /// maps.
-    fn token(&self, path: &str) -> &str {
+    pub(crate) fn token(&self, path: &str) -> &str {
         let admin = path == "/api/maps" || path.starts_with("/api/cluster") || path == "/api/maps/{map}";
         if admin { ADMIN } else { &self.map.token }
     }

@@ -8,26 +8,30 @@ pub mod starting;
 mod status;
 
 use super::context::Edge;
+use super::paths::at;
 use super::query::Takes;
 use crate::clock::now_ms;
 use crate::metric;
 use actix_web::HttpResponse;
 use actix_web::http::header::CONTENT_TYPE;
-use actix_web::web::{Data, ServiceConfig, get, post};
+use actix_web::web::{Data, ServiceConfig};
 use serde_json::json;
 
 /// The query parameters of the routes.
 pub const TAKES: &[Takes] = &[Takes::of("GET", "/api/cluster/backup", backup::NAMES)];
 
+/// The paths that tell the health of the node. They are answered also when all connections are taken.
+pub const HEALTH: [&str; 2] = ["/healthz", "/readyz"];
+
 /// Adds `/healthz`, `/readyz`, `/metrics` and `/api/cluster`.
 pub fn routes(config: &mut ServiceConfig) {
     config
-        .route("/healthz", get().to(health))
-        .route("/readyz", get().to(ready))
-        .route("/metrics", get().to(metrics))
-        .route("/api/cluster/status", get().to(status::status))
-        .route("/api/cluster/backup", get().to(backup::backup))
-        .route("/api/cluster/{operation}", post().to(operations::operate));
+        .service(at(HEALTH[0]).get(health))
+        .service(at(HEALTH[1]).get(ready))
+        .service(at("/metrics").get(metrics))
+        .service(at("/api/cluster/status").get(status::status))
+        .service(at("/api/cluster/backup").get(backup::backup))
+        .service(at("/api/cluster/{operation}").post(operations::operate));
 }
 
 /// Answers as long as the process lives.

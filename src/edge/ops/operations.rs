@@ -5,9 +5,9 @@ use crate::core::json::Members;
 use crate::edge::audit::facts::note_thing;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
-use crate::edge::rest::body;
+use crate::edge::body::Body;
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Path, Payload};
+use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::{Value, json};
 use waypost_cluster::{Operation, Refused};
@@ -45,10 +45,10 @@ pub(super) async fn operate(
     request: HttpRequest,
     edge: Data<Edge>,
     name: Path<String>,
-    mut payload: Payload,
+    body: Body,
 ) -> Result<HttpResponse, ApiError> {
     edge.admin(&request).await?;
-    let wanted = body::object(&mut payload, edge.config.body_bytes, Wanted::read).await?;
+    let wanted = body.object(Wanted::read).await?;
     if let Some(node) = wanted.node {
         note_thing(&request, "of_node", node);
     }

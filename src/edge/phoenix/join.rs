@@ -58,9 +58,13 @@ pub(super) fn invalid(message: impl Into<String>) -> BadParameter {
     BadParameter::new("params", "invalid_params", message)
 }
 
-/// The map that a channel topic names: `events:map:{id or slug}`.
+/// The map that a channel topic names: `events:map:{id or slug}`. An id is written in small letters or in
+/// capitals, and not in a mixture: events are encoded once for each topic, so a map has few of them.
 pub(super) fn map_of(topic: &str) -> Option<&str> {
-    topic.strip_prefix("events:map:").filter(|name| !name.is_empty())
+    let has = |kind: fn(&u8) -> bool, name: &str| name.as_bytes().iter().any(kind);
+    topic.strip_prefix("events:map:").filter(|name| {
+        !name.is_empty() && !(has(u8::is_ascii_lowercase, name) && has(u8::is_ascii_uppercase, name))
+    })
 }
 
 #[cfg(test)]
@@ -129,5 +133,8 @@ mod tests {
         assert_eq!(map_of("events:map:home"), Some("home"));
         assert_eq!(map_of("events:map:"), None);
         assert_eq!(map_of("room:1"), None);
+        for (id, known) in [("0A0B0C0D", true), ("0a0b0c0d", true), ("0a0B0c0d", false)] {
+            assert_eq!(map_of(&format!("events:map:{id}")).is_some(), known, "{id}");
+        }
     }
 }

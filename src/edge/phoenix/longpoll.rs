@@ -28,6 +28,8 @@ use super::request::{X_PHOENIX_LONGPOLL_TOKEN, admit, all, text_of, version_of};
 use super::session::PhoenixSession;
 use super::state::Phoenix;
 use crate::delivery::{Dispatcher, Subscriber};
+use crate::edge::auth::know;
+use crate::edge::body::Body;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
 use crate::edge::refused::{Refused, Unavailable};
@@ -35,8 +37,8 @@ use crate::edge::sessions::SessionKind;
 use crate::hub::Who;
 use actix::Message;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
-use actix_web::web::{Bytes, Data, Payload};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
@@ -123,8 +125,13 @@ pub(super) async fn poll(request: HttpRequest, edge: Data<Edge>, phoenix: Data<P
     if let Some(token) = session_token(&request) {
         let poll = PollSession { secret: token.secret, seen: token.seen };
         let answered = match holder_of(&edge, &phoenix, &token) {
-            Ok(Holder::Here) => ask_here(&phoenix, token.secret, poll).await,
-            Ok(Holder::There) => relay::poll(&edge, &phoenix, &token, &poll).await,
+            Ok(holder) => {
+                know(&request);
+                match holder {
+                    Holder::Here => ask_here(&phoenix, token.secret, poll).await,
+                    Holder::There => relay::poll(&edge, &phoenix, &token, &poll).await,
+                }
+            }
             Err(answer) => answer,
         };
         match answered {
@@ -148,19 +155,28 @@ pub(super) async fn poll(request: HttpRequest, edge: Data<Edge>, phoenix: Data<P
     }
 }
 
+/// `HEAD`: opens no session and takes no messages.
+pub(super) async fn head() -> HttpResponse {
+    answer(410, None, "")
+}
+
 /// `POST`: messages of the client, one per line. The body is read once the session is known.
 pub(super) async fn push(
     request: HttpRequest,
     edge: Data<Edge>,
     phoenix: Data<Phoenix>,
-    body: Payload,
+    mut body: Body,
 ) -> HttpResponse {
     let Some(token) = session_token(&request) else { return answer(410, None, "") };
     let holder = match holder_of(&edge, &phoenix, &token) {
         Ok(holder) => holder,
         Err(answered) => return pushed(&answered, &token).await,
     };
-    let Ok(Ok(body)) = body.to_bytes_limited(MAX_PUSH_BYTES).await else { return answer(400, None, "") };
+    know(&request);
+    let body = match body.bytes(MAX_PUSH_BYTES).await {
+        Ok(body) => body,
+        Err(error) => return answer(error.status_code().as_u16(), None, ""),
+    };
     let Some(pushes) = read_pushes(&body) else { return answer(400, None, "") };
     let push = PushSession { secret: token.secret, pushes };
     let answered = match holder {
@@ -183,7 +199,7 @@ async fn pushed(answered: &Answer, token: &SessionToken) -> HttpResponse {
 }
 
 /// Reads the messages of a POST. `None` if there are too many, or one is no message.
-fn read_pushes(body: &Bytes) -> Option<Vec<Push>> {
+fn read_pushes(body: &[u8]) -> Option<Vec<Push>> {
     let lines = std::str::from_utf8(body).ok()?.lines().filter(|line| !line.is_empty());
     let pushes = lines.take(MAX_PUSHES + 1).map(read_push).collect::<Option<Vec<_>>>()?;
     (pushes.len() <= MAX_PUSHES).then_some(pushes)

@@ -11,11 +11,13 @@ use crate::delivery::{Dispatcher, Handshake, Subscriber, start_ws};
 use crate::edge::Routes;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
+use crate::edge::paths::at;
 use crate::edge::query::Takes;
 use crate::edge::refused::Refused;
 use crate::edge::sessions::SessionKind;
 use crate::edge::upgrade;
-use actix_web::web::{Data, Payload, ServiceConfig, get, post, resource, scope};
+use actix_web::http::Method;
+use actix_web::web::{Data, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, Result};
 use std::sync::Arc;
 
@@ -50,8 +52,12 @@ pub fn start(config: &Config, edge: &Data<Edge>) -> Routes {
 
 /// Adds `/socket/events/websocket` and `/socket/events/longpoll`.
 fn add(config: &mut ServiceConfig) {
-    let longpoll = resource("/longpoll").route(get().to(longpoll::poll)).route(post().to(longpoll::push));
-    config.service(scope("/socket/events").route("/websocket", get().to(websocket)).service(longpoll));
+    config.service(at("/socket/events/websocket").get(websocket)).service(
+        at("/socket/events/longpoll")
+            .on(Method::GET, longpoll::poll)
+            .on(Method::HEAD, longpoll::head)
+            .post(longpoll::push),
+    );
 }
 
 async fn websocket(

@@ -1,6 +1,6 @@
 //! Maps. The admin creates, lists and deletes them. Holders of the manage scope read and change them.
 
-use super::{answer, body};
+use super::answer;
 use crate::core::access::{Map, Scopes, is_slug};
 use crate::core::command::{Command, CreateMap, LimitsPatch, Reply, RetentionPatch, UpdateMap};
 use crate::core::field_error::FieldCode;
@@ -8,10 +8,11 @@ use crate::core::ids::MapId;
 use crate::core::json::Members;
 use crate::core::webhook::{Webhook, promises};
 use crate::edge::audit::facts::note_map;
+use crate::edge::body::Body;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
 use crate::hub::{HubError, Who};
-use actix_web::web::{Data, Path, Payload};
+use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
 use std::sync::Arc;
@@ -91,10 +92,10 @@ pub(super) fn read_name(m: &mut Members<'_>) -> Option<String> {
 pub(super) async fn create(
     request: HttpRequest,
     edge: Data<Edge>,
-    mut payload: Payload,
+    body: Body,
 ) -> Result<HttpResponse, ApiError> {
     edge.admin(&request).await?;
-    let body = body::object(&mut payload, edge.config.body_bytes, NewMap::read).await?;
+    let body = body.object(NewMap::read).await?;
     let id = body.id.unwrap_or_else(|| MapId::new(Uuid::new_v4()));
     let (secret, token) = answer::new_token("first", Scopes::ALL)?;
     let command = Command::CreateMap(CreateMap {
@@ -133,10 +134,10 @@ pub(super) async fn update(
     request: HttpRequest,
     edge: Data<Edge>,
     map: Path<String>,
-    mut payload: Payload,
+    body: Body,
 ) -> Result<HttpResponse, ApiError> {
     let grant = edge.managed(&request, &map).await?;
-    let body = body::object(&mut payload, edge.config.body_bytes, Changes::read).await?;
+    let body = body.object(Changes::read).await?;
     let raises = body.limits.is_some() || body.retention.is_some();
     if raises && !matches!(grant.who, Who::Admin) {
         return Err(ApiError::forbidden("limits and retention are changed with the admin token"));
@@ -170,10 +171,10 @@ pub(super) async fn remove(
     request: HttpRequest,
     edge: Data<Edge>,
     map: Path<String>,
-    mut payload: Payload,
+    body: Body,
 ) -> Result<HttpResponse, ApiError> {
     edge.admin(&request).await?;
-    body::none(&mut payload).await?;
+    body.none().await?;
     edge.hub.log().barrier().await?;
     let Some(map) = edge.hub.access().map(&map).await? else { return Err(ApiError::not_found("the map")) };
     edge.hub.log().propose_everywhere(&Command::DeleteMap(map.id)).await?;

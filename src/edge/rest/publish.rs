@@ -4,7 +4,6 @@
 //! channel rules say which subjects are ephemeral. Ephemeral events are passed on and not stored, and the
 //! answer is 202.
 
-use super::body;
 use crate::core::access::{Map, Scopes};
 use crate::core::channel_rules::Durability;
 use crate::core::command::{IdempotencyKey, Publish, Published};
@@ -14,11 +13,13 @@ use crate::core::ids::EventId;
 use crate::core::json::{self, JsonError, Members};
 use crate::core::subject::Subject;
 use crate::edge::auth::bearer;
+use crate::edge::body::Body;
 use crate::edge::context::{Edge, EdgeConfig};
 use crate::edge::error::ApiError;
+use crate::edge::media::Media;
 use crate::hub::Grant;
 use actix_web::http::header::CONTENT_TYPE;
-use actix_web::web::{Bytes, BytesMut, Data, Path, Payload};
+use actix_web::web::{Bytes, BytesMut, Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -55,15 +56,14 @@ pub(super) async fn publish(
     request: HttpRequest,
     edge: Data<Edge>,
     map: Path<String>,
-    mut payload: Payload,
+    body: Body,
 ) -> Result<HttpResponse, ApiError> {
     let grant = edge.grant(&request, bearer(&request), &map, Scopes::PUBLISH).await?;
     let key = key_of(&request)?;
-    let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    if kind.starts_with("application/x-ndjson") || kind.starts_with("application/ndjson") {
-        return Stream::new(&edge, &grant, key).run(&mut payload).await;
+    if body.media() == Media::Lines {
+        return Stream::new(&edge, &grant, key).run(body).await;
     }
-    let text = body::text(&mut payload, edge.config.body_bytes).await?;
+    let text = body.text().await?;
     let (events, is_batch) = read_body(&text, &edge.config)?;
     if durability_of(&grant.map, &events)? == Durability::Ephemeral {
         refuse_key(key.as_ref())?;
@@ -286,16 +286,16 @@ impl<'e> Stream<'e> {
         }
     }
 
-    async fn run(mut self, payload: &mut Payload) -> Result<HttpResponse, ApiError> {
-        match self.read(payload).await {
+    async fn run(mut self, body: Body) -> Result<HttpResponse, ApiError> {
+        match self.read(body).await {
             Ok(()) => Ok(self.answer()),
             Err(error) => Err(error.with("stored", self.stored.into())),
         }
     }
 
-    async fn read(&mut self, payload: &mut Payload) -> Result<(), ApiError> {
+    async fn read(&mut self, mut body: Body) -> Result<(), ApiError> {
         let mut rest = BytesMut::new();
-        while let Some(piece) = body::next(payload).await? {
+        while let Some(piece) = body.next().await? {
             // The bytes that were there before this piece have no line break.
             let mut scanned = rest.len();
             rest.extend_from_slice(&piece);

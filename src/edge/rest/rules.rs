@@ -1,7 +1,6 @@
 //! A map's channel rules: how much history the map keeps of its subjects, and whether it stores their events
 //! at all.
 
-use super::body;
 use super::maps::unexpected;
 use crate::core::channel_rules::{
     ChannelRule, ChannelRules, Durability, MAX_RULES, RulesError, SubjectHistory,
@@ -10,9 +9,10 @@ use crate::core::command::{Command, Reply, SetChannelRules};
 use crate::core::field_error::{BODY, FieldCode, FieldError, FieldErrors};
 use crate::core::json::Members;
 use crate::core::subject::SubjectPattern;
+use crate::edge::body::Body;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
-use actix_web::web::{Data, Path, Payload};
+use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -33,10 +33,10 @@ pub(super) async fn set(
     request: HttpRequest,
     edge: Data<Edge>,
     map: Path<String>,
-    mut payload: Payload,
+    body: Body,
 ) -> Result<HttpResponse, ApiError> {
     let grant = edge.managed(&request, &map).await?;
-    let rules = read(&body::text(&mut payload, edge.config.body_bytes).await?)?;
+    let rules = read(&body.text().await?)?;
     let set = SetChannelRules { map: grant.map.id, by: grant.who.by(), rules };
     let Reply::Map(map) = edge.hub.log().propose(&Command::SetChannelRules(set)).await? else {
         return Err(unexpected());

@@ -1,16 +1,16 @@
 //! The stored subjects of a map: listing them (subscribe scope), and removing their events (manage scope).
 
-use super::body;
 use super::maps::unexpected;
 use crate::core::access::Scopes;
 use crate::core::command::{Command, DeleteEvent, DeleteSubject, Reply};
 use crate::core::history::StoredSubject;
 use crate::core::subject::Subject;
 use crate::edge::auth::bearer;
+use crate::edge::body::Body;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
 use crate::edge::query::Query;
-use actix_web::web::{Data, Path, Payload};
+use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::{Value, json};
 
@@ -55,11 +55,11 @@ pub(super) async fn remove(
     request: HttpRequest,
     edge: Data<Edge>,
     path: Path<(String, String)>,
-    mut payload: Payload,
+    body: Body,
 ) -> Result<HttpResponse, ApiError> {
     let (map, subject) = path.into_inner();
     let grant = edge.managed(&request, &map).await?;
-    body::none(&mut payload).await?;
+    body.none().await?;
     let subject = Subject::parse(&subject)
         .map_err(|error| ApiError::bad_request("invalid_subject", error.to_string()))?;
     let delete = DeleteSubject { map: grant.map.id, by: grant.who.by(), subject };
@@ -75,11 +75,11 @@ pub(super) async fn remove_event(
     request: HttpRequest,
     edge: Data<Edge>,
     path: Path<(String, String)>,
-    mut payload: Payload,
+    body: Body,
 ) -> Result<HttpResponse, ApiError> {
     let (map, event) = path.into_inner();
     let grant = edge.managed(&request, &map).await?;
-    body::none(&mut payload).await?;
+    body.none().await?;
     let id = event.parse().map_err(|_| ApiError::not_found("the event"))?;
     let delete = DeleteEvent { map: grant.map.id, by: grant.who.by(), id };
     match edge.hub.log().propose_everywhere(&Command::DeleteEvent(delete)).await? {

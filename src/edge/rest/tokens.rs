@@ -1,15 +1,16 @@
 //! A map's tokens: creating, listing and revoking them.
 
+use super::answer;
 use super::maps::{read_name, unexpected};
-use super::{answer, body};
 use crate::core::access::Scopes;
 use crate::core::command::{Command, CreateToken, Reply, RevokeToken};
 use crate::core::field_error::FieldCode;
 use crate::core::json::Members;
 use crate::edge::audit::facts::note_thing;
+use crate::edge::body::Body;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
-use actix_web::web::{Data, Path, Payload};
+use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
 
@@ -17,11 +18,11 @@ pub(super) async fn create(
     request: HttpRequest,
     edge: Data<Edge>,
     map: Path<String>,
-    mut payload: Payload,
+    body: Body,
 ) -> Result<HttpResponse, ApiError> {
     let grant = edge.managed(&request, &map).await?;
     let read = |m: &mut Members<'_>| (read_name(m), read_scopes(m));
-    let (name, scopes) = body::object(&mut payload, edge.config.body_bytes, read).await?;
+    let (name, scopes) = body.object(read).await?;
     let (secret, token) = answer::new_token(&name.unwrap_or_default(), scopes)?;
     note_thing(&request, "made", token.id);
     let max_tokens = edge.config.max_tokens;
@@ -59,11 +60,11 @@ pub(super) async fn revoke(
     request: HttpRequest,
     edge: Data<Edge>,
     path: Path<(String, String)>,
-    mut payload: Payload,
+    body: Body,
 ) -> Result<HttpResponse, ApiError> {
     let (map, token) = path.into_inner();
     let grant = edge.managed(&request, &map).await?;
-    body::none(&mut payload).await?;
+    body.none().await?;
     let token = token.parse().map_err(|_| ApiError::not_found("the token"))?;
     let revoke = RevokeToken { map: grant.map.id, by: grant.who.by(), token };
     edge.hub.log().propose_everywhere(&Command::RevokeToken(revoke)).await?;

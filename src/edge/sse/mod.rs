@@ -19,13 +19,14 @@ use crate::edge::auth::bearer;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
 use crate::edge::given::Given;
+use crate::edge::paths::at;
 use crate::edge::query::{Query, Takes};
 use crate::edge::refused::Refused;
 use crate::edge::sessions::SessionKind;
 use crate::edge::start::OF_SUBSCRIPTION;
 use crate::edge::subscribe::{self, Asked, Wanted};
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use actix_web::web::{Data, Path, get};
+use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use bytes::Bytes;
 use serde_json::json;
@@ -68,7 +69,7 @@ fn settings(config: &Config) -> Settings {
 pub fn start(config: &Config, _: &Data<Edge>) -> Routes {
     let settings = Data::new(settings(config));
     Arc::new(move |service| {
-        service.app_data(settings.clone()).route(PATH, get().to(stream));
+        service.app_data(settings.clone()).service(at(PATH).get(stream));
     })
 }
 

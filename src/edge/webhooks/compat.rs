@@ -13,10 +13,10 @@ use crate::core::webhook::records::Attempt;
 use crate::core::webhook::shown::{ALIASES, ShownWebhook};
 use crate::core::webhook::{Profile, Webhook};
 use crate::edge::audit::facts::note_thing;
+use crate::edge::body::Body;
 use crate::edge::context::Edge;
-use crate::edge::rest::body;
 use crate::hub::Grant;
-use actix_web::web::{Data, Payload};
+use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -89,9 +89,9 @@ pub(super) async fn create(
     request: HttpRequest,
     edge: Data<Edge>,
     Manager(grant): Manager,
-    mut payload: Payload,
+    body: Body,
 ) -> Result<HttpResponse, Problem> {
-    let mut patch = Patch::read(&object(&edge, &mut payload).await?);
+    let mut patch = Patch::read(&object(body).await?);
     let profile = patch.profile().unwrap_or(Profile::Envelope);
     if !profile.is_chat() {
         // The caller must give the secret, because this API never returns one.
@@ -113,9 +113,9 @@ pub(super) async fn show(
 pub(super) async fn update(
     edge: Data<Edge>,
     Managed { grant, webhook }: Managed,
-    mut payload: Payload,
+    body: Body,
 ) -> Result<HttpResponse, Problem> {
-    let patch = Patch::read_back(&object(&edge, &mut payload).await?);
+    let patch = Patch::read_back(&object(body).await?);
     let changed = crud::change(&edge, &grant, &webhook, &patch).await?;
     Ok(HttpResponse::Ok().json(shown(&edge, &grant, &changed).await?))
 }
@@ -156,9 +156,9 @@ async fn log(edge: &Edge, grant: &Grant, webhook: &Webhook, attempt: &Attempt) -
 pub(super) async fn test(
     edge: Data<Edge>,
     Managed { webhook, .. }: Managed,
-    mut payload: Payload,
+    body: Body,
 ) -> Result<HttpResponse, Problem> {
-    body::none(&mut payload).await?;
+    body.none().await?;
     let id = webhook.id;
     actix_web::rt::spawn(async move {
         if let Err(error) =

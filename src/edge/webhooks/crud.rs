@@ -8,10 +8,10 @@ use crate::core::webhook::patch::Patch;
 use crate::core::webhook::shown::ShownWebhook;
 use crate::core::webhook::{Origin, Profile, Webhook};
 use crate::edge::audit::facts::note_thing;
+use crate::edge::body::Body;
 use crate::edge::context::Edge;
-use crate::edge::rest::body;
 use crate::hub::Grant;
-use actix_web::web::{Data, Payload};
+use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
 use std::sync::Arc;
@@ -40,9 +40,9 @@ pub(super) async fn create(
     request: HttpRequest,
     edge: Data<Edge>,
     Manager(grant): Manager,
-    mut payload: Payload,
+    body: Body,
 ) -> Result<HttpResponse, Problem> {
-    let patch = Patch::read(&object(&edge, &mut payload).await?);
+    let patch = Patch::read(&object(body).await?);
     let plain = settings::create(&edge, grant.who.by(), grant.map.id, &patch, Profile::Wanderer).await?;
     note_thing(&request, "made", plain.webhook.id);
     // The shown webhook is read on this node, which may be behind the leader.
@@ -60,9 +60,9 @@ pub(super) async fn show(
 pub(super) async fn update(
     edge: Data<Edge>,
     Managed { grant, webhook }: Managed,
-    mut payload: Payload,
+    body: Body,
 ) -> Result<HttpResponse, Problem> {
-    let patch = Patch::read_back(&object(&edge, &mut payload).await?);
+    let patch = Patch::read_back(&object(body).await?);
     let changed = change(&edge, &grant, &webhook, &patch).await?;
     Ok(HttpResponse::Ok().json(json!({"data": answer::opened(&edge, &grant, &changed).await?})))
 }
@@ -104,9 +104,9 @@ pub(super) async fn activate(
 pub(super) async fn remove(
     edge: Data<Edge>,
     Managed { grant, webhook }: Managed,
-    mut payload: Payload,
+    body: Body,
 ) -> Result<HttpResponse, Problem> {
-    body::none(&mut payload).await?;
+    body.none().await?;
     edge.hub.log().propose(&Command::DeleteWebhook(on(&grant, &webhook, Origin::Api))).await?;
     Ok(HttpResponse::NoContent().finish())
 }

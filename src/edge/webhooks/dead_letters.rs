@@ -13,13 +13,13 @@ use crate::core::json::Members;
 use crate::core::time::iso_millis;
 use crate::core::webhook::Webhook;
 use crate::core::webhook::records::DeadLetter;
+use crate::edge::body::Body;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
 use crate::edge::query::Query;
-use crate::edge::rest::body;
 use crate::edge::start::Form;
 use crate::hub::Grant;
-use actix_web::web::{Data, Path, Payload};
+use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -153,9 +153,9 @@ pub(super) async fn retry(
     edge: Data<Edge>,
     Managed { grant, webhook }: Managed,
     path: Path<OfDeadLetter>,
-    mut payload: Payload,
+    body: Body,
 ) -> Result<HttpResponse, Problem> {
-    body::none(&mut payload).await?;
+    body.none().await?;
     let dead_letter = find(&edge, &webhook, &path.event)?;
     order(&edge, &grant, &webhook, Order::Redeliver(vec![dead_letter.seq])).await?;
     Ok(HttpResponse::Accepted().json(One { data: shown(&edge, &grant, &webhook, &dead_letter).await? }))
@@ -164,9 +164,9 @@ pub(super) async fn retry(
 pub(super) async fn retry_all(
     edge: Data<Edge>,
     Managed { grant, webhook }: Managed,
-    mut payload: Payload,
+    body: Body,
 ) -> Result<HttpResponse, Problem> {
-    let text = object(&edge, &mut payload).await?;
+    let text = object(body).await?;
     let mut body = Members::of(&text);
     let since: Option<String> = body.take(&["since"], "a time or the id of an event");
     let place = since.and_then(|since| place::read(&mut body, "since", Form::IdOrTime, &since));
@@ -187,9 +187,9 @@ pub(super) async fn retry_all(
 pub(super) async fn purge(
     edge: Data<Edge>,
     Managed { grant, webhook }: Managed,
-    mut payload: Payload,
+    body: Body,
 ) -> Result<HttpResponse, Problem> {
-    body::none(&mut payload).await?;
+    body.none().await?;
     let removed = remove_dead_letters(&edge, &grant, &webhook, None).await?;
     Ok(HttpResponse::Ok().json(json!({"data": {"removed": removed}})))
 }
@@ -198,9 +198,9 @@ pub(super) async fn remove(
     edge: Data<Edge>,
     Managed { grant, webhook }: Managed,
     path: Path<OfDeadLetter>,
-    mut payload: Payload,
+    body: Body,
 ) -> Result<HttpResponse, Problem> {
-    body::none(&mut payload).await?;
+    body.none().await?;
     let dead_letter = find(&edge, &webhook, &path.event)?;
     remove_dead_letters(&edge, &grant, &webhook, Some(vec![dead_letter.seq])).await?;
     Ok(HttpResponse::NoContent().finish())

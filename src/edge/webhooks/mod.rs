@@ -19,14 +19,15 @@ mod settings;
 
 pub use configured::keep_configured;
 
+use super::body::Body;
 use super::context::Edge;
+use super::paths::at;
 use super::query::Takes;
-use super::rest::{at, body};
 use crate::core::command::Command;
 use crate::core::consumer::progress::Order;
 use crate::core::webhook::{OnWebhook, Webhook};
 use crate::hub::{Grant, HubError, WebhookState};
-use actix_web::web::{Payload, ServiceConfig, delete, get, patch, post, put};
+use actix_web::web::ServiceConfig;
 use error::Problem;
 
 /// The query parameters of the routes.
@@ -45,48 +46,32 @@ pub const TAKES: &[Takes] = &[
 
 /// Adds the routes.
 pub fn routes(config: &mut ServiceConfig) {
-    let below = |rest: &str| at(&format!("/api/maps/{{map}}/webhooks{rest}"));
+    let below = |rest: &str| at(format!("/api/maps/{{map}}/webhooks{rest}"));
     config
-        .service(below("").route(get().to(crud::list)).route(post().to(crud::create)))
-        .service(
-            below("/{id}")
-                .route(get().to(crud::show))
-                .route(put().to(crud::update))
-                .route(patch().to(crud::update))
-                .route(delete().to(crud::remove)),
-        )
-        .service(below("/{id}/rotate-secret").route(post().to(operate::rotate)))
-        .service(below("/{id}/enable").route(post().to(operate::enable)))
-        .service(below("/{id}/disable").route(post().to(operate::disable)))
-        .service(below("/{id}/test").route(post().to(operate::test)))
-        .service(below("/{id}/attempts").route(get().to(attempts::list)))
-        .service(
-            below("/{id}/dead-letters")
-                .route(get().to(dead_letters::list))
-                .route(delete().to(dead_letters::purge)),
-        )
-        .service(below("/{id}/dead-letters/retry").route(post().to(dead_letters::retry_all)))
-        .service(
-            below("/{id}/dead-letters/{event}")
-                .route(get().to(dead_letters::show))
-                .route(delete().to(dead_letters::remove)),
-        )
-        .service(below("/{id}/dead-letters/{event}/retry").route(post().to(dead_letters::retry)))
-        .service(below("/{id}/replay").route(post().to(replay::start)))
-        .service(below("/{id}/replays").route(get().to(replay::list)))
-        .service(
-            below("/{id}/replays/{replay}").route(get().to(replay::show)).route(delete().to(replay::cancel)),
-        )
-        .service(at("/api/webhooks").route(get().to(compat::list)).route(post().to(compat::create)))
-        .service(at("/api/webhooks/test/{id}").route(post().to(compat::test)))
+        .service(below("").get(crud::list).post(crud::create))
+        .service(below("/{id}").get(crud::show).put(crud::update).patch(crud::update).delete(crud::remove))
+        .service(below("/{id}/rotate-secret").post(operate::rotate))
+        .service(below("/{id}/enable").post(operate::enable))
+        .service(below("/{id}/disable").post(operate::disable))
+        .service(below("/{id}/test").post(operate::test))
+        .service(below("/{id}/attempts").get(attempts::list))
+        .service(below("/{id}/dead-letters").get(dead_letters::list).delete(dead_letters::purge))
+        .service(below("/{id}/dead-letters/retry").post(dead_letters::retry_all))
+        .service(below("/{id}/dead-letters/{event}").get(dead_letters::show).delete(dead_letters::remove))
+        .service(below("/{id}/dead-letters/{event}/retry").post(dead_letters::retry))
+        .service(below("/{id}/replay").post(replay::start))
+        .service(below("/{id}/replays").get(replay::list))
+        .service(below("/{id}/replays/{replay}").get(replay::show).delete(replay::cancel))
+        .service(at("/api/webhooks").get(compat::list).post(compat::create))
+        .service(at("/api/webhooks/test/{id}").post(compat::test))
         .service(
             at("/api/webhooks/{id}")
-                .route(get().to(compat::show))
-                .route(put().to(compat::update))
-                .route(patch().to(compat::update))
-                .route(delete().to(crud::remove)),
+                .get(compat::show)
+                .put(compat::update)
+                .patch(compat::update)
+                .delete(crud::remove),
         )
-        .service(at("/api/webhooks/{id}/logs").route(get().to(compat::logs)));
+        .service(at("/api/webhooks/{id}/logs").get(compat::logs));
 }
 
 /// The state that is stored beside a webhook's settings. Its times are converted to the cluster's time, for
@@ -98,8 +83,8 @@ fn state_of(edge: &Edge, webhook: &Webhook) -> Result<WebhookState, Problem> {
 }
 
 /// A request's body as text. An empty body is `{}`.
-async fn object(edge: &Edge, payload: &mut Payload) -> Result<String, Problem> {
-    let text = body::text(payload, edge.config.body_bytes).await?;
+async fn object(body: Body) -> Result<String, Problem> {
+    let text = body.text().await?;
     Ok(if text.trim().is_empty() { "{}".to_owned() } else { text })
 }
 

@@ -10,10 +10,11 @@ use crate::core::field_error::FieldCode;
 use crate::core::json::{self, Members};
 use crate::core::webhook::Origin;
 use crate::core::webhook::secret;
+use crate::edge::body::Body;
 use crate::edge::context::Edge;
 use crate::edge::start::{Form, Named};
 use actix_web::HttpResponse;
-use actix_web::web::{Data, Payload};
+use actix_web::web::Data;
 use serde_json::json;
 
 /// Longest overlap of two secrets, seconds.
@@ -31,9 +32,9 @@ enum From {
 pub(super) async fn enable(
     edge: Data<Edge>,
     Managed { grant, webhook }: Managed,
-    mut payload: Payload,
+    body: Body,
 ) -> Result<HttpResponse, Problem> {
-    let seek = match read_from(&object(&edge, &mut payload).await?)? {
+    let seek = match read_from(&object(body).await?)? {
         From::Resume => None,
         From::Skip => Some(u64::MAX),
         From::Since(place) => Some(place::first(&edge, grant.map.topic, place).await?),
@@ -70,9 +71,9 @@ fn read_from(text: &str) -> Result<From, Problem> {
 pub(super) async fn disable(
     edge: Data<Edge>,
     Managed { grant, webhook }: Managed,
-    mut payload: Payload,
+    body: Body,
 ) -> Result<HttpResponse, Problem> {
-    Members::of(&object(&edge, &mut payload).await?).finish().into_result(())?;
+    Members::of(&object(body).await?).finish().into_result(())?;
     let webhook = activate(&edge, &grant, &webhook, false, None).await?;
     Ok(HttpResponse::Ok().json(json!({"data": answer::opened(&edge, &grant, &webhook).await?})))
 }
@@ -80,12 +81,12 @@ pub(super) async fn disable(
 pub(super) async fn rotate(
     edge: Data<Edge>,
     Managed { grant, webhook }: Managed,
-    mut payload: Payload,
+    body: Body,
 ) -> Result<HttpResponse, Problem> {
     if webhook.origin == Origin::Config {
         return Err(Refusal::Configured.into());
     }
-    let text = object(&edge, &mut payload).await?;
+    let text = object(body).await?;
     let mut body = Members::of(&text);
     let secret: Option<String> = body.take(&["secret"], "a string");
     let overlap: Option<u64> = body.take(&["overlap_seconds"], "a whole number of seconds");
@@ -105,9 +106,9 @@ pub(super) async fn rotate(
 pub(super) async fn test(
     edge: Data<Edge>,
     Managed { webhook, .. }: Managed,
-    mut payload: Payload,
+    body: Body,
 ) -> Result<HttpResponse, Problem> {
-    let (kind, payload) = read_test(&edge, &object(&edge, &mut payload).await?)?;
+    let (kind, payload) = read_test(&edge, &object(body).await?)?;
     let attempt = edge.webhooks.test(webhook, kind, payload.into_bytes()).await?;
     Ok(HttpResponse::Ok().json(json!({"data": super::attempts::attempt(&attempt)})))
 }

@@ -11,12 +11,13 @@ use crate::core::ids::EventId;
 use crate::core::json::Members;
 use crate::core::time::iso_millis;
 use crate::core::webhook::Webhook;
+use crate::edge::body::Body;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
 use crate::edge::start::{Form, Named};
 use crate::hub::{Grant, WebhookState};
 use actix_web::HttpResponse;
-use actix_web::web::{Data, Path, Payload};
+use actix_web::web::{Data, Path};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -57,9 +58,9 @@ enum From {
 pub(super) async fn start(
     edge: Data<Edge>,
     Managed { grant, webhook }: Managed,
-    mut payload: Payload,
+    body: Body,
 ) -> Result<HttpResponse, Problem> {
-    let asked = read(&object(&edge, &mut payload).await?)?;
+    let asked = read(&object(body).await?)?;
     let topic = grant.map.topic;
     let from_seq = match asked.from {
         Some(From::Events(ids)) => return redeliver(&edge, &grant, &webhook, &ids).await,
@@ -198,9 +199,9 @@ pub(super) async fn cancel(
     edge: Data<Edge>,
     Managed { grant, webhook }: Managed,
     path: Path<OfReplay>,
-    mut payload: Payload,
+    body: Body,
 ) -> Result<HttpResponse, Problem> {
-    crate::edge::rest::body::none(&mut payload).await?;
+    body.none().await?;
     let (number, shown) = named(&state_of(&edge, &webhook)?, &path.replay)?;
     if matches!(shown["state"].as_str(), Some("waiting" | "running")) {
         order(&edge, &grant, &webhook, Order::Cancel(number)).await?;

@@ -1,0 +1,149 @@
+//! The client port: accepts connections, with or without TLS, and hands them to the HTTP library.
+//!
+//! HTTP/1.1 only: WebSocket needs it, and every limit of this server assumes connections that serve one
+//! request at a time.
+
+use super::bare::Common;
+use super::stream::{ClientStream, Wire, gave_way};
+use crate::delivery::{SocketConfig, on_connect};
+use crate::edge::clients::{Clients, SURPLUS};
+use actix_http::error::DispatchError;
+use actix_http::{HttpService, KeepAlive, Request, Response};
+use actix_rt::net::TcpStream;
+use actix_server::{Server, ServerBuilder};
+use actix_service::{IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt, fn_service, map_config};
+use actix_web::Error;
+use actix_web::body::MessageBody;
+use actix_web::dev::AppConfig;
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::net::TcpListener;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+
+/// Longest time that a client may take to close its connection.
+const DISCONNECT: Duration = Duration::from_secs(1);
+/// Connections that the server has accepted and not counted yet, or that gave way and are not closed yet.
+const PASSING: usize = 64;
+
+/// The settings of the port.
+#[derive(Clone)]
+pub(super) struct Settings {
+    /// Threads that serve.
+    pub(super) workers: usize,
+    /// Client connections, apart from the surplus.
+    pub(super) connections: usize,
+    /// Connections that the kernel queues.
+    pub(super) backlog: u32,
+    /// Longest time for a TLS handshake.
+    pub(super) handshake: Duration,
+    /// Bytes that are gathered before they are written.
+    pub(super) write_buffer_bytes: usize,
+    /// Sets up the sockets.
+    pub(super) sockets: SocketConfig,
+    /// TLS, if the port has a certificate.
+    pub(super) tls: Option<Arc<ServerConfig>>,
+    /// The headers of errors.
+    pub(super) common: Common,
+}
+
+/// Serves `app` on `listener`. The connections are among `clients`.
+pub(super) fn serve<F, I, S, B>(
+    app: F,
+    listener: TcpListener,
+    settings: Settings,
+    clients: Arc<Clients>,
+) -> io::Result<Server>
+where
+    F: Fn() -> I + Send + Clone + 'static,
+    I: IntoServiceFactory<S, Request>,
+    S: ServiceFactory<Request, Config = AppConfig> + 'static,
+    S::Error: Into<Error> + 'static,
+    S::InitError: fmt::Debug,
+    S::Response: Into<Response<B>> + 'static,
+    <S::Service as Service<Request>>::Future: 'static,
+    S::Service: 'static,
+    B: MessageBody + 'static,
+{
+    // The library stops to accept at this limit. It is never reached on all workers at a time, because
+    // clients give way before.
+    let per_worker = (settings.connections + SURPLUS + PASSING).div_ceil(settings.workers);
+    let builder = ServerBuilder::default()
+        .workers(settings.workers)
+        .max_concurrent_connections(per_worker)
+        .backlog(settings.backlog)
+        .shutdown_timeout(1)
+        .disable_signals();
+    let stopping = builder.graceful_shutdown_signal();
+    let service = move || {
+        let (stopping, sockets) = (stopping.clone(), settings.sockets.clone());
+        let http = HttpService::build()
+            // Times are kept by the connection's own stream.
+            .keep_alive(KeepAlive::Os)
+            .client_request_timeout(Duration::ZERO)
+            .client_disconnect_timeout(DISCONNECT)
+            .h1_allow_half_closed(false)
+            .h1_write_buffer_size(settings.write_buffer_bytes)
+            .graceful_shutdown_signal(move || {
+                let stopping = stopping.clone();
+                async move { stopping.notified().await }
+            })
+            .on_connect_ext(move |stream: &ClientStream, extensions: &mut _| {
+                on_connect(&sockets, stream.tcp(), extensions);
+                extensions.insert(stream.client().clone());
+            })
+            .h1(map_config(app().into_factory().map_err(|error| error.into().error_response()), |()| {
+                AppConfig::default()
+            }));
+        let port = Rc::new(Port::new(&settings, clients.clone()));
+        fn_service(move |tcp: TcpStream| {
+            let port = port.clone();
+            async move {
+                let address = tcp.peer_addr().ok();
+                let stream = port.accept(tcp).await.map_err(DispatchError::Io)?;
+                Ok((stream, address))
+            }
+        })
+        .and_then(http)
+    };
+    Ok(builder.listen("clients", listener, service)?.run())
+}
+
+/// What a worker needs to accept connections.
+struct Port {
+    clients: Arc<Clients>,
+    common: Rc<Common>,
+    tls: Option<TlsAcceptor>,
+    handshake: Duration,
+}
+
+impl Port {
+    fn new(settings: &Settings, clients: Arc<Clients>) -> Self {
+        Self {
+            clients,
+            common: Rc::new(settings.common.clone()),
+            tls: settings.tls.clone().map(TlsAcceptor::from),
+            handshake: settings.handshake,
+        }
+    }
+
+    /// Admits a connection, and makes the TLS handshake. Connections that don't end it may give way to others.
+    async fn accept(&self, tcp: TcpStream) -> io::Result<ClientStream> {
+        let admission = self.clients.admit();
+        let wire = match &self.tls {
+            None => Wire::Plain(tcp),
+            Some(tls) => {
+                let client = admission.client();
+                tokio::select! {
+                    done = tokio::time::timeout(self.handshake, tls.accept(tcp)) => Wire::Tls(Box::new(done??)),
+                    () = poll_fn(|cx| client.poll_evicted(cx)) => return Err(gave_way()),
+                }
+            }
+        };
+        Ok(ClientStream::new(wire, admission, self.common.clone()))
+    }
+}

@@ -1,0 +1,252 @@
+//! The bytes of one client connection, between the socket and the HTTP library.
+//!
+//! It holds the library to what the connection may do ([`crate::edge::clients`]): when it may read and for
+//! how long it waits. It ends a connection that gives way, and it writes the errors that the library leaves
+//! without a body.
+
+use super::bare::{self, Common};
+use crate::edge::clients::{Admission, Client, Over, Turn};
+use actix_rt::net::TcpStream;
+use actix_web::http::StatusCode;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Sleep;
+use tokio_rustls::server::TlsStream;
+
+/// Bytes of an unknown sender that are read before the library looks at them.
+const AT_A_TIME: usize = 16 * 1024;
+
+/// The socket, with or without TLS.
+pub(super) enum Wire {
+    /// Plain TCP.
+    Plain(TcpStream),
+    /// TLS over TCP.
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// A client's connection.
+pub(super) struct ClientStream {
+    wire: Wire,
+    admission: Admission,
+    common: Rc<Common>,
+    /// Wakes the connection's task when it has waited for long enough.
+    timer: Option<Pin<Box<Sleep>>>,
+    /// Bytes that were read since the library looked at them.
+    unseen: usize,
+    /// The origin of the client's page, as far as it was seen, if it may read answers.
+    origin: Option<String>,
+    /// An answer of ours that is being written.
+    answer: Option<Answer>,
+    /// Nothing more is read.
+    ended: bool,
+}
+
+/// An answer that is written in place of the library's.
+struct Answer {
+    bytes: Vec<u8>,
+    written: usize,
+    /// Bytes of the library that it stands for.
+    replaces: usize,
+}
+
+impl ClientStream {
+    pub(super) fn new(wire: Wire, admission: Admission, common: Rc<Common>) -> Self {
+        Self { wire, admission, common, timer: None, unseen: 0, origin: None, answer: None, ended: false }
+    }
+
+    /// The TCP connection.
+    pub(super) fn tcp(&self) -> &TcpStream {
+        match &self.wire {
+            Wire::Plain(tcp) => tcp,
+            Wire::Tls(tls) => tls.get_ref().0,
+        }
+    }
+
+    /// What the connection may do.
+    pub(super) fn client(&self) -> &Client {
+        self.admission.client()
+    }
+
+    /// Has the task woken at `until`, or earlier: the timer is set anew only after it has fired, because most
+    /// waits end before.
+    fn wake_at(&mut self, until: Instant, cx: &mut Context<'_>) {
+        let is_soon = |timer: &mut Pin<Box<Sleep>>, cx: &mut Context<'_>| {
+            timer.deadline().into_std() <= until && timer.as_mut().poll(cx).is_pending()
+        };
+        if self.timer.as_mut().is_some_and(|timer| is_soon(timer, cx)) {
+            return;
+        }
+        self.client().armed(until);
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until.into())));
+        timer.as_mut().reset(until.into());
+        if timer.as_mut().poll(cx).is_ready() {
+            cx.waker().wake_by_ref();
+        }
+    }
+
+    /// Ends the connection, with a last answer if the client is waiting for one. The library takes the end
+    /// for the client's, and closes.
+    fn end(&mut self, over: Over) -> io::Result<()> {
+        let status = match over {
+            Over::Closing => return Err(io::ErrorKind::TimedOut.into()),
+            Over::Idle => None,
+            Over::Slow => Some(StatusCode::REQUEST_TIMEOUT),
+            Over::TooLong => Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
+        };
+        self.ended = true;
+        self.answer = status.map(|status| self.answer_for(status, 0));
+        Ok(())
+    }
+
+    fn answer_for(&self, status: StatusCode, replaces: usize) -> Answer {
+        Answer { bytes: self.common.answer(status, self.origin.as_deref()), written: 0, replaces }
+    }
+
+    /// Writes our own answer, if there is one. Returns how many bytes of the library it stands for.
+    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let Some(answer) = &mut self.answer else { return Poll::Ready(Ok(0)) };
+        while answer.written < answer.bytes.len() {
+            let rest = &answer.bytes[answer.written..];
+            match ready!(Pin::new(&mut self.wire).poll_write(cx, rest))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => answer.written += written,
+            }
+        }
+        let replaces = answer.replaces;
+        self.answer = None;
+        Poll::Ready(Ok(replaces))
+    }
+
+    /// Fails if the connection gives way.
+    fn stay(&self, cx: &mut Context<'_>) -> io::Result<()> {
+        match self.client().poll_evicted(cx) {
+            Poll::Ready(()) => Err(gave_way()),
+            Poll::Pending => Ok(()),
+        }
+    }
+
+    fn heard(&mut self, bytes: &[u8], known: bool) {
+        let of_head = self.client().heard(bytes.len());
+        if of_head > 0
+            && let Some(origin) = self.common.origin_in(bytes)
+        {
+            self.origin = Some(origin.to_owned());
+        }
+        self.unseen = if known { 0 } else { self.unseen + bytes.len() };
+    }
+}
+
+/// The end of a connection that gave way to others.
+pub(super) fn gave_way() -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionAborted, "the connection gave way to others")
+}
+
+impl AsyncRead for ClientStream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.ended {
+            return Poll::Ready(Ok(()));
+        }
+        if this.unseen >= AT_A_TIME {
+            this.unseen = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let known = match this.client().turn(cx, this.unseen == 0) {
+            Turn::Evicted => return Poll::Ready(Err(gave_way())),
+            Turn::Over(over) => return Poll::Ready(this.end(over)),
+            Turn::Hold => {
+                this.unseen = 0;
+                return Poll::Pending;
+            }
+            Turn::Read { until, known } => {
+                if let Some(until) = until {
+                    this.wake_at(until, cx);
+                }
+                known
+            }
+        };
+        let before = into.filled().len();
+        match Pin::new(&mut this.wire).poll_read(cx, into) {
+            Poll::Ready(Ok(())) => {
+                this.heard(&into.filled()[before..], known);
+                Poll::Ready(Ok(()))
+            }
+            other => {
+                this.unseen = 0;
+                other
+            }
+        }
+    }
+}
+
+impl AsyncWrite for ClientStream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        this.stay(cx)?;
+        if this.ended {
+            return Pin::new(&mut this.wire).poll_write(cx, bytes);
+        }
+        if this.answer.is_none() {
+            match bare::find(bytes) {
+                Some((0, status)) if !this.client().is_serving() => {
+                    this.answer = Some(this.answer_for(status, bytes.len()));
+                }
+                Some((at, _)) if at > 0 && !this.client().is_serving() => {
+                    return Pin::new(&mut this.wire).poll_write(cx, &bytes[..at]);
+                }
+                _ => return Pin::new(&mut this.wire).poll_write(cx, bytes),
+            }
+        }
+        this.poll_answer(cx)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        this.stay(cx)?;
+        Pin::new(&mut this.wire).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        this.stay(cx)?;
+        ready!(this.poll_answer(cx))?;
+        Pin::new(&mut this.wire).poll_shutdown(cx)
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_read(cx, into),
+            Self::Tls(tls) => Pin::new(tls).poll_read(cx, into),
+        }
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_write(cx, bytes),
+            Self::Tls(tls) => Pin::new(tls).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
+            Self::Tls(tls) => Pin::new(tls).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Self::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
+        }
+    }
+}
