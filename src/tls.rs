@@ -4,18 +4,19 @@
 //! Owns the files and the settings of the TLS library; never opens a connection. TLS between peers is in the
 //! cluster crate.
 
+mod trust;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_rustls::rustls::{
-    self, CertificateError, ClientConfig, RootCertStore, ServerConfig,
-    client::verify_server_cert_signed_by_trust_anchor,
-    crypto,
+    self, CertificateError, ClientConfig, RootCertStore, ServerConfig, crypto,
     pki_types::UnixTime,
     server::{ClientHello, ParsedCertificate, ResolvesServerCert},
     sign::CertifiedKey,
 };
+use trust::{Trust, refused};
 use waypost_cluster::{BadFile, Certificate, PemFile, Renewed};
 
 /// Why TLS can't be set up.
@@ -29,26 +30,30 @@ pub enum BadTls {
     Library(#[from] rustls::Error),
 }
 
-/// The settings of a client that trusts the system's authorities and those of `ca_file` (PEM). HTTP/1.1 only.
+/// The settings of a client that trusts the system's authorities and those of `ca_file` (PEM), and servers
+/// whose own certificate is in `ca_file`. HTTP/1.1 only.
 ///
 /// # Errors
 /// If the file can't be used.
 pub fn trusting(ca_file: Option<&Path>) -> Result<ClientConfig, BadTls> {
-    let mut roots = RootCertStore::empty();
+    let (mut roots, mut listed) = (RootCertStore::empty(), Vec::new());
     // Certificates that can't be read are left out: one odd certificate in the system's store is no reason to
     // trust none of the others.
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if let Some(path) = ca_file {
-        for certificate in PemFile::read(path)?.certificates()? {
-            roots.add(certificate).map_err(|error| BadFile::new(path, error))?;
+        listed = PemFile::read(path)?.certificates()?;
+        for certificate in &listed {
+            roots.add(certificate.clone()).map_err(|error| BadFile::new(path, error))?;
         }
     }
     if roots.is_empty() {
         tracing::warn!("no certificate authorities on this system: connections to https will fail");
     }
-    let builder = ClientConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()));
+    let provider = Arc::new(crypto::ring::default_provider());
+    let trust = Trust::new(roots, listed, &provider);
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
     let mut config =
-        builder.with_safe_default_protocol_versions()?.with_root_certificates(roots).with_no_client_auth();
+        builder.dangerous().with_custom_certificate_verifier(Arc::new(trust)).with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
 }
@@ -137,40 +142,22 @@ impl Certificate for OfServer {
             }
             other => BadFile::new(&cert.path, other),
         })?;
-        let refused = refused(&certified, UnixTime::now()).map(|why| BadFile::new(&cert.path, why));
+        let refused = refused_of(&certified, UnixTime::now()).map(|why| BadFile::new(&cert.path, why));
         Ok((Self(Arc::new(certified)), refused))
     }
 
     /// Intermediate certificates are not considered: clients may know other chains.
     fn until(&self) -> Option<u64> {
         // A check for a time in the far future fails, and the error contains the certificate's end.
-        match refused(&self.0, UnixTime::since_unix_epoch(Duration::from_secs(u64::MAX / 4))) {
+        match refused_of(&self.0, UnixTime::since_unix_epoch(Duration::from_secs(u64::MAX / 4))) {
             Some(CertificateError::ExpiredContext { not_after, .. }) => Some(not_after.as_secs()),
             _ => None,
         }
     }
 }
 
-/// Why clients would refuse a certificate at a time, as far as that can be known without their list of
-/// authorities: its validity period and its purpose.
-fn refused(shown: &CertifiedKey, at: UnixTime) -> Option<CertificateError> {
-    use CertificateError as Why;
-    let known = crypto::ring::default_provider().signature_verification_algorithms.all;
-    let own = ParsedCertificate::try_from(shown.cert.first()?).ok()?;
-    // The library checks the validity period first, then the purpose. Without authorities, it refuses every
-    // certificate in the end.
-    match verify_server_cert_signed_by_trust_anchor(&own, &RootCertStore::empty(), &[], at, known) {
-        Err(rustls::Error::InvalidCertificate(why)) => match why {
-            Why::Expired
-            | Why::ExpiredContext { .. }
-            | Why::NotValidYet
-            | Why::NotValidYetContext { .. }
-            | Why::InvalidPurpose
-            | Why::InvalidPurposeContext { .. } => Some(why),
-            _ => None,
-        },
-        _ => None,
-    }
+fn refused_of(shown: &CertifiedKey, at: UnixTime) -> Option<CertificateError> {
+    refused(&ParsedCertificate::try_from(shown.cert.first()?).ok()?, at)
 }
 
 #[cfg(test)]

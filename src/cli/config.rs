@@ -57,7 +57,7 @@ fn check(loaded: &Loaded) -> anyhow::Result<()> {
 /// their errors. A node starts in spite of an invalid webhook, and delivers to the others.
 fn webhooks(webhooks: &Webhooks) -> anyhow::Result<()> {
     let listed = &webhooks.listed;
-    let guard = Guard::new(webhooks.allow_nets.clone());
+    let guard = Guard::new(webhooks.allow_nets.clone()).denying(webhooks.deny_nets.clone());
     let Aws { functions, endpoint, .. } = webhooks.aws.clone();
     let account = Account { credentials: None, functions, endpoint };
     let mut wrong = Vec::new();

@@ -7,11 +7,39 @@ use crate::core::webhook::patch::Patch;
 use crate::core::webhook::{Defaults, Origin, Plain, Profile};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
+
+/// Public ranges that clouds use inside, for metadata and for services. waypost.default.toml and
+/// docs/WEBHOOKS.md name the source of each.
+const CLOUD_NETS: [IpNet; 9] = [
+    // Azure: the host agent.
+    v4([168, 63, 129, 16], 32),
+    // Equinix Metal: metadata.
+    v4([192, 80, 8, 124], 32),
+    // Google Cloud: restricted.googleapis.com and private.googleapis.com.
+    v4([199, 36, 153, 4], 30),
+    v4([199, 36, 153, 8], 30),
+    v6([0x2600, 0x2d00, 2, 0x1000, 0, 0, 0, 0], 56),
+    v6([0x2600, 0x2d00, 2, 0x2000, 0, 0, 0, 0], 56),
+    // Google Cloud: Cloud DNS.
+    v4([35, 199, 192, 0], 19),
+    // IBM Cloud: services, and the private addresses of cloud services.
+    v4([161, 26, 0, 0], 16),
+    v4([166, 8, 0, 0], 14),
+];
+
+const fn v4([a, b, c, d]: [u8; 4], prefix: u8) -> IpNet {
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), prefix))
+}
+
+const fn v6([a, b, c, d, e, f, g, h]: [u16; 8], prefix: u8) -> IpNet {
+    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(a, b, c, d, e, f, g, h), prefix))
+}
 
 /// Webhook delivery.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -19,6 +47,8 @@ use std::path::PathBuf;
 pub struct Webhooks {
     /// Private networks (CIDR) that webhooks may reach although they are private.
     pub allow_nets: Vec<IpNet>,
+    /// Networks (CIDR) that webhooks may never reach, whatever `allow_nets` says.
+    pub deny_nets: Vec<IpNet>,
     /// Encrypts addresses, headers and keys of webhooks at rest: 64 hexadecimal digits, or base64 of 32
     /// bytes. If absent, the cluster generates a key.
     pub secret_key: Option<Secret>,
@@ -81,6 +111,7 @@ impl Default for Webhooks {
     fn default() -> Self {
         Self {
             allow_nets: Vec::new(),
+            deny_nets: CLOUD_NETS.to_vec(),
             secret_key: None,
             ca_file: None,
             workers: 0,

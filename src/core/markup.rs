@@ -54,19 +54,42 @@ pub(crate) fn is_visible(text: &str) -> bool {
     text.chars().filter_map(plain).any(|c| !c.is_whitespace() && !is_blank(c))
 }
 
-/// Escapes a character that has a meaning in Discord's markdown, begins a mention or begins a link.
-pub(crate) fn escape_discord(character: char, out: &mut String) {
-    let starts_line = out.is_empty() || out.ends_with('\n');
-    match character {
-        '\\' | '*' | '_' | '~' | '`' | '|' | '[' | ']' | '<' => out.push('\\'),
-        '#' | '>' | '-' | '+' if starts_line => out.push('\\'),
-        _ => {}
+/// Escapes for Discord: characters that have a meaning in its markdown, begin a mention or begin a masked link.
+/// Links in the text stay whole: Discord takes a link as it is, so an escape would become a part of it.
+///
+/// The returned function takes the characters of one text, in order.
+pub(crate) fn escape_discord() -> impl FnMut(char, &mut String) {
+    let (mut in_link, mut is_line_blank) = (false, true);
+    move |character, out| {
+        // Discord looks for quotes, headings and lists behind blanks too.
+        let starts_line = is_line_blank;
+        is_line_blank = character == '\n' || is_line_blank && character.is_whitespace();
+        in_link = if in_link { is_of_link(character) } else { is_of_link(character) && begins_link(out) };
+        if in_link {
+            return out.push(character);
+        }
+        match character {
+            '\\' | '*' | '_' | '~' | '`' | '|' | '[' | ']' | '<' => out.push('\\'),
+            '#' | '>' | '-' | '+' if starts_line => out.push('\\'),
+            _ => {}
+        }
+        out.push(character);
+        if character == '@' {
+            // The inserted space is invisible, and `@everyone` is no longer one word.
+            out.push('\u{200b}');
+        }
     }
-    out.push(character);
-    if character == '@' {
-        // The inserted space is invisible, and `@everyone` is no longer one word.
-        out.push('\u{200b}');
-    }
+}
+
+/// Whether the text so far ends with the scheme of a link, at the beginning of a word.
+fn begins_link(text: &str) -> bool {
+    let before = text.strip_suffix("https://").or_else(|| text.strip_suffix("http://"));
+    before.is_some_and(|before| !before.ends_with(|c: char| c.is_alphanumeric() || c == '_'))
+}
+
+/// Characters that a link may have (RFC 3986), but for brackets, which could end the text of a masked link.
+fn is_of_link(character: char) -> bool {
+    character.is_ascii_alphanumeric() || "-._~:/?#@!$&'()*+,;=%".contains(character)
 }
 
 /// Escapes a character of Slack's mrkdwn as an entity, if there is one. Slack has no escape for `*` and `_`.
@@ -145,6 +168,55 @@ mod tests {
         }
         for blank in ["", " \n\t", "\u{200b}\u{feff}", "\u{3000}\u{2800}\u{3164}", "\u{0}", "\u{200d}"] {
             assert!(!is_visible(blank), "{blank:?}");
+        }
+    }
+
+    fn discord(text: &str) -> String {
+        escaped(text, 1000, escape_discord())
+    }
+
+    #[test]
+    fn links_stay_whole_in_discord() {
+        for link in [
+            "https://example.com/a_b_c",
+            "http://example.com/*a*/~b~?x=_y_&z=1#top_",
+            "https://en.wikipedia.org/wiki/Wormhole_(disambiguation)",
+            "https://medium.com/@some_user/-x",
+            "https://example.com/a%5Fb",
+        ] {
+            assert_eq!(discord(link), link);
+            assert_eq!(
+                discord(&format!("see _this_: {link} *and* {link}")),
+                format!("see \\_this\\_: {link} \\*and\\* {link}")
+            );
+            assert_eq!(discord(&format!("({link}\n> x")), format!("({link}\n\\> x"));
+        }
+    }
+
+    #[test]
+    fn what_only_looks_like_a_link_is_escaped_in_discord() {
+        for (text, expected) in [
+            ("xhttps://a_b", "xhttps://a\\_b"),
+            ("_https://a_b", "\\_https://a\\_b"),
+            ("https:/a_b", "https:/a\\_b"),
+            ("https://a](https://b_c) _d_", "https://a\\](https://b_c) \\_d\\_"),
+            ("[x](https://a_b)", "\\[x\\](https://a_b)"),
+            ("<https://a|b_c>", "\\<https://a\\|b\\_c>"),
+            ("https://a\u{e4}_b", "https://a\u{e4}\\_b"),
+            ("https://", "https://"),
+            ("https://_a", "https://_a"),
+        ] {
+            assert_eq!(discord(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn quotes_and_lists_are_escaped_behind_blanks_in_discord() {
+        for mark in ["> q", "# h", "- l", "+ l", ">>> q"] {
+            for blanks in ["", " ", "   ", "\u{3000}", "a\n", "a\n  "] {
+                assert_eq!(discord(&format!("{blanks}{mark}")), format!("{blanks}\\{mark}"), "{blanks:?}");
+            }
+            assert_eq!(discord(&format!("a {mark}")), format!("a {mark}"));
         }
     }
 }

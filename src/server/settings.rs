@@ -39,6 +39,7 @@ pub(super) fn webhook(config: &Config, shares: &Shares) -> webhook::WebhookConfi
         window: settings.window,
         flush: Duration::from_millis(settings.flush_ms),
         allow_nets: settings.allow_nets.clone(),
+        deny_nets: settings.deny_nets.clone(),
         ca_file: settings.ca_file.clone(),
         aws: webhook::Account {
             credentials,

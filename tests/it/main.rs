@@ -72,6 +72,8 @@ mod webhook_api;
 mod webhooks_answers;
 mod webhooks_backlog;
 mod webhooks_chat;
+mod webhooks_fair;
+mod webhooks_filtered;
 mod webhooks_flow;
 mod webhooks_lambda;
 mod webhooks_operate;

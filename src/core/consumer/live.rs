@@ -2,7 +2,7 @@
 
 use super::health::Health;
 use super::progress::Track;
-use super::queue::{MAX_READY, Queue, Ready};
+use super::queue::{Queue, Ready};
 use std::collections::BTreeSet;
 
 /// Events that are examined beyond the cursor until something succeeds.
@@ -74,14 +74,14 @@ impl Live {
         self.kept_from = seq;
     }
 
-    /// Returns whether more can be read in order.
-    pub(super) fn has_room(&self) -> bool {
-        self.queue.ready().len() < MAX_READY + self.ahead.found.len()
+    /// Returns whether more can be read in order, where at most `max` events may be ready.
+    pub(super) fn has_room(&self, max: usize) -> bool {
+        self.queue.ready().len() < max + self.ahead.found.len()
     }
 
-    /// Returns the seq to read from, in order or ahead.
-    pub(super) fn wants(&self, health: &Health) -> Option<u64> {
-        if self.has_room() {
+    /// Returns the seq to read from, in order or ahead. At most `max` events may be ready.
+    pub(super) fn wants(&self, health: &Health, max: usize) -> Option<u64> {
+        if self.has_room(max) {
             return Some(self.next);
         }
         self.looks_ahead(health).then(|| self.ahead.next.max(self.next))
@@ -167,6 +167,7 @@ impl Live {
 #[cfg(test)]
 mod tests {
     use super::super::health::{Condition, FAILING_FROM};
+    use super::super::queue::MAX_READY;
     use super::*;
     use crate::core::consumer::progress::EventRef;
     use crate::core::ids::EventId;
@@ -186,15 +187,19 @@ mod tests {
     fn it_reads_ahead_only_if_all_ready_events_are_of_failed_types() {
         let mut live = full();
         let mut health = Health::new(1, Condition::default(), None);
-        assert_eq!(live.wants(&health), None, "full, and nothing speaks against the ready events");
+        assert_eq!(live.wants(&health, MAX_READY), None, "full, and nothing speaks against the ready events");
         (0..FAILING_FROM).for_each(|_| health.fresh_failed(&[1]));
         let next = live.next();
-        assert_eq!(live.wants(&health), Some(next));
+        assert_eq!(live.wants(&health, MAX_READY), Some(next));
         live.looked_ahead(next + 500, None);
-        assert_eq!(live.wants(&health), Some(next + 500));
+        assert_eq!(live.wants(&health, MAX_READY), Some(next + 500));
         live.looked_ahead(next + 600, Some(next + 599));
         live.queue_mut().push(ready(next + 599, 2));
-        assert_eq!((live.wants(&health), live.has_room()), (None, false), "it is worth trying");
+        assert_eq!(
+            (live.wants(&health, MAX_READY), live.has_room(MAX_READY)),
+            (None, false),
+            "it is worth trying"
+        );
         health.fresh_failed(&[2]);
         assert!(!live.looks_ahead(&health), "one at a time");
         assert!(live.forget_ahead(next + 599) && !live.forget_ahead(next + 599));

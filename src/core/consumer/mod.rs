@@ -17,5 +17,6 @@ mod replay;
 mod report;
 mod retry;
 pub mod schedule;
+pub mod shares;
 mod totals;
 pub mod verdict;

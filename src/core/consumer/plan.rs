@@ -1,5 +1,6 @@
 //! The settings of a consumer that the rules need.
 
+use super::queue::MAX_READY;
 use super::schedule::RetryPolicy;
 use crate::core::rate::Rate;
 use serde::{Deserialize, Serialize};
@@ -39,6 +40,11 @@ impl Plan {
     /// Returns whether there are many lanes. With only one, all events would wait for it anyway.
     pub(super) fn has_lanes(&self) -> bool {
         self.parked < usize::MAX
+    }
+
+    /// Returns how many events of a source are read and not yet sent: at least one whole batch.
+    pub(super) fn ready_max(&self) -> usize {
+        MAX_READY.max(self.batch_max())
     }
 
     /// Returns how many events one request takes at most.

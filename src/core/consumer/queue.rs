@@ -7,7 +7,7 @@
 use super::progress::EventRef;
 use std::collections::{BTreeMap, VecDeque};
 
-/// The largest number of events that are read and not yet sent.
+/// The number of events that are read and not yet sent, unless a batch takes more.
 pub(super) const MAX_READY: usize = 256;
 
 /// An event that was read.

@@ -3,7 +3,7 @@
 //! One replay runs at a time, the oldest; the others wait. Its events have a queue and lanes of their own.
 
 use super::progress::{KEPT_REPLAYS, Replay, Source, Track};
-use super::queue::{MAX_READY, Queue};
+use super::queue::Queue;
 
 /// A read for a replay that has room for more events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,10 +77,10 @@ impl Replays {
         self.next
     }
 
-    /// Returns what to read, if there is room for more.
-    pub(super) fn wants(&self) -> Option<ReplayRead> {
+    /// Returns what to read, if fewer than `max` events are ready.
+    pub(super) fn wants(&self, max: usize) -> Option<ReplayRead> {
         let replay = self.running()?;
-        let room = self.queue.ready().len() < MAX_READY;
+        let room = self.queue.ready().len() < max;
         (room && self.next < replay.until_seq).then_some(ReplayRead {
             id: replay.id,
             from_seq: self.next,
@@ -190,11 +190,11 @@ mod tests {
                 && !replays.is_over(Source::Replay(2))
         );
         assert_eq!(
-            (replays.source(), replays.wants().map(|read| read.from_seq)),
+            (replays.source(), replays.wants(1).map(|read| read.from_seq)),
             (Some(Source::Replay(2)), Some(20))
         );
         assert!(replays.cancel(2, 8) && !replays.cancel(2, 9) && !replays.cancel(3, 9));
-        assert_eq!((replays.running(), replays.wants()), (None, None));
+        assert_eq!((replays.running(), replays.wants(1)), (None, None));
         assert!(replays.records()[1].cancelled && !replays.records()[0].cancelled);
     }
 
@@ -204,7 +204,7 @@ mod tests {
         [1, 2].into_iter().for_each(|id| replays.add(id, 1, 50, false, 5));
         replays.read_up_to(30);
         assert!(replays.cancel(2, 6));
-        assert_eq!(replays.wants().map(|read| (read.id, read.from_seq)), Some((1, 30)));
+        assert_eq!(replays.wants(1).map(|read| (read.id, read.from_seq)), Some((1, 30)));
     }
 
     #[test]

@@ -113,6 +113,11 @@ impl Retries {
         self.records.get(&number).map(|record| &record.retry)
     }
 
+    /// Returns those from that number on.
+    pub(super) fn from(&self, number: u64) -> impl Iterator<Item = (u64, &Retry)> {
+        self.records.range(number..).map(|(number, record)| (*number, &record.retry))
+    }
+
     fn count(&mut self, retry: &Retry, number: u64) {
         *self.events.entry(retry.source).or_default() += retry.events.len();
         self.retrying += retried(retry);

@@ -52,7 +52,7 @@ pub(super) static FUNCTIONS: [Function; 17] = [
     function("date", 2, 2, date),
     function("json", 1, 1, json),
     function("truncate", 2, 2, truncate),
-    function("discord", 1, 1, |of, budget| marked_up(of, budget, escape_discord)),
+    function("discord", 1, 1, |of, budget| marked_up(of, budget, escape_discord())),
     function("slack", 1, 1, |of, budget| marked_up(of, budget, escape_slack)),
     method("contains", true, 1, |of, budget| compared(of, budget, |text, part| text.contains(part))),
     method("startsWith", true, 1, |of, budget| compared(of, budget, |text, part| text.starts_with(part))),
@@ -208,7 +208,7 @@ fn truncate<'v>(of: &[Value<'v>], budget: &Budget) -> Outcome<'v> {
 }
 
 /// A text in which no character has a special meaning for a chat. Other values are first written as a text.
-fn marked_up<'v>(of: &[Value<'v>], budget: &Budget, escape: fn(char, &mut String)) -> Outcome<'v> {
+fn marked_up<'v>(of: &[Value<'v>], budget: &Budget, escape: impl FnMut(char, &mut String)) -> Outcome<'v> {
     if matches!(of[0], Value::Null) {
         return Err(Failure::Missing);
     }

@@ -1,7 +1,7 @@
 //! The checks of targets, templates and expressions. Delivery knows which targets and which templates are
 //! valid, and implements the two traits for them. Expressions are checked here.
 
-use super::{Ordering, Plain, Target, Template};
+use super::{Ordering, Plain, Profile, Target, Template};
 use crate::core::expression::Expression;
 use crate::core::field_error::{FieldCode, FieldError, FieldErrors};
 
@@ -14,11 +14,11 @@ pub struct CheckedTarget {
     pub host: String,
 }
 
-/// Checks targets. Names are not resolved.
+/// Checks targets, as requests of a profile use them. Names are not resolved.
 pub trait CheckTarget {
     /// # Errors
     /// The error of `url` or of a field of `lambda`.
-    fn check_target(&self, target: &Target) -> Result<CheckedTarget, FieldError>;
+    fn check_target(&self, target: &Target, profile: Profile) -> Result<CheckedTarget, FieldError>;
 }
 
 /// Checks templates.
@@ -41,7 +41,7 @@ impl Plain {
     pub fn check(&mut self, checks: &(impl CheckTarget + CheckTemplate), errors: &mut FieldErrors) {
         let Self { webhook, private } = self;
         if private.has_target() && !errors.concern_target() {
-            match checks.check_target(&private.target) {
+            match checks.check_target(&private.target, webhook.profile) {
                 Ok(checked) => {
                     private.target = checked.target;
                     webhook.host = checked.host;

@@ -15,6 +15,7 @@ mod plan;
 mod profile;
 pub mod promises;
 pub mod records;
+pub mod reserved;
 pub mod secret;
 mod settings;
 pub mod shown;

@@ -6,6 +6,7 @@
 
 use super::Profile;
 use crate::core::consumer::progress::{KEPT_ERROR, clipped};
+use crate::core::consumer::shares::Speed;
 use crate::core::consumer::verdict::{Blame, Completion, Verdict};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -220,6 +221,17 @@ impl Outcome {
         }
     }
 
+    /// What the attempt shows of the receiver's speed; `None` if only the delivery is to blame, or nobody.
+    /// `was_slow` says that it took long.
+    pub fn speed(&self, was_slow: bool) -> Option<Speed> {
+        match (self.class, self.blame()) {
+            _ if was_slow => Some(Speed::Slow),
+            (Class::Delivered, _) => Some(Speed::Quick),
+            (_, Blame::Receiver) => Some(Speed::Slow),
+            (_, Blame::Delivery | Blame::Nobody) => None,
+        }
+    }
+
     /// The completion of a delivery of `events` events, for the engine. [`Outcome::verdict`] describes
     /// `ambiguous`.
     pub fn completion(&self, profile: Profile, events: usize, ambiguous: bool) -> Completion {
@@ -299,6 +311,25 @@ mod tests {
         assert_eq!([400, 413, 422].map(answered), [Blame::Delivery; 3]);
         assert_eq!([302, 401, 404, 410, 429, 500, 503].map(answered), [Blame::Receiver; 7]);
         assert_eq!(answered(204), Blame::Nobody);
+    }
+
+    #[test]
+    fn an_attempt_shows_how_fast_the_receiver_is() {
+        let answered = |status| Outcome::answered(status, None);
+        for (outcome, was_slow, expected) in [
+            (answered(200), false, Some(Speed::Quick)),
+            (answered(200), true, Some(Speed::Slow)),
+            (answered(500), false, Some(Speed::Slow)),
+            (answered(429), false, Some(Speed::Slow)),
+            (answered(400), false, None),
+            (answered(400), true, Some(Speed::Slow)),
+            (Outcome::ambiguous(Class::Timeout), false, Some(Speed::Slow)),
+            (Outcome::failed(Class::Connect), false, Some(Speed::Slow)),
+            (Outcome::failed(Class::Render), false, None),
+            (Outcome::failed(Class::Expired), false, None),
+        ] {
+            assert_eq!(outcome.speed(was_slow), expected, "{outcome:?}");
+        }
     }
 
     #[test]

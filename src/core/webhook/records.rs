@@ -86,6 +86,39 @@ pub struct Attempt {
 }
 
 impl Attempt {
+    /// The record that the owner could begin no attempt, and why.
+    pub fn not_begun(why: &str, at_ms: u64, node: NodeId) -> Self {
+        let mut attempt = Self {
+            number: 0,
+            seq: None,
+            message_id: String::new(),
+            events: 0,
+            kind: String::new(),
+            attempt: 0,
+            at_ms,
+            took_ms: 0,
+            class: Class::Internal,
+            sent: Sent::Nothing,
+            stage: None,
+            status: None,
+            error: Some(format!("node {node} can't deliver to the webhook: {why}")),
+            answer: String::new(),
+            node,
+        };
+        attempt.clip();
+        attempt
+    }
+
+    /// Whether it was a test that somebody asked for.
+    fn is_test(&self) -> bool {
+        self.number == 0 && self.events > 0
+    }
+
+    /// Whether it is no attempt, but the record that none could begin.
+    fn is_not_begun(&self) -> bool {
+        self.events == 0
+    }
+
     /// Cuts the texts that others chose, so that an attempt is bounded whatever a receiver answers.
     pub fn clip(&mut self) {
         let error = self.error.iter_mut().map(|error| (error, KEPT_ERROR));
@@ -107,4 +140,56 @@ pub struct AttemptHistory {
     pub dead: u32,
     /// Number of dead letters that were removed to make room for newer ones.
     pub dropped: u64,
+}
+
+impl AttemptHistory {
+    /// The last attempt, if the webhook can't deliver as far as the attempts since `since_ms` show: its owner
+    /// could begin none, or all that are remembered failed, whoever is to blame. Tests don't count, nor does an
+    /// answer that only asks for a pause.
+    pub fn failure_since(&self, since_ms: u64) -> Option<&Attempt> {
+        let counts = |attempt: &&Attempt| {
+            !attempt.is_test() && attempt.class != Class::Throttled && attempt.at_ms >= since_ms
+        };
+        let last = self.attempts.iter().rfind(counts)?;
+        let delivered = |attempt: &Attempt| attempt.class == Class::Delivered;
+        let fails = last.is_not_begun() || !self.attempts.iter().filter(counts).any(delivered);
+        fails.then_some(last)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn attempt(number: u64, class: Class, at_ms: u64) -> Attempt {
+        Attempt { number, events: 1, class, ..Attempt::not_begun("", at_ms, 1) }
+    }
+
+    #[test]
+    fn a_webhook_fails_if_nothing_began_or_nothing_succeeded() {
+        let not_begun = Attempt::not_begun("no key", 30, 1);
+        let good = |at_ms| attempt(1, Class::Delivered, at_ms);
+        let bad = |at_ms| attempt(2, Class::Render, at_ms);
+        let test = |class| attempt(0, class, 40);
+        for (attempts, since_ms, fails) in [
+            (vec![], 0, false),
+            (vec![good(10)], 0, false),
+            (vec![bad(10)], 0, true),
+            (vec![bad(10), bad(20)], 0, true),
+            (vec![good(10), bad(20)], 0, false),
+            (vec![good(10), bad(20)], 15, true),
+            (vec![attempt(1, Class::Throttled, 10)], 0, false),
+            (vec![good(10), not_begun.clone()], 0, true),
+            (vec![not_begun.clone()], 31, false),
+            (vec![not_begun.clone(), good(40)], 0, false),
+            (vec![not_begun.clone(), test(Class::Delivered)], 0, true),
+            (vec![good(10), test(Class::Status)], 0, false),
+            (vec![test(Class::Status)], 0, false),
+        ] {
+            let history = AttemptHistory { attempts, ..AttemptHistory::default() };
+            assert_eq!(history.failure_since(since_ms).is_some(), fails, "{history:?} since {since_ms}");
+        }
+        assert!(not_begun.error.unwrap().contains("no key"));
+    }
 }

@@ -85,7 +85,7 @@ pub struct Webhook {
 pub struct Private {
     /// Where its requests go.
     pub target: Target,
-    /// Additional headers. They replace built-in ones of the same name.
+    /// Additional headers. They replace built-in ones of the same name, but none of the reserved ones.
     pub headers: Vec<(String, String)>,
     /// The secret of its signatures.
     pub secret: String,

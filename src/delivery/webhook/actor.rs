@@ -17,6 +17,7 @@ mod reporting;
 pub(super) mod requests;
 mod settings;
 mod state;
+mod waiting;
 
 use completion::Flights;
 use held::Held;
@@ -27,11 +28,12 @@ use state::{Commands, Life, Readers, Reporting};
 
 use super::shared::Shared;
 use crate::core::consumer::engine::{Engine, Step, Urgency};
+use crate::core::consumer::shares::{Observed, Speed};
 use crate::core::ids::{TopicId, WebhookId};
 use crate::core::webhook::Webhook;
 use crate::core::webhook::outcome::Cause;
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, SpawnHandle};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -58,6 +60,10 @@ pub(super) struct WebhookActor {
     held: Held,
     flights: Flights,
     readers: Readers,
+    /// After a change of the filter: the number from which on waiting deliveries are still to be looked at.
+    unfiltered_from: Option<u64>,
+    /// What its requests have shown of the receiver's speed.
+    observed: Rc<RefCell<Observed>>,
     commands: Commands,
     reports: Reports,
     /// The timer for the next call of `advance`.
@@ -77,6 +83,7 @@ impl WebhookActor {
         let Some(state) = shared.hub.webhooks().state(webhook.id)? else { return Ok(None) };
         let settings = Settings::new(&shared, webhook.clone(), topic)?;
         let waiting = shared.hub.webhooks().waiting(webhook.id)?;
+        let speed = if state.progress.failures > 0 { Speed::Slow } else { Speed::Unknown };
         let engine = Engine::new(webhook.plan(shared.config.window), state.progress, waiting);
         let life = Life::Closing.follow(settings.permitted(&shared));
         Ok(Some(Self {
@@ -88,6 +95,8 @@ impl WebhookActor {
             held: Held::default(),
             flights: Flights::default(),
             readers: Readers::default(),
+            unfiltered_from: None,
+            observed: Rc::new(RefCell::new(Observed::new(speed))),
             commands: Commands::default(),
             reports: Reports::default(),
             timer: None,

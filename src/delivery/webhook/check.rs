@@ -1,12 +1,13 @@
 //! The checks of settings before they are stored: where a target leads, and whether a template can be
 //! rendered. They do not resolve names.
 
-use super::guard::{BadTarget, Guard, Target as Url};
+use super::dial::describe;
+use super::guard::{BadTarget, Forbidden, Guard, LARGEST_URL, Target as Url};
 use super::lambda::{self, Account, BadFunction};
-use super::render::CompiledTemplate;
+use super::render::{CompiledTemplate, dialled};
 use crate::core::field_error::{FieldCode, FieldError};
 use crate::core::webhook::check::{CheckTarget, CheckTemplate, CheckedTarget};
-use crate::core::webhook::{Target, Template};
+use crate::core::webhook::{Profile, Target, Template};
 
 /// The checks of a node, with its guard and its AWS account.
 #[derive(Clone, Copy)]
@@ -21,26 +22,47 @@ impl<'a> Checks<'a> {
         Self { guard, account }
     }
 
-    /// The URL that requests to the target go to.
-    pub(super) fn url(&self, target: &Target) -> Result<Url, FieldError> {
+    /// The URL that requests of that profile to the target go to.
+    pub(super) fn url(&self, target: &Target, profile: Profile) -> Result<Url, FieldError> {
         match target {
-            Target::Http(url) => {
-                self.guard.target(url).map_err(|error| FieldError::new("url", code_of_target(&error), error))
-            }
+            Target::Http(url) => self.http(url, profile),
             Target::Lambda(function) => lambda::target(function, self.account, self.guard)
                 .map_err(|error| FieldError::new(error.field(), code_of_function(&error), error)),
         }
     }
+
+    fn http(&self, url: &str, profile: Profile) -> Result<Url, FieldError> {
+        let refused = |error: BadTarget| FieldError::new("url", code_of_target(&error), error);
+        let given = self.guard.target(url).map_err(refused)?;
+        let used = dialled(profile, given.as_str());
+        if used.len() > LARGEST_URL {
+            let (name, most, added) = (profile.name(), LARGEST_URL, used.len() - given.as_str().len());
+            let message = format_args!(
+                "may have at most {} bytes: the profile {name} adds {added}, and {most} are allowed in all",
+                most - added
+            );
+            return Err(FieldError::new("url", FieldCode::OutOfRange, message));
+        }
+        self.guard.target(&used).map_err(refused)
+    }
+}
+
+/// The error of a field whose target has an address that webhooks must not go to.
+pub(super) fn forbidden(field: &str, url: &Url, forbidden: &Forbidden) -> FieldError {
+    FieldError::new(field, code_of_address(forbidden), describe(url.host(), forbidden))
 }
 
 impl CheckTarget for Checks<'_> {
-    fn check_target(&self, target: &Target) -> Result<CheckedTarget, FieldError> {
-        let url = self.url(target)?;
+    fn check_target(&self, target: &Target, profile: Profile) -> Result<CheckedTarget, FieldError> {
+        let used = self.url(target, profile)?;
         let normal = match target {
-            Target::Http(_) => Target::Http(url.as_str().to_owned()),
+            Target::Http(url) => {
+                let refused = |error: BadTarget| FieldError::new("url", code_of_target(&error), error);
+                Target::Http(Url::parse(url).map_err(refused)?.as_str().to_owned())
+            }
             Target::Lambda(_) => target.clone(),
         };
-        Ok(CheckedTarget { target: normal, host: url.host().to_string() })
+        Ok(CheckedTarget { target: normal, host: used.host().to_string() })
     }
 }
 
@@ -54,7 +76,8 @@ impl CheckTemplate for Checks<'_> {
 
 fn code_of_target(error: &BadTarget) -> FieldCode {
     match error {
-        BadTarget::Inside(_) | BadTarget::NotPublic(_) => FieldCode::NotPublic,
+        BadTarget::Inside(_) => FieldCode::NotPublic,
+        BadTarget::Forbidden(forbidden) => code_of_address(forbidden),
         BadTarget::TooLong(_) => FieldCode::OutOfRange,
         BadTarget::Characters
         | BadTarget::NotUrl(_)
@@ -62,6 +85,13 @@ fn code_of_target(error: &BadTarget) -> FieldCode {
         | BadTarget::Userinfo
         | BadTarget::Port
         | BadTarget::Name(_) => FieldCode::Invalid,
+    }
+}
+
+fn code_of_address(forbidden: &Forbidden) -> FieldCode {
+    match forbidden {
+        Forbidden::NotPublic { .. } => FieldCode::NotPublic,
+        Forbidden::Denied { .. } => FieldCode::NotAllowed,
     }
 }
 
@@ -86,7 +116,7 @@ mod tests {
     fn told(target: &Target) -> (String, FieldCode) {
         let (guard, account) =
             (Guard::default(), Account { functions: vec!["f".into()], ..Account::default() });
-        let error = Checks::new(&guard, &account).check_target(target).err().unwrap();
+        let error = Checks::new(&guard, &account).check_target(target, Profile::Standard).err().unwrap();
         (error.field, error.code)
     }
 
@@ -113,9 +143,37 @@ mod tests {
     fn a_target_is_kept_in_its_normal_form() {
         let (guard, account) = (Guard::default(), Account::default());
         let checked = Checks::new(&guard, &account)
-            .check_target(&Target::Http("HTTPS://Example.COM:443".into()))
+            .check_target(&Target::Http("HTTPS://Example.COM:443".into()), Profile::Discord)
             .unwrap();
         assert!(checked.target == Target::Http("https://example.com/".into()));
         assert_eq!(checked.host, "example.com");
+    }
+
+    /// Discord's URL gets a pair in its query, so it may be less long than others.
+    #[test]
+    fn a_url_is_measured_as_it_will_be_used() {
+        let (guard, account) = (Guard::default(), Account::default());
+        let checked = |length: usize, query: &str, profile: Profile| {
+            let base = format!("https://discord.com/api/webhooks/1/?{query}");
+            let url =
+                format!("https://discord.com/api/webhooks/1/{}?{query}", "a".repeat(length - base.len()));
+            assert_eq!(url.len(), length);
+            Checks::new(&guard, &account).check_target(&Target::Http(url), profile)
+        };
+        for (length, query, profile, expected) in [
+            (2048, "a=b", Profile::Standard, true),
+            (2038, "a=b", Profile::Discord, true),
+            (2039, "a=b", Profile::Discord, false),
+            (2048, "a=b", Profile::Discord, false),
+            (2048, "wait=true", Profile::Discord, true),
+            (2048, "wait=false", Profile::Discord, true),
+            (2048, "wait=1", Profile::Discord, false),
+        ] {
+            let outcome = checked(length, query, profile);
+            assert_eq!(outcome.is_ok(), expected, "{length} {query} {profile:?}");
+            if let Err(error) = outcome {
+                assert_eq!((&*error.field, error.code), ("url", FieldCode::OutOfRange), "{}", error.message);
+            }
+        }
     }
 }

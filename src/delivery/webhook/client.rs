@@ -20,12 +20,12 @@ use http::header::{HeaderName, HeaderValue};
 use tokio::time::timeout_at;
 
 use crate::core::ids::WebhookId;
-use crate::core::webhook::{Method, outcome::Class, patch::RESERVED_HEADERS};
+use crate::core::webhook::{Method, outcome::Class};
 use crate::tls::BadTls;
 
 use super::{
-    dial::{Dial, Dialer, Network, Tls, Trip},
-    guard::{Guard, Target},
+    dial::{Dial, Dialer, Network, NoTarget, Tls, Trip},
+    guard::{Forbidden, Guard, Target},
     resolve::{Resolve, SystemResolver},
 };
 
@@ -53,11 +53,6 @@ const MOST_IDLE: usize = 1024;
 /// The longest time for the resolution of a name in a check.
 const CHECK: Duration = Duration::from_secs(3);
 
-/// Whether a header belongs to the connection or to the message itself. A webhook's own headers can't set it.
-pub(super) fn is_reserved(name: &HeaderName) -> bool {
-    RESERVED_HEADERS.contains(&name.as_str())
-}
-
 /// A request.
 #[derive(Debug, Clone)]
 pub struct Outgoing<'a> {
@@ -65,7 +60,7 @@ pub struct Outgoing<'a> {
     pub method: Method,
     /// The target.
     pub url: &'a Target,
-    /// The headers. Reserved ones are left out.
+    /// The headers. Those of the connection are left out.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// The body.
     pub body: Bytes,
@@ -147,10 +142,10 @@ impl Client {
 
     /// Checks the present addresses of `target` without connecting. A name that has no address yet is
     /// accepted: it is checked again whenever it is dialled.
-    pub async fn check(&self, target: &Target) -> Result<(), String> {
+    pub async fn check(&self, target: &Target) -> Result<(), Forbidden> {
         match tokio::time::timeout(CHECK, self.dialer.check(target)).await {
-            Ok(Err((Class::Blocked, why))) => Err(why),
-            Ok(_) | Err(_) => Ok(()),
+            Ok(Err(NoTarget::Forbidden(forbidden))) => Err(forbidden),
+            Ok(Ok(()) | Err(NoTarget::Dns(_))) | Err(_) => Ok(()),
         }
     }
 

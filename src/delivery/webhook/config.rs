@@ -18,6 +18,8 @@ pub struct WebhookConfig {
     pub flush: Duration,
     /// Networks that may be reached although they are not public.
     pub allow_nets: Vec<IpNet>,
+    /// Networks that may not be reached, whatever else allows it.
+    pub deny_nets: Vec<IpNet>,
     /// A PEM file with the certificates of further authorities.
     pub ca_file: Option<PathBuf>,
     /// The AWS Lambda functions that may be invoked, and the credentials for it.

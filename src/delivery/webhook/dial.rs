@@ -14,7 +14,7 @@ use tokio_rustls::rustls::{self, pki_types::ServerName};
 use crate::core::webhook::outcome::{Class, Stage};
 
 use super::{
-    guard::{Guard, Host, NotPublic, Target},
+    guard::{Forbidden, Guard, Host, Target},
     resolve::Resolve,
 };
 
@@ -94,20 +94,28 @@ pub(super) struct Dialer {
 /// Why there is no connection: the class and the description.
 type Failed = (Class, String);
 
+/// Why a host has no address that may be dialled.
+pub(super) enum NoTarget {
+    /// The name has no address.
+    Dns(String),
+    /// Webhooks must not go to one of the addresses.
+    Forbidden(Forbidden),
+}
+
 impl Dialer {
     pub(super) fn new(guard: Guard, tls: &Tls, resolve: Rc<dyn Resolve>, dial: Rc<dyn Dial>) -> Self {
         Self { guard, resolve, dial, tls: tls.connector() }
     }
 
     /// Checks the addresses that a request would go to.
-    pub(super) async fn check(&self, target: &Target) -> Result<(), Failed> {
+    pub(super) async fn check(&self, target: &Target) -> Result<(), NoTarget> {
         self.addresses(target).await.map(|_| ())
     }
 
     /// Opens a new connection to the target, to carry this request.
     pub(super) async fn open(&self, target: &Target, trip: &Rc<Trip>) -> Result<Wire, Failed> {
         trip.stage.set(Stage::Dns);
-        let addresses = self.addresses(target).await?;
+        let addresses = self.addresses(target).await.map_err(|none| none.failed(target.host()))?;
         trip.stage.set(Stage::Connect);
         let tcp = self.connect(&addresses).await.map_err(|error| (Class::Connect, connect_error(&error)))?;
         // The answer to each request is awaited, so a delayed segment costs more than it saves.
@@ -120,18 +128,16 @@ impl Dialer {
     }
 
     /// The addresses to try. All addresses of the name are checked first: a single bad one refuses the name.
-    async fn addresses(&self, target: &Target) -> Result<Vec<SocketAddr>, Failed> {
+    async fn addresses(&self, target: &Target) -> Result<Vec<SocketAddr>, NoTarget> {
         let found = match target.host() {
             Host::Ip(ip) => vec![*ip],
             Host::Name(name) => {
-                self.resolve.resolve(name).await.map_err(|error| (Class::Dns, error.to_string()))?
+                self.resolve.resolve(name).await.map_err(|error| NoTarget::Dns(error.to_string()))?
             }
         };
-        for ip in &found {
-            self.guard.check(*ip).map_err(|refused| blocked(target.host(), &refused))?;
-        }
+        found.iter().try_for_each(|ip| self.guard.check(*ip)).map_err(NoTarget::Forbidden)?;
         if found.is_empty() {
-            return Err((Class::Dns, "the name has no address".to_owned()));
+            return Err(NoTarget::Dns("the name has no address".to_owned()));
         }
         let address = |ip: IpAddr| SocketAddr::new(ip, target.port());
         Ok(found.into_iter().take(MOST_TRIED).map(address).collect())
@@ -173,14 +179,27 @@ impl Dialer {
     }
 }
 
-/// The failure for a refused address. For a name it says only the kind of address: the creator of a webhook
-/// must not learn internal addresses.
-fn blocked(host: &Host, refused: &NotPublic) -> Failed {
-    let message = match host {
-        Host::Ip(_) => refused.to_string(),
-        Host::Name(name) => format!("{name} has an address that is not public ({})", refused.what),
-    };
-    (Class::Blocked, message)
+impl NoTarget {
+    fn failed(self, host: &Host) -> Failed {
+        match self {
+            Self::Dns(why) => (Class::Dns, why),
+            Self::Forbidden(forbidden) => (Class::Blocked, describe(host, &forbidden)),
+        }
+    }
+}
+
+/// Describes a forbidden address. For a name it says only the kind of address: the creator of a webhook must
+/// not learn internal addresses.
+pub(super) fn describe(host: &Host, forbidden: &Forbidden) -> String {
+    match (host, forbidden) {
+        (Host::Ip(_), _) => forbidden.to_string(),
+        (Host::Name(name), Forbidden::NotPublic { what, .. }) => {
+            format!("{name} has an address that is not public ({what})")
+        }
+        (Host::Name(name), Forbidden::Denied { .. }) => {
+            format!("{name} has an address that webhooks may not reach (webhooks.deny_nets)")
+        }
+    }
 }
 
 fn tls_error(error: &io::Error) -> String {

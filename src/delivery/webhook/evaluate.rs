@@ -6,13 +6,16 @@ use crate::core::digest;
 use crate::core::event::{Event, MapText};
 use crate::core::expression::{Expression, ExpressionError, Subject};
 use crate::core::filter::{Filter, FilterError};
+use crate::core::ids::MapId;
 use crate::core::subject::SelectorError;
 use crate::core::webhook::{Ordering, SubjectFilter, Webhook};
-use crate::hub::Turn;
+use crate::hub::{ArchiveError, Hub, Turn};
+use std::sync::Arc;
 
 /// A webhook's filters, made once from its settings.
 pub(super) struct Evaluator {
-    map: MapText,
+    map: MapId,
+    map_text: MapText,
     subjects: SubjectFilter,
     kinds: Filter,
     condition: Option<Expression>,
@@ -40,7 +43,8 @@ pub(super) enum BadFilter {
 impl Evaluator {
     pub(super) fn new(webhook: &Webhook) -> Result<Self, BadFilter> {
         Ok(Self {
-            map: MapText::from(webhook.map),
+            map: webhook.map,
+            map_text: MapText::from(webhook.map),
             subjects: webhook.filter.subjects()?,
             kinds: Filter::from_list(&webhook.events)?,
             condition: webhook.filter.expression.as_deref().map(Expression::condition).transpose()?,
@@ -59,15 +63,32 @@ impl Evaluator {
 
     /// Evaluates events of the topic, all at once.
     pub(super) fn offers(&self, events: &[Event]) -> Vec<Offer> {
-        events.iter().map(|event| self.offer(event, &Subject::new(event, &self.map))).collect()
+        events.iter().map(|event| self.offer(event, &Subject::new(event, &self.map_text))).collect()
+    }
+
+    /// Evaluates events of the topic: here if that is quick, else on the thread where expressions take turns.
+    ///
+    /// # Errors
+    /// [`ArchiveError::NotEvaluated`] if the evaluation failed.
+    pub(super) async fn evaluated(
+        self: &Arc<Self>,
+        hub: &Hub,
+        events: &[Event],
+    ) -> Result<Vec<Offer>, ArchiveError> {
+        if self.is_quick() {
+            return Ok(self.offers(events));
+        }
+        let (evaluate, of) = (self.clone(), events.to_vec());
+        let work = move |turn| async move { evaluate.offers_in_turn(&of, turn).await };
+        hub.evaluators().work(self.map, work).await.ok_or(ArchiveError::NotEvaluated)
     }
 
     /// Evaluates events of the topic, and lets other work have its turn between them.
-    pub(super) async fn offers_in_turn(&self, events: &[Event], mut turn: Turn) -> Vec<Offer> {
+    async fn offers_in_turn(&self, events: &[Event], mut turn: Turn) -> Vec<Offer> {
         let mut offers = Vec::with_capacity(events.len());
         for event in events {
             // The payload is parsed only if there is an expression, and once for the condition and the key.
-            let subject = Subject::new(event, &self.map);
+            let subject = Subject::new(event, &self.map_text);
             offers.push(self.offer(event, &subject));
             turn.evaluated(&subject);
             turn.pass().await;
@@ -94,10 +115,10 @@ impl Evaluator {
         }
     }
 
-    /// The offer for a dead letter's event: wanted, whatever the filters say now.
-    pub(super) fn offer_again(&self, event: EventRef, kind: &str) -> Offer {
+    /// The offer for the event of a dead letter that is not kept any more: only its type is known.
+    pub(super) fn offer_of_kind(&self, event: EventRef, kind: &str) -> Offer {
         let lane = matches!(self.lanes, Lanes::One).then_some(0);
-        Offer { event, wanted: true, lane, kind: hash(Some(kind)) as u32 }
+        Offer { event, wanted: self.kinds.matches(kind), lane, kind: hash(Some(kind)) as u32 }
     }
 }
 

@@ -13,7 +13,7 @@ mod tests;
 #[cfg(test)]
 pub(super) mod vectors;
 
-pub use target::{BadTarget, Host, LARGEST_URL, Target};
+pub use target::{BadTarget, Host, LARGEST_URL, Receiver, Target};
 
 /// Special-purpose networks of IPv4: those in IANA's registry, multicast, and those that clouds reserve.
 const V4: &[(Ipv4Net, &str)] = &[
@@ -116,49 +116,84 @@ fn isatap(ip: Ipv6Addr) -> Option<Ipv4Addr> {
     }
 }
 
-/// An address that webhooks must not go to.
+/// Why webhooks must not go to an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{ip} is not a public address ({what}); to reach it, add its network to the allow-list")]
-pub struct NotPublic {
-    /// The address.
-    pub ip: IpAddr,
-    /// The kind of network that it is in.
-    pub what: &'static str,
+pub enum Forbidden {
+    /// The address is in a special-purpose network that the configuration does not allow.
+    #[error("{ip} is not a public address ({what}); to reach it, add its network to the allow-list")]
+    NotPublic {
+        /// The address.
+        ip: IpAddr,
+        /// The kind of network that it is in.
+        what: &'static str,
+    },
+    /// The address is in a network that the configuration denies.
+    #[error("{ip} is in {net}, which webhooks may not reach (webhooks.deny_nets)")]
+    Denied {
+        /// The address.
+        ip: IpAddr,
+        /// The network.
+        net: IpNet,
+    },
 }
 
-/// Decides where webhooks may go: to public addresses, and to the networks that the configuration allows.
+/// Decides where webhooks may go: to public addresses and to the networks that the configuration allows, but
+/// never to those that it denies.
 #[derive(Debug, Clone, Default)]
 pub struct Guard {
     allow: Vec<IpNet>,
+    deny: Vec<IpNet>,
 }
 
 impl Guard {
     /// A guard that allows public addresses and these networks.
     pub fn new(allow: Vec<IpNet>) -> Self {
-        Self { allow }
+        Self { allow, deny: Vec::new() }
+    }
+
+    /// The same guard without these networks, whatever else allows them.
+    pub fn denying(self, deny: Vec<IpNet>) -> Self {
+        Self { deny, ..self }
     }
 
     /// Whether webhooks may go to this address.
-    pub fn check(&self, ip: IpAddr) -> Result<(), NotPublic> {
+    pub fn check(&self, ip: IpAddr) -> Result<(), Forbidden> {
+        if let Some(net) = self.denied(ip) {
+            return Err(Forbidden::Denied { ip, net });
+        }
         match special(ip) {
-            Some(what) if !self.allows(ip) => Err(NotPublic { ip, what }),
+            Some(what) if !self.allows(ip) => Err(Forbidden::NotPublic { ip, what }),
             _ => Ok(()),
         }
+    }
+
+    /// The denied network that traffic to this address reaches. That may be the network of an IPv4 address
+    /// inside an IPv6 address.
+    fn denied(&self, ip: IpAddr) -> Option<IpNet> {
+        let inside = match ip {
+            IpAddr::V4(_) => [None, None],
+            IpAddr::V6(ip) => [inner(ip), isatap(ip)],
+        };
+        let reached = std::iter::once(ip).chain(inside.into_iter().flatten().map(IpAddr::V4));
+        reached.filter_map(|ip| self.deny.iter().find(|net| holds(net, ip))).next().copied()
     }
 
     /// Whether the allow-list has this address. An IPv4 network also includes its addresses as
     /// `::ffff:a.b.c.d`, but none of the tunnelled forms, since those take another route.
     fn allows(&self, ip: IpAddr) -> bool {
-        let ip = ip.to_canonical();
-        self.allow
-            .iter()
-            .any(|net| net.contains(&ip) || matches!(ip, IpAddr::V4(v4) if holds_mapped(net, v4)))
+        self.allow.iter().any(|net| holds(net, ip))
     }
 
     /// Whether the allow-list has any network.
     fn opens_anything(&self) -> bool {
         !self.allow.is_empty()
     }
+}
+
+/// Whether the network has the address, in whichever of the two forms each of them is written.
+fn holds(net: &IpNet, ip: IpAddr) -> bool {
+    let ip = ip.to_canonical();
+    net.contains(&ip) || matches!(ip, IpAddr::V4(v4) if holds_mapped(net, v4))
 }
 
 /// Whether a network that is written in the v4-mapped form has the address.

@@ -3,14 +3,17 @@
 //! Owns the webhook's secrets while the webhook has an actor, and keeps them out of logs and errors. The
 //! bytes that are signed are the bytes that are sent.
 
-use super::client::{Answer, Client, Failure, Outgoing, Requester, Rest, is_reserved};
-use super::guard::{Guard, Target};
+use super::client::{Answer, Client, Failure, Outgoing, Requester, Rest};
+use super::guard::{Guard, Receiver, Target};
 use super::lambda::{self, Account, Credentials};
+use super::permits::Permits;
 use super::render::{self, CompiledTemplate, Rendered, Rendering, Secrets, delivery_id};
+use crate::core::consumer::shares::{Claim, Speed};
 use crate::core::event::{Event, MapText, push_json_string};
 use crate::core::ids::EventId;
 use crate::core::webhook::outcome::{Class, Outcome, Sent, Stage};
 use crate::core::webhook::records::KEPT_ANSWER;
+use crate::core::webhook::reserved::is_reserved;
 use crate::core::webhook::{Invocation, Private, Profile, Target as Address, Webhook};
 use crate::hub::Hub;
 use bytes::Bytes;
@@ -18,13 +21,8 @@ use http::header::{HeaderName, HeaderValue};
 use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
-
-/// Limits the templates that a node renders at once, each on a thread of its own. The webhooks of all maps
-/// share this limit, in order of arrival, and each holds its share only while one template is rendered.
-static TEMPLATES: Semaphore = Semaphore::const_new(2);
 
 /// Sends to one webhook. The actor makes a new one when the settings change.
 pub(super) struct Sender {
@@ -34,6 +32,8 @@ pub(super) struct Sender {
     function: Option<(crate::core::webhook::Lambda, Credentials)>,
     headers: Vec<(HeaderName, HeaderValue)>,
     private: Private,
+    /// The permits to render a template.
+    templates: Permits,
     /// The index, among all secrets that sign, of the secret that the receiver accepts, as its answers show.
     preferred: Cell<usize>,
 }
@@ -78,12 +78,10 @@ impl Sender {
         private: Private,
         guard: &Guard,
         account: &Account,
+        templates: Permits,
     ) -> Result<Self, BadWebhook> {
         let (target, function) = address(&webhook, &private.target, guard, account)?;
-        let template = webhook.template.as_ref().map(|template| {
-            CompiledTemplate::new(&template.body, &template.content_type)
-                .map_err(|error| BadWebhook(error.to_string()))
-        });
+        let template = template(&webhook)?;
         let headers = private.headers.iter().filter_map(|(name, value)| {
             Some((HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_str(value).ok()?))
         });
@@ -92,7 +90,7 @@ impl Sender {
             map: MapText::from(webhook.map),
             topic: topic_name(&webhook),
             key: webhook.key.clone().unwrap_or_else(|| webhook.map.to_string()),
-            template: template.transpose()?,
+            template,
         };
         Ok(Self {
             style: Arc::new(style),
@@ -100,9 +98,16 @@ impl Sender {
             function,
             headers: headers.collect(),
             private,
+            templates,
             preferred: Cell::new(0),
             webhook,
         })
+    }
+
+    /// What the webhook's requests need permits for.
+    pub(super) fn claim(&self) -> Claim<Receiver> {
+        let Webhook { map, id, .. } = *self.webhook;
+        Claim { map, consumer: id, receiver: self.target.receiver() }
     }
 
     /// Makes one attempt. During the overlap of a rotation a receiver may refuse the signature of one secret
@@ -150,7 +155,7 @@ impl Sender {
         let deadline = Instant::now() + Duration::from_millis(self.webhook.timeout_ms.into());
         let (style, secrets) = (self.style.clone(), self.secrets(now.expiry_ms, preferred));
         let work = Work { style, secrets, gap, attempt, now_ms };
-        let outgoing = match work.render(events, deadline).await {
+        let outgoing = match work.render(events, deadline, (&self.templates, self.claim())).await {
             Ok(rendered) => {
                 self.outgoing(rendered, now_ms, deadline.saturating_duration_since(Instant::now()))
             }
@@ -190,7 +195,8 @@ impl Sender {
 
     fn outgoing(&self, rendered: Rendered, now_ms: u64, timeout: Duration) -> Result<Outgoing<'_>, Failure> {
         let mut headers = rendered.headers;
-        for (name, value) in self.headers.iter().filter(|(name, _)| !is_reserved(name)) {
+        let profile = self.webhook.profile;
+        for (name, value) in self.headers.iter().filter(|(name, _)| !is_reserved(profile, name.as_str())) {
             headers.retain(|(built_in, _)| built_in != name);
             headers.push((name.clone(), value.clone()));
         }
@@ -262,14 +268,6 @@ fn slack_refusal(body: &[u8]) -> Option<String> {
     (!said.ok).then(|| format!("the receiver answered with ok = false: {error}"))
 }
 
-/// The URL with the pair at the end of its query. It replaces any pair of the same name.
-fn with_pair(url: &str, pair: &str) -> String {
-    let name = |pair: &str| pair.split('=').next().map(str::to_owned);
-    let (path, query) = url.split_once('?').unwrap_or((url, ""));
-    let kept = query.split('&').filter(|other| !other.is_empty() && name(other) != name(pair));
-    format!("{path}?{}", kept.chain([pair]).collect::<Vec<_>>().join("&"))
-}
-
 /// What all requests to the webhook have in common, except for the secrets.
 struct Style {
     profile: Profile,
@@ -290,14 +288,19 @@ struct Work {
 
 impl Work {
     /// Renders the request. A template is rendered on another thread, since this one delivers for other
-    /// webhooks too.
-    async fn render(self, events: &[Event], deadline: Instant) -> Result<Rendered, Failure> {
+    /// webhooks too. Maps take turns: each renders one template at a time.
+    async fn render(
+        self,
+        events: &[Event],
+        deadline: Instant,
+        (templates, claim): (&Permits, Claim<Receiver>),
+    ) -> Result<Rendered, Failure> {
         if self.style.template.is_none() {
             return self.run(events);
         }
         let events = events.to_vec();
         let apart = async {
-            let permit = TEMPLATES.acquire().await.ok()?;
+            let permit = templates.take(claim, Speed::Quick).await;
             let run = move || {
                 let _permit = permit;
                 self.run(&events)
@@ -328,6 +331,25 @@ pub(super) fn topic_name(webhook: &Webhook) -> String {
     format!("events:map:{}", webhook.map)
 }
 
+/// Checks that this node can use the settings to send.
+pub(super) fn check(
+    webhook: &Webhook,
+    private: &Private,
+    guard: &Guard,
+    account: &Account,
+) -> Result<(), BadWebhook> {
+    address(webhook, &private.target, guard, account)?;
+    template(webhook).map(drop)
+}
+
+fn template(webhook: &Webhook) -> Result<Option<CompiledTemplate>, BadWebhook> {
+    let compiled = webhook
+        .template
+        .as_ref()
+        .map(|template| CompiledTemplate::new(&template.body, &template.content_type));
+    compiled.transpose().map_err(|error| BadWebhook(error.to_string()))
+}
+
 fn address(
     webhook: &Webhook,
     address: &Address,
@@ -336,12 +358,9 @@ fn address(
 ) -> Result<(Target, Option<(crate::core::webhook::Lambda, Credentials)>), BadWebhook> {
     match address {
         Address::Http(url) => {
-            let url = match render::query(webhook.profile) {
-                Some(pair) => with_pair(url, pair),
-                None => url.clone(),
-            };
             // The address is checked when it is dialled: the rules may have changed since the webhook was
             // created.
+            let url = render::dialled(webhook.profile, url);
             Ok((Target::parse(&url).map_err(|error| BadWebhook(error.to_string()))?, None))
         }
         Address::Lambda(function) => {
@@ -393,86 +412,4 @@ fn shown(head: &Bytes) -> String {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-    use crate::core::event::NewEvent;
-
-    /// A template that waits too long costs its own delivery one attempt, and does not block this thread.
-    #[actix_web::test]
-    async fn a_template_that_waits_too_long_is_retried() {
-        let work = || Work {
-            style: Arc::new(Style {
-                profile: Profile::Template,
-                map: MapText::from(crate::core::ids::MapId::from_bytes([1; 16])),
-                topic: String::new(),
-                key: String::new(),
-                template: Some(CompiledTemplate::new("${event.seq}", "text/plain").unwrap()),
-            }),
-            secrets: Secrets::new("a secret".into()),
-            gap: None,
-            attempt: 1,
-            now_ms: 1,
-        };
-        let event = NewEvent { subject: Default::default(), kind: "x".into(), payload: b"{}".to_vec() };
-        let events = [Event::from_stored(9, Event::to_stored(EventId::new(1, 7, 0), &event).into()).unwrap()];
-        let others = TEMPLATES.acquire_many(2).await.unwrap();
-        let late = work().render(&events, Instant::now() + Duration::from_millis(20)).await;
-        assert_eq!(late.map_err(|failure| failure.class).unwrap_err(), Class::Internal);
-        drop(others);
-        let made = work().render(&events, Instant::now() + Duration::from_secs(60)).await.unwrap();
-        assert_eq!(made.body, "9");
-    }
-
-    #[test]
-    fn each_answer_has_its_outcome() {
-        let by = |profile, status, body: &'static str| {
-            let head = Bytes::from_static(body.as_bytes());
-            let answer = Answer {
-                status,
-                retry_after_ms: None,
-                ratelimit: None,
-                function_error: None,
-                head,
-                rest: Rest::None,
-                ms: 1,
-            };
-            by_status(profile, &answer, None).0.class
-        };
-        let refused = r#"{"ok":false,"error":"channel_not_found"}"#;
-        for (profile, status, body, class) in [
-            (Profile::Slack, 200, "ok", Class::Delivered),
-            (Profile::Slack, 200, r#"{"ok":true}"#, Class::Delivered),
-            (Profile::Slack, 200, "", Class::Delivered),
-            (Profile::Slack, 200, refused, Class::Status),
-            (Profile::Slack, 404, "channel_not_found", Class::Status),
-            (Profile::Standard, 200, refused, Class::Delivered),
-            (Profile::Discord, 204, "", Class::Delivered),
-        ] {
-            assert_eq!(by(profile, status, body), class, "{profile:?} {status} {body}");
-        }
-    }
-
-    #[test]
-    fn a_query_has_the_added_pair_once() {
-        for (url, expected) in [
-            ("https://a.b/c", "https://a.b/c?wait=true"),
-            ("https://a.b/c?", "https://a.b/c?wait=true"),
-            ("https://a.b/c?thread_id=1", "https://a.b/c?thread_id=1&wait=true"),
-            ("https://a.b/c?wait=false&thread_id=1&wait", "https://a.b/c?thread_id=1&wait=true"),
-        ] {
-            assert_eq!(with_pair(url, "wait=true"), expected);
-        }
-    }
-
-    #[test]
-    fn a_function_gets_the_headers_in_their_usual_spelling() {
-        let header =
-            |name: &'static str, value| (HeaderName::from_static(name), HeaderValue::from_static(value));
-        let headers =
-            [header("x-pusher-signature", "ab\"c"), header("webhook-id", "1"), header("content-type", "x")];
-        let event = lambda_event(&headers, &Bytes::from_static(b"{\"a\":\"\\n\"}"));
-        let expected = r#"{"headers":{"X-Pusher-Signature":"ab\"c","webhook-id":"1","Content-Type":"x"},"body":"{\"a\":\"\\n\"}"}"#;
-        assert_eq!(std::str::from_utf8(&event).unwrap(), expected);
-    }
-}
+mod tests;

@@ -231,13 +231,14 @@ impl Shard {
             Ok(Some(actor)) => {
                 let running = Running { actor: actor.start(), born: webhook.born };
                 self.actors.borrow_mut().insert(webhook.id, running);
+                self.broken.works(webhook.id);
             }
             Ok(None) => {}
             Err(error) => {
                 tracing::error!(webhook = %webhook.id, %error, "the webhook's actor can't start; trying again");
                 // A later try may succeed: the node may have another key by then, or the store may be
                 // readable again.
-                self.rest(webhook.id);
+                self.rest(webhook.id, &error.to_string());
             }
         }
     }

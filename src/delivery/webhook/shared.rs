@@ -5,9 +5,11 @@ use super::config::WebhookConfig;
 use super::metrics::Meters;
 use super::permits::Permits;
 use super::report_queue::ReportQueue;
+use super::sender::{BadWebhook, Sender};
 use super::source::Source;
 use crate::core::consumer::ownership::Owners;
 use crate::core::ids::{NodeId, WebhookId};
+use crate::core::webhook::{Private, Webhook};
 use crate::hub::{Encryption, Hub};
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -21,6 +23,7 @@ pub(super) struct Shared {
     pub(super) client: Client,
     pub(super) source: Source,
     pub(super) permits: Permits,
+    templates: Permits,
     pub(super) report_queue: ReportQueue,
     pub(super) meters: Meters,
     number: usize,
@@ -32,13 +35,14 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    /// `permits` are those for requests, and those to render templates.
     pub(super) fn new(
         number: usize,
         hub: Hub,
         config: Arc<WebhookConfig>,
         encryption: Arc<Encryption>,
         outside: Outside,
-        permits: Permits,
+        (permits, templates): (Permits, Permits),
     ) -> Self {
         Self {
             client: Client::new(&outside),
@@ -55,7 +59,16 @@ impl Shared {
             encryption,
             outside,
             permits,
+            templates,
         }
+    }
+
+    /// The sender of a webhook with these settings.
+    ///
+    /// # Errors
+    /// If this node can't use the settings.
+    pub(super) fn sender(&self, webhook: Arc<Webhook>, private: Private) -> Result<Sender, BadWebhook> {
+        Sender::new(webhook, private, self.outside.guard(), &self.config.aws, self.templates.clone())
     }
 
     /// The number of this thread, from 0.

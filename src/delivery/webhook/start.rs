@@ -1,24 +1,26 @@
 //! The interface of webhook delivery: the node starts it, the API calls it, a shutdown drains it.
 
-use super::check::Checks;
+use super::check::{Checks, forbidden};
 use super::client::Outside;
 use super::config::WebhookConfig;
+use super::evaluate::Evaluator;
 use super::gauges;
-use super::guard::{Guard, Target as Url};
+use super::guard::{Forbidden, Guard, Target as Url};
 use super::handover::{self, Leaving};
 use super::lambda::Account;
 use super::permits::Permits;
-use super::sender::{BadWebhook, Ended, Now, Sender};
+use super::sender::{self, BadWebhook, Ended, Now};
 use super::shard::Shard;
 use super::shared::Shared;
 use super::supervise::supervise;
 use super::{remembered, report};
 use crate::core::command::Command;
+use crate::core::consumer::shares::Speed;
 use crate::core::event::Event;
-use crate::core::field_error::{FieldCode, FieldError};
+use crate::core::field_error::FieldError;
 use crate::core::ids::EventId;
 use crate::core::webhook::records::Attempt;
-use crate::core::webhook::{Target, Webhook};
+use crate::core::webhook::{Private, Profile, Target, Webhook};
 use crate::hub::{Encryption, EncryptionError, Hub, HubError};
 use crate::tls::BadTls;
 use actix_rt::{Arbiter, ArbiterHandle};
@@ -30,6 +32,8 @@ use tokio::sync::{mpsc, oneshot};
 
 /// Tests and checks that may wait for one thread. More are refused.
 const MAX_JOBS: usize = 256;
+/// Templates that a node renders at once, each of another map and on a thread of its own.
+const TEMPLATES: usize = 2;
 const ENCRYPTION_PAUSE: Duration = Duration::from_millis(100);
 /// A node that has had no key for this long leaves its webhooks to other nodes.
 const ENCRYPTION_PATIENCE: Duration = Duration::from_secs(5);
@@ -76,7 +80,7 @@ pub enum CheckError {
 
 enum Job {
     Test(Arc<Webhook>, Event, oneshot::Sender<Result<Ended, TestError>>),
-    Check(Box<Url>, oneshot::Sender<Result<(), String>>),
+    Check(Box<Url>, oneshot::Sender<Result<(), Forbidden>>),
     Drain(Duration, oneshot::Sender<()>),
     Resume,
 }
@@ -93,9 +97,10 @@ pub struct Webhooks {
 impl Webhooks {
     /// Starts the threads. They begin to deliver once the node has the key that encrypts webhooks.
     pub fn start(hub: Hub, config: WebhookConfig) -> Result<Self, BadWebhooks> {
-        let outside = Outside::new(Guard::new(config.allow_nets.clone()), config.ca_file.as_deref())?
+        let guard = Guard::new(config.allow_nets.clone()).denying(config.deny_nets.clone());
+        let outside = Outside::new(guard, config.ca_file.as_deref())?
             .keeping(config.connections / config.workers.max(1));
-        let permits = Permits::new(config.connections);
+        let (permits, templates) = (Permits::new(config.connections), Permits::new(TEMPLATES));
         let leaving = Leaving::new(config.workers);
         let account = config.aws.clone();
         let config = Arc::new(config);
@@ -107,6 +112,7 @@ impl Webhooks {
                 config: config.clone(),
                 outside: outside.clone(),
                 permits: permits.clone(),
+                templates: templates.clone(),
                 leaving: leaving.clone(),
             };
             on_own_thread(move || part.run(asked));
@@ -124,18 +130,25 @@ impl Webhooks {
         Checks::new(self.outside.guard(), &self.account)
     }
 
-    /// Resolves the name of a target that passed the other checks. A name with an address that is not public
-    /// is refused now. A name that has no address yet is accepted, and checked when it is dialled.
+    /// Why this node could not deliver to the webhook; `None` if nothing in its settings speaks against it.
+    pub fn obstacle(&self, webhook: &Webhook, private: &Private) -> Option<String> {
+        let sender = sender::check(webhook, private, self.outside.guard(), &self.account);
+        let unusable = sender.err().map(|error| error.to_string());
+        unusable.or_else(|| Some(Evaluator::new(webhook).err()?.to_string()))
+    }
+
+    /// Resolves the name of a target that passed the other checks. A name with an address that webhooks must
+    /// not go to is refused now. A name that has no address yet is accepted, and checked when it is dialled.
     ///
     /// # Errors
     /// [`CheckError::Field`] names `url` or `lambda`; [`CheckError::Busy`] when the check could not be made.
-    pub async fn check_name(&self, target: &Target) -> Result<(), CheckError> {
-        let url = self.checks().url(target).map_err(CheckError::Field)?;
+    pub async fn check_name(&self, target: &Target, profile: Profile) -> Result<(), CheckError> {
+        let url = self.checks().url(target, profile).map_err(CheckError::Field)?;
         let (answer, answered) = oneshot::channel();
-        self.ask(Job::Check(Box::new(url), answer)).map_err(|_| CheckError::Busy)?;
+        self.ask(Job::Check(Box::new(url.clone()), answer)).map_err(|_| CheckError::Busy)?;
         let field = if matches!(target, Target::Http(_)) { "url" } else { "lambda" };
-        let blocked = |why| CheckError::Field(FieldError::new(field, FieldCode::NotPublic, why));
-        answered.await.map_err(|_| CheckError::Busy)?.map_err(blocked)
+        let refused = |why: Forbidden| CheckError::Field(forbidden(field, &url, &why));
+        answered.await.map_err(|_| CheckError::Busy)?.map_err(refused)
     }
 
     /// Sends one event to a webhook, at once and out of order, and records the attempt.
@@ -211,6 +224,7 @@ struct Part {
     config: Arc<WebhookConfig>,
     outside: Outside,
     permits: Permits,
+    templates: Permits,
     leaving: Leaving,
 }
 
@@ -219,7 +233,8 @@ impl Part {
         let encryption = encryption(&self.hub).await;
         let watch = self.hub.webhooks().watch();
         let flush = self.config.flush;
-        let shared = Shared::new(self.number, self.hub, self.config, encryption, self.outside, self.permits);
+        let permits = (self.permits, self.templates);
+        let shared = Shared::new(self.number, self.hub, self.config, encryption, self.outside, permits);
         let shard = Shard::new(shared, self.leaving);
         let of = shard.clone();
         actix_rt::spawn(supervise("webhook_watch", move |_| of.clone().watch()));
@@ -251,8 +266,8 @@ async fn carry_out(shard: Rc<Shard>, job: Job) {
 
 async fn test(shared: &Shared, webhook: Arc<Webhook>, event: Event) -> Result<Ended, TestError> {
     let private = shared.encryption.open(webhook.id, &webhook.encrypted)?;
-    let sender = Sender::new(webhook, private, shared.outside.guard(), &shared.config.aws)?;
-    let _permit = shared.permits.take(true).await.ok_or(TestError::Busy)?;
+    let sender = shared.sender(webhook, private)?;
+    let _permit = shared.permits.take(sender.claim(), Speed::Unknown).await;
     Ok(sender.send(&shared.client, &[event], None, 1, Now::of(&shared.hub)).await)
 }
 

@@ -4,16 +4,17 @@
 use super::actor::{Changed, Wake, WebhookActor};
 use super::client::Outside;
 use super::config::WebhookConfig;
-use super::guard::Guard;
+use super::guard::{Guard, Target as Url};
 use super::handover::Leaving;
 use super::lambda::Account;
-use super::permits::Permits;
+use super::permits::{Permit, Permits};
 use super::report::{Piece, tell_all};
 use super::shard::Shard;
 use super::shared::Shared;
 use super::supervise::supervise;
 use crate::core::access::{Limits, Retention, Scopes, hash_token};
 use crate::core::command::{Activate, Command, CreateMap, NewToken, Publish};
+use crate::core::consumer::shares::{Claim, Speed};
 use crate::core::event::NewEvent;
 use crate::core::ids::{MapId, TokenId, WebhookId};
 use crate::core::webhook::records::Update;
@@ -30,6 +31,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 mod removed;
+
+/// Requests that may be under way.
+const PERMITS: usize = 4;
 
 struct Stage {
     hub: Hub,
@@ -74,18 +78,20 @@ impl Stage {
             CreateMap { id: map, slug: None, name: "m".into(), limits: none, retention, token, max_maps: 9 };
         hub.log().propose(&Command::CreateMap(make)).await.unwrap();
         let (permits, outside) =
-            (Permits::new(4), Outside::new(Guard::new(vec!["127.0.0.0/8".parse().unwrap()]), None));
+            (Permits::new(PERMITS), Outside::new(Guard::new(vec!["127.0.0.0/8".parse().unwrap()]), None));
         let config = Arc::new(WebhookConfig {
             workers: 1,
-            connections: 4,
+            connections: PERMITS,
             window: 4,
             flush: Duration::from_millis(50),
             allow_nets: Vec::new(),
+            deny_nets: Vec::new(),
             ca_file: None,
             aws: Account::default(),
         });
         let encryption = hub.vault().encryption().unwrap();
-        let shared = Shared::new(0, hub.clone(), config, encryption, outside.unwrap(), permits.clone());
+        let both = (permits.clone(), Permits::new(1));
+        let shared = Shared::new(0, hub.clone(), config, encryption, outside.unwrap(), both);
         let shard = Shard::new(shared, Leaving::new(1));
         let (watch, of, again) = (hub.webhooks().watch(), shard.clone(), shard.clone());
         actix_rt::spawn(supervise("test_watch", move |_| again.clone().watch()));
@@ -120,6 +126,17 @@ impl Stage {
         let put = PutWebhook { by: None, webhook, revision: None };
         self.hub.log().propose(&Command::PutWebhook(Box::new(put))).await.unwrap();
         id
+    }
+
+    /// Takes all permits, each for another map and receiver.
+    async fn take_all_permits(&self) -> Vec<Permit> {
+        let mut taken = Vec::new();
+        for n in 50..50 + PERMITS as u8 {
+            let receiver = Url::parse(&format!("http://{n}.example/")).unwrap().receiver();
+            let (map, consumer) = (MapId::from_bytes([n; 16]), WebhookId::from_bytes([n; 16]));
+            taken.push(self.permits.take(Claim { map, consumer, receiver }, Speed::Quick).await);
+        }
+        taken
     }
 
     async fn publish(&self) {
@@ -193,10 +210,7 @@ async fn a_waiting_request_does_not_begin_once_the_webhook_is_disabled() {
     let id = stage.webhook(1).await;
     stage.publish().await;
     until("a delivery", || stage.delivered(id) == 1).await;
-    let mut taken = Vec::new();
-    for failing in [false, false, false, true] {
-        taken.push(stage.permits.take(failing).await);
-    }
+    let taken = stage.take_all_permits().await;
     stage.publish().await;
     // By then the request waits for a permit. Then the webhook is disabled.
     tokio::time::sleep(Duration::from_millis(200)).await;

@@ -7,6 +7,7 @@ use crate::core::consumer::progress::Progress;
 use crate::core::history::Start;
 use crate::core::ids::TopicId;
 use crate::core::time::iso_millis;
+use crate::core::webhook::records::AttemptHistory;
 use crate::core::webhook::shown::{Settings, ShownWebhook, State};
 use crate::core::webhook::{Plain, Private, Webhook, promises};
 use crate::hub::Grant;
@@ -23,7 +24,7 @@ async fn shown(
     webhook: &Webhook,
     private: Option<&Private>,
 ) -> Result<ShownWebhook, Problem> {
-    let mut state = state_shown(edge, grant.map.topic, webhook).await?;
+    let mut state = state_shown(edge, grant.map.topic, webhook, private).await?;
     state.warnings = promises::warnings(webhook, &grant.map.retention.webhook_backlog);
     state.secret_previous_until = private
         .and_then(|p| p.previous_at(edge.hub.clock().expiry_ms()).map(|(_, until)| *until).max())
@@ -47,7 +48,12 @@ pub(super) async fn with_secret(edge: &Edge, grant: &Grant, plain: &Plain) -> Re
     Ok(ShownWebhook { secret: Some(plain.private.secret.clone()), ..shown })
 }
 
-async fn state_shown(edge: &Edge, topic: TopicId, webhook: &Webhook) -> Result<State, Problem> {
+async fn state_shown(
+    edge: &Edge,
+    topic: TopicId,
+    webhook: &Webhook,
+    private: Option<&Private>,
+) -> Result<State, Problem> {
     let stored = state_of(edge, webhook)?;
     let progress = &stored.progress;
     let losing = stored.backlog.losing.filter(|_| webhook.active);
@@ -60,13 +66,18 @@ async fn state_shown(edge: &Edge, topic: TopicId, webhook: &Webhook) -> Result<S
     };
     let requests = progress.delivered + progress.failed_attempts;
     let now_ms = edge.hub.clock().time_ms();
+    let owner = edge.hub.webhooks().directory().owners().owner_of(webhook.id);
+    let queue_depth = queue_depth(progress, head_seq);
+    let is_orphaned = owner.is_none() && queue_depth > 0;
+    let unusable = private.and_then(|private| edge.webhooks.obstacle(webhook, private));
+    let obstacle = unusable.or_else(|| obstacle(&stored.attempt_history, webhook.updated_ms, is_orphaned));
     Ok(State {
-        state: state(webhook, progress, losing.is_some(), now_ms).to_owned(),
+        state: state(webhook, progress, losing.is_some(), obstacle.is_some(), now_ms).to_owned(),
         disabled_reason: webhook.disabled.as_ref().map(|disabled| disabled.why.clone()),
         disabled_at: webhook.disabled.as_ref().map(|disabled| iso_millis(disabled.at_ms)),
         secret_previous_until: None,
-        owner: edge.hub.webhooks().directory().owners().owner_of(webhook.id),
-        queue_depth: queue_depth(progress, head_seq),
+        owner,
+        queue_depth,
         oldest_at: oldest,
         retrying: retrying(progress),
         dead_letters: stored.attempt_history.dead.into(),
@@ -79,21 +90,37 @@ async fn state_shown(edge: &Edge, topic: TopicId, webhook: &Webhook) -> Result<S
         consecutive_failures: progress.failures.into(),
         failing_since: progress.failing_since_ms.map(iso_millis),
         last_delivery_at: progress.last_delivery_ms.map(iso_millis),
-        last_error: progress.last_error.clone(),
+        last_error: progress.last_error.clone().or(obstacle),
         next_attempt_at: next_attempt(progress, now_ms).filter(|_| webhook.active).map(iso_millis),
         warnings: Vec::new(),
     })
 }
 
-fn state(webhook: &Webhook, progress: &Progress, losing: bool, now_ms: u64) -> &'static str {
+/// Why nothing is delivered, as far as the attempts since the last change show. `is_orphaned` says that events
+/// wait and the webhook has no owner.
+fn obstacle(history: &AttemptHistory, updated_ms: u64, is_orphaned: bool) -> Option<String> {
+    if is_orphaned {
+        return Some("no node delivers webhooks at the moment".to_owned());
+    }
+    history.failure_since(updated_ms).map(|attempt| attempt.error.clone().unwrap_or_default())
+}
+
+fn state(
+    webhook: &Webhook,
+    progress: &Progress,
+    losing: bool,
+    is_obstructed: bool,
+    now_ms: u64,
+) -> &'static str {
     let failing_ms = progress.failing_since_ms.map_or(0, |since| now_ms.saturating_sub(since));
     match (webhook.active, &webhook.disabled) {
         (false, Some(_)) => "disabled",
         (false, None) => "paused",
         // Losing events outranks every other state.
         _ if losing => "losing",
-        // One event that can't be delivered doesn't make a webhook bad. Minutes without any delivery do.
-        _ if progress.failures > 0 || failing_ms > FAILING_MS => "failing",
+        // One event that can't be delivered doesn't make a webhook bad. Minutes without any delivery do, and so
+        // does a history without a success.
+        _ if progress.failures > 0 || failing_ms > FAILING_MS || is_obstructed => "failing",
         _ if progress.hold_until_ms > now_ms => "throttled",
         _ => "healthy",
     }

@@ -139,7 +139,7 @@ pub(super) async fn check(
 ) -> Result<(), Problem> {
     plain.check(&webhooks.checks(), &mut errors);
     if plain.private.has_target() && !errors.concern_target() {
-        match webhooks.check_name(&plain.private.target).await {
+        match webhooks.check_name(&plain.private.target, plain.webhook.profile).await {
             Ok(()) => {}
             Err(CheckError::Field(error)) => errors.push(error),
             Err(CheckError::Busy) => return Err(TestError::Busy.into()),

@@ -4,7 +4,8 @@
 //! - `request` is a request with its events and signatures; `reply` is an answer;
 //! - `behaviour` has the ways to answer; [`discord`] and [`slack`] are chat services with their documented
 //!   limits;
-//! - [`dead`] has addresses at which nobody answers; [`tally`] checks what arrived against what was
+//! - [`dead`] has addresses at which nobody answers, [`late`] one that holds thousands of requests;
+//! - [`tally`] checks what arrived against what was
 //!   acknowledged.
 //!
 //! The receiver uses no code of the server: it computes signatures by itself.
@@ -12,6 +13,7 @@
 pub mod behaviour;
 pub mod dead;
 pub mod discord;
+pub mod late;
 mod reply;
 mod request;
 pub mod slack;

@@ -13,6 +13,7 @@
 mod orders;
 mod pick;
 mod read;
+mod refilter;
 mod replays;
 mod room;
 mod settle;
@@ -27,7 +28,7 @@ pub use super::plan::{Batch, Plan};
 pub use super::replay::ReplayRead;
 pub use super::report::Urgency;
 pub use state::State;
-pub use types::{Flight, Offer, Snapshot, Step};
+pub use types::{Flight, Offer, Snapshot, Step, Waiting};
 
 use super::flights::{Flights, Flying};
 use super::health::{Condition, Health};

@@ -2,7 +2,7 @@
 
 use super::{Engine, Flight, Flying, Mode, Step, Urgency};
 use crate::core::consumer::progress::{Retry, Source};
-use crate::core::consumer::queue::{MAX_READY, Queue, Ready};
+use crate::core::consumer::queue::{Queue, Ready};
 
 /// A delivery that may begin.
 #[derive(Debug)]
@@ -144,7 +144,7 @@ impl<C> Engine<C> {
         let ready = queue.ready();
         let max = if self.health.is_failing() { 1 } else { self.plan.batch_max() };
         if let (Some(batch), Some(first)) = (self.plan.batch, ready.front())
-            && ready.len() < (batch.max as usize).min(MAX_READY)
+            && ready.len() < batch.max as usize
             && first.since_ms + batch.duration_ms > now_ms
         {
             return Vec::new();
@@ -198,8 +198,9 @@ impl<C> Engine<C> {
         flying.gap_lane = self.lanes.with_gap(&flying.delivery.lanes);
         flying.failures_before = self.health.counted();
         let gap = flying.gap_lane.and_then(|lane| self.lanes.gap(lane));
-        let Retry { events, attempts, .. } = &flying.delivery;
-        let flight = Flight { id: number, events: events.clone(), attempt: attempts + 1, gap };
+        let Retry { events, attempts, source, .. } = &flying.delivery;
+        let has_waited = !flying.is_fresh && *source != Source::Asked;
+        let flight = Flight { id: number, events: events.clone(), attempt: attempts + 1, gap, has_waited };
         self.flights.begin(number, flying);
         Some(flight)
     }

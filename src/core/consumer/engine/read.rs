@@ -4,13 +4,13 @@ use super::room::MAX_WAITING;
 use super::tell::MAX_UNSAVED;
 use super::{Engine, Offer, Urgency};
 use crate::core::consumer::progress::{Retry, Source};
-use crate::core::consumer::queue::{MAX_READY, Ready};
+use crate::core::consumer::queue::Ready;
 use std::ops::Range;
 
 impl<C> Engine<C> {
     /// Returns the next seq of the stream to read, if there is room for more.
     pub fn wants(&self) -> Option<u64> {
-        if self.may_read() { self.live.wants(&self.health) } else { None }
+        if self.may_read() { self.live.wants(&self.health, self.plan.ready_max()) } else { None }
     }
 
     /// Returns whether more may be read: an event that is read may have to wait, so there must be room for
@@ -102,7 +102,7 @@ impl<C> Engine<C> {
 
     /// Makes the next events of a free lane ready, in the order of their seqs.
     pub(super) fn unpark(&mut self, lane: u64) {
-        let max = self.plan.batch_max().min(MAX_READY);
+        let max = self.plan.batch_max();
         for queue in [self.live.queue_mut(), self.replays.queue_mut()] {
             queue.take_parked(lane, max).into_iter().for_each(|ready| queue.push(ready));
         }
@@ -113,7 +113,7 @@ impl<C: Clone> Engine<C> {
     /// Takes events of the stream, read from [`Engine::wants`] on; the next read starts at `next_seq`.
     /// Retention may have removed events before and between them.
     pub fn offer(&mut self, offers: &[Offer], next_seq: u64, now_ms: u64) {
-        if !self.live.has_room() && self.live.looks_ahead(&self.health) {
+        if !self.live.has_room(self.plan.ready_max()) && self.live.looks_ahead(&self.health) {
             return self.look_ahead(offers, next_seq, now_ms);
         }
         let mut next = self.live.next();

@@ -45,7 +45,7 @@ impl<C: Clone> Engine<C> {
 impl<C> Engine<C> {
     /// Returns what to read for the running replay, if there is room for more.
     pub fn wants_replay(&self) -> Option<ReplayRead> {
-        self.replays.wants().filter(|_| self.may_read())
+        self.replays.wants(self.plan.ready_max()).filter(|_| self.may_read())
     }
 
     /// Ends the running replay once all its events are settled, and begins the next.

@@ -1,6 +1,7 @@
 //! What can be seen of an engine from outside, without changing it.
 
-use super::{Engine, Urgency};
+use super::{Engine, Urgency, Waiting};
+use crate::core::consumer::progress::Source;
 
 /// An engine as its worker sees it.
 #[derive(Debug)]
@@ -19,6 +20,13 @@ impl<'e, C> State<'e, C> {
     /// Returns the number of events that wait for a retry or behind others of their lane.
     pub fn waiting_events(&self) -> u64 {
         self.0.retries.events() as u64
+    }
+
+    /// Returns waiting deliveries from that number on, at most `max`: those whose events were chosen by the
+    /// consumer's filter, and not by name.
+    pub fn waiting(&self, from: u64, max: usize) -> Vec<Waiting> {
+        let chosen = self.0.retries.from(from).filter(|(_, retry)| retry.source != Source::Asked);
+        chosen.take(max).map(|(number, retry)| Waiting { number, events: retry.events.clone() }).collect()
     }
 
     /// Returns the seq of the oldest waiting event.

@@ -4,7 +4,6 @@
 use super::room::MAX_WAITING;
 use super::*;
 use crate::core::consumer::progress::{DeadLetter, DeadLetterChange, NumberedCommand, Order, Reason};
-use crate::core::consumer::queue::MAX_READY;
 use crate::core::consumer::report::MAX_UNREPORTED;
 use crate::core::consumer::schedule::RetryPolicy;
 use crate::core::consumer::verdict::{Blame, Completion, Verdict};
@@ -20,6 +19,7 @@ type Engine = super::Engine<&'static str>;
 type Snapshot = super::Snapshot<&'static str>;
 
 mod bounds;
+mod filtered;
 mod orders;
 mod progress;
 

@@ -38,6 +38,18 @@ pub struct Flight {
     pub attempt: u32,
     /// The last event before it in its lane that was given up, if no delivery has reported that yet.
     pub gap: Option<EventId>,
+    /// Whether its events have waited since they were chosen, so that the choice may be out of date. Not set
+    /// for events that somebody named.
+    pub has_waited: bool,
+}
+
+/// A waiting delivery, or a part of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// Its number.
+    pub number: u64,
+    /// Its events, in order.
+    pub events: Vec<EventRef>,
 }
 
 /// A report: what the cluster must know.

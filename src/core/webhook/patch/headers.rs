@@ -4,28 +4,13 @@
 use super::shortened;
 use crate::core::field_error::{FieldCode, FieldErrors};
 use crate::core::json::{Entries, Members};
-use crate::core::webhook::Plain;
 use crate::core::webhook::mask::MASK;
+use crate::core::webhook::reserved::{is_of_connection, is_reserved};
+use crate::core::webhook::{Plain, Profile};
 
 const MAX_HEADERS: usize = 32;
 /// Limit of the names and values of all headers together.
 const MAX_BYTES: usize = 8 * 1024;
-
-/// Headers that belong to the connection or the message itself, in lower case. A webhook can't set them.
-pub const RESERVED_HEADERS: [&str; 12] = [
-    "host",
-    "content-length",
-    "connection",
-    "transfer-encoding",
-    "te",
-    "trailer",
-    "upgrade",
-    "expect",
-    "keep-alive",
-    "proxy-connection",
-    "proxy-authorization",
-    "proxy-authenticate",
-];
 
 /// The headers that replace all those before; `None` leaves them as they are.
 #[derive(Clone, Default, PartialEq)]
@@ -51,12 +36,16 @@ impl HeadersPatch {
         Self(Some(headers))
     }
 
-    /// `moved` says that the same request changes the receiver.
-    pub(super) fn apply(&self, plain: &mut Plain, moved: bool, errors: &mut FieldErrors) {
+    /// `moved` says that the same request changes the receiver, `before` is the profile before it.
+    pub(super) fn apply(&self, plain: &mut Plain, moved: bool, before: Profile, errors: &mut FieldErrors) {
+        let profile = plain.webhook.profile;
         let Some(headers) = &self.0 else {
             if moved && !plain.private.headers.is_empty() {
                 let message = "must be given again, with their values, where the receiver changes";
                 errors.add("headers", FieldCode::Required, message);
+            }
+            if profile != before {
+                plain.private.headers.iter().for_each(|(name, _)| check_reserved(name, profile, errors));
             }
             return;
         };
@@ -65,7 +54,7 @@ impl HeadersPatch {
             let same = |(other, _): &&(String, String)| other.eq_ignore_ascii_case(name);
             let kept = old.iter().find(same).map(|(_, value)| value.as_str());
             let Some(value) = meant(name, value, kept, moved, errors) else { continue };
-            check_header(name, value, errors);
+            check_header(name, value, profile, errors);
             if plain.private.headers.iter().any(|header| same(&header)) {
                 errors.add(
                     "headers",
@@ -108,17 +97,26 @@ fn meant<'v>(
     }
 }
 
-fn check_header(name: &str, value: &str, errors: &mut FieldErrors) {
+fn check_header(name: &str, value: &str, profile: Profile, errors: &mut FieldErrors) {
     let is_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
     if name.is_empty() || !name.bytes().all(is_token) {
         errors.add("headers", FieldCode::Invalid, format_args!("{} is not a header name", shortened(name)));
-    } else if RESERVED_HEADERS.iter().any(|reserved| reserved.eq_ignore_ascii_case(name)) {
-        let message = format_args!("{name} belongs to the connection and can't be set");
-        errors.add("headers", FieldCode::NotAllowed, message);
+    } else {
+        check_reserved(name, profile, errors);
     }
     if !value.bytes().all(|b| matches!(b, b' ' | b'\t') || b.is_ascii_graphic()) || value.trim() != value {
         let name = shortened(name);
         let message = format_args!("the value of {name} must be visible ASCII, without blanks around it");
         errors.add("headers", FieldCode::Invalid, message);
+    }
+}
+
+fn check_reserved(name: &str, profile: Profile, errors: &mut FieldErrors) {
+    if is_of_connection(name) {
+        let message = format_args!("{name} belongs to the connection and can't be set");
+        errors.add("headers", FieldCode::NotAllowed, message);
+    } else if is_reserved(profile, name) {
+        let message = format_args!("{name} is made by the profile {} and can't be set", profile.name());
+        errors.add("headers", FieldCode::NotAllowed, message);
     }
 }

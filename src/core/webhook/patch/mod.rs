@@ -12,8 +12,6 @@ mod retry;
 mod target;
 mod template;
 
-pub use headers::RESERVED_HEADERS;
-
 use super::{Plain, Profile, shown};
 use crate::core::field_error::FieldErrors;
 use crate::core::json::Members;
@@ -88,11 +86,11 @@ impl Patch {
     /// `plain` must not be used.
     pub fn apply(&self, plain: &mut Plain) -> FieldErrors {
         let mut errors = self.errors.clone();
-        let old = receiver(&plain.private.target);
+        let (old, before) = (receiver(&plain.private.target), plain.webhook.profile);
         self.target.apply(plain, &mut errors);
         self.basics.apply(plain, &mut errors);
         let moved = receiver(&plain.private.target) != old;
-        self.headers.apply(plain, moved, &mut errors);
+        self.headers.apply(plain, moved, before, &mut errors);
         self.events.apply(plain, &mut errors);
         self.pace.apply(plain, &mut errors);
         self.retry.apply(&mut plain.webhook.retry, &mut errors);
@@ -268,6 +266,26 @@ mod tests {
         let of = |bytes: usize| format!(r#"{{"profile":"template","template":"{}"}}"#, "x".repeat(bytes));
         assert!(applied(&of(MAX_TEMPLATE)).1.is_empty());
         assert_eq!(applied(&of(MAX_TEMPLATE + 1)).1, ["template: may have at most 16384 bytes"]);
+    }
+
+    #[test]
+    fn headers_of_the_profile_are_refused() {
+        for (profile, name, refused) in [
+            ("standard", "Webhook-Signature", true),
+            ("standard", "X-Pusher-Signature", false),
+            ("pusher", "X-Pusher-Signature", true),
+            ("discord", "webhook-id", false),
+            ("discord", "Host", true),
+            ("standard", "User-Agent", false),
+        ] {
+            let patch = format!(r#"{{"profile":"{profile}","headers":{{"{name}":"x"}}}}"#);
+            assert_eq!(applied(&patch).1.len(), usize::from(refused), "{profile} {name}");
+        }
+        // The header is another profile's, until the profile changes.
+        let (mut plain, _) = applied(r#"{"profile":"standard","headers":{"X-Pusher-Key":"x"}}"#);
+        assert!(Patch::read(r#"{"name":"n"}"#).apply(&mut plain).is_empty());
+        let errors = Patch::read(r#"{"profile":"pusher"}"#).apply(&mut plain).messages();
+        assert_eq!(errors, ["headers: X-Pusher-Key is made by the profile pusher and can't be set"]);
     }
 
     #[test]

@@ -46,9 +46,13 @@ impl WebhookActor {
                 let gone = Outcome::failed(Class::Expired);
                 self.settle(flight, &gone, "removed by retention before it was delivered", 0);
             }
-            Ok(End::Deleted) if flight.events.len() == 1 => self.engine.withdraw(flight.id, expiry_ms),
+            Ok(End::Deleted | End::Unwanted) if flight.events.len() == 1 => {
+                self.engine.withdraw(flight.id, expiry_ms);
+            }
             // The engine splits such a batch in halves. This does not count as a failure of the receiver.
-            Ok(End::TooLarge | End::Deleted) => self.settle(flight, &Outcome::failed(Class::Expired), "", 0),
+            Ok(End::TooLarge | End::Deleted | End::Unwanted) => {
+                self.settle(flight, &Outcome::failed(Class::Expired), "", 0);
+            }
             Ok(End::NotBegun) => self.engine.unsend(flight.id, expiry_ms),
             Err(error) => {
                 let webhook = self.settings.webhook.id;

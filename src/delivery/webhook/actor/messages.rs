@@ -46,6 +46,7 @@ impl Input for Changed {
                 if !settings.choose_like(&webhook) {
                     actor.engine.forget_ready();
                     actor.held.sweep(&actor.engine);
+                    actor.unfiltered_from = Some(0);
                 }
                 settings.change(&actor.shared, webhook);
             }

@@ -1,16 +1,16 @@
 //! Reads an actor's events: from the tail that the thread shares, from the archive for older events, and from
-//! the dead letters for a replay of failed events.
+//! the dead letters for a replay of failed events. The filter has its say about all of them.
 
 use super::WebhookActor;
 use super::held::AsRead;
+use super::requests::fetch;
 use crate::core::consumer::engine::{Offer, ReplayRead};
 use crate::core::consumer::progress::EventRef;
 use crate::core::event::Event;
-use crate::core::ids::{MapId, TopicId, WebhookId};
-use crate::core::webhook::records::DeadLetter;
+use crate::core::ids::{TopicId, WebhookId};
 use crate::delivery::webhook::evaluate::Evaluator;
 use crate::delivery::webhook::shared::Shared;
-use crate::delivery::webhook::source::{PAGE_BYTES, PAGE_EVENTS, Reach, Read};
+use crate::delivery::webhook::source::{PAGE_BYTES, PAGE_EVENTS, Reach, Read, weight};
 use crate::hub::ArchiveError;
 use actix::fut::WrapFuture;
 use actix::{ActorFutureExt, AsyncContext, Context};
@@ -37,6 +37,7 @@ impl WebhookActor {
             }
         }
         self.read_replay(ctx);
+        self.filter_waiting(ctx);
     }
 
     fn offer(&mut self, events: Vec<Event>, offers: &[Offer], reach: Reach) {
@@ -110,7 +111,8 @@ impl WebhookActor {
         };
         self.readers.replay.end();
         if !apart.as_read.is_current() {
-            again.forget_events();
+            // Some of the events may have been deleted meanwhile. All are read again when they are sent.
+            again.events.clear();
         }
         if Arc::ptr_eq(&apart.evaluate, &self.settings.evaluate) {
             self.offer_replay(read, again, next_seq.min(read.until_seq));
@@ -122,30 +124,19 @@ impl WebhookActor {
         if self.engine.wants_replay().is_none_or(|now| (now.id, now.from_seq) != (read.id, read.from_seq)) {
             return;
         }
-        let evaluate = &self.settings.evaluate;
-        let again_of = |dead_letter: DeadLetter| {
-            evaluate
-                .offer_again(EventRef { seq: dead_letter.seq, id: dead_letter.event_id }, &dead_letter.kind)
-        };
-        let (events, mut offers) = match again {
-            Again::Events(Evaluated { events, offers, reach }) => {
-                self.engine.set_kept_from(reach.kept_from);
-                (events, offers)
-            }
-            Again::DeadLetters(dead_letters) => {
-                (Vec::new(), dead_letters.into_iter().map(again_of).collect())
-            }
-        };
+        let Again { events, mut offers, kept_from } = again;
+        if let Some(kept_from) = kept_from {
+            self.engine.set_kept_from(kept_from);
+        }
         offers.retain(|offer| offer.event.seq < read.until_seq);
         self.engine.offer_replay(&offers, next_seq, self.shared.hub.clock().expiry_ms());
         self.keep(events);
     }
 
-    fn apart(&self) -> Apart {
+    pub(super) fn apart(&self) -> Apart {
         Apart {
             shared: self.shared.clone(),
             webhook: self.settings.webhook.id,
-            map: self.settings.webhook.map,
             topic: self.settings.topic,
             evaluate: self.settings.evaluate.clone(),
             as_read: self.held.as_read(),
@@ -155,12 +146,11 @@ impl WebhookActor {
 
 /// The values that a read needs apart from its actor.
 #[derive(Clone)]
-struct Apart {
-    shared: Rc<Shared>,
-    webhook: WebhookId,
-    map: MapId,
-    topic: TopicId,
-    evaluate: Arc<Evaluator>,
+pub(super) struct Apart {
+    pub(super) shared: Rc<Shared>,
+    pub(super) webhook: WebhookId,
+    pub(super) topic: TopicId,
+    pub(super) evaluate: Arc<Evaluator>,
     as_read: AsRead,
 }
 
@@ -172,18 +162,11 @@ struct Evaluated {
 }
 
 /// The result of a read for a replay.
-enum Again {
-    Events(Evaluated),
-    DeadLetters(Vec<DeadLetter>),
-}
-
-impl Again {
-    /// Some of its events may have been deleted meanwhile. All are read again when they are sent.
-    fn forget_events(&mut self) {
-        if let Self::Events(evaluated) = self {
-            evaluated.events.clear();
-        }
-    }
+struct Again {
+    events: Vec<Event>,
+    offers: Vec<Offer>,
+    /// The stream removed whatever is missing from this seq on. `None` if only dead letters were read.
+    kept_from: Option<u64>,
 }
 
 /// The work that is left to do off the thread.
@@ -211,30 +194,45 @@ impl Apart {
     /// Reads for a replay. Also returns the seq from which the replay goes on.
     async fn read_replay(&self, read: ReplayRead) -> Result<(Again, u64), ArchiveError> {
         if read.failed_only {
-            let dead_letters =
-                self.shared.hub.webhooks().dead_letters(self.webhook, read.from_seq, PAGE_EVENTS)?;
-            let is_full = dead_letters.len() == PAGE_EVENTS;
-            let next_seq = dead_letters
-                .last()
-                .filter(|_| is_full)
-                .map_or(read.until_seq, |dead_letter| dead_letter.seq + 1);
-            return Ok((Again::DeadLetters(dead_letters), next_seq));
+            return self.read_dead_letters(read).await;
         }
-        let evaluated = self.read_page(read.from_seq).await?;
-        let next_seq = evaluated.reach.next_seq;
+        let Evaluated { events, offers, reach } = self.read_page(read.from_seq).await?;
+        let Reach { kept_from, next_seq } = reach;
         let next_seq = if next_seq <= read.from_seq { read.until_seq } else { next_seq };
-        Ok((Again::Events(evaluated), next_seq))
+        Ok((Again { events, offers, kept_from: Some(kept_from) }, next_seq))
     }
 
-    /// Evaluates events: here if that is quick, else on the threads where expressions take turns.
+    /// Reads the events of dead letters, up to a page of them.
+    async fn read_dead_letters(&self, read: ReplayRead) -> Result<(Again, u64), ArchiveError> {
+        let webhooks = self.shared.hub.webhooks();
+        let dead_letters = webhooks.dead_letters(self.webhook, read.from_seq, PAGE_EVENTS)?;
+        let is_last = dead_letters.len() < PAGE_EVENTS;
+        let (mut events, mut gone, mut bytes, count) = (Vec::new(), Vec::new(), 0, dead_letters.len());
+        let mut next_seq = read.until_seq;
+        for (place, dead_letter) in dead_letters.into_iter().enumerate() {
+            let event = EventRef { seq: dead_letter.seq, id: dead_letter.event_id };
+            match fetch(&self.shared, self.webhook, self.topic, &[event]).await? {
+                Ok(found) => {
+                    bytes += found.iter().map(weight).sum::<usize>();
+                    events.extend(found);
+                }
+                // Its delivery ends with the reason why there is no event.
+                Err(_) => gone.push(self.evaluate.offer_of_kind(event, &dead_letter.kind)),
+            }
+            let is_end = is_last && place + 1 == count;
+            next_seq = if is_end { read.until_seq } else { event.seq + 1 };
+            if bytes >= PAGE_BYTES {
+                break;
+            }
+        }
+        let mut offers = self.evaluate.evaluated(&self.shared.hub, &events).await?;
+        offers.append(&mut gone);
+        offers.sort_by_key(|offer| offer.event.seq);
+        Ok((Again { events, offers, kept_from: None }, next_seq))
+    }
+
     async fn evaluated(&self, events: Vec<Event>, reach: Reach) -> Result<Evaluated, ArchiveError> {
-        let offers = if self.evaluate.is_quick() {
-            self.evaluate.offers(&events)
-        } else {
-            let (evaluate, of) = (self.evaluate.clone(), events.clone());
-            let work = move |turn| async move { evaluate.offers_in_turn(&of, turn).await };
-            self.shared.hub.evaluators().work(self.map, work).await.ok_or(ArchiveError::NotEvaluated)?
-        };
+        let offers = self.evaluate.evaluated(&self.shared.hub, &events).await?;
         Ok(Evaluated { events, offers, reach })
     }
 }

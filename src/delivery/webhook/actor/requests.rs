@@ -5,18 +5,27 @@ use super::held::AsRead;
 use super::state::Life;
 use crate::core::consumer::engine::Flight;
 use crate::core::consumer::progress::EventRef;
+use crate::core::consumer::shares::Observed;
 use crate::core::event::Event;
 use crate::core::ids::{TopicId, WebhookId};
+use crate::delivery::webhook::evaluate::Evaluator;
+use crate::delivery::webhook::permits::Permit;
 use crate::delivery::webhook::sender::{Ended, Now, Sender};
 use crate::delivery::webhook::shared::Shared;
 use crate::delivery::webhook::source::weight;
 use crate::hub::ArchiveError;
 use futures_util::FutureExt;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
 
 /// The most bytes of events in one request. A single event may have more.
 const BATCH_BYTES: usize = 1 << 20;
+/// A request that has been under way for this long counts as a slow one.
+const SLOW_AFTER: Duration = Duration::from_secs(1);
 
 /// How a request ended.
 pub(in crate::delivery::webhook) enum End {
@@ -26,6 +35,8 @@ pub(in crate::delivery::webhook) enum End {
     Gone,
     /// One of its events was deleted.
     Deleted,
+    /// The webhook's filter does not choose one of its events any more.
+    Unwanted,
     /// Its events together have too many bytes.
     TooLarge,
     /// It was not sent: while it waited for its turn, the webhook went to another owner, or the settings
@@ -42,7 +53,9 @@ struct Request {
     /// The revision of the settings under which it is made.
     revision: u64,
     topic: TopicId,
-    failing: bool,
+    observed: Rc<RefCell<Observed>>,
+    /// The filter, if it has not chosen the events under these settings.
+    filter: Option<Arc<Evaluator>>,
     wanted: Flight,
     /// Its events, if all of them are kept in memory.
     known: Option<Vec<Event>>,
@@ -58,7 +71,8 @@ impl WebhookActor {
             webhook: self.settings.webhook.id,
             revision: self.settings.webhook.revision,
             topic: self.settings.topic,
-            failing: self.engine.state().is_failing(),
+            observed: self.observed.clone(),
+            filter: flight.has_waited.then(|| self.settings.evaluate.clone()),
             wanted: flight.clone(),
             known: self.held.all(&flight.events),
             as_read: self.held.as_read(),
@@ -72,7 +86,8 @@ impl Request {
     async fn make(mut self) -> Result<End, ArchiveError> {
         let known = self.known.take();
         let Self { shared, sender, wanted, .. } = &self;
-        let Some(_permit) = shared.permits.take(self.failing).await else { return Ok(End::NotBegun) };
+        let speed = self.observed.borrow().speed();
+        let permit = shared.permits.take(sender.claim(), speed).await;
         // Its events may have been deleted while it waited for its turn.
         let events = match known.filter(|_| self.as_read.is_current()) {
             Some(events) if is_too_large(&events) => return Ok(End::TooLarge),
@@ -82,13 +97,48 @@ impl Request {
                 Err(end) => return Ok(end),
             },
         };
+        if let Some(filter) = &self.filter
+            && !filter.evaluated(&shared.hub, &events).await?.iter().all(|offer| offer.wanted)
+        {
+            return Ok(End::Unwanted);
+        }
         // It may have waited long for its turn among all requests of the node.
         if !shared.in_touch() || !self.life.get().lets_begin(self.revision) {
             return Ok(End::NotBegun);
         }
         let now = Now::of(&shared.hub);
-        let ended = sender.send(&shared.client, &events, wanted.gap, wanted.attempt, now).await;
+        let ended = {
+            let mut sending = pin!(sender.send(&shared.client, &events, wanted.gap, wanted.attempt, now));
+            match timeout(SLOW_AFTER, &mut sending).await {
+                Ok(ended) => self.ended(ended, false),
+                Err(_) => {
+                    self.turned_slow(&permit);
+                    self.ended(sending.await, true)
+                }
+            }
+        };
         Ok(End::Sent(events, ended, now.time_ms))
+    }
+
+    fn turned_slow(&self, permit: &Permit) {
+        permit.turned_slow();
+        self.observe(Observed::turned_slow);
+    }
+
+    fn ended(&self, ended: Ended, was_slow: bool) -> Ended {
+        self.observe(|observed| observed.ended(was_slow, ended.outcome.speed(was_slow)));
+        ended
+    }
+
+    /// Records what the request shows of the receiver's speed. That counts for the webhook's other requests
+    /// too, also for those that wait for a permit.
+    fn observe(&self, record: impl FnOnce(&mut Observed)) {
+        let mut observed = self.observed.borrow_mut();
+        let before = observed.speed();
+        record(&mut observed);
+        if observed.speed() != before {
+            self.shared.permits.set_speed(self.webhook, observed.speed());
+        }
     }
 }
 

@@ -71,6 +71,6 @@ impl Settings {
 fn make(shared: &Shared, webhook: &Arc<Webhook>) -> Result<(Rc<Sender>, Arc<Evaluator>), LoadError> {
     let private = shared.encryption.open(webhook.id, &webhook.encrypted)?;
     let evaluate = Evaluator::new(webhook)?;
-    let sender = Sender::new(webhook.clone(), private, shared.outside.guard(), &shared.config.aws)?;
+    let sender = shared.sender(webhook.clone(), private)?;
     Ok((Rc::new(sender), Arc::new(evaluate)))
 }

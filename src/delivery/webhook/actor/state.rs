@@ -51,8 +51,8 @@ impl Life {
     }
 }
 
-/// The reader of one source of events. It reads one page at a time. An actor has two: for new events, and for
-/// a replay.
+/// The reader of one source of events. It reads one page at a time. An actor has three: for new events, for a
+/// replay, and for what waits and is filtered again.
 ///
 /// | from | when | to |
 /// |---|---|---|
@@ -104,20 +104,26 @@ impl Reader {
 pub(super) struct Readers {
     pub(super) new: Reader,
     pub(super) replay: Reader,
+    pub(super) waiting: Reader,
 }
 
 impl Readers {
     pub(super) fn tick(&mut self, now: Instant) {
-        self.new.tick(now);
-        self.replay.tick(now);
+        for reader in [&mut self.new, &mut self.replay, &mut self.waiting] {
+            reader.tick(now);
+        }
     }
 
     pub(super) fn pause_until(&self) -> Option<Instant> {
-        self.new.pauses_until().into_iter().chain(self.replay.pauses_until()).min()
+        self.all().into_iter().filter_map(Reader::pauses_until).min()
     }
 
     pub(super) fn are_idle(&self) -> bool {
-        self.new.is_idle() && self.replay.is_idle()
+        self.all().into_iter().all(Reader::is_idle)
+    }
+
+    fn all(&self) -> [&Reader; 3] {
+        [&self.new, &self.replay, &self.waiting]
     }
 }
 

@@ -23,6 +23,7 @@ use crate::{
     core::webhook::{
         Method,
         outcome::{Class, Stage},
+        reserved::is_of_connection,
     },
     delivery::webhook::dial::Trip,
 };
@@ -31,7 +32,6 @@ use super::{
     Answer, LARGEST_HEAD, Outgoing,
     failure::{Cause, no_answer, timed_out},
     headers::{idle_limit, rate_limit, retry_after_ms},
-    is_reserved,
     line::Line,
     pool::IDLE,
 };
@@ -193,7 +193,7 @@ pub(super) fn build(request: &Outgoing<'_>) -> Request<Full<Bytes>> {
     headers
         .insert(header::USER_AGENT, HeaderValue::from_static(concat!("waypost/", env!("CARGO_PKG_VERSION"))));
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    for (name, value) in request.headers.iter().filter(|(name, _)| !is_reserved(name)) {
+    for (name, value) in request.headers.iter().filter(|(name, _)| !is_of_connection(name.as_str())) {
         headers.insert(name.clone(), value.clone());
     }
     built

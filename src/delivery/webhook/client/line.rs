@@ -22,6 +22,9 @@ use hyper_util::rt::TokioIo;
 
 use crate::delivery::webhook::dial::{LONGEST_HEAD, Trip, Wire};
 
+/// The most headers of an answer. Their bytes are limited by [`LONGEST_HEAD`].
+const MOST_HEADERS: usize = 1000;
+
 /// A connection with its codec. It makes progress only while it is polled. Dropping it closes the connection.
 pub(super) struct Line {
     wire: Wire,
@@ -34,8 +37,13 @@ pub(super) struct Line {
 impl Line {
     /// Gives a connection a new codec. An earlier codec must have left no unread bytes.
     pub(super) async fn new(wire: Wire) -> Result<Self, hyper::Error> {
-        let (sender, codec) =
-            Builder::new().max_buf_size(LONGEST_HEAD).handshake(TokioIo::new(wire.clone())).await?;
+        let (sender, codec) = Builder::new()
+            .max_buf_size(LONGEST_HEAD)
+            .max_headers(MOST_HEADERS)
+            // A header may go on in the next line: old servers and proxies write such headers.
+            .allow_obsolete_multiline_headers_in_responses(true)
+            .handshake(TokioIo::new(wire.clone()))
+            .await?;
         Ok(Self { wire, sender, codec: Some(Box::new(codec)) })
     }
 

@@ -9,7 +9,7 @@ use std::{net::IpAddr, sync::Arc};
 use http::{Uri, header::HeaderValue};
 use url::Url;
 
-use super::{Guard, NotPublic};
+use super::{Forbidden, Guard};
 
 /// The longest URL of a webhook, in bytes, both as given and as stored.
 pub const LARGEST_URL: usize = 2048;
@@ -23,7 +23,7 @@ const INSIDE: [&str; 10] =
     ["local", "internal", "intranet", "private", "corp", "home", "lan", "home.arpa", "onion", "invalid"];
 
 /// The host that is dialled.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Host {
     /// An address literal.
     Ip(IpAddr),
@@ -38,6 +38,13 @@ impl std::fmt::Display for Host {
             Self::Name(name) => name.fmt(f),
         }
     }
+}
+
+/// The server that a target names. Several targets may have the same one.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Receiver {
+    host: Host,
+    port: u16,
 }
 
 /// Where a webhook's requests go. Cheap to clone.
@@ -79,9 +86,9 @@ pub enum BadTarget {
     /// The name is one that is used inside a network.
     #[error("{0} names something inside a network, not a public host; to reach it, allow its network")]
     Inside(String),
-    /// The address literal isn't public.
+    /// Webhooks must not go to the address literal.
     #[error(transparent)]
-    NotPublic(#[from] NotPublic),
+    Forbidden(#[from] Forbidden),
 }
 
 impl Guard {
@@ -164,6 +171,11 @@ impl Target {
     /// The port that is dialled.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The server that is dialled.
+    pub fn receiver(&self) -> Receiver {
+        Receiver { host: self.host.clone(), port: self.port }
     }
 
     /// Whether the connection uses TLS.

@@ -118,3 +118,29 @@ fn internal_names_need_an_allow_list() {
             && names(&["10.0.0.0/8"], "http://x.svc.cluster.local/")
     );
 }
+
+#[test]
+fn a_denied_network_is_never_reached_however_it_is_written() {
+    let nets = |nets: &[&str]| nets.iter().map(|net| net.parse().unwrap()).collect::<Vec<IpNet>>();
+    let guard =
+        Guard::new(nets(&["10.0.0.0/8"])).denying(nets(&["8.8.8.0/24", "10.9.0.0/16", "2606:4700::/32"]));
+    let denied = |ip: &str| matches!(guard.check(ip.parse().unwrap()), Err(Forbidden::Denied { .. }));
+    for ip in [
+        "8.8.8.8",
+        "::ffff:8.8.8.8",
+        "64:ff9b::8.8.8.8",
+        "2002:808:808::1",
+        "2001:4860::200:5efe:808:808",
+        "10.9.1.1",
+        "2606:4700::1111",
+    ] {
+        assert!(denied(ip), "{ip}");
+    }
+    for ip in ["8.8.9.8", "10.8.1.1", "2606:4701::1"] {
+        assert_eq!(guard.check(ip.parse().unwrap()), Ok(()), "{ip}");
+    }
+    let mapped = Guard::default().denying(nets(&["::ffff:8.8.8.0/120"]));
+    assert!(mapped.check("8.8.8.8".parse().unwrap()).is_err());
+    let told = guard.target("http://8.8.8.8/").unwrap_err().to_string();
+    assert!(told.contains("8.8.8.0/24") && told.contains("webhooks.deny_nets"), "{told}");
+}

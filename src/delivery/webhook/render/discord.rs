@@ -120,14 +120,15 @@ fn description(pieces: &[Piece], max: usize) -> String {
 
 /// Text of several lines. Invisible text is replaced by [`UNKNOWN`].
 fn text(value: &str, max: usize) -> String {
-    if is_visible(value) { escaped(value, max, escape_discord) } else { UNKNOWN.to_owned() }
+    if is_visible(value) { escaped(value, max, escape_discord()) } else { UNKNOWN.to_owned() }
 }
 
 /// Text of one line. Invisible text is replaced by [`UNKNOWN`].
 fn line(value: &str, max: usize) -> String {
     let value = value.trim();
     if is_visible(value) {
-        escaped(value, max, |c, out| escape_discord(if c == '\n' { ' ' } else { c }, out))
+        let mut escape = escape_discord();
+        escaped(value, max, |c, out| escape(if c == '\n' { ' ' } else { c }, out))
     } else {
         UNKNOWN.to_owned()
     }

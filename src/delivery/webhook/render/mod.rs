@@ -102,14 +102,22 @@ pub fn max_events(profile: Profile) -> usize {
     }
 }
 
-/// The pair that is added to the query of the webhook's URL, if any.
-pub fn query(profile: Profile) -> Option<&'static str> {
+/// The URL that requests of that profile go to.
+pub fn dialled(profile: Profile, url: &str) -> Cow<'_, str> {
     match profile {
         // Without it Discord answers before it has stored the message, and reports no error when it loses the
         // message.
-        Profile::Discord => Some("wait=true"),
-        _ => None,
+        Profile::Discord => with_pair(url, "wait=true").into(),
+        _ => url.into(),
     }
+}
+
+/// The URL with the pair at the end of its query. It replaces any pair of the same name.
+fn with_pair(url: &str, pair: &str) -> String {
+    let name = |pair: &str| pair.split('=').next().map(str::to_owned);
+    let (path, query) = url.split_once('?').unwrap_or((url, ""));
+    let kept = query.split('&').filter(|other| !other.is_empty() && name(other) != name(pair));
+    format!("{path}?{}", kept.chain([pair]).collect::<Vec<_>>().join("&"))
 }
 
 /// The id of a delivery. For one event it is the event's id. For several it has the first event's id, the

@@ -4,6 +4,7 @@ use super::*;
 use crate::core::event::NewEvent;
 use crate::core::ids::MapId;
 use crate::core::json::normalise;
+use crate::core::webhook::reserved::is_reserved;
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -240,8 +241,6 @@ fn only_some_profiles_take_batches() {
     // A batch of as many events, with the same first event, is still another batch.
     let others = [many[0].clone(), many[1].clone(), many[3].clone()];
     assert_ne!(header(&made(Profile::Standard, &others).unwrap(), "webhook-id"), id);
-    assert_eq!(query(Profile::Discord), Some("wait=true"));
-    assert_eq!(query(Profile::Slack), None);
 }
 
 #[test]
@@ -339,5 +338,30 @@ proptest! {
             let body = body(profile, events);
             prop_assert_eq!(&normalise(&body, 128).unwrap(), &body, "{}", name);
         }
+    }
+}
+
+#[test]
+fn discords_url_has_its_pair_once() {
+    for (url, expected) in [
+        ("https://a.b/c", "https://a.b/c?wait=true"),
+        ("https://a.b/c?", "https://a.b/c?wait=true"),
+        ("https://a.b/c?thread_id=1", "https://a.b/c?thread_id=1&wait=true"),
+        ("https://a.b/c?wait=false&thread_id=1&wait", "https://a.b/c?thread_id=1&wait=true"),
+    ] {
+        assert_eq!(dialled(Profile::Discord, url), expected);
+        assert_eq!(dialled(Profile::Slack, url), url);
+    }
+}
+
+/// A webhook's own headers replace neither a signature nor anything that it covers.
+#[test]
+fn every_header_of_a_profile_is_reserved() {
+    let secrets = Secrets { previous: vec!["another".into()], ..Secrets::new("whsec_c2VjcmV0".into()) };
+    for (_, profile) in Profile::NAMES {
+        let made = made_with(profile, &secrets, &[event("x", "{}")], Some(EventId::new(1, 1, 1))).unwrap();
+        let signed = made.headers.iter().filter(|(name, _)| ![CONTENT_TYPE, USER_AGENT].contains(name));
+        let open: Vec<_> = signed.filter(|(name, _)| !is_reserved(profile, name.as_str())).collect();
+        assert!(open.is_empty(), "{profile:?}: {open:?}");
     }
 }

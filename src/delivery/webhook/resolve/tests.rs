@@ -54,7 +54,8 @@ async fn name_server(zone: &Zone) -> (SystemResolver, Asked) {
     let mut options = ResolverOpts::default();
     options.timeout = Duration::from_millis(200);
     let search = vec![hickory_resolver::proto::rr::Name::from_ascii("inside.test.").unwrap()];
-    (SystemResolver::with(ResolverConfig::from_parts(None, search, vec![server]), options), asked)
+    let config = ResolverConfig::from_parts(None, search, vec![server]);
+    (SystemResolver::with(Path::new(HOSTS), move || (config.clone(), options.clone())), asked)
 }
 
 /// The name, the type and the end of the only question of a packet.
@@ -122,10 +123,41 @@ async fn a_name_is_never_completed_by_the_search_list() {
     assert!(asked.borrow().iter().all(|(name, _)| !name.ends_with("inside.test")), "{:?}", asked.borrow());
 }
 
+fn without_servers(hosts: &Path) -> SystemResolver {
+    SystemResolver::with(hosts, || {
+        (ResolverConfig::from_parts(None, vec![], vec![]), ResolverOpts::default())
+    })
+}
+
+/// Such names are common between containers.
+#[actix_web::test]
+async fn a_name_may_have_an_underscore_anywhere() {
+    let names = ["my_app", "my_app_", "_my_app", "a_b.my_net.example"];
+    let (resolver, _) = name_server(&zone(&names.map(|name| (name, &[[8, 8, 8, 8]][..])))).await;
+    for name in names {
+        assert_eq!(resolver.resolve(name).await.unwrap(), [IpAddr::from([8, 8, 8, 8])], "{name}");
+    }
+}
+
+#[actix_web::test]
+async fn the_hosts_file_is_read_again_when_it_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    let hosts = folder.path().join("hosts");
+    let resolver = without_servers(&hosts);
+    assert!(resolver.resolve("my_app").await.is_err());
+    for ips in [&["10.0.0.1"][..], &["10.0.0.22", "10.0.0.3"]] {
+        let lines: String = ips.iter().map(|ip| format!("{ip} my_app\n")).collect();
+        std::fs::write(&hosts, lines).unwrap();
+        let expected: Vec<IpAddr> = ips.iter().map(|ip| ip.parse().unwrap()).collect();
+        assert_eq!(resolver.resolve("my_app").await.unwrap(), expected);
+    }
+    std::fs::remove_file(&hosts).unwrap();
+    assert!(resolver.resolve("my_app").await.is_err());
+}
+
 #[actix_web::test]
 async fn localhost_needs_no_name_server() {
-    let resolver =
-        SystemResolver::with(ResolverConfig::from_parts(None, vec![], vec![]), ResolverOpts::default());
+    let resolver = without_servers(Path::new("/nonexistent"));
     let found = resolver.resolve("localhost").await.unwrap();
     assert!(!found.is_empty() && found.iter().all(IpAddr::is_loopback), "{found:?}");
     assert!(resolver.resolve("receiver.example").await.is_err());

@@ -21,6 +21,8 @@ struct Trouble {
     times: u32,
     last: Instant,
     rests: bool,
+    /// The reason that the cluster was told last.
+    told: Option<String>,
 }
 
 impl Broken {
@@ -29,13 +31,27 @@ impl Broken {
     pub(super) fn note(&self, id: WebhookId) -> (Duration, u32) {
         let mut troubles = self.0.borrow_mut();
         let now = Instant::now();
-        let trouble = troubles.entry(id).or_insert(Trouble { times: 0, last: now, rests: true });
+        let trouble = troubles.entry(id).or_insert(Trouble { times: 0, last: now, rests: true, told: None });
         // The number goes on counting, so that the end of an earlier pause does not end this one.
         let recent = trouble.last.elapsed() < FORGIVEN;
         let doublings = if recent { trouble.times.min(16) } else { 0 };
         trouble.times = if recent { trouble.times + 1 } else { 1 };
         (trouble.last, trouble.rests) = (now, true);
         ((FIRST_PAUSE * (1 << doublings)).min(LONGEST_PAUSE), trouble.times)
+    }
+
+    /// Whether the cluster is to be told this reason: it was not told the same one last.
+    pub(super) fn is_news(&self, id: WebhookId, why: &str) -> bool {
+        let mut troubles = self.0.borrow_mut();
+        let Some(trouble) = troubles.get_mut(&id) else { return true };
+        trouble.told.replace(why.to_owned()).is_none_or(|told| told != why)
+    }
+
+    /// The webhook can be delivered to again.
+    pub(super) fn works(&self, id: WebhookId) {
+        if let Some(trouble) = self.0.borrow_mut().get_mut(&id) {
+            trouble.told = None;
+        }
     }
 
     /// Whether the webhook pauses now.
@@ -83,5 +99,16 @@ mod tests {
         assert_eq!(longest, Some(LONGEST_PAUSE));
         broken.forget(id);
         assert_eq!(broken.note(id).0, first);
+    }
+
+    #[test]
+    fn a_reason_is_told_once_until_it_changes_or_the_webhook_works() {
+        let (broken, id) = (Broken::default(), WebhookId::from_bytes([1; 16]));
+        broken.note(id);
+        assert!(broken.is_news(id, "a") && !broken.is_news(id, "a"));
+        broken.note(id);
+        assert!(!broken.is_news(id, "a") && broken.is_news(id, "b"));
+        broken.works(id);
+        assert!(broken.is_news(id, "b"));
     }
 }

@@ -4,6 +4,7 @@
 use super::Shard;
 use crate::core::ids::WebhookId;
 use crate::delivery::webhook::actor::Wake;
+use crate::delivery::webhook::announce;
 use crate::metric;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -45,13 +46,16 @@ impl Shard {
         if self.shared.is_leaving(id) {
             self.tell_leaving();
         }
-        self.rest(id);
+        self.rest(id, "its deliveries ended with an error of the server");
     }
 
-    /// The webhook can't be delivered to now. It is tried again after a pause; each pause is longer than the
-    /// last one.
-    pub(super) fn rest(self: &Rc<Self>, id: WebhookId) {
+    /// The webhook can't be delivered to now, for this reason. It is tried again after a pause; each pause is
+    /// longer than the last one.
+    pub(super) fn rest(self: &Rc<Self>, id: WebhookId, why: &str) {
         let (pause, number) = self.broken.note(id);
+        if self.broken.is_news(id, why) {
+            actix_rt::spawn(announce::unusable(self.shared.hub.clone(), id, why.to_owned()));
+        }
         let shard = self.clone();
         actix_rt::spawn(async move {
             tokio::time::sleep(pause).await;

@@ -90,10 +90,7 @@ async fn a_batch_never_replaces_a_kept_or_deleted_event_by_another() {
 async fn a_batch_with_an_event_that_is_withheld_from_readers_is_whole() {
     let stage = Stage::new().await;
     let id = stage.webhook(1).await;
-    let mut taken = Vec::new();
-    for failing in [false, false, false, true] {
-        taken.push(stage.permits.take(failing).await);
-    }
+    let taken = stage.take_all_permits().await;
     stage.publish_eight().await;
     stage.trim_the_sixth().await;
     assert_eq!(stage.hub.webhooks().kept_event(id, 6).unwrap(), None);
@@ -121,10 +118,7 @@ async fn an_event_deleted_while_it_waits_is_not_sent_and_is_no_dead_letter() {
     let id = stage.webhook(1).await;
     stage.publish().await;
     until("a delivery", || stage.delivered(id) == 1).await;
-    let mut taken = Vec::new();
-    for failing in [false, false, false, true] {
-        taken.push(stage.permits.take(failing).await);
-    }
+    let taken = stage.take_all_permits().await;
     for _ in 2..=8 {
         stage.publish().await;
     }

@@ -38,7 +38,7 @@ fn read(engine: &mut Engine, stream: &[Offer], now_ms: u64) {
         engine.offer(page, from + page.len() as u64, now_ms);
     }
     assert!(
-        engine.live.queue().ready().len() <= MAX_READY + 128 + 1
+        engine.live.queue().ready().len() <= engine.plan.ready_max() + 128 + 1
             && engine.live.queue().parked() <= engine.plan.parked.max(2128)
     );
 }

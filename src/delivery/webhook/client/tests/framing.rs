@@ -56,6 +56,34 @@ const CONTINUE: &str = "HTTP/1.1 100 Continue\r\n\r\n";
 const HINTS: &str = "HTTP/1.1 103 Early Hints\r\nlink: </a.css>; rel=preload\r\ncontent-length: 5\r\n\r\n";
 
 #[actix_web::test]
+async fn answers_with_many_or_folded_headers_are_read() {
+    let many = |count: usize| (0..count).map(|n| format!("x-{n}: value\r\n")).collect::<String>();
+    let folded = "x-folded: one\r\n two\r\n\tthree\r\nretry-after:\r\n 7\r\n".to_owned();
+    for (more, expected) in [
+        (many(97), Ok(None)),
+        (many(900), Ok(None)),
+        (folded.clone(), Ok(Some(7000))),
+        (many(200) + &folded, Ok(Some(7000))),
+        (many(1001), Err(Class::Protocol)),
+    ] {
+        let head = format!("HTTP/1.1 200 OK\r\n{more}content-length: 2\r\n\r\nok");
+        let port = serve(move |_, mut stream| {
+            let head = head.clone();
+            async move {
+                request(&mut stream).await?;
+                answer(&mut stream, &head).await?;
+                request(&mut stream).await.map(drop)
+            }
+        })
+        .await;
+        let recorder = Recorder::routed();
+        let got = send(&client(&recorder), &receiver(port), LONG).await;
+        let got = got.map(|answer| answer.retry_after_ms).map_err(|failure| failure.class);
+        assert_eq!(got, expected, "{}", &more[..more.len().min(60)]);
+    }
+}
+
+#[actix_web::test]
 async fn interim_answers_are_skipped() {
     for interim in [CONTINUE, "HTTP/1.1 102 Processing\r\n\r\n", HINTS, "HTTP/1.1 199 What\r\nx: y\r\n\r\n"] {
         for often in [1, 5] {

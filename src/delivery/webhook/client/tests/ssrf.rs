@@ -160,3 +160,18 @@ async fn allowed_networks_are_reached_and_their_neighbours_are_not() {
     assert_eq!(send(&client, &target, LONG).await.unwrap_err().class, Class::Blocked);
     assert_eq!(*recorder.dialled.borrow(), ["10.1.2.3:80".parse().unwrap()]);
 }
+
+#[actix_web::test]
+async fn a_denied_network_is_not_dialled_whatever_allows_it() {
+    let nets = |net: &str| vec![net.parse().unwrap()];
+    let guard = Guard::new(nets("10.0.0.0/8")).denying(nets("10.2.0.0/16"));
+    let outside = Outside::new(guard, None).unwrap();
+    for (ip, dials) in [("10.1.0.1", 1), ("10.2.0.1", 0), ("64:ff9b::10.2.0.1", 0)] {
+        let recorder = Recorder::deaf();
+        let names = Names::with("receiver.example", &[&[ip]]);
+        let client = Client::through(&outside, names, recorder.clone());
+        let failure = send(&client, &receiver(80), LONG).await.unwrap_err();
+        assert_eq!((failure.class == Class::Blocked, recorder.count()), (dials == 0, dials), "{ip}");
+        assert!(!failure.message.contains(ip), "a failure must not show internal addresses: {failure}");
+    }
+}

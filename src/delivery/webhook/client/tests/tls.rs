@@ -159,3 +159,61 @@ fn a_file_without_certificates_is_an_error() {
     assert!(Outside::new(Guard::default(), Some(file.path())).is_err());
     assert!(Outside::new(Guard::default(), Some(std::path::Path::new("/no/such/file"))).is_err());
 }
+
+/// A self-signed certificate with these properties, as `openssl req -x509` makes it. Returns the acceptor of
+/// its server, and the file with the certificate.
+fn self_signed(is_authority: bool, change: impl Fn(&mut CertificateParams)) -> (TlsAcceptor, NamedTempFile) {
+    let mut params = CertificateParams::new(vec!["receiver.example".to_owned()]).unwrap();
+    if is_authority {
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    }
+    change(&mut params);
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    let mut file = NamedTempFile::new().unwrap();
+    file.write_all(certificate.pem().as_bytes()).unwrap();
+    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], key)
+        .unwrap();
+    (TlsAcceptor::from(Arc::new(config)), file)
+}
+
+async fn sent_to_self_signed(
+    (acceptor, file): (TlsAcceptor, NamedTempFile),
+    host: &str,
+    is_listed: bool,
+) -> Result<u16, Failure> {
+    let port = serve(move |_, stream| {
+        let acceptor = acceptor.clone();
+        async move {
+            let mut stream = acceptor.accept(stream).await?;
+            request(&mut stream).await?;
+            answer(&mut stream, OK).await
+        }
+    })
+    .await;
+    let listed = is_listed.then_some(file.path());
+    let outside = Outside::new(Guard::default(), listed).unwrap();
+    let client = Client::through(&outside, Names::with(host, &[&[PUBLIC]]), Recorder::routed());
+    send(&client, &target(host, port), LONG).await.map(|answer| answer.status)
+}
+
+#[actix_web::test]
+async fn a_self_signed_certificate_is_trusted_if_its_file_is_configured() {
+    for is_authority in [true, false] {
+        let listed = sent_to_self_signed(self_signed(is_authority, |_| ()), "receiver.example", true).await;
+        assert_eq!(listed.unwrap(), 200);
+        let unlisted =
+            sent_to_self_signed(self_signed(is_authority, |_| ()), "receiver.example", false).await;
+        assert_eq!(unlisted.unwrap_err().class, Class::Tls);
+        let other = sent_to_self_signed(self_signed(is_authority, |_| ()), "other.example", true).await;
+        assert_eq!(other.unwrap_err().class, Class::Tls, "its name is another");
+        let expired = |params: &mut CertificateParams| params.not_after = rcgen::date_time_ymd(2001, 1, 1);
+        let expired = sent_to_self_signed(self_signed(is_authority, expired), "receiver.example", true).await;
+        assert_eq!(expired.unwrap_err().class, Class::Tls);
+    }
+}

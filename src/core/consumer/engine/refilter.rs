@@ -1,0 +1,40 @@
+//! What waits, under a changed choice of events.
+
+use super::{Engine, Urgency, Waiting};
+use crate::core::consumer::progress::{EventRef, Retry};
+
+impl<C: Clone> Engine<C> {
+    /// Forgets events of a waiting delivery: the consumer does not want them any more, and nothing is lost.
+    /// A delivery that is under way is left as it is.
+    pub fn forget_waiting(&mut self, unwanted: &Waiting, now_ms: u64) {
+        let number = unwanted.number;
+        let waits = self.retries.get(number).filter(|_| !self.flights.contains(number));
+        let Some(delivery) = waits.cloned() else { return };
+        let rest = without(&delivery, &unwanted.events);
+        if rest.events.len() == delivery.events.len() {
+            return;
+        }
+        self.retries.remove(number);
+        if !rest.events.is_empty() {
+            let next = self.retries.next_number();
+            // The rest keeps its lanes without a moment in which another delivery could take them.
+            self.lanes.hold(next, &rest);
+            self.retries.put(next, rest);
+            self.look_at(next);
+        }
+        self.release(number, &delivery);
+        self.reports.note(Urgency::Soon);
+        self.end_replay_if_done(now_ms);
+    }
+}
+
+/// The delivery without these events.
+fn without(delivery: &Retry, events: &[EventRef]) -> Retry {
+    let stays = |place: &usize| !events.contains(&delivery.events[*place]);
+    let places: Vec<usize> = (0..delivery.events.len()).filter(stays).collect();
+    Retry {
+        events: places.iter().map(|place| delivery.events[*place]).collect(),
+        lanes: places.iter().filter_map(|place| delivery.lanes.get(*place).copied()).collect(),
+        ..delivery.clone()
+    }
+}
