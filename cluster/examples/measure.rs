@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use waypost_cluster::{ApplyContext, Cluster, Config, Load, NoHandler, StateMachine, StoreError, Txn, View};
+use waypost_cluster::{ApplyContext, Cluster, Config, Flow, Load, NoHandler, StateMachine, StoreError, Txn, View};
 
 struct Counter(u64);
 
@@ -61,7 +61,7 @@ fn node(dir: &str, addr: &str, join: &str) {
                 }
                 "until" => {
                     let begun = Instant::now();
-                    while let Err(error) = cluster.propose(b"on".to_vec()).await {
+                    while let Err(error) = cluster.propose(Flow::NONE, b"on".to_vec()).await {
                         eprintln!("{error}");
                     }
                     println!("{}", begun.elapsed().as_micros());
@@ -80,7 +80,7 @@ async fn load(cluster: &Cluster) {
             let cluster = cluster.clone();
             tokio::spawn(async move {
                 loop {
-                    if let Ok(done) = cluster.propose(vec![7; 256]).await {
+                    if let Ok(done) = cluster.propose(Flow::NONE, vec![7; 256]).await {
                         println!("{}", u64::from_le_bytes(done.reply.try_into().unwrap()));
                     }
                 }
@@ -99,7 +99,7 @@ async fn run(cluster: &Cluster, proposers: usize, seconds: u64) {
                 let mut took = Vec::new();
                 while Instant::now() < end {
                     let begun = Instant::now();
-                    cluster.propose(vec![7; 256]).await.unwrap();
+                    cluster.propose(Flow::NONE, vec![7; 256]).await.unwrap();
                     took.push(begun.elapsed().as_micros() as u64);
                 }
                 took

@@ -13,12 +13,13 @@ use crate::boot::{self, Running};
 use crate::config::Config;
 use crate::contact::Contact;
 use crate::error::{ProposeError, RequestError, StartError, Unreached};
+use crate::flow::Flow;
 use crate::late;
 use crate::machine::{Handler, StateMachine};
 use crate::net::{LinkError, RequestLane};
 use crate::node::Node;
 use crate::os::Home;
-use crate::proposer::Outcome;
+use crate::proposer::{Full, Line, Outcome};
 use crate::status::Status;
 use crate::store::Reader;
 use crate::wire::{Answer, Request};
@@ -82,9 +83,12 @@ impl Cluster {
     }
 
     /// Replicates and applies a command. Answers when the command is committed and applied; on a follower,
-    /// when it is applied there too. The call may be cancelled at any time: then the command may or may not
-    /// be stored.
-    pub async fn propose(&self, command: Vec<u8>) -> Result<Proposed, ProposeError> {
+    /// when it is applied there too. Commands of different flows take turns. The call may be cancelled at any
+    /// time: then the command may or may not be stored.
+    ///
+    /// # Errors
+    /// Why the command has no answer, and whether it may be stored.
+    pub async fn propose(&self, flow: Flow, command: Vec<u8>) -> Result<Proposed, ProposeError> {
         let node = self.node();
         let (size, limit) = (command.len(), node.engine.config().max_command_bytes);
         if size > limit {
@@ -100,8 +104,11 @@ impl Cluster {
             return Err(ProposeError::DiskFull);
         }
         let deadline = Instant::now() + node.engine.config().propose_timeout;
-        let submitted = node.proposer.submit(vec![command.into()], false, deadline);
-        let (ticket, outcome) = submitted.ok_or(ProposeError::Overloaded)?;
+        let submitted = node.proposer.submit(Line::Flow(flow), vec![command.into()], false, deadline);
+        let (ticket, outcome) = submitted.map_err(|full| match full {
+            Full::Line => ProposeError::FlowFull,
+            Full::Queue => ProposeError::Overloaded,
+        })?;
         match late::timeout_at(deadline, outcome).await {
             Ok(Ok(Outcome::Done { index, time_ms, mut replies })) => {
                 let reply = replies.pop().ok_or(ProposeError::Unknown)?;

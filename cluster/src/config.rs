@@ -105,8 +105,10 @@ pub struct Config {
     pub max_entry_commands: usize,
     /// Most log entries that this node has in flight at a time.
     pub max_entries_in_flight: usize,
-    /// Most proposals in the queue before they are gathered into an entry.
+    /// Most proposals that wait or are under way. One flow may hold as many as are left.
     pub max_queued_proposals: usize,
+    /// Most bytes of proposals that wait or are under way. One flow may hold as many as are left.
+    pub max_queued_bytes: usize,
     /// Most bytes of log entries in one append to a follower.
     pub max_append_bytes: usize,
     /// Cache of the store (bytes).
@@ -170,6 +172,7 @@ impl Default for Config {
             max_entry_commands: 512,
             max_entries_in_flight: 4,
             max_queued_proposals: 16 * 1024,
+            max_queued_bytes: 64 * 1024 * 1024,
             max_append_bytes: 2 * 1024 * 1024,
             store_cache_bytes: 64 * 1024 * 1024,
             log_cache_bytes: 64 * 1024 * 1024,
@@ -231,6 +234,9 @@ impl Config {
             return wrong(
                 "bootstrap_expect must be 0, or at least 2 with the addresses of the others in join",
             );
+        }
+        if self.max_queued_bytes < 4 * self.max_command_bytes {
+            return wrong("max_queued_bytes must be at least four times max_command_bytes");
         }
         if self.checkpoint_entries == 0 {
             return wrong("checkpoint_entries must be at least 1");

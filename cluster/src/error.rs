@@ -70,6 +70,9 @@ pub enum ProposeError {
     /// The queue of waiting proposals is full. Not stored.
     #[error("too many proposals are waiting: not stored")]
     Overloaded,
+    /// Proposals of this flow hold as much of the queue as one flow may. Not stored.
+    #[error("too many proposals of this flow are waiting: not stored")]
+    FlowFull,
     /// This node leads and its disk is nearly full. Not stored.
     #[error("the disk is full: not stored")]
     DiskFull,

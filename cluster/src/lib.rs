@@ -9,9 +9,9 @@
 //! - `boot` starts and stops a node, `node` puts its parts together, and `service` hands each request of a
 //!   peer to the part that answers it.
 //! - The parts, each with a type and an API of its own. `engine`: openraft and the way to the peers; all
-//!   other parts use it. `proposer`: gathers waiting proposals into one log entry. `reads`: linearizable
-//!   reads. `membership`: who is a member, who votes, who leads. `roster` and
-//!   `introduction`: what a peer is to this node. `contact`: whether this node hears a leader.
+//!   other parts use it. `proposer`: gathers waiting proposals into one log entry; those of different flows
+//!   (`flow`) take turns. `reads`: linearizable reads. `membership`: who is a member, who votes, who leads.
+//!   `roster` and `introduction`: what a peer is to this node. `contact`: whether this node hears a leader.
 //!   `failover`: replaces a leader whose process is gone. `time`: the cluster's time. `observer`: what a node
 //!   knows at this moment. `housekeeping`: makes checkpoints and removes old log entries (`purge` decides
 //!   which). `backup` and `restore`: write the state into one file, and make a new cluster from it.
@@ -66,6 +66,7 @@ mod failover;
 #[cfg(feature = "failpoints")]
 pub mod failpoints;
 mod fatal;
+mod flow;
 #[doc(hidden)]
 pub mod fuzz;
 mod housekeeping;
@@ -110,6 +111,7 @@ pub use config::{Config, FatalHook, Security, TlsFiles, WaitHook};
 pub use contact::Contact;
 pub use damage::repair;
 pub use error::{ProposeError, Refused, RequestError, StartError, StoreError, Unreached};
+pub use flow::Flow;
 pub use machine::{ApplyContext, Handler, Load, NoHandler, StateMachine};
 pub use membership::Operation;
 pub use net::RequestLane;

@@ -12,13 +12,14 @@ use crate::disk::{DiskBudget, HEAD};
 use crate::engine::Engine;
 use crate::error::StoreError;
 use crate::failover::Failover;
+use crate::flow::Flow;
 use crate::identity::Identity;
 use crate::machine::Handler;
 use crate::membership::{Members, Moves};
 use crate::net::{Asker, Caller, Service, Shown, Standing};
 use crate::observer::Observer;
 use crate::older::counted_for;
-use crate::proposer::{Outcome, Proposer};
+use crate::proposer::{Line, Outcome, Proposer};
 use crate::reads::Reads;
 use crate::roster::Roster;
 use crate::snapshot::Receiving;
@@ -122,13 +123,13 @@ impl PeerService {
         Answer::AppendV1(answer)
     }
 
-    async fn forwarded(&self, commands: Vec<serde_bytes::ByteBuf>) -> Forwarded {
+    async fn forwarded(&self, line: Line, commands: Vec<serde_bytes::ByteBuf>) -> Forwarded {
         if self.disk.room().is_closed && self.engine.leads() {
             return Forwarded::NotStored { leader: self.engine.id(), overloaded: true };
         }
         let deadline = Instant::now() + self.engine.config().propose_timeout;
         let commands = commands.into_iter().map(|c| c.into_vec().into()).collect();
-        let Some((_, outcome)) = self.proposer.submit(commands, true, deadline) else {
+        let Ok((_, outcome)) = self.proposer.submit(line, commands, true, deadline) else {
             return Forwarded::NotStored { leader: 0, overloaded: true };
         };
         match timeout_at(deadline, outcome).await {
@@ -206,7 +207,11 @@ impl Service for PeerService {
                 Answer::TransferV1 { accepted: matches!(accepted, Ok(Ok(()))) }
             }),
             Request::ForwardV1 { commands } => {
-                Box::pin(async move { Answer::ForwardV1(this.forwarded(commands).await) })
+                Box::pin(async move { Answer::ForwardV1(this.forwarded(Line::Mixed(from), commands).await) })
+            }
+            Request::ForwardV2 { flow, commands } => {
+                let line = flow.map_or(Line::Mixed(from), |flow| Line::Flow(Flow(flow)));
+                Box::pin(async move { Answer::ForwardV1(this.forwarded(line, commands).await) })
             }
             Request::ReadIndexV1 => {
                 Box::pin(async move { Answer::ReadIndexV1 { index: this.reads.read_index().await } })

@@ -6,7 +6,7 @@ mod common;
 use std::time::Duration;
 
 use common::{NEVER, Nodes, Slot, commands, insist, list};
-use waypost_cluster::{RequestLane, Role, StartError};
+use waypost_cluster::{Flow, RequestLane, Role, StartError};
 
 #[tokio::test]
 async fn a_single_node_needs_no_configuration_and_keeps_its_data() {
@@ -201,7 +201,7 @@ async fn without_a_majority_a_node_acknowledges_nothing_and_nothing_hangs() {
         nodes.slots[*i].stop().await;
     }
     let alone = nodes.slots[leader].node().clone();
-    assert!(alone.propose(b"never".to_vec()).await.is_err());
+    assert!(alone.propose(Flow::NONE, b"never".to_vec()).await.is_err());
     assert!(alone.barrier().await.is_err());
     nodes
         .until("the node notices that it has no quorum", |nodes| {

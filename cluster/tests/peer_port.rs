@@ -9,7 +9,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use common::{Nodes, Slot, commands, insist};
-use waypost_cluster::{ProposeError, StartError};
+use waypost_cluster::{Flow, ProposeError, StartError};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn garbage_closes_its_own_connection_only() {
@@ -155,7 +155,7 @@ async fn no_command_is_stored_twice_while_the_leader_changes() {
                 let mut fates = Vec::new();
                 for i in 0..60 {
                     let command = format!("{n}.{p}.{i}");
-                    let fate = node.propose(command.clone().into_bytes()).await.map(drop);
+                    let fate = node.propose(Flow(n as u128), command.clone().into_bytes()).await.map(drop);
                     fates.push((command, fate));
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }

@@ -202,10 +202,40 @@ impl Client {
         path: &str,
         body: Option<&Value>,
     ) -> Result<Value, ClientError> {
-        if method == Method::GET {
-            let answer = self.read(path).await?;
-            return self.whole(self.at.get(), answer).await;
+        let answer = match method {
+            Method::GET => self.read(path).await?,
+            _ => self.send_to_some(method, path, body).await?,
+        };
+        self.whole(self.at.get(), answer).await
+    }
+
+    /// Reads all pages of a list, as many entries of each answer as `page` says.
+    pub(super) async fn pages(&self, path: &str, page: usize) -> Result<Vec<Value>, ClientError> {
+        let mut all = Vec::new();
+        let mut next = format!("{path}?limit={page}");
+        loop {
+            let answer = self.read(&next).await?;
+            let mut answer = self.document(self.at.get(), answer).await?;
+            let Some(Value::Array(data)) = answer.get_mut("data").map(Value::take) else {
+                return Err(self.foreign(self.at.get(), "an answer without a list".to_owned()));
+            };
+            all.extend(data);
+            match answer["cursor"].as_str() {
+                Some(cursor) if answer["has_more"] == true => {
+                    next = format!("{path}?limit={page}&after={}", encoded(cursor));
+                }
+                _ => return Ok(all),
+            }
         }
+    }
+
+    /// Sends a request to the node in use, and to the next one only if the failed node cannot have taken it.
+    async fn send_to_some(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Answer, ClientError> {
         let mut tried = 1;
         loop {
             match self.send(method.clone(), path, body.map(Body::from), ANSWER).await {
@@ -213,7 +243,7 @@ impl Client {
                     tried += 1;
                     self.next_node();
                 }
-                result => return self.whole(self.at.get(), result?).await,
+                result => return result,
             }
         }
     }
@@ -285,6 +315,12 @@ impl Client {
 
     /// The `data` of an answer from that node.
     async fn whole(&self, at: usize, answer: Answer) -> Result<Value, ClientError> {
+        let mut answer = self.document(at, answer).await?;
+        Ok(answer.get_mut("data").map(Value::take).unwrap_or(answer))
+    }
+
+    /// The whole answer from that node; null if it is empty.
+    async fn document(&self, at: usize, answer: Answer) -> Result<Value, ClientError> {
         let bytes = answer
             .whole(LARGEST_ANSWER, ANSWER)
             .await
@@ -292,9 +328,7 @@ impl Client {
         if bytes.is_empty() {
             return Ok(Value::Null);
         }
-        let mut answer: Value =
-            serde_json::from_slice(&bytes).map_err(|error| self.foreign(at, error.to_string()))?;
-        Ok(answer.get_mut("data").map(Value::take).unwrap_or(answer))
+        serde_json::from_slice(&bytes).map_err(|error| self.foreign(at, error.to_string()))
     }
 
     /// Sends a request to the node in use. Returns the answer with its body unread, if its status is a

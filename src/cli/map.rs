@@ -112,6 +112,9 @@ struct Fields {
     backlog_seconds: Option<u64>,
 }
 
+/// Maps that are asked for at once.
+const PAGE: usize = 100;
+
 /// Names of the options for limits, in the order of [`LIMITS`].
 static OPTIONS: LazyLock<Vec<String>> =
     LazyLock::new(|| LIMITS.iter().map(|limit| limit.name.replace('_', "-")).collect());
@@ -138,7 +141,7 @@ fn option(limit: &Limit, name: &'static str) -> Arg {
         .long(name)
         .value_name("N|none")
         .value_parser(number_or_none)
-        .help(format!("Most {}, or none", limit.unit))
+        .help(format!("Most {}; 0 or none is no limit", limit.unit))
 }
 
 impl clap::FromArgMatches for MapLimits {
@@ -199,8 +202,8 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             show(&client.call(Method::POST, "/api/maps", Some(&fields.into())).await?, args.common.json)
         }
         Command::List(common) => {
-            let maps = Client::new(common.connection).call(Method::GET, "/api/maps", None).await?;
-            list(&maps, common.json)
+            let maps = Client::new(common.connection).pages("/api/maps", PAGE).await?;
+            list(&maps.into(), common.json)
         }
         Command::Show(args) => {
             let client = Client::new(args.common.connection);

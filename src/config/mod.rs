@@ -247,8 +247,10 @@ pub struct Publish {
     pub timeout_ms: u64,
     /// How long an `Idempotency-Key` is remembered, in seconds.
     pub idempotency_seconds: u64,
-    /// Most publishes that may wait on this node.
+    /// Most publishes that may wait on this node. A map may have as many as are left for the others.
     pub queue: usize,
+    /// Most bytes of publishes that may wait on this node. A map may have as many as are left for the others.
+    pub queue_bytes: usize,
 }
 
 /// Events that are not stored.
@@ -374,7 +376,7 @@ impl Default for Session {
 
 impl Default for Publish {
     fn default() -> Self {
-        Self { timeout_ms: 5000, idempotency_seconds: 86_400, queue: 8192 }
+        Self { timeout_ms: 5000, idempotency_seconds: 86_400, queue: 8192, queue_bytes: 67_108_864 }
     }
 }
 

@@ -56,6 +56,7 @@ const RANGES: &[(&str, u64, u64)] = &[
     ("publish.timeout_ms", 100, 60_000),
     ("publish.idempotency_seconds", 60, 36_500 * 86_400),
     ("publish.queue", 1, 1_000_000),
+    ("publish.queue_bytes", 4 * MIB, 16 * 1024 * MIB),
     ("ephemeral.link_bytes", MIB, 1024 * MIB),
     ("raft.heartbeat_ms", 10, 10_000),
     ("raft.election_min_ms", 20, 60_000),

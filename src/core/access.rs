@@ -11,6 +11,7 @@ use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 /// SHA-256 of a token.
@@ -159,6 +160,12 @@ impl Access {
     /// Returns all maps, sorted by id.
     pub fn maps(&self) -> impl ExactSizeIterator<Item = &Arc<Map>> {
         self.maps.values()
+    }
+
+    /// Returns the maps whose ids are higher than `after`, or all, sorted by id.
+    pub fn maps_after(&self, after: Option<MapId>) -> impl Iterator<Item = &Arc<Map>> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.maps.range((from, Bound::Unbounded)).map(|(_, map)| map)
     }
 
     /// Returns the token with that secret's hash.

@@ -10,6 +10,7 @@ use super::event::NewEvent;
 use super::ids::{EventId, MapId, NodeId, TokenId, TopicId, WebhookId};
 use super::lease::{Incarnation, LeaseBatch};
 pub use super::limits::LimitsPatch;
+use super::rate::Exceeded;
 pub use super::retention::RetentionPatch;
 use super::subject::{Selector, Subject};
 use super::webhook::directory::WebhookChange;
@@ -284,12 +285,12 @@ pub enum Refusal {
     SlugTaken,
     /// Another map has the id.
     IdTaken,
-    /// The limit on maps, tokens or connections is reached.
-    Limit(u32),
+    /// There are as many of these as there may be.
+    Limit(Counted, u32),
     /// The limit on subjects that have events is reached.
     TooManySubjects(u32),
-    /// The publish rate is exceeded. Repeat the request after this many milliseconds.
-    Rate(u64),
+    /// The publish rate is exceeded.
+    Rate(Exceeded),
     /// The idempotency key was used with another body.
     KeyReused,
     /// This release does not understand the command.
@@ -313,6 +314,28 @@ pub enum Refusal {
     Ephemeral,
     /// The map has no such event, or no longer has it.
     UnknownEvent,
+    /// The map remembers as many idempotency keys as it may.
+    TooManyKeys {
+        /// The limit.
+        limit: u32,
+        /// Milliseconds until the oldest of them expires.
+        wait_ms: u64,
+    },
+}
+
+/// What a [`Refusal::Limit`] counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Counted {
+    /// Maps of the cluster.
+    Maps,
+    /// Tokens of the map.
+    Tokens,
+    /// Connections to the map.
+    Connections,
+    /// Webhooks of the map.
+    Webhooks,
+    /// Replays of the webhook that have not ended.
+    Replays,
 }
 
 /// What applying commands changed. The hub passes it on to the actors of this node.

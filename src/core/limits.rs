@@ -2,27 +2,66 @@
 //! configuration, the API and the command line all use the table. A new limit needs one more entry in it, and
 //! the code that enforces the limit.
 
-use crate::core::field_error::FieldCode;
 use crate::core::json::Members;
+use crate::core::rate::PublishRates;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// One limit, as people set it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
     /// Its name in a map's `limits`.
     pub name: &'static str,
-    /// The path of the setting for new maps, as in `limits.map_connections`. In the setting, 0 is no limit.
+    /// The path of the setting for new maps, as in `limits.map_connections`.
     pub setting: &'static str,
-    /// The least value of a map's own limit.
-    pub least: u32,
     /// The greatest value of the setting.
     pub most: u32,
     /// What it counts, as a text for people.
     pub unit: &'static str,
 }
 
+/// A limit as errors name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LimitName {
+    /// A limit that each map has for itself.
+    OfMap(&'static Limit),
+    /// A limit that is the same for all: the path of its setting.
+    Setting(&'static str),
+}
+
+impl LimitName {
+    /// The name in a map's `limits`. `None` if the limit is the same for all maps.
+    pub fn of_map(self) -> Option<&'static str> {
+        match self {
+            Self::OfMap(limit) => Some(limit.name),
+            Self::Setting(_) => None,
+        }
+    }
+
+    /// The path of the setting: for a limit of a map, the one of new maps.
+    pub fn setting(self) -> &'static str {
+        match self {
+            Self::OfMap(limit) => limit.setting,
+            Self::Setting(setting) => setting,
+        }
+    }
+}
+
+/// Says where the limit is set.
+impl fmt::Display for LimitName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OfMap(Limit { name, setting, .. }) => write!(
+                f,
+                "the limit is `{name}` of the map, which the admin changes; new maps get the setting {setting}"
+            ),
+            Self::Setting(setting) => write!(f, "the limit is the setting {setting}"),
+        }
+    }
+}
+
 macro_rules! limits {
-    ($($name:ident: $unit:literal, least $least:literal; new maps: $setting:ident = $default:literal, most $most:literal;)+) => {
+    ($($constant:ident = $name:ident: $unit:literal; new maps: $setting:ident = $default:literal, most $most:literal;)+) => {
         /// The limits of a map; `None` means no limit. They are replicated: the order of the fields is a wire format.
         #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
         pub struct Limits {
@@ -43,13 +82,17 @@ macro_rules! limits {
         }
 
         /// All limits, in their order.
-        pub const LIMITS: &[Limit] = &[$(Limit {
-            name: stringify!($name),
-            setting: concat!("limits.", stringify!($setting)),
-            least: $least,
-            most: $most,
-            unit: $unit,
-        }),+];
+        pub const LIMITS: &[Limit] = &[$(Limit::$constant),+];
+
+        impl Limit {
+            $(#[doc = concat!("Most ", $unit, ".")]
+            pub const $constant: Self = Self {
+                name: stringify!($name),
+                setting: concat!("limits.", stringify!($setting)),
+                most: $most,
+                unit: $unit,
+            };)+
+        }
 
         impl Limits {
             /// No limit at all.
@@ -59,7 +102,7 @@ macro_rules! limits {
         impl LimitsPatch {
             /// Reads the changes that an object asks for.
             pub fn read(m: &mut Members<'_>) -> Self {
-                Self { $($name: read_one(m, stringify!($name), $least)),+ }
+                Self { $($name: read_one(m, stringify!($name))),+ }
             }
 
             /// The limits `base` with the changes.
@@ -83,24 +126,35 @@ macro_rules! limits {
 }
 
 limits! {
-    connections: "sockets joined to the map at once, over the cluster", least 0;
+    CONNECTIONS = connections: "sockets joined to the map at once, over the cluster";
         new maps: map_connections = 10, most 1_000_000;
-    webhooks: "webhooks of the map", least 0;
+    WEBHOOKS = webhooks: "webhooks of the map";
         new maps: map_webhooks = 5, most 1000;
-    requests_per_minute: "API requests a minute for each token, publishing aside", least 1;
+    REQUESTS_PER_MINUTE = requests_per_minute: "API requests a minute for each token, publishing aside";
         new maps: requests_per_minute = 100, most 1_000_000;
-    publishes_per_second: "events a second into the map, also at once", least 1;
+    PUBLISHES_PER_SECOND = publishes_per_second: "events a second into the map, also at once";
         new maps: publishes_per_second = 0, most 1_000_000;
-    subjects: "subjects that have events at once, the map's own not counted", least 0;
+    SUBJECTS = subjects: "subjects that have events at once, the map's own not counted";
         new maps: map_subjects = 1_000_000, most 100_000_000;
+    PUBLISH_BYTES_PER_SECOND = publish_bytes_per_second: "bytes of events a second into the map, also at once";
+        new maps: publish_bytes_per_second = 0, most 1_000_000_000;
+    IDEMPOTENCY_KEYS = idempotency_keys: "idempotency keys that are remembered at once";
+        new maps: map_idempotency_keys = 1_000_000, most 100_000_000;
+    JOINS_PER_MINUTE = joins_per_minute: "sockets that each token joins to the map in a minute, on each node";
+        new maps: joins_per_minute = 6000, most 1_000_000;
 }
 
-fn read_one(m: &mut Members<'_>, name: &str, least: u32) -> Option<Option<u32>> {
-    let limit = m.nullable(name, "a whole number")?;
-    if limit.is_some_and(|limit| limit < least) {
-        m.fault(name, FieldCode::OutOfRange, format_args!("must be at least {least}; null is no limit"));
+impl Limits {
+    /// How fast the map may publish.
+    pub fn publish_rates(&self) -> PublishRates {
+        PublishRates { events: self.publishes_per_second, bytes: self.publish_bytes_per_second }
     }
-    Some(limit)
+}
+
+/// Reads one limit; 0 and null are no limit, as 0 is in the configuration.
+fn read_one(m: &mut Members<'_>, name: &str) -> Option<Option<u32>> {
+    let limit: Option<u32> = m.nullable(name, "a whole number")?;
+    Some(limit.filter(|limit| *limit > 0))
 }
 
 #[cfg(test)]
@@ -115,11 +169,11 @@ mod tests {
 
     #[test]
     fn limits_that_are_not_asked_for_stay() {
-        let (patch, errors) = read(r#"{"connections":7,"webhooks":null,"subjects":0}"#);
+        let (patch, errors) = read(r#"{"connections":7,"webhooks":null,"subjects":9}"#);
         assert_eq!(errors, Vec::<String>::new());
         let new = Limits::from(&NewMapLimits::default());
         let changed = patch.over(&new);
-        let expected = Limits { connections: Some(7), webhooks: None, subjects: Some(0), ..new };
+        let expected = Limits { connections: Some(7), webhooks: None, subjects: Some(9), ..new };
         assert_eq!(changed, expected);
     }
 
@@ -131,7 +185,6 @@ mod tests {
             told,
             [
                 "limits.connections: must be a whole number or null",
-                "limits.requests_per_minute: must be at least 1; null is no limit",
                 "limits.publishes_per_second: must be a whole number or null",
                 "limits.subject: is not a known field; did you mean subjects?",
             ]
@@ -139,9 +192,20 @@ mod tests {
     }
 
     #[test]
-    fn zero_in_the_configuration_is_no_limit() {
+    fn zero_is_no_limit_in_the_configuration_and_in_the_api() {
         let new = NewMapLimits { map_connections: 0, ..NewMapLimits::default() };
         let limits = Limits::from(&new);
         assert_eq!((limits.connections, limits.webhooks, limits.publishes_per_second), (None, Some(5), None));
+        for limit in LIMITS {
+            let [zero, null] = ["0", "null"].map(|value| read(&format!("{{\"{}\":{value}}}", limit.name)));
+            assert_eq!(zero, null, "{}", limit.name);
+            assert_ne!(zero.0, LimitsPatch::default(), "{}", limit.name);
+        }
+    }
+
+    #[test]
+    fn a_limit_says_where_it_is_set() {
+        let told = LimitName::OfMap(&Limit::CONNECTIONS).to_string();
+        assert!(told.contains("`connections`") && told.contains("limits.map_connections"), "{told}");
     }
 }

@@ -8,6 +8,7 @@ use super::error::ApiError;
 use super::refused::{Quota, Refused, Unavailable};
 use super::sessions::{CountedSession, SessionKind};
 use crate::core::access::Scopes;
+use crate::core::limits::{Limit, LimitName};
 use crate::hub::{FULL_WAIT, Grant, Hub, Who};
 use actix_web::HttpRequest;
 use actix_web::http::header::{AUTHORIZATION, ORIGIN};
@@ -146,6 +147,7 @@ impl Edge {
                 format!("the token may make {permits} requests a minute"),
                 wait_ms,
             )
+            .of_limit(LimitName::OfMap(&Limit::REQUESTS_PER_MINUTE), permits.into())
         })
     }
 

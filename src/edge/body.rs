@@ -8,6 +8,7 @@ use super::context::Edge;
 use super::error::ApiError;
 use super::media::Media;
 use crate::core::json::Members;
+use crate::core::limits::LimitName;
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, TRANSFER_ENCODING};
@@ -109,7 +110,7 @@ impl Body {
 
     /// The whole body, whatever its media type.
     pub async fn bytes(&mut self, max_bytes: usize) -> Result<BytesMut, ApiError> {
-        let too_large = || ApiError::too_large(format!("a body may have at most {max_bytes} bytes"));
+        let too_large = || too_large(max_bytes);
         if self.length.is_some_and(|length| length > max_bytes as u64) {
             return Err(too_large());
         }
@@ -158,6 +159,15 @@ fn too_slow(time: Duration) -> ApiError {
 /// Whether a coding changes nothing.
 fn is_plain(coding: &str) -> bool {
     coding.trim().is_empty() || coding.trim().eq_ignore_ascii_case("identity")
+}
+
+/// 413. The bound of a body that should be empty is no setting.
+fn too_large(max_bytes: usize) -> ApiError {
+    let error = ApiError::too_large(format!("a body may have at most {max_bytes} bytes"));
+    match max_bytes {
+        MAX_NOTHING => error,
+        _ => error.of_limit(LimitName::Setting("limits.body_bytes"), max_bytes as u64),
+    }
 }
 
 /// Whether a request has a body.

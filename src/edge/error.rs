@@ -1,8 +1,10 @@
 //! The REST API's errors: `{"error": code, "message", "hint"}`, with a status that shows whose fault the
 //! error is.
 
-use crate::core::command::Refusal;
+use crate::core::command::{Counted, Refusal};
 use crate::core::field_error::FieldErrors;
+use crate::core::limits::{Limit, LimitName};
+use crate::core::rate::Exceeded;
 use crate::edge::audit::facts::ErrorCode;
 use crate::hub::{ArchiveError, HubError, ResumeError};
 use actix_web::http::StatusCode;
@@ -26,7 +28,7 @@ struct Parts {
     index: Option<usize>,
     /// Seconds after which the client may try again.
     retry_after: Option<u64>,
-    extra: Option<(&'static str, Value)>,
+    extra: Vec<(&'static str, Value)>,
 }
 
 impl ApiError {
@@ -40,7 +42,7 @@ impl ApiError {
             hint: None,
             index: None,
             retry_after: None,
-            extra: None,
+            extra: Vec::new(),
         }))
     }
 
@@ -122,8 +124,21 @@ impl ApiError {
 
     /// Adds one more field.
     pub fn with(mut self, name: &'static str, value: Value) -> Self {
-        self.0.extra = Some((name, value));
+        self.0.extra.push((name, value));
         self
+    }
+
+    /// Names the limit that was reached: its value, its setting, and for a limit of maps its name there.
+    pub fn of_limit(mut self, name: LimitName, value: u64) -> Self {
+        self.0.hint = Some(match self.0.hint.take() {
+            Some(hint) => format!("{hint}; {name}"),
+            None => name.to_string(),
+        });
+        let named = self.with("limit", value.into()).with("setting", name.setting().into());
+        match name.of_map() {
+            Some(of_map) => named.with("map_limit", of_map.into()),
+            None => named,
+        }
     }
 
     /// The JSON of the answer.
@@ -141,7 +156,7 @@ impl ApiError {
         if let Some(index) = self.0.index {
             body["index"] = index.into();
         }
-        if let Some((name, value)) = &self.0.extra {
+        for (name, value) in &self.0.extra {
             body[*name] = value.clone();
         }
         body
@@ -191,6 +206,8 @@ impl From<HubError> for ApiError {
         match error {
             HubError::Refused(refusal) => refusal.into(),
             HubError::Unavailable(message) => Self::unavailable(message),
+            HubError::MapQueueFull => Self::too_fast("map_queue_full", error.to_string(), 1000)
+                .hint("nothing was changed; wait for the answers to earlier requests; the settings are publish.queue and publish.queue_bytes"),
             HubError::DiskFull => Self::new(StatusCode::SERVICE_UNAVAILABLE, "disk_full", error.to_string())
                 .hint("nothing was changed; make room on the disk of the data directory (the cluster's status shows which); publishing then resumes by itself")
                 .retry_after(5),
@@ -215,19 +232,22 @@ impl From<Refusal> for ApiError {
             Refusal::Forbidden => Self::forbidden("the token doesn't open this"),
             Refusal::SlugTaken => Self::new(StatusCode::CONFLICT, "slug_taken", "another map has this slug"),
             Refusal::IdTaken => Self::new(StatusCode::CONFLICT, "id_taken", "another map has this id"),
-            Refusal::Limit(limit) => Self::new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "limit_reached",
-                format!("there are {limit}, the most there may be"),
-            )
-            .hint("delete what is not needed, or have the limit raised"),
+            Refusal::Limit(counted, limit) => limit_reached(counted, limit),
             Refusal::TooManySubjects(limit) => Self::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "limit_reached",
-                format!("{limit} subjects of the map have events, which is the limit"),
+                format!("{limit} subjects of the map have events, as many as may have some"),
             )
-            .hint("delete the history of subjects that are not needed, or have the map's limit on subjects raised"),
-            Refusal::Rate(wait_ms) => Self::too_fast("publish_rate", "the map accepts no more events per second", wait_ms),
+            .hint("delete the history of subjects that are not needed")
+            .of_limit(LimitName::OfMap(&Limit::SUBJECTS), limit.into()),
+            Refusal::Rate(exceeded) => too_fast_publishes(exceeded),
+            Refusal::TooManyKeys { limit, wait_ms } => Self::too_fast(
+                "too_many_idempotency_keys",
+                format!("the map remembers {limit} idempotency keys, as many as it may"),
+                wait_ms,
+            )
+            .hint("nothing was stored; keys that are remembered still work; publish without a key, or wait until the oldest expires")
+            .of_limit(LimitName::OfMap(&Limit::IDEMPOTENCY_KEYS), limit.into()),
             Refusal::KeyReused => Self::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "idempotency_key_reused",
@@ -266,6 +286,35 @@ impl From<Refusal> for ApiError {
             }
         }
     }
+}
+
+fn limit_reached(counted: Counted, limit: u32) -> ApiError {
+    let (what, name) = match counted {
+        Counted::Maps => ("maps of the cluster", Some(LimitName::Setting("limits.maps"))),
+        Counted::Tokens => ("tokens of the map", Some(LimitName::Setting("limits.tokens_per_map"))),
+        Counted::Connections => ("sockets of the map", Some(LimitName::OfMap(&Limit::CONNECTIONS))),
+        Counted::Webhooks => ("webhooks of the map", Some(LimitName::OfMap(&Limit::WEBHOOKS))),
+        Counted::Replays => ("replays of the webhook that have not ended", None),
+    };
+    let message = format!("there are {limit} {what}, as many as there may be");
+    let error = ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "limit_reached", message);
+    match name {
+        Some(name) => error.hint("delete what is not needed").of_limit(name, limit.into()),
+        None => error.hint("wait until one has ended, or cancel one").with("limit", limit.into()),
+    }
+}
+
+/// The value of the rate is the map's own, which the state machine does not report.
+fn too_fast_publishes(exceeded: Exceeded) -> ApiError {
+    let (what, limit, wait_ms) = match exceeded {
+        Exceeded::Events(wait_ms) => ("events", &Limit::PUBLISHES_PER_SECOND, wait_ms),
+        Exceeded::Bytes(wait_ms) => ("bytes of events", &Limit::PUBLISH_BYTES_PER_SECOND, wait_ms),
+    };
+    let name = LimitName::OfMap(limit);
+    ApiError::too_fast("publish_rate", format!("the map takes no more {what} in this second"), wait_ms)
+        .hint(name.to_string())
+        .with("setting", name.setting().into())
+        .with("map_limit", limit.name.into())
 }
 
 impl From<ArchiveError> for ApiError {

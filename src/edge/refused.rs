@@ -5,7 +5,10 @@ use super::error::ApiError;
 use super::given::BadParameter;
 use super::sessions::TooManySessions;
 use crate::core::access::Scopes;
-use crate::hub::{ArchiveError, Hub, HubError, ResumeError, TooManyConditions, TooManyPatterns};
+use crate::core::limits::{Limit, LimitName};
+use crate::hub::{
+    ArchiveError, Hub, HubError, ResumeError, TooManyConditions, TooManyJoins, TooManyPatterns,
+};
 
 /// Why a client is refused.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +52,9 @@ pub enum Quota {
         /// The limit.
         limit: u32,
     },
+    /// Sockets that a token joins to a map in a minute on this node.
+    #[error("the token has joined the map {} times in a minute on this node, as often as it may", .0.limit)]
+    Joins(TooManyJoins),
     /// Different expressions of a map's subscribers on this node.
     #[error(transparent)]
     Filters(TooManyConditions),
@@ -130,6 +136,7 @@ impl Quota {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Connections { .. } => "too_many_connections",
+            Self::Joins(_) => "too_many_joins",
             Self::Filters(_) => "too_many_filters",
             Self::Patterns(_) => "too_many_patterns",
             Self::Sessions(_) => "too_many_sessions",
@@ -140,7 +147,7 @@ impl Quota {
     /// The limit.
     pub fn limit(&self) -> u64 {
         match self {
-            Self::Connections { limit } => (*limit).into(),
+            Self::Connections { limit } | Self::Joins(TooManyJoins { limit, .. }) => (*limit).into(),
             Self::Filters(TooManyConditions(limit))
             | Self::Patterns(TooManyPatterns(limit))
             | Self::Sessions(TooManySessions(limit))
@@ -148,8 +155,20 @@ impl Quota {
         }
     }
 
+    /// The name of the limit.
+    pub fn name(&self) -> LimitName {
+        match self {
+            Self::Connections { .. } => LimitName::OfMap(&Limit::CONNECTIONS),
+            Self::Joins(_) => LimitName::OfMap(&Limit::JOINS_PER_MINUTE),
+            Self::Filters(_) | Self::Patterns(_) => LimitName::Setting("limits.expressions_per_topic"),
+            Self::Sessions(_) => LimitName::Setting("limits.sockets_per_token"),
+            Self::Sockets { .. } => LimitName::Setting("limits.sockets_per_address"),
+        }
+    }
+
     fn retry_ms(&self) -> u64 {
         match self {
+            Self::Joins(TooManyJoins { wait_ms, .. }) => *wait_ms,
             Self::Connections { .. } | Self::Filters(_) | Self::Patterns(_) | Self::Sessions(_) => 5000,
             Self::Sockets { .. } => 1000,
         }
@@ -190,9 +209,11 @@ impl From<Refused> for ApiError {
             Refused::NotFound => Self::not_found("the map"),
             Refused::Parameter(bad) => bad.into(),
             Refused::Quota(quota) => {
-                Self::too_fast(quota.code(), message, quota.retry_ms()).with("limit", quota.limit().into())
+                Self::too_fast(quota.code(), message, quota.retry_ms()).of_limit(quota.name(), quota.limit())
             }
-            Refused::TooManyFailures { wait_ms } => Self::too_fast("too_many_failures", message, wait_ms),
+            Refused::TooManyFailures { wait_ms } => Self::too_fast("too_many_failures", message, wait_ms)
+                .hint("the limit is the setting limits.auth_failures_per_minute")
+                .with("setting", "limits.auth_failures_per_minute".into()),
             Refused::Unavailable(
                 Unavailable::Draining
                 | Unavailable::CutOff
@@ -235,6 +256,7 @@ mod tests {
             (Refused::NotFound, 404, "not_found"),
             (parameter.into(), 400, "invalid_since"),
             (Quota::Connections { limit: 3 }.into(), 429, "too_many_connections"),
+            (Quota::Joins(TooManyJoins { limit: 3, wait_ms: 2000 }).into(), 429, "too_many_joins"),
             (Quota::Filters(TooManyConditions(3)).into(), 429, "too_many_filters"),
             (Quota::Patterns(TooManyPatterns(3)).into(), 429, "too_many_patterns"),
             (Quota::Sessions(TooManySessions(3)).into(), 429, "too_many_sessions"),

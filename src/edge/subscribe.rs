@@ -12,7 +12,7 @@ use super::auth::granted;
 use super::given::{BadParameter, Given};
 use super::refused::{Quota, Refused, Unavailable};
 use super::start::Starts;
-use crate::core::access::Scopes;
+use crate::core::access::{Map, Scopes};
 use crate::core::channel_rules::{ChannelRules, Coverage};
 use crate::core::expression::Expression;
 use crate::core::filter::Filter;
@@ -157,7 +157,7 @@ pub async fn open(dispatcher: &Rc<Dispatcher>, asked: Asked) -> Result<Opened, R
     if let Some(unavailable) = Unavailable::of_node(hub) {
         return Err(unavailable.into());
     }
-    let connection = quota.take(hub, grant.map.id, grant.who.by()).await?;
+    let connection = quota.take(hub, &grant.map, grant.who.by()).await?;
     let patterns = hub.quota().take_patterns(&grant.map, &subjects).map_err(Quota::Patterns)?;
     let condition =
         expression.map(|expression| hub.quota().take_condition(&grant.map, expression)).transpose();
@@ -271,10 +271,12 @@ impl Opened {
 pub struct SessionQuota(RefCell<FxHashMap<MapId, Weak<Connection>>>);
 
 impl SessionQuota {
-    async fn take(&self, hub: &Hub, map: MapId, by: Option<TokenId>) -> Result<Rc<Connection>, Quota> {
-        if let Some(known) = self.known(map) {
+    async fn take(&self, hub: &Hub, map: &Map, by: Option<TokenId>) -> Result<Rc<Connection>, Quota> {
+        if let Some(known) = self.known(map.id) {
             return Ok(known);
         }
+        hub.quota().join(map, by).map_err(Quota::Joins)?;
+        let map = map.id;
         let taken = Rc::new(
             hub.quota().take_connection(map, by).await.map_err(|limit| Quota::Connections { limit })?,
         );

@@ -14,6 +14,9 @@ pub enum HubError {
     /// again.
     #[error("the cluster can't take this now: {0}")]
     Unavailable(&'static str),
+    /// As much of the map waits on this node as one map may hold. Nothing was changed; try again.
+    #[error("as much of the map waits on this node as one map may hold")]
+    MapQueueFull,
     /// The disks of a majority or of the leader have too little space; nothing was changed.
     #[error("the cluster's disks are nearly full")]
     DiskFull,
@@ -33,6 +36,7 @@ impl From<ProposeError> for HubError {
         match error {
             ProposeError::Unavailable => Self::Unavailable("no leader with a majority"),
             ProposeError::Overloaded => Self::Unavailable("too many requests are waiting"),
+            ProposeError::FlowFull => Self::MapQueueFull,
             ProposeError::DiskFull => Self::DiskFull,
             ProposeError::Stopping => Self::Unavailable("this node is stopping"),
             ProposeError::Unknown => Self::Unknown,

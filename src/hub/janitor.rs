@@ -11,7 +11,7 @@ use crate::core::store::ReadStore;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
-use waypost_cluster::{Cluster, Status};
+use waypost_cluster::{Cluster, Flow, Status};
 
 /// How often the leader checks.
 const ROUND: Duration = Duration::from_secs(1);
@@ -89,6 +89,6 @@ async fn tick(cluster: &Cluster) {
 }
 
 async fn propose(cluster: &Cluster, command: &Command) -> Option<Reply> {
-    let proposed = cluster.propose(codec::encode(command).ok()?).await.ok()?;
+    let proposed = cluster.propose(Flow::NONE, codec::encode(command).ok()?).await.ok()?;
     codec::decode(&proposed.reply).ok()
 }

@@ -5,11 +5,50 @@ use super::error::HubError;
 use super::peers::Peers;
 use crate::core::codec;
 use crate::core::command::{Command, Reply};
+use crate::core::ids::MapId;
 use std::time::Duration;
-use waypost_cluster::Cluster;
+use waypost_cluster::{Cluster, Flow};
 
 /// Longest wait until the reachable nodes have applied a revocation: longer than an election takes.
 const EVERYWHERE: Duration = Duration::from_secs(4);
+
+/// The flow of a command: maps take turns in the log. What manages a map waits apart from its publishes, so that
+/// a token that floods the map can be revoked at once.
+fn flow_of(command: &Command) -> Flow {
+    let publishes = |map: MapId| Flow(u128::from_be_bytes(*map.as_bytes()));
+    match command {
+        Command::Publish(publish) => publishes(publish.map),
+        command => managed_map(command).map_or(Flow::NONE, |map| Flow(!publishes(map).0)),
+    }
+}
+
+/// The map that a command manages. `None` if the command is the cluster's own.
+fn managed_map(command: &Command) -> Option<MapId> {
+    match command {
+        Command::Publish(publish) => Some(publish.map),
+        Command::CreateMap(create) => Some(create.id),
+        Command::UpdateMap(update) => Some(update.map),
+        Command::DeleteMap(map) => Some(*map),
+        Command::CreateToken(create) => Some(create.map),
+        Command::RevokeToken(revoke) => Some(revoke.map),
+        Command::PutWebhook(put) => Some(put.webhook.map),
+        Command::DeleteWebhook(on) => Some(on.map),
+        Command::ActivateWebhook(on) => Some(on.map),
+        Command::OwnerCommand(on) => Some(on.map),
+        Command::PurgeDead(on) => Some(on.map),
+        Command::SetChannelRules(set) => Some(set.map),
+        Command::DeleteEvent(delete) => Some(delete.map),
+        Command::DeleteSubject(delete) => Some(delete.map),
+        Command::SetAdmin(_)
+        | Command::Lease(_)
+        | Command::NodeGone(_)
+        | Command::Tick
+        | Command::Progress(_)
+        | Command::NoteAttempt(..)
+        | Command::HandOver(..)
+        | Command::SetKeyFingerprint(_) => None,
+    }
+}
 
 /// The replicated log; cheap to clone.
 #[derive(Clone)]
@@ -38,7 +77,7 @@ impl Log {
 
     /// The answer of the replicated state to a command, possibly a refusal, and its index in the log.
     async fn settled_at(&self, command: &Command) -> Result<(Reply, u64), HubError> {
-        let proposed = self.cluster.propose(codec::encode(command)?).await?;
+        let proposed = self.cluster.propose(flow_of(command), codec::encode(command)?).await?;
         Ok((codec::decode(&proposed.reply)?, proposed.index))
     }
 
@@ -95,5 +134,24 @@ impl Log {
     /// Index of the last log entry applied here.
     pub fn applied(&self) -> u64 {
         self.cluster.applied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::command::{Publish, RevokeToken};
+    use crate::core::ids::TokenId;
+
+    #[test]
+    fn a_map_publishes_and_is_managed_in_flows_of_its_own() {
+        let map = |n| MapId::from_bytes([n; 16]);
+        let publish = |n| Command::Publish(Publish { map: map(n), by: None, events: Vec::new(), key: None });
+        let token = TokenId::from_bytes([1; 16]);
+        let revoke = |n| Command::RevokeToken(RevokeToken { map: map(n), by: None, token });
+        let flows = [publish(1), publish(2), revoke(1), revoke(2), Command::Tick].map(|c| flow_of(&c));
+        let different: std::collections::BTreeSet<Flow> = flows.into_iter().collect();
+        assert_eq!(different.len(), 5, "{flows:?}");
+        assert_eq!((flow_of(&publish(1)), flow_of(&Command::Tick)), (flows[0], Flow::NONE));
     }
 }

@@ -9,6 +9,7 @@ use super::quota::Quotas;
 use crate::core::access::Map;
 use crate::core::command::{Command, Publish, Published, Reply};
 use crate::core::event::{Event, NewEvent};
+use crate::core::rate::Amount;
 use crate::metric;
 use std::time::{Duration, Instant};
 
@@ -36,32 +37,47 @@ impl Publisher {
     ///
     /// # Errors
     /// Why the events were not appended, or that this is unknown.
-    pub async fn publish(&self, publish: Publish) -> Result<Published, HubError> {
+    pub async fn publish(&self, map: &Map, publish: Publish) -> Result<Published, HubError> {
+        let published = self.publish_in_rate(map, publish).await;
+        if let Err(error) = &published {
+            metrics::counter!(metric::PUBLISH_REFUSED, "reason" => reason(error)).increment(1);
+        }
+        published
+    }
+
+    /// The map's own publishers have a rate; the admin has none.
+    async fn publish_in_rate(&self, map: &Map, publish: Publish) -> Result<Published, HubError> {
         if !self.health.has_room() {
-            metrics::counter!(metric::PUBLISH_REFUSED, "reason" => "disk_full").increment(1);
             return Err(HubError::DiskFull);
         }
         if self.health.has_lost_contact() {
-            metrics::counter!(metric::PUBLISH_REFUSED, "reason" => "unavailable").increment(1);
             return Err(HubError::Unavailable("no leader with a majority: not stored"));
         }
+        let entered = match publish.by {
+            Some(_) => self.quota.enter_log(map, Amount::of(&publish.events))?,
+            None => None,
+        };
+        let published = self.append(publish).await?;
+        if let Some(entered) = entered.filter(|_| !published.replayed) {
+            entered.stay();
+        }
+        Ok(published)
+    }
+
+    async fn append(&self, publish: Publish) -> Result<Published, HubError> {
         #[cfg(feature = "failpoints")]
         self.break_on_purpose(&publish);
         let began = Instant::now();
         let count = publish.events.len() as u64;
-        match self.log.propose(&Command::Publish(publish)).await {
-            Ok(Reply::Published(published)) => {
+        match self.log.propose(&Command::Publish(publish)).await? {
+            Reply::Published(published) => {
                 metrics::histogram!(metric::PUBLISH_SECONDS).record(began.elapsed().as_secs_f64());
                 if !published.replayed {
                     metrics::counter!(metric::EVENTS_PUBLISHED).increment(count);
                 }
                 Ok(published)
             }
-            Ok(other) => Err(HubError::Internal(format!("a publish was answered with {other:?}"))),
-            Err(error) => {
-                metrics::counter!(metric::PUBLISH_REFUSED, "reason" => reason(&error)).increment(1);
-                Err(error)
-            }
+            other => Err(HubError::Internal(format!("a publish was answered with {other:?}"))),
         }
     }
 
@@ -74,9 +90,7 @@ impl Publisher {
         if self.health.is_removed() {
             return Err(HubError::Unavailable("this node was removed from the cluster"));
         }
-        if let Some(limit) = map.limits.publishes_per_second {
-            self.quota.charge_publish(map.id, limit, events.len() as u32).await?;
-        }
+        self.quota.charge_ephemeral(map, Amount::of(&events)).await?;
         metrics::counter!(metric::EPHEMERAL_PUBLISHED).increment(events.len() as u64);
         Ok(self.ephemeral.publish(map.topic, events, self.clock.time_ms()))
     }
@@ -101,6 +115,7 @@ fn reason(error: &HubError) -> &'static str {
     match error {
         HubError::Refused(_) => "refused",
         HubError::Unavailable(_) => "unavailable",
+        HubError::MapQueueFull => "map_queue_full",
         HubError::DiskFull => "disk_full",
         HubError::Unknown => "unknown",
         HubError::TooLarge(_) => "too_large",

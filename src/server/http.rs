@@ -8,6 +8,7 @@ use super::answer::{Visit, finish};
 use super::bare::Common;
 use super::port;
 use crate::config::Config;
+use crate::core::limits::LimitName;
 use crate::delivery::SocketConfig;
 use crate::edge::clients::{Client, ClientLimits, Clients};
 use crate::edge::error::ApiError;
@@ -152,7 +153,8 @@ fn check_head(request: &ServiceRequest, max_bytes: usize) -> Result<(), ApiError
         return Ok(());
     }
     let message = format!("the head of a request may have at most {max_bytes} bytes");
-    Err(ApiError::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large", message))
+    let error = ApiError::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large", message);
+    Err(error.of_limit(LimitName::Setting("limits.header_bytes"), max_bytes as u64))
 }
 
 fn count_answer<B>(answer: &ServiceResponse<B>) {

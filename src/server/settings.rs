@@ -76,6 +76,7 @@ pub(super) fn cluster(
         election_max_ms: config.raft.election_max_ms,
         propose_timeout: Duration::from_millis(config.publish.timeout_ms),
         max_queued_proposals: config.publish.queue,
+        max_queued_bytes: config.publish.queue_bytes,
         store_cache_bytes: config.raft.cache_bytes,
         checkpoint_entries: config.raft.snapshot_entries,
         keep_entries: config.raft.keep_entries,

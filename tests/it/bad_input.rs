@@ -282,10 +282,10 @@ fn all_faults(c: &Cluster) -> Result<()> {
         let short = |error: &Value| Some(format!("{} {}", error["field"].as_str()?, error["code"].as_str()?));
         Ok(errors.iter().filter_map(short).collect())
     };
-    let map = json!({"slug": "no spaces", "nam": 1, "limits": {"requests_per_minute": 0}, "retention": {"bytes": 0}});
+    let map = json!({"slug": "no spaces", "nam": 1, "limits": {"requests_per_minute": -1}, "retention": {"bytes": 0}});
     let expected = [
         "slug invalid",
-        "limits.requests_per_minute out_of_range",
+        "limits.requests_per_minute wrong_type",
         "retention.bytes out_of_range",
         "nam unknown_field",
     ];

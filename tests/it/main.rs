@@ -68,6 +68,7 @@ mod signals;
 mod strict;
 mod subjects;
 mod support;
+mod tenants;
 mod webhook_api;
 mod webhooks_answers;
 mod webhooks_backlog;

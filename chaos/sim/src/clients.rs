@@ -4,12 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use simulated::ProposeError;
+use simulated::{Flow, ProposeError};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use crate::hosts::Hosts;
 use crate::ledger::Ledger;
+
+/// Flows that the commands belong to.
+const FLOWS: u64 = 3;
 
 /// Starts the plan's clients; they end when `stop` is set.
 pub(crate) fn start(hosts: &Arc<Hosts>, stop: &Arc<AtomicBool>, clients: &mut JoinSet<()>) {
@@ -47,7 +50,8 @@ async fn pause(hosts: &Hosts) {
 async fn write(hosts: &Hosts, host: usize) -> bool {
     let Some(node) = hosts.node(host) else { return false };
     let command = hosts.history.propose();
-    match node.propose(command.to_be_bytes().to_vec()).await {
+    let flow = Flow(u128::from(command % FLOWS));
+    match node.propose(flow, command.to_be_bytes().to_vec()).await {
         Ok(proposed) => {
             hosts.history.acknowledged(command, &proposed);
             return true;

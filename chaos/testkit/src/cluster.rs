@@ -80,7 +80,14 @@ impl Map {
 
 /// The `limits` of a map without any limit.
 pub fn unlimited() -> Value {
-    json!({"connections": null, "requests_per_minute": null, "webhooks": null, "publishes_per_second": null})
+    json!({
+        "connections": null,
+        "requests_per_minute": null,
+        "webhooks": null,
+        "publishes_per_second": null,
+        "publish_bytes_per_second": null,
+        "idempotency_keys": null,
+    })
 }
 
 /// A key that no other publish has: a publish whose answer was lost can be repeated with it, and is stored

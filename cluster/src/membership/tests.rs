@@ -196,7 +196,7 @@ async fn a_follower_learns_that_the_leaders_disk_is_full() {
     for _ in 0..50 {
         // The next measurement of the real disk takes this back.
         leader.node().disk.measure_with(Progress { applied: 0, unwritten: 1 << 50, last: 0 }).unwrap();
-        match learner.propose(b"x".to_vec()).await {
+        match learner.propose(crate::Flow::NONE, b"x".to_vec()).await {
             Err(crate::ProposeError::DiskFull) => return,
             told => assert!(!matches!(told, Err(crate::ProposeError::Overloaded)), "{told:?}"),
         }

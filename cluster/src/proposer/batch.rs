@@ -1,14 +1,16 @@
 //! Groups of commands, the batches that they form, and the outcome of each group.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use bytes::Bytes;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::shares::Share;
+use super::turns::{Line, Waits};
 use crate::NodeId;
-use crate::config::Config;
+use crate::flow::Flow;
 
 /// The outcome of a group of commands.
 #[derive(Debug)]
@@ -63,24 +65,21 @@ pub(super) struct Group {
     pub(super) deadline: Instant,
     pub(super) ticket: Arc<Ticket>,
     pub(super) done: oneshot::Sender<Outcome>,
-    pub(super) _weight: Weight,
+    /// What the group holds of the queue, until it is answered.
+    pub(super) share: Share,
 }
 
-impl Group {
-    fn bytes(&self) -> usize {
-        self.commands.iter().map(Bytes::len).sum()
+impl Waits for Group {
+    fn line(&self) -> Line {
+        self.share.line()
     }
-}
 
-/// Bytes that count against the queue's limit as long as the group exists.
-pub(super) struct Weight {
-    pub(super) bytes: usize,
-    pub(super) total: Arc<AtomicUsize>,
-}
+    fn bytes(&self) -> usize {
+        self.share.bytes()
+    }
 
-impl Drop for Weight {
-    fn drop(&mut self) {
-        self.total.fetch_sub(self.bytes, Ordering::Relaxed);
+    fn commands(&self) -> usize {
+        self.commands.len()
     }
 }
 
@@ -104,6 +103,11 @@ impl Batch {
         }
     }
 
+    /// The log has the batch: its lines may send more, although the callers still wait for this node.
+    pub(super) fn committed(&mut self) {
+        self.groups.iter_mut().for_each(|group| group.share.tell_line());
+    }
+
     /// Gives each group its share of the replies.
     pub(super) fn done(self, index: u64, time_ms: u64, replies: Vec<Vec<u8>>) {
         if replies.len() != self.groups.iter().map(|g| g.commands.len()).sum::<usize>() {
@@ -125,6 +129,12 @@ impl Batch {
         self.groups.iter().map(|g| g.deadline).max().unwrap_or_else(Instant::now)
     }
 
+    /// The flow of all its commands, if there is only one.
+    pub(super) fn flow(&self) -> Option<Flow> {
+        let Line::Flow(flow) = self.groups.first()?.line() else { return None };
+        self.groups.iter().all(|group| group.line() == Line::Flow(flow)).then_some(flow)
+    }
+
     pub(super) fn commands(&self) -> Vec<Bytes> {
         self.groups.iter().flat_map(|g| g.commands.iter().cloned()).collect()
     }
@@ -142,19 +152,4 @@ pub(super) fn refuse_forwarded(batch: &mut Batch, leader: Option<NodeId>) {
     for group in batch.groups.extract_if(.., |g| g.forwarded) {
         let _ = group.done.send(Outcome::NotStored { leader, overloaded: false });
     }
-}
-
-/// Adds waiting groups, up to the limits of an entry; returns the group that did not fit.
-pub(super) fn gather(config: &Config, batch: &mut Batch, queue: &mut mpsc::Receiver<Group>) -> Option<Group> {
-    let mut bytes = batch.bytes();
-    let mut commands: usize = batch.groups.iter().map(|g| g.commands.len()).sum();
-    while let Ok(group) = queue.try_recv() {
-        bytes += group.bytes();
-        commands += group.commands.len();
-        if bytes > config.max_entry_bytes || commands > config.max_entry_commands {
-            return Some(group);
-        }
-        batch.groups.push(group);
-    }
-    None
 }

@@ -1,10 +1,12 @@
-//! Gathers proposals into log entries.
+//! Gathers proposals into log entries. What waits is bounded in bytes and in number, and flows take turns:
+//! `shares` says what may wait, `turns` what goes next.
 
 mod batch;
+mod shares;
+mod turns;
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::OccupiedEntry;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,8 +16,12 @@ use openraft::impls::ProgressResponder;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, sleep};
 
-use self::batch::{Batch, Group, QUEUED, UNDER_WAY, Weight, gather, refuse_forwarded, requeue};
+use self::batch::{Batch, Group, QUEUED, UNDER_WAY, refuse_forwarded, requeue};
 pub(crate) use self::batch::{Outcome, Ticket};
+pub(crate) use self::shares::Full;
+use self::shares::{Held, Shares};
+pub(crate) use self::turns::Line;
+use self::turns::{Most, Turns};
 use crate::NodeId;
 use crate::config::Config;
 use crate::disk::{DiskBudget, HEAD};
@@ -28,8 +34,6 @@ use crate::time::ClusterClock;
 use crate::types::Types;
 use crate::wire::{Answer, EntryData, Forwarded, Request};
 
-/// Most bytes of commands that wait or are in flight.
-const MAX_BYTES: usize = 64 * 1024 * 1024;
 /// Longest that a forwarded batch waits until its own node has applied it too.
 const OWN_APPLY: Duration = Duration::from_secs(1);
 /// Longest wait for a new leader to know the time. Then the leader is determined again.
@@ -40,39 +44,56 @@ const AGAIN: Duration = Duration::from_millis(10);
 /// Hands groups to the gathering task.
 #[derive(Clone)]
 pub(crate) struct Proposer {
-    queue: mpsc::Sender<Group>,
-    total: Arc<AtomicUsize>,
+    submitted: mpsc::UnboundedSender<Group>,
+    /// The bounds of what is submitted.
+    shares: Arc<Shares>,
 }
 
 impl Proposer {
     /// A proposer and the queue that its task reads.
     pub(crate) fn new(config: &Config) -> (Self, Queue) {
-        let (queue, receiver) = mpsc::channel(config.max_queued_proposals);
-        (Self { queue, total: Arc::default() }, Queue(receiver))
+        let most = Held { bytes: config.max_queued_bytes, groups: config.max_queued_proposals };
+        let (shares, answered) = Shares::new(most);
+        let (sender, submitted) = mpsc::unbounded_channel();
+        (Self { submitted: sender, shares }, Queue { submitted, answered })
     }
 
-    /// Queues commands; `None` if the queue is full.
+    /// Queues commands, which are proposed together.
     pub(crate) fn submit(
         &self,
+        line: Line,
         commands: Vec<Bytes>,
         forwarded: bool,
         deadline: Instant,
-    ) -> Option<(Arc<Ticket>, oneshot::Receiver<Outcome>)> {
-        let bytes = commands.iter().map(|c| c.len() + 64).sum();
-        let weight = Weight { bytes, total: self.total.clone() };
-        if self.total.fetch_add(bytes, Ordering::Relaxed) + bytes > MAX_BYTES {
-            return None;
-        }
+    ) -> Result<(Arc<Ticket>, oneshot::Receiver<Outcome>), Full> {
+        let share = self.shares.take(line, commands.iter().map(Bytes::len).sum())?;
         let (done, outcome) = oneshot::channel();
         let ticket = Arc::new(Ticket::default());
-        let group = Group { commands, forwarded, deadline, ticket: ticket.clone(), done, _weight: weight };
-        self.queue.try_send(group).ok()?;
-        Some((ticket, outcome))
+        let group = Group { commands, forwarded, deadline, ticket: ticket.clone(), done, share };
+        // If the task has ended, the group is dropped, and `outcome` says so.
+        let _ = self.submitted.send(group);
+        Ok((ticket, outcome))
     }
 }
 
 /// The queue's reading end.
-pub(crate) struct Queue(mpsc::Receiver<Group>);
+pub(crate) struct Queue {
+    submitted: mpsc::UnboundedReceiver<Group>,
+    /// Lines whose groups were answered, with the bytes.
+    answered: mpsc::UnboundedReceiver<(Line, usize)>,
+}
+
+impl Queue {
+    /// Moves what came into the lines.
+    fn sort_into(&mut self, turns: &mut Turns<Group>) {
+        while let Ok((line, bytes)) = self.answered.try_recv() {
+            turns.answered(line, bytes);
+        }
+        while let Ok(group) = self.submitted.try_recv() {
+            turns.push(group);
+        }
+    }
+}
 
 /// The task that forms batches from waiting groups and sends them in order. While entries are in flight, the
 /// next batch gathers. So batches form by waiting, without a timer. On a follower a whole batch goes to the
@@ -111,9 +132,10 @@ impl Gatherer {
     }
 
     /// Works as long as a caller can submit.
-    pub(crate) async fn run(self: Arc<Self>, queue: Queue) {
-        let mut queue = queue.0;
-        let (mut place, mut carried) = (0, None);
+    pub(crate) async fn run(self: Arc<Self>, mut queue: Queue) {
+        let config = self.engine.config();
+        let most = Most { bytes: config.max_entry_bytes, commands: config.max_entry_commands };
+        let (mut place, mut turns) = (0, Turns::new());
         loop {
             let Ok(slot) = self.slots.clone().acquire_owned().await else {
                 return;
@@ -123,20 +145,21 @@ impl Gatherer {
                 self.retry_all().await;
                 continue;
             }
-            let first = match carried.take() {
-                Some(group) => Some(group),
-                None => tokio::select! {
-                    group = queue.recv() => group,
-                    () = self.again.notified() => continue,
-                },
-            };
-            let Some(first) = first else {
-                return;
-            };
+            queue.sort_into(&mut turns);
+            let groups = turns.take(most);
+            if groups.is_empty() {
+                tokio::select! {
+                    group = queue.submitted.recv() => match group {
+                        Some(group) => turns.push(group),
+                        None => return,
+                    },
+                    Some((line, bytes)) = queue.answered.recv() => turns.answered(line, bytes),
+                    () = self.again.notified() => {}
+                }
+                continue;
+            }
             place += 1;
-            let mut batch = Batch { place, groups: vec![first] };
-            carried = gather(self.engine.config(), &mut batch, &mut queue);
-            self.send(batch, slot).await;
+            self.send(Batch { place, groups }, slot).await;
         }
     }
 
@@ -239,7 +262,8 @@ impl Gatherer {
     /// Sends the batch to the leader; returns it if it certainly was not sent.
     async fn forward(&self, leader: NodeId, batch: Batch) -> Result<(Batch, Pending), Batch> {
         let commands = batch.commands().iter().map(|c| c.to_vec().into()).collect();
-        let request = Request::ForwardV1 { commands };
+        let flow = batch.flow().map(|flow| flow.0);
+        let request = Request::ForwardV2 { flow, commands };
         let link = self.engine.peers().link(leader, Lane::Work);
         match link.start(self.engine.group(), &request, batch.deadline()).await {
             Ok(pending) => Ok((batch, pending)),
@@ -255,11 +279,12 @@ impl Gatherer {
         }
     }
 
-    async fn forwarded(&self, batch: Batch, pending: Pending, slot: OwnedSemaphorePermit) {
+    async fn forwarded(&self, mut batch: Batch, pending: Pending, slot: OwnedSemaphorePermit) {
         let answer = pending.answer(batch.deadline()).await;
         match answer {
             Ok(Answer::ForwardV1(Forwarded::Done { index, time_ms, replies })) => {
                 drop(slot);
+                batch.committed();
                 // A caller that proposed on this node must be able to read the result on this node.
                 self.store.wait_applied(index, OWN_APPLY).await;
                 batch.done(index, time_ms, replies.into_iter().map(serde_bytes::ByteBuf::into_vec).collect());

@@ -133,6 +133,11 @@ pub(crate) enum Request {
     WhoV1,
     /// A newcomer looks for a cluster, or for other newcomers to found one with.
     GreetV1(NewcomerV1),
+    /// Commands to propose, in order; `flow` is that of all of them, or `None` if they are of several.
+    ForwardV2 {
+        flow: Option<u128>,
+        commands: Vec<ByteBuf>,
+    },
 }
 
 impl Request {
@@ -145,6 +150,7 @@ impl Request {
             | Self::AppendV1(_)
             | Self::TransferV1 { .. }
             | Self::ForwardV1 { .. }
+            | Self::ForwardV2 { .. }
             | Self::ReadIndexV1
             | Self::SnapshotBeginV1 { .. }
             | Self::SnapshotChunkV1 { .. }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use waypost_cluster::{
-    ApplyContext, Cluster, Config, Handler, Load, ProposeError, Proposed, StartError, StateMachine,
+    ApplyContext, Cluster, Config, Flow, Handler, Load, ProposeError, Proposed, StartError, StateMachine,
     StoreError, Txn, View,
 };
 
@@ -238,7 +238,7 @@ impl Nodes {
 pub async fn insist(cluster: &Cluster, command: &str) -> Proposed {
     let end = Instant::now() + Duration::from_secs(60);
     loop {
-        match cluster.propose(command.as_bytes().to_vec()).await {
+        match cluster.propose(Flow::NONE, command.as_bytes().to_vec()).await {
             Ok(proposed) => return proposed,
             Err(ProposeError::Stopping) => panic!("stopping"),
             Err(error) => assert!(Instant::now() < end, "{command}: {error}"),

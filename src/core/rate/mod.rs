@@ -3,8 +3,10 @@
 //! The caller supplies the time and stores the number, so the same rule serves the replicated state
 //! (publishes a second) and a node's memory (requests a minute).
 
+mod publishing;
 mod window;
 
+pub use publishing::{Amount, Charged, Exceeded, PublishRates};
 pub use window::Window;
 
 /// A rate: how many permits refill in which time.
@@ -25,9 +27,8 @@ impl Rate {
     pub fn charge(&self, full_at_us: u64, cost: u32, now_ms: u64) -> Result<u64, u64> {
         let now = now_ms.saturating_mul(1000);
         let period = self.period_ms.saturating_mul(1000);
-        let per_permit = period / u64::from(self.permits.max(1));
         let full_at = full_at_us.max(now);
-        let price = per_permit.saturating_mul(cost.into());
+        let price = self.price_us(cost);
         let allowed_from = full_at.saturating_add(price.min(period)).saturating_sub(period);
         if allowed_from <= now {
             Ok(full_at.saturating_add(price))
@@ -39,14 +40,24 @@ impl Rate {
     /// Takes `cost` permits at `now_ms` even if they are not there. `full_at_us` is the number from the last
     /// call, as in [`Rate::charge`].
     pub fn overdraw(&self, full_at_us: u64, cost: u32, now_ms: u64) -> u64 {
-        let per_permit = self.period_ms.saturating_mul(1000) / u64::from(self.permits.max(1));
-        full_at_us.max(now_ms.saturating_mul(1000)).saturating_add(per_permit.saturating_mul(cost.into()))
+        full_at_us.max(now_ms.saturating_mul(1000)).saturating_add(self.price_us(cost))
     }
 
     /// The milliseconds from `now_ms` until no permit is overdrawn; 0 if none is.
     pub fn overdrawn_ms(&self, full_at_us: u64, now_ms: u64) -> u64 {
         let covered = now_ms.saturating_add(self.period_ms).saturating_mul(1000);
         full_at_us.saturating_sub(covered).div_ceil(1000)
+    }
+
+    /// Gives `cost` permits back that were charged and not used. Returns the new number.
+    pub fn refund(&self, full_at_us: u64, cost: u32) -> u64 {
+        full_at_us.saturating_sub(self.price_us(cost))
+    }
+
+    /// The microseconds in which `cost` permits refill.
+    fn price_us(&self, cost: u32) -> u64 {
+        let period = self.period_ms.saturating_mul(1000);
+        period.saturating_mul(cost.into()) / u64::from(self.permits.max(1))
     }
 }
 
@@ -83,6 +94,15 @@ mod tests {
         assert_eq!(rate.overdrawn_ms(kept, 1_000_000), 500);
         assert_eq!(rate.overdrawn_ms(kept, 1_000_499), 1);
         assert_eq!(rate.overdrawn_ms(kept, 1_000_500), 0);
+    }
+
+    #[test]
+    fn a_rate_of_many_permits_is_exact() {
+        // 0.1 microseconds for each permit.
+        let rate = Rate { permits: 10_000_000, period_ms: 1000 };
+        let kept = rate.charge(0, 10_000_000, 100_000).unwrap();
+        assert_eq!(rate.charge(kept, 5_000_000, 100_000), Err(500));
+        assert!(rate.charge(rate.refund(kept, 5_000_000), 5_000_000, 100_000).is_ok());
     }
 
     proptest! {

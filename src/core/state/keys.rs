@@ -254,18 +254,30 @@ pub fn hole_end(key: &[u8]) -> Option<u64> {
 /// The key of an idempotency key's record. It contains the stream and not the map: a map's id may be used
 /// again, a stream's never.
 pub fn idempotency(topic: TopicId, key: &[u8; 16]) -> [u8; 25] {
-    let mut out = [b'i'; 25];
+    let mut out = [IDEMPOTENCY; 25];
     out[1..9].copy_from_slice(&topic.0.to_be_bytes());
     out[9..].copy_from_slice(key);
     out
 }
 
-/// The key by which an idempotency key expires; these keys sort by time.
-pub fn expiry(at_ms: u64, idempotency: &[u8; 25]) -> [u8; 34] {
-    let mut out = [b'x'; 34];
-    out[1..9].copy_from_slice(&at_ms.to_be_bytes());
-    out[9..].copy_from_slice(idempotency);
+/// Prefix of idempotency keys.
+pub const IDEMPOTENCY: u8 = b'i';
+/// Prefix of the times at which idempotency keys expire.
+pub const EXPIRIES: u8 = b'x';
+
+/// The key by which an idempotency key expires; those of a stream sort by time.
+pub fn expiry(topic: TopicId, at_ms: u64, key: &[u8; 16]) -> [u8; 33] {
+    let mut out = [EXPIRIES; 33];
+    out[1..9].copy_from_slice(&topic.0.to_be_bytes());
+    out[9..17].copy_from_slice(&at_ms.to_be_bytes());
+    out[17..].copy_from_slice(key);
     out
+}
+
+/// Decodes an [`expiry`] key: the time, and the idempotency key.
+pub fn expiry_of(key: &[u8]) -> Option<(u64, [u8; 16])> {
+    let at_ms = u64::from_be_bytes(key.get(9..17)?.try_into().ok()?);
+    Some((at_ms, key.get(17..33)?.try_into().ok()?))
 }
 
 /// The key of a webhook's record.

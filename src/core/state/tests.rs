@@ -4,6 +4,7 @@
 mod backlog;
 mod delivery;
 mod leases;
+mod limits;
 mod subjects;
 mod two_logs;
 
@@ -12,12 +13,14 @@ use crate::core::access::{AccessChange, Scopes};
 use crate::core::access::{Limits, Retention, WebhookBacklog};
 use crate::core::command::By;
 use crate::core::command::{
-    CreateMap, CreateToken, IdempotencyKey, LimitsPatch, NewToken, Publish, Published, RevokeToken, UpdateMap,
+    Counted, CreateMap, CreateToken, IdempotencyKey, LimitsPatch, NewToken, Publish, Published, RevokeToken,
+    UpdateMap,
 };
 use crate::core::event::NewEvent;
 use crate::core::history::{Bounds, History, Start};
 use crate::core::ids::TokenId;
 use crate::core::ids::{EventId, MapId, NodeId, TopicId, WebhookId};
+use crate::core::rate::Exceeded;
 use crate::core::store::memory::MemoryStore;
 use crate::core::webhook::Webhook;
 use proptest::prelude::*;
@@ -192,7 +195,10 @@ fn the_publish_limit_follows_the_logs_own_time() {
     node.one(10, create(1, None, limits, KEEP_ALL));
     let by = Some(token_id(1));
     published(node.one(1000, publish(1, by, &["a", "a"], None)));
-    assert_eq!(node.one(1000, publish(1, by, &["a"], None)), Reply::Refused(Refusal::Rate(500)));
+    assert_eq!(
+        node.one(1000, publish(1, by, &["a"], None)),
+        Reply::Refused(Refusal::Rate(Exceeded::Events(500)))
+    );
     published(node.one(1000, publish(1, None, &["a"; 9], None)));
     published(node.one(1500, publish(1, by, &["a"], None)));
 }
@@ -277,7 +283,10 @@ fn taken_slugs_and_ids_and_exceeded_limits_are_refused() {
     assert_eq!(node.one(10, create(2, Some("x"), NO_LIMITS, KEEP_ALL)), Reply::Refused(Refusal::SlugTaken));
     node.one(10, create(2, None, NO_LIMITS, KEEP_ALL));
     node.one(10, create(3, None, NO_LIMITS, KEEP_ALL));
-    assert_eq!(node.one(10, create(4, None, NO_LIMITS, KEEP_ALL)), Reply::Refused(Refusal::Limit(3)));
+    assert_eq!(
+        node.one(10, create(4, None, NO_LIMITS, KEEP_ALL)),
+        Reply::Refused(Refusal::Limit(Counted::Maps, 3))
+    );
 }
 
 #[test]
@@ -291,7 +300,7 @@ fn a_manager_creates_tokens_up_to_a_limit() {
     assert!(matches!(node.one(10, make(1, 8, &["manage"])), Reply::Token(_)));
     assert!(matches!(node.one(10, make(8, 9, &["subscribe"])), Reply::Token(_)));
     assert_eq!(node.one(10, make(9, 10, &["subscribe"])), Reply::Refused(Refusal::Forbidden));
-    assert_eq!(node.one(10, make(8, 10, &["subscribe"])), Reply::Refused(Refusal::Limit(3)));
+    assert_eq!(node.one(10, make(8, 10, &["subscribe"])), Reply::Refused(Refusal::Limit(Counted::Tokens, 3)));
 }
 
 #[test]

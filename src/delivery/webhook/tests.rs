@@ -142,7 +142,9 @@ impl Stage {
     async fn publish(&self) {
         let events =
             vec![NewEvent { subject: Default::default(), kind: "x".into(), payload: b"{}".to_vec() }];
-        self.hub.publisher().publish(Publish { map: self.map, by: None, events, key: None }).await.unwrap();
+        let map = self.hub.access().known().map(self.map).cloned().unwrap();
+        let publish = Publish { map: self.map, by: None, events, key: None };
+        self.hub.publisher().publish(&map, publish).await.unwrap();
     }
 
     async fn activate(&self, webhook: WebhookId, active: bool) {

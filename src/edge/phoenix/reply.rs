@@ -35,6 +35,10 @@ pub(super) fn refused(refused: &Refused) -> Value {
         Refused::Quota(quota) => {
             let mut response = response(&quota.code().replace('_', " "), &quota.to_string());
             response["limit"] = quota.limit().into();
+            response["setting"] = quota.name().setting().into();
+            if let Some(of_map) = quota.name().of_map() {
+                response["map_limit"] = of_map.into();
+            }
             response
         }
         Refused::TooManyFailures { .. } => response("too many failures", &refused.to_string()),
@@ -77,6 +81,8 @@ mod tests {
                     "reason": "too many connections",
                     "message": "the map has as many sockets as it may have",
                     "limit": 10,
+                    "setting": "limits.map_connections",
+                    "map_limit": "connections",
                 }),
                 500,
             ),
@@ -86,6 +92,7 @@ mod tests {
                     "reason": "too many filters",
                     "message": "the map's subscribers have 2 different filters on this node, the most there may be",
                     "limit": 2,
+                    "setting": "limits.expressions_per_topic",
                 }),
                 500,
             ),

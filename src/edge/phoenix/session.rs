@@ -134,7 +134,12 @@ impl PhoenixSession {
             return Next::Done;
         }
         if !self.channels.contains_key(&message.topic) && self.channels.len() >= self.max_channels {
-            self.reply(link, &message, "error", &json!({"reason": "too many channels joined"}));
+            let response = json!({
+                "reason": "too many channels joined",
+                "limit": self.max_channels,
+                "setting": "limits.channels_per_socket",
+            });
+            self.reply(link, &message, "error", &response);
             return Next::Done;
         }
         let Some(map) = map_of(&message.topic) else {

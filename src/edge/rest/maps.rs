@@ -11,6 +11,7 @@ use crate::edge::audit::facts::note_map;
 use crate::edge::body::Body;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
+use crate::edge::query::Query;
 use crate::hub::{HubError, Who};
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
@@ -20,8 +21,13 @@ use uuid::Uuid;
 
 /// Longest name of a map or token, in characters.
 const MAX_NAME: usize = 200;
+const DEFAULT_LIMIT: u64 = 100;
+const MAX_LIMIT: u64 = 1000;
 /// Warnings in one answer, at most.
 const MAX_WARNINGS: usize = 20;
+
+/// Parameters of the list.
+pub(super) const NAMES: &[&str] = &["after", "limit"];
 
 /// A map as the request asks for it.
 struct NewMap {
@@ -114,11 +120,22 @@ pub(super) async fn create(
     Ok(HttpResponse::Created().json(json!({ "data": data })))
 }
 
+/// Lists the maps by id, a page at a time.
 pub(super) async fn list(request: HttpRequest, edge: Data<Edge>) -> Result<HttpResponse, ApiError> {
     edge.admin(&request).await?;
+    let query = Query::of(&request, NAMES)?;
+    let limit = query.number("limit", "invalid_limit", 1..=MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT) as usize;
+    let after = query.get("after").map(str::parse::<MapId>).transpose();
+    let after = after.map_err(|_| ApiError::bad_request("invalid_after", "after must be the id of a map"))?;
     edge.catch_up().await;
-    let maps: Vec<_> = edge.hub.access().known().maps().map(|map| answer::map(map)).collect();
-    Ok(HttpResponse::Ok().json(json!({ "data": maps })))
+    // One map more than the limit shows whether there are more.
+    let mut maps: Vec<Arc<Map>> =
+        edge.hub.access().known().maps_after(after).take(limit + 1).cloned().collect();
+    let has_more = maps.len() > limit;
+    maps.truncate(limit);
+    let cursor = maps.last().map(|map| map.id.to_string());
+    let data: Vec<_> = maps.iter().map(|map| answer::map(map)).collect();
+    Ok(HttpResponse::Ok().json(json!({"data": data, "cursor": cursor, "has_more": has_more})))
 }
 
 pub(super) async fn show(
@@ -138,9 +155,9 @@ pub(super) async fn update(
 ) -> Result<HttpResponse, ApiError> {
     let grant = edge.managed(&request, &map).await?;
     let body = body.object(Changes::read).await?;
-    let raises = body.limits.is_some() || body.retention.is_some();
-    if raises && !matches!(grant.who, Who::Admin) {
-        return Err(ApiError::forbidden("limits and retention are changed with the admin token"));
+    let is_for_the_admin = body.slug.is_some() || body.limits.is_some() || body.retention.is_some();
+    if is_for_the_admin && !matches!(grant.who, Who::Admin) {
+        return Err(ApiError::forbidden("slug, limits and retention are changed with the admin token"));
     }
     let command = Command::UpdateMap(UpdateMap {
         map: grant.map.id,

@@ -3,6 +3,8 @@
 mod answer;
 mod events;
 mod maps;
+mod new_events;
+mod pauses;
 mod publish;
 mod rules;
 mod subjects;
@@ -14,6 +16,7 @@ use actix_web::web::ServiceConfig;
 
 /// The query parameters of the routes.
 pub const TAKES: &[Takes] = &[
+    Takes::of("GET", "/api/maps", maps::NAMES),
     Takes::of("GET", "/api/maps/{map}/events", events::NAMES),
     Takes::of("GET", "/api/maps/{map}/subjects", subjects::NAMES),
 ];

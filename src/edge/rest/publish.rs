@@ -4,26 +4,23 @@
 //! channel rules say which subjects are ephemeral. Ephemeral events are passed on and not stored, and the
 //! answer is 202.
 
+use super::new_events::{read_body, read_event, too_large_event};
+use super::pauses::Pauses;
 use crate::core::access::{Map, Scopes};
 use crate::core::channel_rules::Durability;
 use crate::core::command::{IdempotencyKey, Publish, Published};
 use crate::core::digest::Parts;
-use crate::core::event::{Event, MapText, NewEvent, is_kind};
+use crate::core::event::{Event, MapText, NewEvent};
 use crate::core::ids::EventId;
-use crate::core::json::{self, JsonError, Members};
-use crate::core::subject::Subject;
 use crate::edge::auth::bearer;
 use crate::edge::body::Body;
-use crate::edge::context::{Edge, EdgeConfig};
+use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
 use crate::edge::media::Media;
 use crate::hub::Grant;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::web::{Bytes, BytesMut, Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
-use serde::Deserialize;
-use serde_json::value::RawValue;
-use std::borrow::Cow;
 
 /// Longest `Idempotency-Key`.
 const MAX_KEY: usize = 255;
@@ -31,26 +28,6 @@ const MAX_KEY: usize = 255;
 const STREAM_BATCH_BYTES: usize = 256 * 1024;
 /// Number of a stream's first batch, and the number that a request without a stream uses.
 const FIRST_BATCH: u64 = 0;
-
-/// One event of a request: the whole body, an element of a batch, or a line of a stream.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct OneBody<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: Cow<'a, str>,
-    #[serde(borrow, default)]
-    subject: Cow<'a, str>,
-    #[serde(borrow)]
-    payload: &'a RawValue,
-}
-
-/// The body of a request that publishes a batch.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct BatchBody<'a> {
-    #[serde(borrow)]
-    events: Vec<&'a RawValue>,
-}
 
 pub(super) async fn publish(
     request: HttpRequest,
@@ -64,16 +41,19 @@ pub(super) async fn publish(
         return Stream::new(&edge, &grant, key).run(body).await;
     }
     let text = body.text().await?;
-    let (events, is_batch) = read_body(&text, &edge.config)?;
+    let (events, is_batch) = read_body(&text, &edge.config).await?;
     if durability_of(&grant.map, &events)? == Durability::Ephemeral {
         refuse_key(key.as_ref())?;
         let events = edge.hub.publisher().publish_ephemeral(&grant.map, events).await?;
         return Ok(answer_ephemeral(&grant, &events, is_batch));
     }
-    let key = key.map(|key| identity(&edge, &key, FIRST_BATCH, &events));
+    let key = match key {
+        Some(key) => Some(identity(&edge, &key, FIRST_BATCH, &events).await),
+        None => None,
+    };
     // The answer shows the events with their new ids, so their bytes are needed once more.
     let command = Publish { map: grant.map.id, by: grant.who.by(), events: events.clone(), key };
-    let published = edge.hub.publisher().publish(command).await?;
+    let published = edge.hub.publisher().publish(&grant.map, command).await?;
     Ok(answer(&grant, &events, published, is_batch))
 }
 
@@ -165,89 +145,18 @@ fn key_of(request: &HttpRequest) -> Result<Option<String>, ApiError> {
 
 /// The identity of a request, or of one batch of a stream, under the caller's key. The same events are the
 /// same request in whatever form they were sent, as long as they fit into one batch of a stream.
-fn identity(edge: &Edge, key: &str, batch: u64, events: &[NewEvent]) -> IdempotencyKey {
-    let parts = events.iter().flat_map(|event| {
-        [event.subject.as_str().as_bytes(), event.kind.as_bytes(), event.payload.as_slice()]
-    });
+async fn identity(edge: &Edge, key: &str, batch: u64, events: &[NewEvent]) -> IdempotencyKey {
+    let (mut parts, mut pauses) = (Parts::default(), Pauses::default());
+    for event in events {
+        parts = parts.with(event.subject.as_str().as_bytes()).with(event.kind.as_bytes());
+        parts = parts.with(&event.payload);
+        pauses.after(event.payload.len()).await;
+    }
     IdempotencyKey {
         key: Parts::default().with(key.as_bytes()).with(&batch.to_be_bytes()).half(),
-        fingerprint: parts.collect::<Parts>().half(),
+        fingerprint: parts.half(),
         ttl_ms: edge.hub.publisher().idempotency().as_millis() as u64,
     }
-}
-
-/// The body's events, and whether it is a batch.
-fn read_body(text: &str, config: &EdgeConfig) -> Result<(Vec<NewEvent>, bool), ApiError> {
-    let invalid = |error: serde_json::Error| {
-        ApiError::bad_request("invalid_json", error.to_string())
-            .hint("send {\"type\": …, \"payload\": …} or {\"events\": [ … ]}")
-    };
-    let whole: &RawValue = serde_json::from_str(text).map_err(invalid)?;
-    let looks_like_batch = is_object(whole.get()) && whole.get().contains("\"events\"");
-    if looks_like_batch && let Ok(BatchBody { events }) = serde_json::from_str(whole.get()) {
-        if events.is_empty() {
-            return Err(ApiError::bad_request("empty_batch", "a batch needs at least one event"));
-        }
-        if events.len() > config.batch_events {
-            let most = config.batch_events;
-            return Err(ApiError::too_large(format!("a batch may have at most {most} events"))
-                .hint("send several batches, or a stream of application/x-ndjson"));
-        }
-        let read = |(index, raw): (usize, &&RawValue)| {
-            read_event(raw.get(), config).map_err(|error| error.at(index))
-        };
-        return Ok((events.iter().enumerate().map(read).collect::<Result<_, _>>()?, true));
-    }
-    Ok((vec![read_event(whole.get(), config)?], false))
-}
-
-/// The error about misspelt names of an object's members, if there is one. Called only for JSON that could
-/// not be read.
-fn misspelt(text: &str, known: &[&str]) -> Option<String> {
-    let mut members = Members::of(text);
-    for name in known {
-        members.raw(&[name]);
-    }
-    let errors = members.finish();
-    (!errors.is_empty()).then(|| errors.to_string())
-}
-
-/// Whether the JSON is an object. Serde would otherwise accept a list as a struct's fields in their order.
-fn is_object(json: &str) -> bool {
-    json.trim_start().starts_with('{')
-}
-
-/// Reads and checks one event, and brings its payload into normal form.
-fn read_event(text: &str, config: &EdgeConfig) -> Result<NewEvent, ApiError> {
-    if text.len() > config.event_bytes {
-        return Err(ApiError::too_large(format!("an event may have at most {} bytes", config.event_bytes)));
-    }
-    let invalid = |message: String| {
-        ApiError::bad_request("invalid_event", message)
-            .hint("an event is {\"type\": …, \"payload\": …}, a batch {\"events\": [ … ]}")
-    };
-    if !is_object(text) {
-        return Err(invalid("an object is expected".to_owned()));
-    }
-    let event: OneBody<'_> = serde_json::from_str(text).map_err(|error| {
-        invalid(misspelt(text, &["type", "subject", "payload"]).unwrap_or_else(|| error.to_string()))
-    })?;
-    if !is_kind(&event.kind) {
-        return Err(ApiError::bad_request(
-            "invalid_type",
-            "a type has 1 to 200 characters, none of them a control character, a comma or *, and doesn't begin with phx_ or chan_reply_",
-        ));
-    }
-    let subject = Subject::parse(&event.subject).map_err(|error| {
-        ApiError::bad_request("invalid_subject", error.to_string())
-            .hint("leave it out for the map's own subject, or name a channel such as orders-7")
-    })?;
-    let payload = json::normalise(event.payload.get(), config.json_depth).map_err(|error| match error {
-        JsonError::UnsafeInteger(_) => ApiError::bad_request("unsafe_integer", error.to_string()),
-        JsonError::TooDeep(_) => ApiError::bad_request("too_deep", error.to_string()),
-        JsonError::Syntax(_) => ApiError::bad_request("invalid_json", error.to_string()),
-    })?;
-    Ok(NewEvent { subject, kind: event.kind.into_owned(), payload: payload.into_bytes() })
 }
 
 /// A stream of lines, stored in batches as they come. The batches stored before an error stay, and the error
@@ -258,6 +167,7 @@ struct Stream<'e> {
     key: Option<String>,
     /// The durability of the first event. All others must have the same.
     durability: Option<Durability>,
+    pauses: Pauses,
     /// Lines read so far: the index of the next line.
     lines: usize,
     batch: Vec<NewEvent>,
@@ -276,6 +186,7 @@ impl<'e> Stream<'e> {
             grant,
             key,
             durability: None,
+            pauses: Pauses::default(),
             lines: 0,
             batch,
             batch_bytes: 0,
@@ -305,10 +216,7 @@ impl<'e> Stream<'e> {
                 scanned = 0;
             }
             if rest.len() > self.edge.config.event_bytes {
-                let most = self.edge.config.event_bytes;
-                return Err(
-                    ApiError::too_large(format!("a line may have at most {most} bytes")).at(self.lines)
-                );
+                return Err(too_large_event("a line", self.edge.config.event_bytes).at(self.lines));
             }
         }
         self.line(&rest).await?;
@@ -329,6 +237,7 @@ impl<'e> Stream<'e> {
             return Ok(());
         }
         let event = read_event(text, &self.edge.config).map_err(|error| error.at(index))?;
+        self.pauses.after(text.len()).await;
         let durability = self.grant.map.rules.durability_of(event.subject.as_str());
         if *self.durability.get_or_insert(durability) != durability {
             return Err(mixed(index));
@@ -361,10 +270,13 @@ impl<'e> Stream<'e> {
             self.last = end(events.last());
             return Ok(());
         }
-        let key = self.key.as_ref().map(|key| identity(self.edge, key, self.batches, &events));
+        let key = match &self.key {
+            Some(key) => Some(identity(self.edge, key, self.batches, &events).await),
+            None => None,
+        };
         self.batches += 1;
         let command = Publish { map: self.grant.map.id, by: self.grant.who.by(), events, key };
-        let published = self.edge.hub.publisher().publish(command).await?;
+        let published = self.edge.hub.publisher().publish(&self.grant.map, command).await?;
         self.stored += count;
         let last = published.count.saturating_sub(1);
         self.first.get_or_insert((published.first_id, published.first_seq));

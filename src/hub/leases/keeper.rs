@@ -4,22 +4,27 @@
 //! holds under a higher number, after which the earlier batch can no longer take effect. Until that succeeds,
 //! clients are still served; this node's own count limits them.
 
+mod candidacy;
+mod clients;
 #[cfg(test)]
 mod tests;
 
 use super::book::{Book, Of, Taker, Wish};
-use super::standing::{Candidacy, Standing};
+use super::spares::Spares;
+use super::standing::Standing;
+use crate::core::access::Map;
 use crate::core::codec::{self, CodecError};
 use crate::core::command::{Command, Denied, Refusal, Reply};
+use crate::core::ids::MapId;
 use crate::core::lease::{Connections, LeaseBatch, LeaseChange};
 use crate::hub::bridge::{Bridge, LeaseNews};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, Interval, interval, sleep_until};
-use waypost_cluster::{Cluster, ProposeError};
+use waypost_cluster::{Cluster, Flow, ProposeError};
 
 /// Pause before a batch that failed is sent again.
 const RETRY_PAUSE: Duration = Duration::from_millis(300);
@@ -27,6 +32,9 @@ const RETRY_PAUSE: Duration = Duration::from_millis(300);
 const LOOK_PAUSE: Duration = Duration::from_millis(50);
 /// How often everything that is held is stated: it corrects counts that became wrong for any reason.
 const STATE_EVERY: Duration = Duration::from_secs(30);
+/// A connection that ends is kept for this long at least, and for twice as long at most, so that a newcomer can
+/// use its place.
+const SPARE_TURN: Duration = Duration::from_millis(200);
 /// Most changes of one batch; each has about 40 bytes.
 const MOST_CHANGES: usize = 8192;
 
@@ -47,7 +55,6 @@ enum Failed {
 #[derive(Default)]
 struct Waiting {
     takers: BTreeMap<Of, Vec<Taker>>,
-    given: BTreeMap<Of, u32>,
     candidacy: Vec<oneshot::Sender<()>>,
 }
 
@@ -58,6 +65,13 @@ pub(super) struct Keeper {
     book: Arc<Book>,
     standing: Arc<Standing>,
     waiting: Waiting,
+    /// Places of connections that ended a moment ago.
+    spares: Spares,
+    /// When their turn ends.
+    turn_ends: Instant,
+    /// Maps that may have more connections than their limit allows, so that their places are not used again.
+    /// When the cluster grants a connection, the map has no more.
+    over: BTreeSet<MapId>,
     /// The number of the incarnation's last batch.
     number: u64,
     /// The cluster may not know what this node holds, so everything must be stated.
@@ -100,7 +114,8 @@ impl Keeper {
         book: Arc<Book>,
         standing: Arc<Standing>,
     ) -> Self {
-        let (waiting, again) = (Waiting::default(), Instant::now());
+        let (waiting, spares, over) = Default::default();
+        let (again, turn_ends) = (Instant::now(), Instant::now());
         let (number, doubt, was_candidate, told, failed_until) = (0, true, false, None, None);
         let mut keeper = Self {
             cluster,
@@ -108,6 +123,9 @@ impl Keeper {
             book,
             standing,
             waiting,
+            spares,
+            turn_ends,
+            over,
             number,
             doubt,
             was_candidate,
@@ -134,6 +152,7 @@ impl Keeper {
             }
             self.look_at_candidacy();
             self.answer_candidacy();
+            self.end_turn();
             if !self.has_work() {
                 self.wait(&mut wishes, &mut news, &mut routine).await;
                 continue;
@@ -178,28 +197,46 @@ impl Keeper {
             Some(news) = news.recv() => self.hear(&news),
             _ = routine.tick() => self.doubt |= !self.limited(self.book.all(|| {})).is_empty(),
             () = sleep_until(self.again), if candidacy => {}
+            () = sleep_until(self.turn_ends), if !self.spares.are_none() => {}
         }
     }
 
     fn note(&mut self, wish: Wish) {
         match wish {
-            Wish::Take(of, taker) => self.waiting.takers.entry(of).or_default().push(taker),
-            Wish::Give(of) => *self.waiting.given.entry(of).or_default() += 1,
+            Wish::Take(of, taker) => self.take(of, taker),
+            Wish::Give(of) if self.bridge.connection_limit(of.0).is_none() => {}
+            Wish::Give(of) if self.over.contains(&of.0) => self.spares.give_back(of),
+            Wish::Give(of) => self.spares.put(of),
             Wish::Candidacy(settled) => self.waiting.candidacy.extend(settled),
             Wish::StateAll => self.doubt = true,
+        }
+    }
+
+    /// Lets places that nobody used go back to the cluster.
+    fn end_turn(&mut self) {
+        if self.turn_ends <= Instant::now() {
+            self.turn_ends = Instant::now() + SPARE_TURN;
+            self.spares.turn();
         }
     }
 
     fn hear(&mut self, news: &LeaseNews) {
         match news {
             LeaseNews::NodeGone(node) if *node == self.cluster.node_id() => self.renew(),
-            // The connections that a map had before it got a limit count from now on.
-            LeaseNews::Limit(map) if map.limits.connections.is_some() && self.book.of_map(map.id) > 0 => {
-                self.doubt = true;
-            }
+            LeaseNews::Limit(map) => self.hear_limit(map),
             LeaseNews::Reset => self.doubt = true,
             // The loop checks the candidacy.
-            LeaseNews::Owners | LeaseNews::NodeGone(_) | LeaseNews::Limit(_) => {}
+            LeaseNews::Owners | LeaseNews::NodeGone(_) => {}
+        }
+    }
+
+    /// A map has another limit. The connections that it had before it got one count from now on.
+    fn hear_limit(&mut self, map: &Map) {
+        let has_some = self.book.of_map(map.id) > 0;
+        let had_spares = self.spares.forget(map.id);
+        self.doubt |= map.limits.connections.is_some() && (has_some || had_spares);
+        if has_some {
+            self.over.insert(map.id);
         }
     }
 
@@ -212,51 +249,7 @@ impl Keeper {
 
     fn has_work(&self) -> bool {
         let candidacy = self.candidacy_change().is_some() && self.again <= Instant::now();
-        self.doubt || candidacy || !self.waiting.takers.is_empty() || !self.waiting.given.is_empty()
-    }
-
-    /// The incarnation under which this node is a candidate, as far as it has applied the log.
-    fn known_as(&self) -> Option<u64> {
-        self.bridge.webhooks().owners().nodes.get(&self.cluster.node_id()).copied()
-    }
-
-    /// A reported change stays pending until it is applied here, with or without effect. A node that is
-    /// catching up may take long for that, and nothing waits for it.
-    fn look_at_candidacy(&mut self) {
-        let known = self.known_as();
-        // The cluster may know of the candidacy although the answer was lost.
-        self.was_candidate |= known == Some(self.incarnation());
-        let Some((change, index)) = &self.told else { return };
-        let is_effective = match change {
-            LeaseChange::Deliver => known == Some(self.incarnation()),
-            _ => known.is_none(),
-        };
-        if is_effective || *index <= self.cluster.applied() {
-            self.told = None;
-        } else {
-            self.again = self.again.max(Instant::now() + LOOK_PAUSE);
-        }
-    }
-
-    /// The change that makes the candidacy the wanted one, as far as this node knows.
-    fn candidacy_change(&self) -> Option<LeaseChange> {
-        let told = self.told.as_ref().map(|(change, _)| change);
-        let (known, delivers) = (self.known_as(), told == Some(&LeaseChange::Deliver));
-        match self.standing.candidacy() {
-            Candidacy::Wanted if told.is_none() && known == Some(self.incarnation()) => None,
-            Candidacy::Wanted if delivers => None,
-            Candidacy::Wanted => Some(LeaseChange::Deliver),
-            Candidacy::Unwanted if delivers || (told.is_none() && known.is_some()) => Some(LeaseChange::Rest),
-            Candidacy::Undecided | Candidacy::Unwanted => None,
-        }
-    }
-
-    fn answer_candidacy(&mut self) {
-        if self.told.is_none() && self.candidacy_change().is_none() {
-            for settled in self.waiting.candidacy.drain(..) {
-                let _ = settled.send(());
-            }
-        }
+        self.doubt || candidacy || !self.waiting.takers.is_empty() || self.spares.are_due()
     }
 
     fn incarnation(&self) -> u64 {
@@ -276,9 +269,10 @@ impl Keeper {
     async fn state_all(&mut self, wishes: &mut mpsc::UnboundedReceiver<Wish>) -> Result<(), Failed> {
         let mut queued = Vec::new();
         let held = self.book.all(|| queued.extend(std::iter::from_fn(|| wishes.try_recv().ok())));
+        // The counts in `held` lack the connections that ended, and the cluster forgets them by this statement.
         queued.into_iter().for_each(|wish| self.note(wish));
-        // The counts in `held` already lack these connections.
-        self.waiting.given.clear();
+        self.spares.clear();
+        self.over.retain(|map| self.bridge.connection_limit(*map).is_some());
         let held = self
             .limited(held)
             .into_iter()
@@ -299,13 +293,8 @@ impl Keeper {
         if self.again <= Instant::now() {
             changes.extend(self.candidacy_change());
         }
-        while changes.len() < MOST_CHANGES
-            && let Some(((map, token), count)) = self.waiting.given.pop_first()
-        {
-            if self.bridge.connection_limit(map).is_some() {
-                changes.push(LeaseChange::Give(Connections { map, token, count }));
-            }
-        }
+        let most = MOST_CHANGES - changes.len();
+        changes.extend(self.spares.changes(most, |map| self.bridge.connection_limit(map).is_some()));
         let first = changes.len() as u32;
         let mut takers = Vec::new();
         while changes.len() < MOST_CHANGES
@@ -333,40 +322,6 @@ impl Keeper {
         }
     }
 
-    /// Answers the callers of each request in order: the first ones get the granted connections.
-    fn answer(&self, first: u32, takers: Vec<(Of, Vec<Taker>)>, denied: &[Denied]) {
-        for (place, (of, takers)) in (first..).zip(takers) {
-            let granted = match denied.iter().find(|denied| denied.index == place) {
-                Some(Denied { granted, why: Refusal::Limit(limit), .. }) => Some((*granted as usize, *limit)),
-                // Connections to a deleted map are closed elsewhere.
-                Some(_) | None => None,
-            };
-            for (nth, taker) in takers.into_iter().enumerate() {
-                let answer = match granted {
-                    Some((granted, limit)) if nth >= granted => Err(limit),
-                    _ => Ok(self.book.grant(of)),
-                };
-                // If the caller stopped waiting, this drops the connection and thereby gives it back.
-                drop(taker.send(answer));
-            }
-        }
-    }
-
-    /// The cluster can't be asked: this node's own count limits its clients until the cluster answers again.
-    fn serve_on(&mut self) {
-        for (of, takers) in std::mem::take(&mut self.waiting.takers) {
-            let limit = self.bridge.connection_limit(of.0);
-            for taker in takers {
-                let own = self.book.of_map(of.0);
-                let answer = match limit.filter(|limit| own >= *limit) {
-                    Some(limit) => Err(limit),
-                    None => Ok(self.book.grant(of)),
-                };
-                drop(taker.send(answer));
-            }
-        }
-    }
-
     fn limited(&self, held: Vec<(Of, u32)>) -> Vec<(Of, u32)> {
         held.into_iter().filter(|((map, _), _)| self.bridge.connection_limit(*map).is_some()).collect()
     }
@@ -380,7 +335,7 @@ impl Keeper {
             .cloned();
         let (node, incarnation, number) = (self.cluster.node_id(), self.incarnation(), self.number);
         let command = Command::Lease(LeaseBatch { node, incarnation, number, whole, changes });
-        let proposed = self.cluster.propose(codec::encode(&command)?).await?;
+        let proposed = self.cluster.propose(Flow::NONE, codec::encode(&command)?).await?;
         let denied = match codec::decode(&proposed.reply)? {
             Reply::Leased(denied) => denied,
             Reply::Refused(Refusal::Stale(_)) => return Err(Failed::Ended),

@@ -2,12 +2,13 @@
 //! for webhooks.
 //!
 //! One task proposes all changes ([`keeper`]). While one batch is under way the next one gathers, so ten
-//! thousand joins become a few commands. A caller that takes a connection waits for its batch; connections
-//! that end are reported later. Everything belongs to one incarnation, a random number. Another incarnation
+//! thousand joins become a few commands. A caller that takes a connection waits for its batch. The place of a
+//! connection that ends is kept for a moment for the next caller ([`spares`]), and reported after that. Everything belongs to one incarnation, a random number. Another incarnation
 //! begins when the cluster considered this node gone, or when the node delivers again.
 
 mod book;
 mod keeper;
+mod spares;
 mod standing;
 
 use super::bridge::Bridge;

@@ -1,11 +1,13 @@
 //! Limits on what maps and tokens use: connections in the cluster, expressions and patterns on this node, and
-//! the rates of requests and of ephemeral events.
+//! the rates of requests, publishes and joins.
 
 mod conditions;
+mod gate;
 mod patterns;
 pub(super) mod rates;
 
 pub use conditions::TooManyConditions;
+pub use gate::TooManyJoins;
 pub use patterns::{PatternsInUse, TooManyPatterns};
 
 use super::error::HubError;
@@ -14,8 +16,10 @@ use crate::core::access::Map;
 use crate::core::command::Refusal;
 use crate::core::expression::{Condition, Expression};
 use crate::core::ids::{MapId, TokenId};
+use crate::core::rate::Amount;
 use crate::core::subject::Selector;
 use conditions::Conditions;
+use gate::{Entered, Gate};
 use patterns::Patterns;
 use rates::Rates;
 use std::sync::Arc;
@@ -32,6 +36,7 @@ pub struct Quotas {
     rates: Rates,
     conditions: Arc<Conditions>,
     patterns: Patterns,
+    gate: Arc<Gate>,
     /// Most distinct expressions, and most distinct patterns of subjects, that subscriptions to one map may
     /// have on this node.
     most_expressions: usize,
@@ -39,7 +44,8 @@ pub struct Quotas {
 
 impl Quotas {
     pub(super) fn new(rates: Rates, leases: Leases, most_expressions: usize) -> Self {
-        Self { leases, rates, conditions: Arc::default(), patterns: Patterns::default(), most_expressions }
+        let (conditions, patterns, gate) = Default::default();
+        Self { leases, rates, conditions, patterns, gate, most_expressions }
     }
 
     /// Counts one more connection of the map, opened by that token (`None`: the admin token). `Err(limit)` if
@@ -86,9 +92,23 @@ impl Quotas {
         self.rates.charge(token, permits).await
     }
 
-    /// Charges ephemeral events to a map that may publish `permits` of them per second.
-    pub(super) async fn charge_publish(&self, map: MapId, permits: u32, events: u32) -> Result<(), HubError> {
-        let charged = self.rates.charge_publish(map, permits, events).await;
-        charged.map_err(|wait_ms| HubError::Refused(Refusal::Rate(wait_ms)))
+    /// Charges ephemeral events to the map's publish rates.
+    pub(super) async fn charge_ephemeral(&self, map: &Map, amount: Amount) -> Result<(), HubError> {
+        let rates = map.limits.publish_rates();
+        if !rates.limit_something() {
+            return Ok(());
+        }
+        let charged = self.rates.charge_publish(map.id, rates, amount).await;
+        charged.map_err(|exceeded| HubError::Refused(Refusal::Rate(exceeded)))
+    }
+
+    /// Charges events that are to be proposed to the map's publish rates, as far as this node can tell.
+    pub(super) fn enter_log(&self, map: &Map, amount: Amount) -> Result<Option<Entered<'_>>, HubError> {
+        self.gate.enter(map, amount).map_err(|exceeded| HubError::Refused(Refusal::Rate(exceeded)))
+    }
+
+    /// Counts a socket that joins the map with that token (`None`: the admin token).
+    pub fn join(&self, map: &Map, token: Option<TokenId>) -> Result<(), TooManyJoins> {
+        self.gate.join(map, token)
     }
 }

@@ -1,11 +1,11 @@
-//! The rates of API requests (per minute) and of ephemeral events (per second). The leader counts them for
-//! the whole cluster.
+//! The rates of API requests (per minute), and of ephemeral events and their bytes (per second). The leader
+//! counts them for the whole cluster.
 //!
 //! The counts exist only in memory: when the lead changes, a caller may start with a full allowance. While no
 //! leader answers, a node counts by itself.
 
 use crate::core::ids::{MapId, TokenId};
-use crate::core::rate::Rate;
+use crate::core::rate::{Amount, Charged, Exceeded, PublishRates, Rate};
 use crate::hub::peers::{Lane, PeerRequest, PeerServer, Peers};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
@@ -34,25 +34,24 @@ impl PeerRequest for Charge {
     const LANE: Lane = Lane::quick(256, 0);
 }
 
-/// Asks the leader to charge ephemeral events of that map.
+/// Asks the leader to charge ephemeral events to that map.
 #[derive(Debug, Serialize, Deserialize)]
 pub(in crate::hub) struct ChargePublish {
     map: MapId,
-    permits: u32,
-    events: u32,
+    rates: PublishRates,
+    amount: Amount,
 }
 
 impl PeerRequest for ChargePublish {
-    /// `Err` is the wait in milliseconds.
-    type Answer = Result<(), u64>;
+    type Answer = Result<(), Exceeded>;
     const KIND: u16 = 19;
     const LANE: Lane = Lane::quick(256, 0);
 }
 
 pub(in crate::hub) fn serve(peers: &PeerServer, requests: Arc<Requests>) {
     let publishes = requests.clone();
-    peers.serve(move |_, ChargePublish { map, permits, events }| {
-        std::future::ready(publishes.charge_publish(map, permits, events))
+    peers.serve(move |_, ChargePublish { map, rates, amount }| {
+        std::future::ready(publishes.charge_publish(map, rates, amount))
     });
     peers.serve(move |_, Charge { token, permits }| std::future::ready(requests.charge(token, permits)));
 }
@@ -61,8 +60,8 @@ pub(in crate::hub) fn serve(peers: &PeerServer, requests: Arc<Requests>) {
 pub(in crate::hub) struct Requests {
     began: Instant,
     full_at_us: Mutex<FxHashMap<TokenId, u64>>,
-    /// The same for the ephemeral events of maps.
-    publishes: Mutex<FxHashMap<MapId, u64>>,
+    /// What was charged for the ephemeral events of maps.
+    publishes: Mutex<FxHashMap<MapId, Charged>>,
 }
 
 impl Default for Requests {
@@ -75,33 +74,49 @@ impl Requests {
     /// Charges one request; `Err` is the wait in milliseconds. Time is measured by this process's monotonic
     /// clock.
     fn charge(&self, token: TokenId, permits: u32) -> Result<(), u64> {
-        self.charge_for(&self.full_at_us, token, Rate { permits, period_ms: 60_000 }, 1)
+        let rate = Rate { permits, period_ms: 60_000 };
+        let now_ms = self.now_ms();
+        change(
+            &self.full_at_us,
+            token,
+            |full_at_us| *full_at_us <= now_ms * 1000,
+            |full_at_us| rate.charge(full_at_us, 1, now_ms),
+        )
     }
 
-    /// Charges events to a map that may publish `permits` of them per second.
-    fn charge_publish(&self, map: MapId, permits: u32, events: u32) -> Result<(), u64> {
-        self.charge_for(&self.publishes, map, Rate { permits, period_ms: 1000 }, events)
+    /// Charges ephemeral events to a map.
+    fn charge_publish(&self, map: MapId, rates: PublishRates, amount: Amount) -> Result<(), Exceeded> {
+        let now_ms = self.now_ms();
+        change(
+            &self.publishes,
+            map,
+            |charged| charged.is_full(now_ms),
+            |charged| rates.charge(charged, amount, now_ms),
+        )
     }
 
-    fn charge_for<K: Eq + Hash>(
-        &self,
-        kept: &Mutex<FxHashMap<K, u64>>,
-        caller: K,
-        rate: Rate,
-        cost: u32,
-    ) -> Result<(), u64> {
-        let now_ms = self.began.elapsed().as_millis() as u64;
-        let mut callers = kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if callers.len() >= MAX_CALLERS {
-            callers.retain(|_, full_at| *full_at > now_ms * 1000);
-        }
-        let kept = callers.get(&caller).copied().unwrap_or(0);
-        let next = rate.charge(kept, cost, now_ms)?;
-        if callers.len() < MAX_CALLERS {
-            callers.insert(caller, next);
-        }
-        Ok(())
+    fn now_ms(&self) -> u64 {
+        self.began.elapsed().as_millis() as u64
     }
+}
+
+/// Changes what is kept of a caller. When too many callers are kept, those that are `idle` are forgotten; if
+/// none is, the caller is not remembered.
+pub(super) fn change<K: Eq + Hash, V: Copy + Default, E>(
+    kept: &Mutex<FxHashMap<K, V>>,
+    caller: K,
+    idle: impl Fn(&V) -> bool,
+    charge: impl FnOnce(V) -> Result<V, E>,
+) -> Result<(), E> {
+    let mut callers = kept.lock().unwrap_or_else(PoisonError::into_inner);
+    if callers.len() >= MAX_CALLERS {
+        callers.retain(|_, kept| !idle(kept));
+    }
+    let next = charge(callers.get(&caller).copied().unwrap_or_default())?;
+    if callers.len() < MAX_CALLERS || callers.contains_key(&caller) {
+        callers.insert(caller, next);
+    }
+    Ok(())
 }
 
 /// Charges on the leader.
@@ -126,11 +141,16 @@ impl Rates {
         }
     }
 
-    /// Charges ephemeral events to a map that may publish `permits` of them per second.
-    pub(super) async fn charge_publish(&self, map: MapId, permits: u32, events: u32) -> Result<(), u64> {
-        match self.ask_leader(&ChargePublish { map, permits, events }).await {
+    /// Charges ephemeral events to a map.
+    pub(super) async fn charge_publish(
+        &self,
+        map: MapId,
+        rates: PublishRates,
+        amount: Amount,
+    ) -> Result<(), Exceeded> {
+        match self.ask_leader(&ChargePublish { map, rates, amount }).await {
             Some(answer) => answer,
-            None => self.here.charge_publish(map, permits, events),
+            None => self.here.charge_publish(map, rates, amount),
         }
     }
 

@@ -4,7 +4,9 @@ use super::{Directory, StateError, keys};
 use crate::core::access::{AccessChange, Map, Scopes};
 use crate::core::channel_rules::ChannelRules;
 use crate::core::codec;
-use crate::core::command::{CreateMap, Refusal, Reply, SetChannelRules, UpdateMap};
+use crate::core::command::{
+    Counted, CreateMap, LimitsPatch, Refusal, Reply, RetentionPatch, SetChannelRules, UpdateMap,
+};
 use crate::core::ids::{MapId, TokenId, TopicId};
 use crate::core::state::rights::Rights;
 use crate::core::store::WriteStore;
@@ -24,7 +26,7 @@ impl Directory {
             return Ok(Reply::Refused(Refusal::SlugTaken));
         }
         if self.access.maps().len() >= create.max_maps as usize {
-            return Ok(Reply::Refused(Refusal::Limit(create.max_maps)));
+            return Ok(Reply::Refused(Refusal::Limit(Counted::Maps, create.max_maps)));
         }
         let topic = TopicId(self.next_topic);
         self.next_topic += 1;
@@ -53,6 +55,13 @@ impl Directory {
     ) -> Result<Reply, StateError> {
         if let Err(refusal) = self.check(update.map, update.by, Scopes::MANAGE) {
             return Ok(Reply::Refused(refusal));
+        }
+        // A slug that another map had would lead that map's publishers here.
+        let is_for_the_admin = update.slug.is_some()
+            || update.limits != LimitsPatch::default()
+            || update.retention != RetentionPatch::default();
+        if update.by.is_some() && is_for_the_admin {
+            return Ok(Reply::Refused(Refusal::Forbidden));
         }
         let Some(mut map) = self.access.map(update.map).map(|map| Map::clone(map)) else {
             return Ok(Reply::Refused(Refusal::UnknownMap));

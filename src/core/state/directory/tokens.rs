@@ -3,7 +3,7 @@
 use super::{Directory, StateError, keys};
 use crate::core::access::{AccessChange, Scopes, Token};
 use crate::core::codec;
-use crate::core::command::{CreateToken, NewToken, Refusal, Reply, RevokeToken};
+use crate::core::command::{Counted, CreateToken, NewToken, Refusal, Reply, RevokeToken};
 use crate::core::ids::MapId;
 use crate::core::state::rights::Rights;
 use crate::core::store::WriteStore;
@@ -20,7 +20,7 @@ impl Directory {
             return Ok(Reply::Refused(refusal));
         }
         if self.access.token_count(create.map) >= create.max_tokens as usize {
-            return Ok(Reply::Refused(Refusal::Limit(create.max_tokens)));
+            return Ok(Reply::Refused(Refusal::Limit(Counted::Tokens, create.max_tokens)));
         }
         self.put_token(now_ms, create.map, create.token, store).map(Reply::Token)
     }

@@ -3,7 +3,7 @@
 use super::{Context, Directory, StateError, Step, keys};
 use crate::core::access::Scopes;
 use crate::core::codec;
-use crate::core::command::{Activate, Refusal, Reply};
+use crate::core::command::{Activate, Counted, Refusal, Reply};
 use crate::core::consumer::progress::Order;
 use crate::core::ids::{MapId, WebhookId};
 use crate::core::state::rights::{Rights, managed};
@@ -70,7 +70,7 @@ impl Directory {
             && webhook.origin == Origin::Api
             && self.webhooks.count(webhook.map) >= limit as usize
         {
-            return Some(Refusal::Limit(limit));
+            return Some(Refusal::Limit(Counted::Webhooks, limit));
         }
         let same = |other: &&Arc<Webhook>| other.fingerprint == webhook.fingerprint && other.id != webhook.id;
         self.webhooks.of_map(webhook.map).find(same).map(|other| Refusal::TargetTaken(other.id))

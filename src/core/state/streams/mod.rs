@@ -6,6 +6,7 @@
 pub mod backlog;
 mod consumers;
 mod facts;
+mod idempotency;
 mod mirror;
 mod orders;
 mod progress;

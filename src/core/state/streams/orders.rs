@@ -4,7 +4,7 @@
 
 use super::{Context, StateError, Streams, keys};
 use crate::core::codec;
-use crate::core::command::{Change, Refusal, Reply};
+use crate::core::command::{Change, Counted, Refusal, Reply};
 use crate::core::consumer::progress::{KEPT_REPLAYS, NumberedCommand, Order, Progress};
 use crate::core::ids::WebhookId;
 use crate::core::state::rights::managed;
@@ -112,7 +112,7 @@ impl Streams {
                 let running = progress(webhook.id, store)?.map_or(0, open);
                 let more = numbers(&|waits| matches!(waits, Order::Replay { .. })).len();
                 if running + more >= KEPT_REPLAYS {
-                    Admission::Refused(Refusal::Limit(KEPT_REPLAYS as u32))
+                    Admission::Refused(Refusal::Limit(Counted::Replays, KEPT_REPLAYS as u32))
                 } else {
                     Admission::Free
                 }

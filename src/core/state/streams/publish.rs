@@ -1,29 +1,15 @@
-//! Publishing: seq, id, idempotency and the publish limit.
+//! Publishing: seq, id and the limits of a publish.
 
 use super::{Context, StateError, Streams, keys};
 use crate::core::access::{Map, Scopes};
 use crate::core::channel_rules::Durability;
-use crate::core::codec;
-use crate::core::command::{Change, IdempotencyKey, Publish, Published, Refusal, Reply, Touched};
+use crate::core::command::{Change, Publish, Published, Refusal, Reply, Touched};
 use crate::core::event::{Event, NewEvent, Times};
 use crate::core::ids::{EventId, TopicId};
-use crate::core::rate::Rate;
+use crate::core::rate::Amount;
 use crate::core::state::rights::Rights;
 use crate::core::store::{ReadStore, WriteStore};
 use crate::core::subject::Subject;
-use serde::{Deserialize, Serialize};
-
-/// Expired keys that each publish with a key removes. It is more than one, so that their number shrinks.
-const EXPIRED_PER_PUBLISH: usize = 4;
-
-/// What is remembered under an idempotency key.
-#[derive(Serialize, Deserialize)]
-struct Remembered {
-    fingerprint: [u8; 16],
-    published: Published,
-    /// When the key expires (milliseconds of the expiry clock).
-    expires_ms: u64,
-}
 
 impl Streams {
     pub(super) fn publish<S: WriteStore>(
@@ -40,7 +26,7 @@ impl Streams {
         let own = u64::from(crate::failpoint!("own-time", 50));
         let time_ms = context.time_ms() + own;
         if let Some(key) = &publish.key
-            && let Some(reply) = recall(map.topic, key, now, store)?
+            && let Some(reply) = self.recall(&map, key, now, store)?
         {
             return Ok(reply);
         }
@@ -49,11 +35,11 @@ impl Streams {
         }
         let record = self.topics.entry(map.topic).or_default();
         let count = publish.events.len() as u32;
-        // The limit applies to a map's own publishers; the admin has none.
-        if let (Some(permits), Some(_)) = (map.limits.publishes_per_second, publish.by) {
-            match (Rate { permits, period_ms: 1000 }).charge(record.full_at_us, count, now) {
-                Ok(full_at_us) => record.full_at_us = full_at_us,
-                Err(wait_ms) => return Ok(Reply::Refused(Refusal::Rate(wait_ms))),
+        // The rates apply to a map's own publishers; the admin has none.
+        if publish.by.is_some() {
+            match map.limits.publish_rates().charge(record.charged, Amount::of(&publish.events), now) {
+                Ok(charged) => record.charged = charged,
+                Err(exceeded) => return Ok(Reply::Refused(Refusal::Rate(exceeded))),
             }
         }
         let first_id = EventId::at(context.id_ms() + own, context.position(), context.take_slots(count));
@@ -72,7 +58,7 @@ impl Streams {
         }
         self.dirty.insert(map.topic);
         if let Some(key) = &publish.key {
-            remember(map.topic, key, now, published, store)?;
+            self.remember(map.topic, key, now, published, store)?;
         }
         self.thin_published(&map, publish.events.iter().map(|event| &event.subject), now, store)?;
         self.trim_to_size(&map, now, store)?;
@@ -147,63 +133,4 @@ impl Streams {
             }
         }
     }
-}
-
-/// Returns the reply to an earlier publish with the same key.
-fn recall<S: ReadStore>(
-    topic: TopicId,
-    key: &IdempotencyKey,
-    now_ms: u64,
-    store: &S,
-) -> Result<Option<Reply>, StateError> {
-    let Some(bytes) = store.get(&keys::idempotency(topic, &key.key))? else { return Ok(None) };
-    let remembered: Remembered = codec::decode(&bytes)?;
-    if remembered.expires_ms <= now_ms || crate::failpoint!("key-forgotten") {
-        return Ok(None);
-    }
-    Ok(Some(if remembered.fingerprint == key.fingerprint {
-        Reply::Published(Published { replayed: true, ..remembered.published })
-    } else {
-        Reply::Refused(Refusal::KeyReused)
-    }))
-}
-
-fn remember<S: WriteStore>(
-    topic: TopicId,
-    key: &IdempotencyKey,
-    now_ms: u64,
-    published: Published,
-    store: &mut S,
-) -> Result<(), StateError> {
-    forget_expired(now_ms, EXPIRED_PER_PUBLISH, store)?;
-    let expires_ms = now_ms.saturating_add(key.ttl_ms);
-    let at = keys::idempotency(topic, &key.key);
-    let remembered = Remembered { fingerprint: key.fingerprint, published, expires_ms };
-    store.put(&at, &codec::encode(&remembered)?)?;
-    store.put(&keys::expiry(expires_ms, &at), &[])?;
-    Ok(())
-}
-
-/// Removes at most `max` expired idempotency keys and returns how many.
-pub(super) fn forget_expired<S: WriteStore>(
-    now_ms: u64,
-    max: usize,
-    store: &mut S,
-) -> Result<usize, StateError> {
-    let mut expired: Vec<Vec<u8>> = Vec::new();
-    let end = keys::expiry(now_ms.saturating_add(1), &[0; 25]);
-    store.scan(b"x", &end, &mut |key, _| {
-        expired.push(key.to_vec());
-        expired.len() < max
-    })?;
-    for key in &expired {
-        store.delete(key)?;
-        // The key may have been used again since. Then its record has a later time, and stays.
-        let record = &key[9..];
-        let later = store.get(record)?.map(|bytes| codec::decode::<Remembered>(&bytes)).transpose()?;
-        if later.is_some_and(|remembered| remembered.expires_ms <= now_ms) {
-            store.delete(record)?;
-        }
-    }
-    Ok(expired.len())
 }

@@ -2,6 +2,7 @@
 
 use crate::core::channel_rules::ChannelRules;
 use crate::core::ids::{EventId, WebhookId};
+use crate::core::rate::Charged;
 use crate::core::state::subjects::SubjectRecord;
 use crate::core::subject::Subject;
 use serde::{Deserialize, Serialize};
@@ -54,8 +55,11 @@ pub struct TopicRecord {
     pub aged: Vec<u64>,
     /// Set after a change of the rules: the first subject that is still to be checked against them.
     pub sweep: Option<Subject>,
-    /// State of the publish limit (see [`crate::core::rate`]).
-    pub full_at_us: u64,
+    /// What was charged to the map's publish rates.
+    pub charged: Charged,
+    /// The number of idempotency keys that are stored, with those that have expired and are still to be
+    /// removed.
+    pub keys: u64,
 }
 
 /// The deletion of a subject's history: readers have lost all its events before `below_seq`, even where they
@@ -145,7 +149,8 @@ impl Default for TopicRecord {
             deletions: Vec::new(),
             aged: Vec::new(),
             sweep: None,
-            full_at_us: 0,
+            charged: Charged::default(),
+            keys: 0,
         }
     }
 }

@@ -5,7 +5,7 @@
 //! [`super::backlog`]).
 
 use super::removal::{BacklogEvent, backlog};
-use super::{Context, StateError, Streams, TopicRecord, keys, publish};
+use super::{Context, StateError, Streams, TopicRecord, keys};
 use crate::core::access::Map;
 use crate::core::command::Reply;
 use crate::core::event::Event;
@@ -23,6 +23,18 @@ const SLACK_EVENTS: u64 = 256;
 const TRIM_PER_PUBLISH: usize = 2048;
 /// The largest number of events removed in one tick.
 const TRIM_PER_TICK: usize = 8192;
+/// Prefixes of what is stored of a stream, beside its record.
+const OF_STREAMS: [u8; 9] = [
+    b'e',
+    keys::WITHHELD,
+    keys::HOLES,
+    keys::RUNS,
+    keys::EMPTIES,
+    keys::THINNING,
+    keys::SUBJECTS,
+    keys::IDEMPOTENCY,
+    keys::EXPIRIES,
+];
 /// The smallest share of a tick that a map gets while there is something left (events).
 const SMALLEST_PART: usize = 64;
 
@@ -229,7 +241,6 @@ impl Streams {
         // Events age by this clock, for readers and for webhooks.
         let now_ms = context.expiry_ms();
         let mut left = TRIM_PER_TICK;
-        left -= publish::forget_expired(now_ms, left / 2, store)?;
         left -= self.remove_deleted_maps(left / 2, store)?;
         left -= self.remove_deleted_consumers(left / 2, store)?;
         // Each map in turn gets its share of what is left. The first map changes from tick to tick.
@@ -256,7 +267,7 @@ impl Streams {
         now_ms: u64,
         store: &mut S,
     ) -> Result<usize, StateError> {
-        let mut left = max;
+        let mut left = max - self.forget_expired(map.topic, max / 2, now_ms, store)?;
         let before = |age_seconds: Option<u64>| now_ms.saturating_sub(age_seconds.map_or(now_ms, millis));
         let keep_from_ms = before(map.retention.age_seconds);
         if keep_from_ms > 0 {
@@ -290,15 +301,13 @@ impl Streams {
         Ok(gone)
     }
 
-    /// Removes up to `max` events of deleted maps.
+    /// Removes up to `max` events and other records of deleted maps.
     fn remove_deleted_maps<S: WriteStore>(&mut self, max: usize, store: &mut S) -> Result<usize, StateError> {
         let mut gone = 0;
         while let Some(&topic) = self.tombstone.first()
             && gone < max
         {
-            for prefix in
-                [b'e', keys::WITHHELD, keys::HOLES, keys::RUNS, keys::EMPTIES, keys::THINNING, keys::SUBJECTS]
-            {
+            for prefix in OF_STREAMS {
                 let mut keys: Vec<Vec<u8>> = Vec::new();
                 let (from, to) = keys::of_stream(prefix, topic);
                 store.scan(&from, &to, &mut |key, _| {

@@ -1,7 +1,7 @@
 //! Webhooks and their progress: refusals, the fence, dead letters, and what a deleted webhook leaves behind.
 
 use super::*;
-use crate::core::command::Activate;
+use crate::core::command::{Activate, Counted};
 use crate::core::consumer::progress::DeadLetterChange::Removed;
 use crate::core::consumer::progress::{
     Disable, EventRef, KEPT_REPLAYS, NumberedCommand, Order, Progress, Reason, Retry, Source,
@@ -187,7 +187,10 @@ fn a_map_has_a_limited_number_of_webhooks() {
     let mut node = Node::new();
     node.one(1, create(1, None, Limits { webhooks: Some(1), ..NO_LIMITS }, KEEP_ALL));
     node.one(1, put(webhook(1, 1), None, None));
-    assert_eq!(node.one(1, put(webhook(2, 1), None, None)), Reply::Refused(Refusal::Limit(1)));
+    assert_eq!(
+        node.one(1, put(webhook(2, 1), None, None)),
+        Reply::Refused(Refusal::Limit(Counted::Webhooks, 1))
+    );
     let configured = Webhook { origin: Origin::Config, ..webhook(3, 1) };
     assert!(matches!(node.one(1, put(configured.clone(), None, None)), Reply::Webhook(_)));
     let by_api = Webhook { origin: Origin::Api, ..configured };
@@ -221,7 +224,7 @@ fn owner_commands_are_bounded_and_recovery_commands_always_fit() {
     let replays = vec![ask(Order::Replay { from_seq: 1, until_seq: 9, failed_only: false }); 12];
     let replies = node.entry(5, &replays);
     let Reply::Ordered(first) = replies[0] else { panic!("{replies:?}") };
-    assert_eq!(refused(replies, Refusal::Limit(KEPT_REPLAYS as u32)), 4);
+    assert_eq!(refused(replies, Refusal::Limit(Counted::Replays, KEPT_REPLAYS as u32)), 4);
     let named = vec![ask(Order::Redeliver(vec![1])); 70];
     assert_eq!(refused(node.entry(6, &named), Refusal::Busy), 70 - (64 - KEPT_REPLAYS));
     assert!(matches!(node.one(7, ask(Order::Cancel(first))), Reply::Ordered(_)));

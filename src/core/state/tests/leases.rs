@@ -1,7 +1,7 @@
 //! Leases: each batch is applied once, and sums are exactly what the living incarnations hold.
 
 use super::*;
-use crate::core::command::Denied;
+use crate::core::command::{Counted, Denied};
 use crate::core::lease::{Connections, Incarnation, LeaseBatch, LeaseChange, MAX_MEMBER_LEN, Member};
 use crate::core::subject::Subject;
 use std::collections::BTreeMap;
@@ -60,10 +60,13 @@ fn connections_are_counted_over_nodes_and_end_with_them() {
     assert_eq!((count(&node, 1), count_by(&node, 1)), (3, 2));
     let denied = |index, granted, why| Reply::Leased(vec![Denied { index, granted, why }]);
     let full = node.one(20, batch(3, 13, 1, true, vec![take(1, 1, 1)]));
-    assert_eq!(full, denied(0, 0, Refusal::Limit(3)));
+    assert_eq!(full, denied(0, 0, Refusal::Limit(Counted::Connections, 3)));
     // As many as the limit permits.
     assert_eq!(node.one(20, batch(2, 12, 2, false, vec![give(1, 1, 1)])), DONE);
-    assert_eq!(node.one(20, batch(3, 13, 2, false, vec![take(1, 1, 5)])), denied(0, 1, Refusal::Limit(3)));
+    assert_eq!(
+        node.one(20, batch(3, 13, 2, false, vec![take(1, 1, 5)])),
+        denied(0, 1, Refusal::Limit(Counted::Connections, 3))
+    );
     assert_eq!(node.one(20, batch(3, 13, 3, false, vec![take(9, 1, 1)])), denied(0, 0, Refusal::UnknownMap));
     // A node cannot give back what another node holds.
     assert_eq!(node.one(20, batch(3, 13, 4, false, vec![give(1, 1, 9)])), DONE);
@@ -94,7 +97,10 @@ fn a_repeated_batch_applies_once_and_gets_the_same_reply() {
     node.one(10, limited(1, 2));
     let first = batch(1, 11, 1, true, vec![take(1, 1, 3)]);
     let answer = node.one(20, first.clone());
-    assert_eq!(answer, Reply::Leased(vec![Denied { index: 0, granted: 2, why: Refusal::Limit(2) }]));
+    assert_eq!(
+        answer,
+        Reply::Leased(vec![Denied { index: 0, granted: 2, why: Refusal::Limit(Counted::Connections, 2) }])
+    );
     assert_eq!((node.one(21, first.clone()), count(&node, 1)), (answer, 2));
     assert_eq!(node.one(22, batch(1, 11, 3, false, vec![give(1, 1, 1)])), DONE);
     // A batch that a later one overtook is not applied.
@@ -278,7 +284,7 @@ proptest! {
                     let before = count(&cluster, map);
                     let denied = process.send(&mut cluster, id, false, vec![take(map, token, n)]);
                     let granted = denied.first().map_or(n, |denied| denied.granted);
-                    prop_assert!(denied.iter().all(|denied| denied.why != Refusal::Limit(5) || before + granted >= 5));
+                    prop_assert!(denied.iter().all(|denied| denied.why != Refusal::Limit(Counted::Connections, 5) || before + granted >= 5));
                     if granted > 0 {
                         *process.held.entry((map, token)).or_default() += granted;
                     }

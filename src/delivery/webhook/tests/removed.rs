@@ -17,7 +17,9 @@ impl Stage {
     async fn publish_to(&self, subject: &str) {
         let subject = Subject::parse(subject).unwrap();
         let events = vec![NewEvent { subject, kind: "x".into(), payload: b"{}".to_vec() }];
-        self.hub.publisher().publish(Publish { map: self.map, by: None, events, key: None }).await.unwrap();
+        let map = self.hub.access().known().map(self.map).cloned().unwrap();
+        let publish = Publish { map: self.map, by: None, events, key: None };
+        self.hub.publisher().publish(&map, publish).await.unwrap();
     }
 
     /// Publishes eight events. The sixth has another subject.

@@ -10,7 +10,7 @@ mod members;
 
 use super::{Directory, StateError, keys};
 use crate::core::codec;
-use crate::core::command::{Change, Denied, Refusal, Reply};
+use crate::core::command::{Change, Counted, Denied, Refusal, Reply};
 use crate::core::ids::{MapId, NodeId, TokenId};
 use crate::core::lease::{Incarnation, LeaseBatch, LeaseChange};
 use crate::core::state::records;
@@ -153,7 +153,9 @@ impl Directory {
                 let Some(limit) = map.limits.connections else { return Ok(None) };
                 let granted = more.count.min(limit.saturating_sub(self.leases.counts.of_map(more.map)));
                 self.leases.counts.add(node, more, granted, store)?;
-                return Ok((granted < more.count).then_some((granted, Refusal::Limit(limit))));
+                return Ok(
+                    (granted < more.count).then_some((granted, Refusal::Limit(Counted::Connections, limit)))
+                );
             }
             LeaseChange::Hold(held) => {
                 let Some(map) = self.access.map(held.map) else { return Ok(Some((0, Refusal::UnknownMap))) };

@@ -1,0 +1,114 @@
+//! Reads the events that a request publishes. The payload is parsed here, once, and brought into normal form.
+
+use super::pauses::Pauses;
+use crate::core::event::{NewEvent, is_kind};
+use crate::core::json::{self, JsonError, Members};
+use crate::core::limits::LimitName;
+use crate::core::subject::Subject;
+use crate::edge::context::EdgeConfig;
+use crate::edge::error::ApiError;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+
+/// One event of a request: the whole body, an element of a batch, or a line of a stream.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OneBody<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Cow<'a, str>,
+    #[serde(borrow, default)]
+    subject: Cow<'a, str>,
+    #[serde(borrow)]
+    payload: &'a RawValue,
+}
+
+/// The body of a request that publishes a batch.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BatchBody<'a> {
+    #[serde(borrow)]
+    events: Vec<&'a RawValue>,
+}
+
+/// The body's events, and whether it is a batch.
+pub(super) async fn read_body(text: &str, config: &EdgeConfig) -> Result<(Vec<NewEvent>, bool), ApiError> {
+    let invalid = |error: serde_json::Error| {
+        ApiError::bad_request("invalid_json", error.to_string())
+            .hint("send {\"type\": …, \"payload\": …} or {\"events\": [ … ]}")
+    };
+    let whole: &RawValue = serde_json::from_str(text).map_err(invalid)?;
+    let looks_like_batch = is_object(whole.get()) && whole.get().contains("\"events\"");
+    if looks_like_batch && let Ok(BatchBody { events }) = serde_json::from_str(whole.get()) {
+        if events.is_empty() {
+            return Err(ApiError::bad_request("empty_batch", "a batch needs at least one event"));
+        }
+        if events.len() > config.batch_events {
+            let most = config.batch_events;
+            return Err(ApiError::too_large(format!("a batch may have at most {most} events"))
+                .hint("send several batches, or a stream of application/x-ndjson")
+                .of_limit(LimitName::Setting("limits.batch_events"), most as u64));
+        }
+        let (mut read, mut pauses) = (Vec::with_capacity(events.len()), Pauses::default());
+        for (index, raw) in events.iter().enumerate() {
+            read.push(read_event(raw.get(), config).map_err(|error| error.at(index))?);
+            pauses.after(raw.get().len()).await;
+        }
+        return Ok((read, true));
+    }
+    Ok((vec![read_event(whole.get(), config)?], false))
+}
+
+/// The error about misspelt names of an object's members, if there is one. Called only for JSON that could
+/// not be read.
+fn misspelt(text: &str, known: &[&str]) -> Option<String> {
+    let mut members = Members::of(text);
+    for name in known {
+        members.raw(&[name]);
+    }
+    let errors = members.finish();
+    (!errors.is_empty()).then(|| errors.to_string())
+}
+
+/// Whether the JSON is an object. Serde would otherwise accept a list as a struct's fields in their order.
+fn is_object(json: &str) -> bool {
+    json.trim_start().starts_with('{')
+}
+
+pub(super) fn too_large_event(what: &str, most: usize) -> ApiError {
+    ApiError::too_large(format!("{what} may have at most {most} bytes"))
+        .of_limit(LimitName::Setting("limits.event_bytes"), most as u64)
+}
+
+/// Reads and checks one event, and brings its payload into normal form.
+pub(super) fn read_event(text: &str, config: &EdgeConfig) -> Result<NewEvent, ApiError> {
+    if text.len() > config.event_bytes {
+        return Err(too_large_event("an event", config.event_bytes));
+    }
+    let invalid = |message: String| {
+        ApiError::bad_request("invalid_event", message)
+            .hint("an event is {\"type\": …, \"payload\": …}, a batch {\"events\": [ … ]}")
+    };
+    if !is_object(text) {
+        return Err(invalid("an object is expected".to_owned()));
+    }
+    let event: OneBody<'_> = serde_json::from_str(text).map_err(|error| {
+        invalid(misspelt(text, &["type", "subject", "payload"]).unwrap_or_else(|| error.to_string()))
+    })?;
+    if !is_kind(&event.kind) {
+        return Err(ApiError::bad_request(
+            "invalid_type",
+            "a type has 1 to 200 characters, none of them a control character, a comma or *, and doesn't begin with phx_ or chan_reply_",
+        ));
+    }
+    let subject = Subject::parse(&event.subject).map_err(|error| {
+        ApiError::bad_request("invalid_subject", error.to_string())
+            .hint("leave it out for the map's own subject, or name a channel such as orders-7")
+    })?;
+    let payload = json::normalise(event.payload.get(), config.json_depth).map_err(|error| match error {
+        JsonError::UnsafeInteger(_) => ApiError::bad_request("unsafe_integer", error.to_string()),
+        JsonError::TooDeep(_) => ApiError::bad_request("too_deep", error.to_string()),
+        JsonError::Syntax(_) => ApiError::bad_request("invalid_json", error.to_string()),
+    })?;
+    Ok(NewEvent { subject, kind: event.kind.into_owned(), payload: payload.into_bytes() })
+}
