@@ -10,7 +10,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use waypost_cluster::{ApplyContext, Cluster, Config, Flow, Load, NoHandler, StateMachine, StoreError, Txn, View};
+use waypost_cluster::{
+    ApplyContext, Cluster, Config, Flow, Load, NoHandler, StateMachine, StoreError, Txn, View,
+};
 
 struct Counter(u64);
 

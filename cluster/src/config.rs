@@ -17,15 +17,15 @@ pub type FatalHook = Arc<dyn Fn(&str) + Send + Sync>;
 pub type WaitHook = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// What admits a newcomer to the cluster. Between members identities decide, and every connection is
-/// encrypted, whatever is set here. With neither keys nor certificates every process that reaches the peer port
-/// may join, so the port must be on loopback.
+/// encrypted, whatever is set here. With neither keys nor certificates every process that reaches the peer
+/// port may join, so the port must be on loopback.
 ///
 /// A cluster changes from one to the other node by node: with keys and certificates, a node shows its
 /// certificate, and a peer needs either.
 #[derive(Clone, Default)]
 pub struct Security {
-    /// Secrets that nodes share, each of at least [`Security::KEY_LENGTH`] characters. Each of them admits, so
-    /// a key is replaced node by node: the new one, and the old one until all nodes have the new one.
+    /// Secrets that nodes share, each of at least [`Security::KEY_LENGTH`] characters. Each of them admits,
+    /// so a key is replaced node by node: the new one, and the old one until all nodes have the new one.
     pub keys: Vec<String>,
     /// Certificates of an authority.
     pub tls: Option<TlsFiles>,

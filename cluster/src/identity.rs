@@ -1,5 +1,5 @@
-//! The files of a data directory. The identity file says which node of which cluster this is, and the file of the
-//! identity key proves it to peers.
+//! The files of a data directory. The identity file says which node of which cluster this is. The identity
+//! key proves it to peers.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};

@@ -1,9 +1,10 @@
 //! How a member is known to a node that was away when the member was admitted.
 //!
-//! A node decides by its own membership who is a member. If it was away while all the nodes that it knows were
-//! replaced, it knows none of the present members, not even the leader that would tell it. So the leader that
-//! admits a node also signs an introduction: "at this position of the log, this node has this identity". The
-//! node keeps it, behind the introductions of the leader itself, and shows the whole chain when it connects.
+//! A node decides by its own membership who is a member. If it was away while all the nodes that it knows
+//! were replaced, it knows none of the present members, not even the leader that would tell it. So the leader
+//! that admits a node also signs an introduction: "at this position of the log, this node has this identity".
+//! The node keeps it, behind the introductions of the leader itself, and shows the whole chain when it
+//! connects.
 //!
 //! A node believes a chain only if it begins at a member that the node knows, and only about positions of the
 //! log that the node has not applied yet. So an introduction tells a node nothing that its own membership

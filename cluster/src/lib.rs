@@ -16,9 +16,9 @@
 //!   knows at this moment. `housekeeping`: makes checkpoints and removes old log entries (`purge` decides
 //!   which). `backup` and `restore`: write the state into one file, and make a new cluster from it.
 //! - On disk: `log`: the Raft log; `store`: the applied state and the thread that applies entries;
-//!   `identity` and `identity_key`: the data directory and the identity of this node; `open`: opens all of them; `damage`,
-//!   `fatal` and `older`: handle a disk that returned wrong data or an older copy of the data; `disk`:
-//!   handles a full disk.
+//!   `identity` and `identity_key`: the data directory, and the identity of this node; `open`: opens all of
+//!   them; `damage`, `fatal` and `older`: handle a disk that returned wrong data or an older copy of the data;
+//!   `disk`: handles a full disk.
 //! - On the network: `net`: the one peer port, with its frames, handshake, admission and connections. `raft`:
 //!   how openraft uses it; `snapshot`: how a state is sent. `wire`: the only place that knows the byte
 //!   formats.

@@ -87,7 +87,10 @@ pub fn main() -> ExitCode {
         Command::Tail(args) => block_on(tail::run(args)),
         Command::Webhook(command) => block_on(webhook::run(command)),
         Command::Cluster(command) => block_on(cluster::run(command)),
-        Command::Restore(args) => cluster::restore(&args),
+        Command::Restore(args) => {
+            make_private_files();
+            cluster::restore(&args)
+        }
         Command::Healthcheck(args) => block_on(healthcheck::run(*args)),
         Command::Config(command) => config::run(command),
         Command::Completions(args) => completions::run(args),

@@ -18,6 +18,7 @@ const OF_ONE_NODE: &[&str] = &[
     "log",
     "log_format",
     "peer.key",
+    "peer.previous_key",
     "peer.tls_ca",
     "peer.tls_cert",
     "peer.tls_key",

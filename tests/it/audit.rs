@@ -31,7 +31,7 @@ fn every_change_and_every_refusal_leaves_a_line() {
         nodes(1).set("WAYPOST_AUDIT_FILE", log.display()).set("WAYPOST_WEBHOOKS_ALLOW_NETS", "127.0.0.0/8");
     scenario(options, |cluster| {
         let fixture = Fixture::new(cluster, "audited")?;
-        let map = fixture.map();
+        let map = &fixture.map;
         every_operation(cluster, &log, &fixture)?;
 
         // Who: the admin, a token by its id, or nobody known.

@@ -3,9 +3,10 @@
 use crate::support::{checked, nodes};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::time::Duration;
 use testkit::Cluster;
-use testkit::http::raw;
 use testkit::ws::{Upgrade, Ws};
 
 const PATH: &str = "/socket/events/websocket?vsn=2.0.0&token=";
@@ -27,9 +28,20 @@ fn sent(c: &Cluster, token: &str, version: &str, line: &str) -> Result<(String, 
     let kept = LINES.iter().filter(|known| !known.starts_with(&format!("{name}:"))).copied();
     let lines: Vec<&str> = kept.chain([line].into_iter().filter(|line| !line.ends_with(':'))).collect();
     let request = format!("GET {PATH}{token} HTTP/{version}\r\nHost: x\r\n{}\r\n\r\n", lines.join("\r\n"));
-    let (answer, _) = raw(c.nodes[0].http, request.as_bytes(), Duration::from_secs(2))?;
-    let (head, body) = answer.split_once("\r\n\r\n").context("no answer")?;
-    Ok((head.to_ascii_lowercase(), body.to_owned()))
+    let mut stream = TcpStream::connect(c.nodes[0].http)?;
+    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+    stream.write_all(request.as_bytes())?;
+    let mut answer = String::new();
+    let mut byte = [0];
+    while !answer.ends_with("\r\n\r\n") {
+        stream.read_exact(&mut byte).with_context(|| answer.clone())?;
+        answer.push(char::from(byte[0]));
+    }
+    let head = answer.to_ascii_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+    let mut body = vec![0; length.unwrap_or(0)];
+    stream.read_exact(&mut body)?;
+    Ok((head, String::from_utf8(body)?))
 }
 
 fn faults(c: &Cluster) -> Result<()> {

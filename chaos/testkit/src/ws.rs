@@ -148,6 +148,11 @@ impl Ws {
         Ok(self.stream.write_all(bytes)?)
     }
 
+    /// Sends no more. The server learns that nothing follows.
+    pub fn end_sending(&self) -> Result<()> {
+        Ok(self.stream.shutdown(std::net::Shutdown::Write)?)
+    }
+
     /// Sends as many of the bytes as the socket takes now, after [`Ws::nonblocking`]. Returns how many.
     pub fn raw_some(&mut self, bytes: &[u8]) -> Result<usize> {
         match self.stream.write(bytes) {

@@ -141,8 +141,7 @@ impl Members {
         }
     }
 
-    /// The reply to a node that is not the member with that id. An identity stays pinned to its id: only this
-    /// node itself may take another key, because it is alone and has lost the one before.
+    /// The reply to a node that is not the member with that id. Only this node itself may take another key.
     fn not_itself(&self, known: &Membership, id: NodeId, identity: PublicKey) -> Option<JoinReply> {
         let pinned = known.get_node(&id)?.identity;
         let differs = pinned != Some(identity) && identity != self.own_identity();

@@ -224,7 +224,7 @@ async fn serve<S: Service>(
     let answered = answer_requests(known, service.clone(), limits);
     let served = tokio::select! {
         answered = answered => answered,
-        () = service.expelled(&shown), if !is_guest => Err(io::Error::other("the caller is no longer a member")),
+        () = service.expelled(&shown), if !is_guest => Err(io::Error::other("the caller was removed")),
         () = tokio::time::sleep(GUEST_STAY), if is_guest => Ok(()),
     };
     if let Err(error) = served {

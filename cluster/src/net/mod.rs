@@ -1,5 +1,5 @@
-//! The one peer port and the connections to other nodes. Nothing here knows what a request means to Raft, or who
-//! is a member.
+//! The one peer port and the connections to other nodes. Nothing here knows what a request means to Raft, or
+//! who is a member.
 
 mod caller;
 pub(crate) mod dial;

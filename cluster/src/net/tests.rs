@@ -19,7 +19,7 @@ use crate::os::TcpStream;
 use crate::store::{Txn, View};
 use crate::wire::frame::{self, Kind};
 use crate::wire::{self, Answer, Append, Request, StoredVote, SystemV1};
-use crate::{Cluster, FIRST_GROUP, Operation};
+use crate::{Cluster, FIRST_GROUP, Flow, Operation};
 
 const KEY: &str = "the key of the cluster";
 /// The term in which intruders ask for votes.
@@ -283,7 +283,7 @@ async fn a_node_that_was_away_believes_the_members_that_replaced_all_others() {
     nodes.remove(other).cluster.shutdown().await;
     nodes.push(back);
     until("a majority stores a command", async || {
-        leader(&nodes).await.cluster.propose(b"x".to_vec()).await.is_ok()
+        leader(&nodes).await.cluster.propose(Flow::NONE, b"x".to_vec()).await.is_ok()
     })
     .await;
 }

@@ -1,5 +1,5 @@
-//! Stands for TLS on the simulated network, where nobody listens and nobody forges. Everything above it is the
-//! production code: identities are proved and checked as on a real network.
+//! Stands for TLS on the simulated network, where nobody listens and nobody forges. Everything above it is
+//! the production code: identities are proved and checked as on a real network.
 
 use std::io;
 

@@ -22,8 +22,8 @@ pub(crate) struct Hello {
     pub(crate) lane: u8,
 }
 
-/// What each side shows of itself. Signature and proofs are made over the connection's exporter and the hello,
-/// so they are valid on this connection alone.
+/// What each side shows of itself. Signature and proofs are made over the connection's exporter and the
+/// hello, so they are valid on this connection alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ShownV1 {
     pub(crate) identity: [u8; 32],

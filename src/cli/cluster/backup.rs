@@ -189,7 +189,6 @@ fn show(path: &Path, info: &Value, what: &str, json: bool) -> anyhow::Result<()>
 
 /// Makes the data directory of a new cluster.
 pub(in crate::cli) fn restore(args: &Restore) -> anyhow::Result<()> {
-    super::super::make_private_files();
     let key = args.with_key.as_deref().map(read_key).transpose()?;
     let files = key.map(|key| (KEY_FILE.to_owned(), key.to_vec())).into_iter().collect();
     let restored = waypost_cluster::restore(&args.from, &args.data_dir, files, &expected(key))?;

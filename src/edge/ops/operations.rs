@@ -3,9 +3,9 @@
 use crate::core::field_error::{FieldCode, FieldError};
 use crate::core::json::Members;
 use crate::edge::audit::facts::note_thing;
+use crate::edge::body::Body;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
-use crate::edge::body::Body;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};

@@ -5,8 +5,8 @@
 //! used without its private half, and nothing that is shown on one connection is valid on another. Each also
 //! has a proof of the cluster's key, if there is one, and the introductions of its sender.
 //!
-//! This module finds out what a peer has shown. It does not decide what the peer may do: the node does, by its
-//! membership (see [`crate::roster`]).
+//! This module finds out what a peer has shown. It does not decide what the peer may do: the node does, by
+//! its membership (see [`crate::roster`]).
 
 #[cfg(not(feature = "sim"))]
 mod certificates;

@@ -329,6 +329,8 @@ fn run(addr: SocketAddr, case: &Case) -> Result<(), String> {
         Ok(Some(Message::Close(got, _))) if got == code => {}
         other => return Err(format!("expected the close {code:?}, got {other:?}")),
     }
+    // The server may have ended the connection already.
+    let _ = ws.end_sending();
     match ws.read(LIMIT) {
         Ok(Some(Message::End)) => Ok(()),
         other => Err(format!("after the close came {other:?}")),

@@ -11,7 +11,8 @@ pub(super) fn problems(status: &Status) -> Vec<Problem> {
         let what = format!(
             "this process runs on a copy of the data directory of node {id}, which answers at {original}: the cluster goes on without this process"
         );
-        let hint = "stop it; with an empty data directory it joins under a new id, docs/runbooks/two-processes.md";
+        let hint =
+            "stop it; with an empty data directory it joins under a new id, docs/runbooks/two-processes.md";
         found.push(problem("id_claimed_twice", "critical", what, hint));
     } else if status.removed {
         let what = format!("node {} was removed from the cluster, which goes on without it", status.node_id);
