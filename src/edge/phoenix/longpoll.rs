@@ -51,6 +51,8 @@ use token::SessionToken;
 const MAX_PUSHES: usize = 1024;
 /// Bytes of one POST.
 const MAX_PUSH_BYTES: usize = 256 * 1024;
+/// How long a client of a node that has just started waits for the cluster's key.
+const KEY_WAIT: Duration = Duration::from_secs(3);
 /// Pause before the empty answer to a poll that another node can't take now. The client then asks again.
 const BUSY_PAUSE: Duration = Duration::from_secs(1);
 
@@ -262,7 +264,7 @@ async fn open(
         Who::Admin => None,
         Who::Token(token) => Some(token.map),
     };
-    let key = edge.hub.vault().encryption().map_err(|_| Unavailable::NoKey)?;
+    let key = edge.hub.vault().encryption_within(KEY_WAIT).await.map_err(|_| Unavailable::NoKey)?;
     let token = SessionToken::new(edge.hub.node_id(), map, &key).ok_or(Unavailable::Slow)?;
     let dispatcher = Dispatcher::of_this_thread(&edge.hub, &edge.config.dispatcher);
     let subscriber = Subscriber::new(&dispatcher, who.by(), edge.config.write_bytes);

@@ -23,12 +23,14 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use waypost_cluster::Cluster;
 
 /// The name of the key's file in a data directory, and in a backup.
 pub const KEY_FILE: &str = "webhooks.key";
 const RETRY_PAUSE: Duration = Duration::from_millis(300);
+/// Pause between two looks of a caller that waits for the key.
+const LOOK_PAUSE: Duration = Duration::from_millis(50);
 /// After this many failed attempts to get the key from other nodes, an error is logged. It is not logged
 /// earlier, because a node that joins meets the others one by one.
 const QUIET_TRIES: u32 = 30;
@@ -114,6 +116,18 @@ impl Vault {
     /// The cluster's encryption, once its key is known.
     pub fn encryption(&self) -> Result<Arc<Encryption>, EncryptionError> {
         self.keys.encryption.get().cloned().ok_or(EncryptionError::NotYet)
+    }
+
+    /// The cluster's encryption. Waits for its key for at most `limit`: a node that has just started may not
+    /// have it yet.
+    pub async fn encryption_within(&self, limit: Duration) -> Result<Arc<Encryption>, EncryptionError> {
+        let until = Instant::now() + limit;
+        loop {
+            match self.encryption() {
+                Err(_) if Instant::now() < until => tokio::time::sleep(LOOK_PAUSE).await,
+                encryption => return encryption,
+            }
+        }
     }
 
     /// Obtains the cluster's key; tries until it has it.

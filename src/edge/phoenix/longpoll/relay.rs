@@ -36,7 +36,7 @@ impl PeerRequest for PushSession {
 
 /// Passes a poll on. It ends with nothing when a newer poll of the session comes to this node.
 pub(super) async fn poll(edge: &Edge, phoenix: &Phoenix, token: &SessionToken, poll: &PollSession) -> Answer {
-    let mut waiting = phoenix.relays.wait_for(token.secret);
+    let mut waiting = phoenix.relays.wait_for(token.secret, token.seen);
     let pause = if waiting.replaces { REPLACED_PAUSE } else { Duration::ZERO };
     let passed_on = async {
         tokio::time::sleep(pause).await;

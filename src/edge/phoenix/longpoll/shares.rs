@@ -19,10 +19,11 @@ pub(in crate::edge::phoenix) struct Relays {
     polls: Mutex<Polls>,
 }
 
-/// The poll that waits of each session.
+/// The polls that wait, by the secret of the session and the batch that the client has. A late copy of an
+/// earlier poll has another batch, and ends nothing.
 #[derive(Default)]
 struct Polls {
-    waiting: FxHashMap<u128, Waiting>,
+    waiting: FxHashMap<(u128, u64), Waiting>,
     /// The number of the next poll.
     next: u64,
 }
@@ -42,7 +43,7 @@ pub(super) struct Share<'r> {
 /// The one poll of a session that is passed on, or about to be. A newer one replaces it.
 pub(super) struct PassedPoll<'r> {
     relays: &'r Relays,
-    secret: u128,
+    of: (u128, u64),
     number: u64,
     /// Resolves when a newer poll has replaced it.
     pub(super) replaced: oneshot::Receiver<()>,
@@ -68,14 +69,14 @@ impl Relays {
         Some(Share { relays: self, of })
     }
 
-    /// Makes a poll the one of its session that waits.
-    pub(super) fn wait_for(&self, secret: u128) -> PassedPoll<'_> {
+    /// Makes a poll the one of its session that waits. It asks for what follows batch `seen`.
+    pub(super) fn wait_for(&self, secret: u128, seen: u64) -> PassedPoll<'_> {
         let (ends, replaced) = oneshot::channel();
         let mut polls = lock(&self.polls);
         let number = polls.next;
         polls.next += 1;
-        let replaces = polls.waiting.insert(secret, Waiting { number, _ends: ends }).is_some();
-        PassedPoll { relays: self, secret, number, replaced, replaces }
+        let replaces = polls.waiting.insert((secret, seen), Waiting { number, _ends: ends }).is_some();
+        PassedPoll { relays: self, of: (secret, seen), number, replaced, replaces }
     }
 }
 
@@ -94,8 +95,8 @@ impl Drop for Share<'_> {
 impl Drop for PassedPoll<'_> {
     fn drop(&mut self) {
         let mut polls = lock(&self.relays.polls);
-        if polls.waiting.get(&self.secret).is_some_and(|waiting| waiting.number == self.number) {
-            polls.waiting.remove(&self.secret);
+        if polls.waiting.get(&self.of).is_some_and(|waiting| waiting.number == self.number) {
+            polls.waiting.remove(&self.of);
         }
     }
 }
@@ -122,12 +123,13 @@ mod tests {
     #[tokio::test]
     async fn a_newer_poll_ends_the_older_and_stays() {
         let relays = Relays::default();
-        let mut older = relays.wait_for(7);
+        let mut older = relays.wait_for(7, 1);
         assert!(!older.replaces);
-        let mut newer = relays.wait_for(7);
+        let mut newer = relays.wait_for(7, 1);
         assert!(newer.replaces && (&mut older.replaced).await.is_err(), "the older one is ended");
         drop(older);
-        assert!(!relays.wait_for(8).replaces, "another session");
+        assert!(!relays.wait_for(8, 1).replaces, "another session");
+        assert!(!relays.wait_for(7, 0).replaces, "a late copy of an earlier poll");
         assert!(newer.replaced.try_recv().is_err() && lock(&relays.polls).waiting.len() == 1);
         drop(newer);
         assert!(lock(&relays.polls).waiting.is_empty());
