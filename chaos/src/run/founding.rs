@@ -118,7 +118,7 @@ fn original_stays(run: &Run, node: usize) -> Result<()> {
             Api::new(&url, Some(ADMIN)).timeout(Duration::from_secs(5)).get("/api/cluster/status")?;
         let status = status.data(200)?;
         let members = status["members"].as_array().context("no members")?;
-        let listed = members.iter().any(|member| member["address"] == address.as_str());
+        let listed = members.iter().any(|member| member["peer_addr"] == address.as_str());
         ensure!(listed, "no member has the address {address}: {status}");
         let reported = status["problems"].to_string().contains("id_claimed_twice");
         ensure!(reported, "the copy is not reported: {}", status["problems"]);

@@ -81,7 +81,13 @@ fn sent_away(run: &mut Run, stream: &mut Stream, socket: &mut Ws) -> Result<()> 
             "after {SENT_AWAY:?}: stream ended: {ended}, closed: {closed:?}"
         );
         run.rest(Duration::ZERO)?;
-        ended = ended || stream.frame(Duration::from_millis(100)).is_err();
+        while !ended {
+            match stream.frame(Duration::from_millis(100)) {
+                Ok(Some(_)) => {}
+                Ok(None) => break,
+                Err(_) => ended = true,
+            }
+        }
         if closed.is_none() {
             closed = match socket.read(Duration::from_millis(100))? {
                 Some(Message::Close(code, _)) => Some(code),
