@@ -24,7 +24,7 @@ use crate::types::Member;
 /// How often the status is renewed if no change is reported.
 const RENEW: Duration = Duration::from_millis(200);
 /// How long a claim counts after it was last noticed: a process that is refused announces itself again sooner.
-const CLAIM_LASTS: Duration = Duration::from_secs(90);
+const CLAIM_LASTS: Duration = Duration::from_secs(30);
 
 /// The parts of a node that its status describes.
 pub(crate) struct Observed {
@@ -73,11 +73,13 @@ impl Observer {
         at.map(|at| u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX))
     }
 
-    /// Records that two processes have just claimed the id: one at the known address, one at another.
-    pub(crate) fn note_claim(&self, id: NodeId, known: &str, other: &str) {
+    /// Records that two processes have just claimed the id: one at the known address, one at another. Returns
+    /// whether that is news.
+    pub(crate) fn note_claim(&self, id: NodeId, known: &str, other: &str) -> bool {
         let claim = Claim { id, known: known.to_owned(), other: other.to_owned() };
         let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
-        claims.insert(id, (claim, Instant::now()));
+        let before = claims.insert(id, (claim.clone(), Instant::now()));
+        before.is_none_or(|(before, at)| before != claim || at.elapsed() >= CLAIM_LASTS)
     }
 
     /// The claims that were noticed lately.

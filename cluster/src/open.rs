@@ -68,8 +68,8 @@ pub(crate) async fn open(
     }
     let secure = secure(config, &layout)?;
     let identity = if !join.is_empty() {
-        // A node that set damaged files aside belonged to a cluster, so it founds none.
-        let may_found = disk::set_aside_folders(&layout.root) == 0;
+        // A node that set damaged files aside belonged to a cluster, so it founds none. A learner cannot lead.
+        let may_found = disk::set_aside_folders(&layout.root) == 0 && !config.role_learner;
         let expect = if may_found { config.bootstrap_expect } else { 0 };
         let (secure, on_waiting) = (&secure, config.on_waiting.as_ref());
         Newcomer { secure, listener, layout: &layout, member, join: &join, expect, on_waiting }.look().await?

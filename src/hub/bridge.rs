@@ -63,7 +63,7 @@ pub enum Deliver {
     Drain,
     /// The node serves again.
     Stay,
-    /// The node is cut off from the cluster, or is not cut off any more.
+    /// Whether the node is cut off from the cluster.
     CutOff(bool),
 }
 

@@ -62,7 +62,7 @@ impl Topics {
         self.bridge.broadcast(|| Deliver::Stay);
     }
 
-    /// Tells every dispatcher that the node is cut off from the cluster, or that it no longer is.
+    /// Tells every dispatcher whether the node is cut off from the cluster.
     pub(super) fn announce_cut_off(&self, is_cut_off: bool) {
         self.bridge.broadcast(|| Deliver::CutOff(is_cut_off));
     }

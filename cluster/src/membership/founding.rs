@@ -43,7 +43,8 @@ impl Founding {
         let Some(proposed) = by.agreement.as_ref().filter(|proposed| proposed.founder == by.id) else {
             return false;
         };
-        let is_for_me = by.expect == own.expect && proposed.members.iter().any(|(id, _)| *id == own.id);
+        let names_me = proposed.members.iter().any(|(id, _)| *id == own.id);
+        let is_for_me = names_me && by.expect == own.expect && proposed.members.len() == own.expect as usize;
         let is_free = own.agreement.as_ref().is_none_or(|held| held.founder == by.id);
         let is_news = own.agreement.as_ref() != Some(proposed);
         let takes =

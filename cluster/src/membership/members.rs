@@ -173,7 +173,7 @@ impl Members {
         let (me, peers) = (self.engine.peers().me(), self.engine.peers());
         let learned = if id == me.node_id { Some(me.addr.clone()) } else { peers.addr(id) };
         for known in [Some(present), learned].into_iter().flatten() {
-            match self.moves.judge(id, &known, addr).await {
+            match self.moves.check(id, &known, addr).await {
                 Move::Real => {}
                 Move::Claimed => return Some(JoinReply::Claimed { addr: known }),
                 Move::Unfounded => {

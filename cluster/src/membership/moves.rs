@@ -84,7 +84,7 @@ impl Moves {
 
     /// Whether node `id`, known to be at `known`, has moved to `other`. Two processes with the same id become
     /// a problem that the status shows.
-    pub(crate) async fn judge(&self, id: NodeId, known: &str, other: &str) -> Move {
+    pub(crate) async fn check(&self, id: NodeId, known: &str, other: &str) -> Move {
         if known == other {
             return Move::Real;
         }
@@ -95,13 +95,14 @@ impl Moves {
             (Some(first), Some(second)) if first == second => Move::Real,
             (Some(_), None) => Move::Unfounded,
             (Some(_), Some(_)) => {
-                tracing::error!(
-                    id,
-                    known,
-                    other,
-                    "two processes claim the same id: a data directory was copied"
-                );
-                self.observer.note_claim(id, known, other);
+                if self.observer.note_claim(id, known, other) {
+                    tracing::error!(
+                        id,
+                        known,
+                        other,
+                        "two processes have this id: a data directory was copied"
+                    );
+                }
                 Move::Claimed
             }
         }
@@ -122,7 +123,7 @@ impl Moves {
         if self.asking.lock().unwrap_or_else(PoisonError::into_inner).insert(id) {
             let (this, addr) = (self.clone(), addr.to_owned());
             tokio::spawn(here(async move {
-                if this.judge(id, &known, &addr).await == Move::Real {
+                if this.check(id, &known, &addr).await == Move::Real {
                     this.engine.peers().learn_addr(id, &addr);
                 }
                 this.asking.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);

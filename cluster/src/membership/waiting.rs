@@ -69,22 +69,28 @@ fn silent(heard: &[(String, Heard)]) -> String {
     if silent.is_empty() { String::new() } else { format!("; no answer: {}", silent.join(", ")) }
 }
 
+/// The newcomers that found no cluster or one of another size, if there are any.
 fn different_settings(own: &NewcomerV1, newcomers: &[&NewcomerV1]) -> Option<String> {
-    let different: Vec<String> = newcomers
-        .iter()
-        .filter(|other| other.expect != own.expect)
-        .map(|other| match other.expect {
-            0 => format!("the node at {} founds none (it has 0, or set damaged files aside)", other.addr),
-            expect => format!("the node at {} has {expect}", other.addr),
-        })
-        .collect();
-    (!different.is_empty()).then(|| {
-        format!(
-            "bootstrap_expect must be the same on all nodes: this node has {}, {}",
-            own.expect,
-            different.join(", ")
-        )
-    })
+    const WHY: &str = "bootstrap_expect is 0, it is a learner, or it set damaged files aside";
+    let addrs = |which: &dyn Fn(&NewcomerV1) -> bool| {
+        let addrs: BTreeSet<&str> =
+            newcomers.iter().filter(|other| which(other)).map(|other| other.addr.as_str()).collect();
+        (!addrs.is_empty()).then(|| addrs.into_iter().collect::<Vec<_>>().join(", "))
+    };
+    if own.expect == 0 {
+        let founders = addrs(&|other| other.expect > 0)?;
+        return Some(format!("waiting for {founders} to found a cluster; this node founds none: {WHY}"));
+    }
+    if let Some(others) = addrs(&|other| other.expect > 0 && other.expect != own.expect) {
+        let expect = own.expect;
+        return Some(format!(
+            "bootstrap_expect must be the same on all nodes: this node has {expect}, {others} another number"
+        ));
+    }
+    let others = addrs(&|other| other.expect == 0)?;
+    let enough = newcomers.iter().filter(|other| other.expect == own.expect).count() + 1;
+    let expect = own.expect;
+    Some(format!("waiting for {expect} nodes to found a cluster; {enough} would; {others} would not: {WHY}"))
 }
 
 fn too_few(expect: u32, newcomers: &[&NewcomerV1]) -> String {
@@ -145,7 +151,9 @@ mod tests {
         assert!(text.contains("3 nodes") && text.contains("10.0.0.2:4001"), "{text}");
         assert!(text.contains("no answer: 10.0.0.3:4001: connection refused"), "{text}");
         assert!(told(3, &[itself()]).contains("no other is seen yet"));
-        assert!(told(3, &[other(5)]).contains("this node has 3, the node at 10.0.0.2:4001 has 5"));
+        assert!(told(3, &[other(5)]).contains("this node has 3, 10.0.0.2:4001 another number"));
+        assert!(told(3, &[other(0)]).contains("1 would; 10.0.0.2:4001 would not"));
+        assert!(told(0, &[other(3)]).contains("waiting for 10.0.0.2:4001 to found a cluster"));
         assert!(told(0, &[other(0)]).contains("set bootstrap_expect"));
         assert!(told(0, &[silent()]).contains("waiting for a member"));
         assert!(told(3, &[other(3), at(3, Heard::Member)]).contains("cluster at 10.0.0.3:4001 gives no id"));

@@ -95,10 +95,6 @@ pub struct NodeInfo {
     pub failure: Option<String>,
     /// The node leads, but has not heard from a majority lately.
     pub leads_alone: bool,
-    /// The node has lately heard from a majority, or from a leader.
-    pub has_majority: bool,
-    /// The node has not reached a majority for long, and sends clients to other nodes.
-    pub cut_off: bool,
     /// The ids that two processes claim, as far as the node noticed.
     pub claims: Vec<Claim>,
     /// The node's judgement of the voters' clocks, if it leads.
@@ -179,8 +175,6 @@ impl Counts {
             damaged: self.damaged.load(Ordering::Relaxed),
             removed: status.removed,
             leads_alone: status.is_leader() && !status.has_quorum,
-            has_majority: false,
-            cut_off: self.cut_off.load(Ordering::Relaxed),
             claims: status.claims.clone(),
             failure: status.failure.clone(),
             clocks: status.clock.clocks,

@@ -131,8 +131,7 @@ impl Health {
     fn own_info(&self) -> NodeInfo {
         let status = self.status();
         let topics = self.topics.count() as u64;
-        let info = self.counts.tell(&status, topics, self.members.sights(Instant::now()));
-        NodeInfo { has_majority: reach::reaches_majority(&status), ..info }
+        self.counts.tell(&status, topics, self.members.sights(Instant::now()))
     }
 
     /// Asks a node for its report; `None` if it does not answer in time.

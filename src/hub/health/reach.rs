@@ -32,7 +32,7 @@ fn may_be_elsewhere(others: &[Voter], voters: usize) -> bool {
 }
 
 /// Whether the node with this status has lately heard from a majority, or from a leader that has.
-pub(super) fn reaches_majority(status: &Status) -> bool {
+fn reaches_majority(status: &Status) -> bool {
     status.leader.is_some() && status.has_quorum
 }
 
@@ -52,7 +52,8 @@ impl Health {
             let status = self.status();
             without = if reaches_majority(&status) { Duration::ZERO } else { without.saturating_add(TICK) };
             let is_cut_off = without >= after && self.finds_others_better(&status).await;
-            let stay = without >= after && !is_cut_off;
+            // A node that joins does not know the members yet.
+            let stay = without >= after && !is_cut_off && !status.members.is_empty();
             if stay && !std::mem::replace(&mut has_told, true) {
                 tracing::warn!("no majority, and no other node can have one: clients stay on this node");
             }
@@ -67,7 +68,7 @@ impl Health {
                 );
                 self.topics.announce_cut_off(true);
             } else {
-                tracing::info!("not cut off any more: this node serves clients again");
+                tracing::info!("in touch with the cluster again: this node serves clients");
                 self.topics.announce_cut_off(false);
             }
         }
@@ -89,7 +90,7 @@ impl Health {
         match info {
             _ if is_refused => Voter::Dead,
             None => Voter::Silent,
-            Some(info) if info.has_majority => Voter::InMajority,
+            Some(info) if info.leader.is_some() && info.has_quorum => Voter::InMajority,
             Some(_) => Voter::Alone,
         }
     }
