@@ -4,13 +4,15 @@
 //! the processes of the other nodes are known to be dead, or if the others have no majority either, no node
 //! could serve the clients better, and they stay.
 
-use super::{ASK_TIMEOUT, Health};
+use super::Health;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use waypost_cluster::Status;
 
 /// How often the node checks whether it reaches a majority. Only the time in which the process runs counts.
 const TICK: Duration = Duration::from_millis(500);
+/// Longest wait for another voter to answer, or for its host to refuse a connection.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// What this node finds out about another voter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,8 +87,7 @@ impl Health {
 
     async fn look_at(&self, voter: u64) -> Voter {
         let admin = self.cluster.admin();
-        let (info, is_refused) =
-            tokio::join!(self.node_info(voter, ASK_TIMEOUT), admin.is_refused_by(voter, ASK_TIMEOUT));
+        let (info, is_refused) = tokio::join!(self.node_info(voter, LOOK), admin.is_refused_by(voter, LOOK));
         match info {
             _ if is_refused => Voter::Dead,
             None => Voter::Silent,
