@@ -98,9 +98,11 @@ fn hexadecimal(text: &str) -> Result<u128, NoSession> {
     u128::from_str_radix(text, 16).map_err(|_| NoSession)
 }
 
-/// Whether a text from a query is a session's token. Such a token opens no map.
+/// Whether a text from a query is meant as a session's token, of this release or another. Such a token opens no
+/// map.
 pub(in crate::edge::phoenix) fn is_session_token(text: &str) -> bool {
-    text.parse::<SessionToken>().is_ok()
+    let parts = text.strip_prefix(PREFIX).and_then(|text| text.split_once('.'));
+    parts.is_some_and(|(node, _)| node.parse::<NodeId>().is_ok())
 }
 
 #[cfg(test)]
@@ -137,6 +139,14 @@ mod tests {
         ] {
             assert_eq!(bad.parse::<SessionToken>(), Err(NoSession), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_session_of_another_release_opens_no_map() {
+        assert!(is_session_token(TEXT) && is_session_token("lp.3.00ff.7"));
+        assert!(
+            !is_session_token("wp_3.00ff.7") && !is_session_token("lp.x.00ff.7") && !is_session_token("lp.3")
+        );
     }
 
     #[test]
