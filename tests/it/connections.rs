@@ -100,7 +100,9 @@ fn senders_who_are_not_known_keep_nobody_out() {
 #[test]
 fn health_is_answered_when_all_connections_are_in_use() {
     const FEW: usize = 20;
-    scenario(nodes(1).set("WAYPOST_LIMITS_SOCKETS", FEW), |c| {
+    // One token may have them all.
+    let options = nodes(1).set("WAYPOST_LIMITS_SOCKETS", FEW).set("WAYPOST_LIMITS_SOCKETS_PER_TOKEN", FEW);
+    scenario(options, |c| {
         let map = c.map("in-use")?;
         let path = format!("{}/stream", map.events());
         let mut streams = Vec::new();
