@@ -230,8 +230,8 @@ impl From<Refusal> for ApiError {
             Refusal::UnknownMap => Self::not_found("the map"),
             Refusal::UnknownToken => Self::not_found("the token"),
             Refusal::Forbidden => Self::forbidden("the token doesn't open this"),
-            Refusal::SlugTaken => Self::new(StatusCode::CONFLICT, "slug_taken", "another map has this slug"),
-            Refusal::IdTaken => Self::new(StatusCode::CONFLICT, "id_taken", "another map has this id"),
+            Refusal::SlugTaken => conflict("slug_taken", "another map has this slug"),
+            Refusal::IdTaken => conflict("id_taken", "another map has this id"),
             Refusal::Limit(counted, limit) => limit_reached(counted, limit),
             Refusal::TooManySubjects(limit) => Self::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
@@ -241,13 +241,7 @@ impl From<Refusal> for ApiError {
             .hint("delete the history of subjects that are not needed")
             .of_limit(LimitName::OfMap(&Limit::SUBJECTS), limit.into()),
             Refusal::Rate(exceeded) => too_fast_publishes(exceeded),
-            Refusal::TooManyKeys { limit, wait_ms } => Self::too_fast(
-                "too_many_idempotency_keys",
-                format!("the map remembers {limit} idempotency keys, as many as it may"),
-                wait_ms,
-            )
-            .hint("nothing was stored; keys that are remembered still work; publish without a key, or wait until the oldest expires")
-            .of_limit(LimitName::OfMap(&Limit::IDEMPOTENCY_KEYS), limit.into()),
+            Refusal::TooManyKeys { limit, wait_ms } => too_many_keys(limit.into(), wait_ms),
             Refusal::KeyReused => Self::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "idempotency_key_reused",
@@ -258,28 +252,25 @@ impl From<Refusal> for ApiError {
                 Self::new(StatusCode::NOT_FOUND, "webhook_not_found", "the webhook was not found")
             }
             Refusal::TargetTaken(other) => {
-                Self::new(StatusCode::CONFLICT, "url_taken", format!("webhook {other} of this map has the same target"))
+                conflict("url_taken", format!("webhook {other} of this map has the same target"))
             }
-            Refusal::Changed => Self::new(StatusCode::CONFLICT, "changed_meanwhile", "another request changed it meanwhile")
+            Refusal::Changed => conflict("changed_meanwhile", "another request changed it meanwhile")
                 .hint("nothing was changed; read it again and repeat the change"),
             Refusal::Stale(_) => Self::unavailable("this node does not deliver for the webhook any more"),
-            Refusal::Configured => {
-                Self::new(StatusCode::CONFLICT, "configured", "the webhook is defined in the configuration file")
-                    .hint("change it there, and restart the nodes")
-            }
-            Refusal::Busy => {
-                Self::new(StatusCode::CONFLICT, "too_much_waits", "too much work waits for the node that delivers")
-                    .hint("wait until some of it is done, or cancel replays")
-            }
-            Refusal::Inactive => Self::new(StatusCode::CONFLICT, "webhook_inactive", "the webhook is not active")
+            Refusal::Configured => conflict("configured", "the webhook is defined in the configuration file")
+                .hint("change it there, and restart the nodes"),
+            Refusal::Busy => conflict("too_much_waits", "too much work waits for the node that delivers")
+                .hint("wait until some of it is done, or cancel replays"),
+            Refusal::Inactive => conflict("webhook_inactive", "the webhook is not active")
                 .hint("enable it first; it continues where it stopped"),
-            Refusal::Ephemeral => Self::new(
-                StatusCode::CONFLICT,
+            Refusal::Ephemeral => conflict(
                 "ephemeral_subject",
                 "the map's channel rules make the subject ephemeral: its events are not stored",
             )
             .hint("the rules were changed meanwhile; repeat the request"),
-            Refusal::UnknownEvent => Self::new(StatusCode::NOT_FOUND, "event_not_found", "the event was not found"),
+            Refusal::UnknownEvent => {
+                Self::new(StatusCode::NOT_FOUND, "event_not_found", "the event was not found")
+            }
             Refusal::Malformed => {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the cluster refused the command")
                     .hint("all nodes must run the same release")
@@ -302,6 +293,22 @@ fn limit_reached(counted: Counted, limit: u32) -> ApiError {
         Some(name) => error.hint("delete what is not needed").of_limit(name, limit.into()),
         None => error.hint("wait until one has ended, or cancel one").with("limit", limit.into()),
     }
+}
+
+/// 409: the state of what the request is about does not allow it.
+fn conflict(code: &'static str, message: impl Into<String>) -> ApiError {
+    ApiError::new(StatusCode::CONFLICT, code, message)
+}
+
+/// The map remembers as many idempotency keys as it may.
+fn too_many_keys(limit: u64, wait_ms: u64) -> ApiError {
+    let message = format!("the map remembers {limit} idempotency keys, as many as it may");
+    ApiError::too_fast("too_many_idempotency_keys", message, wait_ms)
+        .hint(
+            "nothing was stored; keys that are remembered still work; publish without a key, or wait until the \
+             oldest expires",
+        )
+        .of_limit(LimitName::OfMap(&Limit::IDEMPOTENCY_KEYS), limit)
 }
 
 /// The value of the rate is the map's own, which the state machine does not report.
