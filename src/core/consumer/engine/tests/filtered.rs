@@ -3,7 +3,9 @@
 use super::*;
 
 fn batches_of(max: u32) -> Plan {
-    Plan { batch: Some(Batch { max, duration_ms: 1000 }), ..plan() }
+    // With few attempts a batch is halved at its first failure.
+    let retry = RetryPolicy { max_attempts: 100, ..plan().retry };
+    Plan { batch: Some(Batch { max, duration_ms: 1000 }), retry, ..plan() }
 }
 
 fn waiting(engine: &Engine) -> Vec<(u64, Vec<u64>)> {
