@@ -5,6 +5,7 @@
 //! in an index.
 
 mod broken;
+mod idle;
 mod watch;
 
 use super::actor::{Changed, Removed, Retire, Supervisor, Wake, WebhookActor};
@@ -18,13 +19,14 @@ use crate::hub::{News, Watch, WebhookState};
 use crate::metric;
 use actix::{Actor, Addr};
 use broken::Broken;
+use idle::Idle;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
 /// Webhooks that are looked at before other work has its turn on the thread.
-const AT_ONCE: usize = 256;
+const AT_ONCE: usize = 16;
 
 /// An actor, and the `born` value of its webhook. A webhook that was deleted and created again under the same
 /// id has another one.
@@ -42,6 +44,7 @@ pub(super) struct Shard {
     owned: RefCell<FxHashMap<WebhookId, TopicId>>,
     leaving: Leaving,
     broken: Broken,
+    idle: Idle,
 }
 
 impl Shard {
@@ -52,6 +55,7 @@ impl Shard {
             topics: RefCell::default(),
             owned: RefCell::default(),
             broken: Broken::default(),
+            idle: Idle::default(),
             leaving,
         })
     }
@@ -65,6 +69,18 @@ impl Shard {
         loop {
             let news = watch.next().await;
             self.take_in(news).await;
+        }
+    }
+
+    /// Starts the actors of idle webhooks that have something to do, one in each turn on the thread, as long as
+    /// the node runs.
+    pub(super) async fn start_idle(self: Rc<Self>) {
+        loop {
+            self.idle.some().await;
+            while let Some(id) = self.idle.next() {
+                self.look_at(id);
+                tokio::task::yield_now().await;
+            }
         }
     }
 
@@ -105,7 +121,8 @@ impl Shard {
             self.read_anew(stream);
         }
         for topic in news.topics {
-            self.wake_topic(topic).await;
+            self.wake_topic(topic);
+            tokio::task::yield_now().await;
         }
     }
 
@@ -186,21 +203,15 @@ impl Shard {
         }
     }
 
-    async fn wake_topic(self: &Rc<Self>, topic: TopicId) {
+    /// Wakes the running actors at once; the others start one by one.
+    fn wake_topic(self: &Rc<Self>, topic: TopicId) {
         let webhooks: Vec<WebhookId> = match self.topics.borrow().get(&topic) {
             Some(webhooks) => webhooks.iter().copied().collect(),
             None => return,
         };
-        for some in webhooks.chunks(AT_ONCE) {
-            for id in some {
-                if self.is_running(*id) {
-                    self.wake(*id);
-                } else if let Some(webhook) = self.shared.hub.webhooks().directory().get(*id).cloned() {
-                    self.start(&webhook, topic);
-                }
-            }
-            tokio::task::yield_now().await;
-        }
+        let (running, idle): (Vec<_>, Vec<_>) = webhooks.into_iter().partition(|id| self.is_running(*id));
+        running.into_iter().for_each(|id| self.wake(id));
+        self.idle.add(idle.into_iter());
     }
 
     /// Stored events of the stream were deleted: actors must read its events again before they send them.

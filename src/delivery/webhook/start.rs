@@ -241,6 +241,8 @@ impl Part {
         let of = shard.clone();
         actix_rt::spawn(supervise("webhook_gauges", move |_| gauges::run(of.clone())));
         let of = shard.clone();
+        actix_rt::spawn(supervise("webhook_starts", move |_| of.clone().start_idle()));
+        let of = shard.clone();
         actix_rt::spawn(supervise("webhook_reports", move |again| report::run(of.clone(), flush, again)));
         let of = shard.clone();
         actix_rt::spawn(supervise("webhook_news", move |again| of.clone().run(watch.clone(), again)));

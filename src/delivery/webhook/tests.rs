@@ -97,6 +97,7 @@ impl Stage {
         actix_rt::spawn(supervise("test_watch", move |_| again.clone().watch()));
         actix_rt::spawn(supervise("test_news", move |again| of.clone().run(watch.clone(), again)));
         actix_rt::spawn(super::report::run(shard.clone(), Duration::from_millis(50), false));
+        actix_rt::spawn(shard.clone().start_idle());
         hub.leases().deliver_here();
         let (port, received) = receiver().await;
         Self { hub, map, permits, shard, port, received, _folder: folder }
