@@ -131,13 +131,14 @@ mod tests {
     #[test]
     fn a_changed_or_foreign_link_breaks_the_chain() {
         let cast = generations(4);
-        let breaks: [(&str, &dyn Fn(&mut Vec<IntroductionV1>)); 6] = [
-            ("position", &|chain| chain[1].position += 1),
-            ("id", &|chain| chain[2].id = 1),
-            ("identity", &|chain| chain[1].identity = [3; 32]),
-            ("signature", &|chain| chain[1].signature[0] ^= 1),
-            ("a link is missing", &|chain| drop(chain.remove(1))),
-            ("the order", &|chain| chain.swap(1, 2)),
+        type Break = fn(&mut Vec<IntroductionV1>);
+        let breaks: [(&str, Break); 6] = [
+            ("position", |chain| chain[1].position += 1),
+            ("id", |chain| chain[2].id = 1),
+            ("identity", |chain| chain[1].identity = [3; 32]),
+            ("signature", |chain| chain[1].signature[0] ^= 1),
+            ("a link is missing", |chain| drop(chain.remove(1))),
+            ("the order", |chain| chain.swap(1, 2)),
         ];
         let (known, last) = (cast.keys[0].public(), cast.keys[3].public());
         for (what, change) in breaks {

@@ -55,8 +55,7 @@ impl Heavy {
     async fn end(self) -> Vec<u64> {
         self.stop.store(true, Ordering::Relaxed);
         self.tasks.join_all().await;
-        let stored = self.stored.lock().unwrap().clone();
-        stored
+        std::mem::take(&mut *self.stored.lock().unwrap())
     }
 }
 

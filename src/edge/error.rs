@@ -85,13 +85,13 @@ impl ApiError {
     /// The error of a status that comes without words.
     pub fn of_status(status: StatusCode) -> Self {
         let (code, message) = match status.as_u16() {
-            400 => ("invalid_request", "this is no request that HTTP allows"),
             404 => ("not_found", "this path was not found"),
             405 => ("method_not_allowed", "this path doesn't take the method"),
             408 => ("timeout", "the request came too slowly"),
             413 => ("too_large", "the request is too large"),
             431 => ("headers_too_large", "the head of the request is too large"),
-            400..=499 => ("refused", "the request was refused"),
+            400 => ("invalid_request", "this is no request that HTTP allows"),
+            401..=499 => ("refused", "the request was refused"),
             503 => return Self::unavailable("the node can't do this now"),
             _ => ("internal", "the request failed inside the server"),
         };

@@ -1,4 +1,5 @@
 //! Tests of the client connections: who gives way, and how long each may wait.
+#![allow(clippy::unwrap_used)]
 
 use super::*;
 use std::task::Waker;

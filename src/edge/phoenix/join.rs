@@ -62,9 +62,8 @@ pub(super) fn invalid(message: impl Into<String>) -> BadParameter {
 /// capitals, and not in a mixture: events are encoded once for each topic, so a map has few of them.
 pub(super) fn map_of(topic: &str) -> Option<&str> {
     let has = |kind: fn(&u8) -> bool, name: &str| name.as_bytes().iter().any(kind);
-    topic.strip_prefix("events:map:").filter(|name| {
-        !name.is_empty() && !(has(u8::is_ascii_lowercase, name) && has(u8::is_ascii_uppercase, name))
-    })
+    let is_mixed = |name: &str| has(u8::is_ascii_lowercase, name) && has(u8::is_ascii_uppercase, name);
+    topic.strip_prefix("events:map:").filter(|name| !name.is_empty() && !is_mixed(name))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 use super::{LIMIT, MAX_BYTES, with_server};
 use std::net::SocketAddr;
+use std::slice::from_ref;
 use testkit::ws::{Message, Ws};
 
 const MASK: [u8; 4] = [0xa1, 0x07, 0xff, 0x5c];
@@ -104,17 +105,17 @@ fn sizes(cases: &mut Cases) {
     }
     let (letters, bytes) = ("*".repeat(0x10000), vec![0xfe; 0x10000]);
     let (text, binary) = (Message::Text(letters.clone()), Message::Binary(bytes.clone()));
-    cases.cut("1.1.8", 997, &[frame(TEXT, letters.as_bytes())], &[text.clone()], End::Open);
-    cases.cut("1.2.8", 997, &[frame(BINARY, &bytes)], &[binary.clone()], End::Open);
+    cases.cut("1.1.8", 997, &[frame(TEXT, letters.as_bytes())], from_ref(&text), End::Open);
+    cases.cut("1.2.8", 997, &[frame(BINARY, &bytes)], from_ref(&binary), End::Open);
     let most = vec![0x2a; MAX_BYTES];
     cases.add("9.2", &[frame(BINARY, &most)], &[Message::Binary(most)], End::Open);
     let more = vec![0x2a; MAX_BYTES + 1];
     cases.add("9.2, too large", &[frame(BINARY, &more)], &[], End::Closed(Some(1009)));
     for size in [64, 256, 1024, 4096, 16384] {
         let sent = fragments(FIRST_TEXT, letters.as_bytes(), size);
-        cases.add(&format!("9.3, {size}"), &sent, &[text.clone()], End::Open);
+        cases.add(&format!("9.3, {size}"), &sent, from_ref(&text), End::Open);
         let sent = fragments(FIRST_BINARY, &bytes, size);
-        cases.add(&format!("9.4, {size}"), &sent, &[binary.clone()], End::Open);
+        cases.add(&format!("9.4, {size}"), &sent, from_ref(&binary), End::Open);
     }
     let many: Vec<_> = (0..1000).map(|_| frame(TEXT, &[b'*'; 64])).collect();
     cases.add("9.7", &many, &vec![Message::Text("*".repeat(64)); 1000], End::Open);

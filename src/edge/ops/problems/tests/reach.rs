@@ -1,4 +1,5 @@
 //! Who reaches whom: what is said of a node that only some reach never contradicts what others report.
+#![allow(clippy::panic)]
 
 use super::*;
 use crate::hub::Sight;
