@@ -111,6 +111,11 @@ impl ClientError {
         }
     }
 
+    /// Whether a node answered.
+    pub(super) fn is_answer(&self) -> bool {
+        matches!(self, Self::Refused { .. })
+    }
+
     /// Whether a limit of the map or token refused the request, and will let it pass later.
     pub(super) fn is_limit(&self) -> bool {
         matches!(self, Self::Refused { status: 429, .. })

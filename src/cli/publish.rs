@@ -150,6 +150,8 @@ impl Publisher {
     async fn send(&self, body: Body) -> Result<Value, ClientError> {
         let began = Instant::now();
         let (mut pause, mut failures) = (PAUSES.0, 0);
+        // What a node answered says more than that another one can't be reached.
+        let mut answered = None;
         loop {
             let limit = if self.client.nodes() > 1 { ATTEMPT } else { ANSWER };
             let attempt = self.client.call_here(Method::POST, &self.path, body.clone(), limit);
@@ -164,8 +166,10 @@ impl Publisher {
             let limited = error.is_limit();
             failures += usize::from(!limited);
             if !limited && failures % self.client.nodes() != 0 {
+                answered = Some(error).filter(ClientError::is_answer).or(answered);
                 continue;
             }
+            let error = if error.is_answer() { error } else { answered.take().unwrap_or(error) };
             let wait = error.retry_after().unwrap_or_default().max(pause);
             let patience = if limited { LIMITED } else { self.patience };
             if began.elapsed() + wait > patience {

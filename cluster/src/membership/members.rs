@@ -213,7 +213,7 @@ impl Members {
             }
             Some(present) => {
                 if present.peer_addr != member.peer_addr
-                    && let Some(reason) = self.lives_there(&taken, &member.peer_addr).await
+                    && let Some(reason) = self.may_not_move(id, &taken, &member.peer_addr, identity).await
                 {
                     return Err(JoinReply::NotNow { reason });
                 }
@@ -270,6 +270,21 @@ impl Members {
             "node {id} does not answer at {addr}, the address that it advertises ({why}): set advertise_peer_addr \
              (WAYPOST_ADVERTISE_PEER_ADDR) to an address at which the other nodes reach its peer port"
         ))
+    }
+
+    /// Why a member cannot move to that address, at which the members `taken` were.
+    async fn may_not_move(
+        &self,
+        id: NodeId,
+        taken: &[NodeId],
+        addr: &str,
+        identity: PublicKey,
+    ) -> Option<String> {
+        match self.lives_there(taken, addr).await {
+            Some(reason) => Some(reason),
+            None if id == self.engine.id() => None,
+            None => self.not_there(id, addr, identity).await,
+        }
     }
 
     /// Changes the membership; returns the index of the new one in the log. With `retain`, voters that are
