@@ -92,6 +92,10 @@ impl Operations {
         // A removal was begun, and may have taken effect.
         let mut begun = false;
         loop {
+            // A node that was removed is answered by nobody but about that.
+            if operation == Operation::Remove(self.cluster.node_id()) && self.cluster.is_removed() {
+                return Ok(());
+            }
             let left = deadline.saturating_duration_since(Instant::now());
             let done = match self.cluster.status().leader {
                 Some(leader) if leader == self.cluster.node_id() => {
