@@ -8,10 +8,14 @@ use actix_web::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::stream;
+use std::time::Duration;
 use waypost_cluster::BackupError;
 
 /// The query parameter: whether the backup includes the key that encrypts webhooks.
 pub(super) const NAMES: &[&str] = &["with_key"];
+
+/// How long a backup waits for the key that proves its origin: a node that has just started gets it in a moment.
+const KEY_WAIT: Duration = Duration::from_secs(5);
 
 pub(super) async fn backup(request: HttpRequest, edge: Data<Edge>) -> Result<HttpResponse, ApiError> {
     edge.admin(&request).await?;
@@ -20,7 +24,8 @@ pub(super) async fn backup(request: HttpRequest, edge: Data<Edge>) -> Result<Htt
         None | Some("false") => Vec::new(),
         Some(_) => return Err(ApiError::bad_request("invalid_with_key", "with_key is true or false")),
     };
-    let key = edge.hub.vault().encryption().ok().map(|encryption| encryption.backup_key());
+    let key =
+        edge.hub.vault().encryption_within(KEY_WAIT).await.ok().map(|encryption| encryption.backup_key());
     if key.is_none() {
         tracing::warn!("a backup is made without a proof of its origin: this node hasn't got the key for it");
     }
