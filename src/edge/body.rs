@@ -152,8 +152,10 @@ impl Body {
 }
 
 fn too_slow(time: Duration) -> ApiError {
-    let message = format!("the body came too slowly: it has {} s (limits.body_seconds)", time.as_secs());
+    let seconds = time.as_secs();
+    let message = format!("the body came too slowly: it must be whole within {seconds} s");
     ApiError::new(StatusCode::REQUEST_TIMEOUT, "timeout", message)
+        .of_limit(LimitName::Setting("limits.body_seconds"), seconds)
 }
 
 /// Whether a coding changes nothing.
@@ -233,8 +235,8 @@ mod tests {
 
     #[tokio::test]
     async fn the_whole_body_has_one_deadline() {
-        // Each piece comes soon. All of them would take more than a day.
-        let mut slow = body(&[], repeat_n((Duration::from_millis(10), 0), 10_000_000).collect());
+        // Each piece comes soon. All of them would take more than a quarter of an hour.
+        let mut slow = body(&[], repeat_n((Duration::from_millis(10), 0), 100_000).collect());
         slow.left = Duration::from_millis(200);
         assert_eq!(status(slow.text().await), 408);
     }

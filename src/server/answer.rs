@@ -49,7 +49,7 @@ impl Visit {
     /// body on, and nobody waits for the rest of a body that nobody reads.
     fn must_close(&self, status: StatusCode) -> bool {
         let is_known = self.client.as_ref().is_none_or(Client::is_known);
-        let is_unread = self.is_chunked && status.is_client_error();
+        let is_unread = self.is_chunked && (status.is_client_error() || status.is_server_error());
         status == StatusCode::REQUEST_TIMEOUT || self.has_body && (!is_known || is_unread)
     }
 }

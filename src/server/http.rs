@@ -69,7 +69,7 @@ pub(super) fn serve(
     let app = move || {
         App::new()
             .wrap_fn(move |request, service| {
-                answered(match check(&request, header_bytes) {
+                answered(match check(&request, connections, header_bytes) {
                     Ok(()) => Ok(service.call(request)),
                     Err(error) => Err(refusal(request, &error)),
                 })
@@ -131,19 +131,20 @@ fn refusal(request: ServiceRequest, error: &ApiError) -> ServiceResponse {
 }
 
 /// Refuses a request that no handler shall see.
-fn check(request: &ServiceRequest, header_bytes: usize) -> Result<(), ApiError> {
-    check_connection(request)?;
+fn check(request: &ServiceRequest, connections: usize, header_bytes: usize) -> Result<(), ApiError> {
+    check_connection(request, connections)?;
     check_head(request, header_bytes)?;
     edge::strict::check(request.request())
 }
 
 /// When all connections are taken, the health of the node is still answered.
-fn check_connection(request: &ServiceRequest) -> Result<(), ApiError> {
+fn check_connection(request: &ServiceRequest, most: usize) -> Result<(), ApiError> {
     let is_served = || request.conn_data::<Client>().is_none_or(Client::is_served);
     if HEALTH.contains(&request.path()) || is_served() {
         return Ok(());
     }
-    Err(ApiError::unavailable("the node has as many client connections as it may have (limits.sockets)"))
+    Err(ApiError::unavailable("the node has as many client connections as it may have")
+        .of_limit(LimitName::Setting("limits.sockets"), most as u64))
 }
 
 fn check_head(request: &ServiceRequest, max_bytes: usize) -> Result<(), ApiError> {
