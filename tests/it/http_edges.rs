@@ -219,7 +219,7 @@ fn no_http(c: &Cluster) -> Result<()> {
             "invalid_request",
         ),
         (format!("GET /healthz HTTP/1.1\r\nOrigin: {ORIGIN}\r\n\r\n"), 400, "invalid_request"),
-        (many, 400, "invalid_request"),
+        (many, 431, "headers_too_large"),
         (long, 431, "headers_too_large"),
         (
             format!("GET /healthz HTTP/1.1\r\n{page}Long: {}\r\n\r\n", "x".repeat(17_000)),
