@@ -18,7 +18,9 @@ use tokio::time::Sleep;
 use tokio_rustls::server::TlsStream;
 
 /// Bytes of an unknown sender that are read before the library looks at them.
-const AT_A_TIME: usize = 16 * 1024;
+const AT_A_TIME: usize = 8 * 1024;
+/// Bytes that are thrown away at a time.
+const SCRAP: usize = 4 * 1024;
 
 /// The socket, with or without TLS.
 pub(super) enum Wire {
@@ -90,16 +92,14 @@ impl ClientStream {
 
     /// Ends the connection, with a last answer if the client is waiting for one. The library takes the end
     /// for the client's, and closes.
-    fn end(&mut self, over: Over) -> io::Result<()> {
+    fn end(&mut self, over: Over) {
         let status = match over {
-            Over::Closing => return Err(io::ErrorKind::TimedOut.into()),
-            Over::Idle => None,
+            Over::Idle | Over::Closing => None,
             Over::Slow => Some(StatusCode::REQUEST_TIMEOUT),
             Over::TooLong => Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
         };
         self.ended = true;
         self.answer = status.map(|status| self.answer_for(status, 0));
-        Ok(())
     }
 
     fn answer_for(&self, status: StatusCode, replaces: usize) -> Answer {
@@ -119,6 +119,18 @@ impl ClientStream {
         let replaces = answer.replaces;
         self.answer = None;
         Poll::Ready(Ok(replaces))
+    }
+
+    /// Throws away what the client sends, until it ends the connection.
+    fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut scrap = [0; SCRAP];
+        loop {
+            let mut into = ReadBuf::new(&mut scrap);
+            ready!(Pin::new(&mut self.wire).poll_read(cx, &mut into))?;
+            if into.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+        }
     }
 
     /// Fails if the connection gives way.
@@ -158,7 +170,14 @@ impl AsyncRead for ClientStream {
         }
         let known = match this.client().turn(cx, this.unseen == 0) {
             Turn::Evicted => return Poll::Ready(Err(gave_way())),
-            Turn::Over(over) => return Poll::Ready(this.end(over)),
+            Turn::Over(over) => {
+                this.end(over);
+                return Poll::Ready(Ok(()));
+            }
+            Turn::Discard { until } => {
+                this.wake_at(until, cx);
+                return this.poll_discard(cx);
+            }
             Turn::Hold => {
                 this.unseen = 0;
                 return Poll::Pending;

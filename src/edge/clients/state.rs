@@ -37,6 +37,11 @@ pub enum Turn {
         /// Whether the sender is known.
         known: bool,
     },
+    /// They may until this time, and are thrown away: the last request is answered.
+    Discard {
+        /// The connection ends at this time.
+        until: Instant,
+    },
     /// Not yet: a request of an unknown sender is being answered.
     Hold,
     /// No more of them.
@@ -163,6 +168,9 @@ impl State {
         };
         if now() >= until {
             return Turn::Over(over);
+        }
+        if self.activity == Activity::Closing {
+            return Turn::Discard { until };
         }
         Turn::Read { until: Some(until), known: self.known }
     }

@@ -108,7 +108,7 @@ fn waiting_ends() {
     state.begin(at(25));
     state.end(true, at(30));
     assert_eq!(state.heard(1000, || at(31)), 0);
-    assert!(matches!(turn(&mut state, 31), Turn::Read { .. }));
+    assert!(matches!(turn(&mut state, 31), Turn::Discard { .. }));
     assert_eq!(turn(&mut state, 32), Turn::Over(Over::Closing));
 }
 
