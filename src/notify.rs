@@ -76,7 +76,9 @@ impl Manager {
         // This gives the node three attempts before the manager's time limit ends.
         let beat = self.watchdog.map(|limit| limit / 3);
         let round = beat.map_or(ROUND, |beat| beat.min(ROUND)).max(Duration::from_millis(1));
-        let (mut was_ready, mut told, mut beaten) = (false, String::new(), None::<Instant>);
+        let mut was_ready = false;
+        let mut told = String::new();
+        let mut beaten = None::<Instant>;
         loop {
             let State { ready, text } = state();
             if ready && !was_ready {
@@ -164,7 +166,8 @@ mod tests {
         let path = dir.path().join("socket");
         let socket = listening(&SocketAddr::from_pathname(&path).unwrap());
         let manager = Manager::at(path.as_os_str(), Some(Duration::from_millis(30))).unwrap();
-        let (ready, alive) = (Cell::new(false), Cell::new(true));
+        let ready = Cell::new(false);
+        let alive = Cell::new(true);
         let state = || State { ready: ready.get(), text: format!("ready: {}", ready.get()) };
         let answers = async || alive.get() || std::future::pending().await;
         let mut following = std::pin::pin!(manager.follow(state, answers));

@@ -167,7 +167,8 @@ impl Node {
         let _ = tokio::time::timeout(LEADER_WAIT, begun).await;
         let routes = edge::start(&config, &edge);
         let server = http::serve(&config, (workers, shares.sockets), listener, shown.as_ref(), routes)?;
-        let (handle, server) = (server.handle(), actix_rt::spawn(server));
+        let handle = server.handle();
+        let server = actix_rt::spawn(server);
         let node = edge.hub.node_id();
         tracing::info!(http = %config.http_addr, peer = %config.peer_addr, node, "the node serves");
         let told = manager.clone().map(|manager| actix_rt::spawn(tell(manager, edge.clone())));

@@ -36,7 +36,8 @@ pub enum BadTls {
 /// # Errors
 /// If the file can't be used.
 pub fn trusting(ca_file: Option<&Path>) -> Result<ClientConfig, BadTls> {
-    let (mut roots, mut listed) = (RootCertStore::empty(), Vec::new());
+    let mut roots = RootCertStore::empty();
+    let mut listed = Vec::new();
     // Certificates that can't be read are left out: one odd certificate in the system's store is no reason to
     // trust none of the others.
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -174,7 +175,8 @@ mod tests {
             std::fs::write(dir.path().join("cert"), made.cert.pem()).unwrap();
             (made.cert.der().clone(), made.signing_key.serialize_pem())
         };
-        let (cert, key) = (dir.path().join("cert"), dir.path().join("key"));
+        let cert = dir.path().join("cert");
+        let key = dir.path().join("key");
         let (first, first_key) = write("a");
         std::fs::write(&key, &first_key).unwrap();
         let shown = Shown::load(&cert, &key).unwrap();
@@ -199,7 +201,8 @@ mod tests {
         const PAST: i32 = 2000;
         const FAR: i32 = 4000;
         let dir = tempfile::tempdir().unwrap();
-        let (cert, key) = (dir.path().join("cert"), dir.path().join("key"));
+        let cert = dir.path().join("cert");
+        let key = dir.path().join("key");
         let write = |years: (i32, i32), purpose: ExtendedKeyUsagePurpose| {
             let mut params = CertificateParams::new(vec!["a".to_owned()]).unwrap();
             (params.not_before, params.not_after) =

@@ -90,7 +90,8 @@ impl Cluster {
     /// Why the command has no answer, and whether it may be stored.
     pub async fn propose(&self, flow: Flow, command: Vec<u8>) -> Result<Proposed, ProposeError> {
         let node = self.node();
-        let (size, limit) = (command.len(), node.engine.config().max_command_bytes);
+        let size = command.len();
+        let limit = node.engine.config().max_command_bytes;
         if size > limit {
             return Err(ProposeError::TooLarge { size, limit });
         }
@@ -234,7 +235,8 @@ impl Cluster {
         timeout: Duration,
     ) -> Result<Bytes, RequestError> {
         let node = self.node();
-        let (size, limit) = (body.len(), node.engine.config().max_request_bytes);
+        let size = body.len();
+        let limit = node.engine.config().max_request_bytes;
         if size > limit {
             return Err(RequestError::TooLarge { size, limit });
         }

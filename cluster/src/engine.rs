@@ -53,7 +53,8 @@ impl Engine {
         peers: Arc<Peers>,
         incarnation: u64,
     ) -> Arc<Self> {
-        let (stopping, excluded) = (AtomicBool::new(false), RwLock::default());
+        let stopping = AtomicBool::new(false);
+        let excluded = RwLock::default();
         Arc::new(Self { config, group, raft, peers, incarnation, stopping, excluded })
     }
 

@@ -46,7 +46,8 @@ impl Housekeeping {
             {
                 return self.fatal.raise(&format!("the consensus engine stopped: {fatal}"));
             }
-            let (applied, durable) = (index(&metrics.last_applied), index(&metrics.snapshot));
+            let applied = index(&metrics.last_applied);
+            let durable = index(&metrics.snapshot);
             let pressed =
                 self.disk.is_near_full() || self.log.bytes() > purge::far_beyond(self.engine.config());
             let every = if pressed { PRESSED } else { self.engine.config().checkpoint_interval };

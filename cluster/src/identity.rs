@@ -296,7 +296,8 @@ mod tests {
     #[test]
     fn files_that_others_can_read_are_made_private() {
         let dir = tempfile::tempdir().unwrap();
-        let (raft, file) = (dir.path().join("raft"), dir.path().join("raft/0.wal"));
+        let raft = dir.path().join("raft");
+        let file = dir.path().join("raft/0.wal");
         std::fs::create_dir(&raft).unwrap();
         std::fs::write(&file, "x").unwrap();
         std::os::unix::fs::symlink("/etc/hostname", dir.path().join("link")).unwrap();

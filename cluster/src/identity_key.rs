@@ -85,7 +85,8 @@ mod tests {
 
     #[test]
     fn only_the_holder_of_the_private_half_can_sign() {
-        let (one, other) = (IdentityKey::random().unwrap(), IdentityKey::random().unwrap());
+        let one = IdentityKey::random().unwrap();
+        let other = IdentityKey::random().unwrap();
         let signature = one.sign(b"message");
         assert!(one.public().signed(b"message", &signature));
         assert!(!one.public().signed(b"massage", &signature));

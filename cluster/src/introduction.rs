@@ -31,7 +31,8 @@ pub(crate) struct Statement<'a> {
 impl Statement<'_> {
     /// The bytes that are signed.
     fn bytes(&self) -> Vec<u8> {
-        let (position, id) = (self.position.to_le_bytes(), self.id.to_le_bytes());
+        let position = self.position.to_le_bytes();
+        let id = self.id.to_le_bytes();
         let parts: [&[u8]; 5] =
             [b"waypost introduction 1", self.cluster, &position, &id, self.identity.0.as_slice()];
         parts.concat()
@@ -102,7 +103,8 @@ mod tests {
     }
 
     fn by(cast: &Cast, known: usize, applied: u64) -> Option<NodeId> {
-        let (known, last) = (cast.keys[known].public(), cast.keys.last().unwrap().public());
+        let known = cast.keys[known].public();
+        let last = cast.keys.last().unwrap().public();
         introduced(&cast.chain, &CLUSTER, last, applied, |key| key == known)
     }
 
@@ -140,7 +142,8 @@ mod tests {
             ("a link is missing", |chain| drop(chain.remove(1))),
             ("the order", |chain| chain.swap(1, 2)),
         ];
-        let (known, last) = (cast.keys[0].public(), cast.keys[3].public());
+        let known = cast.keys[0].public();
+        let last = cast.keys[3].public();
         for (what, change) in breaks {
             let mut chain = cast.chain.clone();
             change(&mut chain);

@@ -143,7 +143,8 @@ impl Log {
     /// Entries from `start` to `end` (exclusive). Stops after `bytes` or `entries`, but returns at least one.
     fn read(&self, start: u64, end: u64, bytes: usize, entries: usize) -> io::Result<Vec<Entry>> {
         let log = self.lock();
-        let (mut found, mut size) = (Vec::new(), 0);
+        let mut found = Vec::new();
+        let mut size = 0;
         for item in log.read(start, end) {
             let (id, payload) = item?;
             let next = payload.size() + 64;
@@ -306,9 +307,11 @@ mod tests {
     #[tokio::test]
     async fn no_flipped_bit_cuts_off_synced_records() {
         let dir = tempfile::tempdir().unwrap();
-        let (good, trial) = (dir.path().join("good"), dir.path().join("trial"));
+        let good = dir.path().join("good");
+        let trial = dir.path().join("trial");
         let mut log = open(&good).unwrap();
-        let (term, node) = (1, 1);
+        let term = 1;
+        let node = 1;
         log.save_vote(&Vote::from(StoredVote { term, node, committed: true })).await.unwrap();
         for index in 0..6 {
             let log_id = StoredLogId { term, node, index }.into();

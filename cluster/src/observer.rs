@@ -53,7 +53,8 @@ pub(crate) struct Observer {
 impl Observer {
     pub(crate) fn new(of: Observed) -> Arc<Self> {
         let checkpoint = Mutex::new((0, Instant::now()));
-        let (foreign, claims) = (Mutex::default(), Mutex::default());
+        let foreign = Mutex::default();
+        let claims = Mutex::default();
         Arc::new(Self { of, status: watch::Sender::default(), checkpoint, foreign, claims })
     }
 

@@ -71,7 +71,8 @@ pub(crate) async fn open(
         // A node that set damaged files aside belonged to a cluster, so it founds none. A learner cannot lead.
         let may_found = disk::set_aside_folders(&layout.root) == 0 && !config.role_learner;
         let expect = if may_found { config.bootstrap_expect } else { 0 };
-        let (secure, on_waiting) = (&secure, config.on_waiting.as_ref());
+        let secure = &secure;
+        let on_waiting = config.on_waiting.as_ref();
         Newcomer { secure, listener, layout: &layout, member, join: &join, expect, on_waiting }.look().await?
     } else if config.join.is_empty() {
         join::alone()?
@@ -152,7 +153,8 @@ async fn parts(config: &Config, layout: &Layout, identity: &IdentityV1) -> Resul
             StoreError::Corrupt(reason) => damage(layout.store(), reason),
             other => Found::Failure(other.into()),
         })?;
-    let (applied, purged) = (store.state().applied, log.purged());
+    let applied = store.state().applied;
+    let purged = log.purged();
     if applied < purged {
         let reason = format!("the store has applied {applied:?}, but the log begins after {purged:?}");
         return Err(damage(layout.store(), reason));

@@ -235,7 +235,9 @@ impl RaftNetworkV2<Types> for Client {
     where
         S: Stream<Item = AppendEntriesRequest<Types>> + OptionalSend + Unpin + 'static,
     {
-        let (link, group, limit) = (self.link.clone(), self.group, self.append_timeout);
+        let link = self.link.clone();
+        let group = self.group;
+        let limit = self.append_timeout;
         let answers: BoxStream<'static, Matched> =
             Box::pin(input.then(move |rpc| begin_append((link.clone(), group), rpc, limit)).buffered(WINDOW));
         // Whatever follows an error or a partial success is void.

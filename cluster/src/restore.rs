@@ -183,7 +183,8 @@ fn make(
     layout: &Layout,
     files: Vec<(String, Vec<u8>)>,
 ) -> Result<([u8; 16], u64), Failed> {
-    let (applied, node_id) = (reader.head.applied, reader.head.last_node_id + 1);
+    let applied = reader.head.applied;
+    let node_id = reader.head.last_node_id + 1;
     let cluster_id = fresh_cluster_id().map_err(Failed::Io)?;
     let key = layout.make_identity_key().map_err(Failed::Io)?;
     let member = MemberV1 { identity: Some(key.public().0), ..MemberV1::default() };
@@ -202,7 +203,8 @@ fn make(
         awaited: Vec::new(),
     };
     let mut incoming = Incoming::begin(&layout.root, state)?;
-    let (mut chunks, mut pairs) = (0, 0);
+    let mut chunks = 0;
+    let mut pairs = 0;
     while let Some(block) = reader.next()? {
         match block {
             Block::Pairs(chunk) => {
@@ -271,7 +273,8 @@ mod tests {
     fn a_mounted_directory_is_filled_in_place() {
         use std::os::unix::fs::MetadataExt;
         let root = tempfile::tempdir().unwrap();
-        let (backup, dir) = (small(root.path()), volume(root.path()));
+        let backup = small(root.path());
+        let dir = volume(root.path());
         let before = dir.metadata().unwrap().ino();
         restore(&backup, &dir, vec![("key".to_owned(), b"k".to_vec())], &Expected::default()).unwrap();
         assert_eq!(dir.metadata().unwrap().ino(), before);
@@ -313,7 +316,8 @@ mod tests {
     #[test]
     fn a_backup_of_another_cluster_is_not_restored() {
         let root = tempfile::tempdir().unwrap();
-        let (backup, absent) = (small(root.path()), root.path().join("absent"));
+        let backup = small(root.path());
+        let absent = root.path().join("absent");
         let with = |key| Expected { key: Some(key), files: &[] };
         let refused = restore(&backup, &absent, Vec::new(), &with(BackupKey([0; 32])));
         assert!(matches!(refused, Err(BackupError::Foreign)) && !absent.exists(), "{refused:?}");
@@ -324,7 +328,9 @@ mod tests {
     #[test]
     fn a_failed_restore_leaves_nothing() {
         let root = tempfile::tempdir().unwrap();
-        let (backup, dir, absent) = (small(root.path()), volume(root.path()), root.path().join("absent"));
+        let backup = small(root.path());
+        let dir = volume(root.path());
+        let absent = root.path().join("absent");
         let whole = fs::read(&backup).unwrap();
         fs::write(&backup, &whole[..whole.len() - 1]).unwrap();
         restore(&backup, &dir, Vec::new(), &Expected::default()).unwrap_err();

@@ -44,8 +44,8 @@ impl Roster {
     fn member(&self, identity: PublicKey) -> Option<NodeId> {
         let metrics = self.engine.raft().server_metrics();
         let now = metrics.borrow_watched();
-        let (newest, committed) =
-            (now.membership_config.membership(), now.committed_membership_config.membership());
+        let newest = now.membership_config.membership();
+        let committed = now.committed_membership_config.membership();
         let own = self.engine.id();
         if newest.get_node(&own).is_none() && committed.get_node(&own).is_none() {
             return self.engine.peers().id_of(identity);

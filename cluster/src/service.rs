@@ -104,7 +104,8 @@ impl PeerService {
         {
             return failed(DISK_FULL);
         }
-        let (leader, arrived) = (append.vote.term, Instant::now());
+        let leader = append.vote.term;
+        let arrived = Instant::now();
         let request = match append_request(append) {
             Ok(request) => request,
             Err(error) => return failed(error),
@@ -149,7 +150,9 @@ impl Service for PeerService {
     type Session = Session;
 
     fn admit(&self, caller: &Caller) -> Result<Session, String> {
-        let (me, hello, shown) = (self.engine.peers().me(), &caller.hello, &caller.shown);
+        let me = self.engine.peers().me();
+        let hello = &caller.hello;
+        let shown = &caller.shown;
         let standing = self.roster.standing(shown);
         if let (Standing::Stranger, Err(why)) = (standing, shown.admission) {
             return Err(format!("the caller has no member's identity ({}), and {why}", shown.identity));

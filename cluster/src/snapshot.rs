@@ -40,7 +40,8 @@ pub(crate) async fn send(
     if let Some(higher) = step((link, group), &begin, vote, limit).await? {
         return Ok(higher);
     }
-    let (mut place, mut pairs) = (0, 0);
+    let mut place = 0;
+    let mut pairs = 0;
     while let Some(chunk) = chunks.recv().await {
         pairs += chunk.len() as u64;
         let request = Request::SnapshotChunkV1 { place, crc: store::chunk_crc(&chunk), pairs: chunk };

@@ -270,7 +270,8 @@ impl Client {
     /// after the one before it, or at once when that one fails. The node that answered is in use from then
     /// on.
     pub(super) async fn read(&self, path: &str) -> Result<Answer, ClientError> {
-        let (first, count) = (self.at.get(), self.nodes.len());
+        let first = self.at.get();
+        let count = self.nodes.len();
         let mut others = (0..count).map(|n| (first + n) % count);
         let mut asked = FuturesUnordered::new();
         let ask = async |at| (at, self.send_to(at, Method::GET, path, None, READ).await);
@@ -409,7 +410,8 @@ impl Client {
         let missing = status == 401 && self.token.is_none();
         let hint = if missing { Some("set --token or WAYPOST_TOKEN".to_owned()) } else { text("hint") };
         let number = |field: &str| usize::try_from(answer.get(field)?.as_u64()?).ok();
-        let (index, stored) = (number("index"), number("stored"));
+        let index = number("index");
+        let stored = number("stored");
         ClientError::Refused { status, code, message, hint, index, stored, retry_after }
     }
 

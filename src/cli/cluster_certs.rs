@@ -94,7 +94,8 @@ fn pair(out: &Path, name: &str) -> [PathBuf; 2] {
 impl Authority {
     /// The authority in the directory, or a new one.
     fn in_directory(out: &Path) -> anyhow::Result<Self> {
-        let (file, key_file) = (out.join("ca.pem"), out.join("ca.key"));
+        let file = out.join("ca.pem");
+        let key_file = out.join("ca.key");
         match (file.exists(), key_file.exists()) {
             (true, true) => {
                 let key = fs::read_to_string(&key_file).with_context(|| format!("{}", key_file.display()))?;

@@ -66,7 +66,8 @@ fn webhooks(webhooks: &Webhooks) -> anyhow::Result<()> {
     }
     for webhook in listed {
         let profile = webhook.patch.profile().unwrap_or(Profile::Wanderer);
-        let (name, map) = (webhook.patch.name().unwrap_or_default(), &webhook.map);
+        let name = webhook.patch.name().unwrap_or_default();
+        let map = &webhook.map;
         output::line(format_args!("# - {name:?} of map {map:?}, profile {}", profile.name()))?;
         let (mut plain, mut errors) = webhook.read(&webhooks.defaults());
         plain.check(&Checks::new(&guard, &account), &mut errors);

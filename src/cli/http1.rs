@@ -285,7 +285,8 @@ mod tests {
         actix_rt::spawn(async move {
             let mut number = 0;
             while let Ok((mut stream, _)) = listener.accept().await {
-                let (mut text, mut byte) = (Vec::new(), [0; 1]);
+                let mut text = Vec::new();
+                let mut byte = [0; 1];
                 while stream.read_exact(&mut byte).await.is_ok() {
                     text.push(byte[0]);
                     if !text.ends_with(b"\r\n\r\n") {

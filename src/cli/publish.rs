@@ -117,7 +117,8 @@ impl Publisher {
         let progress = Progress::start();
         while let Some(chunk) = input.next().await {
             let chunk = chunk.map_err(|error| before(error, tally.events))?;
-            let (events, bytes) = (chunk.lines.len(), chunk.bytes.len());
+            let events = chunk.lines.len();
+            let bytes = chunk.bytes.len();
             let stored = self.chunk(chunk, tally.events).await?;
             tally.events += events;
             tally.first.get_or_insert_with(|| json!({"id": stored["first_id"], "seq": stored["first_seq"]}));
@@ -149,7 +150,8 @@ impl Publisher {
     /// tried once in any case.
     async fn send(&self, body: Body) -> Result<Value, ClientError> {
         let began = Instant::now();
-        let (mut pause, mut failures) = (PAUSES.0, 0);
+        let mut pause = PAUSES.0;
+        let mut failures = 0;
         // What a node answered says more than that another one can't be reached.
         let mut answered = None;
         loop {

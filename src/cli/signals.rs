@@ -83,7 +83,8 @@ fn reload_settings(args: &ConfigArgs, running: &Config, filter: &LogFilter) {
 /// The names of the settings that differ, without the one that a reload applies.
 fn changed(running: &Config, read: &Config) -> Vec<&'static str> {
     let tree = |config: &Config| serde_json::to_value(config).unwrap_or_default();
-    let (running, read) = (tree(running), tree(read));
+    let running = tree(running);
+    let read = tree(read);
     let differs = |path: &str| {
         let pointer = format!("/{}", path.replace('.', "/"));
         running.pointer(&pointer) != read.pointer(&pointer)

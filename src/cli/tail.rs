@@ -135,7 +135,8 @@ enum End {
 
 impl Tail {
     async fn follow(&mut self, client: &Client) -> anyhow::Result<()> {
-        let (mut pause, mut failures) = (PAUSES.0, 0);
+        let mut pause = PAUSES.0;
+        let mut failures = 0;
         let mut ever = false;
         while !self.done() {
             let error = match client.read(&self.stream_path()).await {

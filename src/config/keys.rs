@@ -95,7 +95,8 @@ fn collect(prefix: &str, tree: &Value, keys: &mut Vec<Key>) {
 
 /// The comment lines right above a key of the default file.
 fn comment_of(section: &str, name: &str) -> String {
-    let (mut here, mut comment) = (String::new(), Vec::new());
+    let mut here = String::new();
+    let mut comment = Vec::new();
     for line in DEFAULT_TOML.lines() {
         if let Some(header) = line.strip_prefix('[') {
             here = header.trim_end_matches(']').to_owned();

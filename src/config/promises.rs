@@ -14,7 +14,9 @@ const HEARTBEAT_SECONDS: u64 = 30;
 impl Config {
     /// Warnings for people; empty if all settings fit together.
     pub fn warnings(&self) -> Vec<String> {
-        let (limits, session, retention) = (&self.limits, &self.session, &self.retention);
+        let limits = &self.limits;
+        let session = &self.session;
+        let retention = &self.retention;
         let mut found: BTreeSet<String> = BTreeSet::new();
         let mut warn = |is: bool, what: &str| {
             if is {

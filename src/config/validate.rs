@@ -168,7 +168,9 @@ fn texts(config: &Config) -> Option<Fault> {
 }
 
 fn relations(config: &Config) -> Option<Fault> {
-    let (limits, session, raft) = (&config.limits, &config.session, &config.raft);
+    let limits = &config.limits;
+    let session = &config.session;
+    let raft = &config.raft;
     let expected = config.bootstrap_expect;
     if expected > 0 && expected < waypost_cluster::Config::FEWEST_FOUNDERS {
         let allowed = "must be 0, or at least 2; a single node begins a cluster of its own without it";

@@ -11,7 +11,8 @@ const CUT: char = '…';
 pub(crate) fn escaped(text: &str, max: usize, mut escape: impl FnMut(char, &mut String)) -> String {
     let mut out = String::with_capacity(text.len().min(max) + 8);
     // `marked` is the length of the longest part that leaves room for `CUT`.
-    let (mut used, mut marked) = (0, 0);
+    let mut used = 0;
+    let mut marked = 0;
     for character in text.chars().filter_map(plain) {
         let before = out.len();
         escape(character, &mut out);
@@ -30,7 +31,8 @@ pub(crate) fn escaped(text: &str, max: usize, mut escape: impl FnMut(char, &mut 
 
 /// `text` cut to at most `max` UTF-16 units, with `…` at the end; `None` if it need not be cut.
 pub(crate) fn cut(text: &str, max: usize) -> Option<String> {
-    let (mut used, mut marked) = (0, 0);
+    let mut used = 0;
+    let mut marked = 0;
     for (at, character) in text.char_indices() {
         if used < max {
             marked = at;
@@ -59,7 +61,8 @@ pub(crate) fn is_visible(text: &str) -> bool {
 ///
 /// The returned function takes the characters of one text, in order.
 pub(crate) fn escape_discord() -> impl FnMut(char, &mut String) {
-    let (mut in_link, mut is_line_blank) = (false, true);
+    let mut in_link = false;
+    let mut is_line_blank = true;
     move |character, out| {
         // Discord looks for quotes, headings and lists behind blanks too.
         let starts_line = is_line_blank;

@@ -54,7 +54,8 @@ pub fn format_utc(unix_ms: u64, form: &str) -> String {
         ("ss", &iso[17..19]),
         ("X", &(unix_ms / 1000).to_string()),
     ];
-    let (mut out, mut rest) = (String::with_capacity(form.len() + 8), form);
+    let mut out = String::with_capacity(form.len() + 8);
+    let mut rest = form;
     while let Some(character) = rest.chars().next() {
         rest = match parts.iter().find_map(|(sign, part)| Some((rest.strip_prefix(sign)?, part))) {
             Some((behind, part)) => {

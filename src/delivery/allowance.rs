@@ -32,7 +32,8 @@ pub struct Allowance {
 impl Allowance {
     /// The allowance of a new client.
     pub fn new(rate: MessageRate) -> Self {
-        let (burst, per_second) = (rate.burst.max(1), rate.per_second.max(1));
+        let burst = rate.burst.max(1);
+        let per_second = rate.per_second.max(1);
         let period_ms = u64::from(burst) * 1000 / u64::from(per_second);
         let rate = Rate { permits: burst, period_ms: period_ms.max(1) };
         Self { rate, began: Instant::now(), full_at_us: 0, slowed_since: None }

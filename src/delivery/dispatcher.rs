@@ -231,7 +231,8 @@ impl Dispatcher {
     }
 
     fn deliver(&self, news: Deliver) {
-        let (ring_bytes, ring_events) = (self.config.ring_bytes, self.config.ring_events);
+        let ring_bytes = self.config.ring_bytes;
+        let ring_events = self.config.ring_events;
         match news {
             Deliver::Start { topic, form, next_seq } => {
                 self.change(topic, form, |topic_view| topic_view.start(next_seq, ring_bytes, ring_events));

@@ -67,7 +67,8 @@ mod tests {
     #[test]
     fn the_part_is_polled_only_when_it_was_woken() {
         let bell = Doorbell::new();
-        let (polls, inner) = (Cell::new(0), RefCell::new(None));
+        let polls = Cell::new(0);
+        let inner = RefCell::new(None);
         let mut task = Context::from_waker(Waker::noop());
         let mut poll = |ready: bool| {
             bell.answer(&mut task, |cx| {

@@ -65,7 +65,8 @@ mod tests {
 
     #[test]
     fn a_position_is_sent_when_it_moved_and_not_too_often() {
-        let (mut unseen, mut cursor) = (Unseen::new(Some(10)), Cursor::at(5));
+        let mut unseen = Unseen::new(Some(10));
+        let mut cursor = Cursor::at(5);
         assert_eq!(unseen.pass(&mut cursor, Some(id(4)), 0), None, "nothing was passed");
         cursor.next_seq = 7;
         assert_eq!((unseen.pass(&mut cursor, Some(id(6)), 1), unseen.due()), (None, Some(11)));
@@ -89,7 +90,8 @@ mod tests {
 
     #[test]
     fn an_id_is_never_sent_for_another_position() {
-        let (mut unseen, mut cursor) = (Unseen::new(Some(1)), Cursor::at(5));
+        let mut unseen = Unseen::new(Some(1));
+        let mut cursor = Cursor::at(5);
         cursor.next_seq = 7;
         assert_eq!(unseen.pass(&mut cursor, Some(id(6)), 1), None);
         cursor.next_seq = 8;

@@ -88,7 +88,8 @@ mod tests {
     /// Writes until the client's window is shut and the kernel takes no more. Returns the number of bytes
     /// written.
     fn fill(server: &mut TcpStream, reading: &Reading) -> usize {
-        let (mut written, mut quiet) = (0, 0);
+        let mut written = 0;
+        let mut quiet = 0;
         while quiet < 30 || reading.connection.sent().unsent == 0 {
             match server.write(&[0; 4096]) {
                 Ok(length) => (written, quiet) = (written + length, 0),

@@ -140,7 +140,8 @@ mod tests {
 
     #[test]
     fn the_ring_filled_longest_ago_is_emptied_first() {
-        let (rings, topic_views) = (Rings::new(usize::MAX), [topic_view(1), topic_view(2), topic_view(3)]);
+        let rings = Rings::new(usize::MAX);
+        let topic_views = [topic_view(1), topic_view(2), topic_view(3)];
         for place in [0, 1, 2, 0] {
             push(&topic_views[place], 7 + u64::from(rings.last.get() == 3), 100);
             rings.changed(&topic_views[place]);

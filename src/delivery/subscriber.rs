@@ -459,8 +459,9 @@ impl Subscription {
     }
 
     fn next_page(&self, dispatcher: &Dispatcher) -> LocalBoxFuture<'static, Result<Page, ArchiveError>> {
-        let (archive, topic, from) =
-            (dispatcher.hub().archive().clone(), self.topic_view.topic().clone(), self.cursor.next_seq);
+        let archive = dispatcher.hub().archive().clone();
+        let topic = self.topic_view.topic().clone();
+        let from = self.cursor.next_seq;
         let condition = self.topic_view.view().condition().cloned();
         Box::pin(async move { archive.read(topic, from, PAGE_EVENTS, PAGE_BYTES, condition).await })
     }

@@ -25,7 +25,8 @@ impl Tally {
 
     /// Adds the counts to the metrics and sets them to zero.
     pub(super) fn flush(&self) {
-        let (writes, bytes) = (self.writes.take(), self.bytes.take());
+        let writes = self.writes.take();
+        let bytes = self.bytes.take();
         if writes > 0 {
             metrics::counter!(crate::metric::FRAMES_SENT, "protocol" => self.protocol).increment(writes);
             metrics::counter!(crate::metric::BYTES_SENT, "protocol" => self.protocol).increment(bytes);

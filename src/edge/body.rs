@@ -51,7 +51,8 @@ impl FromRequest for Body {
             let status = StatusCode::INTERNAL_SERVER_ERROR;
             return ready(Err(ApiError::new(status, "internal", "the node is not set up")));
         };
-        let (max_bytes, time) = (edge.config.body_bytes, edge.config.body_time);
+        let max_bytes = edge.config.body_bytes;
+        let time = edge.config.body_time;
         ready(Ok(Self::new(request.headers(), payload.take(), max_bytes, time)))
     }
 }

@@ -271,7 +271,8 @@ mod tests {
             (ResumeError::Behind(lost()).into(), 503, "unavailable"),
             (ArchiveError::Stopping.into(), 503, "unavailable"),
         ] {
-            let (message, retry_ms) = (refused.to_string(), refused.retry_ms());
+            let message = refused.to_string();
+            let retry_ms = refused.retry_ms();
             let error = ApiError::from(refused);
             assert!(error.to_string().starts_with(&format!("{code}: ")), "{error} is not {code}");
             let answer = error.error_response();

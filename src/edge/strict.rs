@@ -34,7 +34,8 @@ pub fn check(request: &HttpRequest) -> Result<(), ApiError> {
 }
 
 fn takes_of(request: &HttpRequest) -> Option<&'static Takes> {
-    let (path, method) = (request.match_pattern()?, request.method());
+    let path = request.match_pattern()?;
+    let method = request.method();
     // HEAD asks for what GET would answer.
     let method = if method == Method::HEAD { "GET" } else { method.as_str() };
     edge::takes().find(|takes| takes.method == method && takes.path == path)

@@ -252,7 +252,8 @@ impl Opened {
     ) -> SubscriptionId {
         let Self { grant, topic, coverage, ephemeral, position, filter, view, connection, patterns, .. } =
             self;
-        let (id, map) = (subscriber.new_subscription(), grant.map.id);
+        let id = subscriber.new_subscription();
+        let map = grant.map.id;
         let held: Rc<dyn Any> = Rc::new((connection, patterns));
         let of = || Of { map, coverage, filter: filter.clone(), held: Some(held.clone()) };
         if coverage.has_durable() {

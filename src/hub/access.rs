@@ -156,7 +156,8 @@ mod tests {
     async fn a_token_cannot_tell_a_foreign_map_from_a_missing_one() {
         let folder = tempfile::tempdir().unwrap();
         let hub = hub(folder.path()).await;
-        let (mine, foreign) = (create(&hub, 1, "mine").await, create(&hub, 2, "foreign").await);
+        let mine = create(&hub, 1, "mine").await;
+        let foreign = create(&hub, 2, "foreign").await;
         let who = hub.access().who("mine").await.unwrap().unwrap();
         let ids = [mine, foreign].map(|id| id.to_string());
         for name in ["mine", &ids[0]] {

@@ -42,7 +42,8 @@ pub(super) enum Standing {
 pub(super) fn serve(peers: &Peers, cluster: &Cluster) {
     let cluster = cluster.clone();
     peers.serve(move |_, Applied { index, within_ms }| {
-        let (cluster, within) = (cluster.clone(), Duration::from_millis(within_ms.min(MOST_WAIT_MS)));
+        let cluster = cluster.clone();
+        let within = Duration::from_millis(within_ms.min(MOST_WAIT_MS));
         async move { cluster.wait_applied(index, within).await }
     });
 }
@@ -62,7 +63,8 @@ pub(super) async fn applied_on(peers: &Peers, node: NodeId, index: u64, deadline
 async fn follow(ask: impl AsyncFn(Duration) -> Result<bool, PeerError>, deadline: Instant) -> Standing {
     let mut heard = Instant::now();
     loop {
-        let (began, until) = (Instant::now(), deadline.min(heard + OUT_OF_REACH));
+        let began = Instant::now();
+        let until = deadline.min(heard + OUT_OF_REACH);
         let left = until.saturating_duration_since(began);
         if left.is_zero() {
             return if until < deadline { Standing::OutOfReach } else { Standing::Behind };

@@ -182,8 +182,11 @@ impl Archive {
     ) -> Result<Page, ArchiveError> {
         self.history(&part.into(), |history| {
             let page = history.read(from_seq, Bounds { events: max_events, bytes: max_bytes })?;
-            let (next_seq, first_seq, head_seq) = (page.next_seq, history.first_seq(), history.head_seq());
-            let (passed_id, gone_seq) = (page.passed_id, page.gone_seq);
+            let next_seq = page.next_seq;
+            let first_seq = history.first_seq();
+            let head_seq = history.head_seq();
+            let passed_id = page.passed_id;
+            let gone_seq = page.gone_seq;
             Ok(Page {
                 events: page.events,
                 verdicts: None,
@@ -329,7 +332,8 @@ impl Archive {
         if head_seq.saturating_sub(from_seq) >= MAX_COUNTED {
             return Ok(None);
         }
-        let (mut from_seq, mut count) = (from_seq, 0);
+        let mut from_seq = from_seq;
+        let mut count = 0;
         while from_seq <= head_seq {
             let page = self.read(part.clone(), from_seq, 1024, 1 << 20, condition.cloned()).await?;
             let in_range = page.wanted(filter).take_while(|(event, _)| event.seq <= head_seq);

@@ -126,7 +126,8 @@ impl Turn {
         let Skipped { events, told } = &*self.skipped;
         events.set(events.get() + 1);
         if told.get().is_none_or(|told| told.elapsed() >= TELL_EVERY) {
-            let (map, events) = (self.map, events.take());
+            let map = self.map;
+            let events = events.take();
             tracing::warn!(%map, events, "events were too large for a filter expression, and did not match; the last is of that map");
             told.set(Some(Instant::now()));
         }
@@ -193,8 +194,8 @@ mod tests {
             let verdicts = evaluators.verdicts(condition(map(1), text), events.clone()).await;
             assert_eq!(verdicts.unwrap(), expected, "{text}");
         }
-        let (two, taken) =
-            ([condition(map(1), "payload.n < 2"), condition(map(1), "payload.n == 3")], events.clone());
+        let two = [condition(map(1), "payload.n < 2"), condition(map(1), "payload.n == 3")];
+        let taken = events.clone();
         let both =
             evaluators.work(map(1), |mut turn| async move { verdicts(&two, &taken, &mut turn).await }).await;
         assert_eq!(both.unwrap(), [[true, true, false, false], [false, false, false, true]]);
@@ -209,7 +210,8 @@ mod tests {
         let events: Vec<Event> = (0..200).map(|n| event(n, &large)).collect();
         let heavy = (0..4).map(|n| condition(map(1), &format!("payload.l.exists(x, x > {n})")));
         let ask = |condition| {
-            let (evaluators, events) = (evaluators.clone(), events.clone());
+            let evaluators = evaluators.clone();
+            let events = events.clone();
             async move { evaluators.verdicts(condition, events).await }
         };
         let heavy = actix_rt::spawn(futures_util::future::join_all(heavy.map(ask).collect::<Vec<_>>()));

@@ -42,7 +42,8 @@ struct Happened {
 
 impl Default for Happened {
     fn default() -> Self {
-        let (is_announced, removed) = (AtomicBool::new(false), AtomicBool::new(false));
+        let is_announced = AtomicBool::new(false);
+        let removed = AtomicBool::new(false);
         Self { is_announced, first_seq: AtomicU64::new(u64::MAX), removed }
     }
 }
@@ -224,7 +225,8 @@ impl Nudges {
     /// Wakes all topics: any stream may have jumped and may have lost events. Returns the topics whose actor
     /// is gone.
     pub(super) fn wake_all(&self) -> Vec<TopicKey> {
-        let (mut gone, what) = (Vec::new(), Happenings { first_seq: Some(0), removed: true });
+        let mut gone = Vec::new();
+        let what = Happenings { first_seq: Some(0), removed: true };
         self.0.iter().for_each(|(stream, topics)| topics.ring_all(what, *stream, &mut gone));
         gone
     }
@@ -301,7 +303,8 @@ mod tests {
 
     #[actix_web::test]
     async fn one_nudge_stands_for_everything_that_happens_meanwhile() {
-        let (mut nudges, woken) = (Nudges::default(), Woken::default());
+        let mut nudges = Nudges::default();
+        let woken = Woken::default();
         nudges.watch(topic(&["a", "b*"]), woken.bell());
         for seq in 7..100 {
             nudges.wake(TopicId(1), seq, &subjects(&["a", "bc"]));

@@ -24,7 +24,8 @@ impl Replica {
 impl StateMachine for Replica {
     fn load(&mut self, view: &View, why: Load) -> Result<(), DiskError> {
         self.state = State::load(&ViewStore(view)).map_err(in_the_cluster_s_words)?;
-        let (access, webhooks) = (self.state.access().clone(), self.state.webhooks().clone());
+        let access = self.state.access().clone();
+        let webhooks = self.state.webhooks().clone();
         self.bridge.reset(access, webhooks, why == Load::Snapshot);
         Ok(())
     }

@@ -38,7 +38,8 @@ pub(super) async fn create(hub: &Hub, n: u8, slug: &str) -> MapId {
         hash: hash_token(slug),
         scopes: Scopes::PUBLISH,
     };
-    let (slug, name) = (Some(slug.to_owned()), "m".into());
+    let slug = Some(slug.to_owned());
+    let name = "m".into();
     let make = CreateMap { id, slug, name, limits, retention, token, max_maps: 9 };
     hub.log().propose(&Command::CreateMap(make)).await.unwrap();
     id

@@ -101,7 +101,8 @@ impl Topic {
         woken: metrics::Counter,
         pending: Pending,
     ) -> Self {
-        let (open, evaluated) = (Lane::default(), Lane::default());
+        let open = Lane::default();
+        let evaluated = Lane::default();
         Self {
             key,
             archive,
@@ -309,7 +310,8 @@ impl Lane {
         let mut still_behind = false;
         for known in &mut self.views {
             for subscriber in known.subscribers.iter_mut().filter(|subscriber| subscriber.behind) {
-                let (form, next_seq) = (known.view.key().clone(), self.told_seq);
+                let form = known.view.key().clone();
+                let next_seq = self.told_seq;
                 let told =
                     subscriber.dispatcher.try_send(Deliver::Start { topic: topic.clone(), form, next_seq });
                 subscriber.behind = matches!(told, Err(SendError::Full(_)));
@@ -482,7 +484,8 @@ mod tests {
     }
 
     fn page(next_seq: u64, head_seq: u64) -> Page {
-        let (events, passed_id) = (Vec::new(), None);
+        let events = Vec::new();
+        let passed_id = None;
         Page { events, verdicts: None, next_seq, first_seq: 1, head_seq, passed_id, gone_seq: None }
     }
 

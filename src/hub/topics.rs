@@ -162,11 +162,13 @@ impl Registry {
             Some(_) => self.lost(&topic),
             None => {}
         }
-        let (evaluators, woken) = (self.evaluators.clone(), self.woken.clone());
+        let evaluators = self.evaluators.clone();
+        let woken = self.woken.clone();
         let actor = if topic.is_ephemeral() {
             TopicActor::Ephemeral(EphemeralTopic::start_on(&self.ephemeral, topic.clone(), evaluators, woken))
         } else {
-            let (key, pending) = (topic.clone(), Pending::default());
+            let key = topic.clone();
+            let pending = Pending::default();
             let actor = Topic::new(key, self.archive.clone(), evaluators, woken, pending.clone()).start();
             // The topic is watched before it reads its position, so that no nudge is lost in between.
             self.bridge.watch_topic(topic.clone(), Bell::new(actor.clone().recipient(), pending));

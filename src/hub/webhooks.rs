@@ -114,9 +114,11 @@ impl WebhookStore {
 
     /// The retries of a webhook that wait, by number.
     pub fn waiting(&self, id: WebhookId) -> Result<Vec<(u64, Retry)>, ArchiveError> {
-        let (from, to) = (keys::waiting(id, 0), keys::waiting(id, u64::MAX));
+        let from = keys::waiting(id, 0);
+        let to = keys::waiting(id, u64::MAX);
         self.archive.look(|store| {
-            let (mut found, mut bad) = (Vec::new(), None);
+            let mut found = Vec::new();
+            let mut bad = None;
             let scanned = store.scan(&from, &to, &mut |key, value| match codec::decode(value) {
                 Ok(retry) => {
                     found.extend(keys::number_of(key).map(|number| (number, retry)));
@@ -139,7 +141,8 @@ impl WebhookStore {
         from_seq: u64,
         max: usize,
     ) -> Result<Vec<DeadLetter>, ArchiveError> {
-        let (from, to) = (keys::dead_letter(id, from_seq), keys::dead_letter(id, u64::MAX));
+        let from = keys::dead_letter(id, from_seq);
+        let to = keys::dead_letter(id, u64::MAX);
         self.archive.look(|store| range(store, &from, &to, max))
     }
 
@@ -169,7 +172,8 @@ fn range<T: DeserializeOwned>(
     to: &[u8],
     max: usize,
 ) -> Result<Vec<T>, ArchiveError> {
-    let (mut found, mut bad) = (Vec::new(), None);
+    let mut found = Vec::new();
+    let mut bad = None;
     if max == 0 {
         return Ok(found);
     }

@@ -80,7 +80,8 @@ where
         .disable_signals();
     let stopping = builder.graceful_shutdown_signal();
     let service = move || {
-        let (stopping, sockets) = (stopping.clone(), settings.sockets.clone());
+        let stopping = stopping.clone();
+        let sockets = settings.sockets.clone();
         let http = HttpService::build()
             // Times are kept by the connection's own stream.
             .keep_alive(KeepAlive::Os)

@@ -87,7 +87,9 @@ pub(super) fn cluster(
 }
 
 pub(super) fn edge(config: &Config, shares: &Shares) -> EdgeConfig {
-    let (limits, retention, session) = (&config.limits, &config.retention, &config.session);
+    let limits = &config.limits;
+    let retention = &config.retention;
+    let session = &config.session;
     EdgeConfig {
         event_bytes: limits.event_bytes,
         batch_events: limits.batch_events,

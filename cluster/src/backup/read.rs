@@ -111,7 +111,8 @@ impl<'a> Reader<'a> {
         let head = self.take(9)?;
         let number =
             |at: usize| head[at..at + 4].iter().rev().fold(0, |sum, byte| sum << 8 | u32::from(*byte));
-        let (length, crc) = (number(1) as usize, number(5));
+        let length = number(1) as usize;
+        let crc = number(5);
         if length > MAX_ENCODED {
             return Err(self.damaged(format!("a block has a length of {length} bytes")));
         }

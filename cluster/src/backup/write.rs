@@ -46,7 +46,8 @@ impl Backups {
     ) -> Result<mpsc::Receiver<Result<Bytes, StoreError>>, BackupError> {
         let turn = self.turn.clone().try_acquire_owned().map_err(|_| BackupError::Busy)?;
         let view = View::of(&self.store)?;
-        let (cluster_id, taken_ms) = (self.engine.peers().me().cluster_id, self.clock.now().time_ms);
+        let cluster_id = self.engine.peers().me().cluster_id;
+        let taken_ms = self.clock.now().time_ms;
         let (sender, blocks) = mpsc::channel(2);
         let handle = Handle::current();
         tokio::task::spawn_blocking(move || {
@@ -114,7 +115,8 @@ fn write(
     };
     writer.raw([&MAGIC[..], &VERSION.to_le_bytes()].concat())?;
     writer.block(HEAD, &head)?;
-    let (mut pairs, mut result) = (0, Ok(()));
+    let mut pairs = 0;
+    let mut result = Ok(());
     store::export(view, &mut |chunk| {
         pairs += chunk.len() as u64;
         result = writer.block(PAIRS, &chunk);

@@ -86,7 +86,8 @@ impl Account {
     }
 
     pub(super) fn room(&self) -> Room {
-        let (free, room) = (self.after(0), self.measured);
+        let free = self.after(0);
+        let room = self.measured;
         Room {
             free: self.after_in_files(0),
             is_full: room.is_full || free < room.reserve,
@@ -108,7 +109,8 @@ impl Account {
         let lent = lent(reusable, free);
         // The full state ends only when an eighth more than the reserve is free, so that it does not flicker.
         let enough = if before.is_full { reserve + reserve / 8 } else { reserve };
-        let (is_full, is_closed) = (free + lent < enough, free + lent < reserve / 2);
+        let is_full = free + lent < enough;
+        let is_closed = free + lent < reserve / 2;
         self.measured = Room { total, free, reusable, lent, reserve, is_full, is_closed };
     }
 
@@ -196,7 +198,8 @@ mod tests {
 
     #[test]
     fn pages_that_the_store_uses_again_count_as_free_for_entries_alone() {
-        let (mut account, now) = (Account::default(), Instant::now());
+        let mut account = Account::default();
+        let now = Instant::now();
         let state = |account: &Account| (account.room().is_full, account.room().is_closed);
         account.set_measured(1000 * MIB, 70 * MIB, 100 * MIB);
         assert_eq!(state(&account), (true, false));

@@ -7,7 +7,8 @@ use super::*;
 #[test]
 fn the_ballast_follows_the_free_space() {
     let dir = tempfile::tempdir().unwrap();
-    let (disk, file) = (Disk::new(dir.path(), 1 << 20), dir.path().join(BALLAST));
+    let disk = Disk::new(dir.path(), 1 << 20);
+    let file = dir.path().join(BALLAST);
     assert_eq!(disk.keep_ballast(10 << 20, 1 << 20), 0, "there was no ballast before");
     assert_eq!(file.metadata().unwrap().len(), 1 << 18);
     assert_eq!(disk.keep_ballast(1 << 19, 1 << 20), 1 << 18, "kept while some space is free");

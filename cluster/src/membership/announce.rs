@@ -201,7 +201,8 @@ impl Announcer {
 
     async fn ask_once_at(&self, addr: &str, announce: &Announce) -> Option<JoinReply> {
         let peers = self.engine.peers();
-        let (hello, request) = (peers.me().hello(0, Lane::Work), Request::AnnounceV1(announce.clone()));
+        let hello = peers.me().hello(0, Lane::Work);
+        let request = Request::AnnounceV1(announce.clone());
         // A node that is not a member yet believes whoever has what admits newcomers; a member believes only
         // members.
         let is_believed = |shown: &Shown| match self.roster.standing(shown) {

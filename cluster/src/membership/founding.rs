@@ -58,7 +58,9 @@ impl Founding {
     /// Decides after a round of greetings. `began` is what this newcomer held to when the round began, and
     /// `heard` are the newcomers that answered; no member answered.
     pub(super) fn after_round(&mut self, began: Option<&AgreementV1>, heard: &[NewcomerV1]) -> Step {
-        let (id, addr, expect) = (self.0.id, self.0.addr.clone(), self.0.expect);
+        let id = self.0.id;
+        let addr = self.0.addr.clone();
+        let expect = self.0.expect;
         if expect < Config::FEWEST_FOUNDERS {
             return Step::Wait;
         }

@@ -174,7 +174,8 @@ async fn ask(
     request: &Request,
     limit: Duration,
 ) -> Result<Answer, LinkError> {
-    let (from_addr, lane) = (member.peer_addr.clone(), Lane::Work.number());
+    let from_addr = member.peer_addr.clone();
+    let lane = Lane::Work.number();
     let hello = Hello { cluster_id: [0; 16], from: 0, to: 0, from_addr, lane };
     ask_at(secure, addr, &hello, |shown: &Shown| shown.admission.is_ok(), request, limit).await
 }

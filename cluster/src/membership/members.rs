@@ -150,7 +150,8 @@ impl Members {
 
     /// Tells a node that it is a member, as of that index of the log, and introduces it to the others.
     fn member(&self, position: u64, id: NodeId, identity: PublicKey) -> JoinReply {
-        let (peers, cluster) = (self.engine.peers(), self.engine.peers().me().cluster_id);
+        let peers = self.engine.peers();
+        let cluster = self.engine.peers().me().cluster_id;
         let introductions = peers.secure().introduce(&cluster, position, id, identity);
         JoinReply::Member { introductions }
     }
@@ -170,7 +171,8 @@ impl Members {
     async fn not_moved(&self, id: NodeId, addr: &str) -> Option<JoinReply> {
         let members = self.engine.metrics().membership_config;
         let present = members.membership().get_node(&id)?.peer_addr.clone();
-        let (me, peers) = (self.engine.peers().me(), self.engine.peers());
+        let me = self.engine.peers().me();
+        let peers = self.engine.peers();
         let learned = if id == me.node_id { Some(me.addr.clone()) } else { peers.addr(id) };
         for known in [Some(present), learned].into_iter().flatten() {
             match self.moves.check(id, &known, addr).await {
@@ -196,7 +198,8 @@ impl Members {
 
     /// The change of the membership that an announcement asks for, or the reply if none is due or possible.
     async fn due_to(&self, announce: Announce, identity: PublicKey) -> Result<Change, JoinReply> {
-        let (id, mut member) = (announce.id, Member::from(announce.member));
+        let id = announce.id;
+        let mut member = Member::from(announce.member);
         let metrics = self.engine.metrics();
         let known = metrics.membership_config.membership();
         // A node cannot change what operators decided about it.

@@ -69,7 +69,8 @@ impl Moves {
 
     /// The process at one address, if it proves the identity of the member that it says it is.
     async fn who(&self, addr: String) -> Option<ProcessV1> {
-        let (peers, proved) = (self.engine.peers(), AtomicU64::new(0));
+        let peers = self.engine.peers();
+        let proved = AtomicU64::new(0);
         let is_member = |shown: &Shown| {
             let id = self.roster.standing(shown).id();
             proved.store(id.unwrap_or(0), Ordering::Relaxed);
@@ -121,7 +122,8 @@ impl Moves {
             return true;
         }
         if self.asking.lock().unwrap_or_else(PoisonError::into_inner).insert(id) {
-            let (this, addr) = (self.clone(), addr.to_owned());
+            let this = self.clone();
+            let addr = addr.to_owned();
             tokio::spawn(here(async move {
                 if this.check(id, &known, &addr).await == Move::Real {
                     this.engine.peers().learn_addr(id, &addr);

@@ -62,7 +62,8 @@ fn members(node: &Cluster) -> &Members {
 }
 
 fn older(node: &Cluster) -> OlderData {
-    let (engine, tools) = (node.node().engine.clone(), &node.node().tools);
+    let engine = node.node().engine.clone();
+    let tools = &node.node().tools;
     OlderData::new(
         engine,
         tools.housekeeping.log.clone(),
@@ -88,7 +89,8 @@ async fn no_node_takes_the_address_of_a_living_member() {
     let at = nodes.iter().position(|node| node.status().is_leader()).unwrap();
     let leader = nodes.swap_remove(at);
     let lead = members(&leader);
-    let (victim, other) = (&nodes[0], &nodes[1]);
+    let victim = &nodes[0];
+    let other = &nodes[1];
     let addr = victim.peer_addr();
 
     let newcomer = Member { peer_addr: addr.to_owned(), ..Member::default() };
@@ -137,7 +139,9 @@ async fn an_id_belongs_to_one_identity_and_never_comes_back() {
     let dir = tempfile::tempdir().unwrap();
     let leader = start(&dir.path().join("1"), &[], false).await;
     let learner = start(&dir.path().join("2"), &[&leader], true).await;
-    let (lead, id, addr) = (members(&leader), learner.node_id(), learner.peer_addr());
+    let lead = members(&leader);
+    let id = learner.node_id();
+    let addr = learner.peer_addr();
     until("it is a member", || leader.status().member(id).is_some()).await;
     let pinned = leader.status().member(id).unwrap().identity.clone();
     assert_eq!(pinned, Some(identity(&learner).to_string()));

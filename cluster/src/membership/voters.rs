@@ -35,7 +35,8 @@ pub(super) fn without(status: &Status, ids: &[NodeId]) -> Result<(), Refused> {
     if left.is_empty() {
         return Err(Refused::LastVoter(ids.first().copied().unwrap_or_default()));
     }
-    let (voters, needed) = (left.len() as u64, left.len() as u64 / 2 + 1);
+    let voters = left.len() as u64;
+    let needed = left.len() as u64 / 2 + 1;
     let reachable = left.iter().filter(|m| m.reachable).count() as u64;
     if reachable < needed { Err(Refused::Majority { voters, reachable, needed }) } else { Ok(()) }
 }

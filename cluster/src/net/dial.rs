@@ -35,7 +35,8 @@ pub(crate) async fn addresses(name: &str) -> io::Result<Vec<SocketAddr>> {
 fn in_turn(found: Vec<SocketAddr>) -> Vec<SocketAddr> {
     let first_is_v6 = found.first().is_some_and(SocketAddr::is_ipv6);
     let (first, second): (Vec<_>, Vec<_>) = found.into_iter().partition(|at| at.is_ipv6() == first_is_v6);
-    let (mut first, mut second) = (first.into_iter(), second.into_iter());
+    let mut first = first.into_iter();
+    let mut second = second.into_iter();
     let mut ordered = Vec::new();
     while ordered.len() < MOST {
         let pair = [first.next(), second.next()];
@@ -62,7 +63,8 @@ pub(super) async fn first_of<T, E, F: Future<Output = Result<T, E>>>(
     attempt: impl Fn(SocketAddr) -> F,
 ) -> Result<T, Vec<E>> {
     let mut waiting = addrs.into_iter();
-    let (mut under_way, mut failed) = (FuturesUnordered::new(), Vec::new());
+    let mut under_way = FuturesUnordered::new();
+    let mut failed = Vec::new();
     loop {
         match waiting.next() {
             Some(addr) => under_way.push(attempt(addr)),

@@ -92,7 +92,8 @@ impl Listener {
     pub(crate) async fn run<S: Service>(self, secure: Arc<Secure>, service: Arc<S>) {
         let places = Places::new(self.max_connections);
         let reported = Arc::new(AtomicU64::new(0));
-        let (mut open, mut callers) = (JoinSet::new(), Callers::default());
+        let mut open = JoinSet::new();
+        let mut callers = Callers::default();
         loop {
             while open.try_join_next().is_some() {}
             let accepted = tokio::select! {
@@ -101,7 +102,8 @@ impl Listener {
                     // A caller that was closed for a newer one has no result.
                     match shaken {
                         Ok(Ok(known)) => {
-                            let (service, reported) = (service.clone(), reported.clone());
+                            let service = service.clone();
+                            let reported = reported.clone();
                             open.spawn(here(serve(known, service, self.limits, reported)));
                         }
                         Ok(Err((from, error))) => report(&reported, from, &error),
@@ -120,7 +122,9 @@ impl Listener {
                             "many callers at the peer port have not identified themselves; closing the oldest"
                         );
                     }
-                    let (secure, service, places) = (secure.clone(), service.clone(), places.clone());
+                    let secure = secure.clone();
+                    let service = service.clone();
+                    let places = places.clone();
                     callers.add(async move {
                         let shaken =
                             timeout(HANDSHAKE, shake(socket, from, &secure, &*service, places)).await;
@@ -219,7 +223,8 @@ async fn serve<S: Service>(
     limits: Limits,
     reported: Arc<AtomicU64>,
 ) {
-    let (from, shown) = (known.from, known.caller.shown.clone());
+    let from = known.from;
+    let shown = known.caller.shown.clone();
     let is_guest = service.standing(&shown).id().is_none();
     let answered = answer_requests(known, service.clone(), limits);
     let served = tokio::select! {

@@ -197,7 +197,9 @@ async fn who_is_no_member_gets_nothing_with_the_key() {
     until("all know that it is removed", async || nodes.iter().all(|node| node.voters().len() == 3)).await;
     gone.cluster.shutdown().await;
 
-    let (to, victim, nobody) = (&nodes[0], nodes[1].name(), (77, "127.0.0.1:1"));
+    let to = &nodes[0];
+    let victim = nodes[1].name();
+    let nobody = (77, "127.0.0.1:1");
     let random = || IdentityKey::random().unwrap();
     for (who, intruder) in [
         ("a removed node", Intruder::new(gone_key(), KEY, gone.name(), to)),
@@ -255,7 +257,9 @@ async fn a_node_that_was_away_believes_the_members_that_replaced_all_others() {
     let mut nodes = voters(&dir, 3).await;
     operate(&nodes, Operation::Lead(Some(nodes[0].id()))).await;
     let away = nodes.remove(2);
-    let (id, addr, path) = (away.id(), away.cluster.peer_addr().to_owned(), away.dir.clone());
+    let id = away.id();
+    let addr = away.cluster.peer_addr().to_owned();
+    let path = away.dir.clone();
     away.cluster.shutdown().await;
     // The directory is free when the last handle is gone.
     drop(away);

@@ -118,7 +118,8 @@ impl Gatherer {
         clock: Arc<ClusterClock>,
     ) -> Arc<Self> {
         let most = engine.config().max_entries_in_flight;
-        let (slots, all) = (Arc::new(Semaphore::new(most)), u32::try_from(most).unwrap_or(u32::MAX));
+        let slots = Arc::new(Semaphore::new(most));
+        let all = u32::try_from(most).unwrap_or(u32::MAX);
         Arc::new(Self {
             engine,
             store,
@@ -135,7 +136,8 @@ impl Gatherer {
     pub(crate) async fn run(self: Arc<Self>, mut queue: Queue) {
         let config = self.engine.config();
         let most = Most { bytes: config.max_entry_bytes, commands: config.max_entry_commands };
-        let (mut place, mut turns) = (0, Turns::new());
+        let mut place = 0;
+        let mut turns = Turns::new();
         loop {
             let Ok(slot) = self.slots.clone().acquire_owned().await else {
                 return;

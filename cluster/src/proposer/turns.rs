@@ -149,7 +149,8 @@ impl<T: Waits> Queued<T> {
         }
         self.in_turn = false;
         while let Some(first) = self.groups.front() {
-            let (bytes, cost) = (first.bytes(), cost(line, first));
+            let bytes = first.bytes();
+            let cost = cost(line, first);
             if self.has_too_much_under_way(first, most) {
                 return Turn::Stands;
             }
@@ -178,7 +179,8 @@ impl<T: Waits> Queued<T> {
 impl<T: Waits> Entry<T> {
     /// Counts the group if the entry has room for it. The first group always has room.
     fn counts(&mut self, group: &T, most: Most) -> bool {
-        let (bytes, commands) = (self.bytes + group.bytes(), self.commands + group.commands());
+        let bytes = self.bytes + group.bytes();
+        let commands = self.commands + group.commands();
         let is_large = group.bytes() > TURN_BYTES;
         let fits = !is_large && !self.is_large && bytes <= most.bytes && commands <= most.commands;
         let has_room = fits || self.groups.is_empty();

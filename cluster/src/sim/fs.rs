@@ -39,7 +39,8 @@ impl Data {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         while !out.is_empty() {
-            let (page, from) = (at / PAGE as u64, (at % PAGE as u64) as usize);
+            let page = at / PAGE as u64;
+            let from = (at % PAGE as u64) as usize;
             let (part, rest) = out.split_at_mut((PAGE - from).min(out.len()));
             match self.now.pages.get(&page) {
                 Some(bytes) => part.copy_from_slice(&bytes[from..from + part.len()]),
@@ -54,7 +55,8 @@ impl Data {
     fn write(&mut self, mut at: u64, mut bytes: &[u8]) {
         self.now.length = self.now.length.max(at + bytes.len() as u64);
         while !bytes.is_empty() {
-            let (page, from) = (at / PAGE as u64, (at % PAGE as u64) as usize);
+            let page = at / PAGE as u64;
+            let from = (at % PAGE as u64) as usize;
             let (part, rest) = bytes.split_at((PAGE - from).min(bytes.len()));
             let target = self.now.pages.entry(page).or_insert_with(|| Arc::new([0; PAGE]));
             Arc::make_mut(target)[from..from + part.len()].copy_from_slice(part);
@@ -69,7 +71,8 @@ impl Data {
         for (page, _) in self.now.pages.split_off(&length.div_ceil(PAGE as u64)) {
             self.dirty.insert(page);
         }
-        let (page, from) = (length / PAGE as u64, (length % PAGE as u64) as usize);
+        let page = length / PAGE as u64;
+        let from = (length % PAGE as u64) as usize;
         if let Some(bytes) = self.now.pages.get_mut(&page).filter(|_| from > 0) {
             Arc::make_mut(bytes)[from..].fill(0);
             self.dirty.insert(page);
@@ -257,7 +260,8 @@ pub(crate) fn remove_dir_all(path: impl AsRef<Path>) -> io::Result<()> {
 }
 
 pub(crate) fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<()> {
-    let (from, to) = (from.as_ref(), to.as_ref());
+    let from = from.as_ref();
+    let to = to.as_ref();
     with(|files| {
         let found = below(&files.names, from);
         for (name, id) in &found {

@@ -175,7 +175,8 @@ impl World {
 
     /// From now on the wall clock of a host gains this much per second (ms).
     pub fn drift(&self, host: usize, drift: i64) {
-        let (skew_ms, now) = (self.off_ms(host), self.elapsed_ms());
+        let skew_ms = self.off_ms(host);
+        let now = self.elapsed_ms();
         self.change(host, |h| (h.skew_ms, h.drift, h.drifts_since) = (skew_ms, drift, now));
     }
 

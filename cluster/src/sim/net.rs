@@ -173,7 +173,8 @@ impl TcpStream {
                 continue;
             }
             let listener = lock(&world.net).listeners.get(name).map(|(_, queue)| queue.clone());
-            let (there, back) = (world.pipe(from, to), world.pipe(to, from));
+            let there = world.pipe(from, to);
+            let back = world.pipe(to, from);
             let theirs = Self::new(there.clone(), back.clone());
             let caller = SocketAddr::from(([127, 0, 0, u8::try_from(from).unwrap_or(u8::MAX)], 0));
             let taken = listener.is_some_and(|queue| queue.send((theirs, caller)).is_ok());

@@ -47,7 +47,8 @@ impl Process {
     /// A process on `host`; the host has power from now on.
     pub fn start(world: &World, host: usize) -> Self {
         world.darken(host, false);
-        let (dead, frozen) = (AtomicBool::new(false), AtomicBool::new(false));
+        let dead = AtomicBool::new(false);
+        let frozen = AtomicBool::new(false);
         Self { inner: Arc::new(Inner { host, dead, frozen, tasks: Mutex::default() }) }
     }
 

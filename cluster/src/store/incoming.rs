@@ -112,7 +112,9 @@ impl Incoming {
     /// Copies a view of another store, for a snapshot that is installed without a network transfer.
     pub(crate) fn copy(dir: &Path, view: &View) -> Result<Received, StoreError> {
         let mut incoming = Self::begin(dir, view.state().clone())?;
-        let (mut chunks, mut pairs, mut result) = (0, 0, Ok(()));
+        let mut chunks = 0;
+        let mut pairs = 0;
+        let mut result = Ok(());
         export(view, &mut |chunk| {
             pairs += chunk.len() as u64;
             result = incoming.chunk(chunks, chunk_crc(&chunk), &chunk);
@@ -131,7 +133,9 @@ pub(crate) fn check(key: &[u8], record: &[u8]) -> Result<(), StoreError> {
 
 /// Divides a view into chunks, until `take` returns false.
 pub(crate) fn export(view: &View, take: &mut dyn FnMut(Vec<PairV1>) -> bool) -> Result<(), StoreError> {
-    let (mut chunk, mut bytes, mut wanted) = (Vec::new(), 0, true);
+    let mut chunk = Vec::new();
+    let mut bytes = 0;
+    let mut wanted = true;
     view.records(&mut |key, record| {
         bytes += key.len() + record.len();
         chunk.push(PairV1 { key: key.to_vec().into(), record: record.to_vec().into() });

@@ -65,7 +65,8 @@ fn a_value_that_was_changed_on_disk_is_not_served() {
 #[test]
 fn a_checkpoint_outlives_the_process_and_later_writes_do_not_tear() {
     let dir = tempfile::tempdir().unwrap();
-    let (path, copy) = (dir.path().join("state.redb"), dir.path().join("copy.redb"));
+    let path = dir.path().join("state.redb");
+    let copy = dir.path().join("copy.redb");
     let store = open(dir.path());
     put(&store, 1, &[(b"a", b"1")], Durability::None);
     store.checkpoint().unwrap();

@@ -31,7 +31,9 @@ pub(crate) struct ClusterClock {
 
 impl ClusterClock {
     pub(crate) fn new(engine: Arc<Engine>, store: Arc<Store>) -> Arc<Self> {
-        let (keeper, timed, began) = (Mutex::default(), Notify::new(), Instant::now());
+        let keeper = Mutex::default();
+        let timed = Notify::new();
+        let began = Instant::now();
         Arc::new(Self { engine, store, keeper, timed, began })
     }
 
@@ -45,7 +47,8 @@ impl ClusterClock {
     }
 
     pub(crate) fn own_offset(&self) -> i64 {
-        let (clock, mono) = (clock::now_ms(), self.mono());
+        let clock = clock::now_ms();
+        let mono = self.mono();
         i64::try_from(clock).unwrap_or(i64::MAX).saturating_sub(i64::try_from(mono).unwrap_or(i64::MAX))
     }
 
@@ -108,7 +111,8 @@ impl ClusterClock {
             None if clocks.is_majority() || leads_for >= UNKNOWN => keeper.settle(clocks, last, mono),
             None => {}
         }
-        let (state, held_ms) = (keeper.state(), keeper.held_ms());
+        let state = keeper.state();
+        let held_ms = keeper.held_ms();
         drop(keeper);
         self.timed.notify_waiters();
         if (state, held_ms) != before && (state, held_ms) != (ClockState::Good, None) {

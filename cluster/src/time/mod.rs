@@ -146,7 +146,8 @@ impl Timekeeper {
     /// The time now; `None` if this process does not know it.
     pub(crate) fn now(&self, mono: u64) -> Option<Stamp> {
         let course = self.course?;
-        let (time_ms, expiry_ms) = (at(course.time, mono), at(course.expiry, mono));
+        let time_ms = at(course.time, mono);
+        let expiry_ms = at(course.expiry, mono);
         Some(Stamp { time_ms, expiry_ms, checked: self.checked })
     }
 
@@ -401,7 +402,8 @@ mod tests {
         #[test]
         fn expiry_is_the_monotonic_clock(jumps in prop::collection::vec((any::<i32>(), 0usize..3, 0u64..20_000), 1..50)) {
             let mut clocks = [RIGHT; 3];
-            let (mut keeper, mut mono) = (keeper(&three(RIGHT, &[RIGHT, RIGHT])), 0);
+            let mut keeper = keeper(&three(RIGHT, &[RIGHT, RIGHT]));
+            let mut mono = 0;
             for (by, which, pause) in jumps {
                 clocks[which] = RIGHT + i64::from(by) * 1_000;
                 mono += pause;
@@ -412,7 +414,8 @@ mod tests {
 
         #[test]
         fn a_minority_does_not_change_a_stamp(jumps in prop::collection::vec((any::<i32>(), 0u64..20_000, any::<bool>()), 1..50), which in 0usize..3) {
-            let (mut keeper, mut mono) = (keeper(&three(RIGHT, &[RIGHT, RIGHT])), 0);
+            let mut keeper = keeper(&three(RIGHT, &[RIGHT, RIGHT]));
+            let mut mono = 0;
             for (by, pause, heard) in jumps {
                 let mut clocks = [RIGHT; 3];
                 clocks[which] = RIGHT + i64::from(by) * 1_000;

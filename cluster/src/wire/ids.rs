@@ -78,7 +78,8 @@ impl Encode for StoredVote {
 
 impl Decode for StoredVote {
     fn decode<R: Read>(mut r: R) -> io::Result<Self> {
-        let (term, node) = (number(&mut r)?, number(&mut r)?);
+        let term = number(&mut r)?;
+        let node = number(&mut r)?;
         let mut committed = [0];
         r.read_exact(&mut committed)?;
         match committed[0] {

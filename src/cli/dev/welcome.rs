@@ -16,7 +16,8 @@ pub(super) fn print(nodes: &Nodes, admin: &str, demo: &Demo) -> io::Result<()> {
     let head = |text: &str| paint(STRONG, text);
     output::line(head("Waypost is ready: three nodes, one cluster. Ctrl-C ends it."))?;
     for node in 0..nodes.count() {
-        let (url, log) = (paint(NAME, nodes.url(node)), nodes.log(node));
+        let url = paint(NAME, nodes.url(node));
+        let log = nodes.log(node);
         output::line(format_args!("  node {}       {url}   log {}", node + 1, log.display()))?;
     }
     output::line(format_args!(

@@ -65,7 +65,8 @@ impl Input {
     }
 
     fn fill(&mut self, first: Line) -> Chunk {
-        let (mut bytes, mut numbers) = (first.text, vec![first.number]);
+        let mut bytes = first.text;
+        let mut numbers = vec![first.number];
         while numbers.len() < self.batch {
             match self.lines.try_recv() {
                 Ok(Ok(line)) if bytes.len() + line.text.len() > MOST_BYTES => {

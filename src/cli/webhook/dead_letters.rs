@@ -77,7 +77,8 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
 async fn list(args: List) -> anyhow::Result<()> {
     let webhook = args.one.find().await?;
     let people = output::for_people(webhook.json);
-    let (mut left, mut after) = (args.limit, args.after);
+    let mut left = args.limit;
+    let mut after = args.after;
     let mut rows = Vec::new();
     while left > 0 {
         let dead_letters = page(&webhook, after, left.min(PAGE)).await?;

@@ -105,7 +105,10 @@ pub(super) async fn follow(webhook: &Webhook, begun: Value, wait: bool) -> anyho
 async fn watch(webhook: &Webhook, mut replay: Value) -> anyhow::Result<Value> {
     let path = format!("/replays/{}", encoded(&cell(&replay, "id")));
     let bar = bar();
-    let (mut looks, mut failures, mut pause, mut told) = (0, 0, PAUSES.0, false);
+    let mut looks = 0;
+    let mut failures = 0;
+    let mut pause = PAUSES.0;
+    let mut told = false;
     while matches!(replay["state"].as_str(), Some("waiting" | "running")) {
         let done = replay["progress"].as_f64().unwrap_or(0.0);
         bar.set_position((done * PARTS) as u64);

@@ -192,7 +192,9 @@ fn outcome(attempt: &Value) -> String {
 
 /// Why an attempt failed, or all attempts of a dead letter.
 pub(super) fn reason(failed: &Value) -> String {
-    let (class, status, error) = (cell(failed, "class"), cell(failed, "status"), cell(failed, "error"));
+    let class = cell(failed, "class");
+    let status = cell(failed, "status");
+    let error = cell(failed, "error");
     let mut text = if status == "-" { class.clone() } else { format!("{class} {status}") };
     // The status already says what the receiver answered.
     if error != "-" && error != format!("answered {status}") {
@@ -238,7 +240,8 @@ mod tests {
             json!({"id": "0190a1b2-aaaa", "name": name, "state": "disabled", "queue_depth": 100_000,
                    "dead_letters": 10_000, "missed": 7, "url": format!("https://example.com/{}", "x".repeat(200))})
         };
-        let (one, two) = (hook("a name that is longer than there is room for"), hook("b"));
+        let one = hook("a name that is longer than there is room for");
+        let two = hook("b");
         let wide = |columns| {
             listed(&[&one, &two], columns).lines().map(|line| line.chars().count()).max().unwrap_or(0)
         };

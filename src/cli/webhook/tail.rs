@@ -235,7 +235,8 @@ mod tests {
     fn attempts_are_shown_once_and_in_order() {
         let attempts =
             |numbers: &[u64]| numbers.iter().map(|number| json!({"number": number})).collect::<Vec<_>>();
-        let (mut seen, mut fresh) = (Seen { last: 3, ..Seen::default() }, Vec::new());
+        let mut seen = Seen { last: 3, ..Seen::default() };
+        let mut fresh = Vec::new();
         seen.take("a", attempts(&[2, 3, 4, 5]), true, &mut fresh);
         seen.take("a", attempts(&[5]), true, &mut fresh);
         seen.take("a", attempts(&[9]), true, &mut fresh);

@@ -47,7 +47,8 @@ impl Track {
 
     /// Settles a range. It costs only the ranges that it touches.
     pub fn settle_range(&mut self, seqs: Range<u64>) {
-        let (from, to) = (seqs.start.max(self.next), seqs.end);
+        let from = seqs.start.max(self.next);
+        let to = seqs.end;
         if from >= to {
             return;
         }
@@ -58,7 +59,8 @@ impl Track {
             [(first, _), .., (_, last)] => (*first, *last),
             [] => (from, to),
         };
-        let (from, to) = (from.min(first), to.max(last));
+        let from = from.min(first);
+        let to = to.max(last);
         if from == self.next {
             self.above.drain(touched);
             self.next = to;

@@ -83,7 +83,8 @@ fn compute<'v>(left: &Value<'v>, right: &Value<'v>, how: fn(f64, f64) -> f64) ->
 fn add<'v>(left: &Value<'v>, right: &Value<'v>, budget: &Budget) -> Outcome<'v> {
     match (left, right) {
         (Value::Text(left), Value::Text(right)) => {
-            let (left, right) = (left.as_str(), right.as_str());
+            let left = left.as_str();
+            let right = right.as_str();
             if left.len() + right.len() > MAX_TEXT {
                 return Err(Failure::TooLong);
             }
@@ -153,7 +154,8 @@ fn same_members(left: &Members<'_>, right: &Members<'_>, budget: &Budget) -> Res
 fn same_scalar(left: &Value<'_>, right: &Value<'_>, budget: &Budget) -> Result<bool, Failure> {
     Ok(match (left, right) {
         (Value::Text(left), Value::Text(right)) => {
-            let (left, right) = (left.as_str(), right.as_str());
+            let left = left.as_str();
+            let right = right.as_str();
             if left.len() == right.len() {
                 budget.spend_text(left.len())?;
             }

@@ -146,7 +146,8 @@ impl Checker<'_> {
         if operand.is_scalar() {
             return self.refuse(&select.field, "only fields of the event can be asked for");
         }
-        let (operand, field) = (Box::new(operand), select.field.into());
+        let operand = Box::new(operand);
+        let field = select.field.into();
         Ok(if select.test { Step::Has(operand, field) } else { Step::Member(operand, field) })
     }
 

@@ -30,7 +30,8 @@ impl<'e> Subject<'e> {
 
     /// The value of a name.
     pub(crate) fn named(&self, name: Name) -> Result<Value<'e>, Failure> {
-        let (event, map) = (self.event, self.map);
+        let event = self.event;
+        let map = self.map;
         Ok(match name {
             Name::Kind => Value::borrowed(&event.kind),
             Name::Subject => Value::borrowed(event.subject.as_str()),

@@ -17,7 +17,8 @@ fn event(kind: &str, payload: &str) -> Event {
 }
 
 fn with<T>(kind: &str, payload: &str, look: impl FnOnce(&Subject<'_>) -> T) -> T {
-    let (event, map) = (event(kind, payload), MapText::from(MAP.parse::<MapId>().unwrap()));
+    let event = event(kind, payload);
+    let map = MapText::from(MAP.parse::<MapId>().unwrap());
     look(&Subject::new(&event, &map))
 }
 
@@ -341,14 +342,17 @@ fn work_is_bounded() {
         ["payload.l.map(x, payload.l.map(y, payload.l))", "payload.l.all(x, payload.l.all(y, x == y))"]
             .map(|text| format!("{text} == payload.l")),
     );
-    let (map, mut ended, mut checked) = (MapText::from(MAP.parse::<MapId>().unwrap()), 0, 0);
+    let map = MapText::from(MAP.parse::<MapId>().unwrap());
+    let mut ended = 0;
+    let mut checked = 0;
     for payload in &payloads {
         let event = event("a", payload);
         for text in all.iter().filter(|text| text.len() <= MAX_EXPRESSION_LEN) {
             let Ok(expression) = Expression::key(text) else { continue };
             let subject = Subject::new(&event, &map);
             let _ = subject.named(Name::Payload);
-            let (budget, start) = (Budget::default(), std::time::Instant::now());
+            let budget = Budget::default();
+            let start = std::time::Instant::now();
             let value = expression.evaluate(&subject, &budget);
             // The limit is generous, because machines differ. Without the bound, the slowest of these take
             // hours.
@@ -371,7 +375,8 @@ fn work_is_bounded() {
 
 #[test]
 fn a_payload_is_parsed_once() {
-    let (event, map) = (event("a", KILL), MapText::from(MAP.parse::<MapId>().unwrap()));
+    let event = event("a", KILL);
+    let map = MapText::from(MAP.parse::<MapId>().unwrap());
     let subject = Subject::new(&event, &map);
     assert!(Expression::condition("type == 'a' && seq > 1").unwrap().matches(&subject));
     assert!(subject.payload.get().is_none());

@@ -105,7 +105,8 @@ impl<S: ReadStore> History<'_, S> {
     }
 
     fn next_stored(&self, seq: u64) -> Result<Option<u64>, HistoryError> {
-        let (from, to) = (keys::event(self.stream, seq), keys::event(self.stream, self.record.next_seq));
+        let from = keys::event(self.stream, seq);
+        let to = keys::event(self.stream, self.record.next_seq);
         let mut next = None;
         if from < to {
             self.store.scan(&from, &to, &mut |key, _| {
@@ -158,7 +159,8 @@ impl<S: ReadStore> History<'_, S> {
 
     fn first_by_scan(&self, seq: u64) -> Result<Option<(u64, EventId)>, HistoryError> {
         let from_seq = seq.max(self.record.first_seq);
-        let (from, to) = (keys::event(self.stream, from_seq), keys::event(self.stream, self.record.next_seq));
+        let from = keys::event(self.stream, from_seq);
+        let to = keys::event(self.stream, self.record.next_seq);
         let mut first = None;
         let mut looked = 0;
         if from < to {

@@ -94,7 +94,8 @@ impl<S: ReadStore> History<'_, S> {
         if seq >= record.next_seq {
             return Ok(record.head_id);
         }
-        let (from, to) = (keys::event(self.stream, record.first_seq), keys::event(self.stream, seq));
+        let from = keys::event(self.stream, record.first_seq);
+        let to = keys::event(self.stream, seq);
         let mut before = None;
         if from < to {
             self.store.scan_back(&from, &to, &mut |_, value| {
@@ -203,8 +204,8 @@ impl<S: ReadStore> History<'_, S> {
 
     fn last_by_scan(&self, count: u64) -> Result<u64, HistoryError> {
         let record = &self.record;
-        let (from, to) =
-            (keys::event(self.stream, record.first_seq), keys::event(self.stream, record.next_seq));
+        let from = keys::event(self.stream, record.first_seq);
+        let to = keys::event(self.stream, record.next_seq);
         let mut left = count;
         let mut looked = 0;
         let mut seq = record.next_seq;

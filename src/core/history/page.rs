@@ -221,7 +221,8 @@ impl<S: ReadStore> History<'_, S> {
     }
 
     fn read_run(&self, run: &RangeInclusive<u64>, page: &mut PageBuilder) -> Result<(), HistoryError> {
-        let (from, to) = (keys::event(self.stream, *run.start()), keys::event(self.stream, run.end() + 1));
+        let from = keys::event(self.stream, *run.start());
+        let to = keys::event(self.stream, run.end() + 1);
         let mut expected = *run.start();
         let mut damaged = false;
         self.store.scan(&from, &to, &mut |key, value| {
@@ -248,7 +249,8 @@ impl<S: ReadStore> History<'_, S> {
         let (withheld, to_seq) = self.withheld(start, bounds)?;
         let mut looked = Scan::from(start);
         let mut page = PageBuilder { events: Vec::new(), bounds, bytes: 0 };
-        let (from, to) = (keys::event(self.stream, start), keys::event(self.stream, to_seq));
+        let from = keys::event(self.stream, start);
+        let to = keys::event(self.stream, to_seq);
         self.store.scan(&from, &to, &mut |key, value| {
             let seq = keys::event_seq(key).unwrap_or_default();
             let (Some(id), Some(subject)) = (Event::stored_id(value), Event::stored_subject(value)) else {
@@ -319,7 +321,8 @@ impl<S: ReadStore> History<'_, S> {
     fn check_missing(&self, missing: &[RangeInclusive<u64>]) -> Result<(), HistoryError> {
         let Some(first) = missing.first() else { return Ok(()) };
         let mut left = missing.iter().peekable();
-        let (from, to) = (keys::hole(self.stream, *first.start()), keys::hole(self.stream, u64::MAX));
+        let from = keys::hole(self.stream, *first.start());
+        let to = keys::hole(self.stream, u64::MAX);
         self.store.scan(&from, &to, &mut |key, value| {
             let Some((end, start)) = keys::hole_end(key).zip(keys::run_start(value)) else { return false };
             // A hole ends before a stored event, so no hole contains two of the ranges.

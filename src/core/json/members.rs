@@ -35,7 +35,9 @@ impl<'a> Members<'a> {
     /// Reads the object in `text`, which is at `path` in the body, such as `retry`.
     pub fn at(path: &str, text: &'a str) -> Self {
         let prefix = if path.is_empty() { String::new() } else { format!("{path}.") };
-        let (members, known, errors) = (Vec::new(), Vec::new(), FieldErrors::default());
+        let members = Vec::new();
+        let known = Vec::new();
+        let errors = FieldErrors::default();
         let mut object = Self { prefix, members, known, is_object: true, errors };
         match serde_json::from_str::<Entries<'a>>(text) {
             Ok(Entries(members)) => object.members = members,
@@ -48,7 +50,8 @@ impl<'a> Members<'a> {
                         object.errors.add(field, FieldCode::WrongType, message);
                     }
                     _ => {
-                        let (line, column) = (error.line(), error.column());
+                        let line = error.line();
+                        let column = error.column();
                         let message = format_args!("is not JSON, at line {line}, column {column}");
                         object.errors.add(field, FieldCode::NotJson, message);
                     }

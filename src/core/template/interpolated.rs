@@ -40,7 +40,9 @@ pub(crate) enum Piece<'a> {
 impl Interpolated {
     /// Parses the string at that JSON pointer, or a whole text (`None`).
     pub(crate) fn parse(text: &str, pointer: Option<&str>) -> Result<Self, TemplateError> {
-        let (mut parts, mut own, mut at) = (Vec::new(), String::new(), 0);
+        let mut parts = Vec::new();
+        let mut own = String::new();
+        let mut at = 0;
         let place = |at: usize| place_of(text, at, pointer);
         while at < text.len() {
             let rest = &text[at..];
@@ -169,7 +171,8 @@ pub(super) fn place_of(text: &str, at: usize, pointer: Option<&str>) -> Place {
 /// The byte of the `}` that ends the expression which begins at `start`. The lexer of expressions finds it,
 /// so that a `}` in quotes, or one that ends an object, does not end the expression.
 fn end_of(text: &str, start: usize, pointer: Option<&str>) -> Result<usize, TemplateError> {
-    let (mut lexer, mut open) = (Lexer::new(&text[start..]), 0usize);
+    let mut lexer = Lexer::new(&text[start..]);
+    let mut open = 0usize;
     let fail = |at: usize, problem| Err(TemplateError { place: Some(place_of(text, at, pointer)), problem });
     loop {
         let token = lexer.lex();

@@ -89,7 +89,8 @@ impl Template {
         if events.iter().map(|event| event.payload.len()).sum::<usize>() > MAX_INPUT {
             return Err(RenderFailure::TooLarge("the events exceed 512 KiB"));
         }
-        let (budget, request) = (Budget::default(), Request::new(map, first, events));
+        let budget = Budget::default();
+        let request = Request::new(map, first, events);
         let mut out = Writer::new(MAX_BODY, &budget);
         match &self.0 {
             Body::Json(document) => document.write(&request, &budget, &mut out)?,

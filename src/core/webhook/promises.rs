@@ -38,7 +38,8 @@ mod tests {
     use crate::core::webhook::{Defaults, Origin, Plain, Profile};
 
     fn warned(kept: WebhookBacklog, auto_disable_seconds: Option<u64>) -> Vec<String> {
-        let (id, map) = (WebhookId::from_bytes([1; 16]), MapId::from_bytes([1; 16]));
+        let id = WebhookId::from_bytes([1; 16]);
+        let map = MapId::from_bytes([1; 16]);
         let defaults =
             Defaults { timeout_ms: 10_000, retry_attempts: None, retry_delay_ms: None, auto_disable_seconds };
         warnings(&Plain::new(id, map, Origin::Api, Profile::Standard, &defaults).webhook, &kept)

@@ -31,7 +31,8 @@ pub struct TooMany {
 /// Why the text is not a valid secret; `None` if it is valid.
 pub fn problem(secret: &str) -> Option<String> {
     if !LENGTH.contains(&secret.chars().count()) || secret.chars().any(char::is_control) {
-        let (least, most) = (LENGTH.start(), LENGTH.end());
+        let least = LENGTH.start();
+        let most = LENGTH.end();
         return Some(format!("must have {least} to {most} characters and no control characters"));
     }
     let encoded = secret.starts_with(BASE64_PREFIX);

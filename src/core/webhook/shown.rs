@@ -262,7 +262,8 @@ mod tests {
             retry_delay_ms: None,
             auto_disable_seconds: None,
         };
-        let (id, map) = (WebhookId::from_bytes([1; 16]), MapId::from_bytes([2; 16]));
+        let id = WebhookId::from_bytes([1; 16]);
+        let map = MapId::from_bytes([2; 16]);
         let mut plain = Plain::new(id, map, Origin::Api, Profile::Wanderer, &defaults);
         assert_eq!(Patch::read(text).apply(&mut plain).messages(), Vec::<String>::new());
         plain

@@ -70,11 +70,13 @@ fn with_subscription(test: impl FnOnce(&Rc<TopicView>, &Rc<Subscriber>, Subscrip
         let topic = TopicKey::new(TopicId(1), Selector::All);
         let topic_view = Rc::new(TopicView::new(topic, View::new(Arc::new(Plain("plain".into())), None)));
         topic_view.start(1, 1 << 20, 1024);
-        let (before, head_id) = (EventId::ZERO, EventId::ZERO);
+        let before = EventId::ZERO;
+        let head_id = EventId::ZERO;
         let position =
             Position { next_seq: 1, before, head_seq: 0, head_id, is_known: true, gap: None, gone_seq: 0 };
         let id = subscriber.new_subscription();
-        let (map, filter) = (MapId::from_bytes([1; 16]), Filter::All);
+        let map = MapId::from_bytes([1; 16]);
+        let filter = Filter::All;
         let of = Of { map, coverage: Coverage::Durable, filter, held: None };
         subscriber.subscribe(id, topic_view.clone(), of, &position, false);
         test(&topic_view, &subscriber, id);

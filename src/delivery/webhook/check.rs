@@ -36,7 +36,9 @@ impl<'a> Checks<'a> {
         let given = self.guard.target(url).map_err(refused)?;
         let used = dialled(profile, given.as_str());
         if used.len() > LARGEST_URL {
-            let (name, most, added) = (profile.name(), LARGEST_URL, used.len() - given.as_str().len());
+            let name = profile.name();
+            let most = LARGEST_URL;
+            let added = used.len() - given.as_str().len();
             let message = format_args!(
                 "may have at most {} bytes: the profile {name} adds {added}, and {most} are allowed in all",
                 most - added
@@ -114,8 +116,8 @@ mod tests {
     use crate::core::webhook::{Invocation, Lambda};
 
     fn told(target: &Target) -> (String, FieldCode) {
-        let (guard, account) =
-            (Guard::default(), Account { functions: vec!["f".into()], ..Account::default() });
+        let guard = Guard::default();
+        let account = Account { functions: vec!["f".into()], ..Account::default() };
         let error = Checks::new(&guard, &account).check_target(target, Profile::Standard).err().unwrap();
         (error.field, error.code)
     }
@@ -131,7 +133,8 @@ mod tests {
             assert_eq!(told(&Target::Http(url.into())), ("url".to_owned(), code), "{url}");
         }
         let lambda = |name: &str, region: &str| {
-            let (function_name, region) = (name.to_owned(), region.to_owned());
+            let function_name = name.to_owned();
+            let region = region.to_owned();
             Target::Lambda(Lambda { function_name, region, invocation: Invocation::Event, qualifier: None })
         };
         let name = "lambda.function_name".to_owned();
@@ -141,7 +144,8 @@ mod tests {
 
     #[test]
     fn a_target_is_kept_in_its_normal_form() {
-        let (guard, account) = (Guard::default(), Account::default());
+        let guard = Guard::default();
+        let account = Account::default();
         let checked = Checks::new(&guard, &account)
             .check_target(&Target::Http("HTTPS://Example.COM:443".into()), Profile::Discord)
             .unwrap();
@@ -152,7 +156,8 @@ mod tests {
     /// Discord's URL gets a pair in its query, so it may be less long than others.
     #[test]
     fn a_url_is_measured_as_it_will_be_used() {
-        let (guard, account) = (Guard::default(), Account::default());
+        let guard = Guard::default();
+        let account = Account::default();
         let checked = |length: usize, query: &str, profile: Profile| {
             let base = format!("https://discord.com/api/webhooks/1/?{query}");
             let url =

@@ -78,7 +78,8 @@ impl Evaluator {
         if self.is_quick() {
             return Ok(self.offers(events));
         }
-        let (evaluate, of) = (self.clone(), events.to_vec());
+        let evaluate = self.clone();
+        let of = events.to_vec();
         let work = move |turn| async move { evaluate.offers_in_turn(&of, turn).await };
         hub.evaluators().work(self.map, work).await.ok_or(ArchiveError::NotEvaluated)
     }

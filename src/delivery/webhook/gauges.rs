@@ -43,7 +43,9 @@ fn show_all(shared: &Shared, queues: &[Queue], shown: &mut FxHashSet<String>) {
     let now_ms = shared.hub.clock().time_ms();
     let age =
         |queue: &Queue| queue.oldest_ms.map_or(0.0, |oldest| now_ms.saturating_sub(oldest) as f64 / 1000.0);
-    let (mut others, mut oldest, mut unnamed) = (0, 0.0f64, false);
+    let mut others = 0;
+    let mut oldest = 0.0f64;
+    let mut unnamed = false;
     let mut named = NAMED.lock().unwrap_or_else(PoisonError::into_inner);
     {
         let webhooks = shared.hub.webhooks().directory();

@@ -76,7 +76,8 @@ mod tests {
 
     #[test]
     fn a_webhook_is_asked_once() {
-        let (queue, id) = (ReportQueue::default(), WebhookId::from_bytes([1; 16]));
+        let queue = ReportQueue::default();
+        let id = WebhookId::from_bytes([1; 16]);
         queue.add(id);
         queue.add(id);
         assert!(queue.some().now_or_never().is_some());

@@ -153,7 +153,8 @@ impl Sender {
         let message_id = delivery_id(events).unwrap_or_default();
         let now_ms = now.time_ms;
         let deadline = Instant::now() + Duration::from_millis(self.webhook.timeout_ms.into());
-        let (style, secrets) = (self.style.clone(), self.secrets(now.expiry_ms, preferred));
+        let style = self.style.clone();
+        let secrets = self.secrets(now.expiry_ms, preferred);
         let work = Work { style, secrets, gap, attempt, now_ms };
         let outgoing = match work.render(events, deadline, (&self.templates, self.claim())).await {
             Ok(rendered) => {
@@ -207,7 +208,8 @@ impl Sender {
                     .map_err(|error| Failure::unsent(Class::Internal, error.to_string()))
             }
             None => {
-                let (method, url) = (self.webhook.method, &self.target);
+                let method = self.webhook.method;
+                let url = &self.target;
                 Ok(Outgoing { method, url, headers, body: rendered.body, timeout })
             }
         }

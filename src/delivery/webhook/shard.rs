@@ -216,7 +216,8 @@ impl Shard {
 
     /// Stored events of the stream were deleted: actors must read its events again before they send them.
     fn read_anew(&self, stream: TopicId) {
-        let (owned, actors) = (self.owned.borrow(), self.actors.borrow());
+        let owned = self.owned.borrow();
+        let actors = self.actors.borrow();
         for (_, running) in actors.iter().filter(|(id, _)| owned.get(*id) == Some(&stream)) {
             running.actor.do_send(Removed);
         }

@@ -186,8 +186,10 @@ mod tests {
     }
 
     fn page(seqs: Range<u64>) -> Page {
-        let (first_seq, next_seq) = (seqs.start, seqs.end);
-        let (events, head_seq) = (events(seqs), next_seq - 1);
+        let first_seq = seqs.start;
+        let next_seq = seqs.end;
+        let events = events(seqs);
+        let head_seq = next_seq - 1;
         Page { events, verdicts: None, next_seq, first_seq, head_seq, passed_id: None, gone_seq: None }
     }
 

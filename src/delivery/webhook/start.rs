@@ -100,7 +100,8 @@ impl Webhooks {
         let guard = Guard::new(config.allow_nets.clone()).denying(config.deny_nets.clone());
         let outside = Outside::new(guard, config.ca_file.as_deref())?
             .keeping(config.connections / config.workers.max(1));
-        let (permits, templates) = (Permits::new(config.connections), Permits::new(TEMPLATES));
+        let permits = Permits::new(config.connections);
+        let templates = Permits::new(TEMPLATES);
         let leaving = Leaving::new(config.workers);
         let account = config.aws.clone();
         let config = Arc::new(config);

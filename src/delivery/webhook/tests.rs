@@ -77,8 +77,8 @@ impl Stage {
         let make =
             CreateMap { id: map, slug: None, name: "m".into(), limits: none, retention, token, max_maps: 9 };
         hub.log().propose(&Command::CreateMap(make)).await.unwrap();
-        let (permits, outside) =
-            (Permits::new(PERMITS), Outside::new(Guard::new(vec!["127.0.0.0/8".parse().unwrap()]), None));
+        let permits = Permits::new(PERMITS);
+        let outside = Outside::new(Guard::new(vec!["127.0.0.0/8".parse().unwrap()]), None);
         let config = Arc::new(WebhookConfig {
             workers: 1,
             connections: PERMITS,
@@ -93,7 +93,9 @@ impl Stage {
         let both = (permits.clone(), Permits::new(1));
         let shared = Shared::new(0, hub.clone(), config, encryption, outside.unwrap(), both);
         let shard = Shard::new(shared, Leaving::new(1));
-        let (watch, of, again) = (hub.webhooks().watch(), shard.clone(), shard.clone());
+        let watch = hub.webhooks().watch();
+        let of = shard.clone();
+        let again = shard.clone();
         actix_rt::spawn(supervise("test_watch", move |_| again.clone().watch()));
         actix_rt::spawn(supervise("test_news", move |again| of.clone().run(watch.clone(), again)));
         actix_rt::spawn(super::report::run(shard.clone(), Duration::from_millis(50), false));
@@ -134,7 +136,8 @@ impl Stage {
         let mut taken = Vec::new();
         for n in 50..50 + PERMITS as u8 {
             let receiver = Url::parse(&format!("http://{n}.example/")).unwrap().receiver();
-            let (map, consumer) = (MapId::from_bytes([n; 16]), WebhookId::from_bytes([n; 16]));
+            let map = MapId::from_bytes([n; 16]);
+            let consumer = WebhookId::from_bytes([n; 16]);
             taken.push(self.permits.take(Claim { map, consumer, receiver }, Speed::Quick).await);
         }
         taken
@@ -194,7 +197,8 @@ async fn until(what: &str, done: impl Fn() -> bool) {
 /// A receiver that accepts everything, one request a connection. Returns its port and its count of requests.
 async fn receiver() -> (u16, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (port, received) = (listener.local_addr().unwrap().port(), Arc::new(AtomicUsize::new(0)));
+    let port = listener.local_addr().unwrap().port();
+    let received = Arc::new(AtomicUsize::new(0));
     let count = received.clone();
     actix_rt::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
@@ -231,7 +235,8 @@ async fn a_waiting_request_does_not_begin_once_the_webhook_is_disabled() {
 #[actix_web::test]
 async fn a_report_that_is_too_large_does_not_hold_up_others() {
     let stage = Stage::new().await;
-    let (large, small) = (stage.webhook(1).await, stage.webhook(2).await);
+    let large = stage.webhook(1).await;
+    let small = stage.webhook(2).await;
     stage.publish().await;
     until("deliveries", || stage.delivered(large) == 1 && stage.delivered(small) == 1).await;
     let much = Update { dropped: vec![u64::MAX; 1 << 20], ..stage.update(large, 100) };
@@ -255,7 +260,8 @@ async fn an_actor_of_an_earlier_ownership_reports_nothing() {
     stage.publish().await;
     until("a delivery", || stage.delivered(id) == 1).await;
     // Its count of reports alone would let the cluster accept it.
-    let (earlier, update) = (stage.actor(id), stage.update(id, 1 << 48));
+    let earlier = stage.actor(id);
+    let update = stage.update(id, 1 << 48);
     // The webhook is lost and owned again: a new actor goes on.
     stage.shard.start_over().await;
     stage.publish().await;
@@ -286,7 +292,8 @@ async fn an_actor_that_panics_starts_again_after_a_pause() {
     stage.publish().await;
     until("a delivery", || stage.delivered(id) == 1).await;
     for seconds in [1, 2] {
-        let (began, before) = (Instant::now(), stage.delivered(id));
+        let began = Instant::now();
+        let before = stage.delivered(id);
         stage.actor(id).do_send(Panic);
         stage.publish().await;
         until("a delivery by another actor", || stage.delivered(id) > before).await;
@@ -301,7 +308,8 @@ async fn a_webhook_created_again_under_its_id_has_a_new_actor() {
     let id = stage.webhook(1).await;
     stage.publish().await;
     until("a delivery", || stage.delivered(id) == 1).await;
-    let (earlier, born) = (stage.actor(id), stage.hub.webhooks().directory().get(id).unwrap().born);
+    let earlier = stage.actor(id);
+    let born = stage.hub.webhooks().directory().get(id).unwrap().born;
     let on = OnWebhook { by: None, map: stage.map, webhook: id, what: Origin::Api };
     stage.hub.log().propose(&Command::DeleteWebhook(on)).await.unwrap();
     stage.hub.log().propose(&Command::Tick).await.unwrap();

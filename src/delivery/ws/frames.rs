@@ -183,7 +183,8 @@ mod tests {
 
     /// The frames in `bytes` that arrive in pieces of `cut` bytes, up to the first offence.
     fn cut(bytes: &[u8], cut: usize, max_bytes: usize) -> (Vec<Frame>, Result<(), Offence>) {
-        let (mut frames, mut found) = (Frames::new(max_bytes), Vec::new());
+        let mut frames = Frames::new(max_bytes);
+        let mut found = Vec::new();
         for piece in bytes.chunks(cut) {
             frames.feed(piece);
             if let Err(offence) = all(&mut frames, &mut found) {

@@ -164,7 +164,8 @@ fn frames_have_the_shortest_head() {
         (0xffff, vec![126, 0xff, 0xff]),
         (0x10000, vec![127, 0, 0, 0, 0, 0, 1, 0, 0]),
     ] {
-        let (mut text, mut binary) = (b"before".to_vec(), b"before".to_vec());
+        let mut text = b"before".to_vec();
+        let mut binary = b"before".to_vec();
         push_text_frame(&mut text, |out| out.resize(out.len() + len, b'x'));
         push_binary_frame(&mut binary, |out| out.resize(out.len() + len, b'x'));
         for (first, frame) in [(0x81, text), (0x82, binary)] {

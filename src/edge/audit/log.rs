@@ -198,7 +198,8 @@ mod tests {
     fn lines_go_to_the_file_that_is_at_the_path() {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();
-        let (path, rotated) = (dir.path().join("audit"), dir.path().join("audit.1"));
+        let path = dir.path().join("audit");
+        let rotated = dir.path().join("audit.1");
         let log = AuditLog::start(&path).unwrap();
         log.write("one".into());
         let holds = |path: &Path, text: &str| {

@@ -31,7 +31,8 @@ fn the_unknown_sender_that_is_idle_for_longest_gives_way_first() {
     kept.client().end(false);
     let unknown = clients.admit();
     unknown.client().begin();
-    let (first, second) = (clients.admit(), clients.admit());
+    let first = clients.admit();
+    let second = clients.admit();
     let mut more = Vec::new();
     let mut gone = |expected: &[bool; 4]| {
         more.push(clients.admit());

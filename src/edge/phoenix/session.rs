@@ -157,7 +157,9 @@ impl PhoenixSession {
                 return Next::Done;
             }
         };
-        let (version, transport, topic) = (self.version, self.transport, message.topic.clone());
+        let version = self.version;
+        let transport = self.transport;
+        let topic = message.topic.clone();
         let start = wanted.start;
         let former = self.channels.get(&message.topic).filter(|_| matches!(start, Start::After(_)));
         let former = former.map(|channel| Former {

@@ -29,7 +29,8 @@ pub(super) struct LongPollConfig {
 
 impl Settings {
     pub(super) fn of(config: &Config) -> Self {
-        let (limits, session) = (&config.limits, &config.session);
+        let limits = &config.limits;
+        let session = &config.session;
         let per_second = session.messages_per_second;
         // A client that comes back joins all its topics at once.
         let joins = u32::try_from(limits.channels_per_socket).unwrap_or(u32::MAX);

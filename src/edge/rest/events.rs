@@ -42,7 +42,8 @@ pub(super) async fn backfill(
     let position = edge.hub.archive().resume(&topic, start).await?;
     let map = MapText::from(grant.map.id);
     let mut page = Page { limit, next_seq: position.next_seq, cursor: None, count: 0, data: Vec::new() };
-    let (mut gap, mut reads) = (position.gap, 0);
+    let mut gap = position.gap;
+    let mut reads = 0;
     while page.has_room() && page.next_seq <= position.head_seq && reads < MAX_READS {
         let archive = edge.hub.archive();
         let read = archive.read(&topic, page.next_seq, PAGE_EVENTS, PAGE_BYTES, condition.clone()).await?;

@@ -49,7 +49,8 @@ pub(super) async fn read_body(text: &str, config: &EdgeConfig) -> Result<(Vec<Ne
                 .hint("send several batches, or a stream of application/x-ndjson")
                 .of_limit(LimitName::Setting("limits.batch_events"), most as u64));
         }
-        let (mut read, mut pauses) = (Vec::with_capacity(events.len()), Pauses::default());
+        let mut read = Vec::with_capacity(events.len());
+        let mut pauses = Pauses::default();
         for (index, raw) in events.iter().enumerate() {
             read.push(read_event(raw.get(), config).map_err(|error| error.at(index))?);
             pauses.after(raw.get().len()).await;

@@ -146,7 +146,8 @@ fn key_of(request: &HttpRequest) -> Result<Option<String>, ApiError> {
 /// The identity of a request, or of one batch of a stream, under the caller's key. The same events are the
 /// same request in whatever form they were sent, as long as they fit into one batch of a stream.
 async fn identity(edge: &Edge, key: &str, batch: u64, events: &[NewEvent]) -> IdempotencyKey {
-    let (mut parts, mut pauses) = (Parts::default(), Pauses::default());
+    let mut parts = Parts::default();
+    let mut pauses = Pauses::default();
     for event in events {
         parts = parts.with(event.subject.as_str().as_bytes()).with(event.kind.as_bytes());
         parts = parts.with(&event.payload);

@@ -50,7 +50,8 @@ fn read(text: &str) -> Result<ChannelRules, ApiError> {
         let code = if error.is_data() { FieldCode::WrongType } else { FieldCode::NotJson };
         invalid(&FieldError::new(BODY, code, format_args!("must be a JSON list of rules ({error})")).into())
     })?;
-    let (mut rules, mut errors) = (Vec::new(), FieldErrors::default());
+    let mut rules = Vec::new();
+    let mut errors = FieldErrors::default();
     for (place, body) in bodies.into_iter().take(MAX_RULES + 1).enumerate() {
         let mut m = Members::at(&place.to_string(), body.get());
         rules.extend(read_rule(&mut m));

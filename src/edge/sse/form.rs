@@ -80,7 +80,8 @@ impl WireForm for SseForm {
     // clients of Wanderer look for in every frame. It has no `ts` and no `type`, because only events have
     // these.
     fn encode_position(&self, id: EventId, seq: u64, out: &mut Vec<u8>) {
-        let (map, at) = (self.map.as_str(), iso_millis(id.id_ms()));
+        let map = self.map.as_str();
+        let at = iso_millis(id.id_ms());
         let data =
             format!(r#"{{"id":"{id}","seq":{seq},"map_id":"{map}","timestamp":"{at}","payload":null}}"#);
         out.extend_from_slice(format!("event: position\nid: {id}\ndata: {data}\n\n").as_bytes());

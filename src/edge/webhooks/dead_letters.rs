@@ -81,7 +81,8 @@ pub(super) async fn list(
     let from_seq = after.map_or(0, |after| after.saturating_add(1));
     let dead_letters = edge.hub.webhooks().dead_letters(webhook.id, from_seq, limit + 1)?;
     let total = state_of(&edge, &webhook)?.attempt_history.dead;
-    let (mut data, mut bytes) = (Vec::new(), 0);
+    let mut data = Vec::new();
+    let mut bytes = 0;
     for dead_letter in dead_letters.iter().take(limit) {
         if bytes >= MAX_PAGE_BYTES {
             break;

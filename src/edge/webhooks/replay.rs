@@ -142,7 +142,8 @@ async fn redeliver(
     webhook: &Webhook,
     ids: &[EventId],
 ) -> Result<HttpResponse, Problem> {
-    let (mut seqs, mut gone) = (Vec::new(), FieldErrors::default());
+    let mut seqs = Vec::new();
+    let mut gone = FieldErrors::default();
     for id in ids {
         match place::seq_of(edge, grant.map.topic, *id).await? {
             Some(seq) => seqs.push(seq),

@@ -64,7 +64,8 @@ pub(super) async fn put_new(edge: &Edge, by: By, mut plain: Plain, patch: &Patch
 pub(super) async fn update(edge: &Edge, by: By, id: WebhookId, patch: &Patch) -> Result<Plain, Problem> {
     for _ in 0..TURNS {
         let mut plain = open(edge, id)?;
-        let (revision, old) = (plain.webhook.revision, plain.private.clone());
+        let revision = plain.webhook.revision;
+        let old = plain.private.clone();
         let errors = patch.apply(&mut plain);
         check(&edge.webhooks, &mut plain, errors).await?;
         follow(edge, &mut plain.private, &old, None)?;
@@ -85,7 +86,8 @@ pub(super) async fn rotate(
 ) -> Result<Plain, Problem> {
     for _ in 0..TURNS {
         let mut plain = open(edge, id)?;
-        let (revision, old) = (plain.webhook.revision, plain.private.clone());
+        let revision = plain.webhook.revision;
+        let old = plain.private.clone();
         secret.clone_into(&mut plain.private.secret);
         follow(edge, &mut plain.private, &old, Some(overlap))?;
         if let Some(done) = try_put(edge, by, plain, revision).await? {

@@ -131,7 +131,8 @@ impl<T> Exchange<T> {
     /// An exchange that knows no other nodes yet.
     pub(super) fn new(incarnation: u64, limits: LinkLimits) -> Self {
         let own = OwnInterest::new(MAX_INTEREST_BYTES);
-        let (topics, peers) = (Table::default(), BTreeMap::new());
+        let topics = Table::default();
+        let peers = BTreeMap::new();
         Self { incarnation, limits, own, topics, next_position: 1, batches: 0, peers }
     }
 
@@ -294,7 +295,9 @@ impl<T> Exchange<T> {
         mut pushed: impl FnMut(NodeId),
     ) -> usize {
         self.place(stream, subject, topic);
-        let (mut encoded, mut encode, mut dropped) = (None, Some(encode), 0);
+        let mut encoded = None;
+        let mut encode = Some(encode);
+        let mut dropped = 0;
         for (id, peer) in &mut self.peers {
             let Some(interest) = peer.interest.as_ref().filter(|interest| interest.wants(stream, subject))
             else {

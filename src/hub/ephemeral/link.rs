@@ -78,7 +78,9 @@ impl LinkQueue {
     /// new batch.
     pub(super) fn batch(&mut self, number: impl FnOnce() -> u64) -> Option<Batch> {
         if self.under_way.is_none() && !self.waiting.is_empty() {
-            let (first, mut events, mut bytes) = (self.first_waiting(), Vec::new(), 0);
+            let first = self.first_waiting();
+            let mut events = Vec::new();
+            let mut bytes = 0;
             while let Some(next) = self.waiting.front()
                 && (events.is_empty() || bytes + weight(next) <= BATCH_BYTES)
                 && let Some(next) = self.waiting.pop_front()
@@ -172,7 +174,9 @@ mod tests {
             events in 1usize..9, bytes in 1usize..600_000,
         ) {
             let mut queue = LinkQueue::new(LinkLimits { bytes, events });
-            let (mut sent, mut numbers, mut dropped) = (0u64, 0u64, 0);
+            let mut sent = 0u64;
+            let mut numbers = 0u64;
+            let mut dropped = 0;
             let (mut arrived, mut marks): (Vec<u64>, Vec<u64>) = (Vec::new(), Vec::new());
             for step in steps {
                 match step {

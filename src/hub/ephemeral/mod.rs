@@ -158,13 +158,17 @@ impl Ephemeral {
     /// Gives a stream's events to this node's topics and to the links of the nodes that request them. Returns
     /// the events, without positions.
     pub(super) fn publish(&self, stream: TopicId, events: Vec<NewEvent>, time_ms: u64) -> Vec<Event> {
-        let (mut pushed, mut dropped, mut gone) = (Vec::new(), 0, Vec::new());
+        let mut pushed = Vec::new();
+        let mut dropped = 0;
+        let mut gone = Vec::new();
         let mut state = self.lock();
         let State { exchange, ids } = &mut *state;
         let published: Vec<Event> = events
             .into_iter()
             .map(|NewEvent { subject, kind, payload }| {
-                let (id, kind, payload) = (ids.next(time_ms), kind.into(), Bytes::from(payload));
+                let id = ids.next(time_ms);
+                let kind = kind.into();
+                let payload = Bytes::from(payload);
                 let event = Event { id, seq: 0, subject, time_ms, kind, payload };
                 let topic = |inbox: &Arc<Inbox>, position| offer(inbox, &event, position, &mut gone);
                 let encode = || encoded(stream, &event);
@@ -213,7 +217,8 @@ impl Ephemeral {
         });
         // Events are decoded before the lock is taken, because publishers wait for it.
         let events: Vec<_> = decoded.collect();
-        let (mut received, mut gone) = (0, Vec::new());
+        let mut received = 0;
+        let mut gone = Vec::new();
         let mut state = self.lock();
         let from_version = match state.exchange.receive(from, sender, to, batch.number) {
             Ok(version) => version,

@@ -166,7 +166,9 @@ fn decoded(bytes: &[u8]) -> Known {
 impl Model {
     fn new() -> Self {
         let clients = (0..3).map(|_| Client { place: Place::Away, seen: Vec::new() }).collect();
-        let (nodes, network, wanted) = (BTreeMap::new(), Vec::new(), BTreeSet::new());
+        let nodes = BTreeMap::new();
+        let network = Vec::new();
+        let wanted = BTreeSet::new();
         let mut model = Self { nodes, clients, network, incarnations: 0, tells: 0, wanted };
         (1..=NODES).for_each(|node| model.start(node));
         model
@@ -177,7 +179,9 @@ impl Model {
         let mut exchange = Exchange::new(self.incarnations, LIMITS);
         let others: Vec<NodeId> = (1..=NODES).filter(|other| *other != id).collect();
         exchange.set_members(&others);
-        let (users, under_way, reporting) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let users = BTreeMap::new();
+        let under_way = BTreeMap::new();
+        let reporting = BTreeMap::new();
         self.nodes.insert(
             id,
             Node { exchange, published: 0, users, unconfirmed: Vec::new(), reporting, under_way },
@@ -216,7 +220,8 @@ impl Model {
         let node = self.node(id);
         node.published += 1;
         let event = (id, node.exchange.incarnation(), node.published, subject);
-        let (mut placed, mut pushed) = (Vec::new(), Vec::new());
+        let mut placed = Vec::new();
+        let mut pushed = Vec::new();
         let topic = |topic: &Topic, position| placed.push((*topic, position));
         node.exchange.publish(STREAM, &name(subject), topic, || encoded(event), |to| pushed.push(to));
         for to in pushed {
@@ -325,7 +330,8 @@ impl Model {
                 let fresh =
                     batch.events.iter().filter(|event| taken.is_ok_and(|version| event.version >= version));
                 for event in fresh {
-                    let (event, mut placed) = (decoded(&event.event), Vec::new());
+                    let event = decoded(&event.event);
+                    let mut placed = Vec::new();
                     let exchange = &mut self.node(to).exchange;
                     exchange.place(STREAM, &name(event.3), |topic, position| placed.push((*topic, position)));
                     self.hand_over(to, event, &placed);

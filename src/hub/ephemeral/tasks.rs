@@ -46,7 +46,8 @@ impl Ephemeral {
     /// other tasks start once the cluster exists ([`Ephemeral::start`]).
     pub(in crate::hub) fn serve(&self, peers: &Arc<PeerServer>) -> Arbiter {
         let arbiter = Arbiter::new();
-        let (ephemeral, peers) = (self.clone(), peers.clone());
+        let ephemeral = self.clone();
+        let peers = peers.clone();
         arbiter.spawn_fn(move || {
             let receiving = ephemeral.clone();
             peers.serve_here(move |from, request: SendEvents| {

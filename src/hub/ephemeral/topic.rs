@@ -114,7 +114,8 @@ impl EphemeralTopic {
                 actor: ctx.address().recipient(),
             });
             let next = ephemeral.watch(&key, inbox.clone());
-            let (open, checked) = (Lane::default(), Lane::default());
+            let open = Lane::default();
+            let checked = Lane::default();
             Self {
                 key,
                 evaluators,
@@ -186,7 +187,8 @@ impl EphemeralTopic {
             Self::try_later(ctx);
         }
         let Some(last) = events.last() else { return };
-        let (span, views) = (self.checked.go_on(last), self.checked.views());
+        let span = self.checked.go_on(last);
+        let views = self.checked.views();
         self.checking = true;
         let evaluators = self.evaluators.clone();
         let checked =
@@ -238,7 +240,8 @@ impl Handler<Attach> for EphemeralTopic {
     type Result = ();
 
     fn handle(&mut self, Attach { view, dispatcher }: Attach, _: &mut Self::Context) {
-        let (topic, next) = (self.key.clone(), self.next);
+        let topic = self.key.clone();
+        let next = self.next;
         let lane = self.lane(&view);
         if lane.is_empty() {
             lane.stand_at(next);

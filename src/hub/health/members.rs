@@ -107,7 +107,8 @@ mod tests {
 
     #[test]
     fn a_node_that_lacks_entries_and_applies_none_stands_still() {
-        let (members, start) = (Members::default(), Instant::now());
+        let members = Members::default();
+        let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         members.note_progress(2, 10, 10, at(0));
         members.note_progress(2, 10, 10, at(100));

@@ -48,7 +48,8 @@ impl Health {
     /// the node runs. `None`: never.
     pub(in crate::hub) async fn watch_reach(self, after: Option<Duration>) {
         let Some(after) = after else { return };
-        let (mut without, mut has_told) = (Duration::ZERO, false);
+        let mut without = Duration::ZERO;
+        let mut has_told = false;
         loop {
             tokio::time::sleep(TICK).await;
             let status = self.status();

@@ -66,7 +66,8 @@ mod tests {
 
     #[test]
     fn the_time_counts_from_the_change_between_reached_and_not() {
-        let (mut sights, start) = (Sights::default(), Instant::now());
+        let mut sights = Sights::default();
+        let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let failed = |why| Err::<(), _>(PeerError::Request(RequestError::Unreachable { node: 2, why }));
         sights.note(2, &Ok(()), at(0));

@@ -115,8 +115,13 @@ impl Keeper {
         standing: Arc<Standing>,
     ) -> Self {
         let (waiting, spares, over) = Default::default();
-        let (again, turn_ends) = (Instant::now(), Instant::now());
-        let (number, doubt, was_candidate, told, failed_until) = (0, true, false, None, None);
+        let again = Instant::now();
+        let turn_ends = Instant::now();
+        let number = 0;
+        let doubt = true;
+        let was_candidate = false;
+        let told = None;
+        let failed_until = None;
         let mut keeper = Self {
             cluster,
             bridge,
@@ -333,7 +338,9 @@ impl Keeper {
             .first()
             .filter(|first| matches!(first, LeaseChange::Deliver | LeaseChange::Rest))
             .cloned();
-        let (node, incarnation, number) = (self.cluster.node_id(), self.incarnation(), self.number);
+        let node = self.cluster.node_id();
+        let incarnation = self.incarnation();
+        let number = self.number;
         let command = Command::Lease(LeaseBatch { node, incarnation, number, whole, changes });
         let proposed = self.cluster.propose(Flow::NONE, codec::encode(&command)?).await?;
         let denied = match codec::decode(&proposed.reply)? {

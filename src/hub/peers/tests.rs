@@ -39,10 +39,13 @@ async fn answer_to<R: PeerRequest>(peers: &PeerServer, request: &R) -> Result<R:
 #[tokio::test]
 async fn a_flood_of_one_kind_is_refused_at_once_and_delays_no_other() {
     let peers = Arc::new(PeerServer::default());
-    let (go, at_work) = (Arc::new(Notify::new()), Arc::new(AtomicUsize::new(0)));
-    let (wait, counts) = (go.clone(), at_work.clone());
+    let go = Arc::new(Notify::new());
+    let at_work = Arc::new(AtomicUsize::new(0));
+    let wait = go.clone();
+    let counts = at_work.clone();
     peers.serve(move |_, Slow| {
-        let (wait, counts) = (wait.clone(), counts.clone());
+        let wait = wait.clone();
+        let counts = counts.clone();
         async move {
             counts.fetch_add(1, Ordering::Relaxed);
             wait.notified().await;

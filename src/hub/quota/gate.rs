@@ -69,7 +69,8 @@ impl Gate {
             return Ok(());
         };
         let limit = limit.max(least);
-        let (rate, now_ms) = (Rate { permits: limit, period_ms: 60_000 }, self.now_ms());
+        let rate = Rate { permits: limit, period_ms: 60_000 };
+        let now_ms = self.now_ms();
         let charge = |full_at_us| rate.charge(full_at_us, 1, now_ms);
         change(&self.joins, (map.id, token), |full_at_us| *full_at_us <= now_ms * 1000, charge)
             .map_err(|wait_ms| TooManyJoins { limit, wait_ms })
@@ -129,7 +130,8 @@ mod tests {
     #[test]
     fn a_token_may_join_as_often_as_the_limit_says_and_at_least_as_often_as_the_map_has_connections() {
         let joins = |limits: Limits| {
-            let (gate, map) = (Gate::default(), map(limits));
+            let gate = Gate::default();
+            let map = map(limits);
             (0..50).filter(|_| gate.join(&map, None).is_ok()).count()
         };
         let limits = Limits { connections: Some(3), joins_per_minute: Some(7), ..Limits::NONE };

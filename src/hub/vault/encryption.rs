@@ -135,8 +135,9 @@ mod tests {
 
     #[test]
     fn data_is_decrypted_only_for_the_same_webhook_and_key() {
-        let (encryption, one, two) =
-            (Encryption::new([1; 32]), WebhookId::from_bytes([1; 16]), WebhookId::from_bytes([2; 16]));
+        let encryption = Encryption::new([1; 32]);
+        let one = WebhookId::from_bytes([1; 16]);
+        let two = WebhookId::from_bytes([2; 16]);
         let encrypted = encryption.encrypt(one, &private()).unwrap();
         assert!(encryption.open(one, &encrypted).unwrap() == private());
         assert!(encryption.open(two, &encrypted).is_err());
@@ -159,10 +160,8 @@ mod tests {
             encryption.fingerprint(&["lambda", "r", "f"]),
             Encryption::new([2; 32]).fingerprint(&["lambda", "r", "f"])
         );
-        let (one, other) = (
-            encryption.fingerprint(&["lambda", "r1", "2", ""]),
-            encryption.fingerprint(&["lambda", "r", "12", ""]),
-        );
+        let one = encryption.fingerprint(&["lambda", "r1", "2", ""]);
+        let other = encryption.fingerprint(&["lambda", "r", "12", ""]);
         assert_ne!(one, other);
         assert_ne!(encryption.fingerprint(&["a", "b"]), encryption.fingerprint(&["a\0b"]));
     }

@@ -128,7 +128,8 @@ impl World {
     }
 
     fn act(&mut self, (action, at): (u8, usize)) {
-        let (host, message) = (at % self.hosts.len(), at.checked_rem(self.under_way.len()));
+        let host = at % self.hosts.len();
+        let message = at.checked_rem(self.under_way.len());
         match (action, message) {
             (0, _) => self.hosts[host].up = true,
             (1, _) => self.crash(host),

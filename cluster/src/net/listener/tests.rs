@@ -78,7 +78,8 @@ const FROM: NodeId = 1;
 
 impl Port {
     async fn call(&self, to: NodeId, lane: Lane) -> io::Result<(Reader, Writer)> {
-        let (cluster_id, from_addr) = ([7; 16], "a:1".to_owned());
+        let cluster_id = [7; 16];
+        let from_addr = "a:1".to_owned();
         let hello = Hello { cluster_id, from: FROM, to, from_addr, lane: lane.number() };
         let (read, write, _) = self.caller.call(TcpStream::connect(self.addr).await?, &hello).await?;
         Ok((read, write))

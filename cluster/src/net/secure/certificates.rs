@@ -56,7 +56,9 @@ impl Certificate for OfPeer {
 
     fn read(paths: &Shown) -> Result<Files, BadFile> {
         let TlsFiles { ca, cert, key } = &paths.files;
-        let (ca, cert, key) = (PemFile::read(ca)?, PemFile::read(cert)?, PemFile::read(key)?);
+        let ca = PemFile::read(ca)?;
+        let cert = PemFile::read(cert)?;
+        let key = PemFile::read(key)?;
         Ok(Files { ca, cert, key, only: paths.only })
     }
 

@@ -260,7 +260,8 @@ pub(super) fn hung_up(error: &io::Error) -> bool {
 
 /// Whether at least `pause` milliseconds have passed since this last returned true.
 pub(super) fn is_time(last: &AtomicU64, pause: u64) -> bool {
-    let (now, before) = (clock::now_ms(), last.load(Ordering::Relaxed));
+    let now = clock::now_ms();
+    let before = last.load(Ordering::Relaxed);
     let over = now.saturating_sub(before) >= pause;
     over && last.compare_exchange(before, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
 }

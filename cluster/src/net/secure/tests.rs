@@ -110,7 +110,8 @@ async fn meet(caller: &Secure, called: &Secure) -> Met {
 /// admit it, and the reverse.
 async fn admission(caller: &Secure, called: &Secure) -> (Result<(), NotAdmitted>, Result<(), NotAdmitted>) {
     let (at_caller, at_called) = meet(caller, called).await;
-    let (at_caller, at_called) = (at_caller.unwrap(), at_called.unwrap());
+    let at_caller = at_caller.unwrap();
+    let at_called = at_called.unwrap();
     assert_eq!((at_caller.identity, at_called.identity), (called.identity(), caller.identity()));
     (at_caller.admission, at_called.admission)
 }
@@ -122,7 +123,8 @@ async fn get_together(caller: &Secure, called: &Secure) {
 /// Both sides report why they do not connect.
 async fn stay_apart(caller: &Secure, called: &Secure, told: &str, said: &str) {
     let (caller, called) = meet(caller, called).await;
-    let (caller, called) = (caller.unwrap_err(), called.unwrap_err());
+    let caller = caller.unwrap_err();
+    let called = called.unwrap_err();
     assert!(caller.contains(told), "the caller reports {caller:?}, not {told:?}");
     assert!(called.contains(said), "the called node reports {called:?}, not {said:?}");
 }
@@ -141,7 +143,8 @@ async fn what_a_cluster_needs_admits_a_newcomer() {
 
 #[tokio::test]
 async fn without_it_a_node_is_recognized_but_not_admitted() {
-    let (caller, called) = (key(OTHER), key(ONE));
+    let caller = key(OTHER);
+    let called = key(ONE);
     let admitted = admission(&caller, &called).await;
     // The called node shows no proof to a caller that has none.
     assert_eq!(admitted, (Err(NotAdmitted::NoKey), Err(NotAdmitted::AnotherKey)));
@@ -151,7 +154,9 @@ async fn without_it_a_node_is_recognized_but_not_admitted() {
 
 #[tokio::test]
 async fn while_a_key_is_replaced_both_admit() {
-    let (old, both, new) = (key(OTHER), secure(&[ONE, OTHER], None), key(ONE));
+    let old = key(OTHER);
+    let both = secure(&[ONE, OTHER], None);
+    let new = key(ONE);
     for (caller, called) in [(&old, &both), (&both, &old), (&both, &both), (&both, &new), (&new, &both)] {
         get_together(caller, called).await;
     }
@@ -160,8 +165,10 @@ async fn while_a_key_is_replaced_both_admit() {
 
 #[tokio::test]
 async fn while_a_cluster_changes_to_certificates_either_admits() {
-    let (authority, stranger) = (Authority::new(), Authority::new());
-    let (with_key, with_tls) = (key(ONE), tls(&authority.node("a", FAR)));
+    let authority = Authority::new();
+    let stranger = Authority::new();
+    let with_key = key(ONE);
+    let with_tls = tls(&authority.node("a", FAR));
     let both = || secure(&[ONE], Some(&authority.node("b", FAR)));
     for (caller, called) in [(&with_key, &both()), (&both(), &with_key), (&both(), &both())] {
         get_together(caller, called).await;
@@ -177,7 +184,8 @@ async fn while_a_cluster_changes_to_certificates_either_admits() {
 
 /// Passes bytes on in both directions, as anybody on the network could.
 async fn relay(between: TcpListener, to: std::net::SocketAddr) {
-    let (mut from, mut to) = (between.accept().await.unwrap().0, TcpStream::connect(to).await.unwrap());
+    let mut from = between.accept().await.unwrap().0;
+    let mut to = TcpStream::connect(to).await.unwrap();
     let _ = tokio::io::copy_bidirectional(&mut from, &mut to).await;
 }
 
@@ -185,10 +193,13 @@ async fn relay(between: TcpListener, to: std::net::SocketAddr) {
 /// called node as it came.
 #[tokio::test]
 async fn nothing_that_is_shown_on_one_connection_is_valid_on_another() {
-    let (caller, called, thief) = (key(ONE), key(ONE), key(ONE));
-    let (near, far) =
-        (TcpListener::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap());
-    let (near_addr, far_addr) = (near.local_addr().unwrap(), far.local_addr().unwrap());
+    let caller = key(ONE);
+    let called = key(ONE);
+    let thief = key(ONE);
+    let near = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let far = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let near_addr = near.local_addr().unwrap();
+    let far_addr = far.local_addr().unwrap();
     let call = async { caller.call(TcpStream::connect(near_addr).await?, &hello()).await.map(drop) };
     let steal = async {
         let mut heard = thief.tls.accept(near.accept().await?.0).await?;
@@ -207,10 +218,12 @@ async fn nothing_that_is_shown_on_one_connection_is_valid_on_another() {
 
 #[tokio::test]
 async fn who_only_passes_bytes_on_changes_nothing_and_reads_nothing() {
-    let (caller, called) = (key(ONE), key(ONE));
-    let (near, far) =
-        (TcpListener::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap());
-    let (near_addr, far_addr) = (near.local_addr().unwrap(), far.local_addr().unwrap());
+    let caller = key(ONE);
+    let called = key(ONE);
+    let near = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let far = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let near_addr = near.local_addr().unwrap();
+    let far_addr = far.local_addr().unwrap();
     let relaying = tokio::spawn(relay(near, far_addr));
     let call = async { caller.call(TcpStream::connect(near_addr).await?, &hello()).await };
     let answer = async {
@@ -225,7 +238,8 @@ async fn who_only_passes_bytes_on_changes_nothing_and_reads_nothing() {
 
 #[tokio::test]
 async fn foreign_and_expired_certificates_are_refused() {
-    let (authority, stranger) = (Authority::new(), Authority::new());
+    let authority = Authority::new();
+    let stranger = Authority::new();
     let node = tls(&authority.node("node", FAR));
     let foreign = tls(&stranger.node("node", FAR));
     stay_apart(&foreign, &node, "of another authority", "").await;
@@ -259,7 +273,8 @@ async fn a_caller_without_a_certificate_is_refused() {
     let answer = async { node.answer(listener.accept().await.unwrap().0).await.map(drop) };
     let both = timeout(HANDSHAKE * 10, async { tokio::join!(call, answer) });
     let (called, answered) = both.await.unwrap();
-    let (called, answered) = (called.unwrap_err().to_string(), answered.unwrap_err().to_string());
+    let called = called.unwrap_err().to_string();
+    let answered = answered.unwrap_err().to_string();
     assert!(called.contains("CertificateRequired"), "{called}");
     assert!(answered.contains("shows no certificate"), "{answered}");
 }
@@ -277,8 +292,10 @@ fn certificates(of: &Secure) -> &Arc<Renewed<OfPeer>> {
 
 #[test]
 fn files_that_do_not_match_are_reported() {
-    let (authority, stranger) = (Authority::new(), Authority::new());
-    let (one, other) = (authority.node("one", FAR), authority.node("other", FAR));
+    let authority = Authority::new();
+    let stranger = Authority::new();
+    let one = authority.node("one", FAR);
+    let other = authority.node("other", FAR);
     let foreign = stranger.node("one", FAR);
     let told = |files: &TlsFiles| match tried(files) {
         Err(StartError::Config(text)) => text,
@@ -363,7 +380,8 @@ fn replace(with: &Path, file: &Path) {
 
 #[tokio::test]
 async fn replaced_files_are_taken_and_bad_files_are_not() {
-    let (old, new) = (Authority::new(), Authority::new());
+    let old = Authority::new();
+    let new = Authority::new();
     let files = old.node("node", FAR - 1);
     let node = tls(&files);
     let certificates = certificates(&node);

@@ -169,7 +169,8 @@ proptest! {
                 let Line::Flow(Flow(n)) = group.line else { continue };
                 sent[n as usize] += group.bytes;
             }
-            let (least, most) = (sent.iter().min().unwrap_or(&0), sent.iter().max().unwrap_or(&0));
+            let least = sent.iter().min().unwrap_or(&0);
+            let most = sent.iter().max().unwrap_or(&0);
             let largest = sizes.iter().max().unwrap_or(&0);
             prop_assert!(most - least <= 2 * TURN_BYTES + largest, "{sent:?} of {sizes:?}");
         }

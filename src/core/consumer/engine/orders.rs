@@ -31,7 +31,9 @@ impl<C: Clone> Engine<C> {
         let mut known: BTreeSet<u64> = asked.flat_map(|retry| &retry.events).map(|event| event.seq).collect();
         for seq in seqs {
             let Some(id) = find(*seq).filter(|_| known.insert(*seq)) else { continue };
-            let (events, lanes, source) = (vec![EventRef { seq: *seq, id }], Vec::new(), Source::Asked);
+            let events = vec![EventRef { seq: *seq, id }];
+            let lanes = Vec::new();
+            let source = Source::Asked;
             let number = self.retries.next_number();
             self.keep(number, Retry { events, attempts: 0, due_ms: now_ms, first_ms: now_ms, lanes, source });
         }

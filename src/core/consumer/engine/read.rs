@@ -49,9 +49,11 @@ impl<C> Engine<C> {
         if gone.is_empty() {
             return 0;
         }
-        let (kept_from, under_way) = (self.live.kept_from(), self.flights.carried_of(source, &gone));
+        let kept_from = self.live.kept_from();
+        let under_way = self.flights.carried_of(source, &gone);
         let Some(track) = self.track_mut(source) else { return 0 };
-        let (mut from, mut lost) = (gone.start, 0);
+        let mut from = gone.start;
+        let mut lost = 0;
         for to in under_way.into_iter().chain([gone.end]) {
             lost += track.unsettled(from, to.min(kept_from));
             track.settle_range(from..to);

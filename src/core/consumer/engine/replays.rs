@@ -9,11 +9,14 @@ impl<C: Clone> Engine<C> {
     /// lanes of their own, so an event that fails for hours delays no new event.
     pub fn offer_replay(&mut self, offers: &[Offer], next_seq: u64, now_ms: u64) {
         let Some(replay) = self.replays.running() else { return };
-        let (id, until_seq, all) = (replay.id, replay.until_seq, !replay.failed_only);
+        let id = replay.id;
+        let until_seq = replay.until_seq;
+        let all = !replay.failed_only;
         let source = Source::Replay(id);
         let from = self.replays.read_up_to(next_seq);
         let read = from..next_seq.min(until_seq);
-        let (mut next, mut lost) = (from, 0);
+        let mut next = from;
+        let mut lost = 0;
         for offer in offers.iter().filter(|offer| read.contains(&offer.event.seq)) {
             let seq = offer.event.seq;
             lost += self.settle_gone(source, next..seq);

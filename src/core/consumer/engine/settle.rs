@@ -134,7 +134,8 @@ impl<C: Clone + Display> Engine<C> {
             Standing::Stands => {}
             Standing::Warned(percent) => self.reports.announce(percent),
             Standing::Over(failing_ms) => {
-                let (seconds, last) = (failing_ms / 1000, self.health.last_error().unwrap_or_default());
+                let seconds = failing_ms / 1000;
+                let last = self.health.last_error().unwrap_or_default();
                 let why = format!("every attempt has failed for {seconds} s; the last: {last}");
                 self.halt(why);
             }

@@ -211,7 +211,8 @@ fn other_lanes_continue() {
     let offers: Vec<Offer> =
         (1..5).map(|seq| Offer { event: event(seq), wanted: true, lane: Some(seq % 2), kind: 0 }).collect();
     engine.offer(&offers, 5, T);
-    let (one, two) = (send(&mut engine, T), send(&mut engine, T));
+    let one = send(&mut engine, T);
+    let two = send(&mut engine, T);
     assert_eq!((seqs(&one), seqs(&two), engine.next(T)), (vec![1], vec![2], Step::Wait));
     engine.settle(one.id, fails(), "", T, 0);
     engine.settle(two.id, ok(), "", T, 0);
@@ -308,7 +309,8 @@ fn a_batch_is_sent_when_it_is_full_or_has_waited() {
 fn the_failing_event_of_a_batch_is_found() {
     let batch = Some(Batch { max: 8, duration_ms: 0 });
     let mut engine = engine(Plan { batch, window: 1, ..plan() }, 1..9, None);
-    let (mut now, mut delivered) = (T, BTreeSet::new());
+    let mut now = T;
+    let mut delivered = BTreeSet::new();
     loop {
         match engine.next(now) {
             Step::Send(flight) if seqs(&flight).contains(&6) => {
@@ -360,7 +362,8 @@ fn an_event_that_always_fails_keeps_no_other_from_being_tried() {
         Vec::new(),
     );
     engine.offer(&[offers(1..2, Some(1)), offers(2..60, Some(2))].concat(), 60, T);
-    let (mut now, mut delivered) = (T, 0);
+    let mut now = T;
+    let mut delivered = 0;
     while delivered < 58 && now < T + 600_000 {
         match engine.next(now) {
             Step::Send(flight) if seqs(&flight) == [1] => engine.settle(flight.id, fails(), "500", now, 0),
@@ -576,11 +579,13 @@ proptest! {
         let parked = if lanes > 1 { 5 } else { usize::MAX };
         let plan = Plan { batch: (batch > 1).then_some(Batch { max: batch, duration_ms: 50 }), window, parked, ..plan() };
         let lane = |seq: u64| (lanes > 0).then(|| seq % lanes);
-        let (mut now, mut head) = (T, 1u64);
+        let mut now = T;
+        let mut head = 1u64;
         let mut cluster = Cluster::new(1);
         let mut engine = cluster.engine(plan.clone());
         let mut flying: Vec<Flight> = Vec::new();
-        let (mut delivered, mut buried) = (Vec::<u64>::new(), BTreeMap::new());
+        let mut delivered = Vec::<u64>::new();
+        let mut buried = BTreeMap::new();
         let finish = (0..4000).flat_map(|_| [Act::Answer(0), Act::Tell]);
         for act in acts.into_iter().chain([Act::Tell]).chain(finish) {
             if let Some(from) = engine.wants() {

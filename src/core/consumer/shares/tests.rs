@@ -117,7 +117,9 @@ type Future = BinaryHeap<Reverse<(u64, u64)>>;
 /// milliseconds, request by request.
 fn waits_of_a_quick_one(takes_ms: u64, maps: u16, own_map: u8) -> Vec<u64> {
     let mut shares = Shares::new(4096);
-    let (mut ends, mut asked, mut waits) = (Future::new(), BTreeMap::new(), Vec::new());
+    let mut ends = Future::new();
+    let mut asked = BTreeMap::new();
+    let mut waits = Vec::new();
     let slow_claim = |n: u16| claim((n % maps) as u8, n, 1);
     let mut later = Future::new();
     let mut begun: Vec<u64> = Vec::new();

@@ -262,7 +262,8 @@ impl Streams {
             let waiting = self.holds.waiting.get(&id);
             let waiting = waiting.into_iter().flat_map(|waiting| waiting.0.range(first..=last));
             needed.extend(waiting.map(|(seq, _)| *seq).filter(goes));
-            let (from, to) = (keys::dead_letter(id, first), keys::dead_letter(id, last + 1));
+            let from = keys::dead_letter(id, first);
+            let to = keys::dead_letter(id, last + 1);
             store.scan(&from, &to, &mut |key, _| {
                 needed.extend(keys::number_of(key).filter(goes));
                 true

@@ -75,8 +75,8 @@ impl Streams {
             return Ok(0);
         }
         let mut expired: Vec<(Vec<u8>, [u8; 16])> = Vec::new();
-        let (from, to) =
-            (keys::expiry(topic, 0, &[0; 16]), keys::expiry(topic, now_ms.saturating_add(1), &[0; 16]));
+        let from = keys::expiry(topic, 0, &[0; 16]);
+        let to = keys::expiry(topic, now_ms.saturating_add(1), &[0; 16]);
         store.scan(&from, &to, &mut |at, _| {
             expired.extend(keys::expiry_of(at).map(|(_, key)| (at.to_vec(), key)));
             expired.len() < max

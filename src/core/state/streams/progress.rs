@@ -63,8 +63,8 @@ impl Streams {
         }
         store.put(&keys::progress(webhook.id), &codec::encode(&update.progress)?)?;
         let mut settled = self.keep_waiting(webhook.id, &update, store)?;
-        let (from, to) =
-            (keys::order(webhook.id, 0), keys::order(webhook.id, update.progress.commands_done + 1));
+        let from = keys::order(webhook.id, 0);
+        let to = keys::order(webhook.id, update.progress.commands_done + 1);
         remove_range(&from, &to, usize::MAX, store)?;
         settled.extend(keep_on_attempt_history(webhook.id, &update, store)?);
         self.hold_at(webhook.id, &update.progress, store)?;
@@ -74,7 +74,8 @@ impl Streams {
         // wins.
         let goes_on = super::orders::continues_by_request(webhook.id, update.progress.commands_done, store)?;
         if let Some(disable) = update.disable.filter(|_| webhook.active && !goes_on) {
-            let (id, revision) = (webhook.id, webhook.revision);
+            let id = webhook.id;
+            let revision = webhook.revision;
             self.requests.push(Request::Disable { webhook: id, revision, why: disable.why });
             events.extend(disable.news);
         }
@@ -118,7 +119,8 @@ impl Streams {
         let removed = match &on.what {
             Some(seqs) => remove_dead_letters(on.webhook, seqs, store)?,
             None => {
-                let (from, to) = (keys::dead_letter(on.webhook, 0), keys::dead_letter(on.webhook, u64::MAX));
+                let from = keys::dead_letter(on.webhook, 0);
+                let to = keys::dead_letter(on.webhook, u64::MAX);
                 remove_range(&from, &to, usize::MAX, store)?
             }
         };
@@ -162,7 +164,8 @@ fn keep_on_attempt_history<S: WriteStore>(
         }
     }
     if attempt_history.dead > MAX_DEAD {
-        let (from, to) = (keys::dead_letter(id, 0), keys::dead_letter(id, u64::MAX));
+        let from = keys::dead_letter(id, 0);
+        let to = keys::dead_letter(id, u64::MAX);
         let dropped = remove_range(&from, &to, (attempt_history.dead - MAX_DEAD) as usize, store)?;
         attempt_history.dead -= dropped.len() as u32;
         attempt_history.dropped += dropped.len() as u64;

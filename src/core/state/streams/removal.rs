@@ -354,8 +354,8 @@ impl Streams {
         let mut looked = 0;
         for webhook in webhooks {
             let mut next_seq = if webhook == first { from_seq } else { 0 };
-            let (from, to) =
-                (keys::kept_event(webhook, next_seq), keys::kept_event(webhook, deletion.below_seq));
+            let from = keys::kept_event(webhook, next_seq);
+            let to = keys::kept_event(webhook, deletion.below_seq);
             let mut copies = Vec::new();
             store.scan(&from, &to, &mut |key, event| {
                 let Some(seq) = keys::number_of(key).filter(|_| looked < max) else { return false };
@@ -396,7 +396,8 @@ impl Streams {
         for webhook in
             self.facts.webhooks().of_map(map.id).filter(|webhook| self.holds.kept_bytes(webhook.id) > 0)
         {
-            let (from, to) = (keys::kept_event(webhook.id, 0), keys::kept_event(webhook.id, u64::MAX));
+            let from = keys::kept_event(webhook.id, 0);
+            let to = keys::kept_event(webhook.id, u64::MAX);
             store.scan(&from, &to, &mut |key, event| {
                 looked += 1;
                 let name = Event::stored_subject(event).unwrap_or_default();

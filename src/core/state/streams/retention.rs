@@ -77,7 +77,8 @@ impl Streams {
         let topic = map.topic;
         let floor = self.holds.floor(map.topic);
         let Some(record) = self.topics.get_mut(&topic) else { return Ok(0) };
-        let (from, to) = (keys::event(topic, record.first_seq), keys::event(topic, record.next_seq));
+        let from = keys::event(topic, record.first_seq);
+        let to = keys::event(topic, record.next_seq);
         let mut taken = Taken::default();
         let mut free = Vec::new();
         let mut deleted = Vec::new();

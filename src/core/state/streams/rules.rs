@@ -118,8 +118,8 @@ impl Streams {
         now_ms: u64,
         store: &mut S,
     ) -> Result<usize, StateError> {
-        let (from, to) =
-            (keys::thinning(map.topic, 0, ""), keys::thinning(map.topic, now_ms.saturating_add(1), ""));
+        let from = keys::thinning(map.topic, 0, "");
+        let to = keys::thinning(map.topic, now_ms.saturating_add(1), "");
         let mut due = Vec::new();
         store.scan(&from, &to, &mut |key, _| {
             if due.len() < max {
@@ -215,7 +215,8 @@ impl Streams {
         }
         let mut next_seq = from_seq;
         let mut looked = 0;
-        let (from, to) = (keys::event(map.topic, from_seq), keys::event(map.topic, record.next_seq));
+        let from = keys::event(map.topic, from_seq);
+        let to = keys::event(map.topic, record.next_seq);
         store.scan(&from, &to, &mut |key, value| {
             let is_old = Event::stored_times(value).is_some_and(|times| times.expiry_ms < keep_from_ms);
             let Some(seq) = keys::event_seq(key).filter(|_| is_old && looked < max) else { return false };

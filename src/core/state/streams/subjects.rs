@@ -249,7 +249,8 @@ pub fn hole_from<S: ReadStore>(
     seq: u64,
     store: &S,
 ) -> Result<Option<RangeInclusive<u64>>, StoreError> {
-    let (from, to) = (keys::hole(stream, seq), keys::hole(stream, u64::MAX));
+    let from = keys::hole(stream, seq);
+    let to = keys::hole(stream, u64::MAX);
     let mut found = None;
     store.scan(&from, &to, &mut |key, value| {
         found = keys::hole_end(key).zip(keys::run_start(value)).map(|(end, start)| start..=end);

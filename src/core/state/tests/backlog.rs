@@ -53,14 +53,15 @@ fn retry(seqs: &[u64]) -> Retry {
 /// Returns the stored events of map 1, whether or not readers have them.
 fn in_topic(node: &Node) -> Vec<u64> {
     let topic = node.state.access().map(map_id(1)).unwrap().topic;
-    let (from, to) = (keys::event(topic, 0).to_vec(), keys::event(topic, u64::MAX).to_vec());
+    let from = keys::event(topic, 0).to_vec();
+    let to = keys::event(topic, u64::MAX).to_vec();
     node.store.0.range(from..to).map(|(key, _)| keys::event_seq(key).unwrap()).collect()
 }
 
 /// Returns the copies for a webhook's retries and dead letters.
 fn kept(node: &Node, n: u8) -> Vec<u64> {
-    let (from, to) =
-        (keys::kept_event(webhook_id(n), 0).to_vec(), keys::kept_event(webhook_id(n), u64::MAX).to_vec());
+    let from = keys::kept_event(webhook_id(n), 0).to_vec();
+    let to = keys::kept_event(webhook_id(n), u64::MAX).to_vec();
     node.store.0.range(from..to).map(|(key, _)| keys::number_of(key).unwrap()).collect()
 }
 
@@ -369,7 +370,8 @@ impl World {
     }
 
     fn dead_letters(&self, n: u8) -> BTreeSet<u64> {
-        let (from, to) = (keys::dead_letter(webhook_id(n), 0), keys::dead_letter(webhook_id(n), u64::MAX));
+        let from = keys::dead_letter(webhook_id(n), 0);
+        let to = keys::dead_letter(webhook_id(n), u64::MAX);
         self.node
             .store
             .0
@@ -380,7 +382,8 @@ impl World {
 
     /// Returns the seqs that wait for a retry. Each has a record of its own, with the seq as its number.
     fn waiting(&self, n: u8) -> BTreeSet<u64> {
-        let (from, to) = (keys::waiting(webhook_id(n), 0), keys::waiting(webhook_id(n), u64::MAX));
+        let from = keys::waiting(webhook_id(n), 0);
+        let to = keys::waiting(webhook_id(n), u64::MAX);
         self.node
             .store
             .0

@@ -246,7 +246,8 @@ fn owner_commands_are_bounded_and_recovery_commands_always_fit() {
 }
 
 fn orders(node: &Node) -> Vec<Order> {
-    let (from, to) = (keys::order(webhook_id(1), 0).to_vec(), keys::order(webhook_id(1), u64::MAX).to_vec());
+    let from = keys::order(webhook_id(1), 0).to_vec();
+    let to = keys::order(webhook_id(1), u64::MAX).to_vec();
     node.store
         .0
         .range(from..to)
@@ -409,7 +410,8 @@ fn a_request_to_continue_outweighs_an_earlier_decision_to_disable() {
 }
 
 fn asked(node: &Node) -> u64 {
-    let (from, to) = (keys::order(webhook_id(1), 0).to_vec(), keys::order(webhook_id(1), u64::MAX).to_vec());
+    let from = keys::order(webhook_id(1), 0).to_vec();
+    let to = keys::order(webhook_id(1), u64::MAX).to_vec();
     let last = node.store.0.range(from..to).next_back().unwrap();
     codec::decode::<NumberedCommand>(last.1).unwrap().number
 }
@@ -428,8 +430,8 @@ fn a_report_on_a_deleted_webhook_does_not_touch_its_successor() {
 }
 
 fn waiting(node: &Node) -> usize {
-    let (from, to) =
-        (keys::waiting(webhook_id(1), 0).to_vec(), keys::waiting(webhook_id(1), u64::MAX).to_vec());
+    let from = keys::waiting(webhook_id(1), 0).to_vec();
+    let to = keys::waiting(webhook_id(1), u64::MAX).to_vec();
     node.store.0.range(from..to).count()
 }
 

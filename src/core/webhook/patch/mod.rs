@@ -86,7 +86,8 @@ impl Patch {
     /// `plain` must not be used.
     pub fn apply(&self, plain: &mut Plain) -> FieldErrors {
         let mut errors = self.errors.clone();
-        let (old, before) = (receiver(&plain.private.target), plain.webhook.profile);
+        let old = receiver(&plain.private.target);
+        let before = plain.webhook.profile;
         self.target.apply(plain, &mut errors);
         self.basics.apply(plain, &mut errors);
         let moved = receiver(&plain.private.target) != old;

@@ -207,7 +207,10 @@ impl Apart {
         let webhooks = self.shared.hub.webhooks();
         let dead_letters = webhooks.dead_letters(self.webhook, read.from_seq, PAGE_EVENTS)?;
         let is_last = dead_letters.len() < PAGE_EVENTS;
-        let (mut events, mut gone, mut bytes, count) = (Vec::new(), Vec::new(), 0, dead_letters.len());
+        let mut events = Vec::new();
+        let mut gone = Vec::new();
+        let mut bytes = 0;
+        let count = dead_letters.len();
         let mut next_seq = read.until_seq;
         for (place, dead_letter) in dead_letters.into_iter().enumerate() {
             let event = EventRef { seq: dead_letter.seq, id: dead_letter.event_id };

@@ -155,7 +155,8 @@ impl WebhookActor {
         count::buried(snapshot.buried());
         let Snapshot { progress, kept, dropped, dead_letters, disable, announce } = snapshot;
         let since = progress.failing_since_ms.map(|ms| iso_millis(self.shared.hub.clock().shown_ms(ms)));
-        let (webhook, since) = (&self.settings.webhook, since.as_deref());
+        let webhook = &self.settings.webhook;
+        let since = since.as_deref();
         let news = announce.and_then(|percent| announce::failing(webhook, &progress, since, percent));
         let disable = disable.map(|why| announce::disable(webhook, &progress, since, why));
         self.reports.unreported.add(Unreported {
@@ -172,7 +173,8 @@ impl WebhookActor {
     fn update(&self, progress: Progress, unreported: Unreported) -> Update {
         let Unreported { kept, dropped, attempts, dead_letters, disable, news } = unreported;
         let kept = kept.into_iter().collect();
-        let (webhook, born) = (self.settings.webhook.id, self.settings.webhook.born);
+        let webhook = self.settings.webhook.id;
+        let born = self.settings.webhook.born;
         Update { consumer: webhook, born, progress, kept, dropped, attempts, dead_letters, disable, news }
     }
 
@@ -195,7 +197,8 @@ mod tests {
     use crate::core::webhook::records::DeadLetter;
 
     fn dead_letter(seq: u64) -> DeadLetterChange {
-        let (event_id, kind) = (EventId::new(1, seq, 0), String::new());
+        let event_id = EventId::new(1, seq, 0);
+        let kind = String::new();
         let reason = Reason::Failed(Outcome::failed(Class::Status).cause(""));
         DeadLetterChange::Added(DeadLetter {
             seq,
@@ -240,7 +243,8 @@ mod tests {
 
     #[test]
     fn a_retry_that_is_dropped_later_is_not_kept() {
-        let (source, lanes) = (Source::Live, Vec::new());
+        let source = Source::Live;
+        let lanes = Vec::new();
         let retry = Retry { events: Vec::new(), attempts: 1, due_ms: 1, first_ms: 1, lanes, source };
         let mut all = Unreported { kept: [(1, retry.clone()), (2, retry)].into(), ..Unreported::default() };
         all.add(Unreported { dropped: vec![1], ..Unreported::default() });

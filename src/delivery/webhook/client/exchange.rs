@@ -168,8 +168,8 @@ fn ends_chunked(headers: &HeaderMap) -> bool {
 /// way, but bytes that the receiver meant as part of the answer may follow: such a connection is closed.
 fn is_framed_once(response: &Response<Incoming>) -> bool {
     let headers = response.headers();
-    let (length, encoded) =
-        (headers.get(header::CONTENT_LENGTH), headers.contains_key(header::TRANSFER_ENCODING));
+    let length = headers.get(header::CONTENT_LENGTH);
+    let encoded = headers.contains_key(header::TRANSFER_ENCODING);
     match response.status() {
         StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => {
             !encoded && length.is_none_or(|length| length == "0")

@@ -10,7 +10,8 @@ const AT: u64 = 1_750_509_296_789; // 20250621T123456Z
 const BODY: &str = r#"{"type":"kill","ünïcode":1e9}"#;
 
 fn function(name: &str, region: &str) -> Lambda {
-    let (function_name, region) = (name.to_owned(), region.to_owned());
+    let function_name = name.to_owned();
+    let region = region.to_owned();
     Lambda { function_name, region, invocation: Invocation::Event, qualifier: None }
 }
 
@@ -151,7 +152,8 @@ fn the_endpoint_goes_through_the_guard() {
 }
 
 fn answer(status: u16, error: Option<&str>, body: &str) -> Answer {
-    let (function_error, head) = (error.map(str::to_owned), Bytes::copy_from_slice(body.as_bytes()));
+    let function_error = error.map(str::to_owned);
+    let head = Bytes::copy_from_slice(body.as_bytes());
     Answer { status, retry_after_ms: None, ratelimit: None, function_error, head, rest: Rest::None, ms: 1 }
 }
 

@@ -253,8 +253,9 @@ mod tests {
     /// fields that have a template of their own, and the link.
     #[test]
     fn every_card_shows_its_sample() {
-        let (map, layouts, written) =
-            (MapText::from(MapId::from_bytes([7; 16])), layouts().unwrap(), written().unwrap());
+        let map = MapText::from(MapId::from_bytes([7; 16]));
+        let layouts = layouts().unwrap();
+        let written = written().unwrap();
         assert_eq!(layouts.len(), written.len());
         for (layout, card) in layouts.iter().zip(&written) {
             assert!(crate::core::event::is_kind(card.kind), "{}", card.kind);

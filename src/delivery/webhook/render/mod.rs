@@ -163,7 +163,8 @@ pub fn render(
     attempt: u32,
     now_ms: u64,
 ) -> Result<Rendered, RenderError> {
-    let (profile, max) = (rendering.profile, max_events(rendering.profile));
+    let profile = rendering.profile;
+    let max = max_events(rendering.profile);
     let Some(id) = delivery_id(events).filter(|_| events.len() <= max) else {
         return Err(RenderError::Count { profile, max, given: events.len() });
     };

@@ -36,7 +36,8 @@ impl Version {
 
 impl<T> Watched<T> {
     pub(super) fn new(path: &Path, make: impl Fn(&Path) -> T + 'static) -> Self {
-        let (version, value) = (Version::of(path), make(path));
+        let version = Version::of(path);
+        let value = make(path);
         Self { path: path.to_owned(), make: Box::new(make), version, value }
     }
 
@@ -121,7 +122,8 @@ nonsense  here
     #[test]
     fn a_file_is_read_again_when_it_appears_changes_is_replaced_or_goes() {
         let folder = tempfile::tempdir().unwrap();
-        let (path, other) = (folder.path().join("hosts"), folder.path().join("other"));
+        let path = folder.path().join("hosts");
+        let other = folder.path().join("other");
         let mut watched = Watched::new(&path, |path| fs::read_to_string(path).unwrap_or_default());
         assert_eq!(watched.now(), "");
         fs::write(&path, "first").unwrap();

@@ -34,7 +34,8 @@ type Asked = Rc<RefCell<Vec<(String, u16)>>>;
 async fn name_server(zone: &Zone) -> (SystemResolver, Asked) {
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let port = socket.local_addr().unwrap().port();
-    let (zone, asked) = (zone.clone(), Asked::default());
+    let zone = zone.clone();
+    let asked = Asked::default();
     let log = asked.clone();
     actix_rt::spawn(async move {
         let mut packet = [0; 512];
@@ -60,7 +61,8 @@ async fn name_server(zone: &Zone) -> (SystemResolver, Asked) {
 
 /// The name, the type and the end of the only question of a packet.
 fn question(packet: &[u8]) -> (String, u16, usize) {
-    let (mut at, mut labels) = (12, Vec::new());
+    let mut at = 12;
+    let mut labels = Vec::new();
     while packet[at] > 0 {
         let end = at + 1 + usize::from(packet[at]);
         labels.push(String::from_utf8(packet[at + 1..end].to_ascii_lowercase()).unwrap());
@@ -167,7 +169,8 @@ async fn post(allow: &[&str], resolver: SystemResolver, port: u16) -> Result<Ans
     let guard = Guard::new(allow.iter().map(|net| net.parse().unwrap()).collect());
     let client = Client::through(&Outside::new(guard, None).unwrap(), Rc::new(resolver), Rc::new(Network));
     let url = Target::parse(&format!("http://home.example:{port}/")).unwrap();
-    let (body, timeout) = (Bytes::from_static(b"x"), Duration::from_secs(30));
+    let body = Bytes::from_static(b"x");
+    let timeout = Duration::from_secs(30);
     let webhook = Requester { id: WebhookId::from_bytes([1; 16]), ambiguous: true };
     client.send(Outgoing { method: Method::Post, url: &url, headers: vec![], body, timeout }, webhook).await
 }

@@ -48,7 +48,8 @@ fn a_stored_header_replaces_none_of_the_profile() {
         retry_delay_ms: None,
         auto_disable_seconds: None,
     };
-    let (id, map) = (WebhookId::from_bytes([1; 16]), MapId::from_bytes([1; 16]));
+    let id = WebhookId::from_bytes([1; 16]);
+    let map = MapId::from_bytes([1; 16]);
     let origin = crate::core::webhook::Origin::Api;
     let plain = crate::core::webhook::Plain::new(id, map, origin, Profile::Standard, &defaults);
     let own = ["Webhook-Signature", "webhook-id", "Host", "content-type", "X-Own"];
@@ -58,7 +59,8 @@ fn a_stored_header_replaces_none_of_the_profile() {
         secret: "a secret".into(),
         previous: Vec::new(),
     };
-    let (guard, account) = (Guard::default(), Account::default());
+    let guard = Guard::default();
+    let account = Account::default();
     let sender = Sender::new(Arc::new(plain.webhook), private, &guard, &account, Permits::new(1)).unwrap();
     let header = |name: &'static str, value| (HeaderName::from_static(name), HeaderValue::from_static(value));
     let headers = vec![

@@ -86,7 +86,8 @@ mod tests {
 
     #[test]
     fn each_pause_is_longer_and_has_one_end() {
-        let (broken, id) = (Broken::default(), WebhookId::from_bytes([1; 16]));
+        let broken = Broken::default();
+        let id = WebhookId::from_bytes([1; 16]);
         assert!(!broken.rests(id));
         let (first, number) = broken.note(id);
         assert!(broken.rests(id));
@@ -103,7 +104,8 @@ mod tests {
 
     #[test]
     fn a_reason_is_told_once_until_it_changes_or_the_webhook_works() {
-        let (broken, id) = (Broken::default(), WebhookId::from_bytes([1; 16]));
+        let broken = Broken::default();
+        let id = WebhookId::from_bytes([1; 16]);
         broken.note(id);
         assert!(broken.is_news(id, "a") && !broken.is_news(id, "a"));
         broken.note(id);

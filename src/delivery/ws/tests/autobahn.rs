@@ -46,7 +46,8 @@ impl Cases {
 
     /// Adds a case whose bytes are sent in pieces.
     fn cut(&mut self, number: &str, cut: usize, sent: &[Vec<u8>], answers: &[Message], end: End) {
-        let (number, answers) = (number.to_owned(), answers.to_vec());
+        let number = number.to_owned();
+        let answers = answers.to_vec();
         self.0.push(Case { number, sent: sent.concat(), cut, answers, end });
     }
 
@@ -97,14 +98,17 @@ fn fragments(first: u8, payload: &[u8], size: usize) -> Vec<Vec<u8>> {
 /// 1: sizes of frames. 9: large messages. 10: fragments.
 fn sizes(cases: &mut Cases) {
     for (place, len) in [0, 125, 126, 127, 128, 0xffff, 0x10000].into_iter().enumerate() {
-        let (letters, bytes) = ("*".repeat(len), vec![0xfe; len]);
+        let letters = "*".repeat(len);
+        let bytes = vec![0xfe; len];
         let text = Message::Text(letters.clone());
         cases.add(&format!("1.1.{}", place + 1), &[frame(TEXT, letters.as_bytes())], &[text], End::Open);
         let binary = Message::Binary(bytes.clone());
         cases.add(&format!("1.2.{}", place + 1), &[frame(BINARY, &bytes)], &[binary], End::Open);
     }
-    let (letters, bytes) = ("*".repeat(0x10000), vec![0xfe; 0x10000]);
-    let (text, binary) = (Message::Text(letters.clone()), Message::Binary(bytes.clone()));
+    let letters = "*".repeat(0x10000);
+    let bytes = vec![0xfe; 0x10000];
+    let text = Message::Text(letters.clone());
+    let binary = Message::Binary(bytes.clone());
     cases.cut("1.1.8", 997, &[frame(TEXT, letters.as_bytes())], from_ref(&text), End::Open);
     cases.cut("1.2.8", 997, &[frame(BINARY, &bytes)], from_ref(&binary), End::Open);
     let most = vec![0x2a; MAX_BYTES];
@@ -254,7 +258,8 @@ fn utf8(cases: &mut Cases) {
 
 /// Text comes back whole, however it is fragmented and cut.
 fn good_text(cases: &mut Cases, words: &str) {
-    let (number, answer) = (format!("6.2 to 6.23, {words:?}"), [text(words)]);
+    let number = format!("6.2 to 6.23, {words:?}");
+    let answer = [text(words)];
     cases.both(&number, &[frame(TEXT, words.as_bytes())], &answer, End::Open);
     let sent = fragments(FIRST_TEXT, words.as_bytes(), 1);
     cases.both(&format!("{number}, in fragments"), &sent, &answer, End::Open);

@@ -33,7 +33,8 @@ pub(super) fn of_claims(known: &[Known<'_>]) -> Vec<Problem> {
 /// Problems of one member. `committed` is from [`super::committed`].
 pub(super) fn problems(status: &Status, known: &Known<'_>, committed: Option<u64>) -> Vec<Problem> {
     let now_ms = status.clock.time_ms;
-    let (member, id) = (known.member, known.member.id);
+    let member = known.member;
+    let id = known.member.id;
     let mut found = Vec::new();
     if let Some(since) = member.drained_ms {
         let long = now_ms.saturating_sub(since) > FORGOTTEN_MS;

@@ -43,7 +43,8 @@ pub(super) fn problems(known: &[Known<'_>]) -> Vec<Problem> {
 }
 
 fn half_reachable(to: &Known<'_>, known: &[Known<'_>]) -> Option<Problem> {
-    let (id, address) = (to.member.id, &to.member.peer_addr);
+    let id = to.member.id;
+    let address = &to.member.peer_addr;
     let blocked = blocked_to(id, known);
     let (_, why, _) = *blocked.first()?;
     let longest = blocked.iter().map(|(_, _, ms)| *ms).max().unwrap_or(0);
@@ -90,7 +91,8 @@ fn remedy(why: Unreached, blocked: &[(NodeId, Unreached, u64)], address: &str) -
 
 /// A member of which no node has a report.
 pub(super) fn unreachable(status: &Status, known: &Known<'_>, all: &[Known<'_>]) -> Problem {
-    let (id, address) = (known.member.id, &known.member.peer_addr);
+    let id = known.member.id;
+    let address = &known.member.peer_addr;
     let since = known.seen.map_or("since this node started".to_owned(), |seen| {
         format!("since {}", ago(u64::try_from(seen.age.as_millis()).unwrap_or(u64::MAX)))
     });

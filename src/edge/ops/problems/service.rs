@@ -54,7 +54,8 @@ fn cut_off(status: &Status, leader: NodeId, known: &[Known<'_>]) -> Problem {
 
 fn no_majority(known: &[Known<'_>]) -> Problem {
     let voters = || known.iter().filter(|known| known.member.voter);
-    let (there, all) = (voters().filter(|known| known.report.is_some()).count(), voters().count());
+    let there = voters().filter(|known| known.report.is_some()).count();
+    let all = voters().count();
     let (why, hint) = if there * 2 <= all {
         (
             format!("{there} of {all} voters answer"),

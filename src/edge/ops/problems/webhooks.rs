@@ -12,7 +12,8 @@ pub(super) fn problems(status: &Status, losing: &[(WebhookId, Losing)]) -> Optio
         losing.iter().map(|(id, losing)| (id, losing.since_ms)).min_by_key(|(_, since)| *since)?;
     let events: u64 = losing.iter().map(|(_, losing)| losing.events).sum();
     let ago_ms = status.clock.expiry_ms.saturating_sub(since_ms);
-    let (count, since) = (losing.len(), iso_millis(status.clock.time_ms.saturating_sub(ago_ms)));
+    let count = losing.len();
+    let since = iso_millis(status.clock.time_ms.saturating_sub(ago_ms));
     let what = format!(
         "{count} webhooks have lost {events} events, the first since {since} ({first}): they are further behind than \
          retention waits for them"

@@ -107,7 +107,9 @@ mod tests {
         /// Whatever is lost or repeated, the client gets every message once and in order.
         #[test]
         fn every_message_arrives_once(fates in prop::collection::vec(fate(), 0..200)) {
-            let (mut server, mut seen, mut got) = (Server::default(), 0, Vec::new());
+            let mut server = Server::default();
+            let mut seen = 0;
+            let mut got = Vec::new();
             for fate in fates {
                 match fate {
                     Fate::Well => {}

@@ -157,7 +157,9 @@ impl Session {
             Due::Next => {
                 let (waiting, superseded) = oneshot::channel();
                 self.waiting = Some(waiting);
-                let (replies, batches, wait) = (self.replies.clone(), self.batches.clone(), self.wait);
+                let replies = self.replies.clone();
+                let batches = self.batches.clone();
+                let wait = self.wait;
                 Box::pin(async move {
                     let answer = tokio::select! {
                         biased;

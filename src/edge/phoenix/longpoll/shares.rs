@@ -110,7 +110,8 @@ mod tests {
     #[test]
     fn a_map_has_a_quarter_of_the_requests_under_way() {
         let relays = Relays::default();
-        let (map, other) = (Some(MapId::from_bytes([1; 16])), Some(MapId::from_bytes([2; 16])));
+        let map = Some(MapId::from_bytes([1; 16]));
+        let other = Some(MapId::from_bytes([2; 16]));
         let held: Vec<_> = std::iter::from_fn(|| relays.enter::<PollSession>(map)).collect();
         assert_eq!(held.len(), PollSession::LANE.most() / 4);
         assert!(relays.enter::<PollSession>(other).is_some(), "another map");

@@ -35,7 +35,8 @@ pub(super) struct SessionToken {
 impl SessionToken {
     /// The token of a new session on `node`. `None` if the system has no random bits.
     pub(super) fn new(node: NodeId, map: Option<MapId>, key: &Encryption) -> Option<Self> {
-        let (high, low) = (getrandom::u64().ok()?, getrandom::u64().ok()?);
+        let high = getrandom::u64().ok()?;
+        let low = getrandom::u64().ok()?;
         let secret = u128::from(high) << 64 | u128::from(low);
         let untagged = Self { node, map, secret, tag: 0, seen: 0 };
         let tag = untagged.with_parts(|parts| key.tag(PURPOSE, parts));
@@ -85,7 +86,8 @@ impl FromStr for SessionToken {
             "admin" => None,
             map => Some(map.parse().map_err(|_| NoSession)?),
         };
-        let (node, seen) = (node.parse().map_err(|_| NoSession)?, seen.parse().map_err(|_| NoSession)?);
+        let node = node.parse().map_err(|_| NoSession)?;
+        let seen = seen.parse().map_err(|_| NoSession)?;
         Ok(Self { node, map, secret: hexadecimal(secret)?, tag: hexadecimal(tag)?, seen })
     }
 }
@@ -151,7 +153,8 @@ mod tests {
 
     #[test]
     fn only_the_clusters_own_tokens_are_genuine() {
-        let (key, other) = (Encryption::for_tests(1), Encryption::for_tests(2));
+        let key = Encryption::for_tests(1);
+        let other = Encryption::for_tests(2);
         let token = SessionToken::new(3, Some(MapId::from_bytes([1; 16])), &key).unwrap();
         assert!(token.is_genuine(&key) && !token.is_genuine(&other));
         assert!(token.clone().having(9).is_genuine(&key), "each batch has the same tag");

@@ -32,7 +32,8 @@ impl Keeper {
     /// The change that makes the candidacy the wanted one, as far as this node knows.
     pub(super) fn candidacy_change(&self) -> Option<LeaseChange> {
         let told = self.told.as_ref().map(|(change, _)| change);
-        let (known, delivers) = (self.known_as(), told == Some(&LeaseChange::Deliver));
+        let known = self.known_as();
+        let delivers = told == Some(&LeaseChange::Deliver);
         match self.standing.candidacy() {
             Candidacy::Wanted if told.is_none() && known == Some(self.incarnation()) => None,
             Candidacy::Wanted if delivers => None,

@@ -107,7 +107,8 @@ fn events_removed_by_retention_are_counted_once_wherever_they_were() {
 #[test]
 fn a_busy_receiver_that_names_no_pause_gets_fewer_and_fewer_requests() {
     let mut engine = engine(plan(), 1..2, None);
-    let (mut now_ms, mut requests) = (T, 0);
+    let mut now_ms = T;
+    let mut requests = 0;
     while now_ms < T + 600_000 {
         match engine.next(now_ms) {
             Step::Send(flight) => {

@@ -212,8 +212,14 @@ impl World {
         let cluster = Cluster::new(1);
         let engine = cluster.engine(plan.clone());
         let model = Model { floor: 1, ..Model::default() };
-        let (orders, flying, filters) = (Vec::new(), Vec::new(), [9].into());
-        let (number, head, now_ms, filter, pending) = (0, 1, T, 9, None);
+        let orders = Vec::new();
+        let flying = Vec::new();
+        let filters = [9].into();
+        let number = 0;
+        let head = 1;
+        let now_ms = T;
+        let filter = 9;
+        let pending = None;
         Self {
             plan,
             lanes,

@@ -325,7 +325,9 @@ proptest! {
         }
         let good: BTreeSet<u64> = (1..end).filter(|seq| !bad.contains(&key_of(*seq))).collect();
         let mut delivered: Vec<u64> = Vec::new();
-        let (mut now_ms, mut flying, mut steps) = (T, Vec::<Flight>::new(), 0);
+        let mut now_ms = T;
+        let mut flying = Vec::<Flight>::new();
+        let mut steps = 0;
         while delivered.len() < good.len() {
             steps += 1;
             prop_assert!(steps < 200_000 && now_ms < T + 50 * 86_400_000, "{} of {} after {} ms; {:?} {:?} {:?} {} {:?} {} {:?}", delivered.len(), good.len(), now_ms - T, engine.live.queue().ready().len(), engine.live.queue().parked(), engine.retries.summary(), engine.live.next(), engine.wants(), engine.flights.len(), engine.retries.first_due());

@@ -37,7 +37,8 @@ where
     Fut: Future<Output = io::Result<TcpStream>> + 'static,
 {
     let (port, taken) = numbering(script).await;
-    let (recorder, target) = (Recorder::routed(), receiver(port));
+    let recorder = Recorder::routed();
+    let target = receiver(port);
     let client = client(&recorder);
     for number in 1..=3 {
         let got = send(&client, &target, LONG).await.unwrap_or_else(|failure| panic!("{what}: {failure}"));
@@ -99,7 +100,8 @@ async fn interim_answers_are_skipped() {
                 }
             })
             .await;
-            let (recorder, target) = (Recorder::routed(), receiver(port));
+            let recorder = Recorder::routed();
+            let target = receiver(port);
             let client = client(&recorder);
             for number in 1..=3 {
                 let got = send(&client, &target, LONG).await.unwrap();
@@ -181,7 +183,8 @@ async fn a_change_of_protocol_ends_the_connection() {
         answer(&mut stream, OK).await
     })
     .await;
-    let (recorder, target) = (Recorder::routed(), receiver(port));
+    let recorder = Recorder::routed();
+    let target = receiver(port);
     let client = client(&recorder);
     assert_eq!(send(&client, &target, LONG).await.unwrap_err().class, Class::Protocol);
     assert_eq!(send(&client, &target, LONG).await.unwrap().status, 200);
@@ -225,7 +228,8 @@ async fn answers_without_a_body_end_with_their_head() {
             }
         })
         .await;
-        let (recorder, target) = (Recorder::routed(), receiver(port));
+        let recorder = Recorder::routed();
+        let target = receiver(port);
         let client = client(&recorder);
         for number in 1..=3 {
             let got =
@@ -251,7 +255,8 @@ async fn bytes_after_an_answer_are_not_an_answer() {
             Ok(())
         })
         .await;
-        let (recorder, target) = (Recorder::routed(), receiver(port));
+        let recorder = Recorder::routed();
+        let target = receiver(port);
         let client = client(&recorder);
         for dials in 1..=3 {
             let got =
@@ -267,10 +272,13 @@ async fn bytes_after_an_answer_are_not_an_answer() {
 async fn bytes_on_an_idle_connection_are_not_an_answer() {
     for late in ["HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\n", "\0"]
     {
-        let (idle, came) = (Rc::new(Cell::new(false)), Rc::new(Cell::new(0)));
-        let (go, told) = (idle.clone(), came.clone());
+        let idle = Rc::new(Cell::new(false));
+        let came = Rc::new(Cell::new(0));
+        let go = idle.clone();
+        let told = came.clone();
         let port = serve(move |_, mut stream| {
-            let (go, told) = (go.clone(), told.clone());
+            let go = go.clone();
+            let told = told.clone();
             async move {
                 request(&mut stream).await?;
                 answer(&mut stream, &numbered(told.get() + 1)).await?;
@@ -285,7 +293,8 @@ async fn bytes_on_an_idle_connection_are_not_an_answer() {
             }
         })
         .await;
-        let (recorder, target) = (Recorder::routed(), receiver(port));
+        let recorder = Recorder::routed();
+        let target = receiver(port);
         let client = client(&recorder);
         for number in 1..=3 {
             let got = send(&client, &target, LONG).await.unwrap();
@@ -387,7 +396,8 @@ async fn an_answer_before_the_whole_request_closes_the_connection() {
         std::future::pending().await
     })
     .await;
-    let (recorder, target) = (Recorder::routed(), receiver(port));
+    let recorder = Recorder::routed();
+    let target = receiver(port);
     let client = client(&recorder);
     for dials in 1..=3 {
         let request = Outgoing { body: vec![b'x'; 16 << 20].into(), ..outgoing(&target, LONG) };
@@ -407,7 +417,8 @@ async fn webhooks_share_no_connection() {
         }
     })
     .await;
-    let (recorder, target) = (Recorder::routed(), receiver(port));
+    let recorder = Recorder::routed();
+    let target = receiver(port);
     let client = client(&recorder);
     for _ in 0..5 {
         for (webhook, expected) in [(WEBHOOK, "answer 0"), (CHAT, "answer 1")] {

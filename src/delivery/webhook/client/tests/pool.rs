@@ -17,7 +17,8 @@ async fn a_connection_is_used_again() {
         }
     })
     .await;
-    let (recorder, target) = (Recorder::routed(), receiver(port));
+    let recorder = Recorder::routed();
+    let target = receiver(port);
     let client = client(&recorder);
     for _ in 0..5 {
         assert_eq!(send(&client, &target, LONG).await.unwrap().status, 200);
@@ -40,7 +41,8 @@ async fn a_connection_that_ended_while_idle_is_not_used() {
         }
     })
     .await;
-    let (recorder, target) = (Recorder::routed(), receiver(port));
+    let recorder = Recorder::routed();
+    let target = receiver(port);
     let client = client(&recorder);
     for dials in 1..=3 {
         assert_eq!(send(&client, &target, LONG).await.unwrap().status, 200);
@@ -77,7 +79,8 @@ async fn cut_off(end: End, others_answer: bool) -> (Result<u16, Class>, usize) {
         Ok(())
     })
     .await;
-    let (recorder, target) = (Recorder::routed(), receiver(port));
+    let recorder = Recorder::routed();
+    let target = receiver(port);
     let client = client(&recorder);
     assert_eq!(send(&client, &target, LONG).await.unwrap().status, 200);
     let second = send(&client, &target, LONG).await;
@@ -134,7 +137,8 @@ async fn a_connection_that_was_idle_for_long_is_closed() {
         }
     })
     .await;
-    let (recorder, target) = (Recorder::routed(), receiver(port));
+    let recorder = Recorder::routed();
+    let target = receiver(port);
     let client = client(&recorder);
     assert_eq!(send(&client, &target, LONG).await.unwrap().status, 200);
     client.pool.borrow_mut().age(Duration::from_secs(29));
@@ -159,7 +163,8 @@ async fn a_body_without_a_length_is_not_the_next_answer() {
         answer(&mut stream, "HTTP/1.1 500 Not an answer\r\ncontent-length: 0\r\n\r\n").await
     })
     .await;
-    let (recorder, target) = (Recorder::routed(), receiver(port));
+    let recorder = Recorder::routed();
+    let target = receiver(port);
     let client = client(&recorder);
     for dials in 1..=3 {
         let got = send(&client, &target, LONG).await.unwrap();
@@ -181,7 +186,8 @@ async fn an_idle_connection_is_used_again_with_a_new_codec() {
         }
     })
     .await;
-    let (recorder, target) = (Recorder::routed(), receiver(port));
+    let recorder = Recorder::routed();
+    let target = receiver(port);
     let client = client(&recorder);
     for _ in 0..3 {
         assert_eq!(send(&client, &target, LONG).await.unwrap().status, 200);
@@ -212,7 +218,8 @@ async fn bytes_after_the_check_are_not_an_answer() {
             }
         })
         .await;
-        let (recorder, target) = (Recorder::routed(), receiver(port));
+        let recorder = Recorder::routed();
+        let target = receiver(port);
         let client = client(&recorder);
         assert_eq!(send(&client, &target, LONG).await.unwrap().status, 200);
         let kept = client.pool.borrow_mut().take(WEBHOOK, &target, Instant::now()).unwrap();
@@ -222,7 +229,8 @@ async fn bytes_after_the_check_are_not_an_answer() {
         }
         // This gives the thread's runtime time to notice it.
         tokio::time::sleep(Duration::from_millis(10)).await;
-        let (trip, outgoing) = (Rc::new(Trip::new()), outgoing(&target, LONG));
+        let trip = Rc::new(Trip::new());
+        let outgoing = outgoing(&target, LONG);
         let begun = client.begin(&outgoing, &trip, CHAT, Some(kept));
         // If the request were never given back, the exchange would wait for ever.
         let exchange = tokio::time::timeout(LONG, begun).await.unwrap();

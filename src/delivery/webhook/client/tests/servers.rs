@@ -211,7 +211,8 @@ async fn an_answer_before_the_body_was_read_is_received() {
         // The connection closes with most of the body unread: a reset follows the answer.
     })
     .await;
-    let (recorder, target) = (Recorder::routed(), receiver(port));
+    let recorder = Recorder::routed();
+    let target = receiver(port);
     let client = client(&recorder);
     for _ in 0..20 {
         let request = Outgoing { body: vec![b'x'; 16 << 20].into(), ..outgoing(&target, LONG) };
@@ -326,7 +327,8 @@ async fn a_request_in_flight_is_dropped_with_its_future() {
         }
     })
     .await;
-    let (client, target) = (client(&Recorder::routed()), receiver(port));
+    let client = client(&Recorder::routed());
+    let target = receiver(port);
     assert_eq!(send(&client, &target, SHORT).await.unwrap_err().class, Class::Timeout);
     while !ended.get() {
         tokio::task::yield_now().await;

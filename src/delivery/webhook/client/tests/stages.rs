@@ -168,7 +168,8 @@ async fn only_repeatable_requests_are_repeated_after_a_kept_connection() {
             if number > 0 { answer(&mut stream, OK).await } else { Ok(()) }
         })
         .await;
-        let (recorder, target) = (Recorder::routed(), receiver(port));
+        let recorder = Recorder::routed();
+        let target = receiver(port);
         let client = client(&recorder);
         client.send(outgoing(&target, LONG), webhook).await.unwrap();
         client.pool.borrow_mut().age(Duration::ZERO);
@@ -199,7 +200,8 @@ async fn a_request_that_is_sent_once_uses_no_connection_that_was_idle() {
         }
     })
     .await;
-    let (recorder, target) = (Recorder::routed(), receiver(port));
+    let recorder = Recorder::routed();
+    let target = receiver(port);
     let client = client(&recorder);
     let mut dials = [0; 2];
     for (place, idle) in [(0, 0), (1, 2), (1, 18), (1, 19)] {

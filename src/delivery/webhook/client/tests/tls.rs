@@ -54,10 +54,12 @@ impl Authority {
 /// A server with a certificate for `name`. It records the SNI and the `Host` of each request. Its connections
 /// end after `requests` requests, the last of which gets no answer.
 async fn serve_tls(authority: &Authority, name: &str, requests: usize) -> (u16, Rc<RefCell<Vec<String>>>) {
-    let (acceptor, seen) = (authority.acceptor(name), Rc::new(RefCell::new(Vec::new())));
+    let acceptor = authority.acceptor(name);
+    let seen = Rc::new(RefCell::new(Vec::new()));
     let log = seen.clone();
     let port = serve(move |_, stream| {
-        let (acceptor, log) = (acceptor.clone(), log.clone());
+        let acceptor = acceptor.clone();
+        let log = log.clone();
         async move {
             let mut stream = acceptor.accept(stream).await?;
             for _ in 1..requests {
@@ -81,7 +83,8 @@ fn target(host: &str, port: u16) -> Target {
 
 #[actix_web::test]
 async fn a_private_authority_is_trusted_if_its_file_is_configured() {
-    let (authority, recorder) = (Authority::new(), Recorder::routed());
+    let authority = Authority::new();
+    let recorder = Recorder::routed();
     let (port, seen) = serve_tls(&authority, "receiver.example", 9).await;
     let good = authority.client(&recorder);
     for _ in 0..3 {
@@ -99,7 +102,8 @@ async fn a_private_authority_is_trusted_if_its_file_is_configured() {
 
 #[actix_web::test]
 async fn a_certificate_for_another_name_is_refused() {
-    let (authority, recorder) = (Authority::new(), Recorder::routed());
+    let authority = Authority::new();
+    let recorder = Recorder::routed();
     let (port, seen) = serve_tls(&authority, "elsewhere.example", 9).await;
     let client = authority.client(&recorder);
     let failure = send(&client, &target("receiver.example", port), LONG).await.unwrap_err();
@@ -112,7 +116,8 @@ async fn a_certificate_for_another_name_is_refused() {
 
 #[actix_web::test]
 async fn addresses_have_certificates_too() {
-    let (authority, recorder) = (Authority::new(), Recorder::routed());
+    let authority = Authority::new();
+    let recorder = Recorder::routed();
     let client = authority.client(&recorder);
     for (ip, host) in [(PUBLIC, PUBLIC), ("2606:4700::1111", "[2606:4700::1111]")] {
         let (port, seen) = serve_tls(&authority, ip, 9).await;
@@ -123,7 +128,8 @@ async fn addresses_have_certificates_too() {
 
 #[actix_web::test]
 async fn a_request_is_repeated_once_when_its_kept_connection_ends() {
-    let (authority, recorder) = (Authority::new(), Recorder::routed());
+    let authority = Authority::new();
+    let recorder = Recorder::routed();
     let (port, seen) = serve_tls(&authority, "receiver.example", 2).await;
     let client = authority.client(&recorder);
     for dials in 1..=2 {

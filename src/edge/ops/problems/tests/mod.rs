@@ -13,7 +13,8 @@ fn member(id: u64, voter: bool) -> MemberStatus {
 }
 
 fn good() -> NodeInfo {
-    let (disk_total, disk_free) = (100 * GIB, 50 * GIB);
+    let disk_total = 100 * GIB;
+    let disk_free = 50 * GIB;
     NodeInfo { disk_total, disk_free, version: "1".into(), has_quorum: true, ..NodeInfo::default() }
 }
 
@@ -118,7 +119,8 @@ fn each_problem_is_found() {
 
 #[test]
 fn a_member_that_lacks_entries_and_stands_still_is_stuck() {
-    let (status, info) = (Status { applied: 5, committed: 5, ..three() }, good());
+    let status = Status { applied: 5, committed: 5, ..three() };
+    let info = good();
     let codes = |still: u64, applied_index| {
         let info = NodeInfo { applied_index, ..info.clone() };
         let still = Duration::from_secs(still);
@@ -133,7 +135,8 @@ fn a_member_that_lacks_entries_and_stands_still_is_stuck() {
 
 #[test]
 fn one_wrong_clock_is_found_from_every_node() {
-    let (status, report) = (three(), report(good()));
+    let status = three();
+    let report = report(good());
     let found = |clocks: [i64; 2]| -> Vec<Option<u64>> {
         let seen = clocks.map(|clock_ms| Seen { info: good(), age: Duration::ZERO, clock_ms });
         let of = |n: usize| Known {
