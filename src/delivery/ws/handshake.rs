@@ -1,12 +1,12 @@
 //! The opening handshake of a WebSocket, by RFC 6455, section 4.2.
 
-use actix_http::ws::hash_key;
+use actix_web::http::Version;
 use actix_web::http::header::{
-    CONTENT_LENGTH, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
-    SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
+    CONTENT_LENGTH, HeaderName, HeaderValue, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING,
+    UPGRADE,
 };
-use actix_web::http::{StatusCode, Version};
-use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
+use actix_web::{HttpRequest, HttpResponseBuilder};
+use actix_web_actors::ws::handshake_with_protocols;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
@@ -42,10 +42,8 @@ pub enum BadHandshake {
 }
 
 /// A request that may open a WebSocket, and the server's answer to it.
-#[derive(Debug)]
 pub struct Handshake {
-    accept: HeaderValue,
-    subprotocol: Option<HeaderValue>,
+    answer: HttpResponseBuilder,
 }
 
 impl Handshake {
@@ -76,24 +74,18 @@ impl Handshake {
         if length.is_some_and(|length| length != "0") || request.headers().contains_key(TRANSFER_ENCODING) {
             return Err(BadHandshake::Body);
         }
-        let key = only(request, &SEC_WEBSOCKET_KEY)
+        only(request, &SEC_WEBSOCKET_KEY)
             .filter(|key| STANDARD.decode(key.as_bytes()).is_ok_and(|key| key.len() == KEY_BYTES))
             .ok_or(BadHandshake::Key)?;
-        let accept = HeaderValue::from_bytes(&hash_key(key.as_bytes())).map_err(|_| BadHandshake::Key)?;
-        let mut offered = tokens(request, &SEC_WEBSOCKET_PROTOCOL);
-        let chosen = offered.find(|offered| subprotocols.contains(offered));
-        let subprotocol = chosen.and_then(|chosen| HeaderValue::from_str(chosen).ok());
-        Ok(Self { accept, subprotocol })
+        // The library checks less, and only the first line of `Upgrade`.
+        let answer =
+            handshake_with_protocols(request, subprotocols).map_err(|_| BadHandshake::OtherUpgrade)?;
+        Ok(Self { answer })
     }
 
     /// The answer that opens the WebSocket.
     pub(super) fn answer(self) -> HttpResponseBuilder {
-        let mut answer = HttpResponse::build(StatusCode::SWITCHING_PROTOCOLS);
-        answer.upgrade("websocket").insert_header((SEC_WEBSOCKET_ACCEPT, self.accept));
-        if let Some(subprotocol) = self.subprotocol {
-            answer.insert_header((SEC_WEBSOCKET_PROTOCOL, subprotocol));
-        }
-        answer
+        self.answer
     }
 }
 
@@ -113,6 +105,7 @@ fn only<'r>(request: &'r HttpRequest, name: &HeaderName) -> Option<&'r HeaderVal
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use actix_web::http::header::{SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL};
     use actix_web::test::TestRequest;
 
     const GOOD: &[(&str, &str)] = &[
@@ -138,11 +131,15 @@ mod tests {
 
     #[test]
     fn a_good_request_is_accepted() {
-        let handshake = with(GOOD, Version::HTTP_11).unwrap();
-        assert_eq!(handshake.accept, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", "the example of RFC 6455");
-        assert_eq!(handshake.subprotocol, None);
-        let offered = changed("sec-websocket-protocol", Some("other, phoenix")).unwrap();
-        assert_eq!(offered.subprotocol.unwrap(), "phoenix");
+        let header =
+            |handshake: Handshake, name: HeaderName| handshake.answer().finish().headers().get(name).cloned();
+        let handshake = with(GOOD, Version::HTTP_11).ok().unwrap();
+        let accept = header(handshake, SEC_WEBSOCKET_ACCEPT).unwrap();
+        assert_eq!(accept, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", "the example of RFC 6455");
+        let handshake = with(GOOD, Version::HTTP_11).ok().unwrap();
+        assert_eq!(header(handshake, SEC_WEBSOCKET_PROTOCOL), None);
+        let offered = changed("sec-websocket-protocol", Some("other, phoenix")).ok().unwrap();
+        assert_eq!(header(offered, SEC_WEBSOCKET_PROTOCOL).unwrap(), "phoenix");
         assert!(changed("content-length", Some("0")).is_ok(), "no body");
     }
 
@@ -165,10 +162,10 @@ mod tests {
             ("content-length", Some("5"), Bad::Body),
             ("transfer-encoding", Some("chunked"), Bad::Body),
         ] {
-            assert_eq!(changed(name, value).unwrap_err(), bad, "{name}: {value:?}");
+            assert_eq!(changed(name, value).err(), Some(bad), "{name}: {value:?}");
         }
-        assert_eq!(with(GOOD, Version::HTTP_10).unwrap_err(), Bad::Http);
+        assert_eq!(with(GOOD, Version::HTTP_10).err(), Some(Bad::Http));
         let twice: Vec<_> = GOOD.iter().chain(&GOOD[3..]).copied().collect();
-        assert_eq!(with(&twice, Version::HTTP_11).unwrap_err(), Bad::Key);
+        assert_eq!(with(&twice, Version::HTTP_11).err(), Some(Bad::Key));
     }
 }
