@@ -10,7 +10,7 @@ use testkit::phoenix::Socket;
 
 /// What the filler leaves free (MiB): less than the required free space, and enough for votes and small
 /// writes.
-const LEFT_MIB: u64 = 3;
+const LEFT_MIB: u64 = 2;
 
 /// A small file system in memory, unmounted on drop.
 struct Small(PathBuf);
