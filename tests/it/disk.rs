@@ -46,7 +46,7 @@ fn fill(cluster: &testkit::Cluster, map: &testkit::cluster::Map, at_most: usize)
     Ok((acked, false))
 }
 
-/// Fills the file system except for [`LEFT_MIB`].
+/// Fills the file system except for [`LEFT_MIB`]. Called again, it fills what has become free since.
 fn fill_disk(dir: &Path) -> Result<PathBuf> {
     let df = Command::new("df").args(["-BM", "--output=avail"]).arg(dir).output()?;
     let df = String::from_utf8(df.stdout)?;
@@ -55,7 +55,7 @@ fn fill_disk(dir: &Path) -> Result<PathBuf> {
     let filler = dir.join("filler");
     let count = format!("count={}", available.saturating_sub(LEFT_MIB));
     Command::new("dd")
-        .args(["if=/dev/zero", "bs=1M", &count])
+        .args(["if=/dev/zero", "bs=1M", &count, "oflag=append", "conv=notrunc"])
         .arg(format!("of={}", filler.display()))
         .output()?;
     Ok(filler)
@@ -101,6 +101,8 @@ fn full(cluster: &mut testkit::Cluster) -> Result<()> {
     std::thread::sleep(std::time::Duration::from_secs(3));
     ensure!(cluster.nodes[0].ended()?.is_none(), "the node ended");
     cluster.wait_until("both problems to be reported", |c| {
+        // The log is compacted a while after the snapshot.
+        fill_disk(&c.nodes[0].data)?;
         let status = c.status(0)?;
         let problems = status["problems"].as_array().context("no problems")?;
         let codes: Vec<&Value> = problems.iter().map(|p| &p["code"]).collect();

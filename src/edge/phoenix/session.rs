@@ -161,12 +161,7 @@ impl PhoenixSession {
         let transport = self.transport;
         let topic = message.topic.clone();
         let start = wanted.start;
-        let former = self.channels.get(&message.topic).filter(|_| matches!(start, Start::After(_)));
-        let former = former.map(|channel| Former {
-            subscriber: self.subscriber.clone(),
-            id: channel.subscription,
-            positions,
-        });
+        let former = self.former(&topic, start, positions);
         let asked = Asked {
             who: self.who.clone(),
             map: map.to_owned(),
@@ -187,6 +182,12 @@ impl PhoenixSession {
             });
             resume
         }))
+    }
+
+    /// The subscription that a join replaces when it resumes on the socket that it never left.
+    fn former(&self, topic: &str, start: Start, positions: bool) -> Option<Former> {
+        let channel = self.channels.get(topic).filter(|_| matches!(start, Start::After(_)))?;
+        Some(Former { subscriber: self.subscriber.clone(), id: channel.subscription, positions })
     }
 
     fn refuse(&mut self, join: &Message, refused: &Refused, link: &mut dyn Link) {
