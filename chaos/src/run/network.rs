@@ -84,8 +84,9 @@ fn sent_away(run: &mut Run, stream: &mut Stream, socket: &mut Ws) -> Result<()> 
         while !ended {
             match stream.frame(Duration::from_millis(100)) {
                 Ok(Some(_)) => {}
-                Ok(None) => break,
-                Err(_) => ended = true,
+                // The connection may stay open behind the end of the stream.
+                Ok(None) if !stream.is_whole() => break,
+                Ok(None) | Err(_) => ended = true,
             }
         }
         if closed.is_none() {
