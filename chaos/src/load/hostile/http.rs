@@ -14,9 +14,9 @@ const ANNOUNCED: usize = 250_000;
 const SENT: usize = 100_000;
 /// How many connections publish batches.
 const PUBLISHERS: usize = 8;
-/// Events of a batch, and bytes of the payload of each: 2 MB together.
-const EVENTS: usize = 100;
-const PAYLOAD: usize = 20_000;
+/// Events of a batch, and bytes of the payload of each: nearly 1 MB together, the most that one request may store.
+const EVENTS: usize = 50;
+const PAYLOAD: usize = 19_000;
 
 /// Connections without a token that each send a part of a body. One that was closed is opened again.
 pub(super) fn half_bodies(target: &Target, stop: &Stop) -> Result<u64> {
@@ -57,12 +57,12 @@ fn is_open(stream: &mut TcpStream) -> bool {
     }
 }
 
-/// Batches of 2 MB over several connections, as fast as the nodes take them.
+/// Batches of nearly 1 MB over several connections, as fast as the nodes take them.
 pub(super) fn batches(target: &Target, stop: &Stop) -> Result<u64> {
     let payload = "x".repeat(PAYLOAD);
     let events: Vec<_> =
         (0..EVENTS).map(|n| json!({"type": "bulk", "payload": {"n": n, "x": payload}})).collect();
-    let body = json!(events).to_string();
+    let body = json!({"events": events}).to_string();
     let publish = |node: usize| {
         let api = target.api(node);
         let path = target.map.events();

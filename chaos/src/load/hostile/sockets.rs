@@ -13,6 +13,8 @@ use testkit::ws::{Message, Ws};
 
 /// How many long polls wait at a time.
 const POLLS: usize = 200;
+/// Sessions of long polls that are opened before the next polls are sent.
+const OPENED_AT_ONCE: usize = 20;
 /// How many sockets join nothing.
 const IDLE: usize = 300;
 /// Messages that a flooding socket sends before it looks at the answers.
@@ -28,13 +30,13 @@ pub(super) fn relayed_polls(target: &Target, stop: &Stop) -> Result<u64> {
     let mut sent = 0;
     let holder = format!("http://{}", target.nodes[0]);
     let mut sessions = Vec::new();
-    while !stop.is_set() && sessions.len() < POLLS {
-        match longpoll::ask(&holder, &target.map.token, "", false, None, REPLY) {
-            Ok(opened) if !opened.session.is_empty() => sessions.push(opened.session),
-            _ => break,
-        }
-    }
     while !stop.is_set() {
+        for _ in sessions.len()..POLLS.min(sessions.len() + OPENED_AT_ONCE) {
+            match longpoll::ask(&holder, &target.map.token, "", false, None, REPLY) {
+                Ok(opened) if !opened.session.is_empty() => sessions.push(opened.session),
+                _ => break,
+            }
+        }
         let polls: Vec<_> = sessions
             .iter()
             .filter_map(|session| poll(target.nodes[1], &target.map.token, session).ok())
