@@ -5,21 +5,14 @@ use super::health::Health;
 use super::vault::{Encryption, Vault};
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::time::Duration;
 
-/// How often to look whether the node has the key.
-const LOOK: Duration = Duration::from_millis(500);
 /// Bytes of a hash that are reported: enough that different values differ.
 const REPORTED: usize = 8;
 
 /// Reports the hashes once the node has the key.
 pub(super) async fn report(settings: Vec<(String, String)>, vault: Vault, health: Health) {
-    loop {
-        if let Ok(encryption) = vault.encryption() {
-            return health.report_settings(hashes(&settings, &encryption));
-        }
-        tokio::time::sleep(LOOK).await;
-    }
+    let encryption = vault.known_encryption().await;
+    health.report_settings(hashes(&settings, &encryption));
 }
 
 fn hashes(settings: &[(String, String)], encryption: &Encryption) -> BTreeMap<String, String> {

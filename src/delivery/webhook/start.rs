@@ -21,7 +21,7 @@ use crate::core::field_error::FieldError;
 use crate::core::ids::EventId;
 use crate::core::webhook::records::Attempt;
 use crate::core::webhook::{Private, Profile, Target, Webhook};
-use crate::hub::{Encryption, EncryptionError, Hub, HubError};
+use crate::hub::{EncryptionError, Hub, HubError};
 use crate::tls::BadTls;
 use actix_rt::{Arbiter, ArbiterHandle};
 use std::rc::Rc;
@@ -34,7 +34,6 @@ use tokio::sync::{mpsc, oneshot};
 const MAX_JOBS: usize = 256;
 /// Templates that a node renders at once, each of another map and on a thread of its own.
 const TEMPLATES: usize = 2;
-const ENCRYPTION_PAUSE: Duration = Duration::from_millis(100);
 /// A node that has had no key for this long leaves its webhooks to other nodes.
 const ENCRYPTION_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -231,7 +230,7 @@ struct Part {
 
 impl Part {
     async fn run(self, mut jobs: mpsc::Receiver<Job>) {
-        let encryption = encryption(&self.hub).await;
+        let encryption = self.hub.vault().known_encryption().await;
         let watch = self.hub.webhooks().watch();
         let flush = self.config.flush;
         let permits = (self.permits, self.templates);
@@ -274,20 +273,10 @@ async fn test(shared: &Shared, webhook: Arc<Webhook>, event: Event) -> Result<En
     Ok(sender.send(&shared.client, &[event], None, 1, Now::of(&shared.hub)).await)
 }
 
-/// Waits until the node has the key that decrypts webhooks.
-async fn encryption(hub: &Hub) -> Arc<Encryption> {
-    loop {
-        match hub.vault().encryption() {
-            Ok(encryption) => return encryption,
-            Err(_) => tokio::time::sleep(ENCRYPTION_PAUSE).await,
-        }
-    }
-}
-
 /// Lets this node own webhooks once it can decrypt them. Until then other nodes own them, also those that
 /// this node owned in an earlier incarnation.
 async fn announce(hub: Hub) {
-    while tokio::time::timeout(ENCRYPTION_PATIENCE, encryption(&hub)).await.is_err() {
+    while tokio::time::timeout(ENCRYPTION_PATIENCE, hub.vault().known_encryption()).await.is_err() {
         hub.leases().cannot_deliver_yet();
     }
     hub.leases().deliver_here();

@@ -19,13 +19,14 @@ const KEY_WAIT: Duration = Duration::from_secs(5);
 
 pub(super) async fn backup(request: HttpRequest, edge: Data<Edge>) -> Result<HttpResponse, ApiError> {
     edge.admin(&request).await?;
-    let files = match Query::of(&request, NAMES)?.get("with_key") {
-        Some("true") => vec![key(&edge)?],
-        None | Some("false") => Vec::new(),
+    let with_key = match Query::of(&request, NAMES)?.get("with_key") {
+        Some("true") => true,
+        None | Some("false") => false,
         Some(_) => return Err(ApiError::bad_request("invalid_with_key", "with_key is true or false")),
     };
-    let key =
-        edge.hub.vault().encryption_within(KEY_WAIT).await.ok().map(|encryption| encryption.backup_key());
+    let encryption = edge.hub.vault().encryption_within(KEY_WAIT).await;
+    let files = if with_key { vec![key(&edge)?] } else { Vec::new() };
+    let key = encryption.ok().map(|encryption| encryption.backup_key());
     if key.is_none() {
         tracing::warn!("a backup is made without a proof of its origin: this node hasn't got the key for it");
     }

@@ -104,7 +104,7 @@ enum Holder {
 }
 
 /// Which node holds the session of a token. `Err` is the answer if none does, or if this node can't know.
-fn holder_of(edge: &Edge, phoenix: &Phoenix, token: &SessionToken) -> Result<Holder, Answer> {
+async fn holder_of(edge: &Edge, phoenix: &Phoenix, token: &SessionToken) -> Result<Holder, Answer> {
     if token.node == edge.hub.node_id() {
         return if phoenix.longpolls.get(token.secret).is_some() {
             Ok(Holder::Here)
@@ -112,7 +112,7 @@ fn holder_of(edge: &Edge, phoenix: &Phoenix, token: &SessionToken) -> Result<Hol
             Err(Answer::Gone)
         };
     }
-    match edge.hub.vault().encryption() {
+    match edge.hub.vault().encryption_within(KEY_WAIT).await {
         Ok(key) if token.is_genuine(&key) => Ok(Holder::There),
         Ok(_) => Err(Answer::Gone),
         Err(error) => {
@@ -126,7 +126,7 @@ fn holder_of(edge: &Edge, phoenix: &Phoenix, token: &SessionToken) -> Result<Hol
 pub(super) async fn poll(request: HttpRequest, edge: Data<Edge>, phoenix: Data<Phoenix>) -> HttpResponse {
     if let Some(token) = session_token(&request) {
         let poll = PollSession { secret: token.secret, seen: token.seen };
-        let answered = match holder_of(&edge, &phoenix, &token) {
+        let answered = match holder_of(&edge, &phoenix, &token).await {
             Ok(holder) => {
                 know(&request);
                 match holder {
@@ -170,7 +170,7 @@ pub(super) async fn push(
     mut body: Body,
 ) -> HttpResponse {
     let Some(token) = session_token(&request) else { return answer(410, None, "") };
-    let holder = match holder_of(&edge, &phoenix, &token) {
+    let holder = match holder_of(&edge, &phoenix, &token).await {
         Ok(holder) => holder,
         Err(answered) => return pushed(&answered, &token).await,
     };

@@ -41,7 +41,8 @@ struct Entry {
 pub async fn keep_configured(edge: Data<Edge>, configured: Vec<(String, Patch)>) {
     let entry = |(map, patch)| Entry { map, patch, done: None, not_before: None, told: None };
     let mut entries: Vec<Entry> = configured.into_iter().map(entry).collect();
-    while edge.hub.log().barrier().await.is_err() || edge.hub.vault().encryption().is_err() {
+    edge.hub.vault().known_encryption().await;
+    while edge.hub.log().barrier().await.is_err() {
         tokio::time::sleep(LOOK).await;
     }
     for look in 0u32.. {

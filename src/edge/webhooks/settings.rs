@@ -17,14 +17,13 @@ use crate::hub::{Encryption, HubError};
 use actix_web::http::StatusCode;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How often a change is tried when other changes interfere.
 const TURNS: usize = 5;
 const SECRET_BYTES: usize = 32;
 /// Longest wait for the encryption key.
 const ENCRYPTION_WAIT: Duration = Duration::from_secs(3);
-const ENCRYPTION_PAUSE: Duration = Duration::from_millis(50);
 
 /// Makes a new webhook for the API.
 pub(super) async fn create(
@@ -119,10 +118,7 @@ pub(super) fn follow(
 
 /// Waits for the cluster's encryption key. A node that has just started gets it within moments.
 pub(super) async fn await_encryption(edge: &Edge) {
-    let deadline = Instant::now() + ENCRYPTION_WAIT;
-    while edge.hub.vault().encryption().is_err() && Instant::now() < deadline {
-        tokio::time::sleep(ENCRYPTION_PAUSE).await;
-    }
+    let _ = edge.hub.vault().encryption_within(ENCRYPTION_WAIT).await;
 }
 
 /// Reads a webhook as it is stored, and decrypts it.

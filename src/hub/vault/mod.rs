@@ -22,15 +22,15 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::SetOnce;
+use tokio::time::timeout;
 use waypost_cluster::Cluster;
 
 /// The name of the key's file in a data directory, and in a backup.
 pub const KEY_FILE: &str = "webhooks.key";
 const RETRY_PAUSE: Duration = Duration::from_millis(300);
-/// Pause between two looks of a caller that waits for the key.
-const LOOK_PAUSE: Duration = Duration::from_millis(50);
 /// After this many failed attempts to get the key from other nodes, an error is logged. It is not logged
 /// earlier, because a node that joins meets the others one by one.
 const QUIET_TRIES: u32 = 30;
@@ -54,12 +54,12 @@ pub(super) fn serve(peers: &PeerServer, keys: Arc<KeyRing>) {
 pub(super) struct KeyRing {
     configured: Option<[u8; KEY_BYTES]>,
     file: PathBuf,
-    encryption: OnceLock<Arc<Encryption>>,
+    encryption: SetOnce<Arc<Encryption>>,
 }
 
 impl KeyRing {
     pub(super) fn new(configured: Option<[u8; KEY_BYTES]>, data_dir: &Path) -> Self {
-        Self { configured, file: data_dir.join(KEY_FILE), encryption: OnceLock::new() }
+        Self { configured, file: data_dir.join(KEY_FILE), encryption: SetOnce::new() }
     }
 
     /// The key for a node that joins. A configured key is never handed out: the other node must be configured
@@ -121,13 +121,12 @@ impl Vault {
     /// The cluster's encryption. Waits for its key for at most `limit`: a node that has just started may not
     /// have it yet.
     pub async fn encryption_within(&self, limit: Duration) -> Result<Arc<Encryption>, EncryptionError> {
-        let until = Instant::now() + limit;
-        loop {
-            match self.encryption() {
-                Err(_) if Instant::now() < until => tokio::time::sleep(LOOK_PAUSE).await,
-                encryption => return encryption,
-            }
-        }
+        timeout(limit, self.known_encryption()).await.map_err(|_| EncryptionError::NotYet)
+    }
+
+    /// The cluster's encryption. Waits until its key is known.
+    pub async fn known_encryption(&self) -> Arc<Encryption> {
+        self.keys.encryption.wait().await.clone()
     }
 
     /// Obtains the cluster's key; tries until it has it.
