@@ -82,6 +82,11 @@ impl Body {
         self.media
     }
 
+    /// Its bytes, if the client has said how many there are.
+    pub fn length(&self) -> Option<u64> {
+        self.length
+    }
+
     /// The whole body as JSON text. `Err` is 400, 408, 413 or 415.
     pub async fn text(mut self) -> Result<String, ApiError> {
         if self.is_sent && self.media != Media::Json {

@@ -51,7 +51,9 @@ pub use news::{News, Watch};
 pub use operations::{Blocks, Operations};
 pub use peers::{Lane, PeerError, PeerRequest, Peers};
 pub use publisher::Publisher;
-pub use quota::{FULL_WAIT, PatternsInUse, Quotas, TooManyConditions, TooManyJoins, TooManyPatterns};
+pub use quota::{
+    FULL_WAIT, PatternsInUse, PublishCharge, Quotas, TooManyConditions, TooManyJoins, TooManyPatterns,
+};
 pub use topics::Topics;
 pub use vault::{Encryption, EncryptionError, KEY_FILE, Vault};
 pub use webhooks::{WebhookState, WebhookStore};

@@ -5,9 +5,9 @@ use super::ephemeral::Ephemeral;
 use super::error::HubError;
 use super::health::Health;
 use super::log::Log;
-use super::quota::Quotas;
+use super::quota::{PublishCharge, Quotas};
 use crate::core::access::Map;
-use crate::core::command::{Command, Publish, Published, Reply};
+use crate::core::command::{By, Command, Publish, Published, Refusal, Reply};
 use crate::core::event::{Event, NewEvent};
 use crate::core::rate::Amount;
 use crate::metric;
@@ -45,6 +45,22 @@ impl Publisher {
         published
     }
 
+    /// Charges a publish whose `bytes` are not read yet to the map's rate. Dropping the result gives the charge
+    /// back: the events themselves are charged when they are published. So a publisher over its rate is refused
+    /// before its body costs anything.
+    ///
+    /// # Errors
+    /// The map publishes more bytes than it may.
+    pub fn reserve(&self, map: &Map, by: By, bytes: u64) -> Result<Option<PublishCharge<'_>>, HubError> {
+        match by {
+            Some(_) => {
+                let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+                self.quota.enter_log(map, Amount { events: 0, bytes })
+            }
+            None => Ok(None),
+        }
+    }
+
     /// The map's own publishers have a rate; the admin has none.
     async fn publish_in_rate(&self, map: &Map, publish: Publish) -> Result<Published, HubError> {
         if !self.health.has_room() {
@@ -57,11 +73,13 @@ impl Publisher {
             Some(_) => self.quota.enter_log(map, Amount::of(&publish.events))?,
             None => None,
         };
-        let published = self.append(publish).await?;
-        if let Some(entered) = entered.filter(|_| !published.replayed) {
-            entered.stay();
+        let published = self.append(publish).await;
+        match (entered, &published) {
+            (Some(entered), Ok(published)) if !published.replayed => entered.stay(),
+            (Some(entered), Err(HubError::Refused(Refusal::Rate(why)))) => entered.refused(*why),
+            _ => {}
         }
-        Ok(published)
+        published
     }
 
     async fn append(&self, publish: Publish) -> Result<Published, HubError> {

@@ -4,10 +4,11 @@
 use crate::support::{binary, checked, nodes, publish};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Write};
 use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use testkit::Cluster;
 use testkit::cluster::{ADMIN, Map};
 use testkit::http::Answer;
@@ -100,6 +101,21 @@ fn bytes_per_second(c: &Cluster) -> Result<()> {
     (0..50).try_for_each(|_| post(0)?.expect(429).map(drop))?;
     let written = c.applied(0)? - before;
     ensure!(written < 25, "{written} entries for 50 refused publishes");
+    // Its body is not read: what is announced is enough.
+    for node in 0..3 {
+        let head = format!(
+            "POST {} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\n\
+             Content-Length: 20000\r\n\r\n",
+            map.events(),
+            map.token
+        );
+        let mut stream = std::net::TcpStream::connect(c.nodes[node].http)?;
+        stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+        stream.write_all(head.as_bytes())?;
+        let mut line = String::new();
+        BufReader::new(stream).read_line(&mut line)?;
+        ensure!(line.starts_with("HTTP/1.1 429"), "{line}");
+    }
     c.admin(1).post(&map.events(), &body)?.expect(201)?;
     let rules = json!([{"match": "live-*", "durability": "ephemeral"}]);
     let path = format!("/api/maps/{}/channel-rules", map.id);

@@ -24,6 +24,9 @@ const BESIDE: Duration = Duration::from_secs(12);
 const ONSET: Duration = Duration::from_secs(3);
 /// The pause between two events of the healthy tenant.
 const PACE: Duration = Duration::from_millis(10);
+/// What the hostile map may publish, as an operator limits each tenant of a shared cluster. It has no other
+/// limit.
+const HOSTILE_BYTES_PER_SECOND: u64 = 4_000_000;
 /// How long an event may be under way.
 const ARRIVAL: Duration = Duration::from_secs(30);
 
@@ -48,9 +51,10 @@ pub fn hostile(run: &mut Run) -> Result<()> {
     let (healthy, hostile) = (format!("healthy-{round}"), format!("hostile-{round}"));
     let nodes = run.load.site.nodes.clone();
     let (publisher, subscriber) = (nodes[1], nodes[2]);
-    let limits = json!({"limits": unlimited()});
+    let mut limits = json!({"limits": unlimited()});
     let tenant = Tenant { map: run.cluster.map_with(&healthy, limits.clone())?, publisher, subscriber };
     let receiver = if run.net.is_some() { net::HUB } else { IpAddr::V4(Ipv4Addr::LOCALHOST) };
+    limits["limits"]["publish_bytes_per_second"] = json!(HOSTILE_BYTES_PER_SECOND);
     let target = Target { nodes, map: run.cluster.map_with(&hostile, limits)?, receiver };
 
     let alone = measure(run, &tenant, ALONE)?;

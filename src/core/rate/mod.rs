@@ -49,6 +49,13 @@ impl Rate {
         full_at_us.saturating_sub(covered).div_ceil(1000)
     }
 
+    /// The number that a caller must assume who was told to wait `wait_ms` for `cost` permits at `now_ms`.
+    pub fn refused(&self, full_at_us: u64, cost: u32, wait_ms: u64, now_ms: u64) -> u64 {
+        let period = self.period_ms.saturating_mul(1000);
+        let allowed_from = now_ms.saturating_add(wait_ms).saturating_mul(1000);
+        full_at_us.max(allowed_from.saturating_add(period) - self.price_us(cost).min(period))
+    }
+
     /// Gives `cost` permits back that were charged and not used. Returns the new number.
     pub fn refund(&self, full_at_us: u64, cost: u32) -> u64 {
         full_at_us.saturating_sub(self.price_us(cost))
@@ -83,6 +90,17 @@ mod tests {
         let rate = Rate { permits: 10, period_ms: 1000 };
         let kept = rate.charge(0, 50, 100_000).unwrap();
         assert_eq!(rate.charge(kept, 1, 100_000), Err(4100));
+    }
+
+    #[test]
+    fn who_was_refused_elsewhere_waits_as_long_here() {
+        let rate = Rate { permits: 10, period_ms: 1000 };
+        for cost in [1, 7, 10, 30] {
+            let kept = rate.refused(0, cost, 700, 100_000);
+            assert_eq!(rate.charge(kept, cost, 100_000), Err(700));
+            assert!(rate.charge(kept, cost, 100_700).is_ok());
+        }
+        assert_eq!(rate.refused(200_000_000, 1, 700, 100_000), 200_000_000, "what is known here counts too");
     }
 
     #[test]

@@ -69,6 +69,24 @@ impl PublishRates {
         Ok(Charged { events_full_at_us: events, bytes_full_at_us: bytes })
     }
 
+    /// What must be assumed to be charged after an amount was refused elsewhere at `now_ms`.
+    pub fn refused(&self, charged: Charged, amount: Amount, why: Exceeded, now_ms: u64) -> Charged {
+        let one = |permits: Option<u32>, full_at_us, cost, wait_ms| match permits {
+            Some(permits) => a_second(permits).refused(full_at_us, cost, wait_ms, now_ms),
+            None => full_at_us,
+        };
+        match why {
+            Exceeded::Events(wait_ms) => Charged {
+                events_full_at_us: one(self.events, charged.events_full_at_us, amount.events, wait_ms),
+                ..charged
+            },
+            Exceeded::Bytes(wait_ms) => Charged {
+                bytes_full_at_us: one(self.bytes, charged.bytes_full_at_us, amount.bytes, wait_ms),
+                ..charged
+            },
+        }
+    }
+
     /// Gives back what was charged for an amount that was not published.
     pub fn refund(&self, charged: Charged, amount: Amount) -> Charged {
         let one = |permits: Option<u32>, full_at_us, cost| match permits {

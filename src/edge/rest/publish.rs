@@ -40,8 +40,12 @@ pub(super) async fn publish(
     if body.media() == Media::Lines {
         return Stream::new(&edge, &grant, key).run(body).await;
     }
+    // A body is longer than its events. What exceeds the map's rate is refused before it is read.
+    let length = body.length().filter(|length| *length <= edge.config.body_bytes as u64);
+    let reserved = edge.hub.publisher().reserve(&grant.map, grant.who.by(), length.unwrap_or_default())?;
     let text = body.text().await?;
     let (events, is_batch) = read_body(&text, &edge.config).await?;
+    drop(reserved);
     if durability_of(&grant.map, &events)? == Durability::Ephemeral {
         refuse_key(key.as_ref())?;
         let events = edge.hub.publisher().publish_ephemeral(&grant.map, events).await?;

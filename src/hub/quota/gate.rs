@@ -1,8 +1,8 @@
 //! What maps publish and tokens join through this node alone.
 //!
 //! The replicated state holds the publish rates over the whole cluster. It refuses only what is in the log
-//! already, so this node counts what it proposes itself: what exceeds a rate here exceeds it in the cluster too,
-//! and need not fill the log.
+//! already, so this node counts what it proposes itself, and remembers for how long the state refuses: what
+//! exceeds a rate here exceeds it in the cluster too, and need not fill the log.
 
 use super::rates::change;
 use crate::core::access::Map;
@@ -31,7 +31,7 @@ pub(super) struct Gate {
 }
 
 /// Events that are charged. If they are not stored, dropping this gives back what was charged.
-pub(in crate::hub) struct Entered<'g> {
+pub struct PublishCharge<'g> {
     gate: &'g Gate,
     map: MapId,
     rates: PublishRates,
@@ -51,7 +51,7 @@ impl Gate {
     }
 
     /// Charges events that are to be proposed. `None` if the map has no rate.
-    pub(super) fn enter(&self, map: &Map, amount: Amount) -> Result<Option<Entered<'_>>, Exceeded> {
+    pub(super) fn enter(&self, map: &Map, amount: Amount) -> Result<Option<PublishCharge<'_>>, Exceeded> {
         let rates = map.limits.publish_rates();
         if !rates.limit_something() {
             return Ok(None);
@@ -59,7 +59,7 @@ impl Gate {
         let now_ms = self.now_ms();
         let charge = |charged| rates.charge(charged, amount, now_ms);
         change(&self.publishes, map.id, |charged| charged.is_full(now_ms), charge)?;
-        Ok(Some(Entered { gate: self, map: map.id, rates, amount, stays: false }))
+        Ok(Some(PublishCharge { gate: self, map: map.id, rates, amount, stays: false }))
     }
 
     /// Counts a socket that joins a map. A map without a limit of connections has no limit of joins, because
@@ -77,14 +77,23 @@ impl Gate {
     }
 }
 
-impl Entered<'_> {
+impl PublishCharge<'_> {
     /// The events are stored.
     pub(in crate::hub) fn stay(mut self) {
         self.stays = true;
     }
+
+    /// The replicated state refused the events, because other nodes stored so many.
+    pub(in crate::hub) fn refused(self, why: Exceeded) {
+        let (gate, map, rates, amount) = (self.gate, self.map, self.rates, self.amount);
+        drop(self);
+        let now_ms = gate.now_ms();
+        let learn = |charged| Ok::<_, Infallible>(rates.refused(charged, amount, why, now_ms));
+        let Ok(()) = change(&gate.publishes, map, |charged| charged.is_full(now_ms), learn);
+    }
 }
 
-impl Drop for Entered<'_> {
+impl Drop for PublishCharge<'_> {
     fn drop(&mut self) {
         if self.stays {
             return;
@@ -125,6 +134,15 @@ mod tests {
         drop(gate.enter(&map, amount).unwrap());
         gate.enter(&map, amount).unwrap().unwrap().stay();
         assert!(matches!(gate.enter(&map, amount), Err(Exceeded::Bytes(wait_ms)) if wait_ms > 900_000));
+    }
+
+    #[test]
+    fn what_the_cluster_refused_is_refused_here_meanwhile() {
+        let gate = Gate::default();
+        let map = map(Limits { publish_bytes_per_second: Some(1000), ..Limits::NONE });
+        let amount = Amount { events: 1, bytes: 1000 };
+        gate.enter(&map, amount).unwrap().unwrap().refused(Exceeded::Bytes(900_000));
+        assert!(matches!(gate.enter(&map, amount), Err(Exceeded::Bytes(wait_ms)) if wait_ms > 800_000));
     }
 
     #[test]

@@ -7,7 +7,7 @@ mod patterns;
 pub(super) mod rates;
 
 pub use conditions::TooManyConditions;
-pub use gate::TooManyJoins;
+pub use gate::{PublishCharge, TooManyJoins};
 pub use patterns::{PatternsInUse, TooManyPatterns};
 
 use super::error::HubError;
@@ -19,7 +19,7 @@ use crate::core::ids::{MapId, TokenId};
 use crate::core::rate::Amount;
 use crate::core::subject::Selector;
 use conditions::Conditions;
-use gate::{Entered, Gate};
+use gate::Gate;
 use patterns::Patterns;
 use rates::Rates;
 use std::sync::Arc;
@@ -103,7 +103,7 @@ impl Quotas {
     }
 
     /// Charges events that are to be proposed to the map's publish rates, as far as this node can tell.
-    pub(super) fn enter_log(&self, map: &Map, amount: Amount) -> Result<Option<Entered<'_>>, HubError> {
+    pub(super) fn enter_log(&self, map: &Map, amount: Amount) -> Result<Option<PublishCharge<'_>>, HubError> {
         self.gate.enter(map, amount).map_err(|exceeded| HubError::Refused(Refusal::Rate(exceeded)))
     }
 
