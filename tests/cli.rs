@@ -13,6 +13,7 @@ use std::{
 };
 
 use serde_json::Value;
+use testkit::node::without_settings;
 
 #[path = "cli/webhook.rs"]
 mod webhook;
@@ -23,10 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Builds a command without the settings of this environment, away from any waypost.toml.
 fn waypost(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_waypost"));
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("WAYPOST_")) {
-        command.env_remove(name);
-    }
-    command.args(args).current_dir(env!("CARGO_TARGET_TMPDIR")).stdin(Stdio::null());
+    without_settings(&mut command).args(args).current_dir(env!("CARGO_TARGET_TMPDIR")).stdin(Stdio::null());
     command
 }
 

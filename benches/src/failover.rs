@@ -120,11 +120,16 @@ async fn kills(
         {
             let times = Sorted::of(times);
             report.at_most(&median, times.at(50), KILL_MEDIAN, "s");
-            report.at_most(&format!("kill: {of}, p99"), times.at(99), KILL_MOST, "s");
-            report.note(&format!("kill: {of}, longest"), times.at(100), "s");
+            slowest(&format!("kill: {of}"), &times, KILL_MOST, report);
         }
     }
     Ok(size.kills)
+}
+
+/// Adds the lines of the slowest times: the 99th percentile, which is bounded, and the longest.
+fn slowest(of: &str, times: &Sorted, most: f64, report: &mut Report) {
+    report.at_most(&format!("{of}, p99"), times.at(99), most, "s");
+    report.note(&format!("{of}, longest"), times.at(100), "s");
 }
 
 /// For each publisher, when an event that it began after `gone` was acknowledged.
@@ -172,8 +177,7 @@ async fn handovers(
         for (of, median, gaps) in [("longest gap", median, anyone), ("each publisher", each, everyone)] {
             let gaps = Sorted::of(gaps);
             report.note(&median, gaps.at(50), "s");
-            report.at_most(&format!("hand-over: {of}, p99"), gaps.at(99), HANDOVER_MOST, "s");
-            report.note(&format!("hand-over: {of}, longest"), gaps.at(100), "s");
+            slowest(&format!("hand-over: {of}"), &gaps, HANDOVER_MOST, report);
         }
     }
     Ok(size.handovers)

@@ -23,18 +23,17 @@ const MAX_ANSWER: usize = 8 << 20;
 
 /// A whole request as bytes, which can be sent any number of times.
 pub(crate) fn request(method: &str, path: &str, token: &str, body: &str) -> Vec<u8> {
-    format!(
-        "{method} {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {token}\r\n\
-         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    )
-    .into_bytes()
+    with_header(method, path, token, "", body)
 }
 
 /// As [`request`] with POST, under an `Idempotency-Key`: it may be sent again, to any node.
 pub(crate) fn repeatable(path: &str, token: &str, key: &str, body: &str) -> Vec<u8> {
+    with_header("POST", path, token, &format!("Idempotency-Key: {key}\r\n"), body)
+}
+
+fn with_header(method: &str, path: &str, token: &str, header: &str, body: &str) -> Vec<u8> {
     format!(
-        "POST {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {token}\r\nIdempotency-Key: {key}\r\n\
+        "{method} {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {token}\r\n{header}\
          Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     )

@@ -234,9 +234,9 @@ fn main() {
                 args.get(1).map_or(vec![1, 64, 512, 4096], |n| vec![n.parse().unwrap()]);
             for n in proposers {
                 let at = leader(&mut nodes);
-                for (place, i) in [("leader", at), ("follower", (at + 1) % 3)] {
+                for (role, i) in [("leader", at), ("follower", (at + 1) % 3)] {
                     println!(
-                        "{n:5} proposers on a {place}: per second, p50 us, p99 us: {}",
+                        "{n:5} proposers on a {role}: per second, p50 us, p99 us: {}",
                         nodes[i].ask(&format!("run {n} 4"))
                     );
                 }

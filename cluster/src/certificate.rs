@@ -217,11 +217,11 @@ impl<C: Certificate> Renewed<C> {
                 said.refused = Some((why, looks));
             }
         }
-        self.tell_end(said);
+        self.report_end(said);
     }
 
     /// Logs once a day that the certificate expires soon.
-    fn tell_end(&self, said: &mut Said) {
+    fn report_end(&self, said: &mut Said) {
         let now = clock::now_ms() / 1000;
         let left = self.current().until().and_then(|until| certificate_days_left(until, now));
         if let Some(left) = left.filter(|_| now.saturating_sub(said.ending) >= DAY) {

@@ -54,14 +54,14 @@ pub struct ApplyContext {
     time_ms: u64,
     id_ms: u64,
     expiry_ms: u64,
-    next_place: u32,
+    next_slot: u32,
 }
 
 impl ApplyContext {
     /// For tests of state machines: the context of the first command of entry `index`, with all clocks at
     /// `time_ms`.
     pub fn new(index: u64, time_ms: u64) -> Self {
-        Self { group: FIRST_GROUP, index, time_ms, id_ms: time_ms, expiry_ms: time_ms, next_place: 0 }
+        Self { group: FIRST_GROUP, index, time_ms, id_ms: time_ms, expiry_ms: time_ms, next_slot: 0 }
     }
 
     pub(crate) fn at(index: u64, stamp: StampV1, id_ms: u64) -> Self {
@@ -71,7 +71,7 @@ impl ApplyContext {
             time_ms: stamp.time_ms,
             id_ms,
             expiry_ms: stamp.expiry_ms,
-            next_place: 0,
+            next_slot: 0,
         }
     }
 
@@ -104,9 +104,9 @@ impl ApplyContext {
 
     /// Takes `n` consecutive positions in the entry and returns the first. The counter starts at 0 with each
     /// entry.
-    pub fn take_places(&mut self, n: u32) -> u32 {
-        let first = self.next_place;
-        self.next_place = self.next_place.saturating_add(n);
+    pub fn take_slots(&mut self, n: u32) -> u32 {
+        let first = self.next_slot;
+        self.next_slot = self.next_slot.saturating_add(n);
         first
     }
 }

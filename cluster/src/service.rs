@@ -240,7 +240,9 @@ impl Service for PeerService {
                 let (term, index) = counted_for(&self.engine, from);
                 Box::pin(std::future::ready(Answer::CountedV1 { term, index }))
             }
-            Request::ClockV1 { told } => Box::pin(std::future::ready(self.clock.told(from, told))),
+            Request::ClockV1 { reported } => {
+                Box::pin(std::future::ready(self.clock.reported(from, reported)))
+            }
             Request::WhoV1 => Box::pin(std::future::ready(Answer::WhoV1(self.moves.own_process()))),
             Request::GreetV1(_) => Box::pin(std::future::ready(Answer::GreetedV1(Greeted::Member))),
             Request::SnapshotBeginV1 { .. }

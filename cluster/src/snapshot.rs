@@ -40,22 +40,22 @@ pub(crate) async fn send(
     if let Some(higher) = step((link, group), &begin, vote, limit).await? {
         return Ok(higher);
     }
-    let mut place = 0;
+    let mut index = 0;
     let mut pairs = 0;
     while let Some(chunk) = chunks.recv().await {
         pairs += chunk.len() as u64;
-        let request = Request::SnapshotChunkV1 { place, crc: store::chunk_crc(&chunk), pairs: chunk };
+        let request = Request::SnapshotChunkV1 { index, crc: store::chunk_crc(&chunk), pairs: chunk };
         if let Some(higher) = step((link, group), &request, vote, limit).await? {
             return Ok(higher);
         }
-        place += 1;
+        index += 1;
     }
     // If the view turned out to be damaged, the transfer must not look complete.
     export
         .await
         .map_err(|e| StreamingError::Network(NetworkError::from_string(e)))?
         .map_err(|e| StreamingError::Network(NetworkError::new(&e)))?;
-    let end = Request::SnapshotEndV1 { chunks: place, pairs };
+    let end = Request::SnapshotEndV1 { chunks: index, pairs };
     Ok(step((link, group), &end, vote, limit).await?.unwrap_or(vote))
 }
 
@@ -93,7 +93,7 @@ impl Receiving {
     pub(crate) async fn take(&mut self, raft: &Raft, dir: &Path, request: Request) -> Answer {
         let taken = match request {
             Request::SnapshotBeginV1 { vote, state } => self.begin(dir.to_owned(), vote, state).await,
-            Request::SnapshotChunkV1 { place, crc, pairs } => self.chunk(place, crc, pairs).await,
+            Request::SnapshotChunkV1 { index, crc, pairs } => self.chunk(index, crc, pairs).await,
             Request::SnapshotEndV1 { chunks, pairs } => return self.end(raft, chunks, pairs).await,
             _ => Err(StoreError::Io("the request is not a part of a snapshot".to_owned())),
         };
@@ -122,9 +122,9 @@ impl Receiving {
         Ok(vote)
     }
 
-    async fn chunk(&mut self, place: u64, crc: u32, pairs: Vec<PairV1>) -> Result<StoredVote, StoreError> {
+    async fn chunk(&mut self, index: u64, crc: u32, pairs: Vec<PairV1>) -> Result<StoredVote, StoreError> {
         let (vote, mut incoming) = self.begun.take().ok_or_else(out_of_turn)?;
-        incoming = blocking(move || incoming.chunk(place, crc, &pairs).map(|()| incoming)).await?;
+        incoming = blocking(move || incoming.chunk(index, crc, &pairs).map(|()| incoming)).await?;
         self.begun = Some((vote, incoming));
         Ok(vote)
     }

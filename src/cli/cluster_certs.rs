@@ -74,7 +74,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let authority = Authority::in_directory(&out)?;
     for name in &args.node {
         let until = authority.make(&out, name, &args.also, args.days)?;
-        tell(&authority.file, &pair(&out, name), name, until)?;
+        print(&authority.file, &pair(&out, name), name, until)?;
     }
     Ok(())
 }
@@ -198,7 +198,7 @@ fn write(file: &Path, text: &str, mode: u32, replace: bool) -> anyhow::Result<()
 }
 
 /// Prints the settings of a node, to be copied into its configuration.
-fn tell(ca: &Path, [cert, key]: &[PathBuf; 2], name: &str, until: OffsetDateTime) -> anyhow::Result<()> {
+fn print(ca: &Path, [cert, key]: &[PathBuf; 2], name: &str, until: OffsetDateTime) -> anyhow::Result<()> {
     let day = until.date();
     if output::for_people(false) {
         output::line(format_args!("# {name}, until {day}"))?;

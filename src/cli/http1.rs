@@ -97,9 +97,9 @@ impl Http {
         body: Bytes,
         limit: Duration,
     ) -> Result<Answer, HttpError> {
-        let place = Place::of(url)?;
-        let mut sender = self.connection(&place).await?;
-        let request = place.request(method, headers, body);
+        let server = Server::of(url)?;
+        let mut sender = self.connection(&server).await?;
+        let request = server.request(method, headers, body);
         let response = match timeout(limit, sender.try_send_request(request)).await {
             Err(_) => return Err(HttpError::Late),
             Ok(Err(mut error)) => {
@@ -108,37 +108,37 @@ impl Http {
             }
             Ok(Ok(response)) => response,
         };
-        self.kept.replace(Some((place.key, sender)));
+        self.kept.replace(Some((server.key, sender)));
         let (parts, body) = response.into_parts();
         Ok(Answer { status: parts.status, headers: parts.headers, body })
     }
 
-    /// The kept connection, if it leads to that place and the last answer has ended; otherwise a new one.
-    async fn connection(&self, place: &Place) -> Result<Sender, HttpError> {
+    /// The kept connection, if it leads to that server and the last answer has ended; otherwise a new one.
+    async fn connection(&self, server: &Server) -> Result<Sender, HttpError> {
         if let Some((key, mut sender)) = self.kept.take()
-            && key == place.key
+            && key == server.key
             && matches!(timeout(FREE, sender.ready()).await, Ok(Ok(())))
         {
             return Ok(sender);
         }
-        timeout(CONNECT, self.connect(place)).await.unwrap_or_else(|_| {
+        timeout(CONNECT, self.connect(server)).await.unwrap_or_else(|_| {
             Err(HttpError::Connect(format!("no connection within {} s", CONNECT.as_secs())))
         })
     }
 
-    async fn connect(&self, place: &Place) -> Result<Sender, HttpError> {
-        let tcp = TcpStream::connect((place.host.as_str(), place.port))
+    async fn connect(&self, server: &Server) -> Result<Sender, HttpError> {
+        let tcp = TcpStream::connect((server.host.as_str(), server.port))
             .await
             .map_err(|error| no_connection(&error))?;
         let _ = tcp.set_nodelay(true);
-        if !place.encrypted {
+        if !server.encrypted {
             return started(tcp).await;
         }
         let config = self
             .tls
             .clone()
             .ok_or_else(|| HttpError::Connect("no certificates are trusted here".to_owned()))?;
-        let name = ServerName::try_from(place.host.clone())
+        let name = ServerName::try_from(server.host.clone())
             .map_err(|error| HttpError::Connect(error.to_string()))?;
         let stream =
             TlsConnector::from(config).connect(name, tcp).await.map_err(|error| no_connection(&error))?;
@@ -187,7 +187,7 @@ impl Answer {
 }
 
 /// The server of a URL.
-struct Place {
+struct Server {
     /// Scheme, host and port.
     key: String,
     host: String,
@@ -197,7 +197,7 @@ struct Place {
     path: Uri,
 }
 
-impl Place {
+impl Server {
     fn of(url: &str) -> Result<Self, HttpError> {
         let bad = |what: &dyn std::fmt::Display| HttpError::Connect(format!("{url} is not a URL: {what}"));
         let uri: Uri = url.parse().map_err(|error| bad(&error))?;

@@ -115,12 +115,12 @@ fn report(error: &anyhow::Error) -> ExitCode {
     if pipe_closed {
         return ExitCode::SUCCESS;
     }
-    output::note(format_args!("{} {}", output::paint_err(output::BAD, "error:"), told(error)));
+    output::note(format_args!("{} {}", output::paint_err(output::BAD, "error:"), with_causes(error)));
     if error.is::<Usage>() || error.is::<ConfigError>() { ExitCode::from(2) } else { ExitCode::FAILURE }
 }
 
 /// An error with its causes. A cause whose text the error has already is left out.
-fn told(error: &anyhow::Error) -> String {
+fn with_causes(error: &anyhow::Error) -> String {
     let mut text = error.to_string();
     for cause in error.chain().skip(1).map(ToString::to_string) {
         if !text.contains(&cause) {
@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn each_cause_is_shown_once() {
         let error = anyhow!("port 1 is taken").context("port 1 is taken; choose another").context("no node");
-        assert_eq!(super::told(&error), "no node: port 1 is taken; choose another");
+        assert_eq!(super::with_causes(&error), "no node: port 1 is taken; choose another");
     }
 
     #[test]

@@ -126,7 +126,7 @@ impl Publisher {
             progress.add(events, bytes);
         }
         progress.end();
-        tell(&tally, json)
+        print(&tally, json)
     }
 
     async fn chunk(&self, chunk: Chunk, events_before: usize) -> anyhow::Result<Value> {
@@ -138,11 +138,11 @@ impl Publisher {
                 _ => (None, 0),
             };
             let number = |line: Option<&u64>| line.copied().unwrap_or(0);
-            let place = match index.and_then(|index| lines.get(index)) {
+            let which = match index.and_then(|index| lines.get(index)) {
                 Some(line) => format!("line {line}"),
                 None => format!("lines {} to {}", number(lines.first()), number(lines.last())),
             };
-            before(anyhow::Error::from(error).context(place), events_before + stored)
+            before(anyhow::Error::from(error).context(which), events_before + stored)
         })
     }
 
@@ -193,7 +193,7 @@ fn before(error: impl Into<anyhow::Error>, events: usize) -> anyhow::Error {
     error.into().context(format!("stopped after {events} events were stored"))
 }
 
-fn tell(tally: &Tally, json: bool) -> anyhow::Result<()> {
+fn print(tally: &Tally, json: bool) -> anyhow::Result<()> {
     let first = tally.first.clone().unwrap_or_default();
     if !output::for_people(json) {
         let summary = json!({

@@ -209,7 +209,7 @@ impl Tail {
                 let about: About<'_> =
                     serde_json::from_str(&frame.data).context("the stream has a frame that is not JSON")?;
                 if about.gap {
-                    self.tell_gap(about.oldest_id);
+                    self.report_gap(about.oldest_id);
                 }
             }
             Err(error) => return Err(error).context("an event is malformed"),
@@ -230,7 +230,7 @@ impl Tail {
         Ok(())
     }
 
-    fn tell_gap(&self, oldest: Option<&str>) {
+    fn report_gap(&self, oldest: Option<&str>) {
         let oldest = match oldest {
             Some(id) => format!("; the oldest kept event is {}", output::printable(id)),
             None => String::new(),

@@ -221,8 +221,8 @@ impl Loader {
     pub fn finish(self) -> Result<Loaded, ConfigError> {
         let config: Config = serde_json::from_value(self.tree.clone())
             .map_err(|e| self.invalid("configuration", e.to_string()))?;
-        if let Some((place, allowed)) = all_faults(config.webhooks.webhook_faults()) {
-            return Err(self.bad_webhook(place, allowed));
+        if let Some((index, allowed)) = all_faults(config.webhooks.webhook_faults()) {
+            return Err(self.bad_webhook(index, allowed));
         }
         match validate::check(&config, &self.tree) {
             Some(Fault { path, allowed }) => Err(self.invalid(path, allowed)),
@@ -232,8 +232,8 @@ impl Loader {
 
     /// Puts one value into the tree and deserializes the tree, so that a wrong type is reported with its key.
     fn set(&mut self, key: &'static Key, value: Value, source: Source) -> Result<(), ConfigError> {
-        if let Some(place) = self.tree.pointer_mut(&pointer(&key.path)) {
-            *place = value;
+        if let Some(known) = self.tree.pointer_mut(&pointer(&key.path)) {
+            *known = value;
         }
         self.sources.insert(&key.path, source);
         match serde_json::from_value::<Config>(self.tree.clone()) {
@@ -257,9 +257,9 @@ impl Loader {
         }
     }
 
-    fn bad_webhook(&self, place: usize, allowed: String) -> ConfigError {
+    fn bad_webhook(&self, index: usize, allowed: String) -> ConfigError {
         ConfigError::Invalid {
-            key: format!("[[{LIST_PATH}]] number {}", place + 1),
+            key: format!("[[{LIST_PATH}]] number {}", index + 1),
             value: "{ … }".to_owned(),
             allowed,
             origin: self.sources.get(LIST_PATH).cloned().unwrap_or(Source::Default),
@@ -323,9 +323,9 @@ fn is_service_link(name: &str, value: &str) -> bool {
 /// Joins the faults of several webhooks into one message, reported at the first of them.
 fn all_faults(faults: Vec<(usize, String)>) -> Option<(usize, String)> {
     let mut faults = faults.into_iter();
-    let (place, mut allowed) = faults.next()?;
+    let (index, mut allowed) = faults.next()?;
     for (other, more) in faults {
         allowed.push_str(&format!("; number {}: {more}", other + 1));
     }
-    Some((place, allowed))
+    Some((index, allowed))
 }

@@ -167,15 +167,15 @@ impl Webhooks {
 
     /// The faults of the webhooks in the file: the index of each faulty one, and why it is faulty.
     pub(super) fn webhook_faults(&self) -> Vec<(usize, String)> {
-        let faults = self.listed.iter().enumerate().filter_map(|(place, webhook)| {
+        let faults = self.listed.iter().enumerate().filter_map(|(index, webhook)| {
             let mut errors = webhook.errors(&self.defaults());
             let same = |other: &&ConfiguredWebhook| {
                 other.map == webhook.map && other.patch.name() == webhook.patch.name()
             };
-            if self.listed[..place].iter().any(|other| same(&other)) {
+            if self.listed[..index].iter().any(|other| same(&other)) {
                 errors.add("name", FieldCode::Conflict, "another one of the map has it");
             }
-            (!errors.is_empty()).then(|| (place, errors.to_string()))
+            (!errors.is_empty()).then(|| (index, errors.to_string()))
         });
         faults.collect()
     }

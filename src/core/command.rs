@@ -5,7 +5,7 @@
 
 use super::access::{AccessChange, Limits, Map, Retention, Scopes, Token, TokenHash};
 use super::channel_rules::ChannelRules;
-use super::consumer::progress::Order;
+use super::consumer::progress::OwnerCommand;
 use super::event::NewEvent;
 use super::ids::{EventId, MapId, NodeId, TokenId, TopicId, WebhookId};
 use super::lease::{Incarnation, LeaseBatch};
@@ -53,7 +53,7 @@ pub enum Command {
     /// Start or stop deliveries to a webhook, and optionally move its cursor.
     ActivateWebhook(OnWebhook<Activate>),
     /// Give the owner of a webhook a command.
-    OwnerCommand(OnWebhook<Order>),
+    OwnerCommand(OnWebhook<OwnerCommand>),
     /// Remove dead letters: those of the named seqs, or all.
     PurgeDead(OnWebhook<Option<Vec<u64>>>),
     /// Store the progress that an owner reports for its webhooks.
@@ -111,7 +111,7 @@ pub struct DeleteSubject {
 pub struct Activate {
     /// Whether events are delivered to the webhook from now on.
     pub active: bool,
-    /// Continue from this seq (see [`Order::Seek`]); `None` continues where deliveries stopped.
+    /// Continue from this seq (see [`OwnerCommand::Seek`]); `None` continues where deliveries stopped.
     pub seek: Option<u64>,
 }
 
@@ -230,7 +230,7 @@ pub enum Reply {
     /// The webhook as it is now.
     Webhook(Box<Webhook>),
     /// The number of the accepted owner command.
-    Ordered(u64),
+    CommandAccepted(u64),
     /// This many records were removed.
     Removed(u32),
     /// The progress is stored, except for these webhooks, which no longer exist.

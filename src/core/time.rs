@@ -24,8 +24,8 @@ pub fn push_iso_millis(unix_ms: u64, put: &mut dyn FnMut(&str)) {
         OffsetDateTime::from_unix_timestamp((unix_ms / 1000) as i64).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     let mut text = *b"0000-00-00T00:00:00.000Z";
     let mut digits = |at: usize, width: usize, mut value: u64| {
-        for place in (at..at + width).rev() {
-            text[place] = b'0' + (value % 10) as u8;
+        for index in (at..at + width).rev() {
+            text[index] = b'0' + (value % 10) as u8;
             value /= 10;
         }
     };

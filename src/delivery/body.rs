@@ -59,7 +59,7 @@ impl OutboundBody {
     fn end(&mut self) {
         self.ended = true;
         self.words = None;
-        self.dispatcher.let_go(self.watched);
+        self.dispatcher.rest(self.watched);
     }
 
     fn farewell(&mut self, end: super::End) -> Poll<Option<Result<Bytes, Infallible>>> {

@@ -64,7 +64,7 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.topic_view.let_go();
+        self.topic_view.release();
         self.dispatcher.release(&self.topic_view);
     }
 }
@@ -72,12 +72,12 @@ impl Drop for Held {
 /// Has the dispatcher watch a session until this is dropped.
 pub struct Watch {
     dispatcher: Rc<Dispatcher>,
-    place: usize,
+    slot: usize,
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.dispatcher.unwatch(self.place);
+        self.dispatcher.unwatch(self.slot);
     }
 }
 
@@ -188,20 +188,20 @@ impl Dispatcher {
     }
 
     /// The session has sent its last bytes. Its connection may serve other requests.
-    pub(super) fn let_go(&self, place: usize) {
-        if let Some(session) = self.sessions.borrow_mut().get_mut(place) {
+    pub(super) fn rest(&self, slot: usize) {
+        if let Some(session) = self.sessions.borrow_mut().get_mut(slot) {
             session.rest();
         }
     }
 
     /// Watches a session that has no connection of its own, such as a long poll.
     pub(super) fn watch_silently(self: &Rc<Self>, session: Rc<dyn Session>) -> Watch {
-        Watch { place: self.watch(session, None, Liveness::Speak), dispatcher: self.clone() }
+        Watch { slot: self.watch(session, None, Liveness::Speak), dispatcher: self.clone() }
     }
 
     /// The session is over.
-    pub(super) fn unwatch(&self, place: usize) {
-        if self.sessions.borrow_mut().try_remove(place).is_some() {
+    pub(super) fn unwatch(&self, slot: usize) {
+        if self.sessions.borrow_mut().try_remove(slot).is_some() {
             self.hub.health().connection_closed();
         }
     }

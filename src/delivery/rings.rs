@@ -43,19 +43,19 @@ impl Rings {
         self.drop_topic_view(topic_view);
         let bytes = topic_view.memory();
         if bytes > 0 {
-            let place = self.last.get() + 1;
-            self.last.set(place);
+            let number = self.last.get() + 1;
+            self.last.set(number);
             self.held.set(self.held.get() + bytes);
-            topic_view.set_counted(Counted { place, bytes });
-            self.filled.borrow_mut().insert(place, topic_view.clone());
+            topic_view.set_counted(Counted { number, bytes });
+            self.filled.borrow_mut().insert(number, topic_view.clone());
         }
         self.keep_to_share();
     }
 
     /// The topic view is gone.
     pub(super) fn drop_topic_view(&self, topic_view: &TopicView) {
-        let Counted { place, bytes } = topic_view.counted();
-        if self.filled.borrow_mut().remove(&place).is_some() {
+        let Counted { number, bytes } = topic_view.counted();
+        if self.filled.borrow_mut().remove(&number).is_some() {
             self.held.set(self.held.get() - bytes);
         }
         topic_view.set_counted(Counted::default());
@@ -142,9 +142,9 @@ mod tests {
     fn the_ring_filled_longest_ago_is_emptied_first() {
         let rings = Rings::new(usize::MAX);
         let topic_views = [topic_view(1), topic_view(2), topic_view(3)];
-        for place in [0, 1, 2, 0] {
-            push(&topic_views[place], 7 + u64::from(rings.last.get() == 3), 100);
-            rings.changed(&topic_views[place]);
+        for index in [0, 1, 2, 0] {
+            push(&topic_views[index], 7 + u64::from(rings.last.get() == 3), 100);
+            rings.changed(&topic_views[index]);
         }
         let all = rings.held();
         rings.keep_to(all - 1);

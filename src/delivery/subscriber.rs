@@ -93,7 +93,7 @@ struct Subscription {
     filter: Filter,
     behind: Behind,
     unseen: Unseen,
-    /// It sends nothing until [`Subscriber::let_go_on`].
+    /// It sends nothing until [`Subscriber::go_on`].
     is_held: bool,
     /// Counts against the map's limits as long as the subscription lives.
     _held: Option<Rc<dyn Any>>,
@@ -211,7 +211,7 @@ impl Subscriber {
     /// Continues a subscription in place of a new one that would begin at `next_seq`. This works if the
     /// subscription has the same topic view and filter, began no later, and has handed over everything before
     /// `next_seq` to the client. Returns the seq at which it goes on: everything from `next_seq` up to there
-    /// was handed over already. The subscription hands over nothing more until [`Subscriber::let_go_on`].
+    /// was handed over already. The subscription hands over nothing more until [`Subscriber::go_on`].
     pub fn hold_at(
         &self,
         id: SubscriptionId,
@@ -234,7 +234,7 @@ impl Subscriber {
     }
 
     /// Lets a held subscription go on.
-    pub fn let_go_on(&self, id: SubscriptionId) {
+    pub fn go_on(&self, id: SubscriptionId) {
         for known in self.subscriptions.borrow_mut().iter_mut().filter(|known| known.id == id) {
             known.is_held = false;
         }
@@ -325,11 +325,11 @@ impl Subscriber {
         let mut subscriptions = self.subscriptions.borrow_mut();
         let count = subscriptions.len();
         for step in 0..count {
-            let place = (self.turn.get() + step) % count;
-            match subscriptions[place].take(&self.dispatcher, self.max_write_bytes, cx) {
+            let index = (self.turn.get() + step) % count;
+            match subscriptions[index].take(&self.dispatcher, self.max_write_bytes, cx) {
                 Take::Nothing | Take::Reading => {}
                 found => {
-                    self.turn.set(place + 1);
+                    self.turn.set(index + 1);
                     return found;
                 }
             }

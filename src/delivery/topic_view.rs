@@ -40,7 +40,7 @@ pub struct TopicView {
 /// What [`Rings`](super::rings::Rings) keeps about a topic view.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Counted {
-    pub(super) place: u64,
+    pub(super) number: u64,
     pub(super) bytes: usize,
 }
 
@@ -144,8 +144,8 @@ impl TopicView {
         self.listeners.borrow_mut().insert(reader)
     }
 
-    pub(super) fn unlisten(&self, place: usize) {
-        self.listeners.borrow_mut().try_remove(place);
+    pub(super) fn unlisten(&self, slot: usize) {
+        self.listeners.borrow_mut().try_remove(slot);
     }
 
     pub(super) fn is_unused(&self) -> bool {
@@ -156,7 +156,7 @@ impl TopicView {
         self.holders.set(self.holders.get() + 1);
     }
 
-    pub(super) fn let_go(&self) {
+    pub(super) fn release(&self) {
         self.holders.set(self.holders.get() - 1);
     }
 

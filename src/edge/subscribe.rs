@@ -110,7 +110,7 @@ pub struct Former {
     pub positions: bool,
 }
 
-/// Where an existing subscription goes on. It is held until [`Subscriber::let_go_on`].
+/// Where an existing subscription goes on. It is held until [`Subscriber::go_on`].
 #[derive(Clone, Copy, Debug)]
 pub struct GoesOn {
     /// The subscription.

@@ -152,11 +152,11 @@ impl Page {
 
     /// The events, and whether each meets the filter and the condition, if there is one.
     pub fn wanted<'p>(&'p self, filter: &'p Filter) -> impl Iterator<Item = (&'p Event, bool)> {
-        let met = |place: usize| self.verdicts.as_ref().is_none_or(|verdicts| verdicts[place]);
+        let met = |index: usize| self.verdicts.as_ref().is_none_or(|verdicts| verdicts[index]);
         self.events
             .iter()
             .enumerate()
-            .map(move |(place, event)| (event, met(place) && filter.matches(&event.kind)))
+            .map(move |(index, event)| (event, met(index) && filter.matches(&event.kind)))
     }
 }
 

@@ -250,7 +250,7 @@ impl Bridge {
         }
         self.tell_watches(|news| match change {
             WebhookChange::Put(webhook) => news.changed(webhook.id),
-            WebhookChange::Gone(id) | WebhookChange::Ordered(id) => news.changed(*id),
+            WebhookChange::Gone(id) | WebhookChange::Commanded(id) => news.changed(*id),
             WebhookChange::Owners(owners) => news.owned(owners),
         });
     }
@@ -321,10 +321,10 @@ mod tests {
             (renamed(&limited), false),
             (map, true),
         ];
-        for (place, (map, is_told)) in changes.into_iter().enumerate() {
+        for (index, (map, is_reported)) in changes.into_iter().enumerate() {
             bridge.publish(vec![Change::Access(AccessChange::Map(Arc::new(map)))]);
-            let told = matches!(heard.try_recv(), Ok(LeaseNews::Limit(_)));
-            assert_eq!(told, is_told, "change {place}");
+            let reported = matches!(heard.try_recv(), Ok(LeaseNews::Limit(_)));
+            assert_eq!(reported, is_reported, "change {index}");
         }
     }
 }

@@ -25,7 +25,7 @@ use tokio::sync::{mpsc, oneshot};
 /// How long one map works before the other maps have their turn.
 const TURN: Duration = Duration::from_millis(1);
 /// How often events that are too large are reported.
-const TELL_EVERY: Duration = Duration::from_secs(60);
+const REPORT_EVERY: Duration = Duration::from_secs(60);
 
 type Job = Box<dyn FnOnce(Turn) -> LocalBoxFuture<'static, ()> + Send>;
 
@@ -43,7 +43,8 @@ pub struct Turn {
 /// Counts the events that were too large for an expression.
 struct Skipped {
     events: Cell<u64>,
-    told: Cell<Option<Instant>>,
+    /// When the last of them were reported in the log.
+    reported: Cell<Option<Instant>>,
 }
 
 /// The jobs of each map that has some.
@@ -123,20 +124,20 @@ impl Turn {
             return;
         }
         metrics::counter!(metric::EXPRESSIONS_SKIPPED).increment(1);
-        let Skipped { events, told } = &*self.skipped;
+        let Skipped { events, reported } = &*self.skipped;
         events.set(events.get() + 1);
-        if told.get().is_none_or(|told| told.elapsed() >= TELL_EVERY) {
+        if reported.get().is_none_or(|at| at.elapsed() >= REPORT_EVERY) {
             let map = self.map;
             let events = events.take();
             tracing::warn!(%map, events, "events were too large for a filter expression, and did not match; the last is of that map");
-            told.set(Some(Instant::now()));
+            reported.set(Some(Instant::now()));
         }
     }
 }
 
 async fn run(mut asked: mpsc::UnboundedReceiver<(MapId, Job)>) {
     let queues = Queues::default();
-    let skipped = Rc::new(Skipped { events: Cell::new(0), told: Cell::new(None) });
+    let skipped = Rc::new(Skipped { events: Cell::new(0), reported: Cell::new(None) });
     while let Some((map, job)) = asked.recv().await {
         let is_first = !queues.borrow().contains_key(&map);
         queues.borrow_mut().entry(map).or_default().push_back(job);
@@ -247,7 +248,7 @@ mod tests {
         let handle = recorder.handle();
         let large = format!("{{\"l\":[{}]}}", vec!["1"; 60_000].join(","));
         let events = [event(1, &large), event(2, "{\"l\":[1]}")];
-        let skipped = Rc::new(Skipped { events: Cell::new(0), told: Cell::new(None) });
+        let skipped = Rc::new(Skipped { events: Cell::new(0), reported: Cell::new(None) });
         let mut turn = Turn { map: map(1), since: Instant::now(), skipped };
         let conditions =
             [condition(map(1), "!payload.l.exists(x, x == 2)"), condition(map(1), "payload.l[0] == 1")];

@@ -19,6 +19,7 @@ mod error;
 mod evaluators;
 mod health;
 mod janitor;
+mod lane;
 mod leases;
 mod log;
 mod news;

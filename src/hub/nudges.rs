@@ -100,7 +100,7 @@ pub(super) struct Nudges(FxHashMap<TopicId, Topics>);
 #[derive(Default)]
 struct Topics {
     topics: Slab<(Selector, Bell)>,
-    places: HashMap<Selector, usize>,
+    slots: HashMap<Selector, usize>,
     /// Slots of the topics that name the subject.
     named: HashMap<Subject, Vec<usize>>,
     /// Slots of the topics that have the pattern.
@@ -111,51 +111,51 @@ struct Topics {
 impl Topics {
     fn watch(&mut self, selector: Selector, bell: Bell) {
         self.unwatch(&selector);
-        let place = self.topics.insert((selector.clone(), bell));
+        let slot = self.topics.insert((selector.clone(), bell));
         match &selector {
-            Selector::One(subject) => self.named.entry(subject.clone()).or_default().push(place),
-            Selector::All => self.all = Some(place),
+            Selector::One(subject) => self.named.entry(subject.clone()).or_default().push(slot),
+            Selector::All => self.all = Some(slot),
             Selector::Several(several) => {
                 for subject in several.named() {
-                    self.named.entry(subject.clone()).or_default().push(place);
+                    self.named.entry(subject.clone()).or_default().push(slot);
                 }
                 for pattern in several.patterns() {
-                    self.patterns.entry(pattern.clone()).or_default().push(place);
+                    self.patterns.entry(pattern.clone()).or_default().push(slot);
                 }
             }
         }
-        self.places.insert(selector, place);
+        self.slots.insert(selector, slot);
     }
 
     fn unwatch(&mut self, selector: &Selector) {
-        let Some(place) = self.places.remove(selector) else { return };
-        self.topics.remove(place);
+        let Some(slot) = self.slots.remove(selector) else { return };
+        self.topics.remove(slot);
         match selector {
-            Selector::One(subject) => leave(&mut self.named, subject, place),
+            Selector::One(subject) => leave(&mut self.named, subject, slot),
             Selector::All => self.all = None,
             Selector::Several(several) => {
-                several.named().iter().for_each(|subject| leave(&mut self.named, subject, place));
-                several.patterns().iter().for_each(|pattern| leave(&mut self.patterns, pattern, place));
+                several.named().iter().for_each(|subject| leave(&mut self.named, subject, slot));
+                several.patterns().iter().for_each(|pattern| leave(&mut self.patterns, pattern, slot));
             }
         }
     }
 
     /// The slots of the topics that have one of the subjects, each once.
     fn concerned(&self, subjects: &[Subject]) -> Vec<usize> {
-        let mut places = Vec::new();
+        let mut slots = Vec::new();
         for subject in subjects {
-            places.extend(self.named.get(subject).into_iter().flatten());
-            places.extend(self.all.filter(|_| !subject.is_reserved()));
+            slots.extend(self.named.get(subject).into_iter().flatten());
+            slots.extend(self.all.filter(|_| !subject.is_reserved()));
             let fitting = self.patterns.iter().filter(|(pattern, _)| pattern.fits(subject.as_str()));
-            places.extend(fitting.flat_map(|(_, places)| places));
+            slots.extend(fitting.flat_map(|(_, slots)| slots));
         }
-        places.sort_unstable();
-        places.dedup();
-        places
+        slots.sort_unstable();
+        slots.dedup();
+        slots
     }
 
-    fn ring(&self, place: usize, what: Happenings, stream: TopicId, gone: &mut Vec<TopicKey>) {
-        if let Some((selector, bell)) = self.topics.get(place)
+    fn ring(&self, slot: usize, what: Happenings, stream: TopicId, gone: &mut Vec<TopicKey>) {
+        if let Some((selector, bell)) = self.topics.get(slot)
             && !bell.ring(what)
         {
             gone.push(TopicKey::new(stream, selector.clone()));
@@ -163,15 +163,15 @@ impl Topics {
     }
 
     fn ring_all(&self, what: Happenings, stream: TopicId, gone: &mut Vec<TopicKey>) {
-        self.topics.iter().for_each(|(place, _)| self.ring(place, what, stream, gone));
+        self.topics.iter().for_each(|(slot, _)| self.ring(slot, what, stream, gone));
     }
 }
 
 /// Removes one topic from a name's list.
-fn leave<K: std::hash::Hash + Eq>(all: &mut HashMap<K, Vec<usize>>, name: &K, place: usize) {
-    if let Some(places) = all.get_mut(name) {
-        places.retain(|known| *known != place);
-        if places.is_empty() {
+fn leave<K: std::hash::Hash + Eq>(all: &mut HashMap<K, Vec<usize>>, name: &K, slot: usize) {
+    if let Some(slots) = all.get_mut(name) {
+        slots.retain(|known| *known != slot);
+        if slots.is_empty() {
             all.remove(name);
         }
     }
@@ -216,7 +216,7 @@ impl Nudges {
             Touched::Many => topics.ring_all(what, stream, &mut gone),
             Touched::These(subjects) => {
                 let concerned = topics.concerned(subjects);
-                concerned.into_iter().for_each(|place| topics.ring(place, what, stream, &mut gone));
+                concerned.into_iter().for_each(|slot| topics.ring(slot, what, stream, &mut gone));
             }
         }
         gone

@@ -23,7 +23,7 @@ impl Replica {
 
 impl StateMachine for Replica {
     fn load(&mut self, view: &View, why: Load) -> Result<(), DiskError> {
-        self.state = State::load(&ViewStore(view)).map_err(in_the_cluster_s_words)?;
+        self.state = State::load(&ViewStore(view)).map_err(to_cluster_error)?;
         let access = self.state.access().clone();
         let webhooks = self.state.webhooks().clone();
         self.bridge.reset(access, webhooks, why == Load::Snapshot);
@@ -36,11 +36,11 @@ impl StateMachine for Replica {
         command: &[u8],
         txn: &mut Txn<'_>,
     ) -> Result<Vec<u8>, DiskError> {
-        self.state.apply(&mut Place(ctx), command, &mut TxnStore(txn)).map_err(in_the_cluster_s_words)
+        self.state.apply(&mut EntryContext(ctx), command, &mut TxnStore(txn)).map_err(to_cluster_error)
     }
 
     fn flush(&mut self, txn: &mut Txn<'_>) -> Result<(), DiskError> {
-        self.state.flush(&mut TxnStore(txn)).map_err(in_the_cluster_s_words)
+        self.state.flush(&mut TxnStore(txn)).map_err(to_cluster_error)
     }
 
     fn committed(&mut self, _applied: u64) {
@@ -49,7 +49,7 @@ impl StateMachine for Replica {
 }
 
 /// A failure of the store is not damage: a full disk must not lead to the deletion of its files.
-fn in_the_cluster_s_words(error: StateError) -> DiskError {
+fn to_cluster_error(error: StateError) -> DiskError {
     match error {
         StateError::Store(StoreError::Failed(cause)) => match cause.downcast::<DiskError>() {
             Ok(cause) => *cause,
@@ -59,16 +59,16 @@ fn in_the_cluster_s_words(error: StateError) -> DiskError {
     }
 }
 
-fn in_core_s_words(error: DiskError) -> StoreError {
+fn to_store_error(error: DiskError) -> StoreError {
     match error {
         DiskError::Corrupt(_) => StoreError::Damaged(Box::new(error)),
         other => StoreError::Failed(Box::new(other)),
     }
 }
 
-struct Place<'a>(&'a mut ApplyContext);
+struct EntryContext<'a>(&'a mut ApplyContext);
 
-impl Context for Place<'_> {
+impl Context for EntryContext<'_> {
     fn group(&self) -> GroupId {
         self.0.group()
     }
@@ -85,7 +85,7 @@ impl Context for Place<'_> {
         self.0.expiry_ms()
     }
     fn take_slots(&mut self, count: u32) -> u32 {
-        self.0.take_places(count)
+        self.0.take_slots(count)
     }
 }
 
@@ -94,13 +94,13 @@ pub(super) struct ViewStore<'a>(pub(super) &'a View);
 
 impl ReadStore for ViewStore<'_> {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.0.get(key).map_err(in_core_s_words)
+        self.0.get(key).map_err(to_store_error)
     }
     fn scan(&self, from: &[u8], to: &[u8], visit: Visit<'_>) -> Result<(), StoreError> {
-        self.0.scan(from..to, visit).map_err(in_core_s_words)
+        self.0.scan(from..to, visit).map_err(to_store_error)
     }
     fn scan_back(&self, from: &[u8], to: &[u8], visit: Visit<'_>) -> Result<(), StoreError> {
-        self.0.scan_back(from..to, visit).map_err(in_core_s_words)
+        self.0.scan_back(from..to, visit).map_err(to_store_error)
     }
 }
 
@@ -108,22 +108,22 @@ struct TxnStore<'a, 't>(&'a mut Txn<'t>);
 
 impl ReadStore for TxnStore<'_, '_> {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.0.get(key).map_err(in_core_s_words)
+        self.0.get(key).map_err(to_store_error)
     }
     fn scan(&self, from: &[u8], to: &[u8], visit: Visit<'_>) -> Result<(), StoreError> {
-        self.0.scan(from..to, visit).map_err(in_core_s_words)
+        self.0.scan(from..to, visit).map_err(to_store_error)
     }
     fn scan_back(&self, from: &[u8], to: &[u8], visit: Visit<'_>) -> Result<(), StoreError> {
-        self.0.scan_back(from..to, visit).map_err(in_core_s_words)
+        self.0.scan_back(from..to, visit).map_err(to_store_error)
     }
 }
 
 impl WriteStore for TxnStore<'_, '_> {
     fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
-        self.0.put(key, value).map_err(in_core_s_words)
+        self.0.put(key, value).map_err(to_store_error)
     }
     fn delete(&mut self, key: &[u8]) -> Result<(), StoreError> {
-        self.0.delete(key).map(|_| ()).map_err(in_core_s_words)
+        self.0.delete(key).map(|_| ()).map_err(to_store_error)
     }
 }
 
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn a_failing_store_is_not_taken_for_a_damaged_one() {
-        let there_and_back = |error| in_the_cluster_s_words(StateError::Store(in_core_s_words(error)));
+        let there_and_back = |error| to_cluster_error(StateError::Store(to_store_error(error)));
         assert!(
             matches!(there_and_back(DiskError::Io("full".to_owned())), DiskError::Io(what) if what == "full")
         );

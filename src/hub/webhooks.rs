@@ -28,7 +28,7 @@ pub struct WebhookState {
     /// Recent attempts and the number of dead letters.
     pub attempt_history: AttemptHistory,
     /// Commands to its owner that the owner has not taken up, in order.
-    pub orders: Vec<NumberedCommand>,
+    pub commands: Vec<NumberedCommand>,
     /// The events that retention keeps only for this webhook, and whether the webhook loses events.
     pub backlog: Backlog,
 }
@@ -75,9 +75,10 @@ impl WebhookStore {
         self.archive.look(|store| {
             let Some(progress) = record(store, &keys::progress(id))? else { return Ok(None) };
             let attempt_history = record(store, &keys::attempt_history(id))?.unwrap_or_default();
-            let orders = range(store, &keys::order(id, 0), &keys::order(id, u64::MAX), usize::MAX)?;
+            let commands =
+                range(store, &keys::owner_command(id, 0), &keys::owner_command(id, u64::MAX), usize::MAX)?;
             let backlog = record(store, &keys::backlog(id))?.unwrap_or_default();
-            Ok(Some(WebhookState { progress, attempt_history, orders, backlog }))
+            Ok(Some(WebhookState { progress, attempt_history, commands, backlog }))
         })
     }
 

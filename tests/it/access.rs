@@ -46,7 +46,7 @@ fn a_restarted_node_accepts_no_token_that_was_revoked_meanwhile() {
     scenario(nodes(3), |c| {
         let map = c.map("while-down")?;
         for _ in 0..5 {
-            let (id, its) = token(c, &map, &["subscribe"])?;
+            let (id, its) = c.token(&map, &["subscribe"])?;
             c.wait_same_applied()?;
             let down = c.follower()?;
             let leader = c.leader()?;
@@ -64,17 +64,10 @@ fn a_restarted_node_accepts_no_token_that_was_revoked_meanwhile() {
     });
 }
 
-/// Creates a token with these scopes; returns its id and a copy of the map that carries it.
-fn token(c: &Cluster, map: &Map, scopes: &[&str]) -> Result<(String, Map)> {
-    let path = format!("/api/maps/{}/tokens", map.id);
-    let made = c.admin(0).post(&path, &json!({"name": "t", "scopes": scopes}))?.data(201)?;
-    Ok((text(&made, "id")?, Map { token: text(&made, "token")?, ..map.clone() }))
-}
-
 fn scopes(c: &Cluster) -> Result<()> {
     let map = c.map("scopes")?;
     for scope in ["subscribe", "publish", "manage"] {
-        let (_, only) = token(c, &map, &[scope])?;
+        let (_, only) = c.token(&map, &[scope])?;
         let api = c.api(1, &only);
         let denied = |right: &str| if scope == right { 200..=299 } else { 403..=403 };
         let event = json!({"type": "x", "payload": 1});
@@ -100,7 +93,7 @@ fn scopes(c: &Cluster) -> Result<()> {
 
 fn shown_once(c: &Cluster) -> Result<()> {
     let map = c.map("shown-once")?;
-    let (_, made) = token(c, &map, &["subscribe"])?;
+    let (_, made) = c.token(&map, &["subscribe"])?;
     ensure!(made.token.starts_with("wp_") && map.token.starts_with("wp_"), "{made:?}");
     let listed = c.admin(1).get(&format!("/api/maps/{}/tokens", map.id))?.data(200)?;
     let listed = listed.to_string();
@@ -139,7 +132,7 @@ type End = fn(&Cluster, &Map, &str) -> Result<testkit::http::Answer>;
 /// Checks that sockets and streams on every node, and a long poll, end soon after `end` is answered.
 fn closes(c: &Cluster, slug: &str, end: End) -> Result<()> {
     let map = c.map(slug)?;
-    let (id, its) = token(c, &map, &["subscribe"])?;
+    let (id, its) = c.token(&map, &["subscribe"])?;
     let mut sockets = Vec::new();
     let mut streams = Vec::new();
     for node in &c.nodes {
@@ -154,8 +147,7 @@ fn closes(c: &Cluster, slug: &str, end: End) -> Result<()> {
     let poller = Js::longpoll(&[c.nodes[1].url()], &its, json!({}))?;
     poller.wait_joined()?;
     let bystander_map = c.map(&format!("{slug}-bystander"))?;
-    let mut bystander = Socket::connect(c.nodes[0].http, &bystander_map.token)?;
-    bystander.join_ok(&bystander_map.topic(), json!({}))?;
+    let mut bystander = c.joined(0, &bystander_map, json!({}))?;
 
     end(c, &map, &id)?;
     let answered = Instant::now();
@@ -212,18 +204,15 @@ fn guessing(c: &Cluster) -> Result<()> {
 fn revoked_while_suspended(c: &Cluster) -> Result<()> {
     let map = c.map("while-still")?;
     for _ in 0..10 {
-        let (id, its) = token(c, &map, &["subscribe"])?;
+        let (id, its) = c.token(&map, &["subscribe"])?;
         c.wait_same_applied()?;
         let suspended = c.follower()?;
         let leader = c.leader()?;
-        c.nodes[suspended].sigstop()?;
-        let asked = || -> Result<Stream> {
+        let mut asked = c.nodes[suspended].suspended(|| {
             c.admin(leader).delete(&format!("/api/maps/{}/tokens/{id}", map.id))?.expect(204)?;
             Stream::get(c.nodes[suspended].http, &map.events(), Some(&its.token), &[])
-        };
-        let asked = asked();
-        c.nodes[suspended].sigcont()?;
-        let answer = asked?.status()?;
+        })?;
+        let answer = asked.status()?;
         ensure!(answer == 401 || answer == 503, "a revoked token got {answer}");
     }
     Ok(())
@@ -234,21 +223,18 @@ fn revoked_while_suspended(c: &Cluster) -> Result<()> {
 fn revoked_while_waiting(c: &Cluster) -> Result<()> {
     let map = c.map("while-waiting")?;
     for _ in 0..3 {
-        let (id, its) = token(c, &map, &["subscribe"])?;
+        let (id, its) = c.token(&map, &["subscribe"])?;
         c.wait_same_applied()?;
         let behind = c.follower()?;
         let leader = c.leader()?;
-        c.nodes[behind].sigstop()?;
-        let asked = || -> Result<Stream> {
+        let mut asked = c.nodes[behind].suspended(|| {
             let ahead = text(&publish(c, leader, &map, "x", json!({}))?, "id")?;
             let path = format!("{}/stream?last_event_id={ahead}&token={}", map.events(), its.token);
             let stream = Stream::get(c.nodes[behind].http, &path, None, &[])?;
             c.admin(leader).delete(&format!("/api/maps/{}/tokens/{id}", map.id))?.expect(204)?;
             Ok(stream)
-        };
-        let asked = asked();
-        c.nodes[behind].sigcont()?;
-        let answer = asked?.status()?;
+        })?;
+        let answer = asked.status()?;
         // 503: the node found no leader in time.
         ensure!(answer == 401 || answer == 503, "a revoked token got {answer}");
     }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use crate::rust_code::{code_below, paths, paths_below};
+use crate::rust_code::{code_below, paths, paths_below, words};
 
 /// A module, the modules that it may not name, and the crates that it may not name.
 const RULES: &[(&str, &[&str], &[&str])] = &[
@@ -120,21 +120,7 @@ fn protocols_named(code: &str) -> BTreeSet<String> {
         let mut parts = path.split("::");
         parts.any(|part| matches!(part, "edge" | "super")) && parts.any(|part| PROTOCOLS.contains(&part))
     });
-    modules.chain(words(code).into_iter().filter(|word| PROTOCOL_WORDS.contains(&word.as_str()))).collect()
-}
-
-/// Splits names and strings into words: `SseForm` and `sse_form` contain `sse` and `form`.
-fn words(code: &str) -> BTreeSet<String> {
-    let mut spaced = String::new();
-    let mut before = ' ';
-    for c in code.chars() {
-        if c.is_uppercase() && !before.is_uppercase() {
-            spaced.push(' ');
-        }
-        spaced.extend(c.to_lowercase());
-        before = c;
-    }
-    spaced.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+    modules.chain(words(code).filter(|word| PROTOCOL_WORDS.contains(&word.as_str()))).collect()
 }
 
 /// Crates and words of one kind of worker; the consumer rules use none of them.

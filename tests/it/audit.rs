@@ -109,13 +109,7 @@ fn a_full_disk_loses_lines_and_says_so() {
     scenario(options, |cluster| {
         // The change goes on.
         cluster.map("unrecorded")?;
-        let what = cluster.wait_until("the problem to be shown", |c| {
-            let status = c.status(0)?;
-            let problems = status["problems"].as_array().context("no problems")?;
-            let found = problems.iter().find(|problem| problem["code"] == "audit_lost");
-            Ok(found.map(|problem| problem["what"].to_string()))
-        })?;
-        println!("{what}");
+        println!("{}", cluster.wait_problem(0, "audit_lost")?["what"]);
         ensure!(cluster.metric(0, "waypost_audit_lost_lines_total", "")? > 0);
         Ok(())
     });

@@ -8,17 +8,17 @@ use std::process::Command;
 use std::time::Duration;
 use testkit::Cluster;
 use testkit::checks::{check_stream, same_backfill};
-use testkit::http::Api;
+use testkit::http::{Api, text};
+use testkit::node::without_settings;
 use testkit::publisher::Publisher;
 
 /// Runs the program; returns whether it succeeded, its output and its errors.
 fn waypost(arguments: &[&str]) -> Result<(bool, String, String)> {
     let mut command = Command::new("timeout");
-    command.arg("120").arg(binary());
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("WAYPOST_")) {
-        command.env_remove(name);
-    }
-    let out = command.args(arguments).env("WAYPOST_TOKEN", testkit::cluster::ADMIN).output()?;
+    let out = without_settings(command.arg("120").arg(binary()))
+        .args(arguments)
+        .env("WAYPOST_TOKEN", testkit::cluster::ADMIN)
+        .output()?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Ok((out.status.success(), text(&out.stdout), text(&out.stderr)))
 }
@@ -56,8 +56,7 @@ fn rebuild_from(cluster: &mut Cluster, from: &Path) -> Result<Value> {
     }
     let (ok, out, err) = restore(from, &cluster.nodes[0].data, &[])?;
     ensure!(ok, "{err}");
-    cluster.nodes[0].start()?;
-    cluster.wait_node(0)?;
+    cluster.start(0)?;
     let first = cluster.nodes[0].peer.to_string();
     for node in cluster.nodes.iter_mut().skip(1) {
         node.env.insert("WAYPOST_JOIN".to_owned(), first.clone());
@@ -137,10 +136,6 @@ fn a_restored_cluster_has_everything_acknowledged_before_the_backup() {
         ensure!(same_backfill(cluster, &map)?.len() == kept.len() + 1);
         Ok(())
     });
-}
-
-fn text(value: &Value, member: &str) -> Result<String> {
-    testkit::http::text(value, member)
 }
 
 /// The key of the cluster proves that the backup is from it; with another key it is refused.

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use testkit::Cluster;
 use testkit::clients::Js;
+use testkit::cluster::fresh_key;
 use testkit::http::Api;
 use testkit::phoenix::{Frame, Socket};
 use testkit::ws::{Message, opcode};
@@ -53,23 +54,15 @@ fn answer(socket: &mut Socket) -> Result<Answer> {
 
 /// Sends bad input on a new socket next to a healthy one, which must not be affected.
 fn put(c: &Cluster, what: &str, send: impl FnOnce(&mut Socket) -> Result<()>) -> Result<Answer> {
-    let map = c.map(&format!("put-{}", what.len() * 7919 + unique()))?;
-    let mut healthy = Socket::connect(c.nodes[0].http, &map.token)?;
-    healthy.join_ok(&map.topic(), json!({}))?;
-    let mut socket = Socket::connect(c.nodes[0].http, &map.token)?;
-    socket.join_ok(&map.topic(), json!({}))?;
+    let map = c.map(&format!("put-{}", fresh_key()))?;
+    let mut healthy = c.joined(0, &map, json!({}))?;
+    let mut socket = c.joined(0, &map, json!({}))?;
     // A server that has already closed may refuse the rest of the bytes.
     let _ = send(&mut socket);
     let answer = answer(&mut socket).map_err(|e| e.context(what.to_owned()))?;
     publish(c, 0, &map, "x", json!({}))?;
     healthy.events(1)?;
     Ok(answer)
-}
-
-fn unique() -> usize {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 fn not_phoenix(c: &Cluster) -> Result<()> {

@@ -3,7 +3,7 @@
 
 use crate::certificates::{Authority, FAR, Files};
 use crate::pace;
-use crate::support::{binary, printed, waypost};
+use crate::support::{binary, printed, read_answer, read_until, waypost};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
@@ -45,21 +45,6 @@ fn connect_on(mut socket: TcpStream, ca: &Path) -> Result<StreamOwned<ClientConn
     Ok(StreamOwned::new(connection, socket))
 }
 
-/// Reads until the text contains `end`.
-fn read_until(stream: &mut impl Read, end: &str) -> Result<String> {
-    let mut all = Vec::new();
-    let mut some = [0; 1024];
-    loop {
-        let n = stream.read(&mut some).with_context(|| format!("waiting for {end}"))?;
-        all.extend_from_slice(&some[..n]);
-        let text = String::from_utf8_lossy(&all);
-        if text.contains(end) {
-            return Ok(text.into_owned());
-        }
-        ensure!(n > 0, "no {end} in {text}");
-    }
-}
-
 /// Starts one node with these files and waits until it is ready.
 fn start(mut node: Node, files: &Files) -> Result<Node> {
     node.env.insert("WAYPOST_ADMIN_TOKEN".to_owned(), ADMIN.to_owned());
@@ -72,7 +57,7 @@ fn start(mut node: Node, files: &Files) -> Result<Node> {
     wait::until("the node to be ready", || {
         let mut stream = connect(&node, &files.ca)?;
         stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n")?;
-        Ok(read_until(&mut stream, "\r\n\r\n")?.starts_with("HTTP/1.1 200").then_some(()))
+        Ok(read_answer(&mut stream)?.0.starts_with("HTTP/1.1 200").then_some(()))
     })
     .map_err(|error| error.context(node.log_tail(40)))?;
     Ok(node)
@@ -101,7 +86,7 @@ fn silent_connections_delay_no_client(node: &Node, ca: &Path) -> Result<()> {
         let silent = (0..600).map(|_| TcpStream::connect(node.http)).collect::<std::io::Result<Vec<_>>>()?;
         let mut stream = connect(node, ca)?;
         stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n")?;
-        ensure!(read_until(&mut stream, "\r\n\r\n")?.starts_with("HTTP/1.1 200"), "not ready");
+        ensure!(read_answer(&mut stream)?.0.starts_with("HTTP/1.1 200"), "not ready");
         let first = silent.first().context("none")?;
         first.set_nonblocking(true)?;
         let there = first.peek(&mut [0]).is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock);
@@ -122,8 +107,8 @@ fn steady_reader(node: &Node, ca: &Path, map: &Value) -> Result<()> {
             format!("POST {} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n", map.events(), map.token);
         let length = format!("Content-Type: application/json\r\nContent-Length: {}\r\n\r\n", body.len());
         publisher.write_all([head, length, body].concat().as_bytes())?;
-        let answer = read_until(&mut publisher, "}")?;
-        ensure!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+        let (head, body) = read_answer(&mut publisher)?;
+        ensure!(head.starts_with("HTTP/1.1 201"), "{head}{body}");
     }
     pace::takes_all(&mut stream)
 }
@@ -169,7 +154,7 @@ fn check_all(node: &Node, files: &Files) -> Result<()> {
     let mut open = connect(node, &files.ca)?;
     // An idle connection is kept for longer after somebody has authenticated on it.
     write!(open, "GET /api/maps/none HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {ADMIN}\r\n\r\n")?;
-    ensure!(read_until(&mut open, "}")?.starts_with("HTTP/1.1 404"), "the map is known");
+    ensure!(read_answer(&mut open)?.0.starts_with("HTTP/1.1 404"), "the map is known");
     healthy(&mut open)?;
     no_http(connect(node, &files.ca)?)?;
     let next = Authority::new("next")?;
@@ -184,17 +169,17 @@ fn check_all(node: &Node, files: &Files) -> Result<()> {
 /// Sends one request and reads its whole answer.
 fn healthy(stream: &mut (impl Read + Write)) -> Result<()> {
     stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")?;
-    let answer = read_until(stream, "}")?;
-    ensure!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    ensure!(answer.contains("strict-transport-security: max-age="), "{answer}");
+    let (head, _) = read_answer(stream)?;
+    ensure!(head.starts_with("HTTP/1.1 200"), "{head}");
+    ensure!(head.contains("strict-transport-security: max-age="), "{head}");
     Ok(())
 }
 
 /// Sends what is no HTTP, and reads an error in JSON.
 fn no_http(mut stream: impl Read + Write) -> Result<()> {
     stream.write_all(b"nonsense\r\n\r\n")?;
-    let answer = read_until(&mut stream, "}")?;
-    ensure!(answer.starts_with("HTTP/1.1 400") && answer.contains("\"invalid_request\""), "{answer}");
-    ensure!(answer.contains("strict-transport-security: max-age="), "{answer}");
+    let (head, body) = read_answer(&mut stream)?;
+    ensure!(head.starts_with("HTTP/1.1 400") && body.contains("\"invalid_request\""), "{head}{body}");
+    ensure!(head.contains("strict-transport-security: max-age="), "{head}");
     Ok(())
 }

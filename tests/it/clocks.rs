@@ -58,26 +58,10 @@ fn stored(cluster: &Cluster, node: usize, map: &Map, query: &str) -> Result<Vec<
     Ok(data["data"].as_array().context("no data")?.clone())
 }
 
-fn wait_problem(cluster: &Cluster, node: usize, code: &str) -> Result<()> {
-    cluster.wait_until(&format!("the problem {code} at node {node}"), |c| {
-        let status = c.status(node)?;
-        let problems = status["problems"].as_array().context("no problems")?;
-        Ok(problems.iter().any(|problem| problem["code"] == code).then_some(()))
-    })
-}
-
 fn wait_no_problem(cluster: &Cluster, node: usize, code: &str) -> Result<()> {
     cluster.wait_until(&format!("no problem {code} at node {node}"), |c| {
-        let status = c.status(node)?;
-        let problems = status["problems"].as_array().context("no problems")?;
-        Ok(problems.iter().all(|problem| problem["code"] != code).then_some(()))
+        Ok(c.problem(node, code)?.is_none().then_some(()))
     })
-}
-
-fn restart(cluster: &mut Cluster, node: usize) -> Result<()> {
-    cluster.nodes[node].stop(testkit::wait::LIMIT)?;
-    cluster.nodes[node].start()?;
-    cluster.wait_node(node)
 }
 
 #[test]
@@ -92,7 +76,7 @@ fn a_leader_whose_clock_jumps_loses_nothing() {
         is_near(&during, 0)?;
         cluster.wait_until("another node to lead", |c| Ok((c.leader()? != leader).then_some(())))?;
         for node in 0..3 {
-            wait_problem(cluster, node, "clocks_apart")?;
+            cluster.wait_problem(node, "clocks_apart")?;
         }
         std::thread::sleep(EXPIRY_CHECKED);
         for node in 0..3 {
@@ -126,9 +110,7 @@ fn after_all_nodes_restart_the_median_clock_decides() {
         }
         clocks[0].turn(30 * DAY)?;
         clocks[1].turn(2)?;
-        for node in &mut cluster.nodes {
-            node.start()?;
-        }
+        cluster.start_all()?;
         cluster.wait_ready()?;
         // Node 0 should lead, to make it hard; if the cluster refuses, the test goes on.
         let lead = json!({"node": cluster.status(0)?["node_id"]});
@@ -139,7 +121,7 @@ fn after_all_nodes_restart_the_median_clock_decides() {
             once(cluster, 2, &map)? == first && stored(cluster, 2, &map, "")?.len() == 2,
             "something expired"
         );
-        wait_problem(cluster, 2, "clocks_apart")
+        cluster.wait_problem(2, "clocks_apart").map(drop)
     });
 }
 
@@ -150,11 +132,11 @@ fn a_lone_voter_holds_expiry_and_its_time_can_be_corrected() {
         let first = once(cluster, 0, &map)?;
         // While the node runs, its monotonic clock outvotes the wrong one.
         clocks[0].turn(30 * DAY)?;
-        wait_problem(cluster, 0, "clock_jumped")?;
+        cluster.wait_problem(0, "clock_jumped")?;
         is_near(&publish(cluster, 0, &map, "jumped", json!({}))?, 0)?;
         // After a restart it has only its own clock: times follow it, and nothing expires by it.
-        restart(cluster, 0)?;
-        wait_problem(cluster, 0, "expiry_held")?;
+        cluster.restart(0)?;
+        cluster.wait_problem(0, "expiry_held")?;
         let ahead = publish(cluster, 0, &map, "ahead", json!({}))?;
         is_near(&ahead, 30)?;
         std::thread::sleep(EXPIRY_CHECKED);
@@ -164,8 +146,8 @@ fn a_lone_voter_holds_expiry_and_its_time_can_be_corrected() {
         backup(cluster, &file.display().to_string())?;
         // The clock is corrected.
         clocks[0].turn(0)?;
-        restart(cluster, 0)?;
-        wait_problem(cluster, 0, "ids_ahead")?;
+        cluster.restart(0)?;
+        cluster.wait_problem(0, "ids_ahead")?;
         check_corrected(cluster, &map, &first, &ahead)?;
         // The same, from a backup with the wrong time.
         cluster.nodes[0].kill9()?;
@@ -177,9 +159,8 @@ fn a_lone_voter_holds_expiry_and_its_time_can_be_corrected() {
             "--data-dir",
             &cluster.nodes[0].data.display().to_string(),
         ])?;
-        cluster.nodes[0].start()?;
-        cluster.wait_node(0)?;
-        wait_problem(cluster, 0, "ids_ahead")?;
+        cluster.start(0)?;
+        cluster.wait_problem(0, "ids_ahead")?;
         std::thread::sleep(EXPIRY_CHECKED);
         check_corrected(cluster, &map, &first, &ahead)
     });

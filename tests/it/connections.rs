@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::json;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use testkit::Cluster;
 use testkit::cluster::Map;
 use testkit::http::Api;
@@ -134,22 +134,7 @@ fn health_is_answered_when_all_connections_are_in_use() {
 fn trickle(addr: SocketAddr, head: &str, byte: &[u8]) -> Result<String> {
     let mut stream = TcpStream::connect(addr)?;
     stream.write_all(head.as_bytes())?;
-    stream.set_read_timeout(Some(Duration::from_millis(50)))?;
-    let (start, mut came) = (Instant::now(), Vec::new());
-    loop {
-        ensure!(start.elapsed() < LIMIT, "the connection is kept: {head}");
-        let mut some = [0; 1024];
-        match stream.read(&mut some) {
-            Ok(0) => break,
-            Ok(n) => came.extend_from_slice(&some[..n]),
-            Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                // The node may have closed: its answer is still to be read.
-                let _ = stream.write_all(byte);
-            }
-            Err(_) => break,
-        }
-    }
-    Ok(String::from_utf8_lossy(&came).into_owned())
+    crate::support::trickle(&mut stream, byte, LIMIT).with_context(|| head.to_owned())
 }
 
 #[test]

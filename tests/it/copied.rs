@@ -24,20 +24,17 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The node with that id, as a node reports it.
-fn member(cluster: &Cluster, through: usize, id: &Value) -> Result<Value> {
-    let status = cluster.status(through)?;
-    let members = status["members"].as_array().context("no members")?;
-    members.iter().find(|member| member["id"] == *id).cloned().with_context(|| format!("no {id}: {status}"))
+/// The address of the member with that id, as a node reports it.
+fn peer_of(cluster: &Cluster, through: usize, id: u64) -> Result<Value> {
+    Ok(cluster.member(through, id)?.with_context(|| format!("no member {id}"))?["peer_addr"].take())
 }
 
 /// Waits until the status names two processes with that id and both of their addresses.
-fn names_both(cluster: &Cluster, id: &Value, addrs: [&str; 2]) -> Result<()> {
+fn names_both(cluster: &Cluster, id: u64, addrs: [&str; 2]) -> Result<()> {
     let through = cluster.leader()?;
     cluster.wait_until("the status to name both processes", |cluster| {
-        let status = cluster.status(through)?;
-        let problems = status["problems"].as_array().context("no problems")?;
-        let named = problems.iter().find(|p| p["code"] == "id_claimed_twice" && p["node"] == *id);
+        let problems = cluster.problems(through)?;
+        let named = problems.iter().find(|p| p["code"] == "id_claimed_twice" && p["node"] == id);
         let what = named.and_then(|problem| problem["what"].as_str()).unwrap_or_default();
         Ok(addrs.iter().all(|addr| what.contains(addr)).then_some(()))
     })
@@ -69,18 +66,17 @@ fn a_copied_directory_takes_nothing_over() {
     scenario(nodes(3), |cluster| {
         let map = cluster.map("copied")?;
         let original = cluster.follower()?;
-        let id = cluster.status(original)?["node_id"].clone();
+        let id = cluster.id(original)?;
         let at = cluster.nodes[original].peer.to_string();
         cluster.nodes[original].kill9()?;
         let mut clone = copy_of(cluster, original, "copy")?;
-        cluster.nodes[original].start()?;
-        cluster.wait_ready()?;
+        cluster.bring_back(original)?;
 
         clone.start()?;
         is_excluded(&clone)?;
-        names_both(cluster, &id, [&at, &clone.peer.to_string()])?;
+        names_both(cluster, id, [&at, &clone.peer.to_string()])?;
         let through = (original + 1) % 3;
-        ensure!(member(cluster, through, &id)?["peer_addr"] == at, "the copy took over the address");
+        ensure!(peer_of(cluster, through, id)? == at, "the copy took over the address");
         let api = Api::new(&clone.url(), Some(&map.token)).hasty();
         let event = json!({"type": "x", "payload": {}});
         ensure!(api.post(&map.events(), &event)?.status == 503, "the copy published");
@@ -95,7 +91,7 @@ fn an_original_that_finds_a_copy_in_its_place_is_the_one_that_is_excluded() {
         let map = cluster.map("copied")?;
         let original = cluster.follower()?;
         let through = (original + 1) % 3;
-        let id = cluster.status(original)?["node_id"].clone();
+        let id = cluster.id(original)?;
         let at = cluster.nodes[original].peer.to_string();
 
         // While nobody answers at the old address, the copy looks like a node that has moved.
@@ -104,18 +100,15 @@ fn an_original_that_finds_a_copy_in_its_place_is_the_one_that_is_excluded() {
         clone.start()?;
         let elsewhere = clone.peer.to_string();
         cluster.wait_until("the member to be at its new address", |cluster| {
-            Ok((member(cluster, through, &id)?["peer_addr"] == elsewhere).then_some(()))
+            Ok((peer_of(cluster, through, id)? == elsewhere).then_some(()))
         })?;
         let api = Api::new(&clone.url(), Some(&map.token)).patient();
         api.post(&map.events(), &json!({"type": "x", "payload": {}}))?.expect(201)?;
 
         cluster.nodes[original].start()?;
         is_excluded(&cluster.nodes[original])?;
-        names_both(cluster, &id, [&at, &elsewhere])?;
-        ensure!(
-            member(cluster, through, &id)?["peer_addr"] == elsewhere,
-            "the original took the address back"
-        );
+        names_both(cluster, id, [&at, &elsewhere])?;
+        ensure!(peer_of(cluster, through, id)? == elsewhere, "the original took the address back");
         ensure!(clone.ended()?.is_none(), "the copy ended");
         Ok(())
     });

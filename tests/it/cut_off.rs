@@ -1,7 +1,7 @@
 //! A node that is cut off sends its clients to other nodes. A node whose others are dead keeps them.
 
 use crate::network::Network;
-use crate::support::{nodes, publish};
+use crate::support::{nodes, prepared, publish};
 use anyhow::{Result, ensure};
 use serde_json::json;
 use testkit::checks::same_backfill;
@@ -32,10 +32,11 @@ fn answers_streams_with(cluster: &Cluster, node: usize, map: &Map, expected: u16
 
 #[test]
 fn clients_of_a_node_that_is_cut_off_resume_elsewhere() {
-    let mut cluster = Cluster::prepare(&options()).unwrap();
-    let network = Network::of(&mut cluster).unwrap();
-    cluster.launch().unwrap();
-    leave_and_resume(&mut cluster, &network).unwrap_or_else(|error| panic!("{error:#}\n{}", cluster.dump()));
+    prepared(&options(), |cluster| {
+        let network = Network::of(cluster)?;
+        cluster.launch()?;
+        leave_and_resume(cluster, &network)
+    });
 }
 
 fn leave_and_resume(cluster: &mut Cluster, network: &Network) -> Result<()> {
@@ -43,8 +44,7 @@ fn leave_and_resume(cluster: &mut Cluster, network: &Network) -> Result<()> {
     for node in [cluster.follower()?, cluster.leader()?] {
         let first = publish(cluster, node, &map, "x", json!({}))?;
         cluster.wait_same_applied()?;
-        let mut socket = Socket::connect(cluster.nodes[node].http, &map.token)?;
-        socket.join_ok(&map.topic(), json!({}))?;
+        let mut socket = cluster.joined(node, &map, json!({}))?;
         let mut events = stream(cluster, node, &map)?;
         events.until("event: connected")?;
 
@@ -59,8 +59,7 @@ fn leave_and_resume(cluster: &mut Cluster, network: &Network) -> Result<()> {
         answers_streams_with(cluster, node, &map, 503)?;
         ensure!(Socket::connect(cluster.nodes[node].http, &map.token).is_err(), "a new socket was accepted");
 
-        let mut resumed = Socket::connect(cluster.nodes[elsewhere].http, &map.token)?;
-        resumed.join_ok(&map.topic(), json!({"last_event_id": first["id"]}))?;
+        let mut resumed = cluster.joined(elsewhere, &map, json!({"last_event_id": first["id"]}))?;
         ensure!(resumed.events(1)?[0]["id"] == missed["id"], "another event than the missed one");
 
         network.heal();
@@ -78,8 +77,7 @@ fn clients_stay_where_the_other_nodes_are_dead() {
         let map = cluster.map("stay")?;
         let first = publish(cluster, 0, &map, "x", json!({}))?;
         cluster.wait_same_applied()?;
-        let mut socket = Socket::connect(cluster.nodes[0].http, &map.token)?;
-        socket.join_ok(&map.topic(), json!({}))?;
+        let mut socket = cluster.joined(0, &map, json!({}))?;
         let mut events = stream(cluster, 0, &map)?;
         events.until("event: connected")?;
         let looks = |cluster: &Cluster| {
@@ -94,13 +92,11 @@ fn clients_stay_where_the_other_nodes_are_dead() {
         })?;
         socket.alive()?;
         events.poll()?;
-        let mut late = Socket::connect(cluster.nodes[0].http, &map.token)?;
-        late.join_ok(&map.topic(), json!({"last_event_id": first["id"]}))?;
+        let mut late = cluster.joined(0, &map, json!({"last_event_id": first["id"]}))?;
         answers_streams_with(cluster, 0, &map, 200)?;
 
         cluster.nodes[1].start()?;
-        cluster.nodes[2].start()?;
-        cluster.wait_ready()?;
+        cluster.bring_back(2)?;
         publish(cluster, 1, &map, "x", json!({}))?;
         socket.events(1)?;
         late.events(1).map(drop)

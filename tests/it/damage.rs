@@ -47,8 +47,7 @@ fn fill(cluster: &Cluster, map: &Map, expected: &mut usize) -> Result<()> {
 
 /// Starts the victim again; then all nodes must agree, and publishing through the victim must work.
 fn back(cluster: &mut Cluster, victim: usize, map: &Map, expected: &mut usize) -> Result<()> {
-    cluster.nodes[victim].start()?;
-    cluster.wait_ready()?;
+    cluster.bring_back(victim)?;
     publish_many(cluster, victim, map, "y", 10)?;
     *expected += 10;
     let all = same_backfill(cluster, map)?;

@@ -3,10 +3,9 @@
 
 use crate::support::{nodes, prepared, publish, scenario};
 use anyhow::{Context, Result, ensure};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use testkit::phoenix::Socket;
 
 /// What the filler leaves free (MiB): less than the required free space, and enough for votes and small
 /// writes.
@@ -21,7 +20,18 @@ impl Small {
         std::fs::create_dir_all(at)?;
         let size = format!("size={mib}m");
         let status = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(at).output();
-        Ok(status.is_ok_and(|out| out.status.success()).then(|| Self(at.to_owned())))
+        let mounted = status.is_ok_and(|out| out.status.success()).then(|| Self(at.to_owned()));
+        if mounted.is_none() {
+            println!("skipped: mounting a file system needs root");
+        }
+        Ok(mounted)
+    }
+
+    /// Gives it another size.
+    fn resize(&self, mib: u32) -> Result<()> {
+        let size = format!("remount,size={mib}m");
+        ensure!(Command::new("mount").args(["-o", &size]).arg(&self.0).status()?.success());
+        Ok(())
     }
 }
 
@@ -66,10 +76,7 @@ fn on_small_disks(count: usize, mib: u32, body: impl FnOnce(&mut testkit::Cluste
     prepared(&nodes(count), |cluster| {
         let mut disks = Vec::new();
         for node in &cluster.nodes {
-            let Some(disk) = Small::mount(&node.data, mib)? else {
-                println!("skipped: mounting a file system needs root");
-                return Ok(());
-            };
+            let Some(disk) = Small::mount(&node.data, mib)? else { return Ok(()) };
             disks.push(disk);
         }
         body(cluster, &disks)?;
@@ -81,15 +88,13 @@ fn on_small_disks(count: usize, mib: u32, body: impl FnOnce(&mut testkit::Cluste
 
 #[test]
 fn a_full_disk_refuses_events_and_loses_none() {
-    on_small_disks(1, 160, |cluster, _| full(cluster));
+    on_small_disks(1, 160, |cluster, disks| full(cluster, &disks[0]));
 }
 
-fn full(cluster: &mut testkit::Cluster) -> Result<()> {
-    cluster.nodes[0].start()?;
-    cluster.wait_node(0)?;
+fn full(cluster: &mut testkit::Cluster, disk: &Small) -> Result<()> {
+    cluster.start(0)?;
     let map = cluster.map("full")?;
-    let mut socket = Socket::connect(cluster.nodes[0].http, &map.token)?;
-    socket.join_ok(&map.topic(), json!({"events": ["never"]}))?;
+    let mut socket = cluster.joined(0, &map, json!({"events": ["never"]}))?;
     let (mut acked, refused) = fill(cluster, &map, 2000)?;
     ensure!(refused, "a disk of 160 MiB took {} events of 100 KiB", acked.len());
     println!("refused after {} events", acked.len());
@@ -103,10 +108,8 @@ fn full(cluster: &mut testkit::Cluster) -> Result<()> {
     cluster.wait_until("both problems to be reported", |c| {
         // The log is compacted a while after the snapshot.
         fill_disk(&c.nodes[0].data)?;
-        let status = c.status(0)?;
-        let problems = status["problems"].as_array().context("no problems")?;
-        let codes: Vec<&Value> = problems.iter().map(|p| &p["code"]).collect();
-        ensure!(codes.contains(&&json!("disk_full")) && codes.contains(&&json!("disk_low")), "{codes:?}");
+        let both = c.problem(0, "disk_full")?.is_some() && c.problem(0, "disk_low")?.is_some();
+        ensure!(both, "{:?}", c.problems(0)?);
         Ok(Some(()))
     })?;
     let small = json!({"type": "x", "payload": "y"});
@@ -115,8 +118,7 @@ fn full(cluster: &mut testkit::Cluster) -> Result<()> {
     let page = cluster.api(0, &map).get(&format!("{}?limit=1", map.events()))?.expect(200)?.json()?;
     ensure!(page["data"].as_array().is_some_and(|events| events.len() == 1), "{page}");
     socket.alive()?;
-    let mut late = Socket::connect(cluster.nodes[0].http, &map.token)?;
-    late.join_ok(&map.topic(), json!({}))?;
+    cluster.joined(0, &map, json!({}))?;
 
     std::fs::remove_file(&filler)?;
     let retention = json!({"retention": {"events": 10}});
@@ -130,9 +132,7 @@ fn full(cluster: &mut testkit::Cluster) -> Result<()> {
     };
     let next = accepted(cluster).or_else(|_| {
         println!("retention alone freed too little: enlarging the file system");
-        let grown =
-            Command::new("mount").args(["-o", "remount,size=400m"]).arg(&cluster.nodes[0].data).status()?;
-        ensure!(grown.success());
+        disk.resize(400)?;
         accepted(cluster)
     })?;
     acked.push(next);
@@ -140,8 +140,7 @@ fn full(cluster: &mut testkit::Cluster) -> Result<()> {
     acked.extend(more);
     ensure!(acked.windows(2).all(|pair| pair[0] < pair[1]), "seqs went back: {acked:?}");
     cluster.nodes[0].kill9()?;
-    cluster.nodes[0].start()?;
-    cluster.wait_node(0)?;
+    cluster.start(0)?;
     let kept: Vec<u64> =
         testkit::checks::same_backfill(cluster, &map)?.iter().map(|event| event.seq).collect();
     ensure!(kept.windows(2).all(|pair| pair[0] + 1 == pair[1]), "a gap: {kept:?}");
@@ -161,17 +160,11 @@ fn one_full_follower_stops_no_publisher() {
         let node = cluster.follower()?;
         cluster.nodes[node].kill9()?;
         cluster.nodes[node].wipe()?;
-        let Some(_small) = Small::mount(&cluster.nodes[node].data, 64)? else {
-            println!("skipped: mounting a file system needs root");
-            return Ok(());
-        };
-        cluster.nodes[node].start()?;
-        cluster.wait_ready()?;
+        let Some(_small) = Small::mount(&cluster.nodes[node].data, 64)? else { return Ok(()) };
+        cluster.bring_back(node)?;
         let filler = fill_disk(&cluster.nodes[node].data)?;
         cluster.wait_until("the full disk to be reported", |c| {
-            let status = c.status(c.leader()?)?;
-            let members = status["members"].as_array().context("no members")?;
-            Ok(members.iter().any(|m| m["disk_full"] == true).then_some(()))
+            Ok(c.members(c.leader()?)?.iter().any(|m| m["disk_full"] == true).then_some(()))
         })?;
         let at = cluster.leader()?;
         for n in 0..20 {
@@ -218,8 +211,7 @@ fn a_disk_that_fills_at_once_ends_no_node() {
 }
 
 fn at_once(cluster: &mut testkit::Cluster) -> Result<()> {
-    cluster.nodes[0].start()?;
-    cluster.wait_node(0)?;
+    cluster.start(0)?;
     let map = cluster.map("flood")?;
     flood(cluster, &map)?;
     ensure!(cluster.nodes[0].ended()?.is_none(), "the node ended");
@@ -245,8 +237,7 @@ fn at_once(cluster: &mut testkit::Cluster) -> Result<()> {
         cluster.nodes[0].kill9()?;
     }
     std::fs::remove_file(&filler)?;
-    cluster.nodes[0].start()?;
-    cluster.wait_node(0)?;
+    cluster.start(0)?;
     // A refused publish may have been stored after all.
     let after = testkit::checks::same_backfill(cluster, &map)?.len();
     ensure!(after >= before, "{before} events before the restart, {after} after it");
@@ -266,10 +257,7 @@ fn a_follower_with_too_small_a_disk_runs_and_catches_up_on_a_larger_one() {
             cluster.publish(at, &map, &body)?;
         }
         cluster.nodes[node].wipe()?;
-        let Some(_small) = Small::mount(&cluster.nodes[node].data, 64)? else {
-            println!("skipped: mounting a file system needs root");
-            return Ok(());
-        };
+        let Some(small) = Small::mount(&cluster.nodes[node].data, 64)? else { return Ok(()) };
         cluster.nodes[node].start()?;
         cluster.wait_until("the small disk to be full", |c| {
             Ok(c.nodes[node].log_tail(200).contains("room on the disk").then_some(()))
@@ -277,11 +265,7 @@ fn a_follower_with_too_small_a_disk_runs_and_catches_up_on_a_larger_one() {
         // Long enough for several more attempts.
         std::thread::sleep(std::time::Duration::from_secs(5));
         ensure!(cluster.nodes[node].ended()?.is_none(), "the small node ended");
-        let grown = Command::new("mount")
-            .args(["-o", "remount,size=600m"])
-            .arg(&cluster.nodes[node].data)
-            .status()?;
-        ensure!(grown.success());
+        small.resize(600)?;
         cluster.wait_ready()?;
         ensure!(testkit::checks::same_backfill(cluster, &map)?.len() == 720);
         cluster.nodes[node].kill9()
@@ -294,10 +278,7 @@ fn three_disks_that_fill_at_once_end_no_node() {
         cluster.launch()?;
         let map = cluster.map("flood")?;
         flood(cluster, &map)?;
-        for disk in small {
-            let grown = Command::new("mount").args(["-o", "remount,size=600m"]).arg(&disk.0).status()?;
-            ensure!(grown.success());
-        }
+        small.iter().try_for_each(|disk| disk.resize(600))?;
         cluster.wait_ready()?;
         ensure!(!testkit::checks::same_backfill(cluster, &map)?.is_empty());
         for node in &mut cluster.nodes {

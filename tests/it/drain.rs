@@ -25,8 +25,7 @@ fn a_node_drains_before_it_ends() {
             .map(|i| Js::phoenix(&cluster.urls_from(i), &map, json!({})))
             .collect::<Result<Vec<_>>>()?;
         clients.iter().try_for_each(|c| c.wait_joined().map(|_| ()))?;
-        let mut socket = Socket::connect(cluster.nodes[leader].http, &map.token)?;
-        socket.join_ok(&map.topic(), json!({"events": ["never"]}))?;
+        let mut socket = cluster.joined(leader, &map, json!({"events": ["never"]}))?;
         let pace = Duration::from_millis(5);
         let publisher = Publisher::start(cluster.urls_from(leader), &map, "d", &["x"], pace);
         publisher.wait_more(20)?;
@@ -38,8 +37,7 @@ fn a_node_drains_before_it_ends() {
         publisher.wait_more(50)?;
         let elsewhere = cluster.leader()?;
         ensure!(elsewhere != leader, "the ended node leads");
-        cluster.nodes[leader].start()?;
-        cluster.wait_ready()?;
+        cluster.bring_back(leader)?;
         publisher.wait_more(10)?;
         let acks = publisher.stop()?;
         check_clients(cluster, &map, &acks, &clients)?;

@@ -32,15 +32,8 @@ fn subject(n: usize) -> String {
 /// Creates a map whose subjects `live-*` are ephemeral, and waits until all nodes know that.
 fn map(c: &Cluster, slug: &str) -> Result<Map> {
     let map = c.map(slug)?;
-    set_rules(c, &map, json!([{"match": "live-*", "durability": "ephemeral"}]))?;
+    c.set_rules(&map, &json!([{"match": "live-*", "durability": "ephemeral"}]))?;
     Ok(map)
-}
-
-fn set_rules(c: &Cluster, map: &Map, rules: Value) -> Result<()> {
-    let path = format!("/api/maps/{}/channel-rules", map.id);
-    c.api(0, map).call("PUT", &path, &[], Some(rules.to_string().as_bytes()))?.expect(200)?;
-    c.wait_same_applied()?;
-    Ok(())
 }
 
 /// Returns the metric label of a node.
@@ -98,11 +91,9 @@ fn answers(c: &Cluster) -> Result<()> {
 
 fn several(c: &Cluster) -> Result<()> {
     let map = map(c, "several")?;
-    let mut socket = Socket::connect(c.nodes[0].http, &map.token)?;
-    socket.join_ok(&map.topic(), json!({"subjects": "*"}))?;
-    let mut filtered = Socket::connect(c.nodes[1].http, &map.token)?;
-    filtered
-        .join_ok(&map.topic(), json!({"subjects": ["live-*"], "filter": "payload.n > 1 && seq == null"}))?;
+    let mut socket = c.joined(0, &map, json!({"subjects": "*"}))?;
+    let filter = json!({"subjects": ["live-*"], "filter": "payload.n > 1 && seq == null"});
+    let mut filtered = c.joined(1, &map, filter)?;
     let mut poller = Poller::join(c, &map, 2)?;
     let joins = json!(["2", "2", map.topic(), "phx_join", {"subjects": ["live-*"]}]).to_string();
     ensure!(poller.push(&joins)? == 200);
@@ -132,16 +123,12 @@ fn several(c: &Cluster) -> Result<()> {
 
 fn rules_change(c: &Cluster) -> Result<()> {
     let map = map(c, "rules-change")?;
-    let join = |subjects: &str| {
-        let mut socket = Socket::connect(c.nodes[1].http, &map.token)?;
-        socket.join_ok(&map.topic(), json!({"subjects": subjects}))?;
-        anyhow::Ok(socket)
-    };
+    let join = |subjects: &str| c.joined(1, &map, json!({"subjects": subjects}));
     let mut live = join("live-1")?;
     let mut chat = join("chat")?;
     let mut own = join("")?;
     let mut all = join("*")?;
-    set_rules(c, &map, json!([{"match": "chat", "durability": "ephemeral"}]))?;
+    c.set_rules(&map, &json!([{"match": "chat", "durability": "ephemeral"}]))?;
     for moved in [&mut live, &mut chat] {
         let (code, _) = moved.wait_close()?;
         ensure!(code == Some(1012), "{code:?}");
@@ -155,7 +142,7 @@ fn rules_change(c: &Cluster) -> Result<()> {
 fn limited(c: &Cluster) -> Result<()> {
     let limits = json!({"connections": null, "requests_per_minute": null, "publishes_per_second": 5});
     let map = c.map_with("limited", json!({"limits": limits}))?;
-    set_rules(c, &map, json!([{"match": "live-*", "durability": "ephemeral"}]))?;
+    c.set_rules(&map, &json!([{"match": "live-*", "durability": "ephemeral"}]))?;
     let body = json!({"type": "x", "subject": "live-1", "payload": 1});
     let batch = json!({"events": vec![body; 500]});
     c.api(0, &map).post(&map.events(), &batch)?.expect(202)?;
@@ -183,9 +170,7 @@ fn an_ephemeral_publish_costs_less_than_a_durable_one() {
         let mut clients = Vec::new();
         for node in 0..3 {
             for subject in ["live-1", "stored-1"] {
-                let mut socket = Socket::connect(c.nodes[node].http, &map.token)?;
-                socket.join_ok(&map.topic(), json!({"subjects": subject}))?;
-                clients.push((socket, subject));
+                clients.push((c.joined(node, &map, json!({"subjects": subject}))?, subject));
             }
         }
         // Wait until all nodes know of all subscribers.

@@ -43,11 +43,7 @@ fn neighbour(c: &Cluster) -> Result<()> {
     const EVENTS: usize = 10;
     let map = c.map("costly")?;
     let other = c.map("neighbour")?;
-    let joined = |map: &Map, params: Value| -> Result<Socket> {
-        let mut socket = Socket::connect(c.nodes[0].http, &map.token)?;
-        socket.join_ok(&map.topic(), params)?;
-        Ok(socket)
-    };
+    let joined = |map: &Map, params: Value| c.joined(0, map, params);
     let costly = |n: usize| joined(&map, json!({"filter": format!("payload.a.exists(x, x > {n})")}));
     let mut costly = (0..FILTERS).map(costly).collect::<Result<Vec<_>>>()?;
     let mut open = joined(&map, json!({}))?;
@@ -169,11 +165,7 @@ fn rest(c: &Cluster) -> Result<()> {
 
 fn patterns(c: &Cluster) -> Result<()> {
     let map = c.map("patterns")?;
-    let joined = |events: Value| -> Result<Socket> {
-        let mut socket = Socket::connect(c.nodes[1].http, &map.token)?;
-        socket.join_ok(&map.topic(), json!({"events": events}))?;
-        Ok(socket)
-    };
+    let joined = |events: Value| c.joined(1, &map, json!({"events": events}));
     let mut begin = joined(json!(["signature_*", "map_kill"]))?;
     let mut end = joined(json!(["*_added"]))?;
     let mut all = joined(json!(["*", "x"]))?;
@@ -226,8 +218,7 @@ fn seam(c: &Cluster) -> Result<()> {
 /// More is published than rings hold, and few events match.
 fn far_behind(c: &Cluster) -> Result<()> {
     let map = c.map("filtered-far")?;
-    let mut socket = Socket::connect(c.nodes[2].http, &map.token)?;
-    socket.join_ok(&map.topic(), json!({"filter": "payload.i == 7 && seq > 3000"}))?;
+    let mut socket = c.joined(2, &map, json!({"filter": "payload.i == 7 && seq > 3000"}))?;
     for _ in 0..7 {
         publish_many(c, 0, &map, "x", 1000)?;
     }
@@ -290,10 +281,8 @@ fn tail(c: &Cluster) -> Result<()> {
 
 fn too_many(c: &Cluster) -> Result<()> {
     let map = c.map("too-many-filters")?;
-    let mut socket = Socket::connect(c.nodes[0].http, &map.token)?;
-    socket.join_ok(&map.topic(), json!({"filter": "payload.i > 1"}))?;
-    let mut other = Socket::connect(c.nodes[0].http, &map.token)?;
-    other.join_ok(&map.topic(), json!({"filter": "payload.i > 2"}))?;
+    let mut socket = c.joined(0, &map, json!({"filter": "payload.i > 1"}))?;
+    let mut other = c.joined(0, &map, json!({"filter": "payload.i > 2"}))?;
     let mut third = Socket::connect(c.nodes[0].http, &map.token)?;
     let (_, reply) = third.join(&map.topic(), json!({"filter": "payload.i > 3"}))?;
     ensure!(reply.reason() == "too many filters" && reply.payload["response"]["limit"] == 2, "{reply:?}");

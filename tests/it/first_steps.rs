@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use testkit::Cluster;
 use testkit::clients::Js;
-use testkit::cluster::Map;
+use testkit::cluster::{Map, fresh_key};
 use testkit::http::Api;
 
 #[test]
@@ -104,7 +104,7 @@ type Start = fn(&[String], &Map, Value) -> Result<Js>;
 
 /// A client at one node gets an event published at another node unchanged.
 fn client_gets(c: &Cluster, at: usize, through: usize, start: Start) -> Result<()> {
-    let map = c.map(&format!("gets-{at}-{through}-{}", unique()))?;
+    let map = c.map(&format!("gets-{at}-{through}-{}", fresh_key()))?;
     let client = start(&[c.nodes[at].url()], &map, json!({}))?;
     let reply = client.wait_joined()?;
     ensure!(reply["last_seq"] == 0 && reply["gap"] == false && reply["backfill"] == 0, "{reply}");
@@ -112,12 +112,6 @@ fn client_gets(c: &Cluster, at: usize, through: usize, start: Start) -> Result<(
     let got = client.wait_for("event", 1)?;
     ensure!(got["event"] == "add_system" && got["payload"] == sent, "{got} is not {sent}");
     Ok(())
-}
-
-fn unique() -> u32 {
-    use std::sync::atomic::{AtomicU32, Ordering};
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 fn everywhere(c: &Cluster, start: Start) -> Result<()> {
@@ -144,7 +138,7 @@ fn filter_through_a_follower(c: &Cluster) -> Result<()> {
 }
 
 fn special_client(c: &Cluster, special: Value) -> Result<()> {
-    let map = c.map(&format!("special-{}", unique()))?;
+    let map = c.map(&format!("special-{}", fresh_key()))?;
     let mut options = json!({"urls": [c.nodes[1].url()], "token": map.token, "topic": map.topic()});
     for (name, value) in special.as_object().into_iter().flatten() {
         options[name] = value.clone();

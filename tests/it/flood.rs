@@ -1,12 +1,9 @@
 //! A client that sends as fast as it can is slowed down. It delays nobody else on its worker thread.
 
-use crate::support::{nodes, publish, scenario};
+use crate::support::{median, nodes, scenario};
 use anyhow::{Context, Result, ensure};
-use serde_json::json;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use testkit::Cluster;
-use testkit::cluster::Map;
 use testkit::phoenix::Socket;
 use testkit::ws::Message;
 
@@ -14,7 +11,6 @@ use testkit::ws::Message;
 const RATE: u64 = 50;
 /// Topics that a socket may join: as many messages more may come at once.
 const CHANNELS: u64 = 10;
-const PUBLISHES: usize = 60;
 
 #[test]
 fn a_flooding_socket_delays_no_publish() {
@@ -24,7 +20,7 @@ fn a_flooding_socket_delays_no_publish() {
         .set("WAYPOST_LIMITS_CHANNELS_PER_SOCKET", CHANNELS);
     scenario(options, |c| {
         let (noisy, healthy) = (c.map("noisy")?, c.map("healthy")?);
-        let alone = median(c, &healthy)?;
+        let alone = median(c, 0, &healthy)?;
         let (ended, answered) = (AtomicBool::new(false), AtomicU64::new(0));
         let mut socket = Socket::connect(c.nodes[0].http, &noisy.token)?;
         let start = Instant::now();
@@ -34,7 +30,7 @@ fn a_flooding_socket_delays_no_publish() {
                 .wait_until("the flood to be slowed down", |_| {
                     Ok((answered.load(Ordering::Relaxed) > RATE + CHANNELS).then_some(()))
                 })
-                .and_then(|()| median(c, &healthy));
+                .and_then(|()| median(c, 0, &healthy));
             ended.store(true, Ordering::Relaxed);
             flood.join().expect("the flood panicked").and(beside)
         })?;
@@ -77,16 +73,4 @@ fn flood(socket: &mut Socket, ended: &AtomicBool, answered: &AtomicU64) -> Resul
         }
     }
     Ok(())
-}
-
-/// The median time of some publishes.
-fn median(c: &Cluster, map: &Map) -> Result<Duration> {
-    let mut times = Vec::new();
-    for _ in 0..PUBLISHES {
-        let start = Instant::now();
-        publish(c, 0, map, "x", json!({}))?;
-        times.push(start.elapsed());
-    }
-    times.sort();
-    Ok(times[PUBLISHES / 2])
 }

@@ -75,8 +75,7 @@ fn options() -> testkit::Options {
 fn opens(folder: &Path, fill: impl FnOnce(&str) -> Result<()>) -> Result<()> {
     let mut cluster = Cluster::prepare(&options())?;
     fill(&cluster.nodes[0].data.display().to_string())?;
-    cluster.nodes[0].start()?;
-    cluster.wait_node(0)?;
+    cluster.start(0)?;
     let expected: Value = serde_json::from_str(&std::fs::read_to_string(folder.join("held.json"))?)?;
     let part = |name: &str| expected["map"][name].as_str().map(str::to_owned).context("a bad held.json");
     let map = Map { id: part("id")?, slug: part("slug")?, token: part("token")? };

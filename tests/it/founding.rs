@@ -98,9 +98,7 @@ fn two_nodes_wait_for_the_third_and_say_so() {
         for node in &mut cluster.nodes {
             node.kill9()?;
         }
-        for node in &mut cluster.nodes {
-            node.start()?;
-        }
+        cluster.start_all()?;
         ensure!(is_one_cluster(cluster, "again")? == id, "another cluster");
 
         // With an empty disk, a node joins the cluster that it finds.
@@ -115,9 +113,7 @@ fn two_nodes_wait_for_the_third_and_say_so() {
 #[test]
 fn a_founder_that_dies_before_it_tells_the_others_founds_no_second_cluster() {
     on(one_template(3, 3).unwrap(), |cluster| {
-        for node in &mut cluster.nodes {
-            node.start()?;
-        }
+        cluster.start_all()?;
         let founder =
             wait::until(
                 "a node to found a cluster",
@@ -148,11 +144,7 @@ fn nodes_that_die_while_they_agree_found_one_cluster() {
             // A node is killed after it was seen to have written as many bytes of its log as the dice say.
             for _ in 0..8 {
                 let node = dice.below(3);
-                for node in &mut cluster.nodes {
-                    if !node.is_up() {
-                        node.start()?;
-                    }
-                }
+                cluster.start_all()?;
                 let began = std::fs::metadata(&cluster.nodes[node].log)?.len();
                 let more = dice.below(1500) as u64;
                 wait::until("the node to log something", || {
@@ -161,11 +153,7 @@ fn nodes_that_die_while_they_agree_found_one_cluster() {
                 })?;
                 cluster.nodes[node].kill9()?;
             }
-            for node in &mut cluster.nodes {
-                if !node.is_up() {
-                    node.start()?;
-                }
-            }
+            cluster.start_all()?;
             is_one_cluster(cluster, "first").map(drop)
         });
     }
@@ -185,12 +173,10 @@ fn a_join_list_of_oneself_begins_no_cluster() {
         ensure!(!has_identity(cluster, 0), "the node began a cluster");
         // Without the list it begins one, and with its data the list does no harm.
         let own = cluster.nodes[0].env.remove("WAYPOST_JOIN").context("no list")?;
-        cluster.nodes[0].start()?;
-        cluster.wait_ready()?;
+        cluster.bring_back(0)?;
         cluster.nodes[0].kill9()?;
         cluster.nodes[0].env.insert("WAYPOST_JOIN".to_owned(), own);
-        cluster.nodes[0].start()?;
-        cluster.wait_ready()
+        cluster.bring_back(0)
     });
 }
 
@@ -211,15 +197,13 @@ fn nodes_that_can_never_found_a_cluster_say_what_to_set() {
 #[test]
 fn addresses_that_do_not_answer_keep_no_node_from_its_cluster() {
     on(Cluster::prepare(&nodes(2)).unwrap(), |cluster| {
-        cluster.nodes[0].start()?;
-        cluster.wait_node(0)?;
+        cluster.start(0)?;
         // The kernel accepts connections there, and nobody answers.
         let silent = TcpListener::bind("127.0.0.1:0")?;
         let refused = free("127.0.0.1".parse()?)?;
         let (own, other) = (cluster.nodes[1].peer, cluster.nodes[0].peer);
         let all = format!("{},{refused},no-such-name.invalid:1,{own},{other}", silent.local_addr()?);
         cluster.nodes[1].env.insert("WAYPOST_JOIN".to_owned(), all);
-        cluster.nodes[1].start()?;
-        cluster.wait_ready()
+        cluster.bring_back(1)
     });
 }

@@ -50,9 +50,7 @@ fn the_number_of_channels_is_a_setting() {
 }
 
 fn open(c: &Cluster, map: &Map) -> Result<Socket> {
-    let mut socket = Socket::connect(c.nodes[0].http, &map.token)?;
-    socket.join_ok(&map.topic(), json!({}))?;
-    Ok(socket)
+    c.joined(0, map, json!({}))
 }
 
 fn text(socket: &mut Socket) -> Result<String> {

@@ -2,7 +2,7 @@
 //! and how soon.
 
 use crate::network::Network;
-use crate::support::{binary, nodes, publish_many, scenario};
+use crate::support::{binary, nodes, prepared, publish_many, scenario};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use std::process::{Command, Output};
@@ -26,21 +26,13 @@ fn problem(status: &Value, code: &str) -> Option<(String, String)> {
     Some((found["what"].as_str()?.to_owned(), found["do"].as_str()?.to_owned()))
 }
 
-fn member(status: &Value, id: u64) -> Value {
-    let members = status["members"].as_array().into_iter().flatten();
-    members.into_iter().find(|member| member["id"] == id).cloned().unwrap_or_default()
-}
-
-fn id(cluster: &Cluster, node: usize) -> Result<u64> {
-    cluster.status(node)?["node_id"].as_u64().context("no node_id")
-}
-
 /// A cluster whose network can be cut.
 fn with_network(body: impl FnOnce(&mut Cluster, &Network) -> Result<()>) {
-    let mut cluster = Cluster::prepare(&nodes(3)).unwrap();
-    let network = Network::of(&mut cluster).unwrap();
-    let done = cluster.launch().and_then(|()| body(&mut cluster, &network));
-    done.unwrap_or_else(|error| panic!("{error:#}\n{}", cluster.dump()));
+    prepared(&nodes(3), |cluster| {
+        let network = Network::of(cluster)?;
+        cluster.launch()?;
+        body(cluster, &network)
+    });
 }
 
 #[test]
@@ -50,7 +42,7 @@ fn every_node_says_who_does_not_reach_whom_and_which_port_to_look_at() {
         let leader = cluster.leader()?;
         let silent = cluster.follower()?;
         let third = (0..3).find(|node| *node != leader && *node != silent).context("no third")?;
-        let (leads, cut, other) = (id(cluster, leader)?, id(cluster, silent)?, id(cluster, third)?);
+        let (leads, cut, other) = (cluster.id(leader)?, cluster.id(silent)?, cluster.id(third)?);
         let address = cluster.nodes[silent].peer.to_string();
         network.cut_way(leader, silent);
         let half = |c: &Cluster, at: usize| -> Result<Option<(Value, String, String)>> {
@@ -68,7 +60,7 @@ fn every_node_says_who_does_not_reach_whom_and_which_port_to_look_at() {
             ensure!(hint.contains(&format!("from node {leads} to {address}")), "{hint}");
             ensure!(problem(&status, "unreachable").is_none(), "it runs: {status}");
         }
-        let row = member(&cluster.status(leader)?, cut);
+        let row = cluster.member(leader, cut)?.context("no row")?;
         ensure!(row["state"] == "up" && row["reachable"] == false && row["reported_by"] == other, "{row}");
 
         let status = cluster.wait_until("the node to say that it hears no leader", |c| {
@@ -81,7 +73,7 @@ fn every_node_says_who_does_not_reach_whom_and_which_port_to_look_at() {
         ensure!(problem(&status, "no_majority").is_none() && status["healthy"] == false, "{status}");
         publish_many(cluster, leader, &map, "x", 30)?;
         let lag = cluster.wait_until("the node to know how far it is behind", |c| {
-            Ok(member(&c.status(silent)?, cut)["lag"].as_u64().filter(|lag| *lag > 0))
+            Ok(c.member(silent, cut)?.and_then(|own| own["lag"].as_u64()).filter(|lag| *lag > 0))
         })?;
         println!("the node that is cut off is {lag} entries behind, as it says itself");
 
@@ -108,11 +100,8 @@ fn one_node_that_hangs_delays_no_command_that_reads() {
     scenario(nodes(3), |cluster| {
         let map = cluster.map("hangs")?;
         let hangs = cluster.follower()?;
-        cluster.nodes[hangs].sigstop()?;
         let urls = cluster.urls_from(hangs).join(",");
-        let tried = commands(cluster, &map, &urls);
-        cluster.nodes[hangs].sigcont()?;
-        tried?;
+        cluster.nodes[hangs].suspended(|| commands(cluster, &map, &urls))?;
         cluster.wait_ready()
     });
 }
@@ -178,7 +167,7 @@ fn publishing_without_a_majority_fails_at_once_and_waits_if_told_to() {
 fn a_node_with_other_settings_is_named() {
     scenario(nodes(3), |cluster| {
         let node = cluster.follower()?;
-        let named = id(cluster, node)?;
+        let named = cluster.id(node)?;
         let at = (node + 1) % 3;
         let told = |c: &Cluster| Ok(problem(&c.status(at)?, "settings_differ").map(|(what, _)| what));
         cluster.nodes[node].stop(testkit::wait::LIMIT)?;
@@ -189,8 +178,7 @@ fn a_node_with_other_settings_is_named() {
         for (name, value) in settings {
             cluster.nodes[node].env.insert(name.to_owned(), value.to_owned());
         }
-        cluster.nodes[node].start()?;
-        cluster.wait_node(node)?;
+        cluster.start(node)?;
         let what = cluster.wait_until("the difference to be told", told)?;
         println!("{what}");
         ensure!(
@@ -205,25 +193,18 @@ fn a_node_with_other_settings_is_named() {
         cluster.nodes[node].stop(testkit::wait::LIMIT)?;
         cluster.nodes[node].env.insert("WAYPOST_ADMIN_TOKEN".to_owned(), ADMIN.to_owned());
         cluster.nodes[node].env.remove("WAYPOST_LIMITS_EVENT_BYTES");
-        cluster.nodes[node].start()?;
-        cluster.wait_ready()?;
+        cluster.bring_back(node)?;
         cluster.wait_until("the difference to be gone", |c| Ok(told(c)?.is_none().then_some(())))
     });
 }
 
 #[test]
 fn a_wrong_advertised_address_is_not_entered() {
-    let mut cluster = Cluster::prepare(&nodes(2)).unwrap();
-    let done = advertises_wrongly(&mut cluster);
-    done.unwrap_or_else(|error| panic!("{error:#}\n{}", cluster.dump()));
+    prepared(&nodes(2), advertises_wrongly);
 }
 
 fn advertises_wrongly(cluster: &mut Cluster) -> Result<()> {
-    cluster.nodes[0].start()?;
-    cluster.wait_node(0)?;
-    let members = |c: &Cluster| -> Result<usize> {
-        Ok(c.status(0)?["members"].as_array().context("no members")?.len())
-    };
+    cluster.start(0)?;
     let wrong = testkit::cluster::free(cluster.nodes[1].peer.ip())?.to_string();
     let first = cluster.nodes[0].peer.to_string();
     cluster.nodes[1].env.insert("WAYPOST_JOIN".to_owned(), first);
@@ -236,21 +217,20 @@ fn advertises_wrongly(cluster: &mut Cluster) -> Result<()> {
     })?;
     println!("{line}");
     ensure!(line.contains(&wrong) && line.contains("WAYPOST_ADVERTISE_PEER_ADDR"), "{line}");
-    ensure!(members(cluster)? == 1, "the node was entered");
+    ensure!(cluster.members(0)?.len() == 1, "the node was entered");
     cluster.nodes[1].stop(testkit::wait::LIMIT)?;
     cluster.nodes[1].env.remove("WAYPOST_ADVERTISE_PEER_ADDR");
-    cluster.nodes[1].start()?;
-    cluster.wait_ready()?;
-    ensure!(members(cluster)? == 2);
+    cluster.bring_back(1)?;
+    ensure!(cluster.members(0)?.len() == 2);
     // A member that moves to an address where nobody finds it keeps the one at which it is found.
-    let (node, before) = (id(cluster, 1)?, cluster.nodes[1].peer.to_string());
+    let (node, before) = (cluster.id(1)?, cluster.nodes[1].peer.to_string());
     cluster.nodes[1].stop(testkit::wait::LIMIT)?;
     cluster.nodes[1].env.insert("WAYPOST_ADVERTISE_PEER_ADDR".to_owned(), wrong.clone());
     cluster.nodes[1].start()?;
     cluster.wait_until("the node to say why it is not moved", |c| {
         Ok(c.nodes[1].log_tail(20).contains("does not answer at").then_some(()))
     })?;
-    let entered = member(&cluster.status(0)?, node);
+    let entered = cluster.member(0, node)?.context("no member")?;
     ensure!(entered["peer_addr"] == before, "{entered}");
     Ok(())
 }
@@ -260,7 +240,7 @@ fn a_removed_node_that_starts_with_its_old_disk_says_what_to_do() {
     scenario(nodes(3), |cluster| {
         let node = cluster.follower()?;
         let at = cluster.leader()?;
-        let removed = id(cluster, node)?;
+        let removed = cluster.id(node)?;
         cluster.nodes[node].stop(testkit::wait::LIMIT)?;
         cluster.wait_until("the node to be removed", |c| {
             let body = json!({"node": removed, "force": true});
@@ -283,10 +263,13 @@ fn a_removed_node_that_starts_with_its_old_disk_says_what_to_do() {
 
 #[test]
 fn data_files_are_private_in_a_directory_that_existed() {
+    prepared(&nodes(1), kept_private);
+}
+
+fn kept_private(cluster: &mut Cluster) -> Result<()> {
     use std::os::unix::fs::PermissionsExt;
-    let mut cluster = Cluster::prepare(&nodes(1)).unwrap();
     let data = cluster.nodes[0].data.clone();
-    std::fs::create_dir_all(&data).unwrap();
+    std::fs::create_dir_all(&data)?;
     let set = |path: &std::path::Path, mode| {
         std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap()
     };
@@ -307,17 +290,12 @@ fn data_files_are_private_in_a_directory_that_existed() {
         }
         open
     };
-    let mut run = || -> Result<()> {
-        cluster.nodes[0].start()?;
-        cluster.wait_node(0)?;
-        ensure!(data.join("state.redb").exists() && open().is_empty(), "others can read: {:?}", open());
-        cluster.nodes[0].stop(testkit::wait::LIMIT)?;
-        set(&data.join("state.redb"), 0o644);
-        set(&data.join("webhooks.key"), 0o644);
-        cluster.nodes[0].start()?;
-        cluster.wait_node(0)?;
-        ensure!(open().is_empty(), "others can still read: {:?}", open());
-        Ok(())
-    };
-    run().unwrap_or_else(|error| panic!("{error:#}\n{}", cluster.dump()));
+    cluster.start(0)?;
+    ensure!(data.join("state.redb").exists() && open().is_empty(), "others can read: {:?}", open());
+    cluster.nodes[0].stop(testkit::wait::LIMIT)?;
+    set(&data.join("state.redb"), 0o644);
+    set(&data.join("webhooks.key"), 0o644);
+    cluster.start(0)?;
+    ensure!(open().is_empty(), "others can still read: {:?}", open());
+    Ok(())
 }

@@ -1,9 +1,9 @@
 //! The opening handshake of a WebSocket: what is no handshake is answered with a status and JSON that say why.
 
-use crate::support::{checked, nodes};
+use crate::support::{checked, nodes, read_answer};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::TcpStream;
 use std::time::Duration;
 use testkit::Cluster;
@@ -31,17 +31,8 @@ fn sent(c: &Cluster, token: &str, version: &str, line: &str) -> Result<(String, 
     let mut stream = TcpStream::connect(c.nodes[0].http)?;
     stream.set_read_timeout(Some(Duration::from_secs(60)))?;
     stream.write_all(request.as_bytes())?;
-    let mut answer = String::new();
-    let mut byte = [0];
-    while !answer.ends_with("\r\n\r\n") {
-        stream.read_exact(&mut byte).with_context(|| answer.clone())?;
-        answer.push(char::from(byte[0]));
-    }
-    let head = answer.to_ascii_lowercase();
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
-    let mut body = vec![0; length.unwrap_or(0)];
-    stream.read_exact(&mut body)?;
-    Ok((head, String::from_utf8(body)?))
+    let (head, body) = read_answer(&mut stream)?;
+    Ok((head.to_ascii_lowercase(), body))
 }
 
 fn faults(c: &Cluster) -> Result<()> {

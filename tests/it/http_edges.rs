@@ -2,11 +2,11 @@
 //! errors that a page can read, and headers that protect answers.
 
 use crate::strict::{Fixture, operations};
-use crate::support::{binary, checked, nodes, publish};
+use crate::support::{binary, checked, nodes, publish, trickle};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::TcpStream;
 use std::process::Command;
 use std::time::Duration;
@@ -248,40 +248,20 @@ fn no_http(c: &Cluster) -> Result<()> {
     Raw::parse(&answers[second..])?.is_error("the second request", 400, "invalid_request")
 }
 
-/// Sends what `write` gives until the connection ends; returns what came.
-fn trickle(stream: &mut TcpStream, text: &str) -> Result<String> {
-    stream.set_read_timeout(Some(Duration::from_millis(50)))?;
-    let (start, mut came) = (std::time::Instant::now(), Vec::new());
-    loop {
-        ensure!(start.elapsed() < LIMIT, "the connection is kept");
-        let mut some = [0; 1024];
-        match stream.read(&mut some) {
-            Ok(0) => break,
-            Ok(n) => came.extend_from_slice(&some[..n]),
-            Err(e) if matches!(e.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => {
-                // The server may have closed: its answer is still to be read.
-                let _ = stream.write_all(text.as_bytes());
-            }
-            Err(_) => break,
-        }
-    }
-    Ok(String::from_utf8_lossy(&came).into_owned())
-}
-
 fn slow_heads(c: &Cluster) -> Result<()> {
     let start = "GET /healthz HTTP/1.1\r\nHost: x\r\nX: ";
     for before in ["", "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"] {
         let mut stream = TcpStream::connect(c.nodes[0].http)?;
         stream.write_all(before.as_bytes())?;
         stream.write_all(start.as_bytes())?;
-        let came = trickle(&mut stream, "x")?;
+        let came = trickle(&mut stream, b"x", LIMIT)?;
         let last = came.rfind("HTTP/1.1 ").with_context(|| format!("no answer: {came:?}"))?;
         Raw::parse(&came[last..])?.is_error("a slow head", 408, "timeout")?;
     }
     // Who asks nothing more is told nothing.
     let mut stream = TcpStream::connect(c.nodes[0].http)?;
     stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")?;
-    let came = trickle(&mut stream, "")?;
+    let came = trickle(&mut stream, b"", LIMIT)?;
     ensure!(came.matches("HTTP/1.1").count() == 1, "{came}");
     Ok(())
 }

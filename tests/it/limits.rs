@@ -27,9 +27,7 @@ fn sockets(c: &Cluster) -> Result<()> {
     let map = c.map_with("ten-sockets", json!({}))?;
     let mut open = Vec::new();
     for i in 0..10 {
-        let mut socket = Socket::connect(c.nodes[i % 3].http, &map.token)?;
-        socket.join_ok(&map.topic(), json!({}))?;
-        open.push(socket);
+        open.push(c.joined(i % 3, &map, json!({}))?);
     }
     for node in &c.nodes {
         let mut socket = Socket::connect(node.http, &map.token)?;
@@ -49,12 +47,12 @@ fn sockets(c: &Cluster) -> Result<()> {
     open.iter_mut().skip(1).try_for_each(Socket::alive)
 }
 
-/// Waits until the map accepts `count` sockets at once; then closes them.
-fn accepts(c: &Cluster, map: &testkit::cluster::Map, count: usize) -> Result<()> {
+/// Waits until the map accepts a socket at each of these nodes at once; then closes them.
+pub(crate) fn accepts(c: &Cluster, map: &testkit::cluster::Map, nodes: &[usize]) -> Result<()> {
     c.wait_until("slots for all sockets", |c| {
         let mut open = Vec::new();
-        for i in 0..count {
-            let mut socket = Socket::connect(c.nodes[i % 3].http, &map.token)?;
+        for node in nodes {
+            let mut socket = Socket::connect(c.nodes[*node].http, &map.token)?;
             if socket.join(&map.topic(), json!({}))?.1.status() != "ok" {
                 return Ok(None);
             }
@@ -71,7 +69,7 @@ fn hung_up(c: &Cluster) -> Result<()> {
         let mut socket = Socket::connect(c.nodes[i % 3].http, &map.token)?;
         socket.ws.text(&json!(["1", "1", map.topic(), "phx_join", {}]).to_string())?;
     }
-    accepts(c, &map, 10)
+    accepts(c, &map, &[0, 1, 2, 0, 1, 2, 0, 1, 2, 0])
 }
 
 /// Sockets that left while there was no limit do not count when the limit is set again.
@@ -83,14 +81,12 @@ fn lifted_and_set(c: &Cluster) -> Result<()> {
     };
     let mut open = Vec::new();
     for _ in 0..3 {
-        let mut socket = Socket::connect(c.nodes[1].http, &map.token)?;
-        socket.join_ok(&map.topic(), json!({}))?;
-        open.push(socket);
+        open.push(c.joined(1, &map, json!({}))?);
     }
     set(json!(null))?;
     drop(open);
     set(json!(3))?;
-    accepts(c, &map, 3)
+    accepts(c, &map, &[0, 1, 2])
 }
 
 /// Changes of different limits, through different nodes, do not undo each other.

@@ -6,8 +6,6 @@ use anyhow::{Context, Result, ensure};
 use serde_json::json;
 use std::time::{Duration, Instant};
 use testkit::Cluster;
-use testkit::cluster::Map;
-use testkit::http::text;
 use testkit::longpoll::{LIMIT, Poller, message};
 
 /// The number of events, published one by one.
@@ -118,12 +116,10 @@ fn revoked(c: &Cluster) -> Result<()> {
     let map = c.map("revoked-poll")?;
     let tokens = format!("/api/maps/{}/tokens", map.id);
     for node in 0..c.nodes.len() {
-        let made = c.admin(0).post(&tokens, &json!({"name": "t", "scopes": ["subscribe"]}))?.data(201)?;
-        let its = Map { token: text(&made, "token")?, ..map.clone() };
+        let (id, its) = c.token(&map, &["subscribe"])?;
         // The first node holds the session.
         let mut poller = Poller::join(c, &its, 0)?;
         let session = poller.session.clone();
-        let id = text(&made, "id")?;
         let status = std::thread::scope(|scope| {
             let revoked = scope.spawn(|| {
                 std::thread::sleep(Duration::from_millis(300));

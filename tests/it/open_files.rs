@@ -30,8 +30,7 @@ fn restart_with(cluster: &mut Cluster, files: usize) -> Result<()> {
     cluster.nodes[0].kill9()?;
     let script = format!("ulimit -n {files}; exec \"$0\" \"$@\"");
     cluster.nodes[0].launcher = vec!["sh".to_owned(), "-c".to_owned(), script];
-    cluster.nodes[0].start()?;
-    cluster.wait_ready()
+    cluster.bring_back(0)
 }
 
 #[test]

@@ -45,34 +45,8 @@ fn refused(cluster: &Cluster, at: usize, name: &str, body: Value, status: u16, c
     Ok(())
 }
 
-/// Returns the id of a node, from its own status.
-fn id(cluster: &Cluster, node: usize) -> Result<u64> {
-    cluster.status(node)?["node_id"].as_u64().context("no node_id")
-}
-
-/// Returns what node `at` reports of the member with that id.
-fn member(cluster: &Cluster, at: usize, id: u64) -> Result<Option<Value>> {
-    let status = cluster.status(at)?;
-    let members = status["members"].as_array().context("no members")?;
-    Ok(members.iter().find(|member| member["id"] == id).cloned())
-}
-
 fn wait_member(cluster: &Cluster, at: usize, id: u64, what: &str, is: impl Fn(&Value) -> bool) -> Result<()> {
-    cluster.wait_until(what, |c| Ok(member(c, at, id)?.filter(&is).map(|_| ())))
-}
-
-fn problems(cluster: &Cluster, at: usize) -> Result<Vec<String>> {
-    let status = cluster.status(at)?;
-    let problems = status["problems"].as_array().context("no problems")?;
-    Ok(problems.iter().filter_map(|p| p["code"].as_str().map(str::to_owned)).collect())
-}
-
-fn wait_problem(cluster: &Cluster, at: usize, code: &str) -> Result<()> {
-    cluster.wait_until(code, |c| {
-        let reported = problems(c, at)?;
-        ensure!(reported.iter().any(|reported| reported == code), "reported: {reported:?}");
-        Ok(Some(()))
-    })
+    cluster.wait_until(what, |c| Ok(c.member(at, id)?.filter(&is).map(|_| ())))
 }
 
 #[test]
@@ -90,7 +64,7 @@ fn votes_and_the_lead_can_be_given_and_taken() {
 
         let leader = cluster.leader()?;
         let follower = cluster.follower()?;
-        let target = id(cluster, follower)?;
+        let target = cluster.id(follower)?;
         done(cluster, leader, "transfer-leader", json!({"node": target}))?;
         cluster.wait_until("the follower to lead", |c| Ok((c.leader()? == follower).then_some(())))?;
         // Also through a node that doesn't lead.
@@ -99,18 +73,17 @@ fn votes_and_the_lead_can_be_given_and_taken() {
 
         let leader = cluster.leader()?;
         let follower = cluster.follower()?;
-        let learner = id(cluster, follower)?;
+        let learner = cluster.id(follower)?;
         done(cluster, follower, "demote", json!({"node": learner}))?;
         wait_member(cluster, leader, learner, "the learner", |m| {
             m["voter"] == false && m["stays_learner"] == true
         })?;
         refused(cluster, leader, "transfer-leader", json!({"node": learner}), 409, "learner")?;
-        wait_problem(cluster, leader, "even_voters")?;
+        cluster.wait_problem(leader, "even_voters")?;
         cluster.nodes[follower].stop(LIMIT)?;
-        wait_problem(cluster, leader, "unreachable")?;
+        cluster.wait_problem(leader, "unreachable")?;
         refused(cluster, leader, "promote", json!({"node": learner}), 409, "node_unreachable")?;
-        cluster.nodes[follower].start()?;
-        cluster.wait_node(follower)?;
+        cluster.start(follower)?;
         publish_many(cluster, follower, &map, "x", 20)?;
         std::thread::sleep(Duration::from_secs(1));
         wait_member(cluster, leader, learner, "the learner still without a vote", |m| m["voter"] == false)?;
@@ -119,7 +92,7 @@ fn votes_and_the_lead_can_be_given_and_taken() {
 
         // The leader itself can be demoted: it hands the lead over first.
         let leader = cluster.leader()?;
-        let demoted = id(cluster, leader)?;
+        let demoted = cluster.id(leader)?;
         done(cluster, leader, "demote", json!({"node": demoted}))?;
         let elsewhere = cluster.wait_until("another node to lead than the learner", |c| {
             let elsewhere = c.leader()?;
@@ -148,17 +121,16 @@ fn a_node_can_be_drained_and_undrained() {
     scenario(nodes(3), |cluster| {
         let map = cluster.map("drained")?;
         let leader = cluster.leader()?;
-        let node = id(cluster, leader)?;
+        let node = cluster.id(leader)?;
         let other = cluster.follower()?;
-        let mut socket = Socket::connect(cluster.nodes[leader].http, &map.token)?;
-        socket.join_ok(&map.topic(), json!({}))?;
+        let mut socket = cluster.joined(leader, &map, json!({}))?;
         done(cluster, other, "drain", json!({"node": node}))?;
         match socket.message()? {
             Message::Close(Some(1012), _) => {}
             other => anyhow::bail!("expected close 1012, got {other:?}"),
         }
         let gone = |c: &Cluster| -> Result<Option<()>> {
-            let shown = member(c, other, node)?.context("the node is no member")?;
+            let shown = c.member(other, node)?.context("the node is no member")?;
             let ready = c.admin(leader).get("/readyz")?.status;
             let drained =
                 shown["state"] == "drained" && shown["connections"] == 0 && shown["role"] == "follower";
@@ -169,7 +141,7 @@ fn a_node_can_be_drained_and_undrained() {
             Socket::connect(cluster.nodes[leader].http, &map.token).is_err(),
             "a drained node accepted a socket"
         );
-        wait_problem(cluster, other, "drained")?;
+        cluster.wait_problem(other, "drained")?;
         // It is still a member: it votes, and takes publishes from any client.
         publish(cluster, leader, &map, "x", json!({}))?;
 
@@ -178,21 +150,20 @@ fn a_node_can_be_drained_and_undrained() {
         cluster.wait_until("the node to be drained after its restart", gone)?;
         done(cluster, leader, "undrain", json!({"node": node}))?;
         cluster.wait_ready()?;
-        let mut socket = Socket::connect(cluster.nodes[leader].http, &map.token)?;
-        socket.join_ok(&map.topic(), json!({}))?;
+        let mut socket = cluster.joined(leader, &map, json!({}))?;
         publish(cluster, other, &map, "y", json!({}))?;
         socket.events(1)?;
 
         // The last serving node is drained only by force.
         let rest: Vec<usize> = (0..3).filter(|n| *n != leader).collect();
         for n in &rest {
-            done(cluster, leader, "drain", json!({"node": id(cluster, *n)?}))?;
+            done(cluster, leader, "drain", json!({"node": cluster.id(*n)?}))?;
         }
         refused(cluster, leader, "drain", json!({"node": node}), 409, "last_serving")?;
         done(cluster, leader, "drain", json!({"node": node, "force": true}))?;
-        wait_problem(cluster, leader, "none_serves")?;
+        cluster.wait_problem(leader, "none_serves")?;
         for n in 0..3 {
-            done(cluster, leader, "undrain", json!({"node": id(cluster, n)?}))?;
+            done(cluster, leader, "undrain", json!({"node": cluster.id(n)?}))?;
         }
         cluster.wait_ready()
     });
@@ -209,17 +180,17 @@ fn members_are_removed_but_never_the_majority() {
 
         // Remove the leader, through itself.
         let first = cluster.leader()?;
-        let removed = id(cluster, first)?;
+        let removed = cluster.id(first)?;
         done(cluster, first, "remove", json!({"node": removed}))?;
         let left: Vec<usize> = (0..3).filter(|n| *n != first).collect();
         let at = left[0];
         cluster.wait_until("the node to be no member any more", |c| {
-            Ok(member(c, at, removed)?.is_none().then_some(()))
+            Ok(c.member(at, removed)?.is_none().then_some(()))
         })?;
         publisher.wait_more(20)?;
         cluster.wait_until("the removed node to know that it is removed", |c| {
             let ready = c.admin(first).get("/readyz")?;
-            Ok((ready.status == 503 && problems(c, first)?.contains(&"removed".to_owned())).then_some(()))
+            Ok((ready.status == 503 && c.problem(first, "removed")?.is_some()).then_some(()))
         })?;
         // It hears of no revocations any more, so it serves no client.
         cluster.api(first, &map).hasty().get(&map.events())?.expect(503)?;
@@ -231,18 +202,17 @@ fn members_are_removed_but_never_the_majority() {
         // With an empty disk it joins again under a new id: no id is assigned twice.
         cluster.nodes[first].stop(LIMIT)?;
         cluster.nodes[first].wipe()?;
-        cluster.nodes[first].start()?;
-        cluster.wait_ready()?;
-        ensure!(id(cluster, first)? > 3, "an id was assigned twice: {}", id(cluster, first)?);
+        cluster.bring_back(first)?;
+        ensure!(cluster.id(first)? > 3, "an id was assigned twice: {}", cluster.id(first)?);
 
         // One node is down: the other two are needed, and the one that is down may be removed.
         let leader = cluster.leader()?;
         let third = (leader + 1) % 3;
         let away = (leader + 2) % 3;
-        let gone = id(cluster, away)?;
+        let gone = cluster.id(away)?;
         cluster.nodes[away].kill9()?;
         // The refusal must come at once, although the node was up a moment ago.
-        let needed = id(cluster, third)?;
+        let needed = cluster.id(third)?;
         refused(cluster, third, "demote", json!({"node": needed}), 409, "would_lose_majority")?;
         refused(cluster, leader, "remove", json!({"node": needed}), 409, "would_lose_majority")?;
         // A node whose removal is refused must not stay drained.
@@ -253,7 +223,7 @@ fn members_are_removed_but_never_the_majority() {
         publisher.wait_more(5)?;
 
         // Down to one node, which stays.
-        done(cluster, third, "remove", json!({"node": id(cluster, leader)?}))?;
+        done(cluster, third, "remove", json!({"node": cluster.id(leader)?}))?;
         cluster.wait_until("the last node to lead", |c| {
             Ok((c.status(third)?["role"] == "leader").then_some(()))
         })?;
@@ -276,14 +246,13 @@ fn a_node_can_move_to_another_address_with_its_data() {
         let map = cluster.map("moved")?;
         publish_many(cluster, 0, &map, "x", 10)?;
         let node = cluster.follower()?;
-        let before = id(cluster, node)?;
+        let before = cluster.id(node)?;
         cluster.nodes[node].stop(LIMIT)?;
         let peer = testkit::cluster::free(cluster.nodes[node].peer.ip())?;
         cluster.nodes[node].peer = peer;
         cluster.nodes[node].env.insert("WAYPOST_PEER_ADDR".to_owned(), peer.to_string());
-        cluster.nodes[node].start()?;
-        cluster.wait_ready()?;
-        ensure!(id(cluster, node)? == before, "the node got another id");
+        cluster.bring_back(node)?;
+        ensure!(cluster.id(node)? == before, "the node got another id");
         let at = cluster.leader()?;
         wait_member(cluster, at, before, "the new address", |m| m["peer_addr"] == peer.to_string())?;
         publish_many(cluster, node, &map, "y", 10)?;
@@ -307,8 +276,7 @@ fn a_rolling_restart_loses_nothing() {
             let exit = cluster.nodes[node].stop(LIMIT)?;
             ensure!(exit.code() == Some(0), "exit after SIGTERM: {exit}");
             publisher.wait_more(20)?;
-            cluster.nodes[node].start()?;
-            cluster.wait_ready()?;
+            cluster.bring_back(node)?;
         }
         let acks = publisher.stop()?;
         check_clients(cluster, &map, &acks, &clients).map(drop)
@@ -323,11 +291,11 @@ fn a_node_without_a_majority_still_reports_its_problems() {
             cluster.nodes[*node].sigstop()?;
         }
         let reported = cluster.wait_until("the problems of a minority", |c| {
-            let found = problems(c, 0)?;
-            let away = found.iter().filter(|code| *code == "unreachable").count();
-            Ok((found.contains(&"no_majority".to_owned()) && away == 2).then_some(found))
+            let found = c.problems(0)?;
+            let count = |code| found.iter().filter(|problem| problem["code"] == code).count();
+            Ok((count("no_majority") >= 1 && count("unreachable") == 2).then_some(found))
         });
-        let body = json!({"node": id(cluster, 1).unwrap_or(2)});
+        let body = json!({"node": cluster.id(1).unwrap_or(2)});
         let refusal =
             cluster.admin(0).hasty().timeout(Duration::from_secs(60)).post("/api/cluster/demote", &body);
         for node in &others {
@@ -345,7 +313,7 @@ fn a_node_without_a_majority_still_reports_its_problems() {
 fn a_learner_of_a_leader_without_a_majority_reports_it() {
     scenario(nodes(3), |cluster| {
         let learner = cluster.follower()?;
-        let node = id(cluster, learner)?;
+        let node = cluster.id(learner)?;
         done(cluster, learner, "demote", json!({"node": node}))?;
         wait_member(cluster, learner, node, "a learner", |m| m["voter"] == false)?;
         let leader = cluster.leader()?;
@@ -354,11 +322,10 @@ fn a_learner_of_a_leader_without_a_majority_reports_it() {
         // The leader can still be reached.
         cluster.wait_until("the learner to report it", |c| {
             let ready = c.admin(learner).get("/readyz")?.status;
-            Ok((ready == 503 && problems(c, learner)?.contains(&"no_majority".to_owned())).then_some(()))
+            Ok((ready == 503 && c.problem(learner, "no_majority")?.is_some()).then_some(()))
         })?;
-        ensure!(cluster.status(learner)?["leader_id"] == id(cluster, leader)?, "the learner lost its leader");
-        cluster.nodes[voter].start()?;
-        cluster.wait_node(voter)?;
+        ensure!(cluster.status(learner)?["leader_id"] == cluster.id(leader)?, "the learner lost its leader");
+        cluster.start(voter)?;
         promoted(cluster, leader, node)?;
         cluster.wait_ready()
     });
@@ -370,22 +337,18 @@ fn a_node_configured_as_a_learner_votes_once_it_is_promoted() {
 }
 
 fn learner(cluster: &mut Cluster) -> Result<()> {
-    cluster.nodes[0].start()?;
-    cluster.wait_node(0)?;
+    cluster.start(0)?;
     let first = cluster.nodes[0].peer.to_string();
     cluster.nodes[1].env.insert("WAYPOST_JOIN".to_owned(), first);
     cluster.nodes[1].env.insert("WAYPOST_ROLE".to_owned(), "learner".to_owned());
-    cluster.nodes[1].start()?;
-    cluster.wait_node(1)?;
-    let node = id(cluster, 1)?;
+    cluster.start(1)?;
+    let node = cluster.id(1)?;
     wait_member(cluster, 0, node, "a learner", |m| m["voter"] == false && m["stays_learner"] == true)?;
     std::thread::sleep(Duration::from_secs(1));
     wait_member(cluster, 0, node, "still a learner", |m| m["voter"] == false)?;
     promoted(cluster, 1, node)?;
     wait_member(cluster, 0, node, "a voter", |m| m["voter"] == true)?;
-    cluster.nodes[1].stop(LIMIT)?;
-    cluster.nodes[1].start()?;
-    cluster.wait_node(1)?;
+    cluster.restart(1)?;
     cluster.wait_until("the node to be healthy", |c| Ok((c.status(1)?["healthy"] == true).then_some(())))?;
     wait_member(cluster, 0, node, "a voter after its restart", |m| m["voter"] == true)
 }

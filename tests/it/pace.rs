@@ -1,13 +1,13 @@
 //! Which clients are closed for being slow: a client that reads steadily stays connected however large its
 //! events are, and the time during which the node itself was suspended does not count against its clients.
 
-use crate::support::{binary, nodes, publish, scenario};
+use crate::support::{binary, nodes, publish, read_until, scenario};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 use testkit::cluster::Map;
-use testkit::phoenix::{Socket, path};
+use testkit::phoenix::path;
 use testkit::ws::small_stream;
 
 /// The bytes of the large event: close to the limit.
@@ -105,16 +105,6 @@ fn takes_all_and<S: Read>(stream: &mut S, at_each: impl Fn(&mut S) -> Result<()>
     Ok(())
 }
 
-fn read_until(stream: &mut impl Read, end: &str) -> Result<String> {
-    let mut text = String::new();
-    let mut byte = [0];
-    while !text.ends_with(end) {
-        ensure!(stream.read(&mut byte)? > 0, "no {end} in {text}");
-        text.push(char::from(byte[0]));
-    }
-    Ok(text)
-}
-
 /// The node is suspended for longer than a socket may be silent. A client whose heartbeat waits in the kernel
 /// stays connected; a client that sends nothing is closed as usual.
 #[test]
@@ -122,16 +112,14 @@ fn a_pause_of_the_node_does_not_count_against_clients() {
     let options = testkit::Options::new(&binary(), 1).set("WAYPOST_SESSION_IDLE_TIMEOUT_SECONDS", IDLE);
     scenario(options, |cluster| {
         let map = cluster.map("pause")?;
-        let mut socket = Socket::connect(cluster.nodes[0].http, &map.token)?;
-        socket.join_ok(&map.topic(), json!({}))?;
-        let mut silent = Socket::connect(cluster.nodes[0].http, &map.token)?;
-        silent.join_ok(&map.topic(), json!({}))?;
+        let mut socket = cluster.joined(0, &map, json!({}))?;
+        let mut silent = cluster.joined(0, &map, json!({}))?;
         socket.alive()?;
-        cluster.nodes[0].sigstop()?;
-        let beat = socket.push((json!(null), json!("beat")), "phoenix", "heartbeat", json!({}));
-        std::thread::sleep(Duration::from_secs(2 * IDLE));
-        cluster.nodes[0].sigcont()?;
-        beat?;
+        cluster.nodes[0].suspended(|| {
+            let beat = socket.push((json!(null), json!("beat")), "phoenix", "heartbeat", json!({}));
+            std::thread::sleep(Duration::from_secs(2 * IDLE));
+            beat
+        })?;
         let reply = socket.frame().context("the heartbeat was not answered")?;
         ensure!(reply.reply_ref == "beat" && reply.status() == "ok", "{reply:?}");
         for _ in 0..4 {

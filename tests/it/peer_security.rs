@@ -47,8 +47,7 @@ fn fails_over(cluster: &mut Cluster) -> Result<()> {
     let leader = cluster.leader()?;
     cluster.nodes[leader].kill9()?;
     publisher.wait_more(20)?;
-    cluster.nodes[leader].start()?;
-    cluster.wait_ready()?;
+    cluster.bring_back(leader)?;
     publisher.wait_more(20)?;
     let acks = publisher.stop()?;
     check_acks(std::slice::from_ref(&acks))?;
@@ -89,8 +88,7 @@ fn change_each(cluster: &mut Cluster, publisher: &Publisher, env: &Env) -> Resul
             .retain(|name, _| !name.starts_with("WAYPOST_PEER_") || name == "WAYPOST_PEER_ADDR");
         cluster.nodes[at].env.extend(env.iter().cloned());
         publisher.wait_more(20)?;
-        cluster.nodes[at].start()?;
-        cluster.wait_ready()?;
+        cluster.bring_back(at)?;
         publisher.wait_more(20)?;
     }
     Ok(())

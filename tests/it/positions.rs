@@ -321,8 +321,7 @@ fn joined_again(c: &Cluster) -> Result<()> {
     let map = c.map("joined-again")?;
     let publisher = Publisher::start(c.urls_from(0), &map, "again", &["x"], Duration::from_millis(2));
     publisher.wait_more(5)?;
-    let mut socket = Socket::connect(c.nodes[1].http, &map.token)?;
-    socket.join_ok(&map.topic(), json!({"since": "2000-01-01T00:00:00Z"}))?;
+    let mut socket = c.joined(1, &map, json!({"since": "2000-01-01T00:00:00Z"}))?;
     let mut seen: Vec<Event> = Vec::new();
     for turn in 0..40 {
         let mut last = Value::Null;
@@ -366,8 +365,7 @@ fn joined_for_more(c: &Cluster) -> Result<()> {
     for kind in ["a", "b", "a", "b"] {
         sent.push(publish(c, 0, &map, kind, json!({}))?);
     }
-    let mut socket = Socket::connect(c.nodes[0].http, &map.token)?;
-    socket.join_ok(&map.topic(), json!({"events": ["a"], "since": "2000-01-01T00:00:00Z"}))?;
+    let mut socket = c.joined(0, &map, json!({"events": ["a"], "since": "2000-01-01T00:00:00Z"}))?;
     socket.events(2)?;
     let reply = socket.join_ok(&map.topic(), json!({"last_event_id": sent[0]["id"]}))?;
     ensure!(reply["backfill"] == 3 && reply["last_event_id"] == sent[0]["id"], "{reply}");

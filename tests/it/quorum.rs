@@ -16,8 +16,7 @@ fn reading_works_without_a_majority() {
         let map = cluster.map("quorum")?;
         let sent = publish_many(cluster, 0, &map, "x", 10)?;
         cluster.wait_same_applied()?;
-        let mut socket = Socket::connect(cluster.nodes[2].http, &map.token)?;
-        socket.join_ok(&map.topic(), json!({}))?;
+        let mut socket = cluster.joined(2, &map, json!({}))?;
         cluster.nodes[0].kill9()?;
         cluster.nodes[1].kill9()?;
 
@@ -47,8 +46,7 @@ fn reading_works_without_a_majority() {
         ensure!(cluster.status(2)?["healthy"] == false, "{}", cluster.status(2)?);
 
         cluster.nodes[0].start()?;
-        cluster.nodes[1].start()?;
-        cluster.wait_ready()?;
+        cluster.bring_back(1)?;
         let last = publish(cluster, 0, &map, "y", json!({}))?;
         // A refused publish may have been stored after all, but never twice.
         let all = same_backfill(cluster, &map)?;

@@ -1,7 +1,7 @@
 //! Long polls that reach another node than the one that holds their session: they are passed on only for
 //! genuine sessions, a map has a share of what is passed on, and nobody else's publishes wait for them.
 
-use crate::support::{checked, nodes, publish};
+use crate::support::{checked, median, nodes, publish};
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 use std::io::{Read, Write};
@@ -9,8 +9,6 @@ use std::net::TcpStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use testkit::Cluster;
-use testkit::cluster::Map;
-use testkit::http::text;
 use testkit::longpoll::{LIMIT, Poller, ask, message};
 
 /// How long a poll waits (s): as long as the test takes.
@@ -18,7 +16,6 @@ const WAIT: u64 = 60;
 const POLLS: usize = 1200;
 /// The most polls of one map that a node passes on to another at a time.
 const SHARE: u64 = 960;
-const PUBLISHES: usize = 60;
 
 const RELAYED: &str = "waypost_longpoll_relayed_total";
 
@@ -39,12 +36,6 @@ fn nodes_of(c: &Cluster) -> Result<(usize, usize)> {
     Ok((c.leader()?, c.follower()?))
 }
 
-/// A token of the map that may only subscribe.
-fn subscriber(c: &Cluster, map: &Map) -> Result<String> {
-    let form = json!({"name": "subscriber", "scopes": ["subscribe"]});
-    text(&c.admin(0).post(&format!("/api/maps/{}/tokens", map.id), &form)?.data(201)?, "token")
-}
-
 /// A session on that node that has joined nothing.
 fn session(c: &Cluster, node: usize, token: &str) -> Result<String> {
     let opened = ask(&c.nodes[node].url(), token, "", false, None, LIMIT)?;
@@ -60,11 +51,11 @@ fn forged(c: &Cluster) -> Result<()> {
     let large = vec![b'['; 250_000];
     let parts: Vec<&str> = real.split('.').collect();
     ensure!(parts.len() == 6, "{real}");
-    for place in 1..5 {
+    for index in 1..5 {
         // The first digit of a part is another one.
         let mut forged: Vec<String> = parts.iter().map(|part| (*part).to_owned()).collect();
-        let other = if forged[place].starts_with('1') { "2" } else { "1" };
-        forged[place].replace_range(..1, other);
+        let other = if forged[index].starts_with('1') { "2" } else { "1" };
+        forged[index].replace_range(..1, other);
         let forged = forged.join(".");
         let answered = ask(&c.nodes[asked].url(), &map.token, &forged, false, Some(&large), LIMIT)?;
         ensure!(answered.status == 410, "{forged}: {answered:?}");
@@ -136,7 +127,7 @@ fn answer(stream: &mut TcpStream) -> Result<String> {
 fn many_polls(c: &Cluster) -> Result<()> {
     let (polled, healthy) = (c.map("polled")?, c.map("beside-polls")?);
     let (holds, asked) = nodes_of(c)?;
-    let token = subscriber(c, &polled)?;
+    let token = c.token(&polled, &["subscribe"])?.1.token;
     let alone = median(c, asked, &healthy)?;
     let sessions = (0..POLLS).map(|_| session(c, holds, &token)).collect::<Result<Vec<_>>>()?;
     let before = c.metric(asked, RELAYED, "")?;
@@ -149,7 +140,7 @@ fn many_polls(c: &Cluster) -> Result<()> {
     let beside = median(c, asked, &healthy)?;
     println!("publish {alone:?} alone, {beside:?} beside {POLLS} polls");
     ensure!(beside < 10 * alone + Duration::from_millis(100), "{beside:?} beside the polls, {alone:?} alone");
-    // The other map's polls are still passed on: no map has all places.
+    // The other map's polls are still passed on: no map has all slots.
     let asked_before = c.metric(asked, RELAYED, "")?;
     ensure!(other.poll_at(asked)? == 200, "the other map's poll got nothing");
     let relayed = c.metric(asked, RELAYED, "")?;
@@ -157,16 +148,4 @@ fn many_polls(c: &Cluster) -> Result<()> {
     ensure!(relayed - before <= SHARE + 20, "{} of {POLLS} were passed on", relayed - before);
     drop(polls);
     Ok(())
-}
-
-/// The median time of some publishes at that node.
-fn median(c: &Cluster, node: usize, map: &Map) -> Result<Duration> {
-    let mut times = Vec::new();
-    for _ in 0..PUBLISHES {
-        let start = Instant::now();
-        publish(c, node, map, "x", json!({}))?;
-        times.push(start.elapsed());
-    }
-    times.sort();
-    Ok(times[PUBLISHES / 2])
 }

@@ -1,4 +1,4 @@
-//! Event streams at a map's limit: a page that is loaded again gets its place back, and an EventSource that is
+//! Event streams at a map's limit: a page that is loaded again gets its slot back, and an EventSource that is
 //! refused is told in a form after which it comes back.
 
 use crate::support::{checked, nodes};
@@ -11,7 +11,7 @@ use testkit::stream::{Frame, Stream};
 
 const LIMIT: Duration = Duration::from_secs(60);
 /// Connections of the map.
-const PLACES: usize = 3;
+const SLOTS: usize = 3;
 const RELOADS: usize = 30;
 
 #[test]
@@ -47,9 +47,9 @@ fn is_refused(mut stream: Stream) -> Result<Value> {
 }
 
 fn reloaded(c: &Cluster) -> Result<()> {
-    let map = c.map_with("reload", json!({"limits": {"connections": PLACES}}))?;
+    let map = c.map_with("reload", json!({"limits": {"connections": SLOTS}}))?;
     let mut held = Vec::new();
-    for _ in 0..PLACES {
+    for _ in 0..SLOTS {
         let mut stream = open(c, 0, &map, &map.token)?;
         ensure!(first(&mut stream)?.event == "connected");
         held.push(stream);
@@ -65,13 +65,13 @@ fn reloaded(c: &Cluster) -> Result<()> {
 }
 
 fn refused(c: &Cluster) -> Result<()> {
-    let map = c.map_with("too-many", json!({"limits": {"connections": PLACES}}))?;
-    let mut held = (0..PLACES).map(|_| open(c, 0, &map, &map.token)).collect::<Result<Vec<_>>>()?;
+    let map = c.map_with("too-many", json!({"limits": {"connections": SLOTS}}))?;
+    let mut held = (0..SLOTS).map(|_| open(c, 0, &map, &map.token)).collect::<Result<Vec<_>>>()?;
     for stream in &mut held {
         ensure!(first(stream)?.event == "connected");
     }
     let error = is_refused(open(c, 0, &map, &map.token)?)?;
-    ensure!(error["error"] == "too_many_connections" && error["limit"] == PLACES, "{error}");
+    ensure!(error["error"] == "too_many_connections" && error["limit"] == SLOTS, "{error}");
     // Other clients get the status.
     for accept in [&[][..], &[("Accept", "*/*")]] {
         let path = format!("{}/stream", map.events());

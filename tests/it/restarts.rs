@@ -62,14 +62,12 @@ fn one_round(cluster: &mut Cluster, publishers: &[Publisher]) -> Result<()> {
     let leader = cluster.leader()?;
     cluster.nodes[leader].kill9()?;
     more(20)?;
-    cluster.nodes[leader].start()?;
-    cluster.wait_ready()?;
+    cluster.bring_back(leader)?;
 
     let follower = cluster.follower()?;
     cluster.nodes[follower].kill9()?;
     more(20)?;
-    cluster.nodes[follower].start()?;
-    cluster.wait_ready()?;
+    cluster.bring_back(follower)?;
 
     let leader = cluster.leader()?;
     cluster.nodes[leader].sigstop()?;

@@ -156,8 +156,7 @@ fn gap(c: &Cluster) -> Result<()> {
 /// A client that does not read while more is published than rings and buffers hold gets everything.
 fn slow_reader(c: &Cluster) -> Result<()> {
     let map = c.map("slow")?;
-    let mut slow = Socket::connect(c.nodes[1].http, &map.token)?;
-    slow.join_ok(&map.topic(), json!({}))?;
+    let mut slow = c.joined(1, &map, json!({}))?;
     let event = json!({"type": "x", "payload": "x".repeat(4000)});
     let batch = json!({"events": vec![event; 250]});
     for _ in 0..12 {

@@ -109,6 +109,22 @@ pub(crate) fn written_paths(code: &str) -> impl Iterator<Item = String> {
     code.split(move |c| !word(c)).filter(|w| w.contains("::")).map(str::to_owned)
 }
 
+/// The words that names and sentences are made of, in small letters: `SealKey` and `seal_key` have `seal` and
+/// `key`.
+pub(crate) fn words(text: &str) -> impl Iterator<Item = String> + use<> {
+    let mut spaced = String::new();
+    let mut before = ' ';
+    for c in text.chars() {
+        if c.is_uppercase() && !before.is_uppercase() {
+            spaced.push(' ');
+        }
+        spaced.extend(c.to_lowercase());
+        before = c;
+    }
+    let words: Vec<String> = spaced.split(|c: char| !c.is_alphabetic()).map(str::to_owned).collect();
+    words.into_iter().filter(|word| !word.is_empty())
+}
+
 /// Flattens `a::{b, c::{self, d as e}}` to `a::b`, `a::c`, and `a::c::d` with the name `e`.
 fn flatten(prefix: &str, tree: &str, found: &mut impl FnMut(String, String)) {
     let tree = tree.trim();

@@ -1,4 +1,4 @@
-//! Sessions of clients are counted from the moment the client is let in: no token takes all places of a node,
+//! Sessions of clients are counted from the moment the client is let in: no token takes all slots of a node,
 //! and a session that joins nothing is closed.
 
 use crate::support::{checked, nodes};
@@ -18,7 +18,7 @@ const MOST: usize = 20;
 const JOIN_SECONDS: u64 = 5;
 
 #[test]
-fn no_token_takes_all_places() {
+fn no_token_takes_all_slots() {
     checked(
         nodes(1).set("WAYPOST_LIMITS_SOCKETS_PER_TOKEN", MOST),
         &[
@@ -61,8 +61,7 @@ fn fill(c: &Cluster, map: &Map, other: &Map, most: usize) -> Result<()> {
         "{answer}"
     );
     ensure!(answer.to_ascii_lowercase().contains("retry-after: "), "{answer}");
-    let mut healthy = Socket::connect(c.nodes[0].http, &other.token)?;
-    healthy.join_ok(&other.topic(), json!({}))?;
+    let _healthy = c.joined(0, other, json!({}))?;
     held.truncate(most - 1);
     c.wait_until("room for one more", |_| Ok(open().ok()))?;
     Ok(())
@@ -128,8 +127,7 @@ fn beats(socket: &mut Socket) -> Result<Option<u16>> {
 
 fn unused_socket(c: &Cluster) -> Result<()> {
     let map = c.map("unused")?;
-    let mut used = Socket::connect(c.nodes[0].http, &map.token)?;
-    used.join_ok(&map.topic(), json!({}))?;
+    let mut used = c.joined(0, &map, json!({}))?;
     let mut unused = Socket::connect(c.nodes[0].http, &map.token)?;
     let code = beats(&mut unused)?;
     ensure!(code == Some(1001), "{code:?}");
@@ -139,8 +137,7 @@ fn unused_socket(c: &Cluster) -> Result<()> {
 
 fn left_socket(c: &Cluster) -> Result<()> {
     let map = c.map("left")?;
-    let mut socket = Socket::connect(c.nodes[0].http, &map.token)?;
-    socket.join_ok(&map.topic(), json!({}))?;
+    let mut socket = c.joined(0, &map, json!({}))?;
     // Longer than a socket may join nothing.
     std::thread::sleep(Duration::from_secs(2 * JOIN_SECONDS));
     socket.alive()?;

@@ -354,8 +354,7 @@ fn joins(c: &Cluster) -> Result<()> {
         ensure!(reply.reason() == "invalid params" && message.contains(expected), "{reply:?}");
     }
     for params in [Value::Null, json!({}), json!({"events": "*"}), json!({"events": ["a"], "backfill": 3})] {
-        let mut socket = Socket::connect(c.nodes[0].http, &map.token)?;
-        socket.join_ok(&map.topic(), params)?;
+        c.joined(0, &map, params)?;
     }
     Ok(())
 }

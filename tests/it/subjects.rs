@@ -107,9 +107,7 @@ fn readers(c: &Cluster) -> Result<()> {
     let mut sockets = Vec::new();
     let mut streams = Vec::new();
     for (n, (params, query, wanted)) in selections().into_iter().enumerate() {
-        let mut socket = Socket::connect(c.nodes[n % 3].http, &map.token)?;
-        socket.join_ok(&map.topic(), json!({"subjects": params}))?;
-        sockets.push((socket, wanted));
+        sockets.push((c.joined(n % 3, &map, json!({"subjects": params}))?, wanted));
         streams.push((stream(c, (n + 1) % 3, &map, &query_of(query))?, wanted));
     }
     let sent = publish_all(c, &map, &SUBJECTS, 8)?;
@@ -213,8 +211,7 @@ fn backfills(c: &Cluster) -> Result<()> {
     let sent = publish_all(c, &map, &SUBJECTS, 10)?;
     c.wait_same_applied()?;
     for (n, (params, _, wanted)) in selections().into_iter().enumerate() {
-        let mut socket = Socket::connect(c.nodes[n % 3].http, &map.token)?;
-        socket.join_ok(&map.topic(), json!({"subjects": params, "backfill": 7}))?;
+        let mut socket = c.joined(n % 3, &map, json!({"subjects": params, "backfill": 7}))?;
         let all = seqs_of(&sent, wanted);
         ensure!(seqs(&socket.events(7)?) == all[all.len() - 7..], "the last 7 of {params}");
         socket.alive()?;
@@ -241,8 +238,7 @@ fn rules_path(map: &Map) -> String {
 }
 
 fn set_rules(c: &Cluster, map: &Map, rules: &Value) -> Result<Answer> {
-    let headers = [("content-type", "application/json")];
-    c.api(0, map).call("PUT", &rules_path(map), &headers, Some(rules.to_string().as_bytes()))
+    c.api(0, map).put(&rules_path(map), rules)
 }
 
 fn rules(c: &Cluster) -> Result<()> {
@@ -365,12 +361,9 @@ fn wakes_no_other(c: &Cluster) -> Result<()> {
     let mut socket = Socket::connect(c.nodes[0].http, &map.token)?;
     let other = c.map("wakes-elsewhere")?;
     for name in ["", "quiet-1", "quiet-2", "quiet-*"] {
-        let mut own = Socket::connect(c.nodes[0].http, &map.token)?;
-        own.join_ok(&map.topic(), json!({"subjects": [name]}))?;
-        std::mem::forget(own);
+        std::mem::forget(c.joined(0, &map, json!({"subjects": [name]}))?);
     }
-    let mut elsewhere = Socket::connect(c.nodes[0].http, &other.token)?;
-    elsewhere.join_ok(&other.topic(), json!({"subjects": "*"}))?;
+    let _elsewhere = c.joined(0, &other, json!({"subjects": "*"}))?;
     socket.join_ok(&map.topic(), json!({"subjects": "noisy"}))?;
     publish(c, 0, &map, "noisy")?;
     socket.events(1)?;

@@ -3,11 +3,15 @@
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::Once;
+use std::time::{Duration, Instant};
 use testkit::cluster::Map;
+use testkit::node::without_settings;
 use testkit::{Cluster, Options};
 
 /// A check and its name.
@@ -52,10 +56,7 @@ pub(crate) fn prepared(options: &Options, body: impl FnOnce(&mut Cluster) -> Res
 /// Builds the command that runs the program with these arguments, without the settings of this environment.
 pub(crate) fn waypost(arguments: &[&str]) -> Command {
     let mut command = Command::new(binary());
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("WAYPOST_")) {
-        command.env_remove(name);
-    }
-    command.args(arguments);
+    without_settings(&mut command).args(arguments);
     command
 }
 
@@ -118,6 +119,61 @@ pub(crate) fn publish_many(
     let events: Vec<Value> = (0..n).map(|i| json!({"type": kind, "payload": {"i": i}})).collect();
     let data = cluster.publish(node, map, &json!({"events": events}))?;
     Ok(data.as_array().cloned().unwrap_or_default())
+}
+
+/// The median time of some publishes at that node.
+pub(crate) fn median(cluster: &Cluster, node: usize, map: &Map) -> Result<Duration> {
+    const PUBLISHES: usize = 60;
+    let mut times = Vec::new();
+    for _ in 0..PUBLISHES {
+        let start = Instant::now();
+        publish(cluster, node, map, "x", json!({}))?;
+        times.push(start.elapsed());
+    }
+    times.sort();
+    Ok(times[PUBLISHES / 2])
+}
+
+/// Reads until the text ends with `end`, and no further.
+pub(crate) fn read_until(stream: &mut impl Read, end: &str) -> Result<String> {
+    let mut text = String::new();
+    let mut byte = [0];
+    while !text.ends_with(end) {
+        ensure!(stream.read(&mut byte).with_context(|| text.clone())? > 0, "no {end} in {text}");
+        text.push(char::from(byte[0]));
+    }
+    Ok(text)
+}
+
+/// Reads one HTTP answer that says how long it is. Returns its head and its body.
+pub(crate) fn read_answer(stream: &mut impl Read) -> Result<(String, String)> {
+    let head = read_until(stream, "\r\n\r\n")?;
+    let lower = head.to_ascii_lowercase();
+    let length = lower.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+    let mut body = vec![0; length.unwrap_or(0)];
+    stream.read_exact(&mut body)?;
+    Ok((head, String::from_utf8(body)?))
+}
+
+/// Sends these bytes again and again, with pauses, until the connection ends. Returns what came.
+pub(crate) fn trickle(stream: &mut TcpStream, bytes: &[u8], limit: Duration) -> Result<String> {
+    stream.set_read_timeout(Some(Duration::from_millis(50)))?;
+    let start = Instant::now();
+    let mut came = Vec::new();
+    let mut some = [0; 1024];
+    loop {
+        ensure!(start.elapsed() < limit, "the connection is kept");
+        match stream.read(&mut some) {
+            Ok(0) => break,
+            Ok(n) => came.extend_from_slice(&some[..n]),
+            Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                // The node may have closed: its answer is still to be read.
+                let _ = stream.write_all(bytes);
+            }
+            Err(_) => break,
+        }
+    }
+    Ok(String::from_utf8_lossy(&came).into_owned())
 }
 
 /// Builds the command for a script of `tests/py`, with the interpreter that has its packages.

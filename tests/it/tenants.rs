@@ -1,6 +1,7 @@
 //! No map hurts another: maps take turns in the log, remember a bounded number of keys, write little when their
 //! clients come and go, and cannot take each other's names.
 
+use crate::limits::accepts;
 use crate::support::{binary, checked, nodes, publish};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -118,11 +119,7 @@ fn bytes_per_second(c: &Cluster) -> Result<()> {
     }
     c.admin(1).post(&map.events(), &body)?.expect(201)?;
     let rules = json!([{"match": "live-*", "durability": "ephemeral"}]);
-    let path = format!("/api/maps/{}/channel-rules", map.id);
-    c.admin(0)
-        .call("PUT", &path, &[("content-type", "application/json")], Some(rules.to_string().as_bytes()))?
-        .expect(200)?;
-    c.wait_same_applied()?;
+    c.set_rules(&map, &rules)?;
     let live = json!({"type": "x", "subject": "live-1", "payload": "x".repeat(20_000)});
     c.api(1, &map).post(&map.events(), &live)?.expect(202)?;
     let refused = c.api(2, &map).post(&map.events(), &live)?;
@@ -192,17 +189,7 @@ fn churn(c: &Cluster) -> Result<()> {
     ensure!(written <= most, "{written} log entries, more than {most}");
     // What was held is given back.
     drop(sockets);
-    c.wait_until("all places to be free", |c| {
-        let mut open = Vec::new();
-        for node in [2, 2, 2, 1, 1, 0] {
-            let mut socket = Socket::connect(c.nodes[node].http, &map.token)?;
-            if socket.join(&map.topic(), json!({}))?.1.status() != "ok" {
-                return Ok(None);
-            }
-            open.push(socket);
-        }
-        Ok(Some(()))
-    })
+    accepts(c, &map, &[2, 2, 2, 1, 1, 0])
 }
 
 fn joins_per_minute(c: &Cluster) -> Result<()> {
@@ -227,10 +214,9 @@ fn joins_per_minute(c: &Cluster) -> Result<()> {
     let stream = c.api(0, &map).get(&format!("{}/stream", map.events()))?;
     names(&stream, 429, Some("joins_per_minute"), "limits.joins_per_minute")?;
     // The rate is the token's own.
-    let token = json!({"scopes": ["subscribe"]});
-    let other = c.admin(0).post(&format!("/api/maps/{}/tokens", map.id), &token)?.data(201)?;
-    c.wait_until("a place for another token", |c| {
-        let mut socket = Socket::connect(c.nodes[0].http, other["token"].as_str().unwrap_or_default())?;
+    let (_, other) = c.token(&map, &["subscribe"])?;
+    c.wait_until("a slot for another token", |c| {
+        let mut socket = Socket::connect(c.nodes[0].http, &other.token)?;
         Ok((socket.join(&map.topic(), json!({}))?.1.status() == "ok").then_some(()))
     })
 }
@@ -273,9 +259,7 @@ fn zero(c: &Cluster) -> Result<()> {
     ensure!(limits.len() == all.len() && limits.values().all(Value::is_null), "{shown}");
     let mut open = Vec::new();
     for n in 0..12 {
-        let mut socket = Socket::connect(c.nodes[n % 3].http, &map.token)?;
-        socket.join_ok(&map.topic(), json!({}))?;
-        open.push(socket);
+        open.push(c.joined(n % 3, &map, json!({}))?);
     }
     // A limit can be set and taken away by zero.
     let path = format!("/api/maps/{}", map.id);
@@ -311,8 +295,7 @@ fn named(c: &Cluster) -> Result<()> {
     names(&admin.post(&map.events(), &large)?, 413, None, "limits.event_bytes")?;
     let fits = json!({"type": "x", "payload": "x".repeat(200_000)});
     names(&admin.post(&map.events(), &json!({"events": vec![fits; 12]}))?, 413, None, "limits.body_bytes")?;
-    let mut open = Socket::connect(c.nodes[0].http, &map.token)?;
-    open.join_ok(&map.topic(), json!({}))?;
+    let _open = c.joined(0, &map, json!({}))?;
     let stream = api.get(&format!("{}/stream", map.events()))?;
     names(&stream, 429, Some("connections"), "limits.map_connections")?;
     let refused = c.wait_until("a refusal", |_| {

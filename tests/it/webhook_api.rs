@@ -77,10 +77,6 @@ fn create(c: &Cluster, map: &Map, body: &Value) -> Result<(String, Value)> {
     Ok((format!("{}/{}", hooks(map), text(&made, "id")?), made))
 }
 
-fn put(api: &Api, path: &str, body: &Value) -> Result<Answer> {
-    api.call("PUT", path, &[("content-type", "application/json")], Some(body.to_string().as_bytes()))
-}
-
 /// Returns the details of a refused body.
 fn details(answer: Answer) -> Result<Vec<String>> {
     let body = answer.expect(400)?.json()?;
@@ -233,8 +229,7 @@ fn changes(c: &Cluster) -> Result<()> {
     .enumerate()
     {
         let before = api.get(&path)?.data(200)?;
-        let after =
-            if n % 2 == 0 { api.patch(&path, change)? } else { put(&api, &path, change)? }.data(200)?;
+        let after = if n % 2 == 0 { api.patch(&path, change)? } else { api.put(&path, change)? }.data(200)?;
         ensure!(after.get("secret").is_none(), "{after}");
         for field in
             ["name", "events", "timeout_ms", "rate_limit", "ordering", "filter", "headers", "url", "active"]
@@ -295,7 +290,7 @@ fn sent_back(c: &Cluster) -> Result<()> {
             let before = answer.get("data").unwrap_or(&answer);
             let mut changed = before.clone();
             changed["name"] = json!(format!("changed by {active}"));
-            let after = put(&api, &path, &changed)?.expect(200)?.json()?;
+            let after = api.put(&path, &changed)?.expect(200)?.json()?;
             let mut after = after.get("data").unwrap_or(&after).clone();
             ensure!(after["name"] == changed["name"] && after[active] == false, "{after}");
             for field in ["name", "updated_at", "owner"] {

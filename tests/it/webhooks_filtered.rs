@@ -2,7 +2,7 @@
 //! that are tried once more. And webhooks that can't deliver, which are shown as failing.
 
 use crate::support::checked;
-use crate::webhooks_support::{Hook, any, delivering, map, publish_as, publish_keys, quick};
+use crate::webhooks_support::{Hook, any, delivering, keys, map, publish_as, publish_keys, quick};
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -44,10 +44,6 @@ fn publish(c: &Cluster, map: &testkit::cluster::Map, count: usize) -> Result<()>
         publish_as(c, map, kind, &key, json!({"is_wanted": is_wanted}))?;
     }
     Ok(())
-}
-
-fn keys(receiver: &Receiver, path: &str) -> BTreeSet<String> {
-    receiver.accepted(path).into_iter().flat_map(|request| request.events).map(|event| event.key).collect()
 }
 
 fn wanted(count: usize) -> BTreeSet<String> {

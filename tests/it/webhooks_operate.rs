@@ -2,7 +2,7 @@
 //! are disabled automatically.
 
 use crate::support::checked;
-use crate::webhooks_support::{Hook, delivering, holds, map, publish_keys, quick, wait_news};
+use crate::webhooks_support::{Hook, delivering, holds, keys, map, publish_keys, quick, wait_news};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -31,10 +31,6 @@ fn webhooks_can_be_operated() {
             ("tests and attempts", tests_and_attempts),
         ],
     );
-}
-
-fn keys(receiver: &Receiver, path: &str) -> BTreeSet<String> {
-    receiver.accepted(path).into_iter().flat_map(|r| r.events).map(|e| e.key).collect()
 }
 
 fn set(acks: &[Ack]) -> BTreeSet<String> {

@@ -177,8 +177,7 @@ fn a_returning_node_repeats_no_delivery() {
         let exit = c.nodes[node].stop(wait::LIMIT)?;
         ensure!(exit.code() == Some(0), "{exit}");
         publish(c, &map, "x", "then", 150, &json!({}))?;
-        c.nodes[node].start()?;
-        c.wait_ready()?;
+        c.bring_back(node)?;
         let back = c.status(node)?["node_id"].clone();
         c.wait_until("the node to have its webhook again", |c| {
             Ok((hooks[0].show(c)?["owner"] == back).then_some(()))

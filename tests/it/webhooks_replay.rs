@@ -43,8 +43,7 @@ fn a_replay_survives_its_owner() {
         println!("{at_death} of {events} when the owner died, resumed after {:?}", killed.elapsed());
         let after = show(cluster, &hook, &id)?;
         ensure!(number(&after)? >= number(&before)?, "the progress went back: {before} to {after}");
-        cluster.nodes[victim].start()?;
-        cluster.wait_ready()?;
+        cluster.bring_back(victim)?;
 
         until("all events", events)?;
         let done = cluster.wait_until("the end of the replay", |c| {

@@ -3,10 +3,12 @@
 use crate::support::nodes;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use testkit::cluster::{Map, unlimited};
 use testkit::http::{Api, text};
 use testkit::publisher::Ack;
+use testkit::receiver::Receiver;
 use testkit::{Cluster, Options, wait};
 
 /// The network of all receivers here.
@@ -150,6 +152,11 @@ pub(crate) fn publish_keys(c: &Cluster, map: &Map, prefix: &str, n: usize) -> Re
 fn ack(envelope: &Value, key: &str) -> Result<Ack> {
     let seq = envelope["seq"].as_u64().context("no seq")?;
     Ok(Ack { key: key.to_owned(), id: text(envelope, "id")?, seq })
+}
+
+/// The keys of the events that a path has accepted.
+pub(crate) fn keys(receiver: &Receiver, path: &str) -> BTreeSet<String> {
+    receiver.accepted(path).into_iter().flat_map(|request| request.events).map(|event| event.key).collect()
 }
 
 /// Waits until the map has an event of that type about that webhook; returns all such events.

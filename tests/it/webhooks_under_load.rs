@@ -72,8 +72,7 @@ fn twenty_webhooks_deliver_while_owners_die() {
             println!("round {round}: node {victim} dies after {acked} events");
             cluster.nodes[victim].kill9()?;
             publishers.iter().try_for_each(|p| p.wait_more(20))?;
-            cluster.nodes[victim].start()?;
-            cluster.wait_ready()?;
+            cluster.bring_back(victim)?;
         }
         std::thread::sleep(seconds / 2);
         stall(cluster, &publishers, &good[1])?;

@@ -1,6 +1,6 @@
 //! Holds that words which were replaced do not come back: one word has one meaning (docs/GLOSSARY.md).
 
-use crate::rust_code::rust_files;
+use crate::rust_code::{rust_files, words};
 use std::path::Path;
 
 /// Words that are gone, and the word to use instead. A word counts wherever it is part of a name: `seal` also
@@ -24,6 +24,8 @@ const REPLACED: &[(&str, &str)] = &[
     ("ground", "environment"),
     ("endpoint", "webhook"),
     ("endpoints", "webhooks"),
+    ("buried", "given up"),
+    ("bury", "give up"),
 ];
 
 /// Where a word is somebody else's: a file, a word.
@@ -66,21 +68,6 @@ fn replaced_words_do_not_come_back() {
         }
     }
     assert!(found.is_empty(), "{} old words:\n{}", found.len(), found.join("\n"));
-}
-
-/// The words that names and sentences are made of, in small letters: `SealKey` and `seal_key` have `seal` and `key`.
-fn words(line: &str) -> impl Iterator<Item = String> {
-    let mut spaced = String::new();
-    let mut before = ' ';
-    for c in line.chars() {
-        if c.is_uppercase() && before.is_lowercase() {
-            spaced.push(' ');
-        }
-        spaced.extend(c.to_lowercase());
-        before = c;
-    }
-    let words: Vec<String> = spaced.split(|c: char| !c.is_alphabetic()).map(str::to_owned).collect();
-    words.into_iter().filter(|word| !word.is_empty())
 }
 
 #[test]

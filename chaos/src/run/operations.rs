@@ -5,14 +5,14 @@
 use super::Run;
 use crate::history::Record;
 use crate::load::finish;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 use testkit::cluster::ADMIN;
 use testkit::http::Api;
-use testkit::node::Node;
+use testkit::node::{Node, without_settings};
 use testkit::wait;
 
 /// The longest time of an operation; a removal waits for a drain.
@@ -75,7 +75,7 @@ fn desk(run: &mut Run) -> &mut Desk {
 }
 
 fn id(run: &Run, node: usize) -> Result<u64> {
-    wait::until("a node to report its id", || Ok(run.cluster.status(node)?["node_id"].as_u64()))
+    wait::until("a node to report its id", || run.cluster.id(node).map(Some))
 }
 
 /// Asks any node to do it. Returns whether it was done. `cut`: the node may be out of reach from then on,
@@ -150,10 +150,7 @@ fn backup(run: &mut Run, node: usize) -> Result<()> {
 fn waypost(run: &Run, arguments: &[&str]) -> Result<String> {
     let mut command = Command::new("timeout");
     command.arg("60").arg(&run.binary).args(arguments);
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("WAYPOST_")) {
-        command.env_remove(name);
-    }
-    let out = command.env("WAYPOST_TOKEN", ADMIN).output()?;
+    let out = without_settings(&mut command).env("WAYPOST_TOKEN", ADMIN).output()?;
     let said = String::from_utf8_lossy(&out.stderr).into_owned();
     ensure!(out.status.success(), "{arguments:?}: {said}");
     Ok(said)
@@ -164,9 +161,8 @@ pub(super) fn end(run: &mut Run) -> Result<()> {
     let Some(desk) = &run.desk else { return Ok(()) };
     println!("  {} operations were done, {} refused; {} backups", desk.done, desk.refused, desk.backups);
     let mended = wait::until_for(MENDED, "all nodes to vote and serve", || {
-        let status = run.cluster.status(0)?;
-        let members = status["members"].as_array().context("no members")?;
-        for member in members {
+        let members = run.cluster.members(0)?;
+        for member in &members {
             let id = &member["id"];
             let body = json!({"node": id});
             for name in ["undrain", "promote"] {

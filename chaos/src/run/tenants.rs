@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use testkit::cluster::{Map, fresh_key, unlimited};
 use testkit::http::Api;
-use testkit::phoenix::{Frame, path};
+use testkit::phoenix::{Frame, Socket};
 use testkit::ws::{Message, Ws};
 
 /// How long the healthy tenant is measured alone, and during the attacks.
@@ -85,10 +85,11 @@ fn measure(run: &mut Run, tenant: &Tenant, time: Duration) -> Result<Seen> {
     let begin = Instant::now();
     let ends = AtomicBool::new(false);
     let acknowledged = Mutex::new(Vec::new());
-    let mut socket = joined(tenant)?;
+    let mut socket = Socket::connect(tenant.subscriber, &tenant.map.token)?;
+    socket.join_ok(&tenant.map.topic(), json!({}))?;
     std::thread::scope(|scope| {
         let publishing = scope.spawn(|| publish(tenant, begin, &ends, &acknowledged));
-        let reading = scope.spawn(|| read(&mut socket, begin, &ends, &acknowledged));
+        let reading = scope.spawn(|| read(&mut socket.ws, begin, &ends, &acknowledged));
         let rested = run.rest(time);
         ends.store(true, Ordering::Relaxed);
         publishing.join().map_err(|_| anyhow!("the publisher panicked"))??;
@@ -97,15 +98,6 @@ fn measure(run: &mut Run, tenant: &Tenant, time: Duration) -> Result<Seen> {
         let acknowledged = acknowledged.lock().unwrap_or_else(PoisonError::into_inner).clone();
         Ok(Seen { acknowledged, delivered })
     })
-}
-
-fn joined(tenant: &Tenant) -> Result<Ws> {
-    let mut ws = Ws::connect(tenant.subscriber, &path(&tenant.map.token))?;
-    ws.text(&json!(["1", "1", tenant.map.topic(), "phx_join", {}]).to_string())?;
-    match ws.read(ARRIVAL)? {
-        Some(Message::Text(text)) if Frame::parse(&text)?.status() == "ok" => Ok(ws),
-        other => Err(anyhow!("the healthy tenant's join: {other:?}")),
-    }
 }
 
 /// Publishes one event after the other until `ends`; each says when it was sent.
@@ -149,8 +141,8 @@ fn read(ws: &mut Ws, begin: Instant, ends: &AtomicBool, acknowledged: &Mutex<Vec
 /// 99 of 100 values are at most this.
 fn percentile_99(mut values: Vec<u64>) -> u64 {
     values.sort_unstable();
-    let place = (values.len() * 99 / 100).min(values.len().saturating_sub(1));
-    values.get(place).copied().unwrap_or(0)
+    let index = (values.len() * 99 / 100).min(values.len().saturating_sub(1));
+    values.get(index).copied().unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -8,8 +8,7 @@ use serde_json::json;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use testkit::fleet::{Stalled, StalledStreams};
-use testkit::phoenix::path;
-use testkit::ws::{Message, Ws};
+use testkit::phoenix::Socket;
 
 /// How many sockets a storm has.
 const STORM: usize = 5000;
@@ -47,8 +46,8 @@ pub fn storm(run: &mut Run) -> Result<()> {
 }
 
 /// Joins that many sockets with several threads. They subscribe to a type that nobody publishes.
-fn joined(nodes: &[SocketAddr], token: &str, topic: &str) -> Result<Vec<Ws>> {
-    let open = |thread: usize| -> Result<Vec<Ws>> {
+fn joined(nodes: &[SocketAddr], token: &str, topic: &str) -> Result<Vec<Socket>> {
+    let open = |thread: usize| -> Result<Vec<Socket>> {
         let numbers = (thread..STORM).step_by(THREADS);
         numbers.map(|number| join(nodes, number, token, topic)).collect()
     };
@@ -63,23 +62,18 @@ fn joined(nodes: &[SocketAddr], token: &str, topic: &str) -> Result<Vec<Ws>> {
 }
 
 /// Joins at some node, beginning with node `first`. In a storm a node may refuse the first attempt.
-fn join(nodes: &[SocketAddr], first: usize, token: &str, topic: &str) -> Result<Ws> {
+fn join(nodes: &[SocketAddr], first: usize, token: &str, topic: &str) -> Result<Socket> {
     let until = Instant::now() + BACK;
     let mut attempt = first;
     loop {
         let address = nodes[attempt % nodes.len()];
-        let joined = || -> Result<Ws> {
-            let mut ws = Ws::connect(address, &path(token))?;
-            ws.text(&json!(["1", "1", topic, "phx_join", {"events": ["storm"]}]).to_string())?;
-            let reply = ws.read(Duration::from_secs(20))?;
-            ensure!(
-                matches!(&reply, Some(Message::Text(text)) if text.contains("\"ok\"")),
-                "join: {reply:?}"
-            );
-            Ok(ws)
-        };
-        match joined() {
-            Ok(ws) => return Ok(ws),
+        let joined = Socket::connect(address, token).and_then(|mut socket| {
+            let (_, reply) = socket.join(topic, json!({"events": ["storm"]}))?;
+            ensure!(reply.status() == "ok", "join: {reply:?}");
+            Ok(socket)
+        });
+        match joined {
+            Ok(socket) => return Ok(socket),
             Err(error) if Instant::now() > until => return Err(error),
             Err(_) => std::thread::sleep(Duration::from_millis(100)),
         }

@@ -1,9 +1,10 @@
-//! N nodes as a cluster: boots them, waits until they agree, and asks them about the cluster.
+//! N nodes as a cluster: boots them, waits until they agree, and does what tests do at any of them.
 
 use crate::http::{Api, text};
 use crate::node::Node;
+use crate::phoenix::Socket;
 use crate::wait;
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::{Value, json};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -72,9 +73,14 @@ impl Map {
         format!("events:map:{}", self.id)
     }
 
+    /// The path of something below it, such as `/tokens`.
+    pub fn path(&self, below: &str) -> String {
+        format!("/api/maps/{}{below}", self.id)
+    }
+
     /// The path of its events.
     pub fn events(&self) -> String {
-        format!("/api/maps/{}/events", self.id)
+        self.path("/events")
     }
 }
 
@@ -108,15 +114,12 @@ impl Cluster {
 
     /// As [`Cluster::boot`], for nodes that [`Cluster::prepare`] made.
     pub fn launch(&mut self) -> Result<()> {
-        self.nodes[0].start()?;
-        self.wait_node(0)?;
+        self.start(0)?;
         let peers: Vec<String> = self.nodes.iter().map(|n| n.peer.to_string()).collect();
         for node in &mut self.nodes {
             node.env.insert("WAYPOST_JOIN".to_owned(), peers.join(","));
         }
-        for node in self.nodes.iter_mut().skip(1) {
-            node.start()?;
-        }
+        self.start_all()?;
         self.wait_ready().map_err(|e| anyhow!("{e:#}\n{}", self.dump()))
     }
 
@@ -140,10 +143,34 @@ impl Cluster {
         Ok(Self { nodes, _dir: dir })
     }
 
+    /// Starts a node and waits until it is ready.
+    pub fn start(&mut self, node: usize) -> Result<()> {
+        self.nodes[node].start()?;
+        self.wait_node(node)
+    }
+
+    /// Starts a node and waits until all nodes agree.
+    pub fn bring_back(&mut self, node: usize) -> Result<()> {
+        self.nodes[node].start()?;
+        self.wait_ready()
+    }
+
+    /// Stops a node with SIGTERM, starts it again, and waits until it is ready.
+    pub fn restart(&mut self, node: usize) -> Result<()> {
+        let status = self.nodes[node].stop(wait::LIMIT)?;
+        ensure!(status.success(), "node {node} ended with {status}");
+        self.start(node)
+    }
+
+    /// Starts all nodes that do not run.
+    pub fn start_all(&mut self) -> Result<()> {
+        self.nodes.iter_mut().filter(|node| !node.is_up()).try_for_each(Node::start)
+    }
+
     /// Kills all nodes at once, starts them again, and waits until they agree.
     pub fn restart_all(&mut self) -> Result<()> {
         self.nodes.iter_mut().try_for_each(Node::kill9)?;
-        self.nodes.iter_mut().try_for_each(Node::start)?;
+        self.start_all()?;
         self.wait_ready()
     }
 
@@ -207,15 +234,29 @@ impl Cluster {
         self.nodes.iter().position(Node::is_up).context("no node is up")
     }
 
+    /// Creates a token of a map with these scopes. Returns its id, and a copy of the map that carries it.
+    pub fn token(&self, map: &Map, scopes: &[&str]) -> Result<(String, Map)> {
+        let made = self.admin(0).post(&map.path("/tokens"), &json!({"name": "t", "scopes": scopes}))?;
+        let made = made.data(201)?;
+        Ok((text(&made, "id")?, Map { token: text(&made, "token")?, ..map.clone() }))
+    }
+
+    /// Sets the channel rules of a map, and waits until all nodes know them.
+    pub fn set_rules(&self, map: &Map, rules: &Value) -> Result<()> {
+        self.admin(0).put(&map.path("/channel-rules"), rules)?.expect(200)?;
+        self.wait_same_applied().map(drop)
+    }
+
+    /// A socket at a node that has joined the map's topic with these parameters.
+    pub fn joined(&self, node: usize, map: &Map, params: Value) -> Result<Socket> {
+        let mut socket = Socket::connect(self.nodes[node].http, &map.token)?;
+        socket.join_ok(&map.topic(), params)?;
+        Ok(socket)
+    }
+
     /// Publishes through a node, under a fresh key. Returns the `data` of the answer.
     pub fn publish(&self, node: usize, map: &Map, body: &Value) -> Result<Value> {
         self.api(node, map).post_once(&map.events(), &fresh_key(), body)?.data(201)
-    }
-
-    /// A node's answer about the status of the cluster.
-    pub fn status(&self, node: usize) -> Result<Value> {
-        let api = self.admin(node).hasty().timeout(Duration::from_secs(5));
-        api.get("/api/cluster/status")?.data(200)
     }
 
     /// A metric of a node, summed over the series whose labels contain `label`.
@@ -225,22 +266,6 @@ impl Cluster {
             text.lines().filter(|line| line.split(['{', ' ']).next() == Some(name) && line.contains(label));
         let values = lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
         Ok(values.sum::<f64>() as u64)
-    }
-
-    /// The node that reports itself as leader; of several, the one with the latest term.
-    pub fn leader(&self) -> Result<usize> {
-        wait::until("a leader", || {
-            let up = (0..self.nodes.len()).filter(|i| self.nodes[*i].is_up());
-            let says = up.filter_map(|i| self.status(i).ok().map(|status| (status, i)));
-            let leads = says.filter(|(s, _)| s["role"] == "leader" && s["leader_id"] == s["node_id"]);
-            Ok(leads.max_by_key(|(s, _)| s["term"].as_u64()).map(|(_, i)| i))
-        })
-    }
-
-    /// A running node that is not the leader.
-    pub fn follower(&self) -> Result<usize> {
-        let leader = self.leader()?;
-        (0..self.nodes.len()).rev().find(|i| *i != leader && self.nodes[*i].is_up()).context("no follower")
     }
 
     /// Waits until one node answers that it is ready.
@@ -266,44 +291,6 @@ impl Cluster {
             }
         }
         self.wait_until("all nodes to agree on leader and voters", |c| Ok(c.agree()?.then_some(())))
-    }
-
-    fn agree(&self) -> Result<bool> {
-        let mut leaders = Vec::new();
-        for i in (0..self.nodes.len()).filter(|i| self.nodes[*i].is_up()) {
-            let status = self.status(i)?;
-            let members = status["members"].as_array().context("no members")?;
-            let voters = members.iter().filter(|m| m["role"] != "learner").count();
-            if status["healthy"] != true
-                || status["changing"] != false
-                || voters != self.nodes.len()
-                || members.len() != self.nodes.len()
-            {
-                return Err(anyhow!("node {i}: {status}"));
-            }
-            leaders.push(status["leader_id"].clone());
-        }
-        leaders.dedup();
-        Ok(leaders.len() == 1 && !leaders[0].is_null())
-    }
-
-    /// Waits until every running node has applied the same index.
-    pub fn wait_same_applied(&self) -> Result<u64> {
-        self.wait_until("the same applied index on all nodes", |c| {
-            let up = (0..c.nodes.len()).filter(|i| c.nodes[*i].is_up());
-            let applied = up.map(|i| c.applied(i)).collect::<Result<Vec<_>>>()?;
-            let first = *applied.first().context("no node is up")?;
-            Ok(applied.iter().all(|a| *a == first).then_some(first))
-        })
-    }
-
-    /// The applied index that a node reports.
-    pub fn applied(&self, node: usize) -> Result<u64> {
-        let status = self.status(node)?;
-        let members = status["members"].as_array().context("no members")?;
-        let me = members.iter().find(|m| m["id"] == status["node_id"]);
-        me.and_then(|m| m["applied_index"].as_u64())
-            .with_context(|| format!("the node's own applied_index is missing in {status}"))
     }
 
     /// Waits for a condition; an error says what was awaited, and has the state of all nodes.

@@ -2,7 +2,7 @@
 //! again after the join.
 
 use crate::background::Background;
-use crate::phoenix::{Frame, path};
+use crate::phoenix::{Frame, Socket, path};
 use crate::stream::Stream;
 use crate::ws::{Message, Upgrade, Ws, small_stream};
 use anyhow::{Context, Result, bail, ensure};
@@ -19,18 +19,16 @@ const HEARTBEAT: Duration = Duration::from_secs(20);
 
 /// Joins on a new socket.
 fn joined(addr: SocketAddr, token: &str, topic: &str, small: bool) -> Result<Ws> {
-    let mut ws = match small {
+    let ws = match small {
         false => Ws::connect(addr, &path(token))?,
         true => match Ws::upgrade_small(addr, &path(token), STALLED_BUFFER)? {
             Upgrade::Open(ws, _) => ws,
             Upgrade::Refused(status, answer) => bail!("{status}: {answer}"),
         },
     };
-    ws.text(&json!(["1", "1", topic, "phx_join", {"events": "*"}]).to_string())?;
-    match ws.read(Duration::from_secs(30))? {
-        Some(Message::Text(text)) if Frame::parse(&text)?.status() == "ok" => Ok(ws),
-        other => bail!("join: {other:?}"),
-    }
+    let mut socket = Socket::on(ws);
+    socket.join_ok(topic, json!({"events": "*"}))?;
+    Ok(socket.ws)
 }
 
 /// Sockets that join and then never read.

@@ -121,7 +121,11 @@ impl Api {
 
     /// POST of bytes that are sent as JSON.
     pub fn send(&self, path: &str, body: &[u8]) -> Result<Answer> {
-        self.call("POST", path, &[("content-type", "application/json")], Some(body))
+        self.send_as("POST", path, body)
+    }
+
+    fn send_as(&self, method: &str, path: &str, body: &[u8]) -> Result<Answer> {
+        self.call(method, path, &[("content-type", "application/json")], Some(body))
     }
 
     /// POST of JSON with an `Idempotency-Key`.
@@ -148,8 +152,12 @@ impl Api {
 
     /// PATCH of JSON.
     pub fn patch(&self, path: &str, body: &Value) -> Result<Answer> {
-        let headers = [("content-type", "application/json")];
-        self.call("PATCH", path, &headers, Some(body.to_string().as_bytes()))
+        self.send_as("PATCH", path, body.to_string().as_bytes())
+    }
+
+    /// PUT of JSON.
+    pub fn put(&self, path: &str, body: &Value) -> Result<Answer> {
+        self.send_as("PUT", path, body.to_string().as_bytes())
     }
 
     /// DELETE.

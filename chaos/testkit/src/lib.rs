@@ -2,7 +2,7 @@
 //! them, and checks of what those clients saw.
 //!
 //! The parts:
-//! - [`cluster`] boots N nodes and asks them about the cluster; [`node`] is one process and its disk,
+//! - [`cluster`] boots N nodes, [`status`] asks them about the cluster; [`node`] is one process and its disk,
 //!   [`clock`] changes its clock, [`proc`] reads what the process uses;
 //! - [`http`] calls the REST API; [`stream`] reads an event stream; [`ws`] is a raw WebSocket that may also
 //!   misbehave; [`phoenix`] speaks Channels frames over it, [`longpoll`] over long polls; [`fleet`] holds
@@ -33,6 +33,7 @@ pub mod phoenix;
 pub mod proc;
 pub mod publisher;
 pub mod receiver;
+pub mod status;
 pub mod stream;
 pub mod wait;
 pub mod ws;

@@ -63,9 +63,7 @@ impl Node {
         let mut words = self.launcher.iter().map(AsRef::<OsStr>::as_ref).chain([self.binary.as_os_str()]);
         let mut command = Command::new(words.next().context("the command that starts the node is empty")?);
         command.args(words).arg("serve").stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("WAYPOST_")) {
-            command.env_remove(name);
-        }
+        without_settings(&mut command);
         if self.env.contains_key(clock::FILE) {
             // The clock of this process may be changed too, and its setting would come before the node's.
             command.env_remove(clock::OWN).env_remove("FAKETIME_SHARED");
@@ -130,6 +128,14 @@ impl Node {
         self.signal(Signal::CONT)
     }
 
+    /// Suspends the process while `body` runs.
+    pub fn suspended<T>(&self, body: impl FnOnce() -> Result<T>) -> Result<T> {
+        self.sigstop()?;
+        let done = body();
+        self.sigcont()?;
+        done
+    }
+
     /// The id of the process.
     pub fn pid(&self) -> Result<Pid> {
         Ok(Pid::from_child(self.child.as_ref().context("not running")?))
@@ -190,6 +196,14 @@ impl Drop for Node {
             let _ = child.wait();
         }
     }
+}
+
+/// Removes the settings of this process from the environment of a command that runs the program.
+pub fn without_settings(command: &mut Command) -> &mut Command {
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("WAYPOST_")) {
+        command.env_remove(name);
+    }
+    command
 }
 
 fn files_below(dir: &Path, found: &mut Vec<(PathBuf, u64)>) -> Result<()> {

@@ -69,7 +69,12 @@ pub struct Socket {
 impl Socket {
     /// Connects.
     pub fn connect(addr: SocketAddr, token: &str) -> Result<Self> {
-        Ok(Self { ws: Ws::connect(addr, &path(token))?, next: 1 })
+        Ok(Self::on(Ws::connect(addr, &path(token))?))
+    }
+
+    /// Speaks Phoenix over this socket.
+    pub fn on(ws: Ws) -> Self {
+        Self { ws, next: 1 }
     }
 
     /// Sends a frame; both refs may be null.

@@ -126,21 +126,7 @@ impl Ws {
 
     /// Sends one frame, masked.
     pub fn frame(&mut self, fin: bool, opcode: u8, payload: &[u8]) -> Result<()> {
-        let mut frame = vec![u8::from(fin) << 7 | opcode];
-        match payload.len() {
-            n @ 0..=125 => frame.push(0x80 | n as u8),
-            n @ 126..=0xffff => {
-                frame.push(0x80 | 126);
-                frame.extend_from_slice(&(n as u16).to_be_bytes());
-            }
-            n => {
-                frame.push(0x80 | 127);
-                frame.extend_from_slice(&(n as u64).to_be_bytes());
-            }
-        }
-        frame.extend_from_slice(&MASK);
-        frame.extend(payload.iter().zip(MASK.iter().cycle()).map(|(b, m)| b ^ m));
-        self.raw(&frame)
+        self.raw(&client_frame(u8::from(fin) << 7 | opcode, payload))
     }
 
     /// Sends bytes as they are.
@@ -250,6 +236,25 @@ pub fn small_stream(addr: SocketAddr, receive_bytes: usize) -> Result<TcpStream>
     sockopt::set_socket_recv_buffer_size(&fd, receive_bytes)?;
     connect(&fd, &addr)?;
     Ok(TcpStream::from(fd))
+}
+
+/// A client's frame, masked; `first` is its first byte.
+pub fn client_frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![first];
+    match payload.len() {
+        n @ 0..=125 => frame.push(0x80 | n as u8),
+        n @ 126..=0xffff => {
+            frame.push(0x80 | 126);
+            frame.extend_from_slice(&(n as u16).to_be_bytes());
+        }
+        n => {
+            frame.push(0x80 | 127);
+            frame.extend_from_slice(&(n as u64).to_be_bytes());
+        }
+    }
+    frame.extend_from_slice(&MASK);
+    frame.extend(payload.iter().zip(MASK.iter().cycle()).map(|(b, m)| b ^ m));
+    frame
 }
 
 /// The final bit, the opcode and the payload's range of the frame that starts at `at`; `None` until it is

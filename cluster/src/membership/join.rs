@@ -12,7 +12,7 @@ use tokio::time::sleep;
 
 use super::desk::Desk;
 use super::founding::Step;
-use super::waiting::{Heard, Told, reason};
+use super::waiting::{Heard, Reported, reason};
 use crate::config::WaitHook;
 use crate::error::StartError;
 use crate::identity::{Layout, fresh_cluster_id, shown};
@@ -72,7 +72,7 @@ impl Newcomer<'_> {
     }
 
     async fn rounds(&self, desk: &Desk) -> Result<IdentityV1, StartError> {
-        let mut told = Told::default();
+        let mut reported = Reported::default();
         let mut pause = PAUSE;
         loop {
             let began = desk.own();
@@ -96,7 +96,7 @@ impl Newcomer<'_> {
                 }
                 Step::Changed => pause = PAUSE,
                 Step::Wait => {
-                    told.tell(&reason(&desk.own(), &heard), self.on_waiting);
+                    reported.report(&reason(&desk.own(), &heard), self.on_waiting);
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
             }

@@ -109,15 +109,15 @@ fn too_few(expect: u32, newcomers: &[&NewcomerV1]) -> String {
     }
 }
 
-/// Tells operators why the newcomer waits, when the reason changes and then now and again.
+/// Reports to operators why the newcomer waits, when the reason changes and then now and again.
 #[derive(Default)]
-pub(super) struct Told {
+pub(super) struct Reported {
     reason: String,
     rounds: u32,
 }
 
-impl Told {
-    pub(super) fn tell(&mut self, reason: &str, on_waiting: Option<&WaitHook>) {
+impl Reported {
+    pub(super) fn report(&mut self, reason: &str, on_waiting: Option<&WaitHook>) {
         self.rounds += 1;
         if self.reason == reason && self.rounds < ROUNDS_BETWEEN_LOGS {
             return;
@@ -145,18 +145,20 @@ mod tests {
         let silent = || at(3, Heard::Nothing("connection refused".to_owned()));
         let other = |expect| at(2, Heard::Newcomer(newcomer(2, expect)));
         let itself = || at(1, Heard::Itself);
-        let told = |expect, heard: &[(String, Heard)]| reason(&newcomer(1, expect), heard);
+        let reported = |expect, heard: &[(String, Heard)]| reason(&newcomer(1, expect), heard);
 
-        let text = told(3, &[itself(), other(3), silent()]);
+        let text = reported(3, &[itself(), other(3), silent()]);
         assert!(text.contains("3 nodes") && text.contains("10.0.0.2:4001"), "{text}");
         assert!(text.contains("no answer: 10.0.0.3:4001: connection refused"), "{text}");
-        assert!(told(3, &[itself()]).contains("no other is seen yet"));
-        assert!(told(3, &[other(5)]).contains("this node has 3, 10.0.0.2:4001 another number"));
-        assert!(told(3, &[other(0)]).contains("1 would; 10.0.0.2:4001 would not"));
-        assert!(told(0, &[other(3)]).contains("waiting for 10.0.0.2:4001 to found a cluster"));
-        assert!(told(0, &[other(0)]).contains("set bootstrap_expect"));
-        assert!(told(0, &[silent()]).contains("waiting for a member"));
-        assert!(told(3, &[other(3), at(3, Heard::Member)]).contains("cluster at 10.0.0.3:4001 gives no id"));
+        assert!(reported(3, &[itself()]).contains("no other is seen yet"));
+        assert!(reported(3, &[other(5)]).contains("this node has 3, 10.0.0.2:4001 another number"));
+        assert!(reported(3, &[other(0)]).contains("1 would; 10.0.0.2:4001 would not"));
+        assert!(reported(0, &[other(3)]).contains("waiting for 10.0.0.2:4001 to found a cluster"));
+        assert!(reported(0, &[other(0)]).contains("set bootstrap_expect"));
+        assert!(reported(0, &[silent()]).contains("waiting for a member"));
+        assert!(
+            reported(3, &[other(3), at(3, Heard::Member)]).contains("cluster at 10.0.0.3:4001 gives no id")
+        );
 
         let mut own = newcomer(1, 3);
         let members = (1..=3).map(|n| ([n; 16], format!("10.0.0.{n}:4001"))).collect();

@@ -26,7 +26,7 @@ use crate::wire::{self, Answer, Request};
 
 /// A connection without a frame for this long is closed; a peer that still needs it connects again.
 const IDLE: Duration = Duration::from_secs(600);
-/// Most connections of guests at a time. They have places of their own, so that they keep no member out.
+/// Most connections of guests at a time. They have slots of their own, so that they keep no member out.
 const GUESTS: usize = 16;
 /// Longest that a guest may stay connected; joining takes less.
 const GUEST_STAY: Duration = Duration::from_secs(30);
@@ -90,7 +90,7 @@ impl Listener {
 
     /// Admits callers until dropped; dropping also closes their connections.
     pub(crate) async fn run<S: Service>(self, secure: Arc<Secure>, service: Arc<S>) {
-        let places = Places::new(self.max_connections);
+        let slots = Slots::new(self.max_connections);
         let reported = Arc::new(AtomicU64::new(0));
         let mut open = JoinSet::new();
         let mut callers = Callers::default();
@@ -124,10 +124,9 @@ impl Listener {
                     }
                     let secure = secure.clone();
                     let service = service.clone();
-                    let places = places.clone();
+                    let slots = slots.clone();
                     callers.add(async move {
-                        let shaken =
-                            timeout(HANDSHAKE, shake(socket, from, &secure, &*service, places)).await;
+                        let shaken = timeout(HANDSHAKE, shake(socket, from, &secure, &*service, slots)).await;
                         shaken
                             .unwrap_or_else(|_| Err(io::Error::other("no handshake in time")))
                             .map_err(|error| (from, error))
@@ -144,21 +143,21 @@ impl Listener {
 
 /// The permits of connections.
 #[derive(Clone)]
-struct Places {
+struct Slots {
     peers: Arc<Semaphore>,
     guests: Arc<Semaphore>,
 }
 
-impl Places {
+impl Slots {
     fn new(peers: usize) -> Self {
         Self { peers: Arc::new(Semaphore::new(peers)), guests: Arc::new(Semaphore::new(GUESTS)) }
     }
 
     /// Takes a permit for a caller of that standing.
     fn take(&self, standing: Standing) -> Result<OwnedSemaphorePermit, String> {
-        let places = if standing.id().is_some() { &self.peers } else { &self.guests };
+        let slots = if standing.id().is_some() { &self.peers } else { &self.guests };
         let full = |_| "this node has as many connections of peers as it may have".to_owned();
-        places.clone().try_acquire_owned().map_err(full)
+        slots.clone().try_acquire_owned().map_err(full)
     }
 }
 
@@ -170,7 +169,7 @@ struct Known<T> {
     caller: Caller,
     lane: Lane,
     session: T,
-    _place: OwnedSemaphorePermit,
+    _slot: OwnedSemaphorePermit,
 }
 
 /// Callers that have not identified themselves yet.
@@ -242,7 +241,7 @@ async fn answer_requests<S: Service>(
     service: Arc<S>,
     limits: Limits,
 ) -> io::Result<()> {
-    let Known { mut read, write, caller, lane, mut session, _place, .. } = known;
+    let Known { mut read, write, caller, lane, mut session, _slot, .. } = known;
     let in_flight = limits.of(lane);
     let (answers, queue) = mpsc::channel(in_flight);
     let mut tasks = JoinSet::new();
@@ -349,11 +348,11 @@ async fn shake<S: Service>(
     from: SocketAddr,
     secure: &Secure,
     service: &S,
-    places: Places,
+    slots: Slots,
 ) -> io::Result<Known<S::Session>> {
     socket.set_nodelay(true)?;
     let mut answering = secure.answer(socket).await?;
-    let (lane, session, _place) = match admit(&answering.caller, service, &places) {
+    let (lane, session, _slot) = match admit(&answering.caller, service, &slots) {
         Ok(admitted) => admitted,
         Err(reason) => {
             let refusal = format!("refused node {}: {reason}", answering.caller.hello.from);
@@ -363,20 +362,20 @@ async fn shake<S: Service>(
     };
     secure.welcome(&mut answering).await?;
     let Answering { read, write, caller, .. } = answering;
-    Ok(Known { from, read, write, caller, lane, session, _place })
+    Ok(Known { from, read, write, caller, lane, session, _slot })
 }
 
 /// Admits a caller, or returns why not.
 fn admit<S: Service>(
     caller: &Caller,
     service: &S,
-    places: &Places,
+    slots: &Slots,
 ) -> Result<(Lane, S::Session, OwnedSemaphorePermit), String> {
     let session = service.admit(caller)?;
     let number = caller.hello.lane;
     let lane = Lane::from_number(number)
         .ok_or_else(|| format!("this release does not know lane {number}: the caller is newer"))?;
-    Ok((lane, session, places.take(service.standing(&caller.shown))?))
+    Ok((lane, session, slots.take(service.standing(&caller.shown))?))
 }
 
 async fn write_answers(mut write: Writer, mut queue: mpsc::Receiver<(Reply, Answer)>) {

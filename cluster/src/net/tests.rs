@@ -172,7 +172,7 @@ impl Intruder {
             (Lane::Append, Request::AppendV1(append)),
             (Lane::Bulk, begin),
             (Lane::Bulk, Request::CountedV1),
-            (Lane::Pulse, Request::ClockV1 { told: None }),
+            (Lane::Pulse, Request::ClockV1 { reported: None }),
         ] {
             let limit = Duration::from_secs(60);
             let asked = timeout(limit, self.ask(lane, &request)).await.unwrap();

@@ -85,7 +85,7 @@ impl Waits for Group {
 
 /// Groups that form one log entry.
 pub(super) struct Batch {
-    pub(super) place: u64,
+    pub(super) position: u64,
     pub(super) groups: Vec<Group>,
 }
 
@@ -105,7 +105,7 @@ impl Batch {
 
     /// The log has the batch: its lines may send more, although the callers still wait for this node.
     pub(super) fn committed(&mut self) {
-        self.groups.iter_mut().for_each(|group| group.share.tell_line());
+        self.groups.iter_mut().for_each(|group| group.share.report_to_line());
     }
 
     /// Gives each group its share of the replies.

@@ -136,7 +136,7 @@ impl Gatherer {
     pub(crate) async fn run(self: Arc<Self>, mut queue: Queue) {
         let config = self.engine.config();
         let most = Most { bytes: config.max_entry_bytes, commands: config.max_entry_commands };
-        let mut place = 0;
+        let mut position = 0;
         let mut turns = Turns::new();
         loop {
             let Ok(slot) = self.slots.clone().acquire_owned().await else {
@@ -160,8 +160,8 @@ impl Gatherer {
                 }
                 continue;
             }
-            place += 1;
-            self.send(Batch { place, groups }, slot).await;
+            position += 1;
+            self.send(Batch { position, groups }, slot).await;
         }
     }
 
@@ -185,7 +185,7 @@ impl Gatherer {
             let Ok(slot) = self.slots.clone().acquire_owned().await else {
                 return;
             };
-            sent = batch.place;
+            sent = batch.position;
             self.send(batch, slot).await;
         }
     }
@@ -276,7 +276,7 @@ impl Gatherer {
             }
             Err(_) => {
                 batch.answer(|| Outcome::Unknown);
-                Err(Batch { place: 0, groups: Vec::new() })
+                Err(Batch { position: 0, groups: Vec::new() })
             }
         }
     }
@@ -309,7 +309,7 @@ impl Gatherer {
     /// Keeps a batch that certainly was not stored for another attempt.
     fn keep(&self, batch: Batch) {
         requeue(&batch);
-        self.retries().insert(batch.place, batch);
+        self.retries().insert(batch.position, batch);
         self.again.notify_one();
     }
 }
@@ -326,11 +326,11 @@ mod tests {
 
     #[test]
     fn a_batch_that_waits_again_is_not_overtaken() {
-        let batch = |place| Batch { place, groups: Vec::new() };
-        let mut retries: BTreeMap<u64, Batch> = [2, 3, 5].map(|place| (place, batch(place))).into();
+        let batch = |position| Batch { position, groups: Vec::new() };
+        let mut retries: BTreeMap<u64, Batch> = [2, 3, 5].map(|position| (position, batch(position))).into();
         let mut next = |sent, kept: Option<u64>| {
-            kept.into_iter().for_each(|place| drop(retries.insert(place, batch(place))));
-            next_after(sent, &mut retries).map(|batch| batch.place)
+            kept.into_iter().for_each(|position| drop(retries.insert(position, batch(position))));
+            next_after(sent, &mut retries).map(|batch| batch.position)
         };
         assert_eq!(next(0, None), Some(2));
         assert_eq!(next(2, Some(2)), None, "batches 3 and 5 wait behind batch 2");

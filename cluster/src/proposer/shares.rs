@@ -49,8 +49,8 @@ pub(super) struct Share {
     line: Line,
     /// Bytes of the group's commands.
     bytes: usize,
-    /// The line was told that the group is not under way any more.
-    is_told: bool,
+    /// The line knows that the group is not under way any more.
+    is_reported: bool,
     shares: Arc<Shares>,
 }
 
@@ -81,7 +81,7 @@ impl Shares {
         held.total.add(cost);
         held.lines.entry(line).or_default().add(cost);
         drop(held);
-        Ok(Share { line, bytes, is_told: false, shares: self.clone() })
+        Ok(Share { line, bytes, is_reported: false, shares: self.clone() })
     }
 }
 
@@ -95,9 +95,9 @@ impl Share {
         self.bytes
     }
 
-    /// Tells the line that the group is not under way any more.
-    pub(super) fn tell_line(&mut self) {
-        if !std::mem::replace(&mut self.is_told, true) {
+    /// Reports to the line that the group is not under way any more.
+    pub(super) fn report_to_line(&mut self) {
+        if !std::mem::replace(&mut self.is_reported, true) {
             // Nobody listens once the node has stopped.
             let _ = self.shares.answered.send((self.line, self.bytes));
         }
@@ -116,7 +116,7 @@ impl Drop for Share {
             }
         }
         drop(held);
-        self.tell_line();
+        self.report_to_line();
     }
 }
 

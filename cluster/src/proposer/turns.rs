@@ -14,7 +14,7 @@ use crate::flow::Flow;
 /// Bytes that one turn adds to what a line may send. A larger group costs several turns and has an entry of
 /// its own.
 pub(super) const TURN_BYTES: usize = 256 * 1024;
-/// What a command costs at least (bytes): also the smallest one takes work, and one of the places of an entry.
+/// What a command costs at least (bytes): also the smallest one takes work, and one of the slots of an entry.
 const LEAST_COST: usize = 512;
 
 /// Where a group waits.

@@ -28,7 +28,7 @@ enum Flushed {
 }
 
 impl Flushed {
-    fn tell(self) {
+    fn report(self) {
         match self {
             Self::Append(callback) => callback.io_completed(Ok(())),
             // If the receiver is gone, nobody waits any more.
@@ -121,7 +121,7 @@ impl Log {
                 done
             };
             let more = lock(&self.flusher).runs;
-            done.into_iter().for_each(|(_, flushed)| flushed.tell());
+            done.into_iter().for_each(|(_, flushed)| flushed.report());
             if !more {
                 return;
             }

@@ -61,10 +61,10 @@ impl Incoming {
     }
 
     /// Adds the next chunk; refuses damage, gaps and keys out of order.
-    pub(crate) fn chunk(&mut self, place: u64, crc: u32, pairs: &[PairV1]) -> Result<(), StoreError> {
-        if place != self.chunks || crc != chunk_crc(pairs) {
+    pub(crate) fn chunk(&mut self, index: u64, crc: u32, pairs: &[PairV1]) -> Result<(), StoreError> {
+        if index != self.chunks || crc != chunk_crc(pairs) {
             return Err(StoreError::corrupt(format!(
-                "chunk {place} of a snapshot is damaged or out of place"
+                "chunk {index} of a snapshot is damaged or out of place"
             )));
         }
         guarded(|| {

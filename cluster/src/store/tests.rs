@@ -96,8 +96,8 @@ fn a_snapshot_becomes_the_store_and_damage_in_transit_is_found() {
     assert!(chunks.len() > 2);
     let take = |chunks: &[Vec<crate::wire::PairV1>]| {
         let mut incoming = Incoming::begin(&dir.path().join("in"), view.state().clone())?;
-        for (place, chunk) in chunks.iter().enumerate() {
-            incoming.chunk(place as u64, chunk_crc(chunk), chunk)?;
+        for (index, chunk) in chunks.iter().enumerate() {
+            incoming.chunk(index as u64, chunk_crc(chunk), chunk)?;
         }
         incoming.finish(chunks.len() as u64, 200)
     };

@@ -70,10 +70,10 @@ impl ClusterClock {
     }
 
     /// A node that leads, or believes that it leads, has reported the time.
-    pub(crate) fn told(&self, from: NodeId, told: Option<StampV1>) -> Answer {
-        if let Some(told) = told.filter(|_| self.engine.leader() == Some(from)) {
+    pub(crate) fn reported(&self, from: NodeId, reported: Option<StampV1>) -> Answer {
+        if let Some(reported) = reported.filter(|_| self.engine.leader() == Some(from)) {
             let mono = self.mono();
-            self.keeper().told(told.into(), mono);
+            self.keeper().reported(reported.into(), mono);
         }
         Answer::ClockV1 { clock_ms: clock::now_ms() }
     }

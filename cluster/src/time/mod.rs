@@ -163,7 +163,7 @@ impl Timekeeper {
     }
 
     /// The leader has reported the time.
-    pub(crate) fn told(&mut self, stamp: Stamp, mono: u64) {
+    pub(crate) fn reported(&mut self, stamp: Stamp, mono: u64) {
         // A reported expiry clock is never ahead of the time that has passed, so the later of two is right.
         let expiry = offset(stamp.expiry_ms, mono);
         let expiry = self.course.map_or(expiry, |course| course.expiry.max(expiry));
@@ -353,7 +353,7 @@ mod tests {
             Stamp { time_ms: at(RIGHT, 10), expiry_ms: 5_010, checked: true }
         );
         let mut keeper = self::keeper(&three(RIGHT, &[RIGHT, RIGHT]));
-        keeper.told(Stamp { time_ms: at(RIGHT + DAY, 5), expiry_ms: at(RIGHT, 5), checked: false }, 5);
+        keeper.reported(Stamp { time_ms: at(RIGHT + DAY, 5), expiry_ms: at(RIGHT, 5), checked: false }, 5);
         keeper.look(&three(RIGHT, &[RIGHT, RIGHT]), 10);
         assert_eq!(keeper.now(10).unwrap().time_ms, at(RIGHT, 10));
     }

@@ -75,9 +75,9 @@ impl ClockRounds {
         let metrics = self.engine.metrics();
         let membership = metrics.membership_config.membership();
         let voters: Vec<NodeId> = membership.voter_ids().collect();
-        let told = self.clock.stamp().map(StampV1::from);
+        let reported = self.clock.stamp().map(StampV1::from);
         let others = membership.nodes().map(|(id, _)| *id).filter(|id| *id != self.engine.id());
-        let mut asked: FuturesUnordered<_> = others.map(|id| self.ask_clock(id, told)).collect();
+        let mut asked: FuturesUnordered<_> = others.map(|id| self.ask_clock(id, reported)).collect();
         let mut clocks = Clocks { own: self.clock.own_offset(), others: Vec::new(), voters: voters.len() };
         let began = Instant::now();
         loop {
@@ -104,9 +104,9 @@ impl ClockRounds {
     }
 
     /// Returns the member and the offset of its clock.
-    async fn ask_clock(&self, id: NodeId, told: Option<StampV1>) -> Option<(NodeId, i64)> {
+    async fn ask_clock(&self, id: NodeId, reported: Option<StampV1>) -> Option<(NodeId, i64)> {
         let began = Instant::now();
-        let asked = self.engine.ask(id, Lane::Pulse, &Request::ClockV1 { told }, ASK).await;
+        let asked = self.engine.ask(id, Lane::Pulse, &Request::ClockV1 { reported }, ASK).await;
         let Ok(Answer::ClockV1 { clock_ms }) = asked else { return None };
         Some((id, offset_of(clock_ms, began.elapsed(), self.clock.mono())?))
     }

@@ -115,7 +115,7 @@ pub(crate) enum Request {
         state: SystemV1,
     },
     SnapshotChunkV1 {
-        place: u64,
+        index: u64,
         crc: u32,
         pairs: Vec<PairV1>,
     },
@@ -127,7 +127,7 @@ pub(crate) enum Request {
     CountedV1,
     /// Asks for the receiver's wall clock. The leader also reports the cluster's time, if it knows it.
     ClockV1 {
-        told: Option<StampV1>,
+        reported: Option<StampV1>,
     },
     /// Asks which process answers at this address.
     WhoV1,

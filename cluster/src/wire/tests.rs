@@ -81,11 +81,11 @@ fn requests_keep_their_bytes() {
         &("070403613a310001016b0176".to_owned() + &pinned() + "01"),
     );
     let pairs = vec![PairV1 { key: vec![1].into(), record: vec![2, 3].into() }];
-    golden(&Request::SnapshotChunkV1 { place: 1, crc: 70_000, pairs }, "0901fc70110100010101020203");
+    golden(&Request::SnapshotChunkV1 { index: 1, crc: 70_000, pairs }, "0901fc70110100010101020203");
     golden(&Request::SnapshotEndV1 { chunks: 2, pairs: 3 }, "0a0203");
     golden(&Request::CountedV1, "0b");
-    golden(&Request::ClockV1 { told: None }, "0c00");
-    golden(&Request::ClockV1 { told: Some(STAMP) }, "0c0101fb2c0101");
+    golden(&Request::ClockV1 { reported: None }, "0c00");
+    golden(&Request::ClockV1 { reported: Some(STAMP) }, "0c0101fb2c0101");
     golden(&Request::WhoV1, "0d");
     golden(&Request::GreetV1(newcomer()), &("0e".to_owned() + &newcomer_bytes()));
     golden(&Request::ForwardV2 { flow: None, commands: vec![vec![1, 2].into()] }, "0f0001020102");

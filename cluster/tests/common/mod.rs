@@ -41,7 +41,7 @@ impl StateMachine for List {
         self.length += 1;
         let mut value = ctx.index().to_be_bytes().to_vec();
         value.extend(ctx.time_ms().to_be_bytes());
-        value.extend(ctx.take_places(1).to_be_bytes());
+        value.extend(ctx.take_slots(1).to_be_bytes());
         value.extend(command);
         txn.put(&item(self.length), &value)?;
         txn.put(LENGTH, &self.length.to_be_bytes())?;

@@ -99,9 +99,9 @@ pub(super) async fn backup(args: Backup) -> anyhow::Result<()> {
             "the key that encrypts webhooks is not in it: keep webhooks.key of a data directory (or webhooks.secret_key) beside it",
         );
     }
-    let mut told = json!(info);
-    told["current"] = current.into();
-    show(&file, &told, "is written and checked", args.json)
+    let mut shown = json!(info);
+    shown["current"] = current.into();
+    show(&file, &shown, "is written and checked", args.json)
 }
 
 fn expected(key: Option<[u8; 32]>) -> Expected<'static> {

@@ -83,7 +83,7 @@ pub(super) async fn run(args: Status) -> anyhow::Result<()> {
 struct Views<'a>(Vec<(&'a str, Result<Value, ClientError>)>);
 
 impl Views<'_> {
-    /// The place of the view of the node that knows most: of several, the first.
+    /// The index of the view of the node that knows most: of several, the first.
     fn best(&self) -> Option<usize> {
         let knows = |view: &Value| {
             let holds = |field: &str| view.get(field).and_then(Value::as_bool) == Some(true);
@@ -187,8 +187,8 @@ fn matrix(status: &Value) -> Option<String> {
         |id: &Value| members.iter().any(|member| member["id"] == *id && !member["reported_by"].is_null());
     let sights = |member: &Value| member["reaches"].as_array().cloned().unwrap_or_default();
     let mut all = members.iter().flat_map(|member| sights(member));
-    let is_told = problems_of(status).any(|problem| problem["code"] == "half_reachable");
-    if !is_told || !all.any(|sight| sight["reached"] == false && runs(&sight["node"])) {
+    let is_reported = problems_of(status).any(|problem| problem["code"] == "half_reachable");
+    if !is_reported || !all.any(|sight| sight["reached"] == false && runs(&sight["node"])) {
         return None;
     }
     let ids: Vec<String> = members.iter().map(|member| cell(member, "id")).collect();
@@ -220,8 +220,9 @@ fn problem(problem: &Value) -> String {
 /// The table of members, with a line for each.
 fn table(status: &Value) -> String {
     let members = members_of(status);
-    let told = |field: &str| members.iter().any(|member| member.get(field).and_then(Value::as_u64) > Some(0));
-    let ephemeral = EPHEMERAL_COLUMNS.into_iter().filter(|(_, field)| told(field));
+    let is_reported =
+        |field: &str| members.iter().any(|member| member.get(field).and_then(Value::as_u64) > Some(0));
+    let ephemeral = EPHEMERAL_COLUMNS.into_iter().filter(|(_, field)| is_reported(field));
     let columns: Vec<(&str, &str)> = COLUMNS.into_iter().chain(ephemeral).collect();
     let headings: Vec<&str> = columns.iter().map(|(heading, _)| *heading).collect();
     let rows: Vec<Vec<String>> = members.into_iter().map(|member| row(status, &columns, member)).collect();

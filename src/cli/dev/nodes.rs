@@ -76,7 +76,7 @@ struct Node {
 impl Nodes {
     /// Makes the nodes' directories. No process is started.
     pub(super) fn new(home: &Home, ports: Ports, admin: &str) -> anyhow::Result<Self> {
-        let place = |index: usize| {
+        let node = |index: usize| {
             let dir = home.path().join(format!("node{}", index + 1));
             fs::create_dir_all(&dir)
                 .with_context(|| format!("cannot make the directory {}", dir.display()))?;
@@ -86,7 +86,7 @@ impl Nodes {
             program: std::env::current_exe().context("cannot find this program's own file")?,
             admin: admin.to_owned(),
             ports,
-            nodes: (0..NODES).map(place).collect::<Result<_, _>>()?,
+            nodes: (0..NODES).map(node).collect::<Result<_, _>>()?,
             http: Http::new(None),
         })
     }

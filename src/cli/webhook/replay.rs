@@ -108,17 +108,17 @@ async fn watch(webhook: &Webhook, mut replay: Value) -> anyhow::Result<Value> {
     let mut looks = 0;
     let mut failures = 0;
     let mut pause = PAUSES.0;
-    let mut told = false;
+    let mut is_reported = false;
     while matches!(replay["state"].as_str(), Some("waiting" | "running")) {
         let done = replay["progress"].as_f64().unwrap_or(0.0);
         bar.set_position((done * PARTS) as u64);
         bar.set_message(counts(&replay));
         if looks % LOOKS_PER_STATE == 0
-            && !told
+            && !is_reported
             && let Some(reason) = rests(webhook).await
         {
             bar.suspend(|| output::note(reason));
-            told = true;
+            is_reported = true;
         }
         looks += 1;
         sleep(pause).await;
@@ -255,8 +255,8 @@ mod tests {
     fn the_texts_of_a_replay() {
         let mut replay = json!({"id": 3, "state": "running", "from_seq": 11, "until_seq": 31, "next_seq": 21,
                                 "delivered": 4, "failed": 1});
-        let told = "replay 3 of seq 11 to 30 is running: 4 delivered, 1 failed, 10 of 20 events looked at";
-        assert_eq!(words(&replay), told);
+        let shown = "replay 3 of seq 11 to 30 is running: 4 delivered, 1 failed, 10 of 20 events looked at";
+        assert_eq!(words(&replay), shown);
         replay["missed"] = json!(2);
         assert!(words(&replay).ends_with("1 failed, 2 removed by retention, 10 of 20 events looked at"));
         replay["until_seq"] = Value::Null;

@@ -258,7 +258,7 @@ mod tests {
         let shown = json!({"id": "x", "target": lambda, "filter": {"expression": "true"}, "headers": {"X-A": "***"},
                            "batch": {"max": 2, "duration_ms": 0}, "secret": "s"});
         let fields = fields(&serde_json::from_value(shown).unwrap_or_default());
-        let place = |name: &str| fields.iter().position(|field| field == name);
+        let position = |name: &str| fields.iter().position(|field| field == name);
         let order = [
             "id",
             "url",
@@ -270,10 +270,13 @@ mod tests {
         ];
         let order =
             order.into_iter().chain(["timeout_ms", "updated_at", "secret_previous_until", "next_attempt_at"]);
-        let places: Vec<_> = order.map(place).collect();
-        assert!(places.is_sorted() && places.iter().all(Option::is_some), "{places:?} in {fields:?}");
+        let positions: Vec<_> = order.map(position).collect();
+        assert!(
+            positions.is_sorted() && positions.iter().all(Option::is_some),
+            "{positions:?} in {fields:?}"
+        );
         for hidden in ["secret", "headers.X-A", "target.type", "state"] {
-            assert_eq!(place(hidden), None, "{hidden}");
+            assert_eq!(position(hidden), None, "{hidden}");
         }
     }
 

@@ -76,7 +76,7 @@ impl Lanes {
     /// gaps are dropped.
     pub(super) fn given_up(&mut self, delivery: &Retry) {
         for (lane, event) in delivery.lanes.iter().zip(&delivery.events) {
-            self.told_gap(*lane);
+            self.reported_gap(*lane);
             self.gaps.push((*lane, event.id));
         }
         let excess = self.gaps.len().saturating_sub(MAX_GAPS);
@@ -84,7 +84,7 @@ impl Lanes {
     }
 
     /// Removes the lane's gap: a delivery that reported it succeeded.
-    pub(super) fn told_gap(&mut self, lane: u64) {
+    pub(super) fn reported_gap(&mut self, lane: u64) {
         self.gaps.retain(|(gap, _)| *gap != lane);
     }
 }
@@ -125,7 +125,7 @@ mod tests {
         lanes.given_up(&delivery(&[(1, 10), (2, 11), (1, 12)]));
         assert_eq!(lanes.gap(1), Some(EventId::new(1, 12, 0)), "the last event");
         assert_eq!(lanes.with_gap(&[5, 2, 1]), Some(2));
-        lanes.told_gap(2);
+        lanes.reported_gap(2);
         assert_eq!((lanes.gap(2), lanes.with_gap(&[5, 2])), (None, None));
         for lane in 100..100 + MAX_GAPS as u64 {
             lanes.given_up(&delivery(&[(lane, lane)]));

@@ -188,7 +188,7 @@ pub struct Progress {
     /// Requests that failed since the consumer was created.
     pub failed_attempts: u64,
     /// Events given up since the consumer was created.
-    pub buried: u64,
+    pub given_up: u64,
     /// Events that retention removed before they were delivered.
     pub missed: u64,
     /// The last success (Unix milliseconds).
@@ -237,7 +237,7 @@ impl Progress {
             next_attempt: 1,
             delivered: 0,
             failed_attempts: 0,
-            buried: 0,
+            given_up: 0,
             missed: 0,
             last_delivery_ms: None,
             last_error: None,
@@ -295,7 +295,7 @@ pub struct DeadLetter<C> {
     /// When the first attempt was made (Unix milliseconds).
     pub first_ms: u64,
     /// When it was given up (Unix milliseconds).
-    pub buried_ms: u64,
+    pub given_up_ms: u64,
     /// Why it was given up.
     pub reason: Reason<C>,
 }
@@ -320,7 +320,7 @@ pub struct Disable {
 
 /// An owner command: a request to a consumer's owner.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Order {
+pub enum OwnerCommand {
     /// Continue from that seq. Failed events before it are given up. `u64::MAX` asks for the stream's end, at
     /// the position in the log where the command is applied.
     Seek(u64),
@@ -350,7 +350,7 @@ pub struct NumberedCommand {
     /// When it was given (Unix milliseconds).
     pub at_ms: u64,
     /// The command.
-    pub order: Order,
+    pub command: OwnerCommand,
 }
 
 /// An owner's report of the progress of its consumers. `A` is the record of an attempt, `C` the cause of a

@@ -103,8 +103,8 @@ impl<C> Reports<C> {
         self.completions + self.reported
     }
 
-    /// Records that an event was given up.
-    pub(super) fn buried(&mut self, change: DeadLetterChange<C>) {
+    /// Records a new dead letter.
+    pub(super) fn dead_letter(&mut self, change: DeadLetterChange<C>) {
         self.unreported.dead_letters.push(change);
         self.note(Urgency::Now);
     }
@@ -177,8 +177,8 @@ mod tests {
         assert!(reports.heard().is_empty(), "no report contains it yet");
         reports.take(true);
         reports.given_up(2, delivery());
-        let let_go: Vec<u64> = reports.heard().into_iter().map(|(number, _)| number).collect();
-        assert_eq!(let_go, [1]);
+        let released: Vec<u64> = reports.heard().into_iter().map(|(number, _)| number).collect();
+        assert_eq!(released, [1]);
         reports.take(true);
         assert_eq!(reports.heard().len(), 1);
     }

@@ -272,7 +272,7 @@ mod tests {
             let mut retries = Retries::default();
             let mut cluster = BTreeMap::new();
             let mut gone = BTreeSet::new();
-            let tell = |retries: &mut Retries, cluster: &mut BTreeMap<u64, Retry>| {
+            let report = |retries: &mut Retries, cluster: &mut BTreeMap<u64, Retry>| {
                 let (kept, dropped, _) = retries.changes();
                 cluster.extend(kept);
                 dropped.iter().for_each(|number| drop(cluster.remove(number)));
@@ -291,7 +291,7 @@ mod tests {
                         }
                     }
                     6 => retries.is_not_due(number),
-                    _ => tell(&mut retries, &mut cluster),
+                    _ => report(&mut retries, &mut cluster),
                 }
                 let all: Vec<&Retry> = retries.records.values().map(|record| &record.retry).collect();
                 let events = |retry: &&Retry| retry.events.len();
@@ -304,7 +304,7 @@ mod tests {
                 prop_assert_eq!(retries.unsaved_events(), unsaved);
                 prop_assert!(retries.due.iter().all(|(due_ms, number)| retries.get(*number).unwrap().due_ms == *due_ms));
             }
-            tell(&mut retries, &mut cluster);
+            report(&mut retries, &mut cluster);
             let all: BTreeMap<u64, Retry> =
                 retries.records.iter().map(|(number, record)| (*number, record.retry.clone())).collect();
             prop_assert_eq!(all, cluster);

@@ -10,7 +10,7 @@ pub(super) struct Totals {
     /// Attempts that failed.
     pub(super) failed_attempts: u64,
     /// Events given up.
-    pub(super) buried: u64,
+    pub(super) given_up: u64,
     /// Events that retention removed before they were delivered.
     pub(super) missed: u64,
 }

@@ -35,7 +35,7 @@ impl<'v> Evaluation<'v> {
             Step::Number(number) => Ok(Value::Number(*number)),
             Step::Text(text) => Ok(Value::borrowed(text)),
             Step::Name(name) => self.scene.value(*name),
-            Step::Element(place) => self.elements.get(*place).cloned().ok_or(Failure::Missing),
+            Step::Element(depth) => self.elements.get(*depth).cloned().ok_or(Failure::Missing),
             Step::Member(of, name) => member(&self.value(of)?, name, self.budget),
             Step::Has(of, name) => match self.value(of)? {
                 Value::Object(members) => Ok(Value::Bool(find(&members, name, self.budget)?.is_some())),
@@ -137,10 +137,10 @@ impl<'v> Evaluation<'v> {
             _ => return Err(Failure::Wrong("only lists and objects have elements")),
         };
         let mut found = Found::default();
-        for place in 0..count {
+        for at in 0..count {
             let element = match &over {
-                Value::List(items) => items[place].clone(),
-                Value::Object(members) => Value::Text(members[place].0.clone()),
+                Value::List(items) => items[at].clone(),
+                Value::Object(members) => Value::Text(members[at].0.clone()),
                 _ => break,
             };
             self.elements.push(element);

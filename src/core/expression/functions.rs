@@ -163,9 +163,9 @@ fn join<'v>(of: &[Value<'v>], budget: &Budget) -> Outcome<'v> {
         _ => return Err(Failure::Wrong("join() takes a list")),
     };
     let mut out = Writer::new(MAX_TEXT, budget);
-    for (place, item) in items.iter().enumerate() {
+    for (index, item) in items.iter().enumerate() {
         budget.spend(1)?;
-        if place > 0 {
+        if index > 0 {
             out.raw(separator)?;
         }
         out.display(item)?;

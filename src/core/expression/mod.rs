@@ -41,17 +41,17 @@ pub struct Expression {
 
 /// Why an expression is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}{message}", Place(.place))]
+#[error("{}{message}", Position(.position))]
 pub struct ExpressionError {
     /// Line and column, from 1; `None` if they are not known.
-    pub place: Option<(usize, usize)>,
+    pub position: Option<(usize, usize)>,
     /// What is wrong.
     pub message: String,
 }
 
-struct Place<'a>(&'a Option<(usize, usize)>);
+struct Position<'a>(&'a Option<(usize, usize)>);
 
-impl fmt::Display for Place<'_> {
+impl fmt::Display for Position<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Some((1, column)) => write!(f, "at {column}: "),
@@ -63,7 +63,7 @@ impl fmt::Display for Place<'_> {
 
 impl ExpressionError {
     fn new(message: impl Into<String>) -> Self {
-        Self { place: None, message: message.into() }
+        Self { position: None, message: message.into() }
     }
 }
 

@@ -46,19 +46,19 @@ pub(super) fn find<'a, 'v>(
     name: &str,
     budget: &Budget,
 ) -> Result<Option<&'a Value<'v>>, Failure> {
-    let place = members.iter().position(|(known, _)| known.as_str() == name);
+    let at = members.iter().position(|(known, _)| known.as_str() == name);
     // Comparing a name costs much less than evaluating a value.
-    budget.spend(place.unwrap_or(members.len()) / 16)?;
-    Ok(place.map(|place| &members[place].1))
+    budget.spend(at.unwrap_or(members.len()) / 16)?;
+    Ok(at.map(|at| &members[at].1))
 }
 
 /// The element of a list at that index, or the member of an object with that name.
 pub(super) fn index<'v>(of: &Value<'v>, at: &Value<'v>, budget: &Budget) -> Outcome<'v> {
     match (of, at) {
         (_, Value::Null) => Err(Failure::Missing),
-        (Value::List(items), Value::Number(place)) if *place >= 0.0 && place.fract() == 0.0 => {
+        (Value::List(items), Value::Number(number)) if *number >= 0.0 && number.fract() == 0.0 => {
             // The cast saturates: a number that is too large becomes an index that no list has.
-            items.get(*place as usize).cloned().ok_or(Failure::Missing)
+            items.get(*number as usize).cloned().ok_or(Failure::Missing)
         }
         (Value::List(_), _) => Err(Failure::Wrong("the index of an element is a whole number from 0")),
         (Value::Object(_), Value::Text(name)) => member(of, name.as_str(), budget),

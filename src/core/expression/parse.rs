@@ -45,7 +45,7 @@ fn syntax_error(text: &str, errors: &ParseErrors) -> ExpressionError {
     let Some(error) = errors.errors.iter().find(|error| error.pos.0 > 0).or(errors.errors.first()) else {
         return ExpressionError::new("not an expression");
     };
-    let place = match (usize::try_from(error.pos.0), usize::try_from(error.pos.1)) {
+    let position = match (usize::try_from(error.pos.0), usize::try_from(error.pos.1)) {
         (Ok(line @ 1..), Ok(column)) => {
             // The parser's column counts bytes; a column here counts characters.
             let before = text.split('\n').nth(line - 1).and_then(|line| line.get(..column.saturating_sub(1)));
@@ -58,7 +58,7 @@ fn syntax_error(text: &str, errors: &ParseErrors) -> ExpressionError {
     } else {
         in_words(error.msg.strip_prefix("Syntax error: ").unwrap_or(&error.msg))
     };
-    ExpressionError { place, message }
+    ExpressionError { position, message }
 }
 
 /// The parser's message in words that everybody understands.
@@ -85,7 +85,7 @@ struct Checker<'t> {
 
 impl Checker<'_> {
     fn refuse<T>(&self, word: &str, message: impl Into<String>) -> Result<T, ExpressionError> {
-        Err(ExpressionError { place: place_of(self.text, word), message: message.into() })
+        Err(ExpressionError { position: position_of(self.text, word), message: message.into() })
     }
 
     fn step(&mut self, node: IdedExpr, depth: usize) -> Parsed {
@@ -128,8 +128,8 @@ impl Checker<'_> {
     }
 
     fn name(&self, name: &str) -> Parsed {
-        if let Some(place) = self.elements.iter().rposition(|element| element == name) {
-            return Ok(Step::Element(place));
+        if let Some(depth) = self.elements.iter().rposition(|element| element == name) {
+            return Ok(Step::Element(depth));
         }
         let known = Name::known(self.template);
         match known.iter().find(|(known, _)| *known == name) {
@@ -291,7 +291,7 @@ fn appended(node: IdedExpr) -> Option<IdedExpr> {
 }
 
 /// Line and column of the first occurrence of a word in the text.
-fn place_of(text: &str, word: &str) -> Option<(usize, usize)> {
+fn position_of(text: &str, word: &str) -> Option<(usize, usize)> {
     let part_of_name = |c: char| c.is_alphanumeric() || c == '_';
     let name = word.starts_with(part_of_name);
     let alone = |at: &usize| {

@@ -134,7 +134,7 @@ fn lists_and_objects_can_be_made() {
 
 #[test]
 fn errors_have_a_reason_and_a_position() {
-    for (text, place, words) in [
+    for (text, position, words) in [
         ("", None, "expected"),
         ("  ", None, "expected"),
         ("payload.value >", Some((1, 16)), "the expression ends too early"),
@@ -168,8 +168,8 @@ fn errors_have_a_reason_and_a_position() {
         ("int", Some((1, 1)), "\"int\""),
     ] {
         let error = Expression::condition(text).unwrap_err();
-        if place.is_some() {
-            assert_eq!(error.place, place, "{text}: {error}");
+        if position.is_some() {
+            assert_eq!(error.position, position, "{text}: {error}");
         }
         assert!(error.to_string().contains(words), "{text}: {error}");
     }

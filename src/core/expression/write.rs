@@ -75,8 +75,8 @@ impl<'b> Writer<'b> {
             Value::List(items) => {
                 let inside = inside?;
                 self.out.push('[');
-                for (place, item) in items.iter().enumerate() {
-                    self.comma(place);
+                for (index, item) in items.iter().enumerate() {
+                    self.comma(index);
                     self.json(item, inside)?;
                 }
                 self.out.push(']');
@@ -84,8 +84,8 @@ impl<'b> Writer<'b> {
             Value::Object(members) => {
                 let inside = inside?;
                 self.out.push('{');
-                for (place, (name, member)) in members.iter().enumerate() {
-                    self.comma(place);
+                for (index, (name, member)) in members.iter().enumerate() {
+                    self.comma(index);
                     self.name(name.as_str())?;
                     self.json(member, inside)?;
                 }
@@ -96,8 +96,8 @@ impl<'b> Writer<'b> {
     }
 
     /// Writes the comma before an element or a member, unless it is the first.
-    pub(crate) fn comma(&mut self, place: usize) {
-        if place > 0 {
+    pub(crate) fn comma(&mut self, index: usize) {
+        if index > 0 {
             self.out.push(',');
         }
     }

@@ -32,7 +32,7 @@ impl<S: ReadStore> History<'_, S> {
                 (first, !self.is_gone_since(ms, first, &gone)?)
             }
             Start::After(id) => match self.seq_after(id)? {
-                Some(seq) => (seq, gone.id <= id && !self.tells_gap_of_another(id)),
+                Some(seq) => (seq, gone.id <= id && !self.reports_gap_of_another(id)),
                 None => {
                     // It is not a position of this stream: the reader is told, and reads everything that is
                     // left.
@@ -41,10 +41,10 @@ impl<S: ReadStore> History<'_, S> {
                 }
             },
         };
-        let told = !complete && !crate::failpoint!("gap-not-told") && !self.hides_gap_of_subject();
+        let is_reported = !complete && !crate::failpoint!("gap-not-told") && !self.hides_gap_of_subject();
         // A reader that is told a gap starts with the oldest event that is left: rings may still hold events
         // before it that were removed.
-        let oldest = if told { Some(self.first_wanted(next_seq)?) } else { None };
+        let oldest = if is_reported { Some(self.first_wanted(next_seq)?) } else { None };
         let next_seq = oldest.flatten().map_or(next_seq, |(seq, _)| seq);
         let gap = oldest.map(|oldest| oldest.map(|(_, id)| id));
         // The event of a position may have been removed, and the event left before it lies further back. A
@@ -59,7 +59,7 @@ impl<S: ReadStore> History<'_, S> {
         Ok(Position { next_seq, before, head_seq, head_id, is_known, gap, gone_seq: gone.seq })
     }
 
-    fn tells_gap_of_another(&self, id: EventId) -> bool {
+    fn reports_gap_of_another(&self, id: EventId) -> bool {
         crate::failpoint!("gap-of-another-subject") && self.gone_of_stream().id > id
     }
 

@@ -290,8 +290,8 @@ proptest! {
             let foreign = EventId::new(1000 + 10 * seq, 2 * seq + 1, 0);
             let beside_gone = stream.known.get(seq as usize).is_some_and(|next| next.gone);
             let newest = seq == stream.record.next_seq - 1;
-            let told = history.locate(Start::After(foreign)).unwrap().gap.is_some();
-            prop_assert!(told || beside_gone && !newest, "{:?}", known.id);
+            let is_reported = history.locate(Start::After(foreign)).unwrap().gap.is_some();
+            prop_assert!(is_reported || beside_gone && !newest, "{:?}", known.id);
         }
     }
 

@@ -322,7 +322,7 @@ pub fn dead_letter(webhook: WebhookId, seq: u64) -> [u8; 25] {
 }
 
 /// The key of an owner command that the webhook's owner has not carried out yet.
-pub fn order(webhook: WebhookId, number: u64) -> [u8; 25] {
+pub fn owner_command(webhook: WebhookId, number: u64) -> [u8; 25] {
     numbered(b'o', webhook, number)
 }
 

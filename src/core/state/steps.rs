@@ -1,7 +1,7 @@
 //! What the two machines say to each other.
 
 use crate::core::access::AccessChange;
-use crate::core::consumer::progress::Order;
+use crate::core::consumer::progress::OwnerCommand;
 use crate::core::ids::WebhookId;
 use crate::core::webhook::directory::WebhookChange;
 
@@ -13,7 +13,7 @@ pub enum Step {
     /// A webhook or its owner changed.
     Webhook(WebhookChange),
     /// A webhook's owner must start over, as this owner command says.
-    Begin(WebhookId, Order),
+    Begin(WebhookId, OwnerCommand),
 }
 
 /// A request of the streams to the directory, which decides it in its own order.

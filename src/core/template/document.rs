@@ -1,7 +1,7 @@
 //! A JSON document with expressions in its strings.
 
-use super::error::{Place, Problem, RenderFailure, TemplateError};
-use super::interpolated::{Interpolated, jinja, place_of};
+use super::error::{Position, Problem, RenderFailure, TemplateError};
+use super::interpolated::{Interpolated, jinja, position_of};
 use super::{MAX_BODY, MAX_DEPTH, unwritten};
 use crate::core::expression::{Budget, Scene, Writer};
 use crate::core::json::{JsonError, Node, normalise, write_string};
@@ -31,8 +31,8 @@ impl Document {
             Node::Text(text) => Self::String(Interpolated::parse(text, Some(pointer.as_str()))?),
             Node::List(items) => {
                 let mut list = Vec::with_capacity(items.len());
-                for (place, item) in items.iter().enumerate() {
-                    list.push(Self::inside(&place.to_string(), item, pointer)?);
+                for (index, item) in items.iter().enumerate() {
+                    list.push(Self::inside(&index.to_string(), item, pointer)?);
                 }
                 Self::List(list)
             }
@@ -40,8 +40,8 @@ impl Document {
                 let mut object = Vec::with_capacity(members.len());
                 for (name, member) in members {
                     if name.contains("${") {
-                        let place = Some(Place { pointer: Some(pointer.clone()), line: 1, column: 1 });
-                        return Err(TemplateError { place, problem: Problem::Name });
+                        let position = Some(Position { pointer: Some(pointer.clone()), line: 1, column: 1 });
+                        return Err(TemplateError { position, problem: Problem::Name });
                     }
                     let member = Self::inside(name, member, pointer)?;
                     let mut quoted = String::with_capacity(name.len() + 2);
@@ -110,23 +110,23 @@ impl Document {
         budget: &Budget,
         out: &mut Writer<'_>,
     ) -> Result<(), RenderFailure> {
-        let whole = || Place { pointer: Some(String::new()), line: 1, column: 1 };
+        let whole = || Position { pointer: Some(String::new()), line: 1, column: 1 };
         let bounded = |failure| unwritten(failure, whole);
         match self {
             Self::Constant(json) => out.raw(json).map_err(bounded),
             Self::String(string) => write_string_at(string, depth, scene, budget, out),
             Self::List(items) => {
                 out.raw("[").map_err(bounded)?;
-                for (place, item) in items.iter().enumerate() {
-                    out.comma(place);
+                for (index, item) in items.iter().enumerate() {
+                    out.comma(index);
                     item.write_at(depth.saturating_sub(1), scene, budget, out)?;
                 }
                 out.raw("]").map_err(bounded)
             }
             Self::Object(members) => {
                 out.raw("{").map_err(bounded)?;
-                for (place, (name, member)) in members.iter().enumerate() {
-                    out.comma(place);
+                for (index, (name, member)) in members.iter().enumerate() {
+                    out.comma(index);
                     out.raw(name).map_err(bounded)?;
                     out.raw(":").map_err(bounded)?;
                     member.write_at(depth.saturating_sub(1), scene, budget, out)?;
@@ -144,13 +144,13 @@ fn write_string_at(
     budget: &Budget,
     out: &mut Writer<'_>,
 ) -> Result<(), RenderFailure> {
-    let place = || string.place();
+    let position = || string.position();
     if let Some(value) = string.value(scene, budget) {
-        return out.json(&value?, depth).map_err(|failure| unwritten(failure, place));
+        return out.json(&value?, depth).map_err(|failure| unwritten(failure, position));
     }
     let mut text = Writer::new(MAX_BODY, budget);
     string.write(scene, budget, &mut text, |_| None)?;
-    out.string(&text.end()).map_err(|failure| unwritten(failure, place))
+    out.string(&text.end()).map_err(|failure| unwritten(failure, position))
 }
 
 /// Why a source is not JSON. Often it is written in the language of Jinja, and the error says what to write
@@ -160,7 +160,7 @@ fn not_json(source: &str, error: JsonError) -> TemplateError {
     if let Some(at) = starts.into_iter().flatten().min()
         && let Some(problem) = jinja(&source[at..])
     {
-        return TemplateError { place: Some(place_of(source, at, None)), problem };
+        return TemplateError { position: Some(position_of(source, at, None)), problem };
     }
     match error {
         JsonError::TooDeep(_) => Problem::TooDeep.into(),
@@ -173,11 +173,11 @@ fn syntax(source: &str) -> TemplateError {
     let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(source) else {
         return Problem::NotJson("it can't be read".to_owned()).into();
     };
-    let place = Place { pointer: None, line: error.line(), column: error.column() };
+    let position = Position { pointer: None, line: error.line(), column: error.column() };
     let said = error.to_string();
     let message = said.split(" at line ").next().unwrap_or_default().to_owned();
     let line = source.split('\n').nth(error.line().saturating_sub(1)).unwrap_or_default();
     let unquoted = line.get(error.column().saturating_sub(1)..).is_some_and(|rest| rest.starts_with("${"));
     let problem = if unquoted { Problem::Unquoted } else { Problem::NotJson(message) };
-    TemplateError { place: Some(place), problem }
+    TemplateError { position: Some(position), problem }
 }

@@ -7,7 +7,7 @@ use std::fmt;
 
 /// A position in a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct Position {
     /// The JSON pointer of the string; `None` if the position is not in a string of a JSON document.
     pub pointer: Option<String>,
     /// The line in that string, or in the template, from 1.
@@ -16,7 +16,7 @@ pub struct Place {
     pub column: usize,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(pointer) = self.pointer.as_deref().filter(|pointer| !pointer.is_empty()) {
             write!(f, "{pointer}, ")?;
@@ -32,15 +32,15 @@ impl fmt::Display for Place {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TemplateError {
     /// Its position; `None` if it concerns the whole template.
-    pub place: Option<Place>,
+    pub position: Option<Position>,
     /// What is wrong.
     pub problem: Problem,
 }
 
 impl fmt::Display for TemplateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.place {
-            Some(place) => write!(f, "{place}: {}", self.problem),
+        match &self.position {
+            Some(position) => write!(f, "{position}: {}", self.problem),
             None => self.problem.fmt(f),
         }
     }
@@ -50,7 +50,7 @@ impl std::error::Error for TemplateError {}
 
 impl From<Problem> for TemplateError {
     fn from(problem: Problem) -> Self {
-        Self { place: None, problem }
+        Self { position: None, problem }
     }
 }
 
@@ -89,7 +89,7 @@ pub enum Problem {
 }
 
 impl Problem {
-    /// The expression's error without its position in the expression. [`TemplateError::place`] has the
+    /// The expression's error without its position in the expression. [`TemplateError::position`] has the
     /// position in the template.
     pub(super) fn expression(error: ExpressionError) -> Self {
         Self::Expression(error.message)
@@ -103,10 +103,10 @@ pub enum RenderFailure {
     #[error("there is no event")]
     NoEvent,
     /// An expression can't use a value of the event.
-    #[error("{place}: {why}")]
+    #[error("{position}: {why}")]
     Expression {
         /// The expression's position.
-        place: Place,
+        position: Position,
         /// The reason as a text.
         why: String,
     },

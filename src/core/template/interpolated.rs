@@ -1,6 +1,6 @@
 //! A string with expressions in it.
 
-use super::error::{Place, Problem, RenderFailure, TemplateError};
+use super::error::{Position, Problem, RenderFailure, TemplateError};
 use super::unwritten;
 use crate::core::expression::{
     Budget, Expression, ExpressionError, Failure, MAX_EXPRESSION_LEN, Scene, Value, Writer,
@@ -43,7 +43,7 @@ impl Interpolated {
         let mut parts = Vec::new();
         let mut own = String::new();
         let mut at = 0;
-        let place = |at: usize| place_of(text, at, pointer);
+        let position = |at: usize| position_of(text, at, pointer);
         while at < text.len() {
             let rest = &text[at..];
             let next = rest.find(['$', '{']).unwrap_or(rest.len());
@@ -61,7 +61,7 @@ impl Interpolated {
                 parts.push(Part::Computed(computed(text, at + 2, end, pointer)?));
                 at = end + 1;
             } else if let Some(problem) = jinja(rest) {
-                return Err(TemplateError { place: Some(place(at)), problem });
+                return Err(TemplateError { position: Some(position(at)), problem });
             } else if let Some(character) = rest.chars().next() {
                 own.push(character);
                 at += character.len_utf8();
@@ -83,8 +83,8 @@ impl Interpolated {
     }
 
     /// The position at which it begins.
-    pub(super) fn place(&self) -> Place {
-        place_in(1, 1, self.pointer.as_deref())
+    pub(super) fn position(&self) -> Position {
+        position_in(1, 1, self.pointer.as_deref())
     }
 
     /// The value of a string that is exactly one expression; a missing value is null. `None` for any other
@@ -114,7 +114,7 @@ impl Interpolated {
                     None => Ok(()),
                 },
             };
-            written.map_err(|failure| unwritten(failure, || self.place()))?;
+            written.map_err(|failure| unwritten(failure, || self.position()))?;
         }
         Ok(())
     }
@@ -150,22 +150,22 @@ impl Interpolated {
         match computed.expression.evaluate(scene, budget) {
             Ok(value) => Ok(Some(value)),
             Err(Failure::Missing) => Ok(None),
-            Err(failure) => {
-                Err(unwritten(failure, || place_in(computed.line, computed.column, self.pointer.as_deref())))
-            }
+            Err(failure) => Err(unwritten(failure, || {
+                position_in(computed.line, computed.column, self.pointer.as_deref())
+            })),
         }
     }
 }
 
-fn place_in(line: usize, column: usize, pointer: Option<&str>) -> Place {
-    Place { pointer: pointer.map(str::to_owned), line, column }
+fn position_in(line: usize, column: usize, pointer: Option<&str>) -> Position {
+    Position { pointer: pointer.map(str::to_owned), line, column }
 }
 
 /// The position of a byte in a string.
-pub(super) fn place_of(text: &str, at: usize, pointer: Option<&str>) -> Place {
+pub(super) fn position_of(text: &str, at: usize, pointer: Option<&str>) -> Position {
     let before = &text[..at];
     let line = before.rsplit('\n').next().unwrap_or(before);
-    place_in(before.matches('\n').count() + 1, line.chars().count() + 1, pointer)
+    position_in(before.matches('\n').count() + 1, line.chars().count() + 1, pointer)
 }
 
 /// The byte of the `}` that ends the expression which begins at `start`. The lexer of expressions finds it,
@@ -173,7 +173,8 @@ pub(super) fn place_of(text: &str, at: usize, pointer: Option<&str>) -> Place {
 fn end_of(text: &str, start: usize, pointer: Option<&str>) -> Result<usize, TemplateError> {
     let mut lexer = Lexer::new(&text[start..]);
     let mut open = 0usize;
-    let fail = |at: usize, problem| Err(TemplateError { place: Some(place_of(text, at, pointer)), problem });
+    let fail =
+        |at: usize, problem| Err(TemplateError { position: Some(position_of(text, at, pointer)), problem });
     loop {
         let token = lexer.lex();
         match token.kind {
@@ -192,22 +193,22 @@ fn end_of(text: &str, start: usize, pointer: Option<&str>) -> Result<usize, Temp
 }
 
 fn computed(text: &str, start: usize, end: usize, pointer: Option<&str>) -> Result<Computed, TemplateError> {
-    let begin = place_of(text, start, pointer);
+    let begin = position_of(text, start, pointer);
     match Expression::of_template(&text[start..end]) {
         // A later failure is reported at the position of the `${`.
         Ok(expression) => Ok(Computed { expression, line: begin.line, column: begin.column - 2 }),
-        Err(error) => Err(misplaced(error, begin)),
+        Err(error) => Err(repositioned(error, begin)),
     }
 }
 
 /// An expression's error with its position in the string.
-fn misplaced(error: ExpressionError, begin: Place) -> TemplateError {
-    let place = match error.place {
-        Some((1, column)) => Place { column: begin.column + column - 1, ..begin },
-        Some((line, column)) => Place { line: begin.line + line - 1, column, ..begin },
-        None => Place { column: begin.column - 2, ..begin },
+fn repositioned(error: ExpressionError, begin: Position) -> TemplateError {
+    let position = match error.position {
+        Some((1, column)) => Position { column: begin.column + column - 1, ..begin },
+        Some((line, column)) => Position { line: begin.line + line - 1, column, ..begin },
+        None => Position { column: begin.column - 2, ..begin },
     };
-    TemplateError { place: Some(place), problem: Problem::expression(error) }
+    TemplateError { position: Some(position), problem: Problem::expression(error) }
 }
 
 /// The error of a template that is written as in Jinja, with what to write instead.

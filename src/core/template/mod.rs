@@ -14,7 +14,7 @@ mod error;
 mod interpolated;
 mod scene;
 
-pub use error::{Place, Problem, RenderFailure, TemplateError};
+pub use error::{Position, Problem, RenderFailure, TemplateError};
 pub(crate) use interpolated::{Interpolated, Piece};
 
 use super::event::{Event, MapText};
@@ -115,11 +115,11 @@ fn escape_html(character: char) -> Option<&'static str> {
 
 /// The failure of a rendering. A budget or a limit that is exceeded concerns the whole template and its
 /// events; any other failure has the position of its expression.
-fn unwritten(failure: Failure, place: impl FnOnce() -> Place) -> RenderFailure {
+fn unwritten(failure: Failure, position: impl FnOnce() -> Position) -> RenderFailure {
     match failure {
         Failure::TooMuch => RenderFailure::TooLarge("the template makes too much work of the events"),
         Failure::TooLong => RenderFailure::TooLarge("the body exceeds 256 KiB"),
-        other => RenderFailure::Expression { place: place(), why: other.to_string() },
+        other => RenderFailure::Expression { position: position(), why: other.to_string() },
     }
 }
 

@@ -15,8 +15,8 @@ fn map() -> MapText {
     MapText::from(MAP.parse::<MapId>().unwrap())
 }
 
-fn event(place: u32, payload: &str) -> Event {
-    let id = EventId::new(1_750_509_296_789, 7, place);
+fn event(slot: u32, payload: &str) -> Event {
+    let id = EventId::new(1_750_509_296_789, 7, slot);
     let event = NewEvent {
         subject: Default::default(),
         kind: "map_kill".into(),

@@ -17,7 +17,7 @@ pub enum WebhookChange {
     /// A webhook was deleted.
     Gone(WebhookId),
     /// A webhook's owner has a new owner command to carry out. The directory itself does not change.
-    Ordered(WebhookId),
+    Commanded(WebhookId),
     /// The set of nodes that deliver changed.
     Owners(Owners),
 }
@@ -64,7 +64,7 @@ impl Directory {
                 self.webhooks.insert(webhook.id, webhook.clone());
             }
             WebhookChange::Gone(id) => self.remove(*id),
-            WebhookChange::Ordered(_) => {}
+            WebhookChange::Commanded(_) => {}
             WebhookChange::Owners(owners) => self.owners = owners.clone(),
         }
     }

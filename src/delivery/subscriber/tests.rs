@@ -126,7 +126,7 @@ fn a_subscription_that_is_held_stands_still() {
         assert_eq!(subscriber.hold_at(id, &shows, &Filter::All, 3, false), Some(5));
         topic_view.push(chunk(5..6), 1 << 20, 1024);
         assert_eq!(next(subscriber), None);
-        subscriber.let_go_on(id);
+        subscriber.go_on(id);
         assert_eq!(next(subscriber).unwrap(), "5;");
     });
 }

@@ -63,7 +63,7 @@ pub(super) async fn run(hub: Hub, leaving: Leaving) {
     loop {
         leaving.0.changed.notified().await;
         while let Some(left) = unreported(&hub, &leaving, hub.node_id()) {
-            if let Err(error) = hub.leases().let_go(left).await {
+            if let Err(error) = hub.leases().report_handover(left).await {
                 tracing::debug!(%error, "released webhooks can't be reported yet; trying again");
                 tokio::time::sleep(RETRY_PAUSE).await;
             }

@@ -46,7 +46,7 @@ fn attempts(class: Class) -> Counter {
 }
 
 /// Counts events that were given up.
-pub(super) fn buried<'a>(dead_letters: impl Iterator<Item = &'a DeadLetter>) {
+pub(super) fn dead_letters<'a>(dead_letters: impl Iterator<Item = &'a DeadLetter>) {
     for dead_letter in dead_letters {
         metrics::counter!(metric::WEBHOOK_DEAD_LETTERS, "class" => dead_letter.class().name()).increment(1);
     }

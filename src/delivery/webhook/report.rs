@@ -65,19 +65,20 @@ pub(super) async fn flush(shard: &Shard) {
     for (updates, actor) in join_all(asked).await {
         let updates = updates.unwrap_or_default();
         let count = updates.len();
-        let piece = |(place, update)| Piece::new(actor.clone(), update, place + 1 == count);
+        let piece = |(index, update)| Piece::new(actor.clone(), update, index + 1 == count);
         pieces.extend(updates.into_iter().enumerate().map(piece));
     }
-    tell_all(shard, pieces).await;
+    report_all(shard, pieces).await;
 }
 
-pub(super) async fn tell_all(shard: &Shard, mut pieces: VecDeque<Piece>) {
+pub(super) async fn report_all(shard: &Shard, mut pieces: VecDeque<Piece>) {
     while !pieces.is_empty() {
         let batch = take_batch(&mut pieces);
-        let Some(refused) = tell(shard, batch).await else { continue };
+        let Some(refused) = report_batch(shard, batch).await else { continue };
         // A report that is too large for the log does not hold up the reports of other webhooks.
         for piece in refused {
-            let Some(piece) = tell(shard, vec![piece]).await.and_then(|refused| refused.into_iter().next())
+            let Some(piece) =
+                report_batch(shard, vec![piece]).await.and_then(|refused| refused.into_iter().next())
             else {
                 continue;
             };
@@ -99,7 +100,7 @@ fn take_batch(pieces: &mut VecDeque<Piece>) -> Vec<Piece> {
 
 /// Reports one batch, until the cluster has it or this node does not own its webhooks any more. Returns the
 /// pieces if they are too large for the log.
-async fn tell(shard: &Shard, mut pieces: Vec<Piece>) -> Option<Vec<Piece>> {
+async fn report_batch(shard: &Shard, mut pieces: Vec<Piece>) -> Option<Vec<Piece>> {
     loop {
         // If this node lost a webhook meanwhile and owns it again, the webhook has another actor, and the
         // report of the earlier actor is out of date.

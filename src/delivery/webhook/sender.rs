@@ -384,8 +384,8 @@ fn has_one_signature(profile: Profile) -> bool {
 /// which API gateways pass it on.
 fn lambda_event(headers: &[(HeaderName, HeaderValue)], body: &Bytes) -> Bytes {
     let mut event = b"{\"headers\":{".to_vec();
-    for (place, (name, value)) in headers.iter().enumerate() {
-        if place > 0 {
+    for (index, (name, value)) in headers.iter().enumerate() {
+        if index > 0 {
             event.push(b',');
         }
         push_json_string(&spelled(name), &mut event);

@@ -102,7 +102,7 @@ impl Shard {
             self.look_at_all().await;
         }
         if news.all || !news.owners.is_empty() {
-            self.tell_leaving();
+            self.report_leaving();
         }
         for (webhook, events) in news.lost.into_iter().filter(|(webhook, _)| self.shared.is_mine(*webhook)) {
             announce::lost(webhook, events);
@@ -114,7 +114,7 @@ impl Shard {
         }
         if some_changed {
             // A webhook that was to leave may have been deleted.
-            self.tell_leaving();
+            self.report_leaving();
         }
         for stream in news.removed {
             self.shared.source.forget(stream);
@@ -178,7 +178,7 @@ impl Shard {
     }
 
     /// Reports which of the webhooks that are to leave still have an actor here.
-    pub(super) fn tell_leaving(&self) {
+    pub(super) fn report_leaving(&self) {
         let Some(began) = self.shared.handover() else { return };
         let actors = self.actors.borrow();
         let left = actors
@@ -195,8 +195,8 @@ impl Shard {
             Err(_) => return true,
         };
         match self.shared.hub.webhooks().state(id) {
-            Ok(Some(WebhookState { progress, orders, .. })) => {
-                !orders.is_empty() || !progress.is_idle(head_seq)
+            Ok(Some(WebhookState { progress, commands, .. })) => {
+                !commands.is_empty() || !progress.is_idle(head_seq)
             }
             Ok(None) => false,
             Err(_) => true,
@@ -315,7 +315,7 @@ impl Supervisor for Shard {
         if self.has_actor(id, actor) {
             self.actors.borrow_mut().remove(&id);
             if self.shared.is_leaving(id) {
-                self.tell_leaving();
+                self.report_leaving();
             }
             self.look_at(id);
         }

@@ -8,7 +8,7 @@ use super::guard::{Guard, Target as Url};
 use super::handover::Leaving;
 use super::lambda::Account;
 use super::permits::{Permit, Permits};
-use super::report::{Piece, tell_all};
+use super::report::{Piece, report_all};
 use super::shard::Shard;
 use super::shared::Shared;
 use super::supervise::supervise;
@@ -244,7 +244,7 @@ async fn a_report_that_is_too_large_does_not_hold_up_others() {
     let little = stage.update(small, 100);
     let pieces = [(large, much, false), (large, after, true), (small, little, true)];
     let pieces = pieces.map(|(id, update, last)| Piece::new(stage.actor(id), update, last));
-    tokio::time::timeout(Duration::from_secs(30), tell_all(&stage.shard, pieces.into())).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(30), report_all(&stage.shard, pieces.into())).await.unwrap();
     assert_eq!(
         (stage.delivered(large), stage.delivered(small)),
         (1, 1000),
@@ -267,7 +267,7 @@ async fn an_actor_of_an_earlier_ownership_reports_nothing() {
     stage.publish().await;
     until("another delivery", || stage.delivered(id) == 2).await;
     assert!(stage.actor(id) != earlier);
-    tell_all(&stage.shard, [Piece::new(earlier, update, true)].into()).await;
+    report_all(&stage.shard, [Piece::new(earlier, update, true)].into()).await;
     assert_eq!(stage.delivered(id), 2);
     stage.hub.shutdown().await;
 }

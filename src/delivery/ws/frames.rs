@@ -153,26 +153,7 @@ fn unmask(payload: &mut [u8], mask: [u8; 4]) {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-
-    const MASK: [u8; 4] = [1, 2, 3, 4];
-
-    fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
-        let mut frame = vec![first];
-        match payload.len() {
-            len @ 0..=125 => frame.push(0x80 | len as u8),
-            len @ 126..=0xffff => {
-                frame.push(0x80 | 126);
-                frame.extend_from_slice(&(len as u16).to_be_bytes());
-            }
-            len => {
-                frame.push(0x80 | 127);
-                frame.extend_from_slice(&(len as u64).to_be_bytes());
-            }
-        }
-        frame.extend_from_slice(&MASK);
-        frame.extend(payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask));
-        frame
-    }
+    use testkit::ws::client_frame as frame;
 
     fn all(frames: &mut Frames, found: &mut Vec<Frame>) -> Result<(), Offence> {
         while let Some(frame) = frames.take()? {
@@ -229,7 +210,7 @@ mod tests {
         ) {
             let payloads: Vec<Vec<u8>> = payloads
                 .into_iter()
-                .map(|(len, seed)| (0..len).map(|place| (place as u8).wrapping_mul(7) ^ seed).collect())
+                .map(|(len, seed)| (0..len).map(|index| (index as u8).wrapping_mul(7) ^ seed).collect())
                 .collect();
             let bytes: Vec<u8> = payloads.iter().flat_map(|payload| frame(0x82, payload)).collect();
             let (found, offence) = cut(&bytes, size, 70_000);

@@ -120,7 +120,7 @@ fn binary_messages_go_both_ways_in_order_and_bounded() {
     with_server(|addr| {
         let mut ws = Ws::connect(addr, "/").unwrap();
         for len in [0, 2, 125, 126, 0xffff, MAX_BYTES] {
-            let bytes: Vec<u8> = (0..len).map(|place| (place % 251) as u8 ^ 0xff).collect();
+            let bytes: Vec<u8> = (0..len).map(|index| (index % 251) as u8 ^ 0xff).collect();
             ws.binary(&bytes).unwrap();
             echoed(&mut ws, &bytes);
         }

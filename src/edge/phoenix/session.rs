@@ -221,7 +221,7 @@ impl PhoenixSession {
                 if let Some(channel) = self.channels.remove(&message.topic) {
                     self.closed(link, &message.topic, &channel.join_ref);
                 }
-                self.subscriber.let_go_on(id);
+                self.subscriber.go_on(id);
                 id
             }
             None => {

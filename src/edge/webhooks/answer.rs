@@ -1,7 +1,7 @@
 //! The form of webhooks in answers. Only the answer to the request that made a secret shows it.
 
 use super::error::Problem;
-use super::place;
+use super::position;
 use super::{Edge, state_of};
 use crate::core::consumer::progress::Progress;
 use crate::core::history::Start;
@@ -60,7 +60,7 @@ async fn state_shown(
     let head_seq = edge.hub.archive().locate(topic, Start::Live).await?.head_seq;
     let oldest = match oldest_seq(progress, head_seq) {
         Some(seq) => {
-            place::event_for(edge, webhook.id, topic, seq).await?.map(|event| iso_millis(event.time_ms))
+            position::event_for(edge, webhook.id, topic, seq).await?.map(|event| iso_millis(event.time_ms))
         }
         None => None,
     };
@@ -83,7 +83,7 @@ async fn state_shown(
         dead_letters: stored.attempt_history.dead.into(),
         delivered: progress.delivered,
         failed_attempts: progress.failed_attempts,
-        given_up: progress.buried,
+        given_up: progress.given_up,
         missed: stored.missed(edge.hub.webhooks().stored_seq(topic)?),
         losing_since: losing.map(|losing| iso_millis(edge.hub.clock().shown_ms(losing.since_ms))),
         success_rate: (requests > 0).then(|| progress.delivered as f64 / requests as f64),

@@ -4,7 +4,7 @@
 
 use super::error::Problem;
 use super::managed::{Managed, Manager};
-use super::{answer, crud, object, place, settings, state_of};
+use super::{answer, crud, object, position, settings, state_of};
 use crate::core::json::normalise;
 use crate::core::time::iso_millis;
 use crate::core::webhook::outcome::Class;
@@ -134,7 +134,7 @@ pub(super) async fn logs(
 
 async fn log(edge: &Edge, grant: &Grant, webhook: &Webhook, attempt: &Attempt) -> Result<Log, Problem> {
     let event = match attempt.seq {
-        Some(seq) => place::event_for(edge, webhook.id, grant.map.topic, seq).await?,
+        Some(seq) => position::event_for(edge, webhook.id, grant.map.topic, seq).await?,
         None => None,
     };
     let text = event.and_then(|event| String::from_utf8(event.payload.to_vec()).ok());

@@ -2,11 +2,11 @@
 
 use super::error::Problem;
 use super::managed::Managed;
-use super::place;
+use super::position;
 use super::replay::{self, Wanted};
 use super::{object, on, order, state_of};
 use crate::core::command::{Command, Reply};
-use crate::core::consumer::progress::Order;
+use crate::core::consumer::progress::OwnerCommand;
 use crate::core::event::MapText;
 use crate::core::ids::EventId;
 use crate::core::json::Members;
@@ -102,7 +102,7 @@ async fn shown(
     webhook: &Webhook,
     dead_letter: &DeadLetter,
 ) -> Result<Shown, Problem> {
-    let event = place::event_for(edge, webhook.id, grant.map.topic, dead_letter.seq).await?;
+    let event = position::event_for(edge, webhook.id, grant.map.topic, dead_letter.seq).await?;
     let event = event.filter(|event| event.id == dead_letter.event_id).and_then(|event| {
         let mut envelope = Vec::new();
         event.write_envelope(&MapText::from(grant.map.id), false, &mut envelope);
@@ -115,7 +115,7 @@ async fn shown(
         attempts: dead_letter.attempts,
         first_attempt_at: (dead_letter.first_ms > 0)
             .then(|| iso_millis(edge.hub.clock().shown_ms(dead_letter.first_ms))),
-        given_up_at: iso_millis(edge.hub.clock().shown_ms(dead_letter.buried_ms)),
+        given_up_at: iso_millis(edge.hub.clock().shown_ms(dead_letter.given_up_ms)),
         class: dead_letter.class().name(),
         status: dead_letter.status(),
         error: dead_letter.error().to_owned(),
@@ -158,7 +158,7 @@ pub(super) async fn retry(
 ) -> Result<HttpResponse, Problem> {
     body.none().await?;
     let dead_letter = find(&edge, &webhook, &path.event)?;
-    order(&edge, &grant, &webhook, Order::Redeliver(vec![dead_letter.seq])).await?;
+    order(&edge, &grant, &webhook, OwnerCommand::Redeliver(vec![dead_letter.seq])).await?;
     Ok(HttpResponse::Accepted().json(One { data: shown(&edge, &grant, &webhook, &dead_letter).await? }))
 }
 
@@ -170,10 +170,10 @@ pub(super) async fn retry_all(
     let text = object(body).await?;
     let mut body = Members::of(&text);
     let since: Option<String> = body.take(&["since"], "a time or the id of an event");
-    let place = since.and_then(|since| place::read(&mut body, "since", Form::IdOrTime, &since));
+    let position = since.and_then(|since| position::read(&mut body, "since", Form::IdOrTime, &since));
     body.finish().into_result(())?;
-    let from_seq = match place {
-        Some(place) => place::first(&edge, grant.map.topic, place).await?,
+    let from_seq = match position {
+        Some(position) => position::first(&edge, grant.map.topic, position).await?,
         None => edge
             .hub
             .webhooks()

@@ -13,7 +13,7 @@ mod dead_letters;
 mod error;
 mod managed;
 mod operate;
-mod place;
+mod position;
 mod replay;
 mod settings;
 
@@ -24,7 +24,7 @@ use super::context::Edge;
 use super::paths::at;
 use super::query::Takes;
 use crate::core::command::Command;
-use crate::core::consumer::progress::Order;
+use crate::core::consumer::progress::OwnerCommand;
 use crate::core::webhook::{OnWebhook, Webhook};
 use crate::hub::{Grant, HubError, WebhookState};
 use actix_web::web::ServiceConfig;
@@ -94,9 +94,9 @@ fn on<T>(grant: &Grant, webhook: &Webhook, what: T) -> OnWebhook<T> {
 }
 
 /// Sends a command to the webhook's owner. Returns the number of the command.
-async fn order(edge: &Edge, grant: &Grant, webhook: &Webhook, order: Order) -> Result<u64, Problem> {
+async fn order(edge: &Edge, grant: &Grant, webhook: &Webhook, order: OwnerCommand) -> Result<u64, Problem> {
     match edge.hub.log().propose(&Command::OwnerCommand(on(grant, webhook, order))).await? {
-        crate::core::command::Reply::Ordered(number) => Ok(number),
+        crate::core::command::Reply::CommandAccepted(number) => Ok(number),
         _ => Err(unexpected()),
     }
 }

@@ -3,7 +3,7 @@
 use super::crud::activate;
 use super::error::Problem;
 use super::managed::Managed;
-use super::{answer, object, place, settings};
+use super::{answer, object, position, settings};
 use crate::core::command::Refusal;
 use crate::core::event::is_kind;
 use crate::core::field_error::FieldCode;
@@ -37,7 +37,7 @@ pub(super) async fn enable(
     let seek = match read_from(&object(body).await?)? {
         From::Resume => None,
         From::Skip => Some(u64::MAX),
-        From::Since(place) => Some(place::first(&edge, grant.map.topic, place).await?),
+        From::Since(position) => Some(position::first(&edge, grant.map.topic, position).await?),
     };
     let webhook = activate(&edge, &grant, &webhook, true, seek).await?;
     Ok(HttpResponse::Ok().json(json!({"data": answer::opened(&edge, &grant, &webhook).await?})))
@@ -47,9 +47,9 @@ fn read_from(text: &str) -> Result<From, Problem> {
     let mut body = Members::of(text);
     let from: Option<String> = body.take(&["from"], "resume, skip or since");
     let since: Option<String> = body.take(&["since"], "a time or the id of an event");
-    let place = since.and_then(|since| place::read(&mut body, "since", Form::IdOrTime, &since));
-    let from = match (from.as_deref(), place) {
-        (Some("since") | None, Some(place)) => From::Since(place),
+    let position = since.and_then(|since| position::read(&mut body, "since", Form::IdOrTime, &since));
+    let from = match (from.as_deref(), position) {
+        (Some("since") | None, Some(position)) => From::Since(position),
         (Some("since"), None) => {
             body.fault("since", FieldCode::Required, "is required if from is since");
             From::Resume

@@ -2,9 +2,9 @@
 
 use super::error::Problem;
 use super::managed::Managed;
-use super::place;
+use super::position;
 use super::{object, order, state_of};
-use crate::core::consumer::progress::{NumberedCommand, Order, Replay};
+use crate::core::consumer::progress::{NumberedCommand, OwnerCommand, Replay};
 use crate::core::field_error::{FieldCode, FieldErrors};
 use crate::core::history::Start;
 use crate::core::ids::EventId;
@@ -64,8 +64,8 @@ pub(super) async fn start(
     let topic = grant.map.topic;
     let from_seq = match asked.from {
         Some(From::Events(ids)) => return redeliver(&edge, &grant, &webhook, &ids).await,
-        Some(From::Since(place)) => place::first(&edge, topic, place).await?,
-        Some(From::After(id)) => place::after(&edge, topic, "after", id).await?,
+        Some(From::Since(position)) => position::first(&edge, topic, position).await?,
+        Some(From::After(id)) => position::after(&edge, topic, "after", id).await?,
         None => 1,
     };
     let until_seq = match asked.until_ms {
@@ -83,11 +83,11 @@ fn read(text: &str) -> Result<Asked, Problem> {
     let until: Option<String> = body.take(&["until"], "a time");
     let failed_only = body.take(&["failed_only"], "true or false").unwrap_or(false);
     let has_until = until.is_some();
-    let until_ms = until.and_then(|until| place::read(&mut body, "until", Form::Time, &until)?.time_ms());
+    let until_ms = until.and_then(|until| position::read(&mut body, "until", Form::Time, &until)?.time_ms());
     let from = match (&since, &after, &ids) {
-        (Some(text), None, None) => place::read(&mut body, "since", Form::IdOrTime, text).map(From::Since),
+        (Some(text), None, None) => position::read(&mut body, "since", Form::IdOrTime, text).map(From::Since),
         (None, Some(text), None) => {
-            let named = place::read(&mut body, "after", Form::Id, text);
+            let named = position::read(&mut body, "after", Form::Id, text);
             named.and_then(Named::event).map(From::After)
         }
         (None, None, Some(ids)) => events(ids, &mut body),
@@ -145,7 +145,7 @@ async fn redeliver(
     let mut seqs = Vec::new();
     let mut gone = FieldErrors::default();
     for id in ids {
-        match place::seq_of(edge, grant.map.topic, *id).await? {
+        match position::seq_of(edge, grant.map.topic, *id).await? {
             Some(seq) => seqs.push(seq),
             None => {
                 let message = format_args!("{id} is not an event of the map, or no longer kept");
@@ -158,7 +158,7 @@ async fn redeliver(
     };
     let wanted = Wanted { from_seq: *first, until_seq: last + 1, failed_only: false };
     let events = seqs.len();
-    let number = order(edge, grant, webhook, Order::Redeliver(seqs)).await?;
+    let number = order(edge, grant, webhook, OwnerCommand::Redeliver(seqs)).await?;
     let mut shown = waiting(number, edge.hub.clock().time_ms(), wanted);
     shown["events"] = events.into();
     Ok(HttpResponse::Accepted().json(json!({ "data": shown })))
@@ -172,7 +172,8 @@ pub(super) async fn begin(
     wanted: Wanted,
 ) -> Result<HttpResponse, Problem> {
     let Wanted { from_seq, until_seq, failed_only } = wanted;
-    let number = order(edge, grant, webhook, Order::Replay { from_seq, until_seq, failed_only }).await?;
+    let number =
+        order(edge, grant, webhook, OwnerCommand::Replay { from_seq, until_seq, failed_only }).await?;
     // The command is in the log, but this node may not have applied it yet.
     edge.catch_up().await;
     let known = find(&state_of(edge, webhook)?, number);
@@ -205,7 +206,7 @@ pub(super) async fn cancel(
     body.none().await?;
     let (number, shown) = named(&state_of(&edge, &webhook)?, &path.replay)?;
     if matches!(shown["state"].as_str(), Some("waiting" | "running")) {
-        order(&edge, &grant, &webhook, Order::Cancel(number)).await?;
+        order(&edge, &grant, &webhook, OwnerCommand::Cancel(number)).await?;
     }
     Ok(HttpResponse::NoContent().finish())
 }
@@ -223,8 +224,8 @@ fn find(state: &WebhookState, number: u64) -> Option<Value> {
 /// All replays that are remembered or that the owner has not taken up yet, newest first.
 fn all(state: &WebhookState) -> Vec<Value> {
     let waits = |order: &&NumberedCommand| order.number > state.progress.commands_done;
-    let waiting = state.orders.iter().filter(waits).filter_map(|order| match order.order {
-        Order::Replay { from_seq, until_seq, failed_only } => {
+    let waiting = state.commands.iter().filter(waits).filter_map(|order| match order.command {
+        OwnerCommand::Replay { from_seq, until_seq, failed_only } => {
             Some(waiting(order.number, order.at_ms, Wanted { from_seq, until_seq, failed_only }))
         }
         _ => None,

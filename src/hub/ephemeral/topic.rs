@@ -8,8 +8,9 @@ use crate::core::frame::View;
 use crate::core::ring::{Chunk, Span};
 use crate::core::topic::TopicKey;
 use crate::hub::evaluators::Evaluators;
+use crate::hub::lane::{Lane, encode_checked};
 use crate::hub::nudges::Nudge;
-use crate::hub::topic::{Attach, Detach, Lane, MAILBOX, RETRY_PAUSE, encode_checked};
+use crate::hub::topic::{Attach, Detach, MAILBOX, RETRY_PAUSE};
 use actix::prelude::{ActorFutureExt, SendError, WrapFuture};
 use actix::{Actor, AsyncContext, Context, Handler, Recipient};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -206,7 +207,7 @@ impl EphemeralTopic {
 impl Lane {
     /// Advances the lane past that event. Returns the range of the chunk up to it.
     fn go_on(&mut self, last: &Event) -> Span {
-        let span = Span { first_seq: self.told(), next_seq: last.seq + 1, last_id: last.id };
+        let span = Span { first_seq: self.offered(), next_seq: last.seq + 1, last_id: last.id };
         self.stand_at(span.next_seq);
         span
     }

@@ -142,10 +142,10 @@ impl Health {
             return Some(info);
         }
         let began = Instant::now();
-        let told = self.peers.ask(node, &AskInfo, timeout).await;
-        self.members.note_sight(node, &told, Instant::now());
-        let told = told.ok()?;
-        let info: NodeInfo = serde_json::from_slice(&told).ok()?;
+        let answer = self.peers.ask(node, &AskInfo, timeout).await;
+        self.members.note_sight(node, &answer, Instant::now());
+        let answer = answer.ok()?;
+        let info: NodeInfo = serde_json::from_slice(&answer).ok()?;
         self.members.note(node, info.clone(), began.elapsed());
         self.note_progress(node, &info);
         Some(info)

@@ -33,7 +33,7 @@ const LOOK_PAUSE: Duration = Duration::from_millis(50);
 /// How often everything that is held is stated: it corrects counts that became wrong for any reason.
 const STATE_EVERY: Duration = Duration::from_secs(30);
 /// A connection that ends is kept for this long at least, and for twice as long at most, so that a newcomer can
-/// use its place.
+/// use its slot.
 const SPARE_TURN: Duration = Duration::from_millis(200);
 /// Most changes of one batch; each has about 40 bytes.
 const MOST_CHANGES: usize = 8192;
@@ -65,11 +65,11 @@ pub(super) struct Keeper {
     book: Arc<Book>,
     standing: Arc<Standing>,
     waiting: Waiting,
-    /// Places of connections that ended a moment ago.
+    /// Slots of connections that ended a moment ago.
     spares: Spares,
     /// When their turn ends.
     turn_ends: Instant,
-    /// Maps that may have more connections than their limit allows, so that their places are not used again.
+    /// Maps that may have more connections than their limit allows, so that their slots are not used again.
     /// When the cluster grants a connection, the map has no more.
     over: BTreeSet<MapId>,
     /// The number of the incarnation's last batch.
@@ -217,7 +217,7 @@ impl Keeper {
         }
     }
 
-    /// Lets places that nobody used go back to the cluster.
+    /// Lets slots that nobody used go back to the cluster.
     fn end_turn(&mut self) {
         if self.turn_ends <= Instant::now() {
             self.turn_ends = Instant::now() + SPARE_TURN;

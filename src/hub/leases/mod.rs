@@ -2,7 +2,7 @@
 //! for webhooks.
 //!
 //! One task proposes all changes ([`keeper`]). While one batch is under way the next one gathers, so ten
-//! thousand joins become a few commands. A caller that takes a connection waits for its batch. The place of a
+//! thousand joins become a few commands. A caller that takes a connection waits for its batch. The slot of a
 //! connection that ends is kept for a moment for the next caller ([`spares`]), and reported after that. Everything belongs to one incarnation, a random number. Another incarnation
 //! begins when the cluster considered this node gone, or when the node delivers again.
 
@@ -129,7 +129,7 @@ impl Leases {
 
     /// Reports to the cluster that this node has ended its requests to all webhooks that are to leave it,
     /// except those in `but`.
-    pub async fn let_go(&self, but: BTreeSet<WebhookId>) -> Result<(), HubError> {
+    pub async fn report_handover(&self, but: BTreeSet<WebhookId>) -> Result<(), HubError> {
         self.log.propose(&Command::HandOver(self.node, self.incarnation(), but)).await.map(drop)
     }
 }

@@ -1,13 +1,13 @@
 //! Connections that ended a moment ago. The cluster still counts them, and the next clients of the map on this
-//! node use their places. So a client that leaves and joins again writes nothing to the log, and a page that is
-//! loaded again finds its place free although the map is at its limit.
+//! node use their slots. So a client that leaves and joins again writes nothing to the log, and a page that is
+//! loaded again finds its slot free although the map is at its limit.
 
 use super::book::Of;
 use crate::core::ids::MapId;
 use crate::core::lease::{Connections, LeaseChange};
 use std::collections::BTreeMap;
 
-/// The places of ended connections, and what the cluster counts wrongly because of them.
+/// The slots of ended connections, and what the cluster counts wrongly because of them.
 #[derive(Debug, Default)]
 pub(super) struct Spares {
     /// Since the last turn.
@@ -21,18 +21,18 @@ pub(super) struct Spares {
 }
 
 impl Spares {
-    /// Keeps the place of a connection that ended.
+    /// Keeps the slot of a connection that ended.
     pub(super) fn put(&mut self, of: Of) {
         *self.fresh.entry(of).or_default() += 1;
     }
 
-    /// Gives a place back to the cluster at once.
+    /// Gives a slot back to the cluster at once.
     pub(super) fn give_back(&mut self, of: Of) {
         self.owe(of, -1);
         self.due = true;
     }
 
-    /// Uses a place of the same map, if there is one. If another token had it, the cluster is told later.
+    /// Uses a slot of the same map, if there is one. If another token had it, the cluster is told later.
     pub(super) fn take(&mut self, of: Of) -> bool {
         let had = take_one(&mut self.fresh, of).or_else(|| take_one(&mut self.older, of));
         if let Some(other) = had.filter(|other| *other != of) {
@@ -42,14 +42,14 @@ impl Spares {
         had.is_some()
     }
 
-    /// Ends a turn: places that nobody used for a whole turn go back to the cluster.
+    /// Ends a turn: slots that nobody used for a whole turn go back to the cluster.
     pub(super) fn turn(&mut self) {
         let unused = std::mem::replace(&mut self.older, std::mem::take(&mut self.fresh));
         unused.into_iter().for_each(|(of, count)| self.owe(of, -i64::from(count)));
         self.due = !self.owed.is_empty();
     }
 
-    /// Takes at most `most` changes that make the cluster's counts true: places that go back come first, so
+    /// Takes at most `most` changes that make the cluster's counts true: slots that go back come first, so
     /// that the counts never exceed the limits because of the others. Only maps that are `counted` matter.
     pub(super) fn changes(&mut self, most: usize, counted: impl Fn(MapId) -> bool) -> Vec<LeaseChange> {
         self.owed.retain(|(map, _), owed| *owed != 0 && counted(*map));
@@ -101,16 +101,16 @@ impl Spares {
     }
 }
 
-/// Takes one place of the same map, the same token's first. Returns whose it was.
-fn take_one(places: &mut BTreeMap<Of, u32>, of: Of) -> Option<Of> {
-    let of_map = |places: &BTreeMap<Of, u32>| {
-        places.range((of.0, None)..).next().map(|(other, _)| *other).filter(|other| other.0 == of.0)
+/// Takes one slot of the same map, the same token's first. Returns whose it was.
+fn take_one(slots: &mut BTreeMap<Of, u32>, of: Of) -> Option<Of> {
+    let of_map = |slots: &BTreeMap<Of, u32>| {
+        slots.range((of.0, None)..).next().map(|(other, _)| *other).filter(|other| other.0 == of.0)
     };
-    let had = places.contains_key(&of).then_some(of).or_else(|| of_map(places))?;
-    let count = places.get_mut(&had)?;
+    let had = slots.contains_key(&of).then_some(of).or_else(|| of_map(slots))?;
+    let count = slots.get_mut(&had)?;
     *count -= 1;
     if *count == 0 {
-        places.remove(&had);
+        slots.remove(&had);
     }
     Some(had)
 }
@@ -202,7 +202,7 @@ mod tests {
                     _ => tell(&mut spares, &mut counted),
                 }
                 let sum = |counts: &BTreeMap<Of, i64>| counts.values().sum::<i64>();
-                prop_assert!(sum(&counted) >= sum(&held), "a place was used twice");
+                prop_assert!(sum(&counted) >= sum(&held), "a slot was used twice");
             }
             (0..2).for_each(|_| spares.turn());
             tell(&mut spares, &mut counted);

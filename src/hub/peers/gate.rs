@@ -42,25 +42,25 @@ impl Lane {
 
 /// Admits a limited number of requests, of which a smaller number is worked on at a time.
 pub(super) struct Gate {
-    places: Arc<Semaphore>,
+    slots: Arc<Semaphore>,
     turns: Arc<Semaphore>,
 }
 
 /// A request that was admitted. Its slot is free again when this is dropped.
 pub(super) struct Entered {
-    place: OwnedSemaphorePermit,
+    slot: OwnedSemaphorePermit,
     turns: Arc<Semaphore>,
 }
 
 impl Gate {
     pub(super) fn new(lane: Lane) -> Self {
-        Self { places: Arc::new(Semaphore::new(lane.most())), turns: Arc::new(Semaphore::new(lane.working)) }
+        Self { slots: Arc::new(Semaphore::new(lane.most())), turns: Arc::new(Semaphore::new(lane.working)) }
     }
 
     /// Admits a request. `None`: there are too many, and the request is refused at once.
     pub(super) fn enter(&self) -> Option<Entered> {
-        let place = self.places.clone().try_acquire_owned().ok()?;
-        Some(Entered { place, turns: self.turns.clone() })
+        let slot = self.slots.clone().try_acquire_owned().ok()?;
+        Some(Entered { slot, turns: self.turns.clone() })
     }
 }
 
@@ -69,7 +69,7 @@ impl Entered {
     pub(super) async fn turn(self) -> (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>) {
         // The semaphore is never closed, so this always gets a permit in the end.
         let turn = self.turns.acquire_owned().await.ok();
-        (self.place, turn)
+        (self.slot, turn)
     }
 }
 

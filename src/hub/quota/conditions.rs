@@ -30,11 +30,11 @@ impl Conditions {
     /// until all its holders have dropped it.
     pub(super) fn take(
         &self,
-        place: (TopicId, MapId),
+        of: (TopicId, MapId),
         expression: Expression,
         most: usize,
     ) -> Result<Arc<Condition>, TooManyConditions> {
-        let (topic, map) = place;
+        let (topic, map) = of;
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if known.of_topics.len() >= known.sweep_at {
             known
@@ -65,8 +65,8 @@ mod tests {
     #[test]
     fn a_condition_counts_once_and_only_while_it_is_held() {
         let conditions = Conditions::default();
-        let place = |n: u8| (TopicId(n.into()), MapId::from_bytes([n; 16]));
-        let take = |n: u8, text: &str| conditions.take(place(n), Expression::condition(text).unwrap(), 2);
+        let of = |n: u8| (TopicId(n.into()), MapId::from_bytes([n; 16]));
+        let take = |n: u8, text: &str| conditions.take(of(n), Expression::condition(text).unwrap(), 2);
         let first = take(1, "seq > 1").unwrap();
         assert!(Arc::ptr_eq(&first, &take(1, "seq > 1").unwrap()));
         let second = take(1, "seq > 2").unwrap();

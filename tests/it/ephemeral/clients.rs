@@ -71,8 +71,7 @@ impl Client {
     pub(super) fn go_to(&mut self, c: &Cluster, map: &Map, node: usize) -> Result<()> {
         self.read()?;
         self.socket = None;
-        let mut socket = Socket::connect(c.nodes[node].http, &map.token)?;
-        socket.join_ok(&map.topic(), json!({"subjects": subject(self.subject)}))?;
+        let mut socket = c.joined(node, map, json!({"subjects": subject(self.subject)}))?;
         socket.ws.nonblocking()?;
         self.socket = Some(socket);
         self.node = node;

@@ -275,8 +275,7 @@ fn killed(c: &mut Cluster, map: &Map, clients: &mut [Client], publishers: &mut [
     let (first, rest) = publishers.split_at_mut(1);
     wait_flowing(c, map, clients, first)?;
     wait_flowing(c, map, clients, &mut rest[1..])?;
-    c.nodes[1].start()?;
-    c.wait_ready()?;
+    c.bring_back(1)?;
     for client in clients.iter_mut().step_by(every(count)) {
         client.go_to(c, map, 1)?;
     }

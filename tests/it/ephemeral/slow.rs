@@ -9,7 +9,7 @@ use std::time::Duration;
 use testkit::Cluster;
 use testkit::cluster::Map;
 use testkit::longpoll::Poller;
-use testkit::phoenix::{self, Socket, path};
+use testkit::phoenix::{self, path};
 use testkit::stream::{Frame, Stream};
 use testkit::ws::{Message, Upgrade, Ws, small_stream};
 
@@ -91,8 +91,7 @@ fn socket(c: &Cluster, slug: &str, params: Value) -> Result<()> {
     ensure_nothing_skipped(&seen)?;
     ensure!(fallen_out(c)? == before + 1, "closed for another reason");
     // A client that reconnects gets what is published from then on.
-    let mut back = Socket::connect(c.nodes[0].http, &map.token)?;
-    back.join_ok(&map.topic(), params)?;
+    let mut back = c.joined(0, &map, params)?;
     let again = json!({"type": "moved", "subject": "live-1", "payload": {"n": EVENTS + 1}});
     c.api(0, &map).post(&map.events(), &again)?.expect(202)?;
     ensure!(number(&back.events(1)?[0])? == EVENTS + 1, "an old event came");

@@ -27,7 +27,7 @@ pub(super) fn compat_life(c: &Cluster) -> Result<()> {
     let off = api.patch(&path, &json!({"enabled": false, "name": "Other"}))?.expect(200)?.json()?;
     ensure!(off["enabled"] == false && off["name"] == "Other" && off["events"] == made["events"], "{off}");
     ensure!(
-        put(&api, &path, &json!({"secret": "anothersecret"}))?.expect(200)?.json()?.get("secret").is_none()
+        api.put(&path, &json!({"secret": "anothersecret"}))?.expect(200)?.json()?.get("secret").is_none()
     );
     let listed = api.get("/api/webhooks")?.expect(200)?.json()?;
     ensure!(listed[0]["id"] == made["id"] && listed[0]["enabled"] == false, "{listed}");

@@ -19,7 +19,7 @@ fn the_configuration_file_defines_webhooks() {
                 + &webhook("two", "profile = \"pusher\"\nenabled = false"),
         )?;
         c.nodes[0].env.insert("WAYPOST_CONFIG".into(), file.display().to_string());
-        restart(c)?;
+        c.restart(0)?;
         // The webhooks are created as soon as their map exists.
         let map = c.map("filed")?;
         let both = wait_for(c, &map, |list| list.as_array().is_some_and(|list| list.len() == 2))?;
@@ -46,7 +46,7 @@ fn the_configuration_file_defines_webhooks() {
         let (_, own) = create(c, &map, &paused("own"))?;
         let before = api.get(&path)?.data(200)?;
         // Unchanged webhooks stay as they are, and a webhook that an operator stopped stays stopped.
-        restart(c)?;
+        c.restart(0)?;
         create(c, &map, &paused("after-the-restart"))?;
         c.wait_until("the webhook to have its owner again", |c| {
             Ok((c.api(0, &map).get(&path)?.data(200)?["owner"] == before["owner"]).then_some(()))
@@ -58,7 +58,7 @@ fn the_configuration_file_defines_webhooks() {
             &file,
             webhook("one", "timeout_ms = 1234\nenabled = true").replace(SECRET, "a-new-secret"),
         )?;
-        restart(c)?;
+        c.restart(0)?;
         let list = wait_for(c, &map, |list| {
             named(list, "one").is_ok_and(|one| one["timeout_ms"] == 1234) && named(list, "two").is_err()
         })?;
@@ -89,7 +89,7 @@ fn a_webhook_of_the_file_is_created_once_its_url_is_free() {
         };
         std::fs::write(&file, webhook("first") + &webhook("second"))?;
         c.nodes[0].env.insert("WAYPOST_CONFIG".into(), file.display().to_string());
-        restart(c)?;
+        c.restart(0)?;
         // The webhooks are created in the order of the file.
         let list = wait_for(c, &map, |list| named(list, "second").is_ok())?;
         ensure!(named(&list, "first").is_err(), "two webhooks with one address: {list}");
@@ -127,7 +127,7 @@ fn a_changed_file_is_rolled_out_node_by_node() {
         for (file, expected) in [(&old, vec!["both", "old"]), (&new, vec!["both", "new"])] {
             for node in 0..3 {
                 c.nodes[node].env.insert("WAYPOST_CONFIG".into(), file.display().to_string());
-                restart_node(c, node)?;
+                c.restart(node)?;
                 if file == &new && node < 2 {
                     wait_for(c, &map, |list| names(list) == ["both", "new", "old"])?;
                     let all =
@@ -139,16 +139,6 @@ fn a_changed_file_is_rolled_out_node_by_node() {
         }
         Ok(())
     });
-}
-
-fn restart(c: &mut Cluster) -> Result<()> {
-    restart_node(c, 0)
-}
-
-fn restart_node(c: &mut Cluster, node: usize) -> Result<()> {
-    ensure!(c.nodes[node].stop(LIMIT)?.code() == Some(0));
-    c.nodes[node].start()?;
-    c.wait_node(node)
 }
 
 fn wait_for(c: &Cluster, map: &Map, good: impl Fn(&Value) -> bool) -> Result<Value> {

@@ -56,8 +56,7 @@ fn a_restart_keeps_webhooks_and_no_secret_is_in_the_clear() {
             ensure!(!holds(&everything, secret), "{secret} is in the data directory");
             ensure!(!holds(&log, secret), "{secret} is in the log");
         }
-        c.nodes[0].start()?;
-        c.wait_node(0)?;
+        c.start(0)?;
         let after = c.api(0, &map).get(&hooks(&map))?.data(200)?;
         for n in 0..2 {
             for field in ["id", "url", "name", "headers", "profile", "inserted_at", "active"] {

@@ -77,7 +77,7 @@ pub(super) struct Answering {
     pub(super) write: Writer,
     pub(super) caller: Caller,
     exporter: [u8; 32],
-    /// The key that the caller has proved, by its place among this node's keys.
+    /// The key that the caller has proved, by its index among this node's keys.
     proved: Option<usize>,
 }
 

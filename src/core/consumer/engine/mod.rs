@@ -10,15 +10,15 @@
 //! request, and the pauses between its requests grow (see [`super::health`]). Waiting for the window, a pause
 //! or a rate uses up no attempt.
 
-mod orders;
+mod owner_commands;
 mod pick;
 mod read;
 mod refilter;
 mod replays;
+mod reporting;
 mod room;
 mod settle;
 mod state;
-mod tell;
 #[cfg(test)]
 mod tests;
 mod types;
@@ -93,7 +93,7 @@ impl<C> Engine<C> {
                 next_attempt: progress.next_attempt,
                 delivered: progress.delivered,
                 failed_attempts: progress.failed_attempts,
-                buried: progress.buried,
+                given_up: progress.given_up,
                 missed: progress.missed,
             },
             commands_done: progress.commands_done,

@@ -36,7 +36,7 @@ impl<C> Engine<C> {
             return Step::Wait;
         }
         let only_new = self.flights.len() == self.health.cap();
-        if only_new && !self.has_spare_place() {
+        if only_new && !self.has_spare_slot() {
             return Step::Wait;
         }
         let Some(candidate) = self.candidate(now_ms, only_new) else { return self.idle_until(now_ms) };
@@ -62,16 +62,16 @@ impl<C> Engine<C> {
 
     /// A failing receiver gets one request at a time. If that request is a retry, a new event need not wait
     /// for it: a retry may take as long as a request may take.
-    fn has_spare_place(&self) -> bool {
+    fn has_spare_slot(&self) -> bool {
         self.health.is_failing() && !self.health.is_refused() && self.flights.are_tried_before()
     }
 
     fn may_go_early(&self, candidate: &Candidate) -> bool {
-        let Candidate::New(Source::Live, places) = candidate else { return false };
-        let trusted = |place: &usize| {
-            self.live.queue().ready().get(*place).is_some_and(|ready| self.health.trusts(ready.kind))
+        let Candidate::New(Source::Live, indexes) = candidate else { return false };
+        let trusted = |index: &usize| {
+            self.live.queue().ready().get(*index).is_some_and(|ready| self.health.trusts(ready.kind))
         };
-        self.health.may_go_early() && places.iter().all(trusted)
+        self.health.may_go_early() && indexes.iter().all(trusted)
     }
 
     /// Returns what goes next, even if it must wait until a pause ends. During a pause a new event that may
@@ -119,13 +119,13 @@ impl<C> Engine<C> {
     }
 
     fn new_events(&mut self, source: Source, now_ms: u64) -> Option<Candidate> {
-        let places = match source {
+        let indexes = match source {
             Source::Live => {
                 self.batch_of_earlier_owner().unwrap_or_else(|| self.pick(self.live.queue(), now_ms))
             }
             _ => self.pick(self.replays.queue(), now_ms),
         };
-        (!places.is_empty()).then_some(Candidate::New(source, places))
+        (!indexes.is_empty()).then_some(Candidate::New(source, indexes))
     }
 
     /// Returns whether there are new events that could be sent, now or later.
@@ -151,11 +151,11 @@ impl<C> Engine<C> {
         }
         let free = || ready.iter().enumerate().filter(|(_, ready)| self.is_free(ready));
         if self.health.doubts_all()
-            && let Some((place, _)) = free().find(|(_, ready)| self.health.trusts(ready.kind))
+            && let Some((index, _)) = free().find(|(_, ready)| self.health.trusts(ready.kind))
         {
-            return vec![place];
+            return vec![index];
         }
-        free().take(max).map(|(place, _)| place).collect()
+        free().take(max).map(|(index, _)| index).collect()
     }
 
     /// Returns the batch of an earlier owner that contains the first event, once all its events that exist
@@ -170,8 +170,8 @@ impl<C> Engine<C> {
         }
         let ready = self.live.queue().ready().iter().enumerate();
         let ours = ready.filter(|(_, ready)| batch.contains(&ready.event.seq) && self.is_free(ready));
-        let places: Vec<usize> = ours.map(|(place, _)| place).collect();
-        (!places.is_empty()).then_some(places)
+        let indexes: Vec<usize> = ours.map(|(index, _)| index).collect();
+        (!indexes.is_empty()).then_some(indexes)
     }
 
     /// Returns when there may be something to do, given that there is nothing now.
@@ -193,7 +193,7 @@ impl<C> Engine<C> {
                 self.retries.is_not_due(number);
                 (number, Flying::new(self.retries.get(number)?.clone(), Vec::new(), false))
             }
-            Candidate::New(source, places) => self.start_new(source, &places),
+            Candidate::New(source, indexes) => self.start_new(source, &indexes),
         };
         flying.gap_lane = self.lanes.with_gap(&flying.delivery.lanes);
         flying.failures_before = self.health.counted();
@@ -205,8 +205,8 @@ impl<C> Engine<C> {
         Some(flight)
     }
 
-    fn start_new(&mut self, source: Source, places: &[usize]) -> (u64, Flying) {
-        let taken = self.queue_mut(source).take(places);
+    fn start_new(&mut self, source: Source, indexes: &[usize]) -> (u64, Flying) {
+        let taken = self.queue_mut(source).take(indexes);
         if source == Source::Live {
             self.live.began(&taken);
         }

@@ -1,7 +1,7 @@
 //! Reading: what is read next, and what happens to the events that were read.
 
+use super::reporting::MAX_UNSAVED;
 use super::room::MAX_WAITING;
-use super::tell::MAX_UNSAVED;
 use super::{Engine, Offer, Urgency};
 use crate::core::consumer::progress::{Retry, Source};
 use crate::core::consumer::queue::Ready;

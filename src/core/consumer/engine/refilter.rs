@@ -30,11 +30,11 @@ impl<C: Clone> Engine<C> {
 
 /// The delivery without these events.
 fn without(delivery: &Retry, events: &[EventRef]) -> Retry {
-    let stays = |place: &usize| !events.contains(&delivery.events[*place]);
-    let places: Vec<usize> = (0..delivery.events.len()).filter(stays).collect();
+    let stays = |index: &usize| !events.contains(&delivery.events[*index]);
+    let indexes: Vec<usize> = (0..delivery.events.len()).filter(stays).collect();
     Retry {
-        events: places.iter().map(|place| delivery.events[*place]).collect(),
-        lanes: places.iter().filter_map(|place| delivery.lanes.get(*place).copied()).collect(),
+        events: indexes.iter().map(|index| delivery.events[*index]).collect(),
+        lanes: indexes.iter().filter_map(|index| delivery.lanes.get(*index).copied()).collect(),
         ..delivery.clone()
     }
 }

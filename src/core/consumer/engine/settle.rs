@@ -204,7 +204,7 @@ impl<C: Clone> Engine<C> {
         }
         self.retries.remove(flight);
         self.release(flight, delivery);
-        flying.gap_lane.into_iter().for_each(|lane| self.lanes.told_gap(lane));
+        flying.gap_lane.into_iter().for_each(|lane| self.lanes.reported_gap(lane));
         self.totals.delivered += delivery.events.len() as u64;
         self.health.succeeded(self.plan.window, now_ms);
         self.live.look_again();
@@ -232,7 +232,7 @@ impl<C: Clone> Engine<C> {
 
     pub(super) fn give_up(&mut self, number: u64, retry: Retry, reason: &Reason<C>, now_ms: u64) {
         self.retries.remove(number);
-        self.bury(&retry.events, &retry, reason, now_ms);
+        self.add_dead_letters(&retry.events, &retry, reason, now_ms);
         self.lanes.given_up(&retry);
         self.count_replayed(&retry, false);
         if !retry.lanes.is_empty() {
@@ -244,19 +244,19 @@ impl<C: Clone> Engine<C> {
 
     /// Gives up events that somebody requested not to deliver.
     pub(super) fn skip(&mut self, events: &[EventRef], delivery: &Retry, now_ms: u64) {
-        self.bury(events, delivery, &Reason::Skipped, now_ms);
+        self.add_dead_letters(events, delivery, &Reason::Skipped, now_ms);
     }
 
-    fn bury(&mut self, events: &[EventRef], delivery: &Retry, reason: &Reason<C>, now_ms: u64) {
+    fn add_dead_letters(&mut self, events: &[EventRef], delivery: &Retry, reason: &Reason<C>, now_ms: u64) {
         for event in events {
-            self.totals.buried += 1;
-            self.reports.buried(DeadLetterChange::Added(DeadLetter {
+            self.totals.given_up += 1;
+            self.reports.dead_letter(DeadLetterChange::Added(DeadLetter {
                 seq: event.seq,
                 event_id: event.id,
                 kind: String::new(),
                 attempts: delivery.attempts,
                 first_ms: if delivery.first_ms == 0 { now_ms } else { delivery.first_ms },
-                buried_ms: now_ms,
+                given_up_ms: now_ms,
                 reason: reason.clone(),
             }));
         }

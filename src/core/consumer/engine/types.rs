@@ -72,7 +72,7 @@ pub struct Snapshot<C> {
 
 impl<C> Snapshot<C> {
     /// Returns the dead letters since the last snapshot.
-    pub fn buried(&self) -> impl Iterator<Item = &DeadLetter<C>> {
+    pub fn new_dead_letters(&self) -> impl Iterator<Item = &DeadLetter<C>> {
         self.dead_letters.iter().filter_map(|change| match change {
             DeadLetterChange::Added(dead_letter) => Some(dead_letter),
             DeadLetterChange::Removed(_) => None,

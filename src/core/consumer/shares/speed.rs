@@ -73,6 +73,6 @@ mod tests {
 
     #[test]
     fn a_speed_is_the_index_of_its_line() {
-        assert!(Speed::ORDER.into_iter().enumerate().all(|(place, speed)| speed as usize == place));
+        assert!(Speed::ORDER.into_iter().enumerate().all(|(index, speed)| speed as usize == index));
     }
 }

@@ -98,11 +98,11 @@ impl<K: Clone + Ord, Q: Queue> Turns<K, Q> {
     /// Offers the queues their turns until one takes it. That one goes to the end.
     fn take_next<T>(&mut self, mut take: impl FnMut(&K, &mut Q) -> Option<T>) -> Option<T> {
         let Self { order, queues } = self;
-        let (place, taken) = order.iter().enumerate().find_map(|(place, key)| {
+        let (index, taken) = order.iter().enumerate().find_map(|(index, key)| {
             let taken = take(key, queues.get_mut(key)?)?;
-            Some((place, taken))
+            Some((index, taken))
         })?;
-        if let Some(key) = order.remove(place) {
+        if let Some(key) = order.remove(index) {
             if queues.get(&key).is_some_and(Q::is_empty) {
                 queues.remove(&key);
             } else {

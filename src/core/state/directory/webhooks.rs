@@ -4,7 +4,7 @@ use super::{Context, Directory, StateError, Step, keys};
 use crate::core::access::Scopes;
 use crate::core::codec;
 use crate::core::command::{Activate, Counted, Refusal, Reply};
-use crate::core::consumer::progress::Order;
+use crate::core::consumer::progress::OwnerCommand;
 use crate::core::ids::{MapId, WebhookId};
 use crate::core::state::rights::{Rights, managed};
 use crate::core::store::WriteStore;
@@ -56,7 +56,7 @@ impl Directory {
         let id = webhook.id;
         let reply = self.keep_webhook(webhook, store)?;
         if begins {
-            self.steps.push(Step::Begin(id, Order::Resume));
+            self.steps.push(Step::Begin(id, OwnerCommand::Resume));
         }
         Ok(reply)
     }
@@ -133,7 +133,7 @@ impl Directory {
         webhook.updated_ms = context.time_ms();
         let reply = self.keep_webhook(webhook, store)?;
         if on.what.active {
-            let order = on.what.seek.map_or(Order::Resume, Order::Seek);
+            let order = on.what.seek.map_or(OwnerCommand::Resume, OwnerCommand::Seek);
             self.steps.push(Step::Begin(on.webhook, order));
         }
         Ok(reply)

@@ -9,11 +9,11 @@
 //!
 //! [`WebhookBacklog`]: crate::core::access::WebhookBacklog
 
-use super::{Context, StateError, Streams, keys, orders, records};
+use super::{Context, StateError, Streams, keys, owner_commands, records};
 use crate::core::access::Map;
 use crate::core::codec;
 use crate::core::command::{Change, Publish};
-use crate::core::consumer::progress::{NumberedCommand, Order, Progress, Retry, Track};
+use crate::core::consumer::progress::{NumberedCommand, OwnerCommand, Progress, Retry, Track};
 use crate::core::event::{Event, NewEvent};
 use crate::core::ids::{TopicId, WebhookId};
 use crate::core::json;
@@ -69,11 +69,11 @@ struct Hold {
 }
 
 impl Hold {
-    fn new(topic: TopicId, active: bool, progress: &Progress, orders: &[NumberedCommand]) -> Self {
+    fn new(topic: TopicId, active: bool, progress: &Progress, commands: &[NumberedCommand]) -> Self {
         let open = progress.replays.iter().filter(|replay| replay.ended_ms.is_none() && !replay.failed_only);
-        let ordered = orders.iter().filter_map(|waits| match &waits.order {
-            Order::Seek(seq) => Some(*seq),
-            Order::Replay { from_seq, failed_only: false, .. } => Some(*from_seq),
+        let ordered = commands.iter().filter_map(|waits| match &waits.command {
+            OwnerCommand::Seek(seq) => Some(*seq),
+            OwnerCommand::Replay { from_seq, failed_only: false, .. } => Some(*from_seq),
             _ => None,
         });
         let others = open.map(|replay| replay.track.next).chain(ordered).min().unwrap_or(u64::MAX);
@@ -201,7 +201,7 @@ impl Streams {
 
     /// Updates what the webhook needs, from its stored progress.
     pub(super) fn hold<S: ReadStore>(&mut self, id: WebhookId, store: &S) -> Result<(), StateError> {
-        match orders::progress(id, store)? {
+        match owner_commands::progress(id, store)? {
             Some(progress) => self.hold_at(id, &progress, store),
             None => Ok(()),
         }
@@ -216,7 +216,7 @@ impl Streams {
     ) -> Result<(), StateError> {
         let Some(webhook) = self.facts.webhooks().get(id) else { return Ok(()) };
         let Some(topic) = self.facts.map(webhook.map).map(|map| map.topic) else { return Ok(()) };
-        let hold = Hold::new(topic, webhook.active, progress, &orders::waiting(id, store)?);
+        let hold = Hold::new(topic, webhook.active, progress, &owner_commands::waiting(id, store)?);
         self.holds.set(id, hold);
         Ok(())
     }
@@ -414,7 +414,7 @@ impl Streams {
         store: &mut S,
     ) -> Result<(), StateError> {
         let Some(webhook) = self.facts.webhooks().get(id).cloned() else { return Ok(()) };
-        let Some(progress) = orders::progress(id, store)? else { return Ok(()) };
+        let Some(progress) = owner_commands::progress(id, store)? else { return Ok(()) };
         let time_ms = context.time_ms();
         let expiry_ms = context.expiry_ms();
         let shown = |ms: u64| iso_millis(time_ms.saturating_sub(expiry_ms.saturating_sub(ms)));

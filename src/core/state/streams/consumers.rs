@@ -52,7 +52,7 @@ impl Streams {
             && gone < max
         {
             let mut found: Vec<Vec<u8>> = Vec::new();
-            for numbered in [keys::dead_letter, keys::kept_event, keys::order, keys::waiting] {
+            for numbered in [keys::dead_letter, keys::kept_event, keys::owner_command, keys::waiting] {
                 store.scan(&numbered(id, 0), &numbered(id, u64::MAX), &mut |key, _| {
                     found.push(key.to_vec());
                     gone + found.len() < max

@@ -8,7 +8,7 @@ mod consumers;
 mod facts;
 mod idempotency;
 mod mirror;
-mod orders;
+mod owner_commands;
 mod progress;
 mod publish;
 mod record;
@@ -122,13 +122,13 @@ impl Streams {
                     WebhookChange::Put(webhook) if is_new => self.begin_consumer(&webhook, store)?,
                     WebhookChange::Put(webhook) => self.hold(webhook.id, store)?,
                     WebhookChange::Gone(id) => self.end_consumer(id, store)?,
-                    WebhookChange::Ordered(_) | WebhookChange::Owners(_) => {}
+                    WebhookChange::Commanded(_) | WebhookChange::Owners(_) => {}
                 }
             }
-            Step::Begin(id, order) => {
+            Step::Begin(id, command) => {
                 if let Some(webhook) = self.facts.webhooks().get(id).cloned() {
                     // An owner command to start over is never refused: it replaces the waiting ones.
-                    let _number = self.add_command(context, &webhook, order, store)?;
+                    let _number = self.add_command(context, &webhook, command, store)?;
                 }
             }
         }

@@ -55,7 +55,7 @@ impl Streams {
         update: Update,
         store: &mut S,
     ) -> Result<(), StateError> {
-        let known = super::orders::progress(webhook.id, store)?;
+        let known = super::owner_commands::progress(webhook.id, store)?;
         if known.is_some_and(|known| {
             known.reports >= update.progress.reports && !crate::failpoint!("stale-owner")
         }) {
@@ -63,8 +63,8 @@ impl Streams {
         }
         store.put(&keys::progress(webhook.id), &codec::encode(&update.progress)?)?;
         let mut settled = self.keep_waiting(webhook.id, &update, store)?;
-        let from = keys::order(webhook.id, 0);
-        let to = keys::order(webhook.id, update.progress.commands_done + 1);
+        let from = keys::owner_command(webhook.id, 0);
+        let to = keys::owner_command(webhook.id, update.progress.commands_done + 1);
         remove_range(&from, &to, usize::MAX, store)?;
         settled.extend(keep_on_attempt_history(webhook.id, &update, store)?);
         self.hold_at(webhook.id, &update.progress, store)?;
@@ -72,7 +72,8 @@ impl Streams {
         let mut events = update.news;
         // If the owner decided to disable the webhook before it learned of a request to continue, the request
         // wins.
-        let goes_on = super::orders::continues_by_request(webhook.id, update.progress.commands_done, store)?;
+        let goes_on =
+            super::owner_commands::continues_by_request(webhook.id, update.progress.commands_done, store)?;
         if let Some(disable) = update.disable.filter(|_| webhook.active && !goes_on) {
             let id = webhook.id;
             let revision = webhook.revision;
@@ -97,7 +98,8 @@ impl Streams {
         let Some(webhook) = self.facts.webhooks().get(id).cloned() else {
             return Ok(Reply::Refused(Refusal::UnknownWebhook));
         };
-        let failing = super::orders::progress(id, store)?.is_some_and(|progress| progress.waiting.events > 0);
+        let failing =
+            super::owner_commands::progress(id, store)?.is_some_and(|progress| progress.waiting.events > 0);
         if attempt.class == Class::Delivered && webhook.active && failing {
             self.resume(context, &webhook, store)?;
         }

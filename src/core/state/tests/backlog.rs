@@ -5,7 +5,9 @@ use super::delivery::{dead_letter, on, put, report, stored, update, webhook, web
 use super::*;
 use crate::core::command::{Activate, RetentionPatch};
 use crate::core::consumer::progress::DeadLetterChange::{Added, Removed};
-use crate::core::consumer::progress::{Disable, EventRef, Order, Progress, Replay, Retry, Source, Track};
+use crate::core::consumer::progress::{
+    Disable, EventRef, OwnerCommand, Progress, Replay, Retry, Source, Track,
+};
 use crate::core::event::Event;
 use crate::core::history::Bounds;
 use crate::core::state::backlog::Backlog;
@@ -303,7 +305,7 @@ fn a_replay_and_a_seek_backwards_hold_what_they_read() {
         cancelled: false,
     }];
     report_one(&mut node, done.clone());
-    node.one(3, Command::OwnerCommand(on(1, 1, Order::Seek(2))));
+    node.one(3, Command::OwnerCommand(on(1, 1, OwnerCommand::Seek(2))));
     publish_some(&mut node, 4, 5);
     assert_eq!(in_topic(&node), seqs_of(2..=10));
     let mut taken_up =
@@ -328,7 +330,7 @@ enum Happens {
         n: u8,
         more: u64,
         failing: u8,
-        buried: u8,
+        given_up: u8,
         revive: bool,
     },
     Passes(u64),
@@ -344,7 +346,7 @@ fn happens(bounded: bool) -> impl Strategy<Value = Happens> {
     prop_oneof![
         6 => (1usize..6).prop_map(Happens::Publish),
         6 => (n.clone(), 0u64..9, any::<u8>(), any::<u8>(), any::<bool>())
-            .prop_map(|(n, more, failing, buried, revive)| Happens::Report { n, more, failing, buried, revive }),
+            .prop_map(|(n, more, failing, given_up, revive)| Happens::Report { n, more, failing, given_up, revive }),
         3 => (1u64..40_000).prop_map(Happens::Passes),
         1 => (n.clone(), any::<bool>()).prop_map(|(n, active)| Happens::Active(n, active)),
         1 => n.clone().prop_map(Happens::Delete),
@@ -417,8 +419,8 @@ impl World {
     fn go(&mut self, what: Happens) {
         let command = match what {
             Happens::Publish(count) => publish(1, None, &vec!["a"; count], None),
-            Happens::Report { n, more, failing, buried, revive } => {
-                self.report(n, more, failing, buried, revive)
+            Happens::Report { n, more, failing, given_up, revive } => {
+                self.report(n, more, failing, given_up, revive)
             }
             Happens::Passes(ms) => {
                 self.now_ms += ms;
@@ -441,13 +443,13 @@ impl World {
     }
 
     /// A report as an engine makes it: a settled event was delivered, waits for a retry, or was given up.
-    fn report(&self, n: u8, more: u64, failing: u8, buried: u8, revive: bool) -> Command {
+    fn report(&self, n: u8, more: u64, failing: u8, given_up: u8, revive: bool) -> Command {
         let Some(mut progress) = self.progress(n) else { return Command::Tick };
         let mut kept = Vec::new();
         let mut dropped = Vec::new();
         let mut dead_letters = Vec::new();
         for seq in self.waiting(n) {
-            if buried & 1 << (seq % 8) != 0 {
+            if given_up & 1 << (seq % 8) != 0 {
                 dead_letters.push(Added(dead_letter(seq)));
                 dropped.push(seq);
             } else if failing & 1 << (seq % 8) == 0 {
@@ -545,8 +547,8 @@ proptest! {
                 let gone = still.iter().any(|seq| {
                     readable.contains(seq) && !world.readable(n).contains(seq) && !dead_letters.contains(seq)
                 });
-                let told = backlog(&world.node, n).losing.is_some();
-                prop_assert!(!gone || told || !world.is_active(n), "{:?} took from {} without a report", what, n);
+                let is_reported = backlog(&world.node, n).losing.is_some();
+                prop_assert!(!gone || is_reported || !world.is_active(n), "{:?} took from {} without a report", what, n);
             }
             if matches!(what, Happens::Publish(_) | Happens::Passes(_)) {
                 let record = world.node.state.streams.topics.values().next().unwrap();

@@ -4,7 +4,7 @@ use super::*;
 use crate::core::command::{Activate, Counted};
 use crate::core::consumer::progress::DeadLetterChange::Removed;
 use crate::core::consumer::progress::{
-    Disable, EventRef, KEPT_REPLAYS, NumberedCommand, Order, Progress, Reason, Retry, Source,
+    Disable, EventRef, KEPT_REPLAYS, NumberedCommand, OwnerCommand, Progress, Reason, Retry, Source,
 };
 use crate::core::webhook::outcome::{Class, Outcome, Sent};
 use crate::core::webhook::records::{
@@ -79,7 +79,7 @@ pub(super) fn dead_letter(seq: u64) -> DeadLetter {
         kind: "a".into(),
         attempts: 3,
         first_ms: 1,
-        buried_ms: 2,
+        given_up_ms: 2,
         reason: Reason::Failed(Outcome::answered(500, None).cause("")),
     }
 }
@@ -203,55 +203,59 @@ fn a_new_webhook_starts_at_the_end_and_commands_wait_for_the_owner() {
     node.one(2, publish(1, None, &["a", "b"], None));
     node.one(2, put(webhook(2, 1), None, None));
     assert_eq!((next(&node, 1), next(&node, 2)), (1, 3));
-    let Reply::Ordered(number) = node.one(3, Command::OwnerCommand(on(1, 1, Order::Seek(u64::MAX)))) else {
+    let Reply::CommandAccepted(number) =
+        node.one(3, Command::OwnerCommand(on(1, 1, OwnerCommand::Seek(u64::MAX))))
+    else {
         panic!()
     };
-    let order: NumberedCommand = stored(&node, &keys::order(webhook_id(1), number)).unwrap();
-    assert_eq!((order.order, order.at_ms), (Order::Seek(3), 3));
+    let numbered: NumberedCommand = stored(&node, &keys::owner_command(webhook_id(1), number)).unwrap();
+    assert_eq!((numbered.command, numbered.at_ms), (OwnerCommand::Seek(3), 3));
     let mut done = update(1, 3);
     done.progress.commands_done = number;
     node.one(4, report(1, 7, 1, vec![done]));
-    assert!(stored::<NumberedCommand>(&node, &keys::order(webhook_id(1), number)).is_none());
+    assert!(stored::<NumberedCommand>(&node, &keys::owner_command(webhook_id(1), number)).is_none());
 }
 
 #[test]
 fn owner_commands_are_bounded_and_recovery_commands_always_fit() {
     let mut node = node();
-    let ask = |order: Order| Command::OwnerCommand(on(1, 1, order));
+    let ask = |command: OwnerCommand| Command::OwnerCommand(on(1, 1, command));
     let refused = |replies: Vec<Reply>, why: Refusal| {
         replies.into_iter().filter(|reply| *reply == Reply::Refused(why.clone())).count()
     };
-    let replays = vec![ask(Order::Replay { from_seq: 1, until_seq: 9, failed_only: false }); 12];
+    let replays = vec![ask(OwnerCommand::Replay { from_seq: 1, until_seq: 9, failed_only: false }); 12];
     let replies = node.entry(5, &replays);
-    let Reply::Ordered(first) = replies[0] else { panic!("{replies:?}") };
+    let Reply::CommandAccepted(first) = replies[0] else { panic!("{replies:?}") };
     assert_eq!(refused(replies, Refusal::Limit(Counted::Replays, KEPT_REPLAYS as u32)), 4);
-    let named = vec![ask(Order::Redeliver(vec![1])); 70];
+    let named = vec![ask(OwnerCommand::Redeliver(vec![1])); 70];
     assert_eq!(refused(node.entry(6, &named), Refusal::Busy), 70 - (64 - KEPT_REPLAYS));
-    assert!(matches!(node.one(7, ask(Order::Cancel(first))), Reply::Ordered(_)));
+    assert!(matches!(node.one(7, ask(OwnerCommand::Cancel(first))), Reply::CommandAccepted(_)));
     assert!(
-        stored::<NumberedCommand>(&node, &keys::order(webhook_id(1), first)).is_none(),
+        stored::<NumberedCommand>(&node, &keys::owner_command(webhook_id(1), first)).is_none(),
         "it need not start"
     );
     let off = Activate { active: false, seek: None };
     let on_again = Activate { active: true, seek: Some(4) };
     assert!(matches!(node.one(8, Command::ActivateWebhook(on(1, 1, off))), Reply::Webhook(_)));
-    assert_eq!(node.one(8, ask(Order::Redeliver(vec![1]))), Reply::Refused(Refusal::Inactive));
+    assert_eq!(node.one(8, ask(OwnerCommand::Redeliver(vec![1]))), Reply::Refused(Refusal::Inactive));
     for seek in [None, Some(4), Some(5), None] {
         let again = Activate { seek, ..on_again };
         assert!(matches!(node.one(9, Command::ActivateWebhook(on(1, 1, again))), Reply::Webhook(_)));
     }
-    let starts: Vec<Order> =
-        orders(&node).into_iter().filter(|order| matches!(order, Order::Resume | Order::Seek(_))).collect();
-    assert_eq!(starts, [Order::Seek(5)], "the last position wins");
+    let starts: Vec<OwnerCommand> = owner_commands(&node)
+        .into_iter()
+        .filter(|command| matches!(command, OwnerCommand::Resume | OwnerCommand::Seek(_)))
+        .collect();
+    assert_eq!(starts, [OwnerCommand::Seek(5)], "the last position wins");
 }
 
-fn orders(node: &Node) -> Vec<Order> {
-    let from = keys::order(webhook_id(1), 0).to_vec();
-    let to = keys::order(webhook_id(1), u64::MAX).to_vec();
+fn owner_commands(node: &Node) -> Vec<OwnerCommand> {
+    let from = keys::owner_command(webhook_id(1), 0).to_vec();
+    let to = keys::owner_command(webhook_id(1), u64::MAX).to_vec();
     node.store
         .0
         .range(from..to)
-        .map(|(_, bytes)| codec::decode::<NumberedCommand>(bytes).unwrap().order)
+        .map(|(_, bytes)| codec::decode::<NumberedCommand>(bytes).unwrap().command)
         .collect()
 }
 
@@ -291,21 +295,21 @@ fn failures_are_retried_at_once_when_the_target_may_work_again() {
         failing.progress.commands_done = u64::MAX - 1;
         failing.progress.waiting.events = 1;
         node.one(2, report(1, 7, 1, vec![failing]));
-        assert_eq!(orders(node), []);
+        assert_eq!(owner_commands(node), []);
     };
     waits(&mut node);
     node.one(
         3,
         Command::NoteAttempt(webhook_id(1), Box::new(Attempt { class: Class::Status, ..attempt(0) })),
     );
-    assert_eq!(orders(&node), []);
+    assert_eq!(owner_commands(&node), []);
     node.one(3, Command::NoteAttempt(webhook_id(1), Box::new(attempt(0))));
-    assert_eq!(orders(&node), [Order::Resume], "a test request succeeded");
+    assert_eq!(owner_commands(&node), [OwnerCommand::Resume], "a test request succeeded");
     waits(&mut node);
     node.one(4, put(webhook(1, 1), Some(1), None));
-    assert_eq!(orders(&node), []);
+    assert_eq!(owner_commands(&node), []);
     node.one(4, put(Webhook { fingerprint: [9; 16], ..webhook(1, 1) }, Some(2), None));
-    assert_eq!(orders(&node), [Order::Resume], "the target changed");
+    assert_eq!(owner_commands(&node), [OwnerCommand::Resume], "the target changed");
 }
 
 #[test]
@@ -333,19 +337,19 @@ fn a_reactivated_webhook_starts_without_its_failures() {
     let off = Command::ActivateWebhook(on(1, 1, Activate { active: false, seek: None }));
     assert!(matches!(node.one(2, off), Reply::Webhook(webhook) if !webhook.active && webhook.revision == 2));
     node.one(3, put(webhook(1, 1), Some(2), None));
-    assert_eq!(orders(&node), [Order::Resume]);
+    assert_eq!(owner_commands(&node), [OwnerCommand::Resume]);
 }
 
 #[test]
 fn dead_letters_are_counted_once_and_the_last_attempts_are_kept() {
     let mut node = node();
-    let told = Update {
+    let reported = Update {
         dead_letters: vec![added(1), added(2)],
         attempts: (1..31).map(attempt).collect(),
         ..update(1, 3)
     };
-    let again = told.clone();
-    node.one(2, report(1, 7, 1, vec![told]));
+    let again = reported.clone();
+    node.one(2, report(1, 7, 1, vec![reported]));
     node.one(3, report(1, 7, 1, vec![again]));
     let attempt_history: AttemptHistory = stored(&node, &keys::attempt_history(webhook_id(1))).unwrap();
     assert_eq!(
@@ -410,8 +414,8 @@ fn a_request_to_continue_outweighs_an_earlier_decision_to_disable() {
 }
 
 fn asked(node: &Node) -> u64 {
-    let from = keys::order(webhook_id(1), 0).to_vec();
-    let to = keys::order(webhook_id(1), u64::MAX).to_vec();
+    let from = keys::owner_command(webhook_id(1), 0).to_vec();
+    let to = keys::owner_command(webhook_id(1), u64::MAX).to_vec();
     let last = node.store.0.range(from..to).next_back().unwrap();
     codec::decode::<NumberedCommand>(last.1).unwrap().number
 }
@@ -467,7 +471,7 @@ fn changes_of_dead_letters_apply_in_order() {
 fn deleting_a_map_deletes_everything_of_its_webhooks() {
     let mut node = node();
     node.one(2, publish(1, None, &["a"], None));
-    node.one(2, Command::OwnerCommand(on(1, 1, Order::Resume)));
+    node.one(2, Command::OwnerCommand(on(1, 1, OwnerCommand::Resume)));
     node.one(2, report(1, 7, 1, vec![Update { dead_letters: vec![added(1)], ..update(1, 2) }]));
     node.one(3, Command::DeleteMap(map_id(1)));
     node.one(4, Command::Tick);
@@ -493,11 +497,11 @@ pub(super) fn command() -> impl Strategy<Value = Command> {
                 .collect(),
             ..update(n, next)
         });
-    let order = prop_oneof![
-        Just(Order::Resume),
-        (1u64..9).prop_map(Order::Seek),
-        Just(Order::Seek(u64::MAX)),
-        (1u64..9).prop_map(|seq| Order::Redeliver(vec![seq])),
+    let command = prop_oneof![
+        Just(OwnerCommand::Resume),
+        (1u64..9).prop_map(OwnerCommand::Seek),
+        Just(OwnerCommand::Seek(u64::MAX)),
+        (1u64..9).prop_map(|seq| OwnerCommand::Redeliver(vec![seq])),
     ];
     prop_oneof![
         3 => (n.clone(), map.clone(), prop::option::of(0u64..4), any::<bool>())
@@ -505,7 +509,7 @@ pub(super) fn command() -> impl Strategy<Value = Command> {
         1 => (n.clone(), map.clone()).prop_map(|(n, map)| Command::DeleteWebhook(on(map, n, Origin::Api))),
         1 => (n.clone(), map.clone(), any::<bool>(), prop::option::of(1u64..9))
             .prop_map(|(n, map, active, seek)| Command::ActivateWebhook(on(map, n, Activate { active, seek }))),
-        2 => (n.clone(), map.clone(), order).prop_map(|(n, map, order)| Command::OwnerCommand(on(map, n, order))),
+        2 => (n.clone(), map.clone(), command).prop_map(|(n, map, command)| Command::OwnerCommand(on(map, n, command))),
         1 => (n.clone(), map, prop::option::of(prop::collection::vec(1u64..6, 0..3)))
             .prop_map(|(n, map, seqs)| Command::PurgeDead(on(map, n, seqs))),
         4 => (1u64..3, 1u64..3, 1u64..5, prop::collection::vec(some_update, 0..3))

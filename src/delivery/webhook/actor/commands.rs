@@ -2,7 +2,7 @@
 
 use super::WebhookActor;
 use super::state::Commands;
-use crate::core::consumer::progress::{NumberedCommand, Order};
+use crate::core::consumer::progress::{NumberedCommand, OwnerCommand};
 use crate::core::event::Event;
 use crate::core::ids::EventId;
 use crate::hub::ArchiveError;
@@ -32,10 +32,11 @@ impl WebhookActor {
         }
         for (command, found) in commands {
             let is_new = command.number > self.engine.state().commands_done();
-            if is_new && matches!(command.order, Order::Resume | Order::Seek(_)) {
+            if is_new && matches!(command.command, OwnerCommand::Resume | OwnerCommand::Seek(_)) {
                 self.reports.unreported.withdraw();
             }
-            self.engine.order(command, self.shared.hub.clock().expiry_ms(), |seq| found.get(&seq).copied());
+            self.engine
+                .carry_out(command, self.shared.hub.clock().expiry_ms(), |seq| found.get(&seq).copied());
         }
         self.held.sweep(&self.engine);
     }
@@ -44,12 +45,12 @@ impl WebhookActor {
         let Some(state) = self.shared.hub.webhooks().state(self.settings.webhook.id)? else {
             return Ok(Vec::new());
         };
-        state.orders.into_iter().map(|command| self.find_events(command)).collect()
+        state.commands.into_iter().map(|command| self.find_events(command)).collect()
     }
 
     fn find_events(&self, command: NumberedCommand) -> Result<Ready, ArchiveError> {
         let mut found = FxHashMap::default();
-        if let Order::Redeliver(seqs) = &command.order {
+        if let OwnerCommand::Redeliver(seqs) = &command.command {
             for seq in seqs {
                 found.extend(self.event_at(*seq)?.map(|event| (*seq, event.id)));
             }

@@ -149,7 +149,7 @@ impl Input for Look {
             oldest_ms: oldest.and_then(|seq| actor.event_at(seq).ok().flatten()).map(|event| event.time_ms),
             failing: actor.engine.state().is_failing(),
             delivered: progress.delivered,
-            given_up: progress.buried,
+            given_up: progress.given_up,
         }
     }
 }

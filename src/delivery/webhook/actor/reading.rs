@@ -212,7 +212,7 @@ impl Apart {
         let mut bytes = 0;
         let count = dead_letters.len();
         let mut next_seq = read.until_seq;
-        for (place, dead_letter) in dead_letters.into_iter().enumerate() {
+        for (index, dead_letter) in dead_letters.into_iter().enumerate() {
             let event = EventRef { seq: dead_letter.seq, id: dead_letter.event_id };
             match fetch(&self.shared, self.webhook, self.topic, &[event]).await? {
                 Ok(found) => {
@@ -222,7 +222,7 @@ impl Apart {
                 // Its delivery ends with the reason why there is no event.
                 Err(_) => gone.push(self.evaluate.offer_of_kind(event, &dead_letter.kind)),
             }
-            let is_end = is_last && place + 1 == count;
+            let is_end = is_last && index + 1 == count;
             next_seq = if is_end { read.until_seq } else { event.seq + 1 };
             if bytes >= PAGE_BYTES {
                 break;

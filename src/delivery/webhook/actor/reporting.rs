@@ -152,7 +152,7 @@ impl WebhookActor {
                 dead_letter.kind = event.map(|event| event.kind.to_string()).unwrap_or_default();
             }
         }
-        count::buried(snapshot.buried());
+        count::dead_letters(snapshot.new_dead_letters());
         let Snapshot { progress, kept, dropped, dead_letters, disable, announce } = snapshot;
         let since = progress.failing_since_ms.map(|ms| iso_millis(self.shared.hub.clock().shown_ms(ms)));
         let webhook = &self.settings.webhook;
@@ -206,7 +206,7 @@ mod tests {
             kind,
             attempts: 1,
             first_ms: 1,
-            buried_ms: 1,
+            given_up_ms: 1,
             reason,
         })
     }

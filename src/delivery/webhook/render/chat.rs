@@ -41,8 +41,8 @@ impl<'a> Object<'a> {
             return self;
         }
         self.with(name, |out| {
-            for (place, one) in items.iter().enumerate() {
-                out.push(if place == 0 { b'[' } else { b',' });
+            for (index, one) in items.iter().enumerate() {
+                out.push(if index == 0 { b'[' } else { b',' });
                 item(one, out);
             }
             out.push(b']');

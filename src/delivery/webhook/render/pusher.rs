@@ -43,8 +43,8 @@ pub(super) fn render(
     body.extend_from_slice(b"{\"time_ms\":");
     push_number(newest, &mut body);
     body.extend_from_slice(b",\"events\":[");
-    for (place, event) in events.iter().enumerate() {
-        if place > 0 {
+    for (index, event) in events.iter().enumerate() {
+        if index > 0 {
             body.push(b',');
         }
         push_event(topic, event, &mut body)?;

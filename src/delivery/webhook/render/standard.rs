@@ -35,8 +35,8 @@ pub(super) fn body(map: &MapText, events: &[Event]) -> Vec<u8> {
         return out;
     }
     out.extend_from_slice(b"{\"events\":[");
-    for (place, event) in events.iter().enumerate() {
-        if place > 0 {
+    for (index, event) in events.iter().enumerate() {
+        if index > 0 {
             out.push(b',');
         }
         event.write_envelope(map, false, &mut out);

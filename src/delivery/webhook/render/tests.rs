@@ -14,8 +14,8 @@ const NOW_MS: u64 = 1_750_509_300_999;
 const MAP: &str = "550e8400-e29b-41d4-a716-446655440000";
 const TOPIC: &str = "events:map:550e8400-e29b-41d4-a716-446655440000";
 
-fn event_at(place: u32, kind: &str, payload: &str) -> Event {
-    let id = EventId::new(1_750_509_296_789 + u64::from(place), 7, place);
+fn event_at(slot: u32, kind: &str, payload: &str) -> Event {
+    let id = EventId::new(1_750_509_296_789 + u64::from(slot), 7, slot);
     let payload = normalise(payload, 64).unwrap().into_bytes();
     Event::from_stored(
         9,
@@ -62,11 +62,11 @@ const ADDED: &str =
 
 #[test]
 fn golden_wanderer() {
-    let envelope = |place: u32, payload: &str| {
+    let envelope = |slot: u32, payload: &str| {
         format!(
-            r#"{{"id":"01JY97R74{}000000000007000{place}","seq":9,"type":"add_system","map_id":"{MAP}","ts":"2025-06-21T12:34:56.7{}Z","payload":{payload}}}"#,
-            ['N', 'P'][place as usize],
-            89 + place,
+            r#"{{"id":"01JY97R74{}000000000007000{slot}","seq":9,"type":"add_system","map_id":"{MAP}","ts":"2025-06-21T12:34:56.7{}Z","payload":{payload}}}"#,
+            ['N', 'P'][slot as usize],
+            89 + slot,
         )
     };
     for profile in [Profile::Wanderer, Profile::Standard] {
@@ -228,7 +228,7 @@ fn wanderer_signs_time_and_body() {
 
 #[test]
 fn only_some_profiles_take_batches() {
-    let many: Vec<Event> = (0..11).map(|place| event_at(place, "a", "{}")).collect();
+    let many: Vec<Event> = (0..11).map(|slot| event_at(slot, "a", "{}")).collect();
     for (name, profile) in Profile::NAMES {
         let max = max_events(profile);
         assert!(matches!(made(profile, &[]), Err(RenderError::Count { given: 0, .. })), "{name}");
@@ -304,7 +304,7 @@ fn every_event_of_every_body_carries_its_own_id() {
     for (name, profile) in Profile::NAMES.iter().filter(|(_, profile)| !profile.is_chat()) {
         for kind in ["add_system", "member_added", "client_event"] {
             let events: Vec<Event> =
-                (0..).zip(payloads).map(|(place, payload)| event_at(place, kind, payload)).collect();
+                (0..).zip(payloads).map(|(slot, payload)| event_at(slot, kind, payload)).collect();
             for events in [&events[..1], &events[1..2], &events[2..], &events[..max_events(*profile).min(3)]]
             {
                 // The template of these tests shows the envelope of one event.
@@ -332,7 +332,7 @@ proptest! {
         payloads in prop::collection::vec(payloads(), 1..4),
         kind in prop::sample::select(vec!["add_system", "member_added", "client_event", "map_kill", "x"]),
     ) {
-        let events: Vec<Event> = (0..).zip(&payloads).map(|(place, payload)| event_at(place, kind, payload)).collect();
+        let events: Vec<Event> = (0..).zip(&payloads).map(|(slot, payload)| event_at(slot, kind, payload)).collect();
         for (name, profile) in Profile::NAMES {
             let events = &events[..events.len().min(max_events(profile))];
             let body = body(profile, events);

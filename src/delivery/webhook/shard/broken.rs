@@ -21,8 +21,8 @@ struct Trouble {
     times: u32,
     last: Instant,
     rests: bool,
-    /// The reason that the cluster was told last.
-    told: Option<String>,
+    /// The reason that was reported to the cluster last.
+    reported: Option<String>,
 }
 
 impl Broken {
@@ -31,7 +31,8 @@ impl Broken {
     pub(super) fn note(&self, id: WebhookId) -> (Duration, u32) {
         let mut troubles = self.0.borrow_mut();
         let now = Instant::now();
-        let trouble = troubles.entry(id).or_insert(Trouble { times: 0, last: now, rests: true, told: None });
+        let trouble =
+            troubles.entry(id).or_insert(Trouble { times: 0, last: now, rests: true, reported: None });
         // The number goes on counting, so that the end of an earlier pause does not end this one.
         let recent = trouble.last.elapsed() < FORGIVEN;
         let doublings = if recent { trouble.times.min(16) } else { 0 };
@@ -40,17 +41,17 @@ impl Broken {
         ((FIRST_PAUSE * (1 << doublings)).min(LONGEST_PAUSE), trouble.times)
     }
 
-    /// Whether the cluster is to be told this reason: it was not told the same one last.
+    /// Whether this reason is to be reported to the cluster: it is not the one that was reported last.
     pub(super) fn is_news(&self, id: WebhookId, why: &str) -> bool {
         let mut troubles = self.0.borrow_mut();
         let Some(trouble) = troubles.get_mut(&id) else { return true };
-        trouble.told.replace(why.to_owned()).is_none_or(|told| told != why)
+        trouble.reported.replace(why.to_owned()).is_none_or(|reported| reported != why)
     }
 
     /// The webhook can be delivered to again.
     pub(super) fn works(&self, id: WebhookId) {
         if let Some(trouble) = self.0.borrow_mut().get_mut(&id) {
-            trouble.told = None;
+            trouble.reported = None;
         }
     }
 
@@ -103,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reason_is_told_once_until_it_changes_or_the_webhook_works() {
+    fn a_reason_is_reported_once_until_it_changes_or_the_webhook_works() {
         let broken = Broken::default();
         let id = WebhookId::from_bytes([1; 16]);
         broken.note(id);

@@ -44,7 +44,7 @@ impl Shard {
         metrics::counter!(metric::ACTORS_LOST, "actor" => "webhook").increment(1);
         self.actors.borrow_mut().remove(&id);
         if self.shared.is_leaving(id) {
-            self.tell_leaving();
+            self.report_leaving();
         }
         self.rest(id, "its deliveries ended with an error of the server");
     }

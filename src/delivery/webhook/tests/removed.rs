@@ -74,11 +74,11 @@ async fn a_batch_never_replaces_a_kept_or_deleted_event_by_another() {
         kind: String::new(),
         attempts: 1,
         first_ms: 1,
-        buried_ms: 1,
+        given_up_ms: 1,
         reason: Reason::Failed(Outcome::failed(Class::Status).cause("")),
     };
     let update = Update { dead_letters: vec![DeadLetterChange::Added(dead_letter)], ..stage.update(id, 100) };
-    tell_all(&stage.shard, [Piece::new(stage.actor(id), update, true)].into()).await;
+    report_all(&stage.shard, [Piece::new(stage.actor(id), update, true)].into()).await;
     stage.trim_the_sixth().await;
     until("the copy of the event", || stage.hub.webhooks().kept_event(id, 6).unwrap().is_some()).await;
     assert_eq!(stage.fetched(id, &[5, 6, 7]).await, Ok(vec![5, 6, 7]));
@@ -137,8 +137,8 @@ async fn an_event_deleted_while_it_waits_is_not_sent_and_is_no_dead_letter() {
     drop(taken);
     let progress = || stage.hub.webhooks().state(id).unwrap().unwrap().progress;
     until("all events to be settled", || progress().track.next == 9 && progress().waiting.events == 0).await;
-    let Progress { delivered, buried, missed, .. } = progress();
-    assert_eq!((delivered, buried, missed), (6, 0, 0));
+    let Progress { delivered, given_up, missed, .. } = progress();
+    assert_eq!((delivered, given_up, missed), (6, 0, 0));
     assert_eq!(stage.received.load(Memory::Relaxed), 6);
     stage.hub.shutdown().await;
 }

@@ -4,9 +4,8 @@
 use super::{LIMIT, MAX_BYTES, with_server};
 use std::net::SocketAddr;
 use std::slice::from_ref;
-use testkit::ws::{Message, Ws};
+use testkit::ws::{Message, Ws, client_frame as frame};
 
-const MASK: [u8; 4] = [0xa1, 0x07, 0xff, 0x5c];
 const TEXT: u8 = 0x81;
 const BINARY: u8 = 0x82;
 const PING: u8 = 0x89;
@@ -58,24 +57,6 @@ impl Cases {
     }
 }
 
-fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
-    let mut frame = vec![first];
-    match payload.len() {
-        len @ 0..=125 => frame.push(0x80 | len as u8),
-        len @ 126..=0xffff => {
-            frame.push(0x80 | 126);
-            frame.extend_from_slice(&(len as u16).to_be_bytes());
-        }
-        len => {
-            frame.push(0x80 | 127);
-            frame.extend_from_slice(&(len as u64).to_be_bytes());
-        }
-    }
-    frame.extend_from_slice(&MASK);
-    frame.extend(payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask));
-    frame
-}
-
 fn close(code: u16, reason: &[u8]) -> Vec<u8> {
     frame(0x88, &[&code.to_be_bytes()[..], reason].concat())
 }
@@ -88,22 +69,22 @@ fn text(text: &str) -> Message {
 fn fragments(first: u8, payload: &[u8], size: usize) -> Vec<Vec<u8>> {
     let pieces: Vec<&[u8]> = payload.chunks(size).collect();
     let last = pieces.len() - 1;
-    let heads = (0..pieces.len()).map(|place| {
-        let head = if place == 0 { first } else { MORE };
-        if place == last { head | 0x80 } else { head }
+    let heads = (0..pieces.len()).map(|index| {
+        let head = if index == 0 { first } else { MORE };
+        if index == last { head | 0x80 } else { head }
     });
     heads.zip(&pieces).map(|(head, piece)| frame(head, piece)).collect()
 }
 
 /// 1: sizes of frames. 9: large messages. 10: fragments.
 fn sizes(cases: &mut Cases) {
-    for (place, len) in [0, 125, 126, 127, 128, 0xffff, 0x10000].into_iter().enumerate() {
+    for (index, len) in [0, 125, 126, 127, 128, 0xffff, 0x10000].into_iter().enumerate() {
         let letters = "*".repeat(len);
         let bytes = vec![0xfe; len];
         let text = Message::Text(letters.clone());
-        cases.add(&format!("1.1.{}", place + 1), &[frame(TEXT, letters.as_bytes())], &[text], End::Open);
+        cases.add(&format!("1.1.{}", index + 1), &[frame(TEXT, letters.as_bytes())], &[text], End::Open);
         let binary = Message::Binary(bytes.clone());
-        cases.add(&format!("1.2.{}", place + 1), &[frame(BINARY, &bytes)], &[binary], End::Open);
+        cases.add(&format!("1.2.{}", index + 1), &[frame(BINARY, &bytes)], &[binary], End::Open);
     }
     let letters = "*".repeat(0x10000);
     let bytes = vec![0xfe; 0x10000];
@@ -158,8 +139,8 @@ fn reserved(cases: &mut Cases) {
     cases.add("3.5", &[frame(BINARY | 0x50, &[0; 8])], &[], End::Closed(Some(1002)));
     cases.add("3.6", &[frame(PING | 0x60, b"Hello")], &[], End::Closed(Some(1002)));
     cases.add("3.7", &[frame(0x88 | 0x70, &[])], &[], End::Closed(Some(1002)));
-    for (place, opcode) in [3, 4, 5, 6, 7, 11, 12, 13, 14, 15].into_iter().enumerate() {
-        let number = format!("4.{}.{}", 1 + place / 5, 1 + place % 5);
+    for (index, opcode) in [3, 4, 5, 6, 7, 11, 12, 13, 14, 15].into_iter().enumerate() {
+        let number = format!("4.{}.{}", 1 + index / 5, 1 + index % 5);
         cases.add(&number, &[frame(0x80 | opcode, b"")], &[], End::Closed(Some(1002)));
         let sent = [hello(), frame(0x80 | opcode, b"payload"), frame(PING, b"")];
         cases.both(&format!("{number}, after a text"), &sent, &echoed, End::Closed(Some(1002)));
@@ -219,7 +200,7 @@ fn utf8(cases: &mut Cases) {
     cases.add("6.4.1", &fast, &[], End::Closed(Some(1007)));
     let fast = [frame(FIRST_TEXT, "κόσμε".as_bytes()), frame(MORE, b"\xf4"), frame(MORE, b"\x90")];
     cases.add("6.4.2", &fast, &[], End::Closed(Some(1007)));
-    for (place, bad) in [
+    for (index, bad) in [
         &b"\xce"[..],
         b"\xce\xba\xe1",
         b"\xce\xba\xe1\xbd",
@@ -252,7 +233,7 @@ fn utf8(cases: &mut Cases) {
     .into_iter()
     .enumerate()
     {
-        bad_text(cases, &format!("6.6 to 6.20, {place}"), bad);
+        bad_text(cases, &format!("6.6 to 6.20, {index}"), bad);
     }
 }
 

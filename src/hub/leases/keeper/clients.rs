@@ -1,12 +1,13 @@
-//! How clients get their connections: from a spare place, from the cluster, or while the cluster can't be asked.
+//! How clients get their connections: from a spare slot, from the cluster, or while the cluster can't be
+//! asked.
 
 use super::Keeper;
 use crate::core::command::{Denied, Refusal};
 use crate::hub::leases::book::{Of, Taker};
 
 impl Keeper {
-    /// A client takes a connection. If there is a spare place of its map, the cluster need not be asked. In
-    /// doubt the cluster may not count that place.
+    /// A client takes a connection. If there is a spare slot of its map, the cluster need not be asked. In
+    /// doubt the cluster may not count that slot.
     pub(super) fn take(&mut self, of: Of, taker: Taker) {
         if taker.is_closed() {
             return;
@@ -21,8 +22,8 @@ impl Keeper {
 
     /// Answers the callers of each request in order: the first ones get the granted connections.
     pub(super) fn answer(&mut self, first: u32, takers: Vec<(Of, Vec<Taker>)>, denied: &[Denied]) {
-        for (place, (of, takers)) in (first..).zip(takers) {
-            let granted = match denied.iter().find(|denied| denied.index == place) {
+        for (index, (of, takers)) in (first..).zip(takers) {
+            let granted = match denied.iter().find(|denied| denied.index == index) {
                 Some(Denied { granted, why: Refusal::Limit(_, limit), .. }) => {
                     Some((*granted as usize, *limit))
                 }

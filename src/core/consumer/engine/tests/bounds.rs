@@ -8,8 +8,8 @@ use crate::core::ids::ConsumerId;
 /// The largest report, in bytes.
 const MAX_REPORT: usize = 1 << 20;
 
-fn replay(from_seq: u64, until_seq: u64) -> Order {
-    Order::Replay { from_seq, until_seq, failed_only: false }
+fn replay(from_seq: u64, until_seq: u64) -> OwnerCommand {
+    OwnerCommand::Replay { from_seq, until_seq, failed_only: false }
 }
 
 /// Reads and sends all replays successfully, as an actor does. Returns the replays that never ended.
@@ -22,7 +22,7 @@ fn run_replays(engine: &mut Engine) -> Vec<u64> {
         match engine.next(T) {
             Step::Send(flight) => {
                 engine.settle(flight.id, ok(), "", T, 0);
-                tell(engine);
+                report(engine);
             }
             _ if engine.wants_replay().is_none() => break,
             _ => {}
@@ -36,13 +36,13 @@ fn run_replays(engine: &mut Engine) -> Vec<u64> {
 #[test]
 fn a_running_replay_is_not_dropped_for_another() {
     let mut engine = Engine::new(plan(), Progress::new(1000), Vec::new());
-    order(&mut engine, 1, replay(300, 500));
-    (2..=8).for_each(|number| order(&mut engine, number, replay(1, 500)));
+    command(&mut engine, 1, replay(300, 500));
+    (2..=8).for_each(|number| command(&mut engine, number, replay(1, 500)));
     engine.offer_replay(&offers(300..428, None), 428, T);
-    order(&mut engine, 9, replay(1, 500));
+    command(&mut engine, 9, replay(1, 500));
     assert_eq!(run_replays(&mut engine), Vec::<u64>::new());
     assert_eq!(engine.progress().replays.iter().map(|replay| replay.delivered).sum::<u64>(), 200 + 8 * 499);
-    order(&mut engine, 10, replay(1, 2));
+    command(&mut engine, 10, replay(1, 2));
     assert!(engine.progress().replays.len() <= KEPT_REPLAYS + 1);
 }
 
@@ -50,7 +50,7 @@ fn a_running_replay_is_not_dropped_for_another() {
 fn an_empty_replay_behind_another_ends() {
     let mut engine = Engine::new(plan(), Progress::new(1000), Vec::new());
     for (number, until) in [(1, 5), (2, 1), (3, 5)] {
-        order(&mut engine, number, replay(1, until));
+        command(&mut engine, number, replay(1, until));
     }
     assert_eq!(run_replays(&mut engine), Vec::<u64>::new());
     let mut progress = engine.snapshot().progress;
@@ -65,10 +65,10 @@ fn an_empty_replay_behind_another_ends() {
 #[test]
 fn requests_of_a_cancelled_replay_are_not_retried() {
     let mut engine = Engine::new(plan(), Progress::new(1000), Vec::new());
-    order(&mut engine, 1, replay(1, 5));
+    command(&mut engine, 1, replay(1, 5));
     engine.offer_replay(&offers(1..5, Some(0)), 5, T);
     let flight = send(&mut engine, T);
-    order(&mut engine, 2, Order::Cancel(1));
+    command(&mut engine, 2, OwnerCommand::Cancel(1));
     engine.settle(flight.id, fails(), "", T, 0);
     assert_eq!((engine.state().waiting_events(), engine.state().in_flight()), (0, 0));
 }
@@ -79,13 +79,16 @@ fn seeking_back_during_a_retry_leaves_no_hole() {
     let first = send(&mut engine, T);
     engine.settle(first.id, fails(), "", T, 0);
     let second = send(&mut engine, T + 1000);
-    order(&mut engine, 1, Order::Seek(1));
+    command(&mut engine, 1, OwnerCommand::Seek(1));
     engine.offer(&offers(1..2, None), 2, T + 1000);
     engine.settle(second.id, fails(), "", T + 1000, 0);
     let third = send(&mut engine, T + 9000);
     engine.settle(third.id, fails(), "", T + 9000, 0);
-    let told = engine.snapshot();
-    assert_eq!((told.buried().count(), engine.state().is_idle(), told.progress.track.next), (1, true, 2));
+    let snapshot = engine.snapshot();
+    assert_eq!(
+        (snapshot.new_dead_letters().count(), engine.state().is_idle(), snapshot.progress.track.next),
+        (1, true, 2)
+    );
 }
 
 #[test]
@@ -134,7 +137,7 @@ fn a_body_that_cannot_be_made_is_not_made_again() {
     let mut engine = engine(plan(), 1..2, None);
     let flight = send(&mut engine, T);
     engine.settle(flight.id, unsendable(), "line 1", T, 0);
-    assert_eq!(engine.snapshot().buried().count(), 1);
+    assert_eq!(engine.snapshot().new_dead_letters().count(), 1);
     assert_eq!(engine.progress().failing_since_ms, None, "the receiver is not to blame");
 }
 
@@ -146,19 +149,19 @@ fn two_failures_with_days_of_quiet_between_do_not_disable() {
     for day in [0, 6, 12] {
         let flight = send(&mut engine, T + day * day_ms);
         engine.settle(flight.id, fails(), "", T + day * day_ms, 0);
-        let told = engine.snapshot();
-        assert_eq!((told.disable, told.announce), (None, None), "day {day}");
+        let snapshot = engine.snapshot();
+        assert_eq!((snapshot.disable, snapshot.announce), (None, None), "day {day}");
     }
 }
 
 fn report_bytes(engine: &mut Engine) -> usize {
-    let told = engine.snapshot();
+    let snapshot = engine.snapshot();
     let update = Update {
         consumer: ConsumerId::from_bytes([1; 16]),
         born: 1,
-        progress: told.progress,
-        kept: told.kept,
-        dropped: told.dropped,
+        progress: snapshot.progress,
+        kept: snapshot.kept,
+        dropped: snapshot.dropped,
         attempts: Vec::<()>::new(),
         dead_letters: Vec::<DeadLetterChange<()>>::new(),
         disable: None,
@@ -183,7 +186,7 @@ fn the_report_on_an_outage_of_a_batching_receiver_fits() {
             match engine.next(now_ms) {
                 Step::Send(flight) => {
                     engine.settle(flight.id, fails(), "refused", now_ms, u32::MAX / 2);
-                    tell(&mut engine);
+                    report(&mut engine);
                 }
                 Step::WaitUntil(until_ms) => now_ms = until_ms,
                 Step::Wait => panic!("it waits for nothing"),
@@ -198,7 +201,7 @@ fn the_report_on_an_outage_of_a_batching_receiver_fits() {
 fn an_event_is_redelivered_once_however_often_it_is_requested() {
     let mut engine = Engine::new(plan(), Progress::new(100_000), Vec::new());
     for number in 1..=300 {
-        order(&mut engine, number, Order::Redeliver((50_000..50_100).collect()));
+        command(&mut engine, number, OwnerCommand::Redeliver((50_000..50_100).collect()));
     }
     assert_eq!(engine.state().waiting_events(), 100);
 }
@@ -225,7 +228,7 @@ fn a_blocked_lane_delays_no_other_and_loses_nothing() {
         let flight = send(&mut engine, now_ms);
         got.extend(seqs(&flight));
         engine.settle(flight.id, ok(), "", now_ms, 0);
-        tell(&mut engine);
+        report(&mut engine);
         now_ms += 1;
     }
     let of_one: Vec<u64> = got.into_iter().filter(|seq| !(400..402).contains(seq)).collect();
@@ -241,7 +244,7 @@ fn a_batch_of_a_replay_fills_although_a_lane_is_blocked() {
     let first = send(&mut engine, T);
     engine.settle(first.id, fails(), "", T, 0);
     engine.offer(&offers(110..112, Some(1)), 112, T);
-    order(&mut engine, 1, replay(1, 4));
+    command(&mut engine, 1, replay(1, 4));
     engine.offer_replay(&offers(1..4, Some(2)), 4, T + 5000);
     assert_eq!(engine.next(T + 5000), Step::WaitUntil(T + 5100));
 }
@@ -249,7 +252,7 @@ fn a_batch_of_a_replay_fills_although_a_lane_is_blocked() {
 #[test]
 fn a_failing_replayed_event_delays_no_new_one() {
     let mut engine = Engine::new(plan(), Progress::new(100), Vec::new());
-    order(&mut engine, 1, replay(1, 4));
+    command(&mut engine, 1, replay(1, 4));
     engine.offer_replay(&offers(1..4, Some(0)), 4, T);
     let again = send(&mut engine, T);
     engine.settle(again.id, fails(), "", T, 0);

@@ -31,7 +31,7 @@ fn a_flight_says_whether_its_events_have_waited() {
     assert!(again.has_waited, "the settings may have changed before it was sent");
     engine.settle(again.id, fails(), "", T, 0);
     assert!(send(&mut engine, T + 1000).has_waited);
-    order(&mut engine, 1, Order::Redeliver(vec![1]));
+    command(&mut engine, 1, OwnerCommand::Redeliver(vec![1]));
     assert!(!send(&mut engine, T + 1000).has_waited, "somebody named it");
 }
 
@@ -44,8 +44,12 @@ fn an_unwanted_event_leaves_what_waits() {
     }
     forget(&mut engine, &[1, 3]);
     assert_eq!(waiting(&engine).into_iter().map(|(_, seqs)| seqs).collect::<Vec<_>>(), [[2]]);
-    let told = engine.snapshot();
-    assert_eq!((told.progress.waiting.events, told.buried().count()), (1, 0), "nothing is given up");
+    let snapshot = engine.snapshot();
+    assert_eq!(
+        (snapshot.progress.waiting.events, snapshot.new_dead_letters().count()),
+        (1, 0),
+        "nothing is given up"
+    );
     assert_eq!(seqs(&send(&mut engine, T + 1000)), [2]);
     assert_eq!(engine.next(T + 10_000), Step::Wait);
 }
@@ -73,8 +77,8 @@ fn a_batch_loses_only_its_unwanted_events_and_keeps_its_place() {
         assert_eq!(waiting(&engine)[0].1, [2, 4]);
         let again = send(&mut engine, T + 2000);
         assert_eq!(seqs(&again), if lane.is_some() { vec![2, 4] } else { vec![5, 6] });
-        let told = engine.snapshot();
-        assert!(told.dropped.len() <= 1 && told.buried().count() == 0, "{told:?}");
+        let snapshot = engine.snapshot();
+        assert!(snapshot.dropped.len() <= 1 && snapshot.new_dead_letters().count() == 0, "{snapshot:?}");
     }
 }
 
@@ -92,7 +96,7 @@ fn what_is_under_way_is_not_forgotten() {
 #[test]
 fn a_replay_ends_when_the_last_of_it_is_unwanted() {
     let mut engine = Engine::new(plan(), Progress::new(100), Vec::new());
-    order(&mut engine, 1, Order::Replay { from_seq: 1, until_seq: 2, failed_only: false });
+    command(&mut engine, 1, OwnerCommand::Replay { from_seq: 1, until_seq: 2, failed_only: false });
     engine.offer_replay(&offers(1..2, None), 2, T);
     let flight = send(&mut engine, T);
     engine.settle(flight.id, fails(), "", T, 0);

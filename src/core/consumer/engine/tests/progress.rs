@@ -26,7 +26,7 @@ fn run(
             Step::Wait if engine.state().is_idle() => break,
             Step::Wait => {}
         }
-        tell(engine);
+        report(engine);
     }
     now_ms
 }
@@ -123,7 +123,7 @@ fn a_consumer_with_untried_events_is_not_disabled() {
     let mut engine = Engine::new(plan, Progress::new(1), Vec::new());
     engine.offer(&of(1..400, Some(1), 1), 400, T);
     let mut now_ms = T;
-    let mut told = Vec::new();
+    let mut announced = Vec::new();
     // Only events of the first key are ready, and they fail.
     let last = loop {
         match engine.next(now_ms) {
@@ -132,10 +132,10 @@ fn a_consumer_with_untried_events_is_not_disabled() {
             Step::WaitUntil(until_ms) => now_ms = until_ms,
             Step::Wait => panic!("nothing to wait for"),
         }
-        told.extend(engine.snapshot().announce);
+        announced.extend(engine.snapshot().announce);
         engine.reported();
     };
-    assert_eq!((told, last.attempt > 10), (vec![50, 90], true));
+    assert_eq!((announced, last.attempt > 10), (vec![50, 90], true));
     // While the request that would end it is under way, others arrive.
     engine.offer(&of(400..420, Some(2), 1), 420, now_ms);
     now_ms = T + limit_ms + 1000;
@@ -171,15 +171,18 @@ fn waiting_events_are_bounded_and_their_own_lane_makes_room() {
         let from = engine.wants().unwrap();
         engine.offer(&of(from..from + 128, Some(1), 1), from + 128, T);
         offered = from + 127;
-        lost +=
-            engine.snapshot().buried().filter(|dead_letter| dead_letter.reason == Reason::Overflow).count();
+        lost += engine
+            .snapshot()
+            .new_dead_letters()
+            .filter(|dead_letter| dead_letter.reason == Reason::Overflow)
+            .count();
         engine.reported();
         // The next event of the key comes first now, fails, and is the next to be given up.
         while let Step::Send(flight) = engine.next(T + 60_000) {
             engine.settle(flight.id, fails(), "", T + 60_000, 0);
         }
         while engine.wants().is_none() {
-            lost += engine.snapshot().buried().count();
+            lost += engine.snapshot().new_dead_letters().count();
             engine.reported();
             if let Step::Send(flight) = engine.next(T + 120_000) {
                 engine.settle(flight.id, fails(), "", T + 120_000, 0);
@@ -321,7 +324,7 @@ proptest! {
         let end = keys.len() as u64 + 1;
         let mut engine = Engine::new(plan, Progress::new(if replayed { end } else { 1 }), Vec::new());
         if replayed {
-            order(&mut engine, 1, Order::Replay { from_seq: 1, until_seq: end, failed_only: false });
+            command(&mut engine, 1, OwnerCommand::Replay { from_seq: 1, until_seq: end, failed_only: false });
         }
         let good: BTreeSet<u64> = (1..end).filter(|seq| !bad.contains(&key_of(*seq))).collect();
         let mut delivered: Vec<u64> = Vec::new();
@@ -365,7 +368,7 @@ proptest! {
                 let is_busy = completion.verdict == Verdict::Later;
                 let completion = if is_busy && (batch.is_some() || ordering == Ordered::Strict) { fails() } else { completion };
                 engine.settle(flight.id, completion, "x", now_ms, u32::MAX / 2);
-                tell(&mut engine);
+                report(&mut engine);
             }
             prop_assert!(engine.state().waiting_events() <= MAX_WAITING as u64);
         }

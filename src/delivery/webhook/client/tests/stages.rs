@@ -204,12 +204,12 @@ async fn a_request_that_is_sent_once_uses_no_connection_that_was_idle() {
     let target = receiver(port);
     let client = client(&recorder);
     let mut dials = [0; 2];
-    for (place, idle) in [(0, 0), (1, 2), (1, 18), (1, 19)] {
+    for (index, idle) in [(0, 0), (1, 2), (1, 18), (1, 19)] {
         for webhook in [WEBHOOK, CHAT] {
             client.pool.borrow_mut().age(Duration::from_secs(idle));
             let before = recorder.count();
             client.send(outgoing(&target, LONG), webhook).await.unwrap();
-            if place == 1 {
+            if index == 1 {
                 dials[usize::from(!webhook.ambiguous)] += recorder.count() - before;
             }
         }

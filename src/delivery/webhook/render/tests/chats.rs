@@ -182,7 +182,7 @@ fn long_links_keep_the_limits() {
 #[test]
 fn many_events_are_shortened_evenly_and_none_is_dropped() {
     let long = format!(r#"{{"name":"{}","type":"{}"}}"#, "n".repeat(3000), "t".repeat(3000));
-    let mut events: Vec<Event> = (0..9).map(|place| event_at(place, "add_system", &long)).collect();
+    let mut events: Vec<Event> = (0..9).map(|slot| event_at(slot, "add_system", &long)).collect();
     events.push(event_at(9, "add_system", ADDED));
     let embeds = message(Profile::Discord, &events)["embeds"].as_array().unwrap().clone();
     assert_eq!(embeds.len(), 10);
@@ -256,7 +256,7 @@ proptest! {
         payloads in prop::collection::vec(payloads(), 1..=10),
         kind in prop::sample::select(vec!["add_system", "map_kill", "game.added", "signature_removed", "x", "a_b.c"]),
     ) {
-        let events: Vec<Event> = (0..).zip(&payloads).map(|(place, payload)| event_at(place, kind, payload)).collect();
+        let events: Vec<Event> = (0..).zip(&payloads).map(|(slot, payload)| event_at(slot, kind, payload)).collect();
         keeps_discords_limits(&message(Profile::Discord, &events), events.len());
         keeps_slacks_limits(&message(Profile::Slack, &events), events.len());
     }

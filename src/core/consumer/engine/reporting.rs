@@ -20,7 +20,7 @@ impl<C> Engine<C> {
             hold_until_ms,
             last_delivery_ms,
         } = self.health.condition();
-        let Totals { next_attempt, delivered, failed_attempts, buried, missed } = self.totals;
+        let Totals { next_attempt, delivered, failed_attempts, given_up, missed } = self.totals;
         Progress {
             track: self.live.track().clone(),
             waiting: self.retries.summary(),
@@ -38,7 +38,7 @@ impl<C> Engine<C> {
             next_attempt,
             delivered,
             failed_attempts,
-            buried,
+            given_up,
             missed,
             last_delivery_ms,
             last_error: self.health.last_error().map(str::to_owned),

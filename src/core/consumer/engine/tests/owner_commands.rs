@@ -7,14 +7,17 @@ fn an_event_skipped_while_under_way_is_not_retried() {
     for lane in [None, Some(0)] {
         let mut engine = engine(plan(), 1..2, lane);
         let flight = send(&mut engine, T);
-        order(&mut engine, 1, Order::Seek(2));
+        command(&mut engine, 1, OwnerCommand::Seek(2));
         engine.settle(flight.id, fails(), "", T, 0);
-        let told = engine.snapshot();
+        let snapshot = engine.snapshot();
         assert_eq!(
-            told.buried().map(|dead_letter| (dead_letter.seq, &dead_letter.reason)).collect::<Vec<_>>(),
+            snapshot
+                .new_dead_letters()
+                .map(|dead_letter| (dead_letter.seq, &dead_letter.reason))
+                .collect::<Vec<_>>(),
             [(1, &Reason::Skipped)]
         );
-        assert_eq!(told.progress.waiting.events, 0);
+        assert_eq!(snapshot.progress.waiting.events, 0);
         engine.reported();
         engine.offer(&offers(2..3, lane), 3, T);
         assert_eq!(seqs(&send(&mut engine, T)), [2], "its lane is free");
@@ -25,7 +28,7 @@ fn an_event_skipped_while_under_way_is_not_retried() {
 fn an_event_that_was_put_back_is_skipped_too() {
     let mut engine = engine(plan(), 1..2, Some(0));
     let flight = send(&mut engine, T);
-    order(&mut engine, 1, Order::Seek(2));
+    command(&mut engine, 1, OwnerCommand::Seek(2));
     engine.unsend(flight.id, T);
     assert_eq!(engine.state().waiting_events(), 0);
     engine.offer(&offers(2..3, Some(0)), 3, T);
@@ -36,7 +39,7 @@ fn an_event_that_was_put_back_is_skipped_too() {
 fn a_batch_is_skipped_in_part() {
     let mut engine = engine(Plan { batch: Some(Batch { max: 4, duration_ms: 0 }), ..plan() }, 1..5, None);
     let flight = send(&mut engine, T);
-    order(&mut engine, 1, Order::Seek(3));
+    command(&mut engine, 1, OwnerCommand::Seek(3));
     engine.settle(flight.id, fails(), "", T, 0);
     engine.offer(&offers(3..5, None), 5, T);
     assert_eq!(seqs(&send(&mut engine, T + 1000)), [3, 4]);
@@ -47,7 +50,7 @@ fn a_batch_is_skipped_in_part() {
 fn the_rest_of_a_batch_is_not_halved() {
     let mut engine = engine(Plan { batch: Some(Batch { max: 2, duration_ms: 0 }), ..plan() }, 1..3, None);
     let flight = send(&mut engine, T);
-    order(&mut engine, 1, Order::Seek(2));
+    command(&mut engine, 1, OwnerCommand::Seek(2));
     engine.settle(flight.id, refused(2), "", T, 0);
     assert_eq!((engine.state().waiting_events(), engine.snapshot().kept.len()), (1, 1));
     assert_eq!(seqs(&send(&mut engine, T)), [2]);
@@ -56,8 +59,8 @@ fn the_rest_of_a_batch_is_not_halved() {
 #[test]
 fn changed_settings_duplicate_nothing_of_a_replay() {
     let mut engine = Engine::new(Plan { window: 16, ..plan() }, Progress::new(1000), Vec::new());
-    order(&mut engine, 1, Order::Replay { from_seq: 1, until_seq: 101, failed_only: false });
-    order(&mut engine, 2, Order::Replay { from_seq: 1, until_seq: 2, failed_only: false });
+    command(&mut engine, 1, OwnerCommand::Replay { from_seq: 1, until_seq: 101, failed_only: false });
+    command(&mut engine, 2, OwnerCommand::Replay { from_seq: 1, until_seq: 2, failed_only: false });
     let mut requests = 0;
     let mut flying = Vec::new();
     for step in 0.. {
@@ -70,12 +73,12 @@ fn changed_settings_duplicate_nothing_of_a_replay() {
         }
         match step {
             1 => engine.forget_ready(),
-            3 => order(&mut engine, 3, Order::Cancel(2)),
+            3 => command(&mut engine, 3, OwnerCommand::Cancel(2)),
             _ if flying.is_empty() => break,
             _ => {
                 let flight = flying.remove(0);
                 engine.settle(flight.id, ok(), "", T, 0);
-                tell(&mut engine);
+                report(&mut engine);
             }
         }
     }
@@ -88,7 +91,7 @@ fn a_consumer_asked_to_continue_is_no_longer_disabled() {
     let mut engine = engine(plan(), 1..2, None);
     let flight = send(&mut engine, T);
     engine.settle(flight.id, gone(), "", T, 0);
-    order(&mut engine, 1, Order::Resume);
+    command(&mut engine, 1, OwnerCommand::Resume);
     assert_eq!(engine.snapshot().disable, None);
     engine.reported();
     assert_eq!(seqs(&send(&mut engine, T)), [1]);
@@ -109,7 +112,7 @@ fn records_dropped_by_a_skip_do_not_return_with_the_next_owner() {
         cluster.take(engine.snapshot());
         engine.reported();
     }
-    order(&mut engine, 1, Order::Seek(from));
+    command(&mut engine, 1, OwnerCommand::Seek(from));
     cluster.take(engine.snapshot());
     assert!(!cluster.waiting.is_empty(), "it takes more than one report to drop them");
     let mut next = cluster.engine(plan);
@@ -196,7 +199,7 @@ struct World {
     cluster: Cluster,
     engine: Engine,
     pending: Option<Snapshot>,
-    orders: Vec<NumberedCommand>,
+    commands: Vec<NumberedCommand>,
     number: u64,
     flying: Vec<Flight>,
     model: Model,
@@ -212,7 +215,7 @@ impl World {
         let cluster = Cluster::new(1);
         let engine = cluster.engine(plan.clone());
         let model = Model { floor: 1, ..Model::default() };
-        let orders = Vec::new();
+        let commands = Vec::new();
         let flying = Vec::new();
         let filters = [9].into();
         let number = 0;
@@ -226,7 +229,7 @@ impl World {
             cluster,
             engine,
             pending,
-            orders,
+            commands,
             number,
             flying,
             model,
@@ -262,27 +265,27 @@ impl World {
         }
     }
 
-    fn ask(&mut self, what: Order) {
+    fn ask(&mut self, what: OwnerCommand) {
         self.number += 1;
-        self.orders.push(NumberedCommand { number: self.number, at_ms: self.now_ms, order: what });
+        self.commands.push(NumberedCommand { number: self.number, at_ms: self.now_ms, command: what });
         self.take_commands();
     }
 
     fn take_commands(&mut self) {
-        for asked in self.orders.clone() {
+        for asked in self.commands.clone() {
             if asked.number <= self.engine.progress().commands_done {
                 continue;
             }
-            match asked.order {
-                Order::Seek(seq) => self.model.seek(seq, self.head),
-                Order::Replay { from_seq, until_seq, .. } => {
+            match asked.command {
+                OwnerCommand::Seek(seq) => self.model.seek(seq, self.head),
+                OwnerCommand::Replay { from_seq, until_seq, .. } => {
                     self.model.replays.insert(asked.number, (from_seq, until_seq));
                     self.model.allow(from_seq..until_seq);
                 }
-                Order::Cancel(id) => drop(self.model.replays.remove(&id)),
+                OwnerCommand::Cancel(id) => drop(self.model.replays.remove(&id)),
                 _ => {}
             }
-            self.engine.order(asked, self.now_ms, |seq| Some(event(seq).id));
+            self.engine.carry_out(asked, self.now_ms, |seq| Some(event(seq).id));
         }
     }
 
@@ -303,17 +306,17 @@ impl World {
 
     fn collect(&mut self) {
         if self.pending.is_none() {
-            let told = self.engine.snapshot();
-            self.model.done.extend(told.buried().map(|dead_letter| dead_letter.seq));
-            self.pending = Some(told);
+            let snapshot = self.engine.snapshot();
+            self.model.done.extend(snapshot.new_dead_letters().map(|dead_letter| dead_letter.seq));
+            self.pending = Some(snapshot);
         }
     }
 
     fn heard(&mut self) {
-        if let Some(told) = self.pending.take() {
-            let done = told.progress.commands_done;
-            self.cluster.take(told);
-            self.orders.retain(|order| order.number > done);
+        if let Some(snapshot) = self.pending.take() {
+            let done = snapshot.progress.commands_done;
+            self.cluster.take(snapshot);
+            self.commands.retain(|command| command.number > done);
             self.engine.reported();
         }
     }
@@ -332,10 +335,10 @@ impl World {
             Act::Pass(ms) => self.now_ms += ms,
             Act::Crash(was_heard) => {
                 match self.pending.take() {
-                    Some(told) if *was_heard => {
-                        let done = told.progress.commands_done;
-                        self.cluster.take(told);
-                        self.orders.retain(|order| order.number > done);
+                    Some(snapshot) if *was_heard => {
+                        let done = snapshot.progress.commands_done;
+                        self.cluster.take(snapshot);
+                        self.commands.retain(|command| command.number > done);
                     }
                     _ => {}
                 }
@@ -349,32 +352,32 @@ impl World {
                 self.take_commands();
             }
             Act::Recreate => {
-                (self.pending, self.orders) = (None, Vec::new());
+                (self.pending, self.commands) = (None, Vec::new());
                 self.flying.clear();
                 self.cluster = Cluster::new(self.head);
                 self.engine = self.cluster.engine(self.plan.clone());
                 self.model.replays.clear();
                 self.model.seek(self.head, self.head);
             }
-            Act::Skip => self.ask(Order::Seek(self.head)),
+            Act::Skip => self.ask(OwnerCommand::Seek(self.head)),
             Act::SeekTo(at) => {
                 let seq = 1 + at.index(self.head as usize) as u64;
-                self.ask(Order::Seek(seq));
+                self.ask(OwnerCommand::Seek(seq));
             }
-            Act::Resume => self.ask(Order::Resume),
+            Act::Resume => self.ask(OwnerCommand::Resume),
             Act::Replay(at, count) => {
                 let from_seq = 1 + at.index(self.head as usize) as u64;
                 let until_seq = (from_seq + count).min(self.head);
                 let open =
                     self.engine.progress().replays.iter().filter(|replay| replay.ended_ms.is_none()).count();
                 if open < 6 {
-                    self.ask(Order::Replay { from_seq, until_seq, failed_only: false });
+                    self.ask(OwnerCommand::Replay { from_seq, until_seq, failed_only: false });
                 }
             }
             Act::Cancel(at) => {
                 let ids: Vec<u64> = self.engine.progress().replays.iter().map(|replay| replay.id).collect();
                 if !ids.is_empty() {
-                    self.ask(Order::Cancel(ids[at.index(ids.len())]));
+                    self.ask(OwnerCommand::Cancel(ids[at.index(ids.len())]));
                 }
             }
             Act::Filter(remainder) => {
@@ -391,7 +394,7 @@ proptest! {
     /// Whatever commands come at whatever time: no event is lost, none is delivered more often than somebody
     /// requested, nothing that was skipped begins, and all work comes to an end.
     #[test]
-    fn orders_mind_what_is_under_way(
+    fn owner_commands_mind_what_is_under_way(
         acts in prop::collection::vec(act(), 1..140),
         batch in 0u32..4,
         lanes in 0u64..4,

@@ -1,27 +1,32 @@
 //! Owner commands: moving the cursor and redelivering, with regard to the requests that are under way.
 
 use super::{Engine, Mode, Urgency};
-use crate::core::consumer::progress::{EventRef, NumberedCommand, Order, Retry, Source};
+use crate::core::consumer::progress::{EventRef, NumberedCommand, OwnerCommand, Retry, Source};
 use crate::core::ids::EventId;
 use std::collections::BTreeSet;
 
 impl<C: Clone> Engine<C> {
     /// Carries out an owner command, once. `find` returns the ids of events by seq; an event that no longer
     /// exists is left out.
-    pub fn order(&mut self, order: NumberedCommand, now_ms: u64, find: impl Fn(u64) -> Option<EventId>) {
-        if order.number <= self.commands_done {
+    pub fn carry_out(
+        &mut self,
+        numbered: NumberedCommand,
+        now_ms: u64,
+        find: impl Fn(u64) -> Option<EventId>,
+    ) {
+        if numbered.number <= self.commands_done {
             return;
         }
-        self.commands_done = order.number;
+        self.commands_done = numbered.number;
         self.reports.note(Urgency::Now);
-        match order.order {
-            Order::Resume => self.resume(now_ms),
-            Order::Seek(seq) => self.seek(seq, now_ms),
-            Order::Redeliver(seqs) => self.redeliver(&seqs, now_ms, find),
-            Order::Replay { from_seq, until_seq, failed_only } => {
-                self.add_replay(order.number, from_seq, until_seq, failed_only, now_ms);
+        match numbered.command {
+            OwnerCommand::Resume => self.resume(now_ms),
+            OwnerCommand::Seek(seq) => self.seek(seq, now_ms),
+            OwnerCommand::Redeliver(seqs) => self.redeliver(&seqs, now_ms, find),
+            OwnerCommand::Replay { from_seq, until_seq, failed_only } => {
+                self.add_replay(numbered.number, from_seq, until_seq, failed_only, now_ms);
             }
-            Order::Cancel(id) => self.cancel(id, now_ms),
+            OwnerCommand::Cancel(id) => self.cancel(id, now_ms),
         }
     }
 
