@@ -24,6 +24,9 @@ mod token;
 mod usage;
 mod webhook;
 
+#[cfg(test)]
+mod runbooks;
+
 use std::{io, process::ExitCode};
 
 use clap::{Parser, Subcommand};

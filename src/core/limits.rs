@@ -27,6 +27,8 @@ pub enum LimitName {
     OfMap(&'static Limit),
     /// A limit that is the same for all: the path of its setting.
     Setting(&'static str),
+    /// A limit that is the same for all and that no setting changes.
+    Fixed,
 }
 
 impl LimitName {
@@ -34,15 +36,16 @@ impl LimitName {
     pub fn of_map(self) -> Option<&'static str> {
         match self {
             Self::OfMap(limit) => Some(limit.name),
-            Self::Setting(_) => None,
+            Self::Setting(_) | Self::Fixed => None,
         }
     }
 
-    /// The path of the setting: for a limit of a map, the one of new maps.
-    pub fn setting(self) -> &'static str {
+    /// The path of the setting: for a limit of a map, the one of new maps. `None` if no setting changes it.
+    pub fn setting(self) -> Option<&'static str> {
         match self {
-            Self::OfMap(limit) => limit.setting,
-            Self::Setting(setting) => setting,
+            Self::OfMap(limit) => Some(limit.setting),
+            Self::Setting(setting) => Some(setting),
+            Self::Fixed => None,
         }
     }
 }
@@ -56,6 +59,7 @@ impl fmt::Display for LimitName {
                 "the limit is `{name}` of the map, which the admin changes; new maps get the setting {setting}"
             ),
             Self::Setting(setting) => write!(f, "the limit is the setting {setting}"),
+            Self::Fixed => f.write_str("the limit is fixed"),
         }
     }
 }

@@ -38,18 +38,27 @@ impl End {
         }
     }
 
-    /// A text for people. It goes into the close frame.
+    /// A text for people. It goes into the close frame, which has room for 123 bytes. Where a limit is the
+    /// reason, the text names its setting.
     pub fn reason(self) -> &'static str {
         match self {
             End::Drain => "the node is going away; resume with your last event id",
             End::CutOff => "the node is cut off from the others; resume at another with your last event id",
             End::Revoked => "access was revoked",
-            End::TooSlow => "too slow; resume with your last event id",
-            End::Idle => "nothing was heard for too long",
-            End::Unused => "nothing was joined for too long",
-            End::Flood => "too many messages for too long",
+            End::TooSlow => {
+                "too slow; resume with your last event id; the limit is the setting session.min_bytes_per_second"
+            }
+            End::Idle => {
+                "nothing was heard for too long; the limit is the setting session.idle_timeout_seconds"
+            }
+            End::Unused => "nothing was joined for too long; the limit is the setting session.join_seconds",
+            End::Flood => {
+                "too many messages for a minute; the limit is the setting session.messages_per_second"
+            }
             End::Gap => "fell behind what is kept; resume with your last event id",
-            End::FellOut => "too slow: ephemeral events were missed; subscribe again",
+            End::FellOut => {
+                "too slow: ephemeral events were missed; subscribe again; the limit is the setting session.ring_bytes"
+            }
             End::Rules => "the map's channel rules changed; resume with your last event id",
             End::Failed => "stored events can't be read here; resume elsewhere",
         }

@@ -34,6 +34,7 @@ impl Failures {
         match addresses.get(&address) {
             Some((since, count)) if *count >= self.per_minute && since.elapsed() < MINUTE => {
                 Err(Refused::TooManyFailures {
+                    limit: self.per_minute,
                     wait_ms: MINUTE.saturating_sub(since.elapsed()).as_millis() as u64,
                 })
             }

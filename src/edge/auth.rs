@@ -49,6 +49,13 @@ pub async fn granted(hub: &Hub, who: Who, map: &str, scope: Scopes) -> Result<Gr
     }
 }
 
+/// 429: the token may make so many requests a minute.
+pub(super) fn too_many_requests(permits: u32, wait_ms: u64) -> ApiError {
+    let message = format!("the token may make {permits} requests a minute");
+    ApiError::too_fast("request_rate", message, wait_ms)
+        .of_limit(LimitName::OfMap(&Limit::REQUESTS_PER_MINUTE), permits.into())
+}
+
 fn caller(who: &Who) -> Caller {
     match who {
         Who::Admin => Caller::Admin,
@@ -141,14 +148,8 @@ impl Edge {
         let (Who::Token(token), Some(permits)) = (&grant.who, grant.map.limits.requests_per_minute) else {
             return Ok(());
         };
-        self.hub.quota().charge_request(token.id, permits).await.map_err(|wait_ms| {
-            ApiError::too_fast(
-                "request_rate",
-                format!("the token may make {permits} requests a minute"),
-                wait_ms,
-            )
-            .of_limit(LimitName::OfMap(&Limit::REQUESTS_PER_MINUTE), permits.into())
-        })
+        let charged = self.hub.quota().charge_request(token.id, permits).await;
+        charged.map_err(|wait_ms| too_many_requests(permits, wait_ms))
     }
 
     /// Counts a session for the address that it comes from, and for its token and map, until the result is

@@ -2,8 +2,9 @@
 //! whole body.
 //!
 //! A handler authenticates before it reads. It can't do otherwise: the server reads nothing of the body of an
-//! unknown sender ([`super::clients`]).
+//! unknown sender ([`super::clients`]). A client that expects `100 Continue` gets it when its body is read.
 
+use super::clients::Client;
 use super::context::Edge;
 use super::error::ApiError;
 use super::media::Media;
@@ -19,12 +20,16 @@ use futures_util::StreamExt;
 use std::future::{Ready, ready};
 use std::time::{Duration, Instant};
 
+/// The limit of a body.
+pub(super) const BODY_BYTES: LimitName = LimitName::Setting("limits.body_bytes");
 /// Bytes that are read of a body that should be empty.
 const MAX_NOTHING: usize = 4096;
 
 /// The body of a request, nothing of which is read yet.
 pub struct Body {
     payload: Payload,
+    /// The connection, if a body comes on it.
+    client: Option<Client>,
     media: Media,
     /// Its bytes, if the client has said how many there are.
     length: Option<u64>,
@@ -32,8 +37,8 @@ pub struct Body {
     is_sent: bool,
     /// A coding, such as `gzip`, in which it is sent.
     coding: Option<String>,
-    /// The most bytes of a body that is read as a whole.
-    max_bytes: usize,
+    /// The most bytes of a body that is read as a whole, and the limit's name.
+    max_bytes: (usize, LimitName),
     /// The time for one body.
     time: Duration,
     /// The time that is left for waiting for this one.
@@ -53,7 +58,9 @@ impl FromRequest for Body {
         };
         let max_bytes = edge.config.body_bytes;
         let time = edge.config.body_time;
-        ready(Ok(Self::new(request.headers(), payload.take(), max_bytes, time)))
+        let mut body = Self::new(request.headers(), payload.take(), max_bytes, time);
+        body.client = request.conn_data::<Client>().cloned().filter(|_| body.is_sent);
+        ready(Ok(body))
     }
 }
 
@@ -63,6 +70,7 @@ impl Body {
         let codings = headers.get_all(CONTENT_ENCODING).filter_map(|value| value.to_str().ok());
         Self {
             payload,
+            client: None,
             media: Media::of(text(CONTENT_TYPE)),
             length: text(CONTENT_LENGTH).and_then(|length| length.trim().parse().ok()),
             is_sent: is_sent(headers),
@@ -70,7 +78,7 @@ impl Body {
                 .flat_map(|list| list.split(','))
                 .find(|coding| !is_plain(coding))
                 .map(str::to_owned),
-            max_bytes,
+            max_bytes: (max_bytes, BODY_BYTES),
             time,
             left: time,
             since_added: 0,
@@ -93,8 +101,8 @@ impl Body {
             return Err(ApiError::unsupported_media("a body is JSON here")
                 .hint("send it as: Content-Type: application/json, in UTF-8"));
         }
-        let max_bytes = self.max_bytes;
-        let body = self.bytes(max_bytes).await?;
+        let (max_bytes, name) = self.max_bytes;
+        let body = self.bytes(max_bytes, name).await?;
         String::from_utf8(body.into())
             .map_err(|_| ApiError::bad_request("invalid_json", "the body is not UTF-8"))
     }
@@ -110,13 +118,13 @@ impl Body {
 
     /// Accepts no body, or `{}`: for requests whose path says everything.
     pub async fn none(mut self) -> Result<(), ApiError> {
-        self.max_bytes = MAX_NOTHING;
+        self.max_bytes = (MAX_NOTHING, LimitName::Fixed);
         self.object(|_| ()).await
     }
 
-    /// The whole body, whatever its media type.
-    pub async fn bytes(&mut self, max_bytes: usize) -> Result<BytesMut, ApiError> {
-        let too_large = || too_large(max_bytes);
+    /// The whole body, whatever its media type. `name` is the name of the limit `max_bytes`.
+    pub async fn bytes(&mut self, max_bytes: usize, name: LimitName) -> Result<BytesMut, ApiError> {
+        let too_large = || too_large(max_bytes, name);
         if self.length.is_some_and(|length| length > max_bytes as u64) {
             return Err(too_large());
         }
@@ -138,15 +146,21 @@ impl Body {
             return Err(ApiError::unsupported_media(format!("a body with the coding {coding} is not read"))
                 .hint("send it without Content-Encoding"));
         }
+        if let Some(client) = &self.client {
+            client.await_body();
+        }
         let began = Instant::now();
         let piece = tokio::time::timeout(self.left, self.payload.next()).await;
+        if let Some(client) = &self.client {
+            client.body_came();
+        }
         self.left = self.left.saturating_sub(began.elapsed());
         match piece {
             Ok(None) => Ok(None),
             Ok(Some(Ok(piece))) => {
                 self.since_added += piece.len();
-                while self.since_added >= self.max_bytes {
-                    self.since_added -= self.max_bytes;
+                while self.since_added >= self.max_bytes.0 {
+                    self.since_added -= self.max_bytes.0;
                     self.left += self.time;
                 }
                 Ok(Some(piece))
@@ -157,7 +171,13 @@ impl Body {
     }
 }
 
-fn too_slow(time: Duration) -> ApiError {
+/// 413.
+pub(super) fn too_large(max_bytes: usize, name: LimitName) -> ApiError {
+    ApiError::too_large(format!("a body may have at most {max_bytes} bytes")).of_limit(name, max_bytes as u64)
+}
+
+/// 408.
+pub(super) fn too_slow(time: Duration) -> ApiError {
     let seconds = time.as_secs();
     let message = format!("the body came too slowly: it must be whole within {seconds} s");
     ApiError::new(StatusCode::REQUEST_TIMEOUT, "timeout", message)
@@ -167,15 +187,6 @@ fn too_slow(time: Duration) -> ApiError {
 /// Whether a coding changes nothing.
 fn is_plain(coding: &str) -> bool {
     coding.trim().is_empty() || coding.trim().eq_ignore_ascii_case("identity")
-}
-
-/// 413. The bound of a body that should be empty is no setting.
-fn too_large(max_bytes: usize) -> ApiError {
-    let error = ApiError::too_large(format!("a body may have at most {max_bytes} bytes"));
-    match max_bytes {
-        MAX_NOTHING => error,
-        _ => error.of_limit(LimitName::Setting("limits.body_bytes"), max_bytes as u64),
-    }
 }
 
 /// Whether a request has a body.

@@ -3,31 +3,28 @@
 //!
 //! A connection whose sender is not known (nobody has authenticated on it) keeps no one out. When all
 //! connections are taken, the one of an unknown sender that has been idle for longest is closed, then the one
-//! of a known sender that waits for a next request. If every connection is in use, a few more are accepted,
-//! on which only the health of the node is answered.
+//! of a known sender that waits for a next request, then one of a known sender whose body is waited for. If
+//! every connection is in use, a few more are accepted, on which only the health of the node is answered.
 //!
 //! Owns the rules and the counts, and wakes the tasks of connections. Reads and writes no bytes.
 
+mod interim;
+mod order;
 mod state;
 
+pub use interim::Interim;
 pub use state::{Over, Turn};
 
 use crate::metric;
+use order::Order;
 use slab::Slab;
-use state::{Rank, State};
+use state::State;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 /// Connections beyond the limit. Only requests for the node's health are answered on them.
 pub const SURPLUS: usize = 32;
-/// Connections that give way at once, at most. Looking for them costs time that grows with the number of
-/// connections.
-const MOST_EVICTED: usize = 32;
-/// The part of all connections that gives way at once.
-const PART_EVICTED: usize = 64;
-/// After a look that found no connection to close, the next look is this much later.
-const FRUITLESS: Duration = Duration::from_millis(100);
 
 /// How many connections there are, and how long they may wait.
 #[derive(Clone, Copy, Debug)]
@@ -50,14 +47,20 @@ pub struct Clients {
     open: Mutex<Open>,
 }
 
-/// The open connections. Those that give way are counted no more, and stay here until they are closed.
+/// The open connections.
 #[derive(Default)]
 struct Open {
+    /// All of them. Those that give way stay here until they are closed.
     clients: Slab<Client>,
-    ordinary: usize,
-    surplus: usize,
-    /// No ordinary connection is looked for before this time.
-    fruitless_until: Option<Instant>,
+    ordinary: Kind,
+    surplus: Kind,
+}
+
+/// The connections of one kind. Those that give way belong to it no more.
+#[derive(Default)]
+struct Kind {
+    count: usize,
+    order: Order,
 }
 
 /// One client connection. Clones are the same connection.
@@ -66,13 +69,14 @@ pub struct Client(Arc<Shared>);
 
 struct Shared {
     clients: Arc<Clients>,
+    /// Its key among the open connections.
+    key: usize,
     state: Mutex<State>,
 }
 
 /// An open connection. It counts until this is dropped.
 pub struct Admission {
     client: Client,
-    key: usize,
 }
 
 impl Clients {
@@ -81,23 +85,20 @@ impl Clients {
         Arc::new(Self { limits, open: Mutex::default() })
     }
 
-    /// Admits a connection that was accepted. If all connections are taken, others give way.
+    /// Admits a connection that was accepted. If all connections are taken, another gives way.
     pub fn admit(self: &Arc<Self>) -> Admission {
-        let now = Instant::now();
         let mut open = self.open();
-        let surplus = open.ordinary >= self.limits.most && !open.make_room(self.limits.most, now);
-        if surplus {
-            if open.surplus >= SURPLUS {
-                open.evict(true, SURPLUS / 4);
-            }
-            open.surplus += 1;
-        } else {
-            open.ordinary += 1;
+        let surplus = open.ordinary.count >= self.limits.most && !open.evict(false);
+        if surplus && open.surplus.count >= SURPLUS {
+            open.evict(true);
         }
-        let state = Mutex::new(State::new(surplus, now));
-        let client = Client(Arc::new(Shared { clients: self.clone(), state }));
-        let key = open.clients.insert(client.clone());
-        Admission { client, key }
+        open.kind(surplus).count += 1;
+        let entry = open.clients.vacant_entry();
+        let state = Mutex::new(State::new(surplus, Instant::now()));
+        let client = Client(Arc::new(Shared { clients: self.clone(), key: entry.key(), state }));
+        entry.insert(client.clone());
+        open.place(&client);
+        Admission { client }
     }
 
     /// Makes a connection of the surplus an ordinary one, if there is room now.
@@ -107,12 +108,14 @@ impl Clients {
         if !state.surplus {
             return true;
         }
-        if state.is_evicted() || open.ordinary >= self.limits.most {
+        if state.is_evicted() || open.ordinary.count >= self.limits.most {
             return false;
         }
+        open.surplus.order.remove(client.0.key, &mut state);
+        open.surplus.count -= 1;
         state.surplus = false;
-        open.surplus -= 1;
-        open.ordinary += 1;
+        open.ordinary.count += 1;
+        open.ordinary.order.place(client.0.key, &mut state);
         true
     }
 
@@ -122,60 +125,43 @@ impl Clients {
 }
 
 impl Open {
-    /// Closes ordinary connections that give way. Whether there were any.
-    fn make_room(&mut self, most: usize, now: Instant) -> bool {
-        if self.fruitless_until.is_some_and(|until| now < until) {
-            return false;
-        }
-        let made = self.evict(false, (most / PART_EVICTED).clamp(1, MOST_EVICTED));
-        self.fruitless_until = (!made).then(|| now + FRUITLESS);
-        made
+    fn kind(&mut self, surplus: bool) -> &mut Kind {
+        if surplus { &mut self.surplus } else { &mut self.ordinary }
     }
 
-    /// Closes up to `most` connections that give way. Whether there were any.
-    fn evict(&mut self, surplus: bool, most: usize) -> bool {
-        let mut found: Vec<(Rank, usize)> = self
-            .clients
-            .iter()
-            .filter_map(|(key, client)| {
-                let state = client.state();
-                if state.surplus == surplus { Some((state.rank()?, key)) } else { None }
-            })
-            .collect();
-        if found.len() > most {
-            found.select_nth_unstable(most - 1);
-            found.truncate(most);
+    /// Closes the connection of a kind that gives way first. Whether there was any.
+    fn evict(&mut self, surplus: bool) -> bool {
+        let kind = if surplus { &mut self.surplus } else { &mut self.ordinary };
+        if !kind.order.evict_first(|key| self.clients[key].state()) {
+            return false;
         }
-        let mut evicted = 0;
-        for (rank, key) in found {
-            let mut state = self.clients[key].state();
-            // It may have become busy since it was found.
-            if state.rank() == Some(rank) {
-                state.evict();
-                evicted += 1;
-            }
-        }
-        let count = if surplus { &mut self.surplus } else { &mut self.ordinary };
-        *count -= evicted;
-        metrics::counter!(metric::CONNECTIONS_EVICTED).increment(evicted as u64);
-        evicted > 0
+        kind.count -= 1;
+        metrics::counter!(metric::CONNECTIONS_EVICTED).increment(1);
+        true
+    }
+
+    /// Gives a connection the place in the order that it has now.
+    fn place(&mut self, client: &Client) {
+        let mut state = client.state();
+        let surplus = state.surplus;
+        self.kind(surplus).order.place(client.0.key, &mut state);
     }
 }
 
 impl Client {
     /// A request is being answered.
     pub fn begin(&self) {
-        self.state().begin(Instant::now());
+        self.change(|state| state.begin(Instant::now()));
     }
 
     /// The request is answered. With `close`, nothing more is expected from the client.
     pub fn end(&self, close: bool) {
-        self.state().end(close, Instant::now());
+        self.change(|state| state.end(close, Instant::now()));
     }
 
     /// The sender is known: somebody has authenticated, or has named a session of this cluster.
     pub fn know(&self) {
-        self.state().know();
+        self.change(State::know);
     }
 
     /// Whether the sender is known.
@@ -207,6 +193,36 @@ impl Client {
         self.state().armed = Some(until);
     }
 
+    /// The client of the request that begins waits for an interim answer, which the HTTP library writes next.
+    pub fn expect(&self) {
+        self.state().interim = Interim::Coming { wanted: false };
+    }
+
+    /// A handler waits for more of the request's body. A client that waits to be told is told to send it.
+    pub fn await_body(&self) {
+        self.change(State::await_body);
+    }
+
+    /// More of the body came, or all of it, or the wait is over.
+    pub fn body_came(&self) {
+        self.change(State::body_came);
+    }
+
+    /// Where the interim answer is.
+    pub fn interim(&self) -> Interim {
+        self.state().interim
+    }
+
+    /// The interim answer is the next thing that the HTTP library writes. Whether it passes.
+    pub fn pass_interim(&self) -> bool {
+        self.state().interim.pass()
+    }
+
+    /// The interim answer is sent, or the answer has come before it.
+    pub fn end_interim(&self) {
+        self.state().interim = Interim::None;
+    }
+
     /// Resolves when the connection has to give way.
     pub fn poll_evicted(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.state();
@@ -217,6 +233,19 @@ impl Client {
     /// Whether a request is being answered.
     pub fn is_serving(&self) -> bool {
         self.state().is_serving()
+    }
+
+    /// Changes the state. The order of all connections is touched only if the connection gives way sooner than
+    /// its place there says: a request and its answer mostly change nothing of it.
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let is_misplaced = {
+            let mut state = self.state();
+            change(&mut state);
+            state.is_misplaced()
+        };
+        if is_misplaced {
+            self.0.clients.open().place(self);
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -234,12 +263,14 @@ impl Admission {
 impl Drop for Admission {
     fn drop(&mut self) {
         let mut open = self.client.0.clients.open();
-        open.clients.remove(self.key);
-        let state = self.client.state();
-        match (state.is_evicted(), state.surplus) {
-            (true, _) => {}
-            (false, true) => open.surplus -= 1,
-            (false, false) => open.ordinary -= 1,
+        let key = self.client.0.key;
+        open.clients.remove(key);
+        let mut state = self.client.state();
+        if !state.is_evicted() {
+            let kind = open.kind(state.surplus);
+            kind.count -= 1;
+            kind.order.remove(key, &mut state);
+            state.evict();
         }
     }
 }

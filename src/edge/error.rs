@@ -13,6 +13,9 @@ use actix_web::{HttpResponse, ResponseError};
 use serde_json::{Value, json};
 use std::fmt;
 
+/// The limit of what waits for the log. The number of requests that wait is limited too, by `publish.queue`.
+const QUEUE: LimitName = LimitName::Setting("publish.queue_bytes");
+
 /// An error answer. It is boxed, because results carry it whose other side is small.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ApiError(Box<Parts>);
@@ -87,9 +90,15 @@ impl ApiError {
         let (code, message) = match status.as_u16() {
             404 => ("not_found", "this path was not found"),
             405 => ("method_not_allowed", "this path doesn't take the method"),
-            408 => ("timeout", "the request came too slowly"),
+            408 => {
+                return Self::new(status, "timeout", "the head of the request came too slowly")
+                    .of(LimitName::Setting("limits.upgrade_timeout_ms"));
+            }
             413 => ("too_large", "the request is too large"),
-            431 => ("headers_too_large", "the head of the request is too large"),
+            431 => {
+                return Self::new(status, "headers_too_large", "the head of the request is too large")
+                    .of(LimitName::Setting("limits.header_bytes"));
+            }
             400 => ("invalid_request", "this is no request that HTTP allows"),
             401..=499 => ("refused", "the request was refused"),
             503 => return Self::unavailable("the node can't do this now"),
@@ -129,16 +138,19 @@ impl ApiError {
     }
 
     /// Names the limit that was reached: its value, its setting, and for a limit of maps its name there.
-    pub fn of_limit(mut self, name: LimitName, value: u64) -> Self {
+    pub fn of_limit(self, name: LimitName, value: u64) -> Self {
+        self.with("limit", value.into()).of(name)
+    }
+
+    /// Names the limit that was reached, where its value is not known.
+    pub fn of(mut self, name: LimitName) -> Self {
         self.0.hint = Some(match self.0.hint.take() {
             Some(hint) => format!("{hint}; {name}"),
             None => name.to_string(),
         });
-        let named = self.with("limit", value.into()).with("setting", name.setting().into());
-        match name.of_map() {
-            Some(of_map) => named.with("map_limit", of_map.into()),
-            None => named,
-        }
+        self.0.extra.extend(name.setting().map(|setting| ("setting", setting.into())));
+        self.0.extra.extend(name.of_map().map(|of_map| ("map_limit", of_map.into())));
+        self
     }
 
     /// The JSON of the answer.
@@ -206,8 +218,10 @@ impl From<HubError> for ApiError {
         match error {
             HubError::Refused(refusal) => refusal.into(),
             HubError::Unavailable(message) => Self::unavailable(message),
+            HubError::QueueFull => Self::unavailable(error.to_string()).of(QUEUE),
             HubError::MapQueueFull => Self::too_fast("map_queue_full", error.to_string(), 1000)
-                .hint("nothing was changed; wait for the answers to earlier requests; the settings are publish.queue and publish.queue_bytes"),
+                .hint("nothing was changed; wait for the answers to earlier requests")
+                .of(QUEUE),
             HubError::DiskFull => Self::new(StatusCode::SERVICE_UNAVAILABLE, "disk_full", error.to_string())
                 .hint("nothing was changed; make room on the disk of the data directory (the cluster's status shows which); publishing then resumes by itself")
                 .retry_after(5),
@@ -215,7 +229,8 @@ impl From<HubError> for ApiError {
                 .hint("repeat the request with the same Idempotency-Key to be sure that it is stored once")
                 .retry_after(1),
             HubError::TooLarge(limit) => Self::too_large(format!("one request may store at most {limit} bytes"))
-                .hint("send fewer events at once, or a stream of NDJSON"),
+                .hint("send fewer events at once, or a stream of NDJSON")
+                .of_limit(LimitName::Fixed, limit as u64),
             HubError::Internal(message) => {
                 tracing::error!(message, "a request failed inside the server");
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the request failed inside the server")
@@ -260,7 +275,8 @@ impl From<Refusal> for ApiError {
             Refusal::Configured => conflict("configured", "the webhook is defined in the configuration file")
                 .hint("change it there, and restart the nodes"),
             Refusal::Busy => conflict("too_much_waits", "too much work waits for the node that delivers")
-                .hint("wait until some of it is done, or cancel replays"),
+                .hint("wait until some of it is done, or cancel replays")
+                .of(LimitName::Fixed),
             Refusal::Inactive => conflict("webhook_inactive", "the webhook is not active")
                 .hint("enable it first; it continues where it stopped"),
             Refusal::Ephemeral => conflict(
@@ -281,18 +297,20 @@ impl From<Refusal> for ApiError {
 
 fn limit_reached(counted: Counted, limit: u32) -> ApiError {
     let (what, name) = match counted {
-        Counted::Maps => ("maps of the cluster", Some(LimitName::Setting("limits.maps"))),
-        Counted::Tokens => ("tokens of the map", Some(LimitName::Setting("limits.tokens_per_map"))),
-        Counted::Connections => ("sockets of the map", Some(LimitName::OfMap(&Limit::CONNECTIONS))),
-        Counted::Webhooks => ("webhooks of the map", Some(LimitName::OfMap(&Limit::WEBHOOKS))),
-        Counted::Replays => ("replays of the webhook that have not ended", None),
+        Counted::Maps => ("maps of the cluster", LimitName::Setting("limits.maps")),
+        Counted::Tokens => ("tokens of the map", LimitName::Setting("limits.tokens_per_map")),
+        Counted::Connections => ("sockets of the map", LimitName::OfMap(&Limit::CONNECTIONS)),
+        Counted::Webhooks => ("webhooks of the map", LimitName::OfMap(&Limit::WEBHOOKS)),
+        Counted::Replays => ("replays of the webhook that have not ended", LimitName::Fixed),
+    };
+    let hint = match counted {
+        Counted::Replays => "wait until one has ended, or cancel one",
+        _ => "delete what is not needed",
     };
     let message = format!("there are {limit} {what}, as many as there may be");
-    let error = ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "limit_reached", message);
-    match name {
-        Some(name) => error.hint("delete what is not needed").of_limit(name, limit.into()),
-        None => error.hint("wait until one has ended, or cancel one").with("limit", limit.into()),
-    }
+    ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "limit_reached", message)
+        .hint(hint)
+        .of_limit(name, limit.into())
 }
 
 /// 409: the state of what the request is about does not allow it.
@@ -317,11 +335,8 @@ fn too_fast_publishes(exceeded: Exceeded) -> ApiError {
         Exceeded::Events(wait_ms) => ("events", &Limit::PUBLISHES_PER_SECOND, wait_ms),
         Exceeded::Bytes(wait_ms) => ("bytes of events", &Limit::PUBLISH_BYTES_PER_SECOND, wait_ms),
     };
-    let name = LimitName::OfMap(limit);
     ApiError::too_fast("publish_rate", format!("the map takes no more {what} in this second"), wait_ms)
-        .hint(name.to_string())
-        .with("setting", name.setting().into())
-        .with("map_limit", limit.name.into())
+        .of(LimitName::OfMap(limit))
 }
 
 impl From<ArchiveError> for ApiError {

@@ -28,6 +28,9 @@ pub mod subscribe;
 pub mod upgrade;
 pub mod webhooks;
 
+#[cfg(test)]
+mod limit_names;
+
 pub use routes::Routes;
 
 use crate::config::Config;

@@ -3,12 +3,15 @@
 
 use super::error::ApiError;
 use super::given::BadParameter;
-use super::sessions::TooManySessions;
+use super::sessions::{MOST_LONG_POLLS, TooManySessions};
 use crate::core::access::Scopes;
 use crate::core::limits::{Limit, LimitName};
 use crate::hub::{
     ArchiveError, Hub, HubError, ResumeError, TooManyConditions, TooManyJoins, TooManyPatterns,
 };
+
+/// The limit of refused tokens from one address.
+pub const FAILURES: LimitName = LimitName::Setting("limits.auth_failures_per_minute");
 
 /// Why a client is refused.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +37,8 @@ pub enum Refused {
     /// Too many tokens from the client's address were refused.
     #[error("too many refused tokens from this address")]
     TooManyFailures {
+        /// The limit.
+        limit: u32,
         /// Milliseconds until the next token is checked.
         wait_ms: u64,
     },
@@ -81,8 +86,14 @@ pub enum Unavailable {
     /// The node has not reached a majority for long, and other nodes may have one.
     #[error("this node is cut off from the cluster; connect to another node")]
     CutOff,
+    /// All client connections of the node are in use.
+    #[error("the node has as many client connections as it may have")]
+    Crowded {
+        /// The limit. It is less than the setting if the process may open too few files.
+        limit: usize,
+    },
     /// The node holds as many long-poll sessions as it takes.
-    #[error("this node has as many long polls as it takes")]
+    #[error("this node has {MOST_LONG_POLLS} long polls, as many as it takes")]
     Full,
     /// The node has not got the cluster's key yet, by which nodes know each other's sessions.
     #[error("this node does not have the cluster's key yet")]
@@ -122,7 +133,7 @@ impl Refused {
     pub fn retry_ms(&self) -> Option<u64> {
         match self {
             Self::Quota(quota) => Some(quota.retry_ms()),
-            Self::TooManyFailures { wait_ms } => Some(*wait_ms),
+            Self::TooManyFailures { wait_ms, .. } => Some(*wait_ms),
             Self::Unavailable(_) => Some(1000),
             Self::Unauthorized | Self::Origin | Self::Forbidden(_) | Self::NotFound | Self::Parameter(_) => {
                 None
@@ -150,8 +161,8 @@ impl Quota {
             Self::Connections { limit } | Self::Joins(TooManyJoins { limit, .. }) => (*limit).into(),
             Self::Filters(TooManyConditions(limit))
             | Self::Patterns(TooManyPatterns(limit))
-            | Self::Sessions(TooManySessions(limit))
             | Self::Sockets { limit } => *limit as u64,
+            Self::Sessions(sessions) => sessions.limit() as u64,
         }
     }
 
@@ -161,7 +172,7 @@ impl Quota {
             Self::Connections { .. } => LimitName::OfMap(&Limit::CONNECTIONS),
             Self::Joins(_) => LimitName::OfMap(&Limit::JOINS_PER_MINUTE),
             Self::Filters(_) | Self::Patterns(_) => LimitName::Setting("limits.expressions_per_topic"),
-            Self::Sessions(_) => LimitName::Setting("limits.sockets_per_token"),
+            Self::Sessions(sessions) => sessions.name(),
             Self::Sockets { .. } => LimitName::Setting("limits.sockets_per_address"),
         }
     }
@@ -211,13 +222,18 @@ impl From<Refused> for ApiError {
             Refused::Quota(quota) => {
                 Self::too_fast(quota.code(), message, quota.retry_ms()).of_limit(quota.name(), quota.limit())
             }
-            Refused::TooManyFailures { wait_ms } => Self::too_fast("too_many_failures", message, wait_ms)
-                .hint("the limit is the setting limits.auth_failures_per_minute")
-                .with("setting", "limits.auth_failures_per_minute".into()),
+            Refused::TooManyFailures { limit, wait_ms } => {
+                Self::too_fast("too_many_failures", message, wait_ms).of_limit(FAILURES, limit.into())
+            }
+            Refused::Unavailable(Unavailable::Crowded { limit }) => {
+                Self::unavailable(message).of_limit(LimitName::Setting("limits.sockets"), limit as u64)
+            }
+            Refused::Unavailable(Unavailable::Full) => {
+                Self::unavailable(message).of_limit(LimitName::Fixed, MOST_LONG_POLLS as u64)
+            }
             Refused::Unavailable(
                 Unavailable::Draining
                 | Unavailable::CutOff
-                | Unavailable::Full
                 | Unavailable::NoKey
                 | Unavailable::Removed
                 | Unavailable::Slow
@@ -259,11 +275,12 @@ mod tests {
             (Quota::Joins(TooManyJoins { limit: 3, wait_ms: 2000 }).into(), 429, "too_many_joins"),
             (Quota::Filters(TooManyConditions(3)).into(), 429, "too_many_filters"),
             (Quota::Patterns(TooManyPatterns(3)).into(), 429, "too_many_patterns"),
-            (Quota::Sessions(TooManySessions(3)).into(), 429, "too_many_sessions"),
+            (Quota::Sessions(TooManySessions::OfOwner(3)).into(), 429, "too_many_sessions"),
             (Quota::Sockets { limit: 3 }.into(), 429, "too_many_sockets"),
-            (Refused::TooManyFailures { wait_ms: 2000 }, 429, "too_many_failures"),
+            (Refused::TooManyFailures { limit: 3, wait_ms: 2000 }, 429, "too_many_failures"),
             (Unavailable::Draining.into(), 503, "unavailable"),
             (Unavailable::CutOff.into(), 503, "unavailable"),
+            (Unavailable::Crowded { limit: 3 }.into(), 503, "unavailable"),
             (Unavailable::Full.into(), 503, "unavailable"),
             (Unavailable::NoKey.into(), 503, "unavailable"),
             (Unavailable::Removed.into(), 503, "unavailable"),

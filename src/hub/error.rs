@@ -10,10 +10,12 @@ pub enum HubError {
     /// The replicated state refused the command; nothing was changed.
     #[error("refused: {0:?}")]
     Refused(Refusal),
-    /// There is no majority, too many requests are waiting, or the node is stopping. Nothing was changed; try
-    /// again.
+    /// There is no majority, or the node is stopping. Nothing was changed; try again.
     #[error("the cluster can't take this now: {0}")]
     Unavailable(&'static str),
+    /// Too many requests of all maps are waiting. Nothing was changed; try again.
+    #[error("the cluster can't take this now: too many requests are waiting")]
+    QueueFull,
     /// As much of the map waits on this node as one map may hold. Nothing was changed; try again.
     #[error("as much of the map waits on this node as one map may hold")]
     MapQueueFull,
@@ -35,7 +37,7 @@ impl From<ProposeError> for HubError {
     fn from(error: ProposeError) -> Self {
         match error {
             ProposeError::Unavailable => Self::Unavailable("no leader with a majority"),
-            ProposeError::Overloaded => Self::Unavailable("too many requests are waiting"),
+            ProposeError::Overloaded => Self::QueueFull,
             ProposeError::FlowFull => Self::MapQueueFull,
             ProposeError::DiskFull => Self::DiskFull,
             ProposeError::Stopping => Self::Unavailable("this node is stopping"),

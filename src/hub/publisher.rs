@@ -132,7 +132,7 @@ impl Publisher {
 fn reason(error: &HubError) -> &'static str {
     match error {
         HubError::Refused(_) => "refused",
-        HubError::Unavailable(_) => "unavailable",
+        HubError::Unavailable(_) | HubError::QueueFull => "unavailable",
         HubError::MapQueueFull => "map_queue_full",
         HubError::DiskFull => "disk_full",
         HubError::Unknown => "unknown",

@@ -46,11 +46,13 @@ impl Visit {
     }
 
     /// Whether the answer must end the connection. Nothing is kept for an unknown sender who may be sending a
-    /// body on, and nobody waits for the rest of a body that nobody reads.
+    /// body on, and nobody waits for the rest of a body that nobody reads, or for one that the client holds
+    /// back and may send or not.
     fn must_close(&self, status: StatusCode) -> bool {
         let is_known = self.client.as_ref().is_none_or(Client::is_known);
         let is_unread = self.is_chunked && (status.is_client_error() || status.is_server_error());
-        status == StatusCode::REQUEST_TIMEOUT || self.has_body && (!is_known || is_unread)
+        let is_held_back = self.client.as_ref().is_some_and(|client| client.interim().is_kept_back());
+        status == StatusCode::REQUEST_TIMEOUT || self.has_body && (!is_known || is_unread || is_held_back)
     }
 }
 

@@ -14,6 +14,7 @@ use crate::edge::clients::{Client, ClientLimits, Clients};
 use crate::edge::error::ApiError;
 use crate::edge::ops::HEALTH;
 use crate::edge::paths::elsewhere;
+use crate::edge::refused::{Refused, Unavailable};
 use crate::edge::{self, Routes};
 use crate::metric;
 use crate::tls::Shown;
@@ -143,8 +144,7 @@ fn check_connection(request: &ServiceRequest, most: usize) -> Result<(), ApiErro
     if HEALTH.contains(&request.path()) || is_served() {
         return Ok(());
     }
-    Err(ApiError::unavailable("the node has as many client connections as it may have")
-        .of_limit(LimitName::Setting("limits.sockets"), most as u64))
+    Err(Refused::from(Unavailable::Crowded { limit: most }).into())
 }
 
 fn check_head(request: &ServiceRequest, max_bytes: usize) -> Result<(), ApiError> {

@@ -6,7 +6,7 @@
 use super::bare::Common;
 use super::stream::{ClientStream, Wire, gave_way};
 use crate::delivery::{SocketConfig, on_connect};
-use crate::edge::clients::{Clients, SURPLUS};
+use crate::edge::clients::{Client, Clients, SURPLUS};
 use actix_http::error::DispatchError;
 use actix_http::{HttpService, KeepAlive, Request, Response};
 use actix_rt::net::TcpStream;
@@ -93,6 +93,7 @@ where
                 let stopping = stopping.clone();
                 async move { stopping.notified().await }
             })
+            .expect(fn_service(expect))
             .on_connect_ext(move |stream: &ClientStream, extensions: &mut _| {
                 on_connect(&sockets, stream.tcp(), extensions);
                 extensions.insert(stream.client().clone());
@@ -114,6 +115,15 @@ where
     Ok(builder.listen("clients", listener, service)?.run())
 }
 
+/// Notes that the client of a request waits for an interim answer. The library writes it after this, and the
+/// connection's stream keeps it back until a handler reads the body.
+async fn expect(request: Request) -> Result<Request, Error> {
+    if let Some(client) = request.conn_data::<Client>() {
+        client.expect();
+    }
+    Ok(request)
+}
+
 /// What a worker needs to accept connections.
 struct Port {
     clients: Arc<Clients>,
@@ -132,7 +142,8 @@ impl Port {
         }
     }
 
-    /// Admits a connection, and makes the TLS handshake. Connections that don't end it may give way to others.
+    /// Admits a connection, and makes the TLS handshake. Connections that don't end it may give way to
+    /// others.
     async fn accept(&self, tcp: TcpStream) -> io::Result<ClientStream> {
         let admission = self.clients.admit();
         let wire = match &self.tls {

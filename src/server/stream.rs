@@ -5,7 +5,7 @@
 //! without a body.
 
 use super::bare::{self, Common};
-use crate::edge::clients::{Admission, Client, Over, Turn};
+use crate::edge::clients::{Admission, Client, Interim, Over, Turn};
 use actix_rt::net::TcpStream;
 use actix_web::http::StatusCode;
 use std::io;
@@ -21,6 +21,8 @@ use tokio_rustls::server::TlsStream;
 const AT_A_TIME: usize = 8 * 1024;
 /// Bytes that are thrown away at a time.
 const SCRAP: usize = 4 * 1024;
+/// The interim answer, as the library writes it.
+const INTERIM: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// The socket, with or without TLS.
 pub(super) enum Wire {
@@ -41,6 +43,8 @@ pub(super) struct ClientStream {
     unseen: usize,
     /// The origin of the client's page, as far as it was seen, if it may read answers.
     origin: Option<String>,
+    /// Bytes of an interim answer of ours that are written, while it is being written.
+    of_interim: usize,
     /// An answer of ours that is being written.
     answer: Option<Answer>,
     /// Nothing more is read.
@@ -57,7 +61,17 @@ struct Answer {
 
 impl ClientStream {
     pub(super) fn new(wire: Wire, admission: Admission, common: Rc<Common>) -> Self {
-        Self { wire, admission, common, timer: None, unseen: 0, origin: None, answer: None, ended: false }
+        Self {
+            wire,
+            admission,
+            common,
+            timer: None,
+            unseen: 0,
+            origin: None,
+            of_interim: 0,
+            answer: None,
+            ended: false,
+        }
     }
 
     /// The TCP connection.
@@ -121,6 +135,40 @@ impl ClientStream {
         Poll::Ready(Ok(replaces))
     }
 
+    /// Tells the client to send the body that it holds back.
+    fn poll_interim(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.of_interim < INTERIM.len() {
+            match ready!(Pin::new(&mut self.wire).poll_write(cx, &INTERIM[self.of_interim..]))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => self.of_interim += written,
+            }
+        }
+        ready!(Pin::new(&mut self.wire).poll_flush(cx))?;
+        self.of_interim = 0;
+        self.client().end_interim();
+        Poll::Ready(Ok(()))
+    }
+
+    /// What passes of the bytes that the library writes next. Nothing that it writes before an interim answer
+    /// contains its text: no head does, and a body of ours has no line break of HTTP.
+    fn around_interim(&self, bytes: &[u8]) -> Passing {
+        match self.client().interim() {
+            Interim::Coming { .. } => {}
+            // The answer comes before it.
+            Interim::Due => {
+                self.client().end_interim();
+                return Passing::All;
+            }
+            Interim::None | Interim::Kept => return Passing::All,
+        }
+        match bytes.windows(INTERIM.len()).position(|part| part == INTERIM) {
+            Some(0) if self.client().pass_interim() => Passing::All,
+            Some(0) => Passing::None,
+            Some(before) => Passing::Until(before),
+            None => Passing::All,
+        }
+    }
+
     /// Throws away what the client sends, until it ends the connection.
     fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut scrap = [0; SCRAP];
@@ -150,6 +198,16 @@ impl ClientStream {
         }
         self.unseen = if known { 0 } else { self.unseen + bytes.len() };
     }
+}
+
+/// What passes of the bytes that the library writes.
+enum Passing {
+    /// All of them.
+    All,
+    /// Those before an interim answer.
+    Until(usize),
+    /// They begin with an interim answer, which is kept back.
+    None,
 }
 
 /// The end of a connection that gave way to others.
@@ -189,6 +247,9 @@ impl AsyncRead for ClientStream {
                 known
             }
         };
+        if this.client().interim() == Interim::Due {
+            ready!(this.poll_interim(cx))?;
+        }
         let before = into.filled().len();
         match Pin::new(&mut this.wire).poll_read(cx, into) {
             Poll::Ready(Ok(())) => {
@@ -207,6 +268,14 @@ impl AsyncWrite for ClientStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         this.stay(cx)?;
+        if this.of_interim > 0 {
+            ready!(this.poll_interim(cx))?;
+        }
+        let bytes = match this.around_interim(bytes) {
+            Passing::All => bytes,
+            Passing::Until(before) => &bytes[..before],
+            Passing::None => return Poll::Ready(Ok(INTERIM.len())),
+        };
         if this.ended {
             return Pin::new(&mut this.wire).poll_write(cx, bytes);
         }
@@ -269,3 +338,7 @@ impl AsyncWrite for Wire {
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

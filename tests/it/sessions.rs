@@ -1,7 +1,7 @@
 //! Sessions of clients are counted from the moment the client is let in: no token takes all slots of a node,
 //! and a session that joins nothing is closed.
 
-use crate::support::{checked, nodes};
+use crate::support::{checked, nodes, scenario};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -40,6 +40,43 @@ fn what_joins_nothing_is_closed() {
             ("a long poll that joins nothing", unused_poll),
         ],
     );
+}
+
+/// Two maps without a limit take sockets until both are refused. A third map gets one, and the fourth too.
+#[test]
+fn maps_that_take_all_they_may_leave_places_for_others() {
+    const PLACES: usize = 40;
+    let options =
+        nodes(1).set("WAYPOST_LIMITS_SOCKETS", PLACES).set("WAYPOST_LIMITS_SOCKETS_PER_TOKEN", PLACES);
+    scenario(options, |c| {
+        let unlimited = |name: &str| c.map_with(name, json!({"limits": {"connections": null}}));
+        let hostile = [unlimited("hostile-1")?, unlimited("hostile-2")?];
+        let others = [c.map("other-1")?, c.map("other-2")?];
+        let mut held = Vec::new();
+        loop {
+            let before = held.len();
+            for map in &hostile {
+                match Ws::upgrade(c.nodes[0].http, &path(&map.token), &[])? {
+                    Upgrade::Refused(429, answer) => {
+                        ensure!(answer.contains("\"setting\":\"limits.sockets\""), "{answer}");
+                    }
+                    Upgrade::Refused(status, answer) => bail!("{status}: {answer}"),
+                    open => held.push(open),
+                }
+            }
+            if held.len() == before {
+                break;
+            }
+        }
+        ensure!(held.len() == PLACES / 10 * 9, "{} of {PLACES} places", held.len());
+        let mut open = Vec::new();
+        for map in &others {
+            let mut socket = Socket::connect(c.nodes[0].http, &map.token)?;
+            socket.join_ok(&map.topic(), json!({}))?;
+            open.push(socket);
+        }
+        open.iter_mut().try_for_each(Socket::alive)
+    });
 }
 
 /// The answer to one more socket, which must be refused.

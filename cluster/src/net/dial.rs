@@ -24,7 +24,14 @@ pub(crate) async fn addresses(name: &str) -> io::Result<Vec<SocketAddr>> {
     if let Ok(addr) = name.parse() {
         return Ok(vec![addr]);
     }
-    match timeout(RESOLVE, os::resolve(name)).await {
+    resolved(os::resolve(name)).await
+}
+
+/// What a resolver finds, in time and in the order in which it is tried.
+async fn resolved(
+    resolver: impl Future<Output = io::Result<Vec<SocketAddr>>>,
+) -> io::Result<Vec<SocketAddr>> {
+    match timeout(RESOLVE, resolver).await {
         Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "the name was not resolved in time")),
         Ok(found) => Ok(in_turn(found?)),
     }
@@ -133,6 +140,32 @@ mod tests {
         assert_eq!(*tried.lock().unwrap(), [1, 2, 3]);
         assert_eq!(first_of(addrs(&["10.0.0.1:2", "10.0.0.2:2"]), attempt).await, Err(vec!["refused"; 2]));
         assert_eq!(first_of(Vec::new(), attempt).await, Err(Vec::new()), "a name without addresses");
+    }
+
+    /// A name whose addresses are in any order: one on which nothing listens, one that never answers, and the
+    /// node's.
+    #[tokio::test]
+    async fn a_name_with_several_addresses_leads_to_the_one_that_answers() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let live = listener.local_addr().unwrap();
+        let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let dead = closed.local_addr().unwrap();
+        drop(closed);
+        let silent: SocketAddr = "[2001:db8::1]:4001".parse().unwrap();
+        for found in [[live, dead, silent], [dead, silent, live], [silent, dead, live], [silent, live, dead]]
+        {
+            let addrs = resolved(std::future::ready(Ok(found.to_vec()))).await.unwrap();
+            let connect = |at: SocketAddr| async move {
+                if at == silent {
+                    std::future::pending::<()>().await;
+                }
+                tokio::net::TcpStream::connect(at).await.map(|_| at)
+            };
+            let reached = timeout(Duration::from_secs(60), first_of(addrs, connect)).await.unwrap();
+            assert_eq!(reached.unwrap(), live, "{found:?}");
+        }
+        let nowhere = resolved(std::future::ready(Err(io::ErrorKind::NotFound.into()))).await;
+        assert_eq!(nowhere.unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! The answering side of connections.
 
-use std::collections::VecDeque;
+mod callers;
+
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -12,12 +13,13 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use self::callers::{Callers, Known, Slots};
 use super::caller::{Asker, Caller, Shown, Standing};
 use super::secure::{Answering, hung_up, is_time};
-use super::stream::{Reader, Writer};
+use super::stream::Writer;
 use super::{HANDSHAKE, Lane, Limits, Secure};
 use crate::GroupId;
 use crate::os::{TcpListener, TcpStream, here};
@@ -64,8 +66,7 @@ pub(crate) trait Service: Send + Sync + 'static {
 /// The listening socket. Requests of one connection begin in the order in which they came, and are answered
 /// when they finish. Every request is checked against what the caller is at that moment, and the connections
 /// of a member that was removed are closed at once. Invalid data closes its connection and has no other
-/// effect. Callers that send nothing
-/// cannot keep others out: when too many callers have not finished the handshake, the oldest of them is
+/// effect. Callers that send nothing cannot keep others out: when too many callers have not finished the handshake, the oldest of them is
 /// closed for the newest.
 ///
 /// A clone listens on the same socket.
@@ -138,71 +139,6 @@ impl Listener {
                 }
             }
         }
-    }
-}
-
-/// The permits of connections.
-#[derive(Clone)]
-struct Slots {
-    peers: Arc<Semaphore>,
-    guests: Arc<Semaphore>,
-}
-
-impl Slots {
-    fn new(peers: usize) -> Self {
-        Self { peers: Arc::new(Semaphore::new(peers)), guests: Arc::new(Semaphore::new(GUESTS)) }
-    }
-
-    /// Takes a permit for a caller of that standing.
-    fn take(&self, standing: Standing) -> Result<OwnedSemaphorePermit, String> {
-        let slots = if standing.id().is_some() { &self.peers } else { &self.guests };
-        let full = |_| "this node has as many connections of peers as it may have".to_owned();
-        slots.clone().try_acquire_owned().map_err(full)
-    }
-}
-
-/// A caller that was admitted, and its permit.
-struct Known<T> {
-    from: SocketAddr,
-    read: Reader,
-    write: Writer,
-    caller: Caller,
-    lane: Lane,
-    session: T,
-    _slot: OwnedSemaphorePermit,
-}
-
-/// Callers that have not identified themselves yet.
-struct Callers<T> {
-    shaking: JoinSet<Result<Known<T>, (SocketAddr, io::Error)>>,
-    /// The oldest is first.
-    order: VecDeque<AbortHandle>,
-}
-
-impl<T> Default for Callers<T> {
-    fn default() -> Self {
-        Self { shaking: JoinSet::new(), order: VecDeque::new() }
-    }
-}
-
-impl<T: Send + 'static> Callers<T> {
-    fn add(
-        &mut self,
-        shake: impl Future<Output = Result<Known<T>, (SocketAddr, io::Error)>> + Send + 'static,
-    ) {
-        self.order.push_back(self.shaking.spawn(here(shake)));
-    }
-
-    /// Closes the oldest callers until there are fewer than `most`; returns whether that was necessary.
-    fn make_room(&mut self, most: usize) -> bool {
-        self.order.retain(|caller| !caller.is_finished());
-        let room = self.order.len() < most;
-        while self.order.len() >= most
-            && let Some(oldest) = self.order.pop_front()
-        {
-            oldest.abort();
-        }
-        !room
     }
 }
 

@@ -145,4 +145,6 @@ impl Peers {
 }
 
 #[cfg(all(test, not(feature = "sim")))]
+mod authority;
+#[cfg(all(test, not(feature = "sim")))]
 mod tests;

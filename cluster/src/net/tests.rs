@@ -9,8 +9,9 @@ use futures_util::future::BoxFuture;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::authority::{Authority, FAR};
 use super::*;
-use crate::config::{Config, Security};
+use crate::config::{Config, Security, TlsFiles};
 use crate::error::{Refused, StoreError};
 use crate::identity::Layout;
 use crate::identity_key::IdentityKey;
@@ -56,12 +57,12 @@ struct Node {
 }
 
 impl Node {
-    async fn start(dir: &Path, addr: &str, join: &[&Node], key: &str) -> Self {
+    async fn start(dir: &Path, addr: &str, join: &[&Node], security: Security) -> Self {
         let config = Config {
             data_dir: dir.to_owned(),
             peer_addr: addr.parse().unwrap(),
             join: join.iter().map(|node| node.cluster.peer_addr().to_owned()).collect(),
-            security: Security { keys: vec![key.to_owned()], tls: None },
+            security,
             disk_reserve: 1 << 20,
             abort_on_fatal: false,
             ..Config::default()
@@ -98,13 +99,28 @@ async fn until(what: &str, done: impl AsyncFn() -> bool) {
     }
 }
 
-/// Nodes that vote.
+/// What admits whoever has the key.
+fn with_key(key: &str) -> Security {
+    Security { keys: vec![key.to_owned()], tls: None }
+}
+
+/// What admits whoever has a certificate of the cluster's authority.
+fn with_certificate(files: TlsFiles) -> Security {
+    Security { keys: Vec::new(), tls: Some(files) }
+}
+
+/// Nodes that vote, with the key.
 async fn voters(dir: &TempDir, count: usize) -> Vec<Node> {
+    voters_with(dir, count, |_| with_key(KEY)).await
+}
+
+/// Nodes that vote. `security` is that of the node with a number, from 1.
+async fn voters_with(dir: &TempDir, count: usize, security: impl Fn(usize) -> Security) -> Vec<Node> {
     let mut nodes: Vec<Node> = Vec::new();
     for n in 1..=count {
         let first: Vec<&Node> = nodes.iter().take(1).collect();
         let path = dir.path().join(n.to_string());
-        nodes.push(Node::start(&path, "127.0.0.1:0", &first, KEY).await);
+        nodes.push(Node::start(&path, "127.0.0.1:0", &first, security(n)).await);
     }
     until("all vote", async || nodes.iter().all(|node| node.voters().len() == count)).await;
     nodes
@@ -126,7 +142,7 @@ async fn operate(nodes: &[Node], operation: Operation) {
     .await;
 }
 
-/// A process that has an identity and a key, and speaks the protocol.
+/// A process that has an identity, and a key or a certificate, and speaks the protocol.
 struct Intruder {
     secure: Secure,
     hello: Hello,
@@ -135,11 +151,14 @@ struct Intruder {
 
 impl Intruder {
     /// Says to node `to` that it is a node of the same cluster, with that id and address.
-    fn new(identity: IdentityKey, key: &str, (from, addr): (NodeId, &str), to: &Node) -> Self {
-        let security = Security { keys: vec![key.to_owned()], tls: None };
+    fn new(identity: IdentityKey, key: &str, as_node: (NodeId, &str), to: &Node) -> Self {
+        Self::with(&with_key(key), identity, as_node, to)
+    }
+
+    fn with(security: &Security, identity: IdentityKey, (from, addr): (NodeId, &str), to: &Node) -> Self {
         let me = Me { cluster_id: to.me().cluster_id, node_id: from, addr: addr.to_owned() };
         Self {
-            secure: Secure::new(&security, identity).unwrap(),
+            secure: Secure::new(security, identity).unwrap(),
             hello: me.hello(to.id(), Lane::Work),
             addr: to.cluster.peer_addr().to_owned(),
         }
@@ -228,6 +247,44 @@ async fn who_is_no_member_gets_nothing_with_the_key() {
     assert_eq!(answer, Answer::AppV1 { body: SECRET.to_vec().into() });
 }
 
+/// A member's certificate and its private key admit a newcomer, and make nobody that member: the identity does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_another_members_certificate_gets_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let authority = Authority::new();
+    let certificate = |n: usize| with_certificate(authority.node(&format!("node-{n}"), FAR));
+    let own: Vec<Security> = (1..=3).map(certificate).collect();
+    let nodes = voters_with(&dir, 3, |n| own[n - 1].clone()).await;
+    let to = &nodes[0];
+    let victim = nodes[1].name();
+    let random = || IdentityKey::random().unwrap();
+    for (who, identity, as_node) in [
+        ("a stranger under the id of the certificate's member", random(), victim),
+        ("a stranger under the id of another member", random(), nodes[2].name()),
+        ("a stranger under the id of the node that it asks", random(), to.name()),
+        ("a stranger under an id of its own", random(), (77, "127.0.0.1:1")),
+    ] {
+        let intruder = Intruder::with(&own[1], identity, as_node, to);
+        intruder.gets_nothing(who).await;
+        let hello = Hello { to: 0, ..intruder.hello.clone() };
+        Intruder { hello, ..intruder }.gets_nothing(who).await;
+    }
+    let other = Intruder::with(&own[1], key_of(&nodes[2].dir), victim, to);
+    other.gets_nothing("a member under the id of the certificate's member").await;
+
+    let after = to.cluster.status();
+    assert!(after.term < ASKED_TERM, "a vote of no member counted");
+    assert_eq!(after.members.len(), 3);
+    assert!(nodes.iter().all(|node| node.keeper.0.load(Ordering::Relaxed) == 0));
+    // The member itself gets it, whichever certificate of the authority it shows.
+    for shown in &own {
+        let honest = Intruder::with(shown, key_of(&nodes[1].dir), victim, to);
+        let request = Request::AppV1 { body: b"the webhook key".to_vec().into() };
+        let answer = honest.ask(Lane::Quick, &request).await.unwrap();
+        assert_eq!(answer, Answer::AppV1 { body: SECRET.to_vec().into() });
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_removed_node_cannot_ask_on_the_connections_that_it_has() {
     let dir = tempfile::tempdir().unwrap();
@@ -265,7 +322,7 @@ async fn a_node_that_was_away_believes_the_members_that_replaced_all_others() {
     drop(away);
     for name in ["new-1", "new-2"] {
         let living: Vec<&Node> = nodes.iter().collect();
-        let node = Node::start(&dir.path().join(name), "127.0.0.1:0", &living, KEY).await;
+        let node = Node::start(&dir.path().join(name), "127.0.0.1:0", &living, with_key(KEY)).await;
         let new = node.id();
         nodes.push(node);
         until("it votes", async || nodes.iter().all(|node| node.voters().contains(&new))).await;
@@ -276,7 +333,7 @@ async fn a_node_that_was_away_believes_the_members_that_replaced_all_others() {
     }
     let present = [id, nodes[0].id(), nodes[1].id()];
     // It has another key by now, which members do not need.
-    let back = Node::start(&path, &addr, &[], "another key of the cluster").await;
+    let back = Node::start(&path, &addr, &[], with_key("another key of the cluster")).await;
     until("it has caught up", async || {
         let status = leader(&nodes).await.cluster.status();
         back.voters() == present && back.cluster.applied() >= status.committed

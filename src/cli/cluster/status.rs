@@ -214,7 +214,8 @@ fn problem(problem: &Value) -> String {
         _ => output::FAINT,
     };
     let what = output::paint(style, cell(problem, "what"));
-    format!("\n\n{}: {what}\n  → {}", cell(problem, "severity"), cell(problem, "do"))
+    let [severity, code, hint] = ["severity", "code", "do"].map(|field| cell(problem, field));
+    format!("\n\n{severity} {code}: {what}\n  → {hint}")
 }
 
 /// The table of members, with a line for each.
@@ -295,7 +296,7 @@ mod tests {
         let shown = views.shown(1);
         assert!(shown.contains("asked node 2 at b"), "{shown}");
         assert!(shown.contains("as node 1 sees it:") && shown.contains("cut_off"), "{shown}");
-        assert_eq!(shown.matches("single_voter").count(), 1, "{shown}");
+        assert_eq!(shown.matches("single_voter: ").count(), 1, "{shown}");
         assert!(shown.contains("no status from c: cannot reach c: no answer in time"), "{shown}");
         let json = views.json(1);
         assert_eq!((&json["node_id"], json["asked"].as_array().map(Vec::len)), (&json!(2), Some(3)));

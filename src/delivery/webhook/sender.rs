@@ -3,13 +3,16 @@
 //! Owns the webhook's secrets while the webhook has an actor, and keeps them out of logs and errors. The
 //! bytes that are signed are the bytes that are sent.
 
+mod work;
+
+use self::work::{Style, Work, lambda_event};
 use super::client::{Answer, Client, Failure, Outgoing, Requester, Rest};
 use super::guard::{Guard, Receiver, Target};
 use super::lambda::{self, Account, Credentials};
 use super::permits::Permits;
-use super::render::{self, CompiledTemplate, Rendered, Rendering, Secrets, delivery_id};
-use crate::core::consumer::shares::{Claim, Speed};
-use crate::core::event::{Event, MapText, push_json_string};
+use super::render::{self, CompiledTemplate, Rendered, Secrets, delivery_id};
+use crate::core::consumer::shares::Claim;
+use crate::core::event::{Event, MapText};
 use crate::core::ids::EventId;
 use crate::core::webhook::outcome::{Class, Outcome, Sent, Stage};
 use crate::core::webhook::records::KEPT_ANSWER;
@@ -21,8 +24,6 @@ use http::header::{HeaderName, HeaderValue};
 use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::task::spawn_blocking;
-use tokio::time::timeout;
 
 /// Sends to one webhook. The actor makes a new one when the settings change.
 pub(super) struct Sender {
@@ -270,64 +271,6 @@ fn slack_refusal(body: &[u8]) -> Option<String> {
     (!said.ok).then(|| format!("the receiver answered with ok = false: {error}"))
 }
 
-/// What all requests to the webhook have in common, except for the secrets.
-struct Style {
-    profile: Profile,
-    map: MapText,
-    topic: String,
-    key: String,
-    template: Option<CompiledTemplate>,
-}
-
-/// One request to be rendered. It owns its data, so that it can be rendered on another thread.
-struct Work {
-    style: Arc<Style>,
-    secrets: Secrets,
-    gap: Option<EventId>,
-    attempt: u32,
-    now_ms: u64,
-}
-
-impl Work {
-    /// Renders the request. A template is rendered on another thread, since this one delivers for other
-    /// webhooks too. Maps take turns: each renders one template at a time.
-    async fn render(
-        self,
-        events: &[Event],
-        deadline: Instant,
-        (templates, claim): (&Permits, Claim<Receiver>),
-    ) -> Result<Rendered, Failure> {
-        if self.style.template.is_none() {
-            return self.run(events);
-        }
-        let events = events.to_vec();
-        let apart = async {
-            let permit = templates.take(claim, Speed::Quick).await;
-            let run = move || {
-                let _permit = permit;
-                self.run(&events)
-            };
-            spawn_blocking(run).await.ok()
-        };
-        match timeout(deadline.saturating_duration_since(Instant::now()), apart).await {
-            Ok(Some(rendered)) => rendered,
-            // Templates of other webhooks may have used up the time, so this attempt is retried.
-            _ => {
-                let message = "the template was not rendered in time".to_owned();
-                Err(Failure::unsent(Class::Internal, message))
-            }
-        }
-    }
-
-    fn run(&self, events: &[Event]) -> Result<Rendered, Failure> {
-        let Style { profile, map, topic, key, template } = &*self.style;
-        let template = template.as_ref();
-        let rendering = Rendering { profile: *profile, map, topic, key, template, secrets: &self.secrets };
-        render::render(&rendering, events, self.gap, self.attempt, self.now_ms)
-            .map_err(|error| Failure::unsent(Class::Render, error.to_string()))
-    }
-}
-
 /// The name under which clients join the topic that the webhook's events come from.
 pub(super) fn topic_name(webhook: &Webhook) -> String {
     format!("events:map:{}", webhook.map)
@@ -378,34 +321,6 @@ fn address(
 
 fn has_one_signature(profile: Profile) -> bool {
     matches!(profile, Profile::Wanderer | Profile::Envelope | Profile::Broadcasting | Profile::Pusher)
-}
-
-/// The payload of a function's invocation: the request that an HTTP receiver would get, in the format in
-/// which API gateways pass it on.
-fn lambda_event(headers: &[(HeaderName, HeaderValue)], body: &Bytes) -> Bytes {
-    let mut event = b"{\"headers\":{".to_vec();
-    for (index, (name, value)) in headers.iter().enumerate() {
-        if index > 0 {
-            event.push(b',');
-        }
-        push_json_string(&spelled(name), &mut event);
-        event.push(b':');
-        push_json_string(value.to_str().unwrap_or_default(), &mut event);
-    }
-    event.extend_from_slice(b"},\"body\":");
-    push_json_string(&String::from_utf8_lossy(body), &mut event);
-    event.push(b'}');
-    event.into()
-}
-
-/// A header's name in its usual spelling (`Content-Type`): functions compare these names letter by letter.
-fn spelled(name: &HeaderName) -> String {
-    if name.as_str().starts_with("webhook-") {
-        return name.as_str().to_owned();
-    }
-    let capital = |part: &str| part[..1].to_ascii_uppercase() + &part[1..];
-    let parts: Vec<String> = name.as_str().split('-').filter(|part| !part.is_empty()).map(capital).collect();
-    parts.join("-")
 }
 
 /// The beginning of an answer, as text that can be shown.

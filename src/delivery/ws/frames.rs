@@ -4,13 +4,23 @@
 //! alone ends a session whose client would fill the memory. The frames before a bad head are handed out
 //! first.
 
+use crate::core::limits::LimitName;
 use bytes::{Buf, Bytes, BytesMut};
+use std::borrow::Cow;
 
 /// What a client did wrong, as a close code and a reason.
-pub type Offence = (u16, &'static str);
+pub type Offence = (u16, Cow<'static, str>);
 
 /// The longest payload of a control frame (bytes).
 const MAX_CONTROL: u64 = 125;
+
+/// The limit of a message, and of each of its frames.
+const FRAME_BYTES: LimitName = LimitName::Setting("limits.frame_bytes");
+
+/// The offence of a message with more than `max_bytes`.
+pub(super) fn too_large(max_bytes: usize) -> Offence {
+    (1009, format!("a message has at most {max_bytes} bytes; {FRAME_BYTES}").into())
+}
 
 /// The kind of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,16 +117,16 @@ impl Frames {
     fn head(&self) -> Result<Option<Head>, Offence> {
         let Some(first) = self.bytes.first() else { return Ok(None) };
         if first & 0x70 != 0 {
-            return Err((1002, "reserved bits without an extension"));
+            return Err((1002, "reserved bits without an extension".into()));
         }
         let is_last = first & 0x80 != 0;
-        let opcode = Opcode::of(*first).ok_or((1002, "a reserved opcode"))?;
+        let opcode = Opcode::of(*first).ok_or((1002, "a reserved opcode".into()))?;
         if opcode.is_control() && !is_last {
-            return Err((1002, "a control frame in fragments"));
+            return Err((1002, "a control frame in fragments".into()));
         }
         let Some(second) = self.bytes.get(1) else { return Ok(None) };
         if second & 0x80 == 0 {
-            return Err((1002, "a frame without a mask"));
+            return Err((1002, "a frame without a mask".into()));
         }
         let (length_bytes, short) = match second & 0x7f {
             126 => (2, 0),
@@ -126,10 +136,10 @@ impl Frames {
         let Some(long) = self.bytes.get(2..2 + length_bytes) else { return Ok(None) };
         let length = long.iter().fold(short, |length, byte| length << 8 | u64::from(*byte));
         if opcode.is_control() && length > MAX_CONTROL {
-            return Err((1002, "a control frame of more than 125 bytes"));
+            return Err((1002, "a control frame of more than 125 bytes".into()));
         }
         let Some(payload) = usize::try_from(length).ok().filter(|length| *length <= self.max_bytes) else {
-            return Err((1009, "message too large"));
+            return Err(too_large(self.max_bytes));
         };
         let head = 2 + length_bytes + 4;
         let mask = self.bytes.get(head - 4..head).and_then(|mask| mask.try_into().ok());

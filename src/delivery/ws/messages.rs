@@ -3,12 +3,13 @@
 //!
 //! Text that is not UTF-8 is refused with the fragment in which it shows.
 
-use super::frames::{Frame, Frames, Offence, Opcode};
+use super::frames::{Frame, Frames, Offence, Opcode, too_large};
 use crate::delivery::protocol::Incoming;
 use bytes::{Bytes, BytesMut};
 use bytestring::ByteString;
+use std::borrow::Cow;
 
-const NOT_UTF8: Offence = (1007, "text that is not UTF-8");
+const NOT_UTF8: Offence = (1007, Cow::Borrowed("text that is not UTF-8"));
 
 /// What a client sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,11 +69,11 @@ impl Messages {
             Opcode::Pong => Ok(Received::Pong),
             Opcode::Close => close_code(&payload).map(Received::Close),
             Opcode::Continuation => {
-                let unfinished = self.unfinished.take().ok_or((1002, "a continuation of nothing"))?;
+                let unfinished = self.unfinished.take().ok_or((1002, "a continuation of nothing".into()))?;
                 self.continued(unfinished, &payload, is_last)
             }
             Opcode::Text | Opcode::Binary if self.unfinished.is_some() => {
-                Err((1002, "a message began within another"))
+                Err((1002, "a message began within another".into()))
             }
             Opcode::Text | Opcode::Binary if !is_last => {
                 let is_text = opcode == Opcode::Text;
@@ -91,7 +92,7 @@ impl Messages {
         is_last: bool,
     ) -> Result<Received, Offence> {
         if unfinished.bytes.len() + more.len() > self.max_bytes {
-            return Err((1009, "message too large"));
+            return Err(too_large(self.max_bytes));
         }
         unfinished.bytes.extend_from_slice(more);
         if unfinished.is_text {
@@ -126,11 +127,11 @@ fn text(bytes: Bytes) -> Result<Received, Offence> {
 /// The code in a close frame. It must be one that a client may send, and the reason must be text.
 fn close_code(payload: &[u8]) -> Result<Option<u16>, Offence> {
     let Some((code, reason)) = payload.split_first_chunk::<2>() else {
-        return if payload.is_empty() { Ok(None) } else { Err((1002, "a close code of one byte")) };
+        return if payload.is_empty() { Ok(None) } else { Err((1002, "a close code of one byte".into())) };
     };
     let code = u16::from_be_bytes(*code);
     if !matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999) {
-        return Err((1002, "a close code that means nothing"));
+        return Err((1002, "a close code that means nothing".into()));
     }
     std::str::from_utf8(reason).map_err(|_| NOT_UTF8)?;
     Ok(Some(code))

@@ -64,8 +64,8 @@ impl<P: Protocol, S> Session<P, S> {
     }
 
     fn close(&mut self, (code, reason): Offence) {
-        tracing::debug!(code, reason, "a WebSocket is closed");
-        self.answers.0.extend_from_slice(&close_frame(code, reason));
+        tracing::debug!(code, %reason, "a WebSocket is closed");
+        self.answers.0.extend_from_slice(&close_frame(code, &reason));
         self.state = State::Ended;
     }
 
@@ -78,14 +78,14 @@ impl<P: Protocol, S> Session<P, S> {
             Received::Ping(payload) => {
                 push_frame(0x8a, &mut self.answers.0, |out| out.extend_from_slice(&payload));
             }
-            Received::Close(Some(code)) => self.close((code, "")),
+            Received::Close(Some(code)) => self.close((code, "".into())),
             Received::Close(None) => {
                 push_frame(0x88, &mut self.answers.0, |_| ());
                 self.state = State::Ended;
             }
             Received::Message(message) => match self.protocol.message(message, &mut self.answers) {
                 Next::Done => {}
-                Next::Close(code, reason) => self.close((code, reason)),
+                Next::Close(code, reason) => self.close((code, reason.into())),
                 Next::Await(awaited) => self.state = State::Awaiting(awaited),
             },
         }
@@ -123,7 +123,7 @@ where
         }
         if let Some(pause) = self.allowance.wait() {
             if self.allowance.is_flooded() {
-                self.close((End::Flood.code(), End::Flood.reason()));
+                self.close((End::Flood.code(), End::Flood.reason().into()));
             } else {
                 self.state = State::HeldUp(Box::pin(tokio::time::sleep(pause)));
             }

@@ -130,7 +130,9 @@ fn binary_messages_go_both_ways_in_order_and_bounded() {
         ws.text("and a text").unwrap();
         assert!(matches!(next(&mut ws), Message::Text(text) if text == "and a text"));
         ws.binary(&vec![0; MAX_BYTES + 1]).unwrap();
-        assert!(matches!(next(&mut ws), Message::Close(Some(1009), _)));
+        let told =
+            format!("a message has at most {MAX_BYTES} bytes; the limit is the setting limits.frame_bytes");
+        assert_eq!(next(&mut ws), Message::Close(Some(1009), told));
 
         let mut ws = Ws::connect(addr, "/").unwrap();
         ws.frame(false, opcode::BINARY, &vec![0; MAX_BYTES]).unwrap();

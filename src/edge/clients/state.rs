@@ -1,6 +1,7 @@
 //! What one client connection does, how long it may do it, and how soon it gives way.
 
 use super::ClientLimits;
+use super::interim::Interim;
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
@@ -75,6 +76,8 @@ enum Usefulness {
     Unknown,
     /// A known sender may send a further request.
     Kept,
+    /// A handler waits for the body of a known sender.
+    Sending,
 }
 
 /// The state of one connection.
@@ -86,6 +89,12 @@ pub(super) struct State {
     pub(super) known: bool,
     /// Whether the connection is one beyond the limit.
     pub(super) surplus: bool,
+    /// Its place in the order in which connections give way, if it has one.
+    pub(super) place: Option<Rank>,
+    /// Whether a handler waits for the request's body.
+    awaits_body: bool,
+    /// The interim answer to the request.
+    pub(super) interim: Interim,
     /// A read was held back.
     held: bool,
     /// When the connection's task is woken by its timer.
@@ -96,10 +105,23 @@ pub(super) struct State {
 impl State {
     pub(super) fn new(surplus: bool, now: Instant) -> Self {
         let activity = Activity::Waiting { answered: false, heard: None, bytes: 0 };
-        Self { activity, since: now, known: false, surplus, held: false, armed: None, waker: None }
+        Self {
+            activity,
+            since: now,
+            known: false,
+            surplus,
+            place: None,
+            awaits_body: false,
+            interim: Interim::None,
+            held: false,
+            armed: None,
+            waker: None,
+        }
     }
 
     pub(super) fn begin(&mut self, now: Instant) {
+        self.interim.begin();
+        self.awaits_body = false;
         self.change_to(Activity::Serving, now);
     }
 
@@ -117,6 +139,18 @@ impl State {
         if std::mem::take(&mut self.held) {
             self.wake();
         }
+    }
+
+    pub(super) fn await_body(&mut self) {
+        self.awaits_body = true;
+        self.interim.want();
+        if self.interim == Interim::Due {
+            self.wake();
+        }
+    }
+
+    pub(super) fn body_came(&mut self) {
+        self.awaits_body = false;
     }
 
     pub(super) fn evict(&mut self) {
@@ -144,9 +178,15 @@ impl State {
             (Activity::Waiting { .. }, false) | (Activity::Closing, _) => Usefulness::Idle,
             (Activity::Serving, false) => Usefulness::Unknown,
             (Activity::Waiting { .. }, true) => Usefulness::Kept,
+            (Activity::Serving, true) if self.awaits_body => Usefulness::Sending,
             (Activity::Serving, true) | (Activity::Evicted, _) => return None,
         };
         Some(Rank(usefulness, self.since))
+    }
+
+    /// Whether the connection gives way sooner than its place says, or has none.
+    pub(super) fn is_misplaced(&self) -> bool {
+        self.rank().is_some_and(|rank| self.place.is_none_or(|place| place > rank))
     }
 
     pub(super) fn turn(&mut self, limits: &ClientLimits, seen: bool, now: impl Fn() -> Instant) -> Turn {

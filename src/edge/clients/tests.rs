@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use proptest::prelude::*;
 use std::task::Waker;
 
 const LIMITS: ClientLimits = ClientLimits {
@@ -63,6 +64,27 @@ fn a_known_sender_keeps_its_connection_while_it_is_answered() {
 }
 
 #[test]
+fn a_known_sender_whose_body_does_not_come_gives_way_last() {
+    let clients = Clients::new(LIMITS);
+    let mut all: Vec<_> = (0..LIMITS.most).map(|_| busy(&clients)).collect();
+    all[1].client().await_body();
+    all[2].client().await_body();
+    all[3].client().await_body();
+    all[3].client().body_came();
+    let kept = all[0].client();
+    kept.end(false);
+    let mut gone = |expected: [bool; 4]| {
+        let newest = busy(&clients);
+        assert_eq!([0, 1, 2, 3].map(|at| is_evicted(&all[at])), expected);
+        all.push(newest);
+    };
+    gone([true, false, false, false]);
+    gone([true, true, false, false]);
+    gone([true, true, true, false]);
+    gone([true, true, true, false]);
+}
+
+#[test]
 fn the_counts_return_to_nothing() {
     let clients = Clients::new(LIMITS);
     for round in 0..3 {
@@ -71,7 +93,68 @@ fn the_counts_return_to_nothing() {
         all.rotate_left(round);
         drop(all);
         let open = clients.open();
-        assert_eq!((open.ordinary, open.surplus, open.clients.len()), (0, 0, 0));
+        assert_eq!((open.ordinary.count, open.surplus.count, open.clients.len()), (0, 0, 0));
+        assert_eq!((open.ordinary.order.len(), open.surplus.order.len()), (0, 0));
+    }
+}
+
+#[test]
+fn a_connection_that_does_not_give_way_is_looked_at_once() {
+    const MANY: usize = 1000;
+    let clients = Clients::new(ClientLimits { most: MANY, ..LIMITS });
+    let all: Vec<_> = (0..MANY).map(|_| busy(&clients)).collect();
+    let places = || clients.open().ordinary.order.len();
+    assert_eq!(places(), MANY, "each had a place before its request began");
+    let first = clients.admit();
+    assert_eq!(places(), 0, "nobody gives way, so nobody is looked at again");
+    assert!(!first.client().is_served());
+    // Who gives way again has a place again, and requests on it change no other place.
+    all[7].client().end(false);
+    assert_eq!(places(), 1);
+    all[7].client().begin();
+    all[7].client().end(false);
+    assert_eq!(places(), 1);
+    let _second = clients.admit();
+    assert!(is_evicted(&all[7]));
+    assert_eq!(all.iter().filter(|admission| is_evicted(admission)).count(), 1);
+}
+
+proptest! {
+    /// Whatever happens on the connections, the one with the least rank gives way.
+    #[test]
+    fn connections_give_way_by_their_present_rank(
+        steps in prop::collection::vec((0..12usize, 0..8u8), 0..200),
+    ) {
+        let clients = Clients::new(ClientLimits { most: 100, ..LIMITS });
+        let mut all: Vec<Admission> = (0..12).map(|_| clients.admit()).collect();
+        for (at, step) in steps {
+            let client = all[at].client();
+            match step {
+                0 => client.begin(),
+                1 => client.know(),
+                2 => client.end(true),
+                3 => client.end(false),
+                4 => client.await_body(),
+                5 => client.body_came(),
+                6 => all[at] = clients.admit(),
+                _ => {
+                    let rank = |admission: &Admission| admission.client().state().rank();
+                    let least = all.iter().filter_map(|a| Some((rank(a)?, a.client().0.key))).min();
+                    let evicted = clients.open().evict(false);
+                    prop_assert_eq!(evicted, least.is_some());
+                    for admission in &all {
+                        if Some(admission.client().0.key) == least.map(|(_, key)| key) {
+                            prop_assert!(is_evicted(admission));
+                        }
+                    }
+                }
+            }
+            let open = clients.open();
+            for (key, client) in &open.clients {
+                let state = client.state();
+                prop_assert!(!state.is_misplaced(), "connection {}", key);
+            }
+        }
     }
 }
 

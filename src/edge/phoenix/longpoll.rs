@@ -27,6 +27,7 @@ use super::reply;
 use super::request::{X_PHOENIX_LONGPOLL_TOKEN, admit, all, text_of, version_of};
 use super::session::PhoenixSession;
 use super::state::Phoenix;
+use crate::core::limits::LimitName;
 use crate::delivery::{Dispatcher, Subscriber};
 use crate::edge::auth::know;
 use crate::edge::body::Body;
@@ -175,11 +176,11 @@ pub(super) async fn push(
         Err(answered) => return pushed(&answered, &token).await,
     };
     know(&request);
-    let body = match body.bytes(MAX_PUSH_BYTES).await {
-        Ok(body) => body,
-        Err(error) => return answer(error.status_code().as_u16(), None, ""),
+    let pushes = match body.bytes(MAX_PUSH_BYTES, LimitName::Fixed).await.and_then(|body| read_pushes(&body))
+    {
+        Ok(pushes) => pushes,
+        Err(error) => return HttpResponse::Ok().json(with_error(&error, error.status_code().as_u16())),
     };
-    let Some(pushes) = read_pushes(&body) else { return answer(400, None, "") };
     let push = PushSession { secret: token.secret, pushes };
     let answered = match holder {
         Holder::Here => push_here(&phoenix, push).await,
@@ -200,11 +201,18 @@ async fn pushed(answered: &Answer, token: &SessionToken) -> HttpResponse {
     answer(200, Some(token), "")
 }
 
-/// Reads the messages of a POST. `None` if there are too many, or one is no message.
-fn read_pushes(body: &[u8]) -> Option<Vec<Push>> {
-    let lines = std::str::from_utf8(body).ok()?.lines().filter(|line| !line.is_empty());
-    let pushes = lines.take(MAX_PUSHES + 1).map(read_push).collect::<Option<Vec<_>>>()?;
-    (pushes.len() <= MAX_PUSHES).then_some(pushes)
+/// Reads the messages of a POST. An error if there are too many, or one is no message.
+fn read_pushes(body: &[u8]) -> Result<Vec<Push>, ApiError> {
+    let bad = || ApiError::bad_request("invalid_message", "each line is a message: JSON, or base64");
+    let lines = std::str::from_utf8(body).map_err(|_| bad())?.lines().filter(|line| !line.is_empty());
+    let pushes: Vec<Push> =
+        lines.take(MAX_PUSHES + 1).map(read_push).collect::<Option<_>>().ok_or_else(bad)?;
+    if pushes.len() > MAX_PUSHES {
+        let message = format!("a request may have at most {MAX_PUSHES} messages");
+        let error = ApiError::bad_request("too_many_messages", message);
+        return Err(error.of_limit(LimitName::Fixed, MAX_PUSHES as u64));
+    }
+    Ok(pushes)
 }
 
 /// Reads a line: a JSON message, or a binary one in base64.
@@ -232,13 +240,18 @@ fn refusal(refused: Refused) -> HttpResponse {
         return answer(status, None, "");
     }
     let error = ApiError::from(refused);
+    let mut answer = error.answer(&with_error(&error, status));
+    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}
+
+/// The JSON of an answer that says what is wrong.
+fn with_error(error: &ApiError, status: u16) -> Value {
     let mut body = error.body();
     body["status"] = status.into();
     body["token"] = Value::Null;
     body["messages"] = json!([]);
-    let mut answer = error.answer(&body);
-    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    answer
+    body
 }
 
 /// The session's token: in the newer header, or the last token of the query (the first one is the token that

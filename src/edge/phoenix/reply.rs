@@ -1,7 +1,8 @@
 //! How Phoenix reports the result of a join and a refusal: a reply's response, and a long poll's status.
 
 use crate::core::ids::EventId;
-use crate::edge::refused::Refused;
+use crate::core::limits::LimitName;
+use crate::edge::refused::{FAILURES, Refused};
 use serde_json::{Value, json};
 
 /// The response of a join: where to resume, the map's newest position, how many stored events will come, and
@@ -33,17 +34,26 @@ pub(super) fn refused(refused: &Refused) -> Value {
         }
         Refused::Parameter(bad) => response(&format!("invalid {}", bad.field), &bad.message),
         Refused::Quota(quota) => {
-            let mut response = response(&quota.code().replace('_', " "), &quota.to_string());
-            response["limit"] = quota.limit().into();
-            response["setting"] = quota.name().setting().into();
-            if let Some(of_map) = quota.name().of_map() {
-                response["map_limit"] = of_map.into();
-            }
-            response
+            of_limit(&quota.code().replace('_', " "), &quota.to_string(), (quota.name(), quota.limit()))
         }
-        Refused::TooManyFailures { .. } => response("too many failures", &refused.to_string()),
+        Refused::TooManyFailures { limit, .. } => {
+            of_limit("too many failures", &refused.to_string(), (FAILURES, (*limit).into()))
+        }
         Refused::Unavailable(why) => response("unavailable", &why.to_string()),
     }
+}
+
+/// A response that names a limit.
+pub(super) fn of_limit(reason: &str, message: &str, (name, limit): (LimitName, u64)) -> Value {
+    let mut response = response(reason, message);
+    response["limit"] = limit.into();
+    if let Some(setting) = name.setting() {
+        response["setting"] = setting.into();
+    }
+    if let Some(of_map) = name.of_map() {
+        response["map_limit"] = of_map.into();
+    }
+    response
 }
 
 /// A response with a reason and a message.

@@ -9,6 +9,7 @@ use super::reply;
 use super::settings::Settings;
 use crate::core::history::Start;
 use crate::core::ids::EventId;
+use crate::core::limits::LimitName;
 use crate::delivery::{Dispatcher, Incoming, Link, Next, Protocol, Resume, Subscriber, SubscriptionId};
 use crate::edge::refused::Refused;
 use crate::edge::subscribe::{self, Asked, Former, GoesOn, Opened, SessionQuota};
@@ -18,6 +19,9 @@ use serde_json::{Value, json};
 use std::hash::BuildHasher;
 use std::rc::Rc;
 use std::sync::Arc;
+
+/// The limit of the topics that a socket may join.
+const CHANNELS: LimitName = LimitName::Setting("limits.channels_per_socket");
 
 /// One client's socket. It lives as long as the connection, or as the long poll's session.
 pub(super) struct PhoenixSession {
@@ -134,11 +138,11 @@ impl PhoenixSession {
             return Next::Done;
         }
         if !self.channels.contains_key(&message.topic) && self.channels.len() >= self.max_channels {
-            let response = json!({
-                "reason": "too many channels joined",
-                "limit": self.max_channels,
-                "setting": "limits.channels_per_socket",
-            });
+            let response = reply::of_limit(
+                "too many channels joined",
+                "the socket has joined as many topics as it may",
+                (CHANNELS, self.max_channels as u64),
+            );
             self.reply(link, &message, "error", &response);
             return Next::Done;
         }

@@ -3,6 +3,7 @@
 
 use crate::core::command::Refusal;
 use crate::core::field_error::{FieldCode, FieldError, FieldErrors};
+use crate::core::limits::LimitName;
 use crate::delivery::webhook::TestError;
 use crate::edge::audit::facts::ErrorCode;
 use crate::edge::error::ApiError;
@@ -151,7 +152,7 @@ impl From<TestError> for Problem {
         match error {
             TestError::Encryption(error) => error.into(),
             TestError::Hub(error) => error.into(),
-            TestError::Busy => Self::Api(ApiError::unavailable(error.to_string())),
+            TestError::Busy => Self::Api(ApiError::unavailable(error.to_string()).of(LimitName::Fixed)),
             TestError::Settings(_) => {
                 let message = error.to_string();
                 let error = ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "webhook_unusable", message);

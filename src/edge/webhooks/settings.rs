@@ -6,6 +6,7 @@ use super::unexpected;
 use crate::core::command::{By, Command, Refusal, Reply};
 use crate::core::field_error::FieldErrors;
 use crate::core::ids::{MapId, WebhookId};
+use crate::core::limits::LimitName;
 use crate::core::time::iso_millis;
 use crate::core::webhook::patch::Patch;
 use crate::core::webhook::secret::{MAX_PREVIOUS, TooMany};
@@ -112,7 +113,8 @@ pub(super) fn follow(
             iso_millis(edge.hub.clock().shown_ms(until_ms))
         );
         let error = ApiError::new(StatusCode::CONFLICT, "too_many_secrets", message);
-        Problem::Api(error.hint("rotate with overlap_seconds 0 to end the old ones at once"))
+        let error = error.hint("rotate with overlap_seconds 0 to end the old ones at once");
+        Problem::Api(error.of_limit(LimitName::Fixed, MAX_PREVIOUS as u64))
     })
 }
 

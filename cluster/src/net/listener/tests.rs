@@ -9,6 +9,7 @@ use super::*;
 use crate::NodeId;
 use crate::config::Security;
 use crate::identity_key::IdentityKey;
+use crate::net::stream::Reader;
 use crate::wire::{Announce, Hello, MemberV1};
 
 /// Takes every caller for the standing that a test sets.

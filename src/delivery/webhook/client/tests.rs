@@ -2,6 +2,7 @@
 //! Tests of the client with real servers on loopback, and with a dialer that only records the addresses.
 
 mod framing;
+mod interim;
 mod pool;
 mod servers;
 mod ssrf;

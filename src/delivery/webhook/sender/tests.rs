@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use crate::core::consumer::shares::Speed;
 use crate::core::event::NewEvent;
 use crate::core::ids::{MapId, WebhookId};
 

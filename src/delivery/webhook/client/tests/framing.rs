@@ -5,7 +5,7 @@ use std::{cell::Cell, future::Future, io, rc::Rc, time::Duration};
 use tokio::{io::AsyncReadExt, net::TcpStream};
 
 use super::{super::*, support::*};
-use crate::core::webhook::outcome::{Sent, Stage};
+use crate::core::webhook::outcome::Sent;
 
 /// A server that answers every request by the script, with the request's number as the body. Returns the port
 /// and the count of requests.
@@ -31,7 +31,7 @@ where
 }
 
 /// Sends three requests. Each must be sent once and get its own answer, over `dials` connections in all.
-async fn each_gets_its_own<F, Fut>(what: &str, dials: usize, script: F)
+pub(super) async fn each_gets_its_own<F, Fut>(what: &str, dials: usize, script: F)
 where
     F: Fn(TcpStream, usize) -> Fut + Copy + 'static,
     Fut: Future<Output = io::Result<TcpStream>> + 'static,
@@ -48,13 +48,12 @@ where
     assert_eq!(recorder.count(), dials, "{what}: connections");
 }
 
-fn numbered(number: usize) -> String {
+pub(super) fn numbered(number: usize) -> String {
     let body = format!("answer {number}");
     format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len())
 }
 
-const CONTINUE: &str = "HTTP/1.1 100 Continue\r\n\r\n";
-const HINTS: &str = "HTTP/1.1 103 Early Hints\r\nlink: </a.css>; rel=preload\r\ncontent-length: 5\r\n\r\n";
+pub(super) const CONTINUE: &str = "HTTP/1.1 100 Continue\r\n\r\n";
 
 #[actix_web::test]
 async fn answers_with_many_or_folded_headers_are_read() {
@@ -85,89 +84,6 @@ async fn answers_with_many_or_folded_headers_are_read() {
 }
 
 #[actix_web::test]
-async fn interim_answers_are_skipped() {
-    for interim in [CONTINUE, "HTTP/1.1 102 Processing\r\n\r\n", HINTS, "HTTP/1.1 199 What\r\nx: y\r\n\r\n"] {
-        for often in [1, 5] {
-            let all = interim.repeat(often);
-            let port = serve(move |_, mut stream| {
-                let all = all.clone();
-                async move {
-                    for number in 1.. {
-                        request(&mut stream).await?;
-                        answer(&mut stream, &format!("{all}{}", numbered(number))).await?;
-                    }
-                    Ok(())
-                }
-            })
-            .await;
-            let recorder = Recorder::routed();
-            let target = receiver(port);
-            let client = client(&recorder);
-            for number in 1..=3 {
-                let got = send(&client, &target, LONG).await.unwrap();
-                assert_eq!(
-                    (got.status, &got.head[..]),
-                    (200, format!("answer {number}").as_bytes()),
-                    "{interim}"
-                );
-            }
-            assert_eq!(recorder.count(), 1, "{interim}: the connection is kept");
-        }
-    }
-}
-
-#[actix_web::test]
-async fn interim_answers_come_in_any_pieces_and_at_any_time() {
-    each_gets_its_own("byte by byte", 1, |mut stream, number| async move {
-        for piece in format!("{HINTS}{}", numbered(number)).chars() {
-            answer(&mut stream, &piece.to_string()).await?;
-            tokio::task::yield_now().await;
-        }
-        Ok(stream)
-    })
-    .await;
-    each_gets_its_own("a slow end", 1, |mut stream, number| async move {
-        answer(&mut stream, CONTINUE).await?;
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        answer(&mut stream, &numbered(number)).await?;
-        Ok(stream)
-    })
-    .await;
-    // Some servers answer `Expect` before they read the body, even to requests without that header.
-    let port = serve(|_, mut stream| async move {
-        answer(&mut stream, "").await?;
-        stream.read_u8().await?;
-        answer(&mut stream, CONTINUE).await?;
-        request(&mut stream).await?;
-        answer(&mut stream, OK).await
-    })
-    .await;
-    assert_eq!(send(&client(&Recorder::routed()), &receiver(port), LONG).await.unwrap().status, 200);
-}
-
-#[actix_web::test]
-async fn an_interim_answer_alone_is_not_an_answer() {
-    let failure_of = async |script: &'static str, timeout| {
-        let port = serve(move |_, mut stream| async move {
-            request(&mut stream).await?;
-            answer(&mut stream, script).await?;
-            if timeout == SHORT {
-                let _ = stream.read_u8().await;
-            }
-            Ok(())
-        })
-        .await;
-        let failure = send(&client(&Recorder::routed()), &receiver(port), timeout).await.unwrap_err();
-        (failure.class, failure.sent, failure.stage)
-    };
-    let maybe = |class| (class, Sent::Maybe, Some(Stage::Head));
-    assert_eq!(failure_of(CONTINUE, LONG).await, maybe(Class::Closed));
-    assert_eq!(failure_of(CONTINUE, SHORT).await, maybe(Class::Timeout));
-    let switch = "HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n";
-    assert_eq!(failure_of(switch, LONG).await, maybe(Class::Protocol));
-}
-
-#[actix_web::test]
 async fn a_change_of_protocol_ends_the_connection() {
     let port = serve(|number, mut stream| async move {
         request(&mut stream).await?;
@@ -189,19 +105,6 @@ async fn a_change_of_protocol_ends_the_connection() {
     assert_eq!(send(&client, &target, LONG).await.unwrap_err().class, Class::Protocol);
     assert_eq!(send(&client, &target, LONG).await.unwrap().status, 200);
     assert_eq!(recorder.count(), 2);
-}
-
-#[actix_web::test]
-async fn interim_answers_without_end_are_refused() {
-    let port = serve(|_, mut stream| async move {
-        request(&mut stream).await?;
-        loop {
-            answer(&mut stream, &CONTINUE.repeat(100)).await?;
-        }
-    })
-    .await;
-    let failure = send(&client(&Recorder::routed()), &receiver(port), LONG).await.unwrap_err();
-    assert_eq!((failure.class, failure.sent), (Class::Protocol, Sent::Maybe), "{failure}");
 }
 
 #[actix_web::test]

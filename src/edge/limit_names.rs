@@ -1,0 +1,149 @@
+//! A test: whoever is refused at a limit is told the limit and its setting. It goes over the table of what a
+//! caller can hold, in docs/ARCHITECTURE.md.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use super::auth::too_many_requests;
+use super::body::{BODY_BYTES, too_large, too_slow};
+use super::error::ApiError;
+use super::refused::{Quota, Refused, Unavailable};
+use super::sessions::{SessionKind, TooManySessions};
+use crate::config::Key;
+use crate::core::command::Refusal;
+use crate::core::rate::Exceeded;
+use crate::delivery::End;
+use crate::delivery::ws::frames::Frames;
+use crate::hub::{HubError, TooManyConditions, TooManyJoins, TooManyPatterns};
+use actix_web::http::StatusCode;
+use std::time::Duration;
+
+/// The bytes that a close frame has for a reason.
+const MAX_REASON: usize = 123;
+/// What an error says of a limit that no setting changes.
+const FIXED: &str = "the limit is fixed";
+
+/// What a caller is told at a limit.
+enum Told {
+    Error(ApiError),
+    /// The reason of a close frame.
+    Reason(String),
+}
+
+fn refused(refused: impl Into<Refused>) -> Told {
+    Told::Error(refused.into().into())
+}
+
+fn error(error: impl Into<ApiError>) -> Told {
+    Told::Error(error.into())
+}
+
+fn ended(end: End) -> Told {
+    Told::Reason(end.reason().to_owned())
+}
+
+/// The reason for which a message that is too long ends a socket.
+fn long_message() -> Told {
+    let mut frames = Frames::new(100);
+    frames.feed(&[0x81, 0x80 | 101]);
+    Told::Reason(frames.take().unwrap_err().1.into_owned())
+}
+
+/// What a caller is told at the limit of a row of the table.
+fn told(resource: &str) -> Vec<Told> {
+    let status = |status: StatusCode| error(ApiError::of_status(status));
+    match resource {
+        "client connection" => vec![refused(Unavailable::Crowded { limit: 3 })],
+        "the same from one address" => vec![refused(Quota::Sockets { limit: 3 })],
+        "head of a request" => {
+            vec![status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE), status(StatusCode::REQUEST_TIMEOUT)]
+        }
+        "bytes of a body" => {
+            vec![error(too_large(3, BODY_BYTES)), error(too_slow(Duration::from_secs(3)))]
+        }
+        "failed authentication" => vec![refused(Refused::TooManyFailures { limit: 3, wait_ms: 1000 })],
+        "session (socket, stream, long poll) on a node" => vec![
+            refused(Quota::Sessions(TooManySessions::OfOwner(3))),
+            refused(Quota::Sessions(TooManySessions::OfLimitedMap(3))),
+            refused(Quota::Sessions(TooManySessions::OfNode(SessionKind::Socket, 3))),
+            refused(Quota::Sessions(TooManySessions::OfNode(SessionKind::LongPoll, 3))),
+            refused(Unavailable::Full),
+            ended(End::Unused),
+        ],
+        "connection in the cluster" => vec![refused(Quota::Connections { limit: 3 })],
+        "joins" => vec![refused(Quota::Joins(TooManyJoins { limit: 3, wait_ms: 1000 }))],
+        "bytes of a message" => vec![long_message()],
+        "messages of a socket" => vec![ended(End::Flood)],
+        "bytes that wait for the log" => vec![error(HubError::MapQueueFull), error(HubError::QueueFull)],
+        "events and bytes published" => vec![
+            error(Refusal::Rate(Exceeded::Events(1000))),
+            error(Refusal::Rate(Exceeded::Bytes(1000))),
+            error(HubError::TooLarge(3)),
+        ],
+        "API requests" => vec![error(too_many_requests(3, 1000))],
+        "idempotency keys" => vec![error(Refusal::TooManyKeys { limit: 3, wait_ms: 1000 })],
+        "expressions and patterns in use" => {
+            vec![refused(Quota::Filters(TooManyConditions(3))), refused(Quota::Patterns(TooManyPatterns(3)))]
+        }
+        // Nobody is refused: they wait, are answered empty, or the oldest goes.
+        "long polls that nodes pass on" | "requests to receivers" | "history" => Vec::new(),
+        other => panic!("what is a caller told at the limit of: {other}?"),
+    }
+}
+
+/// The resources of the table, and what happens at their limits.
+fn table() -> Vec<(String, String)> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/ARCHITECTURE.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let rows = text.lines().skip_while(|line| !line.starts_with("| resource |")).skip(2);
+    rows.take_while(|line| line.starts_with('|'))
+        .map(|row| {
+            let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+            (cells[0].to_owned(), cells[2].to_owned())
+        })
+        .collect()
+}
+
+/// Checks that a text names a setting that exists.
+fn check_setting(name: &str, what: &str) {
+    assert!(Key::by_path(name).is_some(), "{what}: {name} is no setting");
+}
+
+fn check(told: &Told, resource: &str) {
+    match told {
+        Told::Error(error) => {
+            let body = error.body();
+            match body["setting"].as_str() {
+                Some(setting) => {
+                    check_setting(setting, resource);
+                    assert!(body["hint"].as_str().unwrap().contains(setting), "{resource}: {body}");
+                }
+                None => assert!(body["hint"].as_str().unwrap().contains(FIXED), "{resource}: {body}"),
+            }
+        }
+        Told::Reason(reason) => {
+            let (_, setting) = reason.rsplit_once("the limit is the setting ").unwrap();
+            check_setting(setting, resource);
+            assert!(reason.len() <= MAX_REASON, "{reason} is cut");
+        }
+    }
+}
+
+#[test]
+fn every_refusal_at_a_limit_names_its_setting() {
+    let table = table();
+    assert!(table.len() > 15, "{table:?}");
+    for (resource, at_the_limit) in table {
+        let told = told(&resource);
+        // The table says so too: a status of HTTP, or a close code.
+        let refuses = ["40", "41", "42", "43", "50", "closed"].iter().any(|code| at_the_limit.contains(code));
+        assert!(refuses || resource == "joins" || told.is_empty(), "{resource}: {at_the_limit}");
+        assert!(!refuses || !told.is_empty(), "{resource}: {at_the_limit}");
+        told.iter().for_each(|told| check(told, &resource));
+    }
+}
+
+#[test]
+fn a_session_that_ends_at_a_limit_is_told_its_setting() {
+    for end in [End::TooSlow, End::Idle, End::Unused, End::Flood, End::FellOut] {
+        check(&ended(end), end.label());
+    }
+}
