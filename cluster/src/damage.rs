@@ -45,7 +45,7 @@ pub(crate) fn set_aside(layout: &Layout) -> io::Result<Vec<PathBuf>> {
             moved.push(target.join(name));
         }
     }
-    crate::store::sync_dir(Some(&layout.root))?;
+    crate::dir::sync_dir(Some(&layout.root))?;
     Ok(moved)
 }
 

@@ -7,11 +7,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Serialize, de::DeserializeOwned};
 
+use crate::dir::sync_dir;
 use crate::error::StartError;
 use crate::identity_key::IdentityKey;
 use crate::os;
 use crate::os::fs::{self, File, TryLockError};
-use crate::store::sync_dir;
 use crate::types::Member;
 use crate::wire::{self, IdentityV1, NewcomerV1};
 

@@ -58,6 +58,7 @@ mod cluster;
 mod config;
 mod contact;
 mod damage;
+mod dir;
 #[cfg_attr(feature = "sim", path = "sim/disk.rs")]
 mod disk;
 mod engine;

@@ -14,6 +14,7 @@ use raft_log::{Callback, RaftLog};
 use tokio::sync::oneshot;
 
 use crate::config::Config;
+use crate::dir::sync_dir;
 use crate::types::{Entry, LogId, Types, Vote};
 use crate::wire::{StoredLogId, StoredPayload, StoredVote};
 
@@ -77,6 +78,9 @@ impl Log {
         settings.wal.flush_batch_wait = Some(config.log_flush_wait);
         settings.log_cache_capacity = Some(config.log_cache_bytes);
         let log = RaftLog::open(Arc::new(settings))?;
+        // New files are in their directories for good, before anything in them counts as on disk.
+        sync_dir(Some(dir))?;
+        sync_dir(dir.parent())?;
         Ok(Self { inner: Arc::new(Mutex::new(log)), append_bytes: config.max_append_bytes })
     }
 

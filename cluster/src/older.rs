@@ -98,6 +98,6 @@ impl OlderData {
             .find(|dir| !fs::exists(dir).unwrap_or(true))
             .ok_or_else(|| std::io::Error::other("no free name to move the log to"))?;
         fs::rename(self.layout.log(), aside)?;
-        crate::store::sync_dir(Some(&self.layout.root))
+        crate::dir::sync_dir(Some(&self.layout.root))
     }
 }

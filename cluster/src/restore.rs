@@ -13,11 +13,12 @@ use std::path::Path;
 
 use crate::backup::{BackupError, BackupInfo, Block, Expected, FileV1, Reader};
 use crate::config::Config;
+use crate::dir::sync_dir;
 use crate::error::StartError;
 use crate::identity::{LOCK, Layout, fresh_cluster_id, shown};
 use crate::log::Log;
 use crate::os::LOST;
-use crate::store::{Incoming, chunk_crc, sync_dir};
+use crate::store::{Incoming, chunk_crc};
 use crate::wire::{IdentityV1, MemberV1, MembershipV1, StampV1, SystemV1};
 
 /// The result of a restore.

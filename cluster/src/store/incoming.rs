@@ -6,9 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use redb::{Database, Durability};
 
-use super::{
-    DATA, SYSTEM, View, begin, checked_value, failed, guarded, sync_dir, write_installed, write_state,
-};
+use super::{DATA, SYSTEM, View, begin, checked_value, failed, guarded, write_installed, write_state};
+use crate::dir::sync_dir;
 use crate::error::StoreError;
 use crate::os::{self, CHUNK_PAIRS, fs};
 use crate::wire::{PairV1, SystemV1};

@@ -20,6 +20,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use crate::dir::sync_dir;
 use crate::error::StoreError;
 use crate::os;
 use crate::time::Stamp;
@@ -58,9 +59,11 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// Opens or creates the file. With `verify`, every page is read and compared with its checksum.
+    /// Opens or creates the file. With `verify`, every page is read and compared with its checksum. A new file
+    /// is in its directory for good when this returns: what is made durable in it later must not vanish with it.
     pub(crate) fn open(path: &Path, cache_bytes: usize, verify: bool) -> Result<Self, StoreError> {
         let db = guarded(|| open_database(path, cache_bytes, verify))?;
+        sync_dir(path.parent())?;
         let state = guarded(|| read_state(&db))?;
         let installed = guarded(|| read_installed(&db))?;
         let applied = state.applied.map_or(0, |id| id.index);
@@ -158,14 +161,6 @@ impl Store {
         *self.db.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(db);
         *self.state_mut() = state.clone();
         Ok(state)
-    }
-}
-
-/// Makes the entries of a directory durable.
-pub(crate) fn sync_dir(dir: Option<&Path>) -> std::io::Result<()> {
-    match dir {
-        Some(dir) if !dir.as_os_str().is_empty() => os::fs::File::open(dir)?.sync_all(),
-        _ => os::fs::File::open(".")?.sync_all(),
     }
 }
 
