@@ -17,8 +17,8 @@ use crate::edge::audit::log::AuditLog;
 use crate::edge::context::Edge;
 use crate::edge::ops::starting::Starting;
 use crate::edge::ops::{drained, not_ready};
-use crate::edge::{self, webhooks};
-use crate::hub::Hub;
+use crate::edge::{self, apps, webhooks};
+use crate::hub::{Hub, report_settings};
 use crate::metric;
 use crate::notify::{self, Manager};
 use crate::tls::{BadTls, Shown};
@@ -135,7 +135,7 @@ impl Node {
             http::serve(&config, (1, SOCKETS_AT_START), listener, shown.as_ref(), starting.routes())
         };
         let hub = meanwhile(port, hub).await??;
-        hub.report_settings(config.shared());
+        actix_rt::spawn(report_settings(hub.clone(), config.shared()));
         if let Some(audit) = &audit {
             hub.health().report_audit_lost(audit.lost());
         }
@@ -242,11 +242,13 @@ impl Background {
         shown: Option<Arc<Shown>>,
         reloads: mpsc::Receiver<()>,
     ) -> Self {
-        let webhooks = config.webhooks.listed.iter();
+        let webhooks = config.listed_webhooks();
         let webhooks = webhooks.map(|webhook| (webhook.map.clone(), webhook.patch.clone())).collect();
+        let apps = config.apps.iter().map(|app| (app.map.clone(), app.settings.clone())).collect();
         let drain_limit = Duration::from_secs(config.session.drain_seconds);
         let mut others = vec![
             actix_rt::spawn(webhooks::keep_configured(edge.clone(), webhooks)),
+            actix_rt::spawn(apps::keep_configured(edge.clone(), apps)),
             actix_rt::spawn(drained::follow(edge.clone(), drain_limit)),
             actix_rt::spawn(renew(edge.hub.clone(), shown.clone(), reloads)),
         ];

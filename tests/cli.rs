@@ -15,6 +15,8 @@ use std::{
 use serde_json::Value;
 use testkit::node::without_settings;
 
+#[path = "cli/pusher.rs"]
+mod pusher;
 #[path = "cli/webhook.rs"]
 mod webhook;
 

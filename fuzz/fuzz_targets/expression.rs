@@ -17,7 +17,7 @@ libfuzzer_sys::fuzz_target!(|input: &str| {
         return;
     };
     let payload = normalise(payload, 64).unwrap_or_else(|_| PAYLOAD.to_owned()).into_bytes();
-    let new = NewEvent { subject: Default::default(), kind: "a".to_owned(), payload };
+    let new = NewEvent::new(Default::default(), "a", payload);
     let stored = Event::to_stored(EventId::new(1, 2, 3), &new);
     let event = Event::from_stored(9, stored.into()).expect("what was stored is an event");
     let map = MapText::from(MapId::from_bytes([7; 16]));

@@ -11,7 +11,11 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let mut out = Vec::new();
     event.write_envelope(&MapText::from(MapId::from_bytes([7; 16])), true, &mut out);
     if event.kind.len() <= MAX_KIND_BYTES {
-        let new = NewEvent { subject: event.subject.clone(), kind: event.kind.to_string(), payload: event.payload.to_vec() };
+        let new = NewEvent {
+            text: event.text.clone(),
+            sender: event.sender.clone(),
+            ..NewEvent::new(event.subject.clone(), event.kind.to_string(), event.payload.to_vec())
+        };
         let times = Event::stored_times(bytes).expect("an event has its times");
         assert_eq!(Event::to_stored_at(event.id, times, &new), bytes);
     }

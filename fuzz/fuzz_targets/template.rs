@@ -10,7 +10,7 @@ const PAYLOAD: &str = r#"{"value":2000000000,"name":"a","list":[1,"b",{"x":[true
 
 libfuzzer_sys::fuzz_target!(|source: &str| {
     let map = MapText::from(MapId::from_bytes([7; 16]));
-    let new = NewEvent { subject: Default::default(), kind: "a".to_owned(), payload: PAYLOAD.into() };
+    let new = NewEvent::new(Default::default(), "a", PAYLOAD);
     let stored = Event::to_stored(EventId::new(1, 2, 3), &new);
     let events = [Event::from_stored(9, stored.into()).expect("what was stored is an event")];
     for form in [Form::Json, Form::Html, Form::Text] {

@@ -138,10 +138,12 @@ impl Client {
         self.whole(self.at.get(), answer).await
     }
 
-    /// Reads all pages of a list, as many entries of each answer as `page` says.
+    /// Reads all pages of a list, as many entries of each answer as `page` says. The path may have a query.
     pub(super) async fn pages(&self, path: &str, page: usize) -> Result<Vec<Value>, ClientError> {
         let mut all = Vec::new();
-        let mut next = format!("{path}?limit={page}");
+        let and = if path.contains('?') { '&' } else { '?' };
+        let path = format!("{path}{and}limit={page}");
+        let mut next = path.clone();
         loop {
             let answer = self.read(&next).await?;
             let mut answer = self.document(self.at.get(), answer).await?;
@@ -151,7 +153,7 @@ impl Client {
             all.extend(data);
             match answer["cursor"].as_str() {
                 Some(cursor) if answer["has_more"] == true => {
-                    next = format!("{path}?limit={page}&after={}", encoded(cursor));
+                    next = format!("{path}&after={}", encoded(cursor));
                 }
                 _ => return Ok(all),
             }

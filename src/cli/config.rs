@@ -1,11 +1,14 @@
-//! `waypost config check|default`.
+//! `waypost config check|default|import`.
+
+mod import;
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 
 use serde_json::Value;
 
 use super::{output, settings::ConfigArgs};
-use crate::config::{Aws, DEFAULT_TOML, KEYS, Loaded, Source, Webhooks};
+use crate::config::{Aws, Config, ConfiguredApp, ConfiguredWebhook, DEFAULT_TOML, KEYS, Loaded, Source};
 use crate::core::webhook::Profile;
 use crate::delivery::webhook::guard::Guard;
 use crate::delivery::webhook::{Account, Checks};
@@ -17,12 +20,21 @@ pub(super) enum Command {
     Check(Box<ConfigArgs>),
     /// Print the default configuration with comments, as a start for your own waypost.toml
     Default,
+    /// Print the apps of another server's configuration as a part of your waypost.toml
+    Import {
+        /// The server whose file it is; soketi's file has the same form
+        #[arg(value_parser = ["sockudo"])]
+        from: String,
+        /// Its configuration, JSON; - is standard input
+        file: PathBuf,
+    },
 }
 
 pub(super) fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Check(args) => check(&args.load()?),
         Command::Default => Ok(io::stdout().write_all(DEFAULT_TOML.as_bytes())?),
+        Command::Import { from: _, file } => Ok(io::stdout().write_all(import::text_of(&file)?.as_bytes())?),
     }
 }
 
@@ -50,19 +62,33 @@ fn check(loaded: &Loaded) -> anyhow::Result<()> {
     for warning in loaded.config.warnings() {
         output::line(format_args!("\n# Warning: {warning}"))?;
     }
-    webhooks(&loaded.config.webhooks)
+    apps(&loaded.config.apps)?;
+    webhooks(&loaded.config)
+}
+
+/// Prints the apps in the file by what is public of them.
+fn apps(apps: &[ConfiguredApp]) -> anyhow::Result<()> {
+    if !apps.is_empty() {
+        output::line("\n# [[apps]] of the file, without their secrets:")?;
+    }
+    for app in apps {
+        let [id, key] = [&app.settings.id, &app.settings.key].map(|name| name.as_deref().unwrap_or_default());
+        output::line(format_args!("# - app {id:?} with key {key:?} of map {:?}", app.map))?;
+    }
+    Ok(())
 }
 
 /// Prints the names of the webhooks in the file, because nearly all else of them may be secret, and then
 /// their errors. A node starts in spite of an invalid webhook, and delivers to the others.
-fn webhooks(webhooks: &Webhooks) -> anyhow::Result<()> {
-    let listed = &webhooks.listed;
+fn webhooks(config: &Config) -> anyhow::Result<()> {
+    let webhooks = &config.webhooks;
+    let listed: Vec<&ConfiguredWebhook> = config.listed_webhooks().collect();
     let guard = Guard::new(webhooks.allow_nets.clone()).denying(webhooks.deny_nets.clone());
     let Aws { functions, endpoint, .. } = webhooks.aws.clone();
     let account = Account { credentials: None, functions, endpoint };
     let mut wrong = Vec::new();
     if !listed.is_empty() {
-        output::line("\n# [[webhooks.webhook]] of the file, by name alone, since they hold secrets:")?;
+        output::line("\n# The webhooks of the file, by name alone, since they hold secrets:")?;
     }
     for webhook in listed {
         let profile = webhook.patch.profile().unwrap_or(Profile::Wanderer);

@@ -3,6 +3,7 @@
 //! It has everything that people type and read. `serve` starts the server. The other commands reach a running
 //! server only over HTTP.
 
+mod channel;
 mod client;
 mod cluster;
 mod cluster_certs;
@@ -15,6 +16,7 @@ mod logging;
 mod map;
 mod output;
 mod publish;
+mod pusher;
 mod serve;
 mod settings;
 mod signals;
@@ -58,10 +60,16 @@ enum Command {
     /// Create, list and revoke tokens of a map
     #[command(subcommand)]
     Token(token::Command),
+    /// Create, list, replace and delete the credentials of a map's Pusher clients
+    #[command(subcommand)]
+    Pusher(pusher::Command),
     /// Publish one event, or NDJSON from standard input
     Publish(publish::Args),
     /// Print the events of a map as they are published
     Tail(tail::Args),
+    /// List and follow the channels of a map, show their members, and publish to them
+    #[command(subcommand)]
+    Channel(channel::Command),
     /// Create, change, watch and repair the webhooks of a map
     #[command(subcommand)]
     Webhook(webhook::Command),
@@ -86,8 +94,10 @@ pub fn main() -> ExitCode {
         Command::Dev(args) => block_on(dev::run(args)),
         Command::Map(command) => block_on(map::run(command)),
         Command::Token(command) => block_on(token::run(command)),
+        Command::Pusher(command) => block_on(pusher::run(command)),
         Command::Publish(args) => block_on(publish::run(args)),
         Command::Tail(args) => block_on(tail::run(args)),
+        Command::Channel(command) => block_on(channel::run(command)),
         Command::Webhook(command) => block_on(webhook::run(command)),
         Command::Cluster(command) => block_on(cluster::run(command)),
         Command::Restore(args) => {

@@ -32,6 +32,11 @@ const LIMITED: Duration = Duration::from_secs(60);
 /// Longest wait for a node if there is another one. A node waits less for a leader.
 const ATTEMPT: Duration = Duration::from_secs(8);
 
+/// Most events in one request.
+const MAX_BATCH: u16 = 1000;
+/// The code of the error about a key for events that are not remembered.
+const EPHEMERAL: &str = "idempotency_of_ephemeral";
+
 /// The events to publish, and their map.
 #[derive(Debug, clap::Args)]
 #[command(
@@ -49,7 +54,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "SUBJECT", requires = "kind")]
     subject: Option<String>,
     /// Most events in one request, when reading lines
-    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    #[arg(long, default_value_t = MAX_BATCH)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=i64::from(MAX_BATCH)))]
     batch: u16,
     /// While there is no majority or no node answers, try again for this long [default: fail at once]
     #[arg(long, value_name = "SECONDS", default_value_t = 0, hide_default_value = true)]
@@ -59,6 +65,19 @@ pub(super) struct Args {
     /// Print JSON on a terminal too
     #[arg(long)]
     json: bool,
+}
+
+impl Args {
+    /// One event of a channel.
+    pub(super) fn of_channel(
+        map: String,
+        channel: String,
+        (kind, payload): (String, String),
+        (connection, json): (Connection, bool),
+    ) -> Self {
+        let (kind, payload, subject) = (Some(kind), Some(payload), Some(channel));
+        Self { map, kind, payload, subject, batch: MAX_BATCH, wait: 0, connection, json }
+    }
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
@@ -102,13 +121,22 @@ impl Publisher {
             subject.map(|subject| format!("\"subject\":{},", Value::from(subject))).unwrap_or_default();
         let text = format!("{{\"type\":{},{subject}\"payload\":{raw}}}", Value::from(kind));
         let body = Body { mime: "application/json", bytes: text.into(), key: Some(fresh_key()) };
-        let event = self.send(body).await?;
-        if output::for_people(json) {
-            output::line(format_args!("stored as {} (seq {})", cell(&event, "id"), cell(&event, "seq")))?;
-        } else {
-            output::json(&event)?;
+        let event = match self.send(body.clone()).await {
+            // Nothing was published: an ephemeral event takes no key.
+            Err(ClientError::Refused { code, .. }) if code == EPHEMERAL => {
+                self.send(Body { key: None, ..body }).await?
+            }
+            sent => sent?,
+        };
+        if !output::for_people(json) {
+            return Ok(output::json(&event)?);
         }
-        Ok(())
+        let id = cell(&event, "id");
+        let done = match event["seq"].as_u64() {
+            Some(seq) => format!("stored as {id} (seq {seq})"),
+            None => format!("sent as {id}, not stored"),
+        };
+        Ok(output::line(done)?)
     }
 
     async fn lines(&self, batch: usize, json: bool) -> anyhow::Result<()> {

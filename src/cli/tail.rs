@@ -52,6 +52,20 @@ pub(super) struct Args {
     json: bool,
 }
 
+impl Args {
+    /// The events of one channel.
+    pub(super) fn of_channel(
+        map: String,
+        channel: &str,
+        count: Option<u64>,
+        (connection, json): (Connection, bool),
+    ) -> Self {
+        // A comma would stand between two subjects.
+        let subjects = Some(channel.replace(',', "\\,"));
+        Self { map, subjects, events: None, filter: None, after: None, since: None, count, connection, json }
+    }
+}
+
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let client = Client::new(args.connection);
     let mut tail = Tail {
@@ -83,7 +97,8 @@ struct Tail {
 /// The members of an event that are shown to people.
 #[derive(Deserialize)]
 struct Event<'a> {
-    seq: u64,
+    /// The position; an ephemeral event has none.
+    seq: Option<u64>,
     #[serde(borrow)]
     ts: Cow<'a, str>,
     /// The subject; empty for the map's own.
@@ -96,13 +111,11 @@ struct Event<'a> {
 }
 
 impl Event<'_> {
-    /// The line for people: time, seq, subject if it is not the map's own, type and payload.
+    /// The line for people: time, seq if there is one, subject if it is not the map's own, type and payload.
     fn words(&self) -> String {
         let time = output::printable(self.ts.get(11..23).unwrap_or(&self.ts));
-        let mut words = vec![
-            output::paint(output::FAINT, time),
-            output::paint(output::FAINT, format_args!("#{}", self.seq)),
-        ];
+        let mut words = vec![output::paint(output::FAINT, time)];
+        words.extend(self.seq.map(|seq| output::paint(output::FAINT, format_args!("#{seq}"))));
         if !self.subject.is_empty() {
             words.push(output::paint(output::STRONG, output::printable(&self.subject)));
         }
@@ -280,5 +293,7 @@ mod tests {
         let other =
             r#"{"seq":8,"subject":"room:1","ts":"2026-01-31T12:00:00.123Z","type":"x\u202e","payload":1}"#;
         assert_eq!(words(other), "12:00:00.123 #8 room:1 x\u{fffd} 1");
+        let ephemeral = r#"{"subject":"live","ts":"2026-01-31T12:00:00.123Z","type":"x","payload":1}"#;
+        assert_eq!(words(ephemeral), "12:00:00.123 live x 1");
     }
 }

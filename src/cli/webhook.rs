@@ -3,6 +3,7 @@
 //! Each command is one or more requests of the API. The nodes make the deliveries.
 
 mod dead_letters;
+mod fire;
 mod replay;
 mod settings;
 mod show;
@@ -38,6 +39,8 @@ pub(super) enum Command {
     Disable(One),
     /// Send a test event now, also to a disabled webhook, and show the result
     Test(Test),
+    /// Send an event to the webhooks of a map that want it, and to nobody else
+    Fire(fire::Args),
     /// Deliver events again
     Replay(replay::Start),
     /// List the last replays, or cancel one
@@ -149,6 +152,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
         Command::Enable(args) => enable(args).await,
         Command::Disable(one) => disable(one).await,
         Command::Test(args) => test(args).await,
+        Command::Fire(args) => fire::run(args).await,
         Command::Replay(args) => replay::start(args).await,
         Command::Replays(args) => replay::list(args).await,
         Command::Rotate(args) => rotate(args).await,

@@ -66,6 +66,7 @@ impl Key {
         let text = text.trim();
         match &self.default {
             Value::Number(_) => text.parse::<u64>().map_or_else(|_| Value::from(text), Value::from),
+            Value::Bool(_) => text.parse::<bool>().map_or_else(|_| Value::from(text), Value::from),
             Value::Array(_) => {
                 text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(Value::from).collect()
             }

@@ -12,17 +12,38 @@ use serde_json::Value;
 
 use crate::core::nearest::nearest;
 
-use super::{Config, KEYS, Key, NOT_KEYS, fault::Fault, keys::pointer, validate};
+use super::{Config, KEYS, Key, NOT_KEYS, apps::app_faults, fault::Fault, keys::pointer, validate};
 
-/// The list of tables under `webhooks`. It is not a setting.
-const LIST: &str = "webhook";
-const LIST_PATH: &str = "webhooks.webhook";
+/// A list of tables in the file. It is not a setting.
+struct List {
+    path: &'static str,
+    /// What its tables must be.
+    shape: &'static str,
+}
+
+const WEBHOOKS: List =
+    List { path: "webhooks.webhook", shape: "must be tables, each with map and name as strings" };
+const APPS: List = List { path: "apps", shape: "must be tables, each with map as a string" };
 /// AWS's own variables and the settings that they set.
 const AWS: [(&str, &str); 3] = [
     ("AWS_ACCESS_KEY_ID", "webhooks.aws.access_key_id"),
     ("AWS_SECRET_ACCESS_KEY", "webhooks.aws.secret_access_key"),
     ("AWS_SESSION_TOKEN", "webhooks.aws.session_token"),
 ];
+
+impl List {
+    fn name(&self) -> &'static str {
+        self.path.rsplit('.').next().unwrap_or(self.path)
+    }
+
+    /// The table that the list is in.
+    fn section<'t>(&self, tree: &'t mut Value) -> Option<&'t mut serde_json::Map<String, Value>> {
+        match self.path.split_once('.') {
+            Some((section, _)) => tree.get_mut(section)?.as_object_mut(),
+            None => tree.as_object_mut(),
+        }
+    }
+}
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -145,10 +166,10 @@ impl Loader {
         let syntax = |message: String| ConfigError::Syntax { path: path.to_owned(), message };
         let table: toml::Table = toml::from_str(text).map_err(|e| syntax(fault(text, &e)))?;
         let mut tree = serde_json::to_value(table).map_err(|e| syntax(e.to_string()))?;
-        if let Some(listed) =
-            tree.get_mut("webhooks").and_then(Value::as_object_mut).and_then(|w| w.remove(LIST))
-        {
-            self.set_listed(listed, Source::File(path.to_owned()))?;
+        for list in [&WEBHOOKS, &APPS] {
+            if let Some(listed) = list.section(&mut tree).and_then(|section| section.remove(list.name())) {
+                self.set_listed(list, listed, Source::File(path.to_owned()))?;
+            }
         }
         let mut leaves = Vec::new();
         flatten("", tree, &mut leaves);
@@ -222,7 +243,10 @@ impl Loader {
         let config: Config = serde_json::from_value(self.tree.clone())
             .map_err(|e| self.invalid("configuration", e.to_string()))?;
         if let Some((index, allowed)) = all_faults(config.webhooks.webhook_faults()) {
-            return Err(self.bad_webhook(index, allowed));
+            return Err(self.bad_table(&WEBHOOKS, index, allowed));
+        }
+        if let Some((index, allowed)) = all_faults(app_faults(&config)) {
+            return Err(self.bad_table(&APPS, index, allowed));
         }
         match validate::check(&config, &self.tree) {
             Some(Fault { path, allowed }) => Err(self.invalid(path, allowed)),
@@ -242,27 +266,25 @@ impl Loader {
         }
     }
 
-    /// Puts the file's webhooks into the tree. Their values are never shown, because some are secret.
-    fn set_listed(&mut self, listed: Value, source: Source) -> Result<(), ConfigError> {
+    /// Puts a list of the file into the tree. Its values are never shown, because some are secret.
+    fn set_listed(&mut self, list: &List, listed: Value, source: Source) -> Result<(), ConfigError> {
         let count = listed.as_array().map_or(0, Vec::len);
-        if let Some(webhooks) = self.tree.get_mut("webhooks") {
-            webhooks[LIST] = listed;
+        if let Some(section) = list.section(&mut self.tree) {
+            section.insert(list.name().to_owned(), listed);
         }
-        self.sources.insert(LIST_PATH, source);
+        self.sources.insert(list.path, source);
         match serde_json::from_value::<Config>(self.tree.clone()) {
             Ok(_) => Ok(()),
-            Err(_) => {
-                Err(self.bad_webhook(count, "must be tables, each with map and name as strings".into()))
-            }
+            Err(_) => Err(self.bad_table(list, count, list.shape.into())),
         }
     }
 
-    fn bad_webhook(&self, index: usize, allowed: String) -> ConfigError {
+    fn bad_table(&self, list: &List, index: usize, allowed: String) -> ConfigError {
         ConfigError::Invalid {
-            key: format!("[[{LIST_PATH}]] number {}", index + 1),
+            key: format!("[[{}]] number {}", list.path, index + 1),
             value: "{ … }".to_owned(),
             allowed,
-            origin: self.sources.get(LIST_PATH).cloned().unwrap_or(Source::Default),
+            origin: self.sources.get(list.path).cloned().unwrap_or(Source::Default),
         }
     }
 
@@ -320,7 +342,7 @@ fn is_service_link(name: &str, value: &str) -> bool {
     port || port_parts || name.ends_with("_SERVICE_HOST") || name.contains("_SERVICE_PORT")
 }
 
-/// Joins the faults of several webhooks into one message, reported at the first of them.
+/// Joins the faults of several tables into one message, reported at the first of them.
 fn all_faults(faults: Vec<(usize, String)>) -> Option<(usize, String)> {
     let mut faults = faults.into_iter();
     let (index, mut allowed) = faults.next()?;

@@ -9,10 +9,13 @@
 //! that each map can override are in [`crate::core::limits`] instead, and need only the line in
 //! `waypost.default.toml`.
 
+mod apps;
 mod fault;
 mod keys;
 mod load;
+mod presence;
 mod promises;
+mod pusher;
 mod secret;
 mod security;
 mod session;
@@ -28,8 +31,11 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+pub use apps::ConfiguredApp;
 pub use keys::{KEYS, Key, NOT_KEYS};
 pub use load::{ConfigError, Loaded, Loader, Source};
+pub use presence::Presence;
+pub use pusher::Pusher;
 pub use secret::Secret;
 pub use security::{Http, Peer};
 pub use session::Session;
@@ -81,6 +87,10 @@ pub struct Config {
     pub publish: Publish,
     /// Events that are not stored.
     pub ephemeral: Ephemeral,
+    /// Who is there on which channels.
+    pub presence: Presence,
+    /// The Pusher protocol.
+    pub pusher: Pusher,
     /// Replication and storage.
     pub raft: Raft,
     /// The disk of the data directory.
@@ -89,6 +99,9 @@ pub struct Config {
     pub audit: Audit,
     /// Webhook delivery.
     pub webhooks: Webhooks,
+    /// Apps of the file, `[[apps]]`. This is not a setting: it has no flag and no variable.
+    #[serde(default, skip_serializing)]
+    pub apps: Vec<ConfiguredApp>,
 }
 
 /// The disk of the data directory.
@@ -267,10 +280,13 @@ impl Default for Config {
             session: Session::default(),
             publish: Publish::default(),
             ephemeral: Ephemeral::default(),
+            presence: Presence::default(),
+            pusher: Pusher::default(),
             raft: Raft::default(),
             disk: Disk::default(),
             audit: Audit::default(),
             webhooks: Webhooks::default(),
+            apps: Vec::new(),
         }
     }
 }

@@ -187,6 +187,57 @@ fn wrong_webhooks_are_reported_without_their_values() {
     assert!(error(&twice).contains("number 2") && error(&twice).contains("another one of the map has it"));
 }
 
+const APP: &str = "[[apps]]\nmap = \"a\"\nid = \"3\"\nkey = \"k\"\nsecret = \"hidden-secret\"\n";
+
+#[test]
+fn apps_are_read_from_the_file_with_their_webhooks() {
+    let text = format!(
+        "{APP}client_events = true\norigins = [\"https://a.example\"]\n\
+         [[apps.webhooks]]\nurl = \"https://example.com/x\"\nevent_types = [\"channel_occupied\"]\n\
+         [[apps.webhooks]]\nname = \"own\"\nurl = \"https://example.com/y\"\nsecret = \"another-secret\"\n"
+    );
+    let loaded = toml(&text).unwrap().finish().unwrap();
+    let [app] = &loaded.config.apps[..] else { panic!("{:?}", loaded.config.apps) };
+    assert_eq!((app.map.as_str(), app.settings.id.as_deref()), ("a", Some("3")));
+    assert_eq!((app.settings.key.as_deref(), app.settings.client_events), (Some("k"), true));
+    assert_eq!(app.settings.secret.as_ref().map(|secret| secret.expose()), Some("hidden-secret"));
+    assert!(!format!("{app:?}").contains("hidden"), "{app:?}");
+    let webhooks: Vec<_> = loaded.config.listed_webhooks().collect();
+    let defaults = loaded.config.webhooks.defaults();
+    let read: Vec<_> = webhooks.iter().map(|webhook| webhook.read(&defaults).0).collect();
+    assert_eq!(read.iter().map(|plain| plain.webhook.name.as_str()).collect::<Vec<_>>(), ["k-1", "own"]);
+    for (plain, secret) in read.iter().zip(["hidden-secret", "another-secret"]) {
+        assert_eq!(plain.webhook.profile, crate::core::webhook::Profile::Pusher);
+        assert_eq!((plain.webhook.key.as_deref(), plain.private.secret.as_str()), (Some("k"), secret));
+    }
+    assert!(webhooks.iter().all(|webhook| webhook.map == "a"));
+    assert!(!KEYS.iter().any(|key| key.path.starts_with("apps")));
+}
+
+#[test]
+fn wrong_apps_are_reported_without_their_values() {
+    let wrong = error(&format!("{APP}colour = 1\nmax_connections = 0\n"));
+    for part in ["[[apps]] number 1", "colour: ", "max_connections: "] {
+        assert!(wrong.contains(part) && !wrong.contains("hidden"), "{part}: {wrong}");
+    }
+    assert!(
+        error("[[apps]]\nid = \"3\"").contains("map: is required; key: is required; secret: is required")
+    );
+    assert!(error("[[apps]]\nmap = 5").contains("must be tables"));
+    assert!(error("apps = \"hidden\"").contains("must be tables"));
+    assert!(
+        error(&APP.repeat(2)).contains("number 2 ")
+            && error(&APP.repeat(2)).contains("key: another app has it")
+    );
+    let elsewhere = format!("{APP}{}", APP.replace("\"a\"", "\"b\"").replace("\"k\"", "\"l\""));
+    assert!(error(&elsewhere).contains("id: an app of another map has it"), "{}", error(&elsewhere));
+    let webhook = error(&format!("{APP}[[apps.webhooks]]\ncolour = 1\n"));
+    assert!(webhook.contains("webhooks.0.colour: ") && webhook.contains("webhooks.0.url"), "{webhook}");
+    let named = "name = \"n\"\nurl = \"https://example.com/y\"\n";
+    let taken = error(&format!("{WEBHOOK}secret = \"12345678\"\n{APP}[[apps.webhooks]]\n{named}"));
+    assert!(taken.contains("webhooks.0.name: another webhook of the map has it"), "{taken}");
+}
+
 #[test]
 fn an_encryption_key_has_32_bytes() {
     let key = |text: &str| toml(&format!("[webhooks]\nsecret_key = \"{text}\""));

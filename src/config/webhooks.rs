@@ -192,7 +192,7 @@ impl ConfiguredWebhook {
         (plain, errors)
     }
 
-    fn errors(&self, defaults: &Defaults) -> FieldErrors {
+    pub(super) fn errors(&self, defaults: &Defaults) -> FieldErrors {
         let (plain, asked) = self.read(defaults);
         let mut errors = FieldErrors::default();
         if self.map.is_empty() {

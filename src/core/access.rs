@@ -1,8 +1,9 @@
-//! Access: maps, their limits, and tokens with scopes.
+//! Access: maps, their limits, tokens with scopes, and apps.
 //!
 //! Only [`AccessChange`]s change [`Access`], so a node's read copy and the replicated state stay equal by
 //! construction. The state stores a token's hash, never the token.
 
+use super::app::{App, Apps};
 use super::channel_rules::ChannelRules;
 use super::ids::{MapId, TokenId, TopicId};
 pub use super::limits::Limits;
@@ -34,6 +35,8 @@ impl Scopes {
     pub const PUBLISH: Scopes = Scopes(2);
     /// Manage the map's tokens and webhooks, and read its settings.
     pub const MANAGE: Scopes = Scopes(4);
+    /// What the clients of an app may do.
+    pub const OF_APPS: Scopes = Scopes(3);
     /// No scopes.
     pub const NONE: Scopes = Scopes(0);
     /// All scopes.
@@ -114,6 +117,21 @@ pub struct Token {
     pub inserted_ms: u64,
 }
 
+impl Token {
+    /// Makes the token as which the clients of an app act. No secret has its hash, and [`Access`] finds it by
+    /// its id alone.
+    pub fn of_app(app: &App) -> Self {
+        Self {
+            id: app.token,
+            map: app.map,
+            name: app.key.to_string(),
+            hash: [0; 32],
+            scopes: Scopes::OF_APPS,
+            inserted_ms: app.inserted_ms,
+        }
+    }
+}
+
 /// A change of access.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AccessChange {
@@ -127,9 +145,13 @@ pub enum AccessChange {
     TokenGone(TokenId),
     /// The cluster generated an admin token; this is its hash.
     Admin(TokenHash),
+    /// An app was created or changed.
+    App(Arc<App>),
+    /// The app whose clients act as that token was deleted.
+    AppGone(TokenId),
 }
 
-/// All maps and tokens.
+/// All maps, tokens and apps.
 #[derive(Clone, Debug, Default)]
 pub struct Access {
     maps: BTreeMap<MapId, Arc<Map>>,
@@ -137,6 +159,9 @@ pub struct Access {
     tokens: BTreeMap<TokenId, Arc<Token>>,
     hashes: FxHashMap<TokenHash, TokenId>,
     tokens_of: FxHashMap<MapId, usize>,
+    apps: Apps,
+    /// The tokens as which the clients of apps act.
+    app_tokens: FxHashMap<TokenId, Arc<Token>>,
     admin: Option<TokenHash>,
 }
 
@@ -173,17 +198,22 @@ impl Access {
         self.tokens.get(self.hashes.get(hash)?)
     }
 
-    /// Returns the token with that id.
+    /// Returns the token with that id, also an app's.
     pub fn token(&self, id: TokenId) -> Option<&Arc<Token>> {
-        self.tokens.get(&id)
+        self.tokens.get(&id).or_else(|| self.app_tokens.get(&id))
     }
 
-    /// Returns a map's tokens, sorted by id.
+    /// Returns the apps.
+    pub fn apps(&self) -> &Apps {
+        &self.apps
+    }
+
+    /// Returns a map's tokens, sorted by id, without those of apps.
     pub fn tokens_of(&self, map: MapId) -> impl Iterator<Item = &Arc<Token>> {
         self.tokens.values().filter(move |token| token.map == map)
     }
 
-    /// Returns how many tokens a map has.
+    /// Returns how many tokens a map has, without those of apps.
     pub fn token_count(&self, map: MapId) -> usize {
         self.tokens_of.get(&map).copied().unwrap_or(0)
     }
@@ -201,6 +231,11 @@ impl Access {
             AccessChange::Token(token) => self.put_token(token),
             AccessChange::TokenGone(id) => self.remove_token(*id),
             AccessChange::Admin(hash) => self.admin = Some(*hash),
+            AccessChange::App(app) => {
+                self.app_tokens.insert(app.token, Arc::new(Token::of_app(app)));
+                self.apps.put(app);
+            }
+            AccessChange::AppGone(token) => self.remove_app(*token),
         }
     }
 
@@ -220,6 +255,13 @@ impl Access {
         }
         let tokens: Vec<TokenId> = self.tokens_of(id).map(|token| token.id).collect();
         tokens.into_iter().for_each(|token| self.remove_token(token));
+        let apps: Vec<TokenId> = self.apps.of_map(id).map(|app| app.token).collect();
+        apps.into_iter().for_each(|token| self.remove_app(token));
+    }
+
+    fn remove_app(&mut self, token: TokenId) {
+        self.app_tokens.remove(&token);
+        self.apps.remove(token);
     }
 
     fn put_token(&mut self, token: &Arc<Token>) {
@@ -311,6 +353,37 @@ mod tests {
             assert!(map(0xab, None).has_name(&name), "{name}");
         }
         assert!(access.map_named(&id.to_string().replace('-', "")).is_none());
+    }
+
+    #[test]
+    fn the_token_of_an_app_is_found_by_its_id_alone() {
+        let mut access = Access::default();
+        let map = map(1, None);
+        access.change(&AccessChange::Map(map.clone().into()));
+        let app = App {
+            token: TokenId::from_bytes([7; 16]),
+            map: map.id,
+            id: "1".into(),
+            key: "k".into(),
+            client_events: false,
+            origins: Vec::new(),
+            max_connections: None,
+            origin: crate::core::webhook::Origin::Api,
+            encrypted: vec![1],
+            inserted_ms: 5,
+        };
+        access.change(&AccessChange::App(app.clone().into()));
+        let token = access.token(app.token).unwrap();
+        assert_eq!((token.map, token.scopes), (map.id, Scopes::OF_APPS));
+        assert!(Scopes::OF_APPS.contains(Scopes::SUBSCRIBE) && Scopes::OF_APPS.contains(Scopes::PUBLISH));
+        assert!(!Scopes::OF_APPS.contains(Scopes::MANAGE));
+        assert!(access.token_with(&token.hash).is_none());
+        assert_eq!((access.token_count(map.id), access.tokens_of(map.id).count()), (0, 0));
+        access.change(&AccessChange::AppGone(app.token));
+        assert!(access.token(app.token).is_none() && access.apps().is_empty());
+        access.change(&AccessChange::App(app.clone().into()));
+        access.change(&AccessChange::MapGone(map.id));
+        assert!(access.token(app.token).is_none() && access.apps().is_empty());
     }
 
     #[test]

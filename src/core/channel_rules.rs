@@ -1,13 +1,23 @@
-//! Channel rules: how a map keeps the events of its subjects.
+//! Channel rules: how a map keeps the events of its subjects, and what clients may do on them.
 //!
-//! The first rule whose pattern matches a subject applies. A subject that matches no rule is durable, and its
-//! events are kept as long as the map keeps events. The map's own subject is always durable.
+//! The first rule whose pattern matches a subject applies. What it leaves open, the subject's name decides:
+//! subjects with a prefix of the Pusher protocol ([`super::channel`]) are ephemeral, all others durable. The
+//! map's own subject is always durable. Without a bound, events are kept as long as the map keeps events.
 
-use super::subject::{Selector, Subject, SubjectPattern};
+use super::channel::{Kind, Prefix};
+use super::subject::{CHANNEL_PREFIX, Selector, Subject, SubjectPattern};
 use serde::{Deserialize, Serialize};
 
 /// The largest number of rules of one map.
 pub const MAX_RULES: usize = 64;
+/// The members of a presence subject at once, where no rule says it.
+pub const USUAL_MEMBERS: u32 = 100;
+/// The largest number of members that a rule may allow.
+pub const MAX_MEMBERS: u32 = 100_000;
+
+/// How much is kept of the lifecycle events of a channel, where no rule of the map says otherwise.
+pub const LIFECYCLE_HISTORY: SubjectHistory =
+    SubjectHistory { events: Some(1000), seconds: Some(3600), bytes: None };
 
 /// Whether the stream stores the events of a subject.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -54,16 +64,77 @@ pub struct SubjectHistory {
     pub bytes: Option<u64>,
 }
 
-/// A channel rule.
+/// What a client must show to join a subject over a protocol that knows clients by a public key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Join {
+    /// Nothing but the key.
+    Anyone,
+    /// A token of the map. So nobody joins by a key.
+    Token,
+    /// The signature of the map's back end.
+    Signature,
+}
+
+/// A channel rule. `None` leaves a decision to the subject's name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChannelRule {
     /// The subjects that it applies to.
     #[serde(rename = "match")]
     pub matches: SubjectPattern,
     /// Whether the stream stores their events.
-    pub durability: Durability,
+    pub durability: Option<Durability>,
     /// How much of each subject is kept.
     pub history: SubjectHistory,
+    /// Whether clients that joined may publish.
+    pub client_events: Option<bool>,
+    /// Whether the subject has members that see each other.
+    pub presence: Option<bool>,
+    /// The largest number of members at once, 1 to [`MAX_MEMBERS`].
+    pub members_max: Option<u32>,
+    /// Who may join.
+    pub join: Option<Join>,
+}
+
+impl ChannelRule {
+    /// Returns a rule that leaves everything open.
+    pub fn of(matches: SubjectPattern) -> Self {
+        Self {
+            matches,
+            durability: None,
+            history: SubjectHistory::default(),
+            client_events: None,
+            presence: None,
+            members_max: None,
+            join: None,
+        }
+    }
+}
+
+/// What applies to a subject: the rule's decisions, and those that follow from the subject's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChannelFacts {
+    /// Whether the stream stores its events.
+    pub durability: Durability,
+    /// How much of it is kept.
+    pub history: SubjectHistory,
+    /// Whether clients that joined may publish, as the rule says; off where it says nothing.
+    pub client_events: bool,
+    /// Whether it has members that see each other.
+    pub presence: bool,
+    /// The largest number of members at once.
+    pub members_max: u32,
+    /// Who may join.
+    pub join: Join,
+    /// Whether a rule decides [`ChannelFacts::client_events`].
+    decides_client_events: bool,
+}
+
+impl ChannelFacts {
+    /// Returns whether clients may publish that use an app with that setting. The rule comes first.
+    pub fn allows_client_events(&self, app: bool) -> bool {
+        if self.decides_client_events { self.client_events } else { app }
+    }
 }
 
 /// The rules of a map, in the order in which they are tried.
@@ -81,6 +152,9 @@ pub enum RulesError {
         "history keeps at least 1 event, 1 second and 1 byte; leave a bound out to keep what the map keeps"
     )]
     Zero,
+    /// Nobody could join, or more members than the server can have.
+    #[error("members_max is 1 to {MAX_MEMBERS}")]
+    Members,
 }
 
 impl ChannelRules {
@@ -99,7 +173,14 @@ impl ChannelRules {
             let SubjectHistory { events, seconds, bytes } = rule.history;
             [events, seconds, bytes].contains(&Some(0))
         };
-        if self.0.iter().any(zero) { Err(RulesError::Zero) } else { Ok(()) }
+        if self.0.iter().any(zero) {
+            return Err(RulesError::Zero);
+        }
+        let bad = |most: u32| !(1..=MAX_MEMBERS).contains(&most);
+        if self.0.iter().filter_map(|rule| rule.members_max).any(bad) {
+            return Err(RulesError::Members);
+        }
+        Ok(())
     }
 
     /// Returns the rules in order.
@@ -115,41 +196,87 @@ impl ChannelRules {
     /// Returns how much of the subject is kept.
     pub fn history_of(&self, subject: &str) -> SubjectHistory {
         let any = self.0.first().filter(|_| crate::failpoint!("rule-of-another"));
-        any.or_else(|| self.index_for(subject).and_then(|index| self.0.get(index)))
-            .map_or_else(Default::default, |rule| rule.history)
+        match any.or_else(|| self.rule_for(subject)) {
+            Some(rule) => rule.history,
+            None if subject.starts_with(CHANNEL_PREFIX) => LIFECYCLE_HISTORY,
+            None => SubjectHistory::default(),
+        }
     }
 
-    /// Returns whether a rule makes subjects ephemeral.
-    pub fn have_ephemeral(&self) -> bool {
-        self.0.iter().any(|rule| rule.durability == Durability::Ephemeral)
+    /// Returns the index of the rule that says how much of the subject is kept. The built-in rule for lifecycle
+    /// events comes after the map's own.
+    pub fn history_index(&self, subject: &str) -> Option<usize> {
+        let built_in = || subject.starts_with(CHANNEL_PREFIX).then_some(self.0.len());
+        self.index_for(subject).or_else(built_in)
+    }
+
+    /// Returns the rule that applies to the subject.
+    pub fn rule_for(&self, subject: &str) -> Option<&ChannelRule> {
+        self.index_for(subject).and_then(|index| self.0.get(index))
+    }
+
+    /// Returns what applies to the subject.
+    pub fn facts_of(&self, subject: &str) -> ChannelFacts {
+        let rule = self.rule_for(subject);
+        let kind = Kind::of(subject);
+        let usual_join = match kind {
+            Kind::Public => Join::Anyone,
+            Kind::Private | Kind::Presence | Kind::Encrypted | Kind::ServerToUser => Join::Signature,
+        };
+        let client_events = rule.and_then(|rule| rule.client_events);
+        ChannelFacts {
+            durability: self.durability_of(subject),
+            history: self.history_of(subject),
+            client_events: client_events.unwrap_or(false),
+            presence: rule.and_then(|rule| rule.presence).unwrap_or(kind == Kind::Presence),
+            members_max: rule.and_then(|rule| rule.members_max).unwrap_or(USUAL_MEMBERS),
+            join: rule.and_then(|rule| rule.join).unwrap_or(usual_join),
+            decides_client_events: client_events.is_some(),
+        }
+    }
+
+    /// Returns whether a subject that the pattern selects can be ephemeral.
+    fn may_be_ephemeral(&self, pattern: &SubjectPattern) -> bool {
+        let start = pattern.prefix();
+        let overlaps = |rule: &ChannelRule| {
+            let other = rule.matches.prefix();
+            rule.durability == Some(Durability::Ephemeral)
+                && (other.starts_with(start) || start.starts_with(other))
+        };
+        Prefix::may_follow(start) || self.0.iter().any(overlaps)
     }
 
     /// Returns which kinds of events the selected subjects can have.
     pub fn coverage_of(&self, selector: &Selector) -> Coverage {
-        let of = |subject: &Subject| self.durability_of(subject.as_str());
+        let is_ephemeral = |subject: &Subject| self.durability_of(subject.as_str()) == Durability::Ephemeral;
         match selector {
-            _ if !self.have_ephemeral() => Coverage::Durable,
-            Selector::One(subject) if of(subject) == Durability::Ephemeral => Coverage::Ephemeral,
+            Selector::One(subject) if is_ephemeral(subject) => Coverage::Ephemeral,
             Selector::One(_) => Coverage::Durable,
-            Selector::Several(several) if several.patterns().is_empty() => {
-                let ephemeral =
-                    several.named().iter().filter(|subject| of(subject) == Durability::Ephemeral).count();
+            Selector::Several(several) => {
+                let ephemeral = several.named().iter().filter(|subject| is_ephemeral(subject)).count();
+                let open = several.patterns().iter().any(|pattern| self.may_be_ephemeral(pattern));
                 match ephemeral {
-                    0 => Coverage::Durable,
-                    all if all == several.named().len() => Coverage::Ephemeral,
+                    0 if !open => Coverage::Durable,
+                    all if several.patterns().is_empty() && all == several.named().len() => {
+                        Coverage::Ephemeral
+                    }
                     _ => Coverage::Both,
                 }
             }
-            Selector::Several(_) | Selector::All => Coverage::Both,
+            Selector::All => Coverage::Both,
         }
     }
 
     /// Returns whether the stream stores the subject's events.
     pub fn durability_of(&self, subject: &str) -> Durability {
-        if subject.is_empty() {
+        if subject.is_empty() || subject.starts_with(CHANNEL_PREFIX) {
             return Durability::Durable;
         }
-        self.index_for(subject).map(|index| self.0[index].durability).unwrap_or_default()
+        let usual = match Prefix::of(subject) {
+            Some(_) => Durability::Ephemeral,
+            None => Durability::Durable,
+        };
+        self.rule_for(subject).and_then(|rule| rule.durability).unwrap_or(usual)
     }
 }
 
@@ -160,7 +287,11 @@ mod tests {
 
     fn rule(pattern: &str, durability: Durability, events: Option<u64>) -> ChannelRule {
         let history = SubjectHistory { events, ..SubjectHistory::default() };
-        ChannelRule { matches: SubjectPattern::new(pattern).unwrap(), durability, history }
+        ChannelRule {
+            durability: Some(durability),
+            history,
+            ..ChannelRule::of(SubjectPattern::new(pattern).unwrap())
+        }
     }
 
     #[test]
@@ -192,17 +323,109 @@ mod tests {
             (&["live-1", "live-2"], Coverage::Ephemeral),
             (&["live-1", "a"], Coverage::Both),
             (&["a", "b"], Coverage::Durable),
-            (&["a*"], Coverage::Both),
+            (&["a*"], Coverage::Durable),
+            (&["l*"], Coverage::Both),
+            (&["live-1*"], Coverage::Both),
+            (&["live-1", "a*"], Coverage::Both),
+            (&["pri*"], Coverage::Both),
+            (&["private-a"], Coverage::Ephemeral),
+            (&["private-a", "cache-b", "live-1"], Coverage::Ephemeral),
+            (&["private-a", "a"], Coverage::Both),
             (&["*"], Coverage::Both),
         ] {
             assert_eq!(of(&rules, names), expected, "{names:?}");
-            assert_eq!(of(&ChannelRules::default(), names), Coverage::Durable, "{names:?} without rules");
+        }
+        for (names, expected) in [
+            (&["live-*"][..], Coverage::Durable),
+            (&["presence-*"], Coverage::Both),
+            (&["*"], Coverage::Both),
+        ] {
+            assert_eq!(of(&ChannelRules::default(), names), expected, "{names:?} without rules");
+        }
+    }
+
+    #[test]
+    fn the_name_decides_what_no_rule_decides() {
+        let none = ChannelRules::default();
+        let facts = |subject| {
+            let facts = none.facts_of(subject);
+            (facts.durability, facts.presence, facts.join)
+        };
+        use Durability::{Durable, Ephemeral};
+        for (subject, expected) in [
+            ("", (Durable, false, Join::Anyone)),
+            ("orders-7", (Durable, false, Join::Anyone)),
+            ("cache-a", (Ephemeral, false, Join::Anyone)),
+            ("private-a", (Ephemeral, false, Join::Signature)),
+            ("private-encrypted-a", (Ephemeral, false, Join::Signature)),
+            ("presence-a", (Ephemeral, true, Join::Signature)),
+            ("#server-to-user-7", (Ephemeral, false, Join::Signature)),
+            ("$sys", (Durable, false, Join::Anyone)),
+        ] {
+            assert_eq!(facts(subject), expected, "{subject}");
+        }
+        let facts = none.facts_of("private-a");
+        assert_eq!((facts.client_events, facts.members_max), (false, USUAL_MEMBERS));
+        assert!(facts.allows_client_events(true) && !facts.allows_client_events(false));
+    }
+
+    #[test]
+    fn a_rule_decides_what_it_states() {
+        let of = |pattern: &str| ChannelRule::of(SubjectPattern::new(pattern).unwrap());
+        let rules = ChannelRules::new(vec![
+            ChannelRule { client_events: Some(false), ..of("private-quiet*") },
+            ChannelRule { client_events: Some(true), members_max: Some(7), ..of("private-*") },
+            ChannelRule { durability: Some(Durability::Durable), presence: Some(true), ..of("cache-*") },
+            ChannelRule { join: Some(Join::Token), ..of("*") },
+        ])
+        .unwrap();
+        assert!(!rules.facts_of("private-quiet").allows_client_events(true));
+        let open = rules.facts_of("private-a");
+        assert!(open.client_events && open.allows_client_events(false));
+        assert_eq!(
+            (open.durability, open.members_max, open.join),
+            (Durability::Ephemeral, 7, Join::Signature)
+        );
+        let cache = rules.facts_of("cache-a");
+        assert_eq!((cache.durability, cache.presence), (Durability::Durable, true));
+        assert_eq!(rules.facts_of("orders").join, Join::Token);
+    }
+
+    proptest::proptest! {
+        /// A selector covers every kind of event that one of its subjects has.
+        #[test]
+        fn no_selected_subject_has_events_of_a_kind_that_is_not_covered(
+            rules in proptest::collection::vec(("[a*p-]{0,4}|private-[a*]?|[*]", 0_usize..3), 0..4),
+            pattern in "[ap*-]{0,4}|p*|private-[a*]?|[*]",
+            subject in "[ap-]{1,4}|private-a?|presence-a|cache-p",
+        ) {
+            let decide = [None, Some(Durability::Durable), Some(Durability::Ephemeral)];
+            let rule = |(pattern, which): &(String, usize)| {
+                let matches = SubjectPattern::new(pattern)?;
+                Some(ChannelRule { durability: decide[*which], ..ChannelRule::of(matches) })
+            };
+            let rules = ChannelRules::new(rules.iter().filter_map(rule).collect()).unwrap();
+            let Ok(selector) = Selector::from_names([Ok(pattern.as_str())]) else { return Ok(()) };
+            let durability = rules.durability_of(&subject);
+            proptest::prop_assert_eq!(rules.facts_of(&subject).durability, durability);
+            if selector.matches(&subject) {
+                let coverage = rules.coverage_of(&selector);
+                let is_covered = match durability {
+                    Durability::Durable => coverage.has_durable(),
+                    Durability::Ephemeral => coverage.has_ephemeral(),
+                };
+                proptest::prop_assert!(is_covered, "{:?} covers {:?} not", coverage, subject);
+            }
         }
     }
 
     #[test]
     fn rules_are_bounded_in_number_and_never_zero() {
         assert_eq!(ChannelRules::new(vec![rule("a", Durability::Durable, Some(0))]), Err(RulesError::Zero));
+        for most in [0, MAX_MEMBERS + 1] {
+            let one = ChannelRule { members_max: Some(most), ..rule("a", Durability::Durable, None) };
+            assert_eq!(ChannelRules::new(vec![one]), Err(RulesError::Members));
+        }
         let many = vec![rule("a", Durability::Durable, None); MAX_RULES + 1];
         assert_eq!(ChannelRules::new(many), Err(RulesError::TooMany));
     }

@@ -4,20 +4,23 @@
 //! The enums are part of the log's format: new variants go at the end only.
 
 use super::access::{AccessChange, Limits, Map, Retention, Scopes, Token, TokenHash};
+use super::app::{App, DeleteApp, Prepared, PutApp};
 use super::channel_rules::ChannelRules;
 use super::consumer::progress::OwnerCommand;
 use super::event::NewEvent;
 use super::ids::{EventId, MapId, NodeId, TokenId, TopicId, WebhookId};
-use super::lease::{Incarnation, LeaseBatch};
+use super::lease::{Incarnation, LeaseBatch, PresenceBatch, Present};
 pub use super::limits::LimitsPatch;
 use super::rate::Exceeded;
 pub use super::retention::RetentionPatch;
-use super::subject::{Selector, Subject};
+use super::subject::Subject;
+pub use super::touched::{MAX_TOUCHED, Touched};
 use super::webhook::directory::WebhookChange;
 use super::webhook::records::{Attempt, ProgressReport};
 use super::webhook::{OnWebhook, Origin, PutWebhook, Webhook};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// On whose behalf a command is proposed. The token of a map is checked again when the command is applied;
 /// `None` is the admin.
@@ -71,6 +74,14 @@ pub enum Command {
     DeleteEvent(DeleteEvent),
     /// Remove all events of a subject from a map's stream.
     DeleteSubject(DeleteSubject),
+    /// Create an app, or change one of a configuration file.
+    PutApp(Box<PutApp>),
+    /// Delete an app.
+    DeleteApp(DeleteApp),
+    /// Change who is there through a node.
+    Presence(PresenceBatch),
+    /// Remove a bounded number of presence members whose grace period is over.
+    EndGraces,
 }
 
 /// The parameters of [`Command::SetChannelRules`].
@@ -223,7 +234,7 @@ pub enum Reply {
     Token(Token),
     /// Done; there is nothing to return.
     Done,
-    /// Expired records were removed; `true` if there are more to remove.
+    /// What has expired was removed; `true` if there is more to remove.
     Ticked(bool),
     /// The command changed nothing.
     Refused(Refusal),
@@ -237,6 +248,8 @@ pub enum Reply {
     Progressed(Vec<WebhookId>),
     /// The leases are changed as requested, except for these.
     Leased(Vec<Denied>),
+    /// The app as it is now, and how its map was prepared for it.
+    App(Box<App>, Prepared),
 }
 
 /// Where the events of a publish were stored.
@@ -321,6 +334,14 @@ pub enum Refusal {
         /// Milliseconds until the oldest of them expires.
         wait_ms: u64,
     },
+    /// Another map has an app with that id.
+    AppIdTaken,
+    /// There is an app with that key.
+    AppKeyTaken,
+    /// There is no such app.
+    UnknownApp,
+    /// The app is defined in the configuration file and can only be deleted there.
+    ConfiguredApp,
 }
 
 /// What a [`Refusal::Limit`] counts.
@@ -336,6 +357,10 @@ pub enum Counted {
     Webhooks,
     /// Replays of the webhook that have not ended.
     Replays,
+    /// Apps of the map.
+    Apps,
+    /// Presence members of the subject.
+    Members,
 }
 
 /// What applying commands changed. The hub passes it on to the actors of this node.
@@ -354,47 +379,10 @@ pub enum Change {
     /// Retention removed this many events that the webhook still needed: they were beyond the map's backlog
     /// bound.
     Lost(WebhookId, u64),
-}
-
-/// The largest number of subjects that one change names. More subjects are split over several changes.
-pub const MAX_TOUCHED: usize = 64;
-
-/// The subjects that a change of a stream concerns.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Touched {
-    /// These subjects, each once.
-    These(Vec<Subject>),
-    /// Possibly every subject of the stream.
-    Many,
-}
-
-impl Touched {
-    /// Returns whether the change may concern a reader of these subjects.
-    pub fn concerns(&self, selector: &Selector) -> bool {
-        match self {
-            Self::These(subjects) => subjects.iter().any(|subject| selector.matches(subject.as_str())),
-            Self::Many => true,
-        }
-    }
-
-    /// Adds a subject, unless there are too many. Returns whether the subject is included now.
-    pub fn add(&mut self, subject: &Subject) -> bool {
-        let Self::These(subjects) = self else { return true };
-        // Consecutive events often have the same subject.
-        if subjects.last() == Some(subject) || subjects.contains(subject) {
-            return true;
-        }
-        let has_room = subjects.len() < MAX_TOUCHED;
-        if has_room {
-            subjects.push(subject.clone());
-        }
-        has_room
-    }
-}
-
-impl Default for Touched {
-    /// No subject.
-    fn default() -> Self {
-        Self::These(Vec::new())
-    }
+    /// The node's incarnation began. Nothing of its presence is held any more.
+    Begun(NodeId, Incarnation),
+    /// Somebody became a presence member of the map's subject.
+    Joined(MapId, Subject, Arc<Present>),
+    /// A presence member of the map's subject is gone.
+    Left(MapId, Subject, Arc<Present>),
 }

@@ -1,12 +1,19 @@
 //! Events: what a publisher sends, what the log keeps, and the envelope that clients see.
 
-use super::ids::{EventId, MapId};
+mod encoded;
+mod stored;
+
+pub(crate) use encoded::Extras;
+
+use super::data::text_of;
+use super::ids::{EventId, MapId, SocketId};
 use super::json::write_string;
 use super::subject::Subject;
 use super::time::push_iso_millis;
 use bytes::Bytes;
 use bytestring::ByteString;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// Longest event type (characters).
 pub const MAX_KIND_LEN: usize = 200;
@@ -15,15 +22,47 @@ pub const MAX_KIND_LEN: usize = 200;
 pub const MAX_KIND_BYTES: usize = 4 * MAX_KIND_LEN;
 
 /// An event to publish. The payload is JSON in normal form (see [`super::json`]).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewEvent {
     /// The subject.
     pub subject: Subject,
     /// The event's type.
     pub kind: String,
     /// The payload's bytes.
-    #[serde(with = "serde_bytes")]
     pub payload: Vec<u8>,
+    /// The published text, if the payload does not give it back (see [`super::data::payload_of`]).
+    pub text: Option<ByteString>,
+    /// The socket that sent the event, if it is not to get the event itself.
+    pub sender: Option<Sender>,
+}
+
+/// The socket that sent an event. That socket does not get the event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sender {
+    /// The socket.
+    pub socket: SocketId,
+    /// The user whose socket it is, on a presence subject.
+    #[serde(with = "encoded::optional_text")]
+    pub user: Option<ByteString>,
+}
+
+impl NewEvent {
+    /// An event without a text of its own and without a sender.
+    pub fn new(subject: Subject, kind: impl Into<String>, payload: impl Into<Vec<u8>>) -> Self {
+        Self { subject, kind: kind.into(), payload: payload.into(), text: None, sender: None }
+    }
+
+    /// The bytes that count for a publisher: subject, type, payload and text.
+    pub fn len_bytes(&self) -> usize {
+        let text = self.text.as_ref().map_or(0, |text| text.len());
+        self.subject.as_str().len() + self.kind.len() + self.payload.len() + text
+    }
+
+    /// The event as it was published, with the id, the seq and the time that it got.
+    pub fn placed(self, id: EventId, seq: u64, time_ms: u64) -> Event {
+        let Self { subject, kind, payload, text, sender } = self;
+        Event { id, seq, subject, time_ms, kind: kind.into(), payload: payload.into(), text, sender }
+    }
 }
 
 /// The clocks' readings when an event was stored (milliseconds).
@@ -60,6 +99,10 @@ pub struct Event {
     pub kind: ByteString,
     /// Payload, JSON in normal form.
     pub payload: Bytes,
+    /// The published text, if the payload does not give it back.
+    pub text: Option<ByteString>,
+    /// The socket that sent the event, if it is not to get the event itself.
+    pub sender: Option<Sender>,
 }
 
 /// Prefixes of the Phoenix protocol's own events. An event of such a type would close its subscribers'
@@ -80,74 +123,21 @@ pub fn is_kind_char(char: char) -> bool {
     !char.is_control() && char != ',' && char != '*'
 }
 
-const STORED_V3: u8 = 3;
-const STORED_TIMES: usize = 1 + 16;
-/// Format, id, times, length of the subject, length of the type.
-const STORED_HEAD: usize = STORED_TIMES + 3 * 8 + 1 + 2;
-
 impl Event {
-    /// Encodes an event like [`Event::to_stored_at`], with all clocks at the id's milliseconds.
-    pub fn to_stored(id: EventId, event: &NewEvent) -> Vec<u8> {
-        Self::to_stored_at(id, Times::at(id.id_ms()), event)
+    /// Returns the published text: the kept one, or else the content of a JSON string, or else the payload.
+    pub fn data(&self) -> Cow<'_, str> {
+        self.text.as_ref().map_or_else(|| text_of(&self.payload), |text| Cow::Borrowed(&**text))
     }
 
-    /// Encodes an event as it is stored: format, id, times, lengths of subject and type, subject, type,
-    /// payload. The store's key has the stream and the seq.
-    pub fn to_stored_at(id: EventId, times: Times, event: &NewEvent) -> Vec<u8> {
-        let subject = event.subject.as_str().as_bytes();
-        let kind = &event.kind.as_bytes()[..event.kind.floor_char_boundary(MAX_KIND_BYTES)];
-        let mut bytes = Vec::with_capacity(STORED_HEAD + subject.len() + kind.len() + event.payload.len());
-        bytes.push(STORED_V3);
-        bytes.extend_from_slice(&id.to_bytes());
-        for ms in [times.time_ms, times.peak_ms, times.expiry_ms] {
-            bytes.extend_from_slice(&ms.to_be_bytes());
-        }
-        // A subject has at most 200 bytes, a type at most 800.
-        bytes.push(subject.len() as u8);
-        bytes.extend_from_slice(&(kind.len() as u16).to_be_bytes());
-        bytes.extend_from_slice(subject);
-        bytes.extend_from_slice(kind);
-        bytes.extend_from_slice(&event.payload);
-        bytes
+    /// The bytes of what it carries: subject, type, payload and text.
+    pub fn len_bytes(&self) -> usize {
+        let text = self.text.as_ref().map_or(0, |text| text.len());
+        self.subject.as_str().len() + self.kind.len() + self.payload.len() + text
     }
 
-    /// Decodes what [`Event::to_stored_at`] wrote; `None` if it did not write these bytes.
-    pub fn from_stored(seq: u64, bytes: Bytes) -> Option<Self> {
-        let id = Self::stored_id(&bytes)?;
-        let times = Self::stored_times(&bytes)?;
-        let (kind_from, payload_from) = stored_parts(&bytes)?;
-        let subject = ByteString::try_from(bytes.slice(STORED_HEAD..kind_from)).ok()?;
-        let subject = Subject::from_stored(subject)?;
-        let kind = ByteString::try_from(bytes.slice(kind_from..payload_from)).ok()?;
-        Some(Self { id, seq, subject, time_ms: times.time_ms, kind, payload: bytes.slice(payload_from..) })
-    }
-
-    /// Reads only the subject of a stored event.
-    pub fn stored_subject(bytes: &[u8]) -> Option<&str> {
-        Self::stored_id(bytes)?;
-        std::str::from_utf8(&bytes[STORED_HEAD..stored_parts(bytes)?.0]).ok()
-    }
-
-    /// Reads only the id of a stored event.
-    pub fn stored_id(bytes: &[u8]) -> Option<EventId> {
-        if bytes.first() != Some(&STORED_V3) {
-            return None;
-        }
-        Some(EventId::from_bytes(bytes.get(1..STORED_TIMES)?.try_into().ok()?))
-    }
-
-    /// Reads only the times of a stored event.
-    pub fn stored_times(bytes: &[u8]) -> Option<Times> {
-        let ms = |n: usize| {
-            let from = STORED_TIMES + n * 8;
-            Some(u64::from_be_bytes(bytes.get(from..from + 8)?.try_into().ok()?))
-        };
-        Some(Times { time_ms: ms(0)?, peak_ms: ms(1)?, expiry_ms: ms(2)? })
-    }
-
-    /// Writes the envelope `{"id","seq","type","subject","map_id","ts","payload"}`. The map's own subject is
-    /// left out, and so is the `seq` of an ephemeral event. With `timestamp` the time is also written under
-    /// that name, which Wanderer's SSE clients expect.
+    /// Writes the envelope `{"id","seq","type","subject","map_id","ts","user_id","payload"}`. The map's own
+    /// subject is left out, and so are the `seq` of an ephemeral event and the `user_id` of an event without
+    /// one. With `timestamp` the time is also written under that name, which Wanderer's SSE clients expect.
     pub fn write_envelope(&self, map: &MapText, timestamp: bool, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"id\":\"");
         out.extend_from_slice(self.id.encode(&mut [0; EventId::TEXT_LEN]).as_bytes());
@@ -174,18 +164,15 @@ impl Event {
                 out.extend_from_slice(ts.as_bytes());
             }
         });
-        out.extend_from_slice(b"\",\"payload\":");
+        out.push(b'"');
+        if let Some(user) = self.sender.as_ref().and_then(|sender| sender.user.as_ref()) {
+            out.extend_from_slice(b",\"user_id\":");
+            push_json_string(user, out);
+        }
+        out.extend_from_slice(b",\"payload\":");
         out.extend_from_slice(&self.payload);
         out.push(b'}');
     }
-}
-
-/// Returns where the type and the payload of a stored event begin.
-fn stored_parts(bytes: &[u8]) -> Option<(usize, usize)> {
-    let lengths = bytes.get(STORED_HEAD - 3..STORED_HEAD)?;
-    let kind_from = STORED_HEAD + usize::from(lengths[0]);
-    let payload_from = kind_from + usize::from(u16::from_be_bytes([lengths[1], lengths[2]]));
-    (bytes.len() >= payload_from).then_some((kind_from, payload_from))
 }
 
 /// The text form of a map's id, made once for all envelopes of the map.
@@ -236,31 +223,21 @@ pub fn push_number(mut value: u64, out: &mut Vec<u8>) {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
-    fn event() -> NewEvent {
-        NewEvent {
-            subject: Subject::own(),
-            kind: "add_system".into(),
-            payload: br#"{"name":"J123456"}"#.to_vec(),
-        }
+    /// Any event, with or without a text and a sender.
+    pub(super) fn new_event() -> impl Strategy<Value = NewEvent> {
+        let text = || any::<Option<String>>().prop_map(|text| text.map(ByteString::from));
+        let sender = (any::<u64>(), any::<u64>(), text())
+            .prop_map(|(a, b, user)| Sender { socket: SocketId::new(a, b), user });
+        let plain = ("[a-z0-9_:-]{0,20}", "[a-z.é]{1,20}", any::<Vec<u8>>());
+        (plain, text(), prop::option::of(sender)).prop_map(|((subject, kind, payload), text, sender)| {
+            NewEvent { text, sender, ..NewEvent::new(Subject::parse(&subject).unwrap(), kind, payload) }
+        })
     }
 
-    #[test]
-    fn a_stored_event_decodes_and_truncated_bytes_do_not() {
-        let id = EventId::new(1_750_509_296_789, 7, 3);
-        let bytes = Bytes::from(Event::to_stored(id, &event()));
-        let back = Event::from_stored(9, bytes.clone()).unwrap();
-        assert_eq!(
-            (back.id, back.seq, &*back.kind, &back.payload[..]),
-            (id, 9, "add_system", &event().payload[..])
-        );
-        let times = Times { time_ms: 5, peak_ms: 6, expiry_ms: 7 };
-        let late = Event::to_stored_at(id, times, &event());
-        assert_eq!((Event::stored_times(&late), Event::stored_id(&late)), (Some(times), Some(id)));
-        assert_eq!(Event::from_stored(9, late.into()).unwrap().time_ms, 5);
-        for cut in 0..STORED_HEAD + "add_system".len() {
-            assert_eq!(Event::from_stored(9, bytes.slice(..cut)), None, "{cut}");
-        }
+    fn event() -> NewEvent {
+        NewEvent::new(Subject::own(), "add_system", *br#"{"name":"J123456"}"#)
     }
 
     #[test]
@@ -278,11 +255,7 @@ mod tests {
 
     #[test]
     fn an_envelope_names_its_subject() {
-        let new = NewEvent {
-            subject: Subject::parse("orders-7").unwrap(),
-            kind: "App\\Events\\X \"é\"".into(),
-            payload: b"1".to_vec(),
-        };
+        let new = NewEvent::new(Subject::parse("orders-7").unwrap(), "App\\Events\\X \"é\"", *b"1");
         let stored = Event::to_stored(EventId::new(1_750_509_296_789, 7, 3), &new);
         assert_eq!(Event::stored_subject(&stored), Some("orders-7"));
         let event = Event::from_stored(9, stored.into()).unwrap();
@@ -297,14 +270,8 @@ mod tests {
 
     #[test]
     fn an_envelope_of_an_ephemeral_event_has_no_seq() {
-        let event = Event {
-            id: EventId::ephemeral(1_750_509_296_789, 7, 3),
-            seq: 12,
-            subject: Subject::parse("live-7").unwrap(),
-            time_ms: 1_750_509_296_789,
-            kind: "moved".into(),
-            payload: Bytes::from_static(b"1"),
-        };
+        let new = NewEvent::new(Subject::parse("live-7").unwrap(), "moved", *b"1");
+        let event = new.placed(EventId::ephemeral(1_750_509_296_789, 7, 3), 12, 1_750_509_296_789);
         let map = MapText::from("550e8400-e29b-41d4-a716-446655440000".parse::<MapId>().unwrap());
         let mut out = Vec::new();
         event.write_envelope(&map, false, &mut out);
@@ -312,6 +279,34 @@ mod tests {
             String::from_utf8(out).unwrap(),
             r#"{"id":"01JY97R74NZZR00000E0000003","type":"moved","subject":"live-7","map_id":"550e8400-e29b-41d4-a716-446655440000","ts":"2025-06-21T12:34:56.789Z","payload":1}"#
         );
+    }
+
+    #[test]
+    fn an_envelope_shows_the_sending_user_and_never_the_socket_or_the_text() {
+        let sender = Sender { socket: SocketId { a: 12, b: 34 }, user: Some("u \"1\"".into()) };
+        let new = NewEvent {
+            text: Some(" 1".into()),
+            sender: Some(sender),
+            ..NewEvent::new(Subject::parse("presence-a").unwrap(), "client-typing", *b"1")
+        };
+        let event = new.placed(EventId::new(1_750_509_296_789, 7, 3), 9, 1_750_509_296_789);
+        let map = MapText::from("550e8400-e29b-41d4-a716-446655440000".parse::<MapId>().unwrap());
+        let mut out = Vec::new();
+        event.write_envelope(&map, false, &mut out);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            r#"{"id":"01JY97R74N0000000000070003","seq":9,"type":"client-typing","subject":"presence-a","map_id":"550e8400-e29b-41d4-a716-446655440000","ts":"2025-06-21T12:34:56.789Z","user_id":"u \"1\"","payload":1}"#
+        );
+    }
+
+    #[test]
+    fn data_is_the_text_as_it_was_published() {
+        for text in ["hello", "{\"a\":1}", "{ \"a\": 1 }", "\"quoted\"", "12", ""] {
+            let (payload, kept) = crate::core::data::payload_of(text);
+            let new = NewEvent { text: kept, ..NewEvent::new(Subject::own(), "a", payload) };
+            let stored = Event::to_stored(EventId::new(1, 7, 3), &new);
+            assert_eq!(Event::from_stored(9, stored.into()).unwrap().data(), text);
+        }
     }
 
     #[test]

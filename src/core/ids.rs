@@ -7,6 +7,7 @@
 //! id of an ephemeral event names no position: its group is [`EPHEMERAL_GROUP`], followed by 32 bits of the
 //! publishing node's incarnation and 36 bits of a counter.
 
+use super::json::MAX_SAFE_INTEGER;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -210,6 +211,50 @@ impl FromStr for EventId {
     }
 }
 
+/// The id of a client's socket, as clients and back ends write it: `A.B`, two decimal numbers. Both are at most
+/// [`MAX_SAFE_INTEGER`](super::json::MAX_SAFE_INTEGER), so that every language reads them exactly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct SocketId {
+    /// The number before the dot.
+    pub a: u64,
+    /// The number behind the dot.
+    pub b: u64,
+}
+
+impl SocketId {
+    /// Returns the id of a new socket of that node. `random` tells the node's sockets apart: 53 of its bits
+    /// count.
+    pub const fn new(node: NodeId, random: u64) -> Self {
+        Self { a: node & MAX_SAFE_INTEGER, b: random & MAX_SAFE_INTEGER }
+    }
+}
+
+/// Why a text is not a socket's id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a socket id: two decimal numbers below 2^53 with a dot between them are expected")]
+pub struct NotASocketId;
+
+impl fmt::Display for SocketId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.a, self.b)
+    }
+}
+
+impl FromStr for SocketId {
+    type Err = NotASocketId;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let number = |digits: &str| {
+            // `parse` alone would accept a sign.
+            let is_plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+            let value = digits.parse().ok().filter(|value| is_plain && *value <= MAX_SAFE_INTEGER);
+            value.ok_or(NotASocketId)
+        };
+        let (a, b) = text.split_once('.').ok_or(NotASocketId)?;
+        Ok(Self { a: number(a)?, b: number(b)? })
+    }
+}
+
 /// Names a consumer. Webhooks are the only consumers today.
 pub type ConsumerId = WebhookId;
 
@@ -261,6 +306,25 @@ mod tests {
         assert_eq!(u128::from_be_bytes(id.to_bytes()) & ((1 << 36) - 1), 5);
         assert!(id < EventId::ephemeral(1_750_509_296_789, u32::MAX, 6));
         assert!(!EventId::new(1_750_509_296_789, (1 << 48) - 1, 5).is_ephemeral());
+    }
+
+    proptest! {
+        #[test]
+        fn socket_ids_survive_their_text_form(node in any::<u64>(), random in any::<u64>()) {
+            let id = SocketId::new(node, random);
+            prop_assert!(id.a <= MAX_SAFE_INTEGER && id.b <= MAX_SAFE_INTEGER);
+            prop_assert_eq!(id.to_string().parse(), Ok(id));
+        }
+    }
+
+    #[test]
+    fn texts_that_are_no_socket_ids_are_refused() {
+        assert_eq!("123.456".parse(), Ok(SocketId { a: 123, b: 456 }));
+        for text in
+            ["", ".", "1", "1.", ".2", "1.2.3", "-1.2", "+1.2", "1. 2", "1.2\n", "9007199254740992.1", "x.1"]
+        {
+            assert_eq!(text.parse::<SocketId>(), Err(NotASocketId), "{text}");
+        }
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub enum LimitName {
     OfMap(&'static Limit),
     /// A limit that is the same for all: the path of its setting.
     Setting(&'static str),
+    /// A limit that a map's channel rules set: the name of the member of a rule.
+    OfRule(&'static str),
     /// A limit that is the same for all and that no setting changes.
     Fixed,
 }
@@ -36,7 +38,7 @@ impl LimitName {
     pub fn of_map(self) -> Option<&'static str> {
         match self {
             Self::OfMap(limit) => Some(limit.name),
-            Self::Setting(_) | Self::Fixed => None,
+            Self::Setting(_) | Self::OfRule(_) | Self::Fixed => None,
         }
     }
 
@@ -45,7 +47,7 @@ impl LimitName {
         match self {
             Self::OfMap(limit) => Some(limit.setting),
             Self::Setting(setting) => Some(setting),
-            Self::Fixed => None,
+            Self::OfRule(_) | Self::Fixed => None,
         }
     }
 }
@@ -59,6 +61,7 @@ impl fmt::Display for LimitName {
                 "the limit is `{name}` of the map, which the admin changes; new maps get the setting {setting}"
             ),
             Self::Setting(setting) => write!(f, "the limit is the setting {setting}"),
+            Self::OfRule(member) => write!(f, "the limit is `{member}` of the subject's channel rule"),
             Self::Fixed => f.write_str("the limit is fixed"),
         }
     }

@@ -4,10 +4,14 @@
 //! runtime, and names no protocol. Time arrives with a command, storage through the [`store`] traits.
 
 pub mod access;
+pub mod app;
+pub mod channel;
 pub mod channel_rules;
+pub mod client_kind;
 pub mod codec;
 pub mod command;
 pub mod consumer;
+pub mod data;
 pub mod digest;
 pub mod event;
 pub mod expression;
@@ -18,12 +22,14 @@ pub mod history;
 pub mod ids;
 pub mod json;
 pub mod lease;
+pub mod lifecycle;
 pub mod limits;
 pub(crate) mod markup;
 pub mod nearest;
 pub mod rate;
 pub mod retention;
 pub mod ring;
+pub mod roster;
 pub mod state;
 pub mod store;
 pub mod subject;
@@ -31,4 +37,5 @@ pub mod template;
 pub mod text;
 pub mod time;
 pub mod topic;
+mod touched;
 pub mod webhook;

@@ -8,7 +8,7 @@
 use super::event::Event;
 use super::filter::Filter;
 use super::frame::WireForm;
-use super::ids::EventId;
+use super::ids::{EventId, SocketId};
 use bytes::{Bytes, BytesMut};
 use bytestring::ByteString;
 use std::collections::VecDeque;
@@ -33,6 +33,8 @@ pub struct Span {
 pub struct Chunk {
     span: Span,
     frames: Vec<FrameHead>,
+    /// The sockets that sent some of the events, each with the index of its frame, ascending.
+    senders: Vec<(usize, SocketId)>,
     bytes: Bytes,
     /// Approximate bytes of memory.
     memory: usize,
@@ -55,6 +57,7 @@ impl Chunk {
         let sizes = events.iter().enumerate().filter(|(index, _)| shown(*index));
         let mut bytes = Vec::with_capacity(sizes.map(|(_, event)| event.payload.len() + 256).sum());
         let mut frames = Vec::with_capacity(events.len());
+        let mut senders = Vec::new();
         for (index, event) in events.iter().enumerate() {
             debug_assert!((span.first_seq..span.next_seq).contains(&event.seq), "{} of {span:?}", event.seq);
             let mut kind = ByteString::new();
@@ -62,12 +65,14 @@ impl Chunk {
                 form.encode(event, &mut bytes);
                 // Copy the type: a slice would keep the whole stored event alive beside its frame.
                 kind = ByteString::from(&*event.kind);
+                senders.extend(event.sender.as_ref().map(|sender| (index, sender.socket)));
             }
             frames.push(FrameHead { seq: event.seq, kind, end: bytes.len() });
         }
         let kinds: usize = frames.iter().map(|frame| frame.kind.len()).sum();
-        let memory = size_of::<Self>() + frames.len() * size_of::<FrameHead>() + kinds + bytes.len();
-        Self { span, frames, bytes: bytes.into(), memory }
+        let heads = frames.len() * size_of::<FrameHead>() + senders.len() * size_of::<(usize, SocketId)>();
+        let memory = size_of::<Self>() + heads + kinds + bytes.len();
+        Self { span, frames, senders, bytes: bytes.into(), memory }
     }
 
     /// Returns the first seq of its range.
@@ -94,7 +99,8 @@ impl Chunk {
         let copy = |frame: &FrameHead| FrameHead { seq: frame.seq, kind: frame.kind.clone(), end: frame.end };
         let frames = self.frames.iter().map(copy).collect();
         let bytes = Bytes::copy_from_slice(&self.bytes);
-        Arc::new(Self { span: self.span, frames, bytes, memory: self.memory })
+        let senders = self.senders.clone();
+        Arc::new(Self { span: self.span, frames, senders, bytes, memory: self.memory })
     }
 
     /// Returns the index of the first frame of that seq or a higher one.
@@ -113,6 +119,30 @@ impl Chunk {
 
     fn start_of(&self, index: usize) -> usize {
         index.checked_sub(1).map_or(0, |before| self.frames[before].end)
+    }
+}
+
+/// Which frames a reader wants.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// Of these types.
+    pub filter: &'a Filter,
+    /// None of the events that this socket sent: it is the reader's own.
+    pub not_from: Option<SocketId>,
+}
+
+impl Wanted<'_> {
+    /// Whether the reader wants the frame at that index of a chunk.
+    fn has(&self, chunk: &Chunk, index: usize) -> bool {
+        let is_own = |socket| chunk.senders.binary_search(&(index, socket)).is_ok();
+        chunk.frames.get(index).is_some_and(|frame| self.filter.matches(&frame.kind))
+            && !self.not_from.is_some_and(is_own)
+    }
+}
+
+impl<'a> From<&'a Filter> for Wanted<'a> {
+    fn from(filter: &'a Filter) -> Self {
+        Self { filter, not_from: None }
     }
 }
 
@@ -230,14 +260,15 @@ impl Ring {
 
     /// Reads matching frames from the cursor on, up to about `max_bytes` but at least one frame, and moves
     /// the cursor.
-    pub fn read(&self, cursor: &mut Cursor, filter: &Filter, max_bytes: usize) -> Read {
+    pub fn read<'w>(&self, cursor: &mut Cursor, wanted: impl Into<Wanted<'w>>, max_bytes: usize) -> Read {
+        let wanted = wanted.into();
         if cursor.next_seq < self.first_seq() {
             return Read::FellOut;
         }
         let mut gathered = Gathered::default();
         let from = self.chunks.partition_point(|chunk| chunk.next_seq() <= cursor.next_seq);
         for chunk in self.chunks.range(from..) {
-            gather(chunk, cursor, filter, max_bytes, &mut gathered);
+            gather(chunk, cursor, wanted, max_bytes, &mut gathered);
             if gathered.len >= max_bytes {
                 break;
             }
@@ -278,16 +309,14 @@ impl Gathered {
 }
 
 /// Adds the runs of matching frames of one chunk.
-fn gather(chunk: &Chunk, cursor: &mut Cursor, filter: &Filter, max_bytes: usize, gathered: &mut Gathered) {
+fn gather(chunk: &Chunk, cursor: &mut Cursor, wanted: Wanted<'_>, max_bytes: usize, gathered: &mut Gathered) {
     let mut index = chunk.index_of(cursor.next_seq);
     while index < chunk.frames.len() && gathered.len < max_bytes {
         let run_from = index;
         let start = chunk.start_of(index);
-        while let Some(frame) = chunk.frames.get(index)
-            && filter.matches(&frame.kind)
-        {
+        while wanted.has(chunk, index) {
             index += 1;
-            if gathered.len + frame.end - start >= max_bytes {
+            if gathered.len + chunk.start_of(index) - start >= max_bytes {
                 break;
             }
         }
@@ -306,136 +335,4 @@ fn gather(chunk: &Chunk, cursor: &mut Cursor, filter: &Filter, max_bytes: usize,
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::panic)]
-mod tests {
-    use super::*;
-    use crate::core::event::NewEvent;
-    use proptest::prelude::*;
-
-    struct Plain(crate::core::frame::FormKey);
-    impl WireForm for Plain {
-        fn key(&self) -> &crate::core::frame::FormKey {
-            &self.0
-        }
-        fn encode(&self, event: &Event, out: &mut Vec<u8>) {
-            out.extend_from_slice(format!("{}{};", event.kind, event.seq).as_bytes());
-        }
-        fn encode_position(&self, _: EventId, seq: u64, out: &mut Vec<u8>) {
-            out.extend_from_slice(format!("@{seq};").as_bytes());
-        }
-    }
-
-    fn chunk(from: u64, kinds: &str) -> Arc<Chunk> {
-        let events: Vec<Event> = kinds
-            .chars()
-            .zip(from..)
-            .map(|(kind, seq)| {
-                let new =
-                    NewEvent { subject: Default::default(), kind: kind.into(), payload: b"{}".to_vec() };
-                Event::from_stored(seq, Event::to_stored(EventId::new(1, seq, 0), &new).into()).unwrap()
-            })
-            .collect();
-        // Events whose types are capital letters are shown to nobody.
-        let verdicts: Vec<bool> = kinds.chars().map(char::is_lowercase).collect();
-        let verdicts = kinds.contains(char::is_uppercase).then_some(&*verdicts);
-        let next_seq = from + events.len() as u64;
-        let span = Span { first_seq: from, next_seq, last_id: EventId::new(1, next_seq - 1, 0) };
-        Arc::new(Chunk::encode(span, &events, &Plain("plain".into()), verdicts))
-    }
-
-    fn read_all(ring: &Ring, cursor: &mut Cursor, filter: &Filter, max: usize) -> String {
-        let mut all = String::new();
-        while let Read::Frames(bytes) = ring.read(cursor, filter, max) {
-            all.push_str(std::str::from_utf8(&bytes).unwrap());
-        }
-        all
-    }
-
-    #[test]
-    fn a_reader_behind_the_ring_is_told_so() {
-        let mut ring = Ring::new(1, 6, 100);
-        for seq in 1..=4 {
-            assert!(ring.push(chunk(seq, "a")));
-        }
-        assert_eq!(ring.first_seq(), 3);
-        assert_eq!(ring.read(&mut Cursor::at(2), &Filter::All, 100), Read::FellOut);
-        assert_eq!(ring.read(&mut Cursor::at(5), &Filter::All, 100), Read::UpToDate);
-        assert!(!ring.push(chunk(7, "a")), "a hole");
-    }
-
-    #[test]
-    fn a_contiguous_run_is_shared_and_not_copied() {
-        let mut ring = Ring::new(1, 1000, 100);
-        let chunk = chunk(1, "aaaa");
-        ring.push(chunk.clone());
-        let Read::Frames(bytes) = ring.read(&mut Cursor::at(2), &Filter::All, 1000) else { panic!() };
-        assert_eq!(&bytes[..], b"a2;a3;a4;");
-        assert_eq!(bytes.as_ptr(), chunk.bytes[3..].as_ptr());
-    }
-
-    #[test]
-    fn readers_skip_events_that_nobody_is_shown() {
-        let mut ring = Ring::new(1, 1000, 100);
-        ring.push(chunk(1, "ABC"));
-        let mut cursor = Cursor::at(1);
-        assert_eq!(ring.read(&mut cursor, &Filter::All, 1), Read::UpToDate);
-        assert_eq!(cursor.next_seq, 4);
-        ring.push(chunk(4, "AaBbC"));
-        assert_eq!(ring.read(&mut cursor, &Filter::All, 1), Read::Frames("a5;".into()));
-        assert_eq!(ring.read(&mut cursor, &Filter::All, 1), Read::Frames("b7;".into()));
-        assert_eq!(ring.read(&mut cursor, &Filter::All, 1), Read::UpToDate);
-        assert_eq!((cursor.next_seq, cursor.shown_seq, ring.len_bytes()), (9, 8, 6));
-    }
-
-    #[test]
-    fn a_ring_knows_the_id_before_its_end_only() {
-        let mut ring = Ring::new(4, 1000, 100);
-        assert_eq!(ring.id_before(4), None, "nothing has come");
-        ring.push(chunk(4, "ab"));
-        let ids = [5, 6, 7].map(|seq| ring.id_before(seq));
-        assert_eq!(ids, [None, Some(EventId::new(1, 5, 0)), None]);
-    }
-
-    proptest! {
-        #[test]
-        fn a_reader_gets_every_matching_frame_once_and_in_order(
-            chunks in prop::collection::vec("[abcAB]{1,5}", 1..12),
-            start in 1u64..20,
-            max in 1usize..40,
-            only_a in any::<bool>(),
-        ) {
-            let mut ring = Ring::new(1, 1 << 20, 1 << 20);
-            let mut expected = String::new();
-            let mut seq = 1;
-            let filter = if only_a { Filter::from_query(Some("a")).unwrap() } else { Filter::All };
-            for kinds in &chunks {
-                ring.push(chunk(seq, kinds));
-                for kind in kinds.chars() {
-                    if seq >= start && kind.is_lowercase() && (!only_a || kind == 'a') {
-                        expected += &format!("{kind}{seq};");
-                    }
-                    seq += 1;
-                }
-            }
-            let mut cursor = Cursor::at(start.min(seq));
-            prop_assert_eq!(read_all(&ring, &mut cursor, &filter, max), &*expected);
-            prop_assert_eq!(cursor.next_seq, seq);
-            let last = expected.split(';').rev().nth(1).map(|frame| frame[1..].parse::<u64>().unwrap() + 1);
-            prop_assert_eq!(cursor.shown_seq, last.unwrap_or(start.min(seq)));
-        }
-
-        #[test]
-        fn the_newest_chunk_and_the_bounds_limit_memory(
-            chunks in prop::collection::vec("[ab]{1,8}", 1..60), max_bytes in 1usize..64, max_events in 1usize..32,
-        ) {
-            let mut ring = Ring::new(1, max_bytes, max_events);
-            let mut seq = 1;
-            for kinds in chunks {
-                prop_assert!(ring.push(chunk(seq, &kinds)));
-                seq += kinds.len() as u64;
-                prop_assert!(ring.chunks.len() == 1 || (ring.bytes <= max_bytes && ring.events <= max_events));
-                prop_assert_eq!(ring.next_seq(), seq);
-            }
-        }
-    }
-}
+mod tests;

@@ -6,8 +6,14 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::sync::Arc;
 
-/// The longest subject (bytes).
+/// The longest subject of clients (bytes).
 pub const MAX_SUBJECT_LEN: usize = 200;
+
+/// The beginning of the subjects under which the lifecycle events of channels are stored.
+pub const CHANNEL_PREFIX: &str = "$channel/";
+
+/// The longest subject of the server (bytes): that of the events about the longest subject of clients.
+const MAX_RESERVED_LEN: usize = MAX_SUBJECT_LEN + CHANNEL_PREFIX.len();
 
 /// The largest number of subjects and patterns in one selector.
 pub const MAX_SELECTED: usize = 100;
@@ -44,8 +50,19 @@ impl Subject {
     /// Parses any subject, the server's own included.
     pub fn parse_any(text: &str) -> Result<Self, SubjectError> {
         let name = text.strip_prefix('$').unwrap_or(text);
-        let good = text.len() <= MAX_SUBJECT_LEN && name.bytes().all(is_subject_byte) && text != "$";
+        let good = text.len() <= longest(text) && name.bytes().all(is_subject_byte) && text != "$";
         if good { Ok(Self(text.into())) } else { Err(SubjectError::Malformed) }
+    }
+
+    /// Returns the subject of the lifecycle events of a channel. Connections belong to no channel: their events
+    /// have the subject of the channel `""`.
+    pub fn of_channel(channel: &Subject) -> Self {
+        Self(format!("{CHANNEL_PREFIX}{channel}").into())
+    }
+
+    /// Returns the channel that the events of this subject are about, if they are lifecycle events.
+    pub fn channel(&self) -> Option<&str> {
+        self.0.strip_prefix(CHANNEL_PREFIX)
     }
 
     /// Makes a subject from stored bytes.
@@ -86,6 +103,11 @@ impl<'de> Deserialize<'de> for Subject {
         let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
         Self::parse_any(&text).map_err(serde::de::Error::custom)
     }
+}
+
+/// Returns the most bytes that a subject or a pattern with this beginning may have.
+fn longest(text: &str) -> usize {
+    if text.starts_with('$') { MAX_RESERVED_LEN } else { MAX_SUBJECT_LEN }
 }
 
 /// Returns whether a subject may contain this byte. `$` is allowed as the first byte only.
@@ -155,7 +177,7 @@ impl SubjectPattern {
     pub fn new(text: &str) -> Option<Self> {
         let name = text.strip_prefix('$').unwrap_or(text);
         let good =
-            text.len() <= MAX_SUBJECT_LEN && name.bytes().all(|byte| byte == b'*' || is_subject_byte(byte));
+            text.len() <= longest(text) && name.bytes().all(|byte| byte == b'*' || is_subject_byte(byte));
         good.then(|| Self(text.into()))
     }
 

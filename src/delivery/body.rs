@@ -87,12 +87,19 @@ impl MessageBody for OutboundBody {
         }
         let Some(words) = &mut this.words else { return Poll::Ready(None) };
         match this.doorbell.answer(cx, |cx| words.as_mut().poll_next(cx)) {
-            Poll::Ready(Some(bytes)) => return Poll::Ready(Some(Ok(bytes))),
+            Poll::Ready(Some(bytes)) => {
+                this.subscriber.handed_over();
+                return Poll::Ready(Some(Ok(bytes)));
+            }
             Poll::Ready(None) => {
                 this.end();
                 return Poll::Ready(None);
             }
             Poll::Pending => {}
+        }
+        // The session may have ended itself.
+        if let Some(end) = this.subscriber.ending() {
+            return this.farewell(end);
         }
         match this.subscriber.poll_frames(cx) {
             Poll::Ready(Ok(bytes)) => {

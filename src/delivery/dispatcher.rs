@@ -171,7 +171,8 @@ impl Dispatcher {
         }
     }
 
-    /// Watches a session until [`Dispatcher::unwatch`], and ends it at once if this node drains or is cut off.
+    /// Watches a session until [`Dispatcher::unwatch`]. It ends the session at once if this node drains or is
+    /// cut off, or if the session's token was revoked before this thread could tell the session so.
     pub(super) fn watch(
         &self,
         session: Rc<dyn Session>,
@@ -182,6 +183,8 @@ impl Dispatcher {
             session.finish(End::Drain);
         } else if self.cut_off.get() {
             session.finish(End::CutOff);
+        } else if session.token().is_some_and(|token| self.hub.access().known().token(token).is_none()) {
+            session.finish(End::Revoked);
         }
         self.hub.health().connection_opened();
         self.sessions.borrow_mut().insert(Watched::new(session, connection, liveness))

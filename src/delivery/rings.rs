@@ -112,7 +112,7 @@ mod tests {
     }
 
     fn push(topic_view: &Rc<TopicView>, seq: u64, payload: usize) {
-        let new = NewEvent { subject: Subject::own(), kind: "k".into(), payload: vec![b'1'; payload] };
+        let new = NewEvent::new(Subject::own(), "k", vec![b'1'; payload]);
         let event = Event::from_stored(seq, Event::to_stored(EventId::new(1, seq, 0), &new).into()).unwrap();
         let span = Span { first_seq: seq, next_seq: seq + 1, last_id: event.id };
         let chunk = Chunk::encode(span, &[event], topic_view.view().form(), None);

@@ -4,9 +4,12 @@
 //! the subscription is behind the ring. It lives on one worker thread, where the session, the body that
 //! writes and the dispatcher that watches share it.
 
+mod subscription;
+
 use super::close::End;
 use super::dispatcher::{Dispatcher, Watch};
 use super::position::Unseen;
+use super::silence::Silence;
 use super::topic_view::{Reader, TopicView};
 use super::watchdog::Session;
 use crate::core::access::Map;
@@ -14,22 +17,16 @@ use crate::core::channel_rules::Coverage;
 use crate::core::filter::Filter;
 use crate::core::frame::FormKey;
 use crate::core::history::Position;
-use crate::core::ids::{EventId, MapId, TokenId};
-use crate::core::ring::{Chunk, Cursor, Read, Ring};
+use crate::core::ids::{MapId, SocketId, TokenId};
+use crate::core::ring::Cursor;
 use crate::core::topic::TopicKey;
-use crate::hub::{ArchiveError, Page};
 use bytes::Bytes;
-use futures_util::future::LocalBoxFuture;
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-
-/// Events of one page from the archive.
-const PAGE_EVENTS: usize = 64;
-/// About how many bytes of stored events one page has. A single event may be larger.
-const PAGE_BYTES: usize = 16 * 1024;
+use std::time::Duration;
+use subscription::{Behind, Subscription, Take};
 
 /// Names a subscription within its subscriber.
 pub type SubscriptionId = u64;
@@ -39,6 +36,8 @@ pub struct Subscriber {
     dispatcher: Rc<Dispatcher>,
     /// The token that opened the session. `None` if the admin opened it.
     token: Option<TokenId>,
+    /// The client's socket, if its protocol names one. It gets none of the events that it sent.
+    socket: Cell<Option<SocketId>>,
     waker: RefCell<Option<Waker>>,
     subscriptions: RefCell<Vec<Subscription>>,
     next_id: Cell<SubscriptionId>,
@@ -48,10 +47,11 @@ pub struct Subscriber {
     waiting_since: Cell<Option<u64>>,
     /// The dispatcher's second at which a position for the client is due.
     position_due: Cell<Option<u64>>,
-    /// The dispatcher's second in which the client last sent something.
-    heard_at: Cell<u64>,
+    silence: Silence,
     /// The dispatcher's second in which the session began or lost its last subscription.
     unused_at: Cell<u64>,
+    /// Whether the session may be without a subscription for as long as it likes.
+    may_be_unused: Cell<bool>,
     /// Why the session ends. `None` as long as it goes on.
     end: Cell<Option<End>>,
     farewell: RefCell<Option<Farewell>>,
@@ -59,10 +59,15 @@ pub struct Subscriber {
     max_write_bytes: usize,
     /// A value that lives as long as the session.
     held: RefCell<Option<Box<dyn Any>>>,
+    /// Whether something for the client had no room.
+    overfull: RefCell<Option<Overfull>>,
 }
 
 /// Makes the last bytes that the protocol sends.
 type Farewell = Box<dyn Fn(End) -> Bytes>;
+
+/// Tells whether something for the client had no room, so that its session must end.
+type Overfull = Box<dyn Fn() -> bool>;
 
 /// What a subscription covers.
 pub struct Of {
@@ -76,66 +81,38 @@ pub struct Of {
     pub held: Option<Rc<dyn Any>>,
 }
 
-/// A subscription. If its subjects have both stored and ephemeral events, there is one for each kind, and
-/// both have the same id.
-struct Subscription {
-    id: SubscriptionId,
-    map: MapId,
-    coverage: Coverage,
-    topic_view: Rc<TopicView>,
-    listener: usize,
-    /// The seq at which it began.
-    first_seq: u64,
-    /// The client knows that events up to this seq are gone, or they lie before the position that it asked
-    /// for.
-    gone_seq: u64,
-    cursor: Cursor,
-    filter: Filter,
-    behind: Behind,
-    unseen: Unseen,
-    /// It sends nothing until [`Subscriber::go_on`].
-    is_held: bool,
-    /// Counts against the map's limits as long as the subscription lives.
-    _held: Option<Rc<dyn Any>>,
-}
-
-/// Whether a subscription is behind the ring, and where its events come from then.
-enum Behind {
-    /// It is not behind.
-    No,
-    /// A page is being read.
-    Reading(LocalBoxFuture<'static, Result<Page, ArchiveError>>),
-    /// A page is being sent.
-    Sending(Ring),
-}
-
-/// What a subscription can send now.
-enum Take {
-    Frames(Bytes),
-    Nothing,
-    Reading,
-    End(End),
-}
-
 impl Subscriber {
     /// A subscriber for a session that `token` opened. It hands over at most about `max_write_bytes` at once.
     pub fn new(dispatcher: &Rc<Dispatcher>, token: Option<TokenId>, max_write_bytes: usize) -> Rc<Self> {
         Rc::new(Self {
             dispatcher: dispatcher.clone(),
             token,
+            socket: Cell::new(None),
             waker: RefCell::default(),
             subscriptions: RefCell::default(),
             next_id: Cell::new(0),
             turn: Cell::new(0),
             waiting_since: Cell::new(None),
             position_due: Cell::new(None),
-            heard_at: Cell::new(dispatcher.now()),
+            silence: Silence::new(dispatcher.now()),
             unused_at: Cell::new(dispatcher.now()),
+            may_be_unused: Cell::new(false),
             end: Cell::new(None),
             farewell: RefCell::default(),
             max_write_bytes,
             held: RefCell::default(),
+            overfull: RefCell::default(),
         })
+    }
+
+    /// Names the client's socket. From now on, no subscription hands over an event that this socket sent.
+    pub fn set_socket(&self, socket: SocketId) {
+        self.socket.set(Some(socket));
+    }
+
+    /// From now on, the session may be without a subscription for as long as it likes.
+    pub(super) fn keep_unused(&self) {
+        self.may_be_unused.set(true);
     }
 
     /// Keeps a value until the session is over.
@@ -146,6 +123,21 @@ impl Subscriber {
     /// Sets the function that makes the session's last bytes when the server ends it.
     pub fn set_farewell(&self, farewell: impl Fn(End) -> Bytes + 'static) {
         *self.farewell.borrow_mut() = Some(Box::new(farewell));
+    }
+
+    /// From now on, the session ends when `overfull` says that something for the client had no room.
+    pub(super) fn end_when_overfull(&self, overfull: impl Fn() -> bool + 'static) {
+        *self.overfull.borrow_mut() = Some(Box::new(overfull));
+    }
+
+    /// From now on, the session asks a silent client for a sign of life (see [`Subscriber::poll_ask`]).
+    pub(super) fn ask_after(&self, after: Duration) {
+        self.silence.ask_after(after);
+    }
+
+    /// Ready when the session is to ask its client for a sign of life.
+    pub(super) fn poll_ask(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.silence.poll_ask(self.dispatcher.now(), cx)
     }
 
     /// The id of a subscription that is about to be opened.
@@ -264,7 +256,7 @@ impl Subscriber {
 
     /// Notes that the client sent something.
     pub fn heard(&self) {
-        self.heard_at.set(self.dispatcher.now());
+        self.silence.heard(self.dispatcher.now());
     }
 
     /// Ends the session. The farewell is the last thing that it sends.
@@ -301,12 +293,17 @@ impl Subscriber {
         }
     }
 
+    /// Bytes were handed to the connection. Until it has room again, they wait for the client.
+    pub(super) fn handed_over(&self) {
+        self.waiting_since.set(Some(self.dispatcher.now()));
+    }
+
     /// The next bytes for the client. A call means that the connection has room.
     pub fn poll_frames(&self, cx: &mut Context<'_>) -> Poll<Result<Bytes, End>> {
         let taken = self.take(cx);
         match taken {
             Take::Frames(bytes) => {
-                self.waiting_since.set(Some(self.dispatcher.now()));
+                self.handed_over();
                 Poll::Ready(Ok(bytes))
             }
             Take::End(end) => Poll::Ready(Err(end)),
@@ -326,7 +323,7 @@ impl Subscriber {
         let count = subscriptions.len();
         for step in 0..count {
             let index = (self.turn.get() + step) % count;
-            match subscriptions[index].take(&self.dispatcher, self.max_write_bytes, cx) {
+            match subscriptions[index].take(&self.dispatcher, (self.socket.get(), self.max_write_bytes), cx) {
                 Take::Nothing | Take::Reading => {}
                 found => {
                     self.turn.set(index + 1);
@@ -390,107 +387,17 @@ impl Session for Subscriber {
         self.position_due.get()
     }
 
-    fn heard_at(&self) -> u64 {
-        self.heard_at.get()
+    fn silence(&self) -> &Silence {
+        &self.silence
+    }
+
+    fn is_overfull(&self) -> bool {
+        self.overfull.borrow().as_ref().is_some_and(|overfull| overfull())
     }
 
     fn unused_since(&self) -> Option<u64> {
-        self.subscriptions.borrow().is_empty().then(|| self.unused_at.get())
-    }
-}
-
-impl Subscription {
-    fn take(&mut self, dispatcher: &Dispatcher, max_bytes: usize, cx: &mut Context<'_>) -> Take {
-        if self.is_held {
-            return Take::Nothing;
-        }
-        loop {
-            match &mut self.behind {
-                Behind::No => {
-                    let read = self.topic_view.with_ring(|ring| {
-                        let read = ring.read(&mut self.cursor, &self.filter, max_bytes);
-                        (read, ring.id_before(self.cursor.next_seq))
-                    });
-                    match read {
-                        Some((Read::Frames(bytes), _)) => return Take::Frames(bytes),
-                        // Ephemeral events have no history from which they could be read.
-                        Some((Read::FellOut, _)) if self.topic_view.topic().is_ephemeral() => {
-                            return Take::End(End::FellOut);
-                        }
-                        Some((Read::FellOut, _)) => self.behind = Behind::Reading(self.next_page(dispatcher)),
-                        Some((Read::UpToDate, id)) => {
-                            return self.position(id, dispatcher).unwrap_or(Take::Nothing);
-                        }
-                        None => return Take::Nothing,
-                    }
-                }
-                Behind::Reading(page) => match page.as_mut().poll(cx) {
-                    Poll::Pending => return Take::Reading,
-                    Poll::Ready(Err(error)) => {
-                        tracing::error!(topic = %self.topic_view.topic(), %error, "a page for a client can't be read");
-                        return Take::End(End::Failed);
-                    }
-                    Poll::Ready(Ok(page)) => match self.turn_over(&page, dispatcher) {
-                        Ok(behind) => self.behind = behind,
-                        Err(end) => return Take::End(end),
-                    },
-                },
-                Behind::Sending(page) => match page.read(&mut self.cursor, &self.filter, max_bytes) {
-                    Read::Frames(bytes) => return Take::Frames(bytes),
-                    Read::UpToDate | Read::FellOut => {
-                        let id = page.id_before(self.cursor.next_seq);
-                        self.behind = Behind::No;
-                        if let Some(position) = self.position(id, dispatcher) {
-                            return position;
-                        }
-                    }
-                },
-            }
-        }
-    }
-
-    /// All events at hand were read, the last one being `id` if it is known. Returns a frame with the
-    /// position if one is due.
-    fn position(&mut self, id: Option<EventId>, dispatcher: &Dispatcher) -> Option<Take> {
-        let (id, seq) = self.unseen.pass(&mut self.cursor, id, dispatcher.now())?;
-        let mut frame = Vec::new();
-        self.topic_view.view().form().encode_position(id, seq, &mut frame);
-        Some(Take::Frames(frame.into()))
-    }
-
-    fn next_page(&self, dispatcher: &Dispatcher) -> LocalBoxFuture<'static, Result<Page, ArchiveError>> {
-        let archive = dispatcher.hub().archive().clone();
-        let topic = self.topic_view.topic().clone();
-        let from = self.cursor.next_seq;
-        let condition = self.topic_view.view().condition().cloned();
-        Box::pin(async move { archive.read(topic, from, PAGE_EVENTS, PAGE_BYTES, condition).await })
-    }
-
-    /// Continues with a page that was read: sends its events, or reads the next page if none of them matches.
-    fn turn_over(&mut self, page: &Page, dispatcher: &Dispatcher) -> Result<Behind, End> {
-        if page.gone_seq.is_some_and(|gone_seq| gone_seq > self.gone_seq) {
-            return Err(End::Gap);
-        }
-        let first_seq = self.cursor.next_seq;
-        if page.next_seq <= first_seq {
-            // The ring starts behind the events that the store has shown. Only a store that went back could
-            // cause that.
-            return Err(End::Failed);
-        }
-        let Some(span) = page.span(first_seq) else {
-            self.cursor.next_seq = page.next_seq;
-            let in_ring = self.topic_view.with_ring(|ring| self.cursor.next_seq >= ring.first_seq());
-            return Ok(if in_ring == Some(true) {
-                Behind::No
-            } else {
-                Behind::Reading(self.next_page(dispatcher))
-            });
-        };
-        let chunk =
-            Chunk::encode(span, &page.events, self.topic_view.view().form(), page.verdicts.as_deref());
-        let mut ring = Ring::new(first_seq, usize::MAX, usize::MAX);
-        ring.push(Arc::new(chunk));
-        Ok(Behind::Sending(ring))
+        let is_unused = !self.may_be_unused.get() && self.subscriptions.borrow().is_empty();
+        is_unused.then(|| self.unused_at.get())
     }
 }
 

@@ -4,6 +4,7 @@
 use super::close::End;
 use super::reading::Reading;
 use super::settings::{DispatcherConfig, LOOK_AFTER};
+use super::silence::Silence;
 use super::socket::Connection;
 use crate::core::access::Map;
 use crate::core::ids::{MapId, TokenId};
@@ -24,8 +25,10 @@ pub(super) trait Session {
     fn waiting_since(&self) -> Option<u64>;
     /// When a position for the client is due. `None` if none is.
     fn position_due(&self) -> Option<u64>;
-    /// When the client last sent something.
-    fn heard_at(&self) -> u64;
+    /// The client's silence.
+    fn silence(&self) -> &Silence;
+    /// Whether something for the client had no room.
+    fn is_overfull(&self) -> bool;
     /// Since when the session has had no subscription. `None` if it has one.
     fn unused_since(&self) -> Option<u64>;
     /// The token that opened the session. `None` if the admin opened it.
@@ -93,14 +96,17 @@ impl Watched {
             {
                 reading.cut();
             }
-        } else if self.liveness.must_read() && self.is_too_slow(now, config) {
+        } else if self.session.is_overfull() || self.liveness.must_read() && self.is_too_slow(now, config) {
             self.session.finish(End::TooSlow);
         } else if self.is_silent(now, config) {
             self.session.finish(End::Idle);
         } else if self.is_unused(now, config) {
             self.session.finish(End::Unused);
-        } else if self.session.position_due().is_some_and(|due| now >= due) {
-            self.session.wake();
+        } else {
+            self.session.silence().look(now);
+            if self.session.position_due().is_some_and(|due| now >= due) {
+                self.session.wake();
+            }
         }
     }
 
@@ -109,8 +115,8 @@ impl Watched {
     fn is_silent(&self, now: u64, config: &DispatcherConfig) -> bool {
         let since = self.session.waiting_since().filter(|_| self.liveness.must_read());
         let is_held_up = since.is_some_and(|since| now.saturating_sub(since) >= LOOK_AFTER);
-        let silent = now.saturating_sub(self.session.heard_at()) > config.idle_seconds;
-        self.liveness.must_speak() && silent && !is_held_up
+        let is_silent = self.session.silence().is_too_long(now, config.idle_seconds);
+        self.liveness.must_speak() && is_silent && !is_held_up
     }
 
     fn is_unused(&self, now: u64, config: &DispatcherConfig) -> bool {

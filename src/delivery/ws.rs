@@ -13,9 +13,12 @@ use super::body::OutboundBody;
 use super::dispatcher::Dispatcher;
 use super::protocol::Protocol;
 use super::socket::Connection;
+use actix_web::body::BodyStream;
 use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
+use bytes::Bytes;
 use session::Session;
+use std::convert::Infallible;
 use std::rc::Rc;
 
 /// Settings of a WebSocket.
@@ -38,11 +41,32 @@ pub fn start<P: Protocol>(
     let subscriber = protocol.subscriber().clone();
     // Only the close code is sent: phoenix.js takes a `phx_close` for a channel that was left for good, and
     // never joins it again.
-    subscriber.set_farewell(|end| close_frame(end.code(), end.reason()).into());
+    subscriber.set_farewell(|end| {
+        let (code, reason) = P::close_code(end);
+        close_frame(code, reason).into()
+    });
+    if let Some(after) = protocol.idle_after() {
+        subscriber.ask_after(after);
+    }
+    if let Some(mailbox) = protocol.mailbox().cloned() {
+        subscriber.end_when_overfull(move || mailbox.is_overfull());
+    }
+    if !P::NEEDS_SUBSCRIPTION {
+        subscriber.keep_unused();
+    }
     let words = Box::pin(Session::new(protocol, payload, config));
     let connection = request.conn_data::<Connection>().copied();
     let body = OutboundBody::new(dispatcher, subscriber, connection, words, P::NAME, true);
     Ok(handshake.answer().message_body(body)?.map_into_boxed_body())
+}
+
+/// Answers a handshake with one text and a close frame, for clients that can't read a status of HTTP.
+pub fn refuse(handshake: Handshake, text: &str, code: u16, reason: &str) -> HttpResponse {
+    let mut frames = Vec::new();
+    push_text_frame(&mut frames, |out| out.extend_from_slice(text.as_bytes()));
+    frames.extend_from_slice(&close_frame(code, reason));
+    let frames = futures_util::stream::iter([Ok::<_, Infallible>(Bytes::from(frames))]);
+    handshake.answer().body(BodyStream::new(frames))
 }
 
 /// A close frame. The reason is cut to fit a control frame: 123 bytes.

@@ -3,6 +3,7 @@
 
 use crate::core::command::{Counted, Refusal};
 use crate::core::field_error::FieldErrors;
+use crate::core::json::JsonError;
 use crate::core::limits::{Limit, LimitName};
 use crate::core::rate::Exceeded;
 use crate::edge::audit::facts::ErrorCode;
@@ -213,6 +214,17 @@ impl From<FieldErrors> for ApiError {
     }
 }
 
+impl From<JsonError> for ApiError {
+    fn from(error: JsonError) -> Self {
+        let code = match error {
+            JsonError::UnsafeInteger(_) => "unsafe_integer",
+            JsonError::TooDeep(_) => "too_deep",
+            JsonError::Syntax(_) => "invalid_json",
+        };
+        Self::bad_request(code, error.to_string())
+    }
+}
+
 impl From<HubError> for ApiError {
     fn from(error: HubError) -> Self {
         match error {
@@ -246,7 +258,7 @@ impl From<Refusal> for ApiError {
             Refusal::UnknownToken => Self::not_found("the token"),
             Refusal::Forbidden => Self::forbidden("the token doesn't open this"),
             Refusal::SlugTaken => conflict("slug_taken", "another map has this slug"),
-            Refusal::IdTaken => conflict("id_taken", "another map has this id"),
+            Refusal::IdTaken => conflict("id_taken", "another one has this id"),
             Refusal::Limit(counted, limit) => limit_reached(counted, limit),
             Refusal::TooManySubjects(limit) => Self::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
@@ -272,8 +284,7 @@ impl From<Refusal> for ApiError {
             Refusal::Changed => conflict("changed_meanwhile", "another request changed it meanwhile")
                 .hint("nothing was changed; read it again and repeat the change"),
             Refusal::Stale(_) => Self::unavailable("this node does not deliver for the webhook any more"),
-            Refusal::Configured => conflict("configured", "the webhook is defined in the configuration file")
-                .hint("change it there, and restart the nodes"),
+            Refusal::Configured => configured("webhook"),
             Refusal::Busy => conflict("too_much_waits", "too much work waits for the node that delivers")
                 .hint("wait until some of it is done, or cancel replays")
                 .of(LimitName::Fixed),
@@ -287,6 +298,10 @@ impl From<Refusal> for ApiError {
             Refusal::UnknownEvent => {
                 Self::new(StatusCode::NOT_FOUND, "event_not_found", "the event was not found")
             }
+            Refusal::AppIdTaken => conflict("app_id_taken", "another map has an app with this id"),
+            Refusal::AppKeyTaken => conflict("key_taken", "there is an app with this key"),
+            Refusal::UnknownApp => Self::not_found("the app"),
+            Refusal::ConfiguredApp => configured("app"),
             Refusal::Malformed => {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the cluster refused the command")
                     .hint("all nodes must run the same release")
@@ -301,6 +316,8 @@ fn limit_reached(counted: Counted, limit: u32) -> ApiError {
         Counted::Tokens => ("tokens of the map", LimitName::Setting("limits.tokens_per_map")),
         Counted::Connections => ("sockets of the map", LimitName::OfMap(&Limit::CONNECTIONS)),
         Counted::Webhooks => ("webhooks of the map", LimitName::OfMap(&Limit::WEBHOOKS)),
+        Counted::Apps => ("apps of the map", LimitName::Fixed),
+        Counted::Members => ("members of the channel", LimitName::OfRule("members_max")),
         Counted::Replays => ("replays of the webhook that have not ended", LimitName::Fixed),
     };
     let hint = match counted {
@@ -311,6 +328,12 @@ fn limit_reached(counted: Counted, limit: u32) -> ApiError {
     ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "limit_reached", message)
         .hint(hint)
         .of_limit(name, limit.into())
+}
+
+/// Only the configuration file changes it.
+fn configured(what: &str) -> ApiError {
+    conflict("configured", format!("the {what} is defined in the configuration file"))
+        .hint("change it there, and restart the nodes")
 }
 
 /// 409: the state of what the request is about does not allow it.

@@ -8,7 +8,7 @@ use super::error::ApiError;
 use super::refused::{Quota, Refused, Unavailable};
 use super::sessions::{SessionKind, TooManySessions};
 use crate::config::Key;
-use crate::core::command::Refusal;
+use crate::core::command::{Counted, Refusal};
 use crate::core::rate::Exceeded;
 use crate::delivery::End;
 use crate::delivery::ws::frames::Frames;
@@ -20,6 +20,9 @@ use std::time::Duration;
 const MAX_REASON: usize = 123;
 /// What an error says of a limit that no setting changes.
 const FIXED: &str = "the limit is fixed";
+
+/// What an error says of a limit that channel rules set.
+const OF_RULE: &str = "of the subject's channel rule";
 
 /// What a caller is told at a limit.
 enum Told {
@@ -59,7 +62,9 @@ fn told(resource: &str) -> Vec<Told> {
         "bytes of a body" => {
             vec![error(too_large(3, BODY_BYTES)), error(too_slow(Duration::from_secs(3)))]
         }
-        "failed authentication" => vec![refused(Refused::TooManyFailures { limit: 3, wait_ms: 1000 })],
+        "failed authentication, wrong signatures" => {
+            vec![refused(Refused::TooManyFailures { limit: 3, wait_ms: 1000 })]
+        }
         "session (socket, stream, long poll) on a node" => vec![
             refused(Quota::Sessions(TooManySessions::OfOwner(3))),
             refused(Quota::Sessions(TooManySessions::OfLimitedMap(3))),
@@ -72,6 +77,8 @@ fn told(resource: &str) -> Vec<Told> {
         "joins" => vec![refused(Quota::Joins(TooManyJoins { limit: 3, wait_ms: 1000 }))],
         "bytes of a message" => vec![long_message()],
         "messages of a socket" => vec![ended(End::Flood)],
+        "notes for a session" => vec![ended(End::TooSlow)],
+        "members of a presence subject" => vec![error(Refusal::Limit(Counted::Members, 3))],
         "bytes that wait for the log" => vec![error(HubError::MapQueueFull), error(HubError::QueueFull)],
         "events and bytes published" => vec![
             error(Refusal::Rate(Exceeded::Events(1000))),
@@ -116,7 +123,10 @@ fn check(told: &Told, resource: &str) {
                     check_setting(setting, resource);
                     assert!(body["hint"].as_str().unwrap().contains(setting), "{resource}: {body}");
                 }
-                None => assert!(body["hint"].as_str().unwrap().contains(FIXED), "{resource}: {body}"),
+                None => {
+                    let hint = body["hint"].as_str().unwrap();
+                    assert!(hint.contains(FIXED) || hint.contains(OF_RULE), "{resource}: {body}");
+                }
             }
         }
         Told::Reason(reason) => {

@@ -5,6 +5,7 @@
 //! protocol opens subscriptions with [`subscribe::open`], and renders a [`refused`] request in its own form.
 
 pub mod addresses;
+pub mod apps;
 pub mod audit;
 pub mod auth;
 pub mod body;
@@ -16,6 +17,7 @@ pub mod media;
 pub mod ops;
 pub mod paths;
 pub mod phoenix;
+pub mod pusher;
 pub mod query;
 pub mod refused;
 pub mod rest;
@@ -52,6 +54,7 @@ pub struct Protocol {
 /// The table of client protocols.
 const PROTOCOLS: &[Protocol] = &[
     Protocol { start: phoenix::start, takes: phoenix::TAKES, headers: phoenix::HEADERS },
+    Protocol { start: pusher::start, takes: pusher::TAKES, headers: pusher::HEADERS },
     Protocol { start: sse::start, takes: sse::TAKES, headers: sse::HEADERS },
 ];
 
@@ -63,6 +66,7 @@ struct Part {
 
 const OTHERS: &[Part] = &[
     Part { routes: rest::routes, takes: rest::TAKES },
+    Part { routes: pusher::credentials::routes, takes: pusher::credentials::TAKES },
     Part { routes: webhooks::routes, takes: webhooks::TAKES },
     Part { routes: ops::routes, takes: ops::TAKES },
 ];

@@ -19,10 +19,10 @@ use crate::core::filter::Filter;
 use crate::core::frame::{View, WireForm};
 use crate::core::history::{Position, Start};
 use crate::core::ids::{EventId, MapId, TokenId};
-use crate::core::subject::Selector;
+use crate::core::subject::{Selector, Subject};
 use crate::core::topic::TopicKey;
 use crate::delivery::{Dispatcher, Held, Of, Subscriber, SubscriptionId};
-use crate::hub::{Connection, Grant, Hub, PatternsInUse, Who};
+use crate::hub::{Connection, Grant, Hub, Occupancy, PatternsInUse, Who};
 use rustc_hash::FxHashMap;
 use std::any::Any;
 use std::cell::RefCell;
@@ -132,6 +132,8 @@ pub struct Opened {
     coverage: Coverage,
     /// The topic view of their ephemeral events, if there may be some.
     ephemeral: Option<Held>,
+    /// The node's position from which on ephemeral events come. `None`: from the moment when it is attached.
+    follow_from: Option<u64>,
     /// Where it starts, and which of the requested events are gone.
     pub position: Position,
     /// How many stored events will come, if that was asked for. `None` if a filter makes that unknown.
@@ -183,18 +185,12 @@ pub async fn open(dispatcher: &Rc<Dispatcher>, asked: Asked) -> Result<Opened, R
         true => Some(begin_ephemeral(dispatcher, &topic, &view).await?),
         false => None,
     };
-    let moved = |rules: &ChannelRules| rules.coverage_of(&topic.selector) != coverage;
-    if hub.access().known().map(grant.map.id).is_some_and(|map| moved(&map.rules)) {
-        return Err(Unavailable::RulesChanged.into());
-    }
-    if !hub.access().still_granted(&grant, Scopes::SUBSCRIBE) {
-        return Err(Refused::Unauthorized);
-    }
-    Ok(Opened {
+    let opened = Opened {
         grant,
         topic,
         coverage,
         ephemeral,
+        follow_from: None,
         position,
         coming,
         filter,
@@ -202,7 +198,9 @@ pub async fn open(dispatcher: &Rc<Dispatcher>, asked: Asked) -> Result<Opened, R
         goes_on,
         connection,
         patterns,
-    })
+    };
+    opened.check(hub)?;
+    Ok(opened)
 }
 
 /// The topic view of the ephemeral events of the same subjects. It has no event that was published before.
@@ -241,7 +239,42 @@ impl Former {
     }
 }
 
+/// The subjects that a selection names, which the subscription occupies. Patterns occupy nothing.
+fn occupied(selector: &Selector) -> impl Iterator<Item = &Subject> {
+    let named = match selector {
+        Selector::One(subject) => std::slice::from_ref(subject),
+        Selector::Several(several) => several.named(),
+        Selector::All => &[],
+    };
+    named.iter().filter(|subject| !subject.is_reserved())
+}
+
 impl Opened {
+    /// Checks that the client may still have the subscription: its right was not revoked, and the map's rules
+    /// did not change what its subjects are. Whoever awaits something before the subscription is attached,
+    /// checks it again.
+    pub fn check(&self, hub: &Hub) -> Result<(), Refused> {
+        let moved = |rules: &ChannelRules| rules.coverage_of(&self.topic.selector) != self.coverage;
+        if hub.access().known().map(self.grant.map.id).is_some_and(|map| moved(&map.rules)) {
+            return Err(Unavailable::RulesChanged.into());
+        }
+        match hub.access().still_granted(&self.grant, Scopes::SUBSCRIBE) {
+            true => Ok(()),
+            false => Err(Refused::Unauthorized),
+        }
+    }
+
+    /// Returns whether its subjects have stored events.
+    pub fn has_history(&self) -> bool {
+        self.coverage.has_durable()
+    }
+
+    /// Lets ephemeral events come from a position of this node on, for a protocol that has looked up what was
+    /// published before that position.
+    pub fn follow_from(&mut self, position: u64) {
+        self.follow_from = Some(position);
+    }
+
     /// Sends the events to the session from now on. With `positions` it also sends the subscription's
     /// position where the filter lets nothing through.
     pub fn attach(
@@ -250,17 +283,21 @@ impl Opened {
         subscriber: &Rc<Subscriber>,
         positions: bool,
     ) -> SubscriptionId {
-        let Self { grant, topic, coverage, ephemeral, position, filter, view, connection, patterns, .. } =
-            self;
+        let Self { grant, topic, coverage, ephemeral, follow_from, .. } = self;
+        let Self { position, filter, view, connection, patterns, .. } = self;
         let id = subscriber.new_subscription();
         let map = grant.map.id;
-        let held: Rc<dyn Any> = Rc::new((connection, patterns));
+        let presence = dispatcher.hub().presence();
+        let occupies: Vec<Occupancy> =
+            occupied(&topic.selector).map(|subject| presence.occupy(map, subject)).collect();
+        let held: Rc<dyn Any> = Rc::new((connection, patterns, occupies));
         let of = || Of { map, coverage, filter: filter.clone(), held: Some(held.clone()) };
         if coverage.has_durable() {
             subscriber.subscribe(id, dispatcher.topic_view(topic, view), of(), &position, positions);
         }
         if let Some(held) = ephemeral {
-            subscriber.follow(id, held.topic_view().clone(), of(), dispatcher.hub().ephemeral().position());
+            let position = follow_from.unwrap_or_else(|| dispatcher.hub().ephemeral().position());
+            subscriber.follow(id, held.topic_view().clone(), of(), position);
         }
         id
     }
@@ -272,7 +309,14 @@ impl Opened {
 pub struct SessionQuota(RefCell<FxHashMap<MapId, Weak<Connection>>>);
 
 impl SessionQuota {
-    async fn take(&self, hub: &Hub, map: &Map, by: Option<TokenId>) -> Result<Rc<Connection>, Quota> {
+    /// Takes a place in the connection quota of the map, unless the session has one. The session has it as long
+    /// as one of its holders lives.
+    pub(super) async fn take(
+        &self,
+        hub: &Hub,
+        map: &Map,
+        by: Option<TokenId>,
+    ) -> Result<Rc<Connection>, Quota> {
         if let Some(known) = self.known(map.id) {
             return Ok(known);
         }

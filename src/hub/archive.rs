@@ -288,15 +288,16 @@ impl Archive {
         self.history(part, |history| history.locate(start))
     }
 
-    /// The stored subjects of a stream, ordered by name: up to `max` of those after `after`.
+    /// The stored subjects of a stream whose names begin with `prefix`, ordered by name: up to `max` of those
+    /// after `after`.
     pub async fn subjects(
         &self,
         stream: TopicId,
-        after: Option<Subject>,
+        (prefix, after): (String, Option<Subject>),
         max: usize,
     ) -> Result<Vec<StoredSubject>, ArchiveError> {
         let list = move |archive: Self| {
-            archive.history(&Part::Whole(stream), |history| history.subjects(after.as_ref(), max))
+            archive.history(&Part::Whole(stream), |history| history.subjects(&prefix, after.as_ref(), max))
         };
         self.blocking(list).await
     }

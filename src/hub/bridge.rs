@@ -7,12 +7,16 @@
 
 use super::news::{News, Watch};
 use super::nudges::{Bell, Nudges, TopicLost};
+use super::presence::state::PresenceState;
 use crate::core::access::{Access, AccessChange, Map};
 use crate::core::command::{Change, Touched};
 use crate::core::frame::FormKey;
 use crate::core::ids::{MapId, NodeId, TokenId, TopicId};
+use crate::core::lease::{Incarnation, Present};
 use crate::core::ring::Chunk;
+use crate::core::subject::Subject;
 use crate::core::topic::TopicKey;
+use crate::core::webhook::Wants;
 use crate::core::webhook::directory::{Directory, WebhookChange};
 use actix::{Message, Recipient};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
@@ -53,7 +57,8 @@ pub enum Deliver {
     },
     /// The topic's actor was lost, or its history was replaced: subscribe again.
     Lost(TopicKey),
-    /// A token was revoked: the connections that it opened must close.
+    /// A token was revoked, or the app was deleted whose clients act as that token: the connections that it
+    /// opened must close.
     TokenGone(TokenId),
     /// A map was deleted.
     MapGone(MapId),
@@ -72,6 +77,8 @@ pub enum Deliver {
 pub(super) enum LeaseNews {
     /// The cluster took back the leases of that node.
     NodeGone(NodeId),
+    /// The node's incarnation began.
+    Begun(NodeId, Incarnation),
     /// The map has another limit of connections, or no limit any more.
     Limit(Arc<Map>),
     /// The set of nodes that deliver webhooks has changed, or one of them has a new incarnation.
@@ -91,6 +98,8 @@ pub(super) struct Bridge {
     dispatchers: Mutex<Vec<Recipient<Deliver>>>,
     registry: Mutex<Option<Recipient<TopicLost>>>,
     lease_news: Mutex<Option<mpsc::UnboundedSender<LeaseNews>>>,
+    /// Who is there on which channels.
+    pub(super) presence: PresenceState,
 }
 
 impl Bridge {
@@ -171,10 +180,11 @@ impl Bridge {
         let (maps, tokens): (Vec<MapId>, Vec<TokenId>) = {
             let new = self.access();
             let gone = |map: &&Arc<Map>| new.map(map.id).is_none();
-            let tokens = old.maps().flat_map(|map| old.tokens_of(map.id));
+            let tokens = old.maps().flat_map(|map| old.tokens_of(map.id)).map(|token| token.id);
+            let of_apps = old.apps().all().map(|app| app.token);
             (
                 old.maps().filter(gone).map(|map| map.id).collect(),
-                tokens.filter(|token| new.token(token.id).is_none()).map(|token| token.id).collect(),
+                tokens.chain(of_apps).filter(|token| new.token(*token).is_none()).collect(),
             )
         };
         maps.into_iter().for_each(|map| self.broadcast(|| Deliver::MapGone(map)));
@@ -194,9 +204,17 @@ impl Bridge {
             match change {
                 Change::Access(change) => self.change_access(change),
                 Change::Webhook(change) => self.change_webhooks(change),
-                Change::NodeGone(node) => self.lease_news(LeaseNews::NodeGone(*node)),
+                Change::NodeGone(node) => {
+                    self.presence.node_gone(*node);
+                    self.lease_news(LeaseNews::NodeGone(*node));
+                }
                 Change::Lost(webhook, events) => self.tell_watches(|news| news.lost(*webhook, *events)),
                 Change::Removed(stream, _) => self.tell_watches(|news| news.removed(*stream)),
+                Change::Begun(node, incarnation) => self.lease_news(LeaseNews::Begun(*node, *incarnation)),
+                Change::Joined(map, subject, present) => {
+                    self.presence.board.joined(*map, subject, present.clone())
+                }
+                Change::Left(map, subject, present) => self.presence.board.left(*map, subject, present),
                 Change::Events(..) => {}
             }
         }
@@ -214,7 +232,8 @@ impl Bridge {
     }
 
     fn change_access(&self, change: &AccessChange) {
-        let served = crate::failpoint!("revoked-served") && matches!(change, AccessChange::TokenGone(_));
+        let served = crate::failpoint!("revoked-served")
+            && matches!(change, AccessChange::TokenGone(_) | AccessChange::AppGone(_));
         let known = matches!(change, AccessChange::Map(map) if self.access().map(map.id).is_some());
         if served || known && crate::failpoint!("settings-stale", 3) {
             return;
@@ -224,9 +243,16 @@ impl Bridge {
         let limit_changes = matches!(change, AccessChange::Map(map) if self.has_other_limit(map));
         self.access.write().unwrap_or_else(PoisonError::into_inner).change(change);
         match change {
-            AccessChange::TokenGone(token) => self.broadcast(|| Deliver::TokenGone(*token)),
-            AccessChange::MapGone(map) => self.broadcast(|| Deliver::MapGone(*map)),
+            AccessChange::TokenGone(token) | AccessChange::AppGone(token) => {
+                self.broadcast(|| Deliver::TokenGone(*token));
+            }
+            AccessChange::MapGone(map) => {
+                self.presence.set_wants(*map, Wants::NOTHING);
+                self.presence.board.map_gone(*map);
+                self.broadcast(|| Deliver::MapGone(*map));
+            }
             AccessChange::Map(map) => {
+                self.look_at_wants(map.id);
                 if rules_change {
                     self.broadcast(|| Deliver::Rules(map.clone()));
                 }
@@ -234,7 +260,7 @@ impl Bridge {
                     self.lease_news(LeaseNews::Limit(map.clone()));
                 }
             }
-            AccessChange::Token(_) | AccessChange::Admin(_) => {}
+            AccessChange::Token(_) | AccessChange::App(_) | AccessChange::Admin(_) => {}
         }
     }
 
@@ -244,7 +270,8 @@ impl Bridge {
     }
 
     fn change_webhooks(&self, change: &WebhookChange) {
-        self.webhooks.write().unwrap_or_else(PoisonError::into_inner).change(change);
+        let map = self.webhooks.write().unwrap_or_else(PoisonError::into_inner).change(change);
+        map.into_iter().for_each(|map| self.look_at_wants(map));
         if let WebhookChange::Owners(_) = change {
             self.lease_news(LeaseNews::Owners);
         }
@@ -253,6 +280,26 @@ impl Bridge {
             WebhookChange::Gone(id) | WebhookChange::Commanded(id) => news.changed(*id),
             WebhookChange::Owners(owners) => news.owned(owners),
         });
+    }
+
+    /// The map's rules or webhooks may want other lifecycle events.
+    fn look_at_wants(&self, map: MapId) {
+        let wants = Wants::of(self.access().map(map).map(|map| &**map), self.webhooks().of_map(map));
+        self.presence.set_wants(map, wants);
+    }
+
+    /// Everything may have changed: who is there, and which lifecycle events somebody wants.
+    pub(super) fn reset_presence(
+        &self,
+        members: impl Iterator<Item = (MapId, Subject, Arc<Present>)>,
+        from_snapshot: bool,
+    ) {
+        self.presence.board.reset(members);
+        if from_snapshot {
+            self.presence.doubt_counts();
+        }
+        let maps: Vec<MapId> = self.access().maps().map(|map| map.id).collect();
+        maps.into_iter().chain(self.presence.wanted_maps()).for_each(|map| self.look_at_wants(map));
     }
 
     /// Wakes the topics that read these subjects of the stream, and no others.

@@ -178,8 +178,7 @@ mod tests {
     }
 
     fn event(seq: u64, payload: &str) -> Event {
-        let new =
-            NewEvent { subject: Default::default(), kind: "a".into(), payload: payload.as_bytes().to_vec() };
+        let new = NewEvent::new(Default::default(), "a", payload);
         Event::from_stored(seq, Event::to_stored(EventId::new(1, seq, 0), &new).into()).unwrap()
     }
 

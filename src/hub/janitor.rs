@@ -41,6 +41,7 @@ pub(super) fn spawn(cluster: Cluster, bridge: Arc<Bridge>) {
                 strike_off(&cluster, &status, &mut gone).await;
             }
             strike_off_former(&cluster, &bridge, &status).await;
+            end_graces(&cluster).await;
             if round % ROUNDS_PER_TICK == 0 {
                 tick(&cluster).await;
             }
@@ -77,6 +78,26 @@ async fn strike_off_former(cluster: &Cluster, bridge: &Bridge, status: &Status) 
     }
     for node in counted.into_iter().filter(|node| status.member(*node).is_none()) {
         propose(cluster, &Command::NodeGone(node)).await;
+    }
+}
+
+/// Ends the grace periods of presence members that are over, while there are any.
+async fn end_graces(cluster: &Cluster) {
+    let Ok(view) = cluster.reader().view() else { return };
+    let mut are_some = false;
+    let (from, to) = keys::all(keys::PARTING);
+    let scanned = ViewStore(&view).scan(&from, &to, &mut |_, _| {
+        are_some = true;
+        false
+    });
+    drop(view);
+    if let Err(error) = scanned {
+        tracing::error!(%error, "the grace periods of presence members can't be read");
+    }
+    for _ in 0..TICK_PIECES {
+        if !are_some || !matches!(propose(cluster, &Command::EndGraces).await, Some(Reply::Ticked(true))) {
+            return;
+        }
     }
 }
 

@@ -39,9 +39,13 @@ fn managed_map(command: &Command) -> Option<MapId> {
         Command::SetChannelRules(set) => Some(set.map),
         Command::DeleteEvent(delete) => Some(delete.map),
         Command::DeleteSubject(delete) => Some(delete.map),
+        Command::PutApp(put) => Some(put.app.map),
+        Command::DeleteApp(delete) => Some(delete.map),
         Command::SetAdmin(_)
         | Command::Lease(_)
         | Command::NodeGone(_)
+        | Command::Presence(_)
+        | Command::EndGraces
         | Command::Tick
         | Command::Progress(_)
         | Command::NoteAttempt(..)

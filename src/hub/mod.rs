@@ -9,6 +9,7 @@
 
 mod access;
 mod applied;
+mod apps;
 mod archive;
 mod bridge;
 mod clock;
@@ -26,6 +27,7 @@ mod news;
 mod nudges;
 mod operations;
 mod peers;
+mod presence;
 mod publisher;
 mod quota;
 mod replica;
@@ -38,6 +40,7 @@ mod vault;
 mod webhooks;
 
 pub use access::{AccessControl, Grant, Who};
+pub use apps::{Apps, AppsError, OpenApp};
 pub use archive::{Archive, ArchiveError, Page, ResumeError};
 pub use bridge::Deliver;
 pub use clock::Clock;
@@ -51,10 +54,15 @@ pub use log::Log;
 pub use news::{News, Watch};
 pub use operations::{Blocks, Operations};
 pub use peers::{Lane, PeerError, PeerRequest, Peers};
-pub use publisher::Publisher;
+pub use presence::{
+    Counted, Counts, Membership, Occupancy, Presence, PresenceError, PresenceNews, PresenceWatch,
+    PresentMember,
+};
+pub use publisher::{Placed, Publisher};
 pub use quota::{
     FULL_WAIT, PatternsInUse, PublishCharge, Quotas, TooManyConditions, TooManyJoins, TooManyPatterns,
 };
+pub use settings::report_settings;
 pub use topics::Topics;
 pub use vault::{Encryption, EncryptionError, KEY_FILE, Vault};
 pub use webhooks::{WebhookState, WebhookStore};
@@ -64,7 +72,6 @@ use crate::core::ids::NodeId;
 use actix_rt::Arbiter;
 use bridge::Bridge;
 use contact::CaughtUp;
-use health::Counts;
 use peers::PeerServer;
 use quota::rates::Rates;
 use std::sync::Arc;
@@ -78,7 +85,7 @@ pub struct HubConfig {
     pub admin: Option<TokenHash>,
     /// How long an idempotency key is remembered.
     pub idempotency: Duration,
-    /// The key that encrypts the secrets of webhooks, if it is configured.
+    /// The key that encrypts the secrets of webhooks and apps, if it is configured.
     pub encryption_key: Option<[u8; 32]>,
     /// The most distinct expressions that subscriptions to one map may have on this node, and the most
     /// distinct patterns of subjects.
@@ -87,6 +94,8 @@ pub struct HubConfig {
     pub ephemeral_link_bytes: usize,
     /// How long a node may be without a majority before it sends its clients to other nodes; `None`: for ever.
     pub cut_off_after: Option<Duration>,
+    /// For how long a presence member stays after its last connection broke.
+    pub presence_grace: Duration,
 }
 
 /// The node's hub; cheap to clone. It lives as long as the node.
@@ -98,9 +107,9 @@ struct Parts {
     #[cfg(test)]
     bridge: Arc<Bridge>,
     access: AccessControl,
+    apps: Apps,
     archive: Archive,
     clock: Clock,
-    configured: Configured,
     ephemeral: Ephemeral,
     evaluators: Evaluators,
     health: Health,
@@ -108,6 +117,7 @@ struct Parts {
     log: Log,
     operations: Operations,
     peers: Peers,
+    presence: Presence,
     publisher: Publisher,
     quota: Quotas,
     topics: Topics,
@@ -128,7 +138,7 @@ struct Tasks {
 struct Foundation {
     bridge: Arc<Bridge>,
     server: Arc<PeerServer>,
-    counts: Arc<Counts>,
+    counts: Arc<health::Counts>,
     requests: Arc<quota::rates::Requests>,
     keys: Arc<vault::KeyRing>,
     own_file: Arc<configured::OwnFile>,
@@ -139,16 +149,18 @@ struct Foundation {
 impl Foundation {
     fn lay(config: &HubConfig, cluster: &waypost_cluster::Config) -> Self {
         let server = Arc::new(PeerServer::default());
-        let counts = Arc::new(Counts::default());
+        let counts = Arc::new(health::Counts::default());
         let requests = Arc::default();
         quota::rates::serve(&server, Arc::clone(&requests));
         let keys = Arc::new(vault::KeyRing::new(config.encryption_key, &cluster.data_dir));
         vault::serve(&server, keys.clone());
         let own_file = Arc::default();
         configured::serve(&server, Arc::clone(&own_file));
+        let bridge = Arc::<Bridge>::default();
+        presence::serve(&server, Arc::clone(&bridge));
         let ephemeral = Ephemeral::new(config.ephemeral_link_bytes, counts.clone());
         let ephemeral_thread = ephemeral.serve(&server);
-        Self { bridge: Arc::default(), server, counts, requests, keys, own_file, ephemeral, ephemeral_thread }
+        Self { bridge, server, counts, requests, keys, own_file, ephemeral, ephemeral_thread }
     }
 
     /// Creates each part with the parts that it needs.
@@ -161,7 +173,9 @@ impl Foundation {
         let archive = Archive::new(cluster.clone(), log.clone(), evaluators.clone());
         let topics = Topics::start(bridge.clone(), ephemeral.clone(), archive.clone(), evaluators.clone());
         let health = Health::new(cluster.clone(), peers.clone(), topics.clone(), counts);
-        let webhooks = WebhookStore::new(bridge.clone(), archive.clone(), log.clone());
+        let configured = Configured::new(cluster.clone(), peers.clone(), own_file);
+        let webhooks = WebhookStore::new(bridge.clone(), archive.clone(), log.clone(), configured);
+        let presence = Presence::new(&cluster, &bridge, &peers, config.presence_grace);
         let (leases, leases_task) = Leases::new(cluster.clone(), log.clone(), bridge.clone());
         let rates = Rates::new(cluster.clone(), peers.clone(), requests);
         let quota = Quotas::new(rates, leases.clone(), config.expressions_per_topic);
@@ -176,9 +190,9 @@ impl Foundation {
             #[cfg(feature = "failpoints")]
             bridge: bridge.clone(),
         };
-        let access = AccessControl::new(bridge.clone(), log.clone(), caught_up, config.admin);
-        let configured = Configured::new(cluster.clone(), peers.clone(), own_file);
         let vault = Vault::new(keys, cluster.clone(), peers.clone(), log.clone(), archive.clone());
+        let apps = Apps::new(bridge.clone(), log.clone(), vault.clone(), caught_up.clone());
+        let access = AccessControl::new(bridge.clone(), log.clone(), caught_up, config.admin);
         let operations =
             Operations::new(cluster.clone(), peers.clone(), log.clone(), health.clone(), webhooks.clone());
         let tasks = Tasks {
@@ -189,12 +203,12 @@ impl Foundation {
         };
         let hub = Hub(Arc::new(Parts {
             access,
+            apps,
             archive,
             #[cfg(test)]
             bridge,
             clock,
             cluster,
-            configured,
             ephemeral,
             evaluators,
             health,
@@ -202,6 +216,7 @@ impl Foundation {
             log,
             operations,
             peers,
+            presence,
             publisher,
             quota,
             topics,
@@ -231,25 +246,24 @@ impl Hub {
     }
 
     fn spawn(&self, tasks: Tasks) {
-        let Parts { cluster, ephemeral, health, peers, vault, .. } = &*self.0;
+        let Parts { cluster, ephemeral, health, leases, log, peers, presence, vault, .. } = &*self.0;
         ephemeral.start(&tasks.ephemeral, peers, cluster);
         actix_rt::spawn(tasks.leases.run());
+        presence.start(cluster, log, leases);
         janitor::spawn(cluster.clone(), tasks.bridge);
         actix_rt::spawn(vault.clone().settle());
         actix_rt::spawn(health.clone().watch());
         actix_rt::spawn(health.clone().watch_reach(tasks.cut_off_after));
     }
 
-    /// Reports the settings that shall be the same on all nodes, with their values, to the other nodes: as
-    /// hashes that tell nothing about a secret.
-    pub fn report_settings(&self, settings: Vec<(String, String)>) {
-        let Parts { health, vault, .. } = &*self.0;
-        actix_rt::spawn(settings::report(settings, vault.clone(), health.clone()));
-    }
-
     /// Authentication and access to maps.
     pub fn access(&self) -> &AccessControl {
         &self.0.access
+    }
+
+    /// Apps: the credentials of clients that are known by a public key.
+    pub fn apps(&self) -> &Apps {
+        &self.0.apps
     }
 
     /// Stored events.
@@ -260,11 +274,6 @@ impl Hub {
     /// The cluster's time.
     pub fn clock(&self) -> &Clock {
         &self.0.clock
-    }
-
-    /// Which webhooks are in the nodes' configuration files.
-    pub fn configured(&self) -> &Configured {
-        &self.0.configured
     }
 
     /// Events that go from node to node without being stored.
@@ -300,6 +309,11 @@ impl Hub {
     /// Requests from other nodes and to them.
     pub fn peers(&self) -> &Peers {
         &self.0.peers
+    }
+
+    /// Who is there on which channels.
+    pub fn presence(&self) -> &Presence {
+        &self.0.presence
     }
 
     /// Publishes events.

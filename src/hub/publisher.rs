@@ -7,11 +7,22 @@ use super::health::Health;
 use super::log::Log;
 use super::quota::{PublishCharge, Quotas};
 use crate::core::access::Map;
+use crate::core::channel_rules::Durability;
 use crate::core::command::{By, Command, Publish, Published, Refusal, Reply};
 use crate::core::event::{Event, NewEvent};
+use crate::core::ids::EventId;
 use crate::core::rate::Amount;
 use crate::metric;
 use std::time::{Duration, Instant};
+
+/// Where an event was published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Placed {
+    /// The event's id.
+    pub id: EventId,
+    /// The event's seq. An ephemeral event has none.
+    pub seq: Option<u64>,
+}
 
 /// Accepts events from publishers; cheap to clone.
 #[derive(Clone)]
@@ -113,6 +124,35 @@ impl Publisher {
         Ok(self.ephemeral.publish(map.topic, events, self.clock.time_ms()))
     }
 
+    /// Publishes each event in the way that the map's channel rules say. The durable ones are stored first,
+    /// all or none; the ephemeral ones are passed on after that. So the events of a subject stay in order.
+    /// Returns where each event was published, in the order of the events.
+    ///
+    /// # Errors
+    /// Why the durable events were not stored; then nothing was published. Or why the ephemeral ones were not
+    /// passed on; then the durable ones are stored.
+    pub async fn publish_channel(
+        &self,
+        map: &Map,
+        by: By,
+        events: Vec<NewEvent>,
+    ) -> Result<Vec<Placed>, HubError> {
+        let is_durable =
+            |event: &NewEvent| map.rules.durability_of(event.subject.as_str()) == Durability::Durable;
+        let is_stored: Vec<bool> = events.iter().map(is_durable).collect();
+        let (durable, ephemeral): (Vec<_>, Vec<_>) = events.into_iter().partition(is_durable);
+        let mut stored = None;
+        if !durable.is_empty() {
+            let publish = Publish { map: map.id, by, events: durable, key: None };
+            stored = Some(self.publish(map, publish).await?);
+        }
+        let mut passed_on = Vec::new();
+        if !ephemeral.is_empty() {
+            passed_on = self.publish_ephemeral(map, ephemeral).await?;
+        }
+        Ok(in_order(&is_stored, stored, &passed_on))
+    }
+
     #[cfg(feature = "failpoints")]
     fn break_on_purpose(&self, publish: &Publish) {
         use super::bridge::Deliver;
@@ -128,6 +168,18 @@ impl Publisher {
     }
 }
 
+/// Returns where the events were published, in their own order: the stored ones at consecutive positions from
+/// the first one on, the others under the ids that they got.
+fn in_order(is_stored: &[bool], stored: Option<Published>, passed_on: &[Event]) -> Vec<Placed> {
+    let mut stored = stored.into_iter().flat_map(|stored| {
+        (0..stored.count)
+            .map(move |place| Placed { id: stored.id(place), seq: Some(stored.first_seq + u64::from(place)) })
+    });
+    let mut passed_on = passed_on.iter().map(|event| Placed { id: event.id, seq: None });
+    let next = |is_stored: &bool| if *is_stored { stored.next() } else { passed_on.next() };
+    is_stored.iter().filter_map(next).collect()
+}
+
 /// The value of the metric's label `reason`.
 fn reason(error: &HubError) -> &'static str {
     match error {
@@ -138,5 +190,49 @@ fn reason(error: &HubError) -> &'static str {
         HubError::Unknown => "unknown",
         HubError::TooLarge(_) => "too_large",
         HubError::Internal(_) => "internal",
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::core::command::SetChannelRules;
+    use crate::core::subject::Subject;
+    use crate::hub::stage;
+    use serde_json::json;
+
+    #[test]
+    fn events_of_both_kinds_are_told_in_the_order_in_which_they_were_published() {
+        let first_id = EventId::new(1, 7, 3);
+        let stored = Published { first_seq: 5, count: 2, first_id, time_ms: 1, replayed: false };
+        let id = |counter| EventId::ephemeral(1, 2, counter);
+        let passed_on =
+            [1, 2].map(|counter| NewEvent::new(Default::default(), "k", "1").placed(id(counter), 0, 1));
+        let expected = [(id(1), None), (first_id, Some(5)), (first_id.plus_slots(1), Some(6)), (id(2), None)];
+        assert_eq!(
+            in_order(&[false, true, true, false], Some(stored), &passed_on),
+            expected.map(|(id, seq)| Placed { id, seq })
+        );
+        assert!(in_order(&[], None, &[]).is_empty());
+    }
+
+    #[actix_web::test]
+    async fn each_event_is_published_as_the_rule_of_its_subject_says() {
+        let folder = tempfile::tempdir().unwrap();
+        let hub = stage::hub(folder.path()).await;
+        let id = stage::create(&hub, 1, "a").await;
+        let rules = json!([{"match": "live-*", "durability": "ephemeral", "history": {}}]);
+        let rules = SetChannelRules { map: id, by: None, rules: serde_json::from_value(rules).unwrap() };
+        hub.log().propose(&Command::SetChannelRules(rules)).await.unwrap();
+        let map = hub.access().known().map(id).cloned().unwrap();
+        assert_eq!(map.rules.all().len(), 1);
+        let events = ["live-1", "orders-7", "live-2", "orders-8"];
+        let events = events.map(|subject| NewEvent::new(Subject::parse(subject).unwrap(), "k", "1")).to_vec();
+        let placed = hub.publisher().publish_channel(&map, None, events).await.unwrap();
+        let seqs: Vec<_> = placed.iter().map(|placed| placed.seq).collect();
+        assert_eq!(seqs, [None, Some(1), None, Some(2)]);
+        assert!(placed.iter().all(|placed| placed.id.is_ephemeral() == placed.seq.is_none()));
+        hub.shutdown().await;
     }
 }

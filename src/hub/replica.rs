@@ -27,6 +27,7 @@ impl StateMachine for Replica {
         let access = self.state.access().clone();
         let webhooks = self.state.webhooks().clone();
         self.bridge.reset(access, webhooks, why == Load::Snapshot);
+        self.bridge.reset_presence(self.state.all_members(), why == Load::Snapshot);
         Ok(())
     }
 

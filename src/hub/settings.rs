@@ -1,18 +1,19 @@
 //! Reports the settings that shall be the same on all nodes to the other nodes, as hashes under a key that
 //! only the nodes have.
 
-use super::health::Health;
-use super::vault::{Encryption, Vault};
+use super::Hub;
+use super::vault::Encryption;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// Bytes of a hash that are reported: enough that different values differ.
 const REPORTED: usize = 8;
 
-/// Reports the hashes once the node has the key.
-pub(super) async fn report(settings: Vec<(String, String)>, vault: Vault, health: Health) {
-    let encryption = vault.known_encryption().await;
-    health.report_settings(hashes(&settings, &encryption));
+/// Reports the settings that shall be the same on all nodes, with their values, to the other nodes: as hashes
+/// that tell nothing about a secret. Waits until the node has the key.
+pub async fn report_settings(hub: Hub, settings: Vec<(String, String)>) {
+    let encryption = hub.vault().known_encryption().await;
+    hub.health().report_settings(hashes(&settings, &encryption));
 }
 
 fn hashes(settings: &[(String, String)], encryption: &Encryption) -> BTreeMap<String, String> {

@@ -16,6 +16,7 @@ pub(super) async fn hub(folder: &std::path::Path) -> Hub {
         expressions_per_topic: 8,
         ephemeral_link_bytes: 1 << 20,
         cut_off_after: None,
+        presence_grace: std::time::Duration::from_secs(3),
     };
     let cluster = waypost_cluster::Config {
         data_dir: folder.join("data"),

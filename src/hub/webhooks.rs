@@ -3,6 +3,7 @@
 
 use super::archive::{Archive, ArchiveError};
 use super::bridge::Bridge;
+use super::configured::Configured;
 use super::error::HubError;
 use super::log::Log;
 use super::news::Watch;
@@ -48,17 +49,23 @@ pub struct WebhookStore {
     bridge: Arc<Bridge>,
     archive: Archive,
     log: Log,
+    configured: Configured,
 }
 
 impl WebhookStore {
-    pub(super) fn new(bridge: Arc<Bridge>, archive: Archive, log: Log) -> Self {
-        Self { bridge, archive, log }
+    pub(super) fn new(bridge: Arc<Bridge>, archive: Archive, log: Log, configured: Configured) -> Self {
+        Self { bridge, archive, log, configured }
     }
 
     /// Webhooks and their owners, as this node knows them. Hold the guard only briefly: the thread that
     /// applies the log waits for it.
     pub fn directory(&self) -> RwLockReadGuard<'_, Directory> {
         self.bridge.webhooks()
+    }
+
+    /// Which webhooks are in the nodes' configuration files.
+    pub fn configured(&self) -> &Configured {
+        &self.configured
     }
 
     /// Receives news of events, webhooks and owners from now on. The first news is that everything may have

@@ -24,6 +24,7 @@ pub(super) fn hub(config: &Config) -> HubConfig {
         cut_off_after: Some(config.session.cut_off_seconds)
             .filter(|seconds| *seconds > 0)
             .map(Duration::from_secs),
+        presence_grace: Duration::from_millis(config.presence.grace_ms.into()),
     }
 }
 

@@ -12,6 +12,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod access;
+mod apps;
 mod arrows;
 mod audit;
 mod authentication;
@@ -19,6 +20,7 @@ mod backup;
 mod bad_input;
 mod bad_socket;
 mod certificates;
+mod channels_cli;
 mod circles;
 mod client_tls;
 mod clocks;
@@ -53,9 +55,17 @@ mod pace;
 mod packaging;
 mod parts;
 mod peer_security;
+mod phoenix_presence;
+mod phoenix_push;
 mod positions;
 mod power;
 mod proxy;
+mod pusher_api;
+mod pusher_clients;
+mod pusher_counts;
+mod pusher_frames;
+mod pusher_resume;
+mod pusher_support;
 mod quorum;
 mod receivers;
 mod relayed_polls;

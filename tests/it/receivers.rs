@@ -178,8 +178,7 @@ fn one_byte(fleet: &Fleet<'_>) -> Result<()> {
 
 fn event(position: u32, kind: &str, payload: &str) -> Event {
     let id = EventId::new(waypost::clock::now_ms(), 7, position);
-    let event =
-        NewEvent { subject: Default::default(), kind: kind.into(), payload: payload.as_bytes().to_vec() };
+    let event = NewEvent::new(Default::default(), kind, payload);
     Event::from_stored(u64::from(position) + 1, Event::to_stored(id, &event).into()).unwrap()
 }
 

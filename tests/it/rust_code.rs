@@ -109,7 +109,7 @@ pub(crate) fn written_paths(code: &str) -> impl Iterator<Item = String> {
     code.split(move |c| !word(c)).filter(|w| w.contains("::")).map(str::to_owned)
 }
 
-/// The words that names and sentences are made of, in small letters: `SealKey` and `seal_key` have `seal` and
+/// The words that names and sentences are made of, in small letters: `TopicKey` and `topic_key` have `topic` and
 /// `key`.
 pub(crate) fn words(text: &str) -> impl Iterator<Item = String> + use<> {
     let mut spaced = String::new();

@@ -37,6 +37,14 @@ fn readers_get_the_events_of_their_subjects() {
     );
 }
 
+/// Creates a map that stores the events of all [`SUBJECTS`].
+fn stored_map(c: &Cluster, slug: &str) -> Result<Map> {
+    let map = map(c, slug)?;
+    set_rules(c, &map, &json!([{"match": "pr*", "durability": "durable"}]))?.expect(200)?;
+    c.wait_same_applied()?;
+    Ok(map)
+}
+
 /// Publishes one event of a subject and returns its envelope.
 fn publish(c: &Cluster, node: usize, map: &Map, subject: &str) -> Result<Value> {
     let mut body = json!({"type": "App\\Events\\X \"é\"", "payload": {"of": subject}});
@@ -103,7 +111,7 @@ fn stream(c: &Cluster, node: usize, map: &Map, query: &str) -> Result<Js> {
 }
 
 fn readers(c: &Cluster) -> Result<()> {
-    let map = map(c, "readers")?;
+    let map = stored_map(c, "readers")?;
     let mut sockets = Vec::new();
     let mut streams = Vec::new();
     for (n, (params, query, wanted)) in selections().into_iter().enumerate() {
@@ -131,7 +139,7 @@ fn readers(c: &Cluster) -> Result<()> {
 }
 
 fn long_polls(c: &Cluster) -> Result<()> {
-    let map = map(c, "long-polls")?;
+    let map = stored_map(c, "long-polls")?;
     let mut poller = Poller::join(c, &map, 0)?;
     let joins = json!(["2", "2", map.topic(), "phx_join", {"subjects": ["orders-*"]}]).to_string();
     ensure!(poller.push(&joins)? == 200);
@@ -183,7 +191,7 @@ fn page(api: &Api, map: &Map, query: &str) -> Result<(Vec<u64>, bool)> {
 }
 
 fn other_positions(c: &Cluster) -> Result<()> {
-    let map = map(c, "other-positions")?;
+    let map = stored_map(c, "other-positions")?;
     let sent = publish_all(c, &map, &SUBJECTS, 4)?;
     c.wait_same_applied()?;
     for (n, (_, at, id)) in sent.iter().enumerate() {
@@ -207,7 +215,7 @@ fn other_positions(c: &Cluster) -> Result<()> {
 }
 
 fn backfills(c: &Cluster) -> Result<()> {
-    let map = map(c, "backfills")?;
+    let map = stored_map(c, "backfills")?;
     let sent = publish_all(c, &map, &SUBJECTS, 10)?;
     c.wait_same_applied()?;
     for (n, (params, _, wanted)) in selections().into_iter().enumerate() {
@@ -321,7 +329,7 @@ fn deletions(c: &Cluster) -> Result<()> {
 }
 
 fn webhooks(c: &Cluster) -> Result<()> {
-    let map = map(c, "webhooks")?;
+    let map = stored_map(c, "webhooks")?;
     let receiver = Receiver::start()?;
     let wanted: [(&str, Value, Wanted); 6] = [
         ("/own", json!(null), |subject| subject.is_empty()),

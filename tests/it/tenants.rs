@@ -118,6 +118,7 @@ fn bytes_per_second(c: &Cluster) -> Result<()> {
         ensure!(line.starts_with("HTTP/1.1 429"), "{line}");
     }
     c.admin(1).post(&map.events(), &body)?.expect(201)?;
+    let map = c.map_with("ephemeral-bytes", json!({"limits": {"publish_bytes_per_second": 1000}}))?;
     let rules = json!([{"match": "live-*", "durability": "ephemeral"}]);
     c.set_rules(&map, &rules)?;
     let live = json!({"type": "x", "subject": "live-1", "payload": "x".repeat(20_000)});

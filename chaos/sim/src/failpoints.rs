@@ -1,7 +1,7 @@
-//! The failpoints of the cluster that a simulation can switch on.
+//! The failpoints of the cluster and of the replicated state that a simulation can switch on.
 
 /// Each failpoint's name, and what is wrong when it is on.
-pub(crate) const FAILPOINTS: [(&str, &str); 13] = [
+pub(crate) const FAILPOINTS: [(&str, &str); 16] = [
     ("answer-before-fsync", "an append is answered before it is on disk"),
     ("vote-without-fsync", "a vote is answered before it is on disk"),
     (
@@ -27,6 +27,9 @@ pub(crate) const FAILPOINTS: [(&str, &str); 13] = [
         "restart-trusts-clock",
         "a leader without a known time trusts its own clock for the time since the last stamp",
     ),
+    ("ghost-kept", "a node that is gone keeps its presence members"),
+    ("vacated-twice", "that a channel is vacated is told twice"),
+    ("grace-ignored", "a presence member leaves at once, whatever its grace period"),
 ];
 
 /// The name as a static string, if there is such a failpoint.

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use simulated::sim::{Process, World};
 use simulated::{Cluster, NoHandler, Role};
 use tokio::time::sleep;
@@ -14,6 +15,7 @@ use tokio::time::sleep;
 use crate::history::History;
 use crate::ledger::Ledger;
 use crate::plan::{Plan, Target};
+use crate::presence::{self, Local, Replica};
 
 /// The longest time of a membership change before a disk is lost.
 const SETTLE: Duration = Duration::from_millis(500);
@@ -23,6 +25,8 @@ const SETTLE: Duration = Duration::from_millis(500);
 struct Host {
     process: Option<Process>,
     node: Option<Cluster>,
+    /// What the process holds of presence, once its node has started.
+    local: Option<Arc<Local>>,
     /// The number of its present disk; each loss of a disk raises it.
     disk: u64,
     /// Whether its node begins the cluster. A node on an emptied disk joins instead.
@@ -34,6 +38,8 @@ pub(crate) struct Hosts {
     pub(crate) world: Arc<World>,
     pub(crate) plan: Plan,
     pub(crate) history: Arc<History>,
+    /// The commands of Waypost that nodes applied.
+    pub(crate) commands: Arc<presence::Log>,
     hosts: Mutex<Vec<Host>>,
     /// Node id → the disk (host, number) that has this id.
     ids: Mutex<HashMap<u64, (usize, u64)>>,
@@ -50,7 +56,9 @@ impl Hosts {
     pub(crate) fn new(world: Arc<World>, plan: Plan, history: Arc<History>) -> Arc<Self> {
         let hosts = (0..plan.nodes).map(|i| Host { begins: i == 0, ..Host::default() }).collect();
         let hosts = Mutex::new(hosts);
-        Arc::new(Self { world, plan, history, hosts, ids: Mutex::default(), losing: AtomicBool::new(false) })
+        let commands = Arc::default();
+        let ids = Mutex::default();
+        Arc::new(Self { world, plan, history, commands, hosts, ids, losing: AtomicBool::new(false) })
     }
 
     /// Starts the node of `host`, unless it runs. The start completes later.
@@ -75,10 +83,21 @@ impl Hosts {
         }));
         let ledger = Ledger::new(host, self.history.clone());
         let this = self.clone();
-        let started = process.run(Cluster::start(config, ledger, Arc::new(NoHandler)));
+        let local = Arc::new(Local::default());
+        let started = if self.plan.presence {
+            let replica = Replica::new(ledger, local.clone(), self.commands.clone());
+            process.run(Cluster::start(config, replica, Arc::new(NoHandler))).boxed()
+        } else {
+            process.run(Cluster::start(config, ledger, Arc::new(NoHandler))).boxed()
+        };
         tokio::spawn(async move {
             match started.await {
-                Ok(node) => this.started(host, disk, &process, node),
+                Ok(node) => {
+                    this.started(host, disk, &process, node.clone());
+                    if this.plan.presence {
+                        this.keep_presence(host, process, node, local);
+                    }
+                }
                 Err(error) => this.world.violation(format!("node on host {host} does not start: {error}")),
             }
         });
@@ -100,6 +119,20 @@ impl Hosts {
         hosts[host].node = Some(node);
     }
 
+    /// Lets users come to a process, unless it has ended.
+    fn keep_presence(self: &Arc<Self>, host: usize, process: Process, node: Cluster, local: Arc<Local>) {
+        if process.is_dead() {
+            return;
+        }
+        lock(&self.hosts)[host].local = Some(local.clone());
+        tokio::spawn(presence::keep(self.clone(), process, node, local));
+    }
+
+    /// What the process on `host` holds of presence.
+    pub(crate) fn local(&self, host: usize) -> Option<Arc<Local>> {
+        lock(&self.hosts)[host].local.clone()
+    }
+
     /// The name of a disk; a disk that was given up as damaged counts as another disk.
     fn disk(&self, host: usize, disk: u64) -> u64 {
         disk * 1000 + self.world.damaged().iter().filter(|(at, _)| *at == host).count() as u64
@@ -109,6 +142,7 @@ impl Hosts {
     pub(crate) fn end(&self, host: usize, power: bool) {
         let (process, node) = {
             let mut hosts = lock(&self.hosts);
+            hosts[host].local = None;
             (hosts[host].process.take(), hosts[host].node.take())
         };
         if let Some(process) = process {

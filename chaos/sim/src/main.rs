@@ -4,6 +4,8 @@
 //! - `plan` makes a plan from a seed; `faults` carries it out; `clients` write and read meanwhile;
 //! - `hosts` has the simulated machines and the nodes on them; `ledger` is the state machine that the nodes
 //!   replicate;
+//! - `presence` has users who come and go on all hosts, over Waypost's own state machine (in every fifth fresh
+//!   seed);
 //! - `history` checks the invariants as things happen; `run` runs one seed from its beginning to its verdict;
 //! - `batch` runs many seeds on several threads; `failpoints` lists the defects that can be switched on, to
 //!   show that the checks find them.
@@ -18,6 +20,7 @@ mod history;
 mod hosts;
 mod ledger;
 mod plan;
+mod presence;
 mod run;
 #[cfg(test)]
 mod tests;

@@ -80,8 +80,14 @@ pub(crate) struct Plan {
     pub(crate) duration_ms: u64,
     /// The faults with their times, in order.
     pub(crate) faults: Vec<(u64, Fault)>,
+    /// Whether users come and go, over Waypost's own state machine.
+    #[serde(default)]
+    pub(crate) presence: bool,
     settings: Settings,
 }
+
+/// From this seed on, every fifth one has presence.
+const PRESENCE_FROM: u64 = 1_000_000;
 
 /// The cluster settings that a seed varies.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -157,6 +163,7 @@ impl Plan {
             },
             duration_ms,
             faults,
+            presence: seed >= PRESENCE_FROM && seed.is_multiple_of(5),
             settings: Settings {
                 heartbeat_ms: dice.of(&[50, 100, 100, 100]),
                 propose_timeout_ms: dice.between(300, 3000),

@@ -17,6 +17,7 @@ use crate::history::{Checks, History};
 use crate::hosts::Hosts;
 use crate::ledger::Ledger;
 use crate::plan::Plan;
+use crate::presence;
 
 /// The longest (virtual) time in which an empty cluster becomes complete.
 const BEGIN: Duration = Duration::from_secs(60);
@@ -54,6 +55,7 @@ pub(crate) fn run(plan: Plan, failpoint: Option<&'static str>) -> Verdict {
 }
 
 async fn simulate(plan: Plan, failpoint: Option<&'static str>) -> Verdict {
+    machine::planted::switch_on(failpoint);
     let world = World::enter(plan.seed, plan.timing, failpoint);
     let history = Arc::new(History::new(world.clone(), plan.has_time()));
     let hosts = Hosts::new(world.clone(), plan, history.clone());
@@ -88,11 +90,18 @@ async fn under_fire(hosts: &Arc<Hosts>) -> u64 {
     let stop = Arc::new(AtomicBool::new(false));
     let mut clients = JoinSet::new();
     clients::start(hosts, &stop, &mut clients);
+    if hosts.plan.presence {
+        presence::prepare(hosts).await;
+        presence::start(hosts, &stop, &mut clients);
+    }
     let faults = faults::carry_out(hosts).await;
     heal(hosts).await;
     stop.store(true, Ordering::Relaxed);
     while timeout(CATCH_UP, clients.join_next()).await.is_ok_and(|joined| joined.is_some()) {}
     check(hosts).await;
+    if hosts.plan.presence {
+        presence::check(hosts).await;
+    }
     faults
 }
 

@@ -36,7 +36,7 @@ fn fresh_seeds_are_clean() {
 
 /// Seeds that find each defect. A seed does not do exactly the same in every run, so the test uses them in
 /// turn.
-const FOUND_BY: [(&str, &[u64]); 13] = [
+const FOUND_BY: [(&str, &[u64]); 16] = [
     ("answer-before-fsync", &[46, 14, 17, 21]),
     ("vote-without-fsync", &[9, 33, 38, 69]),
     ("restored-leader", &[4, 9, 14, 16]),
@@ -50,7 +50,13 @@ const FOUND_BY: [(&str, &[u64]); 13] = [
     ("checkpoint-before-log", &[430, 1476, 1594, 2967]),
     ("own-clock", &[15, 18, 46]),
     ("restart-trusts-clock", &[73, 105]),
+    ("ghost-kept", PRESENCE),
+    ("vacated-twice", PRESENCE),
+    ("grace-ignored", PRESENCE),
 ];
+
+/// Seeds with presence.
+const PRESENCE: &[u64] = &[1_000_000, 1_000_005, 1_000_010, 1_000_015, 1_000_020, 1_000_025];
 
 #[test]
 fn every_planted_defect_is_found() {

@@ -47,6 +47,11 @@ impl Js {
         Self::start("lost_polls_client.mjs", options)
     }
 
+    /// npm `phoenix`' `Presence` with these options; see `presence_client.mjs`.
+    pub fn presence(options: Value) -> Result<Self> {
+        Self::start("presence_client.mjs", options)
+    }
+
     /// npm `eventsource`: `query` is added to the URL, and the client listens for the types `types`.
     pub fn sse(urls: &[String], map: &Map, query: Value, types: &[&str]) -> Result<Self> {
         let urls: Vec<String> = urls.iter().map(|u| format!("{u}{}/stream", map.events())).collect();
@@ -71,6 +76,21 @@ impl Js {
             headers["Last-Event-ID"] = last.into();
         }
         Self::sse_raw(&format!("{node}{}/stream?{query}", map.events()), headers)
+    }
+
+    /// npm `pusher-js`; `pusher_client.mjs` describes the options.
+    pub fn pusher(options: Value) -> Result<Self> {
+        Self::start("pusher_client.mjs", options)
+    }
+
+    /// A back end with npm `pusher`; `pusher_backend.mjs` describes the options.
+    pub fn pusher_backend(options: Value) -> Result<Self> {
+        Self::start("pusher_backend.mjs", options)
+    }
+
+    /// npm `laravel-echo`; `echo_client.mjs` describes the options.
+    pub fn echo(options: Value) -> Result<Self> {
+        Self::start("echo_client.mjs", options)
     }
 
     /// The whole frames of such a stream so far.

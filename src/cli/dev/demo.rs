@@ -20,6 +20,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The slug of the demo map.
 pub(super) const SLUG: &str = "demo";
 
+/// The key of the demo map's app.
+pub(super) const KEY: &str = "demo-key";
+
 /// Names of the files with the tokens, in the directory of `waypost dev`.
 const ADMIN_FILE: &str = "admin-token";
 const DEMO_FILE: &str = "demo-token";
@@ -51,20 +54,41 @@ pub(super) fn admin_token(home: &Home) -> anyhow::Result<String> {
     Ok(token)
 }
 
-/// Creates the demo map. If an earlier run created it, that run's token is used.
+/// Creates the demo map and its app. If an earlier run created the map, that run's token is used.
 pub(super) async fn prepare(url: &str, admin: &str, home: &Home) -> anyhow::Result<Demo> {
     let client = Client::at(url.to_owned(), admin.to_owned());
+    let demo = map(&client, url, home).await?;
+    app(&client).await?;
+    Ok(demo)
+}
+
+/// Creates the app of the demo map, unless an earlier run did.
+async fn app(client: &Client) -> Result<(), ClientError> {
+    let app = json!({"app_id": "1", "key": KEY, "secret": "demo-secret", "client_events": true});
+    match patiently(client, Method::POST, &format!("/api/maps/{SLUG}/pusher"), Some(&app)).await {
+        Err(ClientError::Refused { code, .. }) if code == "key_taken" => Ok(()),
+        made => made.map(drop),
+    }
+}
+
+async fn map(client: &Client, url: &str, home: &Home) -> anyhow::Result<Demo> {
     let map = json!({
         "slug": SLUG,
         "name": "Demo",
         "limits": {"connections": null, "requests_per_minute": null},
     });
-    let demo = match patiently(&client, Method::POST, "/api/maps", Some(&map)).await {
+    let demo = match patiently(client, Method::POST, "/api/maps", Some(&map)).await {
         Err(ClientError::Refused { code, .. }) if code == "slug_taken" => match kept(url, home).await? {
             Some(demo) => return Ok(demo),
-            None => renew(&client).await?,
+            None => renew(client).await?,
         },
-        made => made.map(|map| Demo { id: cell(&map, "id"), token: cell(&map, "token") })?,
+        Err(error) => return Err(error.into()),
+        Ok(map) => {
+            // A map with rules keeps them when it gets its app: the events of its subjects are stored.
+            let rules = json!([{"match": "lobby", "durability": "durable"}]);
+            patiently(client, Method::PUT, &format!("/api/maps/{SLUG}/channel-rules"), Some(&rules)).await?;
+            Demo { id: cell(&map, "id"), token: cell(&map, "token") }
+        }
     };
     home.keep(DEMO_FILE, &demo.token)?;
     Ok(demo)

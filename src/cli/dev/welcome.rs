@@ -4,7 +4,7 @@ use std::{io, path::PathBuf};
 
 use super::{
     super::output::{self, NAME, STRONG, paint},
-    demo::{Demo, SLUG},
+    demo::{Demo, KEY, SLUG},
     nodes::Nodes,
 };
 
@@ -40,6 +40,8 @@ curl -sS {one}/api/maps/{SLUG}/events \\
     ))?;
     output::line(webhook(&one, &three, token, nodes.receiver(), &waypost))?;
     output::line(format_args!("{}\n{}\n", head("Follow with phoenix.js:"), phoenix(&socket, token)))?;
+    let text = head("Follow with pusher-js, and publish with the command above plus \"subject\":\"lobby\":");
+    output::line(format_args!("{text}\n{}\n", pusher(&two)))?;
     output::line(format_args!(
         "{}\nWAYPOST_URL={one} WAYPOST_TOKEN={admin} {waypost} cluster status",
         head("Look at the cluster:")
@@ -81,6 +83,24 @@ socket.connect();
 map.join().receive("ok", (reply) => (last = reply.last_event_id)).receive("error", console.error);
 END
 node demo.mjs"#
+    )
+}
+
+/// A script for pusher-js, which finds a WebSocket in Node too.
+fn pusher(url: &str) -> String {
+    let address = url.trim_start_matches("http://");
+    let (host, port) = address.rsplit_once(':').unwrap_or((address, "80"));
+    format!(
+        r#"npm install pusher-js
+cat > pusher.cjs <<'END'
+const Pusher = require("pusher-js");
+const pusher = new Pusher("{KEY}", {{
+  wsHost: "{host}", wsPort: {port}, forceTLS: false, enabledTransports: ["ws"], cluster: "none",
+}});
+pusher.connection.bind("state_change", (change) => console.log(change.current));
+pusher.subscribe("lobby").bind_global((event, data) => console.log(event, data));
+END
+node pusher.cjs"#
     )
 }
 

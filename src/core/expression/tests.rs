@@ -12,7 +12,7 @@ const MAP: &str = "550e8400-e29b-41d4-a716-446655440000";
 
 fn event(kind: &str, payload: &str) -> Event {
     let payload = normalise(payload, 127).unwrap().into_bytes();
-    let new = NewEvent { subject: Default::default(), kind: kind.into(), payload };
+    let new = NewEvent::new(Default::default(), kind, payload);
     Event::from_stored(9, Event::to_stored(EventId::new(1_750_509_296_789, 7, 3), &new).into()).unwrap()
 }
 

@@ -22,18 +22,27 @@ pub struct StoredSubject {
 }
 
 impl<S: ReadStore> History<'_, S> {
-    /// Returns the subjects that have events, by name, at most `max` of those after `after`. The server's own
-    /// subjects are left out.
-    pub fn subjects(&self, after: Option<&Subject>, max: usize) -> Result<Vec<StoredSubject>, HistoryError> {
+    /// Returns the subjects that have events and whose names begin with `prefix`, by name, at most `max` of
+    /// those after `after`. The server's own subjects are left out.
+    pub fn subjects(
+        &self,
+        prefix: &str,
+        after: Option<&Subject>,
+        max: usize,
+    ) -> Result<Vec<StoredSubject>, HistoryError> {
         let mut found = Vec::new();
-        if after.is_none() && self.record.own.count > 0 {
+        if prefix.is_empty() && after.is_none() && self.record.own.count > 0 {
             found.push((Subject::own(), self.record.own.clone()));
         }
-        let (mut from, to) = keys::subjects_from(self.stream, "");
+        let (mut from, to) = keys::subjects_from(self.stream, prefix);
         if let Some(after) = after {
-            from = keys::subject(self.stream, after.as_str());
+            let mut behind = keys::subject(self.stream, after.as_str());
             // The first key right behind it.
-            from.push(0);
+            behind.push(0);
+            from = from.max(behind);
+        }
+        if from > to {
+            return Ok(Vec::new());
         }
         let mut damaged = None;
         self.store.scan(&from, &to, &mut |key, value| {

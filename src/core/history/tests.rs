@@ -45,7 +45,7 @@ impl Stream {
         let id = EventId::new(1000 + 10 * seq, 2 * seq, 0);
         self.record.peak_ms = self.record.peak_ms.max(time_ms);
         let times = Times { time_ms, peak_ms: self.record.peak_ms, expiry_ms: 0 };
-        let new = NewEvent { subject: name(subject), kind: "k".into(), payload: b"1".to_vec() };
+        let new = NewEvent::new(name(subject), "k", "1");
         let stored = Event::to_stored_at(id, times, &new);
         self.record.count += 1;
         self.record.bytes += stored.len() as u64;

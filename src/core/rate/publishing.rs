@@ -19,7 +19,7 @@ pub struct PublishRates {
 pub struct Amount {
     /// How many events.
     pub events: u32,
-    /// Their bytes: subjects, types and payloads.
+    /// Their bytes: subjects, types, payloads and texts.
     pub bytes: u32,
 }
 
@@ -44,8 +44,7 @@ pub enum Exceeded {
 impl Amount {
     /// The amount of these events.
     pub fn of(events: &[NewEvent]) -> Self {
-        let bytes = |event: &NewEvent| event.subject.as_str().len() + event.kind.len() + event.payload.len();
-        let bytes: usize = events.iter().map(bytes).sum();
+        let bytes: usize = events.iter().map(NewEvent::len_bytes).sum();
         let most = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         Self { events: most(events.len()), bytes: most(bytes) }
     }

@@ -2,12 +2,14 @@
 //! they are read. Each kind belongs to one of the two machines, which alone writes it: [`DIRECTORY`] and
 //! [`STREAMS`].
 
+mod presence;
+
+pub use presence::*;
+
 use crate::core::ids::{MapId, NodeId, TokenId, TopicId, WebhookId};
-use crate::core::lease::Member;
-use crate::core::subject::Subject;
 
 /// The kinds of keys that the directory writes.
-pub const DIRECTORY: &[u8] = b"CMPacfkmnswy";
+pub const DIRECTORY: &[u8] = b"ABCMPQRSacfkmnswy";
 /// The kinds of keys that the streams write.
 pub const STREAMS: &[u8] = b"EObdeghijlopqrtuvxz";
 
@@ -15,16 +17,26 @@ pub const STREAMS: &[u8] = b"EObdeghijlopqrtuvxz";
 pub const MAPS: u8 = b'm';
 /// Prefix of token records.
 pub const TOKENS: u8 = b'k';
+/// Prefix of app records.
+pub const APPS: u8 = b'A';
 /// Prefix of stream records.
 pub const TOPICS: u8 = b't';
 /// Prefix of the nodes that hold leases.
 pub const HOLDERS: u8 = b's';
 /// Prefix of the connections that nodes hold.
 pub const CONNECTIONS: u8 = b'C';
+/// Prefix of the nodes that hold presence members or subscriptions.
+pub const PRESENCE_HOLDERS: u8 = b'S';
+/// Prefix of the presence members.
+pub const PRESENT: u8 = b'B';
 /// Prefix of the presence members that nodes hold.
 pub const MEMBERS: u8 = b'M';
-/// Prefix of presence members whose node's incarnation has ended and whose grace period runs.
+/// Prefix of presence members that no longer have the connection that began their grace period.
 pub const PARTING: u8 = b'P';
+/// Prefix of the numbers of subscriptions that nodes hold.
+pub const SUBSCRIPTIONS: u8 = b'Q';
+/// Prefix of the channels of which it was told that they are occupied.
+pub const OCCUPIED: u8 = b'R';
 /// Prefix of tombstones of deleted streams, whose events are still to be removed.
 pub const TOMBSTONE: u8 = b'd';
 /// Key of the counters.
@@ -66,6 +78,11 @@ pub fn token(id: TokenId) -> [u8; 17] {
     join(TOKENS, id.as_bytes())
 }
 
+/// The key of an app's record.
+pub fn app(token: TokenId) -> [u8; 17] {
+    join(APPS, token.as_bytes())
+}
+
 /// The key of a stream's record.
 pub fn topic(id: TopicId) -> [u8; 9] {
     join(TOPICS, &id.0.to_be_bytes())
@@ -103,30 +120,7 @@ pub fn connections_of(key: &[u8]) -> Option<(NodeId, MapId, Option<TokenId>)> {
     Some((node_of(key)?, map, (token != [0; 16]).then(|| TokenId::from_bytes(token))))
 }
 
-/// The key of a presence member that a node holds by one connection.
-pub fn member(node: NodeId, member: &Member) -> Vec<u8> {
-    let mut key = [&[MEMBERS][..], &node.to_be_bytes()].concat();
-    push_member(&mut key, member.map, &member.subject, &member.name);
-    key.extend_from_slice(&member.connection.to_be_bytes());
-    key
-}
-
-/// The key of a presence member in its grace period.
-pub fn parting(map: MapId, subject: &Subject, name: &str) -> Vec<u8> {
-    let mut key = vec![PARTING];
-    push_member(&mut key, map, subject, name);
-    key
-}
-
-fn push_member(key: &mut Vec<u8>, map: MapId, subject: &Subject, name: &str) {
-    key.extend_from_slice(map.as_bytes());
-    // A subject has at most 200 bytes.
-    key.push(subject.as_str().len() as u8);
-    key.extend_from_slice(subject.as_str().as_bytes());
-    key.extend_from_slice(name.as_bytes());
-}
-
-/// Returns the node of a [`holder`], [`connections`] or [`member`] key.
+/// Returns the node of a [`holder`], [`connections`], [`presence_holder`], [`member`] or [`subscriptions`] key.
 pub fn node_of(key: &[u8]) -> Option<NodeId> {
     Some(u64::from_be_bytes(key.get(1..9)?.try_into().ok()?))
 }

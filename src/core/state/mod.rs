@@ -43,9 +43,12 @@ pub use streams::{Facts, Streams, TopicRecord};
 use super::access::Access;
 use super::codec;
 use super::command::{Change, Command, Refusal, Reply};
-use super::ids::{GroupId, LogPosition};
+use super::ids::{GroupId, LogPosition, MapId};
+use super::lease::Present;
 use super::store::{ReadStore, StoreError, WriteStore};
+use super::subject::Subject;
 use super::webhook::directory::Directory as Webhooks;
+use std::sync::Arc;
 
 /// What the application of a command may know besides the command.
 pub trait Context {
@@ -104,6 +107,11 @@ impl State {
     /// Returns the webhooks and their owners.
     pub fn webhooks(&self) -> &Webhooks {
         self.directory.webhooks()
+    }
+
+    /// Returns all presence members, with their maps and subjects.
+    pub fn all_members(&self) -> impl Iterator<Item = (MapId, Subject, Arc<Present>)> {
+        self.directory.all_members()
     }
 
     /// Applies one command and returns the encoded [`Reply`]. Bytes that are not a command are refused on

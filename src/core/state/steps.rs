@@ -2,7 +2,8 @@
 
 use crate::core::access::AccessChange;
 use crate::core::consumer::progress::OwnerCommand;
-use crate::core::ids::WebhookId;
+use crate::core::event::NewEvent;
+use crate::core::ids::{MapId, WebhookId};
 use crate::core::webhook::directory::WebhookChange;
 
 /// A change of the directory that the streams must know.
@@ -14,6 +15,13 @@ pub enum Step {
     Webhook(WebhookChange),
     /// A webhook's owner must start over, as this owner command says.
     Begin(WebhookId, OwnerCommand),
+    /// Facts that the directory decided become events of the map's stream.
+    Append(MapId, Vec<NewEvent>),
+}
+
+impl Step {
+    /// The most events of one [`Step::Append`].
+    pub(super) const MOST_EVENTS: usize = 1000;
 }
 
 /// A request of the streams to the directory, which decides it in its own order.

@@ -1,10 +1,13 @@
 //! Examples and properties of the replicated state.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod apps;
 mod backlog;
+mod channels;
 mod delivery;
 mod leases;
 mod limits;
+mod presence;
 mod subjects;
 mod two_logs;
 
@@ -127,10 +130,7 @@ const KEEP_ALL: Retention =
     Retention { events: None, age_seconds: None, bytes: None, webhook_backlog: WAIT_FOR_EVER };
 
 fn publish(map: u8, by: By, kinds: &[&str], key: Option<(u8, u8)>) -> Command {
-    let events = kinds
-        .iter()
-        .map(|kind| NewEvent { subject: Default::default(), kind: (*kind).into(), payload: b"{}".to_vec() })
-        .collect();
+    let events = kinds.iter().map(|kind| NewEvent::new(Default::default(), *kind, "{}")).collect();
     let key = key.map(|(key, body)| IdempotencyKey { key: [key; 16], fingerprint: [body; 16], ttl_ms: 1000 });
     Command::Publish(Publish { map: map_id(map), by, events, key })
 }
@@ -343,6 +343,7 @@ fn command() -> impl Strategy<Value = Command> {
             map: map_id(map), by, token: token_id(token),
         })),
         4 => leases::command(),
+        4 => presence::command(),
         1 => (1u64..3).prop_map(Command::NodeGone),
         2 => Just(Command::Tick),
         9 => delivery::command(),

@@ -17,11 +17,7 @@ fn map() -> MapText {
 
 fn event(slot: u32, payload: &str) -> Event {
     let id = EventId::new(1_750_509_296_789, 7, slot);
-    let event = NewEvent {
-        subject: Default::default(),
-        kind: "map_kill".into(),
-        payload: payload.as_bytes().to_vec(),
-    };
+    let event = NewEvent::new(Default::default(), "map_kill", payload);
     Event::from_stored(9, Event::to_stored(id, &event).into()).unwrap()
 }
 

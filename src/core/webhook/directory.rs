@@ -56,26 +56,31 @@ impl Directory {
         &self.owners
     }
 
-    /// Applies a change.
-    pub fn change(&mut self, change: &WebhookChange) {
+    /// Applies a change. Returns the map whose webhooks changed.
+    pub fn change(&mut self, change: &WebhookChange) -> Option<MapId> {
         match change {
             WebhookChange::Put(webhook) => {
                 self.of_map.entry(webhook.map).or_default().insert(webhook.id);
                 self.webhooks.insert(webhook.id, webhook.clone());
+                Some(webhook.map)
             }
             WebhookChange::Gone(id) => self.remove(*id),
-            WebhookChange::Commanded(_) => {}
-            WebhookChange::Owners(owners) => self.owners = owners.clone(),
+            WebhookChange::Commanded(_) => None,
+            WebhookChange::Owners(owners) => {
+                self.owners = owners.clone();
+                None
+            }
         }
     }
 
-    fn remove(&mut self, id: WebhookId) {
-        let Some(webhook) = self.webhooks.remove(&id) else { return };
+    fn remove(&mut self, id: WebhookId) -> Option<MapId> {
+        let webhook = self.webhooks.remove(&id)?;
         if let Some(of_map) = self.of_map.get_mut(&webhook.map) {
             of_map.remove(&id);
             if of_map.is_empty() {
                 self.of_map.remove(&webhook.map);
             }
         }
+        Some(webhook.map)
     }
 }

@@ -8,6 +8,7 @@
 pub mod check;
 pub mod directory;
 mod filter;
+mod lifecycle;
 pub mod mask;
 pub mod outcome;
 pub mod patch;
@@ -23,6 +24,7 @@ pub mod shown;
 pub use super::consumer::plan::Batch;
 pub use super::consumer::schedule::RetryPolicy;
 pub use filter::{EventFilter, SubjectFilter, TopicKind};
+pub use lifecycle::{Wants, shown_as};
 pub use profile::Profile;
 pub use settings::{
     Defaults, Disabled, Invocation, Lambda, MAX_BATCH, MAX_KINDS, MAX_TEMPLATE, Method, OnWebhook, Ordering,

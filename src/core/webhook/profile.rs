@@ -51,6 +51,11 @@ impl Profile {
         !matches!(self, Self::Envelope | Self::Broadcasting)
     }
 
+    /// Whether its receivers expect the lifecycle events of channels.
+    pub fn has_lifecycle(self) -> bool {
+        matches!(self, Self::Broadcasting | Self::Pusher)
+    }
+
     /// Whether the target is the incoming URL of a chat. The URL is the secret, and requests are not signed.
     pub fn is_chat(self) -> bool {
         matches!(self, Self::Discord | Self::Slack)

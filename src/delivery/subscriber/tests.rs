@@ -2,14 +2,14 @@
 
 use super::*;
 use crate::core::channel_rules::Coverage;
-use crate::core::event::{Event, NewEvent};
+use crate::core::event::{Event, NewEvent, Sender};
 use crate::core::frame::{View, WireForm};
-use crate::core::ids::TopicId;
-use crate::core::ring::Span;
+use crate::core::ids::{EventId, TopicId};
+use crate::core::ring::{Chunk, Ring, Span};
 use crate::core::subject::Selector;
 use crate::delivery::DispatcherConfig;
 use crate::hub::{Hub, HubConfig};
-use std::time::Duration;
+use std::sync::Arc;
 
 /// Writes only the seq of each event.
 struct Plain(FormKey);
@@ -24,11 +24,19 @@ impl WireForm for Plain {
     fn encode_position(&self, _: EventId, _: u64, _: &mut Vec<u8>) {}
 }
 
+const SOCKET: SocketId = SocketId { a: 1, b: 2 };
+
 fn chunk(seqs: std::ops::Range<u64>) -> Arc<Chunk> {
+    chunk_from(seqs, |_| None)
+}
+
+/// A chunk of events, of which `sender` names the sending sockets.
+fn chunk_from(seqs: std::ops::Range<u64>, sender: impl Fn(u64) -> Option<SocketId>) -> Arc<Chunk> {
     let events: Vec<Event> = seqs
         .clone()
         .map(|seq| {
-            let new = NewEvent { subject: Default::default(), kind: "k".into(), payload: b"{}".to_vec() };
+            let sender = sender(seq).map(|socket| Sender { socket, user: None });
+            let new = NewEvent { sender, ..NewEvent::new(Default::default(), "k", "{}") };
             Event::from_stored(seq, Event::to_stored(EventId::new(1, seq, 0), &new).into()).unwrap()
         })
         .collect();
@@ -52,6 +60,7 @@ fn with_subscription(test: impl FnOnce(&Rc<TopicView>, &Rc<Subscriber>, Subscrip
         expressions_per_topic: 1,
         ephemeral_link_bytes: 1 << 20,
         cut_off_after: None,
+        presence_grace: std::time::Duration::from_secs(3),
     };
     let of_dispatchers = DispatcherConfig {
         ring_bytes: 1 << 20,
@@ -128,5 +137,30 @@ fn a_subscription_that_is_held_stands_still() {
         assert_eq!(next(subscriber), None);
         subscriber.go_on(id);
         assert_eq!(next(subscriber).unwrap(), "5;");
+    });
+}
+
+#[test]
+fn a_socket_gets_none_of_its_own_events_from_the_ring_or_the_store() {
+    let own = |seq: u64| (seq % 2 == 0).then_some(SOCKET);
+    with_subscription(|topic_view, subscriber, _| {
+        subscriber.set_socket(SOCKET);
+        topic_view.push(chunk_from(1..5, own), 1 << 20, 1024);
+        assert_eq!((next(subscriber).unwrap(), next(subscriber)), ("1;3;".into(), None));
+
+        let mut page = Ring::new(5, usize::MAX, usize::MAX);
+        page.push(chunk_from(5..9, own));
+        topic_view.push(chunk_from(5..9, own), 1 << 20, 1024);
+        subscriber.subscriptions.borrow_mut()[0].behind = Behind::Sending(page);
+        assert_eq!((next(subscriber).unwrap(), next(subscriber)), ("5;7;".into(), None));
+    });
+}
+
+#[test]
+fn another_socket_gets_all_events() {
+    with_subscription(|topic_view, subscriber, _| {
+        subscriber.set_socket(SocketId { b: 3, ..SOCKET });
+        topic_view.push(chunk_from(1..5, |_| Some(SOCKET)), 1 << 20, 1024);
+        assert_eq!(next(subscriber).unwrap(), "1;2;3;4;");
     });
 }

@@ -79,5 +79,5 @@ fn event(
     });
     payload[key] = value;
     let payload = json::normalise(&payload.to_string(), 8).ok()?;
-    Some(NewEvent { subject: Default::default(), kind: kind.to_owned(), payload: payload.into_bytes() })
+    Some(NewEvent::new(Default::default(), kind, payload))
 }

@@ -8,7 +8,7 @@ use crate::core::expression::{Expression, ExpressionError, Subject};
 use crate::core::filter::{Filter, FilterError};
 use crate::core::ids::MapId;
 use crate::core::subject::SelectorError;
-use crate::core::webhook::{Ordering, SubjectFilter, Webhook};
+use crate::core::webhook::{Ordering, Profile, SubjectFilter, Webhook, shown_as};
 use crate::hub::{ArchiveError, Hub, Turn};
 use std::sync::Arc;
 
@@ -16,6 +16,7 @@ use std::sync::Arc;
 pub(super) struct Evaluator {
     map: MapId,
     map_text: MapText,
+    profile: Profile,
     subjects: SubjectFilter,
     kinds: Filter,
     condition: Option<Expression>,
@@ -45,7 +46,8 @@ impl Evaluator {
         Ok(Self {
             map: webhook.map,
             map_text: MapText::from(webhook.map),
-            subjects: webhook.filter.subjects()?,
+            profile: webhook.profile,
+            subjects: webhook.filter.subjects(webhook.profile)?,
             kinds: Filter::from_list(&webhook.events)?,
             condition: webhook.filter.expression.as_deref().map(Expression::condition).transpose()?,
             lanes: match &webhook.ordering {
@@ -99,7 +101,7 @@ impl Evaluator {
 
     fn offer(&self, event: &Event, subject: &Subject<'_>) -> Offer {
         let wanted = self.subjects.takes(event.subject.as_str())
-            && self.kinds.matches(&event.kind)
+            && self.takes_kind(&event.kind, event.subject.channel().is_some())
             && self.condition.as_ref().is_none_or(|condition| condition.matches(subject));
         let lane = match &self.lanes {
             _ if !wanted => None,
@@ -116,10 +118,17 @@ impl Evaluator {
         }
     }
 
+    /// Whether the webhook wants events of that type. It names lifecycle events as its profile does.
+    fn takes_kind(&self, kind: &str, is_lifecycle: bool) -> bool {
+        let kind = if is_lifecycle { shown_as(self.profile, kind) } else { Some(kind) };
+        kind.is_some_and(|kind| self.kinds.matches(kind))
+    }
+
     /// The offer for the event of a dead letter that is not kept any more: only its type is known.
     pub(super) fn offer_of_kind(&self, event: EventRef, kind: &str) -> Offer {
         let lane = matches!(self.lanes, Lanes::One).then_some(0);
-        Offer { event, wanted: self.kinds.matches(kind), lane, kind: hash(Some(kind)) as u32 }
+        let wanted = self.takes_kind(kind, false) || self.takes_kind(kind, true);
+        Offer { event, wanted, lane, kind: hash(Some(kind)) as u32 }
     }
 }
 

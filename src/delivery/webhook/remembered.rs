@@ -35,6 +35,7 @@ pub(super) fn attempt(ended: &Ended, events: &[Event], attempt: u32, at_ms: u64,
 mod tests {
     use super::*;
     use crate::core::codec;
+    use crate::core::event::NewEvent;
     use crate::core::ids::EventId;
     use crate::core::webhook::outcome::{Class, Outcome};
 
@@ -49,14 +50,7 @@ mod tests {
             message_id: "m".repeat(125_000),
         };
         let id = EventId::new(1, 1, 0);
-        let event = Event {
-            id,
-            seq: 1,
-            subject: Default::default(),
-            time_ms: 1,
-            kind: "k".repeat(125_000).into(),
-            payload: "{}".into(),
-        };
+        let event = NewEvent::new(Default::default(), "k".repeat(125_000), "{}").placed(id, 1, 1);
         let remembered = attempt(&ended, &[event], 1, 1, 1);
         assert!(codec::encode(&remembered).unwrap().len() < 1500);
     }

@@ -154,27 +154,22 @@ impl Tails {
 
 /// The bytes that an event occupies, about.
 pub(super) fn weight(event: &Event) -> usize {
-    event.payload.len() + event.kind.len() + 64
+    event.len_bytes() + 64
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
     use super::*;
+    use crate::core::event::NewEvent;
     use crate::core::ids::EventId;
     use std::ops::Range;
 
     const TOPIC: TopicId = TopicId(1);
 
     fn events(seqs: Range<u64>) -> Vec<Event> {
-        let event = |seq| Event {
-            id: EventId::new(1, seq, 0),
-            seq,
-            subject: Default::default(),
-            time_ms: 1,
-            kind: "x".into(),
-            payload: "{}".into(),
-        };
+        let event =
+            |seq| NewEvent::new(Default::default(), "x", "{}").placed(EventId::new(1, seq, 0), seq, 1);
         seqs.map(event).collect()
     }
 

@@ -16,7 +16,7 @@ use super::supervise::supervise;
 use super::{remembered, report};
 use crate::core::command::Command;
 use crate::core::consumer::shares::Speed;
-use crate::core::event::Event;
+use crate::core::event::{Event, NewEvent};
 use crate::core::field_error::FieldError;
 use crate::core::ids::EventId;
 use crate::core::webhook::records::Attempt;
@@ -164,14 +164,7 @@ impl Webhooks {
             getrandom::u32().unwrap_or(0),
         );
         let at_ms = self.hub.clock().time_ms();
-        let event = Event {
-            id,
-            seq: 0,
-            subject: Default::default(),
-            time_ms: at_ms,
-            kind: kind.into(),
-            payload: payload.into(),
-        };
+        let event = NewEvent::new(Default::default(), kind, payload).placed(id, 0, at_ms);
         let (answer, answered) = oneshot::channel();
         self.ask(Job::Test(webhook.clone(), event.clone(), answer))?;
         let ended = answered.await.map_err(|_| TestError::Busy)??;

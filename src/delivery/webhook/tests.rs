@@ -55,6 +55,7 @@ impl Stage {
             expressions_per_topic: 8,
             ephemeral_link_bytes: 1 << 20,
             cut_off_after: None,
+            presence_grace: std::time::Duration::from_secs(3),
         };
         let cluster = waypost_cluster::Config {
             data_dir: folder.path().join("data"),
@@ -144,8 +145,7 @@ impl Stage {
     }
 
     async fn publish(&self) {
-        let events =
-            vec![NewEvent { subject: Default::default(), kind: "x".into(), payload: b"{}".to_vec() }];
+        let events = vec![NewEvent::new(Default::default(), "x", "{}")];
         let map = self.hub.access().known().map(self.map).cloned().unwrap();
         let publish = Publish { map: self.map, by: None, events, key: None };
         self.hub.publisher().publish(&map, publish).await.unwrap();

@@ -1,5 +1,5 @@
-//! The client's side of a WebSocket: reads its messages one after the other, has the protocol handle them,
-//! and gathers the answers.
+//! The client's side of a WebSocket: reads its messages one after the other, has the protocol handle them and
+//! the notes of the session's mailbox, and gathers the answers.
 //!
 //! The session lives in the response body, so it is polled only while the socket takes bytes. It handles a
 //! few messages in a turn of its worker thread and then lets others run. A client that sends faster than it
@@ -10,6 +10,7 @@ use super::messages::{Messages, Received};
 use super::{WsConfig, close_frame, push_binary_frame, push_frame, push_text_frame};
 use crate::delivery::allowance::Allowance;
 use crate::delivery::close::End;
+use crate::delivery::mailbox::Note;
 use crate::delivery::protocol::{Link, Next, Protocol, Resume};
 use bytes::Bytes;
 use futures_util::Stream;
@@ -18,7 +19,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::time::Sleep;
 
-/// Frames of one client that are handled in a turn. Then the thread's other work has its turn.
+/// Frames and notes of one client that are handled in a turn. Then the thread's other work has its turn.
 const FRAMES_PER_TURN: u32 = 16;
 /// Bytes of answers that are gathered before they are handed over, about.
 const ANSWER_BYTES: usize = 8 * 1024;
@@ -30,16 +31,16 @@ pub(super) struct Session<P: Protocol, S> {
     messages: Messages,
     answers: Answers,
     allowance: Allowance,
-    /// Frames that may still be handled in this turn.
+    /// Frames and notes that may still be handled in this turn.
     turn_left: u32,
     state: State<P>,
 }
 
 /// What the session does next.
 enum State<P: Protocol> {
-    /// It takes the next message.
+    /// It takes the next note or message.
     Open,
-    /// It awaits the result of a message. The next one waits behind it.
+    /// It awaits the result of a note or a message. The next one waits behind it.
     Awaiting(LocalBoxFuture<'static, Resume<P>>),
     /// The client has sent faster than it may.
     HeldUp(Pin<Box<Sleep>>),
@@ -51,12 +52,14 @@ enum State<P: Protocol> {
 
 impl<P: Protocol, S> Session<P, S> {
     /// A session that reads its client from `payload`.
-    pub(super) fn new(protocol: P, payload: S, config: &WsConfig) -> Self {
+    pub(super) fn new(mut protocol: P, payload: S, config: &WsConfig) -> Self {
+        let mut answers = Answers::default();
+        protocol.opened(&mut answers);
         Self {
             protocol,
             payload,
             messages: Messages::new(config.max_message_bytes),
-            answers: Answers::default(),
+            answers,
             allowance: Allowance::new(config.rate),
             turn_left: FRAMES_PER_TURN,
             state: State::Open,
@@ -83,11 +86,52 @@ impl<P: Protocol, S> Session<P, S> {
                 push_frame(0x88, &mut self.answers.0, |_| ());
                 self.state = State::Ended;
             }
-            Received::Message(message) => match self.protocol.message(message, &mut self.answers) {
-                Next::Done => {}
-                Next::Close(code, reason) => self.close((code, reason.into())),
-                Next::Await(awaited) => self.state = State::Awaiting(awaited),
-            },
+            Received::Message(message) => {
+                let next = self.protocol.message(message, &mut self.answers);
+                self.go_on(next);
+            }
+        }
+    }
+
+    fn go_on(&mut self, next: Next<P>) {
+        match next {
+            Next::Done => {}
+            Next::Close(code, reason) => self.close((code, reason.into())),
+            Next::Await(awaited) => self.state = State::Awaiting(awaited),
+        }
+    }
+
+    /// Handles the next note of the mailbox. Pending if there is none.
+    fn take_note(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(mailbox) = self.protocol.mailbox() else { return Poll::Pending };
+        match ready!(mailbox.poll_next(cx)) {
+            Note::Next(note) => {
+                self.turn_left -= 1;
+                let next = self.protocol.delivered(note, &mut self.answers);
+                self.go_on(next);
+            }
+            Note::Overfull => {
+                self.protocol.subscriber().finish(End::TooSlow);
+                return Poll::Pending;
+            }
+        }
+        Poll::Ready(())
+    }
+
+    /// Asks a silent client for a sign of life. Pending if it need not be asked.
+    fn ask(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        ready!(self.protocol.subscriber().poll_ask(cx));
+        if let Some(text) = self.protocol.idle() {
+            self.answers.text(text);
+        }
+        Poll::Ready(())
+    }
+}
+
+impl<P: Protocol, S> Drop for Session<P, S> {
+    fn drop(&mut self) {
+        if let Some(mailbox) = self.protocol.mailbox() {
+            mailbox.close();
         }
     }
 }
@@ -115,15 +159,22 @@ where
         Poll::Ready(())
     }
 
-    /// Handles the next frame, or reads more bytes if none is whole.
+    /// Handles the next note or frame, or reads more bytes if no frame is whole.
     fn take(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.turn_left == 0 {
             self.state = State::Yielding(Box::pin(tokio::task::yield_now()));
             return Poll::Ready(());
         }
+        if self.take_note(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        // The body sends the farewell.
+        if self.protocol.subscriber().ending().is_some() {
+            return Poll::Pending;
+        }
         if let Some(pause) = self.allowance.wait() {
             if self.allowance.is_flooded() {
-                self.close((End::Flood.code(), End::Flood.reason().into()));
+                self.protocol.subscriber().finish(End::Flood);
             } else {
                 self.state = State::HeldUp(Box::pin(tokio::time::sleep(pause)));
             }
@@ -139,7 +190,7 @@ where
                 Poll::Pending => {
                     self.turn_left = FRAMES_PER_TURN;
                     self.allowance.rest();
-                    return Poll::Pending;
+                    return self.ask(cx);
                 }
             },
         }

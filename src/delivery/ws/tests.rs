@@ -1,11 +1,12 @@
 //! Tests of whole sessions over real sockets, with a protocol that echoes.
 
 mod autobahn;
+mod notes;
 
 use super::*;
 use crate::delivery::{DispatcherConfig, Incoming, Link, Next, Subscriber};
 use crate::hub::{Hub, HubConfig};
-use actix_web::web::{Data, to};
+use actix_web::web::{Data, scope, to};
 use actix_web::{App, HttpServer};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -14,6 +15,16 @@ use testkit::ws::{Message, Ws, opcode};
 /// Largest message in bytes. It is more than a frame's head of four bytes can express.
 const MAX_BYTES: usize = 70_000;
 const LIMIT: Duration = Duration::from_secs(60);
+const CONFIG: DispatcherConfig = DispatcherConfig {
+    ring_bytes: 1 << 20,
+    ring_events: 1024,
+    rings_bytes: 1 << 20,
+    stall_seconds: 60,
+    least_bytes: 1,
+    idle_seconds: 600,
+    join_seconds: 600,
+    position_seconds: 60,
+};
 
 /// Sends each message back. With `marks` a binary message comes with a text before and a text behind it.
 struct Echo {
@@ -23,6 +34,8 @@ struct Echo {
 
 impl Protocol for Echo {
     const NAME: &'static str = "echo";
+
+    type Note = std::convert::Infallible;
 
     fn message(&mut self, message: Incoming, link: &mut dyn Link) -> Next<Self> {
         match message {
@@ -42,23 +55,14 @@ impl Protocol for Echo {
     }
 }
 
-/// Echoes with marks at `/`, plainly at `/plain`, and at `/slow` to a client that may send little.
+/// Echoes with marks at `/`, plainly at `/plain`, and at `/slow` to a client that may send little. Refuses at
+/// `/refused`.
 async fn echo(
     request: HttpRequest,
     payload: Payload,
     hub: Data<Hub>,
 ) -> Result<HttpResponse, actix_web::Error> {
-    let config = DispatcherConfig {
-        ring_bytes: 1 << 20,
-        ring_events: 1024,
-        rings_bytes: 1 << 20,
-        stall_seconds: 60,
-        least_bytes: 1,
-        idle_seconds: 600,
-        join_seconds: 600,
-        position_seconds: 60,
-    };
-    let dispatcher = Dispatcher::of_this_thread(&hub, &config);
+    let dispatcher = Dispatcher::of_this_thread(&hub, &CONFIG);
     let subscriber = Subscriber::new(&dispatcher, None, 8 * 1024);
     let protocol = Echo { subscriber, marks: request.path() == "/" };
     let rate = match request.path() {
@@ -67,6 +71,9 @@ async fn echo(
     };
     let config = WsConfig { max_message_bytes: MAX_BYTES, rate };
     let handshake = Handshake::read(&request, &[]).unwrap();
+    if request.path() == "/refused" {
+        return Ok(refuse(handshake, "no", 4001, "gone"));
+    }
     start(&request, (handshake, payload), &dispatcher, protocol, &config)
 }
 
@@ -85,15 +92,19 @@ fn with_server(client: impl FnOnce(SocketAddr) + Send + 'static) {
         expressions_per_topic: 1,
         ephemeral_link_bytes: 1 << 20,
         cut_off_after: None,
+        presence_grace: std::time::Duration::from_secs(3),
     };
     actix_rt::System::new().block_on(async move {
         let hub = Hub::start(config, cluster).await.unwrap();
         let data = Data::new(hub.clone());
-        let server = HttpServer::new(move || App::new().app_data(data.clone()).default_service(to(echo)))
-            .workers(1)
-            .disable_signals()
-            .bind(("127.0.0.1", 0))
-            .unwrap();
+        let server = HttpServer::new(move || {
+            let notes = scope("/notes").default_service(to(notes::notes));
+            App::new().app_data(data.clone()).service(notes).default_service(to(echo))
+        })
+        .workers(1)
+        .disable_signals()
+        .bind(("127.0.0.1", 0))
+        .unwrap();
         let addr = server.addrs()[0];
         let server = server.run();
         let handle = server.handle();
@@ -138,6 +149,16 @@ fn binary_messages_go_both_ways_in_order_and_bounded() {
         ws.frame(false, opcode::BINARY, &vec![0; MAX_BYTES]).unwrap();
         ws.frame(true, opcode::CONTINUATION, b"x").unwrap();
         assert!(matches!(next(&mut ws), Message::Close(Some(1009), _)), "fragments together");
+    });
+}
+
+#[test]
+fn a_refused_client_gets_a_text_and_a_close_frame() {
+    with_server(|addr| {
+        let mut ws = Ws::connect(addr, "/refused").unwrap();
+        assert_eq!(next(&mut ws), Message::Text("no".to_owned()));
+        assert_eq!(next(&mut ws), Message::Close(Some(4001), "gone".to_owned()));
+        assert_eq!(next(&mut ws), Message::End);
     });
 }
 

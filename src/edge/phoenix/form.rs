@@ -90,7 +90,7 @@ mod tests {
     ) -> Vec<u8> {
         let map = "550e8400-e29b-41d4-a716-446655440000".parse::<MapId>().unwrap();
         let subject = crate::core::subject::Subject::parse(subject).unwrap();
-        let new = NewEvent { subject, kind: kind.into(), payload: br#"{"name":"J1"}"#.to_vec() };
+        let new = NewEvent::new(subject, kind, r#"{"name":"J1"}"#);
         let id = EventId::new(1_750_509_296_789, 7, 3);
         let event = Event::from_stored(9, Event::to_stored(id, &new).into()).unwrap();
         let mut out = Vec::new();

@@ -1,14 +1,16 @@
-//! What a join asks for: which map, which events, and where they start.
+//! What a join asks for: which map, which events, where they start, and who joins.
 
+use super::presence::WantedPresence;
 use crate::core::nearest::suggestion;
+use crate::core::subject::{Selector, Subject};
 use crate::edge::given::{BadParameter, Given};
 use crate::edge::start::OF_SUBSCRIPTION;
 use crate::edge::subscribe::Wanted;
 use serde_json::Value;
 
 /// The names of a join's parameters.
-const NAMES: [&str; 8] =
-    ["subjects", "events", "filter", "last_event_id", "since", "backfill", "star", "positions"];
+const NAMES: [&str; 9] =
+    ["subjects", "events", "filter", "last_event_id", "since", "backfill", "star", "positions", "presence"];
 
 /// A join's parameters.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,11 +21,14 @@ pub struct JoinParams {
     pub star: bool,
     /// Also push a position now and then where the filter lets nothing through.
     pub positions: bool,
+    /// What the client wants of the subject's presence, if it wants anything.
+    pub presence: Option<WantedPresence>,
 }
 
 impl JoinParams {
-    /// Reads the join's payload. Null means that a parameter is absent.
-    pub fn from_payload(payload: &Value) -> Result<Self, BadParameter> {
+    /// Reads the join's payload; `subject` is the one that the topic names, if it names one. Null means that a
+    /// parameter is absent.
+    pub fn read(payload: &Value, subject: Option<&str>) -> Result<Self, BadParameter> {
         let none = serde_json::Map::new();
         let params = match payload {
             Value::Object(params) => params,
@@ -45,12 +50,26 @@ impl JoinParams {
                 flag.ok_or_else(|| BadParameter::new(name, code, format!("{name} must be true or false")))
             }
         };
+        let mut wanted = Wanted::read(&OF_SUBSCRIPTION, |name| given(name).map(Given::Json))?;
+        if let Some(subject) = subject {
+            wanted.subjects = named(subject, given("subjects"))?;
+        }
         Ok(Self {
-            wanted: Wanted::read(&OF_SUBSCRIPTION, |name| given(name).map(Given::Json))?,
+            wanted,
             star: flag("star", "invalid_star")?,
             positions: flag("positions", "invalid_positions")?,
+            presence: given("presence").map(WantedPresence::read).transpose()?,
         })
     }
+}
+
+/// The selection of the subject that the topic names. The parameters must name no other.
+fn named(subject: &str, subjects: Option<&Value>) -> Result<Selector, BadParameter> {
+    let invalid = |message: String| BadParameter::new("subjects", "invalid_subjects", message);
+    if subjects.is_some() {
+        return Err(invalid("the topic names the subject already; leave subjects out".to_owned()));
+    }
+    Subject::parse_any(subject).map(Selector::One).map_err(|error| invalid(error.to_string()))
 }
 
 /// An error about the parameters as a whole.
@@ -58,12 +77,28 @@ pub(super) fn invalid(message: impl Into<String>) -> BadParameter {
     BadParameter::new("params", "invalid_params", message)
 }
 
-/// The map that a channel topic names: `events:map:{id or slug}`. An id is written in small letters or in
-/// capitals, and not in a mixture: events are encoded once for each topic, so a map has few of them.
-pub(super) fn map_of(topic: &str) -> Option<&str> {
+/// What a channel topic names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Named<'t> {
+    /// The map's id or slug.
+    pub(super) map: &'t str,
+    /// The subject. `None` if the join's parameters name the subjects.
+    pub(super) subject: Option<&'t str>,
+}
+
+/// What a channel topic names: `events:map:{map}` or `events:map:{map}:{subject}`. A map's id is written in
+/// small letters or in capitals, and not in a mixture: events are encoded once for each topic, so a map has few
+/// of them.
+pub(super) fn named_by(topic: &str) -> Option<Named<'_>> {
     let has = |kind: fn(&u8) -> bool, name: &str| name.as_bytes().iter().any(kind);
     let is_mixed = |name: &str| has(u8::is_ascii_lowercase, name) && has(u8::is_ascii_uppercase, name);
-    topic.strip_prefix("events:map:").filter(|name| !name.is_empty() && !is_mixed(name))
+    let names = topic.strip_prefix("events:map:")?;
+    let (map, subject) = match names.split_once(':') {
+        Some((map, subject)) => (map, Some(subject)),
+        None => (names, None),
+    };
+    let is_known = !map.is_empty() && !is_mixed(map) && subject != Some("");
+    is_known.then_some(Named { map, subject })
 }
 
 #[cfg(test)]
@@ -77,7 +112,7 @@ mod tests {
     use serde_json::json;
 
     fn refused(payload: &Value) -> Value {
-        reply::refused(&JoinParams::from_payload(payload).unwrap_err().into())
+        reply::refused(&JoinParams::read(payload, None).unwrap_err().into())
     }
 
     #[test]
@@ -90,10 +125,10 @@ mod tests {
             (json!({"last_event_id": id.to_string(), "since": "x", "backfill": 5}), Start::After(id)),
             (json!({"since": "1970-01-01T00:00:01Z"}), Start::Since(1000)),
         ] {
-            assert_eq!(JoinParams::from_payload(&payload).unwrap().wanted.start, start, "{payload}");
+            assert_eq!(JoinParams::read(&payload, None).unwrap().wanted.start, start, "{payload}");
         }
         let filtered = json!({"events": ["kill_*"], "filter": "payload.value > 1e9"});
-        let filtered = JoinParams::from_payload(&filtered).unwrap().wanted;
+        let filtered = JoinParams::read(&filtered, None).unwrap().wanted;
         assert_eq!(filtered.expression, Some(Expression::condition("payload.value > 1e9").unwrap()));
         assert!(filtered.filter.matches("kill_x"));
         for (bad, reason) in [
@@ -129,11 +164,30 @@ mod tests {
 
     #[test]
     fn topics() {
-        assert_eq!(map_of("events:map:home"), Some("home"));
-        assert_eq!(map_of("events:map:"), None);
-        assert_eq!(map_of("room:1"), None);
-        for (id, known) in [("0A0B0C0D", true), ("0a0b0c0d", true), ("0a0B0c0d", false)] {
-            assert_eq!(map_of(&format!("events:map:{id}")).is_some(), known, "{id}");
+        let named = |map, subject| Some(Named { map, subject });
+        for (topic, names) in [
+            ("events:map:home", named("home", None)),
+            ("events:map:home:chat-1", named("home", Some("chat-1"))),
+            ("events:map:home:a:B/c", named("home", Some("a:B/c"))),
+            ("events:map:", None),
+            ("events:map::a", None),
+            ("events:map:home:", None),
+            ("room:1", None),
+            ("events:map:0A0B0C0D", named("0A0B0C0D", None)),
+            ("events:map:0a0b0c0d", named("0a0b0c0d", None)),
+            ("events:map:0a0B0c0d", None),
+        ] {
+            assert_eq!(named_by(topic), names, "{topic}");
+        }
+    }
+
+    #[test]
+    fn a_topic_that_names_a_subject_selects_it() {
+        let of = |payload: Value, subject| JoinParams::read(&payload, Some(subject));
+        let subject = Subject::parse("chat-1").unwrap();
+        assert_eq!(of(json!({}), "chat-1").unwrap().wanted.subjects, Selector::One(subject));
+        for bad in [of(json!({"subjects": "chat-1"}), "chat-1"), of(json!({}), "chat *")] {
+            assert_eq!(bad.unwrap_err().code, "invalid_subjects");
         }
     }
 }

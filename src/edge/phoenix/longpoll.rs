@@ -24,8 +24,8 @@ pub(super) use token::is_session_token;
 use super::form::Transport;
 use super::frame::Version;
 use super::reply;
-use super::request::{X_PHOENIX_LONGPOLL_TOKEN, admit, all, text_of, version_of};
-use super::session::PhoenixSession;
+use super::request::{X_PHOENIX_LONGPOLL_TOKEN, admit, all, new_socket, text_of, version_of};
+use super::session::{Client, PhoenixSession};
 use super::state::Phoenix;
 use crate::core::limits::LimitName;
 use crate::delivery::{Dispatcher, Subscriber};
@@ -282,8 +282,8 @@ async fn open(
     let dispatcher = Dispatcher::of_this_thread(&edge.hub, &edge.config.dispatcher);
     let subscriber = Subscriber::new(&dispatcher, who.by(), edge.config.write_bytes);
     subscriber.hold(counted);
-    let session =
-        PhoenixSession::new(&dispatcher, subscriber, who, version, Transport::LongPoll, &phoenix.settings);
+    let client = Client { who, socket: new_socket(&edge.hub)?, version, transport: Transport::LongPoll };
+    let session = PhoenixSession::new(&dispatcher, subscriber, client, &phoenix.settings);
     let session = Session::start_on(session, phoenix.settings.longpoll);
     if !phoenix.longpolls.insert(token.secret, session.clone()) {
         session.do_send(Stop);

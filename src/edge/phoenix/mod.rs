@@ -2,10 +2,16 @@
 //!
 //! Wire source: phoenix.js 1.8 and Phoenix 1.7's transports.
 
+mod channel;
 mod form;
 pub mod frame;
 mod join;
+mod lifecycle;
 mod longpoll;
+mod plain;
+mod presence;
+mod push;
+mod repeats;
 mod reply;
 mod request;
 mod routes;
@@ -13,4 +19,7 @@ mod session;
 mod settings;
 mod state;
 
+/// The parameters of a join. They are public for the fuzzers.
+#[doc(hidden)]
+pub use join::JoinParams;
 pub use routes::{HEADERS, TAKES, start};

@@ -1,9 +1,23 @@
-//! How Phoenix reports the result of a join and a refusal: a reply's response, and a long poll's status.
+//! How Phoenix reports the result of a join or push, and a refusal: a reply's response, and a long poll's
+//! status.
 
 use crate::core::ids::EventId;
 use crate::core::limits::LimitName;
+use crate::edge::error::ApiError;
 use crate::edge::refused::{FAILURES, Refused};
+use crate::hub::{Placed, PresenceError};
 use serde_json::{Value, json};
+
+/// Why a join failed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotJoined {
+    /// The client got no subscription.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// Its user did not become a member.
+    #[error(transparent)]
+    Presence(#[from] PresenceError),
+}
 
 /// The response of a join: where to resume, the map's newest position, how many stored events will come, and
 /// whether history is gone, with the oldest event that is left.
@@ -23,6 +37,41 @@ pub(super) fn joined(
         response["oldest_id"] = oldest.map(|id| id.to_string()).into();
     }
     response
+}
+
+/// The response of a push that was published. An ephemeral event has no seq.
+pub(super) fn published(placed: &Placed) -> Value {
+    let mut response = json!({"id": placed.id.to_string()});
+    if let Some(seq) = placed.seq {
+        response["seq"] = seq.into();
+    }
+    response
+}
+
+/// The response of a push that was not published: the error as it is over HTTP, with its code as the reason.
+pub(super) fn unpublished(error: &ApiError) -> Value {
+    let mut response = error.body();
+    if let Some(code) = response["error"].as_str() {
+        response["reason"] = code.replace('_', " ").into();
+    }
+    response
+}
+
+/// The response of a join that failed.
+pub(super) fn not_joined(why: &NotJoined) -> Value {
+    let error = match why {
+        NotJoined::Refused(why) => return refused(why),
+        NotJoined::Presence(error) => error,
+    };
+    let message = error.to_string();
+    match error {
+        PresenceError::Full { limit } => {
+            json!({"reason": "too many members", "message": message, "limit": limit})
+        }
+        PresenceError::Name | PresenceError::Info => response("invalid presence", &message),
+        PresenceError::UnknownMap => refused(&Refused::NotFound),
+        PresenceError::Unavailable => response("unavailable", &message),
+    }
 }
 
 /// The response of a refused join.
@@ -121,6 +170,44 @@ mod tests {
             ),
         ] {
             assert_eq!((refused(&refusal), status(&refusal)), (told, polled));
+        }
+    }
+
+    #[test]
+    fn golden_answers_to_pushes() {
+        let id = EventId::new(1_750_509_296_789, 7, 3);
+        let durable = published(&Placed { id, seq: Some(9) });
+        assert_eq!(durable, json!({"id": "01JY97R74N0000000000070003", "seq": 9}));
+        assert_eq!(published(&Placed { id, seq: None }), json!({"id": "01JY97R74N0000000000070003"}));
+        let error = ApiError::bad_request("too_deep", "nested deeper than 3 levels");
+        let told = json!({
+            "reason": "too deep",
+            "error": "too_deep",
+            "code": "TOO_DEEP",
+            "message": "nested deeper than 3 levels",
+            "status": 400,
+        });
+        assert_eq!(unpublished(&error), told);
+    }
+
+    #[test]
+    fn golden_refusals_of_presence() {
+        for (error, told) in [
+            (
+                PresenceError::Full { limit: 3 },
+                json!({
+                    "reason": "too many members",
+                    "message": "the channel has 3 members, as many as it may have",
+                    "limit": 3,
+                }),
+            ),
+            (
+                PresenceError::Unavailable,
+                json!({"reason": "unavailable", "message": "the cluster does not answer"}),
+            ),
+            (PresenceError::UnknownMap, refused(&Refused::NotFound)),
+        ] {
+            assert_eq!(not_joined(&error.into()), told);
         }
     }
 

@@ -2,11 +2,12 @@
 
 use super::frame::Version;
 use super::longpoll::is_session_token;
+use crate::core::ids::SocketId;
 use crate::edge::auth::bearer;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
-use crate::edge::refused::Refused;
-use crate::hub::Who;
+use crate::edge::refused::{Refused, Unavailable};
+use crate::hub::{Hub, Who};
 use actix_web::HttpRequest;
 use actix_web::http::header::{HeaderValue, SEC_WEBSOCKET_PROTOCOL};
 use base64::Engine;
@@ -24,6 +25,12 @@ pub(super) const X_PHOENIX_LONGPOLL_TOKEN: &str = "x-phoenix-longpoll-token";
 pub(super) async fn admit(request: &HttpRequest, edge: &Edge) -> Result<Who, Refused> {
     edge.check_origin(request)?;
     edge.authenticate(request, token_of(request).as_deref()).await
+}
+
+/// The id of a new session of this node.
+pub(super) fn new_socket(hub: &Hub) -> Result<SocketId, Unavailable> {
+    let random = getrandom::u64().map_err(|_| Unavailable::Slow)?;
+    Ok(SocketId::new(hub.node_id(), random))
 }
 
 pub(super) fn version_of(request: &HttpRequest) -> Result<Version, ApiError> {

@@ -2,8 +2,8 @@
 
 use super::form::Transport;
 use super::longpoll;
-use super::request::{X_PHOENIX_AUTHTOKEN, X_PHOENIX_LONGPOLL_TOKEN, admit, version_of};
-use super::session::PhoenixSession;
+use super::request::{X_PHOENIX_AUTHTOKEN, X_PHOENIX_LONGPOLL_TOKEN, admit, new_socket, version_of};
+use super::session::{Client, PhoenixSession};
 use super::settings::Settings;
 use super::state::Phoenix;
 use crate::config::Config;
@@ -80,10 +80,11 @@ async fn websocket(
     }
     let counted = edge.count_session(&request, &who, SessionKind::Socket).await;
     let counted = counted.map_err(|quota| ApiError::from(Refused::from(quota)))?;
+    let socket = new_socket(&edge.hub).map_err(|unavailable| ApiError::from(Refused::from(unavailable)))?;
     let subscriber = Subscriber::new(&dispatcher, who.by(), edge.config.write_bytes);
     subscriber.hold(counted);
-    let session =
-        PhoenixSession::new(&dispatcher, subscriber, who, version, Transport::WebSocket, &phoenix.settings);
+    let client = Client { who, socket, version, transport: Transport::WebSocket };
+    let session = PhoenixSession::new(&dispatcher, subscriber, client, &phoenix.settings);
     start_ws(&request, (handshake, payload), &dispatcher, session, &phoenix.settings.ws)
 }
 

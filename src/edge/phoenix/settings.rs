@@ -13,6 +13,17 @@ pub(super) struct Settings {
     pub(super) ws: WsConfig,
     /// Settings of long polls.
     pub(super) longpoll: LongPollConfig,
+    /// The bounds of events that clients publish.
+    pub(super) events: EventLimits,
+}
+
+/// The bounds of events that clients publish.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct EventLimits {
+    /// Most bytes of a payload.
+    pub(super) bytes: usize,
+    /// Deepest nesting of a payload.
+    pub(super) depth: usize,
 }
 
 /// Settings of long polls.
@@ -44,6 +55,7 @@ impl Settings {
                 reply_bytes: session.send_buffer_bytes / 2,
                 rate,
             },
+            events: EventLimits { bytes: limits.event_bytes, depth: limits.json_depth },
         }
     }
 }

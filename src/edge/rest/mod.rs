@@ -5,6 +5,7 @@ mod events;
 mod maps;
 mod new_events;
 mod pauses;
+mod presence;
 mod publish;
 mod rules;
 mod subjects;
@@ -25,6 +26,8 @@ pub const TAKES: &[Takes] = &[
 const EVENT: &str = "/api/maps/{map}/events/{event:[0-9A-Za-z]{26}}";
 /// One subject. Its name may contain slashes. The name of the map's own subject is empty.
 const SUBJECT: &str = "/api/maps/{map}/subjects/{subject:.*}";
+/// The members of one subject. A subject may have such a name itself.
+const PRESENCE: &str = "/api/maps/{map}/subjects/{subject:.*}/presence";
 
 /// Adds `/api/maps` and what is below it.
 pub fn routes(config: &mut ServiceConfig) {
@@ -36,6 +39,7 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(at("/api/maps/{map}/events").post(publish::publish).get(events::backfill))
         .service(at(EVENT).delete(subjects::remove_event))
         .service(at("/api/maps/{map}/subjects").get(subjects::list))
+        .service(at(PRESENCE).get(presence::list))
         .service(at(SUBJECT).delete(subjects::remove))
         .service(at("/api/maps/{map}/channel-rules").get(rules::show).put(rules::set));
 }

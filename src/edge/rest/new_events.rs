@@ -2,7 +2,7 @@
 
 use super::pauses::Pauses;
 use crate::core::event::{NewEvent, is_kind};
-use crate::core::json::{self, JsonError, Members};
+use crate::core::json::{self, Members};
 use crate::core::limits::LimitName;
 use crate::core::subject::Subject;
 use crate::edge::context::EdgeConfig;
@@ -106,10 +106,6 @@ pub(super) fn read_event(text: &str, config: &EdgeConfig) -> Result<NewEvent, Ap
         ApiError::bad_request("invalid_subject", error.to_string())
             .hint("leave it out for the map's own subject, or name a channel such as orders-7")
     })?;
-    let payload = json::normalise(event.payload.get(), config.json_depth).map_err(|error| match error {
-        JsonError::UnsafeInteger(_) => ApiError::bad_request("unsafe_integer", error.to_string()),
-        JsonError::TooDeep(_) => ApiError::bad_request("too_deep", error.to_string()),
-        JsonError::Syntax(_) => ApiError::bad_request("invalid_json", error.to_string()),
-    })?;
-    Ok(NewEvent { subject, kind: event.kind.into_owned(), payload: payload.into_bytes() })
+    let payload = json::normalise(event.payload.get(), config.json_depth)?;
+    Ok(NewEvent::new(subject, event.kind.into_owned(), payload))
 }

@@ -19,7 +19,7 @@ use crate::edge::error::ApiError;
 use crate::edge::media::Media;
 use crate::hub::Grant;
 use actix_web::http::header::CONTENT_TYPE;
-use actix_web::web::{Bytes, BytesMut, Data, Path};
+use actix_web::web::{BytesMut, Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 
 /// Longest `Idempotency-Key`.
@@ -63,9 +63,6 @@ pub(super) async fn publish(
 
 /// Whether the map's rules make these events durable or ephemeral. All of them must be the same.
 fn durability_of(map: &Map, events: &[NewEvent]) -> Result<Durability, ApiError> {
-    if map.rules.all().is_empty() {
-        return Ok(Durability::Durable);
-    }
     let mut all = events.iter().map(|event| map.rules.durability_of(event.subject.as_str()));
     let first = all.next().unwrap_or_default();
     match all.position(|other| other != first) {
@@ -115,14 +112,8 @@ fn answer(grant: &Grant, events: &[NewEvent], published: Published, is_batch: bo
         if place > 0 {
             out.push(b',');
         }
-        let stored = Event {
-            id: published.id(place),
-            seq: published.first_seq + u64::from(place),
-            time_ms: published.time_ms,
-            subject: event.subject.clone(),
-            kind: event.kind.as_str().into(),
-            payload: Bytes::from(event.payload.clone()),
-        };
+        let seq = published.first_seq + u64::from(place);
+        let stored = event.clone().placed(published.id(place), seq, published.time_ms);
         stored.write_envelope(&map, false, &mut out);
     }
     out.extend_from_slice(if is_batch { b"]}" } else { b"}" });
@@ -252,7 +243,7 @@ impl<'e> Stream<'e> {
         }
         // Counted in normal form, so that a stream that is repeated with other white space is cut in the same
         // places.
-        self.batch_bytes += event.subject.as_str().len() + event.kind.len() + event.payload.len();
+        self.batch_bytes += event.len_bytes();
         self.batch.push(event);
         if self.batch.len() >= self.edge.config.batch_events || self.batch_bytes >= STREAM_BATCH_BYTES {
             self.store().await?;

@@ -1,9 +1,9 @@
-//! A map's channel rules: how much history the map keeps of its subjects, and whether it stores their events
-//! at all.
+//! A map's channel rules: how much history the map keeps of its subjects, whether it stores their events at
+//! all, and what clients may do on them.
 
 use super::maps::unexpected;
 use crate::core::channel_rules::{
-    ChannelRule, ChannelRules, Durability, MAX_RULES, RulesError, SubjectHistory,
+    ChannelRule, ChannelRules, Durability, Join, MAX_MEMBERS, MAX_RULES, RulesError, SubjectHistory,
 };
 use crate::core::command::{Command, Reply, SetChannelRules};
 use crate::core::field_error::{BODY, FieldCode, FieldError, FieldErrors};
@@ -69,8 +69,14 @@ fn read_rule(m: &mut Members<'_>) -> Option<ChannelRule> {
     const DURABILITY: [(&str, Durability); 2] =
         [("durable", Durability::Durable), ("ephemeral", Durability::Ephemeral)];
     let name: Option<String> = m.required("match", "a subject, or a pattern of subjects");
-    let durability = m.one_of("durability", &DURABILITY).unwrap_or_default();
+    const JOIN: [(&str, Join); 3] =
+        [("anyone", Join::Anyone), ("token", Join::Token), ("signature", Join::Signature)];
+    let durability = m.one_of_or_null("durability", &DURABILITY).flatten();
     let history = read_history(m);
+    let client_events = m.nullable("client_events", "true, false").flatten();
+    let presence = m.nullable("presence", "true, false").flatten();
+    let members_max = read_members_max(m);
+    let join = m.one_of_or_null("join", &JOIN).flatten();
     let name = name?;
     let matches = SubjectPattern::new(&name);
     if matches.is_none() {
@@ -80,7 +86,15 @@ fn read_rule(m: &mut Members<'_>) -> Option<ChannelRule> {
             format_args!("{name:?} is no subject, nor a pattern of subjects"),
         );
     }
-    Some(ChannelRule { matches: matches?, durability, history })
+    Some(ChannelRule { matches: matches?, durability, history, client_events, presence, members_max, join })
+}
+
+fn read_members_max(m: &mut Members<'_>) -> Option<u32> {
+    let most: u32 = m.nullable("members_max", "a whole number").flatten()?;
+    if !(1..=MAX_MEMBERS).contains(&most) {
+        m.fault("members_max", FieldCode::OutOfRange, format_args!("must be 1 to {MAX_MEMBERS}"));
+    }
+    Some(most)
 }
 
 fn read_history(m: &mut Members<'_>) -> SubjectHistory {
@@ -108,6 +122,10 @@ fn answer(rules: &ChannelRules) -> HttpResponse {
             "match": rule.matches,
             "durability": rule.durability,
             "history": {"events": events, "seconds": seconds, "bytes": bytes},
+            "client_events": rule.client_events,
+            "presence": rule.presence,
+            "members_max": rule.members_max,
+            "join": rule.join,
         })
     };
     HttpResponse::Ok().json(json!({"data": rules.all().iter().map(shown).collect::<Vec<_>>()}))
@@ -125,6 +143,13 @@ mod tests {
         assert_eq!(rules.durability_of("a-1"), Durability::Ephemeral);
         assert_eq!(rules.history_of("b").events, Some(10));
         assert_eq!(read("[]").unwrap(), ChannelRules::default());
+        let text = r#"[{"match":"chat-*","durability":null,"client_events":true,"presence":true,"members_max":500,"join":"token"}]"#;
+        let facts = read(text).unwrap().facts_of("chat-1");
+        assert!(facts.client_events && facts.presence);
+        assert_eq!(
+            (facts.durability, facts.members_max, facts.join),
+            (Durability::Durable, 500, Join::Token)
+        );
         for bad in [
             "",
             "{}",
@@ -134,6 +159,10 @@ mod tests {
             r#"[{"match":"a","histroy":{}}]"#,
             r#"[{"match":"a","history":{"event":1}}]"#,
             r#"[{"match":"a","history":{"events":0}}]"#,
+            r#"[{"match":"a","client_events":"yes"}]"#,
+            r#"[{"match":"a","members_max":0}]"#,
+            r#"[{"match":"a","members_max":100001}]"#,
+            r#"[{"match":"a","join":"nobody"}]"#,
         ] {
             assert!(read(bad).unwrap_err().to_string().len() > 5, "{bad}");
         }

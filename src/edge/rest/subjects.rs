@@ -1,4 +1,4 @@
-//! The stored subjects of a map: listing them (subscribe scope), and removing their events (manage scope).
+//! The subjects of a map: listing those in use (subscribe scope), and removing their events (manage scope).
 
 use super::maps::unexpected;
 use crate::core::access::Scopes;
@@ -10,16 +10,20 @@ use crate::edge::body::Body;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
 use crate::edge::query::Query;
+use crate::hub::{Counted, Counts};
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
+use futures_util::future;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 const DEFAULT_LIMIT: u64 = 100;
 const MAX_LIMIT: u64 = 1000;
 
-pub(super) const NAMES: &[&str] = &["after", "limit"];
+pub(super) const NAMES: &[&str] = &["prefix", "after", "limit"];
 
-/// Lists the subjects that have events, by name. The map's own subject is the first.
+/// Lists the subjects that have stored events, subscriptions or members, by name. The map's own subject is the
+/// first.
 pub(super) async fn list(
     request: HttpRequest,
     edge: Data<Edge>,
@@ -29,24 +33,51 @@ pub(super) async fn list(
     edge.charge(&grant).await?;
     let query = Query::of(&request, NAMES)?;
     let limit = query.number("limit", "invalid_limit", 1..=MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT) as usize;
-    let after = query.get("after").map(Subject::parse).transpose();
-    let after = after.map_err(|error| ApiError::bad_request("invalid_after", error.to_string()))?;
+    let subject = |name, code| {
+        let given = query.get(name).map(Subject::parse).transpose();
+        given.map_err(|error| ApiError::bad_request(code, error.to_string()))
+    };
+    let after = subject("after", "invalid_after")?;
+    let prefix = subject("prefix", "invalid_prefix")?.unwrap_or_else(Subject::own);
     // One subject more than the limit shows whether there are more.
-    let mut found = edge.hub.archive().subjects(grant.map.topic, after, limit + 1).await?;
-    let has_more = found.len() > limit;
-    found.truncate(limit);
-    let cursor = found.last().map(|last| last.subject.to_string());
-    let data: Vec<Value> = found.iter().map(shown).collect();
-    Ok(HttpResponse::Ok().json(json!({"data": data, "cursor": cursor, "has_more": has_more})))
+    let from = (prefix.to_string(), after.clone());
+    let stored = edge.hub.archive().subjects(grant.map.topic, from, limit + 1);
+    let prefix = Some(prefix.as_str()).filter(|prefix| !prefix.is_empty());
+    let presence = edge.hub.presence();
+    let counted = presence.count_everywhere(grant.map.id, prefix, after.as_ref(), limit + 1);
+    let (stored, counted) = future::join(stored, counted).await;
+    Ok(HttpResponse::Ok().json(page(stored?, counted, limit)))
 }
 
-fn shown(stored: &StoredSubject) -> Value {
+/// A page of the first subjects by name. Both lists have one subject more than the limit if there are more, so
+/// the page misses none.
+fn page(stored: Vec<StoredSubject>, counted: Counted, limit: usize) -> Value {
+    let mut found: BTreeMap<Subject, (Option<StoredSubject>, Counts)> =
+        counted.counts.into_iter().map(|(subject, counts)| (subject, (None, counts))).collect();
+    for stored in stored {
+        let subject = stored.subject.clone();
+        found.entry(subject).or_default().0 = Some(stored);
+    }
+    let has_more = found.len() > limit;
+    let cursor = found.keys().take(limit).last().map(Subject::to_string);
+    let shown =
+        found.iter().take(limit).map(|(subject, (stored, counts))| shown(subject, stored.as_ref(), *counts));
+    let mut page = json!({"data": shown.collect::<Vec<_>>(), "cursor": cursor, "has_more": has_more});
+    if !counted.silent.is_empty() {
+        page["silent_nodes"] = counted.silent.into();
+    }
+    page
+}
+
+fn shown(subject: &Subject, stored: Option<&StoredSubject>, counts: Counts) -> Value {
     json!({
-        "subject": stored.subject,
-        "first_seq": stored.first_seq,
-        "last_seq": stored.last_seq,
-        "count": stored.count,
-        "bytes": stored.bytes,
+        "subject": subject,
+        "first_seq": stored.map(|stored| stored.first_seq),
+        "last_seq": stored.map(|stored| stored.last_seq),
+        "count": stored.map_or(0, |stored| stored.count),
+        "bytes": stored.map_or(0, |stored| stored.bytes),
+        "subscriptions": counts.subscriptions,
+        "users": counts.users,
     })
 }
 
@@ -85,5 +116,56 @@ pub(super) async fn remove_event(
     match edge.hub.log().propose_everywhere(&Command::DeleteEvent(delete)).await? {
         Reply::Removed(_) => Ok(HttpResponse::NoContent().finish()),
         _ => Err(unexpected()),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn stored(name: &str) -> StoredSubject {
+        let subject = Subject::parse(name).unwrap();
+        StoredSubject { subject, first_seq: 3, last_seq: 9, count: 2, bytes: 40 }
+    }
+
+    fn counted(names: &[&str], silent: Vec<u64>) -> Counted {
+        let counts = |name: &&str| (Subject::parse(name).unwrap(), Counts { subscriptions: 2, users: 1 });
+        Counted { counts: names.iter().map(counts).collect(), silent, more: false }
+    }
+
+    fn names(page: &Value) -> Vec<&str> {
+        page["data"].as_array().unwrap().iter().filter_map(|entry| entry["subject"].as_str()).collect()
+    }
+
+    #[test]
+    fn a_page_has_stored_and_occupied_subjects_by_name() {
+        let lists = || (["", "b"].map(stored).to_vec(), counted(&["a", "b", "c"], Vec::new()));
+        let (stored, counts) = lists();
+        let whole = page(stored, counts, 4);
+        assert_eq!((names(&whole), &whole["has_more"]), (vec!["", "a", "b", "c"], &json!(false)));
+        assert_eq!(
+            whole["data"][1],
+            json!({
+                "subject": "a", "first_seq": null, "last_seq": null, "count": 0, "bytes": 0,
+                "subscriptions": 2, "users": 1,
+            })
+        );
+        assert_eq!(
+            whole["data"][2],
+            json!({
+                "subject": "b", "first_seq": 3, "last_seq": 9, "count": 2, "bytes": 40,
+                "subscriptions": 2, "users": 1,
+            })
+        );
+        assert!(whole.get("silent_nodes").is_none());
+        let (stored, counts) = lists();
+        let part = page(stored, counts, 2);
+        assert_eq!(
+            (names(&part), &part["has_more"], &part["cursor"]),
+            (vec!["", "a"], &json!(true), &json!("a"))
+        );
+        let empty = page(Vec::new(), counted(&[], vec![3]), 2);
+        assert_eq!(empty, json!({"data": [], "cursor": null, "has_more": false, "silent_nodes": [3]}));
     }
 }

@@ -113,7 +113,7 @@ mod tests {
     fn golden_event_of_a_subject() {
         let map = "550e8400-e29b-41d4-a716-446655440000".parse::<MapId>().unwrap();
         let subject = crate::core::subject::Subject::parse("orders-7").unwrap();
-        let new = NewEvent { subject, kind: "App\\Events\\X \"é\"".into(), payload: b"1".to_vec() };
+        let new = NewEvent::new(subject, "App\\Events\\X \"é\"", "1");
         let event =
             Event::from_stored(9, Event::to_stored(EventId::new(1_750_509_296_789, 7, 3), &new).into())
                 .unwrap();
@@ -128,11 +128,7 @@ mod tests {
     #[test]
     fn golden_event() {
         let map = "550e8400-e29b-41d4-a716-446655440000".parse::<MapId>().unwrap();
-        let new = NewEvent {
-            subject: Default::default(),
-            kind: "map_kill".into(),
-            payload: br#"{"value":1}"#.to_vec(),
-        };
+        let new = NewEvent::new(Default::default(), "map_kill", r#"{"value":1}"#);
         let id = EventId::new(1_750_509_296_789, 7, 3);
         let event = Event::from_stored(9, Event::to_stored(id, &new).into()).unwrap();
         let mut out = Vec::new();
@@ -144,8 +140,7 @@ mod tests {
     }
 
     fn encoded(kind: &str, payload: &str) -> String {
-        let new =
-            NewEvent { subject: Default::default(), kind: kind.into(), payload: payload.as_bytes().to_vec() };
+        let new = NewEvent::new(Default::default(), kind, payload);
         let id = EventId::new(1_750_509_296_789, 7, 3);
         let event = Event::from_stored(9, Event::to_stored(id, &new).into()).unwrap();
         let mut out = Vec::new();
@@ -178,14 +173,8 @@ mod tests {
 
     #[test]
     fn an_ephemeral_event_has_no_id_to_resume_by() {
-        let event = Event {
-            id: EventId::ephemeral(1_750_509_296_789, 7, 3),
-            seq: 12,
-            subject: crate::core::subject::Subject::parse("live-7").unwrap(),
-            time_ms: 1_750_509_296_789,
-            kind: "moved".into(),
-            payload: "1".into(),
-        };
+        let new = NewEvent::new(crate::core::subject::Subject::parse("live-7").unwrap(), "moved", "1");
+        let event = new.placed(EventId::ephemeral(1_750_509_296_789, 7, 3), 12, 1_750_509_296_789);
         let mut out = Vec::new();
         SseForm::new(MapId::from_bytes([1; 16])).encode(&event, &mut out);
         let expected = "event: moved\ndata: {\"id\":\"01JY97R74NZZR00000E0000003\",\"type\":\"moved\",\

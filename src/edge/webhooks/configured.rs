@@ -51,7 +51,7 @@ pub async fn keep_configured(edge: Data<Edge>, configured: Vec<(String, Patch)>)
         }
         let wanted =
             entries.iter().filter_map(|entry| Some(entry.id(edge.hub.access().map_here(&entry.map)?.id)));
-        edge.hub.configured().set(wanted.collect());
+        edge.hub.webhooks().configured().set_webhooks(wanted.collect());
         if look % LOOKS_PER_SWEEP == 0 && edge.hub.health().status().is_leader() {
             remove_stale(&edge).await;
         }
@@ -168,7 +168,7 @@ async fn remove_stale(edge: &Edge) {
     if of_files.is_empty() {
         return;
     }
-    for id in edge.hub.configured().nowhere(of_files).await {
+    for id in edge.hub.webhooks().configured().webhooks_nowhere(of_files).await {
         let Some(map) = edge.hub.webhooks().directory().get(id).map(|webhook| webhook.map) else { continue };
         let gone = Command::DeleteWebhook(OnWebhook { by: None, map, webhook: id, what: Origin::Config });
         match edge.hub.log().propose(&gone).await {

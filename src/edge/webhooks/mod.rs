@@ -11,6 +11,7 @@ mod configured;
 mod crud;
 mod dead_letters;
 mod error;
+mod fire;
 mod managed;
 mod operate;
 mod position;
@@ -49,6 +50,8 @@ pub fn routes(config: &mut ServiceConfig) {
     let below = |rest: &str| at(format!("/api/maps/{{map}}/webhooks{rest}"));
     config
         .service(below("").get(crud::list).post(crud::create))
+        // Before the routes of one webhook: `fire` is no webhook's id.
+        .service(below("/fire").post(fire::fire))
         .service(below("/{id}").get(crud::show).put(crud::update).patch(crud::update).delete(crud::remove))
         .service(below("/{id}/rotate-secret").post(operate::rotate))
         .service(below("/{id}/enable").post(operate::enable))

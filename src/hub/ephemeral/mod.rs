@@ -8,6 +8,7 @@
 
 mod exchange;
 mod interest;
+mod last;
 mod ledger;
 mod link;
 mod tasks;
@@ -15,22 +16,26 @@ mod topic;
 mod wire;
 
 pub(super) use topic::EphemeralTopic;
-pub(super) use wire::{SendEvents, TellInterest};
+pub(super) use wire::{AskLast, SendEvents, TellInterest};
 
 use super::health::Counts;
 use super::nudges::TopicLost;
+use super::peers::Peers;
 use crate::core::event::{Event, NewEvent};
 use crate::core::ids::{EventId, NodeId, TopicId};
+use crate::core::subject::Subject;
 use crate::core::topic::TopicKey;
 use crate::metric;
 use actix::Recipient;
 use bytes::Bytes;
 use exchange::{Confirmation, Dropped, Exchange, Receipt};
+use futures_util::future::join_all;
+use last::LastEvents;
 use link::LinkLimits;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 use topic::Inbox;
@@ -39,6 +44,8 @@ use topic::Inbox;
 const LINK_EVENTS: usize = 65_536;
 /// How long a subscription waits for the other nodes to confirm.
 const CONFIRM_WITHIN: Duration = Duration::from_secs(1);
+/// How long other nodes may take to tell the last event of a channel.
+const LAST_WITHIN: Duration = Duration::from_secs(1);
 /// How long a confirmation waits until the earlier events have arrived.
 const FLUSH_WITHIN: Duration = Duration::from_millis(700);
 
@@ -71,6 +78,7 @@ struct Wake {
 struct State {
     exchange: Exchange<Arc<Inbox>>,
     ids: Ids,
+    last: LastEvents,
 }
 
 /// Generates the ids of events.
@@ -96,7 +104,7 @@ impl Ephemeral {
         let exchange = Exchange::new(incarnation, LinkLimits { bytes: link_bytes, events: LINK_EVENTS });
         let ids = Ids { incarnation: incarnation as u32, counter: 0, last_ms: 0 };
         Self(Arc::new(Inner {
-            state: Mutex::new(State { exchange, ids }),
+            state: Mutex::new(State { exchange, ids, last: LastEvents::default() }),
             wakes: Mutex::default(),
             confirmed: Notify::new(),
             flushed: Notify::new(),
@@ -162,14 +170,12 @@ impl Ephemeral {
         let mut dropped = 0;
         let mut gone = Vec::new();
         let mut state = self.lock();
-        let State { exchange, ids } = &mut *state;
+        let now = Instant::now();
+        let State { exchange, ids, last } = &mut *state;
         let published: Vec<Event> = events
             .into_iter()
-            .map(|NewEvent { subject, kind, payload }| {
-                let id = ids.next(time_ms);
-                let kind = kind.into();
-                let payload = Bytes::from(payload);
-                let event = Event { id, seq: 0, subject, time_ms, kind, payload };
+            .map(|new| {
+                let event = new.placed(ids.next(time_ms), 0, time_ms);
                 let topic = |inbox: &Arc<Inbox>, position| offer(inbox, &event, position, &mut gone);
                 let encode = || encoded(stream, &event);
                 let push = |to| {
@@ -178,6 +184,7 @@ impl Ephemeral {
                     }
                 };
                 dropped += exchange.publish(stream, &event.subject, topic, encode, push);
+                last.keep(stream, &event, now);
                 event
             })
             .collect();
@@ -189,6 +196,24 @@ impl Ephemeral {
         self.count_dropped(Dropped::Overflow, dropped);
         self.report_lost(gone);
         published
+    }
+
+    /// The last event of an ephemeral cache channel that this node knows, and the position of the next event:
+    /// what this node learns later comes at that position or behind it.
+    pub fn last_here(&self, stream: TopicId, subject: &Subject) -> (Option<Event>, u64) {
+        let state = self.lock();
+        (state.last.of(stream, subject, Instant::now()), state.exchange.next_position())
+    }
+
+    /// The last event of an ephemeral cache channel that the other nodes know. A node that does not answer
+    /// knows none.
+    pub async fn last_elsewhere(&self, peers: &Peers, stream: TopicId, subject: &Subject) -> Option<Event> {
+        let others: Vec<NodeId> = self.wakes().keys().copied().collect();
+        let ask = AskLast { stream, subject: subject.clone() };
+        let asked = others.into_iter().map(|node| peers.ask(node, &ask, LAST_WITHIN));
+        let answers = join_all(asked).await.into_iter().filter_map(|answer| answer.ok().flatten());
+        let known = answers.filter_map(|event| wire::decode(&event).ok());
+        known.map(|(_, event)| event).max_by_key(|event| event.id)
     }
 
     fn count_dropped(&self, why: Dropped, count: usize) {
@@ -206,6 +231,12 @@ impl Ephemeral {
 
     // Requests of other nodes.
 
+    /// The last event of a channel that this node knows, encoded.
+    fn tell_last(&self, AskLast { stream, subject }: AskLast) -> Option<Bytes> {
+        let (last, _) = self.last_here(stream, &subject);
+        last.map(|event| encoded(stream, &event))
+    }
+
     /// Accepts a batch of events from another node.
     fn receive(&self, from: NodeId, SendEvents { sender, to, batch }: SendEvents) -> Receipt {
         let decoded = batch.events.iter().filter_map(|carried| match wire::decode(&carried.event) {
@@ -219,6 +250,7 @@ impl Ephemeral {
         let events: Vec<_> = decoded.collect();
         let mut received = 0;
         let mut gone = Vec::new();
+        let now = Instant::now();
         let mut state = self.lock();
         let from_version = match state.exchange.receive(from, sender, to, batch.number) {
             Ok(version) => version,
@@ -233,6 +265,7 @@ impl Ephemeral {
             received += 1;
             let topic = |inbox: &Arc<Inbox>, position| offer(inbox, event, position, &mut gone);
             state.exchange.place(*stream, &event.subject, topic);
+            state.last.keep(*stream, event, now);
         }
         drop(state);
         metrics::counter!(metric::EPHEMERAL_RECEIVED).increment(received);

@@ -3,7 +3,7 @@
 //! topics.
 
 use super::exchange::{Confirmation, Dropped, Receipt};
-use super::{Ephemeral, SendEvents, TellInterest, Wake};
+use super::{AskLast, Ephemeral, SendEvents, TellInterest, Wake};
 use crate::core::ids::NodeId;
 use crate::hub::peers::{PeerServer, Peers};
 use crate::metric;
@@ -53,6 +53,11 @@ impl Ephemeral {
             peers.serve_here(move |from, request: SendEvents| {
                 let receiving = receiving.clone();
                 async move { receiving.receive(from, request) }
+            });
+            let asked = ephemeral.clone();
+            peers.serve_here(move |_, request: AskLast| {
+                let asked = asked.clone();
+                async move { asked.tell_last(request) }
             });
             peers.serve_here(move |from, request: TellInterest| {
                 let learning = ephemeral.clone();

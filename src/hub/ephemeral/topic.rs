@@ -20,8 +20,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 const MAX_WAITING_BYTES: usize = 4 << 20;
 /// Most events that wait for a topic.
 const MAX_WAITING: usize = 16 * 1024;
-/// Bytes that an event counts in addition to its payload.
-const EVENT_OVERHEAD: usize = 200;
+/// Bytes that an event counts in addition to its payload and its text.
+const EVENT_OVERHEAD: usize = 300;
 /// Most events of one chunk.
 const CHUNK_EVENTS: usize = 1024;
 
@@ -38,7 +38,8 @@ impl Waiting {
     /// Adds an event. Returns whether the list was empty before.
     fn push(&mut self, event: Event) -> bool {
         let was_empty = self.events.is_empty() && self.lost.is_none();
-        self.bytes += event.payload.len() + EVENT_OVERHEAD;
+        let text = event.text.as_ref().map_or(0, |text| text.len());
+        self.bytes += event.payload.len() + text + EVENT_OVERHEAD;
         if self.bytes > MAX_WAITING_BYTES || self.events.len() >= MAX_WAITING {
             *self = Self { lost: Some(event.seq), ..Self::default() };
         } else {

@@ -4,7 +4,7 @@ use super::exchange::{Confirmation, Receipt};
 use super::interest::Tell;
 use super::link::Batch;
 use crate::core::codec::{self, CodecError};
-use crate::core::event::Event;
+use crate::core::event::{Event, Extras};
 use crate::core::ids::{EventId, TopicId};
 use crate::core::subject::Subject;
 use crate::hub::peers::{Lane, PeerRequest};
@@ -43,6 +43,20 @@ impl PeerRequest for TellInterest {
     const LANE: Lane = Lane::patient(16, 48);
 }
 
+/// Asks a node for the last event of a cache channel.
+#[derive(Debug, Serialize, Deserialize)]
+pub(in crate::hub) struct AskLast {
+    pub(super) stream: TopicId,
+    pub(super) subject: Subject,
+}
+
+impl PeerRequest for AskLast {
+    /// The event in its encoded form, if the node knows one.
+    type Answer = Option<Bytes>;
+    const KIND: u16 = 29;
+    const LANE: Lane = Lane::quick(64, 4096);
+}
+
 /// The encoded form of an event.
 #[derive(Debug, Serialize, Deserialize)]
 struct Travelling {
@@ -52,6 +66,7 @@ struct Travelling {
     subject: Subject,
     kind: String,
     payload: Bytes,
+    extras: Option<Extras>,
 }
 
 /// Encodes an event of that stream.
@@ -63,31 +78,43 @@ pub(super) fn encode(stream: TopicId, event: &Event) -> Result<Bytes, CodecError
         subject: event.subject.clone(),
         kind: event.kind.to_string(),
         payload: event.payload.clone(),
+        extras: Extras::of(event.text.as_ref(), event.sender.as_ref()),
     };
     codec::encode(&travelling).map(Bytes::from)
 }
 
 /// Decodes the result of [`encode`]. The event has no position yet.
 pub(super) fn decode(bytes: &[u8]) -> Result<(TopicId, Event), CodecError> {
-    let Travelling { stream, id, time_ms, subject, kind, payload } = codec::decode(bytes)?;
-    Ok((stream, Event { id, seq: 0, subject, time_ms, kind: kind.into(), payload }))
+    let Travelling { stream, id, time_ms, subject, kind, payload, extras } = codec::decode(bytes)?;
+    let (text, sender) = Extras::apart(extras);
+    Ok((stream, Event { id, seq: 0, subject, time_ms, kind: kind.into(), payload, text, sender }))
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::core::event::{NewEvent, Sender};
+    use crate::core::ids::SocketId;
     use crate::hub::ephemeral::link::Carried;
 
     fn event() -> Event {
-        Event {
-            id: EventId::ephemeral(1_750_509_296_789, 7, 3),
-            seq: 0,
-            subject: Subject::parse("live-7").unwrap(),
-            time_ms: 1_750_509_296_789,
-            kind: "moved".into(),
-            payload: Bytes::from_static(b"{\"x\":1}"),
-        }
+        let new = NewEvent::new(Subject::parse("live-7").unwrap(), "moved", "{\"x\":1}");
+        new.placed(EventId::ephemeral(1_750_509_296_789, 7, 3), 0, 1_750_509_296_789)
+    }
+
+    #[test]
+    fn events_carry_their_text_and_their_sender() {
+        let sender = Sender { socket: SocketId { a: 1, b: 2 }, user: Some("u".into()) };
+        let event = Event { text: Some("{\"x\": 1}".into()), sender: Some(sender), ..event() };
+        let bytes = encode(TopicId(5), &event).unwrap();
+        assert_eq!(decode(&bytes).unwrap(), (TopicId(5), event));
+    }
+
+    #[test]
+    fn a_plain_event_has_one_byte_for_its_text_and_its_sender() {
+        let bytes = encode(TopicId(5), &event()).unwrap();
+        assert!(bytes.ends_with(b"\x07{\"x\":1}\0"), "{bytes:?}");
     }
 
     #[test]

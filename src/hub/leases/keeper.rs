@@ -74,6 +74,8 @@ pub(super) struct Keeper {
     over: BTreeSet<MapId>,
     /// The number of the incarnation's last batch.
     number: u64,
+    /// The beginning of the incarnation is applied here.
+    has_begun: bool,
     /// The cluster may not know what this node holds, so everything must be stated.
     doubt: bool,
     /// The node was a candidate in this incarnation.
@@ -118,6 +120,7 @@ impl Keeper {
         let again = Instant::now();
         let turn_ends = Instant::now();
         let number = 0;
+        let has_begun = false;
         let doubt = true;
         let was_candidate = false;
         let told = None;
@@ -132,6 +135,7 @@ impl Keeper {
             turn_ends,
             over,
             number,
+            has_begun,
             doubt,
             was_candidate,
             told,
@@ -228,10 +232,23 @@ impl Keeper {
     fn hear(&mut self, news: &LeaseNews) {
         match news {
             LeaseNews::NodeGone(node) if *node == self.cluster.node_id() => self.renew(),
+            LeaseNews::Begun(node, incarnation) if *node == self.cluster.node_id() => {
+                self.hear_begun(*incarnation);
+            }
             LeaseNews::Limit(map) => self.hear_limit(map),
             LeaseNews::Reset => self.doubt = true,
             // The loop checks the candidacy.
-            LeaseNews::Owners | LeaseNews::NodeGone(_) => {}
+            LeaseNews::Owners | LeaseNews::NodeGone(_) | LeaseNews::Begun(..) => {}
+        }
+    }
+
+    /// An incarnation of this node began. After the present one has, any beginning ends what it holds: a batch
+    /// of an earlier process arrived late, or everything was stated after the cluster considered the node gone.
+    fn hear_begun(&mut self, incarnation: u64) {
+        if self.has_begun {
+            self.renew();
+        } else {
+            self.has_begun = incarnation == self.incarnation();
         }
     }
 
@@ -249,7 +266,12 @@ impl Keeper {
     fn renew(&mut self) {
         let incarnation = getrandom::u64().unwrap_or_else(|_| crate::clock::now_ms()).max(1);
         self.standing.incarnation.store(incarnation, Ordering::Release);
-        (self.number, self.doubt, self.was_candidate, self.told) = (0, true, false, None);
+        self.standing.renewed.notify_one();
+        self.number = 0;
+        self.has_begun = false;
+        self.doubt = true;
+        self.was_candidate = false;
+        self.told = None;
     }
 
     fn has_work(&self) -> bool {

@@ -91,6 +91,11 @@ impl Leases {
         self.standing.incarnation.load(Ordering::Acquire)
     }
 
+    /// Waits until another incarnation has begun. One caller at a time hears of it.
+    pub(super) async fn renewed(&self) {
+        self.standing.renewed.notified().await;
+    }
+
     /// Starts this node as one that does not deliver, until [`Leases::deliver_again`].
     pub fn rest_first(&self) {
         self.standing.resting.store(true, Ordering::Release);

@@ -1,11 +1,14 @@
 //! The state that the keeper shares with others: the present incarnation, and what it must do about webhooks.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use tokio::sync::Notify;
 
 /// The shared state of the keeper. It lives as long as the node.
 #[derive(Debug, Default)]
 pub(super) struct Standing {
     pub(super) incarnation: AtomicU64,
+    /// Another incarnation has begun.
+    pub(super) renewed: Notify,
     /// The node can deliver to webhooks.
     pub(super) able: AtomicBool,
     /// The node can't deliver yet: other nodes take over what an earlier process owned.

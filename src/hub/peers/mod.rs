@@ -17,6 +17,8 @@
 //! | 20 | ephemeral events | `hub/ephemeral` |
 //! | 21 | a node's interest in ephemeral events | `hub/ephemeral` |
 //! | 22 | what a node knows of another one | `hub/health` |
+//! | 29 | the last event of a cache channel | `hub/ephemeral` |
+//! | 30 | count subscriptions | `hub/presence` |
 //! | from 100 | requests between the edges | `edge/*` |
 //!
 //! A [`Lane`] limits a kind at both ends: a number of requests is worked on, and a number more waits. A

@@ -1,7 +1,8 @@
-//! Encrypts and decrypts the secrets of webhooks.
+//! Encrypts and decrypts the secrets of webhooks and apps.
 
+use crate::core::app::Secret;
 use crate::core::codec;
-use crate::core::ids::WebhookId;
+use crate::core::ids::{TokenId, WebhookId};
 use crate::core::webhook::Private;
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
@@ -42,22 +43,41 @@ impl Encryption {
     /// Encrypts for that webhook only: data encrypted for one webhook can't be used as another's.
     pub fn encrypt(&self, webhook: WebhookId, private: &Private) -> Result<Vec<u8>, EncryptionError> {
         let plain = codec::encode(private).map_err(|error| EncryptionError::Failed(error.to_string()))?;
+        self.encrypt_for(webhook.as_bytes(), &plain)
+    }
+
+    /// Decrypts the result of [`Encryption::encrypt`].
+    pub fn open(&self, webhook: WebhookId, encrypted: &[u8]) -> Result<Private, EncryptionError> {
+        let plain = self.decrypt_of(webhook.as_bytes(), encrypted)?;
+        codec::decode(&plain).map_err(|_| EncryptionError::Wrong)
+    }
+
+    /// Encrypts the secret of the app whose clients act as that token, for this app only.
+    pub fn encrypt_secret(&self, app: TokenId, secret: &Secret) -> Result<Vec<u8>, EncryptionError> {
+        self.encrypt_for(&owner_of_secret(app), secret.expose().as_bytes())
+    }
+
+    /// Decrypts the result of [`Encryption::encrypt_secret`].
+    pub fn open_secret(&self, app: TokenId, encrypted: &[u8]) -> Result<Secret, EncryptionError> {
+        let plain = self.decrypt_of(&owner_of_secret(app), encrypted)?;
+        std::str::from_utf8(&plain).map(Secret::new).map_err(|_| EncryptionError::Wrong)
+    }
+
+    /// Encrypts for one owner: whoever decrypts must name the same one.
+    fn encrypt_for(&self, owner: &[u8], plain: &[u8]) -> Result<Vec<u8>, EncryptionError> {
         let mut nonce = [0; NONCE_BYTES];
         getrandom::fill(&mut nonce).map_err(|error| EncryptionError::Failed(error.to_string()))?;
-        let payload = Payload { msg: &plain, aad: webhook.as_bytes() };
+        let payload = Payload { msg: plain, aad: owner };
         let encrypted = self.cipher.encrypt(&XNonce::from(nonce), payload);
         let encrypted = encrypted.map_err(|error| EncryptionError::Failed(error.to_string()))?;
         Ok([&nonce[..], &encrypted].concat())
     }
 
-    /// Decrypts the result of [`Encryption::encrypt`].
-    pub fn open(&self, webhook: WebhookId, encrypted: &[u8]) -> Result<Private, EncryptionError> {
+    fn decrypt_of(&self, owner: &[u8], encrypted: &[u8]) -> Result<Vec<u8>, EncryptionError> {
         let (nonce, encrypted) =
             encrypted.split_first_chunk::<NONCE_BYTES>().ok_or(EncryptionError::Wrong)?;
-        let payload = Payload { msg: encrypted, aad: webhook.as_bytes() };
-        let plain =
-            self.cipher.decrypt(&XNonce::from(*nonce), payload).map_err(|_| EncryptionError::Wrong)?;
-        codec::decode(&plain).map_err(|_| EncryptionError::Wrong)
+        let payload = Payload { msg: encrypted, aad: owner };
+        self.cipher.decrypt(&XNonce::from(*nonce), payload).map_err(|_| EncryptionError::Wrong)
     }
 
     /// A keyed hash of a target, which is given by its parts. Equal targets have equal hashes, so they are
@@ -117,6 +137,11 @@ impl Encryption {
     }
 }
 
+/// The owner of an app's secret. A webhook, whose owner is the bytes of its id, is never the same.
+fn owner_of_secret(app: TokenId) -> Vec<u8> {
+    [b"app ", &app.as_bytes()[..]].concat()
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -147,6 +172,18 @@ mod tests {
         assert!(encryption.open(one, &flipped).is_err());
         assert!(encryption.open(one, &encrypted[..10]).is_err());
         assert!(!encrypted.windows(7).any(|bytes| bytes == b"example"));
+    }
+
+    #[test]
+    fn a_secret_is_decrypted_only_for_its_app() {
+        let encryption = Encryption::new([1; 32]);
+        let [one, two] = [1, 2].map(|n| TokenId::from_bytes([n; 16]));
+        let encrypted = encryption.encrypt_secret(one, &Secret::new("hush")).unwrap();
+        assert_eq!(encryption.open_secret(one, &encrypted).unwrap().expose(), "hush");
+        assert!(encryption.open_secret(two, &encrypted).is_err());
+        assert!(Encryption::new([2; 32]).open_secret(one, &encrypted).is_err());
+        assert!(encryption.open(WebhookId::from_bytes([1; 16]), &encrypted).is_err());
+        assert!(!encrypted.windows(4).any(|bytes| bytes == b"hush"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The key that encrypts the secrets of webhooks: addresses, headers, signing keys.
+//! The key that encrypts the secrets of webhooks (addresses, headers, signing keys) and of apps.
 //!
 //! The key is the same on all nodes. It comes from the configuration; otherwise the first node generates it.
 //! Then it is kept in a file that only the server's user can read, and is handed to the nodes that join. The

@@ -115,16 +115,19 @@ impl Directory {
         for token in tokens {
             store.delete(&keys::token(token))?;
         }
+        self.forget_apps(id, store)?;
         store.delete(&keys::map(id))?;
         self.forget_leases(id, store)?;
         self.remove_webhooks_of(id, store)?;
+        self.wants.remove(&id);
         self.change_access(AccessChange::MapGone(id));
         Ok(Reply::Done)
     }
 
-    fn put_map<S: WriteStore>(&mut self, map: Map, store: &mut S) -> Result<(), StateError> {
+    pub(super) fn put_map<S: WriteStore>(&mut self, map: Map, store: &mut S) -> Result<(), StateError> {
         store.put(&keys::map(map.id), &codec::encode(&map)?)?;
+        let id = map.id;
         self.change_access(AccessChange::Map(Arc::new(map)));
-        Ok(())
+        self.look_at_wants(id, store)
     }
 }

@@ -1,9 +1,10 @@
-//! The directory: maps with their limits, retention and rules; tokens; webhooks; owners; and the settings of
-//! the cluster.
+//! The directory: maps with their limits, retention and rules; tokens; apps; webhooks; owners; and the
+//! settings of the cluster.
 //!
 //! It reports each change twice: as a [`Step`] that the streams follow, and as a [`Change`] for the actors of
 //! the node.
 
+mod apps;
 mod leases;
 mod maps;
 mod owners;
@@ -16,16 +17,16 @@ use super::steps::{Request, Step};
 use super::streams::Facts;
 use super::{Context, StateError, keys, records};
 use crate::core::access::{Access, AccessChange, Map, Token};
+use crate::core::app::App;
 use crate::core::codec;
 use crate::core::command::{Change, Command, Refusal, Reply};
 use crate::core::consumer::ownership::Owners;
 use crate::core::ids::{MapId, TokenId, WebhookId};
 use crate::core::store::{ReadStore, WriteStore};
-use crate::core::subject::Subject;
-use crate::core::webhook::Webhook;
 use crate::core::webhook::directory::{Directory as Webhooks, WebhookChange};
+use crate::core::webhook::{Wants, Webhook};
 use leases::Leases;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The directory: the replicated machine, mirrored in memory.
@@ -36,6 +37,8 @@ pub struct Directory {
     /// Ids of deleted webhooks of which the streams still store something.
     leaving: BTreeSet<WebhookId>,
     leases: Leases,
+    /// The lifecycle events that somebody wants, of the maps where somebody wants some.
+    wants: BTreeMap<MapId, Wants>,
     next_topic: u64,
     steps: Vec<Step>,
     changes: Vec<Change>,
@@ -57,6 +60,9 @@ impl Directory {
         for (_, token) in records::<Token, S>(store, keys::TOKENS)? {
             directory.access.change(&AccessChange::Token(token.into()));
         }
+        for (_, app) in records::<App, S>(store, keys::APPS)? {
+            directory.access.change(&AccessChange::App(app.into()));
+        }
         for (_, webhook) in records::<Webhook, S>(store, keys::WEBHOOKS)? {
             directory.webhooks.change(&WebhookChange::Put(webhook.into()));
         }
@@ -69,16 +75,21 @@ impl Directory {
             true
         })?;
         directory.leases = Leases::load(store)?;
+        for map in directory.access.maps() {
+            let wants = Wants::of(Some(&**map), directory.webhooks.of_map(map.id));
+            directory.wants.extend((wants != Wants::NOTHING).then_some((map.id, wants)));
+        }
         Ok(directory)
     }
 
     /// Returns the facts for streams that are loaded at this position of the log.
     pub fn facts(&self) -> Facts {
         let tokens = self.access.maps().flat_map(|map| self.access.tokens_of(map.id));
-        Facts::new(self.access.maps().cloned(), tokens.cloned(), self.webhooks.clone())
+        let of_apps = self.access.apps().all().filter_map(|app| self.access.token(app.token));
+        Facts::new(self.access.maps().cloned(), tokens.chain(of_apps).cloned(), self.webhooks.clone())
     }
 
-    /// Returns the maps and tokens.
+    /// Returns the maps, tokens and apps.
     pub fn access(&self) -> &Access {
         &self.access
     }
@@ -99,11 +110,6 @@ impl Directory {
         self.leases.connections_by(token)
     }
 
-    /// Returns the members of a subject, by name, with the number of their connections.
-    pub fn members<'d>(&'d self, map: MapId, subject: &'d Subject) -> impl Iterator<Item = (&'d str, u32)> {
-        self.leases.members(map, subject)
-    }
-
     /// Returns whether the command belongs to the directory.
     pub fn decides(command: &Command) -> bool {
         match command {
@@ -115,12 +121,16 @@ impl Directory {
             | Command::SetAdmin(_)
             | Command::Lease(_)
             | Command::NodeGone(_)
+            | Command::Presence(_)
+            | Command::EndGraces
             | Command::PutWebhook(_)
             | Command::DeleteWebhook(_)
             | Command::ActivateWebhook(_)
             | Command::HandOver(..)
             | Command::SetKeyFingerprint(_)
-            | Command::SetChannelRules(_) => true,
+            | Command::SetChannelRules(_)
+            | Command::PutApp(_)
+            | Command::DeleteApp(_) => true,
             Command::Publish(_)
             | Command::Tick
             | Command::OwnerCommand(_)
@@ -149,12 +159,16 @@ impl Directory {
             Command::SetAdmin(hash) => self.set_admin(hash, store),
             Command::Lease(batch) => self.lease(context.expiry_ms(), &batch, store),
             Command::NodeGone(node) => self.node_gone(context.expiry_ms(), node, store),
+            Command::Presence(batch) => self.presence(context.expiry_ms(), &batch, store),
+            Command::EndGraces => self.end_graces(context.expiry_ms(), store).map(Reply::Ticked),
             Command::PutWebhook(put) => self.put_webhook(context, *put, store),
             Command::DeleteWebhook(on) => self.delete_webhook(&on, store),
             Command::ActivateWebhook(on) => self.activate_webhook(context, &on, store),
             Command::HandOver(node, run, but) => self.hand_over(node, run, &but, store),
             Command::SetKeyFingerprint(fingerprint) => self.set_key_fingerprint(fingerprint, store),
             Command::SetChannelRules(set) => self.set_channel_rules(context.time_ms(), set, store),
+            Command::PutApp(put) => self.put_app(context.time_ms(), *put, store),
+            Command::DeleteApp(delete) => self.delete_app(&delete, store),
             Command::Publish(_)
             | Command::Tick
             | Command::OwnerCommand(_)
@@ -172,7 +186,7 @@ impl Directory {
         context: &mut dyn Context,
         store: &mut S,
     ) -> Result<(), StateError> {
-        self.time_passes_for_leases(context.expiry_ms(), store)?;
+        self.end_graces(context.expiry_ms(), store)?;
         self.time_passes_for_owners(context.expiry_ms(), store)
     }
 

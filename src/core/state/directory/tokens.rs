@@ -33,7 +33,9 @@ impl Directory {
         if let Err(refusal) = self.check(revoke.map, revoke.by, Scopes::MANAGE) {
             return Ok(Reply::Refused(refusal));
         }
-        if self.access.token(revoke.token).is_none_or(|token| token.map != revoke.map) {
+        // The token of an app ends with the app alone.
+        let is_of_app = self.access.apps().get(revoke.token).is_some();
+        if is_of_app || self.access.token(revoke.token).is_none_or(|token| token.map != revoke.map) {
             return Ok(Reply::Refused(Refusal::UnknownToken));
         }
         store.delete(&keys::token(revoke.token))?;

@@ -79,6 +79,7 @@ impl Directory {
     fn keep_webhook<S: WriteStore>(&mut self, webhook: Webhook, store: &mut S) -> Result<Reply, StateError> {
         store.put(&keys::webhook(webhook.id), &codec::encode(&webhook)?)?;
         self.change_webhooks(WebhookChange::Put(Arc::new(webhook.clone())));
+        self.look_at_wants(webhook.map, store)?;
         Ok(Reply::Webhook(Box::new(webhook)))
     }
 
@@ -104,8 +105,9 @@ impl Directory {
         // The id is free again once the streams have removed what they store of the webhook.
         store.put(&keys::leaving(id), &[])?;
         self.leaving.insert(id);
+        let map = self.webhooks.get(id).map(|webhook| webhook.map);
         self.change_webhooks(WebhookChange::Gone(id));
-        Ok(())
+        map.map_or(Ok(()), |map| self.look_at_wants(map, store))
     }
 
     pub(super) fn remove_webhooks_of<S: WriteStore>(

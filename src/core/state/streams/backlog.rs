@@ -442,5 +442,5 @@ fn announcement(
         "last_error": progress.last_error,
     });
     let payload = json::normalise(&payload.to_string(), 8).ok()?;
-    Some(NewEvent { subject: Default::default(), kind: LOSING.to_owned(), payload: payload.into_bytes() })
+    Some(NewEvent::new(Default::default(), LOSING, payload))
 }

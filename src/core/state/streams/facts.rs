@@ -7,7 +7,7 @@ use crate::core::webhook::directory::{Directory as Webhooks, WebhookChange};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Maps with their limits and retention, tokens with their scopes, webhooks and their owners, as of the last
+/// Maps with their limits and retention, tokens with their scopes (also those of apps), webhooks and their owners, as of the last
 /// step of the directory that the streams followed. The records are shared with the directory's mirror.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
@@ -46,7 +46,10 @@ impl Facts {
                 self.tokens.retain(|_, token| token.map != *id);
             }
             AccessChange::Token(token) => drop(self.tokens.insert(token.id, token.clone())),
-            AccessChange::TokenGone(id) => drop(self.tokens.remove(id)),
+            AccessChange::App(app) => {
+                self.tokens.insert(app.token, Arc::new(Token::of_app(app)));
+            }
+            AccessChange::TokenGone(id) | AccessChange::AppGone(id) => drop(self.tokens.remove(id)),
             // The admin is checked before a command is proposed; the streams know no admin token.
             AccessChange::Admin(_) => {}
         }

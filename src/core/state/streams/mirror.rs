@@ -46,6 +46,7 @@ impl Streams {
         let is_new = known.is_none();
         let mut one = known.unwrap_or_else(|| record.unknown_subject());
         let had = one.count > 0;
+        let counts = u64::from(subject.channel().is_none());
         let trimmed_seq = one.trimmed_seq;
         change(&mut one, store)?;
         match (had, one.count > 0) {
@@ -54,11 +55,11 @@ impl Streams {
                     store.delete(&keys::empty(stream, trimmed_seq))?;
                     record.empty = record.empty.saturating_sub(1);
                 }
-                record.subjects += 1;
+                record.subjects += counts;
             }
             (true, false) => {
                 store.put(&keys::empty(stream, one.trimmed_seq), subject.as_str().as_bytes())?;
-                record.subjects = record.subjects.saturating_sub(1);
+                record.subjects = record.subjects.saturating_sub(counts);
                 record.empty += 1;
             }
             _ => {}

@@ -3,6 +3,7 @@
 //! Each map has one stream. Small records are mirrored in memory; events are in the store only. What the
 //! streams know of the directory is [`Facts`], which only [`Streams::follow`] changes.
 
+mod append;
 pub mod backlog;
 mod consumers;
 mod facts;
@@ -125,6 +126,7 @@ impl Streams {
                     WebhookChange::Commanded(_) | WebhookChange::Owners(_) => {}
                 }
             }
+            Step::Append(map, events) => self.append_facts(context, map, &events, store)?,
             Step::Begin(id, command) => {
                 if let Some(webhook) = self.facts.webhooks().get(id).cloned() {
                     // An owner command to start over is never refused: it replaces the waiting ones.
@@ -164,7 +166,8 @@ impl Streams {
         let record = self.topics.entry(map.topic).or_default();
         let had = self.facts.map(map.id).map(|known| &known.rules);
         if had.is_some_and(|had| *had != map.rules) {
-            record.begin_rules(&map.rules);
+            let had = had.map_or(0, |had| had.all().len());
+            record.begin_rules(&map.rules, had);
         } else if !is_new {
             return;
         }

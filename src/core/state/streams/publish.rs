@@ -1,10 +1,10 @@
 //! Publishing: seq, id and the limits of a publish.
 
-use super::{Context, StateError, Streams, keys};
+use super::{Context, StateError, Streams};
 use crate::core::access::{Map, Scopes};
 use crate::core::channel_rules::Durability;
 use crate::core::command::{Change, Publish, Published, Refusal, Reply, Touched};
-use crate::core::event::{Event, NewEvent, Times};
+use crate::core::event::NewEvent;
 use crate::core::ids::{EventId, TopicId};
 use crate::core::rate::Amount;
 use crate::core::state::rights::Rights;
@@ -42,21 +42,16 @@ impl Streams {
                 Err(exceeded) => return Ok(Reply::Refused(Refusal::Rate(exceeded))),
             }
         }
+        if publish.events.iter().any(|event| event.subject.channel().is_some()) {
+            record.age_lifecycle_from(map.rules.all().len());
+        }
         let first_id = EventId::at(context.id_ms() + own, context.position(), context.take_slots(count));
         let published = Published { first_seq: record.next_seq, count, first_id, time_ms, replayed: false };
-        record.peak_ms = record.peak_ms.max(time_ms);
-        let times = Times { time_ms, peak_ms: record.peak_ms, expiry_ms: now };
-        for (index, event) in (0..).zip(&publish.events) {
-            let id = published.id(index);
-            let stored = Event::to_stored_at(id, times, event);
-            store.put(&keys::event(map.topic, published.first_seq + u64::from(index)), &stored)?;
-            self.append(map.topic, &event.subject, id, stored.len() as u64, store)?;
-        }
+        self.append_all(map.topic, first_id, time_ms, now, &publish.events, store)?;
         if let Some(record) = self.topics.get_mut(&map.topic) {
             record.next_seq -=
                 u64::from(crate::failpoint!("seq-reused") && context.index().is_multiple_of(50));
         }
-        self.dirty.insert(map.topic);
         if let Some(key) = &publish.key {
             self.remember(map.topic, key, now, published, store)?;
         }
@@ -91,38 +86,16 @@ impl Streams {
         // Most publishes are far from the limit and need not determine which subjects are new.
         let most = record.subjects + publish.events.len() as u64;
         let is_over = most > u64::from(limit) && {
-            let new = self.count_new(map.topic, subjects(), store)?;
+            let counted = subjects().filter(|subject| subject.channel().is_none());
+            let new = self.count_new(map.topic, counted, store)?;
             new > 0 && record.subjects + new > u64::from(limit)
         };
         Ok(is_over.then_some(Refusal::TooManySubjects(limit)))
     }
 
-    /// Records a stored event as the stream's newest.
-    fn append<S: WriteStore>(
-        &mut self,
-        stream: TopicId,
-        subject: &Subject,
-        id: EventId,
-        bytes: u64,
-        store: &mut S,
-    ) -> Result<(), StateError> {
-        let Some(record) = self.topics.get_mut(&stream) else { return Ok(()) };
-        let seq = record.next_seq;
-        record.next_seq = seq + 1;
-        record.head_id = id;
-        record.count += 1;
-        record.bytes += bytes;
-        if subject.is_own() {
-            return Ok(record.own.append((stream, subject), (seq, id, bytes), store)?);
-        }
-        self.change_subject(stream, subject, store, |one, store| {
-            one.append((stream, subject), (seq, id, bytes), store)
-        })
-    }
-
     /// Adds the events to the changes. Consecutive publishes to one stream become one change, or a few: each
     /// names the subjects that it concerns, so that it wakes no other topic, and the first seq of its events.
-    fn note_events(&mut self, stream: TopicId, first_seq: u64, events: &[NewEvent]) {
+    pub(super) fn note_events(&mut self, stream: TopicId, first_seq: u64, events: &[NewEvent]) {
         for (seq, event) in (first_seq..).zip(events) {
             let is_noted = match self.changes.last_mut() {
                 Some(Change::Events(last, _, touched)) if *last == stream => touched.add(&event.subject),

@@ -40,7 +40,7 @@ pub struct TopicRecord {
     pub removed_id: EventId,
     /// The record of the map's own subject. It has no key of its own.
     pub own: SubjectRecord,
-    /// The number of other subjects with events.
+    /// The number of other subjects with events, without those of lifecycle events.
     pub subjects: u64,
     /// The number of other subjects that have a record and no events.
     pub empty: u64,
@@ -51,7 +51,8 @@ pub struct TopicRecord {
     pub forgotten_id: EventId,
     /// Deleted histories of subjects that are not completely removed yet.
     pub deletions: Vec<Deletion>,
-    /// For each rule: events below this seq were checked for their age.
+    /// For each rule: events below this seq were checked for their age. One more entry is for the lifecycle
+    /// events that no rule of the map covers, once there was one.
     pub aged: Vec<u64>,
     /// Set after a change of the rules: the first subject that is still to be checked against them.
     pub sweep: Option<Subject>,
@@ -117,9 +118,18 @@ impl TopicRecord {
         self.bytes = self.bytes.saturating_sub(bytes);
     }
 
-    /// Schedules a check of all existing events against these rules.
-    pub(super) fn begin_rules(&mut self, rules: &ChannelRules) {
-        self.aged = vec![self.first_seq; rules.all().len()];
+    /// Notes that the stream has lifecycle events from its next seq on. The map has this many rules.
+    pub(super) fn age_lifecycle_from(&mut self, rules: usize) {
+        if self.aged.len() <= rules {
+            self.aged.resize(rules, 1);
+            self.aged.push(self.next_seq);
+        }
+    }
+
+    /// Schedules a check of all existing events against these rules, which replace `had` rules.
+    pub(super) fn begin_rules(&mut self, rules: &ChannelRules, had: usize) {
+        let has_lifecycle = self.aged.len() > had;
+        self.aged = vec![self.first_seq; rules.all().len() + usize::from(has_lifecycle)];
         let keeps_less = rules.all().iter().any(|rule| rule.history.events.or(rule.history.bytes).is_some());
         self.sweep = keeps_less.then(Subject::own);
     }

@@ -8,7 +8,7 @@
 
 use super::{StateError, Streams, keys};
 use crate::core::access::Map;
-use crate::core::channel_rules::SubjectHistory;
+use crate::core::channel_rules::{LIFECYCLE_HISTORY, SubjectHistory};
 use crate::core::event::Event;
 use crate::core::ids::TopicId;
 use crate::core::state::subjects::{Runs, SubjectRecord};
@@ -65,10 +65,9 @@ impl Streams {
         now_ms: u64,
         store: &mut S,
     ) -> Result<(), StateError> {
-        if map.rules.all().is_empty() {
-            return Ok(());
-        }
-        let mut named: Vec<&Subject> = subjects.collect();
+        let has_rules = !map.rules.all().is_empty();
+        let mut named: Vec<&Subject> =
+            subjects.filter(|subject| has_rules || subject.channel().is_some()).collect();
         named.sort_unstable();
         named.dedup();
         let mut left = THIN_PER_PUBLISH;
@@ -188,8 +187,11 @@ impl Streams {
     ) -> Result<usize, StateError> {
         let mut looked = 0;
         let mut aged = ByRule::new();
-        for (index, rule) in map.rules.all().iter().enumerate() {
-            let Some(seconds) = rule.history.seconds else { continue };
+        let rules = map.rules.all().iter().map(|rule| rule.history);
+        let has_lifecycle = self.topics.get(&map.topic).is_some_and(|record| record.aged.len() > rules.len());
+        let built_in = has_lifecycle.then_some(LIFECYCLE_HISTORY);
+        for (index, history) in rules.chain(built_in).enumerate() {
+            let Some(seconds) = history.seconds else { continue };
             let keep_from_ms = now_ms.saturating_sub(seconds.saturating_mul(1000));
             if looked < max && keep_from_ms > 0 {
                 looked += self.age_by_rule(map, index, keep_from_ms, max - looked, &mut aged, store)?;
@@ -210,7 +212,8 @@ impl Streams {
     ) -> Result<usize, StateError> {
         let Some(record) = self.topics.get(&map.topic) else { return Ok(0) };
         let from_seq = record.aged.get(index).map_or(1, |seq| *seq).max(record.first_seq);
-        if record.subjects == 0 && map.rules.index_for("") != Some(index) {
+        let has_lifecycle = record.aged.len() > map.rules.all().len();
+        if record.subjects == 0 && !has_lifecycle && map.rules.history_index("") != Some(index) {
             return Ok(0);
         }
         let mut next_seq = from_seq;
@@ -223,7 +226,7 @@ impl Streams {
             next_seq = seq + 1;
             looked += 1;
             let name = Event::stored_subject(value).unwrap_or_default();
-            if map.rules.index_for(name) == Some(index)
+            if map.rules.history_index(name) == Some(index)
                 && !record.is_deleted(name, seq)
                 && let Ok(subject) = Subject::parse_any(name)
             {
@@ -234,7 +237,9 @@ impl Streams {
         if looked > 0
             && let Some(record) = self.topics.get_mut(&map.topic)
         {
-            record.aged.resize(map.rules.all().len(), 1);
+            if record.aged.len() <= index {
+                record.aged.resize(index + 1, 1);
+            }
             record.aged[index] = next_seq;
             self.dirty.insert(map.topic);
         }

@@ -372,11 +372,7 @@ fn dead_letters_are_counted_once_and_the_last_attempts_are_kept() {
 #[test]
 fn a_disabled_webhook_has_a_reason_and_the_map_is_told() {
     let mut node = node();
-    let news = Some(NewEvent {
-        subject: Default::default(),
-        kind: "webhook.disabled".into(),
-        payload: b"{}".to_vec(),
-    });
+    let news = Some(NewEvent::new(Default::default(), "webhook.disabled", "{}"));
     let disable = Some(Disable { why: "gone".into(), news });
     node.one(2, report(1, 7, 1, vec![Update { disable, ..update(1, 1) }]));
     let webhook = node.state.webhooks().get(webhook_id(1)).unwrap().clone();
@@ -395,11 +391,7 @@ fn a_request_to_continue_outweighs_an_earlier_decision_to_disable() {
         };
         let number = asked(&node);
         let disable = || {
-            let news = Some(NewEvent {
-                subject: Default::default(),
-                kind: "webhook.disabled".into(),
-                payload: b"{}".to_vec(),
-            });
+            let news = Some(NewEvent::new(Default::default(), "webhook.disabled", "{}"));
             Some(Disable { why: "failed".into(), news })
         };
         let is_active = |node: &Node| node.state.webhooks().get(webhook_id(1)).unwrap().active;
@@ -491,10 +483,7 @@ pub(super) fn command() -> impl Strategy<Value = Command> {
             dropped: dead.into_iter().collect(),
             attempts: vec![attempt(next)],
             disable: off.then(|| Disable { why: "why".into(), news: None }),
-            news: off
-                .then(|| NewEvent { subject: Default::default(), kind: "n".into(), payload: b"{}".to_vec() })
-                .into_iter()
-                .collect(),
+            news: off.then(|| NewEvent::new(Default::default(), "n", "{}")).into_iter().collect(),
             ..update(n, next)
         });
     let command = prop_oneof![

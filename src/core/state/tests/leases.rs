@@ -2,8 +2,7 @@
 
 use super::*;
 use crate::core::command::{Counted, Denied};
-use crate::core::lease::{Connections, Incarnation, LeaseBatch, LeaseChange, MAX_MEMBER_LEN, Member};
-use crate::core::subject::Subject;
+use crate::core::lease::{Connections, Incarnation, LeaseBatch, LeaseChange};
 use std::collections::BTreeMap;
 
 pub(super) fn batch(
@@ -124,78 +123,6 @@ fn a_restart_keeps_the_candidacy_and_nothing_else() {
     node.one(15, batch(1, 33, 1, true, vec![LeaseChange::Deliver]));
     node.one(16, Command::NodeGone(1));
     assert_eq!(owner(&node), None);
-}
-
-fn member(subject: &str, name: &str, connection: u64) -> Member {
-    Member { map: map_id(1), subject: Subject::parse(subject).unwrap(), name: name.into(), connection }
-}
-
-fn join(subject: &str, name: &str, connection: u64, grace_ms: u32) -> LeaseChange {
-    LeaseChange::Join { member: member(subject, name, connection), grace_ms }
-}
-
-fn there(node: &Node, subject: &str) -> Vec<(String, u32)> {
-    let subject = Subject::parse(subject).unwrap();
-    node.state.directory.members(map_id(1), &subject).map(|(name, by)| (name.to_owned(), by)).collect()
-}
-
-fn are(members: &[(&str, u32)]) -> Vec<(String, u32)> {
-    members.iter().map(|(name, by)| ((*name).to_owned(), *by)).collect()
-}
-
-#[test]
-fn members_are_present_by_connections_and_leave_with_the_incarnation_or_after_their_grace() {
-    let mut node = Node::new();
-    node.one(10, create(1, None, NO_LIMITS, KEEP_ALL));
-    let joins = vec![
-        join("a", "ann", 1, 0),
-        join("a", "ann", 2, 0),
-        join("a", "bob", 3, 5_000),
-        join("b", "cy", 4, 0),
-    ];
-    node.one(100, batch(1, 11, 1, true, joins));
-    node.one(100, batch(2, 12, 1, true, vec![join("a", "ann", 1, 0), join("a", "bob", 1, 9_000)]));
-    assert_eq!(there(&node, "a"), are(&[("ann", 3), ("bob", 2)]));
-    assert_eq!(there(&node, "b"), are(&[("cy", 1)]));
-    let leave = |name, connection| LeaseChange::Leave(member("a", name, connection));
-    node.one(
-        100,
-        batch(
-            1,
-            11,
-            2,
-            false,
-            vec![leave("ann", 1), leave("ann", 1), leave("bob", 1), join("a", "ann", 2, 0)],
-        ),
-    );
-    assert_eq!(there(&node, "a"), are(&[("ann", 2), ("bob", 2)]), "each connection counts once");
-    node.one(1_000, Command::NodeGone(1));
-    assert_eq!(there(&node, "a"), are(&[("ann", 1), ("bob", 2)]), "one of bob's stays for five seconds");
-    assert_eq!(there(&node, "b"), are(&[]));
-    node.one(2_000, Command::NodeGone(2));
-    assert_eq!(there(&node, "a"), are(&[("bob", 1)]));
-    node.one(6_000, Command::Tick);
-    assert_eq!(there(&node, "a"), are(&[("bob", 1)]), "the longer grace period counts");
-    node.one(7_000, batch(2, 22, 1, true, vec![join("a", "bob", 5, 9_000)]));
-    assert_eq!(there(&node, "a"), are(&[("bob", 1)]), "he is back before it ended");
-    node.one(20_000, Command::Tick);
-    assert_eq!(there(&node, "a"), are(&[("bob", 1)]));
-    node.one(20_000, Command::NodeGone(2));
-    node.one(28_999, Command::Tick);
-    assert_eq!(there(&node, "a"), are(&[("bob", 1)]));
-    node.one(29_000, Command::Tick);
-    assert_eq!(there(&node, "a"), are(&[]));
-    let long = "x".repeat(MAX_MEMBER_LEN + 1);
-    let refused = node.one(30_000, batch(2, 23, 1, true, vec![join("a", &long, 1, 0), join("a", "", 1, 0)]));
-    assert!(matches!(refused, Reply::Leased(denied) if denied.len() == 2));
-    node.one(31_000, batch(2, 23, 2, false, vec![join("a", "dan", 1, 60_000), join("b", "eve", 1, 60_000)]));
-    node.one(32_000, Command::NodeGone(2));
-    node.one(33_000, Command::DeleteMap(map_id(1)));
-    assert_eq!((there(&node, "a"), there(&node, "b")), (vec![], vec![]));
-    assert!(
-        !node.store.0.keys().any(|key| [keys::MEMBERS, keys::PARTING].contains(&key[0])),
-        "nothing is left"
-    );
 }
 
 /// What one process of a node knows.
@@ -332,18 +259,12 @@ proptest! {
 
 /// Random batches, for the properties of the whole state.
 pub(super) fn command() -> impl Strategy<Value = Command> {
-    let subject = prop_oneof![Just("a"), Just("b")];
-    let one = (1u8..5, subject, prop_oneof![Just("ann"), Just("bob")], 1u64..4).prop_map(
-        |(map, subject, name, connection)| Member { map: map_id(map), ..member(subject, name, connection) },
-    );
     let change = prop_oneof![
         4 => (1u8..5, 0u8..3, 1u32..3).prop_map(|(map, token, count)| take(map, token, count)),
         2 => (1u8..5, 0u8..3, 1u32..3).prop_map(|(map, token, count)| hold(map, token, count)),
         3 => (1u8..5, 0u8..3, 1u32..3).prop_map(|(map, token, count)| give(map, token, count)),
         2 => Just(LeaseChange::Deliver),
         1 => Just(LeaseChange::Rest),
-        3 => (one.clone(), prop_oneof![Just(0u32), 1u32..2000]).prop_map(|(member, grace_ms)| LeaseChange::Join { member, grace_ms }),
-        2 => one.prop_map(LeaseChange::Leave),
     ];
     (1u64..3, 1u64..3, 1u64..9, any::<bool>(), prop::collection::vec(change, 0..4)).prop_map(
         |(node, incarnation, number, whole, changes)| batch(node, incarnation, number, whole, changes),

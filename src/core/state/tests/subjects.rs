@@ -21,13 +21,14 @@ fn subject(name: &str) -> Subject {
     Subject::parse_any(name).unwrap()
 }
 
-fn publish_to(by: By, names: &[&str]) -> Command {
-    let event = |name: &&str| NewEvent { subject: subject(name), kind: "a".into(), payload: b"{}".to_vec() };
+pub(super) fn publish_to(by: By, names: &[&str]) -> Command {
+    let event = |name: &&str| NewEvent::new(subject(name), "a", "{}");
     Command::Publish(Publish { map: map_id(1), by, events: names.iter().map(event).collect(), key: None })
 }
 
 fn rule(pattern: &str, durability: Durability, history: SubjectHistory) -> ChannelRule {
-    ChannelRule { matches: SubjectPattern::new(pattern).unwrap(), durability, history }
+    let matches = SubjectPattern::new(pattern).unwrap();
+    ChannelRule { durability: Some(durability), history, ..ChannelRule::of(matches) }
 }
 
 fn keeps(pattern: &str, events: Option<u64>, seconds: Option<u64>, bytes: Option<u64>) -> ChannelRule {

@@ -229,6 +229,8 @@ proptest! {
                     AccessChange::Token(token) => drop(live.insert(token.id, token.map)),
                     AccessChange::TokenGone(token) => drop(live.remove(token)),
                     AccessChange::MapGone(gone) => live.retain(|_, map| map != gone),
+                    AccessChange::App(app) => drop(live.insert(app.token, app.map)),
+                    AccessChange::AppGone(token) => drop(live.remove(token)),
                     AccessChange::Map(_) | AccessChange::Admin(_) => {}
                 },
                 StreamsEntry::Command(Command::Publish(publish)) if matches!(reply, Some(Reply::Published(_))) => {

@@ -4,7 +4,7 @@ use super::{MAX_NAME, shortened};
 use crate::core::field_error::{FieldCode, FieldErrors};
 use crate::core::filter::Filter;
 use crate::core::json::{Members, is_null};
-use crate::core::webhook::{EventFilter, MAX_KINDS, Ordering, Plain, TopicKind};
+use crate::core::webhook::{EventFilter, MAX_KINDS, Ordering, Plain, Profile, TopicKind};
 
 /// Invalid event types that are reported of one list, at most.
 const MOST_TOLD: usize = 10;
@@ -47,7 +47,7 @@ impl EventsPatch {
         }
         if let Some(filter) = &self.filter {
             let filter = filter.clone().unwrap_or_default();
-            check_filter(&filter, errors);
+            check_filter(&filter, plain.webhook.profile, errors);
             plain.webhook.filter = filter;
         }
         self.apply_ordering(&mut plain.webhook.ordering, errors);
@@ -114,8 +114,8 @@ fn read_filter(m: &mut Members<'_>) -> Option<Option<EventFilter>> {
     Some(Some(m.inside("filter", raw, read)))
 }
 
-fn check_filter(filter: &EventFilter, errors: &mut FieldErrors) {
-    if let Err(error) = filter.subjects() {
+fn check_filter(filter: &EventFilter, profile: Profile, errors: &mut FieldErrors) {
+    if let Err(error) = filter.subjects(profile) {
         errors.add("filter.subjects", FieldCode::Invalid, error);
     }
     if filter.topic_prefix.as_ref().is_some_and(|prefix| prefix.is_empty() || prefix.len() > MAX_NAME) {

@@ -227,7 +227,8 @@ mod tests {
     #[test]
     fn a_filter_chooses_among_subjects() {
         let takes = |filter: &str| {
-            let filter = applied(&format!(r#"{{"filter":{filter}}}"#)).0.webhook.filter.subjects().unwrap();
+            let filter = applied(&format!(r#"{{"filter":{filter}}}"#)).0.webhook;
+            let filter = filter.filter.subjects(filter.profile).unwrap();
             ["", "orders-1", "private-a", "presence-b", "$sys"].map(|subject| filter.takes(subject))
         };
         for (filter, taken) in [

@@ -88,17 +88,11 @@ impl Held {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::core::event::NewEvent;
     use crate::core::ids::EventId;
 
     fn event(seq: u64, bytes: usize) -> Event {
-        Event {
-            id: EventId::new(1, seq, 0),
-            seq,
-            subject: Default::default(),
-            time_ms: 1,
-            kind: "x".into(),
-            payload: vec![b' '; bytes].into(),
-        }
+        NewEvent::new(Default::default(), "x", vec![b' '; bytes]).placed(EventId::new(1, seq, 0), seq, 1)
     }
 
     fn names(seqs: std::ops::Range<u64>) -> Vec<EventRef> {

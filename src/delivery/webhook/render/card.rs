@@ -261,7 +261,7 @@ mod tests {
             assert!(crate::core::event::is_kind(card.kind), "{}", card.kind);
             assert!(card.fields.len() <= MAX_FIELDS, "{}", card.kind);
             let payload = normalise(card.sample.get(), 64).unwrap().into_bytes();
-            let new = NewEvent { subject: Default::default(), kind: card.kind.into(), payload };
+            let new = NewEvent::new(Default::default(), card.kind, payload);
             let stored = Event::to_stored(EventId::new(1, 2, 3), &new);
             let shown = Card::new(&map, &Event::from_stored(9, stored.into()).unwrap()).unwrap();
             assert_eq!((&*shown.title, shown.colour), (card.title, layout.colour));

@@ -10,6 +10,7 @@ mod card;
 mod chat;
 mod discord;
 mod envelope;
+mod lifecycle;
 mod pusher;
 pub mod sign;
 mod slack;

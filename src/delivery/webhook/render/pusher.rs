@@ -61,13 +61,15 @@ pub(super) fn render(
 
 fn push_event(topic: &str, event: &Event, out: &mut Vec<u8>) -> Result<(), RenderError> {
     let payload = std::str::from_utf8(&event.payload).map_err(|_| RenderError::Payload(event.id))?;
-    if LIFECYCLE.contains(&&*event.kind) && payload.starts_with('{') {
+    let is_fact = LIFECYCLE.contains(&&*event.kind) || event.subject.channel().is_some();
+    if is_fact && payload.starts_with('{') {
         return push_lifecycle(payload, event, out);
     }
     out.extend_from_slice(b"{\"name\":");
     push_json_string(&event.kind, out);
     out.extend_from_slice(b",\"channel\":");
-    push_json_string(if event.subject.is_own() { topic } else { event.subject.as_str() }, out);
+    let subject = event.subject.channel().unwrap_or(event.subject.as_str());
+    push_json_string(if subject.is_empty() { topic } else { subject }, out);
     out.extend_from_slice(b",\"data\":");
     push_json_string(payload, out);
     push_id(ID, event, out);
@@ -78,16 +80,26 @@ fn push_event(topic: &str, event: &Event, out: &mut Vec<u8>) -> Result<(), Rende
 }
 
 /// Writes `{name, …the payload's members, event_id, time_ms}`. Members of the payload with one of our names
-/// are left out.
+/// are left out. What is known of a new member becomes its `data`, as Pusher's receivers expect it.
 fn push_lifecycle(payload: &str, event: &Event, out: &mut Vec<u8>) -> Result<(), RenderError> {
     let members: Members<'_> = serde_json::from_str(payload).map_err(|_| RenderError::Payload(event.id))?;
     let mut object = b"{\"name\":".to_vec();
     push_json_string(&event.kind, &mut object);
+    let is_added = event.subject.channel().is_some() && &*event.kind == "member_added";
     for (key, value) in members.0.iter().filter(|(key, _)| !["name", ID, "time_ms"].contains(&&**key)) {
-        object.push(b',');
-        push_json_string(key, &mut object);
-        object.push(b':');
-        object.extend_from_slice(value.get().as_bytes());
+        if is_added && key == "user_info" {
+            continue;
+        }
+        push_member(key, value.get(), &mut object);
+    }
+    if is_added && members.get("data").is_none() {
+        let mut data = Vec::new();
+        for key in ["user_id", "user_info"] {
+            members.get(key).into_iter().for_each(|value| push_member(key, value, &mut data));
+        }
+        let data = String::from_utf8_lossy(data.get(1..).unwrap_or_default()).into_owned();
+        object.extend_from_slice(b",\"data\":");
+        push_json_string(&format!("{{{data}}}"), &mut object);
     }
     push_id(ID, event, &mut object);
     object.extend_from_slice(b",\"time_ms\":");
@@ -100,8 +112,22 @@ fn push_lifecycle(payload: &str, event: &Event, out: &mut Vec<u8>) -> Result<(),
     Ok(())
 }
 
+/// Adds a member behind another one.
+fn push_member(key: &str, value: &str, object: &mut Vec<u8>) {
+    object.push(b',');
+    push_json_string(key, object);
+    object.push(b':');
+    object.extend_from_slice(value.as_bytes());
+}
+
 /// The members of an object, with their values unparsed.
 struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl Members<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.iter().find(|(known, _)| known == key).map(|(_, value)| value.get())
+    }
+}
 
 impl<'de> Deserialize<'de> for Members<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

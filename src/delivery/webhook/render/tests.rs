@@ -17,11 +17,8 @@ const TOPIC: &str = "events:map:550e8400-e29b-41d4-a716-446655440000";
 fn event_at(slot: u32, kind: &str, payload: &str) -> Event {
     let id = EventId::new(1_750_509_296_789 + u64::from(slot), 7, slot);
     let payload = normalise(payload, 64).unwrap().into_bytes();
-    Event::from_stored(
-        9,
-        Event::to_stored(id, &NewEvent { subject: Default::default(), kind: kind.into(), payload }).into(),
-    )
-    .unwrap()
+    Event::from_stored(9, Event::to_stored(id, &NewEvent::new(Default::default(), kind, payload)).into())
+        .unwrap()
 }
 
 fn event(kind: &str, payload: &str) -> Event {
@@ -156,6 +153,83 @@ fn golden_pusher() {
         header(&rendered, "x-pusher-signature"),
         Some(sign::hex("whsec_c2VjcmV0", &[expected.as_bytes()]))
     );
+}
+
+/// A lifecycle event as the server stores it.
+fn fact(fact: &crate::core::lifecycle::Lifecycle) -> Event {
+    let NewEvent { subject, kind, payload, .. } = fact.event();
+    Event { subject, ..event(&kind, std::str::from_utf8(&payload).unwrap()) }
+}
+
+#[test]
+fn golden_lifecycle_events() {
+    use crate::core::ids::SocketId;
+    use crate::core::lifecycle::Lifecycle;
+    let channel = crate::core::subject::Subject::parse("presence-lobby").unwrap();
+    let socket = SocketId { a: 12, b: 34 };
+    let added = Lifecycle::MemberAdded {
+        channel: channel.clone(),
+        user: "user-456".into(),
+        info: Bytes::from_static(br#"{"name":"Bob","avatar":"url"}"#),
+        socket: Some(socket),
+    };
+    let removed =
+        Lifecycle::MemberRemoved { channel: channel.clone(), user: "user-456".into(), socket: Some(socket) };
+    let sent = Lifecycle::ClientEvent {
+        channel: channel.clone(),
+        event: "client-typing".into(),
+        data: r#"{"isTyping":true}"#.into(),
+        socket,
+        user: Some("user-123".into()),
+    };
+    let occupied = Lifecycle::ChannelOccupied { channel: channel.clone() };
+    let counted = Lifecycle::SubscriptionCount { channel: channel.clone(), count: 3 };
+    let subscribed = Lifecycle::Subscribe { channel: channel.clone(), socket, channel_data: Bytes::new() };
+    let connected = Lifecycle::ConnectionEstablished { socket };
+    let broadcast = Lifecycle::Broadcast {
+        channel,
+        event: "OrderCreated".into(),
+        data: r#"{"id":1}"#.into(),
+        socket: None,
+    };
+    let end = format!(r#""event_id":"{ID}","time_ms":1750509296789}}"#);
+    for (told, expected) in [
+        (
+            &added,
+            r#""channel":"presence-lobby","user_id":"user-456","socket_id":"12.34","data":"{\"user_id\":\"user-456\",\"user_info\":{\"name\":\"Bob\",\"avatar\":\"url\"}}""#,
+        ),
+        (&removed, r#""channel":"presence-lobby","user_id":"user-456","socket_id":"12.34""#),
+        (
+            &sent,
+            r#""channel":"presence-lobby","event":"client-typing","data":"{\"isTyping\":true}","socket_id":"12.34","user_id":"user-123""#,
+        ),
+        (&occupied, r#""channel":"presence-lobby""#),
+        (&counted, r#""channel":"presence-lobby","subscription_count":3"#),
+        (&connected, r#""socket_id":"12.34""#),
+    ] {
+        let name = told.kind().name();
+        let expected =
+            format!(r#"{{"time_ms":1750509296789,"events":[{{"name":"{name}",{expected},{end}]}}"#);
+        assert_eq!(body(Profile::Pusher, &[fact(told)]), expected);
+    }
+    for (told, name, data) in [
+        (&subscribed, "subscribe", r#"{"socketId":"12.34","channel":"presence-lobby","channelData":{}}"#),
+        (&connected, "connection", r#"{"socketId":"12.34"}"#),
+        (&broadcast, "broadcast", r#"{"channel":"presence-lobby","event":"OrderCreated","data":{"id":1}}"#),
+        (
+            &added,
+            "presence_join",
+            r#"{"socketId":"12.34","channel":"presence-lobby","userId":"user-456","userInfo":{"name":"Bob","avatar":"url"}}"#,
+        ),
+    ] {
+        let rendered = made(Profile::Broadcasting, &[fact(told)]).unwrap();
+        let body = std::str::from_utf8(&rendered.body).unwrap();
+        let signed = format!(r#"{{"event":"{name}","timestamp":1750509296789,"data":{data}"#);
+        assert!(body.starts_with(&signed), "{body}");
+        let signature = sign::hex("whsec_c2VjcmV0", &[signed.as_bytes(), b"}"]);
+        assert!(body.ends_with(&format!(r#","signature":"{signature}","id":"{ID}"}}"#)), "{body}");
+        assert_eq!(header(&rendered, "x-webhook-event").as_deref(), Some(name));
+    }
 }
 
 #[test]

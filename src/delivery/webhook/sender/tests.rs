@@ -22,7 +22,7 @@ async fn a_template_that_waits_too_long_is_retried() {
         attempt: 1,
         now_ms: 1,
     };
-    let event = NewEvent { subject: Default::default(), kind: "x".into(), payload: b"{}".to_vec() };
+    let event = NewEvent::new(Default::default(), "x", "{}");
     let events = [Event::from_stored(9, Event::to_stored(EventId::new(1, 7, 0), &event).into()).unwrap()];
     let claim = |map: u8| Claim {
         map: MapId::from_bytes([map; 16]),

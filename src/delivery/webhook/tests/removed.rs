@@ -16,7 +16,7 @@ impl Stage {
 
     async fn publish_to(&self, subject: &str) {
         let subject = Subject::parse(subject).unwrap();
-        let events = vec![NewEvent { subject, kind: "x".into(), payload: b"{}".to_vec() }];
+        let events = vec![NewEvent::new(subject, "x", "{}")];
         let map = self.hub.access().known().map(self.map).cloned().unwrap();
         let publish = Publish { map: self.map, by: None, events, key: None };
         self.hub.publisher().publish(&map, publish).await.unwrap();
@@ -33,9 +33,9 @@ impl Stage {
     async fn trim_the_sixth(&self) {
         let history = SubjectHistory { events: Some(1), ..SubjectHistory::default() };
         let matches = SubjectPattern::new("s").unwrap();
-        let rules =
-            ChannelRules::new(vec![ChannelRule { matches, durability: Durability::Durable, history }])
-                .unwrap();
+        let durability = Some(Durability::Durable);
+        let rule = ChannelRule { durability, history, ..ChannelRule::of(matches) };
+        let rules = ChannelRules::new(vec![rule]).unwrap();
         let set = SetChannelRules { map: self.map, by: None, rules };
         self.hub.log().propose(&Command::SetChannelRules(set)).await.unwrap();
         self.publish_to("s").await;

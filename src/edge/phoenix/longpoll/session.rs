@@ -7,13 +7,16 @@ use super::super::session::PhoenixSession;
 use super::super::settings::LongPollConfig;
 use super::batch::{Batch, Batches, Due};
 use super::{Answer, PollSession, Push, PushSession};
-use crate::delivery::{Allowance, End, FLOOD, Incoming, Link, Next, Protocol, Subscriber, Watch};
+use crate::delivery::{Allowance, End, FLOOD, Incoming, Link, Next, Note, Protocol, Subscriber, Watch};
 use crate::edge::sessions::MOST_LONG_POLLS;
 use actix::prelude::{ActorFutureExt, WrapFuture};
-use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message, ResponseFuture};
+use actix::{
+    Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message, ResponseFuture, StreamHandler,
+};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use futures_util::stream;
 use rustc_hash::FxHashMap;
 use serde_json::json;
 use std::cell::{Cell, RefCell};
@@ -69,6 +72,8 @@ pub(super) struct Session {
     waiting: Option<oneshot::Sender<()>>,
     watch: Option<Watch>,
     wait: Duration,
+    /// Whether the session takes what comes into its mailbox.
+    takes_notes: bool,
 }
 
 /// The session's messages since the last batch.
@@ -135,6 +140,7 @@ impl Session {
             waiting: None,
             watch,
             wait: config.wait,
+            takes_notes: false,
         }
         .start()
     }
@@ -171,6 +177,32 @@ impl Session {
                     answer
                 })
             }
+        }
+    }
+
+    /// Continues after a message or a note.
+    fn go_on(&mut self, next: Next<PhoenixSession>, ctx: &mut Context<Self>) {
+        match next {
+            Next::Done => self.take_notes(ctx),
+            Next::Close(_, _) => ctx.stop(),
+            Next::Await(pending) => {
+                let resumed = pending.into_actor(self).map(|resume, actor, ctx| {
+                    resume(&mut actor.session, &mut actor.replies.clone());
+                    actor.take_notes(ctx);
+                });
+                ctx.wait(resumed);
+            }
+        }
+    }
+
+    /// Takes what comes into the mailbox, once there is one.
+    fn take_notes(&mut self, ctx: &mut Context<Self>) {
+        if self.takes_notes {
+            return;
+        }
+        if let Some(mailbox) = self.session.mailbox().cloned() {
+            self.takes_notes = true;
+            ctx.add_stream(stream::poll_fn(move |cx| mailbox.poll_next(cx).map(Some)));
         }
     }
 
@@ -253,15 +285,19 @@ impl Handler<One> for Session {
             Push::Text(text) => Incoming::Text(text.into()),
             Push::Binary(bytes) => Incoming::Binary(bytes.into()),
         };
-        match self.session.message(message, &mut self.replies.clone()) {
-            Next::Done => {}
-            Next::Close(_, _) => ctx.stop(),
-            Next::Await(pending) => {
-                let resumed = pending.into_actor(self);
-                ctx.wait(
-                    resumed.map(|resume, actor, _| resume(&mut actor.session, &mut actor.replies.clone())),
-                );
+        let next = self.session.message(message, &mut self.replies.clone());
+        self.go_on(next, ctx);
+    }
+}
+
+impl StreamHandler<Note<<PhoenixSession as Protocol>::Note>> for Session {
+    fn handle(&mut self, note: Note<<PhoenixSession as Protocol>::Note>, ctx: &mut Self::Context) {
+        match note {
+            Note::Next(note) => {
+                let next = self.session.delivered(note, &mut self.replies.clone());
+                self.go_on(next, ctx);
             }
+            Note::Overfull => self.session.subscriber().finish(End::TooSlow),
         }
     }
 }

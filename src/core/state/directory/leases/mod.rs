@@ -1,32 +1,37 @@
-//! What nodes hold while they live: connections and presence members. Candidacies for webhooks belong to the
-//! owners.
+//! What nodes hold while they live: connections, presence members and subscriptions. Candidacies for webhooks
+//! belong to the owners.
 //!
-//! A holder is one incarnation of a node, and each batch of its changes is applied once. The sums over all
-//! nodes are kept in memory only: they are exactly what the living incarnations hold, and [`Leases::load`]
-//! rebuilds them.
+//! A holder is one incarnation of a node, and each batch of its changes is applied once. Batches of presence
+//! ([`presence`]) have numbers of their own. The sums over all nodes are kept in memory only: they are exactly
+//! what the living incarnations hold, and [`Leases::load`] rebuilds them.
 
 mod connections;
 mod members;
+mod presence;
+mod subscriptions;
 
 use super::{Directory, StateError, keys};
 use crate::core::codec;
 use crate::core::command::{Change, Counted, Denied, Refusal, Reply};
 use crate::core::ids::{MapId, NodeId, TokenId};
-use crate::core::lease::{Incarnation, LeaseBatch, LeaseChange};
+use crate::core::lease::{Incarnation, LeaseBatch, LeaseChange, PresenceBatch};
 use crate::core::state::records;
 use crate::core::store::{ReadStore, WriteStore};
-use crate::core::subject::Subject;
 use connections::Counts;
-use members::Presence;
+use members::Members;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use subscriptions::Subscriptions;
 
 /// The holders and their leases.
 #[derive(Debug, Default)]
 pub(super) struct Leases {
     holders: BTreeMap<NodeId, Holder>,
     counts: Counts,
-    presence: Presence,
+    /// The last presence batch of each node's present incarnation.
+    presence_holders: BTreeMap<NodeId, Holder>,
+    members: Members,
+    subscriptions: Subscriptions,
 }
 
 /// A node's present incarnation, as stored.
@@ -49,10 +54,19 @@ enum Standing {
 
 impl Leases {
     pub(super) fn load<S: ReadStore>(store: &S) -> Result<Self, StateError> {
-        let holders = records::<Holder, S>(store, keys::HOLDERS)?;
-        let holders =
-            holders.into_iter().filter_map(|(key, holder)| Some((keys::node_of(&key)?, holder))).collect();
-        Ok(Self { holders, counts: Counts::load(store)?, presence: Presence::load(store)? })
+        let holders = |prefix: u8| {
+            let found = records::<Holder, S>(store, prefix)?.into_iter();
+            Ok::<_, StateError>(
+                found.filter_map(|(key, holder)| Some((keys::node_of(&key)?, holder))).collect(),
+            )
+        };
+        Ok(Self {
+            holders: holders(keys::HOLDERS)?,
+            counts: Counts::load(store)?,
+            presence_holders: holders(keys::PRESENCE_HOLDERS)?,
+            members: Members::load(store)?,
+            subscriptions: Subscriptions::load(store)?,
+        })
     }
 
     pub(super) fn connections(&self, map: MapId) -> u32 {
@@ -63,34 +77,19 @@ impl Leases {
         self.counts.of_token(token)
     }
 
-    pub(super) fn members<'l>(
-        &'l self,
-        map: MapId,
-        subject: &'l Subject,
-    ) -> impl Iterator<Item = (&'l str, u32)> {
-        self.presence.of(map, subject)
-    }
-
     fn standing(&self, batch: &LeaseBatch) -> Standing {
         match self.holders.get(&batch.node) {
-            Some(holder) if holder.incarnation == batch.incarnation => match holder.last {
-                last if batch.number > last => Standing::New,
-                last if batch.number == last => Standing::Repeated(holder.denied.clone()),
-                _ => Standing::Repeated(Vec::new()),
-            },
+            Some(holder) if holder.incarnation == batch.incarnation => holder.standing(batch.number),
             _ if batch.whole => Standing::New,
             _ => Standing::Stale,
         }
     }
 
-    fn take_back<S: WriteStore>(
-        &mut self,
-        node: NodeId,
-        now_ms: u64,
-        store: &mut S,
-    ) -> Result<(), StateError> {
-        self.counts.take_back(node, store)?;
-        self.presence.take_back(node, now_ms, store)
+    fn standing_of_presence(&self, batch: &PresenceBatch) -> Standing {
+        if self.holders.get(&batch.node).is_none_or(|holder| holder.incarnation != batch.incarnation) {
+            return Standing::Stale;
+        }
+        self.presence_holders.get(&batch.node).map_or(Standing::New, |holder| holder.standing(batch.number))
     }
 
     fn note<S: WriteStore>(
@@ -105,11 +104,19 @@ impl Leases {
         Ok(Reply::Leased(denied))
     }
 
-    /// Ends the node's incarnation.
-    fn end<S: WriteStore>(&mut self, node: NodeId, now_ms: u64, store: &mut S) -> Result<(), StateError> {
-        self.take_back(node, now_ms, store)?;
-        self.holders.remove(&node);
-        Ok(store.delete(&keys::holder(node))?)
+    fn is_present(&self, node: NodeId, incarnation: Incarnation) -> bool {
+        self.holders.get(&node).is_some_and(|holder| holder.incarnation == incarnation)
+    }
+}
+
+impl Holder {
+    /// Returns how a batch of the same incarnation relates to the last one.
+    fn standing(&self, number: u64) -> Standing {
+        match self.last {
+            last if number > last => Standing::New,
+            last if number == last => Standing::Repeated(self.denied.clone()),
+            _ => Standing::Repeated(Vec::new()),
+        }
     }
 }
 
@@ -127,7 +134,11 @@ impl Directory {
             Standing::Stale => return Ok(Reply::Refused(Refusal::Stale(0))),
         }
         if batch.whole {
-            self.leases.take_back(batch.node, now_ms, store)?;
+            self.leases.counts.take_back(batch.node, store)?;
+        }
+        if !self.leases.is_present(batch.node, batch.incarnation) {
+            self.take_presence_back(batch.node, now_ms, store)?;
+            self.changes.push(Change::Begun(batch.node, batch.incarnation));
         }
         let mut denied = Vec::new();
         for (index, change) in (0..).zip(&batch.changes) {
@@ -170,15 +181,6 @@ impl Directory {
                 }
             }
             LeaseChange::Rest => drop(self.node_rests(node, store)?),
-            LeaseChange::Join { member, .. } if self.access.map(member.map).is_none() => {
-                return Ok(Some((0, Refusal::UnknownMap)));
-            }
-            LeaseChange::Join { member, grace_ms } => {
-                if !self.leases.presence.join(node, member, *grace_ms, store)? {
-                    return Ok(Some((0, Refusal::Malformed)));
-                }
-            }
-            LeaseChange::Leave(member) => self.leases.presence.leave(node, member, store)?,
         }
         Ok(None)
     }
@@ -190,18 +192,12 @@ impl Directory {
         node: NodeId,
         store: &mut S,
     ) -> Result<Reply, StateError> {
-        self.leases.end(node, now_ms, store)?;
+        self.leases.counts.take_back(node, store)?;
+        self.take_presence_back(node, now_ms, store)?;
+        self.leases.holders.remove(&node);
+        store.delete(&keys::holder(node))?;
         self.changes.push(Change::NodeGone(node));
         self.node_rests(node, store)
-    }
-
-    /// Removes the members whose grace period is over.
-    pub(super) fn time_passes_for_leases<S: WriteStore>(
-        &mut self,
-        now_ms: u64,
-        store: &mut S,
-    ) -> Result<(), StateError> {
-        self.leases.presence.time_passes(now_ms, store)
     }
 
     /// Removes a map's connections when the map no longer has a limit. The nodes state them again when it
@@ -221,6 +217,7 @@ impl Directory {
         store: &mut S,
     ) -> Result<(), StateError> {
         self.leases.counts.forget(map, store)?;
-        self.leases.presence.forget(map, store)
+        self.leases.subscriptions.forget(map, store)?;
+        self.leases.members.forget(map, store)
     }
 }

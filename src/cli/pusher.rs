@@ -1,0 +1,177 @@
+//! `waypost pusher create|list|rotate|delete`.
+
+use http::Method;
+use serde_json::{Value, json};
+
+use super::{
+    client::{Client, Connection, encoded},
+    output::{self, cell},
+};
+
+/// Commands for the credentials with which Pusher clients use a map. They need the admin token, or one that
+/// may manage the map.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// Create credentials; the secret is shown only once
+    Create(Create),
+    /// List the credentials of a map, without their secrets
+    List(List),
+    /// Create credentials with the app id and the settings of a key, beside that key
+    Rotate(Rotate),
+    /// Delete credentials; their sockets are closed on every node
+    Delete(Delete),
+}
+
+/// New credentials.
+#[derive(Debug, clap::Args)]
+pub(super) struct Create {
+    /// Map: id or slug
+    map: String,
+    /// App id [default: the server makes one]; an id, a key and a secret of your own need the admin token
+    #[arg(long)]
+    app_id: Option<String>,
+    /// Key [default: the server makes one]
+    #[arg(long)]
+    key: Option<String>,
+    /// Environment variable with the secret [default: the server makes one]
+    #[arg(long, value_name = "VARIABLE")]
+    secret_env: Option<String>,
+    /// Let clients publish client events where no channel rule decides it
+    #[arg(long)]
+    client_events: bool,
+    /// Origins of pages that may connect, such as https://*.example.com [default: any]
+    #[arg(long, value_delimiter = ',')]
+    origins: Vec<String>,
+    /// Most sockets of the key over the cluster [default: no limit]
+    #[arg(long)]
+    max_connections: Option<u32>,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// The map whose credentials are listed.
+#[derive(Debug, clap::Args)]
+pub(super) struct List {
+    /// Map: id or slug
+    map: String,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// The key to replace.
+#[derive(Debug, clap::Args)]
+pub(super) struct Rotate {
+    /// Map: id or slug
+    map: String,
+    /// Key, as `pusher list` shows it
+    key: String,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// The key to delete.
+#[derive(Debug, clap::Args)]
+pub(super) struct Delete {
+    /// Map: id or slug
+    map: String,
+    /// Key, as `pusher list` shows it
+    key: String,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// The nodes, and the form of the output.
+#[derive(Debug, clap::Args)]
+pub(super) struct Common {
+    #[command(flatten)]
+    connection: Connection,
+    /// Print JSON on a terminal too
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Create(args) => create(args).await,
+        Command::List(args) => list(args).await,
+        Command::Rotate(args) => rotate(args).await,
+        Command::Delete(args) => {
+            let path = one(&args.map, &args.key);
+            Client::new(args.connection).call(Method::DELETE, &path, None).await?;
+            output::note(format_args!("deleted {}", args.key));
+            Ok(())
+        }
+    }
+}
+
+async fn create(args: Create) -> anyhow::Result<()> {
+    let mut body = json!({
+        "client_events": args.client_events,
+        "origins": args.origins,
+        "max_connections": args.max_connections,
+    });
+    for (name, value) in [("app_id", args.app_id), ("key", args.key)] {
+        if let Some(value) = value {
+            body[name] = value.into();
+        }
+    }
+    if let Some(variable) = args.secret_env {
+        let missing = || anyhow::anyhow!("the environment variable {variable} is not set");
+        body["secret"] = std::env::var(&variable).map_err(|_| missing())?.into();
+    }
+    let client = Client::new(args.common.connection);
+    let made = client.call(Method::POST, &path(&args.map), Some(&body)).await?;
+    print(&made, args.common.json)
+}
+
+async fn list(args: List) -> anyhow::Result<()> {
+    let made = Client::new(args.common.connection).call(Method::GET, &path(&args.map), None).await?;
+    if !output::for_people(args.common.json) {
+        return Ok(output::json(&made)?);
+    }
+    const FIELDS: [&str; 5] = ["app_id", "key", "client_events", "origins", "inserted_at"];
+    let row = |app: &Value| FIELDS.map(|field| cell(app, field)).to_vec();
+    let rows: Vec<_> = made.as_array().into_iter().flatten().map(row).collect();
+    output::line(output::table(&["APP ID", "KEY", "CLIENT EVENTS", "ORIGINS", "CREATED"], &rows))?;
+    Ok(())
+}
+
+/// Both keys work until the old one is deleted.
+async fn rotate(args: Rotate) -> anyhow::Result<()> {
+    let client = Client::new(args.common.connection);
+    let old = client.call(Method::GET, &one(&args.map, &args.key), None).await?;
+    let mut body = json!({});
+    for name in ["app_id", "client_events", "origins", "max_connections"] {
+        body[name] = old[name].clone();
+    }
+    let made = client.call(Method::POST, &path(&args.map), Some(&body)).await?;
+    print(&made, args.common.json)?;
+    output::note(format_args!(
+        "Both keys work. Once nobody uses the old one: waypost pusher delete {} {}",
+        args.map, args.key
+    ));
+    Ok(())
+}
+
+/// Prints new credentials.
+fn print(made: &Value, json: bool) -> anyhow::Result<()> {
+    if !output::for_people(json) {
+        return Ok(output::json(made)?);
+    }
+    for (title, field) in [("app id", "app_id"), ("key", "key"), ("secret", "secret")] {
+        output::line(format_args!("{title:<8}{}", output::paint(output::STRONG, cell(made, field))))?;
+    }
+    for change in made["map_changes"].as_array().into_iter().flatten() {
+        output::note(format_args!("Note: {}", output::printable(change.as_str().unwrap_or_default())));
+    }
+    output::note("Keep the secret: it is not shown again.");
+    Ok(())
+}
+
+fn path(map: &str) -> String {
+    format!("/api/maps/{}/pusher", encoded(map))
+}
+
+fn one(map: &str, key: &str) -> String {
+    format!("{}/{}", path(map), encoded(key))
+}

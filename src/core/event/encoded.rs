@@ -1,0 +1,103 @@
+//! How commands and messages between nodes encode an event. A plain event has one byte for what others carry
+//! beside their payload.
+
+use super::{NewEvent, Sender};
+use crate::core::subject::Subject;
+use bytestring::ByteString;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// What few events carry beside their payload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Extras {
+    #[serde(with = "optional_text")]
+    text: Option<ByteString>,
+    sender: Option<Sender>,
+}
+
+impl Extras {
+    /// The extras of an event. `None` if it has none.
+    pub(crate) fn of(text: Option<&ByteString>, sender: Option<&Sender>) -> Option<Self> {
+        let has_some = text.is_some() || sender.is_some();
+        has_some.then(|| Self { text: text.cloned(), sender: sender.cloned() })
+    }
+
+    /// The text and the sender.
+    pub(crate) fn apart(extras: Option<Self>) -> (Option<ByteString>, Option<Sender>) {
+        extras.map(|Self { text, sender }| (text, sender)).unwrap_or_default()
+    }
+}
+
+#[derive(Serialize)]
+struct Encoding<'a> {
+    subject: &'a Subject,
+    kind: &'a str,
+    #[serde(with = "serde_bytes")]
+    payload: &'a [u8],
+    extras: Option<Extras>,
+}
+
+#[derive(Deserialize)]
+struct Decoding {
+    subject: Subject,
+    kind: String,
+    #[serde(with = "serde_bytes")]
+    payload: Vec<u8>,
+    extras: Option<Extras>,
+}
+
+impl Serialize for NewEvent {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { subject, kind, payload, text, sender } = self;
+        let extras = Extras::of(text.as_ref(), sender.as_ref());
+        Encoding { subject, kind, payload, extras }.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for NewEvent {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Decoding { subject, kind, payload, extras } = Decoding::deserialize(deserializer)?;
+        let (text, sender) = Extras::apart(extras);
+        Ok(Self { subject, kind, payload, text, sender })
+    }
+}
+
+/// Encodes an optional text like a string.
+pub(super) mod optional_text {
+    use super::{ByteString, Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(in crate::core::event) fn serialize<S: Serializer>(
+        text: &Option<ByteString>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        text.as_deref().serialize(serializer)
+    }
+
+    pub(in crate::core::event) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<ByteString>, D::Error> {
+        Ok(Option::<String>::deserialize(deserializer)?.map(ByteString::from))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::core::codec;
+    use crate::core::event::tests::new_event;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_plain_event_has_one_byte_for_its_extras() {
+        let plain = NewEvent::new(Subject::parse("a").unwrap(), "k", *b"{}");
+        assert_eq!(codec::encode(&plain).unwrap(), [1, 1, b'a', 1, b'k', 2, b'{', b'}', 0]);
+    }
+
+    proptest! {
+        #[test]
+        fn an_event_survives_its_encoding(event in new_event()) {
+            let bytes = codec::encode(&event).unwrap();
+            prop_assert_eq!(codec::decode::<NewEvent>(&bytes).unwrap(), event);
+        }
+    }
+}

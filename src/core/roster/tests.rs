@@ -1,0 +1,176 @@
+//! The roster against a cluster that applies, delays, repeats and loses its batches.
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use proptest::prelude::*;
+
+const MAP: [u8; 16] = [1; 16];
+
+fn map() -> MapId {
+    MapId::from_bytes(MAP)
+}
+
+fn member(name: &str) -> Member {
+    Member { map: map(), subject: Subject::parse("presence-a").unwrap(), name: name.into() }
+}
+
+fn joins(batch: &PresenceBatch) -> Vec<&str> {
+    let joins = batch.changes.iter().filter_map(|change| match change {
+        PresenceChange::Join(join) => Some(&*join.member.name),
+        _ => None,
+    });
+    joins.collect()
+}
+
+#[test]
+fn several_memberships_are_one_member_and_the_last_one_leaves() {
+    let mut roster = Roster::default();
+    assert_eq!(roster.join(&member("ann"), Bytes::new(), None, 1), Joined::Later);
+    let first = roster.batch(1, 7, 3_000).unwrap();
+    assert_eq!((first.number, joins(&first)), (1, vec!["ann"]));
+    // Whoever joins meanwhile waits for the same batch.
+    assert_eq!(roster.join(&member("ann"), Bytes::new(), None, 2), Joined::Later);
+    assert_eq!(roster.batch(1, 7, 3_000), Some(first), "its outcome is unknown");
+    assert_eq!(roster.settle(&[]), [(1, Ok(())), (2, Ok(()))]);
+    assert_eq!(roster.join(&member("ann"), Bytes::new(), None, 3), Joined::Already);
+    roster.leave(&member("ann"), 3_000);
+    roster.leave(&member("ann"), 3_000);
+    assert_eq!(roster.batch(1, 7, 3_000), None);
+    roster.leave(&member("ann"), 50);
+    let last = roster.batch(1, 7, 3_000).unwrap();
+    assert_eq!(last.changes, [PresenceChange::Leave { member: member("ann"), grace_ms: 50 }]);
+    // The user is back before the leave is applied.
+    assert_eq!(roster.join(&member("ann"), Bytes::new(), None, 4), Joined::Later);
+    assert!(roster.settle(&[]).is_empty());
+    assert_eq!(joins(&roster.batch(1, 7, 3_000).unwrap()), ["ann"]);
+    roster.leave(&member("ann"), 0);
+    assert_eq!(roster.settle(&[]), [(4, Ok(()))]);
+    assert_eq!(roster.batch(1, 7, 3_000).unwrap().changes.len(), 1);
+    roster.settle(&[]);
+    assert!(!roster.has_news() && roster.members.is_empty());
+}
+
+#[test]
+fn a_refused_join_is_answered_and_forgotten() {
+    let mut roster = Roster::default();
+    roster.join(&member("ann"), Bytes::new(), None, 1);
+    roster.batch(1, 7, 0).unwrap();
+    let why = Refusal::UnknownMap;
+    assert_eq!(roster.settle(&[Denied { index: 0, granted: 0, why: why.clone() }]), [(1, Err(why))]);
+    roster.leave(&member("ann"), 0);
+    assert!(!roster.has_news() && roster.members.is_empty());
+}
+
+#[test]
+fn another_incarnation_states_the_members_that_were_there_beyond_the_limit() {
+    let mut roster = Roster::default();
+    roster.join(&member("ann"), Bytes::new(), None, 1);
+    roster.batch(1, 7, 0).unwrap();
+    roster.settle(&[]);
+    roster.join(&member("bob"), Bytes::new(), None, 2);
+    roster.batch(1, 7, 0).unwrap();
+    roster.begin_again();
+    let batch = roster.batch(1, 8, 0).unwrap();
+    assert_eq!((batch.incarnation, batch.number), (8, 1));
+    let held: Vec<(&str, bool)> = batch
+        .changes
+        .iter()
+        .filter_map(|change| match change {
+            PresenceChange::Join(join) => Some((&*join.member.name, join.is_held)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(held, [("ann", true), ("bob", false)]);
+    assert_eq!(roster.settle(&[]), [(2, Ok(()))]);
+}
+
+#[test]
+fn maps_take_turns_and_a_batch_is_bounded() {
+    let mut roster = Roster::default();
+    for n in 0..2 * MOST_CHANGES {
+        roster.join(&member(&format!("{n:05}")), Bytes::new(), None, n);
+    }
+    let other = Member { map: MapId::from_bytes([2; 16]), ..member("z") };
+    roster.join(&other, Bytes::new(), None, 0);
+    let batch = roster.batch(1, 7, 0).unwrap();
+    assert!(batch.changes.len() <= MOST_CHANGES && joins(&batch).contains(&"z"));
+}
+
+/// What the cluster knows of one node's subscriptions of one subject.
+#[derive(Default)]
+struct Cluster {
+    wants: bool,
+    count: u32,
+    last: u64,
+}
+
+impl Cluster {
+    fn apply(&mut self, batch: &PresenceBatch) {
+        if batch.number <= self.last {
+            return;
+        }
+        self.last = batch.number;
+        for change in &batch.changes {
+            if let PresenceChange::Occupy { count, .. } = change
+                && self.wants
+            {
+                self.count = *count;
+            }
+        }
+    }
+
+    fn want(&mut self, wants: bool) {
+        self.wants = wants;
+        if !wants {
+            self.count = 0;
+        }
+    }
+}
+
+proptest! {
+    /// In the end the cluster knows the count, however the wish to know it changes while batches are under way.
+    #[test]
+    fn the_cluster_knows_the_count_in_the_end(acts in prop::collection::vec(0u8..6, 1..60)) {
+        let mut roster: Roster<()> = Roster::default();
+        let mut cluster = Cluster::default();
+        let subject = Subject::parse("chat").unwrap();
+        let mut count = 0u32;
+        let mut is_applied = false;
+        for act in acts {
+            match act {
+                0 => {
+                    count += 1;
+                    roster.occupy(map(), &subject);
+                }
+                1 if count > 0 => {
+                    count -= 1;
+                    roster.vacate(map(), &subject);
+                }
+                // The change of the log reaches the node in the order of the log.
+                2 => {
+                    let wants = !cluster.wants;
+                    cluster.want(wants);
+                    roster.want(map(), wants);
+                }
+                3 => {
+                    if let Some(batch) = roster.batch(1, 7, 0) {
+                        cluster.apply(&batch);
+                        is_applied = true;
+                    }
+                }
+                4 if is_applied => {
+                    roster.settle(&[]);
+                    is_applied = false;
+                }
+                _ => drop(roster.batch(1, 7, 0)),
+            }
+        }
+        while let Some(batch) = roster.batch(1, 7, 0) {
+            cluster.apply(&batch);
+            roster.settle(&[]);
+        }
+        prop_assert_eq!(cluster.count, if cluster.wants { count } else { 0 });
+        prop_assert_eq!(roster.subscriptions(map(), &subject), count);
+        prop_assert_eq!(roster.subjects.is_empty(), count == 0, "{:?}", roster.subjects);
+    }
+}

@@ -1,0 +1,87 @@
+//! The places of sockets among the connections of their app.
+//!
+//! An app may have a limit on its sockets over the cluster. Only for such an app, a new socket asks the other
+//! nodes how many they have. It counts before it asks, so there are never more than the limit allows.
+
+use super::close::Close;
+use super::sockets::{AppSockets, CountedSocket};
+use super::state::Pusher;
+use crate::core::ids::{NodeId, TokenId};
+use crate::edge::context::Edge;
+use crate::edge::refused::Quota;
+use crate::edge::subscribe::SessionQuota;
+use crate::hub::{Connection, Lane, OpenApp, PeerRequest};
+use futures_util::future::join_all;
+use serde::{Deserialize, Serialize};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Longest wait for the other nodes' numbers.
+const ASK_WITHIN: Duration = Duration::from_secs(1);
+
+/// Asks a node how many sockets it has of an app.
+#[derive(Debug, Serialize, Deserialize)]
+struct CountSockets(TokenId);
+
+impl PeerRequest for CountSockets {
+    type Answer = u64;
+    const KIND: u16 = 105;
+    const LANE: Lane = Lane::quick(64, 1024);
+}
+
+/// The place of a socket, until this is dropped.
+pub(super) struct Place {
+    quota: Rc<SessionQuota>,
+    _connection: Rc<Connection>,
+    _counted: CountedSocket,
+}
+
+impl Place {
+    /// What the socket counts for in the quotas of maps.
+    pub(super) fn quota(&self) -> &Rc<SessionQuota> {
+        &self.quota
+    }
+
+    /// Takes a place for a new socket of the app.
+    pub(super) async fn take(edge: &Edge, pusher: &Pusher, app: &OpenApp) -> Result<Self, Close> {
+        let counted = pusher.sockets.add(app.token.id);
+        if let Some(most) = app.max_connections
+            && everywhere(edge, &pusher.sockets, app.token.id).await > u64::from(most)
+        {
+            return Err(Close::OverQuota);
+        }
+        let map = edge.hub.access().known().map(app.map).cloned().ok_or(Close::UnknownApp)?;
+        let quota = Rc::new(SessionQuota::default());
+        let connection = quota.take(&edge.hub, &map, Some(app.token.id)).await.map_err(of_quota)?;
+        Ok(Self { quota, _connection: connection, _counted: counted })
+    }
+}
+
+/// How a limit that is reached is told.
+pub(super) fn of_quota(quota: Quota) -> Close {
+    match quota {
+        Quota::Connections { .. } => Close::OverQuota,
+        Quota::Joins(_)
+        | Quota::Filters(_)
+        | Quota::Patterns(_)
+        | Quota::Sessions(_)
+        | Quota::Sockets { .. } => Close::OverCapacity,
+    }
+}
+
+/// Answers the other nodes.
+pub(super) fn serve(edge: &Edge, sockets: Arc<AppSockets>) {
+    edge.hub.peers().serve(move |_, CountSockets(app)| std::future::ready(sockets.of(app)));
+}
+
+/// The sockets of an app on all nodes. A node that does not answer has none.
+async fn everywhere(edge: &Edge, sockets: &AppSockets, app: TokenId) -> u64 {
+    let status = edge.hub.health().status();
+    let others = status.members.iter().map(|member| member.id).filter(|id| *id != status.node_id);
+    let asked = others.map(async |node: NodeId| {
+        edge.hub.peers().ask(node, &CountSockets(app), ASK_WITHIN).await.unwrap_or_default()
+    });
+    let elsewhere: u64 = join_all(asked).await.into_iter().sum();
+    sockets.of(app).saturating_add(elsewhere)
+}

@@ -1,0 +1,208 @@
+//! Presence and occupancy: who is there on which channels, over the whole cluster.
+//!
+//! Members are leases of the nodes that their connections are on. The replicated state decides who is a member,
+//! and every node shows the same. One task tells the cluster what this node holds ([`keeper`]). What the cluster
+//! holds is on the [`board`], with everybody who watches it. Subscriptions are replicated only where somebody
+//! wants to know when channels are occupied; elsewhere the nodes are asked ([`everywhere`]).
+
+mod board;
+mod everywhere;
+mod keeper;
+mod member;
+mod notes;
+pub(in crate::hub) mod state;
+#[cfg(test)]
+mod tests;
+
+pub(super) use everywhere::serve;
+pub use member::{Counted, Counts, PresenceError, PresenceNews, PresentMember};
+
+use super::bridge::Bridge;
+use super::leases::Leases;
+use super::log::Log;
+use super::peers::Peers;
+use crate::core::access::Map;
+use crate::core::command::Refusal;
+use crate::core::ids::{MapId, SocketId};
+use crate::core::lease::{MAX_INFO_LEN, MAX_MEMBER_LEN, Member};
+use crate::core::lifecycle::{Lifecycle, is_told_of};
+use crate::core::roster::Joined;
+use crate::core::subject::Subject;
+use bytes::Bytes;
+use bytestring::ByteString;
+use everywhere::Census;
+use keeper::Keeper;
+use notes::Notes;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+use waypost_cluster::Cluster;
+
+/// How long a join waits for the cluster.
+const JOIN_WAIT: Duration = Duration::from_secs(5);
+
+/// Presence and occupancy; cheap to clone.
+#[derive(Clone)]
+pub struct Presence {
+    bridge: Arc<Bridge>,
+    census: Census,
+    notes: Notes,
+    /// For how long a member stays after its last connection broke (milliseconds).
+    grace_ms: u32,
+}
+
+impl Presence {
+    pub(super) fn new(cluster: &Cluster, bridge: &Arc<Bridge>, peers: &Peers, grace: Duration) -> Self {
+        let census = Census::new(cluster.clone(), peers.clone(), bridge.clone());
+        let grace_ms = u32::try_from(grace.as_millis()).unwrap_or(u32::MAX);
+        Self { bridge: bridge.clone(), census, notes: Notes::default(), grace_ms }
+    }
+
+    /// Starts the tasks that tell the cluster what this node holds and sees.
+    pub(super) fn start(&self, cluster: &Cluster, log: &Log, leases: &Leases) {
+        let keeper = Keeper::new(cluster.clone(), self.bridge.clone(), leases.clone(), self.grace_ms);
+        actix_rt::spawn(keeper.run());
+        actix_rt::spawn(self.notes.clone().run(log.clone()));
+    }
+
+    /// Makes the user a member of the subject. Returns once the membership is replicated and applied here, so
+    /// that [`Presence::members`] has the user. A user who is a member already keeps the info of the first
+    /// membership.
+    ///
+    /// # Errors
+    /// Why the user is no member through this call.
+    pub async fn join(
+        &self,
+        map: &Map,
+        subject: &Subject,
+        user: ByteString,
+        info: Bytes,
+        socket: Option<SocketId>,
+    ) -> Result<Membership, PresenceError> {
+        if user.is_empty() || user.len() > MAX_MEMBER_LEN {
+            return Err(PresenceError::Name);
+        }
+        if info.len() > MAX_INFO_LEN {
+            return Err(PresenceError::Info);
+        }
+        let member = Member { map: map.id, subject: subject.clone(), name: (&*user).into() };
+        let (answer, answered) = oneshot::channel();
+        let joined = self.bridge.presence.with_roster(|roster| roster.join(&member, info, socket, answer));
+        // Until the user is there, there is nothing to grant a grace period for.
+        let mut membership = Membership { bridge: self.bridge.clone(), member, leave_ms: 0 };
+        if joined == Joined::Later {
+            match timeout(JOIN_WAIT, answered).await {
+                Ok(Ok(Ok(()))) => {}
+                Ok(Ok(Err(refusal))) => return Err(refused(&refusal)),
+                Ok(Err(_)) | Err(_) => return Err(PresenceError::Unavailable),
+            }
+        }
+        membership.leave_ms = self.grace_ms;
+        Ok(membership)
+    }
+
+    /// Returns the members of the subject, sorted by user, and calls `f` for each later change, in the order of
+    /// the log. `f` must not block, and must not call a method of [`Presence`].
+    pub fn watch(
+        &self,
+        map: MapId,
+        subject: &Subject,
+        f: impl Fn(PresenceNews) + Send + Sync + 'static,
+    ) -> (Vec<PresentMember>, PresenceWatch) {
+        let (members, number) = self.bridge.presence.board.watch(map, subject, Arc::new(f));
+        (members, PresenceWatch { bridge: self.bridge.clone(), map, subject: subject.clone(), number })
+    }
+
+    /// Returns the members of the subject as this node has applied the log, sorted by user.
+    pub fn members(&self, map: MapId, subject: &Subject) -> Vec<PresentMember> {
+        self.bridge.presence.board.members(map, subject)
+    }
+
+    /// Counts one more subscription of the subject on this node.
+    pub fn occupy(&self, map: MapId, subject: &Subject) -> Occupancy {
+        self.bridge.presence.with_roster(|roster| roster.occupy(map, subject));
+        Occupancy { bridge: self.bridge.clone(), map, subject: subject.clone() }
+    }
+
+    /// Asks all nodes for the occupied subjects of a map whose names begin with `prefix`: the first `limit` by
+    /// name that come after `after`. Takes one second at most.
+    pub async fn count_everywhere(
+        &self,
+        map: MapId,
+        prefix: Option<&str>,
+        after: Option<&Subject>,
+        limit: usize,
+    ) -> Counted {
+        self.census.range(map, prefix.unwrap_or_default(), after, limit).await
+    }
+
+    /// Asks all nodes for these subjects, occupied or not. Takes one second at most.
+    pub async fn counts_of(&self, map: MapId, subjects: Vec<Subject>) -> Counted {
+        self.census.named(map, subjects).await
+    }
+
+    /// Publishes a lifecycle event that this node saw, if somebody wants it. Returns at once.
+    pub fn note(&self, map: MapId, fact: Lifecycle) {
+        let is_wanted = self.bridge.presence.wants(map).has(fact.kind());
+        if is_wanted && fact.channel().is_none_or(is_told_of) {
+            self.notes.add(map, fact.event());
+        }
+    }
+}
+
+fn refused(refusal: &Refusal) -> PresenceError {
+    match refusal {
+        Refusal::Limit(_, limit) => PresenceError::Full { limit: *limit },
+        Refusal::UnknownMap => PresenceError::UnknownMap,
+        _ => PresenceError::Unavailable,
+    }
+}
+
+/// A user's membership of a subject by one connection. Several memberships of one user are one member. When it
+/// is dropped, the user leaves after the grace period unless another membership of the user exists then.
+pub struct Membership {
+    bridge: Arc<Bridge>,
+    member: Member,
+    leave_ms: u32,
+}
+
+impl Membership {
+    /// Ends the membership at once, without a grace period.
+    pub fn leave(mut self) {
+        self.leave_ms = 0;
+    }
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        self.bridge.presence.with_roster(|roster| roster.leave(&self.member, self.leave_ms));
+    }
+}
+
+/// Watches the members of a subject until it is dropped.
+pub struct PresenceWatch {
+    bridge: Arc<Bridge>,
+    map: MapId,
+    subject: Subject,
+    number: u64,
+}
+
+impl Drop for PresenceWatch {
+    fn drop(&mut self) {
+        self.bridge.presence.board.unwatch(self.map, &self.subject, self.number);
+    }
+}
+
+/// A subscription of a subject; it counts until it is dropped.
+pub struct Occupancy {
+    bridge: Arc<Bridge>,
+    map: MapId,
+    subject: Subject,
+}
+
+impl Drop for Occupancy {
+    fn drop(&mut self) {
+        self.bridge.presence.with_roster(|roster| roster.vacate(self.map, &self.subject));
+    }
+}

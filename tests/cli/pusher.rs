@@ -1,0 +1,76 @@
+//! `waypost pusher …` and `waypost config import`.
+
+use super::*;
+
+#[test]
+fn wrong_usage_of_credentials_ends_with_2() {
+    for usage in [
+        &["pusher", "create"][..],
+        &["pusher", "create", "demo", "--max-connections", "many"],
+        &["pusher", "rotate", "demo"],
+        &["pusher", "delete", "demo"],
+        &["config", "import", "pigeon", "x.json"],
+        &["config", "import", "sockudo"],
+    ] {
+        let output = run(usage);
+        assert_eq!(output.status.code(), Some(2), "{usage:?}: {}", err(&output));
+    }
+}
+
+/// What the import prints is a configuration that `config check` accepts.
+#[test]
+fn the_apps_of_another_server_become_a_configuration() {
+    let json = r#"{"app_manager": {"array": {"apps": [{
+        "id": "1234", "key": "old-key", "secret": "hidden-secret", "enable_client_messages": true,
+        "webhooks": [{"url": "https://example.com/hook", "event_types": ["member_added"]}]
+    }]}}, "webhooks": {"batching": {"enabled": true, "duration": 50}}}"#;
+    let imported = run_with_input(waypost(&["config", "import", "sockudo", "-"]), json);
+    assert!(imported.status.success(), "{}", err(&imported));
+    let text = out(&imported);
+    assert!(text.contains("waypost map create --slug 1234") && text.contains("[[apps]]"), "{text}");
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("imported.toml");
+    fs::write(&file, text).unwrap();
+    let checked = run(&["config", "check", "--config", file.to_str().unwrap()]);
+    let told = out(&checked);
+    assert!(checked.status.success(), "{}", err(&checked));
+    assert!(told.contains("# - app \"1234\" with key \"old-key\" of map \"1234\""), "{told}");
+    assert!(told.contains("# - \"old-key-1\" of map \"1234\", profile pusher"), "{told}");
+    assert!(!told.contains("hidden"), "{told}");
+    let wrong = run_with_input(waypost(&["config", "import", "sockudo", "-"]), "{}");
+    assert_eq!(wrong.status.code(), Some(1), "{}", err(&wrong));
+}
+
+#[test]
+fn credentials_are_created_rotated_and_deleted() {
+    let (dev, printed) = Dev::start(free_ports(), tempfile::tempdir().unwrap());
+    assert!(printed.contains("new Pusher(\"demo-key\""), "{printed}");
+    let line = printed.lines().find(|line| line.contains("its token")).unwrap();
+    let token = line.split_whitespace().last().unwrap().to_owned();
+    let cli = |args: &[&str]| -> Output {
+        waypost(args).env("WAYPOST_URL", dev.url(1)).env("WAYPOST_TOKEN", &token).output().unwrap()
+    };
+    let read = |output: &Output| -> Value {
+        assert!(output.status.success(), "{}", err(output));
+        serde_json::from_str(&out(output)).unwrap()
+    };
+    let made =
+        read(&cli(&["pusher", "create", "demo", "--client-events", "--origins", "a.example,b.example"]));
+    assert_eq!(made["origins"], serde_json::json!(["a.example", "b.example"]), "{made}");
+    assert!(made["secret"].is_string() && made["client_events"] == true, "{made}");
+    let key = made["key"].as_str().unwrap();
+    let rotated = read(&cli(&["pusher", "rotate", "demo", key]));
+    assert!(rotated["app_id"] == made["app_id"] && rotated["key"] != made["key"], "{rotated}");
+    assert_eq!(rotated["origins"], made["origins"], "{rotated}");
+    let list = || -> Vec<Value> {
+        let listed = cli(&["pusher", "list", "demo"]);
+        assert!(listed.status.success(), "{}", err(&listed));
+        out(&listed).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let all = list();
+    assert_eq!(all.len(), 3, "{all:?}");
+    assert!(all.iter().all(|app| app.get("secret").is_none()), "{all:?}");
+    let deleted = cli(&["pusher", "delete", "demo", key]);
+    assert!(deleted.status.success() && err(&deleted).contains("deleted"), "{}", err(&deleted));
+    assert_eq!(list().len(), 2);
+}
