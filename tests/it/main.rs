@@ -1,7 +1,8 @@
 //! Waypost as its users meet it: the built program, real processes, real clients. Each module checks one
 //! promise, and boots few clusters for many checks.
 //!
-//! The JavaScript clients are installed by `npm ci` in `tests/js`. To try more by hand:
+//! The JavaScript clients are installed by `npm ci` in `tests/js`. The handler in PHP is tried where Debian's
+//! `php-cli` or the like is installed. To try more by hand:
 //! - `WAYPOST_TEST_ROUNDS`: rounds of killing and restarting nodes (default 3, with webhooks 2);
 //! - `WAYPOST_TEST_SUBJECTS`: subjects, each with one reader (default 1000);
 //! - `WAYPOST_EPHEMERAL_SUBSCRIBERS`: subscribers of ephemeral events, over 200 subjects (default 300);
@@ -20,6 +21,7 @@ mod backup;
 mod bad_input;
 mod bad_socket;
 mod certificates;
+mod channel_webhooks;
 mod channels_cli;
 mod circles;
 mod client_tls;

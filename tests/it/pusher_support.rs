@@ -48,7 +48,8 @@ impl App {
         format!("/apps/{}/{rest}", self.id)
     }
 
-    fn sign(&self, text: &str) -> String {
+    /// The signature of a text.
+    pub(crate) fn sign(&self, text: &str) -> String {
         let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(self.secret.as_bytes()).expect("any key");
         mac.update(text.as_bytes());
         hex(&mac.finalize().into_bytes())

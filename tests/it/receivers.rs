@@ -1,7 +1,7 @@
 //! Deliveries at independent receivers: the receivers of the guides that the profiles come from, unchanged,
 //! and public verifier libraries. The payloads are any JSON that a publisher may send.
 
-mod fleet;
+pub(crate) mod fleet;
 mod payloads;
 pub(crate) mod process;
 

@@ -13,9 +13,11 @@ use testkit::{Cluster, Options, wait};
 use waypost::core::webhook::Profile;
 
 /// The secret of every receiver, in a form that every library accepts.
-pub(super) const SECRET: &str = "whsec_d2F5cG9zdCBzaWducyB3aGF0IGl0IHNlbmRz";
+pub(crate) const SECRET: &str = "whsec_d2F5cG9zdCBzaWducyB3aGF0IGl0IHNlbmRz";
 pub(super) const KEY: &str = "app-key";
-const AWS: [&str; 3] = ["AKIDEXAMPLE", "a/secret+key", "eu-west-1"];
+/// The region of the functions.
+pub(crate) const REGION: &str = "eu-west-1";
+const AWS: [&str; 3] = ["AKIDEXAMPLE", "a/secret+key", REGION];
 
 /// A receiver that verifies, and the profile it understands.
 #[derive(Debug)]
@@ -108,12 +110,12 @@ pub(super) struct Hook {
 }
 
 /// Starts the stand-in for AWS functions.
-pub(super) fn functions() -> Result<Receiver> {
+pub(crate) fn functions() -> Result<Receiver> {
     Receiver::python("lambda_standin.py", &AWS, &[("PUSHER_SECRET", SECRET)])
 }
 
 /// Options for a node that may deliver to the receivers.
-pub(super) fn delivering(options: Options, functions: &Receiver) -> Options {
+pub(crate) fn delivering(options: Options, functions: &Receiver) -> Options {
     let options = options
         .set("WAYPOST_WEBHOOKS_ALLOW_NETS", "127.0.0.0/8")
         .set("WAYPOST_WEBHOOKS_AWS_FUNCTIONS", "sockudo-*")
@@ -190,7 +192,7 @@ impl<'a> Fleet<'a> {
             body["url"] = json!(format!("{base}{}", verifier.target(&tag)));
         } else {
             let name = format!("sockudo-{tag}");
-            body["lambda"] = json!({"function_name": name, "region": AWS[2],
+            body["lambda"] = json!({"function_name": name, "region": REGION,
                                     "invocation_type": verifier.path, "qualifier": "live"});
         }
         if let Some(max) = verifier.batch {

@@ -10,16 +10,16 @@ use testkit::wait;
 
 /// A request that a receiver answered.
 #[derive(Clone, Debug)]
-pub(super) struct Seen {
-    pub(super) verified: bool,
+pub(crate) struct Seen {
+    pub(crate) verified: bool,
     /// Its `webhook-id`.
-    pub(super) id: String,
-    pub(super) body: String,
+    pub(crate) id: String,
+    pub(crate) body: String,
 }
 
 /// A receiver's process, killed on drop.
 pub(crate) struct Receiver {
-    pub(super) name: String,
+    pub(crate) name: String,
     process: Lines,
     /// Its base URL, such as `http://127.0.0.1:4000`.
     pub(crate) base: String,
@@ -27,7 +27,7 @@ pub(crate) struct Receiver {
 
 impl Receiver {
     /// Starts a script of `tests/js/receivers`.
-    pub(super) fn node(script: &str, env: &[(&str, &str)]) -> Result<Self> {
+    pub(crate) fn node(script: &str, env: &[(&str, &str)]) -> Result<Self> {
         let folder = tests("js/receivers");
         ensure!(tests("js/node_modules").is_dir(), "the test clients aren't installed: run `make clients`");
         let mut command = Command::new("node");
@@ -53,7 +53,7 @@ impl Receiver {
     }
 
     /// Returns the requests whose target contains `tag`.
-    pub(super) fn seen(&self, tag: &str) -> Vec<Seen> {
+    pub(crate) fn seen(&self, tag: &str) -> Vec<Seen> {
         let text = |line: &Value, member: &str| line[member].as_str().unwrap_or_default().to_owned();
         let tagged = |line: &&Value| {
             line["t"] == "request" && line["url"].as_str().is_some_and(|url| url.contains(tag))
