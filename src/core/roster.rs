@@ -17,6 +17,7 @@ use super::subject::Subject;
 use bytes::Bytes;
 use held::{Held, Known, Subscriptions, size};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::{Duration, Instant};
 
 /// The most changes of one batch.
 const MOST_CHANGES: usize = 4096;
@@ -77,8 +78,15 @@ impl<W> Default for Roster<W> {
 impl<W> Roster<W> {
     /// Adds a membership. `waiting` is dropped if the member is there already.
     pub fn join(&mut self, member: &Member, info: Bytes, socket: Option<SocketId>, waiting: W) -> Joined {
-        let held = self.members.entry(member.clone()).or_insert_with(|| Held::new(info, socket));
+        let held = self.members.entry(member.clone()).or_insert_with(Held::new);
+        if held.memberships == 0 && matches!(held.known, Known::Absent | Known::Leaving) {
+            // Nobody is there: the user joins anew, with what this membership says.
+            held.info = info;
+            held.socket = socket;
+        }
         held.memberships = held.memberships.saturating_add(1);
+        // The user is back, so no grace period counts any more.
+        held.grace_ends = None;
         if held.known == Known::Present {
             return Joined::Already;
         }
@@ -87,12 +95,16 @@ impl<W> Roster<W> {
         Joined::Later
     }
 
-    /// Ends a membership. After the last one the member stays for `grace_ms` more.
-    pub fn leave(&mut self, member: &Member, grace_ms: u32) {
+    /// Ends a membership, which a grace period follows. After the last membership the member stays as long as
+    /// one of these periods lasts.
+    pub fn leave(&mut self, member: &Member, grace_ms: u32, now: Instant) {
         let Some(held) = self.members.get_mut(member) else { return };
         held.memberships = held.memberships.saturating_sub(1);
+        let grace = Duration::from_millis(grace_ms.into());
+        held.grace_ends = held.grace_ends.max(Some(now + grace));
         if held.memberships == 0 {
-            held.leave_ms = grace_ms;
+            let left = held.grace_ends.map_or(grace, |end| end.saturating_duration_since(now));
+            held.leave_ms = u32::try_from(left.as_millis()).unwrap_or(u32::MAX);
             self.queue_member(member);
             self.forget_absent(member);
         }
@@ -369,9 +381,9 @@ impl<W> Roster<W> {
 
     fn forget_unused(&mut self, map: MapId, subject: &Subject) {
         let Some(of_map) = self.subjects.get_mut(&map) else { return };
-        let is_wanted = self.wanted.contains(&map);
+        let is_told = self.wanted.contains(&map) && is_told_of(subject);
         let is_unused = |known: &Subscriptions| {
-            known.count == 0 && (known.told == Some(0) || !is_wanted) && !known.is_queued
+            known.count == 0 && (known.told == Some(0) || !is_told) && !known.is_queued
         };
         if of_map.get(subject).is_some_and(is_unused) {
             of_map.remove(subject);

@@ -210,7 +210,10 @@ impl Bridge {
                 }
                 Change::Lost(webhook, events) => self.tell_watches(|news| news.lost(*webhook, *events)),
                 Change::Removed(stream, _) => self.tell_watches(|news| news.removed(*stream)),
-                Change::Begun(node, incarnation) => self.lease_news(LeaseNews::Begun(*node, *incarnation)),
+                Change::Begun(node, incarnation) => {
+                    self.presence.node_is_back(*node);
+                    self.lease_news(LeaseNews::Begun(*node, *incarnation));
+                }
                 Change::Joined(map, subject, present) => {
                     self.presence.board.joined(*map, subject, present.clone())
                 }

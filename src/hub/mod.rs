@@ -249,7 +249,7 @@ impl Hub {
         let Parts { cluster, ephemeral, health, leases, log, peers, presence, vault, .. } = &*self.0;
         ephemeral.start(&tasks.ephemeral, peers, cluster);
         actix_rt::spawn(tasks.leases.run());
-        presence.start(cluster, log, leases);
+        presence.start(cluster, log, health, leases);
         janitor::spawn(cluster.clone(), tasks.bridge);
         actix_rt::spawn(vault.clone().settle());
         actix_rt::spawn(health.clone().watch());

@@ -116,12 +116,21 @@ impl Publisher {
     /// # Errors
     /// The limit was reached, or this node is no longer a member.
     pub async fn publish_ephemeral(&self, map: &Map, events: Vec<NewEvent>) -> Result<Vec<Event>, HubError> {
+        self.admit_ephemeral(map, &events).await?;
+        Ok(self.pass_on(map, events))
+    }
+
+    /// Charges ephemeral events, before they are passed on.
+    async fn admit_ephemeral(&self, map: &Map, events: &[NewEvent]) -> Result<(), HubError> {
         if self.health.is_removed() {
             return Err(HubError::Unavailable("this node was removed from the cluster"));
         }
-        self.quota.charge_ephemeral(map, Amount::of(&events)).await?;
+        self.quota.charge_ephemeral(map, Amount::of(events)).await
+    }
+
+    fn pass_on(&self, map: &Map, events: Vec<NewEvent>) -> Vec<Event> {
         metrics::counter!(metric::EPHEMERAL_PUBLISHED).increment(events.len() as u64);
-        Ok(self.ephemeral.publish(map.topic, events, self.clock.time_ms()))
+        self.ephemeral.publish(map.topic, events, self.clock.time_ms())
     }
 
     /// Publishes each event in the way that the map's channel rules say. The durable ones are stored first,
@@ -129,8 +138,7 @@ impl Publisher {
     /// Returns where each event was published, in the order of the events.
     ///
     /// # Errors
-    /// Why the durable events were not stored; then nothing was published. Or why the ephemeral ones were not
-    /// passed on; then the durable ones are stored.
+    /// Why nothing was published, or that this is unknown of the durable events.
     pub async fn publish_channel(
         &self,
         map: &Map,
@@ -141,6 +149,10 @@ impl Publisher {
             |event: &NewEvent| map.rules.durability_of(event.subject.as_str()) == Durability::Durable;
         let is_stored: Vec<bool> = events.iter().map(is_durable).collect();
         let (durable, ephemeral): (Vec<_>, Vec<_>) = events.into_iter().partition(is_durable);
+        // A refusal leaves nothing behind, so that a publisher can repeat the whole.
+        if !ephemeral.is_empty() {
+            self.admit_ephemeral(map, &ephemeral).await?;
+        }
         let mut stored = None;
         if !durable.is_empty() {
             let publish = Publish { map: map.id, by, events: durable, key: None };
@@ -148,7 +160,7 @@ impl Publisher {
         }
         let mut passed_on = Vec::new();
         if !ephemeral.is_empty() {
-            passed_on = self.publish_ephemeral(map, ephemeral).await?;
+            passed_on = self.pass_on(map, ephemeral);
         }
         Ok(in_order(&is_stored, stored, &passed_on))
     }
@@ -197,6 +209,7 @@ fn reason(error: &HubError) -> &'static str {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::core::access::Limits;
     use crate::core::command::SetChannelRules;
     use crate::core::subject::Subject;
     use crate::hub::stage;
@@ -233,6 +246,29 @@ mod tests {
         let seqs: Vec<_> = placed.iter().map(|placed| placed.seq).collect();
         assert_eq!(seqs, [None, Some(1), None, Some(2)]);
         assert!(placed.iter().all(|placed| placed.id.is_ephemeral() == placed.seq.is_none()));
+        hub.shutdown().await;
+    }
+
+    #[actix_web::test]
+    async fn a_refusal_of_ephemeral_events_leaves_no_durable_event_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let hub = stage::hub(folder.path()).await;
+        let id = stage::create(&hub, 1, "a").await;
+        let known = hub.access().known().map(id).cloned().unwrap();
+        let limits = Limits { publishes_per_second: Some(1), ..Limits::NONE };
+        let map = Map { limits, ..Map::clone(&known) };
+        let mut accepted = 0;
+        let refusal = loop {
+            let names = ["orders-7"].into_iter().chain(["private-a"; 20]);
+            let events = names.map(|name| NewEvent::new(Subject::parse(name).unwrap(), "k", "1")).collect();
+            match hub.publisher().publish_channel(&map, None, events).await {
+                Ok(_) => accepted += 1,
+                Err(refusal) => break refusal,
+            }
+        };
+        assert!(matches!(refusal, HubError::Refused(Refusal::Rate(_))), "{refusal}");
+        let stored = hub.archive().read_now(map.topic, 1, 1000, 1 << 20).unwrap();
+        assert_eq!(stored.events.len(), accepted);
         hub.shutdown().await;
     }
 }

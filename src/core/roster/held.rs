@@ -3,6 +3,7 @@
 use crate::core::ids::SocketId;
 use crate::core::lease::{Member, PresenceChange};
 use bytes::Bytes;
+use std::time::Instant;
 
 /// The bytes of a change beside its texts, at most.
 const OF_CHANGE: usize = 64;
@@ -26,6 +27,8 @@ pub(super) struct Held<W> {
     pub(super) memberships: u32,
     pub(super) info: Bytes,
     pub(super) socket: Option<SocketId>,
+    /// The end of the longest grace period of the memberships that ended since the last one began.
+    pub(super) grace_ends: Option<Instant>,
     /// For how long the member stays after the last membership ended.
     pub(super) leave_ms: u32,
     pub(super) known: Known,
@@ -46,11 +49,12 @@ pub(super) struct Subscriptions {
 }
 
 impl<W> Held<W> {
-    pub(super) fn new(info: Bytes, socket: Option<SocketId>) -> Self {
+    pub(super) fn new() -> Self {
         Self {
             memberships: 0,
-            info,
-            socket,
+            info: Bytes::new(),
+            socket: None,
+            grace_ends: None,
             leave_ms: 0,
             known: Known::Absent,
             was_known: false,

@@ -24,6 +24,7 @@ fn joins(batch: &PresenceBatch) -> Vec<&str> {
 
 #[test]
 fn several_memberships_are_one_member_and_the_last_one_leaves() {
+    let now = Instant::now();
     let mut roster = Roster::default();
     assert_eq!(roster.join(&member("ann"), Bytes::new(), None, 1), Joined::Later);
     let first = roster.batch(1, 7, 3_000).unwrap();
@@ -33,21 +34,93 @@ fn several_memberships_are_one_member_and_the_last_one_leaves() {
     assert_eq!(roster.batch(1, 7, 3_000), Some(first), "its outcome is unknown");
     assert_eq!(roster.settle(&[]), [(1, Ok(())), (2, Ok(()))]);
     assert_eq!(roster.join(&member("ann"), Bytes::new(), None, 3), Joined::Already);
-    roster.leave(&member("ann"), 3_000);
-    roster.leave(&member("ann"), 3_000);
+    roster.leave(&member("ann"), 0, now);
+    roster.leave(&member("ann"), 0, now);
     assert_eq!(roster.batch(1, 7, 3_000), None);
-    roster.leave(&member("ann"), 50);
+    roster.leave(&member("ann"), 50, now);
     let last = roster.batch(1, 7, 3_000).unwrap();
     assert_eq!(last.changes, [PresenceChange::Leave { member: member("ann"), grace_ms: 50 }]);
     // The user is back before the leave is applied.
     assert_eq!(roster.join(&member("ann"), Bytes::new(), None, 4), Joined::Later);
     assert!(roster.settle(&[]).is_empty());
     assert_eq!(joins(&roster.batch(1, 7, 3_000).unwrap()), ["ann"]);
-    roster.leave(&member("ann"), 0);
+    roster.leave(&member("ann"), 0, Instant::now());
     assert_eq!(roster.settle(&[]), [(4, Ok(()))]);
     assert_eq!(roster.batch(1, 7, 3_000).unwrap().changes.len(), 1);
     roster.settle(&[]);
     assert!(!roster.has_news() && roster.members.is_empty());
+}
+
+#[test]
+fn a_member_stays_as_long_as_the_grace_period_of_any_of_its_memberships() {
+    let mut roster: Roster<u8> = Roster::default();
+    let now = Instant::now();
+    let after = |seconds| now + Duration::from_secs(seconds);
+    let grace = |roster: &mut Roster<u8>| match &roster.batch(1, 7, 0).unwrap().changes[..] {
+        [PresenceChange::Leave { grace_ms, .. }] => *grace_ms,
+        other => unreachable!("{other:?}"),
+    };
+    let joined = |roster: &mut Roster<u8>| {
+        roster.join(&member("ann"), Bytes::new(), None, 1);
+        roster.join(&member("ann"), Bytes::new(), None, 2);
+        roster.batch(1, 7, 0).unwrap();
+        roster.settle(&[]);
+    };
+    joined(&mut roster);
+    roster.leave(&member("ann"), 3_000, now);
+    roster.leave(&member("ann"), 0, after(1));
+    assert_eq!(grace(&mut roster), 2_000, "one connection broke a second ago");
+    roster.settle(&[]);
+    joined(&mut roster);
+    roster.leave(&member("ann"), 3_000, now);
+    roster.leave(&member("ann"), 0, after(5));
+    assert_eq!(grace(&mut roster), 0, "that is long ago");
+    roster.settle(&[]);
+    joined(&mut roster);
+    roster.leave(&member("ann"), 3_000, now);
+    roster.join(&member("ann"), Bytes::new(), None, 3);
+    roster.leave(&member("ann"), 0, after(1));
+    roster.leave(&member("ann"), 0, after(1));
+    assert_eq!(grace(&mut roster), 0, "the connection came back");
+}
+
+#[test]
+fn a_user_who_left_joins_again_with_what_the_new_join_says() {
+    let mut roster = Roster::default();
+    let info = |roster: &mut Roster<u8>| match &roster.batch(1, 7, 0).unwrap().changes[..] {
+        [PresenceChange::Join(join)] => (join.info.clone(), join.socket),
+        other => unreachable!("{other:?}"),
+    };
+    let [first, second] = [1, 2].map(|b| Some(SocketId { a: 1, b }));
+    roster.join(&member("ann"), Bytes::from_static(b"1"), first, 1);
+    roster.join(&member("ann"), Bytes::from_static(b"2"), second, 2);
+    assert_eq!(info(&mut roster), (Bytes::from_static(b"1"), first));
+    roster.settle(&[]);
+    roster.leave(&member("ann"), 0, Instant::now());
+    roster.leave(&member("ann"), 0, Instant::now());
+    roster.batch(1, 7, 0).unwrap();
+    // The leave is under way.
+    roster.join(&member("ann"), Bytes::from_static(b"3"), second, 3);
+    roster.settle(&[]);
+    assert_eq!(info(&mut roster), (Bytes::from_static(b"3"), second));
+}
+
+#[test]
+fn a_subject_of_which_nothing_is_told_is_forgotten_with_its_last_subscription() {
+    let mut roster: Roster<u8> = Roster::default();
+    let [told, untold] = ["chat", "#server-to-user-7"].map(|name| Subject::parse(name).unwrap());
+    roster.want(map(), true);
+    roster.occupy(map(), &told);
+    roster.occupy(map(), &untold);
+    roster.batch(1, 7, 0).unwrap();
+    roster.doubt_counts();
+    roster.settle(&[]);
+    roster.vacate(map(), &told);
+    roster.vacate(map(), &untold);
+    while roster.batch(1, 7, 0).is_some() {
+        roster.settle(&[]);
+    }
+    assert!(roster.subjects.is_empty(), "{:?}", roster.subjects);
 }
 
 #[test]
@@ -57,7 +130,7 @@ fn a_refused_join_is_answered_and_forgotten() {
     roster.batch(1, 7, 0).unwrap();
     let why = Refusal::UnknownMap;
     assert_eq!(roster.settle(&[Denied { index: 0, granted: 0, why: why.clone() }]), [(1, Err(why))]);
-    roster.leave(&member("ann"), 0);
+    roster.leave(&member("ann"), 0, Instant::now());
     assert!(!roster.has_news() && roster.members.is_empty());
 }
 

@@ -38,13 +38,24 @@ struct OfStream {
     bytes: usize,
 }
 
+/// The kept events of all streams.
+#[derive(Default)]
+struct Totals {
+    /// The streams of the kept events, in the order of the numbers of the events.
+    order: BTreeMap<u64, TopicId>,
+    bytes: usize,
+}
+
 /// The last events of a node's ephemeral cache channels.
 #[derive(Default)]
 pub(super) struct LastEvents {
     streams: FxHashMap<TopicId, OfStream>,
-    bytes: usize,
+    totals: Totals,
     next_number: u64,
 }
+
+/// An event that was removed: its number, and the bytes that are free again.
+type Removed = Option<(u64, usize)>;
 
 fn size(event: &Event) -> usize {
     let text = event.text.as_ref().map_or(0, |text| text.len());
@@ -53,25 +64,38 @@ fn size(event: &Event) -> usize {
 }
 
 impl OfStream {
-    /// Removes the event of a subject. Returns the bytes that are free again.
-    fn remove(&mut self, subject: &Subject) -> usize {
-        let Some(kept) = self.by_subject.remove(subject) else { return 0 };
+    /// Removes the event of a subject.
+    fn remove(&mut self, subject: &Subject) -> Removed {
+        let kept = self.by_subject.remove(subject)?;
         self.order.remove(&kept.number);
         let size = size(&kept.event);
         self.bytes -= size;
-        size
+        Some((kept.number, size))
     }
 
     /// Removes the event that was kept first.
-    fn remove_oldest(&mut self) -> usize {
-        let Some((_, subject)) = self.order.pop_first() else { return 0 };
+    fn remove_oldest(&mut self) -> Removed {
+        let subject = self.order.first_key_value()?.1.clone();
         self.remove(&subject)
     }
 
-    /// The number and the time of the event that was kept first.
-    fn oldest(&self) -> Option<(u64, Instant)> {
-        let (number, subject) = self.order.first_key_value()?;
-        self.by_subject.get(subject).map(|kept| (*number, kept.since))
+    /// When the event was kept that was kept first.
+    fn oldest_since(&self) -> Option<Instant> {
+        let (_, subject) = self.order.first_key_value()?;
+        self.by_subject.get(subject).map(|kept| kept.since)
+    }
+}
+
+impl Totals {
+    fn add(&mut self, number: u64, stream: TopicId, size: usize) {
+        self.order.insert(number, stream);
+        self.bytes += size;
+    }
+
+    fn subtract(&mut self, removed: Removed) {
+        let Some((number, size)) = removed else { return };
+        self.order.remove(&number);
+        self.bytes -= size;
     }
 }
 
@@ -88,27 +112,31 @@ impl LastEvents {
         if newer {
             return;
         }
-        self.bytes -= of.remove(&event.subject);
+        self.totals.subtract(of.remove(&event.subject));
         let size = size(event);
         of.bytes += size;
-        self.bytes += size;
         of.order.insert(number, event.subject.clone());
         of.by_subject.insert(event.subject.clone(), Kept { event: event.clone(), number, since: now });
+        self.totals.add(number, stream, size);
         while of.bytes > STREAM_BYTES && of.order.len() > 1 {
-            self.bytes -= of.remove_oldest();
+            self.totals.subtract(of.remove_oldest());
         }
-        while of.oldest().is_some_and(|(_, since)| now.saturating_duration_since(since) > KEEP) {
-            self.bytes -= of.remove_oldest();
-        }
-        while self.bytes > NODE_BYTES && self.drop_oldest() {}
+        while self.has_too_much(now) && self.drop_oldest() {}
+    }
+
+    /// Whether the node keeps too many bytes, or an event for too long.
+    fn has_too_much(&self, now: Instant) -> bool {
+        let stream = self.totals.order.first_key_value().and_then(|(_, stream)| self.streams.get(stream));
+        let oldest = stream.and_then(OfStream::oldest_since);
+        self.totals.bytes > NODE_BYTES
+            || oldest.is_some_and(|since| now.saturating_duration_since(since) > KEEP)
     }
 
     /// Drops the event that the node kept first. Whether there was one.
     fn drop_oldest(&mut self) -> bool {
-        let oldest = self.streams.iter().filter_map(|(stream, of)| Some((of.oldest()?.0, *stream))).min();
-        let Some((_, stream)) = oldest else { return false };
+        let Some((_, stream)) = self.totals.order.pop_first() else { return false };
         if let Some(of) = self.streams.get_mut(&stream) {
-            self.bytes -= of.remove_oldest();
+            self.totals.subtract(of.remove_oldest());
             if of.order.is_empty() {
                 self.streams.remove(&stream);
             }
@@ -154,6 +182,9 @@ mod tests {
         assert_eq!(of(&last, STREAM, "cache-a", now + KEEP + Duration::from_secs(1)), None);
         last.keep(STREAM, &event("cache-b", 5, 10), now + 2 * KEEP);
         assert_eq!(last.streams[&STREAM].order.len(), 1, "what is too old is forgotten");
+        last.keep(TopicId(2), &event("cache-c", 6, 10), now + 4 * KEEP);
+        assert_eq!(last.streams.len(), 1, "also that of a stream without new events");
+        assert_eq!(last.totals.order.len(), 1);
     }
 
     #[test]
@@ -164,13 +195,14 @@ mod tests {
         for counter in 0..(NODE_BYTES / 50_000) as u64 * 3 {
             let stream = TopicId(counter % streams as u64);
             last.keep(stream, &event(&format!("cache-{counter}"), counter, 100_000), now);
-            assert!(last.bytes <= NODE_BYTES, "{}", last.bytes);
+            assert!(last.totals.bytes <= NODE_BYTES, "{}", last.totals.bytes);
         }
         for counter in 0..100 {
             last.keep(STREAM, &event(&format!("cache-more-{counter}"), 1_000_000 + counter, 100_000), now);
         }
         assert!(last.streams[&STREAM].bytes <= STREAM_BYTES);
         assert_eq!(of(&last, STREAM, "cache-more-99", now), Some(1_000_099));
-        assert_eq!(last.bytes, last.streams.values().map(|of| of.bytes).sum::<usize>());
+        assert_eq!(last.totals.bytes, last.streams.values().map(|of| of.bytes).sum::<usize>());
+        assert_eq!(last.totals.order.len(), last.streams.values().map(|of| of.order.len()).sum::<usize>());
     }
 }

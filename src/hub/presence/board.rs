@@ -28,12 +28,13 @@ struct Seen {
 #[derive(Default)]
 struct OfSubject {
     members: BTreeSet<ByName>,
-    watchers: Vec<(u64, Watcher)>,
+    /// By their numbers.
+    watchers: BTreeMap<u64, Watcher>,
 }
 
 impl OfSubject {
     fn tell(&self, news: &PresenceNews) {
-        self.watchers.iter().for_each(|(_, watcher)| watcher(news.clone()));
+        self.watchers.values().for_each(|watcher| watcher(news.clone()));
     }
 
     fn list(&self) -> Vec<PresentMember> {
@@ -61,8 +62,14 @@ impl Board {
         {
             let now = seen.subjects.entry(at).or_default();
             now.watchers = watchers;
-            for ByName(gone) in members.difference(&now.members) {
-                now.tell(&PresenceNews::Left(gone.as_ref().into()));
+            for ByName(old) in &members {
+                let kept = now.members.get(&*old.name);
+                if kept.is_some_and(|ByName(kept)| kept.info == old.info) {
+                    continue;
+                }
+                now.tell(&PresenceNews::Left(old.as_ref().into()));
+                // The user has left, and has come back with another info.
+                kept.iter().for_each(|ByName(new)| now.tell(&PresenceNews::Joined(new.as_ref().into())));
             }
             for ByName(new) in now.members.difference(&members) {
                 now.tell(&PresenceNews::Joined(new.as_ref().into()));
@@ -113,7 +120,7 @@ impl Board {
         seen.last += 1;
         let number = seen.last;
         let of_subject = seen.subjects.entry((map, subject.clone())).or_default();
-        of_subject.watchers.push((number, f));
+        of_subject.watchers.insert(number, f);
         (of_subject.list(), number)
     }
 
@@ -121,7 +128,7 @@ impl Board {
         let mut seen = self.lock();
         let at = (map, subject.clone());
         let Some(of_subject) = seen.subjects.get_mut(&at) else { return };
-        of_subject.watchers.retain(|(of, _)| *of != number);
+        of_subject.watchers.remove(&number);
         if of_subject.is_unused() {
             seen.subjects.remove(&at);
         }
@@ -187,8 +194,13 @@ mod tests {
         board.reset(
             [(map, subject.clone(), present("bob")), (map, subject.clone(), present("dan"))].into_iter(),
         );
+        let renamed = Present { info: Box::from(&b"[]"[..]), ..Present::clone(&present("bob")) };
+        board.reset(
+            [(map, subject.clone(), Arc::new(renamed)), (map, subject.clone(), present("dan"))].into_iter(),
+        );
         board.map_gone(map);
-        assert_eq!(*heard.lock().unwrap(), ["+bob", "-ann", "+dan", "-bob", "-dan"]);
+        let expected = ["+bob", "-ann", "+dan", "-bob", "+bob", "-bob", "-dan"];
+        assert_eq!(*heard.lock().unwrap(), expected);
         board.unwatch(map, &subject, number);
         assert!(board.lock().subjects.is_empty(), "nothing is kept of a subject that nobody uses");
     }

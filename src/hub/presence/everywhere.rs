@@ -190,7 +190,7 @@ impl Census {
         }
         match tokio::time::timeout(ANSWER_WAIT, self.peers.ask(node, count, ANSWER_WAIT)).await {
             Ok(Ok(answer)) => {
-                state.node_answers(node);
+                state.node_is_back(node);
                 Some(answer)
             }
             // No process of the node runs, or its connections have ended.

@@ -18,6 +18,7 @@ pub(super) use everywhere::serve;
 pub use member::{Counted, Counts, PresenceError, PresenceNews, PresentMember};
 
 use super::bridge::Bridge;
+use super::health::Health;
 use super::leases::Leases;
 use super::log::Log;
 use super::peers::Peers;
@@ -34,7 +35,7 @@ use everywhere::Census;
 use keeper::Keeper;
 use notes::Notes;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use waypost_cluster::Cluster;
@@ -60,10 +61,10 @@ impl Presence {
     }
 
     /// Starts the tasks that tell the cluster what this node holds and sees.
-    pub(super) fn start(&self, cluster: &Cluster, log: &Log, leases: &Leases) {
+    pub(super) fn start(&self, cluster: &Cluster, log: &Log, health: &Health, leases: &Leases) {
         let keeper = Keeper::new(cluster.clone(), self.bridge.clone(), leases.clone(), self.grace_ms);
         actix_rt::spawn(keeper.run());
-        actix_rt::spawn(self.notes.clone().run(log.clone()));
+        actix_rt::spawn(self.notes.clone().run(log.clone(), health.clone()));
     }
 
     /// Makes the user a member of the subject. Returns once the membership is replicated and applied here, so
@@ -160,7 +161,8 @@ fn refused(refusal: &Refusal) -> PresenceError {
 }
 
 /// A user's membership of a subject by one connection. Several memberships of one user are one member. When it
-/// is dropped, the user leaves after the grace period unless another membership of the user exists then.
+/// is dropped, a grace period begins. The user leaves when no membership and no grace period of the user is
+/// left.
 pub struct Membership {
     bridge: Arc<Bridge>,
     member: Member,
@@ -168,7 +170,7 @@ pub struct Membership {
 }
 
 impl Membership {
-    /// Ends the membership at once, without a grace period.
+    /// Ends the membership without a grace period of its own.
     pub fn leave(mut self) {
         self.leave_ms = 0;
     }
@@ -176,7 +178,8 @@ impl Membership {
 
 impl Drop for Membership {
     fn drop(&mut self) {
-        self.bridge.presence.with_roster(|roster| roster.leave(&self.member, self.leave_ms));
+        let now = Instant::now();
+        self.bridge.presence.with_roster(|roster| roster.leave(&self.member, self.leave_ms, now));
     }
 }
 

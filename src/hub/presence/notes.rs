@@ -4,6 +4,7 @@
 //! its key, so it is stored once.
 
 use super::super::error::HubError;
+use super::super::health::Health;
 use super::super::log::Log;
 use crate::core::command::{Command, IdempotencyKey, Publish, Refusal};
 use crate::core::event::NewEvent;
@@ -14,7 +15,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 /// The most bytes of facts that wait for one map.
 const MOST_WAITING: usize = 1 << 20;
@@ -24,8 +25,8 @@ const MOST_BYTES: usize = 128 * 1024;
 const MOST_FACTS: usize = 500;
 /// What an event has beside its texts (bytes), at most.
 const OF_EVENT: usize = 64;
-/// How often a publish is tried before its facts are given up: more than a minute.
-const TRIES: u32 = 200;
+/// For how long a publish is tried before its facts are given up.
+const TRIED_FOR: Duration = Duration::from_secs(60);
 /// Pause before a publish is tried again.
 const RETRY_PAUSE: Duration = Duration::from_millis(300);
 /// For how long the key of a publish is remembered (ms): longer than it is tried.
@@ -112,11 +113,11 @@ impl Notes {
     }
 
     /// Publishes what is added; runs as long as the node.
-    pub(super) async fn run(self, log: Log) {
+    pub(super) async fn run(self, log: Log, health: Health) {
         let mut under_way = FuturesUnordered::new();
         loop {
             for (map, events) in self.take() {
-                under_way.push(publish(&log, map, events));
+                under_way.push(publish(&log, &health, map, events));
             }
             tokio::select! {
                 () = self.0.some.notified() => {}
@@ -126,11 +127,16 @@ impl Notes {
     }
 }
 
-/// Publishes facts of a map, and tries again while the outcome is unknown.
-async fn publish(log: &Log, map: MapId, events: Vec<NewEvent>) -> MapId {
+/// Publishes facts of a map, and tries again while the disks have no room or the outcome is unknown.
+async fn publish(log: &Log, health: &Health, map: MapId, events: Vec<NewEvent>) -> MapId {
     let key = key();
     let mut publish = Publish { map, by: None, events, key };
-    for _ in 0..TRIES {
+    let give_up = Instant::now() + TRIED_FOR;
+    while Instant::now() < give_up {
+        if !health.has_room() {
+            sleep(RETRY_PAUSE).await;
+            continue;
+        }
         match log.propose(&Command::Publish(publish.clone())).await {
             Ok(_) | Err(HubError::Refused(Refusal::UnknownMap)) => return map,
             // The map's own publishers use up its keys. Nothing is stored yet.
@@ -146,7 +152,7 @@ async fn publish(log: &Log, map: MapId, events: Vec<NewEvent>) -> MapId {
             Err(_) => sleep(RETRY_PAUSE).await,
         }
     }
-    tracing::warn!(%map, lost = publish.events.len(), "lifecycle events were lost: the cluster does not answer");
+    tracing::warn!(%map, lost = publish.events.len(), "lifecycle events were lost: the cluster did not store them");
     map
 }
 

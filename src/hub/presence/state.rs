@@ -23,7 +23,7 @@ pub(in crate::hub) struct PresenceState {
     /// The roster may have something to tell.
     changed: Notify,
     wants: RwLock<FxHashMap<MapId, Wants>>,
-    /// Nodes whose leases were taken back and that have not answered since.
+    /// Nodes whose leases were taken back, and that have neither begun again nor answered since.
     gone: Mutex<BTreeSet<NodeId>>,
 }
 
@@ -78,7 +78,8 @@ impl PresenceState {
         self.gone().insert(node);
     }
 
-    pub(super) fn node_answers(&self, node: NodeId) {
+    /// The node answers, or holds something again.
+    pub(in crate::hub) fn node_is_back(&self, node: NodeId) {
         self.gone().remove(&node);
     }
 

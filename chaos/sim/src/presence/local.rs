@@ -13,7 +13,7 @@ use machine::core::roster::Roster;
 use machine::core::subject::Subject;
 use simulated::sim::Process;
 use simulated::{Cluster, Flow, ProposeError};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::{GRACE_MS, map};
 use crate::hosts::Hosts;
@@ -73,7 +73,7 @@ impl Held {
             *count -= 1;
         }
         self.members.retain(|_, count| *count > 0);
-        self.roster.leave(member, grace_ms);
+        self.roster.leave(member, grace_ms, Instant::now().into_std());
     }
 
     /// A client subscribes, or ends a subscription.

@@ -7,8 +7,9 @@ use crate::core::webhook::directory::{Directory as Webhooks, WebhookChange};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Maps with their limits and retention, tokens with their scopes (also those of apps), webhooks and their owners, as of the last
-/// step of the directory that the streams followed. The records are shared with the directory's mirror.
+/// Maps with their limits and retention, tokens with their scopes (also those of apps), webhooks and their
+/// owners, as of the last step of the directory that the streams followed. The records are shared with the
+/// directory's mirror.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
     maps: BTreeMap<MapId, Arc<Map>>,
