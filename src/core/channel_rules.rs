@@ -228,7 +228,9 @@ impl ChannelRules {
             durability: self.durability_of(subject),
             history: self.history_of(subject),
             client_events: client_events.unwrap_or(false),
-            presence: rule.and_then(|rule| rule.presence).unwrap_or(kind == Kind::Presence),
+            // Who is a member of a user's own channel has signed in. Nobody else becomes one.
+            presence: kind != Kind::ServerToUser
+                && rule.and_then(|rule| rule.presence).unwrap_or(kind == Kind::Presence),
             members_max: rule.and_then(|rule| rule.members_max).unwrap_or(USUAL_MEMBERS),
             join: rule.and_then(|rule| rule.join).unwrap_or(usual_join),
             decides_client_events: client_events.is_some(),
@@ -376,7 +378,7 @@ mod tests {
             ChannelRule { client_events: Some(false), ..of("private-quiet*") },
             ChannelRule { client_events: Some(true), members_max: Some(7), ..of("private-*") },
             ChannelRule { durability: Some(Durability::Durable), presence: Some(true), ..of("cache-*") },
-            ChannelRule { join: Some(Join::Token), ..of("*") },
+            ChannelRule { join: Some(Join::Token), presence: Some(true), ..of("*") },
         ])
         .unwrap();
         assert!(!rules.facts_of("private-quiet").allows_client_events(true));
@@ -388,7 +390,10 @@ mod tests {
         );
         let cache = rules.facts_of("cache-a");
         assert_eq!((cache.durability, cache.presence), (Durability::Durable, true));
-        assert_eq!(rules.facts_of("orders").join, Join::Token);
+        let orders = rules.facts_of("orders");
+        assert_eq!((orders.join, orders.presence), (Join::Token, true));
+        assert_eq!(rules.facts_of("").join, Join::Token);
+        assert!(!rules.facts_of("#server-to-user-7").presence);
     }
 
     proptest::proptest! {

@@ -1,18 +1,16 @@
 //! Which types of events a client may publish.
 
 use super::event::is_kind;
+use super::lifecycle::LifecycleKind;
 
 /// Types that protocols use for messages of the server on the channels of a subject.
 const OF_SERVER: [&str; 3] = ["position", "presence_state", "presence_diff"];
-/// Prefixes of such types.
-const PREFIXES_OF_SERVER: [&str; 3] = ["pusher:", "pusher_internal:", "waypost:"];
 
 /// Returns whether a client may publish events of this type to the other clients of a subject. They take an
-/// event of another type for a message of the server.
+/// event of another type for a message of the server; and the receivers of webhooks take one that has the type
+/// of a lifecycle event for a fact.
 pub fn is_client_kind(kind: &str) -> bool {
-    is_kind(kind)
-        && !OF_SERVER.contains(&kind)
-        && !PREFIXES_OF_SERVER.iter().any(|prefix| kind.starts_with(prefix))
+    is_kind(kind) && !OF_SERVER.contains(&kind) && LifecycleKind::from_name(kind).is_none()
 }
 
 #[cfg(test)]
@@ -35,6 +33,8 @@ mod tests {
             "pusher:error",
             "pusher_internal:member_added",
             "waypost:gap",
+            "member_removed",
+            "channel_occupied",
         ] {
             assert!(!is_client_kind(bad), "{bad}");
         }

@@ -105,12 +105,16 @@ pub struct Event {
     pub sender: Option<Sender>,
 }
 
-/// Prefixes of the Phoenix protocol's own events. An event of such a type would close its subscribers'
-/// channels.
-const RESERVED: [&str; 2] = ["phx_", "chan_reply_"];
+/// Prefixes of what protocols themselves say on a channel. Clients would take an event of such a type for a
+/// message of the server: it would close their channels, or change their lists of members.
+const RESERVED: [&str; 5] = ["phx_", "chan_reply_", "pusher:", "pusher_internal:", "waypost:"];
+
+/// The form of an event's type, for messages to callers: a type has, or must have, all of this.
+pub const KIND_FORM: &str = "1 to 200 characters, none of them a control character, a comma or *, \
+     and no beginning that is reserved: phx_, chan_reply_, pusher:, pusher_internal:, waypost:";
 
 /// Returns whether `kind` can be an event's type: 1–200 characters, without control characters, `,` and `*`,
-/// and without a prefix that Phoenix reserves.
+/// and without a prefix that is reserved.
 pub fn is_kind(kind: &str) -> bool {
     !kind.is_empty()
         && (kind.len() <= MAX_KIND_LEN || kind.chars().nth(MAX_KIND_LEN).is_none())
@@ -324,6 +328,8 @@ mod tests {
         ] {
             assert!(is_kind(good), "{good}");
         }
+        let reserved = RESERVED.map(|prefix| format!("{prefix}a"));
+        assert!(reserved.iter().all(|kind| !is_kind(kind)) && RESERVED.iter().all(|p| KIND_FORM.contains(p)));
         for bad in ["", "phx_close", "a,b", "a*", "a\n", "\u{85}", &"a".repeat(201)] {
             assert!(!is_kind(bad), "{bad}");
         }

@@ -231,6 +231,8 @@ fn bodies(c: &Cluster) -> Result<()> {
         refused(&format!("{path} {body}"), &answer, 400, "invalid_body")?;
         ensure!(answer.json()?["errors"][0]["field"] == field, "{field}: {}", answer.text());
     }
+    let long = format!("users/{}/terminate_connections", "u".repeat(129));
+    refused("an id that no user has", &app.post(c, 0, &long, &json!({}))?, 400, "invalid_user")?;
     refused("no JSON", &app.send(c, 0, "events", "{")?, 400, "invalid_body")?;
     let body = "name=n";
     let target = app.target("POST", &app.path("events"), &app.params(&[], Some(body)));

@@ -160,6 +160,13 @@ fn own_subject(c: &Cluster) -> Result<()> {
     let got = socket.event(&channel)?;
     let same = got["id"] == event["id"] && got["seq"] == event["seq"] && got["event"] == "add_system";
     ensure!(same && got["data"] == r#"{"name":"J1"}"#, "{got}");
+    // A rule for all subjects is one for this subject too.
+    set_rules(c, &map, &json!([{"match": "*", "join": "token"}]))?;
+    c.wait_same_applied()?;
+    let mut socket = Socket::connect(c, 0, &app)?;
+    let auth = app.channel_auth(&socket.id, &channel, None);
+    let refused = subscribe(&mut socket, &channel, json!({"auth": auth}))?;
+    ensure!(refused["data"]["status"] == 401, "{refused}");
     Ok(())
 }
 

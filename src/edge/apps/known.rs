@@ -30,7 +30,8 @@ impl Edge {
         Ok(app)
     }
 
-    /// The app with that app id and that key, like [`Edge::app_with_key`]. A key of another app id is unknown.
+    /// The app with that app id and that key, like [`Edge::app_with_key`]. A key of another app id is
+    /// unknown, and counts as a guess.
     pub async fn app_with(
         &self,
         request: &HttpRequest,
@@ -38,7 +39,13 @@ impl Edge {
         key: &str,
     ) -> Result<Arc<OpenApp>, Refused> {
         let app = self.app_with_key(request, key).await?;
-        if *app.id == *id { Ok(app) } else { Err(Refused::Unauthorized) }
+        if *app.id == *id {
+            return Ok(app);
+        }
+        let address = address_of(request);
+        self.failures.check(address)?;
+        self.failures.count(address);
+        Err(Refused::Unauthorized)
     }
 }
 

@@ -57,7 +57,9 @@ impl Close {
             Self::UnsupportedVersion => "the server speaks version 7 of the protocol, and 5 and 6",
             Self::NoVersion => "the protocol's version is missing, as in protocol=7",
             Self::Origin => "pages of this origin may not connect",
-            Self::NotThatUser => "the user is not signed by the application",
+            Self::NotThatUser => {
+                "the application has not signed the user, or user_data has no id that can be used"
+            }
             Self::Terminated => "the application ended the connection",
             Self::OverCapacity => "there are too many connections; try again later",
             Self::Unavailable => "this node can't serve clients now; try again",

@@ -80,6 +80,10 @@ impl Counts {
             for (map, subjects) in self.channels() {
                 for some in subjects.chunks(ASKED) {
                     let counted = hub.presence().counts_of(map, some.to_vec()).await;
+                    // Without the numbers of a node, the sums are wrong. They are told once they are right.
+                    if !counted.silent.is_empty() {
+                        continue;
+                    }
                     for (subject, counts) in counted.counts {
                         self.tell(map, subject, counts.subscriptions);
                     }

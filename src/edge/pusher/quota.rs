@@ -2,6 +2,7 @@
 //!
 //! An app may have a limit on its sockets over the cluster. Only for such an app, a new socket asks the other
 //! nodes how many they have. It counts before it asks, so there are never more than the limit allows.
+//! At the limit it waits a moment for another socket to end, because a client that is refused stays away.
 
 use super::close::Close;
 use super::sockets::{AppSockets, CountedSocket};
@@ -10,15 +11,17 @@ use crate::core::ids::{NodeId, TokenId};
 use crate::edge::context::Edge;
 use crate::edge::refused::Quota;
 use crate::edge::subscribe::SessionQuota;
-use crate::hub::{Connection, Lane, OpenApp, PeerRequest};
+use crate::hub::{Connection, FULL_WAIT, Lane, OpenApp, PeerRequest};
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Longest wait for the other nodes' numbers.
 const ASK_WITHIN: Duration = Duration::from_secs(1);
+/// Shortest pause between two tries at the limit.
+const FULL_PAUSE: Duration = Duration::from_millis(50);
 
 /// Asks a node how many sockets it has of an app.
 #[derive(Debug, Serialize, Deserialize)]
@@ -45,17 +48,35 @@ impl Place {
 
     /// Takes a place for a new socket of the app.
     pub(super) async fn take(edge: &Edge, pusher: &Pusher, app: &OpenApp) -> Result<Self, Close> {
-        let counted = pusher.sockets.add(app.token.id);
-        if let Some(most) = app.max_connections
-            && everywhere(edge, &pusher.sockets, app.token.id).await > u64::from(most)
-        {
-            return Err(Close::OverQuota);
-        }
+        let counted = count(edge, &pusher.sockets, app).await.ok_or(Close::OverQuota)?;
         let map = edge.hub.access().known().map(app.map).cloned().ok_or(Close::UnknownApp)?;
         let quota = Rc::new(SessionQuota::default());
         let connection = quota.take(&edge.hub, &map, Some(app.token.id)).await.map_err(of_quota)?;
         Ok(Self { quota, _connection: connection, _counted: counted })
     }
+}
+
+/// Counts one more socket of the app. `None` if the app has as many as it may have.
+async fn count(edge: &Edge, sockets: &Arc<AppSockets>, app: &OpenApp) -> Option<CountedSocket> {
+    let until = Instant::now() + FULL_WAIT;
+    loop {
+        let counted = sockets.add(app.token.id);
+        let Some(most) = app.max_connections else { return Some(counted) };
+        if everywhere(edge, sockets, app.token.id).await <= u64::from(most) {
+            return Some(counted);
+        }
+        // While it waits it does not count: else two that come at once would keep each other out.
+        drop(counted);
+        if Instant::now() >= until {
+            return None;
+        }
+        tokio::time::sleep(pause()).await;
+    }
+}
+
+/// The pause between two tries. It differs each time, so that those that come at once try one after the other.
+fn pause() -> Duration {
+    FULL_PAUSE + Duration::from_millis(getrandom::u64().unwrap_or_default() % 100)
 }
 
 /// How a limit that is reached is told.

@@ -133,10 +133,11 @@ async fn admit(
         return Err(Close::Origin);
     }
     know(request);
-    let place = Place::take(edge, pusher, &app).await?;
+    // Before the limits of the app and the map: an address with too many sockets uses up nothing of them.
     let counted = edge.count_session(request, &app.who(), SessionKind::Socket).await.map_err(of_quota)?;
+    let place = Place::take(edge, pusher, &app).await?;
     // The app may have been deleted meanwhile. From now on the dispatcher hears of it.
-    if edge.hub.apps().by_key(key).is_none() {
+    if edge.hub.apps().by_key(key).is_none_or(|known| known.token.id != app.token.id) {
         return Err(Close::UnknownApp);
     }
     Ok((app, place, counted))

@@ -1,7 +1,7 @@
 //! Reads the events that a request publishes. The payload is parsed here, once, and brought into normal form.
 
 use super::pauses::Pauses;
-use crate::core::event::{NewEvent, is_kind};
+use crate::core::event::{KIND_FORM, NewEvent, is_kind};
 use crate::core::json::{self, Members};
 use crate::core::limits::LimitName;
 use crate::core::subject::Subject;
@@ -97,10 +97,7 @@ pub(super) fn read_event(text: &str, config: &EdgeConfig) -> Result<NewEvent, Ap
         invalid(misspelt(text, &["type", "subject", "payload"]).unwrap_or_else(|| error.to_string()))
     })?;
     if !is_kind(&event.kind) {
-        return Err(ApiError::bad_request(
-            "invalid_type",
-            "a type has 1 to 200 characters, none of them a control character, a comma or *, and doesn't begin with phx_ or chan_reply_",
-        ));
+        return Err(ApiError::bad_request("invalid_type", format!("a type has {KIND_FORM}")));
     }
     let subject = Subject::parse(&event.subject).map_err(|error| {
         ApiError::bad_request("invalid_subject", error.to_string())

@@ -60,6 +60,17 @@ impl Caller {
         signature::check_body(md5, text.as_bytes())?;
         Ok(text)
     }
+
+    /// Does the same with a body that has events. A body is longer than its events, so what exceeds the map's
+    /// rate is refused before it is read.
+    pub(super) async fn events(&self, edge: &Edge, body: Body) -> Result<String, ApiError> {
+        let Grant { map, who } = &self.grant;
+        let length = body.length().filter(|length| *length <= edge.config.body_bytes as u64);
+        let reserved = edge.hub.publisher().reserve(map, who.by(), length.unwrap_or_default())?;
+        let text = self.body(body).await?;
+        drop(reserved);
+        Ok(text)
+    }
 }
 
 /// A refusal of the app's key, in the terms of signatures. An unknown app looks like a key of another app.

@@ -32,7 +32,7 @@ pub(super) async fn publish(
     body: Body,
 ) -> Result<HttpResponse, ApiError> {
     let caller = Caller::of(&request, &edge, &app, NAMES).await?;
-    let text = caller.body(body).await?;
+    let text = caller.events(&edge, body).await?;
     let requested = [read_one(&text, pusher.settings.event_bytes)?];
     send(&edge, &caller.grant, &requested).await?;
     let [event] = &requested;
@@ -57,7 +57,7 @@ pub(super) async fn publish_batch(
     body: Body,
 ) -> Result<HttpResponse, ApiError> {
     let caller = Caller::of(&request, &edge, &app, NAMES).await?;
-    let text = caller.body(body).await?;
+    let text = caller.events(&edge, body).await?;
     let requested = read_batch(&text, pusher.settings.event_bytes)?;
     send(&edge, &caller.grant, &requested).await?;
     if !requested.iter().any(|event| event.attributes.has_counts()) {

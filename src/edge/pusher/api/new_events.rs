@@ -2,7 +2,7 @@
 
 use super::attributes::Attributes;
 use crate::core::channel::Channel;
-use crate::core::event::is_kind;
+use crate::core::event::{KIND_FORM, is_kind};
 use crate::core::field_error::FieldCode;
 use crate::core::ids::SocketId;
 use crate::core::json::{Members, is_null};
@@ -14,8 +14,6 @@ use serde_json::value::RawValue;
 const MAX_CHANNELS: usize = 100;
 /// Events of one batch, at most.
 const MAX_BATCH: usize = 10;
-/// Prefixes of the protocol's own events. A back end that sent one would confuse the clients.
-const RESERVED: [&str; 2] = ["pusher:", "pusher_internal:"];
 
 /// One event as a request names it, for one channel or several.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,16 +80,10 @@ fn read_event(members: &mut Members<'_>, several: bool) -> Option<Requested> {
 
 fn read_name(members: &mut Members<'_>) -> Option<String> {
     let name: String = members.required("name", "a string")?;
-    if RESERVED.iter().any(|prefix| name.starts_with(prefix)) {
-        let message = format!("events that begin with {} are the protocol's own", RESERVED.join(" or "));
-        members.fault("name", FieldCode::NotAllowed, message);
-    } else if !is_kind(&name) {
-        let message = "must have 1 to 200 characters, none of them a control character, a comma or *, and \
-                       must not begin with phx_ or chan_reply_";
-        members.fault("name", FieldCode::Invalid, message);
-    } else {
+    if is_kind(&name) {
         return Some(name);
     }
+    members.fault("name", FieldCode::Invalid, format_args!("must have {KIND_FORM}"));
     None
 }
 

@@ -4,6 +4,7 @@ use super::caller::Caller;
 use super::signature::NAMES;
 use crate::core::ids::{MapId, NodeId};
 use crate::core::json::Members;
+use crate::core::lease::MAX_MEMBER_LEN;
 use crate::edge::body::Body;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
@@ -53,6 +54,10 @@ pub(super) async fn terminate(
     let (app, user) = path.into_inner();
     let caller = Caller::of(&request, &edge, &app, NAMES).await?;
     edge.charge(&caller.grant).await?;
+    if user.is_empty() || user.len() > MAX_MEMBER_LEN {
+        let message = format!("the id of a user has 1 to {MAX_MEMBER_LEN} bytes");
+        return Err(ApiError::bad_request("invalid_user", message));
+    }
     let text = caller.body(body).await?;
     Members::of(if text.trim().is_empty() { "{}" } else { &text }).finish().into_result(())?;
     let ask = TerminateUser { map: caller.grant.map.id, user };

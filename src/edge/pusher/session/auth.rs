@@ -41,10 +41,10 @@ impl PusherSession {
             return if is_user { Ok(()) } else { Err(AuthError::NotThatUser) };
         }
         match join {
-            Join::Token if !is_own => return Err(AuthError::TokenOnly),
+            Join::Token => return Err(AuthError::TokenOnly),
             // The back end must have signed who a member is.
             Join::Anyone if !is_own && channel.kind() != Kind::Presence => return Ok(()),
-            Join::Anyone | Join::Signature | Join::Token => {}
+            Join::Anyone | Join::Signature => {}
         }
         let auth = asked.auth.as_deref().filter(|auth| !auth.is_empty()).ok_or(AuthError::Missing)?;
         let data = asked.channel_data.as_deref();

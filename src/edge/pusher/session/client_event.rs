@@ -1,7 +1,7 @@
 //! Events that clients send to the other clients of a channel.
 
 use super::PusherSession;
-use crate::core::access::Map;
+use crate::core::access::{Map, Scopes};
 use crate::core::channel::Kind;
 use crate::core::client_kind::is_client_kind;
 use crate::core::data::payload_of;
@@ -10,7 +10,7 @@ use crate::core::lifecycle::Lifecycle;
 use crate::core::rate::Rate;
 use crate::delivery::{Link, Next, Resume};
 use crate::edge::pusher::frame;
-use crate::hub::HubError;
+use crate::hub::{Grant, Hub, HubError};
 use bytestring::ByteString;
 use std::sync::Arc;
 use std::time::Instant;
@@ -56,6 +56,8 @@ enum EventError {
     Kind,
     #[error("Client event rejected: client events are not enabled for this app")]
     Disabled,
+    #[error("Client event rejected: the app was deleted")]
+    Deleted,
     #[error(
         "Client event rejected: the event's name has 1 to 200 characters, and no comma, * or control characters"
     )]
@@ -83,8 +85,8 @@ impl PusherSession {
                 return Next::Done;
             }
         };
-        let publisher = self.hub().publisher().clone();
-        let by = self.app.who().by();
+        let dispatcher = self.dispatcher.clone();
+        let grant = Grant { map, who: self.app.who() };
         let user = new.sender.as_ref().and_then(|sender| sender.user.clone());
         let fact = Lifecycle::ClientEvent {
             channel: new.subject.clone(),
@@ -94,10 +96,10 @@ impl PusherSession {
             user,
         };
         Next::Await(Box::pin(async move {
-            let published = publisher.publish_channel(&map, by, vec![new]).await;
+            let published = publish(dispatcher.hub(), &grant, new).await;
             let resume: Resume<Self> = Box::new(move |session, link| match published {
-                Ok(_) => session.note(fact),
-                Err(error) => link.text(EventError::from(error).text()),
+                Ok(()) => session.note(fact),
+                Err(error) => link.text(error.text()),
             });
             resume
         }))
@@ -120,9 +122,12 @@ impl PusherSession {
         if !matches!(channel.kind, Kind::Private | Kind::Presence) {
             return Err(EventError::Kind);
         }
-        let map = self.hub().access().known().map(self.app.map).cloned().ok_or(EventError::Disabled)?;
+        let access = self.hub().access().known();
+        let map = access.map(self.app.map).cloned().ok_or(EventError::Disabled)?;
         let facts = map.rules.facts_of(channel.subject.as_str());
-        if !facts.allows_client_events(self.app.client_events) {
+        // The setting as it is now, not as it was when the client connected.
+        let app = access.apps().get(self.app.token.id).is_some_and(|app| app.client_events);
+        if !facts.allows_client_events(app) {
             return Err(EventError::Disabled);
         }
         let user: Option<ByteString> = channel.member.as_ref().map(|member| member.user.clone());
@@ -134,6 +139,16 @@ impl PusherSession {
         };
         Ok((map, new))
     }
+}
+
+/// Publishes the event with the right of the app, as it is now: it may have been deleted on another node.
+async fn publish(hub: &Hub, grant: &Grant, event: NewEvent) -> Result<(), EventError> {
+    hub.access().know_revokes().await;
+    if !hub.access().still_granted(grant, Scopes::PUBLISH) {
+        return Err(EventError::Deleted);
+    }
+    hub.publisher().publish_channel(&grant.map, grant.who.by(), vec![event]).await?;
+    Ok(())
 }
 
 #[cfg(test)]
