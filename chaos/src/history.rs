@@ -145,6 +145,25 @@ pub enum Record {
     Stamped { node: usize, off_ms: i64 },
     /// An event that a node holds at the end.
     Stored { node: usize, topic: String, event: Event },
+    /// A client's connection became a member of a presence channel, as that user. It was shown these members
+    /// and their count.
+    Entered { client: String, user: String, channel: String, node: usize, members: Vec<String>, count: u64 },
+    /// A client was told that a user is there from now on, or is gone.
+    Told { client: String, channel: String, user: String, there: bool },
+    /// A client left a channel, or its connection ended.
+    Exited { client: String, channel: String },
+    /// A client broke off, and was back in all its channels by another connection between these times. A user
+    /// who is back within the grace period neither leaves nor joins.
+    Returned { client: String, user: String, broke_ms: u64, back_ms: u64, grace_ms: u64 },
+    /// A receiver of webhooks got a fact about a channel, and about a user if it is about one.
+    Fact { id: String, fact: String, channel: String, user: String },
+    /// A node listed the members of a channel.
+    Members { node: usize, channel: String, users: Vec<String> },
+    /// A node reported the number of users and of subscriptions of a channel.
+    Counts { node: usize, channel: String, users: u64, subscriptions: u64 },
+    /// All clients of presence channels have a connection that stays, or none; what they, the nodes and the
+    /// receiver know of it was recorded.
+    Settled,
     /// A backup of the running cluster begins.
     BackupBegun { backup: String },
     /// An event of the main topic held by a node that was restored from that backup.

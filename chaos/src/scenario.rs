@@ -3,7 +3,7 @@
 use crate::environment::tool;
 use crate::run::{
     Action, Environment, backlog, channels, clock as clocks, damage, disk, founding, network, operations,
-    process, tenants, traffic,
+    presence, process, tenants, traffic,
 };
 use testkit::clients::Js;
 use testkit::clock;
@@ -79,12 +79,14 @@ impl Scenario {
 }
 
 const LOOPBACK: Environment =
-    Environment { net: false, relay: false, disk: false, clock: false, proxy: false, spare: 0 };
+    Environment { net: false, relay: false, disk: false, clock: false, proxy: false, users: false, spare: 0 };
 const NET: Environment = Environment { net: true, ..LOOPBACK };
 const RELAY: Environment = Environment { net: true, relay: true, ..LOOPBACK };
 const DISK: Environment = Environment { disk: true, ..LOOPBACK };
 const CLOCK: Environment = Environment { clock: true, ..LOOPBACK };
 const PROXY: Environment = Environment { proxy: true, ..LOOPBACK };
+const USERS: Environment = Environment { users: true, ..LOOPBACK };
+const USERS_NET: Environment = Environment { users: true, ..NET };
 
 const fn plain(name: &'static str, about: &'static str, actions: &'static [Action]) -> Scenario {
     on(LOOPBACK, name, about, actions)
@@ -226,6 +228,18 @@ pub const SCENARIOS: &[Scenario] = &[
         "one-template",
         "Three empty nodes with the same settings start in any order, and some are killed",
         &[founding::one_template],
+    ),
+    on(
+        USERS_NET,
+        "presence",
+        "Users come and go while nodes are killed, hang, are cut off and drained",
+        &[process::kill_one, process::pause, network::partition, presence::drain],
+    ),
+    on(
+        USERS,
+        "presence-kill",
+        "Users come and go while nodes are killed and drained",
+        &[process::kill_one, presence::drain],
     ),
     on(RELAY, "mix", "Processes, networks, disks and receivers, by chance", MIX),
 ];

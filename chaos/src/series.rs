@@ -2,6 +2,7 @@
 //! itself.
 
 use anyhow::{Context, Result, bail};
+use checker::NAMES;
 use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::collections::BTreeMap;
@@ -15,9 +16,9 @@ use std::time::{Duration, Instant};
 use testkit::background::Background;
 
 /// The header of the table of runs.
-pub const HEAD: &str =
-    "| scenario | faults | operations | acknowledged | violations | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11 |
-|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|";
+pub const HEAD: &str = "| scenario | faults | operations | acknowledged | violations \
+    | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11 | 12 |
+|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|";
 
 /// The result of a run.
 #[derive(Debug)]
@@ -152,7 +153,7 @@ pub fn total<'a>(rows: impl Iterator<Item = &'a str>) -> String {
         }
     }
     let [faults, operations, acknowledged, violations] = sums;
-    format!("| all | {faults} | {operations} | {acknowledged} | {violations} |{}", " |".repeat(11))
+    format!("| all | {faults} | {operations} | {acknowledged} | {violations} |{}", " |".repeat(NAMES.len()))
 }
 
 #[cfg(test)]

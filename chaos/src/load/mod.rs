@@ -7,6 +7,7 @@
 //! - `stay` is what clients remember from one connection to the next;
 //! - [`hooks`] are the webhooks and their receiver;
 //! - [`hostile`] is a tenant that tries to hurt the others;
+//! - [`presence`] has users of presence channels, who come and go;
 //! - [`channels`] defines the map with many subjects: its subjects, its readers, and what is removed from it;
 //! - [`settings`] creates, uses and revokes tokens, and writes a setting that counts up;
 //! - [`finish`] waits for everybody and asks the nodes what they hold.
@@ -20,6 +21,7 @@ pub mod hostile;
 pub mod longpoll;
 pub mod phoenix;
 pub mod polls;
+pub mod presence;
 pub mod publish;
 pub mod settings;
 pub mod sse;
@@ -28,6 +30,7 @@ mod stay;
 use crate::history::{CHANNELS, Event, Journal, MAIN, Record, SHORT, selects};
 use anyhow::{Result, anyhow};
 use hooks::Hooks;
+use presence::Presence;
 use serde_json::{Value, json};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -113,11 +116,27 @@ pub struct Size {
     pub readers: usize,
     /// Whether events are kept for the default time only.
     pub ages: bool,
+    /// How many users of presence channels there are.
+    pub users: usize,
+}
+
+/// How many users come and go, and how many in a long run.
+const USERS: usize = 60;
+const MORE_USERS: usize = 300;
+/// How long a long run breaks things.
+const LONG: Duration = Duration::from_secs(180);
+
+impl Size {
+    /// Users of presence channels come and go, and there is little other load, so that two cores are enough.
+    pub fn with_users(time: Duration) -> Self {
+        let users = if time < LONG { USERS } else { MORE_USERS };
+        Self { publishers: 1, pace: Duration::from_millis(100), readers: 1, users, ..Self::default() }
+    }
 }
 
 impl Default for Size {
     fn default() -> Self {
-        Self { publishers: 4, pace: Duration::from_millis(15), readers: 2, ages: false }
+        Self { publishers: 4, pace: Duration::from_millis(15), readers: 2, ages: false, users: 0 }
     }
 }
 
@@ -174,6 +193,8 @@ pub struct Load {
     pub readers: Vec<Arc<Reader>>,
     /// The webhooks.
     pub hooks: Hooks,
+    /// The users of presence channels, if there are any and until they have ended.
+    pub presence: Option<Presence>,
     writing: Vec<JoinHandle<()>>,
     reading: Vec<JoinHandle<()>>,
 }
@@ -215,7 +236,8 @@ impl Load {
             events: SHORT_EVENTS,
         });
         let hooks = Hooks::make(cluster, &site, hub)?;
-        let mut load = Self { site, readers: Vec::new(), hooks, writing: Vec::new(), reading: Vec::new() };
+        let (writing, reading) = (Vec::new(), Vec::new());
+        let mut load = Self { site, readers: Vec::new(), hooks, presence: None, writing, reading };
         load.start_readers(size.readers)?;
         for n in 0..size.publishers {
             load.write(format!("pub{n}"), move |site, name| {
@@ -230,6 +252,9 @@ impl Load {
         settings::registers(&mut load)?;
         let watched = load.hooks.ids();
         load.write("watch".to_owned(), move |site, _| hooks::watch(site, &watched))?;
+        if size.users > 0 {
+            load.presence = Some(Presence::start(cluster, &load.site, hub, size.users)?);
+        }
         Ok(load)
     }
 

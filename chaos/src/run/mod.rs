@@ -11,6 +11,7 @@ pub mod disk;
 pub mod founding;
 pub mod network;
 pub mod operations;
+pub mod presence;
 pub mod process;
 pub mod tenants;
 pub mod traffic;
@@ -61,6 +62,8 @@ pub struct Environment {
     pub clock: bool,
     /// A proxy stands before the nodes, for clients that use it.
     pub proxy: bool,
+    /// Users of presence channels come and go, and there is little other load.
+    pub users: bool,
     /// How many more nodes the network has room for.
     pub spare: usize,
 }
@@ -157,7 +160,8 @@ impl Run {
             false => None,
         };
         let hub = if net.is_some() { net::HUB } else { IpAddr::V4(Ipv4Addr::LOCALHOST) };
-        let size = Size { ages: environment.clock, ..Size::default() };
+        let size = if environment.users { Size::with_users(plan.time) } else { Size::default() };
+        let size = Size { ages: environment.clock, ..size };
         let proxied = proxy.as_ref().map(|proxy| proxy.address);
         let load = Load::start(&cluster, hub, proxied, journal, plan.seed, size)?;
         Ok(Self {
@@ -197,6 +201,9 @@ impl Run {
     pub fn heal(mut self) -> Result<()> {
         self.journal.note(Record::Healed);
         operations::end(&mut self)?;
+        if let Some(presence) = self.load.presence.take() {
+            presence.finish(&self.load.site, &mut self.cluster)?;
+        }
         finish::finish(&mut self.load, &mut self.cluster)?;
         operations::restore(&self)?;
         self.sample()?;

@@ -74,7 +74,8 @@ fn desk(run: &mut Run) -> &mut Desk {
     run.desk.get_or_insert_with(Desk::default)
 }
 
-fn id(run: &Run, node: usize) -> Result<u64> {
+/// The id under which the cluster knows a node.
+pub(super) fn id(run: &Run, node: usize) -> Result<u64> {
     wait::until("a node to report its id", || run.cluster.id(node).map(Some))
 }
 

@@ -5,8 +5,8 @@
 //! - [`cluster`] boots N nodes, [`status`] asks them about the cluster; [`node`] is one process and its disk,
 //!   [`clock`] changes its clock, [`proc`] reads what the process uses;
 //! - [`http`] calls the REST API; [`stream`] reads an event stream; [`ws`] is a raw WebSocket that may also
-//!   misbehave; [`phoenix`] speaks Channels frames over it, [`longpoll`] over long polls; [`fleet`] holds
-//!   hundreds of sockets on a few threads;
+//!   misbehave; [`phoenix`] speaks Channels frames over it, [`longpoll`] over long polls; [`pusher`] speaks
+//!   the Pusher protocol; [`fleet`] holds hundreds of sockets on a few threads;
 //! - [`clients`] runs the third-party JavaScript clients, and [`lines`] reads what such a process prints;
 //! - [`publisher`] publishes in a loop and remembers what was acknowledged;
 //! - [`receiver`] receives webhooks: it can be good, slow, broken or malicious;
@@ -32,6 +32,7 @@ pub mod node;
 pub mod phoenix;
 pub mod proc;
 pub mod publisher;
+pub mod pusher;
 pub mod receiver;
 pub mod status;
 pub mod stream;

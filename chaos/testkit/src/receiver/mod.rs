@@ -22,6 +22,7 @@ pub mod tally;
 pub use behaviour::Behaviour;
 pub use reply::{Body, Reply};
 pub use request::{Got, Request};
+pub(crate) use request::{hex, hmac};
 
 use crate::wait;
 use anyhow::{Context, Result};
