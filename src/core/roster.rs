@@ -17,7 +17,7 @@ use super::subject::Subject;
 use bytes::Bytes;
 use held::{Held, Known, Subscriptions, size};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The most changes of one batch.
 const MOST_CHANGES: usize = 4096;
@@ -96,14 +96,14 @@ impl<W> Roster<W> {
     }
 
     /// Ends a membership, which a grace period follows. After the last membership the member stays as long as
-    /// one of these periods lasts.
-    pub fn leave(&mut self, member: &Member, grace_ms: u32, now: Instant) {
+    /// one of these periods lasts. `now` is a time of a monotonic clock of this process.
+    pub fn leave(&mut self, member: &Member, grace_ms: u32, now: Duration) {
         let Some(held) = self.members.get_mut(member) else { return };
         held.memberships = held.memberships.saturating_sub(1);
         let grace = Duration::from_millis(grace_ms.into());
         held.grace_ends = held.grace_ends.max(Some(now + grace));
         if held.memberships == 0 {
-            let left = held.grace_ends.map_or(grace, |end| end.saturating_duration_since(now));
+            let left = held.grace_ends.map_or(grace, |end| end.saturating_sub(now));
             held.leave_ms = u32::try_from(left.as_millis()).unwrap_or(u32::MAX);
             self.queue_member(member);
             self.forget_absent(member);

@@ -310,7 +310,7 @@ fn batch(c: &Cluster) -> Result<()> {
     ensure!(answer == json!({}), "{answer}");
     for n in 0..10 {
         let frame = socket.event("batch")?;
-        ensure!(frame["data"] == n.to_string(), "{n}: {frame}");
+        ensure!(frame["data"].as_str() == Some(&*n.to_string()), "{n}: {frame}");
     }
     Ok(())
 }

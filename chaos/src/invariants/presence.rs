@@ -74,7 +74,8 @@ impl<'a> Seen<'a> {
                 self.places.remove(&(client.as_str(), channel.as_str()));
             }
             Record::Fact { id, fact, channel, user } => {
-                if self.facts.insert(id, (fact, channel, user)).is_none() {
+                let is_new = self.facts.insert(id, (fact, channel, user)).is_none();
+                if is_new {
                     self.news.push((user, None));
                 }
             }

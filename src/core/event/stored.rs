@@ -101,9 +101,9 @@ fn stored_parts(bytes: &[u8]) -> Option<(usize, usize)> {
 fn extras_of(event: &NewEvent) -> Vec<u8> {
     let mut bytes = Vec::new();
     let user = event.sender.as_ref().and_then(|sender| sender.user.as_ref());
-    let has = u8::from(event.text.is_some()) * HAS_TEXT
-        | u8::from(event.sender.is_some()) * HAS_SENDER
-        | u8::from(user.is_some()) * HAS_USER;
+    let has = (u8::from(event.text.is_some()) * HAS_TEXT)
+        | (u8::from(event.sender.is_some()) * HAS_SENDER)
+        | (u8::from(user.is_some()) * HAS_USER);
     if has == 0 {
         return bytes;
     }

@@ -3,7 +3,7 @@
 use crate::core::ids::SocketId;
 use crate::core::lease::{Member, PresenceChange};
 use bytes::Bytes;
-use std::time::Instant;
+use std::time::Duration;
 
 /// The bytes of a change beside its texts, at most.
 const OF_CHANGE: usize = 64;
@@ -27,8 +27,9 @@ pub(super) struct Held<W> {
     pub(super) memberships: u32,
     pub(super) info: Bytes,
     pub(super) socket: Option<SocketId>,
-    /// The end of the longest grace period of the memberships that ended since the last one began.
-    pub(super) grace_ends: Option<Instant>,
+    /// The end of the longest grace period of the memberships that ended since the last one began, by the
+    /// clock of [`Roster::leave`](super::Roster::leave).
+    pub(super) grace_ends: Option<Duration>,
     /// For how long the member stays after the last membership ended.
     pub(super) leave_ms: u32,
     pub(super) known: Known,

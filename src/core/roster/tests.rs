@@ -5,6 +5,7 @@ use super::*;
 use proptest::prelude::*;
 
 const MAP: [u8; 16] = [1; 16];
+const NOW: Duration = Duration::from_secs(100);
 
 fn map() -> MapId {
     MapId::from_bytes(MAP)
@@ -24,7 +25,7 @@ fn joins(batch: &PresenceBatch) -> Vec<&str> {
 
 #[test]
 fn several_memberships_are_one_member_and_the_last_one_leaves() {
-    let now = Instant::now();
+    let now = NOW;
     let mut roster = Roster::default();
     assert_eq!(roster.join(&member("ann"), Bytes::new(), None, 1), Joined::Later);
     let first = roster.batch(1, 7, 3_000).unwrap();
@@ -44,7 +45,7 @@ fn several_memberships_are_one_member_and_the_last_one_leaves() {
     assert_eq!(roster.join(&member("ann"), Bytes::new(), None, 4), Joined::Later);
     assert!(roster.settle(&[]).is_empty());
     assert_eq!(joins(&roster.batch(1, 7, 3_000).unwrap()), ["ann"]);
-    roster.leave(&member("ann"), 0, Instant::now());
+    roster.leave(&member("ann"), 0, NOW);
     assert_eq!(roster.settle(&[]), [(4, Ok(()))]);
     assert_eq!(roster.batch(1, 7, 3_000).unwrap().changes.len(), 1);
     roster.settle(&[]);
@@ -54,7 +55,7 @@ fn several_memberships_are_one_member_and_the_last_one_leaves() {
 #[test]
 fn a_member_stays_as_long_as_the_grace_period_of_any_of_its_memberships() {
     let mut roster: Roster<u8> = Roster::default();
-    let now = Instant::now();
+    let now = NOW;
     let after = |seconds| now + Duration::from_secs(seconds);
     let grace = |roster: &mut Roster<u8>| match &roster.batch(1, 7, 0).unwrap().changes[..] {
         [PresenceChange::Leave { grace_ms, .. }] => *grace_ms,
@@ -96,8 +97,8 @@ fn a_user_who_left_joins_again_with_what_the_new_join_says() {
     roster.join(&member("ann"), Bytes::from_static(b"2"), second, 2);
     assert_eq!(info(&mut roster), (Bytes::from_static(b"1"), first));
     roster.settle(&[]);
-    roster.leave(&member("ann"), 0, Instant::now());
-    roster.leave(&member("ann"), 0, Instant::now());
+    roster.leave(&member("ann"), 0, NOW);
+    roster.leave(&member("ann"), 0, NOW);
     roster.batch(1, 7, 0).unwrap();
     // The leave is under way.
     roster.join(&member("ann"), Bytes::from_static(b"3"), second, 3);
@@ -108,15 +109,15 @@ fn a_user_who_left_joins_again_with_what_the_new_join_says() {
 #[test]
 fn a_subject_of_which_nothing_is_told_is_forgotten_with_its_last_subscription() {
     let mut roster: Roster<u8> = Roster::default();
-    let [told, untold] = ["chat", "#server-to-user-7"].map(|name| Subject::parse(name).unwrap());
+    let [told, unreported] = ["chat", "#server-to-user-7"].map(|name| Subject::parse(name).unwrap());
     roster.want(map(), true);
     roster.occupy(map(), &told);
-    roster.occupy(map(), &untold);
+    roster.occupy(map(), &unreported);
     roster.batch(1, 7, 0).unwrap();
     roster.doubt_counts();
     roster.settle(&[]);
     roster.vacate(map(), &told);
-    roster.vacate(map(), &untold);
+    roster.vacate(map(), &unreported);
     while roster.batch(1, 7, 0).is_some() {
         roster.settle(&[]);
     }
@@ -130,7 +131,7 @@ fn a_refused_join_is_answered_and_forgotten() {
     roster.batch(1, 7, 0).unwrap();
     let why = Refusal::UnknownMap;
     assert_eq!(roster.settle(&[Denied { index: 0, granted: 0, why: why.clone() }]), [(1, Err(why))]);
-    roster.leave(&member("ann"), 0, Instant::now());
+    roster.leave(&member("ann"), 0, NOW);
     assert!(!roster.has_news() && roster.members.is_empty());
 }
 

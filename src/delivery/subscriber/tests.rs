@@ -142,7 +142,7 @@ fn a_subscription_that_is_held_stands_still() {
 
 #[test]
 fn a_socket_gets_none_of_its_own_events_from_the_ring_or_the_store() {
-    let own = |seq: u64| (seq % 2 == 0).then_some(SOCKET);
+    let own = |seq: u64| seq.is_multiple_of(2).then_some(SOCKET);
     with_subscription(|topic_view, subscriber, _| {
         subscriber.set_socket(SOCKET);
         topic_view.push(chunk_from(1..5, own), 1 << 20, 1024);

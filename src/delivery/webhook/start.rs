@@ -78,7 +78,7 @@ pub enum CheckError {
 }
 
 enum Job {
-    Test(Arc<Webhook>, Event, oneshot::Sender<Result<Ended, TestError>>),
+    Test(Arc<Webhook>, Box<Event>, oneshot::Sender<Result<Ended, TestError>>),
     Check(Box<Url>, oneshot::Sender<Result<(), Forbidden>>),
     Drain(Duration, oneshot::Sender<()>),
     Resume,
@@ -166,7 +166,7 @@ impl Webhooks {
         let at_ms = self.hub.clock().time_ms();
         let event = NewEvent::new(Default::default(), kind, payload).placed(id, 0, at_ms);
         let (answer, answered) = oneshot::channel();
-        self.ask(Job::Test(webhook.clone(), event.clone(), answer))?;
+        self.ask(Job::Test(webhook.clone(), Box::new(event.clone()), answer))?;
         let ended = answered.await.map_err(|_| TestError::Busy)??;
         let attempt = remembered::attempt(&ended, &[event], 1, at_ms, self.hub.node_id());
         self.hub.log().propose(&Command::NoteAttempt(webhook.id, Box::new(attempt.clone()))).await?;
@@ -248,7 +248,7 @@ impl Part {
 async fn carry_out(shard: Rc<Shard>, job: Job) {
     // The caller may have gone: an answer that can't be sent is dropped.
     match job {
-        Job::Test(webhook, event, answer) => drop(answer.send(test(&shard.shared, webhook, event).await)),
+        Job::Test(webhook, event, answer) => drop(answer.send(test(&shard.shared, webhook, *event).await)),
         Job::Check(url, answer) => drop(answer.send(shard.shared.client.check(&url).await)),
         Job::Resume => shard.go_on(),
         Job::Drain(within, done) => {

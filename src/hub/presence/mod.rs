@@ -35,7 +35,7 @@ use everywhere::Census;
 use keeper::Keeper;
 use notes::Notes;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use waypost_cluster::Cluster;
@@ -178,7 +178,7 @@ impl Membership {
 
 impl Drop for Membership {
     fn drop(&mut self) {
-        let now = Instant::now();
+        let now = state::now();
         self.bridge.presence.with_roster(|roster| roster.leave(&self.member, self.leave_ms, now));
     }
 }

@@ -8,11 +8,18 @@ use crate::core::roster::Roster;
 use crate::core::webhook::Wants;
 use rustc_hash::FxHashMap;
 use std::collections::BTreeSet;
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 use tokio::sync::{Notify, oneshot};
 
 /// Somebody who waits for a join.
 pub(super) type Waiter = oneshot::Sender<Result<(), Refusal>>;
+
+/// The time since this was first asked, by the process's monotonic clock.
+pub(super) fn now() -> Duration {
+    static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
+    BEGAN.elapsed()
+}
 
 /// What this node knows of presence.
 #[derive(Default)]

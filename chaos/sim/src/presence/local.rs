@@ -27,6 +27,8 @@ const APPLY_WAIT: Duration = Duration::from_millis(200);
 #[derive(Default)]
 pub(crate) struct Held {
     roster: Roster<()>,
+    /// When somebody first left: the grace periods count from there.
+    began: Option<Instant>,
     /// The memberships of each user.
     pub(super) members: BTreeMap<Member, u32>,
     /// The subscriptions of each subject.
@@ -73,7 +75,8 @@ impl Held {
             *count -= 1;
         }
         self.members.retain(|_, count| *count > 0);
-        self.roster.leave(member, grace_ms, Instant::now().into_std());
+        let now = self.began.get_or_insert_with(Instant::now).elapsed();
+        self.roster.leave(member, grace_ms, now);
     }
 
     /// A client subscribes, or ends a subscription.

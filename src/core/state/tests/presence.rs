@@ -340,11 +340,11 @@ proptest! {
         for (act, id, subject, name, count, grace_ms, wait_ms) in acts {
             now_ms += wait_ms;
             let of = (SUBJECTS[subject], NAMES[name]);
-            if !model.processes.contains_key(&id) {
+            model.processes.entry(id).or_insert_with(|| {
                 let incarnation = incarnations.next().unwrap();
                 node.one(now_ms, batch(id, incarnation, 1, true, vec![]));
-                model.processes.insert(id, Process { incarnation, ..Process::default() });
-            }
+                Process { incarnation, ..Process::default() }
+            });
             let process = model.processes.get_mut(&id).unwrap();
             let change = match act {
                 0..=2 => {

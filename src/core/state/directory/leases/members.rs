@@ -53,6 +53,7 @@ enum Holders {
     #[default]
     None,
     One(NodeId, u32),
+    #[expect(clippy::box_collection, reason = "the enum stays as small as its other variant")]
     Several(Box<BTreeMap<NodeId, u32>>),
 }
 
