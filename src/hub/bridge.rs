@@ -83,8 +83,8 @@ pub(super) enum LeaseNews {
     Limit(Arc<Map>),
     /// The set of nodes that deliver webhooks has changed, or one of them has a new incarnation.
     Owners,
-    /// Everything may have changed.
-    Reset,
+    /// A snapshot replaced a part of the log: everything may have changed.
+    Skipped,
 }
 
 /// This node's copy of the replicated state, and the actors that are notified when it changes. It lives as
@@ -173,7 +173,7 @@ impl Bridge {
         self.end_what_is_gone(&old);
         let gone = self.topics.read().unwrap_or_else(PoisonError::into_inner).wake_all();
         self.report_lost(gone);
-        self.lease_news(LeaseNews::Reset);
+        self.lease_news(LeaseNews::Skipped);
     }
 
     fn end_what_is_gone(&self, old: &Access) {

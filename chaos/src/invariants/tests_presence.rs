@@ -54,7 +54,7 @@ fn answers(users: &[&str], subscriptions: u64) -> Vec<Record> {
 
 /// A history in which everything happens, all of it correct: `ann` has two connections, `bob` comes and goes,
 /// `ann` returns by another connection in time.
-fn sound() -> Vec<Record> {
+pub(super) fn sound() -> Vec<Record> {
     let mut all = vec![
         fact(1, "channel_occupied", ""),
         fact(2, "member_added", "ann"),

@@ -236,7 +236,8 @@ impl Keeper {
                 self.hear_begun(*incarnation);
             }
             LeaseNews::Limit(map) => self.hear_limit(map),
-            LeaseNews::Reset => self.doubt = true,
+            // In the skipped part of the log the incarnation may have ended, and begun once more.
+            LeaseNews::Skipped => self.renew(),
             // The loop checks the candidacy.
             LeaseNews::Owners | LeaseNews::NodeGone(_) | LeaseNews::Begun(..) => {}
         }

@@ -35,12 +35,21 @@ pub(crate) struct Held {
     pub(super) subscriptions: BTreeMap<Subject, u32>,
 }
 
+/// What a process hears of incarnations as it applies the log.
+pub(super) enum News {
+    /// The node is gone.
+    Gone(u64),
+    /// The node's incarnation began.
+    Begun(u64, u64),
+    /// A snapshot replaced a part of the log.
+    Skipped,
+}
+
 /// One process. It lives as long as the process.
 #[derive(Default)]
 pub(crate) struct Local {
     held: Mutex<Held>,
-    /// Nodes that are gone, and beginnings of incarnations, as this process applies the log.
-    heard: Mutex<Vec<(u64, Option<u64>)>>,
+    heard: Mutex<Vec<News>>,
 }
 
 impl Local {
@@ -48,12 +57,11 @@ impl Local {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A node is gone, or its incarnation began.
-    pub(super) fn hear(&self, node: u64, begun: Option<u64>) {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner).push((node, begun));
+    pub(super) fn hear(&self, news: News) {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).push(news);
     }
 
-    fn news(&self) -> Vec<(u64, Option<u64>)> {
+    fn news(&self) -> Vec<News> {
         std::mem::take(&mut *self.heard.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -107,6 +115,21 @@ impl Incarnation {
     fn new(hosts: &Hosts) -> Self {
         Self { number: 1 + hosts.world.below(1 << 40), is_told: false, has_begun: false }
     }
+
+    /// Takes in what the process of the node `me` heard. Returns whether another incarnation must follow.
+    fn hear(&mut self, me: u64, news: &News) -> bool {
+        match news {
+            News::Gone(node) => *node == me,
+            News::Begun(node, _) if *node != me => false,
+            News::Begun(..) if self.has_begun => true,
+            News::Begun(_, number) => {
+                self.has_begun = *number == self.number;
+                false
+            }
+            // The incarnation may have ended, and begun once more, meanwhile.
+            News::Skipped => true,
+        }
+    }
 }
 
 /// Tells the cluster what the process holds, until the process ends.
@@ -115,13 +138,10 @@ pub(crate) async fn keep(hosts: Arc<Hosts>, process: Process, node: Cluster, loc
     local.held().roster.want(map(), true);
     let mut incarnation = Incarnation::new(&hosts);
     while !process.is_dead() {
-        for (_, begun) in local.news().into_iter().filter(|(of, _)| *of == me) {
-            let ends = begun.is_none() || incarnation.has_begun;
-            if ends {
+        for news in local.news() {
+            if incarnation.hear(me, &news) {
                 incarnation = Incarnation::new(&hosts);
                 local.held().roster.begin_again();
-            } else {
-                incarnation.has_begun = begun == Some(incarnation.number);
             }
         }
         if !incarnation.is_told {

@@ -7,7 +7,7 @@ use machine::core::state::{Context, State, StateError};
 use machine::core::store::{ReadStore, StoreError as CoreError, Visit, WriteStore};
 use simulated::{ApplyContext, Load, StateMachine, StoreError, Txn, View};
 
-use super::local::Local;
+use super::local::{Local, News};
 use crate::ledger::Ledger;
 
 /// The number of commands that Waypost's state has applied.
@@ -64,6 +64,9 @@ impl Replica {
 impl StateMachine for Replica {
     fn load(&mut self, view: &View, why: Load) -> Result<(), StoreError> {
         self.state = loaded(view)?;
+        if why == Load::Snapshot {
+            self.local.hear(News::Skipped);
+        }
         self.ledger.load(view, why)
     }
 
@@ -92,8 +95,8 @@ impl StateMachine for Replica {
     fn committed(&mut self, _applied: u64) {
         for change in self.state.take_changes() {
             match change {
-                Change::NodeGone(node) => self.local.hear(node, None),
-                Change::Begun(node, incarnation) => self.local.hear(node, Some(incarnation)),
+                Change::NodeGone(node) => self.local.hear(News::Gone(node)),
+                Change::Begun(node, incarnation) => self.local.hear(News::Begun(node, incarnation)),
                 _ => {}
             }
         }

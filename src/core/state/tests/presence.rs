@@ -200,6 +200,19 @@ fn a_presence_batch_is_applied_once_and_only_in_its_incarnation() {
 }
 
 #[test]
+fn an_incarnation_that_is_stated_after_its_node_counted_as_gone_begins_once_more_with_nobody() {
+    let mut node = begun();
+    node.one(100, presence(1, 11, 1, vec![join("a", "ann", 0)]));
+    node.one(200, Command::NodeGone(1));
+    node.state.take_changes();
+    node.one(300, batch(1, 11, 8, true, vec![]));
+    assert_eq!(node.state.take_changes(), [Change::Begun(1, 11)]);
+    // A node that skipped the log so far can't tell that its incarnation ended.
+    assert_eq!(node.one(400, batch(1, 11, 9, true, vec![])), DONE);
+    assert_eq!((node.state.take_changes(), there(&node, "a")), (vec![], vec![]));
+}
+
+#[test]
 fn facts_are_told_in_order_and_only_while_somebody_wants_them() {
     let mut node = begun();
     node.one(15, presence(1, 11, 1, vec![join("presence-a", "old", 0), occupy("presence-a", 1)]));

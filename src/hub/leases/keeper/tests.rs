@@ -56,3 +56,20 @@ async fn a_pending_candidacy_is_not_work_and_is_not_settled() {
     assert_eq!(keeper.candidacy_change(), Some(LeaseChange::Deliver));
     hub.shutdown().await;
 }
+
+#[actix_web::test]
+async fn another_incarnation_follows_a_snapshot_so_that_what_is_held_is_stated_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let hub = stage::hub(folder.path()).await;
+    let mut keeper = keeper(&hub);
+    let (node, incarnation) = (keeper.cluster.node_id(), keeper.incarnation());
+    keeper.hear(&LeaseNews::Begun(node, incarnation));
+    assert_eq!(keeper.incarnation(), incarnation);
+    // The node counted as gone, and a statement of the same incarnation arrived after that. The snapshot shows
+    // the incarnation as the present one, with nothing of presence.
+    keeper.doubt = false;
+    keeper.hear(&LeaseNews::Skipped);
+    assert_ne!(keeper.incarnation(), incarnation);
+    assert!(keeper.doubt && !keeper.has_begun);
+    hub.shutdown().await;
+}
