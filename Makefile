@@ -13,15 +13,20 @@ test: clients
 	cargo test --workspace --locked --doc
 
 # The tests that read times, and certificates, as if it were 400 days later: what passes today passes then. Waits go by
-# the monotonic clock, which stays as it is. `make later LATER_IT=` runs all of tests/it.
-LATER := $(CURDIR)/tests/later
-AT_ANOTHER_DATE := NO_FAKE_STAT=1 cargo test --locked $(TESTED) --config 'target."cfg(unix)".runner = "$(LATER)"'
+# the monotonic clock, which stays as it is. Core reads no date, nor do its tests: tests/it/arrows.rs holds that.
+# `make later LATER_IT=` runs all of tests/it.
+LATER := --config 'target."cfg(unix)".runner = "$(CURDIR)/tests/later"'
 LATER_IT ?= access:: authentication:: backup:: client_tls:: clocks:: formats:: idempotency:: limits:: peer_security:: \
 	receivers:: resume:: webhooks_chat:: webhooks_lambda:: webhooks_replay::
+space := $(subst ,, )
+READS_TIMES = (kind(lib) - test(/^core::/)) + (binary(it) & test(/$(subst $(space),|,$(strip $(LATER_IT)))/))
 
+later: export NO_FAKE_STAT := 1
 later:
-	$(AT_ANOTHER_DATE) --lib
-	$(AT_ANOTHER_DATE) --test it -- $(LATER_IT)
+	@if cargo nextest --version >/dev/null 2>&1; then set -x; \
+	cargo nextest run $(TESTED) --locked $(LATER) -E '$(READS_TIMES)'; \
+	else set -x; cargo test $(TESTED) --locked $(LATER) --lib -- --skip core:: && \
+	cargo test $(TESTED) --locked $(LATER) --test it -- $(LATER_IT); fi
 
 # Clients and verifiers of other people, in JavaScript and Python, that the tests drive.
 clients: tests/js/node_modules/.package-lock.json $(PYTHON)/installed

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use crate::rust_code::{code_below, paths, paths_below, words};
+use crate::rust_code::{code_below, paths, paths_below, rust_files, words};
 
 /// A module, the modules that it may not name, and the crates that it may not name.
 const RULES: &[(&str, &[&str], &[&str])] = &[
@@ -54,6 +54,23 @@ fn dependencies_point_down_only() {
         }
     }
     assert!(broken.is_empty(), "dependencies that point up:\n{}", broken.join("\n"));
+}
+
+/// How code asks for the date.
+const DATES: &[&str] = &["SystemTime", "crate::clock", "now_utc", "now_local", "UtcDateTime::now"];
+
+/// The tests of core are files of core here: `make later` leaves them out, because no date changes them.
+#[test]
+fn core_reads_no_date_nor_do_its_tests() {
+    let files = rust_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/core"));
+    assert!(files.iter().any(|file| file.ends_with("consumer/shares/tests.rs")), "{files:?}");
+    let mut broken = Vec::new();
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let read = DATES.iter().filter(|date| text.contains(**date));
+        broken.extend(read.map(|date| format!("{}: {date}", file.display())));
+    }
+    assert!(broken.is_empty(), "core reads a date:\n{}", broken.join("\n"));
 }
 
 #[test]
