@@ -86,12 +86,14 @@ impl Handler for Echo {
     }
 }
 
-/// Returns a free port at an address of 127/8 that no other node of this process uses: no other process takes
-/// the port while its node is down, because outgoing connections leave from 127.0.0.1.
+/// Returns a free port at an address of 127/8 that no other node uses, be it of another test that runs
+/// meanwhile: nobody takes the port while its node is down, because outgoing connections leave from 127.0.0.1.
 pub fn free_addr() -> SocketAddr {
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    let [high, low] = NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
-    let own = Ipv4Addr::new(127, 32, high, low.max(1));
+    let [_, _, high, low] = std::process::id().to_be_bytes();
+    let n = NEXT.fetch_add(1, Ordering::Relaxed);
+    // The nodes of the test kit have 127.64.0.0 and above.
+    let own = Ipv4Addr::new(127, (high & 0x1f) | 0x20, low, (n % 250) as u8 + 2);
     TcpListener::bind((own, 0)).unwrap().local_addr().unwrap()
 }
 
