@@ -201,9 +201,11 @@ fn all() -> Vec<(Lane, GroupId, Request)> {
         (Lane::Work, 0, Request::ReadIndexV1),
         (Lane::Work, frame::NODE, Request::WhoV1),
         (Lane::Work, 0, Request::ForwardV1 { commands: Vec::new() }),
+        (Lane::Work, 0, Request::ForwardV2 { flow: None, commands: Vec::new() }),
         (Lane::Bulk, 0, Request::CountedV1),
         (Lane::Quick, frame::NODE, Request::AppV1 { body: vec![1].into() }),
         (Lane::Patient, frame::NODE, Request::AppV1 { body: vec![1].into() }),
+        (Lane::Relay, frame::NODE, Request::AppV1 { body: vec![1].into() }),
     ]
 }
 
@@ -211,6 +213,40 @@ fn joining() -> [Request; 3] {
     let announce = Announce { id: FROM, member: MemberV1::default(), join: true };
     let greet = Request::GreetV1(crate::wire::NewcomerV1::default());
     [Request::NewIdV1 { member: MemberV1::default() }, Request::AnnounceV1(announce), greet]
+}
+
+/// How many kinds of requests there are, with [`kind`].
+const KINDS: usize = 16;
+
+/// The number of a request's kind. It has no arm for the rest, so a new kind has to be entered here.
+fn kind(request: &Request) -> usize {
+    match request {
+        Request::VoteV1 { .. } => 0,
+        Request::AppendV1(_) => 1,
+        Request::TransferV1 { .. } => 2,
+        Request::ForwardV1 { .. } => 3,
+        Request::ReadIndexV1 => 4,
+        Request::AppV1 { .. } => 5,
+        Request::NewIdV1 { .. } => 6,
+        Request::AnnounceV1(_) => 7,
+        Request::SnapshotBeginV1 { .. } => 8,
+        Request::SnapshotChunkV1 { .. } => 9,
+        Request::SnapshotEndV1 { .. } => 10,
+        Request::CountedV1 => 11,
+        Request::ClockV1 { .. } => 12,
+        Request::WhoV1 => 13,
+        Request::GreetV1(_) => 14,
+        Request::ForwardV2 { .. } => 15,
+    }
+}
+
+#[test]
+fn every_kind_of_request_is_tried() {
+    let mut tried: Vec<usize> = all().iter().map(|(.., request)| kind(request)).collect();
+    tried.extend(joining().iter().map(kind));
+    tried.sort_unstable();
+    tried.dedup();
+    assert_eq!(tried, (0..KINDS).collect::<Vec<_>>());
 }
 
 #[tokio::test]
