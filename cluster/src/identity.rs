@@ -77,12 +77,16 @@ impl Layout {
     /// Locks the directory for this process. The lock is released when the file is dropped, however the
     /// process ends.
     pub(crate) fn lock(&self) -> Result<File, StartError> {
-        os::private_dir(&self.root)?;
+        self.make_root()?;
         match os::lock(&self.root.join(LOCK)) {
             Ok(file) => Ok(file),
             Err(TryLockError::WouldBlock) => Err(StartError::Locked(self.root.clone())),
-            Err(TryLockError::Error(error)) => Err(error.into()),
+            Err(TryLockError::Error(error)) => Err(at(&self.root, &error).into()),
         }
+    }
+
+    fn make_root(&self) -> io::Result<()> {
+        os::private_dir(&self.root).map_err(|error| at(&self.root, &error))
     }
 
     /// Refuses a directory that a newer release wrote, which would otherwise be considered damaged and be set
@@ -110,7 +114,7 @@ impl Layout {
 
     /// Writes the format that this release writes.
     pub(crate) fn write_format(&self) -> io::Result<()> {
-        os::private_dir(&self.root)?;
+        self.make_root()?;
         let draft = self.root.join("format.new");
         let mut file = File::create(&draft)?;
         file.write_all(format_line(FORMAT).as_bytes())?;
@@ -247,6 +251,11 @@ fn read_format(line: &str) -> Option<u32> {
     (format_line(format) == line).then_some(format)
 }
 
+/// The error with the path that it is about.
+fn at(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
 /// The cluster id as shown to people.
 pub(crate) fn shown(cluster_id: &[u8; 16]) -> String {
     cluster_id.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -264,6 +273,15 @@ pub(crate) fn fresh_cluster_id() -> io::Result<[u8; 16]> {
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn an_error_names_the_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("data");
+        std::fs::write(&file, "no directory").unwrap();
+        let error = Layout::new(&file).lock().unwrap_err().to_string();
+        assert!(error.contains(&file.display().to_string()), "{error}");
+    }
 
     #[test]
     fn only_the_owner_can_access_the_directory() {

@@ -128,7 +128,10 @@ async fn on(common: Common, operation: &str, body: Value) -> anyhow::Result<()> 
     let text = match operation {
         "remove" => format!("node {} is out of the cluster; stop it", cell(&done, "node")),
         "drain" => format!("node {} is drained; waypost cluster undrain {0} undoes it", cell(&done, "node")),
-        "transfer-leader" | "step-down" => format!("node {} leads", cell(&done, "leader_id")),
+        "transfer-leader" | "step-down" => match done.get("leader_id").and_then(Value::as_u64) {
+            Some(id) => format!("node {id} leads"),
+            None => "the lead was given up; `waypost cluster status` shows who has it now".to_owned(),
+        },
         other => format!("{other}: node {} done", cell(&done, "node")),
     };
     Ok(output::line(text)?)

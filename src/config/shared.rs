@@ -17,7 +17,6 @@ const OF_ONE_NODE: &[&str] = &[
     "limits.sockets",
     "log",
     "log_format",
-    "peer.key",
     "peer.previous_key",
     "peer.tls_ca",
     "peer.tls_cert",
@@ -39,12 +38,18 @@ const OF_ONE_NODE: &[&str] = &[
 
 impl Config {
     /// The settings that shall be the same on all nodes: their names, and their values as JSON. The admin
-    /// token is among them, so the values must be neither logged nor sent.
+    /// token and the peers' key are among them, so the values must be neither logged nor sent.
     pub fn shared(&self) -> Vec<(String, String)> {
         let tree = serde_json::to_value(self).unwrap_or_default();
-        let value = |key: &Key| match (&*key.path, &self.admin_token) {
-            ("admin_token", Some(token)) => token.expose().to_owned(),
-            _ => tree.pointer(&pointer(&key.path)).map(ToString::to_string).unwrap_or_default(),
+        let secret = |key: &Key| match &*key.path {
+            "admin_token" => self.admin_token.as_ref(),
+            "peer.key" => self.peer.key.as_ref(),
+            _ => None,
+        };
+        let plain = |key: &Key| tree.pointer(&pointer(&key.path)).map(ToString::to_string);
+        let value = |key: &Key| match secret(key) {
+            Some(secret) => secret.expose().to_owned(),
+            None => plain(key).unwrap_or_default(),
         };
         let shared = KEYS.iter().filter(|key| !OF_ONE_NODE.contains(&&*key.path));
         shared.map(|key| (key.path.clone(), value(key))).collect()
@@ -64,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn the_admin_token_and_limits_are_shared_and_addresses_are_not() {
+    fn the_admin_token_the_key_and_limits_are_shared_and_addresses_are_not() {
         let of = |config: &Config, name: &str| {
             config.shared().into_iter().find(|(path, _)| path == name).map(|(_, value)| value)
         };
@@ -74,11 +79,17 @@ mod tests {
         let one = of(&config, "admin_token");
         config.admin_token = Some(Secret::new("two"));
         assert_ne!(one, of(&config, "admin_token"));
+        let without = of(&config, "peer.key");
+        config.peer.key = Some(Secret::new("the first key of the peers"));
+        let first = of(&config, "peer.key");
+        config.peer.key = Some(Secret::new("the second key of the peers"));
+        assert!(without != first && first != of(&config, "peer.key"));
         assert_eq!(of(&config, "limits.event_bytes").as_deref(), Some("262144"));
         assert_eq!(of(&config, "peer_addr"), None);
         // No other secret is shared: the mask of its value would hide a difference.
         let secret = |name: &str| Key::by_path(name).is_some_and(|key| key.secret);
         let shared: Vec<String> = config.shared().into_iter().map(|(path, _)| path).collect();
-        assert_eq!(shared.into_iter().filter(|path| secret(path)).collect::<Vec<_>>(), ["admin_token"]);
+        let secrets: Vec<String> = shared.into_iter().filter(|path| secret(path)).collect();
+        assert_eq!(secrets, ["admin_token", "peer.key"]);
     }
 }

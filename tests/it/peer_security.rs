@@ -266,9 +266,13 @@ fn a_removed_node_gets_nothing_although_it_knows_the_key() {
             identity(cluster)?.as_str().is_some_and(|identity| identity.len() == 16),
             "no identity is shown"
         );
+        let secret = cluster.nodes[at].data.join("webhooks.key");
+        cluster.wait_until("the key that encrypts webhooks", |_| Ok(secret.exists().then_some(())))?;
         cluster.admin(leader).post("/api/cluster/remove", &json!({"node": id}))?.expect(200)?;
         let mut removed = cluster.nodes.remove(at);
         removed.stop(STOP)?;
+        // It has lost that key, and asks the others for it.
+        std::fs::remove_file(&secret)?;
         removed.start()?;
         let refused = |what: &str| {
             let seen = |node: &Node| node.log_tail(usize::MAX).contains(what);
@@ -291,6 +295,7 @@ fn a_removed_node_gets_nothing_although_it_knows_the_key() {
         }
         cluster.wait_ready()?;
         refused("has another key")?;
+        ensure!(!secret.exists(), "a removed node got the key that encrypts webhooks");
         unharmed(cluster)
     });
 }

@@ -59,7 +59,11 @@ impl Announcer {
             match self.announce_once().await {
                 Announced::Member => {
                     self.engine.exclude(None);
-                    if !std::mem::replace(&mut is_compared, true) {
+                    if is_compared {
+                        tracing::debug!(id = self.engine.id(), "this node is still a member");
+                    } else {
+                        is_compared = true;
+                        tracing::info!(id = self.engine.id(), "this node is a member");
                         self.older.refuse().await;
                     }
                     self.unsettled().await;
@@ -119,7 +123,6 @@ impl Announcer {
                         tracing::error!(%error, "cannot write the identity");
                         return Announced::NotYet;
                     }
-                    tracing::info!(id = self.engine.id(), "this node is a member");
                     return Announced::Member;
                 }
                 JoinReply::Refused { reason } if join => {

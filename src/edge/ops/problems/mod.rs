@@ -112,6 +112,10 @@ pub(super) fn problems(
     state: &State<'_>,
 ) -> Vec<Problem> {
     let mut found = own_node::problems(status);
+    if status.removed {
+        // The cluster refuses this process, so what it sees of the others says nothing of them.
+        return found;
+    }
     found.extend(service::problems(status, known));
     found.extend(reach::problems(known));
     found.extend(disks::no_room(state.has_room, known));

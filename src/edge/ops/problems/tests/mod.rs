@@ -87,6 +87,11 @@ fn each_problem_is_found() {
     assert_eq!(codes(&three(), &infos, None, true), ["id_claimed_twice"], "one problem for each id");
     let copy = Status { removed: true, original: Some("10.0.0.1:4001".into()), ..three() };
     assert_eq!(codes(&copy, &all(), None, true), ["id_claimed_twice"]);
+    // Nobody answers a process that is out of the cluster. Nothing is wrong with the others.
+    let outside = |status: Status| Status { leader: None, has_quorum: false, removed: true, ..status };
+    let alone = [Some(good()), None, None];
+    assert_eq!(codes(&outside(copy), &alone, None, false), ["id_claimed_twice"]);
+    assert_eq!(codes(&outside(three()), &alone, None, false), ["removed"]);
     assert_eq!(with(|i| i.disk_free = 9 * GIB), ["disk_low"]);
     assert_eq!(codes(&three(), &all(), None, false), ["disk_full"]);
     let ends = Status { peer_certificate_until: Some(10_000 + 86_400), ..three() };
