@@ -67,8 +67,13 @@ pub(super) async fn run(args: Status) -> anyhow::Result<()> {
             }
             Some(best) => output::json(&views.json(best))?,
             None => match views.failure() {
-                Some(error) if args.watch && error.passes() => output::note(&error),
-                Some(error) => return Err(error.into()),
+                Some((_, error)) if args.watch && error.passes() => output::note(&error),
+                Some((others, error)) => {
+                    for line in others {
+                        output::note(line);
+                    }
+                    return Err(error.into());
+                }
                 None => return Ok(()),
             },
         }
@@ -95,10 +100,15 @@ impl Views<'_> {
         views.rev().max_by_key(|(_, knows)| *knows).map(|(at, _)| at)
     }
 
-    /// Why there is no view at all: an error that does not pass is more telling than one that does.
-    fn failure(self) -> Option<ClientError> {
-        let errors = self.0.into_iter().filter_map(|(_, view)| view.err());
-        errors.min_by_key(ClientError::passes)
+    /// Why there is no view at all: an error that does not pass is more telling than one that does. Before it
+    /// a line for each other node.
+    fn failure(self) -> Option<(Vec<String>, ClientError)> {
+        let mut errors: Vec<_> =
+            self.0.into_iter().filter_map(|(url, view)| Some((url, view.err()?))).collect();
+        let at = (0..errors.len()).min_by_key(|at| errors[*at].1.passes())?;
+        let (_, error) = errors.remove(at);
+        let line = |(url, error): &(&str, ClientError)| format!("no status from {url}: {}", one_line(error));
+        Some((errors.iter().map(line).collect(), error))
     }
 
     fn view(&self, at: usize) -> (&str, &Value) {
@@ -163,13 +173,18 @@ impl Views<'_> {
         let view = match view {
             Ok(view) => view,
             Err(error) => {
-                let text = output::printable(&error.to_string());
-                return format!("\n\nno status from {url}: {}", output::paint(output::STRONG, text));
+                let text = output::paint(output::STRONG, one_line(error));
+                return format!("\n\nno status from {url}: {text}");
             }
         };
         let more: String = self.more(view, best).into_iter().map(problem).collect();
         if more.is_empty() { more } else { format!("\n\nas node {} sees it:{more}", cell(view, "node_id")) }
     }
+}
+
+/// An error in one line.
+fn one_line(error: &ClientError) -> String {
+    output::printable(&error.to_string().replace('\n', "; "))
 }
 
 fn problems_of(status: &Value) -> impl Iterator<Item = &Value> {
@@ -251,6 +266,7 @@ fn row(status: &Value, columns: &[(&str, &str)], member: &Value) -> Vec<String> 
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use serde_json::json;
@@ -283,6 +299,31 @@ mod tests {
         json!({"node_id": id, "has_quorum": has_quorum, "healthy": has_quorum, "term": 3, "problems": problems, "members": []})
     }
 
+    fn refused(status: u16, hint: &str) -> ClientError {
+        ClientError::Refused {
+            status,
+            code: "x".into(),
+            message: "no".into(),
+            hint: Some(hint.into()),
+            index: None,
+            stored: None,
+            retry_after: None,
+        }
+    }
+
+    #[test]
+    fn without_a_view_each_node_has_a_line_and_the_most_telling_error_is_the_last() {
+        let views = Views(vec![
+            ("a", Err(refused(503, "wait"))),
+            ("b", Err(refused(401, "send a token"))),
+            ("c", Err(refused(503, "wait"))),
+        ]);
+        let (others, error) = views.failure().unwrap();
+        assert!(!error.passes(), "{error}");
+        let line = |url: &str| format!("no status from {url}: no [503 x]; hint: wait");
+        assert_eq!(others, [line("a"), line("c")]);
+    }
+
     #[test]
     fn the_view_that_knows_most_is_shown_with_what_others_see_differently() {
         let hung =
@@ -291,6 +332,7 @@ mod tests {
             ("a", Ok(view(1, false, &["cut_off", "single_voter"]))),
             ("b", Ok(view(2, true, &["single_voter"]))),
             ("c", Err(hung)),
+            ("d", Err(refused(401, "send a token"))),
         ]);
         assert_eq!(views.best(), Some(1));
         let shown = views.shown(1);
@@ -298,8 +340,9 @@ mod tests {
         assert!(shown.contains("as node 1 sees it:") && shown.contains("cut_off"), "{shown}");
         assert_eq!(shown.matches("single_voter: ").count(), 1, "{shown}");
         assert!(shown.contains("no status from c: cannot reach c: no answer in time"), "{shown}");
+        assert!(shown.contains("no status from d: no [401 x]; hint: send a token"), "{shown}");
         let json = views.json(1);
-        assert_eq!((&json["node_id"], json["asked"].as_array().map(Vec::len)), (&json!(2), Some(3)));
+        assert_eq!((&json["node_id"], json["asked"].as_array().map(Vec::len)), (&json!(2), Some(4)));
         assert_eq!(json["asked"][0]["problems"][0]["code"], "cut_off");
         assert!(json["asked"][2]["error"].is_string(), "{json}");
     }

@@ -82,8 +82,8 @@ fn differs(nodes: &[NodeId], names: &[&str]) -> Problem {
         [one] => format!("node {one} has another value than the other nodes of: {names}{more}"),
         several => format!("{} differ in: {names}{more}", list(several)),
     };
-    let hint = "set the same value on all nodes and restart those that change; `waypost config check`, run with a \
-                node's environment and file, shows its values and where each comes from (secrets are masked)";
+    let hint = "set the same value on all nodes and restart those that change; `waypost config check`, run \
+                with a node's environment and file, shows its values and where each comes from (secrets masked)";
     let found = problem("settings_differ", "warning", what, hint);
     Problem { node: if let [one] = nodes { Some(*one) } else { None }, ..found }
 }
