@@ -159,7 +159,8 @@ impl Service for PeerService {
         }
         let is_new = standing == Standing::Guest && hello.to == 0;
         if hello.cluster_id != me.cluster_id && !(is_new && hello.cluster_id == [0; 16]) {
-            if hello.to == me.node_id && hello.from != 0 {
+            // A member of another cluster calls a member of its own, whatever that one's id is there.
+            if hello.to != 0 && hello.from != 0 {
                 self.observer.note_foreign();
             }
             return Err("this node belongs to another cluster".to_owned());

@@ -176,9 +176,9 @@ impl Status {
         })
     }
 
-    /// Whether this node is alone in a young cluster while another cluster looks for it under its id. Most
-    /// likely it was meant to rejoin that cluster, and began a cluster of its own because its data directory
-    /// was empty.
+    /// Whether this node is alone in a young cluster while another cluster looks for one of its members here.
+    /// Most likely this node was meant to rejoin that cluster, and began a cluster of its own because its data
+    /// directory was empty.
     pub fn is_astray(&self) -> bool {
         // Once the log was purged there is data to lose. A mistake of another cluster must not stop such a
         // node.

@@ -119,6 +119,25 @@ async fn a_node_that_is_given_only_its_own_address_to_join_begins_no_cluster() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_that_begins_a_cluster_of_its_own_finds_that_others_look_for_it() {
+    let mut nodes = Nodes::voters(3).await;
+    let leader = nodes.leader().await;
+    // The one node of a new cluster has id 1, which is not the id that the others look for.
+    let lost = (0..3).find(|at| *at != leader && nodes.slots[*at].node().node_id() != 1).unwrap();
+    nodes.slots[lost].stop().await;
+    std::fs::remove_dir_all(nodes.path(lost)).unwrap();
+    nodes.slots[lost].config.join.clear();
+    nodes.slots[lost].start().await;
+    assert_eq!(nodes.slots[lost].node().node_id(), 1);
+    let end = std::time::Instant::now() + Duration::from_secs(60);
+    while !nodes.slots[lost].node().status().is_astray() {
+        assert!(std::time::Instant::now() < end, "{:#?}", nodes.slots[lost].node().status());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(!nodes.slots[leader].node().status().is_astray());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_copy_of_a_data_directory_is_excluded() {
     let mut nodes = Nodes::voters(3).await;
     let victim = (nodes.leader().await + 1) % 3;

@@ -130,6 +130,7 @@ impl Views<'_> {
         let asked = self.0.iter().map(|(url, view)| match view {
             Ok(view) => json!({
                 "url": url,
+                "cluster_id": view.get("cluster_id"),
                 "node_id": view.get("node_id"),
                 "healthy": view.get("healthy"),
                 "leader_id": view.get("leader_id"),
@@ -177,6 +178,10 @@ impl Views<'_> {
                 return format!("\n\nno status from {url}: {text}");
             }
         };
+        if view.get("cluster_id") != self.view(best).1.get("cluster_id") {
+            let text = format!("{url} is a node of another cluster: {}", cell(view, "cluster_id"));
+            return format!("\n\n{}", output::paint(output::STRONG, output::printable(&text)));
+        }
         let more: String = self.more(view, best).into_iter().map(problem).collect();
         if more.is_empty() { more } else { format!("\n\nas node {} sees it:{more}", cell(view, "node_id")) }
     }
@@ -333,6 +338,7 @@ mod tests {
             ("b", Ok(view(2, true, &["single_voter"]))),
             ("c", Err(hung)),
             ("d", Err(refused(401, "send a token"))),
+            ("e", Ok(json!({"cluster_id": "other", "problems": [{"code": "single_node"}]}))),
         ]);
         assert_eq!(views.best(), Some(1));
         let shown = views.shown(1);
@@ -341,8 +347,10 @@ mod tests {
         assert_eq!(shown.matches("single_voter: ").count(), 1, "{shown}");
         assert!(shown.contains("no status from c: cannot reach c: no answer in time"), "{shown}");
         assert!(shown.contains("no status from d: no [401 x]; hint: send a token"), "{shown}");
+        assert!(shown.contains("e is a node of another cluster: other"), "{shown}");
+        assert!(!shown.contains("single_node"), "{shown}");
         let json = views.json(1);
-        assert_eq!((&json["node_id"], json["asked"].as_array().map(Vec::len)), (&json!(2), Some(4)));
+        assert_eq!((&json["node_id"], json["asked"].as_array().map(Vec::len)), (&json!(2), Some(5)));
         assert_eq!(json["asked"][0]["problems"][0]["code"], "cut_off");
         assert!(json["asked"][2]["error"].is_string(), "{json}");
     }
