@@ -17,6 +17,7 @@ mod map;
 mod output;
 mod publish;
 mod pusher;
+mod relay;
 mod serve;
 mod settings;
 mod signals;
@@ -65,6 +66,9 @@ enum Command {
     Pusher(pusher::Command),
     /// Publish one event, or NDJSON from standard input
     Publish(publish::Args),
+    /// Publish what an application wrote into a table or a file, in order, each event once
+    #[command(subcommand)]
+    Relay(relay::Command),
     /// Print the events of a map as they are published
     Tail(tail::Args),
     /// List and follow the channels of a map, show their members, and publish to them
@@ -96,6 +100,7 @@ pub fn main() -> ExitCode {
         Command::Token(command) => block_on(token::run(command)),
         Command::Pusher(command) => block_on(pusher::run(command)),
         Command::Publish(args) => block_on(publish::run(args)),
+        Command::Relay(command) => block_on(relay::run(command)),
         Command::Tail(args) => block_on(tail::run(args)),
         Command::Channel(command) => block_on(channel::run(command)),
         Command::Webhook(command) => block_on(webhook::run(command)),

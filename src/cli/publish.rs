@@ -3,14 +3,9 @@
 //! Every request has an idempotency key. So a request whose answer was lost is repeated, at the next node if
 //! necessary, and no event is stored twice. Without a majority it fails at once, unless it was told to wait.
 
-use std::{
-    io::{self, IsTerminal},
-    time::Duration,
-};
+use std::io::{self, IsTerminal};
 
-use http::Method;
 use serde_json::{Value, json};
-use tokio::time::Instant;
 
 use self::{
     input::{Chunk, Input},
@@ -18,19 +13,15 @@ use self::{
 };
 use super::{
     Usage,
-    client::{ANSWER, Body, Client, ClientError, Connection, encoded},
+    client::{Body, ClientError, Connection},
     output::{self, cell},
 };
 
 mod input;
 mod progress;
+mod sender;
 
-/// Shortest and longest pause between two attempts.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3));
-/// How long a request that a limit of the map refuses is repeated.
-const LIMITED: Duration = Duration::from_secs(60);
-/// Longest wait for a node if there is another one. A node waits less for a leader.
-const ATTEMPT: Duration = Duration::from_secs(8);
+pub(super) use sender::{Patience, Sender};
 
 /// Most events in one request.
 const MAX_BATCH: u16 = 1000;
@@ -81,11 +72,8 @@ impl Args {
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
-    let publisher = Publisher {
-        path: format!("/api/maps/{}/events", encoded(&args.map)),
-        patience: Duration::from_secs(args.wait),
-        client: Client::new(args.connection),
-    };
+    let patience = Patience::Seconds(args.wait);
+    let publisher = Publisher(Sender::new(&args.map, args.connection, patience));
     match (args.kind, args.payload) {
         (Some(kind), Some(payload)) => {
             publisher.one(&kind, args.subject.as_deref(), &payload, args.json).await
@@ -97,11 +85,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     }
 }
 
-struct Publisher {
-    client: Client,
-    path: String,
-    patience: Duration,
-}
+struct Publisher(Sender);
 
 /// The result of the lines so far.
 #[derive(Default)]
@@ -121,10 +105,10 @@ impl Publisher {
             subject.map(|subject| format!("\"subject\":{},", Value::from(subject))).unwrap_or_default();
         let text = format!("{{\"type\":{},{subject}\"payload\":{raw}}}", Value::from(kind));
         let body = Body { mime: "application/json", bytes: text.into(), key: Some(fresh_key()) };
-        let event = match self.send(body.clone()).await {
+        let event = match self.0.send(body.clone()).await {
             // Nothing was published: an ephemeral event takes no key.
             Err(ClientError::Refused { code, .. }) if code == EPHEMERAL => {
-                self.send(Body { key: None, ..body }).await?
+                self.0.send(Body { key: None, ..body }).await?
             }
             sent => sent?,
         };
@@ -160,7 +144,7 @@ impl Publisher {
     async fn chunk(&self, chunk: Chunk, events_before: usize) -> anyhow::Result<Value> {
         let Chunk { bytes, lines } = chunk;
         let body = Body { mime: "application/x-ndjson", bytes, key: Some(fresh_key()) };
-        self.send(body).await.map_err(|error| {
+        self.0.send(body).await.map_err(|error| {
             let (index, stored) = match &error {
                 ClientError::Refused { index, stored, .. } => (*index, stored.unwrap_or(0)),
                 _ => (None, 0),
@@ -172,48 +156,6 @@ impl Publisher {
             };
             before(anyhow::Error::from(error).context(which), events_before + stored)
         })
-    }
-
-    /// Sends a request until it succeeds, is refused for good, or the time for it has passed. Each node is
-    /// tried once in any case.
-    async fn send(&self, body: Body) -> Result<Value, ClientError> {
-        let began = Instant::now();
-        let mut pause = PAUSES.0;
-        let mut failures = 0;
-        // What a node answered says more than that another one can't be reached.
-        let mut answered = None;
-        loop {
-            let limit = if self.client.nodes() > 1 { ATTEMPT } else { ANSWER };
-            let attempt = self.client.call_here(Method::POST, &self.path, body.clone(), limit);
-            let error = match attempt.await {
-                Ok(answer) => return Ok(answer),
-                Err(error) => error,
-            };
-            if !error.passes() {
-                return Err(error);
-            }
-            self.client.next_node();
-            let limited = error.is_limit();
-            failures += usize::from(!limited);
-            if !limited && failures % self.client.nodes() != 0 {
-                answered = Some(error).filter(ClientError::is_answer).or(answered);
-                continue;
-            }
-            let error = if error.is_answer() { error } else { answered.take().unwrap_or(error) };
-            let wait = error.retry_after().unwrap_or_default().max(pause);
-            let patience = if limited { LIMITED } else { self.patience };
-            if began.elapsed() + wait > patience {
-                if patience.is_zero() {
-                    output::note("not published; --wait SECONDS tries again for that long");
-                }
-                return Err(error);
-            }
-            if failures == self.client.nodes() {
-                output::note(format_args!("{error}\ntrying again for {} s at most", self.patience.as_secs()));
-            }
-            tokio::time::sleep(wait).await;
-            pause = (pause * 2).min(PAUSES.1);
-        }
     }
 }
 

@@ -70,6 +70,7 @@ mod pusher_resume;
 mod pusher_support;
 mod quorum;
 mod receivers;
+mod relay;
 mod relayed_polls;
 mod reload;
 mod restarts;

@@ -43,6 +43,10 @@ const OTHERS: &[(&str, &str)] = &[
     ("tests/it/receivers/fleet.rs", "endpoint"),
     ("tests/it/webhooks_answers.rs", "endpoint"),
     ("tests/it/webhooks_lambda.rs", "endpoint"),
+    // The field's name for a table of events that a transaction writes.
+    ("src/cli/relay/table.rs", "outbox"),
+    ("tests/it/relay.rs", "outbox"),
+    ("tests/it/relay/postgres.rs", "outbox"),
     // The name of a product, and of its receiver.
     ("tests/it/receivers/fleet.rs", "picker"),
     ("src/delivery/webhook/render/envelope.rs", "picker"),
