@@ -11,6 +11,7 @@ use crate::{
     report::Report,
     stats::median,
     subscribers::Target,
+    wire::{Requests, Wire},
 };
 
 /// Waypost may use this many times the limit's CPU when every frame is a write of its own.
@@ -69,16 +70,13 @@ async fn in_turns(binary: &Path, dir: &Path, size: Size, pace: Pace, coalesce: u
     let plan = |addr, pid| Plan {
         target: Target {
             addr,
-            map: map.clone(),
-            subject: None,
-            token: token.clone(),
+            wire: Wire::Phoenix { map: map.clone(), subject: None, token: token.clone() },
             connections: size.connections,
         },
         publish_to: addr,
-        publish_token: ADMIN.to_owned(),
+        requests: Requests::rest(&map, ADMIN, size.frame),
         pace,
         duration: Duration::from_secs_f64(size.seconds),
-        frame: size.frame,
         pids: vec![pid],
     };
     let plans = [plan(limit.addr, limit.pid), plan(node.http, node.pid()?)];

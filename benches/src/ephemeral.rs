@@ -2,14 +2,9 @@
 //! each node one subscriber of each kind of subject, and the CPU of all nodes for the same events. It never
 //! harms a node.
 
-use std::{
-    net::SocketAddr,
-    path::Path,
-    sync::atomic::Ordering::Relaxed,
-    time::{Duration, Instant},
-};
+use std::{net::SocketAddr, path::Path, slice, time::Duration};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::json;
 use tokio::time::{sleep, timeout};
 
@@ -23,6 +18,7 @@ use crate::{
     report::Report,
     stats::median,
     subscribers::{Subscribers, Target},
+    wire::Wire,
 };
 
 /// The bound: an ephemeral publish costs at most this part of a durable one.
@@ -136,17 +132,18 @@ impl Bench {
         for addr in self.nodes() {
             let map = self.map.clone();
             let token = self.token.clone();
-            let target = Target { addr, map, subject: Some(subject), token, connections: 1 };
+            let wire = Wire::Phoenix { map, subject: Some(subject), token };
+            let target = Target { addr, wire, connections: 1 };
             let joined = Subscribers::start(target)?;
             load::all_joined(&joined, 1).await?;
             subscribers.push(joined);
         }
         let kind = Kind { name, request, subscribers };
         for node in self.nodes() {
-            let before = kind.delivered();
+            let before = load::delivered(&kind.subscribers);
             let status = http::Client::connect(node).await?.exchange(&kind.request).await?;
             ensure!(matches!(status, 201 | 202), "a publish was answered with {status}");
-            kind.wait_delivered(before + kind.subscribers.len() as u64).await?;
+            load::all_arrived(&kind.subscribers, before + kind.subscribers.len() as u64).await?;
         }
         Ok(kind)
     }
@@ -155,34 +152,11 @@ impl Bench {
     #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
     async fn cost(&self, kind: &Kind, publishers: usize, duration: Duration) -> Result<f64> {
         let before = self.cpu_seconds()?;
-        let delivered = kind.delivered();
-        let published = publish::publish(&self.nodes(), publishers, &kind.request, duration).await?.requests;
-        kind.wait_delivered(delivered + published * kind.subscribers.len() as u64).await?;
+        let delivered = load::delivered(&kind.subscribers);
+        let request = slice::from_ref(&kind.request);
+        let published = publish::publish(&self.nodes(), publishers, request, duration).await?.requests;
+        let expected = delivered + published * kind.subscribers.len() as u64;
+        load::all_arrived(&kind.subscribers, expected).await?;
         Ok((self.cpu_seconds()? - before) * 1e6 / published as f64)
-    }
-}
-
-impl Kind {
-    /// How many events arrived, over all subscribers.
-    fn delivered(&self) -> u64 {
-        self.subscribers.iter().map(|subscribers| subscribers.counters.delivered.load(Relaxed)).sum()
-    }
-
-    /// Waits until `expected` events have arrived, and fails if one more arrives.
-    async fn wait_delivered(&self, expected: u64) -> Result<()> {
-        let start = Instant::now();
-        while self.delivered() < expected {
-            let lost = self
-                .subscribers
-                .iter()
-                .map(|subscribers| subscribers.counters.lost.load(Relaxed))
-                .sum::<u64>();
-            if lost > 0 || start.elapsed() > ARRIVAL_PATIENCE {
-                bail!("{} of {expected} deliveries arrived, {lost} subscribers were lost", self.delivered());
-            }
-            sleep(GLANCE).await;
-        }
-        ensure!(self.delivered() == expected, "{} instead of {expected} deliveries", self.delivered());
-        Ok(())
     }
 }

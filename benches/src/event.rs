@@ -41,6 +41,11 @@ impl Maker {
         format!(r#"{{"t":{micros},"p":"{}"}}"#, self.pad)
     }
 
+    /// A payload with the present time, as a JSON string that contains JSON.
+    pub(crate) fn text(&self) -> String {
+        format!(r#""{}""#, self.payload(now_micros()).replace('"', r#"\""#))
+    }
+
     /// One event as a request body, with the present time.
     pub(crate) fn one(&self) -> String {
         format!(r#"{{"type":"{KIND}","payload":{}}}"#, self.payload(now_micros()))
@@ -60,7 +65,16 @@ impl Maker {
 
 /// The publisher's time inside a broadcast frame, if it has one.
 pub(crate) fn stamp(frame: &[u8]) -> Option<u64> {
-    let at = frame.windows(5).rposition(|w| w == br#"{"t":"#)? + 5;
+    number_after(frame, br#"{"t":"#)
+}
+
+/// As [`stamp`], for a payload inside a JSON string.
+pub(crate) fn stamp_in_text(frame: &[u8]) -> Option<u64> {
+    number_after(frame, br#"{\"t\":"#)
+}
+
+fn number_after(frame: &[u8], mark: &[u8]) -> Option<u64> {
+    let at = frame.windows(mark.len()).rposition(|w| w == mark)? + mark.len();
     let digits = frame[at..].iter().take_while(|b| b.is_ascii_digit());
     Some(digits.take(18).fold(0, |n, b| n * 10 + u64::from(b - b'0')))
 }
@@ -91,5 +105,13 @@ mod tests {
         assert_eq!(text.len() + 4, 300);
         assert_eq!(stamp(text.as_bytes()), Some(1_700_000_000_123_456));
         assert_eq!(Maker::of_payload(300).payload(1_700_000_000_123_456).len(), 300);
+    }
+
+    #[test]
+    fn a_payload_in_a_text_carries_the_time() {
+        let text = Maker::of_payload(150).text();
+        assert_eq!(text.len(), 150 + 2 + 6, "two quotes around it, and six escaped ones");
+        assert!(stamp_in_text(text.as_bytes()).is_some_and(|micros| micros <= now_micros()));
+        assert_eq!(stamp(text.as_bytes()), None);
     }
 }

@@ -45,7 +45,7 @@ pub(crate) trait Clients {
     /// The request that upgrades the client's connection.
     fn upgrade(&self, client: usize) -> &[u8];
 
-    /// The client's first frame.
+    /// What the client sends once it is connected.
     fn join(&self, client: usize) -> Vec<u8>;
 
     /// Takes a text frame.
@@ -54,8 +54,20 @@ pub(crate) trait Clients {
     /// The reason for which the client leaves this connection.
     fn text(&mut self, client: usize, payload: &[u8]) -> Result<()>;
 
-    /// All frames of one read were taken.
-    fn read_ends(&mut self) {}
+    /// All frames of one read of the client were taken. Returns what it sends then.
+    fn read_ends(&mut self, _client: usize) -> Vec<u8> {
+        Vec::new()
+    }
+
+    /// The next frames that a client has to send by now of its own accord, and the client.
+    fn due(&mut self) -> Option<(usize, Vec<u8>)> {
+        None
+    }
+
+    /// What a live client sends from time to time, so that its silence is not taken for its end.
+    fn heartbeat(&self) -> Vec<u8> {
+        ws::heartbeat()
+    }
 
     /// Whether the client has joined and has all events so far: it sends heartbeats.
     fn is_live(&self, client: usize) -> bool;
@@ -124,6 +136,7 @@ pub(crate) fn run<C: Clients>(clients: C, stop: &AtomicBool) -> Result<C::Outcom
     let mut ready = Vec::with_capacity(1024);
     while !stop.load(Relaxed) {
         fleet.connect_due();
+        fleet.send_due();
         ready.clear();
         match epoll::wait(&fleet.epoll, spare_capacity(&mut ready), Some(&TICK)) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
@@ -150,6 +163,14 @@ impl<C: Clients> Fleet<C> {
         while self.away.peek().is_some_and(|Reverse((at, _))| *at <= now) {
             if let Some(Reverse((_, client))) = self.away.pop() {
                 self.connect(client);
+            }
+        }
+    }
+
+    fn send_due(&mut self) {
+        while let Some((client, frames)) = self.clients.due() {
+            if let Some(Err(error)) = self.connections[client].as_mut().map(|c| c.send(&frames)) {
+                self.lose(client, &error);
             }
         }
     }
@@ -208,30 +229,18 @@ impl<C: Clients> Fleet<C> {
             }
             Stage::Upgrading => {
                 let Some(answer) = connection.read(&mut self.buffer)? else { return Ok(()) };
-                // Before the join the server sends nothing more, so the answer to the upgrade comes alone.
-                if !answer.starts_with(b"HTTP/1.1 101") || !answer.ends_with(b"\r\n\r\n") {
+                let head = answer.windows(4).position(|w| w == b"\r\n\r\n").map(|at| at + 4);
+                // The head is short, so it comes whole. A greeting may follow it.
+                let Some(head) = head.filter(|_| answer.starts_with(b"HTTP/1.1 101")) else {
                     bail!("upgrade refused: {}", text(answer).lines().next().unwrap_or_default());
-                }
+                };
                 connection.send(&self.clients.join(client))?;
                 connection.stage = Stage::Open;
+                return take(&mut self.clients, client, connection, &answer[head..]);
             }
             Stage::Open => {
                 let Some(chunk) = connection.read(&mut self.buffer)? else { return Ok(()) };
-                let Connection { socket, reader, .. } = connection;
-                let clients = &mut self.clients;
-                let mut done = Ok(());
-                reader.feed(chunk, |opcode, payload| {
-                    if done.is_ok() {
-                        done = match opcode {
-                            ws::TEXT => clients.text(client, payload),
-                            ws::PING => send(socket, &ws::client_frame(ws::PONG, payload)),
-                            ws::CLOSE => Err(close_reason(payload)),
-                            _ => Ok(()),
-                        };
-                    }
-                })?;
-                clients.read_ends();
-                return done;
+                return take(&mut self.clients, client, connection, chunk);
             }
         }
         Ok(())
@@ -259,7 +268,7 @@ impl<C: Clients> Fleet<C> {
         }
         self.last_beat = Instant::now();
         self.stripe = (self.stripe + 1) % STRIPES;
-        let frame = ws::heartbeat();
+        let frame = self.clients.heartbeat();
         for client in (self.stripe..self.connections.len()).step_by(STRIPES) {
             if self.clients.is_live(client)
                 && let Some(Err(error)) = self.connections[client].as_mut().map(|c| c.send(&frame))
@@ -269,6 +278,25 @@ impl<C: Clients> Fleet<C> {
         }
         self.clients.beat();
     }
+}
+
+/// Gives the client the frames of these bytes, and sends what it answers.
+fn take<C: Clients>(clients: &mut C, client: usize, connection: &mut Connection, chunk: &[u8]) -> Result<()> {
+    let Connection { socket, reader, .. } = connection;
+    let mut done = Ok(());
+    reader.feed(chunk, |opcode, payload| {
+        if done.is_ok() {
+            done = match opcode {
+                ws::TEXT => clients.text(client, payload),
+                ws::PING => send(socket, &ws::client_frame(ws::PONG, payload)),
+                ws::CLOSE => Err(close_reason(payload)),
+                _ => Ok(()),
+            };
+        }
+    })?;
+    let answer = clients.read_ends(client);
+    done?;
+    if answer.is_empty() { Ok(()) } else { send(socket, &answer) }
 }
 
 impl Connection {

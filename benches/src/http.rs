@@ -23,17 +23,26 @@ const MAX_ANSWER: usize = 8 << 20;
 
 /// A whole request as bytes, which can be sent any number of times.
 pub(crate) fn request(method: &str, path: &str, token: &str, body: &str) -> Vec<u8> {
-    with_header(method, path, token, "", body)
+    with_headers(method, path, &bearer(token), body)
+}
+
+/// A whole POST whose path carries a signature.
+pub(crate) fn signed(path: &str, body: &str) -> Vec<u8> {
+    with_headers("POST", path, "", body)
 }
 
 /// As [`request`] with POST, under an `Idempotency-Key`: it may be sent again, to any node.
 pub(crate) fn repeatable(path: &str, token: &str, key: &str, body: &str) -> Vec<u8> {
-    with_header("POST", path, token, &format!("Idempotency-Key: {key}\r\n"), body)
+    with_headers("POST", path, &format!("{}Idempotency-Key: {key}\r\n", bearer(token)), body)
 }
 
-fn with_header(method: &str, path: &str, token: &str, header: &str, body: &str) -> Vec<u8> {
+fn bearer(token: &str) -> String {
+    format!("Authorization: Bearer {token}\r\n")
+}
+
+fn with_headers(method: &str, path: &str, headers: &str, body: &str) -> Vec<u8> {
     format!(
-        "{method} {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {token}\r\n{header}\
+        "{method} {path} HTTP/1.1\r\nHost: bench\r\n{headers}\
          Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     )
@@ -100,6 +109,11 @@ impl Client {
     pub(crate) fn body(&self) -> &[u8] {
         &self.input[self.body.clone()]
     }
+}
+
+/// Whether a publish with this answer was accepted: stored, passed on, or either at Pusher's API.
+pub(crate) fn is_accepted(status: u16) -> bool {
+    (200..=202).contains(&status)
 }
 
 fn parse_head(head: &[u8]) -> Result<(u16, usize)> {

@@ -13,6 +13,7 @@ use crate::{
     node::Cluster,
     report::Report,
     subscribers::{Subscribers, Target},
+    wire::Wire,
 };
 
 /// The most KiB for each connection.
@@ -37,9 +38,7 @@ pub(crate) async fn run(binary: &Path, dir: &Path, size: Size, report: &mut Repo
     let (map, token) = cluster.map("bench").await?;
     let target = |connections| Target {
         addr: node.http,
-        map: map.clone(),
-        subject: None,
-        token: token.clone(),
+        wire: Wire::Phoenix { map: map.clone(), subject: None, token: token.clone() },
         connections,
     };
     // The first connections make the server allocate things that stay; these are not the cost of a

@@ -1,10 +1,11 @@
 //! The raw limit: a server that only makes one `send` per connection and frame (or per `coalesce` frames)
-//! from prepared bytes. It has one thread, one epoll and non-blocking sockets. It speaks just enough Phoenix
-//! and HTTP that the same load generator drives it and Waypost. It has no authentication, no storage and no
-//! second topic.
+//! from prepared bytes. It has one thread, one epoll and non-blocking sockets. It speaks just enough Phoenix,
+//! Pusher and HTTP ([`speech`]) that the same load generator drives it and Waypost. It has no authentication,
+//! no storage and no second topic.
+
+mod speech;
 
 use std::{
-    collections::HashMap,
     io::{ErrorKind, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     os::fd::OwnedFd,
@@ -12,9 +13,9 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use rustix::{buffer::spare_capacity, event::epoll};
-use serde_json::{Value, value::RawValue};
 
-use crate::{event, ws};
+use self::speech::Speech;
+use crate::ws;
 
 const LISTENER: u64 = u64::MAX;
 const READ_BUFFER: usize = 64 * 1024;
@@ -48,7 +49,7 @@ pub(crate) fn serve(addr: SocketAddr, coalesce: usize) -> Result<()> {
 /// What a connection is: not known before its first request, or a subscriber's WebSocket.
 enum Role {
     Unknown,
-    Socket(ws::Reader),
+    Socket(ws::Reader, Speech),
 }
 
 /// A client's connection; it ends when the client closes it or exceeds [`MAX_HELD`].
@@ -140,14 +141,15 @@ impl Server {
         };
         let chunk = &self.buffer[..got];
         match &mut connection.role {
-            Role::Socket(reader) => {
+            Role::Socket(reader, speech) => {
+                let speech = *speech;
                 let mut texts = Vec::new();
                 reader.feed(chunk, |opcode, payload| {
                     if opcode == ws::TEXT {
                         texts.push(payload.to_vec());
                     }
                 })?;
-                texts.iter().try_for_each(|text| self.push(index, text))
+                texts.iter().try_for_each(|text| self.push(index, speech, text))
             }
             Role::Unknown => {
                 connection.input.extend_from_slice(chunk);
@@ -169,41 +171,43 @@ impl Server {
             return Ok(());
         };
         let text = std::str::from_utf8(&input[..head])?;
-        if text.starts_with("GET /socket/") {
-            let answer = format!(
+        if let Some(speech) = Speech::of_upgrade(text) {
+            let mut answer = format!(
                 "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
                  Sec-WebSocket-Accept: {}\r\n\r\n",
                 ws::ACCEPT
-            );
-            connection.role = Role::Socket(ws::Reader::default());
+            )
+            .into_bytes();
+            if let Some(greeting) = speech.greeting() {
+                ws::server_frame(&mut answer, ws::TEXT, greeting.as_bytes());
+            }
+            connection.role = Role::Socket(ws::Reader::default(), speech);
             connection.input = Vec::new();
-            connection.stream.write_all(answer.as_bytes())?;
+            connection.stream.write_all(&answer)?;
             return Ok(());
         }
         let length = header(text, "content-length").and_then(|v| v.parse().ok()).unwrap_or(0);
         if input.len() < head + length {
             return Ok(());
         }
-        let map = text.split('/').nth(3).context("no map in the path")?.to_owned();
-        let frames = self.frames(&map, index, head)?;
+        let path = text.split(' ').nth(1).context("no path")?.to_owned();
+        let frames = self.frames(&path, index, head)?;
         self.broadcast(&frames);
         self.unanswered.push(index);
         Ok(())
     }
 
     /// The frames of the request from connection `index`, joined into groups that are written at once.
-    fn frames(&mut self, map: &str, index: usize, head: usize) -> Result<Vec<Vec<u8>>> {
+    fn frames(&mut self, path: &str, index: usize, head: usize) -> Result<Vec<Vec<u8>>> {
         let Some(connection) = self.connections[index].as_mut() else {
             return Ok(Vec::new());
         };
         let input = std::mem::take(&mut connection.input);
-        let events = payloads(&input[head..])?;
-        let mut groups = Vec::with_capacity(events.len() / self.coalesce + 1);
-        for group in events.chunks(self.coalesce) {
+        let texts = speech::texts(path, &input[head..], &mut self.seq)?;
+        let mut groups = Vec::with_capacity(texts.len() / self.coalesce + 1);
+        for group in texts.chunks(self.coalesce) {
             let mut bytes = Vec::new();
-            for payload in group {
-                self.seq += 1;
-                let text = event::frame_text(map, self.seq, payload.get());
+            for text in group {
                 ws::server_frame(&mut bytes, ws::TEXT, text.as_bytes());
             }
             groups.push(bytes);
@@ -286,15 +290,11 @@ impl Server {
     }
 
     /// Handles a text frame from a client, a join or a heartbeat, and answers it with ok.
-    fn push(&mut self, index: usize, text: &[u8]) -> Result<()> {
-        let (join_ref, reference, topic, event, _): (Value, Value, Value, String, Value) =
-            serde_json::from_slice(text)?;
-        let reply = serde_json::json!([
-            join_ref, reference, topic, "phx_reply", {"status": "ok", "response": {}}
-        ]);
+    fn push(&mut self, index: usize, speech: Speech, text: &[u8]) -> Result<()> {
+        let (reply, is_join) = speech.reply(text)?;
         let mut bytes = Vec::new();
-        ws::server_frame(&mut bytes, ws::TEXT, reply.to_string().as_bytes());
-        if event == "phx_join" {
+        ws::server_frame(&mut bytes, ws::TEXT, reply.as_bytes());
+        if is_join {
             self.subscribers.push(index);
         }
         self.send(index, &bytes);
@@ -308,15 +308,3 @@ fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
         key.eq_ignore_ascii_case(name).then(|| value.trim())
     })
 }
-
-/// The payloads of a single event or of a batch.
-fn payloads(body: &[u8]) -> Result<Vec<&RawValue>> {
-    let fields: Fields<'_> = serde_json::from_slice(body)?;
-    let events: Vec<Fields<'_>> = match fields.get("events") {
-        Some(events) => serde_json::from_str(events.get())?,
-        None => vec![fields],
-    };
-    events.iter().map(|e| e.get("payload").copied().context("an event without payload")).collect()
-}
-
-type Fields<'a> = HashMap<&'a str, &'a RawValue>;

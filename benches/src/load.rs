@@ -7,22 +7,23 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use hdrhistogram::Histogram;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use testkit::proc;
 
 use crate::{
-    event::{self, Maker},
-    http,
+    event, http,
     subscribers::{Outcome, Subscribers, Target},
+    wire::Requests,
 };
 
 /// How long all joins may take; thousands of them take some seconds.
 const JOIN_PATIENCE: Duration = Duration::from_secs(90);
 /// How long events may take to arrive after the last publish; later ones count as missing.
 const ARRIVAL_PATIENCE: Duration = Duration::from_secs(15);
+const GLANCE: Duration = Duration::from_millis(5);
 
 /// How events are published.
 #[derive(Clone, Copy)]
@@ -37,13 +38,11 @@ pub(crate) enum Pace {
 #[derive(Clone)]
 pub(crate) struct Plan {
     pub(crate) target: Target,
-    /// Where to publish, and with which token; this may be another node than that of the subscribers.
+    /// Where to publish; this may be another node than that of the subscribers.
     pub(crate) publish_to: SocketAddr,
-    pub(crate) publish_token: String,
+    pub(crate) requests: Requests,
     pub(crate) pace: Pace,
     pub(crate) duration: Duration,
-    /// The bytes of one broadcast frame.
-    pub(crate) frame: usize,
     /// The processes of the server.
     pub(crate) pids: Vec<u32>,
 }
@@ -132,6 +131,29 @@ pub(crate) async fn all_joined(fleet: &Subscribers, connections: usize) -> Resul
     timeout(JOIN_PATIENCE, joined).await.context("not all subscribers joined in time")?
 }
 
+/// Waits until `expected` events in all have arrived at these subscribers, and fails if one more arrives.
+///
+/// # Errors
+/// Fewer or more arrive in time, or a subscriber is lost.
+pub(crate) async fn all_arrived(fleets: &[Subscribers], expected: u64) -> Result<()> {
+    let start = Instant::now();
+    while delivered(fleets) < expected {
+        let lost: u64 = fleets.iter().map(|fleet| fleet.counters.lost.load(Relaxed)).sum();
+        if lost > 0 || start.elapsed() > ARRIVAL_PATIENCE {
+            bail!("{} of {expected} deliveries arrived, {lost} subscribers were lost", delivered(fleets));
+        }
+        sleep(GLANCE).await;
+    }
+    let delivered = delivered(fleets);
+    ensure!(delivered == expected, "{delivered} instead of {expected} deliveries");
+    Ok(())
+}
+
+/// How many events arrived at these subscribers.
+pub(crate) fn delivered(fleets: &[Subscribers]) -> u64 {
+    fleets.iter().map(|fleet| fleet.counters.delivered.load(Relaxed)).sum()
+}
+
 async fn measure(plan: &Plan, fleet: &Subscribers) -> Result<Measured> {
     let connections = plan.target.connections;
     all_joined(fleet, connections).await?;
@@ -145,7 +167,7 @@ async fn measure(plan: &Plan, fleet: &Subscribers) -> Result<Measured> {
             publisher.saturated(batch, window, plan.duration).await?;
         }
     }
-    let expected = publisher.published * connections as u64;
+    let expected = publisher.published * publisher.receivers;
     // The figures show what did not arrive, with the reasons for lost connections.
     let arrived = timeout(ARRIVAL_PATIENCE, publisher.on_the_way_at_most(0)).await;
     let delivered = fleet.counters.delivered.load(Relaxed);
@@ -169,10 +191,9 @@ async fn measure(plan: &Plan, fleet: &Subscribers) -> Result<Measured> {
 struct Publisher<'a> {
     client: http::Client,
     fleet: &'a Subscribers,
-    connections: u64,
-    maker: Maker,
-    path: String,
-    token: &'a str,
+    /// How many subscribers get an event.
+    receivers: u64,
+    requests: Requests,
     published: u64,
 }
 
@@ -181,10 +202,8 @@ impl<'a> Publisher<'a> {
         Ok(Self {
             client: http::Client::connect(plan.publish_to).await?,
             fleet,
-            connections: plan.target.connections as u64,
-            maker: Maker::new(&plan.target.map, plan.frame),
-            path: format!("/api/maps/{}/events", plan.target.map),
-            token: &plan.publish_token,
+            receivers: plan.target.wire.receivers(plan.target.connections) as u64,
+            requests: plan.requests.clone(),
             published: 0,
         })
     }
@@ -195,8 +214,8 @@ impl<'a> Publisher<'a> {
         let start = Instant::now();
         while start.elapsed() < duration {
             ticks.tick().await;
-            let body = self.maker.one();
-            self.post(&body, 1).await?;
+            let request = self.requests.one();
+            self.post(&request, 1).await?;
         }
         Ok(())
     }
@@ -204,17 +223,16 @@ impl<'a> Publisher<'a> {
     async fn saturated(&mut self, batch: usize, window: u64, duration: Duration) -> Result<()> {
         let start = Instant::now();
         while start.elapsed() < duration {
-            let body = self.maker.batch(batch);
-            self.post(&body, batch as u64).await?;
+            let request = self.requests.batch(batch);
+            self.post(&request, batch as u64).await?;
             self.on_the_way_at_most(window).await?;
         }
         Ok(())
     }
 
-    async fn post(&mut self, body: &str, events: u64) -> Result<()> {
-        let request = http::request("POST", &self.path, self.token, body);
-        let status = self.client.exchange(&request).await?;
-        if status != 201 {
+    async fn post(&mut self, request: &[u8], events: u64) -> Result<()> {
+        let status = self.client.exchange(request).await?;
+        if !http::is_accepted(status) {
             let answer = String::from_utf8_lossy(self.client.body()).into_owned();
             bail!("a publish was answered with {status}: {answer}");
         }
@@ -224,7 +242,7 @@ impl<'a> Publisher<'a> {
 
     /// Waits until at most `window` events, on average over the subscribers, are still to arrive.
     async fn on_the_way_at_most(&self, window: u64) -> Result<()> {
-        let enough = self.published.saturating_sub(window) * self.connections;
+        let enough = self.published.saturating_sub(window) * self.receivers;
         while self.fleet.counters.delivered.load(Relaxed) < enough {
             if self.fleet.counters.lost.load(Relaxed) > 0 {
                 bail!("a subscriber was lost");

@@ -19,13 +19,16 @@ mod load;
 mod many_webhooks;
 mod node;
 mod post;
+mod presence;
 mod publish;
 mod publishers;
+mod pusher;
 mod receiver;
 mod report;
 mod stats;
 mod subscribers;
 mod webhooks;
+mod wire;
 mod ws;
 
 use std::{
@@ -39,7 +42,12 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::{load::Pace, report::Report, subscribers::Target};
+use crate::{
+    load::Pace,
+    report::Report,
+    subscribers::Target,
+    wire::{Requests, Wire},
+};
 
 /// The longest time of a benchmark, without the time that it was told to watch; a benchmark that takes longer
 /// is stuck.
@@ -96,6 +104,10 @@ enum Benchmark {
     Fairness(fairness::Size),
     /// Memory of each idle connection that has joined
     Idle(idle::Size),
+    /// The Pusher protocol: CPU of deliveries and publishes, memory of sockets
+    Pusher(pusher::Size),
+    /// Joins of presence channels, sustained over three nodes
+    Presence(presence::Size),
     /// CPU of a webhook delivery, compared with a bare client
     Webhooks(webhooks::Size),
     /// Memory of idle webhooks, and the time of one event to many of them
@@ -103,13 +115,15 @@ enum Benchmark {
 }
 
 /// The benchmarks of `all`, with their options.
-const ALL: [&[&str]; 8] = [
+const ALL: [&[&str]; 10] = [
     &["compare", "--seconds=4", "--rounds=3"],
     &["idle"],
     &["webhooks", "--deliveries=30000", "--rounds=3"],
     &["many-webhooks"],
     &["publish", "--seconds=5"],
     &["ephemeral", "--seconds=3"],
+    &["pusher", "--seconds=3", "--rounds=2"],
+    &["presence", "--seconds=10"],
     &["failover", "--kills=10", "--handovers=10"],
     &["exodus", "--before=5"],
 ];
@@ -231,6 +245,8 @@ impl Benchmark {
             Self::Exodus(size) => exodus::run(waypost, dir, size, report).await,
             Self::Fairness(size) => fairness::run(waypost, dir, size, report).await,
             Self::Idle(size) => idle::run(waypost, dir, size, report).await,
+            Self::Pusher(size) => pusher::run(waypost, dir, size, report).await,
+            Self::Presence(size) => presence::run(waypost, dir, size, report).await,
             Self::Webhooks(size) => webhooks::run(waypost, dir, size, report).await,
             Self::ManyWebhooks(size) => many_webhooks::run(waypost, dir, size, report).await,
         }
@@ -242,16 +258,13 @@ impl Load {
         let saturated = Pace::Saturated { batch: self.batch, window: self.window };
         load::Plan {
             publish_to: self.addr,
-            publish_token: self.token.clone(),
+            requests: Requests::rest(&self.map, &self.token, self.frame),
             pace: self.rate.map_or(saturated, |rate| Pace::Paced { rate }),
             duration: Duration::from_secs_f64(self.seconds),
-            frame: self.frame,
             pids: self.pid,
             target: Target {
                 addr: self.addr,
-                map: self.map,
-                subject: None,
-                token: self.token,
+                wire: Wire::Phoenix { map: self.map, subject: None, token: self.token },
                 connections: self.connections,
             },
         }

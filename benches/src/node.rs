@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
-use testkit::{Options, cluster::unlimited, wait};
+use testkit::{Options, cluster::unlimited, pusher::App, wait};
 use tokio::{
     net::TcpStream,
     process::{Child, Command},
@@ -217,6 +217,22 @@ impl Cluster {
                 })?;
             }
             Ok((map.id, map.token))
+        };
+        self.processes.with(make).await
+    }
+
+    /// Creates a map without limits that clients of the Pusher protocol may use, and waits until every node knows
+    /// it. Returns its credentials.
+    ///
+    /// # Errors
+    /// A request is refused, or a node does not know the map in time.
+    pub(crate) async fn app(&self, slug: &str) -> Result<Arc<App>> {
+        let slug = slug.to_owned();
+        let make = move |cluster: &mut testkit::Cluster| {
+            let map = cluster.map_with(&slug, json!({"limits": unlimited()}))?;
+            let app = App::with(cluster, &map, &json!({}))?;
+            cluster.wait_same_applied()?;
+            Ok(Arc::new(app))
         };
         self.processes.with(make).await
     }

@@ -4,12 +4,17 @@
 use std::{
     net::SocketAddr,
     path::Path,
+    slice,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, anyhow, bail};
 use hdrhistogram::Histogram;
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::sleep};
 
 use crate::{
     disk,
@@ -25,6 +30,8 @@ const SINGLES: f64 = 6_000.0;
 const ALONE_SYNCS: f64 = 3.0;
 const ALONE_EXTRA_MS: f64 = 2.0;
 const SYNC_ROUNDS: usize = 300;
+/// How long a connection pauses that may not go on.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// The sizes of the measurement.
 #[derive(Clone, Copy, clap::Args)]
@@ -57,12 +64,12 @@ pub(crate) async fn run(binary: &Path, dir: &Path, size: Size, report: &mut Repo
     let batch = http::request("POST", &path, ADMIN, &maker.batch(size.batch));
     let everywhere: Vec<_> = cluster.nodes.iter().map(|n| n.http).collect();
 
-    let mut acknowledged = alone(&cluster, &single, duration, report).await?;
-    let tally = publish(&everywhere, size.batch_connections, &batch, duration).await?;
+    let mut acknowledged = alone(&cluster, slice::from_ref(&single), duration, report).await?;
+    let tally = publish(&everywhere, size.batch_connections, slice::from_ref(&batch), duration).await?;
     let name = format!("publish: {} connections, batches of {}", size.batch_connections, size.batch);
     report.at_least(&name, tally.rate(size.batch), BATCHES, "events/s");
     acknowledged += tally.requests * size.batch as u64;
-    let tally = publish(&everywhere, size.single_connections, &single, duration).await?;
+    let tally = publish(&everywhere, size.single_connections, slice::from_ref(&single), duration).await?;
     let name = format!("publish: {} connections, single events", size.single_connections);
     report.at_least(&name, tally.rate(1), SINGLES, "events/s");
     acknowledged += tally.requests;
@@ -75,7 +82,12 @@ pub(crate) async fn run(binary: &Path, dir: &Path, size: Size, report: &mut Repo
 }
 
 /// Measures one publisher alone, at the leader and at a follower. Returns how many events were acknowledged.
-async fn alone(cluster: &Cluster, single: &[u8], duration: Duration, report: &mut Report) -> Result<u64> {
+async fn alone(
+    cluster: &Cluster,
+    single: &[Vec<u8>],
+    duration: Duration,
+    report: &mut Report,
+) -> Result<u64> {
     let leader = cluster.leader().await?;
     let sync_before = disk::fdatasync_median(cluster.dir(), SYNC_ROUNDS)?;
     let on = |node: usize| cluster.nodes[node % cluster.nodes.len()].http;
@@ -109,26 +121,40 @@ pub(crate) struct Tally {
 
 impl Tally {
     #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
-    fn rate(&self, events_a_request: usize) -> f64 {
+    pub(crate) fn rate(&self, events_a_request: usize) -> f64 {
         self.requests as f64 * events_a_request as f64 / self.seconds
     }
 
     #[expect(clippy::cast_precision_loss, reason = "microseconds far below 2^52")]
-    fn millis(&self, quantile: f64) -> f64 {
+    pub(crate) fn millis(&self, quantile: f64) -> f64 {
         self.latency.value_at_quantile(quantile) as f64 / 1e3
     }
 }
 
-/// Sends the same request over `connections` that are spread over the nodes; each sends its next request when
-/// it is answered.
+/// Sends these requests in turn, over `connections` that are spread over the nodes; each sends its next request
+/// when it is answered.
 ///
 /// # Errors
 /// A publish is refused, or a connection breaks.
 pub(crate) async fn publish(
     nodes: &[SocketAddr],
     connections: usize,
-    request: &[u8],
+    requests: &[Vec<u8>],
     duration: Duration,
+) -> Result<Tally> {
+    publish_with(nodes, connections, requests, duration, |_| true).await
+}
+
+/// As [`publish`]; after so many requests, connections go on only while `may_go_on` says so.
+///
+/// # Errors
+/// As [`publish`].
+pub(crate) async fn publish_with(
+    nodes: &[SocketAddr],
+    connections: usize,
+    requests: &[Vec<u8>],
+    duration: Duration,
+    may_go_on: impl Fn(u64) -> bool + Send + Sync + 'static,
 ) -> Result<Tally> {
     let mut clients = Vec::with_capacity(connections);
     for node in nodes.iter().cycle().take(connections) {
@@ -136,9 +162,12 @@ pub(crate) async fn publish(
     }
     let start = Instant::now();
     let end = start + duration;
+    let turns = Arc::new(Turns { requests: requests.to_vec(), answered: AtomicU64::new(0), may_go_on, end });
     let mut tasks = JoinSet::new();
-    for client in clients {
-        tasks.spawn(repeat(client, request.to_vec(), end));
+    for (number, client) in clients.into_iter().enumerate() {
+        // Each begins at another request, so that all requests are sent about equally often.
+        let first = number * requests.len() / connections;
+        tasks.spawn(repeat(client, turns.clone(), first));
     }
     let mut tally = Tally { requests: 0, seconds: 0.0, latency: event::latencies()? };
     while let Some(done) = tasks.join_next().await {
@@ -151,19 +180,36 @@ pub(crate) async fn publish(
     Ok(tally)
 }
 
-/// Sends until `end`. Returns the time of each answer in microseconds.
-async fn repeat(mut client: http::Client, request: Vec<u8>, end: Instant) -> Result<Vec<u32>> {
+/// What all connections send, and how far they are.
+struct Turns<F> {
+    requests: Vec<Vec<u8>>,
+    answered: AtomicU64,
+    may_go_on: F,
+    end: Instant,
+}
+
+/// Sends from the request `first` on, until the end. Returns the time of each answer in microseconds.
+async fn repeat<F: Fn(u64) -> bool>(
+    mut client: http::Client,
+    turns: Arc<Turns<F>>,
+    first: usize,
+) -> Result<Vec<u32>> {
     let mut times = Vec::new();
-    let mut now = Instant::now();
-    while now < end {
-        let status = client.exchange(&request).await?;
-        if !matches!(status, 201 | 202) {
+    let mut next = turns.requests.iter().cycle().skip(first);
+    while Instant::now() < turns.end {
+        if !(turns.may_go_on)(turns.answered.load(Relaxed)) {
+            sleep(PAUSE).await;
+            continue;
+        }
+        let request = next.next().context("there is no request")?;
+        let asked = Instant::now();
+        let status = client.exchange(request).await?;
+        if !http::is_accepted(status) {
             let body = String::from_utf8_lossy(client.body()).into_owned();
             bail!("a publish was answered with {status}: {body}");
         }
-        let answered = Instant::now();
-        times.push(u32::try_from((answered - now).as_micros()).unwrap_or(u32::MAX));
-        now = answered;
+        turns.answered.fetch_add(1, Relaxed);
+        times.push(u32::try_from(asked.elapsed().as_micros()).unwrap_or(u32::MAX));
     }
     Ok(times)
 }

@@ -18,7 +18,7 @@ use testkit::background::Background;
 use crate::{
     event,
     fleet::{self, Clients, text},
-    ws,
+    wire::{Said, Wire},
 };
 
 /// Latency is read on one client of this number: reading it on all would make the clients expensive.
@@ -28,10 +28,7 @@ const SAMPLE: usize = 16;
 #[derive(Clone)]
 pub(crate) struct Target {
     pub(crate) addr: SocketAddr,
-    pub(crate) map: String,
-    /// The subject to subscribe to; without it the map's own.
-    pub(crate) subject: Option<&'static str>,
-    pub(crate) token: String,
+    pub(crate) wire: Wire,
     pub(crate) connections: usize,
 }
 
@@ -71,8 +68,8 @@ impl Subscribers {
     pub(crate) fn start(target: Target) -> Result<Self> {
         let counters = Arc::<Counters>::default();
         let clients = Counting {
-            upgrade: ws::upgrade(&target.addr.to_string(), &target.token),
-            join: ws::join(&target.map, target.subject),
+            upgrade: target.wire.upgrade(&target.addr.to_string()),
+            wire: target.wire,
             server: target.addr,
             live: vec![false; target.connections],
             counters: counters.clone(),
@@ -97,12 +94,14 @@ struct Read {
     frames: u64,
     bytes: u64,
     now: Option<u64>,
+    /// What the client answers.
+    answer: Vec<u8>,
 }
 
 /// Clients that count.
 struct Counting {
     upgrade: Vec<u8>,
-    join: Vec<u8>,
+    wire: Wire,
     server: SocketAddr,
     live: Vec<bool>,
     counters: Arc<Counters>,
@@ -126,38 +125,46 @@ impl Clients for Counting {
         &self.upgrade
     }
 
-    fn join(&self, _client: usize) -> Vec<u8> {
-        self.join.clone()
+    fn join(&self, client: usize) -> Vec<u8> {
+        self.wire.join(client)
     }
 
     fn text(&mut self, client: usize, payload: &[u8]) -> Result<()> {
-        if payload.starts_with(b"[null,null,") {
-            self.read.frames += 1;
-            self.read.bytes += payload.len() as u64;
-            if client.is_multiple_of(SAMPLE)
-                && let Some(stamp) = event::stamp(payload)
-            {
-                let now = *self.read.now.get_or_insert_with(event::now_micros);
-                self.outcome.latency.saturating_record(now.saturating_sub(stamp));
+        match self.wire.said(payload) {
+            Said::Event => {
+                self.read.frames += 1;
+                self.read.bytes += payload.len() as u64;
+                if client.is_multiple_of(SAMPLE)
+                    && let Some(stamp) = self.wire.stamp(payload)
+                {
+                    let now = *self.read.now.get_or_insert_with(event::now_micros);
+                    self.outcome.latency.saturating_record(now.saturating_sub(stamp));
+                }
             }
-        } else if payload.starts_with(b"[\"1\"") {
-            if !payload.windows(13).any(|w| w == br#""status":"ok""#) {
-                bail!("refused: {}", text(payload));
+            Said::Joined => {
+                if !std::mem::replace(&mut self.live[client], true) {
+                    self.counters.joined.fetch_add(1, Relaxed);
+                }
             }
-            if !std::mem::replace(&mut self.live[client], true) {
-                self.counters.joined.fetch_add(1, Relaxed);
-            }
+            Said::Refused => bail!("refused: {}", text(payload)),
+            Said::Ping => self.read.answer.extend(self.wire.pong()),
+            Said::Other => {}
         }
         Ok(())
     }
 
-    fn read_ends(&mut self) {
-        let Read { frames, bytes, .. } = std::mem::take(&mut self.read);
+    fn read_ends(&mut self, _client: usize) -> Vec<u8> {
+        let Read { frames, bytes, answer, .. } = std::mem::take(&mut self.read);
         if frames > 0 {
             self.counters.bytes.fetch_add(bytes, Relaxed);
             self.counters.reads.fetch_add(1, Relaxed);
             self.counters.delivered.fetch_add(frames, Relaxed);
         }
+        answer
+    }
+
+    fn heartbeat(&self) -> Vec<u8> {
+        self.wire.heartbeat()
     }
 
     fn is_live(&self, client: usize) -> bool {

@@ -19,8 +19,13 @@ const MAX_FRAME: usize = 1 << 20;
 
 /// The upgrade request, as phoenix.js sends it.
 pub(crate) fn upgrade(host: &str, token: &str) -> Vec<u8> {
+    upgrade_at(host, &format!("/socket/events/websocket?vsn=2.0.0&token={token}"))
+}
+
+/// The upgrade request for a path.
+pub(crate) fn upgrade_at(host: &str, path: &str) -> Vec<u8> {
     format!(
-        "GET /socket/events/websocket?vsn=2.0.0&token={token} HTTP/1.1\r\nHost: {host}\r\n\
+        "GET {path} HTTP/1.1\r\nHost: {host}\r\n\
          Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
          Sec-WebSocket-Key: {KEY}\r\n\r\n"
     )

@@ -5,6 +5,7 @@ use anyhow::{Context, Result, bail};
 use chaos::environment::leftovers::{Names, clean_dead_runs};
 use chaos::history::{History, Journal, Record};
 use chaos::invariants::{self, Outcome, Table};
+use chaos::load::hostile;
 use chaos::prove::{self, Proof};
 use chaos::run::Plan;
 use chaos::scenario::{Need, SCENARIOS, Scenario};
@@ -45,6 +46,9 @@ enum Command {
         /// The run's `history.jsonl`
         history: PathBuf,
     },
+    /// Do what a hostile tenant does, for a run that starts this beside itself
+    #[command(hide = true)]
+    Attack,
 }
 
 /// How a scenario is run.
@@ -112,6 +116,7 @@ fn main() -> ExitCode {
             history.0.sort_by_key(|entry| entry.at_ms);
             print_verdicts(&history)
         }),
+        Command::Attack => hostile::attack().map(|()| true),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

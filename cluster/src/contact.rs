@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use openraft::ServerState;
 use openraft::async_runtime::watch::WatchReceiver;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use crate::engine::Engine;
 
@@ -15,11 +15,31 @@ const LOST: u64 = 4;
 /// A period in which a node heard from the cluster without interruption: a follower from its leader, the
 /// leader from a majority, with never more than three heartbeats between. What is committed during the period
 /// reaches the node at once. What was committed before may be unknown to it until a read barrier has passed.
+///
+/// A node that stood still for so long begins another period, whatever it reads then: answers that came
+/// meanwhile look new to a leader, although another one may have taken its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Contact {
     term: u64,
     leads: bool,
     silences: u64,
+    standstills: u64,
+}
+
+/// When this process last ran, as far as it noticed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Ran {
+    at: Instant,
+    /// How often it has stood still since it started.
+    standstills: u64,
+}
+
+impl Ran {
+    /// The state of a process that runs at `at`. A pause longer than `longest` is a standstill.
+    fn after(self, at: Instant, longest: Duration) -> Self {
+        let pause = at.saturating_duration_since(self.at);
+        Self { at: at.max(self.at), standstills: self.standstills + u64::from(pause > longest) }
+    }
 }
 
 /// The leader's last message.
@@ -51,13 +71,28 @@ impl Heard {
 pub(crate) struct LeaderContact {
     engine: Arc<Engine>,
     heard: Mutex<Option<Heard>>,
+    ran: Mutex<Ran>,
     /// When this node last knew of a majority; at first, when it started.
     majority: Mutex<Instant>,
 }
 
 impl LeaderContact {
     pub(crate) fn new(engine: Arc<Engine>) -> Arc<Self> {
-        Arc::new(Self { engine, heard: Mutex::default(), majority: Mutex::new(Instant::now()) })
+        let now = Instant::now();
+        let ran = Mutex::new(Ran { at: now, standstills: 0 });
+        Arc::new(Self { engine, heard: Mutex::default(), ran, majority: Mutex::new(now) })
+    }
+
+    /// Notices when this process stands still; runs as long as the node.
+    pub(crate) async fn watch_standstills(self: Arc<Self>) {
+        let pause = Duration::from_millis(self.engine.config().heartbeat_ms);
+        loop {
+            {
+                let mut ran = self.ran.lock().unwrap_or_else(PoisonError::into_inner);
+                *ran = ran.after(Instant::now(), self.longest_pause());
+            }
+            sleep(pause).await;
+        }
     }
 
     /// Records a message of the leader of `term` that arrived at `at`.
@@ -74,21 +109,26 @@ impl LeaderContact {
     /// The contact that this node has with the cluster.
     pub(crate) fn present(&self) -> Option<Contact> {
         let longest = self.longest_pause();
+        let ran = *self.ran.lock().unwrap_or_else(PoisonError::into_inner);
+        if ran.at.elapsed() > longest {
+            return None;
+        }
         let (leads, term, followed) = {
             let metrics = self.engine.raft().metrics();
             let now = metrics.borrow_watched();
-            let alone = now.membership_config.voter_ids().count() == 1;
-            let followed = alone
-                || now
-                    .last_quorum_acked
-                    .is_some_and(|at| openraft::Instant::elapsed(&at.into_inner()) <= longest);
-            (now.state == ServerState::Leader, now.current_term, followed)
+            let leads = now.state == ServerState::Leader;
+            let acked = || {
+                now.last_quorum_acked
+                    .is_some_and(|at| openraft::Instant::elapsed(&at.into_inner()) <= longest)
+            };
+            let alone = || now.membership_config.voter_ids().count() == 1;
+            (leads, now.current_term, leads && (acked() || alone()))
         };
         let heard = self.heard();
         let silences = heard.map_or(0, |heard| heard.silences);
         let in_contact =
             if leads { followed } else { heard.is_some_and(|h| h.term == term && h.at.elapsed() <= longest) };
-        in_contact.then_some(Contact { term, leads, silences })
+        in_contact.then_some(Contact { term, leads, silences, standstills: ran.standstills })
     }
 
     /// Records that this node hears from a majority, or from a leader, at this moment.
@@ -140,6 +180,18 @@ mod tests {
         assert_eq!((next.silences, next.silence), (1, Duration::from_millis(400)));
         let overtaken = word(Some(next), 600);
         assert_eq!(overtaken, next, "a message that was overtaken changes nothing");
+    }
+
+    #[test]
+    fn a_process_that_stands_still_notices_it_once() {
+        let began = Instant::now();
+        let at = |ms| began + Duration::from_millis(ms);
+        let ran = Ran { at: began, standstills: 0 };
+        let soon = ran.after(at(300), LONGEST);
+        assert_eq!(soon, Ran { at: at(300), standstills: 0 });
+        let late = soon.after(at(601), LONGEST);
+        assert_eq!(late, Ran { at: at(601), standstills: 1 });
+        assert_eq!(late.after(at(700), LONGEST).standstills, 1);
     }
 
     #[test]

@@ -234,9 +234,8 @@ impl DiskBudget {
         turn
     }
 
-    /// The same without waiting, for appends, which must keep their order. If an append waited, the next one
-    /// would overtake it, and the leader would conclude that the log lost entries. A caller that is refused
-    /// finds a new measurement at its next try.
+    /// The same without waiting, for appends: they keep their order, so one that waited would hold up all behind
+    /// it. A caller that is refused finds a new measurement at its next try.
     pub(crate) fn take_at_once(self: &Arc<Self>, bytes: u64) -> bool {
         let fits = bytes == 0 || self.disk.take(bytes);
         if !fits && self.disk.may_measure() {

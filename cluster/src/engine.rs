@@ -93,6 +93,11 @@ impl Engine {
         self.raft.server_metrics().borrow_watched().current_leader
     }
 
+    /// The last entry of this node's log, as the engine last reported it.
+    pub(crate) fn last_log(&self) -> Option<LogId> {
+        self.raft.data_metrics().borrow_watched().last_log
+    }
+
     /// Whether this node leads, as far as it knows.
     pub(crate) fn leads(&self) -> bool {
         self.leader() == Some(self.id())

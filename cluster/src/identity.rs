@@ -16,7 +16,8 @@ use crate::types::Member;
 use crate::wire::{self, IdentityV1, NewcomerV1};
 
 /// Format of the data directory as a whole. A release that writes anything in it which an older release
-/// cannot read increases it.
+/// cannot read increases it. What changes between two releases is one format: before the first release this
+/// is 1, whatever changes, and the kept data of `tests/it/formats.rs` is made anew.
 const FORMAT: u32 = 1;
 /// The process that uses the directory holds a lock on this file.
 pub(crate) const LOCK: &str = "LOCK";

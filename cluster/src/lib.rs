@@ -7,7 +7,7 @@
 //!   define the types of its API.
 //! - [`StateMachine`] and [`Handler`] (`machine`): what the application provides.
 //! - `boot` starts and stops a node, `node` puts its parts together, and `service` hands each request of a
-//!   peer to the part that answers it.
+//!   peer to the part that answers it; `appends` keeps a leader's appends in order.
 //! - The parts, each with a type and an API of its own. `engine`: openraft and the way to the peers; all
 //!   other parts use it. `proposer`: gathers waiting proposals into one log entry; those of different flows
 //!   (`flow`) take turns. `reads`: linearizable reads. `membership`: who is a member, who votes, who leads.
@@ -49,6 +49,7 @@ macro_rules! failpoint {
     }};
 }
 
+mod appends;
 mod backup;
 mod boot;
 mod certificate;

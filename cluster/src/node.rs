@@ -159,6 +159,7 @@ pub(crate) fn assemble(on: Foundation, listener: Listener, secure: Arc<Secure>) 
     tasks.spawn(here(reads.serve(waiting)));
     tasks.spawn(here(housekeeping.clone().keep()));
     tasks.spawn(here(observer.clone().follow()));
+    tasks.spawn(here(contact.clone().watch_standstills()));
     tasks.spawn(here(announcer.run()));
     tasks.spawn(here(members.clone().care()));
     tasks.spawn(here(failover.watch()));

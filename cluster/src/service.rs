@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, TransferLeaderRequest, VoteRequest};
+use openraft::raft::{AppendEntriesRequest, StreamAppendError, TransferLeaderRequest, VoteRequest};
 use tokio::time::{Instant, timeout_at};
 
 use crate::GroupId;
+use crate::appends::{AppendResult, hand_over};
 use crate::contact::LeaderContact;
 use crate::disk::{DiskBudget, HEAD};
 use crate::engine::Engine;
@@ -98,23 +99,35 @@ impl PeerService {
         }
     }
 
-    // Nothing is awaited before the engine has the append; this keeps appends in order.
-    async fn append(&self, append: Append) -> Answer {
-        if !self.disk.take_at_once(append.entries.iter().map(|entry| entry.content.len() as u64 + HEAD).sum())
-        {
-            return failed(DISK_FULL);
+    /// Ends when the engine has the append, so that appends keep their order. The future that it returns waits
+    /// for the result.
+    async fn append(self: &Arc<Self>, append: Append) -> BoxFuture<'static, Answer> {
+        let bytes = append.entries.iter().map(|entry| entry.content.len() as u64 + HEAD).sum();
+        if !self.disk.take_at_once(bytes) {
+            return Box::pin(std::future::ready(failed(DISK_FULL)));
         }
         let leader = append.vote.term;
         let arrived = Instant::now();
         let request = match append_request(append) {
             Ok(request) => request,
-            Err(error) => return failed(error),
+            Err(error) => return Box::pin(std::future::ready(failed(error))),
         };
-        let answer = match self.engine.raft().append_entries(request).await {
-            Ok(AppendEntriesResponse::Success) => Appended::Success,
-            Ok(AppendEntriesResponse::PartialSuccess(id)) => Appended::Partial(id.as_ref().map(Into::into)),
-            Ok(AppendEntriesResponse::Conflict) => Appended::Conflict,
-            Ok(AppendEntriesResponse::HigherVote(vote)) => {
+        let result = hand_over(self.engine.raft(), request).await;
+        let this = self.clone();
+        Box::pin(async move { this.appended((leader, arrived), result.await) })
+    }
+
+    /// The answer to an append of the leader of a term, which arrived at that moment.
+    fn appended(&self, (leader, arrived): (u64, Instant), result: AppendResult) -> Answer {
+        let answer = match result {
+            Ok(Ok(_)) => Appended::Success,
+            Ok(Err(StreamAppendError::Conflict(asked))) => {
+                // Usual while a new leader looks for the place from which on this node lacks entries.
+                let last = self.engine.last_log().map_or("none".to_owned(), |id| id.to_string());
+                tracing::debug!(leader, %asked, %last, "an append follows an entry that this node lacks");
+                Appended::Conflict
+            }
+            Ok(Err(StreamAppendError::HigherVote(vote))) => {
                 tracing::debug!(leader, higher = %vote, "an append of a former leader");
                 return Answer::AppendV1(Appended::Higher((&vote).into()));
             }
@@ -193,12 +206,12 @@ impl Service for PeerService {
         group == self.engine.group()
     }
 
-    fn answer(self: &Arc<Self>, asker: Asker, request: Request) -> BoxFuture<'static, Answer> {
+    async fn begin(self: &Arc<Self>, asker: Asker, request: Request) -> BoxFuture<'static, Answer> {
         let this = self.clone();
         // Guests ask for nothing that needs their id.
         let from = asker.standing.id().unwrap_or(0);
         match request {
-            Request::AppendV1(append) => Box::pin(async move { this.append(append).await }),
+            Request::AppendV1(append) => this.append(append).await,
             Request::VoteV1 { vote, last, transfer, pre } => {
                 let mut request = VoteRequest::new(vote.into(), last.map(Into::into));
                 // The lease protects a living leader. This node has found that that leader's process is gone.

@@ -26,7 +26,8 @@ impl StateMachine for Nothing {
     fn committed(&mut self, _: u64) {}
 }
 
-struct Builder;
+/// Makes a log and a store in a folder of their own.
+pub(crate) struct Builder;
 
 impl StoreBuilder<Types, Log, Machine, tempfile::TempDir> for Builder {
     async fn build(&self) -> Result<(tempfile::TempDir, Log, Machine), StorageError<Types>> {

@@ -4,7 +4,8 @@ use http::Method;
 use serde_json::Value;
 
 use super::{
-    client::{Client, Connection, encoded},
+    client::{Client, encoded},
+    common::Common,
     output::{self, cell},
     publish, tail,
 };
@@ -21,16 +22,6 @@ pub(super) enum Command {
     Members(One),
     /// Publish one event to a channel
     Publish(Publish),
-}
-
-/// The nodes, and the form of the output.
-#[derive(Debug, clap::Args)]
-struct Common {
-    #[command(flatten)]
-    connection: Connection,
-    /// Print JSON on a terminal too
-    #[arg(long)]
-    json: bool,
 }
 
 /// The map whose channels are listed.

@@ -7,7 +7,8 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::{
-    client::{Client, Connection},
+    client::Client,
+    common::Common,
     output::{self, cell},
 };
 
@@ -42,16 +43,6 @@ pub(super) enum Command {
     Restore(Restore),
     /// Make an authority and certificates for the peer port and for clients
     Certs(super::cluster_certs::Args),
-}
-
-/// The nodes, and the form of the output.
-#[derive(Debug, clap::Args)]
-pub(super) struct Common {
-    #[command(flatten)]
-    connection: Connection,
-    /// Print JSON on a terminal too
-    #[arg(long)]
-    json: bool,
 }
 
 /// A new node.

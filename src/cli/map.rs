@@ -10,7 +10,8 @@ use crate::core::limits::{LIMITS, Limit};
 
 use super::{
     Usage,
-    client::{Client, Connection, encoded},
+    client::{Client, encoded},
+    common::Common,
     output::{self, cell},
 };
 
@@ -28,16 +29,6 @@ pub(super) enum Command {
     Update(Update),
     /// Delete a map with its events and tokens
     Delete(Delete),
-}
-
-/// The nodes, and the form of the output.
-#[derive(Debug, clap::Args)]
-pub(super) struct Common {
-    #[command(flatten)]
-    connection: Connection,
-    /// Print JSON on a terminal too
-    #[arg(long)]
-    json: bool,
 }
 
 /// An existing map.

@@ -7,6 +7,7 @@ mod channel;
 mod client;
 mod cluster;
 mod cluster_certs;
+mod common;
 mod completions;
 mod config;
 mod dev;

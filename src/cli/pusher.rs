@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::{
     client::{Client, Connection, encoded},
+    common::Common,
     output::{self, cell},
 };
 
@@ -78,16 +79,6 @@ pub(super) struct Delete {
     key: String,
     #[command(flatten)]
     connection: Connection,
-}
-
-/// The nodes, and the form of the output.
-#[derive(Debug, clap::Args)]
-pub(super) struct Common {
-    #[command(flatten)]
-    connection: Connection,
-    /// Print JSON on a terminal too
-    #[arg(long)]
-    json: bool,
 }
 
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {

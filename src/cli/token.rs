@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::{
     client::{Client, Connection, encoded},
+    common::Common,
     output::{self, cell},
 };
 
@@ -27,15 +28,12 @@ pub(super) struct Create {
     /// Name for people
     #[arg(long)]
     name: Option<String>,
-    /// What the token may do: subscribe, publish, manage
+    /// What the token may do: subscribe, publish, presence (be a member as any user), manage
     #[arg(long, value_delimiter = ',', default_value = "subscribe")]
-    #[arg(value_parser = ["subscribe", "publish", "manage"])]
+    #[arg(value_parser = ["subscribe", "publish", "presence", "manage"])]
     scopes: Vec<String>,
     #[command(flatten)]
-    connection: Connection,
-    /// Print JSON on a terminal too
-    #[arg(long)]
-    json: bool,
+    common: Common,
 }
 
 /// The map whose tokens are listed.
@@ -44,10 +42,7 @@ pub(super) struct List {
     /// Map: id or slug
     map: String,
     #[command(flatten)]
-    connection: Connection,
-    /// Print JSON on a terminal too
-    #[arg(long)]
-    json: bool,
+    common: Common,
 }
 
 /// The token to revoke.
@@ -68,17 +63,18 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             if let Some(name) = args.name {
                 body["name"] = name.into();
             }
-            let client = Client::new(args.connection);
+            let client = Client::new(args.common.connection);
             let token = client.call(Method::POST, &path(&args.map), Some(&body)).await?;
-            if !output::for_people(args.json) {
+            if !output::for_people(args.common.json) {
                 return Ok(output::json(&token)?);
             }
             output::line(output::paint(output::STRONG, cell(&token, "token")))?;
             output::note(format_args!("Id {}. Keep the token: it is not shown again.", cell(&token, "id")));
         }
         Command::List(args) => {
-            let tokens = Client::new(args.connection).call(Method::GET, &path(&args.map), None).await?;
-            if !output::for_people(args.json) {
+            let tokens =
+                Client::new(args.common.connection).call(Method::GET, &path(&args.map), None).await?;
+            if !output::for_people(args.common.json) {
                 return Ok(output::json(&tokens)?);
             }
             let row =

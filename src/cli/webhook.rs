@@ -16,7 +16,8 @@ use serde_json::{Value, json, value::RawValue};
 
 use super::{
     Usage,
-    client::{ANSWER, Body, Client, ClientError, Connection, encoded},
+    client::{ANSWER, Body, Client, ClientError, encoded},
+    common::Common,
     output::{self, cell},
 };
 
@@ -54,16 +55,6 @@ pub(super) enum Command {
     Attempts(One),
     /// Print attempts as they are made, of one webhook or of all webhooks of a map
     Tail(tail::Args),
-}
-
-/// The nodes, and the form of the output.
-#[derive(Debug, clap::Args)]
-struct Common {
-    #[command(flatten)]
-    connection: Connection,
-    /// Print JSON on a terminal too
-    #[arg(long)]
-    json: bool,
 }
 
 /// The map whose webhooks are listed.

@@ -163,6 +163,8 @@ pub struct Limits {
     /// The limits that new maps start with.
     #[serde(flatten)]
     pub new_maps: NewMapLimits,
+    /// Most sockets of a map that gets its first app, unless it has a limit of its own.
+    pub map_connections_with_app: u32,
     /// Most maps in the cluster.
     pub maps: usize,
     /// Most tokens per map.
@@ -176,6 +178,9 @@ pub struct Limits {
     pub sockets_per_token: usize,
     /// Most topics joined on one socket.
     pub channels_per_socket: usize,
+    /// Most joins of channels of one map in a minute on this node, where they are written to the log; 0 = no
+    /// limit.
+    pub channel_joins_per_minute: u32,
     /// Most distinct filter expressions in use on one map of this node, and most distinct patterns of
     /// subjects.
     pub expressions_per_topic: usize,
@@ -300,12 +305,14 @@ impl Default for Limits {
             body_seconds: 30,
             json_depth: 64,
             new_maps: NewMapLimits::default(),
+            map_connections_with_app: 10_000,
             maps: 10_000,
             tokens_per_map: 100,
             sockets: 50_000,
             sockets_per_address: 0,
             sockets_per_token: 0,
             channels_per_socket: 100,
+            channel_joins_per_minute: 30_000,
             expressions_per_topic: 100,
             frame_bytes: 65_536,
             header_bytes: 16_384,

@@ -14,6 +14,8 @@ pub struct Session {
     /// Messages that a socket or a long-poll session may send in a second. One that sends more is slowed
     /// down.
     pub messages_per_second: u32,
+    /// Topics that a socket or a long-poll session may join in a second. One that joins more is refused.
+    pub joins_per_second: u32,
     /// A socket is closed (1012) if it took less than `min_bytes_per_second` for this long while data waited,
     /// in seconds.
     pub stall_seconds: u64,
@@ -46,6 +48,7 @@ impl Default for Session {
             idle_timeout_seconds: 60,
             join_seconds: 20,
             messages_per_second: 100,
+            joins_per_second: 50,
             stall_seconds: 60,
             min_bytes_per_second: 1024,
             send_buffer_bytes: 131_072,

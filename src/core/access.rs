@@ -35,15 +35,21 @@ impl Scopes {
     pub const PUBLISH: Scopes = Scopes(2);
     /// Manage the map's tokens and webhooks, and read its settings.
     pub const MANAGE: Scopes = Scopes(4);
+    /// Be a presence member as any user, where no back end has signed the user.
+    pub const PRESENCE: Scopes = Scopes(8);
     /// What the clients of an app may do.
     pub const OF_APPS: Scopes = Scopes(3);
     /// No scopes.
     pub const NONE: Scopes = Scopes(0);
     /// All scopes.
-    pub const ALL: Scopes = Scopes(7);
+    pub const ALL: Scopes = Scopes(15);
 
-    const NAMES: [(&'static str, Scopes); 3] =
-        [("subscribe", Self::SUBSCRIBE), ("publish", Self::PUBLISH), ("manage", Self::MANAGE)];
+    const NAMES: [(&'static str, Scopes); 4] = [
+        ("subscribe", Self::SUBSCRIBE),
+        ("publish", Self::PUBLISH),
+        ("presence", Self::PRESENCE),
+        ("manage", Self::MANAGE),
+    ];
 
     /// Builds a set of scopes from names; `None` for an unknown name or an empty list.
     pub fn from_names<S: AsRef<str>>(names: &[S]) -> Option<Self> {
@@ -403,6 +409,8 @@ mod tests {
         let two = Scopes::from_names(&["publish", "subscribe"]).unwrap();
         assert_eq!(two.names(), ["subscribe", "publish"]);
         assert!(two.contains(Scopes::PUBLISH) && !two.contains(Scopes::MANAGE));
+        assert_eq!(Scopes::from_names(&Scopes::ALL.names()), Some(Scopes::ALL));
+        assert!(!Scopes::OF_APPS.contains(Scopes::PRESENCE), "a back end signs the users of an app");
         assert_eq!(Scopes::from_names(&["admin"]), None);
         assert_eq!(Scopes::from_names::<&str>(&[]), None);
     }

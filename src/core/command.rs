@@ -4,7 +4,7 @@
 //! The enums are part of the log's format: new variants go at the end only.
 
 use super::access::{AccessChange, Limits, Map, Retention, Scopes, Token, TokenHash};
-use super::app::{App, DeleteApp, Prepared, PutApp};
+use super::app::{App, DeleteApp, Prepared, PutApp, TerminateUser};
 use super::channel_rules::ChannelRules;
 use super::consumer::progress::OwnerCommand;
 use super::event::NewEvent;
@@ -82,6 +82,8 @@ pub enum Command {
     Presence(PresenceBatch),
     /// Remove a bounded number of presence members whose grace period is over.
     EndGraces,
+    /// End the connections of a user, also at nodes that can't be asked.
+    TerminateUser(TerminateUser),
 }
 
 /// The parameters of [`Command::SetChannelRules`].
@@ -385,4 +387,6 @@ pub enum Change {
     Joined(MapId, Subject, Arc<Present>),
     /// A presence member of the map's subject is gone.
     Left(MapId, Subject, Arc<Present>),
+    /// The connections of the map's user are to end.
+    UserTerminated(MapId, Arc<str>),
 }

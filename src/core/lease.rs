@@ -31,7 +31,7 @@ pub struct LeaseBatch {
     pub number: u64,
     /// Whether to release first all connections that the node held before: the changes then state all that it
     /// holds. The node's candidacy stays, so that a node that restarts quickly keeps its webhooks. The presence
-    /// of an earlier incarnation ends.
+    /// of an earlier incarnation stays until the new one has stated its own ([`PresenceBatch::whole`]).
     pub whole: bool,
     /// The changes, in order.
     pub changes: Vec<LeaseChange>,
@@ -77,6 +77,9 @@ pub struct PresenceBatch {
     /// Counts the incarnation's presence batches, from 1. A batch whose number is not higher than the last one
     /// is not applied.
     pub number: u64,
+    /// Whether the incarnation has now stated all that the node held when it began. What the cluster still
+    /// shows of the node's earlier incarnations ends then.
+    pub whole: bool,
     /// The changes, in order.
     pub changes: Vec<PresenceChange>,
 }

@@ -28,6 +28,51 @@ pub struct WebhookBacklog {
     pub age_seconds: Option<u64>,
 }
 
+/// The smallest bounds of a map's lifecycle events.
+const LEAST: LifecycleBound = LifecycleBound { events: 1000, bytes: 1 << 20 };
+/// Lifecycle events may be this part of what a map keeps.
+const PART: u64 = 4;
+
+/// How many events of a kind a map keeps, counted apart from all others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LifecycleBound {
+    /// Their number.
+    pub events: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+impl LifecycleBound {
+    /// Returns a larger bound: by this number of events, but at most by a sixteenth.
+    pub fn with_slack(self, events: u64) -> Self {
+        Self {
+            events: self.events.saturating_add(events.min(self.events / 16)),
+            bytes: self.bytes.saturating_add(self.bytes / 16),
+        }
+    }
+
+    /// Returns a bound that is twice as large.
+    pub fn twice(self) -> Self {
+        Self { events: self.events.saturating_mul(2), bytes: self.bytes.saturating_mul(2) }
+    }
+}
+
+impl Retention {
+    /// Returns how many lifecycle events are kept beside all other events. A map without a bound has none for
+    /// them.
+    pub fn lifecycle(&self) -> LifecycleBound {
+        let part = |bound: Option<u64>, least: u64| bound.map_or(u64::MAX, |bound| (bound / PART).max(least));
+        LifecycleBound { events: part(self.events, LEAST.events), bytes: part(self.bytes, LEAST.bytes) }
+    }
+}
+
+impl WebhookBacklog {
+    /// Returns how many bytes of lifecycle events are kept for webhooks alone, beside all other events.
+    pub fn lifecycle_bytes(&self) -> u64 {
+        self.bytes.map_or(u64::MAX, |bytes| bytes / PART)
+    }
+}
+
 /// Changes of some bounds of retention: `None` leaves a bound as it is, `Some(None)` removes it. The state
 /// machine merges the changes, so that two concurrent ones don't undo each other.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

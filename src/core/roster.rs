@@ -3,9 +3,12 @@
 //! A node counts the memberships and subscriptions of its own connections. The cluster learns only the ends:
 //! that the node has a member, or none any more, and how many subscriptions a subject has where somebody wants
 //! to know. One batch is under way at a time, and it is repeated as it was until its outcome is known. What
-//! changes meanwhile gathers for the next batch. Maps take turns in a batch, so that none fills it alone.
+//! changes meanwhile gathers for the next batch. Maps take turns in a batch, so that none fills it alone. An
+//! incarnation first states all that the node holds, and says when it has.
 
 mod held;
+mod room;
+mod statement;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +19,7 @@ use super::lifecycle::is_told_of;
 use super::subject::Subject;
 use bytes::Bytes;
 use held::{Held, Known, Subscriptions, size};
+use statement::Statement;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -52,6 +56,7 @@ pub struct Roster<W> {
     /// Maps for which that changed since the batch that is under way was made.
     rewanted: BTreeSet<MapId>,
     queues: BTreeMap<MapId, VecDeque<Item>>,
+    statement: Statement,
     /// The number of the incarnation's last batch.
     number: u64,
     /// The batch that is under way.
@@ -69,6 +74,7 @@ impl<W> Default for Roster<W> {
             wanted: BTreeSet::new(),
             rewanted: BTreeSet::new(),
             queues: BTreeMap::new(),
+            statement: Statement::of(std::iter::empty()),
             number: 0,
             under_way: None,
         }
@@ -168,7 +174,7 @@ impl<W> Roster<W> {
 
     /// Returns whether there is a batch to send.
     pub fn has_news(&self) -> bool {
-        self.under_way.is_some() || !self.queues.is_empty()
+        self.under_way.is_some() || !self.queues.is_empty() || self.statement.is_owed()
     }
 
     /// Returns the batch to send: the one whose outcome is unknown, or else the next one. Its members stay for
@@ -176,11 +182,12 @@ impl<W> Roster<W> {
     pub fn batch(&mut self, node: NodeId, incarnation: Incarnation, grace_ms: u32) -> Option<PresenceBatch> {
         if self.under_way.is_none() {
             let changes = self.next_changes(grace_ms);
-            if changes.is_empty() {
+            let whole = self.statement.completes();
+            if changes.is_empty() && !whole {
                 return None;
             }
             self.number += 1;
-            self.under_way = Some(PresenceBatch { node, incarnation, number: self.number, changes });
+            self.under_way = Some(PresenceBatch { node, incarnation, number: self.number, whole, changes });
         }
         self.under_way.clone()
     }
@@ -205,7 +212,8 @@ impl<W> Roster<W> {
         answers
     }
 
-    /// The node's incarnation ended: the cluster knows nothing any more that this node holds, or will soon.
+    /// Another incarnation of the node begins, which has to state all that it holds. Until it has, the cluster
+    /// shows what the one before had.
     pub fn begin_again(&mut self) {
         self.number = 0;
         self.under_way = None;
@@ -224,17 +232,7 @@ impl<W> Roster<W> {
             self.queue_subject(map, &subject);
             self.forget_unused(map, &subject);
         }
-    }
-
-    /// This node skipped a part of the log: what the cluster knows of subscriptions is unknown.
-    pub fn doubt_counts(&mut self) {
-        if self.under_way.is_some() {
-            self.rewanted.extend(&self.wanted);
-        }
-        self.subjects.values_mut().flat_map(BTreeMap::values_mut).for_each(|known| known.told = None);
-        for (map, subject) in self.all_subjects() {
-            self.queue_subject(map, &subject);
-        }
+        self.statement = Statement::of(self.queues.iter().map(|(map, queue)| (*map, queue.len())));
     }
 
     fn all_subjects(&self) -> Vec<(MapId, Subject)> {
@@ -299,10 +297,11 @@ impl<W> Roster<W> {
     /// Takes up to `most` items of the map's queue.
     fn turn_of(&mut self, map: MapId, most: usize) -> Vec<Item> {
         let Some(queue) = self.queues.get_mut(&map) else { return Vec::new() };
-        let turn = queue.drain(..most.min(queue.len())).collect();
+        let turn: Vec<Item> = queue.drain(..most.min(queue.len())).collect();
         if queue.is_empty() {
             self.queues.remove(&map);
         }
+        self.statement.took(map, turn.len());
         turn
     }
 

@@ -27,6 +27,8 @@ pub struct EdgeConfig {
     pub json_depth: usize,
     /// Limits of new maps.
     pub new_map_limits: Limits,
+    /// The limit on connections that replaces the one of new maps when a map gets its first app.
+    pub connections_with_app: u32,
     /// Retention of new maps.
     pub new_map_retention: Retention,
     /// Maps in the cluster.

@@ -175,6 +175,14 @@ impl ApiError {
         body
     }
 
+    /// The message and what the caller can do about it, for protocols whose errors are one text.
+    pub fn text(&self) -> String {
+        match &self.0.hint {
+            Some(hint) => format!("{}; {hint}", self.0.message),
+            None => self.0.message.clone(),
+        }
+    }
+
     fn retry_after(mut self, seconds: u64) -> Self {
         self.0.retry_after = Some(seconds);
         self

@@ -5,6 +5,7 @@
 use super::auth::too_many_requests;
 use super::body::{BODY_BYTES, too_large, too_slow};
 use super::error::ApiError;
+use super::joins::TooManyClientJoins;
 use super::refused::{Quota, Refused, Unavailable};
 use super::sessions::{SessionKind, TooManySessions};
 use crate::config::Key;
@@ -12,7 +13,7 @@ use crate::core::command::{Counted, Refusal};
 use crate::core::rate::Exceeded;
 use crate::delivery::End;
 use crate::delivery::ws::frames::Frames;
-use crate::hub::{HubError, TooManyConditions, TooManyJoins, TooManyPatterns};
+use crate::hub::{HubError, TooManyChannelJoins, TooManyConditions, TooManyJoins, TooManyPatterns};
 use actix_web::http::StatusCode;
 use std::time::Duration;
 
@@ -74,6 +75,12 @@ fn told(resource: &str) -> Vec<Told> {
             ended(End::Unused),
         ],
         "connection in the cluster" => vec![refused(Quota::Connections { limit: 3 })],
+        "joins of one client" => {
+            vec![refused(Quota::from(TooManyClientJoins { limit: 3, wait_ms: 1000 }))]
+        }
+        "joins of a map's channels that are written to the log" => {
+            vec![refused(Quota::from(TooManyChannelJoins { limit: 3, wait_ms: 1000 }))]
+        }
         "joins" => vec![refused(Quota::Joins(TooManyJoins { limit: 3, wait_ms: 1000 }))],
         "bytes of a message" => vec![long_message()],
         "messages of a socket" => vec![ended(End::Flood)],

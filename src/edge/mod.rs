@@ -13,6 +13,7 @@ pub mod clients;
 pub mod context;
 pub mod error;
 pub mod given;
+pub mod joins;
 pub mod media;
 pub mod ops;
 pub mod paths;

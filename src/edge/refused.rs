@@ -3,11 +3,13 @@
 
 use super::error::ApiError;
 use super::given::BadParameter;
+use super::joins::TooManyClientJoins;
 use super::sessions::{MOST_LONG_POLLS, TooManySessions};
 use crate::core::access::Scopes;
 use crate::core::limits::{Limit, LimitName};
 use crate::hub::{
-    ArchiveError, Hub, HubError, ResumeError, TooManyConditions, TooManyJoins, TooManyPatterns,
+    ArchiveError, Hub, HubError, ResumeError, TooManyChannelJoins, TooManyConditions, TooManyJoins,
+    TooManyPatterns,
 };
 
 /// The limit of refused tokens from one address.
@@ -60,6 +62,12 @@ pub enum Quota {
     /// Sockets that a token joins to a map in a minute on this node.
     #[error("the token has joined the map {} times in a minute on this node, as often as it may", .0.limit)]
     Joins(TooManyJoins),
+    /// Joins of the channels of a map in a minute on this node.
+    #[error(transparent)]
+    ChannelJoins(#[from] TooManyChannelJoins),
+    /// Joins of one client in a second.
+    #[error(transparent)]
+    ClientJoins(#[from] TooManyClientJoins),
     /// Different expressions of a map's subscribers on this node.
     #[error(transparent)]
     Filters(TooManyConditions),
@@ -148,6 +156,8 @@ impl Quota {
         match self {
             Self::Connections { .. } => "too_many_connections",
             Self::Joins(_) => "too_many_joins",
+            Self::ChannelJoins(_) => "too_many_channel_joins",
+            Self::ClientJoins(_) => "too_many_client_joins",
             Self::Filters(_) => "too_many_filters",
             Self::Patterns(_) => "too_many_patterns",
             Self::Sessions(_) => "too_many_sessions",
@@ -158,7 +168,10 @@ impl Quota {
     /// The limit.
     pub fn limit(&self) -> u64 {
         match self {
-            Self::Connections { limit } | Self::Joins(TooManyJoins { limit, .. }) => (*limit).into(),
+            Self::Connections { limit }
+            | Self::Joins(TooManyJoins { limit, .. })
+            | Self::ChannelJoins(TooManyChannelJoins { limit, .. })
+            | Self::ClientJoins(TooManyClientJoins { limit, .. }) => (*limit).into(),
             Self::Filters(TooManyConditions(limit))
             | Self::Patterns(TooManyPatterns(limit))
             | Self::Sockets { limit } => *limit as u64,
@@ -171,6 +184,8 @@ impl Quota {
         match self {
             Self::Connections { .. } => LimitName::OfMap(&Limit::CONNECTIONS),
             Self::Joins(_) => LimitName::OfMap(&Limit::JOINS_PER_MINUTE),
+            Self::ChannelJoins(_) => LimitName::Setting("limits.channel_joins_per_minute"),
+            Self::ClientJoins(_) => LimitName::Setting("session.joins_per_second"),
             Self::Filters(_) | Self::Patterns(_) => LimitName::Setting("limits.expressions_per_topic"),
             Self::Sessions(sessions) => sessions.name(),
             Self::Sockets { .. } => LimitName::Setting("limits.sockets_per_address"),
@@ -179,7 +194,9 @@ impl Quota {
 
     fn retry_ms(&self) -> u64 {
         match self {
-            Self::Joins(TooManyJoins { wait_ms, .. }) => *wait_ms,
+            Self::Joins(TooManyJoins { wait_ms, .. })
+            | Self::ChannelJoins(TooManyChannelJoins { wait_ms, .. })
+            | Self::ClientJoins(TooManyClientJoins { wait_ms, .. }) => *wait_ms,
             Self::Connections { .. } | Self::Filters(_) | Self::Patterns(_) | Self::Sessions(_) => 5000,
             Self::Sockets { .. } => 1000,
         }
@@ -273,6 +290,16 @@ mod tests {
             (parameter.into(), 400, "invalid_since"),
             (Quota::Connections { limit: 3 }.into(), 429, "too_many_connections"),
             (Quota::Joins(TooManyJoins { limit: 3, wait_ms: 2000 }).into(), 429, "too_many_joins"),
+            (
+                Quota::from(TooManyChannelJoins { limit: 3, wait_ms: 2000 }).into(),
+                429,
+                "too_many_channel_joins",
+            ),
+            (
+                Quota::from(TooManyClientJoins { limit: 3, wait_ms: 2000 }).into(),
+                429,
+                "too_many_client_joins",
+            ),
             (Quota::Filters(TooManyConditions(3)).into(), 429, "too_many_filters"),
             (Quota::Patterns(TooManyPatterns(3)).into(), 429, "too_many_patterns"),
             (Quota::Sessions(TooManySessions::OfOwner(3)).into(), 429, "too_many_sessions"),

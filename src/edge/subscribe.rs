@@ -2,7 +2,7 @@
 //!
 //! A protocol says what a client asks for ([`Asked`]). It gets a subscription that is ready to attach
 //! ([`Opened`]), or the facts of a refusal. The steps are, in this order: check the right to the map, take a
-//! place in the map's connection quota, compile the expression, find the start position (if the client has
+//! place in the map's connection quota, charge the map's joins where somebody wants to know of them, compile the expression, find the start position (if the client has
 //! seen more than this node, the node catches up first), wait for the other nodes' confirmation if there are
 //! ephemeral events, and check the right once more, because it may have been revoked meanwhile. The map's
 //! channel rules say whether the subjects have stored events, ephemeral events, or both. A client sees one
@@ -160,22 +160,21 @@ pub async fn open(dispatcher: &Rc<Dispatcher>, asked: Asked) -> Result<Opened, R
         return Err(unavailable.into());
     }
     let connection = quota.take(hub, &grant.map, grant.who.by()).await?;
+    hub.presence().admit(grant.map.id, occupied(&subjects)).map_err(Quota::ChannelJoins)?;
     let patterns = hub.quota().take_patterns(&grant.map, &subjects).map_err(Quota::Patterns)?;
     let condition =
         expression.map(|expression| hub.quota().take_condition(&grant.map, expression)).transpose();
     let condition = condition.map_err(Quota::Filters)?;
     let coverage = grant.map.rules.coverage_of(&subjects);
     let topic = TopicKey::new(grant.map.topic, subjects);
-    let mut position = hub.archive().resume(&topic, start).await?;
+    let (mut position, coming) = match count && coverage.has_durable() {
+        true => hub.archive().resume_counted(&topic, start, &filter, condition.as_ref()).await?,
+        false => (hub.archive().resume(&topic, start).await?, count.then_some(0)),
+    };
     if !coverage.has_durable() && matches!(start, Start::After(_)) {
         // The ephemeral events since that position were not kept.
         position.gap = Some(None);
     }
-    let coming = match count {
-        true if !coverage.has_durable() => Some(0),
-        true => hub.archive().count_coming(&topic, &position, &filter, condition.as_ref()).await?,
-        false => None,
-    };
     let view = View::new(form(grant.map.id), condition);
     let goes_on = match former {
         Some(former) => former.go_on(hub, (&topic, &view, &filter), &position, coming).await?,

@@ -178,7 +178,7 @@ mod tests {
             encrypted: encryption.encrypt_secret(token, &Secret::new("hush")).unwrap(),
             inserted_ms: 0,
         };
-        let put = PutApp { by: None, app, usual_connections: None, usual_joins: None, has_subjects: false };
+        let put = PutApp { by: None, app, usual_connections: None, connections: 1000, has_subjects: false };
         hub.log().propose(&Command::PutApp(Box::new(put))).await.map(|_| token)
     }
 

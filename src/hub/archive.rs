@@ -2,6 +2,8 @@
 //!
 //! Owns the limit on concurrent readers of the disk. The caller limits the events and bytes of a page.
 
+mod count;
+
 use super::error::HubError;
 use super::evaluators::Evaluators;
 use super::log::Log;
@@ -10,20 +12,23 @@ use crate::core::event::Event;
 use crate::core::expression::Condition;
 use crate::core::filter::Filter;
 use crate::core::history::{Bounds, History, HistoryError, Position, Start, StoredSubject};
-use crate::core::ids::{EventId, LogPosition, TopicId};
+use crate::core::ids::{EventId, TopicId};
 use crate::core::ring::Span;
 use crate::core::store::StoreError;
 use crate::core::subject::{Selector, Subject};
 use crate::core::topic::TopicKey;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::Semaphore;
 use waypost_cluster::{Cluster, Reader};
 
 /// Most concurrent readers of stored pages; others wait.
 const CONCURRENT_READS: usize = 16;
 
-/// Most events that one count looks through.
-const MAX_COUNTED: u64 = 10_000;
+/// How long a node waits for what another node has applied, before it asks the leader: usually it is on its way.
+const ON_ITS_WAY: Duration = Duration::from_millis(100);
+/// The most entries that may be on their way.
+const NEAR: u64 = 10_000;
 
 /// Why stored events can't be read.
 #[derive(Debug, thiserror::Error)]
@@ -260,32 +265,44 @@ impl Archive {
     /// another node, so this node catches up first. If the position is still missing then, it belongs to
     /// another topic or history.
     pub async fn resume(&self, part: impl Into<Part>, start: Start) -> Result<Position, ResumeError> {
-        let part = part.into();
-        let Start::After(id) = start else { return Ok(self.locate(part, start).await?) };
-        if self.is_ahead(id.log_position()) {
-            self.log.barrier().await?;
-        }
+        self.catch_up(start).await?;
         Ok(self.locate(part, start).await?)
     }
 
-    /// Whether a position lies beyond what this node has applied in the position's group. A position of a
-    /// group that does not exist here can't be waited for.
-    fn is_ahead(&self, position: LogPosition) -> bool {
-        self.cluster.applied_in(position.group).is_some_and(|applied| position.index > applied)
+    /// Catches up with a start position that lies beyond what this node has applied in the position's group. A
+    /// position of a group that does not exist here can't be waited for.
+    async fn catch_up(&self, start: Start) -> Result<(), HubError> {
+        let Start::After(id) = start else { return Ok(()) };
+        let position = id.log_position();
+        let Some(applied) = self.cluster.applied_in(position.group) else { return Ok(()) };
+        let ahead = position.index.saturating_sub(applied);
+        if ahead == 0 {
+            return Ok(());
+        }
+        // A position that is far ahead is of another history, or this node is far behind.
+        if ahead > NEAR || !self.cluster.wait_applied(position.index, ON_ITS_WAY).await {
+            self.log.barrier().await?;
+        }
+        Ok(())
     }
 
     /// Finds where a reader starts, as far as this node has applied the log.
     pub async fn locate(&self, part: impl Into<Part>, start: Start) -> Result<Position, ArchiveError> {
-        let part = part.into();
-        if start == Start::Live && !part.is_several() {
-            // These are small records that are always in memory: they are not worth another thread.
-            return self.locate_now(&part, start);
-        }
-        self.blocking(move |archive| archive.locate_now(&part, start)).await
+        self.look_for(part.into(), start, move |history| history.locate(start)).await
     }
 
-    fn locate_now(&self, part: &Part, start: Start) -> Result<Position, ArchiveError> {
-        self.history(part, |history| history.locate(start))
+    /// Looks for a start position outside the caller's thread, unless that takes only small records that are
+    /// always in memory.
+    async fn look_for<T: Send + 'static>(
+        &self,
+        part: Part,
+        start: Start,
+        look: impl FnOnce(&History<'_, ViewStore<'_>>) -> Result<T, HistoryError> + Send + 'static,
+    ) -> Result<T, ArchiveError> {
+        match start {
+            Start::Live if !part.is_several() => self.history(&part, look),
+            _ => self.blocking(move |archive| archive.history(&part, look)).await,
+        }
     }
 
     /// The stored subjects of a stream whose names begin with `prefix`, ordered by name: up to `max` of those
@@ -300,62 +317,6 @@ impl Archive {
             archive.history(&Part::Whole(stream), |history| history.subjects(&prefix, after.as_ref(), max))
         };
         self.blocking(list).await
-    }
-
-    /// Counts the events of `from_seq..=head_seq` immediately, as [`Archive::read_now`] does; `None` if they
-    /// would have to be read.
-    pub fn count_now(
-        &self,
-        part: impl Into<Part>,
-        from_seq: u64,
-        head_seq: u64,
-    ) -> Result<Option<u64>, ArchiveError> {
-        self.history(&part.into(), |history| history.count(from_seq, head_seq))
-    }
-
-    /// Counts the wanted events of `from_seq..=head_seq`; `None` if too many would have to be read.
-    pub async fn count(
-        &self,
-        part: impl Into<Part>,
-        from_seq: u64,
-        head_seq: u64,
-        filter: &Filter,
-        condition: Option<&Arc<Condition>>,
-    ) -> Result<Option<u64>, ArchiveError> {
-        let part = part.into();
-        if filter == &Filter::All && condition.is_none() {
-            let of = part.clone();
-            let counted = self.blocking(move |archive| archive.count_now(of, from_seq, head_seq));
-            if let Some(count) = counted.await? {
-                return Ok(Some(count));
-            }
-        }
-        if head_seq.saturating_sub(from_seq) >= MAX_COUNTED {
-            return Ok(None);
-        }
-        let mut from_seq = from_seq;
-        let mut count = 0;
-        while from_seq <= head_seq {
-            let page = self.read(part.clone(), from_seq, 1024, 1 << 20, condition.cloned()).await?;
-            let in_range = page.wanted(filter).take_while(|(event, _)| event.seq <= head_seq);
-            count += in_range.filter(|(_, wanted)| *wanted).count() as u64;
-            from_seq = page.next_seq;
-        }
-        Ok(Some(count))
-    }
-
-    /// How many stored events a reader gets before live ones; `None` if the filter makes the count unknown.
-    pub async fn count_coming(
-        &self,
-        topic: &TopicKey,
-        position: &Position,
-        filter: &Filter,
-        condition: Option<&Arc<Condition>>,
-    ) -> Result<Option<u64>, ArchiveError> {
-        if position.next_seq > position.head_seq {
-            return Ok(Some(0));
-        }
-        self.count(topic, position.next_seq, position.head_seq, filter, condition).await
     }
 
     async fn blocking<T: Send + 'static>(

@@ -8,6 +8,7 @@
 use super::news::{News, Watch};
 use super::nudges::{Bell, Nudges, TopicLost};
 use super::presence::state::PresenceState;
+use super::presence::terminations::Termination;
 use crate::core::access::{Access, AccessChange, Map};
 use crate::core::command::{Change, Touched};
 use crate::core::frame::FormKey;
@@ -159,7 +160,8 @@ impl Bridge {
     }
 
     /// The state was loaded again. After a snapshot, every topic may have jumped and may lack events that
-    /// readers hold in memory.
+    /// readers hold in memory, and this node may have missed that connections of users are to end. Whoever
+    /// resets presence afterwards ([`Bridge::reset_presence`]) then reports [`LeaseNews::Skipped`].
     pub(super) fn reset(&self, access: Access, webhooks: Directory, from_snapshot: bool) {
         let old = {
             let mut current = self.access.write().unwrap_or_else(PoisonError::into_inner);
@@ -173,7 +175,7 @@ impl Bridge {
         self.end_what_is_gone(&old);
         let gone = self.topics.read().unwrap_or_else(PoisonError::into_inner).wake_all();
         self.report_lost(gone);
-        self.lease_news(LeaseNews::Skipped);
+        self.presence.terminations.tell(&Termination::Missed);
     }
 
     fn end_what_is_gone(&self, old: &Access) {
@@ -218,6 +220,9 @@ impl Bridge {
                     self.presence.board.joined(*map, subject, present.clone())
                 }
                 Change::Left(map, subject, present) => self.presence.board.left(*map, subject, present),
+                Change::UserTerminated(map, user) => {
+                    self.presence.terminations.tell(&Termination::User(*map, user.clone()));
+                }
                 Change::Events(..) => {}
             }
         }
@@ -291,16 +296,11 @@ impl Bridge {
         self.presence.set_wants(map, wants);
     }
 
-    /// Everything may have changed: who is there, and which lifecycle events somebody wants.
-    pub(super) fn reset_presence(
-        &self,
-        members: impl Iterator<Item = (MapId, Subject, Arc<Present>)>,
-        from_snapshot: bool,
-    ) {
+    /// Everything may have changed: who is there, and which lifecycle events somebody wants. What the cluster
+    /// knows of this node's own does not matter after a snapshot: the node begins another incarnation then
+    /// ([`LeaseNews::Skipped`]), which states everything again.
+    pub(super) fn reset_presence(&self, members: impl Iterator<Item = (MapId, Subject, Arc<Present>)>) {
         self.presence.board.reset(members);
-        if from_snapshot {
-            self.presence.doubt_counts();
-        }
         let maps: Vec<MapId> = self.access().maps().map(|map| map.id).collect();
         maps.into_iter().chain(self.presence.wanted_maps()).for_each(|map| self.look_at_wants(map));
     }
@@ -339,6 +339,15 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 mod tests {
     use super::*;
     use crate::core::access::{Limits, Retention};
+
+    #[test]
+    fn no_incarnation_begins_before_it_is_known_again_what_is_wanted() {
+        let bridge = Bridge::default();
+        let (news, mut heard) = mpsc::unbounded_channel();
+        bridge.attach_leases(news);
+        bridge.reset(Access::default(), Directory::default(), true);
+        assert!(heard.try_recv().is_err());
+    }
 
     #[test]
     fn the_leases_are_notified_of_a_map_only_if_its_limit_changes() {

@@ -41,6 +41,7 @@ fn managed_map(command: &Command) -> Option<MapId> {
         Command::DeleteSubject(delete) => Some(delete.map),
         Command::PutApp(put) => Some(put.app.map),
         Command::DeleteApp(delete) => Some(delete.map),
+        Command::TerminateUser(terminate) => Some(terminate.map),
         Command::SetAdmin(_)
         | Command::Lease(_)
         | Command::NodeGone(_)

@@ -56,7 +56,7 @@ pub use operations::{Blocks, Operations};
 pub use peers::{Lane, PeerError, PeerRequest, Peers};
 pub use presence::{
     Counted, Counts, Membership, Occupancy, Presence, PresenceError, PresenceNews, PresenceWatch,
-    PresentMember,
+    PresentMember, Termination, TooManyChannelJoins,
 };
 pub use publisher::{Placed, Publisher};
 pub use quota::{
@@ -96,6 +96,9 @@ pub struct HubConfig {
     pub cut_off_after: Option<Duration>,
     /// For how long a presence member stays after its last connection broke.
     pub presence_grace: Duration,
+    /// The most joins of channels of one map in a minute on this node, where they are written to the log; 0 is no
+    /// limit.
+    pub channel_joins_per_minute: u32,
 }
 
 /// The node's hub; cheap to clone. It lives as long as the node.
@@ -175,7 +178,7 @@ impl Foundation {
         let health = Health::new(cluster.clone(), peers.clone(), topics.clone(), counts);
         let configured = Configured::new(cluster.clone(), peers.clone(), own_file);
         let webhooks = WebhookStore::new(bridge.clone(), archive.clone(), log.clone(), configured);
-        let presence = Presence::new(&cluster, &bridge, &peers, config.presence_grace);
+        let presence = Presence::new(&cluster, &bridge, &peers, &config);
         let (leases, leases_task) = Leases::new(cluster.clone(), log.clone(), bridge.clone());
         let rates = Rates::new(cluster.clone(), peers.clone(), requests);
         let quota = Quotas::new(rates, leases.clone(), config.expressions_per_topic);

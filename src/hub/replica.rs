@@ -2,7 +2,7 @@
 //!
 //! Owns the adapters between the two; never decides anything itself.
 
-use super::bridge::Bridge;
+use super::bridge::{Bridge, LeaseNews};
 use crate::core::ids::GroupId;
 use crate::core::state::{Context, State, StateError};
 use crate::core::store::{ReadStore, StoreError, Visit, WriteStore};
@@ -26,8 +26,13 @@ impl StateMachine for Replica {
         self.state = State::load(&ViewStore(view)).map_err(to_cluster_error)?;
         let access = self.state.access().clone();
         let webhooks = self.state.webhooks().clone();
-        self.bridge.reset(access, webhooks, why == Load::Snapshot);
-        self.bridge.reset_presence(self.state.all_members(), why == Load::Snapshot);
+        let from_snapshot = why == Load::Snapshot;
+        self.bridge.reset(access, webhooks, from_snapshot);
+        self.bridge.reset_presence(self.state.all_members());
+        // The next incarnation states what is wanted, which is known only now.
+        if from_snapshot {
+            self.bridge.lease_news(LeaseNews::Skipped);
+        }
         Ok(())
     }
 

@@ -17,6 +17,7 @@ pub(super) async fn hub(folder: &std::path::Path) -> Hub {
         ephemeral_link_bytes: 1 << 20,
         cut_off_after: None,
         presence_grace: std::time::Duration::from_secs(3),
+        channel_joins_per_minute: 0,
     };
     let cluster = waypost_cluster::Config {
         data_dir: folder.join("data"),

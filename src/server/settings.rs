@@ -25,6 +25,7 @@ pub(super) fn hub(config: &Config) -> HubConfig {
             .filter(|seconds| *seconds > 0)
             .map(Duration::from_secs),
         presence_grace: Duration::from_millis(config.presence.grace_ms.into()),
+        channel_joins_per_minute: config.limits.channel_joins_per_minute,
     }
 }
 
@@ -98,6 +99,7 @@ pub(super) fn edge(config: &Config, shares: &Shares) -> EdgeConfig {
         body_time: Duration::from_secs(limits.body_seconds),
         json_depth: limits.json_depth,
         new_map_limits: Limits::from(&limits.new_maps),
+        connections_with_app: limits.map_connections_with_app,
         new_map_retention: Retention {
             events: Some(retention.events),
             age_seconds: Some(retention.age_seconds),

@@ -45,6 +45,7 @@ fn the_apps_of_another_server_become_a_configuration() {
 fn credentials_are_created_rotated_and_deleted() {
     let (dev, printed) = Dev::start(free_ports(), tempfile::tempdir().unwrap());
     assert!(printed.contains("new Pusher(\"demo-key\""), "{printed}");
+    assert!(printed.contains("id 1, key demo-key, secret demo-secret"), "{printed}");
     let line = printed.lines().find(|line| line.contains("its token")).unwrap();
     let token = line.split_whitespace().last().unwrap().to_owned();
     let cli = |args: &[&str]| -> Output {

@@ -20,7 +20,9 @@ fn credentials_are_made_and_deleted_at_any_node() {
             ("ten apps of a map", ten),
             ("the first app prepares its map, and the answer says so", prepares),
             ("a map in use is left as it is", in_use),
+            ("a limit that the admin gave stays", given_limit),
             ("channel rules say what clients may do", rules),
+            ("a webhook with an app's secret has the app's key", key_of_webhook),
         ],
     );
 }
@@ -143,7 +145,7 @@ fn prepares(c: &Cluster) -> Result<()> {
     let rules = api.get(&format!("{one_map}/channel-rules"))?.data(200)?;
     ensure!(rules[0]["match"] == "*" && rules[0]["durability"] == "ephemeral", "{rules}");
     let limits = api.get(&one_map)?.data(200)?["limits"].clone();
-    ensure!(limits["connections"].is_null() && limits["joins_per_minute"].is_null(), "{limits}");
+    ensure!(limits["connections"] == 10_000 && limits["joins_per_minute"] == 6000, "{limits}");
     c.wait_same_applied()?;
     let event = |subject: &str| json!({"type": "x", "payload": 1, "subject": subject});
     api.post(&map.events(), &event("orders"))?.expect(202)?;
@@ -172,6 +174,40 @@ fn in_use(c: &Cluster) -> Result<()> {
     ensure!(limits["connections"] == 11 && limits["joins_per_minute"] == 60, "{limits}");
     c.wait_same_applied()?;
     api.post(&map.events(), &json!({"type": "x", "payload": 1, "subject": "orders"}))?.expect(201).map(drop)
+}
+
+/// A limit that the admin gave a map stays, also if new maps get the same.
+fn given_limit(c: &Cluster) -> Result<()> {
+    let map = c.map_with("given-limit", json!({"limits": {"connections": 10}}))?;
+    let made = c.api(1, &map).post(&path(&map), &json!({}))?.data(201)?;
+    ensure!(made["map_changes"].as_array().is_some_and(|changes| changes.len() == 1), "{made}");
+    let limits = c.api(0, &map).get(&format!("/api/maps/{}", map.id))?.data(200)?["limits"].clone();
+    ensure!(limits["connections"] == 10, "{limits}");
+    Ok(())
+}
+
+fn key_of_webhook(c: &Cluster) -> Result<()> {
+    let map = c.map("key-of-webhook")?;
+    let app = c.api(0, &map).post(&path(&map), &json!({}))?.data(201)?;
+    let another = c.api(1, &map).post(&path(&map), &json!({}))?.data(201)?;
+    let own = json!("own");
+    let none = json!(null);
+    for (n, (mut hook, key)) in [
+        (json!({"profile": "pusher", "secret": another["secret"]}), &another["key"]),
+        (json!({"profile": "pusher", "secret": app["secret"]}), &app["key"]),
+        (json!({"profile": "pusher", "secret": app["secret"], "key": own}), &own),
+        (json!({"profile": "pusher", "secret": "a secret of some length"}), &none),
+        (json!({"profile": "standard", "secret": app["secret"]}), &none),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        hook["url"] = json!(format!("https://1.1.1.1/{n}"));
+        hook["active"] = json!(false);
+        let made = c.api(2, &map).post(&format!("/api/maps/{}/webhooks", map.id), &hook)?.data(201)?;
+        ensure!(made["key"] == *key, "{hook}: {made}");
+    }
+    Ok(())
 }
 
 fn rules(c: &Cluster) -> Result<()> {

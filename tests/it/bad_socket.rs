@@ -173,7 +173,9 @@ fn cheap_refusals(c: &Cluster) -> Result<()> {
     let unknown = "events:map:00000000-0000-4000-8000-000000000000".to_owned();
     for topic in [other.topic(), unknown].iter().cycle().take(500) {
         let (_, reply) = socket.join(topic, json!({}))?;
-        ensure!(reply.status() == "error" && reply.reason() == "unauthorized", "{reply:?}");
+        // After some of them the socket has used up its joins.
+        let is_refused = ["unauthorized", "too many client joins"].contains(&reply.reason());
+        ensure!(reply.status() == "error" && is_refused, "{reply:?}");
     }
     socket.alive()
 }

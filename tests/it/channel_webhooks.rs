@@ -113,7 +113,9 @@ fn pusher_clients(world: &mut World<'_>) -> Result<()> {
     drop((alice, bob));
     let gone = [LOBBY, GAME].map(|channel| removed(channel, "user-456", &bobs));
     let empty = [LOBBY, GAME, PLAIN, CACHE].into_iter().flat_map(|name| [counted(name, 0), vacated(name)]);
-    world.expect([disconnected(&alices), disconnected(&bobs)].into_iter().chain(gone).chain(empty))
+    let left = [LOBBY, PLAIN, CACHE, GAME].map(|channel| unsubscribed(channel, &bobs));
+    let ends = [disconnected(&alices), disconnected(&bobs)];
+    world.expect(ends.into_iter().chain(left).chain(gone).chain(empty))
 }
 
 /// Reads frames until one is as wanted.
@@ -156,6 +158,10 @@ fn by_hand(world: &mut World<'_>) -> Result<()> {
     let data = json!({"channel": "orders", "event": "OrderCreated", "data": {"id": 1}});
     let path = format!("/api/maps/{}/webhooks/fire", world.map.id);
     let fired = json!({"event": "broadcast", "data": data});
+    // Who fires publishes: to manage the webhooks is not enough.
+    let (_, manager) = world.cluster.token(&world.map, &["manage"])?;
+    let refused = any(world.cluster, &manager)?.post(&path, &fired)?;
+    ensure!(refused.status == 403 && refused.code() == "forbidden", "{}", refused.text());
     any(world.cluster, &world.map)?.post(&path, &fired)?.data(201)?;
     world.expect([published("orders", "OrderCreated", r#"{"id":1}"#)?])
 }

@@ -2,7 +2,9 @@
 //! promise, and boots few clusters for many checks.
 //!
 //! The JavaScript clients are installed by `npm ci` in `tests/js`. The handler in PHP is tried where Debian's
-//! `php-cli` or the like is installed. To try more by hand:
+//! `php-cli` or the like is installed, a page where Debian's `chromium` is; without them these tests say that they
+//! were skipped. To try more by hand:
+//! - `CHROMIUM`: the path of another Chromium;
 //! - `WAYPOST_TEST_ROUNDS`: rounds of killing and restarting nodes (default 3, with webhooks 2);
 //! - `WAYPOST_TEST_SUBJECTS`: subjects, each with one reader (default 1000);
 //! - `WAYPOST_EPHEMERAL_SUBSCRIBERS`: subscribers of ephemeral events, over 200 subjects (default 300);
@@ -21,6 +23,7 @@ mod backup;
 mod bad_input;
 mod bad_socket;
 mod certificates;
+mod channel_joins;
 mod channel_webhooks;
 mod channels_cli;
 mod circles;
@@ -66,6 +69,7 @@ mod pusher_api;
 mod pusher_clients;
 mod pusher_counts;
 mod pusher_frames;
+mod pusher_page;
 mod pusher_resume;
 mod pusher_support;
 mod quorum;

@@ -250,16 +250,37 @@ fn value(text: &str, name: &str) -> Option<f64> {
     text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
 }
 
+/// The configuration with all defaults.
+const DEFAULT: &str = include_str!("../../waypost.default.toml");
+
+/// Returns the number behind a key, on the first line that begins with the key.
+fn number(text: &str, key: &str) -> u64 {
+    let line =
+        text.lines().find_map(|line| line.trim().strip_prefix(key)).unwrap_or_else(|| panic!("no {key}"));
+    line.trim_matches(|c: char| !c.is_ascii_digit()).parse().unwrap()
+}
+
 /// A service manager must wait longer than a drain may take before it kills the node.
 #[test]
 fn service_managers_wait_for_a_drain() {
-    let default = include_str!("../../waypost.default.toml");
-    let number = |text: &str, key: &str| {
-        let line =
-            text.lines().find_map(|line| line.trim().strip_prefix(key)).unwrap_or_else(|| panic!("no {key}"));
-        line.trim_matches(|c: char| !c.is_ascii_digit()).parse::<u64>().unwrap()
-    };
-    let drain = number(default, "drain_seconds = ");
+    let drain = number(DEFAULT, "drain_seconds = ");
     assert!(number(&packaged("systemd/waypost.service"), "TimeoutStopSec=") > drain + 5);
     assert!(number(&packaged("docker/compose.yaml"), "stop_grace_period: ") > drain + 5);
+}
+
+/// A proxy must leave a socket open for as long as its client may be silent. Pusher clients may be longest.
+#[test]
+fn proxies_leave_silent_sockets_open() {
+    /// For how long a client may take to answer a ping (s).
+    const ANSWER: u64 = 30;
+    let silence = number(DEFAULT, "activity_timeout_seconds = ") + ANSWER;
+    let nginx = packaged("nginx/waypost.conf");
+    let (_, sockets) = nginx.split_once("location /app/ {").expect("a place for Pusher clients");
+    for timeout in ["proxy_read_timeout ", "proxy_send_timeout "] {
+        assert!(number(sockets, timeout) > silence, "{timeout}");
+    }
+    let haproxy = packaged("haproxy/haproxy.cfg");
+    let tunnels: Vec<&str> =
+        haproxy.lines().filter_map(|line| line.trim().strip_prefix("timeout tunnel ")).collect();
+    assert!(!tunnels.is_empty() && tunnels.iter().all(|time| *time == "1h"), "{tunnels:?}");
 }

@@ -24,6 +24,7 @@ fn members_are_the_same_everywhere() {
             ("frames of a member and of a watcher", frames),
             ("several connections of a user are one member", one_member),
             ("joins that are refused", refused),
+            ("a token says who its client is only with the scope presence", scopes),
             ("a duplicate join makes no news", duplicate),
             ("client events carry the user", users),
             ("Presence of phoenix.js at three nodes", javascript),
@@ -201,6 +202,20 @@ fn one_member(c: &Cluster) -> Result<()> {
     leave(&mut second, &map)?;
     leaves(&mut watcher, "ada")?;
     Ok(())
+}
+
+fn scopes(c: &Cluster) -> Result<()> {
+    let map = map(c, "presence-scopes")?;
+    let (_, page) = c.token(&map, &["subscribe", "publish"])?;
+    let mut socket = Socket::connect(c.nodes[1].http, &page.token)?;
+    let (_, reply) = socket.join(&topic(&map), json!({"presence": member("ada")}))?;
+    ensure!(reply.status() == "error" && reply.reason() == "forbidden", "{reply:?}");
+    // It sees who is there, and is nobody itself.
+    let (_, state) = join_state(c, 2, &page, json!(true))?;
+    ensure!(state.payload == json!({}), "{}", state.payload);
+    let (_, named) = c.token(&map, &["subscribe", "presence"])?;
+    let (_, state) = join_state(c, 0, &named, member("ada"))?;
+    meta(&state.payload, "ada").map(drop)
 }
 
 fn refused(c: &Cluster) -> Result<()> {

@@ -262,3 +262,54 @@ fn a_user_is_cut_off_at_every_node() {
         other.subscribe("news").map(drop)
     });
 }
+
+/// A node that does not answer ends the user's connections when it is back, also if nobody asks it again.
+#[test]
+fn a_user_is_cut_off_at_a_node_that_was_out_of_reach() {
+    scenario(nodes(3), |c| {
+        let (_, app) = app(c, "out-of-reach")?;
+        let away = c.follower()?;
+        let asked = (away + 1) % 3;
+        let mut there = Socket::connect(c, away, &app)?;
+        let mut here = Socket::connect(c, asked, &app)?;
+        there.sign_in("ada")?;
+        here.sign_in("ada")?;
+        c.nodes[away].suspended(|| {
+            app.post(c, asked, "users/ada/terminate_connections", &json!({}))?.expect(200)?;
+            ensure!(here.closed()? == Some(4009));
+            Ok(())
+        })?;
+        // 4200 if the node was away for so long that it can't know what it has missed.
+        let code = there.closed()?;
+        ensure!(matches!(code, Some(4009 | 4200)), "{code:?}");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_sign_in_under_way_does_not_survive_the_end_of_the_user_s_connections() {
+    scenario(nodes(3), |c| {
+        let (_, app) = app(c, "under-way")?;
+        let mut bob = Socket::connect(c, 0, &app)?;
+        bob.sign_in("bob")?;
+        let mut ada = Socket::connect(c, 0, &app)?;
+        let without_majority = || {
+            ada.ask_sign_in("ada")?;
+            let asking = ["ada", "bob"].map(|user| {
+                let (app, url) = (app.clone(), c.nodes[0].url());
+                let path = format!("users/{user}/terminate_connections");
+                std::thread::spawn(move || app.send_at(&url, &path, "{}"))
+            });
+            // Once the node has ended what it has of Bob, it has done so for Ada, whose sign-in still waits
+            // for the cluster.
+            ensure!(bob.closed()? == Some(4009));
+            Ok(asking)
+        };
+        let asking = c.nodes[1].suspended(|| c.nodes[2].suspended(without_majority))?;
+        ensure!(asking.into_iter().all(|thread| thread.join().is_ok()));
+        // 4100 if the sign-in has waited for too long.
+        let code = ada.closed()?;
+        ensure!(matches!(code, Some(4009 | 4100)), "{code:?}");
+        Ok(())
+    });
+}

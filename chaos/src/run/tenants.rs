@@ -20,7 +20,7 @@ use testkit::ws::{Message, Ws};
 /// How long the healthy tenant is measured alone, and during the attacks.
 const ALONE: Duration = Duration::from_secs(5);
 const BESIDE: Duration = Duration::from_secs(12);
-/// How long the attacks go on before the measurement begins.
+/// How long the attacks go on in full strength before the measurement begins.
 const ONSET: Duration = Duration::from_secs(3);
 /// The pause between two events of the healthy tenant.
 const PACE: Duration = Duration::from_millis(10);
@@ -63,8 +63,11 @@ pub fn hostile(run: &mut Run) -> Result<()> {
     run.rest(ONSET)?;
     let beside = measure(run, &tenant, BESIDE);
     let ended = attacks.end();
+    // Its webhooks go with the map.
+    let deleted = run.cluster.admin(0).delete(&target.map.path(""));
     run.mended("hostile tenant", &[]);
     let beside = beside?;
+    deleted?.expect(204)?;
     for (what, alone, beside) in [
         ("acknowledgement", alone.acknowledged, beside.acknowledged),
         ("delivery", alone.delivered, beside.delivered),

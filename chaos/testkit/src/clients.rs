@@ -93,6 +93,12 @@ impl Js {
         Self::start("echo_client.mjs", options)
     }
 
+    /// A chat with npm `pusher`, `pusher-js` and `laravel-echo` in pages of Chromium; `page_client.mjs`
+    /// describes the options.
+    pub fn page(options: Value) -> Result<Self> {
+        Self::start("page_client.mjs", options)
+    }
+
     /// The whole frames of such a stream so far.
     pub fn frames(&self) -> Vec<Frame> {
         let text: String = self.of("chunk").iter().filter_map(|line| line["text"].as_str()).collect();

@@ -5,6 +5,7 @@ use crate::node::Node;
 use crate::phoenix::Socket;
 use crate::wait;
 use anyhow::{Context, Result, anyhow, ensure};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -57,13 +58,13 @@ pub struct Cluster {
 }
 
 /// A map that was created for a test.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Map {
     /// Its id, a UUID.
     pub id: String,
     /// Its slug.
     pub slug: String,
-    /// A token with all three scopes.
+    /// A token with all scopes.
     pub token: String,
 }
 
@@ -219,7 +220,8 @@ impl Cluster {
             Some(made) => made,
             None => {
                 let mut map = admin.get(&format!("/api/maps/{slug}"))?.data(200)?;
-                let token = json!({"name": "again", "scopes": ["publish", "subscribe", "manage"]});
+                let token =
+                    json!({"name": "again", "scopes": ["publish", "subscribe", "presence", "manage"]});
                 let made = admin.create(&format!("/api/maps/{slug}/tokens"), &token)?;
                 map["token"] =
                     made.context("a lost attempt made the token, and its value is unknown")?["token"].take();

@@ -1,50 +1,142 @@
 //! The Pusher protocol over a raw socket, frame by frame, with the signatures of an application's back end.
-//! The client never reconnects, and never answers a ping by itself.
+//! They are made here, not by the code of the server. The client never reconnects, and never answers a ping
+//! by itself.
 
+use crate::Cluster;
 use crate::cluster::Map;
 use crate::http::{Answer, Api, text};
 use crate::receiver::{hex, hmac, now_ms};
 use crate::ws::{Message, Ws};
 use anyhow::{Context, Result, bail, ensure};
+use md5::{Digest, Md5};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 /// What a client adds to the path of an app.
-const QUERY: &str = "?protocol=7&client=js&version=8.6.0&flash=false";
+pub const QUERY: &str = "?protocol=7&client=js&version=8.6.0&flash=false";
 /// How long the greeting may take.
 const GREETING: Duration = Duration::from_secs(20);
 
 /// The credentials of a map: clients know the key, and its back end the secret.
 #[derive(Debug, Clone, Default)]
-pub struct Credentials {
-    id: String,
-    key: String,
-    secret: String,
+pub struct App {
+    /// The app id.
+    pub id: String,
+    /// The key.
+    pub key: String,
+    /// The secret.
+    pub secret: String,
 }
 
-impl Credentials {
-    /// Gives the map new credentials; the API must have the admin's token.
-    pub fn make(admin: &Api, map: &Map) -> Result<Self> {
-        let made = admin.post(&map.path("/pusher"), &json!({}))?.data(201)?;
+impl App {
+    /// Gives the map credentials whose clients may send events.
+    pub fn of(c: &Cluster, map: &Map) -> Result<Self> {
+        Self::with(c, map, &json!({"client_events": true}))
+    }
+
+    /// Gives the map credentials. The admin does it, who may choose them.
+    pub fn with(c: &Cluster, map: &Map, settings: &Value) -> Result<Self> {
+        let made = c.admin(c.up()?).post(&map.path("/pusher"), settings)?.data(201)?;
         Ok(Self { id: text(&made, "app_id")?, key: text(&made, "key")?, secret: text(&made, "secret")? })
     }
 
-    /// The signature of a subscription, as the back end makes it.
-    pub fn signature(&self, socket: &str, channel: &str, data: &str) -> String {
-        format!("{}:{}", self.key, self.sign(&format!("{socket}:{channel}:{data}")))
+    /// The credentials as the scripts of `tests/js` and `tests/py` take them.
+    pub fn json(&self) -> Value {
+        json!({"id": self.id, "key": self.key, "secret": self.secret})
     }
 
-    /// Sends a signed GET of something below the app, such as `channels`, to the node at that address.
-    pub fn get(&self, addr: SocketAddr, below: &str) -> Result<Answer> {
-        let path = format!("/apps/{}/{below}", self.id);
-        let query = format!("auth_key={}&auth_timestamp={}&auth_version=1.0", self.key, now_ms() / 1000);
-        let signature = self.sign(&format!("GET\n{path}\n{query}"));
-        Api::new(&format!("http://{addr}"), None).get(&format!("{path}?{query}&auth_signature={signature}"))
+    /// The path at which clients connect.
+    pub fn socket_path(&self) -> String {
+        format!("/app/{}{QUERY}", self.key)
     }
 
-    fn sign(&self, text: &str) -> String {
+    /// The path of a POST to something below the app, such as `events`, signed with its body.
+    pub fn post_path(&self, below: &str, body: &str) -> String {
+        self.target("POST", &self.path(below), &self.params(&[], Some(body)))
+    }
+
+    /// A path below the app's.
+    pub fn path(&self, rest: &str) -> String {
+        format!("/apps/{}/{rest}", self.id)
+    }
+
+    /// The signature of a text.
+    pub fn sign(&self, text: &str) -> String {
         hex(&hmac(self.secret.as_bytes(), &[text.as_bytes()]))
+    }
+
+    /// The signature of a subscription, as the back end makes it; `data` is that of a member.
+    pub fn channel_auth(&self, socket: &str, channel: &str, data: Option<&str>) -> String {
+        let text = match data {
+            Some(data) => format!("{socket}:{channel}:{data}"),
+            None => format!("{socket}:{channel}"),
+        };
+        format!("{}:{}", self.key, self.sign(&text))
+    }
+
+    /// The signature of a sign-in.
+    pub fn user_auth(&self, socket: &str, data: &str) -> String {
+        format!("{}:{}", self.key, self.sign(&format!("{socket}::user::{data}")))
+    }
+
+    /// The parameters that a client adds to a request before it signs it.
+    pub fn params(&self, own: &[(&str, &str)], body: Option<&str>) -> Vec<(String, String)> {
+        let mut params: Vec<(String, String)> =
+            own.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let mut add = |name: &str, value: String| params.push((name.to_owned(), value));
+        add("auth_key", self.key.clone());
+        add("auth_timestamp", (now_ms() / 1000).to_string());
+        add("auth_version", "1.0".to_owned());
+        if let Some(body) = body {
+            add("body_md5", hex(&Md5::digest(body.as_bytes())));
+        }
+        params
+    }
+
+    /// The target of a request with these parameters and their signature. The values need no escapes.
+    pub fn target(&self, method: &str, path: &str, params: &[(String, String)]) -> String {
+        let mut sorted = params.to_vec();
+        sorted.sort();
+        let query: Vec<String> = sorted.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let query = query.join("&");
+        let signature = self.sign(&format!("{method}\n{path}\n{query}"));
+        format!("{path}?{query}&auth_signature={signature}")
+    }
+
+    /// Sends a signed GET to a node.
+    pub fn get(&self, c: &Cluster, node: usize, path: &str, own: &[(&str, &str)]) -> Result<Answer> {
+        self.get_at(&c.nodes[node].url(), path, own)
+    }
+
+    /// Sends a signed GET to the node at that address.
+    pub fn get_at(&self, url: &str, path: &str, own: &[(&str, &str)]) -> Result<Answer> {
+        let target = self.target("GET", &self.path(path), &self.params(own, None));
+        Api::new(url, None).get(&target)
+    }
+
+    /// Sends a signed POST to a node.
+    pub fn post(&self, c: &Cluster, node: usize, path: &str, body: &Value) -> Result<Answer> {
+        self.send(c, node, path, &body.to_string())
+    }
+
+    /// Does the same with a body that is sent as it is.
+    pub fn send(&self, c: &Cluster, node: usize, path: &str, body: &str) -> Result<Answer> {
+        self.send_at(&c.nodes[node].url(), path, body)
+    }
+
+    /// Sends a signed POST to the node at that address.
+    pub fn send_at(&self, url: &str, path: &str, body: &str) -> Result<Answer> {
+        let target = self.target("POST", &self.path(path), &self.params(&[], Some(body)));
+        Api::new(url, None).send(&target, body.as_bytes())
+    }
+
+    /// Publishes an event to one channel; the answer must be `{}`.
+    pub fn publish(&self, c: &Cluster, node: usize, channel: &str, name: &str, data: &str) -> Result<()> {
+        let event = json!({"name": name, "channel": channel, "data": data});
+        let answer = self.post(c, node, "events", &event)?.expect(200)?.json()?;
+        ensure!(answer == json!({}), "{answer}");
+        Ok(())
     }
 }
 
@@ -59,8 +151,8 @@ pub struct Socket {
 
 impl Socket {
     /// Connects and reads the greeting.
-    pub fn connect(addr: SocketAddr, credentials: &Credentials) -> Result<Self> {
-        let mut ws = Ws::connect(addr, &format!("/app/{}{QUERY}", credentials.key))?;
+    pub fn connect(addr: SocketAddr, app: &App) -> Result<Self> {
+        let mut ws = Ws::connect(addr, &app.socket_path())?;
         match ws.read(GREETING)?.context("no greeting")? {
             Message::Text(frame) => {
                 let frame: Value = serde_json::from_str(&frame)?;
@@ -78,9 +170,9 @@ impl Socket {
     }
 
     /// Asks to be a member of a presence channel.
-    pub fn enter(&mut self, credentials: &Credentials, channel: &str, user: &str) -> Result<()> {
+    pub fn enter(&mut self, app: &App, channel: &str, user: &str) -> Result<()> {
         let member = json!({"user_id": user, "user_info": {"name": user}}).to_string();
-        let auth = credentials.signature(&self.id, channel, &member);
+        let auth = app.channel_auth(&self.id, channel, Some(&member));
         self.send("pusher:subscribe", &json!({"channel": channel, "auth": auth, "channel_data": member}))
     }
 
@@ -104,22 +196,16 @@ mod tests {
     /// The examples of Pusher's documentation: a subscription to a presence channel, and a request.
     #[test]
     fn signatures_are_those_of_the_documentation() {
-        let credentials = Credentials {
-            id: "3".into(),
-            key: "278d425bdf160c739803".into(),
-            secret: "7ad3773142a6692b25b8".into(),
-        };
+        let app =
+            App { id: "3".into(), key: "278d425bdf160c739803".into(), secret: "7ad3773142a6692b25b8".into() };
         let data = r#"{"user_id":10,"user_info":{"name":"Mr. Channels"}}"#;
         assert_eq!(
-            credentials.signature("1234.1234", "presence-foobar", data),
+            app.channel_auth("1234.1234", "presence-foobar", Some(data)),
             "278d425bdf160c739803:31935e7d86dba64c2a90aed31fdc61869f9b22ba9d8863bba239c03ca481bc80"
         );
         let request = "POST\n/apps/3/events\nauth_key=278d425bdf160c739803&auth_timestamp=1353088179\
              &auth_version=1.0&body_md5=ec365a775a4cd0599faeb73354201b6f";
-        assert_eq!(
-            credentials.sign(request),
-            "da454824c97ba181a32ccc17a72625ba02771f50b50e1e7430e47a1f3f457e6c"
-        );
+        assert_eq!(app.sign(request), "da454824c97ba181a32ccc17a72625ba02771f50b50e1e7430e47a1f3f457e6c");
     }
 
     #[test]

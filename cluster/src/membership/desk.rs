@@ -88,7 +88,7 @@ impl Service for Desk {
         false
     }
 
-    fn answer(self: &Arc<Self>, _: Asker, request: Request) -> BoxFuture<'static, Answer> {
+    async fn begin(self: &Arc<Self>, _: Asker, request: Request) -> BoxFuture<'static, Answer> {
         let answer = match request {
             Request::GreetV1(by) => self.greeted(&by),
             Request::NewIdV1 { .. } | Request::AnnounceV1(_) => {

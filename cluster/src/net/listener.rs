@@ -14,6 +14,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
+use tokio::task::coop::unconstrained;
 use tokio::time::timeout;
 
 use self::callers::{Callers, Known, Slots};
@@ -52,8 +53,14 @@ pub(crate) trait Service: Send + Sync + 'static {
     /// Whether this node keeps the log of that group.
     fn has_group(&self, group: GroupId) -> bool;
 
-    /// Begins to answer. Whatever must happen in order happens before the future first waits.
-    fn answer(self: &Arc<Self>, asker: Asker, request: Request) -> BoxFuture<'static, Answer>;
+    /// Begins to answer. The next request of the connection begins after this has ended, so whatever takes
+    /// time and must happen in order is awaited here. The future that it returns waits for the answer. What
+    /// that one does before it first waits happens in order too.
+    fn begin(
+        self: &Arc<Self>,
+        asker: Asker,
+        request: Request,
+    ) -> impl Future<Output = BoxFuture<'static, Answer>> + Send;
 
     /// Takes the requests that belong together (a snapshot); `None` if `request` is not one of them.
     fn in_session(
@@ -66,8 +73,8 @@ pub(crate) trait Service: Send + Sync + 'static {
 /// The listening socket. Requests of one connection begin in the order in which they came, and are answered
 /// when they finish. Every request is checked against what the caller is at that moment, and the connections
 /// of a member that was removed are closed at once. Invalid data closes its connection and has no other
-/// effect. Callers that send nothing cannot keep others out: when too many callers have not finished the handshake, the oldest of them is
-/// closed for the newest.
+/// effect. Callers that send nothing cannot keep others out: when too many callers have not finished the
+/// handshake, the oldest of them is closed for the newest.
 ///
 /// A clone listens on the same socket.
 #[derive(Clone)]
@@ -212,7 +219,7 @@ async fn answer_requests<S: Service>(
             Err(request) => request,
         };
         let asker = Asker { standing, identity: caller.shown.identity };
-        let mut answer = service.answer(asker, request);
+        let mut answer = service.begin(asker, request).await;
         while tasks.try_join_next().is_some() {}
         match poll_once(&mut answer).await {
             Poll::Ready(answer) => {
@@ -274,9 +281,11 @@ struct Reply {
     id: u64,
 }
 
-/// Polls a future once, so that requests begin in order; it is awaited elsewhere.
+/// Polls a future once; it is awaited elsewhere. The runtime's limit for one task does not count: after a
+/// connection has read much, that limit would make the future wait for a lock or a queue that is free.
 async fn poll_once<T>(future: &mut BoxFuture<'static, T>) -> Poll<T> {
-    std::future::poll_fn(|context| Poll::Ready(Pin::new(&mut *future).poll(context))).await
+    let polled = std::future::poll_fn(|context| Poll::Ready(Pin::new(&mut *future).poll(context)));
+    unconstrained(polled).await
 }
 
 async fn shake<S: Service>(

@@ -20,8 +20,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The slug of the demo map.
 pub(super) const SLUG: &str = "demo";
 
-/// The key of the demo map's app.
+/// The id, the key and the secret of the demo map's app.
+pub(super) const APP_ID: &str = "1";
 pub(super) const KEY: &str = "demo-key";
+pub(super) const SECRET: &str = "demo-secret";
 
 /// Names of the files with the tokens, in the directory of `waypost dev`.
 const ADMIN_FILE: &str = "admin-token";
@@ -64,7 +66,7 @@ pub(super) async fn prepare(url: &str, admin: &str, home: &Home) -> anyhow::Resu
 
 /// Creates the app of the demo map, unless an earlier run did.
 async fn app(client: &Client) -> Result<(), ClientError> {
-    let app = json!({"app_id": "1", "key": KEY, "secret": "demo-secret", "client_events": true});
+    let app = json!({"app_id": APP_ID, "key": KEY, "secret": SECRET, "client_events": true});
     match patiently(client, Method::POST, &format!("/api/maps/{SLUG}/pusher"), Some(&app)).await {
         Err(ClientError::Refused { code, .. }) if code == "key_taken" => Ok(()),
         made => made.map(drop),
@@ -114,7 +116,7 @@ async fn renew(client: &Client) -> Result<Demo, ClientError> {
     for old in list.as_array().into_iter().flatten().filter(|token| cell(token, "name") == NAME) {
         patiently(client, Method::DELETE, &format!("{tokens}/{}", cell(old, "id")), None).await?;
     }
-    let wish = json!({"name": NAME, "scopes": ["subscribe", "publish", "manage"]});
+    let wish = json!({"name": NAME, "scopes": ["subscribe", "publish", "presence", "manage"]});
     let token = patiently(client, Method::POST, &tokens, Some(&wish)).await?;
     Ok(Demo { id: cell(&map, "id"), token: cell(&token, "token") })
 }

@@ -4,7 +4,7 @@ use std::{io, path::PathBuf};
 
 use super::{
     super::output::{self, NAME, STRONG, paint},
-    demo::{Demo, KEY, SLUG},
+    demo::{APP_ID, Demo, KEY, SECRET, SLUG},
     nodes::Nodes,
 };
 
@@ -21,7 +21,11 @@ pub(super) fn print(nodes: &Nodes, admin: &str, demo: &Demo) -> io::Result<()> {
         output::line(format_args!("  node {}       {url}   log {}", node + 1, log.display()))?;
     }
     output::line(format_args!(
-        "  admin token  {admin}\n  demo map     {SLUG}, id {id}\n  its token    {token}\n"
+        "  admin token  {admin}
+  demo map     {SLUG}, id {id}
+  its token    {token}
+  its app      id {APP_ID}, key {KEY}, secret {SECRET} (for Pusher clients and back ends)
+"
     ))?;
     output::line(format_args!(
         "{}

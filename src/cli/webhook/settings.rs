@@ -100,7 +100,7 @@ struct Fields {
     /// Media type of the bodies that the template makes
     #[arg(long, value_name = "TYPE")]
     content_type: Option<String>,
-    /// Sent as X-Pusher-Key [of a new webhook: the map's id]
+    /// Sent as X-Pusher-Key [of a new webhook: that of the app whose secret it has, else the map's id]
     #[arg(long)]
     key: Option<String>,
     /// File with settings as the API takes them, also for functions of AWS Lambda; - is standard input.

@@ -63,11 +63,11 @@ pub struct PutApp {
     pub by: Option<TokenId>,
     /// The app. The state machine sets [`App::inserted_ms`].
     pub app: App,
-    /// The limit on connections that new maps get. A map with that limit loses it with its first app, as all
-    /// clients of an app share one token.
+    /// The limit on connections that new maps get.
     pub usual_connections: Option<u32>,
-    /// The limit on joins a minute that new maps get, for which the same is true.
-    pub usual_joins: Option<u32>,
+    /// The limit on connections that replaces it with the first app, if it is greater. A limit that somebody
+    /// has set for the map stays.
+    pub connections: u32,
     /// Whether the map's stream has events of subjects other than the map's own. The first app of a map
     /// without them and without channel rules brings a rule that makes all subjects ephemeral.
     pub has_subjects: bool,
@@ -86,13 +86,24 @@ pub struct DeleteApp {
     pub from: Origin,
 }
 
+/// Ends the connections of a user, at all nodes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TerminateUser {
+    /// The map.
+    pub map: MapId,
+    /// The caller's token; `None` is the admin.
+    pub by: Option<TokenId>,
+    /// The user.
+    pub user: Box<str>,
+}
+
 /// How a map was prepared for its first app.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Prepared {
     /// The map got a channel rule that makes all subjects ephemeral.
     pub rule: bool,
-    /// The map's limits on connections and on joins were removed, where they were those of new maps.
-    pub limits: bool,
+    /// The map's limit on connections was that of new maps, and is now this one.
+    pub connections: Option<u32>,
 }
 
 /// The secret of an app in the clear. `Debug` gives a mask.

@@ -63,9 +63,11 @@ impl<S: ReadStore> History<'_, S> {
         if newest == Gone::NONE {
             return Ok(newest);
         }
-        let mut is_reserved = false;
-        let mut left = MAX_VISITED;
-        self.visit_named("$", &mut left, &mut |_, record| is_reserved |= record.trimmed_id == newest.id)?;
+        let mut is_reserved = self.record.lifecycle.gone_id == newest.id;
+        if !is_reserved {
+            let mut left = MAX_VISITED;
+            self.visit_named("$", &mut left, &mut |_, record| is_reserved |= record.trimmed_id == newest.id)?;
+        }
         if !is_reserved {
             return Ok(newest);
         }

@@ -24,7 +24,7 @@ use super::ids::{EventId, TopicId};
 use super::state::subjects::{Runs, SubjectRecord};
 use super::state::{TopicRecord, keys};
 use super::store::{ReadStore, StoreError};
-use super::subject::{Selector, Several, Subject};
+use super::subject::{CHANNEL_PREFIX, Selector, Several, Subject};
 use std::sync::Arc;
 
 /// The largest number of subjects that are examined for one answer.
@@ -167,7 +167,7 @@ impl<'s, S: ReadStore> History<'s, S> {
         }
         match self.store.get(&keys::subject(self.stream, subject.as_str()))? {
             Some(bytes) => self.decode_subject(&bytes),
-            None => Ok(self.record.unknown_subject()),
+            None => Ok(self.record.unknown_subject(subject.as_str())),
         }
     }
 
@@ -192,9 +192,14 @@ impl<'s, S: ReadStore> History<'s, S> {
         for name in several.named().iter().filter(|name| !name.is_own()) {
             visit(&self.subject(name)?);
         }
-        if !several.patterns().is_empty() {
-            // It is unknown whether subjects whose records were forgotten match.
-            visit(&self.record.unknown_subject());
+        // It is unknown whether subjects whose records were forgotten match. No pattern matches both those that
+        // clients name and those of lifecycle events.
+        let reserved = several.patterns().iter().filter(|pattern| pattern.prefix().starts_with('$')).count();
+        if reserved < several.patterns().len() {
+            visit(&self.record.unknown_subject(""));
+        }
+        if reserved > 0 {
+            visit(&self.record.unknown_subject(CHANNEL_PREFIX));
         }
         let mut prefixes: Vec<&str> = several.patterns().iter().map(|pattern| pattern.prefix()).collect();
         prefixes.sort_unstable();
@@ -218,12 +223,14 @@ impl<'s, S: ReadStore> History<'s, S> {
     /// Visits the records of all subjects except the server's own. Returns whether these were all.
     fn visit_open(&self, visit: &mut dyn FnMut(&SubjectRecord)) -> Result<bool, HistoryError> {
         visit(&self.record.own);
-        visit(&self.record.unknown_subject());
-        self.visit_named("", &mut MAX_VISITED.clone(), &mut |name, record| {
-            if !name.starts_with('$') {
-                visit(record);
-            }
-        })
+        visit(&self.record.unknown_subject(""));
+        // However many subjects of the server there are, they are passed over.
+        let (first, last) = keys::subjects_from(self.stream, "");
+        let (reserved, after) = keys::subjects_from(self.stream, "$");
+        let mut left = MAX_VISITED;
+        let mut visit = |_: &str, record: &SubjectRecord| visit(record);
+        Ok(self.visit_range((&first, &reserved), &mut left, &mut visit)?
+            && self.visit_range((&after, &last), &mut left, &mut visit)?)
     }
 
     /// Visits the subjects whose names begin with `prefix`, without the map's own subject, at most `left` of
@@ -235,9 +242,19 @@ impl<'s, S: ReadStore> History<'s, S> {
         visit: &mut dyn FnMut(&str, &SubjectRecord),
     ) -> Result<bool, HistoryError> {
         let (from, to) = keys::subjects_from(self.stream, prefix);
+        self.visit_range((&from, &to), left, visit)
+    }
+
+    /// Visits the subjects in a range of their keys, at most `left` of them. Returns whether these were all.
+    fn visit_range(
+        &self,
+        (from, to): (&[u8], &[u8]),
+        left: &mut usize,
+        visit: &mut dyn FnMut(&str, &SubjectRecord),
+    ) -> Result<bool, HistoryError> {
         let mut damaged = None;
         let mut is_whole = true;
-        self.store.scan(&from, &to, &mut |key, value| {
+        self.store.scan(from, to, &mut |key, value| {
             is_whole = *left > 0;
             if !is_whole {
                 return false;

@@ -114,8 +114,8 @@ fn a_subject_of_which_nothing_is_told_is_forgotten_with_its_last_subscription() 
     roster.occupy(map(), &told);
     roster.occupy(map(), &unreported);
     roster.batch(1, 7, 0).unwrap();
-    roster.doubt_counts();
     roster.settle(&[]);
+    roster.begin_again();
     roster.vacate(map(), &told);
     roster.vacate(map(), &unreported);
     while roster.batch(1, 7, 0).is_some() {
@@ -133,6 +133,28 @@ fn a_refused_join_is_answered_and_forgotten() {
     assert_eq!(roster.settle(&[Denied { index: 0, granted: 0, why: why.clone() }]), [(1, Err(why))]);
     roster.leave(&member("ann"), 0, NOW);
     assert!(!roster.has_news() && roster.members.is_empty());
+}
+
+#[test]
+fn a_subject_may_get_room_while_one_of_its_members_leaves() {
+    let mut roster = Roster::default();
+    let subjects = ["presence-a", "presence-b"].map(|name| Subject::parse(name).unwrap());
+    let may_leave = |roster: &Roster<u8>| subjects.each_ref().map(|of| roster.may_leave(map(), of));
+    assert_eq!(may_leave(&roster), [true, true], "an earlier incarnation may have had members that go");
+    roster.batch(1, 7, 0).unwrap();
+    assert_eq!(may_leave(&roster), [true, true], "the statement is under way");
+    roster.settle(&[]);
+    roster.join(&member("ann"), Bytes::new(), None, 1);
+    assert_eq!(may_leave(&roster), [false, false]);
+    roster.batch(1, 7, 0).unwrap();
+    assert_eq!(may_leave(&roster), [false, false]);
+    roster.settle(&[]);
+    roster.leave(&member("ann"), 0, NOW);
+    assert_eq!(may_leave(&roster), [true, false], "the leave waits for a batch");
+    roster.batch(1, 7, 0).unwrap();
+    assert_eq!(may_leave(&roster), [true, false], "the leave is under way");
+    roster.settle(&[]);
+    assert_eq!(may_leave(&roster), [false, false]);
 }
 
 #[test]
@@ -156,6 +178,40 @@ fn another_incarnation_states_the_members_that_were_there_beyond_the_limit() {
         .collect();
     assert_eq!(held, [("ann", true), ("bob", false)]);
     assert_eq!(roster.settle(&[]), [(2, Ok(()))]);
+}
+
+#[test]
+fn an_incarnation_says_once_when_it_has_stated_everything() {
+    let mut roster: Roster<usize> = Roster::default();
+    let empty = roster.batch(1, 7, 0).unwrap();
+    assert!(empty.whole && empty.changes.is_empty(), "it holds nothing, and says so");
+    assert_eq!(roster.batch(1, 7, 0), Some(empty), "its outcome is unknown");
+    roster.settle(&[]);
+    let most = MOST_CHANGES + 7;
+    for n in 0..most {
+        roster.join(&member(&format!("{n:05}")), Bytes::new(), None, n);
+    }
+    while let Some(batch) = roster.batch(1, 7, 0) {
+        assert!(!batch.whole);
+        roster.settle(&[]);
+    }
+    roster.begin_again();
+    let mut stated = 0;
+    for round in 0.. {
+        let batch = roster.batch(1, 8, 0).unwrap();
+        stated += joins(&batch).iter().filter(|name| !name.starts_with('x')).count();
+        assert_eq!(batch.whole, stated == most);
+        roster.settle(&[]);
+        if batch.whole {
+            assert!(round > 0, "it takes more than one batch");
+            break;
+        }
+        // Who joins meanwhile does not delay it.
+        for n in 0..MOST_CHANGES {
+            roster.join(&member(&format!("x{round}-{n}")), Bytes::new(), None, n);
+        }
+    }
+    assert!(!roster.batch(1, 8, 0).unwrap().whole);
 }
 
 #[test]

@@ -9,9 +9,9 @@ pub use presence::*;
 use crate::core::ids::{MapId, NodeId, TokenId, TopicId, WebhookId};
 
 /// The kinds of keys that the directory writes.
-pub const DIRECTORY: &[u8] = b"ABCMPQRSacfkmnswy";
+pub const DIRECTORY: &[u8] = b"ABCFLMPQRSacfkmnswy";
 /// The kinds of keys that the streams write.
-pub const STREAMS: &[u8] = b"EObdeghijlopqrtuvxz";
+pub const STREAMS: &[u8] = b"DEObdeghijlopqrtuvxz";
 
 /// Prefix of map records.
 pub const MAPS: u8 = b'm';
@@ -19,6 +19,8 @@ pub const MAPS: u8 = b'm';
 pub const TOKENS: u8 = b'k';
 /// Prefix of app records.
 pub const APPS: u8 = b'A';
+/// Prefix of the maps whose limit on connections is no longer the one that new maps get by themselves.
+pub const LIMITED: u8 = b'L';
 /// Prefix of stream records.
 pub const TOPICS: u8 = b't';
 /// Prefix of the nodes that hold leases.
@@ -35,6 +37,8 @@ pub const MEMBERS: u8 = b'M';
 pub const PARTING: u8 = b'P';
 /// Prefix of the numbers of subscriptions that nodes hold.
 pub const SUBSCRIPTIONS: u8 = b'Q';
+/// Prefix of the nodes of which earlier incarnations hold members or subscriptions that are still to be ended.
+pub const ENDINGS: u8 = b'F';
 /// Prefix of the channels of which it was told that they are occupied.
 pub const OCCUPIED: u8 = b'R';
 /// Prefix of tombstones of deleted streams, whose events are still to be removed.
@@ -71,6 +75,11 @@ pub fn all(prefix: u8) -> ([u8; 1], [u8; 1]) {
 /// The key of a map's record.
 pub fn map(id: MapId) -> [u8; 17] {
     join(MAPS, id.as_bytes())
+}
+
+/// The key that says that somebody has set a map's limit on connections.
+pub fn limited(id: MapId) -> [u8; 17] {
+    join(LIMITED, id.as_bytes())
 }
 
 /// The key of a token's record.
@@ -120,7 +129,8 @@ pub fn connections_of(key: &[u8]) -> Option<(NodeId, MapId, Option<TokenId>)> {
     Some((node_of(key)?, map, (token != [0; 16]).then(|| TokenId::from_bytes(token))))
 }
 
-/// Returns the node of a [`holder`], [`connections`], [`presence_holder`], [`member`] or [`subscriptions`] key.
+/// Returns the node of a [`holder`], [`connections`], [`presence_holder`], [`ending`], [`member`] or
+/// [`subscriptions`] key.
 pub fn node_of(key: &[u8]) -> Option<NodeId> {
     Some(u64::from_be_bytes(key.get(1..9)?.try_into().ok()?))
 }
@@ -146,6 +156,8 @@ pub const RUNS: u8 = b'u';
 pub const WITHHELD: u8 = b'q';
 /// Prefix of subjects without events.
 pub const EMPTIES: u8 = b'E';
+/// Prefix of subjects of lifecycle events without events.
+pub const LIFECYCLE_EMPTIES: u8 = b'D';
 /// Prefix of subjects that have more events than their rule keeps.
 pub const THINNING: u8 = b'O';
 /// Prefix of holes.
@@ -211,10 +223,11 @@ pub fn withheld(stream: TopicId, seq: u64) -> [u8; 17] {
     key
 }
 
-/// The key of a subject without events, by the seq of its newest removed event.
-pub fn empty(stream: TopicId, trimmed_seq: u64) -> [u8; 17] {
+/// The key of a subject without events, by the seq of its newest removed event. `prefix` is [`EMPTIES`] or
+/// [`LIFECYCLE_EMPTIES`].
+pub fn empty(prefix: u8, stream: TopicId, trimmed_seq: u64) -> [u8; 17] {
     let mut key = event(stream, trimmed_seq);
-    key[0] = EMPTIES;
+    key[0] = prefix;
     key
 }
 

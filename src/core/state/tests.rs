@@ -6,6 +6,7 @@ mod backlog;
 mod channels;
 mod delivery;
 mod leases;
+mod lifecycle;
 mod limits;
 mod presence;
 mod subjects;

@@ -56,6 +56,11 @@ impl Profile {
         matches!(self, Self::Broadcasting | Self::Pusher)
     }
 
+    /// Whether its requests name a key, which tells receivers whose secret they are signed with.
+    pub fn names_key(self) -> bool {
+        self == Self::Pusher
+    }
+
     /// Whether the target is the incoming URL of a chat. The URL is the secret, and requests are not signed.
     pub fn is_chat(self) -> bool {
         matches!(self, Self::Discord | Self::Slack)

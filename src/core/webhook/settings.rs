@@ -66,7 +66,8 @@ pub struct Webhook {
     pub auto_disable_seconds: Option<u64>,
     /// The template of [`Profile::Template`].
     pub template: Option<Template>,
-    /// Sent as `X-Pusher-Key`; `None` is the map's id.
+    /// Sent as `X-Pusher-Key`; `None` is the map's id. A new webhook with the secret of an app gets the app's
+    /// key.
     pub key: Option<String>,
     /// Whether events are delivered to it.
     pub active: bool,

@@ -61,6 +61,7 @@ fn with_subscription(test: impl FnOnce(&Rc<TopicView>, &Rc<Subscriber>, Subscrip
         ephemeral_link_bytes: 1 << 20,
         cut_off_after: None,
         presence_grace: std::time::Duration::from_secs(3),
+        channel_joins_per_minute: 0,
     };
     let of_dispatchers = DispatcherConfig {
         ring_bytes: 1 << 20,

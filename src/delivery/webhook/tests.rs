@@ -56,6 +56,7 @@ impl Stage {
             ephemeral_link_bytes: 1 << 20,
             cut_off_after: None,
             presence_grace: std::time::Duration::from_secs(3),
+            channel_joins_per_minute: 0,
         };
         let cluster = waypost_cluster::Config {
             data_dir: folder.path().join("data"),

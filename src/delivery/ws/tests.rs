@@ -93,6 +93,7 @@ fn with_server(client: impl FnOnce(SocketAddr) + Send + 'static) {
         ephemeral_link_bytes: 1 << 20,
         cut_off_after: None,
         presence_grace: std::time::Duration::from_secs(3),
+        channel_joins_per_minute: 0,
     };
     actix_rt::System::new().block_on(async move {
         let hub = Hub::start(config, cluster).await.unwrap();

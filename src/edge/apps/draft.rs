@@ -74,7 +74,7 @@ impl Draft {
             by,
             app,
             usual_connections: edge.config.new_map_limits.connections,
-            usual_joins: edge.config.new_map_limits.joins_per_minute,
+            connections: edge.config.connections_with_app,
             has_subjects: stored.iter().any(|stored| !stored.subject.is_own()),
         };
         match edge.hub.log().propose(&Command::PutApp(Box::new(put))).await? {

@@ -46,7 +46,8 @@ pub async fn create(
 }
 
 /// Ids and keys are unique in the cluster, so whoever chooses one can find out whether another map has it. So
-/// the admin chooses them. A map's token may name an app id that its map has.
+/// the admin chooses them. A map's token may name an app id that its map has; whether nobody has another one
+/// or a foreign map does, the answer is the same.
 fn check_choice(edge: &Edge, grant: &Grant, settings: &AppSettings) -> Result<(), ApiError> {
     if matches!(grant.who, Who::Admin) {
         return Ok(());
@@ -63,19 +64,18 @@ fn check_choice(edge: &Edge, grant: &Grant, settings: &AppSettings) -> Result<()
 }
 
 /// How the map was changed for its first app, as texts.
-fn changes(prepared: Prepared) -> Vec<&'static str> {
-    let all = [
-        (
-            prepared.rule,
-            "the map had no channel rules and no subjects, so it got the rule {\"match\": \"*\", \"durability\": \
-             \"ephemeral\"}: its events are not stored, except for those of the map's own subject",
-        ),
-        (
-            prepared.limits,
-            "the map's limits `connections` and `joins_per_minute` were removed, where they were those of new maps",
-        ),
-    ];
-    all.into_iter().filter(|(is_made, _)| *is_made).map(|(_, change)| change).collect()
+fn changes(prepared: Prepared) -> Vec<String> {
+    let rule = prepared.rule.then(|| {
+        "the map had no channel rules and no subjects, so it got the rule {\"match\": \"*\", \"durability\": \
+         \"ephemeral\"}: its events are not stored, except for those of the map's own subject"
+            .to_owned()
+    });
+    let connections = prepared.connections.map(|limit| {
+        format!(
+            "the map's limit `connections` was that of new maps, and is now that of maps with an app, {limit}"
+        )
+    });
+    rule.into_iter().chain(connections).collect()
 }
 
 /// Lists the apps of the map, the oldest first, without their secrets.

@@ -4,6 +4,7 @@ use super::frame::{Message, Ref};
 use super::lifecycle::Subscribed;
 use super::presence::{self, WantedPresence};
 use super::reply::{self, NotJoined};
+use crate::core::access::Scopes;
 use crate::core::history::Start;
 use crate::core::ids::{EventId, MapId, SocketId};
 use crate::core::subject::{Selector, Subject};
@@ -138,6 +139,10 @@ async fn join_presence(
     let WantedPresence::Member { user, meta } = wanted else {
         return Ok(JoinedPresence { subject, member: None });
     };
+    // Nobody has signed the user's id: the members believe it because the token may name any user.
+    if !opened.grant.who.may(map.id, Scopes::PRESENCE) {
+        return Err(NotJoined::User);
+    }
     let hub = dispatcher.hub();
     let membership = hub.presence().join(map, &subject, user.clone(), meta, Some(socket)).await?;
     // The right to the subscription may have been revoked meanwhile.

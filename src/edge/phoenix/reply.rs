@@ -4,7 +4,7 @@
 use crate::core::ids::EventId;
 use crate::core::limits::LimitName;
 use crate::edge::error::ApiError;
-use crate::edge::refused::{FAILURES, Refused};
+use crate::edge::refused::{FAILURES, Quota, Refused};
 use crate::hub::{Placed, PresenceError};
 use serde_json::{Value, json};
 
@@ -17,6 +17,11 @@ pub(super) enum NotJoined {
     /// Its user did not become a member.
     #[error(transparent)]
     Presence(#[from] PresenceError),
+    /// The token may not say which user the client is.
+    #[error(
+        "the token lacks the scope presence, so it can name no user; with presence: true it sees the members"
+    )]
+    User,
 }
 
 /// The response of a join: where to resume, the map's newest position, how many stored events will come, and
@@ -61,6 +66,7 @@ pub(super) fn unpublished(error: &ApiError) -> Value {
 pub(super) fn not_joined(why: &NotJoined) -> Value {
     let error = match why {
         NotJoined::Refused(why) => return refused(why),
+        NotJoined::User => return response("forbidden", &why.to_string()),
         NotJoined::Presence(error) => error,
     };
     let message = error.to_string();
@@ -69,6 +75,7 @@ pub(super) fn not_joined(why: &NotJoined) -> Value {
             json!({"reason": "too many members", "message": message, "limit": limit})
         }
         PresenceError::Name | PresenceError::Info => response("invalid presence", &message),
+        PresenceError::TooFast(joins) => refused(&Quota::ChannelJoins(*joins).into()),
         PresenceError::UnknownMap => refused(&Refused::NotFound),
         PresenceError::Unavailable => response("unavailable", &message),
     }
@@ -120,8 +127,8 @@ mod tests {
     use super::*;
     use crate::core::access::Scopes;
     use crate::edge::given::BadParameter;
-    use crate::edge::refused::{Quota, Unavailable};
-    use crate::hub::{HubError, TooManyConditions};
+    use crate::edge::refused::Unavailable;
+    use crate::hub::{HubError, TooManyChannelJoins, TooManyConditions};
 
     #[test]
     fn golden_refusals() {
@@ -205,10 +212,22 @@ mod tests {
                 PresenceError::Unavailable,
                 json!({"reason": "unavailable", "message": "the cluster does not answer"}),
             ),
+            (
+                TooManyChannelJoins { limit: 3, wait_ms: 1000 }.into(),
+                json!({
+                    "reason": "too many channel joins",
+                    "message": "clients join 3 channels of the map in a minute on this node, as many as they may",
+                    "limit": 3,
+                    "setting": "limits.channel_joins_per_minute",
+                }),
+            ),
             (PresenceError::UnknownMap, refused(&Refused::NotFound)),
         ] {
             assert_eq!(not_joined(&error.into()), told);
         }
+        let user = not_joined(&NotJoined::User);
+        assert_eq!(user["reason"], "forbidden");
+        assert!(user["message"].as_str().is_some_and(|message| message.contains("scope presence")), "{user}");
     }
 
     #[test]

@@ -19,7 +19,8 @@ use crate::core::limits::LimitName;
 use crate::core::subject::Subject;
 use crate::delivery::{Dispatcher, Incoming, Link, Mailbox, Next, Protocol, Resume, Subscriber};
 use crate::edge::error::ApiError;
-use crate::edge::refused::Refused;
+use crate::edge::joins::Joins;
+use crate::edge::refused::{Quota, Refused};
 use crate::edge::subscribe::{Asked, Former, GoesOn, SessionQuota, Wanted};
 use crate::hub::{PresenceNews, Who};
 use rustc_hash::FxHashMap;
@@ -45,6 +46,7 @@ pub(super) struct PhoenixSession {
     subscriber: Rc<Subscriber>,
     client: Client,
     max_channels: usize,
+    joins: Joins,
     events: EventLimits,
     channels: FxHashMap<String, Channel>,
     quota: Rc<SessionQuota>,
@@ -81,6 +83,7 @@ impl PhoenixSession {
             repeats: (client.transport == Transport::LongPoll).then(Repeats::default),
             client,
             max_channels: settings.max_channels,
+            joins: Joins::new(settings.joins),
             events: settings.events,
             channels: FxHashMap::default(),
             quota: Rc::default(),
@@ -173,6 +176,10 @@ impl PhoenixSession {
         if digest.is_some()
             && self.channels.get(&message.topic).is_some_and(|channel| channel.made_by == digest)
         {
+            return Next::Done;
+        }
+        if let Err(joins) = self.joins.take() {
+            self.refuse(&message, &Refused::from(Quota::from(joins)).into(), link);
             return Next::Done;
         }
         if !self.channels.contains_key(&message.topic) && self.channels.len() >= self.max_channels {

@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::delivery::{MessageRate, WsConfig};
+use crate::edge::joins::JoinLimit;
 use std::time::Duration;
 
 /// Settings of Phoenix.
@@ -9,6 +10,8 @@ use std::time::Duration;
 pub(super) struct Settings {
     /// Topics that one socket may join.
     pub(super) max_channels: usize,
+    /// Topics that one client may join in a second.
+    pub(super) joins: JoinLimit,
     /// Settings of WebSockets.
     pub(super) ws: WsConfig,
     /// Settings of long polls.
@@ -48,6 +51,7 @@ impl Settings {
         let rate = MessageRate { per_second, burst: per_second.saturating_add(joins) };
         Self {
             max_channels: limits.channels_per_socket,
+            joins: JoinLimit::of(config),
             ws: WsConfig { max_message_bytes: limits.frame_bytes, rate },
             longpoll: LongPollConfig {
                 wait: Duration::from_secs(session.longpoll_seconds),

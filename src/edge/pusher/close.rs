@@ -28,6 +28,9 @@ pub(super) enum Close {
     Terminated,
     /// This node, or the address of the client, has as many connections as it may have.
     OverCapacity,
+    /// This node was out of reach, and may have missed that the application ended the connections of the
+    /// user.
+    SignInAgain,
     /// This node can't serve the client now. Another node can, or this one a little later.
     Unavailable,
 }
@@ -44,6 +47,7 @@ impl Close {
             Self::NoVersion => 4008,
             Self::Origin | Self::NotThatUser | Self::Terminated => 4009,
             Self::OverCapacity | Self::Unavailable => 4100,
+            Self::SignInAgain => 4200,
         }
     }
 
@@ -61,6 +65,7 @@ impl Close {
                 "the application has not signed the user, or user_data has no id that can be used"
             }
             Self::Terminated => "the application ended the connection",
+            Self::SignInAgain => "the node was out of reach of the cluster; connect and sign in again",
             Self::OverCapacity => "there are too many connections; try again later",
             Self::Unavailable => "this node can't serve clients now; try again",
         }
@@ -112,6 +117,7 @@ mod tests {
         for close in [OverCapacity, Unavailable] {
             assert_eq!(action(close.code()), "comes back later", "{close:?}");
         }
+        assert_eq!(action(SignInAgain.code()), "comes back at once");
         for (end, expected) in [
             (End::Drain, "comes back at once"),
             (End::CutOff, "comes back at once"),

@@ -1,11 +1,12 @@
 //! The places of sockets among the connections of their app.
 //!
 //! An app may have a limit on its sockets over the cluster. Only for such an app, a new socket asks the other
-//! nodes how many they have. It counts before it asks, so there are never more than the limit allows.
-//! At the limit it waits a moment for another socket to end, because a client that is refused stays away.
+//! nodes how many they have. It counts before it asks, so there are never more than the limit allows. A node
+//! that does not answer counts with what it told last. At the limit it waits a moment for another socket to
+//! end, because a client that is refused stays away.
 
 use super::close::Close;
-use super::sockets::{AppSockets, CountedSocket};
+use super::sockets::{AppSockets, CountedSocket, Heard};
 use super::state::Pusher;
 use crate::core::ids::{NodeId, TokenId};
 use crate::edge::context::Edge;
@@ -50,6 +51,7 @@ impl Place {
     pub(super) async fn take(edge: &Edge, pusher: &Pusher, app: &OpenApp) -> Result<Self, Close> {
         let counted = count(edge, &pusher.sockets, app).await.ok_or(Close::OverQuota)?;
         let map = edge.hub.access().known().map(app.map).cloned().ok_or(Close::UnknownApp)?;
+        edge.hub.presence().admit_connection(map.id).map_err(|_| Close::OverCapacity)?;
         let quota = Rc::new(SessionQuota::default());
         let connection = quota.take(&edge.hub, &map, Some(app.token.id)).await.map_err(of_quota)?;
         Ok(Self { quota, _connection: connection, _counted: counted })
@@ -84,6 +86,8 @@ pub(super) fn of_quota(quota: Quota) -> Close {
     match quota {
         Quota::Connections { .. } => Close::OverQuota,
         Quota::Joins(_)
+        | Quota::ChannelJoins(_)
+        | Quota::ClientJoins(_)
         | Quota::Filters(_)
         | Quota::Patterns(_)
         | Quota::Sessions(_)
@@ -96,13 +100,21 @@ pub(super) fn serve(edge: &Edge, sockets: Arc<AppSockets>) {
     edge.hub.peers().serve(move |_, CountSockets(app)| std::future::ready(sockets.of(app)));
 }
 
-/// The sockets of an app on all nodes. A node that does not answer has none.
+/// The sockets of an app on all nodes. A node that does not answer has as many as it told last, until the
+/// cluster gives it up.
 async fn everywhere(edge: &Edge, sockets: &AppSockets, app: TokenId) -> u64 {
     let status = edge.hub.health().status();
     let others = status.members.iter().map(|member| member.id).filter(|id| *id != status.node_id);
     let asked = others.map(async |node: NodeId| {
-        edge.hub.peers().ask(node, &CountSockets(app), ASK_WITHIN).await.unwrap_or_default()
+        let heard = match edge.hub.peers().ask(node, &CountSockets(app), ASK_WITHIN).await {
+            Ok(count) => Heard::Told(count),
+            Err(error) if error.shows_end() || edge.hub.presence().is_gone(node) => Heard::Gone,
+            Err(_) => Heard::Nothing,
+        };
+        (node, heard)
     });
-    let elsewhere: u64 = join_all(asked).await.into_iter().sum();
-    sockets.of(app).saturating_add(elsewhere)
+    let heard = join_all(asked).await;
+    let access = edge.hub.access().known();
+    let apps = access.apps();
+    sockets.everywhere(app, heard, (apps.len(), |app| apps.get(app).is_some()))
 }

@@ -18,10 +18,10 @@ use crate::core::ids::SocketId;
 use crate::core::lifecycle::Lifecycle;
 use crate::core::subject::Subject;
 use crate::delivery::{Dispatcher, End, Incoming, Link, Mailbox, Next, Protocol, Subscriber, SubscriptionId};
+use crate::edge::joins::{ClientRate, Joins};
 use crate::edge::subscribe::SessionQuota;
 use crate::hub::{Hub, OpenApp, PresenceNews};
 use actix_web::web::Data;
-use client_event::ClientRate;
 use member::Membership;
 use rustc_hash::FxHashMap;
 use sign_in::SignedIn;
@@ -41,6 +41,7 @@ pub(super) struct PusherSession {
     next_subscription: u64,
     user: Option<SignedIn>,
     client_rate: ClientRate,
+    joins: Joins,
     mailbox: Mailbox<Note>,
     quota: Rc<SessionQuota>,
     _place: Place,
@@ -73,6 +74,7 @@ impl PusherSession {
             dispatcher: dispatcher.clone(),
             subscriber,
             client_rate: ClientRate::new(pusher.settings.client_events),
+            joins: Joins::new(pusher.settings.joins),
             pusher,
             app,
             socket,
@@ -192,6 +194,11 @@ impl Protocol for PusherSession {
 
 impl Drop for PusherSession {
     fn drop(&mut self) {
+        let mut subscriptions: Vec<Subscription> = self.channels.drain().map(|(_, gone)| gone).collect();
+        subscriptions.sort_unstable_by_key(|gone| gone.number);
+        for gone in &subscriptions {
+            self.note(Lifecycle::Unsubscribe { channel: gone.subject.clone(), socket: self.socket });
+        }
         self.note(Lifecycle::ConnectionTerminated { socket: self.socket });
     }
 }

@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::core::rate::Rate;
 use crate::delivery::{MessageRate, WsConfig};
+use crate::edge::joins::JoinLimit;
 use std::time::Duration;
 
 /// Settings of the Pusher protocol.
@@ -14,6 +15,8 @@ pub(super) struct Settings {
     pub(super) activity_timeout: Duration,
     /// Largest data of an event (bytes).
     pub(super) event_bytes: usize,
+    /// Channels that a client may join in a second.
+    pub(super) joins: JoinLimit,
     /// Events that a client may send.
     pub(super) client_events: Rate,
     /// Time between two messages about the number of a channel's subscriptions. `None`: there are none.
@@ -35,6 +38,7 @@ impl Settings {
             max_channels: limits.channels_per_socket,
             activity_timeout: Duration::from_secs(pusher.activity_timeout_seconds),
             event_bytes: pusher.event_bytes,
+            joins: JoinLimit::of(config),
             client_events: Rate { permits: pusher.client_events_per_second, period_ms: 1000 },
             subscription_count: count.map(Duration::from_secs),
             ws: WsConfig { max_message_bytes: limits.frame_bytes, rate },

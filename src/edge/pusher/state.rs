@@ -31,6 +31,11 @@ impl Pusher {
     pub(super) fn terminate(&self, map: MapId, user: &str) -> usize {
         self.users.tell(map, user, || Note::End(Close::Terminated))
     }
+
+    /// Has all signed-in users sign in again, so that the back end decides again who they are.
+    pub(super) fn sign_in_again(&self) {
+        self.users.tell_all(|| Note::End(Close::SignInAgain));
+    }
 }
 
 /// The mailboxes of users' sockets, by map and user.
@@ -66,6 +71,12 @@ impl Users {
         sockets.iter().for_each(|(_, mailbox)| mailbox.send(note()));
         sockets.len()
     }
+
+    /// Tells each socket of every user.
+    fn tell_all(&self, note: impl Fn() -> Note) {
+        let users = self.lock();
+        users.values().flatten().for_each(|(_, mailbox)| mailbox.send(note()));
+    }
 }
 
 impl Drop for UserSocket {
@@ -92,6 +103,12 @@ mod tests {
         let sockets = [map, map, other].map(|map| users.add(map, &ada, Mailbox::new()));
         let tell = |map, user| users.tell(map, user, || Note::End(Close::Terminated));
         assert_eq!((tell(map, "ada"), tell(other, "ada"), tell(map, "bob")), (2, 1, 0));
+        let all = std::cell::Cell::new(0);
+        users.tell_all(|| {
+            all.set(all.get() + 1);
+            Note::End(Close::SignInAgain)
+        });
+        assert_eq!(all.get(), 3);
         drop(sockets);
         assert_eq!(tell(map, "ada"), 0);
         assert!(users.lock().is_empty());

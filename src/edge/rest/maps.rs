@@ -104,6 +104,7 @@ pub(super) async fn create(
     let body = body.object(NewMap::read).await?;
     let id = body.id.unwrap_or_else(|| MapId::new(Uuid::new_v4()));
     let (secret, token) = answer::new_token("first", Scopes::ALL)?;
+    let connections = body.limits.connections;
     let command = Command::CreateMap(CreateMap {
         id,
         name: body.name.or_else(|| body.slug.clone()).unwrap_or_default(),
@@ -115,9 +116,23 @@ pub(super) async fn create(
     });
     note_map(&request, id);
     let Reply::Map(map) = edge.hub.log().propose(&command).await? else { return Err(unexpected()) };
+    if connections == Some(edge.config.new_map_limits.connections) {
+        keep_connections(&edge, id, connections).await;
+    }
     let mut data = answer::map(&map);
     data["token"] = secret.into();
     Ok(HttpResponse::Created().json(json!({ "data": data })))
+}
+
+/// Has the cluster remember that the admin gave a new map this limit, which is that of new maps: the map's
+/// first app does not replace it.
+async fn keep_connections(edge: &Edge, map: MapId, connections: Option<Option<u32>>) {
+    let limits = LimitsPatch { connections, ..LimitsPatch::default() };
+    let retention = RetentionPatch::default();
+    let update = UpdateMap { map, by: None, slug: None, name: None, limits, retention };
+    if let Err(error) = edge.hub.log().propose(&Command::UpdateMap(update)).await {
+        tracing::warn!(%map, %error, "a new map's limit on connections counts as that of new maps");
+    }
 }
 
 /// Lists the maps by id, a page at a time.

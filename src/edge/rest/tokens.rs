@@ -36,7 +36,7 @@ pub(super) async fn create(
 
 /// Reads the scopes. The result is empty if there is a fault.
 fn read_scopes(m: &mut Members<'_>) -> Scopes {
-    const EXPECTED: &str = "a list of subscribe, publish and manage, at least one";
+    const EXPECTED: &str = "a list of subscribe, publish, presence and manage, at least one";
     let Some(names) = m.required::<Vec<String>>("scopes", EXPECTED) else { return Scopes::NONE };
     Scopes::from_names(&names).unwrap_or_else(|| {
         m.fault("scopes", FieldCode::Invalid, format_args!("must be {EXPECTED}"));

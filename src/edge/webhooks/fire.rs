@@ -6,6 +6,7 @@
 use super::error::Problem;
 use super::managed::Manager;
 use super::object;
+use crate::core::access::Scopes;
 use crate::core::command::Publish;
 use crate::core::event::{NewEvent, is_kind};
 use crate::core::field_error::FieldCode;
@@ -13,6 +14,8 @@ use crate::core::json::{self, Members};
 use crate::core::subject::Subject;
 use crate::edge::body::Body;
 use crate::edge::context::{Edge, EdgeConfig};
+use crate::edge::error::ApiError;
+use crate::edge::refused::Refused;
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use serde::Deserialize;
@@ -26,15 +29,19 @@ struct OfChannel {
     channel: String,
 }
 
-/// Stores the event. The right to manage webhooks was checked, so the server publishes it as its own.
+/// Stores the event. Its publisher is the caller: the map's rate applies, and nothing of a revoked token is
+/// stored.
 pub(super) async fn fire(
     edge: Data<Edge>,
     Manager(grant): Manager,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
+    if !grant.who.may(grant.map.id, Scopes::PUBLISH) {
+        return Err(ApiError::from(Refused::Forbidden(Scopes::PUBLISH)).into());
+    }
     let event = read(&edge.config, &object(body).await?)?;
     let subject = event.subject.clone();
-    let publish = Publish { map: grant.map.id, by: None, events: vec![event], key: None };
+    let publish = Publish { map: grant.map.id, by: grant.who.by(), events: vec![event], key: None };
     let published = edge.hub.publisher().publish(&grant.map, publish).await?;
     let data = json!({
         "id": published.first_id.to_string(),

@@ -36,8 +36,27 @@ pub(super) async fn create(
 ) -> Result<Plain, Problem> {
     let id = WebhookId::new(uuid::Uuid::new_v4());
     let profile = patch.profile().unwrap_or(usual);
-    let plain = draft(id, map, Origin::Api, profile, &edge.config.webhooks.defaults)?;
-    put_new(edge, by, plain, patch).await
+    let mut plain = draft(id, map, Origin::Api, profile, &edge.config.webhooks.defaults)?;
+    let errors = patch.apply_to_new(&mut plain);
+    check(&edge.webhooks, &mut plain, errors).await?;
+    name_key_of_app(edge, &mut plain).await?;
+    put(edge, by, plain, None).await
+}
+
+/// A webhook that signs with the secret of an app names the app's key, where its profile names a key:
+/// receivers that know the app refuse any other.
+async fn name_key_of_app(edge: &Edge, plain: &mut Plain) -> Result<(), Problem> {
+    if !plain.webhook.profile.names_key() || plain.webhook.key.is_some() {
+        return Ok(());
+    }
+    // The app may have been created at another node a moment ago.
+    edge.hub.log().barrier().await?;
+    let map = plain.webhook.map;
+    let keys: Vec<_> = edge.hub.access().known().apps().of_map(map).map(|app| app.key.clone()).collect();
+    let mut apps = keys.iter().filter_map(|key| edge.hub.apps().by_key(key));
+    let same = apps.find(|app| app.secret.expose() == plain.private.secret);
+    plain.webhook.key = same.map(|app| app.key.to_string());
+    Ok(())
 }
 
 /// A new webhook with a secret and default settings, before the request's settings are applied.

@@ -1,7 +1,7 @@
 //! The reasons for which a request to another node has no answer.
 
 use crate::core::codec::CodecError;
-use waypost_cluster::RequestError;
+use waypost_cluster::{RequestError, Unreached};
 
 /// Why a request to another node has no answer. Each variant says whether the other node may have acted.
 #[derive(Debug, thiserror::Error)]
@@ -44,5 +44,10 @@ impl PeerError {
     /// Whether the other node was reachable and answered, though not with the requested answer.
     pub fn is_from_the_node(&self) -> bool {
         matches!(self, Self::Unknown | Self::Busy | Self::Malformed | Self::Failed)
+    }
+
+    /// Whether no process of the other node runs: its host refuses the connection. So its clients are gone.
+    pub fn shows_end(&self) -> bool {
+        matches!(self, Self::Request(error) if error.unreached() == Some(Unreached::Refused))
     }
 }

@@ -5,13 +5,13 @@ use super::state::PresenceState;
 use crate::core::ids::{MapId, NodeId};
 use crate::core::subject::Subject;
 use crate::hub::bridge::Bridge;
-use crate::hub::peers::{Lane, PeerError, PeerRequest, PeerServer, Peers};
+use crate::hub::peers::{Lane, PeerRequest, PeerServer, Peers};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
-use waypost_cluster::{Cluster, RequestError, Unreached};
+use waypost_cluster::Cluster;
 
 /// How long the nodes have to answer.
 const ANSWER_WAIT: Duration = Duration::from_secs(1);
@@ -194,9 +194,7 @@ impl Census {
                 Some(answer)
             }
             // No process of the node runs, or its connections have ended.
-            Ok(Err(PeerError::Request(RequestError::Unreachable { why: Unreached::Refused, .. }))) => {
-                Some(Vec::new())
-            }
+            Ok(Err(error)) if error.shows_end() => Some(Vec::new()),
             _ if state.is_gone(node) => Some(Vec::new()),
             Ok(Err(error)) => {
                 tracing::debug!(node, %error, "a node does not count its subscriptions");

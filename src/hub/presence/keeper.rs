@@ -1,7 +1,8 @@
 //! The task that tells the cluster who is there through this node, one batch after another.
 //!
-//! A batch whose outcome is unknown is sent again as it was; the cluster applies it once. When the node's
-//! incarnation has ended, the members join again in the next one, within their grace period.
+//! A batch whose outcome is unknown is sent again as it was; the cluster applies it once. Each incarnation states
+//! all that the node holds. If the cluster counted the node as gone, the members join again within their grace
+//! period; otherwise they never leave.
 
 use super::state::{PresenceState, Waiter};
 use crate::core::codec::{self, CodecError};

@@ -1,5 +1,6 @@
 //! What callers see of presence.
 
+use super::rate::TooManyChannelJoins;
 use crate::core::ids::NodeId;
 use crate::core::lease::{MAX_INFO_LEN, MAX_MEMBER_LEN, Present};
 use crate::core::subject::Subject;
@@ -46,6 +47,9 @@ pub enum PresenceError {
     /// The info is too long.
     #[error("a member's info has at most {MAX_INFO_LEN} bytes")]
     Info,
+    /// The map's clients join too fast.
+    #[error(transparent)]
+    TooFast(#[from] TooManyChannelJoins),
     /// The map was deleted.
     #[error("there is no such map")]
     UnknownMap,

@@ -2,6 +2,7 @@
 //! somebody wants. The thread that applies the log changes it, and never waits.
 
 use super::board::Board;
+use super::terminations::Terminations;
 use crate::core::command::Refusal;
 use crate::core::ids::{MapId, NodeId};
 use crate::core::roster::Roster;
@@ -26,6 +27,8 @@ pub(super) fn now() -> Duration {
 pub(in crate::hub) struct PresenceState {
     /// Who is there.
     pub(in crate::hub) board: Board,
+    /// Who ends the connections of users.
+    pub(in crate::hub) terminations: Terminations,
     roster: Mutex<Roster<Waiter>>,
     /// The roster may have something to tell.
     changed: Notify,
@@ -58,11 +61,6 @@ impl PresenceState {
         if before.is_some_and(Wants::counts) != wants.counts() {
             self.with_roster(|roster| roster.want(map, wants.counts()));
         }
-    }
-
-    /// This node skipped a part of the log.
-    pub(in crate::hub) fn doubt_counts(&self) {
-        self.with_roster(|roster| roster.doubt_counts());
     }
 
     /// Which lifecycle events somebody wants of the map.

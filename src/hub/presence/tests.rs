@@ -2,15 +2,17 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use super::*;
+use crate::core::app::TerminateUser;
 use crate::core::channel_rules::{ChannelRule, ChannelRules};
 use crate::core::command::{Command, SetChannelRules};
+use crate::core::ids::TokenId;
 use crate::core::subject::SubjectPattern;
-use crate::hub::Hub;
 use crate::hub::stage::{create, hub};
+use crate::hub::{Hub, HubError};
 use std::sync::Mutex;
 
 /// Longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 async fn until(what: &str, holds: impl Fn() -> bool) {
     let waits = async {
@@ -64,19 +66,30 @@ async fn a_user_is_there_while_a_membership_lives_and_for_the_grace_period() {
     let presence = hub.presence();
     let first = presence.join(&map, &a, "ann".into(), info.clone(), None).await.unwrap();
     assert_eq!(presence.members(map.id, &a), [PresentMember { user: "ann".into(), info }]);
-    let second = presence.join(&map, &a, "ann".into(), Bytes::new(), None).await.unwrap();
+    // She has time to return, however busy the machine is.
+    let patient = Presence { grace_ms: 10_000, ..presence.clone() };
+    let second = patient.join(&map, &a, "ann".into(), Bytes::new(), None).await.unwrap();
     let bob = presence.join(&map, &a, "bob".into(), Bytes::new(), None).await.unwrap();
+    until("both are told", || *heard.lock().unwrap() == ["+ann", "+bob"]).await;
     let full = presence.join(&map, &a, "cy".into(), Bytes::new(), None).await.err();
     assert_eq!(full, Some(PresenceError::Full { limit: 2 }));
+    let member = |name: &str| Member { map: map.id, subject: a.clone(), name: name.into() };
+    assert_eq!(presence.full(&member("cy")).await, Some(2), "it is known without the log");
+    assert_eq!(presence.full(&member("bob")).await, None, "who is there needs no room");
     first.leave();
     // The second connection breaks, and the user returns in time.
     drop(second);
     let third = presence.join(&map, &a, "ann".into(), Bytes::new(), None).await.unwrap();
     bob.leave();
+    let cy = presence.join(&map, &a, "cy".into(), Bytes::new(), None).await;
+    assert!(cy.is_ok(), "bob makes room, also if the cluster has not taken him off yet");
+    until("cy is told", || heard.lock().unwrap().len() == 4).await;
+    cy.unwrap().leave();
     until("bob has left", || users(&hub, &map, "presence-a") == ["ann"]).await;
     drop(third);
     until("the grace period is over", || users(&hub, &map, "presence-a").is_empty()).await;
-    assert_eq!(*heard.lock().unwrap(), ["+ann", "+bob", "-bob", "-ann"]);
+    until("all is told", || heard.lock().unwrap().len() == 6).await;
+    assert_eq!(*heard.lock().unwrap(), ["+ann", "+bob", "-bob", "+cy", "-cy", "-ann"]);
     drop(watch);
     for (user, info, error) in [
         (String::new(), 0, PresenceError::Name),
@@ -124,5 +137,44 @@ async fn subscriptions_are_counted_and_told() {
     })
     .await;
     assert_eq!((told("member_added"), told("member_removed")), (1, 1));
+    hub.shutdown().await;
+}
+
+#[actix_web::test]
+async fn joins_beyond_the_rate_are_refused_and_change_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (hub, map) = begun(folder.path()).await;
+    let joins = Arc::new(JoinRate::slow(3));
+    let presence = Presence { joins, ..hub.presence().clone() };
+    until("it is known what is wanted", || presence.bridge.presence.wants(map.id) != Wants::NOTHING).await;
+    let [chat, own] = [subject("chat"), Subject::own()];
+    presence.admit(map.id, [&chat, &own].into_iter()).unwrap();
+    let ann = presence.join(&map, &subject("presence-a"), "ann".into(), Bytes::new(), None).await.unwrap();
+    presence.admit_connection(map.id).unwrap();
+    let bob = presence.join(&map, &subject("presence-a"), "bob".into(), Bytes::new(), None).await;
+    assert!(matches!(bob.err(), Some(PresenceError::TooFast(TooManyChannelJoins { limit: 3, .. }))));
+    assert!(presence.admit(map.id, std::iter::once(&chat)).is_err());
+    assert!(presence.admit_connection(map.id).is_err());
+    assert_eq!(users(&hub, &map, "presence-a"), ["ann"]);
+    presence.admit(map.id, std::iter::once(&own)).unwrap();
+    // Of another map nobody wants to know anything.
+    let other = create(&hub, 2, "b").await;
+    (0..100).for_each(|_| presence.admit(other, std::iter::once(&chat)).unwrap());
+    ann.leave();
+    hub.shutdown().await;
+}
+
+#[actix_web::test]
+async fn the_end_of_a_user_is_told_to_those_who_hold_connections() {
+    let folder = tempfile::tempdir().unwrap();
+    let (hub, map) = begun(folder.path()).await;
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let hears = heard.clone();
+    hub.presence().on_termination(move |termination| hears.lock().unwrap().push(termination.clone()));
+    let terminate = |by| Command::TerminateUser(TerminateUser { map: map.id, by, user: "ann".into() });
+    let nobody = hub.log().propose(&terminate(Some(TokenId::from_bytes([9; 16])))).await;
+    assert!(matches!(nobody, Err(HubError::Refused(Refusal::Forbidden))), "{nobody:?}");
+    hub.log().propose(&terminate(None)).await.unwrap();
+    until("it is told", || *heard.lock().unwrap() == [Termination::User(map.id, "ann".into())]).await;
     hub.shutdown().await;
 }

@@ -102,7 +102,7 @@ impl Requests {
 
 /// Changes what is kept of a caller. When too many callers are kept, those that are `idle` are forgotten; if
 /// none is, the caller is not remembered.
-pub(super) fn change<K: Eq + Hash, V: Copy + Default, E>(
+pub(in crate::hub) fn change<K: Eq + Hash, V: Copy + Default, E>(
     kept: &Mutex<FxHashMap<K, V>>,
     caller: K,
     idle: impl Fn(&V) -> bool,

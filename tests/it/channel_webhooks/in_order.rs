@@ -2,12 +2,13 @@
 //! turns while their channel is occupied, and what a dead node held ends once. A receiver that fails at first
 //! loses nothing. Watchlists tell the same at every node.
 
+use super::facts::read;
 use super::world::app;
 use crate::pusher_support::{App, Socket, inner};
 use crate::support::{nodes, scenario};
 use crate::webhooks_support::{Hook, quick};
 use anyhow::{Result, ensure};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use testkit::Cluster;
 use testkit::dice::Dice;
@@ -92,6 +93,41 @@ fn who_comes_back_in_time_is_neither_removed_nor_added() {
         let once = ["channel_occupied", "member_added", "member_removed", "channel_vacated"];
         ensure!(names == once, "{facts:?}");
         Ok(())
+    });
+}
+
+/// The ends of a client's subscriptions are told in the order in which they began, and before the end of the
+/// connection, also if the connection breaks.
+#[test]
+fn a_broken_connection_tells_the_ends_of_its_subscriptions_first() {
+    scenario(nodes(1).set("WAYPOST_WEBHOOKS_ALLOW_NETS", "127.0.0.0/8"), |c| {
+        let (map, app) = app(c, "broken")?;
+        let receiver = Receiver::start()?;
+        let settings = json!({"profile": "broadcasting", "events": ["unsubscribe", "disconnection"]});
+        Hook::create(c, &map, &receiver.on("/facts", behaviour::healthy()), settings)?;
+        c.wait_same_applied()?;
+        let channels = ["e", "a", "private-d", "c", "b"];
+        let mut socket = Socket::connect(c, 0, &app)?;
+        for channel in channels {
+            socket.subscribe(channel)?;
+        }
+        drop(socket);
+        let mut expected: Vec<String> = channels.iter().map(|name| format!("unsubscribe {name}")).collect();
+        expected.push("disconnection ".to_owned());
+        c.wait_until("the end of the connection", |_| {
+            let mut facts = BTreeMap::new();
+            for request in receiver.accepted("/facts") {
+                facts.extend(read(&String::from_utf8_lossy(&request.body))?);
+            }
+            let text = |fact: &Value| {
+                let part = |part: &Value| part.as_str().unwrap_or_default().to_owned();
+                format!("{} {}", part(&fact["event"]), part(&fact["data"]["channel"]))
+            };
+            // The ids have the order in which the facts were stored.
+            let told: Vec<String> = facts.values().map(text).collect();
+            ensure!(told == expected, "{told:?}");
+            Ok(Some(()))
+        })
     });
 }
 

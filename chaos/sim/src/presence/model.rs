@@ -20,9 +20,17 @@ struct Node {
     incarnation: u64,
     /// The number of its last presence batch.
     last: u64,
-    /// The members that it holds, with their grace periods (ms).
-    members: BTreeMap<Who, u32>,
-    subscriptions: BTreeMap<String, u32>,
+    /// The members that it holds, with their grace periods (ms). What an earlier incarnation held stays until the
+    /// present one has stated everything.
+    members: BTreeMap<Who, (u32, Of)>,
+    subscriptions: BTreeMap<String, (u32, Of)>,
+}
+
+/// Which incarnation holds something.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Of {
+    Present,
+    Earlier,
 }
 
 /// Who is there, and what was told.
@@ -55,12 +63,16 @@ impl Model {
                 let is_present =
                     self.nodes.get(&batch.node).is_some_and(|node| node.incarnation == batch.incarnation);
                 if batch.whole && !is_present {
-                    self.end(batch.node, *expiry_ms);
-                    let node = Node { incarnation: batch.incarnation, ..Node::default() };
-                    self.nodes.insert(batch.node, node);
+                    let node = self.nodes.entry(batch.node).or_default();
+                    (node.incarnation, node.last) = (batch.incarnation, 0);
+                    node.members.values_mut().for_each(|(_, of)| *of = Of::Earlier);
+                    node.subscriptions.values_mut().for_each(|(_, of)| *of = Of::Earlier);
                 }
             }
-            Ok(Command::NodeGone(node)) => self.end(node, *expiry_ms),
+            Ok(Command::NodeGone(node)) => {
+                self.end(node, &[Of::Earlier, Of::Present], *expiry_ms);
+                self.nodes.remove(&node);
+            }
             Ok(Command::Presence(batch)) => {
                 let Some(node) = self.nodes.get_mut(&batch.node) else { return };
                 if node.incarnation != batch.incarnation || batch.number <= node.last {
@@ -69,6 +81,9 @@ impl Model {
                 node.last = batch.number;
                 for change in &batch.changes {
                     self.change(batch.node, change, *expiry_ms);
+                }
+                if batch.whole {
+                    self.end(batch.node, &[Of::Earlier], *expiry_ms);
                 }
             }
             Ok(Command::EndGraces) => self.end_graces(*expiry_ms),
@@ -82,7 +97,7 @@ impl Model {
                 let who = (join.member.subject.to_string(), join.member.name.to_string());
                 let is_new = !self.members().contains(&who);
                 if let Some(node) = self.nodes.get_mut(&id) {
-                    node.members.insert(who.clone(), join.grace_ms);
+                    node.members.insert(who.clone(), (join.grace_ms, Of::Present));
                 }
                 self.graces.remove(&who);
                 self.look(&who.0);
@@ -99,7 +114,7 @@ impl Model {
             }
             PresenceChange::Occupy { subject, count, .. } => {
                 if let Some(node) = self.nodes.get_mut(&id) {
-                    node.subscriptions.insert(subject.to_string(), *count);
+                    node.subscriptions.insert(subject.to_string(), (*count, Of::Present));
                 }
                 self.look(subject.as_str());
             }
@@ -119,15 +134,22 @@ impl Model {
         self.look(&subject);
     }
 
-    fn end(&mut self, id: u64, now_ms: u64) {
-        let Some(node) = self.nodes.remove(&id) else { return };
-        // While the members leave, the channels keep the node's subscriptions.
-        self.nodes.insert(id, Node { subscriptions: node.subscriptions.clone(), ..Node::default() });
-        for (who, grace_ms) in node.members {
+    /// What these incarnations of a node hold ends: first the members, while the channels keep the subscriptions.
+    fn end(&mut self, id: u64, which: &[Of], now_ms: u64) {
+        let Some(node) = self.nodes.get(&id) else { return };
+        let ends = |of: &Of| which.contains(of);
+        let over = node.members.iter().filter(|(_, (_, of))| ends(of));
+        let over: Vec<(Who, u32)> = over.map(|(who, (grace_ms, _))| (who.clone(), *grace_ms)).collect();
+        let unused = node.subscriptions.iter().filter(|(_, (_, of))| ends(of));
+        let unused: Vec<String> = unused.map(|(subject, _)| subject.clone()).collect();
+        for (who, grace_ms) in over {
+            self.nodes.get_mut(&id).and_then(|node| node.members.remove(&who));
             self.lose(who, grace_ms, now_ms);
         }
-        self.nodes.remove(&id);
-        node.subscriptions.keys().for_each(|subject| self.look(subject));
+        if let Some(node) = self.nodes.get_mut(&id) {
+            node.subscriptions.retain(|_, (_, of)| !ends(of));
+        }
+        unused.iter().for_each(|subject| self.look(subject));
     }
 
     fn end_graces(&mut self, now_ms: u64) {
@@ -142,7 +164,7 @@ impl Model {
 
     /// Tells whether the channel is occupied, if that changed.
     fn look(&mut self, subject: &str) {
-        let counted = |node: &Node| node.subscriptions.get(subject).is_some_and(|count| *count > 0);
+        let counted = |node: &Node| node.subscriptions.get(subject).is_some_and(|(count, _)| *count > 0);
         let is_occupied =
             self.nodes.values().any(counted) || self.members().iter().any(|(of, _)| of == subject);
         if is_occupied && self.occupied.insert(subject.to_owned()) {

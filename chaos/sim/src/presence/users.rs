@@ -120,17 +120,18 @@ async fn care(hosts: Arc<Hosts>) {
         sleep(ROUND).await;
         let Some(node) = hosts.leader().and_then(|host| hosts.node(host)) else { continue };
         let status = node.status();
+        let holding = holders(&node);
         for member in status.members.iter().filter(|member| member.id != status.node_id) {
             let is_silent = !member.reachable && member.heard_ms.is_none_or(|ms| ms >= GONE_AFTER_MS);
             if !is_silent {
                 gone.remove(&member.id);
-            } else if !gone.contains(&member.id)
+            } else if (!gone.contains(&member.id) || holding.contains(&member.id))
                 && propose(&node, &Command::NodeGone(member.id)).await.is_ok()
             {
                 gone.insert(member.id);
             }
         }
-        for id in holders(&node).into_iter().filter(|id| status.member(*id).is_none()) {
+        for id in holding.into_iter().filter(|id| status.member(*id).is_none()) {
             let _ = propose(&node, &Command::NodeGone(id)).await;
         }
         let _ = propose(&node, &Command::EndGraces).await;

@@ -1,7 +1,7 @@
 //! Requests over HTTP: bodies that never end, without a token; and publishes of large batches.
 
-use super::{Stop, Target};
-use anyhow::{Result, anyhow};
+use super::{Course, Target};
+use anyhow::Result;
 use serde_json::json;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -19,22 +19,22 @@ const EVENTS: usize = 50;
 const PAYLOAD: usize = 19_000;
 
 /// Connections without a token that each send a part of a body. One that was closed is opened again.
-pub(super) fn half_bodies(target: &Target, stop: &Stop) -> Result<u64> {
+pub(super) fn half_bodies(target: &Target, course: &Course) -> Result<()> {
     let node = target.nodes[0];
-    let mut opened = 0;
     let mut open: Vec<TcpStream> = Vec::new();
-    while !stop.is_set() {
+    while !course.is_over() {
         open.retain_mut(is_open);
         // A limited number at a time, so that a server that closes them at once costs the machine little.
         for _ in open.len()..HALF_BODIES.min(open.len() + 10) {
             if let Ok(stream) = half_body(node) {
                 open.push(stream);
-                opened += 1;
+                course.got_through(1);
             }
         }
-        stop.pause();
+        course.strong_if(course.times() >= HALF_BODIES as u64);
+        course.pause();
     }
-    Ok(opened)
+    Ok(())
 }
 
 fn half_body(node: SocketAddr) -> Result<TcpStream> {
@@ -58,7 +58,7 @@ fn is_open(stream: &mut TcpStream) -> bool {
 }
 
 /// Batches of nearly 1 MB over several connections, as fast as the nodes take them.
-pub(super) fn batches(target: &Target, stop: &Stop) -> Result<u64> {
+pub(super) fn batches(target: &Target, course: &Course) -> Result<()> {
     let payload = "x".repeat(PAYLOAD);
     let events: Vec<_> =
         (0..EVENTS).map(|n| json!({"type": "bulk", "payload": {"n": n, "x": payload}})).collect();
@@ -66,20 +66,19 @@ pub(super) fn batches(target: &Target, stop: &Stop) -> Result<u64> {
     let publish = |node: usize| {
         let api = target.api(node);
         let path = target.map.events();
-        let mut stored = 0;
-        while !stop.is_set() {
+        while !course.is_over() {
             match api.send(&path, body.as_bytes()) {
-                Ok(answer) if answer.status == 201 => stored += 1,
-                _ => stop.pause(),
+                Ok(answer) if answer.status == 201 => course.got_through(1),
+                _ => course.pause(),
             }
+            course.strong_if(course.times() > 0);
         }
-        stored
     };
-    let publish = &publish;
     std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..PUBLISHERS).map(|n| scope.spawn(move || publish(n))).collect();
-        let stored =
-            threads.into_iter().map(|thread| thread.join().map_err(|_| anyhow!("a publisher panicked")));
-        stored.sum()
-    })
+        for n in 0..PUBLISHERS {
+            let publish = &publish;
+            scope.spawn(move || publish(n));
+        }
+    });
+    Ok(())
 }

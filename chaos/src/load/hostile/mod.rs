@@ -3,31 +3,34 @@
 //!
 //! - [`http`]: bodies that never end, large batches;
 //! - [`sockets`]: floods, sockets that join nothing, joins and leaves, long polls that other nodes relay;
-//! - [`receivers`]: webhooks to a host that never answers.
+//! - [`receivers`]: webhooks to a host that never answers;
+//! - [`apart`]: the process in which all of them run.
 //!
-//! Each attack is a thread that goes on until it is stopped. A refusal is the server's right: an attack counts
-//! none of them, waits a moment and goes on.
+//! Each attack is a thread that goes on until it is stopped, and counts how many times it got through (connections,
+//! polls, messages, batches, joins, webhooks). A refusal is the server's right: an attack counts none of them, waits
+//! a moment and goes on.
 
+mod apart;
 mod http;
 mod receivers;
 mod sockets;
 
-use anyhow::{Context, Result, anyhow};
+pub use self::apart::{Hostile, attack};
+
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use testkit::cluster::Map;
 use testkit::http::Api;
 
 /// How long an attack waits after a refusal.
 const PAUSE: Duration = Duration::from_millis(20);
-/// The attackers get less of the processors than the nodes: in a real network they have machines of their own.
-const NICE: i32 = 10;
 
 /// What an attacker knows.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Target {
     /// The addresses of the nodes for clients.
     pub nodes: Vec<SocketAddr>,
@@ -44,13 +47,45 @@ impl Target {
     }
 }
 
-/// Tells an attack when to end.
+/// The course of one attack: the attack tells how far it is, and is told when to end.
 #[derive(Debug, Clone, Default)]
-struct Stop(Arc<AtomicBool>);
+struct Course {
+    /// All attacks share it.
+    is_over: Arc<AtomicBool>,
+    is_strong: Arc<AtomicBool>,
+    times: Arc<AtomicU64>,
+}
 
-impl Stop {
-    fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+impl Course {
+    /// The course of another attack that ends at the same time.
+    fn of_another(&self) -> Self {
+        Self { is_over: self.is_over.clone(), ..Self::default() }
+    }
+
+    fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Relaxed)
+    }
+
+    fn end(&self) {
+        self.is_over.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the attack holds all that it wants to hold, and got through.
+    fn is_strong(&self) -> bool {
+        self.is_strong.load(Ordering::Relaxed)
+    }
+
+    fn strong_if(&self, is: bool) {
+        self.is_strong.fetch_or(is, Ordering::Relaxed);
+    }
+
+    /// How many times it got through so far.
+    fn times(&self) -> u64 {
+        self.times.load(Ordering::Relaxed)
+    }
+
+    fn got_through(&self, times: usize) {
+        self.times.fetch_add(times as u64, Ordering::Relaxed);
     }
 
     fn pause(&self) {
@@ -58,58 +93,29 @@ impl Stop {
     }
 }
 
-/// An attack: it goes on until it is stopped. Returns how many times it got through (connections, polls, messages,
-/// batches, joins), or the error that kept it from beginning.
-type Attack = fn(&Target, &Stop) -> Result<u64>;
+/// An attack.
+struct Attack {
+    name: &'static str,
+    /// Goes on until its course is over. An error if it could not begin.
+    run: fn(&Target, &Course) -> Result<()>,
+    least: Least,
+}
 
-/// All attacks, with their names.
-const ATTACKS: [(&str, Attack); 7] = [
-    ("bodies that never end", http::half_bodies),
-    ("relayed long polls", sockets::relayed_polls),
-    ("sockets that join nothing", sockets::idle),
-    ("one flooding socket", sockets::flood),
-    ("large batches", http::batches),
-    ("joins and leaves", sockets::churn),
-    ("a receiver that never answers", receivers::silent),
+/// How many times an attack gets through at least. Otherwise the machine had no time for it.
+#[derive(Clone, Copy)]
+enum Least {
+    /// It holds so many connections or webhooks.
+    Holds(u64),
+    /// It does so much in the time of a measurement, in full strength.
+    Does(u64),
+}
+
+const ATTACKS: [Attack; 7] = [
+    Attack { name: "bodies that never end", run: http::half_bodies, least: Least::Holds(300) },
+    Attack { name: "relayed long polls", run: sockets::relayed_polls, least: Least::Does(200) },
+    Attack { name: "sockets that join nothing", run: sockets::idle, least: Least::Holds(300) },
+    Attack { name: "one flooding socket", run: sockets::flood, least: Least::Does(500) },
+    Attack { name: "large batches", run: http::batches, least: Least::Does(20) },
+    Attack { name: "joins and leaves", run: sockets::churn, least: Least::Does(500) },
+    Attack { name: "a receiver that never answers", run: receivers::silent, least: Least::Holds(200) },
 ];
-
-/// Attacks under way.
-#[derive(Debug)]
-pub struct Hostile {
-    stop: Stop,
-    threads: Vec<(&'static str, JoinHandle<Result<u64>>)>,
-}
-
-impl Hostile {
-    /// Starts all attacks.
-    pub fn begin(target: &Target) -> Result<Self> {
-        let stop = Stop::default();
-        let mut threads = Vec::new();
-        for (name, attack) in ATTACKS {
-            let (target, stop) = (target.clone(), stop.clone());
-            let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-                // Where this is not allowed the attack is only stronger.
-                let _ = rustix::process::setpriority_process(None, NICE);
-                attack(&target, &stop)
-            })?;
-            threads.push((name, thread));
-        }
-        Ok(Self { stop, threads })
-    }
-
-    /// Ends all attacks. Returns how many times each got through, or the first error that kept one from beginning.
-    pub fn end(mut self) -> Result<Vec<(&'static str, u64)>> {
-        self.stop.0.store(true, Ordering::Relaxed);
-        let ended = self.threads.drain(..).map(|(name, thread)| {
-            let ended = thread.join().map_err(|_| anyhow!("the attack `{name}` panicked"))?;
-            Ok((name, ended.context(name)?))
-        });
-        ended.collect()
-    }
-}
-
-impl Drop for Hostile {
-    fn drop(&mut self) {
-        self.stop.0.store(true, Ordering::Relaxed);
-    }
-}

@@ -1,7 +1,7 @@
 //! Sockets and long polls of one token: floods, sockets that join nothing, joins and leaves without end, and
 //! long polls that other nodes relay.
 
-use super::{Stop, Target};
+use super::{Course, Target};
 use anyhow::Result;
 use serde_json::json;
 use std::io::Write;
@@ -13,8 +13,6 @@ use testkit::ws::{Message, Ws};
 
 /// How many long polls wait at a time.
 const POLLS: usize = 200;
-/// Sessions of long polls that are opened before the next polls are sent.
-const OPENED_AT_ONCE: usize = 20;
 /// How many sockets join nothing.
 const IDLE: usize = 300;
 /// Messages that a flooding socket sends before it looks at the answers.
@@ -26,12 +24,11 @@ const REPLY: Duration = Duration::from_secs(5);
 
 /// Sessions of long polls at the first node, whose polls all go to the second. A poll is given up after a while
 /// and sent again.
-pub(super) fn relayed_polls(target: &Target, stop: &Stop) -> Result<u64> {
-    let mut sent = 0;
+pub(super) fn relayed_polls(target: &Target, course: &Course) -> Result<()> {
     let holder = format!("http://{}", target.nodes[0]);
     let mut sessions = Vec::new();
-    while !stop.is_set() {
-        for _ in sessions.len()..POLLS.min(sessions.len() + OPENED_AT_ONCE) {
+    while !course.is_over() {
+        for _ in sessions.len()..POLLS {
             match longpoll::ask(&holder, &target.map.token, "", false, None, REPLY) {
                 Ok(opened) if !opened.session.is_empty() => sessions.push(opened.session),
                 _ => break,
@@ -41,13 +38,14 @@ pub(super) fn relayed_polls(target: &Target, stop: &Stop) -> Result<u64> {
             .iter()
             .filter_map(|session| poll(target.nodes[1], &target.map.token, session).ok())
             .collect();
-        sent += polls.len() as u64;
+        course.got_through(polls.len());
+        course.strong_if(sessions.len() == POLLS);
         for _ in 0..50 {
-            stop.pause();
+            course.pause();
         }
         drop(polls);
     }
-    Ok(sent)
+    Ok(())
 }
 
 fn poll(node: SocketAddr, token: &str, session: &str) -> Result<TcpStream> {
@@ -58,10 +56,9 @@ fn poll(node: SocketAddr, token: &str, session: &str) -> Result<TcpStream> {
 }
 
 /// Sockets that join nothing. One that was closed is opened again.
-pub(super) fn idle(target: &Target, stop: &Stop) -> Result<u64> {
-    let mut opened = 0;
+pub(super) fn idle(target: &Target, course: &Course) -> Result<()> {
     let mut open: Vec<Ws> = Vec::new();
-    while !stop.is_set() {
+    while !course.is_over() {
         open.retain_mut(|ws| {
             let closed = |message: &Message| matches!(message, Message::Close(..) | Message::End);
             ws.poll().is_ok_and(|messages| !messages.iter().any(closed))
@@ -70,51 +67,52 @@ pub(super) fn idle(target: &Target, stop: &Stop) -> Result<u64> {
             let socket = Ws::connect(target.nodes[0], &path(&target.map.token));
             if let Ok(ws) = socket.and_then(|mut ws| ws.nonblocking().map(|()| ws)) {
                 open.push(ws);
-                opened += 1;
+                course.got_through(1);
             }
         }
-        stop.pause();
+        course.strong_if(course.times() >= IDLE as u64);
+        course.pause();
     }
-    Ok(opened)
+    Ok(())
 }
 
 /// One socket that sends heartbeats as fast as the node takes them.
-pub(super) fn flood(target: &Target, stop: &Stop) -> Result<u64> {
-    let mut messages = 0;
-    while !stop.is_set() {
+pub(super) fn flood(target: &Target, course: &Course) -> Result<()> {
+    while !course.is_over() {
         let Ok(mut ws) = Ws::connect(target.nodes[1], &path(&target.map.token)) else {
-            stop.pause();
+            course.pause();
             continue;
         };
-        while !stop.is_set() {
+        while !course.is_over() {
             let sent = (0..FLOOD).try_for_each(|_| ws.text(r#"[null,"9","phoenix","heartbeat",{}]"#));
             let read = ws.nonblocking().and_then(|()| ws.poll()).and_then(|_| ws.blocking());
             if sent.and(read).is_err() {
-                stop.pause();
+                course.pause();
                 break;
             }
-            messages += FLOOD as u64;
+            course.got_through(FLOOD);
+            course.strong_if(true);
         }
     }
-    Ok(messages)
+    Ok(())
 }
 
 /// A few sockets that join and leave their topic without end.
-pub(super) fn churn(target: &Target, stop: &Stop) -> Result<u64> {
-    let mut joins = 0;
+pub(super) fn churn(target: &Target, course: &Course) -> Result<()> {
     let topic = target.map.topic();
     let mut sockets: Vec<Ws> = Vec::new();
-    while !stop.is_set() {
+    while !course.is_over() {
         if sockets.len() < CHURNING {
             match Ws::connect(target.nodes[sockets.len() % target.nodes.len()], &path(&target.map.token)) {
                 Ok(ws) => sockets.push(ws),
-                Err(_) => stop.pause(),
+                Err(_) => course.pause(),
             }
         }
         sockets.retain_mut(|ws| join_and_leave(ws, &topic).is_ok());
-        joins += sockets.len() as u64;
+        course.got_through(sockets.len());
+        course.strong_if(sockets.len() == CHURNING);
     }
-    Ok(joins)
+    Ok(())
 }
 
 fn join_and_leave(ws: &mut Ws, topic: &str) -> Result<()> {

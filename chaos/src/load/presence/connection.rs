@@ -63,7 +63,7 @@ impl<'a> Connection<'a> {
     /// Connects to a node.
     pub(super) fn open(shared: &'a Shared, node: SocketAddr, is_pusher: bool) -> Result<Self> {
         let protocol = match is_pusher {
-            true => Protocol::Pusher(pusher::Socket::connect(node, &shared.credentials)?),
+            true => Protocol::Pusher(pusher::Socket::connect(node, &shared.app)?),
             false => Protocol::Phoenix(phoenix::Socket::connect(node, &shared.map.token)?, 0),
         };
         Ok(Self { protocol, shared, queue: VecDeque::new(), channels: BTreeSet::new() })
@@ -72,7 +72,7 @@ impl<'a> Connection<'a> {
     /// Becomes a member of a channel.
     pub(super) fn enter(&mut self, channel: &str, user: &str) -> Result<Entered> {
         match &mut self.protocol {
-            Protocol::Pusher(socket) => socket.enter(&self.shared.credentials, channel, user)?,
+            Protocol::Pusher(socket) => socket.enter(&self.shared.app, channel, user)?,
             Protocol::Phoenix(..) => {
                 let presence = json!({"presence": {"user_id": user, "meta": {"name": user}}});
                 self.push(channel, "phx_join", &presence)?;

@@ -28,7 +28,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use testkit::cluster::{Cluster, unlimited};
-use testkit::pusher::Credentials;
+use testkit::pusher::App;
 use testkit::wait;
 
 /// For how long a user stays a member after the last connection broke: the server's default.
@@ -58,12 +58,12 @@ impl Presence {
     /// Creates the map and its webhook, which is received at `hub`, and starts the clients of so many users.
     pub fn start(cluster: &Cluster, site: &Arc<Site>, hub: IpAddr, users: usize) -> Result<Self> {
         let map = cluster.map_with("presence", json!({"limits": unlimited()}))?;
-        let credentials = Credentials::make(&cluster.admin(0), &map)?;
+        let app = App::with(cluster, &map, &json!({}))?;
         let facts = Facts::receive(cluster, &map, hub)?;
         let clients = clients(users);
         let channels: BTreeSet<String> =
             clients.iter().flat_map(|client| client.channels.iter().cloned()).collect();
-        let shared = Arc::new(Shared::new(map, credentials, channels));
+        let shared = Arc::new(Shared::new(map, app, channels));
         let mut presence = Self { shared, facts, threads: Vec::new() };
         for client in clients {
             presence.shared.begin(&client.name, &client.user);

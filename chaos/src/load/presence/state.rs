@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use testkit::cluster::Map;
-use testkit::pusher::Credentials;
+use testkit::pusher::App;
 
 /// What clients do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub(super) struct Shared {
     /// The map of their channels.
     pub(super) map: Map,
     /// The map's credentials.
-    pub(super) credentials: Credentials,
+    pub(super) app: App,
     /// All their channels.
     pub(super) channels: BTreeSet<String>,
     state: Mutex<State>,
@@ -50,9 +50,9 @@ struct State {
 }
 
 impl Shared {
-    pub(super) fn new(map: Map, credentials: Credentials, channels: BTreeSet<String>) -> Self {
+    pub(super) fn new(map: Map, app: App, channels: BTreeSet<String>) -> Self {
         let state = State { phase: Phase::Churn, clients: BTreeMap::new(), returning: BTreeSet::new() };
-        Self { map, credentials, channels, state: Mutex::new(state) }
+        Self { map, app, channels, state: Mutex::new(state) }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -193,7 +193,7 @@ mod tests {
     #[test]
     fn the_model_is_what_the_connections_make() {
         let map = Map { id: "m".into(), slug: "m".into(), token: String::new() };
-        let shared = Shared::new(map, Credentials::default(), set(&["presence-a", "presence-b"]));
+        let shared = Shared::new(map, App::default(), set(&["presence-a", "presence-b"]));
         for (client, user) in [("c1", "ann"), ("c2", "ann"), ("c3", "bob")] {
             shared.begin(client, user);
         }
@@ -216,7 +216,7 @@ mod tests {
     #[test]
     fn a_topic_names_a_channel() {
         let map = Map { id: "m".into(), slug: "m".into(), token: String::new() };
-        let shared = Shared::new(map, Credentials::default(), BTreeSet::new());
+        let shared = Shared::new(map, App::default(), BTreeSet::new());
         assert_eq!(shared.topic("presence-a"), "events:map:m:presence-a");
         assert_eq!(shared.channel("events:map:m:presence-a"), "presence-a");
         assert_eq!(shared.channel("phoenix"), "");

@@ -2,20 +2,39 @@
 #![allow(clippy::unwrap_used)]
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::watch;
+use tokio::task::coop::consume_budget;
 
 use super::*;
 use crate::NodeId;
 use crate::config::Security;
 use crate::identity_key::IdentityKey;
 use crate::net::stream::Reader;
-use crate::wire::{Announce, Hello, MemberV1};
+use crate::wire::{Announce, Append, Hello, MemberV1, StoredVote};
 
-/// Takes every caller for the standing that a test sets.
+/// Takes every caller for the standing that a test sets. A request begins when there is room. An append is
+/// answered when as many requests have begun as its term says, any other request at once.
 struct Open {
     standing: watch::Sender<Standing>,
     asked: Mutex<Vec<Request>>,
+    room: Semaphore,
+    /// How many requests want to begin, or have begun.
+    came: AtomicUsize,
+    begun: watch::Sender<u64>,
+}
+
+impl Open {
+    fn new(standing: Standing) -> Self {
+        Self {
+            standing: watch::Sender::new(standing),
+            asked: Mutex::default(),
+            room: Semaphore::new(Semaphore::MAX_PERMITS),
+            came: AtomicUsize::new(0),
+            begun: watch::Sender::new(0),
+        }
+    }
 }
 
 impl Service for Open {
@@ -38,9 +57,17 @@ impl Service for Open {
         group == crate::FIRST_GROUP
     }
 
-    fn answer(self: &Arc<Self>, _asker: Asker, request: Request) -> BoxFuture<'static, Answer> {
+    async fn begin(self: &Arc<Self>, _asker: Asker, request: Request) -> BoxFuture<'static, Answer> {
+        self.came.fetch_add(1, Ordering::Relaxed);
+        self.room.acquire().await.unwrap().forget();
+        let until = if let Request::AppendV1(append) = &request { append.vote.term } else { 0 };
         self.asked.lock().unwrap().push(request);
-        Box::pin(std::future::ready(Answer::ReadIndexV1 { index: Some(1) }))
+        let mut begun = self.begun.subscribe();
+        self.begun.send_modify(|begun| *begun += 1);
+        Box::pin(async move {
+            let _ = begun.wait_for(|begun| *begun >= until).await;
+            Answer::ReadIndexV1 { index: Some(1) }
+        })
     }
 
     async fn in_session(self: &Arc<Self>, _session: &mut (), request: Request) -> Result<Answer, Request> {
@@ -70,7 +97,7 @@ async fn listening(max_connections: usize, standing: Standing) -> Port {
     let limits = Limits::new(8, crate::Config::default().max_patient_requests);
     let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), max_connections, limits).await.unwrap();
     let addr = listener.addr().unwrap();
-    let service = Arc::new(Open { standing: watch::Sender::new(standing), asked: Mutex::default() });
+    let service = Arc::new(Open::new(standing));
     let running = tokio::spawn(listener.run(Arc::new(node()), service.clone()));
     Port { addr, caller: node(), service, running }
 }
@@ -187,8 +214,8 @@ const REPLICATING: usize = 9;
 
 /// One request of each kind but those of newcomers, with its lane and group.
 fn all() -> Vec<(Lane, GroupId, Request)> {
-    let vote = crate::wire::StoredVote::default();
-    let append = crate::wire::Append { vote, prev: None, commit: None, entries: Vec::new() };
+    let vote = StoredVote::default();
+    let append = Append { vote, prev: None, commit: None, entries: Vec::new() };
     let begin = Request::SnapshotBeginV1 { vote, state: crate::wire::SystemV1::default() };
     vec![
         (Lane::Pulse, 0, Request::VoteV1 { vote, last: None, transfer: false, pre: false }),
@@ -290,4 +317,58 @@ async fn the_connections_of_a_removed_member_are_closed_at_once() {
     let refused = timeout(HANDSHAKE * 10, exchange(&mut asks, 0, &Request::ReadIndexV1)).await.unwrap();
     assert!(refused.is_err());
     assert_eq!(port.service.asked.lock().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_future_is_polled_although_its_task_must_give_way() {
+    let (sender, mut queue) = mpsc::channel(8);
+    // More often than a task may without giving way, so that it must do so in some of these rounds.
+    for round in 0..300 {
+        consume_budget().await;
+        // Three units a round do not divide the budget, so it also ends in the middle of a round.
+        consume_budget().await;
+        let sender = sender.clone();
+        let mut sending: BoxFuture<'static, bool> = Box::pin(async move { sender.send(round).await.is_ok() });
+        assert_eq!(poll_once(&mut sending).await, Poll::Ready(true), "{round}");
+        assert_eq!(queue.try_recv(), Ok(round));
+    }
+}
+
+#[tokio::test]
+async fn requests_begin_one_after_the_other_and_are_answered_when_they_finish() {
+    let port = listening(8, Standing::Member(FROM)).await;
+    let service = &port.service;
+    service.room.forget_permits(Semaphore::MAX_PERMITS);
+    let (mut read, mut write) = port.call(2, Lane::Append).await.unwrap();
+    // The first one is answered when all have begun.
+    for (id, term) in [(1, 3), (2, 0), (3, 0)] {
+        let vote = StoredVote { term, node: id, committed: true };
+        let append = Request::AppendV1(Append { vote, prev: None, commit: None, entries: Vec::new() });
+        let frame = frame::encode(Kind::Request, 0, id, &wire::encode(&append).unwrap()).unwrap();
+        write.frame(&frame).await.unwrap();
+    }
+    write.flush().await.unwrap();
+    let mut answered = async || {
+        let frame = timeout(HANDSHAKE * 10, read.frame(wire::MAX_ENCODED)).await.unwrap();
+        frame.unwrap().0.id
+    };
+    let came = || service.came.load(Ordering::Relaxed);
+    let first = async {
+        while came() == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(HANDSHAKE * 10, first).await.unwrap();
+    // Time enough for the second one to overtake it, if that were possible.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(came(), 1, "the first one has no room yet");
+    service.room.add_permits(2);
+    assert_eq!(answered().await, 2, "the first one holds up no other");
+    service.room.add_permits(1);
+    let mut rest = [answered().await, answered().await];
+    rest.sort_unstable();
+    assert_eq!(rest, [1, 3]);
+    let node = |request: &Request| if let Request::AppendV1(append) = request { append.vote.node } else { 0 };
+    let asked: Vec<NodeId> = service.asked.lock().unwrap().iter().map(node).collect();
+    assert_eq!(asked, [1, 2, 3]);
 }

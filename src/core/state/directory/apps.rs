@@ -5,7 +5,7 @@ use crate::core::access::{AccessChange, Map, Scopes};
 use crate::core::app::{App, DeleteApp, MAX_APPS, Prepared, PutApp};
 use crate::core::channel_rules::{ChannelRule, ChannelRules, Durability};
 use crate::core::codec;
-use crate::core::command::{Counted, Refusal, Reply};
+use crate::core::command::{By, Counted, Refusal, Reply};
 use crate::core::ids::{MapId, TokenId};
 use crate::core::state::rights::Rights;
 use crate::core::store::WriteStore;
@@ -24,7 +24,7 @@ impl Directory {
             Ok(map) => Map::clone(map),
             Err(refusal) => return Ok(Reply::Refused(refusal)),
         };
-        if let Some(refusal) = self.refuses_app(&put.app) {
+        if let Some(refusal) = self.refuses_app(&put.app, put.by) {
             return Ok(Reply::Refused(refusal));
         }
         let is_first = self.access.apps().of_map(map.id).next().is_none();
@@ -36,11 +36,11 @@ impl Directory {
         Ok(Reply::App(Box::new(app), prepared))
     }
 
-    /// Returns why the map cannot have that app.
-    fn refuses_app(&self, app: &App) -> Option<Refusal> {
+    /// Returns why the map cannot have that app. A map's token does not learn that another map has the id.
+    fn refuses_app(&self, app: &App, by: By) -> Option<Refusal> {
         let apps = self.access.apps();
         if apps.with_id(&app.id).any(|other| other.map != app.map) {
-            return Some(Refusal::AppIdTaken);
+            return Some(if by.is_some() { Refusal::Forbidden } else { Refusal::AppIdTaken });
         }
         if apps.with_key(&app.key).is_some_and(|other| other.token != app.token) {
             return Some(Refusal::AppKeyTaken);
@@ -59,7 +59,7 @@ impl Directory {
     }
 
     /// Prepares a map for its first app: clients of apps expect that nobody stores what they publish, and
-    /// that many of them may connect.
+    /// that many of them may connect. A limit that somebody has set for the map stays.
     fn prepare<S: WriteStore>(
         &mut self,
         now_ms: u64,
@@ -70,22 +70,21 @@ impl Directory {
         let all = SubjectPattern::new("*").filter(|_| map.rules.all().is_empty() && !put.has_subjects);
         let rule =
             all.map(|all| ChannelRule { durability: Some(Durability::Ephemeral), ..ChannelRule::of(all) });
-        let is_usual = |limit: Option<u32>, usual| limit.is_some() && limit == usual;
-        let connections = is_usual(map.limits.connections, put.usual_connections);
-        let joins = is_usual(map.limits.joins_per_minute, put.usual_joins);
-        let prepared = Prepared { rule: rule.is_some(), limits: connections || joins };
+        let has_usual = map.limits.connections.is_some()
+            && map.limits.connections == put.usual_connections
+            && store.get(&keys::limited(map.id))?.is_none();
+        let connections =
+            Some(put.connections).filter(|new| has_usual && Some(*new) > map.limits.connections);
+        let prepared = Prepared { rule: rule.is_some(), connections };
         if prepared == Prepared::default() {
             return Ok(prepared);
         }
         if let Some(Ok(rules)) = rule.map(|rule| ChannelRules::new(vec![rule])) {
             map.rules = rules;
         }
-        if connections {
-            map.limits.connections = None;
-            self.forget_connections(map.id, store)?;
-        }
-        if joins {
-            map.limits.joins_per_minute = None;
+        if connections.is_some() {
+            map.limits.connections = connections;
+            store.put(&keys::limited(map.id), &[])?;
         }
         map.updated_ms = now_ms;
         self.put_map(map, store)?;

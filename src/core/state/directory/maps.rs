@@ -77,6 +77,9 @@ impl Directory {
         map.limits = update.limits.over(&map.limits);
         map.retention = update.retention.over(&map.retention);
         map.updated_ms = now_ms;
+        if update.limits.connections.is_some() {
+            store.put(&keys::limited(map.id), &[])?;
+        }
         if map.limits.connections.is_none() {
             self.forget_connections(map.id, store)?;
         }
@@ -117,6 +120,7 @@ impl Directory {
         }
         self.forget_apps(id, store)?;
         store.delete(&keys::map(id))?;
+        store.delete(&keys::limited(id))?;
         self.forget_leases(id, store)?;
         self.remove_webhooks_of(id, store)?;
         self.wants.remove(&id);

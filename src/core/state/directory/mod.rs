@@ -10,6 +10,7 @@ mod maps;
 mod owners;
 mod settings;
 mod tokens;
+mod users;
 mod webhooks;
 
 use super::rights::Rights;
@@ -130,7 +131,8 @@ impl Directory {
             | Command::SetKeyFingerprint(_)
             | Command::SetChannelRules(_)
             | Command::PutApp(_)
-            | Command::DeleteApp(_) => true,
+            | Command::DeleteApp(_)
+            | Command::TerminateUser(_) => true,
             Command::Publish(_)
             | Command::Tick
             | Command::OwnerCommand(_)
@@ -169,6 +171,7 @@ impl Directory {
             Command::SetChannelRules(set) => self.set_channel_rules(context.time_ms(), set, store),
             Command::PutApp(put) => self.put_app(context.time_ms(), *put, store),
             Command::DeleteApp(delete) => self.delete_app(&delete, store),
+            Command::TerminateUser(terminate) => Ok(self.terminate_user(terminate)),
             Command::Publish(_)
             | Command::Tick
             | Command::OwnerCommand(_)

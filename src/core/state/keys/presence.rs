@@ -1,6 +1,6 @@
 //! Keys of presence: members, subscriptions, and what was told of them.
 
-use super::{MEMBERS, OCCUPIED, PARTING, PRESENCE_HOLDERS, PRESENT, SUBSCRIPTIONS, join, node_of};
+use super::{ENDINGS, MEMBERS, OCCUPIED, PARTING, PRESENCE_HOLDERS, PRESENT, SUBSCRIPTIONS, join, node_of};
 use crate::core::ids::{MapId, NodeId};
 use crate::core::lease::Member;
 use crate::core::subject::Subject;
@@ -8,6 +8,16 @@ use crate::core::subject::Subject;
 /// The key of the last presence batch of a node's present incarnation.
 pub fn presence_holder(node: NodeId) -> [u8; 9] {
     join(PRESENCE_HOLDERS, &node.to_be_bytes())
+}
+
+/// The key of what a node's earlier incarnations hold and is still to be ended.
+pub fn ending(node: NodeId) -> [u8; 9] {
+    join(ENDINGS, &node.to_be_bytes())
+}
+
+/// Returns the range of the [`member`] keys of a node.
+pub fn members_of(node: NodeId) -> ([u8; 9], [u8; 9]) {
+    (of_node(MEMBERS, node), of_node(MEMBERS, node.saturating_add(1)))
 }
 
 /// The key of a presence member.

@@ -24,7 +24,7 @@ impl Streams {
         let first_seq = record.next_seq;
         self.append_all(map.topic, id, context.time_ms(), now, events, store)?;
         self.thin_published(&map, events.iter().map(|event| &event.subject), now, store)?;
-        self.trim_to_size(&map, now, store)?;
+        self.trim_to_size(&map, events.len(), now, store)?;
         self.note_events(map.topic, first_seq, events);
         Ok(())
     }
@@ -66,8 +66,7 @@ impl Streams {
         let seq = record.next_seq;
         record.next_seq = seq + 1;
         record.head_id = id;
-        record.count += 1;
-        record.bytes += bytes;
+        record.add(subject.as_str(), bytes);
         if subject.is_own() {
             return Ok(record.own.append((stream, subject), (seq, id, bytes), store)?);
         }

@@ -1,14 +1,15 @@
 //! Subjects' records as the transaction sees them, and the bound on how many subjects a stream remembers.
 
-use super::{StateError, Streams, TopicRecord, keys};
+use super::record::Empties;
+use super::{StateError, Streams, keys};
 use crate::core::codec;
 use crate::core::ids::TopicId;
 use crate::core::state::subjects::SubjectRecord;
 use crate::core::store::{ReadStore, StoreError, WriteStore};
 use crate::core::subject::Subject;
 
-/// The largest number of records of subjects without events. They are kept because they tell gaps; beyond it
-/// the oldest are forgotten.
+/// The largest number of records of subjects without events, of those that clients name and of those of lifecycle
+/// events each. They are kept because they tell gaps; beyond it the oldest are forgotten.
 pub(in crate::core::state) const MAX_EMPTY: u64 = 4096;
 
 impl Streams {
@@ -44,48 +45,58 @@ impl Streams {
             return Ok(change(&mut record.own, store)?);
         }
         let is_new = known.is_none();
-        let mut one = known.unwrap_or_else(|| record.unknown_subject());
+        let mut one = known.unwrap_or_else(|| record.unknown_subject(subject.as_str()));
         let had = one.count > 0;
         let counts = u64::from(subject.channel().is_none());
+        let kind = Empties::of(subject.as_str());
         let trimmed_seq = one.trimmed_seq;
         change(&mut one, store)?;
         match (had, one.count > 0) {
             (false, true) => {
                 if !is_new {
-                    store.delete(&keys::empty(stream, trimmed_seq))?;
-                    record.empty = record.empty.saturating_sub(1);
+                    store.delete(&keys::empty(kind.prefix(), stream, trimmed_seq))?;
+                    let empty = record.empty_of(kind);
+                    *empty = empty.saturating_sub(1);
                 }
                 record.subjects += counts;
             }
             (true, false) => {
-                store.put(&keys::empty(stream, one.trimmed_seq), subject.as_str().as_bytes())?;
+                let key = keys::empty(kind.prefix(), stream, one.trimmed_seq);
+                store.put(&key, subject.as_str().as_bytes())?;
                 record.subjects = record.subjects.saturating_sub(counts);
-                record.empty += 1;
+                *record.empty_of(kind) += 1;
             }
             _ => {}
         }
         self.touched.insert((stream, subject.clone()), one);
-        self.forget_empty(stream, store)
+        self.forget_empty(stream, kind, store)
     }
 
-    /// Forgets subjects without events beyond the bound, those with the oldest events first.
-    fn forget_empty<S: WriteStore>(&mut self, stream: TopicId, store: &mut S) -> Result<(), StateError> {
-        while let Some(record) = self.topics.get_mut(&stream).filter(|record| record.empty > MAX_EMPTY) {
-            let (from, to) = keys::of_stream(keys::EMPTIES, stream);
+    /// Forgets subjects of a kind without events beyond the bound, those with the oldest events first.
+    fn forget_empty<S: WriteStore>(
+        &mut self,
+        stream: TopicId,
+        kind: Empties,
+        store: &mut S,
+    ) -> Result<(), StateError> {
+        while let Some(empty) = self.topics.get_mut(&stream).map(|record| record.empty_of(kind))
+            && *empty > MAX_EMPTY
+        {
+            let (from, to) = keys::of_stream(kind.prefix(), stream);
             let mut oldest = None;
             store.scan(&from, &to, &mut |key, name| {
                 oldest = std::str::from_utf8(name).ok().map(|name| (key.to_vec(), name.to_owned()));
                 false
             })?;
             let parsed = oldest.and_then(|(key, name)| Some((key, Subject::parse_any(&name).ok()?)));
-            record.empty -= 1;
+            *empty -= 1;
             let Some((key, subject)) = parsed else { return Ok(()) };
             store.delete(&key)?;
             let Some(gone) = self.subject(stream, &subject, store)? else { continue };
             self.touched.remove(&(stream, subject.clone()));
             store.delete(&keys::subject(stream, subject.as_str()))?;
             if let Some(record) = self.topics.get_mut(&stream) {
-                forget(record, &gone);
+                record.forget(subject.as_str(), &gone);
             }
         }
         Ok(())
@@ -107,9 +118,4 @@ impl Streams {
         }
         Ok(count)
     }
-}
-
-fn forget(record: &mut TopicRecord, gone: &SubjectRecord) {
-    (record.forgotten_seq, record.forgotten_id) =
-        (record.forgotten_seq, record.forgotten_id).max((gone.trimmed_seq, gone.trimmed_id));
 }

@@ -8,6 +8,7 @@ pub mod backlog;
 mod consumers;
 mod facts;
 mod idempotency;
+mod lifecycle;
 mod mirror;
 mod owner_commands;
 mod progress;
@@ -19,7 +20,7 @@ mod rules;
 pub mod subjects;
 
 pub use facts::Facts;
-pub use record::{Deletion, TopicRecord};
+pub use record::{Deletion, LifecycleRecord, TopicRecord};
 
 use super::rights::Rights;
 use super::steps::{Request, Step};

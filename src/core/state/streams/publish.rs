@@ -56,7 +56,7 @@ impl Streams {
             self.remember(map.topic, key, now, published, store)?;
         }
         self.thin_published(&map, publish.events.iter().map(|event| &event.subject), now, store)?;
-        self.trim_to_size(&map, now, store)?;
+        self.trim_to_size(&map, publish.events.len(), now, store)?;
         self.note_events(map.topic, published.first_seq, &publish.events);
         Ok(Reply::Published(published))
     }
@@ -73,8 +73,9 @@ impl Streams {
         if subjects().next().is_none() {
             return Ok(None);
         }
-        // Only the server publishes to its own subjects.
-        if publish.by.is_some() && subjects().any(Subject::is_reserved) {
+        // Only the server publishes to its own subjects, but a token may have it fire an event of a channel.
+        let is_closed = |subject: &Subject| subject.is_reserved() && subject.channel().is_none();
+        if publish.by.is_some() && subjects().any(is_closed) {
             return Ok(Some(Refusal::Malformed));
         }
         if subjects().any(|subject| map.rules.durability_of(subject.as_str()) == Durability::Ephemeral) {

@@ -1,10 +1,12 @@
 //! The record of a stream.
 
+use super::keys;
 use crate::core::channel_rules::ChannelRules;
 use crate::core::ids::{EventId, WebhookId};
 use crate::core::rate::Charged;
+use crate::core::retention::LifecycleBound;
 use crate::core::state::subjects::SubjectRecord;
-use crate::core::subject::Subject;
+use crate::core::subject::{CHANNEL_PREFIX, Subject};
 use serde::{Deserialize, Serialize};
 
 /// The record of a stream: which events it has.
@@ -42,10 +44,10 @@ pub struct TopicRecord {
     pub own: SubjectRecord,
     /// The number of other subjects with events, without those of lifecycle events.
     pub subjects: u64,
-    /// The number of other subjects that have a record and no events.
+    /// The number of other subjects that have a record and no events, without those of lifecycle events.
     pub empty: u64,
-    /// Seq of the newest event of all subjects whose records were forgotten; 0 if no record was. For a
-    /// subject without a record it is unknown which events up to this seq were removed.
+    /// Seq of the newest event of all subjects whose records were forgotten, without those of lifecycle events;
+    /// 0 if no record was. For a subject without a record it is unknown which events up to this seq were removed.
     pub forgotten_seq: u64,
     /// Id of that event.
     pub forgotten_id: EventId,
@@ -61,6 +63,32 @@ pub struct TopicRecord {
     /// The number of idempotency keys that are stored, with those that have expired and are still to be
     /// removed.
     pub keys: u64,
+    /// What it has of lifecycle events. They are part of the other numbers, except where those say otherwise.
+    pub lifecycle: LifecycleRecord,
+}
+
+/// Which subjects without events: each kind has a bound of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Empties {
+    /// Those that clients name.
+    Ordinary,
+    /// Those of lifecycle events.
+    Lifecycle,
+}
+
+impl Empties {
+    /// Returns the kind of a subject.
+    pub(super) fn of(subject: &str) -> Self {
+        if is_lifecycle(subject) { Self::Lifecycle } else { Self::Ordinary }
+    }
+
+    /// Returns the prefix of the keys of its subjects.
+    pub(super) fn prefix(self) -> u8 {
+        match self {
+            Self::Ordinary => keys::EMPTIES,
+            Self::Lifecycle => keys::LIFECYCLE_EMPTIES,
+        }
+    }
 }
 
 /// The deletion of a subject's history: readers have lost all its events before `below_seq`, even where they
@@ -99,23 +127,40 @@ impl TopicRecord {
     }
 
     /// Returns a record for a subject that has none: nothing is known of it.
-    pub fn unknown_subject(&self) -> SubjectRecord {
-        SubjectRecord {
-            trimmed_seq: self.forgotten_seq,
-            trimmed_id: self.forgotten_id,
-            ..SubjectRecord::default()
+    pub fn unknown_subject(&self, subject: &str) -> SubjectRecord {
+        let (trimmed_seq, trimmed_id) = self.forgotten(subject);
+        SubjectRecord { trimmed_seq, trimmed_id, ..SubjectRecord::default() }
+    }
+
+    /// Returns the newest event of all subjects of the same kind whose records were forgotten.
+    pub(super) fn forgotten(&self, subject: &str) -> (u64, EventId) {
+        match is_lifecycle(subject) {
+            true => (self.lifecycle.forgotten_seq, self.lifecycle.forgotten_id),
+            false => (self.forgotten_seq, self.forgotten_id),
         }
     }
 
-    /// Records that readers lost an event inside the stream.
-    pub(super) fn lost_inside(&mut self, seq: u64, id: EventId) {
-        (self.removed_seq, self.removed_id) = (self.removed_seq, self.removed_id).max((seq, id));
+    /// Records that the record of a subject without events was forgotten.
+    pub(super) fn forget(&mut self, subject: &str, gone: &SubjectRecord) {
+        let newest = self.forgotten(subject).max((gone.trimmed_seq, gone.trimmed_id));
+        match is_lifecycle(subject) {
+            true => (self.lifecycle.forgotten_seq, self.lifecycle.forgotten_id) = newest,
+            false => (self.forgotten_seq, self.forgotten_id) = newest,
+        }
     }
 
-    /// Subtracts events that readers have lost.
-    pub(super) fn take(&mut self, count: u64, bytes: u64) {
-        self.count = self.count.saturating_sub(count);
-        self.bytes = self.bytes.saturating_sub(bytes);
+    /// The number of subjects of one kind that have a record and no events.
+    pub(super) fn empty_of(&mut self, kind: Empties) -> &mut u64 {
+        match kind {
+            Empties::Ordinary => &mut self.empty,
+            Empties::Lifecycle => &mut self.lifecycle.empty,
+        }
+    }
+
+    /// Records that readers lost an event of the subject inside the stream.
+    pub(super) fn lost_inside(&mut self, subject: &str, seq: u64, id: EventId) {
+        (self.removed_seq, self.removed_id) = (self.removed_seq, self.removed_id).max((seq, id));
+        self.lost(subject, id);
     }
 
     /// Notes that the stream has lifecycle events from its next seq on. The map has this many rules.
@@ -161,6 +206,42 @@ impl Default for TopicRecord {
             sweep: None,
             charged: Charged::default(),
             keys: 0,
+            lifecycle: LifecycleRecord::default(),
         }
+    }
+}
+
+/// What a stream has of lifecycle events.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LifecycleRecord {
+    /// The number of those that readers can read.
+    pub count: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Bytes of those that are kept for webhooks alone.
+    pub backlog_bytes: u64,
+    /// Readers can read none before this seq.
+    pub from_seq: u64,
+    /// None before this seq is kept for webhooks alone, or it was looked at.
+    pub backlog_seq: u64,
+    /// Id of the newest that readers lost.
+    pub gone_id: EventId,
+    /// The number of their subjects that have a record and no events.
+    pub empty: u64,
+    /// As [`TopicRecord::forgotten_seq`], of their subjects.
+    pub forgotten_seq: u64,
+    /// Id of that event.
+    pub forgotten_id: EventId,
+}
+
+/// Whether the events of a subject are lifecycle events.
+pub(super) fn is_lifecycle(subject: &str) -> bool {
+    subject.starts_with(CHANNEL_PREFIX)
+}
+
+impl LifecycleRecord {
+    /// Whether there are more than the bound allows. One may stay, whatever its size.
+    pub(super) fn is_over(&self, bound: LifecycleBound) -> bool {
+        self.count > 1 && (self.count > bound.events || self.bytes > bound.bytes)
     }
 }

@@ -4,7 +4,7 @@
 //! readers is withheld for the webhooks that still need it; a deleted event is gone for webhooks as well.
 
 use super::rules::ByRule;
-use super::{Deletion, StateError, Streams, keys};
+use super::{Deletion, StateError, Streams, TopicRecord, keys};
 use crate::core::access::{Map, Scopes};
 use crate::core::command::{Change, DeleteEvent, DeleteSubject, Refusal, Reply, Touched};
 use crate::core::event::Event;
@@ -63,13 +63,13 @@ impl Streams {
                 store.put(&keys::withheld(stream, seq), &event)?;
                 if let Some(record) = self.topics.get_mut(&stream) {
                     record.withheld += 1;
-                    record.backlog_bytes += event.len() as u64;
+                    record.keep(subject.as_str(), event.len() as u64);
                 }
             }
         }
         let (Some(newest), Some(record)) = (newest, self.topics.get_mut(&stream)) else { return Ok(()) };
-        record.take(gone, bytes);
-        record.lost_inside(newest.0, newest.1);
+        record.take(subject.as_str(), gone, bytes);
+        record.lost_inside(subject.as_str(), newest.0, newest.1);
         let runs_from = record.deleted_below(subject.as_str());
         self.change_subject(stream, subject, store, |one, store| {
             one.trim((stream, subject), newest, (gone, bytes), runs_from, store)
@@ -125,11 +125,11 @@ impl Streams {
                 subjects::add_hole(stream, seq, store)?;
             }
             if is_withheld || seq < record.first_seq {
-                record.backlog_bytes = record.backlog_bytes.saturating_sub(bytes);
+                record.drop_kept(subject.as_str(), bytes);
                 return Ok(Some(subject));
             }
-            record.take(1, bytes);
-            record.lost_inside(seq, id);
+            record.take(subject.as_str(), 1, bytes);
+            record.lost_inside(subject.as_str(), seq, id);
             self.change_subject(stream, &subject, store, |one, store| {
                 one.remove((stream, &subject), (seq, id, bytes), store)
             })?;
@@ -220,8 +220,8 @@ impl Streams {
             let event = store.get(&keys::event(stream, newest.0))?;
             newest.1 = event.and_then(|event| Event::stored_id(&event)).unwrap_or(one.last_id);
         }
-        record.take(one.count, one.bytes);
-        record.lost_inside(newest.0, newest.1);
+        record.take(subject.as_str(), one.count, one.bytes);
+        record.lost_inside(subject.as_str(), newest.0, newest.1);
         self.change_subject(stream, subject, store, |one, store| {
             one.end_run((stream, subject), store)?;
             one.first_seq = one.last_seq + 1;
@@ -296,7 +296,7 @@ impl Streams {
             subjects::add_hole(stream, seq, store)?;
             // A run may begin with events that readers had lost before, and webhooks had not.
             if let Some(record) = self.topics.get_mut(&stream).filter(|record| seq < record.first_seq) {
-                record.backlog_bytes = record.backlog_bytes.saturating_sub(event.len() as u64);
+                record.drop_kept(deletion.subject.as_str(), event.len() as u64);
                 self.dirty.insert(stream);
             }
         }
@@ -324,7 +324,7 @@ impl Streams {
                 continue;
             }
             store.delete(&one.key)?;
-            record.backlog_bytes = record.backlog_bytes.saturating_sub(one.bytes);
+            record.drop_kept(&one.subject, one.bytes);
             if one.is_withheld() {
                 record.withheld = record.withheld.saturating_sub(1);
             } else {
@@ -417,7 +417,8 @@ impl Streams {
         subject: &Subject,
         store: &S,
     ) -> Result<bool, StateError> {
-        let is_forgotten = self.topics.get(&stream).is_some_and(|record| record.forgotten_seq > 0);
+        let of_kind = |record: &TopicRecord| record.forgotten(subject.as_str()).0 > 0;
+        let is_forgotten = self.topics.get(&stream).is_some_and(of_kind);
         Ok(self.subject(stream, subject, store)?.map_or(is_forgotten, |one| one.last_seq > 0))
     }
 }

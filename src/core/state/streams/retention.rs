@@ -21,15 +21,19 @@ const SLACK_EVENTS: u64 = 256;
 /// The largest number of events removed after one publish. It is more than one publish can add in the long
 /// run, so the excess shrinks.
 const TRIM_PER_PUBLISH: usize = 2048;
+/// Events kept for webhooks that a publish looks at for lifecycle events to remove, beside four for each new
+/// event. It may find few, and the next publish looks again.
+const LOOKED_PER_PUBLISH: usize = 256;
 /// The largest number of events removed in one tick.
 const TRIM_PER_TICK: usize = 8192;
 /// Prefixes of what is stored of a stream, beside its record.
-const OF_STREAMS: [u8; 9] = [
+const OF_STREAMS: [u8; 10] = [
     b'e',
     keys::WITHHELD,
     keys::HOLES,
     keys::RUNS,
     keys::EMPTIES,
+    keys::LIFECYCLE_EMPTIES,
     keys::THINNING,
     keys::SUBJECTS,
     keys::IDEMPOTENCY,
@@ -40,10 +44,12 @@ const SMALLEST_PART: usize = 64;
 
 impl Streams {
     /// Takes the oldest events from readers where the stream exceeds its count or bytes by the slack. Removes
-    /// those that no webhook needs, and those beyond the bound for webhooks.
+    /// those that no webhook needs, and those beyond the bound for webhooks. The stream has just got `new`
+    /// events.
     pub(super) fn trim_to_size<S: WriteStore>(
         &mut self,
         map: &Map,
+        new: usize,
         now_ms: u64,
         store: &mut S,
     ) -> Result<(), StateError> {
@@ -53,19 +59,25 @@ impl Streams {
         let max_bytes = retention.bytes.unwrap_or(u64::MAX);
         let average = record.bytes / record.count.max(1);
         let slack_bytes = average.saturating_mul(SLACK_EVENTS).min(max_bytes / 16);
-        let over_count = record.count > max_count.saturating_add(SLACK_EVENTS.min(max_count / 16));
+        let (count, bytes) = record.ordinary();
+        let over_count = count > max_count.saturating_add(SLACK_EVENTS.min(max_count / 16));
         let mut left = TRIM_PER_PUBLISH;
-        if over_count || record.bytes > max_bytes.saturating_add(slack_bytes) {
-            let over = |count, bytes, _| count > max_count || bytes > max_bytes;
+        // The newest event that is no lifecycle event stays, however large it is.
+        if over_count || count > 1 && bytes > max_bytes.saturating_add(slack_bytes) {
+            let over = |count: u64, bytes: u64, _| count > max_count || count > 1 && bytes > max_bytes;
             left -= self.retire(map, left, now_ms, store, over)?;
         }
+        left -= self.trim_lifecycle(map, left, now_ms, store)?;
+        let looked = left.min(LOOKED_PER_PUBLISH.saturating_add(new.saturating_mul(4)));
+        left -= self.release_lifecycle(map, looked, now_ms, store)?;
         self.release(map, left, 0, now_ms, store)?;
         Ok(())
     }
 
     /// Takes up to `max` events of the stream's old end from readers while `over(count, bytes, time when the
-    /// oldest was stored)` holds; that time is of the expiry clock. The newest event always stays. Events
-    /// that no webhook needs are removed at once. Returns how many events were taken.
+    /// oldest was stored)` holds; that time is of the expiry clock, and lifecycle events are not counted. The
+    /// newest event always stays. Events that no webhook needs are removed at once. Returns how many events were
+    /// taken.
     fn retire<S: WriteStore>(
         &mut self,
         map: &Map,
@@ -87,7 +99,8 @@ impl Streams {
             let Some((seq, (id, times))) = keys::event_seq(key).zip(times) else { return false };
             let subject = Event::stored_subject(value).unwrap_or_default();
             let is_deleted = record.is_deleted(subject, seq);
-            let goes = record.count > 1 && over(record.count, record.bytes, times.expiry_ms);
+            let (count, bytes) = record.ordinary();
+            let goes = record.count > 1 && over(count, bytes, times.expiry_ms);
             if taken.events + deleted.len() == max || !is_deleted && !goes {
                 return false;
             }
@@ -101,6 +114,7 @@ impl Streams {
                 record.stored_seq = seq + 1;
             }
             record.trimmed_id = id;
+            record.lost(subject, id);
             record.trimmed_peak_ms = times.peak_ms;
             if is_deleted {
                 deleted.push(seq);
@@ -109,9 +123,9 @@ impl Streams {
             if is_free {
                 free.push(seq);
             } else {
-                record.backlog_bytes += bytes;
+                record.keep(subject, bytes);
             }
-            record.take(1, bytes);
+            record.take(subject, 1, bytes);
             taken.add(subject, seq, id, bytes);
             true
         })?;
@@ -162,9 +176,7 @@ impl Streams {
 
     /// Removes the holes before the stream's first stored event: they have no meaning there.
     fn forget_holes<S: WriteStore>(&mut self, stream: TopicId, store: &mut S) -> Result<(), StateError> {
-        let Some(record) = self.topics.get(&stream).filter(|record| record.removed_seq > 0) else {
-            return Ok(());
-        };
+        let Some(record) = self.topics.get(&stream) else { return Ok(()) };
         subjects::forget_holes(stream, record.stored_seq, TRIM_PER_TICK, store)?;
         Ok(())
     }
@@ -188,14 +200,16 @@ impl Streams {
         let first = record.first_seq;
         let nothing_kept = stored == first && record.withheld == 0;
         // Withheld events may lie before `stored`, where retention has passed them since.
-        let nothing_passed =
-            record.withheld == 0 && floor <= stored && record.backlog_bytes <= max_bytes && keep_from_ms == 0;
+        let nothing_passed = record.withheld == 0
+            && floor <= stored
+            && record.ordinary_backlog() <= max_bytes
+            && keep_from_ms == 0;
         if nothing_kept || nothing_passed || max == 0 {
             return Ok(0);
         }
         // The first event shows whether any must go; usually none must.
         let beyond = |record: &TopicRecord, one: &BacklogEvent| {
-            record.backlog_bytes > max_bytes || one.stored_ms < keep_from_ms
+            record.ordinary_backlog() > max_bytes || one.stored_ms < keep_from_ms
         };
         let goes = |record: &TopicRecord, one: &BacklogEvent| one.seq < floor || beyond(record, one);
         let oldest = backlog(topic, 0, first, 1, store)?;
@@ -209,7 +223,7 @@ impl Streams {
             if !goes(record, &one) {
                 break;
             }
-            record.backlog_bytes = record.backlog_bytes.saturating_sub(one.bytes);
+            record.drop_kept(&one.subject, one.bytes);
             record.withheld = record.withheld.saturating_sub(u64::from(one.is_withheld()));
             record.stored_seq = record.stored_seq.max(one.seq + 1).min(first);
             gone.push(one);
@@ -277,6 +291,8 @@ impl Streams {
         left -= self.remove_deleted(map, left, store)?;
         left -= self.age_by_rules(map, left, now_ms, store)?;
         left -= self.thin_waiting(map, left, now_ms, store)?;
+        left -= self.trim_lifecycle(map, left, now_ms, store)?;
+        left -= self.release_lifecycle(map, left, now_ms, store)?;
         left -= self.sweep(map, left, now_ms, store)?;
         let keep_from_ms = before(map.retention.webhook_backlog.age_seconds);
         left -= self.release(map, left, keep_from_ms, now_ms, store)?;

@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 /// them at once.
 const SLACK_EVENTS: u64 = 256;
 /// Younger events stay beyond the bound of a rule (milliseconds of the expiry clock).
-const YOUNG_MS: u64 = 5_000;
+pub(super) const YOUNG_MS: u64 = 5_000;
 /// A subject that has young events beyond its bound is checked again after this time (milliseconds).
 const AGAIN_MS: u64 = 1_000;
 /// The largest number of events taken after one publish, over all of its subjects.

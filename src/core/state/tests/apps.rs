@@ -3,8 +3,9 @@
 
 use super::subjects::publish_to;
 use super::*;
-use crate::core::app::{App, DeleteApp, MAX_APPS, Prepared, PutApp};
+use crate::core::app::{App, DeleteApp, MAX_APPS, Prepared, PutApp, TerminateUser};
 use crate::core::channel_rules::Durability;
+use crate::core::command::RetentionPatch;
 use crate::core::webhook::Origin;
 
 fn app(token: u8, map: u8, id: &str, key: &str) -> App {
@@ -27,7 +28,7 @@ fn put_app(app: App) -> Command {
         by: None,
         app,
         usual_connections: Some(10),
-        usual_joins: Some(60),
+        connections: 1000,
         has_subjects: false,
     }))
 }
@@ -66,6 +67,10 @@ fn keys_are_unique_and_an_app_id_is_of_one_map() {
     ] {
         assert_eq!(refused(&mut node, app), Reply::Refused(why));
     }
+    // A map's token does not learn which ids other maps have.
+    let Command::PutApp(put) = put_app(app(102, 2, "7", "c")) else { panic!("no app") };
+    let put = Command::PutApp(Box::new(PutApp { by: Some(token_id(2)), ..*put }));
+    assert_eq!(node.one(40, put), Reply::Refused(Refusal::Forbidden));
     // A deleted app frees its key, and the last one with an app id frees the id.
     for token in [100, 101] {
         assert_eq!(node.one(50, delete_app(1, token, Origin::Api)), Reply::Done);
@@ -133,12 +138,13 @@ fn the_first_app_prepares_its_map() {
     let mut node = Node::new();
     let usual = Limits { connections: Some(10), joins_per_minute: Some(60), ..NO_LIMITS };
     let own = Limits { connections: Some(11), joins_per_minute: Some(60), ..NO_LIMITS };
-    node.entry(10, &[create(1, None, usual, KEEP_ALL), create(2, None, own, KEEP_ALL)]);
+    node.entry(10, &[create(1, None, usual, KEEP_ALL), create(2, None, own.clone(), KEEP_ALL)]);
     let map = |node: &Node, n| node.state.access().map(map_id(n)).unwrap().clone();
     let (_, prepared) = stored(node.one(20, put_app(app(100, 1, "7", "a"))));
-    assert_eq!(prepared, Prepared { rule: true, limits: true });
+    assert_eq!(prepared, Prepared { rule: true, connections: Some(1000) });
     let one = map(&node, 1);
-    assert_eq!((one.limits.connections, one.limits.joins_per_minute, one.updated_ms), (None, None, 20));
+    let limits = (one.limits.connections, one.limits.joins_per_minute);
+    assert_eq!((limits, one.updated_ms), ((Some(1000), Some(60)), 20));
     assert_eq!(one.rules.durability_of("orders"), Durability::Ephemeral);
     let by = Some(token_id(100));
     assert_eq!(node.one(25, publish_to(by, &["orders"])), Reply::Refused(Refusal::Ephemeral));
@@ -151,9 +157,58 @@ fn the_first_app_prepares_its_map() {
     // A map with subjects keeps its rules, and one with limits of its own keeps those.
     let Command::PutApp(put) = put_app(app(102, 2, "8", "c")) else { panic!("no app") };
     let put = Command::PutApp(Box::new(PutApp { has_subjects: true, ..*put }));
-    assert_eq!(stored(node.one(50, put)).1, Prepared { rule: false, limits: true });
-    assert_eq!((map(&node, 2).limits.connections, map(&node, 2).limits.joins_per_minute), (Some(11), None));
+    assert_eq!(stored(node.one(50, put)).1, Prepared::default());
+    assert_eq!(map(&node, 2).limits, own);
     assert!(map(&node, 2).rules.all().is_empty());
+}
+
+#[test]
+fn a_limit_that_somebody_has_set_stays_with_the_first_app() {
+    let mut node = Node::new();
+    let usual = Limits { connections: Some(10), ..NO_LIMITS };
+    node.entry(10, &[create(1, None, usual.clone(), KEEP_ALL), create(2, None, usual.clone(), KEEP_ALL)]);
+    let set = |map| {
+        let limits = LimitsPatch { connections: Some(Some(10)), ..LimitsPatch::default() };
+        let retention = RetentionPatch::default();
+        Command::UpdateMap(UpdateMap {
+            map: map_id(map),
+            by: None,
+            slug: None,
+            name: None,
+            limits,
+            retention,
+        })
+    };
+    let limit = |node: &Node, map| node.state.access().map(map_id(map)).unwrap().limits.connections;
+    node.one(20, set(1));
+    node.state = State::load(&node.store).unwrap();
+    assert_eq!(stored(node.one(30, put_app(app(100, 1, "7", "a")))).1.connections, None);
+    assert_eq!(limit(&node, 1), Some(10), "it was set, to what new maps get");
+    // Nor does a later first app raise what was set after the first one.
+    stored(node.one(30, put_app(app(101, 2, "8", "b"))));
+    assert_eq!(limit(&node, 2), Some(1000));
+    node.one(40, set(2));
+    node.one(50, delete_app(2, 101, Origin::Api));
+    stored(node.one(60, put_app(app(102, 2, "9", "c"))));
+    assert_eq!(limit(&node, 2), Some(10));
+    for map in [1, 2] {
+        node.one(70, Command::DeleteMap(map_id(map)));
+    }
+    assert!(node.store.0.keys().all(|key| key[0] != keys::LIMITED));
+}
+
+#[test]
+fn the_first_app_never_lowers_or_sets_a_limit() {
+    for (usual, with_app, left) in [(None, 1000, None), (Some(10), 10, Some(10)), (Some(10), 5, Some(10))] {
+        let mut node = Node::new();
+        let limits = Limits { connections: usual, ..NO_LIMITS };
+        node.entry(10, &[create(1, None, limits, KEEP_ALL)]);
+        let Command::PutApp(put) = put_app(app(100, 1, "7", "a")) else { panic!("no app") };
+        let put = PutApp { usual_connections: usual, connections: with_app, ..*put };
+        let (_, prepared) = stored(node.one(20, Command::PutApp(Box::new(put))));
+        assert_eq!(prepared.connections, None, "{usual:?} {with_app}");
+        assert_eq!(node.state.access().map(map_id(1)).unwrap().limits.connections, left);
+    }
 }
 
 #[test]
@@ -163,4 +218,23 @@ fn subjects_with_a_prefix_of_channels_are_ephemeral_unless_a_rule_stores_them() 
         assert_eq!(node.one(20, publish_to(None, &[name])), Reply::Refused(Refusal::Ephemeral), "{name}");
     }
     published(node.one(20, publish_to(None, &["not-private-a"])));
+}
+
+#[test]
+fn an_app_s_token_ends_the_connections_of_users_of_its_own_map() {
+    let mut node = two_maps();
+    stored(node.one(20, put_app(app(100, 1, "7", "a"))));
+    node.state.take_changes();
+    let terminate =
+        |map, by| Command::TerminateUser(TerminateUser { map: map_id(map), by, user: "ann".into() });
+    let by = Some(token_id(100));
+    assert_eq!(node.one(30, terminate(1, by)), Reply::Done);
+    assert_eq!(node.state.take_changes(), [Change::UserTerminated(map_id(1), "ann".into())]);
+    for (map, by, why) in [(2, by, Refusal::Forbidden), (9, None, Refusal::UnknownMap)] {
+        assert_eq!(node.one(40, terminate(map, by)), Reply::Refused(why));
+    }
+    assert_eq!(node.one(50, delete_app(1, 100, Origin::Api)), Reply::Done);
+    node.state.take_changes();
+    assert_eq!(node.one(60, terminate(1, by)), Reply::Refused(Refusal::Forbidden));
+    assert!(node.state.take_changes().is_empty());
 }

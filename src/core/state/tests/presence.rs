@@ -10,6 +10,7 @@ use crate::core::event::Event;
 use crate::core::ids::SocketId;
 use crate::core::lease::{Incarnation, Join, MAX_INFO_LEN, MAX_MEMBER_LEN, Member};
 use crate::core::lease::{PresenceBatch, PresenceChange};
+use crate::core::store::Visit;
 use crate::core::subject::{Subject, SubjectPattern};
 use crate::core::webhook::{Origin, Profile};
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +19,12 @@ const DONE: Reply = Reply::Leased(Vec::new());
 const SOCKET: SocketId = SocketId { a: 1, b: 2 };
 
 fn presence(node: NodeId, incarnation: Incarnation, number: u64, changes: Vec<PresenceChange>) -> Command {
-    Command::Presence(PresenceBatch { node, incarnation, number, changes })
+    Command::Presence(PresenceBatch { node, incarnation, number, whole: false, changes })
+}
+
+/// A batch after which the incarnation has stated everything.
+fn whole(node: NodeId, incarnation: Incarnation, number: u64, changes: Vec<PresenceChange>) -> Command {
+    Command::Presence(PresenceBatch { node, incarnation, number, whole: true, changes })
 }
 
 fn member(subject: &str, name: &str) -> Member {
@@ -140,7 +146,8 @@ fn a_member_keeps_what_it_joined_with_and_a_restart_changes_nothing() {
     node.one(7_000, Command::NodeGone(2));
     node.one(8_000, Command::DeleteMap(map_id(1)));
     assert_eq!((there(&node, "a"), there(&node, "b")), (vec![], vec![]));
-    let kinds = [keys::MEMBERS, keys::PARTING, keys::PRESENT, keys::SUBSCRIPTIONS, keys::OCCUPIED];
+    let kinds =
+        [keys::MEMBERS, keys::PARTING, keys::PRESENT, keys::SUBSCRIPTIONS, keys::OCCUPIED, keys::ENDINGS];
     assert!(!node.store.0.keys().any(|key| kinds.contains(&key[0])), "nothing is left");
 }
 
@@ -194,9 +201,163 @@ fn a_presence_batch_is_applied_once_and_only_in_its_incarnation() {
     node.one(30, batch(1, 11, 2, true, vec![]));
     assert_eq!(there(&node, "a"), ["ann"]);
     node.one(30, batch(1, 13, 1, true, vec![]));
-    assert_eq!(there(&node, "a"), Vec::<String>::new(), "another incarnation holds nothing yet");
-    assert_eq!(node.one(30, presence(1, 13, 1, vec![join("a", "ann", 0)])), DONE, "its numbers begin again");
-    assert_eq!(there(&node, "a"), ["ann"]);
+    assert_eq!(there(&node, "a"), ["ann"], "another incarnation has not said yet what it holds");
+    assert_eq!(node.one(30, presence(1, 13, 1, vec![join("a", "bob", 0)])), DONE, "its numbers begin again");
+    assert_eq!(there(&node, "a"), ["ann", "bob"]);
+    assert_eq!(node.one(30, whole(1, 13, 2, vec![])), DONE);
+    assert_eq!(there(&node, "a"), ["bob"]);
+}
+
+#[test]
+fn an_incarnation_takes_over_from_the_one_before_and_nobody_sees_a_gap() {
+    let mut node = begun();
+    wants_facts(&mut node, Profile::Pusher, &["*"]);
+    let held =
+        vec![join("presence-a", "ann", 0), join("presence-a", "bob", 5_000), join("presence-b", "cy", 0)];
+    node.one(30, presence(1, 11, 1, held));
+    node.one(30, presence(1, 11, 2, vec![occupy("chat", 3), occupy("old", 1), occupy("presence-a", 2)]));
+    let before = told(&node).len();
+    news(&mut node);
+    node.one(1_000, batch(1, 13, 1, true, vec![]));
+    assert_eq!((told(&node).len(), news(&mut node)), (before, vec![]), "nothing has ended yet");
+    let again = vec![join("presence-a", "ann", 0), occupy("chat", 3), occupy("presence-a", 1)];
+    node.one(1_100, presence(1, 13, 1, again));
+    node.state = State::load(&node.store).unwrap();
+    assert_eq!(told(&node)[before..], ["presence-a subscription_count"], "one subscription is gone");
+    node.one(1_200, whole(1, 13, 2, vec![]));
+    assert_eq!(
+        told(&node)[before + 1..],
+        [
+            "presence-b member_removed",
+            "presence-b channel_vacated",
+            "old subscription_count",
+            "old channel_vacated",
+        ]
+    );
+    assert_eq!(
+        (there(&node, "presence-a"), news(&mut node)),
+        (vec!["ann".into(), "bob".into()], vec!["-presence-b/cy".to_owned()])
+    );
+    node.one(6_199, Command::EndGraces);
+    assert_eq!(
+        there(&node, "presence-a"),
+        ["ann", "bob"],
+        "his grace period began with the end of the statement"
+    );
+    node.one(6_200, Command::EndGraces);
+    assert_eq!(there(&node, "presence-a"), ["ann"]);
+    // A node that is gone says nothing more.
+    node.one(7_000, batch(1, 14, 1, true, vec![]));
+    node.one(7_000, presence(1, 14, 1, vec![join("presence-b", "eve", 0)]));
+    node.one(7_100, Command::NodeGone(1));
+    assert_eq!((there(&node, "presence-a"), there(&node, "presence-b")), (vec![], vec![]));
+    let kinds = [keys::MEMBERS, keys::PRESENT, keys::SUBSCRIPTIONS, keys::OCCUPIED, keys::ENDINGS];
+    assert!(!node.store.0.keys().any(|key| kinds.contains(&key[0])), "nothing is left");
+}
+
+/// Far more than one command looks at.
+const MANY: usize = 100_000;
+/// The most steps of one command in the store: what it reads, writes and deletes.
+const MOST_STEPS: usize = 10_000;
+
+/// A store that counts steps.
+struct Counting<'s> {
+    store: &'s mut MemoryStore,
+    steps: std::cell::Cell<usize>,
+}
+
+impl Counting<'_> {
+    fn step(&self) {
+        self.steps.set(self.steps.get() + 1);
+    }
+}
+
+impl ReadStore for Counting<'_> {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.step();
+        self.store.get(key)
+    }
+    fn scan(&self, from: &[u8], to: &[u8], visit: Visit<'_>) -> Result<(), StoreError> {
+        self.store.scan(from, to, &mut |key, value| {
+            self.step();
+            visit(key, value)
+        })
+    }
+    fn scan_back(&self, from: &[u8], to: &[u8], visit: Visit<'_>) -> Result<(), StoreError> {
+        self.store.scan_back(from, to, &mut |key, value| {
+            self.step();
+            visit(key, value)
+        })
+    }
+}
+
+impl WriteStore for Counting<'_> {
+    fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        self.step();
+        self.store.put(key, value)
+    }
+    fn delete(&mut self, key: &[u8]) -> Result<(), StoreError> {
+        self.step();
+        self.store.delete(key)
+    }
+}
+
+/// Applies a command at a time of the expiry clock. Returns its reply and its steps.
+fn counted(node: &mut Node, now_ms: u64, command: &Command) -> (Reply, usize) {
+    node.index += 1;
+    let mut entry = Entry { index: node.index, time_ms: now_ms, id_ms: now_ms, expiry_ms: now_ms, slots: 0 };
+    let mut store = Counting { store: &mut node.store, steps: 0.into() };
+    let reply = node.state.apply(&mut entry, &codec::encode(command).unwrap(), &mut store).unwrap();
+    node.state.flush(&mut store).unwrap();
+    (codec::decode(&reply).unwrap(), store.steps.get())
+}
+
+#[test]
+fn the_end_of_a_node_with_very_many_members_comes_in_pieces() {
+    let mut node = begun();
+    let rule =
+        ChannelRule { members_max: Some(MANY as u32), ..ChannelRule::of(SubjectPattern::new("a").unwrap()) };
+    let rules = ChannelRules::new(vec![rule]).unwrap();
+    node.one(20, Command::SetChannelRules(SetChannelRules { map: map_id(1), by: None, rules }));
+    let names: Vec<String> = (0..MANY).map(|n| format!("{n:06}")).collect();
+    for (number, some) in (1..).zip(names.chunks(4096)) {
+        // Each second one has a grace period.
+        let joins = some.iter().zip([0, 3_000].into_iter().cycle());
+        let joins = joins.map(|(name, grace_ms)| join("a", name, grace_ms)).collect();
+        node.one(30, presence(1, 11, number, joins));
+    }
+    // One of them is on another node, too.
+    node.one(30, presence(2, 12, 1, vec![join("a", "000000", 0)]));
+    news(&mut node);
+    let (store, index, id_ms) = (MemoryStore(node.store.0.clone()), node.index, node.id_ms);
+    let mut other = Node { state: State::load(&store).unwrap(), store, index, id_ms };
+    let a = Subject::parse("a").unwrap();
+    let mut gone = Vec::new();
+    let mut pieces = 0;
+    while node.state.directory.members(map_id(1), &a).count() > 1 {
+        let command = if pieces == 0 { Command::NodeGone(1) } else { Command::EndGraces };
+        let now_ms = 100 + 100 * pieces;
+        let (_, steps) = counted(&mut node, now_ms, &command);
+        assert!(steps <= MOST_STEPS, "one command takes {steps} steps");
+        let left = news(&mut node);
+        // Another replica, which restarts now and then, does the same.
+        counted(&mut other, now_ms, &command);
+        assert_eq!(news(&mut other), left);
+        if pieces % 20 == 10 {
+            other.state = State::load(&other.store).unwrap();
+        }
+        gone.extend(left);
+        pieces += 1;
+        assert!(pieces < 1_000, "it ends");
+    }
+    assert!(pieces > 10, "it comes in pieces");
+    assert_eq!(gone.len(), MANY - 1);
+    gone.sort_unstable();
+    gone.dedup();
+    assert_eq!(gone.len(), MANY - 1, "each goes once");
+    assert_eq!(there(&node, "a"), ["000000"]);
+    assert_eq!(other.store.0, node.store.0);
+    assert_eq!(node.one(1_000_000, Command::EndGraces), Reply::Ticked(false));
 }
 
 #[test]
@@ -210,6 +371,24 @@ fn an_incarnation_that_is_stated_after_its_node_counted_as_gone_begins_once_more
     // A node that skipped the log so far can't tell that its incarnation ended.
     assert_eq!(node.one(400, batch(1, 11, 9, true, vec![])), DONE);
     assert_eq!((node.state.take_changes(), there(&node, "a")), (vec![], vec![]));
+}
+
+#[test]
+fn a_node_that_begins_late_and_is_gone_once_more_leaves_nobody_behind() {
+    let mut node = begun();
+    let joins = (0..2_000).map(|n| join(&format!("c-{n}"), "ann", 0)).collect();
+    node.one(100, presence(1, 11, 1, joins));
+    node.one(200, Command::NodeGone(1));
+    let members = |node: &Node| node.store.0.keys().filter(|key| key[0] == keys::MEMBERS).count();
+    assert!(members(&node) > 0, "the end comes in pieces");
+    node.one(300, batch(1, 11, 8, true, vec![]));
+    node.one(400, Command::NodeGone(1));
+    let mut pieces = 0;
+    while node.one(500, Command::EndGraces) == Reply::Ticked(true) {
+        pieces += 1;
+        assert!(pieces < 100, "it ends");
+    }
+    assert_eq!(members(&node), 0);
 }
 
 #[test]
@@ -294,6 +473,23 @@ struct Process {
     number: u64,
     members: BTreeMap<(&'static str, &'static str), u32>,
     subscriptions: BTreeMap<&'static str, u32>,
+    /// What the incarnation before had, until the present one has stated everything.
+    former: Option<Former>,
+}
+
+type Former = (BTreeMap<(&'static str, &'static str), u32>, BTreeMap<&'static str, u32>);
+
+impl Process {
+    /// All members that the cluster shows for it, with the grace periods that follow.
+    fn shown(&self) -> BTreeMap<(&'static str, &'static str), u32> {
+        let former = self.former.iter().flat_map(|(members, _)| members);
+        former.chain(&self.members).map(|(of, grace_ms)| (*of, *grace_ms)).collect()
+    }
+
+    fn counted(&self) -> BTreeSet<&'static str> {
+        let former = self.former.iter().flat_map(|(_, counts)| counts.keys());
+        former.chain(self.subscriptions.keys()).copied().collect()
+    }
 }
 
 /// The cluster as it should be.
@@ -305,19 +501,29 @@ struct Model {
 
 impl Model {
     fn members(&self) -> BTreeSet<(&'static str, &'static str)> {
-        let held = self.processes.values().flat_map(|process| process.members.keys().copied());
+        let held = self.processes.values().flat_map(|process| process.shown().into_keys());
         held.chain(self.graces.keys().copied()).collect()
     }
 
     fn occupied(&self) -> BTreeSet<&'static str> {
-        let counted = self.processes.values().flat_map(|process| process.subscriptions.keys().copied());
+        let counted = self.processes.values().flat_map(Process::counted);
         counted.chain(self.members().into_iter().map(|(subject, _)| subject)).collect()
     }
 
     /// The node's incarnation ends.
     fn end(&mut self, node: NodeId, now_ms: u64) {
         let Some(process) = self.processes.remove(&node) else { return };
-        for (of, grace_ms) in process.members {
+        for (of, grace_ms) in process.shown() {
+            self.begin_grace(of, grace_ms, now_ms);
+        }
+    }
+
+    /// The node's process has stated everything.
+    fn state(&mut self, node: NodeId, now_ms: u64) {
+        let Some(process) = self.processes.get_mut(&node) else { return };
+        let Some((former, _)) = process.former.take() else { return };
+        let held: BTreeSet<_> = process.members.keys().copied().collect();
+        for (of, grace_ms) in former.into_iter().filter(|(of, _)| !held.contains(of)) {
             self.begin_grace(of, grace_ms, now_ms);
         }
     }
@@ -366,12 +572,16 @@ proptest! {
                     join(of.0, of.1, grace_ms)
                 }
                 3..=4 => {
-                    if process.members.remove(&of).is_some() {
+                    let former = process.former.as_mut().and_then(|(members, _)| members.remove(&of));
+                    if process.members.remove(&of).or(former).is_some() {
                         model.begin_grace(of, grace_ms, now_ms);
                     }
                     leave(of.0, of.1, grace_ms)
                 }
                 5..=6 => {
+                    if let Some((_, counts)) = &mut process.former {
+                        counts.remove(of.0);
+                    }
                     process.subscriptions.insert(of.0, count);
                     process.subscriptions.retain(|_, count| *count > 0);
                     occupy(of.0, count)
@@ -388,20 +598,24 @@ proptest! {
                     check(&mut node, &model)?;
                     continue;
                 }
-                // A new process of the node begins at once.
+                // A new process of the node begins at once. What it held stays until its next batch.
                 _ => {
                     let incarnation = incarnations.next().unwrap();
                     node.one(now_ms, batch(id, incarnation, 1, true, vec![]));
-                    model.end(id, now_ms);
-                    model.processes.insert(id, Process { incarnation, ..Process::default() });
+                    let counts = process.counted().into_iter().map(|of| (of, 1)).collect();
+                    let former = Some((process.shown(), counts));
+                    *process = Process { incarnation, former, ..Process::default() };
                     check(&mut node, &model)?;
                     continue;
                 }
             };
             let process = model.processes.get_mut(&id).unwrap();
             process.number += 1;
-            let sent = presence(id, process.incarnation, process.number, vec![change]);
+            let make: fn(NodeId, Incarnation, u64, Vec<PresenceChange>) -> Command =
+                if process.former.is_some() { whole } else { presence };
+            let sent = make(id, process.incarnation, process.number, vec![change]);
             prop_assert_eq!(node.one(now_ms, sent.clone()), DONE);
+            model.state(id, now_ms);
             prop_assert_eq!(node.one(now_ms, sent), DONE);
             check(&mut node, &model)?;
         }
@@ -467,8 +681,10 @@ pub(super) fn command() -> impl Strategy<Value = Command> {
         }),
     ];
     prop_oneof![
-        5 => (1u64..3, 1u64..3, 1u64..9, prop::collection::vec(change, 0..4)).prop_map(
-            |(node, incarnation, number, changes)| presence(node, incarnation, number, changes)
+        5 => (1u64..3, 1u64..3, 1u64..9, any::<bool>(), prop::collection::vec(change, 0..4)).prop_map(
+            |(node, incarnation, number, whole, changes)| {
+                Command::Presence(PresenceBatch { node, incarnation, number, whole, changes })
+            }
         ),
         1 => Just(Command::EndGraces),
     ]

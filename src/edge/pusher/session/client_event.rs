@@ -7,48 +7,25 @@ use crate::core::client_kind::is_client_kind;
 use crate::core::data::payload_of;
 use crate::core::event::{NewEvent, Sender};
 use crate::core::lifecycle::Lifecycle;
-use crate::core::rate::Rate;
+use crate::core::limits::LimitName;
 use crate::delivery::{Link, Next, Resume};
+use crate::edge::error::ApiError;
 use crate::edge::pusher::frame;
 use crate::hub::{Grant, Hub, HubError};
+use actix_web::ResponseError;
+use actix_web::http::StatusCode;
 use bytestring::ByteString;
 use std::sync::Arc;
-use std::time::Instant;
 
-/// The code of the error for a client that sends more events than it may.
+/// The code of the error for a client that sends more events than it or its map may.
 const TOO_MANY: u16 = 4301;
-
-/// How many events one client may still send.
-pub(super) struct ClientRate {
-    rate: Rate,
-    began: Instant,
-    /// The number of the rate.
-    full_at_us: u64,
-}
-
-impl ClientRate {
-    /// The allowance of a new client.
-    pub(super) fn new(rate: Rate) -> Self {
-        Self { rate, began: Instant::now(), full_at_us: 0 }
-    }
-
-    /// Counts one event. Whether the client may send it.
-    fn take(&mut self) -> bool {
-        let now_ms = self.began.elapsed().as_millis() as u64;
-        match self.rate.charge(self.full_at_us, 1, now_ms) {
-            Ok(full_at_us) => {
-                self.full_at_us = full_at_us;
-                true
-            }
-            Err(_) => false,
-        }
-    }
-}
+/// The limit of the events of one client.
+const RATE: LimitName = LimitName::Setting("pusher.client_events_per_second");
 
 /// Why a client's event is refused.
 #[derive(Debug, thiserror::Error)]
 enum EventError {
-    #[error("Client event rejected: a client may send {0} events a second")]
+    #[error("Client event rejected: a client may send {0} events a second; {RATE}")]
     TooFast(u32),
     #[error("Client event rejected: the client has not subscribed to the channel {0}")]
     NotSubscribed(String),
@@ -64,14 +41,29 @@ enum EventError {
     Name,
     #[error("Client event rejected: its data may have {0} bytes")]
     Size(usize),
-    #[error("Client event rejected: {0}")]
-    Unpublished(#[from] HubError),
+    #[error("Client event rejected: {}", .0.text())]
+    Unpublished(ApiError),
+}
+
+impl From<HubError> for EventError {
+    fn from(error: HubError) -> Self {
+        Self::Unpublished(error.into())
+    }
 }
 
 impl EventError {
+    /// The code for errors that pass when the client sends less.
+    fn code(&self) -> Option<u16> {
+        let is_too_fast = match self {
+            Self::TooFast(_) => true,
+            Self::Unpublished(error) => error.status_code() == StatusCode::TOO_MANY_REQUESTS,
+            _ => false,
+        };
+        is_too_fast.then_some(TOO_MANY)
+    }
+
     fn text(&self) -> String {
-        let code = matches!(self, Self::TooFast(_)).then_some(TOO_MANY);
-        frame::error(code, &self.to_string())
+        frame::error(self.code(), &self.to_string())
     }
 }
 
@@ -108,7 +100,7 @@ impl PusherSession {
     /// Checks that the client may send the event.
     fn checked(&mut self, event: &frame::ClientEvent) -> Result<(Arc<Map>, NewEvent), EventError> {
         let settings = &self.pusher.settings;
-        if !self.client_rate.take() {
+        if self.client_rate.take().is_err() {
             return Err(EventError::TooFast(settings.client_events.permits));
         }
         if event.data.len() > settings.event_bytes {
@@ -154,12 +146,24 @@ async fn publish(hub: &Hub, grant: &Grant, event: NewEvent) -> Result<(), EventE
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::command::Refusal;
+    use crate::core::rate::Exceeded;
 
     #[test]
-    fn a_client_may_send_a_few_events_at_once_and_then_waits() {
-        let mut rate = ClientRate::new(Rate { permits: 10, period_ms: 3_600_000 });
-        let taken: Vec<bool> = (0..12).map(|_| rate.take()).collect();
-        assert_eq!(taken.iter().filter(|taken| **taken).count(), 10);
-        assert!(taken[..10].iter().all(|taken| *taken));
+    fn an_event_that_is_refused_by_a_rate_has_the_code_of_pusher_and_names_the_limit() {
+        let refused = |refusal| EventError::from(HubError::Refused(refusal));
+        for (error, code, told) in [
+            (EventError::TooFast(10), Some(4301), "pusher.client_events_per_second"),
+            (refused(Refusal::Rate(Exceeded::Events(20))), Some(4301), "`publishes_per_second`"),
+            (refused(Refusal::Rate(Exceeded::Bytes(20))), Some(4301), "`publish_bytes_per_second`"),
+            (HubError::MapQueueFull.into(), Some(4301), "publish.queue_bytes"),
+            (HubError::Unavailable("no leader").into(), None, "no leader"),
+            (EventError::Kind, None, "only supported on"),
+        ] {
+            assert_eq!(error.code(), code, "{error}");
+            assert!(error.to_string().contains(told), "{error}");
+        }
+        let internal = EventError::from(HubError::Internal("a secret".into()));
+        assert!(!internal.to_string().contains("a secret"), "{internal}");
     }
 }

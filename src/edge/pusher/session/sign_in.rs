@@ -30,7 +30,8 @@ pub(super) struct SignedIn {
     /// What is known of the user: JSON, or nothing.
     info: Bytes,
     _membership: Membership,
-    _socket: UserSocket,
+    /// Its place among the sockets of the user.
+    _among: UserSocket,
     _watches: Vec<PresenceWatch>,
 }
 
@@ -69,6 +70,10 @@ impl PusherSession {
             link.text(frame::error(None, "the connection has signed in already"));
             return Next::Done;
         }
+        if let Err(joins) = self.joins.take() {
+            link.text(frame::error(None, &joins.to_string()));
+            return Next::Done;
+        }
         let user = match self.check_user(&asked) {
             Ok(()) => read(&asked.user_data),
             Err(_) => None,
@@ -80,18 +85,28 @@ impl PusherSession {
         let presence = self.hub().presence().clone();
         let socket = self.socket;
         let member = user.id.as_str().into();
+        // From now on the socket is found when the user's connections are ended. What it is told waits until
+        // the user is a member.
+        let among = self.pusher.users.add(self.app.map, &user.id.as_str().into(), self.mailbox.clone());
         Next::Await(Box::pin(async move {
             let joined = presence.join(&map, channel.subject(), member, Bytes::new(), Some(socket)).await;
             let resume: Resume<Self> = Box::new(move |session, link| match joined {
-                Ok(membership) => session.signed_in(user, &asked.user_data, membership, link),
+                Ok(membership) => session.signed_in((user, among), &asked.user_data, membership, link),
                 Err(PresenceError::Unavailable) => session.end_soon(Close::Unavailable),
+                Err(error @ PresenceError::TooFast(_)) => link.text(frame::error(None, &error.to_string())),
                 Err(_) => session.end_soon(Close::NotThatUser),
             });
             resume
         }))
     }
 
-    fn signed_in(&mut self, user: User, user_data: &str, membership: Membership, link: &mut dyn Link) {
+    fn signed_in(
+        &mut self,
+        (user, among): (User, UserSocket),
+        user_data: &str,
+        membership: Membership,
+        link: &mut dyn Link,
+    ) {
         let name: Arc<str> = user.id.into();
         let info = user.user_info.map(|info| info_of(info.get())).unwrap_or_default();
         link.text(frame::signed_in(user_data));
@@ -102,9 +117,8 @@ impl PusherSession {
             link.text(frame::error(Some(WATCHLIST_LIMIT), &message));
             Vec::new()
         };
-        let socket = self.pusher.users.add(self.app.map, &name, self.mailbox.clone());
         self.user =
-            Some(SignedIn { user: name, info, _membership: membership, _socket: socket, _watches: watches });
+            Some(SignedIn { user: name, info, _membership: membership, _among: among, _watches: watches });
     }
 
     /// Tells the client which of the users are there, and from now on who comes and goes.

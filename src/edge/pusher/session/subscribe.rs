@@ -17,7 +17,7 @@ use crate::edge::pusher::close::Close;
 use crate::edge::pusher::form::PusherForm;
 use crate::edge::pusher::frame;
 use crate::edge::pusher::note::Note;
-use crate::edge::refused::Refused;
+use crate::edge::refused::{Quota, Refused};
 use crate::edge::subscribe::{self, Asked, Opened, SessionQuota, Wanted};
 use crate::hub::{self, Hub, PresenceError, Who};
 use bytes::Bytes;
@@ -48,9 +48,18 @@ enum Refusal {
 }
 
 impl Refusal {
-    /// Whether the same subscription may succeed a little later, or on another node.
+    /// Whether joins are too fast. The client stays connected, because it would join everything again elsewhere.
+    fn is_too_fast(&self) -> bool {
+        let joins =
+            matches!(self, Self::Refused(Refused::Quota(Quota::ChannelJoins(_) | Quota::ClientJoins(_))));
+        joins || matches!(self, Self::Presence(PresenceError::TooFast(_)))
+    }
+
+    /// Whether the same subscription may succeed a little later, or on another node, so that the client had better
+    /// connect again.
     fn may_pass(&self) -> bool {
         match self {
+            _ if self.is_too_fast() => false,
             Self::Presence(PresenceError::Unavailable) => true,
             Self::Refused(refused) => refused.retry_ms().is_some(),
             _ => false,
@@ -61,6 +70,7 @@ impl Refusal {
     fn text(&self, channel: &str) -> String {
         let (kind, status) = match self {
             Self::Existing(_) => return frame::error(None, &self.to_string()),
+            _ if self.is_too_fast() => ("LimitReached", 429),
             Self::Auth(_) => ("AuthError", 401),
             Self::Refused(_) => ("AuthError", 403),
             Self::TooMany(_) | Self::Presence(PresenceError::Full { .. }) => ("LimitReached", 403),
@@ -119,7 +129,11 @@ impl PusherSession {
     /// Subscribes the client to a channel.
     pub(super) fn subscribe(&mut self, asked: frame::Subscribe, link: &mut dyn Link) -> Next<Self> {
         let name: Arc<str> = asked.channel.as_str().into();
-        let wish = match self.wish(&name, asked) {
+        let wish = match self.joins.take() {
+            Ok(()) => self.wish(&name, asked),
+            Err(joins) => Err(Refused::from(Quota::from(joins)).into()),
+        };
+        let wish = match wish {
             Ok(wish) => wish,
             Err(refusal) => {
                 link.text(refusal.text(&name));

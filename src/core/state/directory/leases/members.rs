@@ -1,22 +1,40 @@
 //! Presence members. A member is there as long as a node holds it, and for a grace period after that if the
 //! node asked for one.
 //!
-//! A member in memory is one entry of a map and one record, which is shared with the node's actors: about 170
+//! A member in memory is one entry of a map and one record, which is shared with the node's actors: about 210
 //! bytes beside its info.
+
+#[cfg(test)]
+mod tests;
 
 use super::super::{StateError, keys};
 use crate::core::codec;
 use crate::core::ids::{MapId, NodeId};
-use crate::core::lease::{ByName, Join, MAX_INFO_LEN, MAX_MEMBER_LEN, Member, Present};
+use crate::core::lease::{ByName, Incarnation, Join, MAX_INFO_LEN, MAX_MEMBER_LEN, Member, Present};
 use crate::core::state::records;
 use crate::core::store::{ReadStore, WriteStore};
 use crate::core::subject::Subject;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
 /// A member that is gone, with its map and subject.
 pub(super) type Gone = (MapId, Subject, Arc<Present>);
+
+/// Who holds something: a node, in one of its incarnations.
+pub(super) type By = (NodeId, Incarnation);
+
+/// A piece of the holds of a node's earlier incarnations that were looked at.
+#[derive(Default)]
+pub(super) struct Swept {
+    /// The members that are gone.
+    pub(super) gone: Vec<Gone>,
+    /// How many holds were looked at.
+    pub(super) looked: usize,
+    /// The key of the next hold; `None` if there is no more.
+    pub(super) next: Option<Vec<u8>>,
+}
 
 /// How a join ended.
 pub(super) enum Outcome {
@@ -46,53 +64,64 @@ struct Stay {
     until_ms: Option<NonZeroU64>,
 }
 
-/// The nodes that hold a member, each with the grace period that follows the end of its incarnation
-/// (milliseconds).
+/// What a node's hold of a member is, as stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Hold {
+    incarnation: Incarnation,
+    /// The grace period that follows the end of the incarnation (milliseconds).
+    grace_ms: u32,
+}
+
+/// The nodes that hold a member.
 #[derive(Debug, Default)]
 enum Holders {
     #[default]
     None,
-    One(NodeId, u32),
+    /// One node. The hold is written out, so that it leaves room for the variant.
+    One { node: NodeId, incarnation: Incarnation, grace_ms: u32 },
     #[expect(clippy::box_collection, reason = "the enum stays as small as its other variant")]
-    Several(Box<BTreeMap<NodeId, u32>>),
+    Several(Box<BTreeMap<NodeId, Hold>>),
 }
 
 impl Holders {
-    fn add(&mut self, node: NodeId, grace_ms: u32) {
+    fn one(node: NodeId, Hold { incarnation, grace_ms }: Hold) -> Self {
+        Self::One { node, incarnation, grace_ms }
+    }
+
+    fn add(&mut self, node: NodeId, hold: Hold) {
         match self {
-            Self::None => *self = Self::One(node, grace_ms),
-            Self::One(one, ms) if *one == node => *ms = grace_ms,
-            Self::One(one, ms) => {
-                *self = Self::Several(Box::new(BTreeMap::from([(*one, *ms), (node, grace_ms)])));
+            Self::None => *self = Self::one(node, hold),
+            Self::One { node: one, .. } if *one == node => *self = Self::one(node, hold),
+            Self::One { node: one, incarnation, grace_ms } => {
+                let first = (*one, Hold { incarnation: *incarnation, grace_ms: *grace_ms });
+                *self = Self::Several(Box::new(BTreeMap::from([first, (node, hold)])));
             }
-            Self::Several(several) => drop(several.insert(node, grace_ms)),
+            Self::Several(several) => drop(several.insert(node, hold)),
         }
     }
 
-    /// Removes a node and returns its grace period.
-    fn remove(&mut self, node: NodeId) -> Option<u32> {
+    /// Removes a node and returns its hold.
+    fn remove(&mut self, node: NodeId) -> Option<Hold> {
+        let removed = self.get(node)?;
         match self {
-            Self::One(one, ms) if *one == node => {
-                let ms = *ms;
-                *self = Self::None;
-                Some(ms)
-            }
-            Self::None | Self::One(..) => None,
+            Self::None | Self::One { .. } => *self = Self::None,
             Self::Several(several) => {
-                let removed = several.remove(&node);
-                if let (1, Some((&one, &ms))) = (several.len(), several.first_key_value()) {
-                    *self = Self::One(one, ms);
+                several.remove(&node);
+                if let (1, Some((&one, &hold))) = (several.len(), several.first_key_value()) {
+                    *self = Self::one(one, hold);
                 }
-                removed
             }
         }
+        Some(removed)
     }
 
-    fn has(&self, node: NodeId) -> bool {
+    fn get(&self, node: NodeId) -> Option<Hold> {
         match self {
-            Self::None => false,
-            Self::One(one, _) => *one == node,
-            Self::Several(several) => several.contains_key(&node),
+            Self::One { node: one, incarnation, grace_ms } if *one == node => {
+                Some(Hold { incarnation: *incarnation, grace_ms: *grace_ms })
+            }
+            Self::None | Self::One { .. } => None,
+            Self::Several(several) => several.get(&node).copied(),
         }
     }
 }
@@ -112,11 +141,11 @@ impl Members {
                 of_subject.insert(ByName(Arc::new(present)), Stay::default());
             }
         }
-        for (key, grace_ms) in records::<u32, S>(store, keys::MEMBERS)? {
+        for (key, hold) in records::<Hold, S>(store, keys::MEMBERS)? {
             if let Some((node, member)) = keys::held_member(&key)
                 && let Some(stay) = members.stay(&member)
             {
-                stay.holders.add(node, grace_ms);
+                stay.holders.add(node, hold);
             }
         }
         for (key, until_ms) in records::<u64, S>(store, keys::PARTING)? {
@@ -153,7 +182,7 @@ impl Members {
     /// Makes the node hold a member. The subject may have `limit` members.
     pub(super) fn join<S: WriteStore>(
         &mut self,
-        node: NodeId,
+        (node, incarnation): By,
         join: &Join,
         limit: u32,
         store: &mut S,
@@ -169,10 +198,11 @@ impl Members {
         if !is_known && !has_room {
             return Ok(Outcome::Full);
         }
-        store.put(&keys::member(node, member), &codec::encode(grace_ms)?)?;
+        let hold = Hold { incarnation, grace_ms: *grace_ms };
+        store.put(&keys::member(node, member), &codec::encode(&hold)?)?;
         if is_known {
             if let Some(stay) = self.stay(member) {
-                stay.holders.add(node, *grace_ms);
+                stay.holders.add(node, hold);
             }
             // The member is back, so its grace period no longer counts.
             self.stop_grace(member, store)?;
@@ -180,7 +210,7 @@ impl Members {
         }
         let present = Arc::new(Present { name: member.name.clone(), info: info[..].into(), socket: *socket });
         store.put(&keys::present(member), &codec::encode(&*present)?)?;
-        let stay = Stay { holders: Holders::One(node, *grace_ms), until_ms: None };
+        let stay = Stay { holders: Holders::one(node, hold), until_ms: None };
         self.subjects.entry(at).or_default().insert(ByName(present.clone()), stay);
         Ok(Outcome::New(present))
     }
@@ -205,32 +235,43 @@ impl Members {
         self.end(member, store)
     }
 
-    /// Ends all holds of a node whose incarnation has ended. Returns the members that are gone.
-    pub(super) fn take_back<S: WriteStore>(
+    /// Ends holds of a node's incarnations other than the `present` one, which ended at `ended_ms`. It looks at
+    /// up to `max` of the node's holds, by their keys from `from` on.
+    pub(super) fn end_holds<S: WriteStore>(
         &mut self,
-        node: NodeId,
-        now_ms: u64,
+        (node, present): (NodeId, Option<Incarnation>),
+        ended_ms: u64,
+        (from, max): (&[u8], usize),
         store: &mut S,
-    ) -> Result<Vec<Gone>, StateError> {
+    ) -> Result<Swept, StateError> {
+        let mut swept = Swept::default();
         if crate::failpoint!("ghost-kept") {
-            return Ok(Vec::new());
+            return Ok(swept);
         }
-        let held = self.subjects.iter().flat_map(|((map, subject), of_subject)| {
-            let held = of_subject.iter().filter(|(_, stay)| stay.holders.has(node));
-            held.map(|(by, _)| Member { map: *map, subject: subject.clone(), name: by.0.name.clone() })
-        });
-        let mut gone = Vec::new();
-        for member in held.collect::<Vec<_>>() {
-            let Some(grace_ms) = self.stay(&member).and_then(|stay| stay.holders.remove(node)) else {
+        let (first, to) = keys::members_of(node);
+        let mut held = Vec::new();
+        store.scan(from.max(&first[..]), &to, &mut |key, _| {
+            if swept.looked == max {
+                swept.next = Some(key.to_vec());
+                return false;
+            }
+            swept.looked += 1;
+            held.extend(keys::held_member(key).map(|(_, member)| member));
+            true
+        })?;
+        for member in held {
+            let Some(stay) = self.stay(&member) else { continue };
+            let Some(hold) = stay.holders.get(node).filter(|hold| Some(hold.incarnation) != present) else {
                 continue;
             };
+            stay.holders.remove(node);
             store.delete(&keys::member(node, &member))?;
-            if grace_ms > 0 {
-                self.begin_grace(&member, now_ms + u64::from(grace_ms), store)?;
+            if hold.grace_ms > 0 {
+                self.begin_grace(&member, ended_ms + u64::from(hold.grace_ms), store)?;
             }
-            gone.extend(self.end(&member, store)?);
+            swept.gone.extend(self.end(&member, store)?);
         }
-        Ok(gone)
+        Ok(swept)
     }
 
     /// Ends up to `max` grace periods that are over. Returns the members that are gone, and whether there is
@@ -270,7 +311,7 @@ impl Members {
                 }
                 match stay.holders {
                     Holders::None => {}
-                    Holders::One(node, _) => store.delete(&keys::member(node, &member))?,
+                    Holders::One { node, .. } => store.delete(&keys::member(node, &member))?,
                     Holders::Several(nodes) => {
                         nodes.keys().try_for_each(|node| store.delete(&keys::member(*node, &member)))?;
                     }
@@ -320,25 +361,5 @@ impl Members {
         }
         store.delete(&keys::present(member))?;
         Ok(removed.map(|(ByName(present), _)| (at.0, at.1, present)))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The bytes of an allocation of this size: the allocator rounds up to 16 and needs a word of its own.
-    fn allocated(bytes: usize) -> usize {
-        (bytes + size_of::<usize>()).next_multiple_of(16)
-    }
-
-    #[test]
-    fn a_member_has_less_than_200_bytes_beside_its_info() {
-        // A node of a B-tree has 11 entries. It is filled to 6 at least when the names arrive in order.
-        let entry = (size_of::<(ByName, Stay)>() * 11 + 32) / 6;
-        let name = 16;
-        let counts_of_an_arc = 2 * size_of::<usize>();
-        let record = allocated(size_of::<Present>() + counts_of_an_arc) + allocated(name);
-        assert!(entry + record < 200, "{entry} + {record}");
     }
 }

@@ -2,10 +2,12 @@
 //! belong to the owners.
 //!
 //! A holder is one incarnation of a node, and each batch of its changes is applied once. Batches of presence
-//! ([`presence`]) have numbers of their own. The sums over all nodes are kept in memory only: they are exactly
-//! what the living incarnations hold, and [`Leases::load`] rebuilds them.
+//! ([`presence`]) have numbers of their own; what earlier incarnations hold of presence ends in pieces
+//! ([`ending`]). The sums over all nodes are kept in memory only: they are exactly what is held, and
+//! [`Leases::load`] rebuilds them.
 
 mod connections;
+mod ending;
 mod members;
 mod presence;
 mod subscriptions;
@@ -18,6 +20,7 @@ use crate::core::lease::{Incarnation, LeaseBatch, LeaseChange, PresenceBatch};
 use crate::core::state::records;
 use crate::core::store::{ReadStore, WriteStore};
 use connections::Counts;
+use ending::Ending;
 use members::Members;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -32,6 +35,8 @@ pub(super) struct Leases {
     presence_holders: BTreeMap<NodeId, Holder>,
     members: Members,
     subscriptions: Subscriptions,
+    /// What nodes' earlier incarnations hold and is still to be ended.
+    endings: BTreeMap<NodeId, Ending>,
 }
 
 /// A node's present incarnation, as stored.
@@ -66,6 +71,10 @@ impl Leases {
             presence_holders: holders(keys::PRESENCE_HOLDERS)?,
             members: Members::load(store)?,
             subscriptions: Subscriptions::load(store)?,
+            endings: records::<Ending, S>(store, keys::ENDINGS)?
+                .into_iter()
+                .filter_map(|(key, ending)| Some((keys::node_of(&key)?, ending)))
+                .collect(),
         })
     }
 
@@ -137,7 +146,7 @@ impl Directory {
             self.leases.counts.take_back(batch.node, store)?;
         }
         if !self.leases.is_present(batch.node, batch.incarnation) {
-            self.take_presence_back(batch.node, now_ms, store)?;
+            self.begin_presence(batch.node, store)?;
             self.changes.push(Change::Begun(batch.node, batch.incarnation));
         }
         let mut denied = Vec::new();
@@ -193,9 +202,10 @@ impl Directory {
         store: &mut S,
     ) -> Result<Reply, StateError> {
         self.leases.counts.take_back(node, store)?;
-        self.take_presence_back(node, now_ms, store)?;
         self.leases.holders.remove(&node);
         store.delete(&keys::holder(node))?;
+        self.begin_presence(node, store)?;
+        self.end_earlier(now_ms, node, store)?;
         self.changes.push(Change::NodeGone(node));
         self.node_rests(node, store)
     }

@@ -5,12 +5,13 @@
 //! added, and vacated after its last one is removed.
 
 use super::super::{Directory, StateError, keys};
-use super::members::{Gone, Outcome};
+use super::ending::MOST_ENDS;
+use super::members::{By, Gone, Outcome};
 use super::subscriptions::Of;
 use super::{Holder, Standing};
 use crate::core::codec;
 use crate::core::command::{Change, Counted, Denied, Refusal, Reply};
-use crate::core::ids::{MapId, NodeId};
+use crate::core::ids::MapId;
 use crate::core::lease::{Join, PresenceBatch, PresenceChange, Present};
 use crate::core::lifecycle::{Lifecycle, is_told_of};
 use crate::core::state::steps::Step;
@@ -19,9 +20,6 @@ use crate::core::subject::Subject;
 use crate::core::webhook::Wants;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-
-/// The most grace periods that one command ends.
-const MOST_ENDS: usize = 4096;
 
 impl Directory {
     /// Applies a presence batch once. A repetition gets the reply of the first time.
@@ -38,9 +36,12 @@ impl Directory {
         }
         let mut denied = Vec::new();
         for (index, change) in (0..).zip(&batch.changes) {
-            if let Some(why) = self.change_presence(now_ms, batch.node, change, store)? {
+            if let Some(why) = self.change_presence(now_ms, (batch.node, batch.incarnation), change, store)? {
                 denied.push(Denied { index, granted: 0, why });
             }
+        }
+        if batch.whole {
+            self.end_earlier(now_ms, batch.node, store)?;
         }
         let holder = Holder { incarnation: batch.incarnation, last: batch.number, denied: denied.clone() };
         store.put(&keys::presence_holder(batch.node), &codec::encode(&holder)?)?;
@@ -52,15 +53,15 @@ impl Directory {
     fn change_presence<S: WriteStore>(
         &mut self,
         now_ms: u64,
-        node: NodeId,
+        by: By,
         change: &PresenceChange,
         store: &mut S,
     ) -> Result<Option<Refusal>, StateError> {
         match change {
-            PresenceChange::Join(join) => return self.join(node, join, store),
+            PresenceChange::Join(join) => return self.join(by, join, store),
             PresenceChange::Leave { member, grace_ms } => {
                 let until_ms = (*grace_ms > 0).then(|| now_ms + u64::from(*grace_ms));
-                let gone = self.leases.members.leave(node, member, until_ms, store)?;
+                let gone = self.leases.members.leave(by.0, member, until_ms, store)?;
                 self.left(gone.into_iter().collect(), Vec::new(), store)?;
             }
             PresenceChange::Occupy { map, subject, count } => {
@@ -69,7 +70,7 @@ impl Directory {
                 if !self.wants_of(*map).counts() {
                     return Ok(None);
                 }
-                if self.leases.subscriptions.set(node, &of, *count, store)? {
+                if self.leases.subscriptions.set(by, &of, *count, store)? {
                     self.look_at_channel(&of, true, store)?;
                 }
             }
@@ -79,14 +80,14 @@ impl Directory {
 
     fn join<S: WriteStore>(
         &mut self,
-        node: NodeId,
+        by: By,
         join: &Join,
         store: &mut S,
     ) -> Result<Option<Refusal>, StateError> {
         let member = &join.member;
         let Some(map) = self.access.map(member.map) else { return Ok(Some(Refusal::UnknownMap)) };
         let limit = map.rules.facts_of(member.subject.as_str()).members_max;
-        match self.leases.members.join(node, join, limit, store)? {
+        match self.leases.members.join(by, join, limit, store)? {
             Outcome::New(present) => self.joined((member.map, member.subject.clone()), present, store)?,
             Outcome::Known => {}
             Outcome::Full => return Ok(Some(Refusal::Limit(Counted::Members, limit))),
@@ -113,7 +114,7 @@ impl Directory {
     }
 
     /// Tells that members are gone, and that the subscriptions of channels changed.
-    fn left<S: WriteStore>(
+    pub(super) fn left<S: WriteStore>(
         &mut self,
         gone: Vec<Gone>,
         changed: Vec<Of>,
@@ -185,29 +186,17 @@ impl Directory {
         }
     }
 
-    /// Ends what a node's incarnation has of presence.
-    pub(super) fn take_presence_back<S: WriteStore>(
-        &mut self,
-        node: NodeId,
-        now_ms: u64,
-        store: &mut S,
-    ) -> Result<(), StateError> {
-        self.leases.presence_holders.remove(&node);
-        store.delete(&keys::presence_holder(node))?;
-        let gone = self.leases.members.take_back(node, now_ms, store)?;
-        let changed = self.leases.subscriptions.take_back(node, store)?;
-        self.left(gone, changed, store)
-    }
-
-    /// Removes members whose grace period is over, a bounded number of them. Returns whether there are more.
+    /// Ends what earlier incarnations hold, and removes members whose grace period is over, a bounded number of
+    /// each. Returns whether there are more.
     pub(in crate::core::state::directory) fn end_graces<S: WriteStore>(
         &mut self,
         now_ms: u64,
         store: &mut S,
     ) -> Result<bool, StateError> {
+        let more_holds = self.end_holds(store)?;
         let (gone, more) = self.leases.members.end_graces(now_ms, MOST_ENDS, store)?;
         self.left(gone, Vec::new(), store)?;
-        Ok(more)
+        Ok(more || more_holds)
     }
 
     /// The map's webhooks or rules changed. Subscriptions are known only while somebody wants to know them.

@@ -2,20 +2,43 @@
 //! channels it was told that they are occupied.
 
 use super::super::{StateError, keys};
+use super::members::By;
 use crate::core::codec;
 use crate::core::ids::{MapId, NodeId};
+use crate::core::lease::Incarnation;
 use crate::core::state::records;
 use crate::core::store::{ReadStore, WriteStore};
 use crate::core::subject::Subject;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 /// A subject of a map.
 pub(super) type Of = (MapId, Subject);
 
+/// A node's subscriptions of a subject, as stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Held {
+    count: u32,
+    /// The incarnation that stated the count.
+    incarnation: Incarnation,
+}
+
+/// A piece of a node's counts that were looked at.
+#[derive(Default)]
+pub(super) struct Looked {
+    /// The subjects whose counts changed.
+    pub(super) changed: Vec<Of>,
+    /// How many counts were looked at.
+    pub(super) looked: usize,
+    /// The last of them, if there are more.
+    pub(super) last: Option<Of>,
+}
+
 /// The subscriptions of the maps of which somebody wants to know them. The sums are kept in memory only.
 #[derive(Debug, Default)]
 pub(super) struct Subscriptions {
-    nodes: BTreeMap<NodeId, BTreeMap<Of, u32>>,
+    nodes: BTreeMap<NodeId, BTreeMap<Of, Held>>,
     sums: BTreeMap<Of, u64>,
     occupied: BTreeSet<Of>,
 }
@@ -23,10 +46,10 @@ pub(super) struct Subscriptions {
 impl Subscriptions {
     pub(super) fn load<S: ReadStore>(store: &S) -> Result<Self, StateError> {
         let mut subscriptions = Self::default();
-        for (key, count) in records::<u32, S>(store, keys::SUBSCRIPTIONS)? {
+        for (key, held) in records::<Held, S>(store, keys::SUBSCRIPTIONS)? {
             if let Some((node, map, subject)) = keys::subscriptions_of(&key) {
-                *subscriptions.sums.entry((map, subject.clone())).or_default() += u64::from(count);
-                subscriptions.nodes.entry(node).or_default().insert((map, subject), count);
+                *subscriptions.sums.entry((map, subject.clone())).or_default() += u64::from(held.count);
+                subscriptions.nodes.entry(node).or_default().insert((map, subject), held);
             }
         }
         let (from, to) = keys::all(keys::OCCUPIED);
@@ -45,25 +68,29 @@ impl Subscriptions {
     /// Sets the number of a node's subscriptions of a subject. Returns whether it changed.
     pub(super) fn set<S: WriteStore>(
         &mut self,
-        node: NodeId,
+        (node, incarnation): By,
         of: &Of,
         count: u32,
         store: &mut S,
     ) -> Result<bool, StateError> {
-        let held = self.nodes.entry(node).or_default();
-        let before = if count > 0 { held.insert(of.clone(), count) } else { held.remove(of) };
-        if held.is_empty() {
+        let now = Some(Held { count, incarnation }).filter(|held| held.count > 0);
+        let of_node = self.nodes.entry(node).or_default();
+        let before = match now {
+            Some(held) => of_node.insert(of.clone(), held),
+            None => of_node.remove(of),
+        };
+        if of_node.is_empty() {
             self.nodes.remove(&node);
         }
-        let before = before.unwrap_or(0);
+        let key = keys::subscriptions(node, of.0, &of.1);
+        match now {
+            _ if now == before => return Ok(false),
+            Some(held) => store.put(&key, &codec::encode(&held)?)?,
+            None => store.delete(&key)?,
+        }
+        let before = before.map_or(0, |held| held.count);
         if before == count {
             return Ok(false);
-        }
-        let key = keys::subscriptions(node, of.0, &of.1);
-        if count > 0 {
-            store.put(&key, &codec::encode(&count)?)?;
-        } else {
-            store.delete(&key)?;
         }
         let sum = self.of(of).saturating_sub(u64::from(before)) + u64::from(count);
         if sum > 0 {
@@ -74,15 +101,33 @@ impl Subscriptions {
         Ok(true)
     }
 
-    /// Removes a node's subscriptions. Returns their subjects.
-    pub(super) fn take_back<S: WriteStore>(
+    /// Removes counts that a node's incarnations other than the `present` one stated. It looks at up to `max` of
+    /// the node's counts that come after `after`.
+    pub(super) fn end_counts<S: WriteStore>(
         &mut self,
-        node: NodeId,
+        (node, present): (NodeId, Option<Incarnation>),
+        (after, max): (Option<&Of>, usize),
         store: &mut S,
-    ) -> Result<Vec<Of>, StateError> {
-        let held: Vec<Of> = self.nodes.get(&node).into_iter().flat_map(BTreeMap::keys).cloned().collect();
-        held.iter().try_for_each(|of| self.set(node, of, 0, store).map(drop))?;
-        Ok(held)
+    ) -> Result<Looked, StateError> {
+        let Some(of_node) = self.nodes.get(&node) else { return Ok(Looked::default()) };
+        let from = after.map_or(Bound::Unbounded, |after| Bound::Excluded(after.clone()));
+        let mut looked = Looked::default();
+        let mut over = Vec::new();
+        for (of, held) in of_node.range((from, Bound::Unbounded)).take(max) {
+            looked.looked += 1;
+            looked.last = Some(of.clone());
+            if Some(held.incarnation) != present {
+                over.push((of.clone(), held.incarnation));
+            }
+        }
+        if looked.looked < max {
+            looked.last = None;
+        }
+        for (of, incarnation) in over {
+            self.set((node, incarnation), &of, 0, store)?;
+            looked.changed.push(of);
+        }
+        Ok(looked)
     }
 
     /// Returns whether it was told that the channel is occupied.
@@ -112,10 +157,10 @@ impl Subscriptions {
         let from = (map, Subject::own());
         let held = self.nodes.iter().flat_map(|(node, held)| {
             let of_map = held.range(from.clone()..).take_while(|(of, _)| of.0 == map);
-            of_map.map(|(of, _)| (*node, of.clone()))
+            of_map.map(|(of, held)| ((*node, held.incarnation), of.clone()))
         });
-        for (node, of) in held.collect::<Vec<_>>() {
-            self.set(node, &of, 0, store)?;
+        for (by, of) in held.collect::<Vec<_>>() {
+            self.set(by, &of, 0, store)?;
         }
         let told: Vec<Of> = self.occupied.range(from..).take_while(|of| of.0 == map).cloned().collect();
         told.iter().try_for_each(|of| self.tell(of, false, store))

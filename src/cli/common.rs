@@ -1,0 +1,13 @@
+//! The arguments that all commands with an answer to show have in common.
+
+use super::client::Connection;
+
+/// The nodes, and the form of the output.
+#[derive(Debug, clap::Args)]
+pub(super) struct Common {
+    #[command(flatten)]
+    pub(super) connection: Connection,
+    /// Print JSON on a terminal too
+    #[arg(long)]
+    pub(super) json: bool,
+}
