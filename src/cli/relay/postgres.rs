@@ -89,7 +89,7 @@ async fn relay(
             if args.once {
                 return Ok(());
             }
-            session.wait().await?;
+            session.wait().await;
             continue;
         };
         limit = session.publish(sender, request, args.set_aside).await?.unwrap_or(args.batch).max(1);

@@ -107,14 +107,18 @@ impl Table {
     /// Notes that the request $1 was stored.
     pub(super) fn mark(&self) -> String {
         format!(
-            "UPDATE {} SET published_at = clock_timestamp() WHERE request = $1 AND refused IS NULL",
+            "UPDATE {} SET published_at = clock_timestamp() \
+             WHERE request = $1 AND published_at IS NULL AND refused IS NULL",
             self.0
         )
     }
 
     /// Takes the rows out of the request $1, which was refused.
     pub(super) fn release(&self) -> String {
-        format!("UPDATE {} SET request = NULL WHERE request = $1", self.0)
+        format!(
+            "UPDATE {} SET request = NULL WHERE request = $1 AND published_at IS NULL AND refused IS NULL",
+            self.0
+        )
     }
 
     /// Sets the row $1 aside, for the reason $2.

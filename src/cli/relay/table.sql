@@ -14,7 +14,9 @@ CREATE TABLE {table} (
 
 CREATE SEQUENCE {table_commit_order};
 
+-- Both have only the rows that wait, so that published ones cost nothing.
 CREATE INDEX ON {table} (commit_order) WHERE published_at IS NULL AND refused IS NULL;
+CREATE INDEX ON {table} (request) WHERE published_at IS NULL AND refused IS NULL;
 
 -- Numbers rows in the order of commits. The trigger is deferred, so it runs when a transaction commits, and
 -- the lock is held until the commit is visible: only the commits of such transactions wait for each other.

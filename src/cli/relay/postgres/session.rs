@@ -201,9 +201,8 @@ impl Session {
     }
 
     /// Waits for new rows.
-    pub(super) async fn wait(&self) -> Result<(), SessionError> {
+    pub(super) async fn wait(&self) {
         let _ = timeout(LOOK, self.news.notified()).await;
-        Ok(())
     }
 }
 
