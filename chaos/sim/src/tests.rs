@@ -34,21 +34,21 @@ fn fresh_seeds_are_clean() {
     assert!(total.seeds > once_failed().unwrap().len() as u64);
 }
 
-/// Seeds that find each defect. A seed does not do exactly the same in every run, so the test uses them in
-/// turn.
+/// Seeds that find each defect; where there are none, a plan that failed once does. A seed does not do exactly
+/// the same in every run, so the test uses them in turn. One of them at least finds the defect in every other run.
 const FOUND_BY: [(&str, &[u64]); 16] = [
     ("answer-before-fsync", &[46, 14, 17, 21]),
     ("vote-without-fsync", &[9, 33, 38, 69]),
     ("restored-leader", &[4, 9, 14, 16]),
     ("stale-read", &[3, 4, 6, 9]),
     ("apply-before-commit", &[1, 2, 3, 6]),
-    ("repeat-unknown", &[5, 7, 11, 20]),
+    ("repeat-unknown", &[7, 5, 20]),
     ("rename-without-sync", &[50, 263]),
     ("restart-without-checkpoint", &[]),
     ("checkpoint-without-sync", &[1, 2, 5, 15]),
     ("id-given-twice", &[1, 4]),
-    ("checkpoint-before-log", &[430, 1476, 1594, 2967]),
-    ("own-clock", &[15, 18, 46]),
+    ("checkpoint-before-log", &[430]),
+    ("own-clock", &[73, 78, 79, 87]),
     ("restart-trusts-clock", &[73, 105]),
     ("ghost-kept", PRESENCE),
     ("vacated-twice", PRESENCE),
@@ -63,7 +63,8 @@ fn every_planted_defect_is_found() {
     assert_eq!(FOUND_BY.map(|(name, _)| name), FAILPOINTS.map(|(name, _)| name));
     let kept = once_failed().unwrap();
     for (name, seeds) in FOUND_BY {
-        let plans: Vec<_> = seeds.iter().map(|seed| Plan::new(*seed)).chain(kept.iter().cloned()).collect();
+        let chosen: Vec<_> = seeds.iter().map(|seed| Plan::new(*seed)).collect();
+        let plans = if chosen.is_empty() { kept.clone() } else { chosen };
         let mut tries = plans.into_iter().cycle().take(TRIES).enumerate();
         let found = tries.find_map(|(n, plan)| {
             let verdict = run::run(plan.clone(), Some(name));
