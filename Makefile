@@ -19,8 +19,8 @@ test: clients
 # the monotonic clock, which stays as it is. Core reads no date, nor do its tests: tests/it/arrows.rs holds that.
 # `make later LATER_IT=` runs all of tests/it.
 LATER := --config 'target."cfg(unix)".runner = "$(CURDIR)/tests/later"'
-LATER_IT ?= access:: authentication:: backup:: client_tls:: clocks:: formats:: idempotency:: limits:: peer_security:: \
-	receivers:: resume:: webhooks_chat:: webhooks_lambda:: webhooks_replay::
+LATER_IT ?= access:: authentication:: backup:: client_tls:: client_tokens:: clocks:: formats:: idempotency:: ingest:: \
+	limits:: peer_security:: receivers:: resume:: webhooks_chat:: webhooks_lambda:: webhooks_replay::
 space := $(subst ,, )
 READS_TIMES = (kind(lib) - test(/^core::/)) + (binary(it) & test(/$(subst $(space),|,$(strip $(LATER_IT)))/))
 

@@ -106,6 +106,14 @@ pub const WEBHOOK_ACTIVE: &str = "waypost_webhook_actors";
 pub const WEBHOOK_QUEUE: &str = "waypost_webhook_queue_events";
 /// Age of the oldest event that waits for a webhook, seconds, by `webhook` as in [`WEBHOOK_QUEUE`].
 pub const WEBHOOK_QUEUE_SECONDS: &str = "waypost_webhook_queue_age_seconds";
+/// Events that were handed to readers of consumers.
+pub const CONSUMER_HANDED: &str = "waypost_consumer_handed_events_total";
+/// Events that readers of consumers acknowledged.
+pub const CONSUMER_ACKNOWLEDGED: &str = "waypost_consumer_acknowledged_events_total";
+/// Events that readers of consumers had and did not acknowledge, by `class`: refused, unacknowledged.
+pub const CONSUMER_RETURNED: &str = "waypost_consumer_returned_events_total";
+/// Requests of readers that this node passed on to the owners of their consumers.
+pub const CONSUMER_RELAYED: &str = "waypost_consumer_relayed_requests_total";
 /// Delivered events of a webhook, as a share of those that were delivered or given up, by `webhook`.
 pub const WEBHOOK_SUCCESS: &str = "waypost_webhook_success_ratio";
 
@@ -182,5 +190,9 @@ fn describe_webhooks() {
     gauge!(WEBHOOK_ACTIVE, "Webhooks with something to do, by state");
     gauge!(WEBHOOK_QUEUE, "Events that wait for a webhook");
     gauge!(WEBHOOK_QUEUE_SECONDS, Unit::Seconds, "Age of the oldest event that waits for a webhook");
+    counter!(CONSUMER_HANDED, "Events handed to readers of consumers");
+    counter!(CONSUMER_ACKNOWLEDGED, "Events that readers of consumers acknowledged");
+    counter!(CONSUMER_RETURNED, "Events that readers of consumers had and did not acknowledge");
+    counter!(CONSUMER_RELAYED, "Requests of readers passed on to the owners of consumers");
     gauge!(WEBHOOK_SUCCESS, "Share of a webhook's events that were delivered");
 }

@@ -11,6 +11,7 @@ mod settings;
 mod stream;
 
 use crate::config::Config;
+use crate::delivery::jwks;
 use crate::delivery::webhook::{BadWebhooks, Webhooks};
 use crate::edge::addresses::Failures;
 use crate::edge::audit::log::AuditLog;
@@ -141,6 +142,8 @@ impl Node {
         }
         // This comes before webhooks start: a node that was drained when it stopped must not deliver any.
         drained::begin(&hub);
+        let delivery = Webhooks::start(hub.clone(), settings::webhook(&config, &shares))?;
+        jwks::start(&hub, delivery.outside());
         let edge = web::Data::new(Edge {
             config: settings::edge(&config, &shares),
             short_of_files: shares.problem(&config),
@@ -148,7 +151,7 @@ impl Node {
             failures: Failures::new(config.limits.auth_failures_per_minute),
             addresses: Arc::default(),
             sessions: Arc::default(),
-            webhooks: Webhooks::start(hub.clone(), settings::webhook(&config, &shares))?,
+            webhooks: delivery,
             audit,
             metrics,
             hub,

@@ -4,6 +4,7 @@
 mod args;
 mod burden;
 mod compare;
+mod consumers;
 mod disk;
 mod ephemeral;
 mod event;
@@ -110,16 +111,19 @@ enum Benchmark {
     Presence(presence::Size),
     /// CPU of a webhook delivery, compared with a bare client
     Webhooks(webhooks::Size),
+    /// Readers of consumers at three nodes: events acknowledged a second
+    Consumers(consumers::Size),
     /// Memory of idle webhooks, and the time of one event to many of them
     ManyWebhooks(many_webhooks::Size),
 }
 
 /// The benchmarks of `all`, with their options.
-const ALL: [&[&str]; 10] = [
+const ALL: [&[&str]; 11] = [
     &["compare", "--seconds=4", "--rounds=3"],
     &["idle"],
     &["webhooks", "--deliveries=30000", "--rounds=3"],
     &["many-webhooks"],
+    &["consumers"],
     &["publish", "--seconds=5"],
     &["ephemeral", "--seconds=3"],
     &["pusher", "--seconds=3", "--rounds=2"],
@@ -248,6 +252,7 @@ impl Benchmark {
             Self::Pusher(size) => pusher::run(waypost, dir, size, report).await,
             Self::Presence(size) => presence::run(waypost, dir, size, report).await,
             Self::Webhooks(size) => webhooks::run(waypost, dir, size, report).await,
+            Self::Consumers(size) => consumers::run(waypost, dir, size, report).await,
             Self::ManyWebhooks(size) => many_webhooks::run(waypost, dir, size, report).await,
         }
     }

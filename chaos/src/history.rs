@@ -172,6 +172,16 @@ pub enum Record {
     Restored { backup: String },
     /// All events that a node holds of a topic were recorded.
     Listed { node: usize, topic: String, events: u64 },
+    /// A consumer of the main topic was created, before anything was published. Clients read it.
+    Consumer { consumer: String },
+    /// A reader of a consumer was handed an event; it had asked at that time.
+    HandedOver { consumer: String, seq: u64, lane: String, attempt: u64, asked_ms: u64 },
+    /// A reader acknowledged an event; `certain`: the acknowledgement was answered.
+    Worked { consumer: String, seq: u64, certain: bool },
+    /// An event of a consumer is a dead letter at the end.
+    WorkGivenUp { consumer: String, seq: u64 },
+    /// How many events of a consumer were settled at the end, as the cluster counts.
+    WorkDone { consumer: String, acknowledged: u64, given_up: u64 },
 }
 
 /// A record with its time, in milliseconds since the run began.

@@ -2,8 +2,8 @@
 
 use crate::environment::tool;
 use crate::run::{
-    Action, Environment, backlog, channels, clock as clocks, damage, disk, founding, network, operations,
-    presence, process, tenants, traffic,
+    Action, Environment, backlog, channels, clock as clocks, consumers, damage, disk, founding, network,
+    operations, presence, process, tenants, traffic,
 };
 use testkit::clients::Js;
 use testkit::clock;
@@ -78,14 +78,23 @@ impl Scenario {
     }
 }
 
-const LOOPBACK: Environment =
-    Environment { net: false, relay: false, disk: false, clock: false, proxy: false, users: false, spare: 0 };
+const LOOPBACK: Environment = Environment {
+    net: false,
+    relay: false,
+    disk: false,
+    clock: false,
+    proxy: false,
+    users: false,
+    workers: false,
+    spare: 0,
+};
 const NET: Environment = Environment { net: true, ..LOOPBACK };
 const RELAY: Environment = Environment { net: true, relay: true, ..LOOPBACK };
 const DISK: Environment = Environment { disk: true, ..LOOPBACK };
 const CLOCK: Environment = Environment { clock: true, ..LOOPBACK };
 const PROXY: Environment = Environment { proxy: true, ..LOOPBACK };
 const USERS: Environment = Environment { users: true, ..LOOPBACK };
+const WORKERS: Environment = Environment { workers: true, ..LOOPBACK };
 const USERS_NET: Environment = Environment { users: true, ..NET };
 
 const fn plain(name: &'static str, about: &'static str, actions: &'static [Action]) -> Scenario {
@@ -240,6 +249,12 @@ pub const SCENARIOS: &[Scenario] = &[
         "presence-kill",
         "Users come and go while nodes are killed and drained",
         &[process::kill_one, presence::drain],
+    ),
+    on(
+        WORKERS,
+        "consumers",
+        "Readers share a consumer's events, die, refuse and stall; the owner and other nodes are killed",
+        &[consumers::kill_owner, consumers::kill_owner, process::kill_one],
     ),
     on(RELAY, "mix", "Processes, networks, disks and receivers, by chance", MIX),
 ];

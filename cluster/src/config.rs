@@ -135,8 +135,8 @@ pub struct Config {
     pub max_request_bytes: usize,
     /// Most requests in flight to one peer on one connection.
     pub max_requests_in_flight: usize,
-    /// The same limit for the connections of [`crate::RequestLane::Patient`] and of
-    /// [`crate::RequestLane::Relay`], whose requests take long to answer.
+    /// The same limit for the connections of [`crate::RequestLane::Patient`], [`crate::RequestLane::Relay`] and
+    /// [`crate::RequestLane::Large`], whose requests take long to answer.
     pub max_patient_requests: usize,
     /// Most connections that peers may hold to this node.
     pub max_connections: usize,

@@ -14,6 +14,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
         let new = NewEvent {
             text: event.text.clone(),
             sender: event.sender.clone(),
+            ingested: event.ingested,
             ..NewEvent::new(event.subject.clone(), event.kind.to_string(), event.payload.to_vec())
         };
         let times = Event::stored_times(bytes).expect("an event has its times");

@@ -10,9 +10,11 @@ mod cluster_certs;
 mod common;
 mod completions;
 mod config;
+mod consumer;
 mod dev;
 mod healthcheck;
 mod http1;
+mod ingest;
 mod logging;
 mod map;
 mod output;
@@ -78,6 +80,12 @@ enum Command {
     /// Create, change, watch and repair the webhooks of a map
     #[command(subcommand)]
     Webhook(webhook::Command),
+    /// Create, change, try and watch the addresses at which other services post events into a map
+    #[command(subcommand)]
+    Ingest(ingest::Command),
+    /// Create and watch the consumers of a map, and read them
+    #[command(subcommand)]
+    Consumer(consumer::Command),
     /// Show the cluster, and operate it
     #[command(subcommand)]
     Cluster(cluster::Command),
@@ -105,6 +113,8 @@ pub fn main() -> ExitCode {
         Command::Tail(args) => block_on(tail::run(args)),
         Command::Channel(command) => block_on(channel::run(command)),
         Command::Webhook(command) => block_on(webhook::run(command)),
+        Command::Ingest(command) => block_on(ingest::run(command)),
+        Command::Consumer(command) => block_on(consumer::run(command)),
         Command::Cluster(command) => block_on(cluster::run(command)),
         Command::Restore(args) => {
             make_private_files();

@@ -1,4 +1,6 @@
-//! `waypost token create|list|revoke`.
+//! `waypost token create|list|revoke|sign`.
+
+mod sign;
 
 use http::Method;
 use serde_json::{Value, json};
@@ -9,7 +11,8 @@ use super::{
     output::{self, cell},
 };
 
-/// Commands for the tokens of a map. They need the admin token, or one that may manage the map.
+/// Commands for the tokens of a map. They need the admin token, or one that may manage the map; `sign` needs
+/// none.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
     /// Create a token; it is shown only once
@@ -18,6 +21,8 @@ pub(super) enum Command {
     List(List),
     /// Revoke a token; its sockets are closed on every node
     Revoke(Revoke),
+    /// Sign a client token (JWT) with the key of an issuer, for development; asks no node
+    Sign(Box<sign::Args>),
 }
 
 /// A new token.
@@ -32,6 +37,12 @@ pub(super) struct Create {
     #[arg(long, value_delimiter = ',', default_value = "subscribe")]
     #[arg(value_parser = ["subscribe", "publish", "presence", "manage"])]
     scopes: Vec<String>,
+    /// When the token ends, as in 2030-01-31T12:00:00Z
+    #[arg(long)]
+    expires_at: Option<String>,
+    /// Patterns of the subjects that may be read and published to; without it, all
+    #[arg(long, value_delimiter = ',')]
+    subjects: Option<Vec<String>>,
     #[command(flatten)]
     common: Common,
 }
@@ -63,6 +74,12 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             if let Some(name) = args.name {
                 body["name"] = name.into();
             }
+            if let Some(expires_at) = args.expires_at {
+                body["expires_at"] = expires_at.into();
+            }
+            if let Some(subjects) = args.subjects {
+                body["subjects"] = subjects.into();
+            }
             let client = Client::new(args.common.connection);
             let token = client.call(Method::POST, &path(&args.map), Some(&body)).await?;
             if !output::for_people(args.common.json) {
@@ -77,16 +94,18 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             if !output::for_people(args.common.json) {
                 return Ok(output::json(&tokens)?);
             }
-            let row =
-                |token: &Value| ["id", "name", "scopes", "inserted_at"].map(|f| cell(token, f)).to_vec();
+            let row = |token: &Value| {
+                ["id", "name", "scopes", "inserted_at", "expires_at"].map(|f| cell(token, f)).to_vec()
+            };
             let rows: Vec<_> = tokens.as_array().into_iter().flatten().map(row).collect();
-            output::line(output::table(&["ID", "NAME", "SCOPES", "CREATED"], &rows))?;
+            output::line(output::table(&["ID", "NAME", "SCOPES", "CREATED", "ENDS"], &rows))?;
         }
         Command::Revoke(args) => {
             let path = format!("{}/{}", path(&args.map), encoded(&args.id));
             Client::new(args.connection).call(Method::DELETE, &path, None).await?;
             output::note(format_args!("revoked {}", args.id));
         }
+        Command::Sign(args) => output::line(sign::token(&args)?)?,
     }
     Ok(())
 }

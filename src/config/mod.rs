@@ -12,6 +12,7 @@
 mod apps;
 mod fault;
 mod keys;
+mod live;
 mod load;
 mod presence;
 mod promises;
@@ -33,6 +34,7 @@ use serde::{Deserialize, Serialize};
 
 pub use apps::ConfiguredApp;
 pub use keys::{KEYS, Key, NOT_KEYS};
+pub use live::Live;
 pub use load::{ConfigError, Loaded, Loader, Source};
 pub use presence::Presence;
 pub use pusher::Pusher;
@@ -89,6 +91,8 @@ pub struct Config {
     pub ephemeral: Ephemeral,
     /// Who is there on which channels.
     pub presence: Presence,
+    /// Live sessions.
+    pub live: Live,
     /// The Pusher protocol.
     pub pusher: Pusher,
     /// Replication and storage.
@@ -194,6 +198,8 @@ pub struct Limits {
     pub origins: Vec<String>,
     /// Refused tokens per minute from one address before it is answered 429; 0 = no limit.
     pub auth_failures_per_minute: u32,
+    /// Longest lifetime of a client token (JWT), from its `iat` to its `exp`, in seconds.
+    pub client_token_max_seconds: u64,
 }
 
 /// The history that new maps keep. The bound that is reached first applies.
@@ -286,6 +292,7 @@ impl Default for Config {
             publish: Publish::default(),
             ephemeral: Ephemeral::default(),
             presence: Presence::default(),
+            live: Live::default(),
             pusher: Pusher::default(),
             raft: Raft::default(),
             disk: Disk::default(),
@@ -319,6 +326,7 @@ impl Default for Limits {
             upgrade_timeout_ms: 5000,
             origins: Vec::new(),
             auth_failures_per_minute: 120,
+            client_token_max_seconds: 86_400,
         }
     }
 }

@@ -29,6 +29,9 @@ pub struct Http {
     pub tls_cert: Option<PathBuf>,
     /// The private key of that certificate (PEM).
     pub tls_key: Option<PathBuf>,
+    /// The beginning of the addresses of ingest sources, as in `https://events.example.com`. If absent, it is
+    /// made of `advertise_http_addr` or `http_addr`.
+    pub public_url: Option<String>,
 }
 
 impl Peer {
@@ -46,6 +49,15 @@ impl Peer {
 }
 
 impl Http {
+    /// Whether `public_url` can begin an address: a scheme and a host, perhaps a path, and no more.
+    pub fn has_good_public_url(&self) -> bool {
+        let Some(url) = &self.public_url else { return true };
+        let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+        let is_good = |byte: u8| byte.is_ascii_graphic() && !b"?#@\\\"<>".contains(&byte);
+        rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/') && rest.bytes().all(is_good))
+            && !url.ends_with('/')
+    }
+
     /// Certificate and key, if clients use TLS.
     pub fn tls(&self) -> Option<(&PathBuf, &PathBuf)> {
         self.tls_cert.as_ref().zip(self.tls_key.as_ref())

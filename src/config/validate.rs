@@ -7,6 +7,7 @@ use serde_json::Value;
 use url::{Host, Url};
 
 use super::{Config, fault::Fault, keys::pointer, security};
+use crate::core::filter::Filter;
 use crate::core::limits::LIMITS;
 
 const KIB: u64 = 1024;
@@ -36,6 +37,7 @@ const RANGES: &[(&str, u64, u64)] = &[
     ("limits.header_bytes", KIB, 128 * KIB),
     ("limits.upgrade_timeout_ms", 100, 60_000),
     ("limits.auth_failures_per_minute", 0, 1_000_000),
+    ("limits.client_token_max_seconds", 60, 3_650 * 86_400),
     ("retention.events", 1, 1_000_000_000),
     ("retention.age_seconds", 1, 3_650 * 86_400),
     ("retention.bytes", 64 * KIB, 16 * TIB),
@@ -127,6 +129,9 @@ fn addresses(config: &Config) -> Option<Fault> {
     if config.advertise_http_addr.as_deref().is_some_and(|addr| !is_host_port(addr)) {
         return fault("advertise_http_addr", FORM);
     }
+    if !config.http.has_good_public_url() {
+        return fault("http.public_url", "must be http(s)://host[:port][/path] without a slash at its end");
+    }
     if config.join.iter().any(|addr| !is_host_port(addr)) {
         return fault("join", format!("each {FORM}"));
     }
@@ -154,6 +159,9 @@ fn texts(config: &Config) -> Option<Fault> {
             "limits.origins",
             "each must be scheme://host[:port] without a path, as a browser sends it",
         );
+    }
+    if let Err(error) = Filter::from_list(&config.live.for_all) {
+        return fault("live.for_all", format!("must be a list of event types and patterns ({error})"));
     }
     if config.webhooks.read_key() == Some(None) {
         return fault("webhooks.secret_key", "must be 64 hexadecimal digits, or base64 of 32 bytes");

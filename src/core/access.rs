@@ -1,17 +1,21 @@
-//! Access: maps, their limits, tokens with scopes, and apps.
+//! Access: maps, their limits, tokens with scopes, apps, ingest sources, and issuers of client tokens.
 //!
 //! Only [`AccessChange`]s change [`Access`], so a node's read copy and the replicated state stay equal by
 //! construction. The state stores a token's hash, never the token.
 
+use super::admin_token::{AdminToken, AdminTokens};
 use super::app::{App, Apps};
 use super::channel_rules::ChannelRules;
-use super::ids::{MapId, TokenId, TopicId};
+use super::ids::{MapId, SourceId, TokenId, TopicId};
+use super::ingest::{Source, Sources};
+use super::issuer::{ClientRevocation, Issuer, Issuers, Revocations};
 pub use super::limits::Limits;
 pub use super::retention::{Retention, WebhookBacklog};
+use super::subject_limit::SubjectLimit;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -39,6 +43,8 @@ impl Scopes {
     pub const PRESENCE: Scopes = Scopes(8);
     /// What the clients of an app may do.
     pub const OF_APPS: Scopes = Scopes(3);
+    /// What the clients of an issuer may do at most.
+    pub const OF_ISSUERS: Scopes = Scopes(11);
     /// No scopes.
     pub const NONE: Scopes = Scopes(0);
     /// All scopes.
@@ -63,6 +69,11 @@ impl Scopes {
     /// Returns the names, in a fixed order.
     pub fn names(self) -> Vec<&'static str> {
         Self::NAMES.iter().filter(|(_, scope)| self.contains(*scope)).map(|(name, _)| *name).collect()
+    }
+
+    /// Returns the scopes that both sets have.
+    pub fn and(self, other: Scopes) -> Scopes {
+        Scopes(self.0 & other.0)
     }
 
     /// Returns whether these scopes include all of `wanted`.
@@ -121,6 +132,19 @@ pub struct Token {
     pub scopes: Scopes,
     /// When the token was created (Unix milliseconds).
     pub inserted_ms: u64,
+    /// When it ends, if it does.
+    pub expiry: Option<TokenExpiry>,
+    /// The subjects that its holder may use; `None`: all.
+    pub subjects: Option<SubjectLimit>,
+}
+
+/// When a token ends. The expiry clock decides, which no wall clock moves once the token is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenExpiry {
+    /// The time that was asked for (Unix milliseconds), for display.
+    pub at_ms: u64,
+    /// When it ends (milliseconds of the expiry clock).
+    pub due_ms: u64,
 }
 
 impl Token {
@@ -134,6 +158,23 @@ impl Token {
             hash: [0; 32],
             scopes: Scopes::OF_APPS,
             inserted_ms: app.inserted_ms,
+            expiry: None,
+            subjects: None,
+        }
+    }
+
+    /// Makes the token as which the clients of an issuer act, with all that they may do at most. No secret
+    /// has its hash, and [`Access`] finds it by its id alone.
+    pub fn of_issuer(issuer: &Issuer) -> Self {
+        Self {
+            id: issuer.token,
+            map: issuer.map,
+            name: issuer.name.to_string(),
+            hash: [0; 32],
+            scopes: Scopes::OF_ISSUERS,
+            inserted_ms: issuer.inserted_ms,
+            expiry: None,
+            subjects: None,
         }
     }
 }
@@ -155,6 +196,22 @@ pub enum AccessChange {
     App(Arc<App>),
     /// The app whose clients act as that token was deleted.
     AppGone(TokenId),
+    /// An issuer was created.
+    Issuer(Arc<Issuer>),
+    /// The issuer whose clients act as that token was removed.
+    IssuerGone(TokenId),
+    /// Client tokens were revoked.
+    ClientsRevoked(Arc<ClientRevocation>),
+    /// A revocation is forgotten: no client token lives that long.
+    RevocationOver(Arc<ClientRevocation>),
+    /// A token of the cluster was made.
+    AdminToken(Arc<AdminToken>),
+    /// A token of the cluster was revoked.
+    AdminTokenGone(TokenId),
+    /// An ingest source was created or changed.
+    Source(Arc<Source>),
+    /// An ingest source was deleted.
+    SourceGone(SourceId),
 }
 
 /// All maps, tokens and apps.
@@ -168,7 +225,15 @@ pub struct Access {
     apps: Apps,
     /// The tokens as which the clients of apps act.
     app_tokens: FxHashMap<TokenId, Arc<Token>>,
+    issuers: Issuers,
+    /// The tokens as which the clients of issuers act.
+    issuer_tokens: FxHashMap<TokenId, Arc<Token>>,
+    revocations: Revocations,
+    /// The tokens that end, by the time when they do.
+    ending: BTreeSet<(u64, TokenId)>,
+    sources: Sources,
     admin: Option<TokenHash>,
+    admin_tokens: AdminTokens,
 }
 
 impl Access {
@@ -204,9 +269,26 @@ impl Access {
         self.tokens.get(self.hashes.get(hash)?)
     }
 
-    /// Returns the token with that id, also an app's.
+    /// Returns the token with that id, also an app's or an issuer's.
     pub fn token(&self, id: TokenId) -> Option<&Arc<Token>> {
-        self.tokens.get(&id).or_else(|| self.app_tokens.get(&id))
+        let tokens = self.tokens.get(&id).or_else(|| self.app_tokens.get(&id));
+        tokens.or_else(|| self.issuer_tokens.get(&id))
+    }
+
+    /// Returns the tokens that have ended by `now_ms` of the expiry clock, at most `most`.
+    pub fn ended_tokens(&self, now_ms: u64, most: usize) -> Vec<TokenId> {
+        let ended = self.ending.iter().take_while(|(due_ms, _)| *due_ms <= now_ms);
+        ended.map(|(_, token)| *token).take(most).collect()
+    }
+
+    /// Returns the issuers of client tokens.
+    pub fn issuers(&self) -> &Issuers {
+        &self.issuers
+    }
+
+    /// Returns the client tokens that were revoked.
+    pub fn revocations(&self) -> &Revocations {
+        &self.revocations
     }
 
     /// Returns the apps.
@@ -214,12 +296,17 @@ impl Access {
         &self.apps
     }
 
-    /// Returns a map's tokens, sorted by id, without those of apps.
+    /// Returns the ingest sources.
+    pub fn sources(&self) -> &Sources {
+        &self.sources
+    }
+
+    /// Returns a map's tokens, sorted by id, without those of apps and issuers.
     pub fn tokens_of(&self, map: MapId) -> impl Iterator<Item = &Arc<Token>> {
         self.tokens.values().filter(move |token| token.map == map)
     }
 
-    /// Returns how many tokens a map has, without those of apps.
+    /// Returns how many tokens a map has, without those of apps and issuers.
     pub fn token_count(&self, map: MapId) -> usize {
         self.tokens_of.get(&map).copied().unwrap_or(0)
     }
@@ -227,6 +314,11 @@ impl Access {
     /// Returns the hash of the generated admin token, if the cluster generated one.
     pub fn admin(&self) -> Option<&TokenHash> {
         self.admin.as_ref()
+    }
+
+    /// Returns the tokens of the cluster beside the admin token.
+    pub fn admin_tokens(&self) -> &AdminTokens {
+        &self.admin_tokens
     }
 
     /// Applies a change.
@@ -242,6 +334,17 @@ impl Access {
                 self.apps.put(app);
             }
             AccessChange::AppGone(token) => self.remove_app(*token),
+            AccessChange::Issuer(issuer) => {
+                self.issuer_tokens.insert(issuer.token, Arc::new(Token::of_issuer(issuer)));
+                self.issuers.put(issuer);
+            }
+            AccessChange::IssuerGone(token) => self.remove_issuer(*token),
+            AccessChange::ClientsRevoked(revocation) => self.revocations.put(revocation),
+            AccessChange::RevocationOver(gone) => self.revocations.remove(gone.map, &gone.which),
+            AccessChange::AdminToken(token) => self.admin_tokens.put(token),
+            AccessChange::AdminTokenGone(id) => self.admin_tokens.remove(*id),
+            AccessChange::Source(source) => self.sources.put(source),
+            AccessChange::SourceGone(id) => self.sources.remove(*id),
         }
     }
 
@@ -263,6 +366,15 @@ impl Access {
         tokens.into_iter().for_each(|token| self.remove_token(token));
         let apps: Vec<TokenId> = self.apps.of_map(id).map(|app| app.token).collect();
         apps.into_iter().for_each(|token| self.remove_app(token));
+        let issuers: Vec<TokenId> = self.issuers.of_map(id).map(|issuer| issuer.token).collect();
+        issuers.into_iter().for_each(|token| self.remove_issuer(token));
+        self.revocations.remove_map(id);
+        self.sources.remove_map(id);
+    }
+
+    fn remove_issuer(&mut self, token: TokenId) {
+        self.issuer_tokens.remove(&token);
+        self.issuers.remove(token);
     }
 
     fn remove_app(&mut self, token: TokenId) {
@@ -274,12 +386,16 @@ impl Access {
         self.remove_token(token.id);
         self.hashes.insert(token.hash, token.id);
         *self.tokens_of.entry(token.map).or_default() += 1;
+        self.ending.extend(token.expiry.map(|expiry| (expiry.due_ms, token.id)));
         self.tokens.insert(token.id, token.clone());
     }
 
     fn remove_token(&mut self, id: TokenId) {
         let Some(token) = self.tokens.remove(&id) else { return };
         self.hashes.remove(&token.hash);
+        if let Some(expiry) = token.expiry {
+            self.ending.remove(&(expiry.due_ms, id));
+        }
         if let Some(count) = self.tokens_of.get_mut(&token.map) {
             *count -= 1;
             if *count == 0 {
@@ -300,126 +416,4 @@ pub fn is_slug(slug: &str) -> bool {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    fn map(n: u8, slug: Option<&str>) -> Map {
-        let limits = Limits::NONE;
-        let retention = Retention {
-            events: None,
-            age_seconds: None,
-            bytes: None,
-            webhook_backlog: WebhookBacklog::default(),
-        };
-        let slug = slug.map(str::to_owned);
-        Map {
-            id: MapId::from_bytes([n; 16]),
-            slug,
-            name: String::new(),
-            topic: TopicId(n.into()),
-            limits,
-            retention,
-            rules: ChannelRules::default(),
-            inserted_ms: 0,
-            updated_ms: 0,
-        }
-    }
-
-    fn token(n: u8, map: u8) -> Token {
-        Token {
-            id: TokenId::from_bytes([n; 16]),
-            map: MapId::from_bytes([map; 16]),
-            name: String::new(),
-            hash: [n; 32],
-            scopes: Scopes::ALL,
-            inserted_ms: 0,
-        }
-    }
-
-    #[test]
-    fn changing_a_slug_frees_the_old_one() {
-        let mut access = Access::default();
-        access.change(&AccessChange::Map(map(1, Some("old")).into()));
-        access.change(&AccessChange::Map(map(1, Some("new")).into()));
-        assert!(access.map_named("old").is_none());
-        assert_eq!(
-            access.map_named("new").unwrap().id,
-            access.map_named(&MapId::from_bytes([1; 16]).to_string()).unwrap().id
-        );
-    }
-
-    #[test]
-    fn an_id_is_found_in_any_case() {
-        let mut access = Access::default();
-        access.change(&AccessChange::Map(map(0xab, None).into()));
-        let id = MapId::from_bytes([0xab; 16]);
-        for name in [id.to_string(), id.to_string().to_uppercase(), id.to_string().replacen('a', "A", 3)] {
-            assert_eq!(access.map_named(&name).unwrap().id, id, "{name}");
-            assert!(map(0xab, None).has_name(&name), "{name}");
-        }
-        assert!(access.map_named(&id.to_string().replace('-', "")).is_none());
-    }
-
-    #[test]
-    fn the_token_of_an_app_is_found_by_its_id_alone() {
-        let mut access = Access::default();
-        let map = map(1, None);
-        access.change(&AccessChange::Map(map.clone().into()));
-        let app = App {
-            token: TokenId::from_bytes([7; 16]),
-            map: map.id,
-            id: "1".into(),
-            key: "k".into(),
-            client_events: false,
-            origins: Vec::new(),
-            max_connections: None,
-            origin: crate::core::webhook::Origin::Api,
-            encrypted: vec![1],
-            inserted_ms: 5,
-        };
-        access.change(&AccessChange::App(app.clone().into()));
-        let token = access.token(app.token).unwrap();
-        assert_eq!((token.map, token.scopes), (map.id, Scopes::OF_APPS));
-        assert!(Scopes::OF_APPS.contains(Scopes::SUBSCRIBE) && Scopes::OF_APPS.contains(Scopes::PUBLISH));
-        assert!(!Scopes::OF_APPS.contains(Scopes::MANAGE));
-        assert!(access.token_with(&token.hash).is_none());
-        assert_eq!((access.token_count(map.id), access.tokens_of(map.id).count()), (0, 0));
-        access.change(&AccessChange::AppGone(app.token));
-        assert!(access.token(app.token).is_none() && access.apps().is_empty());
-        access.change(&AccessChange::App(app.clone().into()));
-        access.change(&AccessChange::MapGone(map.id));
-        assert!(access.token(app.token).is_none() && access.apps().is_empty());
-    }
-
-    #[test]
-    fn deleting_a_map_deletes_its_tokens() {
-        let mut access = Access::default();
-        access.change(&AccessChange::Map(map(1, None).into()));
-        access.change(&AccessChange::Token(token(7, 1).into()));
-        access.change(&AccessChange::Token(token(8, 2).into()));
-        access.change(&AccessChange::MapGone(MapId::from_bytes([1; 16])));
-        assert!(access.token_with(&[7; 32]).is_none());
-        assert!(access.token_with(&[8; 32]).is_some());
-        assert_eq!(access.token_count(MapId::from_bytes([1; 16])), 0);
-    }
-
-    #[test]
-    fn scopes_convert_to_names_and_back() {
-        let two = Scopes::from_names(&["publish", "subscribe"]).unwrap();
-        assert_eq!(two.names(), ["subscribe", "publish"]);
-        assert!(two.contains(Scopes::PUBLISH) && !two.contains(Scopes::MANAGE));
-        assert_eq!(Scopes::from_names(&Scopes::ALL.names()), Some(Scopes::ALL));
-        assert!(!Scopes::OF_APPS.contains(Scopes::PRESENCE), "a back end signs the users of an app");
-        assert_eq!(Scopes::from_names(&["admin"]), None);
-        assert_eq!(Scopes::from_names::<&str>(&[]), None);
-    }
-
-    #[test]
-    fn slugs_are_short_lowercase_and_not_uuids() {
-        assert!(is_slug("home-2_x") && is_slug("0"));
-        for bad in ["", "-a", "A", "a b", "550e8400-e29b-41d4-a716-446655440000", &"a".repeat(64)] {
-            assert!(!is_slug(bad), "{bad}");
-        }
-    }
-}
+mod tests;

@@ -3,8 +3,8 @@
 use super::event::is_kind;
 use super::lifecycle::LifecycleKind;
 
-/// Types that protocols use for messages of the server on the channels of a subject.
-const OF_SERVER: [&str; 3] = ["position", "presence_state", "presence_diff"];
+/// Types that protocols use for messages to or from the server on the channels of a subject.
+const OF_SERVER: [&str; 4] = ["position", "presence_state", "presence_diff", "access_token"];
 
 /// Returns whether a client may publish events of this type to the other clients of a subject. They take an
 /// event of another type for a message of the server; and the receivers of webhooks take one that has the type
@@ -30,6 +30,7 @@ mod tests {
             "position",
             "presence_state",
             "presence_diff",
+            "access_token",
             "pusher:error",
             "pusher_internal:member_added",
             "waypost:gap",

@@ -4,16 +4,20 @@
 //! The enums are part of the log's format: new variants go at the end only.
 
 use super::access::{AccessChange, Limits, Map, Retention, Scopes, Token, TokenHash};
+use super::admin_token::AdminToken;
 use super::app::{App, DeleteApp, Prepared, PutApp, TerminateUser};
 use super::channel_rules::ChannelRules;
 use super::consumer::progress::OwnerCommand;
 use super::event::NewEvent;
-use super::ids::{EventId, MapId, NodeId, TokenId, TopicId, WebhookId};
+use super::ids::{EventId, MapId, NodeId, SourceId, TokenId, TopicId, WebhookId};
+use super::ingest::{DeleteSource, PutSource, Source};
+use super::issuer::{RevokeClients, SetIssuers};
 use super::lease::{Incarnation, LeaseBatch, PresenceBatch, Present};
 pub use super::limits::LimitsPatch;
 use super::rate::Exceeded;
 pub use super::retention::RetentionPatch;
 use super::subject::Subject;
+use super::subject_limit::SubjectLimit;
 pub use super::touched::{MAX_TOUCHED, Touched};
 use super::webhook::directory::WebhookChange;
 use super::webhook::records::{Attempt, ProgressReport};
@@ -84,6 +88,33 @@ pub enum Command {
     EndGraces,
     /// End the connections of a user, also at nodes that can't be asked.
     TerminateUser(TerminateUser),
+    /// Replace the issuers of a map's client tokens.
+    SetIssuers(Box<SetIssuers>),
+    /// Revoke client tokens of a map.
+    RevokeClients(RevokeClients),
+    /// Make a token of the cluster.
+    MakeAdminToken(Box<AdminToken>),
+    /// Revoke a token of the cluster.
+    RevokeAdminToken(TokenId),
+    /// Create or change an ingest source.
+    PutSource(Box<PutSource>),
+    /// Delete an ingest source and its counts.
+    DeleteSource(DeleteSource),
+    /// Append the events that came in through an ingest source, all or none.
+    Ingest(Ingest),
+}
+
+/// The parameters of [`Command::Ingest`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ingest {
+    /// The source. It is checked again when the command is applied.
+    pub source: SourceId,
+    /// The map.
+    pub map: MapId,
+    /// The events, in order.
+    pub events: Vec<NewEvent>,
+    /// What makes the request one delivery. A request with one of these keys stores its events once.
+    pub keys: Vec<IdempotencyKey>,
 }
 
 /// The parameters of [`Command::SetChannelRules`].
@@ -182,6 +213,10 @@ pub struct NewToken {
     pub hash: TokenHash,
     /// What it permits.
     pub scopes: Scopes,
+    /// When it ends (Unix milliseconds), if it does.
+    pub expires_ms: Option<u64>,
+    /// The subjects that its holder may use; `None`: all.
+    pub subjects: Option<SubjectLimit>,
 }
 
 /// The parameters of [`Command::UpdateMap`]. `None` leaves a setting as it is.
@@ -252,6 +287,8 @@ pub enum Reply {
     Leased(Vec<Denied>),
     /// The app as it is now, and how its map was prepared for it.
     App(Box<App>, Prepared),
+    /// The ingest source as it is now.
+    Source(Box<Source>),
 }
 
 /// Where the events of a publish were stored.
@@ -344,6 +381,8 @@ pub enum Refusal {
     UnknownApp,
     /// The app is defined in the configuration file and can only be deleted there.
     ConfiguredApp,
+    /// There is no such ingest source, or it takes no events.
+    UnknownSource,
 }
 
 /// What a [`Refusal::Limit`] counts.
@@ -363,6 +402,16 @@ pub enum Counted {
     Apps,
     /// Presence members of the subject.
     Members,
+    /// Revocations of the map's client tokens that are remembered.
+    Revocations,
+    /// Issuers of the map.
+    Issuers,
+    /// Tokens of the cluster beside the admin token.
+    AdminTokens,
+    /// Ingest sources of the map.
+    Sources,
+    /// Consumers of the map that clients read.
+    Consumers,
 }
 
 /// What applying commands changed. The hub passes it on to the actors of this node.

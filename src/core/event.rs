@@ -6,7 +6,7 @@ mod stored;
 pub(crate) use encoded::Extras;
 
 use super::data::text_of;
-use super::ids::{EventId, MapId, SocketId};
+use super::ids::{EventId, MapId, SocketId, SourceId};
 use super::json::write_string;
 use super::subject::Subject;
 use super::time::push_iso_millis;
@@ -34,6 +34,19 @@ pub struct NewEvent {
     pub text: Option<ByteString>,
     /// The socket that sent the event, if it is not to get the event itself.
     pub sender: Option<Sender>,
+    /// How the event came in, if it came through an ingest source.
+    pub ingested: Option<Ingested>,
+}
+
+/// How an event came in through an ingest source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ingested {
+    /// The source.
+    pub source: SourceId,
+    /// Whether the payload was checked by the source's schema and met it.
+    pub validated: bool,
+    /// The event's time as its sender states it (Unix milliseconds), if it states one.
+    pub time_ms: Option<u64>,
 }
 
 /// The socket that sent an event. That socket does not get the event.
@@ -49,7 +62,8 @@ pub struct Sender {
 impl NewEvent {
     /// An event without a text of its own and without a sender.
     pub fn new(subject: Subject, kind: impl Into<String>, payload: impl Into<Vec<u8>>) -> Self {
-        Self { subject, kind: kind.into(), payload: payload.into(), text: None, sender: None }
+        let (kind, payload) = (kind.into(), payload.into());
+        Self { subject, kind, payload, text: None, sender: None, ingested: None }
     }
 
     /// The bytes that count for a publisher: subject, type, payload and text.
@@ -60,8 +74,9 @@ impl NewEvent {
 
     /// The event as it was published, with the id, the seq and the time that it got.
     pub fn placed(self, id: EventId, seq: u64, time_ms: u64) -> Event {
-        let Self { subject, kind, payload, text, sender } = self;
-        Event { id, seq, subject, time_ms, kind: kind.into(), payload: payload.into(), text, sender }
+        let Self { subject, kind, payload, text, sender, ingested } = self;
+        let (kind, payload) = (kind.into(), payload.into());
+        Event { id, seq, subject, time_ms, kind, payload, text, sender, ingested }
     }
 }
 
@@ -103,6 +118,8 @@ pub struct Event {
     pub text: Option<ByteString>,
     /// The socket that sent the event, if it is not to get the event itself.
     pub sender: Option<Sender>,
+    /// How the event came in, if it came through an ingest source.
+    pub ingested: Option<Ingested>,
 }
 
 /// Prefixes of what protocols themselves say on a channel. Clients would take an event of such a type for a
@@ -235,9 +252,21 @@ mod tests {
         let sender = (any::<u64>(), any::<u64>(), text())
             .prop_map(|(a, b, user)| Sender { socket: SocketId::new(a, b), user });
         let plain = ("[a-z0-9_:-]{0,20}", "[a-z.é]{1,20}", any::<Vec<u8>>());
-        (plain, text(), prop::option::of(sender)).prop_map(|((subject, kind, payload), text, sender)| {
-            NewEvent { text, sender, ..NewEvent::new(Subject::parse(&subject).unwrap(), kind, payload) }
-        })
+        let ingested = (any::<[u8; 16]>(), any::<bool>(), any::<Option<u64>>()).prop_map(
+            |(source, validated, time_ms)| Ingested {
+                source: SourceId::from_bytes(source),
+                validated,
+                time_ms,
+            },
+        );
+        (plain, text(), prop::option::of(sender), prop::option::of(ingested)).prop_map(
+            |((subject, kind, payload), text, sender, ingested)| NewEvent {
+                text,
+                sender,
+                ingested,
+                ..NewEvent::new(Subject::parse(&subject).unwrap(), kind, payload)
+            },
+        )
     }
 
     fn event() -> NewEvent {

@@ -88,6 +88,62 @@ uuid_id! {
     WebhookId
 }
 
+/// The id of an ingest source: `wh_` and 32 hexadecimal digits. 122 of its bits are random, so nobody finds a
+/// source by guessing.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct SourceId([u8; 16]);
+
+impl SourceId {
+    /// What every id begins with.
+    pub const PREFIX: &str = "wh_";
+
+    /// Makes an id from a UUID.
+    pub const fn new(id: Uuid) -> Self {
+        Self(id.into_bytes())
+    }
+
+    /// Returns the sixteen bytes, for store keys.
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+
+    /// Makes an id from the bytes of a store key.
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl fmt::Display for SourceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", Self::PREFIX, Uuid::from_bytes(self.0).simple())
+    }
+}
+
+impl fmt::Debug for SourceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Why a text is not the id of an ingest source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not the id of an ingest source: wh_ and 32 hexadecimal digits are expected")]
+pub struct NotASourceId;
+
+impl FromStr for SourceId {
+    type Err = NotASourceId;
+
+    /// Accepts only what [`SourceId`]'s `Display` writes, so that a source has one address.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let digits = text.strip_prefix(Self::PREFIX).ok_or(NotASourceId)?;
+        let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        if digits.len() != 32 || !digits.bytes().all(is_digit) {
+            return Err(NotASourceId);
+        }
+        Uuid::try_parse(digits).map(Self::new).map_err(|_| NotASourceId)
+    }
+}
+
 /// The number of a stream. The replicated state assigns it and never uses a number twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TopicId(pub u64);

@@ -4,6 +4,7 @@
 //! runtime, and names no protocol. Time arrives with a command, storage through the [`store`] traits.
 
 pub mod access;
+pub mod admin_token;
 pub mod app;
 pub mod channel;
 pub mod channel_rules;
@@ -20,7 +21,10 @@ pub mod filter;
 pub mod frame;
 pub mod history;
 pub mod ids;
+pub mod ingest;
+pub mod issuer;
 pub mod json;
+pub mod jwt;
 pub mod lease;
 pub mod lifecycle;
 pub mod limits;
@@ -33,6 +37,7 @@ pub mod roster;
 pub mod state;
 pub mod store;
 pub mod subject;
+pub mod subject_limit;
 pub mod template;
 pub mod text;
 pub mod time;

@@ -183,11 +183,19 @@ impl Dispatcher {
             session.finish(End::Drain);
         } else if self.cut_off.get() {
             session.finish(End::CutOff);
-        } else if session.token().is_some_and(|token| self.hub.access().known().token(token).is_none()) {
+        } else if !self.may_stay(&*session) {
             session.finish(End::Revoked);
         }
         self.hub.health().connection_opened();
         self.sessions.borrow_mut().insert(Watched::new(session, connection, liveness))
+    }
+
+    /// Whether the session's token still exists, and its client token, if it has one, is still valid.
+    fn may_stay(&self, session: &dyn Session) -> bool {
+        let Some(id) = session.token() else { return true };
+        let map = self.hub.access().known().token(id).map(|token| token.map);
+        let is_live = |map| session.client().is_none_or(|client| self.hub.access().is_live(map, &client));
+        map.is_some_and(is_live)
     }
 
     /// The session has sent its last bytes. Its connection may serve other requests.
@@ -271,6 +279,10 @@ impl Dispatcher {
             Deliver::TokenGone(token) => {
                 self.end_those(End::Revoked, |session| session.token() == Some(token))
             }
+            Deliver::ClientsRevoked => {
+                let is_over = |session: &dyn Session| session.client().is_some() && !self.may_stay(session);
+                self.end_those(End::Revoked, is_over);
+            }
             Deliver::MapGone(map) => self.end_those(End::Revoked, |session| session.is_on(map)),
             Deliver::Rules(map) => self.end_those(End::Rules, |session| session.is_moved_by(&map)),
             Deliver::Drain => {
@@ -293,12 +305,22 @@ impl Dispatcher {
         }
     }
 
+    /// Ends the sessions whose client tokens have ended, by this node's clock.
+    fn end_expired(&self) {
+        let now_ms = crate::clock::now_ms();
+        let is_over = |session: &dyn Session| {
+            session.ending().is_none() && session.client().is_some_and(|client| client.exp_ms <= now_ms)
+        };
+        self.end_those(End::Revoked, is_over);
+    }
+
     /// Runs once a second. It ends a client that takes too little or is silent, and cuts off a session that
     /// does not end. After a pause of this thread it checks no client: what the clients sent meanwhile is
     /// read first.
     fn watchdog(&self) {
         let now = self.now.get() + 1;
         self.now.set(now);
+        self.end_expired();
         self.tallies.borrow().iter().for_each(|tally| tally.flush());
         self.rings.keep_to_share();
         let paused = self.ticked.replace(Instant::now()).elapsed() > PAUSE;

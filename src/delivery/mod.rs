@@ -10,6 +10,7 @@ mod body;
 mod close;
 mod dispatcher;
 mod doorbell;
+pub mod jwks;
 mod mailbox;
 mod pace;
 mod position;

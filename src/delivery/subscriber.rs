@@ -18,12 +18,15 @@ use crate::core::filter::Filter;
 use crate::core::frame::FormKey;
 use crate::core::history::Position;
 use crate::core::ids::{MapId, SocketId, TokenId};
+use crate::core::issuer::Client;
 use crate::core::ring::Cursor;
 use crate::core::topic::TopicKey;
+use crate::hub::Who;
 use bytes::Bytes;
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use subscription::{Behind, Subscription, Take};
@@ -34,8 +37,10 @@ pub type SubscriptionId = u64;
 /// The subscriptions of one client. It lives as long as the client's session.
 pub struct Subscriber {
     dispatcher: Rc<Dispatcher>,
-    /// The token that opened the session. `None` if the admin opened it.
-    token: Option<TokenId>,
+    /// The token that opened the session. `None` if the admin opened it, or if nobody has authenticated yet.
+    token: Cell<Option<TokenId>>,
+    /// The client whose client token opened the session, or replaced the one that did.
+    client: RefCell<Option<Arc<Client>>>,
     /// The client's socket, if its protocol names one. It gets none of the events that it sent.
     socket: Cell<Option<SocketId>>,
     waker: RefCell<Option<Waker>>,
@@ -82,11 +87,19 @@ pub struct Of {
 }
 
 impl Subscriber {
-    /// A subscriber for a session that `token` opened. It hands over at most about `max_write_bytes` at once.
-    pub fn new(dispatcher: &Rc<Dispatcher>, token: Option<TokenId>, max_write_bytes: usize) -> Rc<Self> {
+    /// A subscriber for a session that `who` opened. It hands over at most about `max_write_bytes` at once.
+    pub fn new(dispatcher: &Rc<Dispatcher>, who: &Who, max_write_bytes: usize) -> Rc<Self> {
+        let subscriber = Self::of_stranger(dispatcher, max_write_bytes);
+        subscriber.set_opener(who);
+        subscriber
+    }
+
+    /// A subscriber for a session of which nobody has said yet who opens it.
+    pub fn of_stranger(dispatcher: &Rc<Dispatcher>, max_write_bytes: usize) -> Rc<Self> {
         Rc::new(Self {
             dispatcher: dispatcher.clone(),
-            token,
+            token: Cell::new(None),
+            client: RefCell::default(),
             socket: Cell::new(None),
             waker: RefCell::default(),
             subscriptions: RefCell::default(),
@@ -105,13 +118,24 @@ impl Subscriber {
         })
     }
 
+    /// The client has said who it is, or has done so anew: from now on, the session ends when that token does.
+    pub fn set_opener(&self, who: &Who) {
+        self.token.set(who.by());
+        self.set_client(who.client().cloned());
+    }
+
     /// Names the client's socket. From now on, no subscription hands over an event that this socket sent.
     pub fn set_socket(&self, socket: SocketId) {
         self.socket.set(Some(socket));
     }
 
+    /// The client has presented a newer client token: the session ends when that one does.
+    pub fn set_client(&self, client: Option<Arc<Client>>) {
+        *self.client.borrow_mut() = client;
+    }
+
     /// From now on, the session may be without a subscription for as long as it likes.
-    pub(super) fn keep_unused(&self) {
+    pub fn keep_unused(&self) {
         self.may_be_unused.set(true);
     }
 
@@ -366,7 +390,11 @@ impl Session for Subscriber {
     }
 
     fn token(&self) -> Option<TokenId> {
-        self.token
+        self.token.get()
+    }
+
+    fn client(&self) -> Option<Arc<Client>> {
+        self.client.borrow().clone()
     }
 
     fn is_on(&self, map: MapId) -> bool {

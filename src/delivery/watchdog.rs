@@ -8,7 +8,9 @@ use super::silence::Silence;
 use super::socket::Connection;
 use crate::core::access::Map;
 use crate::core::ids::{MapId, TokenId};
+use crate::core::issuer::Client;
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// Seconds that an ending session has to send its last bytes.
 const FAREWELL_SECONDS: u64 = 3;
@@ -33,6 +35,8 @@ pub(super) trait Session {
     fn unused_since(&self) -> Option<u64>;
     /// The token that opened the session. `None` if the admin opened it.
     fn token(&self) -> Option<TokenId>;
+    /// The client whose client token the session lives by, if it has one.
+    fn client(&self) -> Option<Arc<Client>>;
     /// Whether the session has a subscription of the map.
     fn is_on(&self, map: MapId) -> bool;
     /// Whether the map's channel rules require that one of its subscriptions be opened in another way.

@@ -7,9 +7,10 @@ use super::context::Edge;
 use super::error::ApiError;
 use super::refused::{Quota, Refused, Unavailable};
 use super::sessions::{CountedSession, SessionKind};
-use crate::core::access::Scopes;
+use crate::core::access::{Scopes, hash_token};
+use crate::core::admin_token::AdminScope;
 use crate::core::limits::{Limit, LimitName};
-use crate::hub::{FULL_WAIT, Grant, Hub, Who};
+use crate::hub::{ClientError, FULL_WAIT, Grant, Hub, Who};
 use actix_web::HttpRequest;
 use actix_web::http::header::{AUTHORIZATION, ORIGIN};
 use std::net::IpAddr;
@@ -21,7 +22,7 @@ const FULL_PAUSE: Duration = Duration::from_millis(50);
 /// What a session counts for from the moment its client is let in. It counts until this is dropped.
 pub struct Counted {
     _address: Option<AddressShare>,
-    _session: Option<CountedSession>,
+    _sessions: [Option<CountedSession>; 2],
 }
 
 /// The token in the `Authorization` header.
@@ -29,6 +30,11 @@ pub fn bearer(request: &HttpRequest) -> Option<&str> {
     let value = request.headers().get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// Whether a token has the form of a client token (JWT): three parts, the first of which is a JSON object.
+fn is_client_token(token: &str) -> bool {
+    token.starts_with("ey") && token.split('.').count() == 3
 }
 
 /// The sender of the request is known. From now on the server reads its body, and the connection does not give
@@ -67,31 +73,75 @@ impl Edge {
     /// Who holds `token`. An error also for an address that guesses tokens, and on a node that can't know
     /// which tokens were revoked.
     pub async fn authenticate(&self, request: &HttpRequest, token: Option<&str>) -> Result<Who, Refused> {
+        self.authenticate_on(request, token, None).await
+    }
+
+    /// Like [`Edge::authenticate`], for a request that names a map: a client token must be one of an issuer
+    /// of this map.
+    pub async fn authenticate_on(
+        &self,
+        request: &HttpRequest,
+        token: Option<&str>,
+        map: Option<&str>,
+    ) -> Result<Who, Refused> {
         if self.hub.health().is_removed() {
             return Err(Unavailable::Removed.into());
         }
-        self.identify(request, token).await
+        self.identify(request, token, map).await
     }
 
     /// Finds out who holds `token`. White space around it does not count: a token that was read from a file may
     /// end with a line break.
-    async fn identify(&self, request: &HttpRequest, token: Option<&str>) -> Result<Who, Refused> {
+    async fn identify(
+        &self,
+        request: &HttpRequest,
+        token: Option<&str>,
+        map: Option<&str>,
+    ) -> Result<Who, Refused> {
         let token = token.map(str::trim).filter(|token| !token.is_empty()).ok_or(Refused::Unauthorized)?;
-        let who = self.holder_of(request, token).await?;
+        let who = self.holder_of(request, token, map).await?;
         know(request);
         Ok(who)
     }
 
-    async fn holder_of(&self, request: &HttpRequest, token: &str) -> Result<Who, Refused> {
+    async fn holder_of(&self, request: &HttpRequest, token: &str, map: Option<&str>) -> Result<Who, Refused> {
         self.hub.access().know_revokes().await;
         if let Some(who) = self.hub.access().who_here(token) {
             note_caller(request, caller(&who));
             return Ok(who);
         }
+        if is_client_token(token) {
+            return self.client_of(request, token, map).await;
+        }
         // Only a client that presents an unknown token is held up. Others behind the same address are not.
         let address = address_of(request);
         self.failures.check(address)?;
         match self.hub.access().who(token).await? {
+            Some(who) => {
+                note_caller(request, caller(&who));
+                Ok(who)
+            }
+            None => {
+                self.failures.count(address);
+                Err(Refused::Unauthorized)
+            }
+        }
+    }
+
+    /// The client of a client token. Whoever presents a valid one is let in, however many wrong ones came
+    /// from the same address.
+    async fn client_of(&self, request: &HttpRequest, token: &str, map: Option<&str>) -> Result<Who, Refused> {
+        let clients = self.hub.access().clients();
+        let address = address_of(request);
+        let found = match clients.who_here(token, map).await {
+            Ok(who) => Some(who),
+            Err(ClientError::Encryption(_)) => return Err(Unavailable::NoKey.into()),
+            Err(why) => {
+                self.failures.check(address)?;
+                clients.who_after(why, token, map).await?
+            }
+        };
+        match found {
             Some(who) => {
                 note_caller(request, caller(&who));
                 Ok(who)
@@ -124,13 +174,30 @@ impl Edge {
     /// Succeeds for the admin. It also works on a node that was removed, because that node shall report its
     /// removal.
     pub async fn admin(&self, request: &HttpRequest) -> Result<(), ApiError> {
-        match self.identify(request, bearer(request)).await? {
+        match self.identify(request, bearer(request), None).await? {
             Who::Admin => Ok(()),
             Who::Token(_) => Err(ApiError::forbidden("this needs the admin token")),
         }
     }
 
-    /// The right to do `scope` on the map named in the path.
+    /// Succeeds for the admin, and for the holder of a token of the cluster with that scope.
+    pub async fn admin_or(&self, request: &HttpRequest, scope: AdminScope) -> Result<(), ApiError> {
+        self.hub.access().know_revokes().await;
+        let hash = bearer(request).map(hash_token);
+        // A node that was removed can't know which of them were revoked.
+        let hash = hash.filter(|_| !self.hub.health().is_removed());
+        let found = hash.and_then(|hash| self.hub.access().known().admin_tokens().with(&hash).cloned());
+        let Some(token) = found else { return self.admin(request).await };
+        know(request);
+        note_caller(request, Caller::Token(token.id));
+        if token.scopes.contains(&scope) {
+            return Ok(());
+        }
+        Err(ApiError::forbidden(format!("the token lacks the scope {}", scope.name())))
+    }
+
+    /// The right to do `scope` on the map named in the path. A caller whose token is limited to some subjects
+    /// or by a filter has none: the request may show or change others.
     pub async fn grant(
         &self,
         request: &HttpRequest,
@@ -138,7 +205,20 @@ impl Edge {
         map: &str,
         scope: Scopes,
     ) -> Result<Grant, Refused> {
-        let grant = granted(&self.hub, self.authenticate(request, token).await?, map, scope).await?;
+        let grant = self.grant_limited(request, token, map, scope).await?;
+        if grant.who.is_limited() { Err(Refused::Forbidden(scope)) } else { Ok(grant) }
+    }
+
+    /// Like [`Edge::grant`], for a request that looks at the limits of the caller's token itself.
+    pub async fn grant_limited(
+        &self,
+        request: &HttpRequest,
+        token: Option<&str>,
+        map: &str,
+        scope: Scopes,
+    ) -> Result<Grant, Refused> {
+        let who = self.authenticate_on(request, token, Some(map)).await?;
+        let grant = granted(&self.hub, who, map, scope).await?;
         note_map(request, grant.map.id);
         Ok(grant)
     }
@@ -172,11 +252,16 @@ impl Edge {
 
     fn try_count(&self, address: IpAddr, who: &Who, kind: SessionKind) -> Result<Counted, Quota> {
         let address = self.addresses.take(address, self.config.sockets_per_address)?;
-        let Who::Token(token) = who else { return Ok(Counted { _address: address, _session: None }) };
+        let Who::Token(token) = who else {
+            return Ok(Counted { _address: address, _sessions: [None, None] });
+        };
         let limit = self.hub.access().known().map(token.map).and_then(|map| map.limits.connections);
         let owner = (token.id, token.map);
+        let of_client = token.client().and_then(|client| self.sessions.take_client(token.id, client));
+        let of_client = of_client.transpose().map_err(Quota::Sessions)?;
         let session = self.sessions.take(kind, owner, limit, self.config.most_sessions);
-        Ok(Counted { _address: address, _session: Some(session.map_err(Quota::Sessions)?) })
+        let session = session.map_err(Quota::Sessions)?;
+        Ok(Counted { _address: address, _sessions: [Some(session), of_client] })
     }
 
     /// Checks that the origin of the browser's page may connect.

@@ -95,6 +95,12 @@ impl Body {
         self.length
     }
 
+    /// The body may have so many bytes at most.
+    pub fn at_most(mut self, bytes: usize, name: LimitName) -> Self {
+        self.max_bytes = (bytes, name);
+        self
+    }
+
     /// The whole body as JSON text. `Err` is 400, 408, 413 or 415.
     pub async fn text(mut self) -> Result<String, ApiError> {
         if self.is_sent && self.media != Media::Json {

@@ -164,6 +164,12 @@ impl Client {
         self.change(State::know);
     }
 
+    /// The sender says who it is in a message of the socket that the request opens. The server reads it, and
+    /// the connection gives way to others like that of any unknown sender.
+    pub fn hear_out(&self) {
+        self.change(State::hear_out);
+    }
+
     /// Whether the sender is known.
     pub fn is_known(&self) -> bool {
         self.state().known

@@ -6,6 +6,7 @@ use crate::core::field_error::FieldErrors;
 use crate::core::json::JsonError;
 use crate::core::limits::{Limit, LimitName};
 use crate::core::rate::Exceeded;
+use crate::core::subject::Subject;
 use crate::edge::audit::facts::ErrorCode;
 use crate::hub::{ArchiveError, HubError, ResumeError};
 use actix_web::http::StatusCode;
@@ -309,6 +310,7 @@ impl From<Refusal> for ApiError {
             Refusal::AppIdTaken => conflict("app_id_taken", "another map has an app with this id"),
             Refusal::AppKeyTaken => conflict("key_taken", "there is an app with this key"),
             Refusal::UnknownApp => Self::not_found("the app"),
+            Refusal::UnknownSource => Self::not_found("the ingest source"),
             Refusal::ConfiguredApp => configured("app"),
             Refusal::Malformed => {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the cluster refused the command")
@@ -318,6 +320,13 @@ impl From<Refusal> for ApiError {
     }
 }
 
+/// 403: the caller's token is limited to other subjects.
+pub fn forbidden_subject(subject: &Subject) -> ApiError {
+    let name = subject.as_str();
+    ApiError::forbidden(format!("the token may not publish to the subject {name:?}"))
+        .hint("name a subject that the token permits")
+}
+
 fn limit_reached(counted: Counted, limit: u32) -> ApiError {
     let (what, name) = match counted {
         Counted::Maps => ("maps of the cluster", LimitName::Setting("limits.maps")),
@@ -325,7 +334,12 @@ fn limit_reached(counted: Counted, limit: u32) -> ApiError {
         Counted::Connections => ("sockets of the map", LimitName::OfMap(&Limit::CONNECTIONS)),
         Counted::Webhooks => ("webhooks of the map", LimitName::OfMap(&Limit::WEBHOOKS)),
         Counted::Apps => ("apps of the map", LimitName::Fixed),
+        Counted::Sources => ("ingest sources of the map", LimitName::Fixed),
         Counted::Members => ("members of the channel", LimitName::OfRule("members_max")),
+        Counted::Revocations => ("revocations of the map's client tokens", LimitName::Fixed),
+        Counted::Issuers => ("issuers of the map", LimitName::Fixed),
+        Counted::AdminTokens => ("tokens of the cluster beside the admin token", LimitName::Fixed),
+        Counted::Consumers => ("consumers of the map", LimitName::Fixed),
         Counted::Replays => ("replays of the webhook that have not ended", LimitName::Fixed),
     };
     let hint = match counted {

@@ -4,6 +4,7 @@
 
 use super::auth::too_many_requests;
 use super::body::{BODY_BYTES, too_large, too_slow};
+use super::consumers::too_many;
 use super::error::ApiError;
 use super::joins::TooManyClientJoins;
 use super::refused::{Quota, Refused, Unavailable};
@@ -85,6 +86,14 @@ fn told(resource: &str) -> Vec<Told> {
         "bytes of a message" => vec![long_message()],
         "messages of a socket" => vec![ended(End::Flood)],
         "notes for a session" => vec![ended(End::TooSlow)],
+        "sessions of whom a client token is about" => {
+            vec![refused(Quota::Sessions(TooManySessions::OfClient(3)))]
+        }
+        "revocations of client tokens, issuers, tokens of the cluster" => vec![
+            error(Refusal::Limit(Counted::Revocations, 3)),
+            error(Refusal::Limit(Counted::Issuers, 3)),
+            error(Refusal::Limit(Counted::AdminTokens, 3)),
+        ],
         "members of a presence subject" => vec![error(Refusal::Limit(Counted::Members, 3))],
         "bytes that wait for the log" => vec![error(HubError::MapQueueFull), error(HubError::QueueFull)],
         "events and bytes published" => vec![
@@ -92,11 +101,14 @@ fn told(resource: &str) -> Vec<Told> {
             error(Refusal::Rate(Exceeded::Bytes(1000))),
             error(HubError::TooLarge(3)),
         ],
+        "readers of consumers that wait" => vec![error(too_many(3))],
         "API requests" => vec![error(too_many_requests(3, 1000))],
         "idempotency keys" => vec![error(Refusal::TooManyKeys { limit: 3, wait_ms: 1000 })],
         "expressions and patterns in use" => {
             vec![refused(Quota::Filters(TooManyConditions(3))), refused(Quota::Patterns(TooManyPatterns(3)))]
         }
+        "ingest sources" => vec![error(Refusal::Limit(Counted::Sources, 3))],
+        "consumers that clients read" => vec![error(Refusal::Limit(Counted::Consumers, 3))],
         // Nobody is refused: they wait, are answered empty, or the oldest goes.
         "long polls that nodes pass on" | "requests to receivers" | "history" => Vec::new(),
         other => panic!("what is a caller told at the limit of: {other}?"),

@@ -10,10 +10,15 @@ pub mod audit;
 pub mod auth;
 pub mod body;
 pub mod clients;
+pub mod consumers;
 pub mod context;
 pub mod error;
+pub mod event_stream;
 pub mod given;
+pub mod ingest;
 pub mod joins;
+pub mod lifecycle;
+pub mod live;
 pub mod media;
 pub mod ops;
 pub mod paths;
@@ -34,10 +39,10 @@ pub mod webhooks;
 #[cfg(test)]
 mod limit_names;
 
-pub use routes::Routes;
+pub use routes::{NodeRoutes, Routes, Table};
 
 use crate::config::Config;
-use actix_web::web::{Data, ServiceConfig};
+use actix_web::web::Data;
 use context::Edge;
 use query::Takes;
 use std::sync::Arc;
@@ -55,13 +60,16 @@ pub struct Protocol {
 /// The table of client protocols.
 const PROTOCOLS: &[Protocol] = &[
     Protocol { start: phoenix::start, takes: phoenix::TAKES, headers: phoenix::HEADERS },
+    Protocol { start: live::start, takes: live::TAKES, headers: live::HEADERS },
     Protocol { start: pusher::start, takes: pusher::TAKES, headers: pusher::HEADERS },
+    Protocol { start: consumers::start, takes: consumers::TAKES, headers: consumers::HEADERS },
     Protocol { start: sse::start, takes: sse::TAKES, headers: sse::HEADERS },
+    Protocol { start: ingest::start, takes: ingest::TAKES, headers: ingest::HEADERS },
 ];
 
 /// Routes that belong to no client protocol.
 struct Part {
-    routes: fn(&mut ServiceConfig),
+    routes: fn(&mut Table<'_>),
     takes: &'static [Takes],
 }
 
@@ -73,13 +81,15 @@ const OTHERS: &[Part] = &[
 ];
 
 /// Prepares all protocols. Returns their routes and all others, for each worker.
-pub fn start(config: &Config, edge: &Data<Edge>) -> Routes {
+pub fn start(config: &Config, edge: &Data<Edge>) -> NodeRoutes {
     let protocols: Vec<Routes> = PROTOCOLS.iter().map(|protocol| (protocol.start)(config, edge)).collect();
     let edge = edge.clone();
     Arc::new(move |service| {
-        service.app_data(edge.clone());
-        protocols.iter().for_each(|routes| routes(service));
-        OTHERS.iter().for_each(|part| (part.routes)(service));
+        let mut table = Table::new(service);
+        table.app_data(edge.clone());
+        protocols.iter().for_each(|routes| routes(&mut table));
+        OTHERS.iter().for_each(|part| (part.routes)(&mut table));
+        table.finish();
     })
 }
 

@@ -5,20 +5,23 @@ use super::error::ApiError;
 use actix_web::dev::{AppService, HttpServiceFactory};
 use actix_web::http::header::ALLOW;
 use actix_web::http::{Method, StatusCode};
-use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, ResponseError, web};
+use actix_web::{
+    FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, ResponseError, Route, web,
+};
 
 /// The methods that some path of the server takes.
 const ALL: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
 /// A path and the methods that it takes.
 pub struct At {
-    resource: Resource,
+    path: String,
+    routes: Vec<Route>,
     methods: Vec<Method>,
 }
 
 /// A path that takes no method yet.
 pub fn at(path: impl Into<String>) -> At {
-    At { resource: web::resource(path.into()), methods: Vec::new() }
+    At { path: path.into(), routes: Vec::new(), methods: Vec::new() }
 }
 
 impl At {
@@ -79,8 +82,21 @@ impl At {
         A: FromRequest + 'static,
         H::Output: Responder + 'static,
     {
-        self.resource = self.resource.route(web::method(method.clone()).to(handler));
+        self.routes.push(web::method(method.clone()).to(handler));
         self.methods.push(method);
+        self
+    }
+
+    /// The whole path.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The path without `prefix`, for a group of paths that has it.
+    pub fn below(mut self, prefix: &str) -> Self {
+        if self.path.starts_with(prefix) {
+            self.path.drain(..prefix.len());
+        }
         self
     }
 }
@@ -94,7 +110,8 @@ impl HttpServiceFactory for At {
                 if request.method() == Method::OPTIONS { options(&allowed) } else { refused(&allowed) };
             async move { answer }
         };
-        self.resource.default_service(web::to(others)).register(config);
+        let resource = self.routes.into_iter().fold(web::resource(self.path), Resource::route);
+        resource.default_service(web::to(others)).register(config);
     }
 }
 

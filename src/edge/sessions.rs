@@ -2,7 +2,9 @@
 //! token takes all sessions of a node, whether its sessions join anything or not, and however many maps take
 //! as many as they may, there is room for another map.
 
+use crate::core::digest::Parts;
 use crate::core::ids::{MapId, TokenId};
+use crate::core::issuer::Client;
 use crate::core::limits::{Limit, LimitName};
 use rustc_hash::FxHashMap;
 use std::fmt;
@@ -84,6 +86,8 @@ impl MostSessions {
 /// Whose sessions are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Owner {
+    /// Whom client tokens are about, as a hash.
+    Client([u8; 16]),
     Token(TokenId),
     Map(MapId),
     Node,
@@ -98,6 +102,9 @@ pub enum TooManySessions {
     /// The map has a limit on connections, and as many sessions as that allows.
     #[error("the map has {0} sessions on this node: twice its limit of connections, and {SPARE} more")]
     OfLimitedMap(usize),
+    /// Whom the client token is about has as many as the token says.
+    #[error("whom the token is about has {0} sessions on this node, the most that the token permits")]
+    OfClient(usize),
     /// Few places are left, and the map has its part of them.
     #[error("few of the node's {1} places for {0} are left, and the map has its part of them")]
     OfNode(SessionKind, usize),
@@ -107,7 +114,10 @@ impl TooManySessions {
     /// The limit.
     pub fn limit(self) -> usize {
         match self {
-            Self::OfOwner(limit) | Self::OfLimitedMap(limit) | Self::OfNode(_, limit) => limit,
+            Self::OfOwner(limit)
+            | Self::OfLimitedMap(limit)
+            | Self::OfClient(limit)
+            | Self::OfNode(_, limit) => limit,
         }
     }
 
@@ -117,7 +127,7 @@ impl TooManySessions {
             Self::OfOwner(_) => LimitName::Setting("limits.sockets_per_token"),
             Self::OfLimitedMap(_) => LimitName::OfMap(&Limit::CONNECTIONS),
             Self::OfNode(SessionKind::Socket, _) => LimitName::Setting("limits.sockets"),
-            Self::OfNode(SessionKind::LongPoll, _) => LimitName::Fixed,
+            Self::OfClient(_) | Self::OfNode(SessionKind::LongPoll, _) => LimitName::Fixed,
         }
     }
 }
@@ -129,7 +139,7 @@ pub struct Sessions(Mutex<FxHashMap<(SessionKind, Owner), usize>>);
 /// A session that counts until this is dropped.
 pub struct CountedSession {
     sessions: Arc<Sessions>,
-    counted: [(SessionKind, Owner); 3],
+    counted: Vec<(SessionKind, Owner)>,
 }
 
 impl Sessions {
@@ -159,18 +169,38 @@ impl Sessions {
         for owner in counted {
             *counts.entry(owner).or_default() += 1;
         }
-        Ok(CountedSession { sessions: self.clone(), counted })
+        Ok(CountedSession { sessions: self.clone(), counted: counted.to_vec() })
+    }
+
+    /// Counts one more session of whom a client token is about, of whatever kind. `None` if the token has no
+    /// limit.
+    pub fn take_client(
+        self: &Arc<Self>,
+        token: TokenId,
+        client: &Client,
+    ) -> Option<Result<CountedSession, TooManySessions>> {
+        let most = client.rights.connections? as usize;
+        let sub = client.sub.as_deref().unwrap_or_default();
+        let hash = Parts::default().with(token.as_bytes()).with(sub.as_bytes()).half();
+        let owner = (SessionKind::Socket, Owner::Client(hash));
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(owner).or_default();
+        if *count >= most {
+            return Some(Err(TooManySessions::OfClient(most)));
+        }
+        *count += 1;
+        Some(Ok(CountedSession { sessions: self.clone(), counted: vec![owner] }))
     }
 }
 
 impl Drop for CountedSession {
     fn drop(&mut self) {
         let mut counts = self.sessions.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for owner in self.counted {
-            if let Some(count) = counts.get_mut(&owner) {
+        for owner in &self.counted {
+            if let Some(count) = counts.get_mut(owner) {
                 *count -= 1;
                 if *count == 0 {
-                    counts.remove(&owner);
+                    counts.remove(owner);
                 }
             }
         }

@@ -1,12 +1,12 @@
 //! The one way to open a subscription, for every protocol.
 //!
 //! A protocol says what a client asks for ([`Asked`]). It gets a subscription that is ready to attach
-//! ([`Opened`]), or the facts of a refusal. The steps are, in this order: check the right to the map, take a
-//! place in the map's connection quota, charge the map's joins where somebody wants to know of them, compile the expression, find the start position (if the client has
-//! seen more than this node, the node catches up first), wait for the other nodes' confirmation if there are
-//! ephemeral events, and check the right once more, because it may have been revoked meanwhile. The map's
-//! channel rules say whether the subjects have stored events, ephemeral events, or both. A client sees one
-//! subscription.
+//! ([`Opened`]), or the facts of a refusal. The steps are, in this order: check the right to the map and to
+//! its subjects, take a place in the map's connection quota, charge the map's joins where somebody wants to
+//! know of them, compile the expression, find the start position (if the client has seen more than this node,
+//! the node catches up first), wait for the other nodes' confirmation if there are ephemeral events, and
+//! check the right once more, because it may have been revoked meanwhile. The map's channel rules say whether
+//! the subjects have stored events, ephemeral events, or both. A client sees one subscription.
 
 use super::auth::granted;
 use super::given::{BadParameter, Given};
@@ -156,6 +156,7 @@ pub async fn open(dispatcher: &Rc<Dispatcher>, asked: Asked) -> Result<Opened, R
     let Asked { who, map, wanted, form, quota, count, former } = asked;
     let Wanted { subjects, filter, expression, start } = wanted;
     let grant = granted(hub, who, &map, Scopes::SUBSCRIBE).await?;
+    let expression = limited(&grant.who, &subjects, expression)?;
     if let Some(unavailable) = Unavailable::of_node(hub) {
         return Err(unavailable.into());
     }
@@ -200,6 +201,28 @@ pub async fn open(dispatcher: &Rc<Dispatcher>, asked: Asked) -> Result<Opened, R
     };
     opened.check(hub)?;
     Ok(opened)
+}
+
+/// The condition of a reader whose token may limit it to some subjects, and by a filter of its own.
+pub fn limited(
+    who: &Who,
+    subjects: &Selector,
+    wanted: Option<Expression>,
+) -> Result<Option<Expression>, BadParameter> {
+    if !who.covers(subjects) {
+        let message = "the token may not read all of these subjects";
+        return Err(BadParameter::new("subjects", "forbidden_subjects", message)
+            .hint("name the subjects that the token permits"));
+    }
+    match (who.filter(), wanted) {
+        (None, wanted) => Ok(wanted),
+        (Some(own), None) => Ok(Some(own.clone())),
+        (Some(own), Some(asked)) => {
+            // Each of them is a whole expression. The line breaks end a comment at their ends.
+            let both = Expression::condition(&format!("({}\n) && ({}\n)", own.text(), asked.text()));
+            both.map(Some).map_err(|error| BadParameter::new("filter", "invalid_filter", error.to_string()))
+        }
+    }
 }
 
 /// The topic view of the ephemeral events of the same subjects. It has no event that was published before.

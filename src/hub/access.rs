@@ -1,50 +1,19 @@
 //! Authentication: looks tokens up, and asks the leader before a token counts as unknown.
 
+use super::HubConfig;
 use super::bridge::Bridge;
+use super::clients::ClientTokens;
 use super::contact::CaughtUp;
 use super::error::HubError;
 use super::log::Log;
-use crate::core::access::{Access, Map, Scopes, Token, TokenHash, hash_token};
-use crate::core::command::{By, Command, Refusal};
+use super::vault::Vault;
+use super::who::{Grant, Who};
+use crate::core::access::{Access, Map, Scopes, TokenHash, hash_token};
+use crate::core::command::{Command, Refusal};
 use crate::core::ids::MapId;
+use crate::core::issuer::{Client, is_revoked};
 use std::sync::{Arc, RwLockReadGuard};
 use subtle::ConstantTimeEq;
-
-/// The holder of a known token.
-#[derive(Clone, Debug)]
-pub enum Who {
-    /// The admin token.
-    Admin,
-    /// A map's token.
-    Token(Arc<Token>),
-}
-
-/// A map and the caller who may use it.
-#[derive(Clone, Debug)]
-pub struct Grant {
-    /// The map.
-    pub map: Arc<Map>,
-    /// The caller.
-    pub who: Who,
-}
-
-impl Who {
-    /// The caller, as commands record it.
-    pub fn by(&self) -> By {
-        match self {
-            Who::Admin => None,
-            Who::Token(token) => Some(token.id),
-        }
-    }
-
-    /// Whether the caller may do that on the map.
-    pub fn may(&self, map: MapId, scope: Scopes) -> bool {
-        match self {
-            Who::Admin => true,
-            Who::Token(token) => token.map == map && token.scopes.contains(scope),
-        }
-    }
-}
 
 /// Authenticates callers and finds the maps that they may use; cheap to clone.
 #[derive(Clone)]
@@ -52,13 +21,27 @@ pub struct AccessControl {
     bridge: Arc<Bridge>,
     log: Log,
     caught_up: CaughtUp,
+    clients: ClientTokens,
     /// Hash of the configured admin token, if there is one.
     admin: Option<TokenHash>,
 }
 
 impl AccessControl {
-    pub(super) fn new(bridge: Arc<Bridge>, log: Log, caught_up: CaughtUp, admin: Option<TokenHash>) -> Self {
-        Self { bridge, log, caught_up, admin }
+    pub(super) fn new(
+        bridge: Arc<Bridge>,
+        log: Log,
+        vault: &Vault,
+        caught_up: CaughtUp,
+        config: &HubConfig,
+    ) -> Self {
+        let longest = config.longest_client_token;
+        let clients = ClientTokens::new(bridge.clone(), log.clone(), vault.clone(), longest);
+        Self { bridge, log, caught_up, clients, admin: config.admin }
+    }
+
+    /// Client tokens (JWTs) and the keys of their issuers.
+    pub fn clients(&self) -> &ClientTokens {
+        &self.clients
     }
 
     /// Maps and tokens as this node knows them. Hold the guard only briefly: the thread that applies the log
@@ -96,7 +79,7 @@ impl AccessControl {
         if self.admin.as_ref().is_some_and(is) || access.admin().is_some_and(is) {
             return Some(Who::Admin);
         }
-        access.token_with(hash).cloned().map(Who::Token)
+        access.token_with(hash).cloned().map(|token| Who::Token(token.into()))
     }
 
     /// The map with that id or slug. The leader is asked before a map counts as unknown.
@@ -132,8 +115,17 @@ impl AccessControl {
         access.map(grant.map.id).is_some()
             && match &grant.who {
                 Who::Admin => true,
-                Who::Token(token) => access.token(token.id).is_some_and(|token| token.scopes.contains(scope)),
+                Who::Token(holder) => {
+                    let has_scope = holder.scopes.contains(scope)
+                        && access.token(holder.id).is_some_and(|token| token.scopes.contains(scope));
+                    has_scope && holder.client().is_none_or(|client| is_live(&access, holder.map, client))
+                }
             }
+    }
+
+    /// Whether the token of a client of the map neither has ended nor was revoked.
+    pub fn is_live(&self, map: MapId, client: &Client) -> bool {
+        is_live(&self.known(), map, client)
     }
 
     /// Stores the hash of an admin token that this node generated, unless the cluster has one. Returns
@@ -145,6 +137,11 @@ impl AccessControl {
             Err(error) => Err(error),
         }
     }
+}
+
+/// Its end is a time of its issuer's clock, so this node's clock alone decides.
+fn is_live(access: &Access, map: MapId, client: &Client) -> bool {
+    client.exp_ms > crate::clock::now_ms() && !is_revoked(access.revocations(), map, client)
 }
 
 #[cfg(test)]

@@ -3,12 +3,12 @@
 //! The apps are part of this node's copy of access. A secret is decrypted when its app is first needed, and
 //! again after a change of the app.
 
-use super::access::Who;
 use super::bridge::Bridge;
 use super::contact::CaughtUp;
 use super::error::HubError;
 use super::log::Log;
 use super::vault::{EncryptionError, Vault};
+use super::who::Who;
 use crate::core::access::Token;
 use crate::core::app::{App, OriginPattern, Secret};
 use crate::core::ids::{MapId, TokenId};
@@ -43,7 +43,7 @@ pub struct OpenApp {
 impl OpenApp {
     /// Returns as whom its clients act.
     pub fn who(&self) -> Who {
-        Who::Token(self.token.clone())
+        Who::Token(self.token.clone().into())
     }
 
     /// Returns whether a page of that origin may connect. A client without an origin is no page.

@@ -8,13 +8,15 @@ use super::error::HubError;
 use super::evaluators::Evaluators;
 use super::log::Log;
 use super::replica::ViewStore;
+use crate::core::codec;
 use crate::core::event::Event;
 use crate::core::expression::Condition;
 use crate::core::filter::Filter;
 use crate::core::history::{Bounds, History, HistoryError, Position, Start, StoredSubject};
-use crate::core::ids::{EventId, TopicId};
+use crate::core::ids::{EventId, SourceId, TopicId};
 use crate::core::ring::Span;
-use crate::core::store::StoreError;
+use crate::core::state::{SourceCounts, keys};
+use crate::core::store::{ReadStore, StoreError};
 use crate::core::subject::{Selector, Subject};
 use crate::core::topic::TopicKey;
 use std::sync::Arc;
@@ -236,6 +238,21 @@ impl Archive {
             self.cluster.admin().fail(what);
         }
         looked
+    }
+
+    /// What came in through these ingest sources, in their order.
+    pub fn source_counts(&self, ids: &[SourceId]) -> Result<Vec<SourceCounts>, ArchiveError> {
+        self.look(|store| {
+            let mut counts = Vec::with_capacity(ids.len());
+            for id in ids {
+                let stored = store.get(&keys::source_counts(*id)).map_err(ArchiveError::of_store)?;
+                let known = stored.map(|bytes| codec::decode::<SourceCounts>(&bytes)).transpose();
+                counts.push(
+                    known.map_err(|error| ArchiveError::Damaged(error.to_string()))?.unwrap_or_default(),
+                );
+            }
+            Ok(counts)
+        })
     }
 
     /// Reads a page and has its events evaluated if there is a condition. Both happen outside the caller's

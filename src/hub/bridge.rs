@@ -18,7 +18,7 @@ use crate::core::ring::Chunk;
 use crate::core::subject::Subject;
 use crate::core::topic::TopicKey;
 use crate::core::webhook::Wants;
-use crate::core::webhook::directory::{Directory, WebhookChange};
+use crate::core::webhook::directory::{WebhookChange, WebhookDirectory};
 use actix::{Message, Recipient};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use tokio::sync::mpsc;
@@ -58,9 +58,11 @@ pub enum Deliver {
     },
     /// The topic's actor was lost, or its history was replaced: subscribe again.
     Lost(TopicKey),
-    /// A token was revoked, or the app was deleted whose clients act as that token: the connections that it
-    /// opened must close.
+    /// A token was revoked, or the app or issuer was removed whose clients act as that token: the connections
+    /// that it opened must close.
     TokenGone(TokenId),
+    /// Client tokens were revoked: the sessions that live by them must end.
+    ClientsRevoked,
     /// A map was deleted.
     MapGone(MapId),
     /// A map's channel rules changed.
@@ -93,7 +95,7 @@ pub(super) enum LeaseNews {
 #[derive(Default)]
 pub(super) struct Bridge {
     access: RwLock<Access>,
-    webhooks: RwLock<Directory>,
+    webhooks: RwLock<WebhookDirectory>,
     watches: Mutex<Vec<Watch>>,
     topics: RwLock<Nudges>,
     dispatchers: Mutex<Vec<Recipient<Deliver>>>,
@@ -108,7 +110,7 @@ impl Bridge {
         self.access.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn webhooks(&self) -> RwLockReadGuard<'_, Directory> {
+    pub(super) fn webhooks(&self) -> RwLockReadGuard<'_, WebhookDirectory> {
         self.webhooks.read().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -162,7 +164,7 @@ impl Bridge {
     /// The state was loaded again. After a snapshot, every topic may have jumped and may lack events that
     /// readers hold in memory, and this node may have missed that connections of users are to end. Whoever
     /// resets presence afterwards ([`Bridge::reset_presence`]) then reports [`LeaseNews::Skipped`].
-    pub(super) fn reset(&self, access: Access, webhooks: Directory, from_snapshot: bool) {
+    pub(super) fn reset(&self, access: Access, webhooks: WebhookDirectory, from_snapshot: bool) {
         let old = {
             let mut current = self.access.write().unwrap_or_else(PoisonError::into_inner);
             std::mem::replace(&mut *current, access)
@@ -184,9 +186,10 @@ impl Bridge {
             let gone = |map: &&Arc<Map>| new.map(map.id).is_none();
             let tokens = old.maps().flat_map(|map| old.tokens_of(map.id)).map(|token| token.id);
             let of_apps = old.apps().all().map(|app| app.token);
+            let of_issuers = old.issuers().all().map(|issuer| issuer.token);
             (
                 old.maps().filter(gone).map(|map| map.id).collect(),
-                tokens.chain(of_apps).filter(|token| new.token(*token).is_none()).collect(),
+                tokens.chain(of_apps).chain(of_issuers).filter(|token| new.token(*token).is_none()).collect(),
             )
         };
         maps.into_iter().for_each(|map| self.broadcast(|| Deliver::MapGone(map)));
@@ -197,6 +200,7 @@ impl Bridge {
         };
         changed.iter().for_each(|map| self.broadcast(|| Deliver::Rules(map.clone())));
         tokens.into_iter().for_each(|token| self.broadcast(|| Deliver::TokenGone(token)));
+        self.broadcast(|| Deliver::ClientsRevoked);
     }
 
     /// Reports changes. Changes of access come first, so that a revoked client gets nothing of the changes
@@ -241,7 +245,10 @@ impl Bridge {
 
     fn change_access(&self, change: &AccessChange) {
         let served = crate::failpoint!("revoked-served")
-            && matches!(change, AccessChange::TokenGone(_) | AccessChange::AppGone(_));
+            && matches!(
+                change,
+                AccessChange::TokenGone(_) | AccessChange::AppGone(_) | AccessChange::IssuerGone(_)
+            );
         let known = matches!(change, AccessChange::Map(map) if self.access().map(map.id).is_some());
         if served || known && crate::failpoint!("settings-stale", 3) {
             return;
@@ -251,9 +258,12 @@ impl Bridge {
         let limit_changes = matches!(change, AccessChange::Map(map) if self.has_other_limit(map));
         self.access.write().unwrap_or_else(PoisonError::into_inner).change(change);
         match change {
-            AccessChange::TokenGone(token) | AccessChange::AppGone(token) => {
+            AccessChange::TokenGone(token)
+            | AccessChange::AppGone(token)
+            | AccessChange::IssuerGone(token) => {
                 self.broadcast(|| Deliver::TokenGone(*token));
             }
+            AccessChange::ClientsRevoked(_) => self.broadcast(|| Deliver::ClientsRevoked),
             AccessChange::MapGone(map) => {
                 self.presence.set_wants(*map, Wants::NOTHING);
                 self.presence.board.map_gone(*map);
@@ -268,7 +278,15 @@ impl Bridge {
                     self.lease_news(LeaseNews::Limit(map.clone()));
                 }
             }
-            AccessChange::Token(_) | AccessChange::App(_) | AccessChange::Admin(_) => {}
+            AccessChange::Token(_)
+            | AccessChange::App(_)
+            | AccessChange::Source(_)
+            | AccessChange::SourceGone(_)
+            | AccessChange::Admin(_)
+            | AccessChange::AdminToken(_)
+            | AccessChange::AdminTokenGone(_)
+            | AccessChange::Issuer(_)
+            | AccessChange::RevocationOver(_) => {}
         }
     }
 
@@ -345,7 +363,7 @@ mod tests {
         let bridge = Bridge::default();
         let (news, mut heard) = mpsc::unbounded_channel();
         bridge.attach_leases(news);
-        bridge.reset(Access::default(), Directory::default(), true);
+        bridge.reset(Access::default(), WebhookDirectory::default(), true);
         assert!(heard.try_recv().is_err());
     }
 

@@ -45,7 +45,9 @@ pub(super) fn spawn(cluster: Cluster, bridge: Arc<Bridge>) {
             }
             strike_off_former(&cluster, &bridge, &status, holders).await;
             end_graces(&cluster).await;
-            if round % ROUNDS_PER_TICK == 0 {
+            // A token ends within a round, not only with the next tick.
+            let ended = !bridge.access().ended_tokens(cluster.expiry_ms(), 1).is_empty();
+            if ended || round % ROUNDS_PER_TICK == 0 {
                 tick(&cluster).await;
             }
         }

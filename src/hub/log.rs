@@ -18,6 +18,7 @@ fn flow_of(command: &Command) -> Flow {
     let publishes = |map: MapId| Flow(u128::from_be_bytes(*map.as_bytes()));
     match command {
         Command::Publish(publish) => publishes(publish.map),
+        Command::Ingest(ingest) => publishes(ingest.map),
         command => managed_map(command).map_or(Flow::NONE, |map| Flow(!publishes(map).0)),
     }
 }
@@ -26,6 +27,9 @@ fn flow_of(command: &Command) -> Flow {
 fn managed_map(command: &Command) -> Option<MapId> {
     match command {
         Command::Publish(publish) => Some(publish.map),
+        Command::Ingest(ingest) => Some(ingest.map),
+        Command::PutSource(put) => Some(put.source.map),
+        Command::DeleteSource(delete) => Some(delete.map),
         Command::CreateMap(create) => Some(create.id),
         Command::UpdateMap(update) => Some(update.map),
         Command::DeleteMap(map) => Some(*map),
@@ -42,7 +46,11 @@ fn managed_map(command: &Command) -> Option<MapId> {
         Command::PutApp(put) => Some(put.app.map),
         Command::DeleteApp(delete) => Some(delete.map),
         Command::TerminateUser(terminate) => Some(terminate.map),
+        Command::SetIssuers(set) => Some(set.map),
+        Command::RevokeClients(revoke) => Some(revoke.map),
         Command::SetAdmin(_)
+        | Command::MakeAdminToken(_)
+        | Command::RevokeAdminToken(_)
         | Command::Lease(_)
         | Command::NodeGone(_)
         | Command::Presence(_)

@@ -12,6 +12,7 @@ mod applied;
 mod apps;
 mod archive;
 mod bridge;
+mod clients;
 mod clock;
 mod configured;
 mod contact;
@@ -38,11 +39,13 @@ mod topic;
 mod topics;
 mod vault;
 mod webhooks;
+mod who;
 
-pub use access::{AccessControl, Grant, Who};
+pub use access::AccessControl;
 pub use apps::{Apps, AppsError, OpenApp};
 pub use archive::{Archive, ArchiveError, Page, ResumeError};
 pub use bridge::Deliver;
+pub use clients::{ClientError, ClientTokens, KeyRequest};
 pub use clock::Clock;
 pub use configured::Configured;
 pub use ephemeral::Ephemeral;
@@ -66,6 +69,7 @@ pub use settings::report_settings;
 pub use topics::Topics;
 pub use vault::{Encryption, EncryptionError, KEY_FILE, Vault};
 pub use webhooks::{WebhookState, WebhookStore};
+pub use who::{Grant, Holder, Who};
 
 use crate::core::access::TokenHash;
 use crate::core::ids::NodeId;
@@ -99,6 +103,8 @@ pub struct HubConfig {
     /// The most joins of channels of one map in a minute on this node, where they are written to the log; 0 is no
     /// limit.
     pub channel_joins_per_minute: u32,
+    /// The longest lifetime of a client token (JWT). One that lives longer is refused.
+    pub longest_client_token: Duration,
 }
 
 /// The node's hub; cheap to clone. It lives as long as the node.
@@ -195,7 +201,7 @@ impl Foundation {
         };
         let vault = Vault::new(keys, cluster.clone(), peers.clone(), log.clone(), archive.clone());
         let apps = Apps::new(bridge.clone(), log.clone(), vault.clone(), caught_up.clone());
-        let access = AccessControl::new(bridge.clone(), log.clone(), caught_up, config.admin);
+        let access = AccessControl::new(bridge.clone(), log.clone(), &vault, caught_up, &config);
         let operations =
             Operations::new(cluster.clone(), peers.clone(), log.clone(), health.clone(), webhooks.clone());
         let tasks = Tasks {

@@ -8,7 +8,7 @@ use super::log::Log;
 use super::quota::{PublishCharge, Quotas};
 use crate::core::access::Map;
 use crate::core::channel_rules::Durability;
-use crate::core::command::{By, Command, Publish, Published, Refusal, Reply};
+use crate::core::command::{By, Command, Ingest, Publish, Published, Refusal, Reply};
 use crate::core::event::{Event, NewEvent};
 use crate::core::ids::EventId;
 use crate::core::rate::Amount;
@@ -72,19 +72,45 @@ impl Publisher {
         }
     }
 
+    /// Appends the events that came in through an ingest source. It counts as a publisher of the map's own.
+    ///
+    /// # Errors
+    /// Why the events were not appended, or that this is unknown.
+    pub async fn ingest(&self, map: &Map, ingest: Ingest) -> Result<Published, HubError> {
+        let amount = Amount::of(&ingest.events);
+        let published = self.append_in_rate(map, Some(amount), Command::Ingest(ingest)).await;
+        if let Err(error) = &published {
+            metrics::counter!(metric::PUBLISH_REFUSED, "reason" => reason(error)).increment(1);
+        }
+        published
+    }
+
     /// The map's own publishers have a rate; the admin has none.
     async fn publish_in_rate(&self, map: &Map, publish: Publish) -> Result<Published, HubError> {
+        #[cfg(feature = "failpoints")]
+        self.break_on_purpose(&publish);
+        let amount = publish.by.map(|_| Amount::of(&publish.events));
+        self.append_in_rate(map, amount, Command::Publish(publish)).await
+    }
+
+    /// Proposes a command with events, which count `amount` towards the map's rates.
+    async fn append_in_rate(
+        &self,
+        map: &Map,
+        amount: Option<Amount>,
+        command: Command,
+    ) -> Result<Published, HubError> {
         if !self.health.has_room() {
             return Err(HubError::DiskFull);
         }
         if self.health.has_lost_contact() {
             return Err(HubError::Unavailable("no leader with a majority: not stored"));
         }
-        let entered = match publish.by {
-            Some(_) => self.quota.enter_log(map, Amount::of(&publish.events))?,
+        let entered = match amount {
+            Some(amount) => self.quota.enter_log(map, amount)?,
             None => None,
         };
-        let published = self.append(publish).await;
+        let published = self.append(&command).await;
         match (entered, &published) {
             (Some(entered), Ok(published)) if !published.replayed => entered.stay(),
             (Some(entered), Err(HubError::Refused(Refusal::Rate(why)))) => entered.refused(*why),
@@ -93,16 +119,13 @@ impl Publisher {
         published
     }
 
-    async fn append(&self, publish: Publish) -> Result<Published, HubError> {
-        #[cfg(feature = "failpoints")]
-        self.break_on_purpose(&publish);
+    async fn append(&self, command: &Command) -> Result<Published, HubError> {
         let began = Instant::now();
-        let count = publish.events.len() as u64;
-        match self.log.propose(&Command::Publish(publish)).await? {
+        match self.log.propose(command).await? {
             Reply::Published(published) => {
                 metrics::histogram!(metric::PUBLISH_SECONDS).record(began.elapsed().as_secs_f64());
                 if !published.replayed {
-                    metrics::counter!(metric::EVENTS_PUBLISHED).increment(count);
+                    metrics::counter!(metric::EVENTS_PUBLISHED).increment(published.count.into());
                 }
                 Ok(published)
             }

@@ -18,6 +18,7 @@ pub(super) async fn hub(folder: &std::path::Path) -> Hub {
         cut_off_after: None,
         presence_grace: std::time::Duration::from_secs(3),
         channel_joins_per_minute: 0,
+        longest_client_token: Duration::from_secs(86_400),
     };
     let cluster = waypost_cluster::Config {
         data_dir: folder.join("data"),
@@ -39,6 +40,8 @@ pub(super) async fn create(hub: &Hub, n: u8, slug: &str) -> MapId {
         name: "t".into(),
         hash: hash_token(slug),
         scopes: Scopes::PUBLISH,
+        expires_ms: None,
+        subjects: None,
     };
     let slug = Some(slug.to_owned());
     let name = "m".into();

@@ -16,7 +16,7 @@ use crate::core::ids::{TopicId, WebhookId};
 use crate::core::state::backlog::{Backlog, Losing};
 use crate::core::state::{TopicRecord, keys};
 use crate::core::store::ReadStore;
-use crate::core::webhook::directory::Directory;
+use crate::core::webhook::directory::WebhookDirectory;
 use crate::core::webhook::records::{AttemptHistory, DeadLetter, ProgressReport};
 use serde::de::DeserializeOwned;
 use std::sync::{Arc, RwLockReadGuard};
@@ -59,7 +59,7 @@ impl WebhookStore {
 
     /// Webhooks and their owners, as this node knows them. Hold the guard only briefly: the thread that
     /// applies the log waits for it.
-    pub fn directory(&self) -> RwLockReadGuard<'_, Directory> {
+    pub fn directory(&self) -> RwLockReadGuard<'_, WebhookDirectory> {
         self.bridge.webhooks()
     }
 

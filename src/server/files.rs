@@ -100,6 +100,6 @@ mod tests {
         let few = Shares::of(1024, 2, (50_000, 4096));
         assert_eq!((few.sockets, few.webhooks, few.peers), (352, 88, 128));
         assert_eq!(Shares::of(1024, 2, (100, 10)).sockets, 100);
-        assert_eq!(Shares::of(32, 2, (100, 10)).peers, 14, "two peers with seven lanes each");
+        assert_eq!(Shares::of(32, 2, (100, 10)).peers, 16, "two peers with eight lanes each");
     }
 }

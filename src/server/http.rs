@@ -15,7 +15,7 @@ use crate::edge::error::ApiError;
 use crate::edge::ops::HEALTH;
 use crate::edge::paths::elsewhere;
 use crate::edge::refused::{Refused, Unavailable};
-use crate::edge::{self, Routes};
+use crate::edge::{self, NodeRoutes};
 use crate::metric;
 use crate::tls::Shown;
 use actix_cors::Cors;
@@ -62,7 +62,7 @@ pub(super) fn serve(
     (workers, connections): (usize, usize),
     listener: TcpListener,
     shown: Option<&Arc<Shown>>,
-    routes: Routes,
+    routes: NodeRoutes,
 ) -> Result<Server, ServerError> {
     let origins = config.limits.origins.clone();
     let header_bytes = config.limits.header_bytes;

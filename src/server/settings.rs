@@ -26,6 +26,7 @@ pub(super) fn hub(config: &Config) -> HubConfig {
             .map(Duration::from_secs),
         presence_grace: Duration::from_millis(config.presence.grace_ms.into()),
         channel_joins_per_minute: config.limits.channel_joins_per_minute,
+        longest_client_token: Duration::from_secs(config.limits.client_token_max_seconds),
     }
 }
 

@@ -57,7 +57,7 @@ fn a_chat_written_for_pusher_runs_unchanged() {
 }
 
 /// The path of Chromium, if it runs.
-fn chromium() -> Option<PathBuf> {
+pub(crate) fn chromium() -> Option<PathBuf> {
     let path = std::env::var_os("CHROMIUM").map_or_else(|| PathBuf::from(CHROMIUM), PathBuf::from);
     let version = Command::new(&path).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
     version.is_ok_and(|status| status.success()).then_some(path)

@@ -67,13 +67,18 @@ pub(crate) fn operations() -> Vec<(String, String)> {
 
 /// Whether requests to the path are signed. They take no token, and their own tests read their bodies.
 pub(crate) fn is_signed(path: &str) -> bool {
-    path.starts_with("/apps/")
+    path.starts_with("/apps/") || path.starts_with("/webhook")
 }
 
-/// A map with a webhook, to fill in the variables of paths.
+/// The consumer of a [`Fixture`].
+const CONSUMER: &str = "jobs";
+
+/// A map with a webhook, an ingest source and a consumer, to fill in the variables of paths.
 pub(crate) struct Fixture {
     pub(crate) map: Map,
     webhook: String,
+    /// An ingest source that takes whatever is sent.
+    source: String,
 }
 
 impl Fixture {
@@ -81,16 +86,24 @@ impl Fixture {
         let map = c.map(slug)?;
         let hook = json!({"url": format!("http://127.0.0.1:9/{slug}"), "active": false});
         let made = c.api(0, &map).post(&format!("/api/maps/{}/webhooks", map.id), &hook)?.data(201)?;
-        Ok(Self { webhook: text(&made, "id")?, map })
+        let source = json!({"authentication": "none"});
+        let source = c.api(0, &map).post(&format!("/api/maps/{}/ingest", map.id), &source)?.data(201)?;
+        let jobs = json!({"name": CONSUMER});
+        c.api(0, &map).post(&format!("/api/maps/{}/consumers", map.id), &jobs)?.expect(201)?;
+        Ok(Self { webhook: text(&made, "id")?, source: text(&source, "id")?, map })
     }
 
     pub(crate) fn fill(&self, path: &str) -> String {
         let named = [("{map}", &*self.map.id), ("{webhook}", &*self.webhook), ("{id}", &*self.webhook)];
         let path = named.iter().fold(path.to_owned(), |path, (name, value)| path.replace(name, value));
         path.replace("{token}", "00000000-0000-4000-8000-000000000000")
+            .replace("{source}", &self.source)
+            .replace("{consumer}", CONSUMER)
             .replace("{event}", "01JY97R74N0000000000070000")
             .replace("{replay}", "1")
             .replace("{operation}", "snapshot")
+            .replace("{session}", "3")
+            .replace("{game}", "1")
             .replace("{app}", "1")
             .replace("{key}", "no-such-key")
             .replace("{channel}", "news")
@@ -101,7 +114,8 @@ impl Fixture {
     /// Returns the token that may call the path: a map's token opens no path of the cluster and none of all
     /// maps.
     pub(crate) fn token(&self, path: &str) -> &str {
-        let admin = path == "/api/maps" || path.starts_with("/api/cluster") || path == "/api/maps/{map}";
+        let of_cluster = path.starts_with("/api/cluster") || path.starts_with("/api/admin-tokens");
+        let admin = path == "/api/maps" || of_cluster || path == "/api/maps/{map}";
         if admin { ADMIN } else { &self.map.token }
     }
 }

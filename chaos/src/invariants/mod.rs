@@ -4,7 +4,8 @@
 //! - [`log`] checks 1, 3, 4 and 8: what was stored;
 //! - [`streams`] checks 2 and 5: what clients received; [`removal`] knows which events may be gone at what
 //!   time;
-//! - [`hooks`] checks 6 and 9: webhooks; [`access`] checks 7; [`health`] checks 10 and 11;
+//! - [`hooks`] checks 6 and 9: webhooks; [`consumers`] checks 6 for consumers that clients read;
+//! - [`access`] checks 7; [`health`] checks 10 and 11;
 //! - [`presence`] checks 12: who is there on which channels;
 //! - [`index`] looks the history up.
 //!
@@ -12,6 +13,7 @@
 //! exercised", never held.
 
 mod access;
+mod consumers;
 mod health;
 mod hooks;
 mod index;
@@ -35,10 +37,12 @@ pub use checker::{Outcome, Table, Verdict, cells};
 pub fn check(history: &History) -> Vec<Verdict> {
     let index = Index::of(history);
     let mut verdicts = log::checked(&index);
+    let mut delivered = hooks::delivered(&index);
+    consumers::worked(history, &mut delivered);
     let others = [
         streams::exactly_once(&index),
         streams::gaps_are_reported(&index),
-        hooks::delivered(&index),
+        delivered,
         access::linearizable(&index),
         hooks::one_owner(&index),
         health::catches_up(&index),

@@ -43,6 +43,9 @@ pub fn finish(load: &mut Load, cluster: &mut Cluster) -> Result<()> {
         note(&reader.name, done);
     }
     webhooks(load, &heads, note)?;
+    if let Some(workers) = load.workers.take() {
+        workers.finish(&site)?;
+    }
     load.end_reading()?;
     load.hooks.note(&site);
     match listed(cluster, &site) {

@@ -8,6 +8,7 @@
 //! - [`hooks`] are the webhooks and their receiver;
 //! - [`hostile`] is a tenant that tries to hurt the others;
 //! - [`presence`] has users of presence channels, who come and go;
+//! - [`workers`] are the readers of a consumer, who share its events;
 //! - [`channels`] defines the map with many subjects: its subjects, its readers, and what is removed from it;
 //! - [`settings`] creates, uses and revokes tokens, and writes a setting that counts up;
 //! - [`finish`] waits for everybody and asks the nodes what they hold.
@@ -26,6 +27,7 @@ pub mod publish;
 pub mod settings;
 pub mod sse;
 mod stay;
+pub mod workers;
 
 use crate::history::{CHANNELS, Event, Journal, MAIN, Record, SHORT, selects};
 use anyhow::{Result, anyhow};
@@ -40,6 +42,7 @@ use std::time::Duration;
 use testkit::cluster::{ADMIN, Cluster, Map, unlimited};
 use testkit::dice::Dice;
 use testkit::http::Api;
+use workers::Workers;
 
 /// How many events the short topic keeps.
 const SHORT_EVENTS: u64 = 40;
@@ -118,6 +121,8 @@ pub struct Size {
     pub ages: bool,
     /// How many users of presence channels there are.
     pub users: usize,
+    /// Whether a consumer has readers.
+    pub workers: bool,
 }
 
 /// How many users come and go, and how many in a long run.
@@ -132,11 +137,23 @@ impl Size {
         let users = if time < LONG { USERS } else { MORE_USERS };
         Self { publishers: 1, pace: Duration::from_millis(100), readers: 1, users, ..Self::default() }
     }
+
+    /// Readers share the events of a consumer, and there is little other load.
+    pub fn with_workers() -> Self {
+        Self { publishers: 1, pace: Duration::from_millis(20), readers: 1, workers: true, ..Self::default() }
+    }
 }
 
 impl Default for Size {
     fn default() -> Self {
-        Self { publishers: 4, pace: Duration::from_millis(15), readers: 2, ages: false, users: 0 }
+        Self {
+            publishers: 4,
+            pace: Duration::from_millis(15),
+            readers: 2,
+            ages: false,
+            users: 0,
+            workers: false,
+        }
     }
 }
 
@@ -195,6 +212,8 @@ pub struct Load {
     pub hooks: Hooks,
     /// The users of presence channels, if there are any and until they have ended.
     pub presence: Option<Presence>,
+    /// The readers of a consumer, if there are any and until they have ended.
+    pub workers: Option<Workers>,
     writing: Vec<JoinHandle<()>>,
     reading: Vec<JoinHandle<()>>,
 }
@@ -237,7 +256,11 @@ impl Load {
         });
         let hooks = Hooks::make(cluster, &site, hub)?;
         let (writing, reading) = (Vec::new(), Vec::new());
-        let mut load = Self { site, readers: Vec::new(), hooks, presence: None, writing, reading };
+        let mut load =
+            Self { site, readers: Vec::new(), hooks, presence: None, workers: None, writing, reading };
+        if size.workers {
+            load.workers = Some(Workers::start(cluster, &load.site)?);
+        }
         load.start_readers(size.readers)?;
         for n in 0..size.publishers {
             load.write(format!("pub{n}"), move |site, name| {

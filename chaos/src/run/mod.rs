@@ -6,6 +6,7 @@
 pub mod backlog;
 pub mod channels;
 pub mod clock;
+pub mod consumers;
 pub mod damage;
 pub mod disk;
 pub mod founding;
@@ -64,6 +65,8 @@ pub struct Environment {
     pub proxy: bool,
     /// Users of presence channels come and go, and there is little other load.
     pub users: bool,
+    /// Readers share the events of a consumer, and there is little other load.
+    pub workers: bool,
     /// How many more nodes the network has room for.
     pub spare: usize,
 }
@@ -161,6 +164,7 @@ impl Run {
         };
         let hub = if net.is_some() { net::HUB } else { IpAddr::V4(Ipv4Addr::LOCALHOST) };
         let size = if environment.users { Size::with_users(plan.time) } else { Size::default() };
+        let size = if environment.workers { Size::with_workers() } else { size };
         let size = Size { ages: environment.clock, ..size };
         let proxied = proxy.as_ref().map(|proxy| proxy.address);
         let load = Load::start(&cluster, hub, proxied, journal, plan.seed, size)?;

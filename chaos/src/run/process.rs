@@ -10,7 +10,7 @@ use std::time::Duration;
 /// How long a node may take to end after SIGTERM.
 const LEAVES: Duration = Duration::from_secs(30);
 
-fn killed(run: &mut Run, nodes: &[usize], down_ms: u64) -> Result<()> {
+pub(super) fn killed(run: &mut Run, nodes: &[usize], down_ms: u64) -> Result<()> {
     run.broken("kill -9", nodes, true, "");
     for node in nodes {
         run.kill(*node)?;

@@ -88,6 +88,11 @@ impl Js {
         Self::start("pusher_backend.mjs", options)
     }
 
+    /// Senders with their own signers; `ingest_senders.mjs` describes the options.
+    pub fn ingest_senders(options: Value) -> Result<Self> {
+        Self::start("ingest_senders.mjs", options)
+    }
+
     /// npm `laravel-echo`; `echo_client.mjs` describes the options.
     pub fn echo(options: Value) -> Result<Self> {
         Self::start("echo_client.mjs", options)
@@ -97,6 +102,16 @@ impl Js {
     /// describes the options.
     pub fn page(options: Value) -> Result<Self> {
         Self::start("page_client.mjs", options)
+    }
+
+    /// A client of live sessions with npm `ws`; `live_client.mjs` describes the options.
+    pub fn live(options: Value) -> Result<Self> {
+        Self::start("live_client.mjs", options)
+    }
+
+    /// A page on the live socket, in Chromium; `live_page.mjs` describes the options.
+    pub fn live_page(options: Value) -> Result<Self> {
+        Self::start("live_page.mjs", options)
     }
 
     /// The whole frames of such a stream so far.

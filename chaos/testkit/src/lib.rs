@@ -22,6 +22,7 @@ pub mod checks;
 pub mod clients;
 pub mod clock;
 pub mod cluster;
+pub mod consumer;
 pub mod dice;
 pub mod event;
 pub mod fleet;

@@ -20,6 +20,8 @@ pub(crate) enum Lane {
     Patient = 5,
     /// Requests that the application passes on for its clients.
     Relay = 6,
+    /// The same, where answers are large.
+    Large = 7,
 }
 
 /// The kind of connection that carries a request of the application.
@@ -31,6 +33,8 @@ pub enum RequestLane {
     Patient,
     /// Passed on for a client; delays only what is passed on for other clients.
     Relay,
+    /// Passed on for a client, with a large answer; delays only others of this lane.
+    Large,
 }
 
 impl From<RequestLane> for Lane {
@@ -39,13 +43,22 @@ impl From<RequestLane> for Lane {
             RequestLane::Quick => Self::Quick,
             RequestLane::Patient => Self::Patient,
             RequestLane::Relay => Self::Relay,
+            RequestLane::Large => Self::Large,
         }
     }
 }
 
 impl Lane {
-    pub(crate) const ALL: [Self; 7] =
-        [Self::Pulse, Self::Append, Self::Work, Self::Bulk, Self::Quick, Self::Patient, Self::Relay];
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Pulse,
+        Self::Append,
+        Self::Work,
+        Self::Bulk,
+        Self::Quick,
+        Self::Patient,
+        Self::Relay,
+        Self::Large,
+    ];
 
     /// Its number on the wire.
     pub(crate) fn number(self) -> u8 {
@@ -60,7 +73,8 @@ impl Lane {
     /// Whether the lane may carry the request. Requests of the application have lanes of their own, and those
     /// lanes carry nothing else.
     pub(crate) fn carries(self, request: &Request) -> bool {
-        matches!(request, Request::AppV1 { .. }) == matches!(self, Self::Quick | Self::Patient | Self::Relay)
+        let is_of_application = matches!(self, Self::Quick | Self::Patient | Self::Relay | Self::Large);
+        matches!(request, Request::AppV1 { .. }) == is_of_application
     }
 }
 
@@ -79,7 +93,7 @@ impl Limits {
 
     pub(crate) fn of(self, lane: Lane) -> usize {
         match lane {
-            Lane::Patient | Lane::Relay => self.patient,
+            Lane::Patient | Lane::Relay | Lane::Large => self.patient,
             _ => self.requests,
         }
     }

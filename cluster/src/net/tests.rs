@@ -207,6 +207,7 @@ impl Intruder {
             (Lane::Quick, Request::AppV1 { body: b"the webhook key".to_vec().into() }),
             (Lane::Patient, Request::AppV1 { body: b"the webhook key".to_vec().into() }),
             (Lane::Relay, Request::AppV1 { body: b"the webhook key".to_vec().into() }),
+            (Lane::Large, Request::AppV1 { body: b"the webhook key".to_vec().into() }),
             (Lane::Work, Request::ForwardV1 { commands: vec![b"a command".to_vec().into()] }),
             (Lane::Work, Request::ForwardV2 { flow: None, commands: vec![b"a command".to_vec().into()] }),
             (Lane::Work, Request::ReadIndexV1),

@@ -30,78 +30,92 @@ impl Flying {
     pub(super) fn skips(&self, event: &EventRef) -> bool {
         self.delivery.source == Source::Live && event.seq < self.skip_below
     }
-
-    fn carries(&self, seq: u64) -> bool {
-        self.delivery.events.iter().any(|event| event.seq == seq)
-    }
 }
 
 /// Requests under way, by the number of their delivery. A delivery is under way once at a time.
 #[derive(Debug, Default)]
-pub(super) struct Flights(BTreeMap<u64, Flying>);
+pub(super) struct Flights {
+    flying: BTreeMap<u64, Flying>,
+    /// The events under way by their source, each with the number of requests that carry it: there may be
+    /// thousands of requests.
+    carried: BTreeMap<(Source, u64), u32>,
+}
 
 impl Flights {
     pub(super) fn begin(&mut self, number: u64, flying: Flying) {
         debug_assert!(!flying.delivery.events.is_empty());
-        let before = self.0.insert(number, flying);
+        for event in &flying.delivery.events {
+            *self.carried.entry((flying.delivery.source, event.seq)).or_default() += 1;
+        }
+        let before = self.flying.insert(number, flying);
         debug_assert!(before.is_none(), "{number} is under way already");
     }
 
     pub(super) fn end(&mut self, number: u64) -> Option<Flying> {
-        self.0.remove(&number)
+        let ended = self.flying.remove(&number)?;
+        for event in &ended.delivery.events {
+            let of = (ended.delivery.source, event.seq);
+            match self.carried.get_mut(&of) {
+                Some(requests) if *requests > 1 => *requests -= 1,
+                _ => drop(self.carried.remove(&of)),
+            }
+        }
+        Some(ended)
     }
 
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.flying.len()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.flying.is_empty()
     }
 
     pub(super) fn contains(&self, number: u64) -> bool {
-        self.0.contains_key(&number)
+        self.flying.contains_key(&number)
     }
 
     /// Returns whether none of them is new.
     pub(super) fn are_tried_before(&self) -> bool {
-        self.0.values().all(|flying| !flying.is_fresh)
+        self.flying.values().all(|flying| !flying.is_fresh)
     }
 
     /// Returns whether a request from that source is under way.
     pub(super) fn has(&self, source: Source) -> bool {
-        self.0.values().any(|flying| flying.delivery.source == source)
+        self.carried.range((source, 0)..=(source, u64::MAX)).next().is_some()
     }
 
     /// Returns whether a request from that source carries the event.
     pub(super) fn carry_of(&self, source: Source, seq: u64) -> bool {
-        self.0.values().any(|flying| flying.delivery.source == source && flying.carries(seq))
+        self.carried.contains_key(&(source, seq))
     }
 
     /// Returns the events of that range that requests from that source carry, in order.
     pub(super) fn carried_of(&self, source: Source, seqs: &Range<u64>) -> Vec<u64> {
-        let of_source = self.0.values().filter(|flying| flying.delivery.source == source);
-        let carried = of_source.flat_map(|flying| &flying.delivery.events).map(|event| event.seq);
-        let mut found: Vec<u64> = carried.filter(|seq| seqs.contains(seq)).collect();
-        found.sort_unstable();
-        found
+        if seqs.is_empty() {
+            return Vec::new();
+        }
+        self.carried.range((source, seqs.start)..(source, seqs.end)).map(|((_, seq), _)| *seq).collect()
     }
 
     /// Returns whether any request carries the event.
     pub(super) fn carry(&self, seq: u64) -> bool {
-        self.0.values().any(|flying| flying.carries(seq))
+        let mut of_replays = self.carried.range((Source::Replay(0), 0)..);
+        self.carry_of(Source::Live, seq)
+            || self.carry_of(Source::Asked, seq)
+            || of_replays.any(|((_, carried), _)| *carried == seq)
     }
 
     /// Marks the stream's own events before `seq` as not to be retried if they fail.
     pub(super) fn skip_below(&mut self, seq: u64) {
-        self.0.values_mut().for_each(|flying| flying.skip_below = seq);
+        self.flying.values_mut().for_each(|flying| flying.skip_below = seq);
     }
 
     /// Returns the batches of the stream's own events that are under way for the first time, as ranges of
     /// seqs.
     pub(super) fn batches(&self) -> impl Iterator<Item = Vec<(u64, u64)>> {
         let first = |flying: &&Flying| flying.is_fresh && flying.delivery.source == Source::Live;
-        let batches = self.0.values().filter(first).map(|flying| &flying.delivery.events);
+        let batches = self.flying.values().filter(first).map(|flying| &flying.delivery.events);
         batches.filter(|events| events.len() > 1).map(|events| ranges(events.iter().map(|event| event.seq)))
     }
 }

@@ -4,6 +4,7 @@
 //! It is pure: the [`engine`] decides, and a worker delivers and answers with a [`verdict`] and a cause. It
 //! does not know the worker, how the worker delivers, or what its causes mean.
 
+pub mod desk;
 pub mod engine;
 mod flights;
 mod health;
@@ -13,6 +14,7 @@ pub mod ownership;
 pub mod plan;
 pub mod progress;
 mod queue;
+pub mod reading;
 mod replay;
 mod report;
 mod retry;

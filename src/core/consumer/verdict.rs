@@ -23,6 +23,9 @@ pub enum Verdict {
     /// The receiver is gone for good: the consumer is disabled, and its events wait until somebody requests
     /// that it continue.
     Gone,
+    /// Retry after exactly this many milliseconds, whatever the schedule says. This uses up one attempt; after
+    /// the last one the delivery is given up.
+    AgainAfter(u64),
 }
 
 /// Who is to blame for a failed delivery.

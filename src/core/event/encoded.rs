@@ -1,7 +1,7 @@
 //! How commands and messages between nodes encode an event. A plain event has one byte for what others carry
 //! beside their payload.
 
-use super::{NewEvent, Sender};
+use super::{Ingested, NewEvent, Sender};
 use crate::core::subject::Subject;
 use bytestring::ByteString;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -12,18 +12,23 @@ pub(crate) struct Extras {
     #[serde(with = "optional_text")]
     text: Option<ByteString>,
     sender: Option<Sender>,
+    ingested: Option<Ingested>,
 }
 
 impl Extras {
     /// The extras of an event. `None` if it has none.
-    pub(crate) fn of(text: Option<&ByteString>, sender: Option<&Sender>) -> Option<Self> {
-        let has_some = text.is_some() || sender.is_some();
-        has_some.then(|| Self { text: text.cloned(), sender: sender.cloned() })
+    pub(crate) fn of(
+        text: Option<&ByteString>,
+        sender: Option<&Sender>,
+        ingested: Option<Ingested>,
+    ) -> Option<Self> {
+        let has_some = text.is_some() || sender.is_some() || ingested.is_some();
+        has_some.then(|| Self { text: text.cloned(), sender: sender.cloned(), ingested })
     }
 
-    /// The text and the sender.
-    pub(crate) fn apart(extras: Option<Self>) -> (Option<ByteString>, Option<Sender>) {
-        extras.map(|Self { text, sender }| (text, sender)).unwrap_or_default()
+    /// The text, the sender, and how the event came in.
+    pub(crate) fn apart(extras: Option<Self>) -> (Option<ByteString>, Option<Sender>, Option<Ingested>) {
+        extras.map(|Self { text, sender, ingested }| (text, sender, ingested)).unwrap_or_default()
     }
 }
 
@@ -47,8 +52,8 @@ struct Decoding {
 
 impl Serialize for NewEvent {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { subject, kind, payload, text, sender } = self;
-        let extras = Extras::of(text.as_ref(), sender.as_ref());
+        let Self { subject, kind, payload, text, sender, ingested } = self;
+        let extras = Extras::of(text.as_ref(), sender.as_ref(), *ingested);
         Encoding { subject, kind, payload, extras }.serialize(serializer)
     }
 }
@@ -56,8 +61,8 @@ impl Serialize for NewEvent {
 impl<'de> Deserialize<'de> for NewEvent {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Decoding { subject, kind, payload, extras } = Decoding::deserialize(deserializer)?;
-        let (text, sender) = Extras::apart(extras);
-        Ok(Self { subject, kind, payload, text, sender })
+        let (text, sender, ingested) = Extras::apart(extras);
+        Ok(Self { subject, kind, payload, text, sender, ingested })
     }
 }
 

@@ -1,15 +1,15 @@
-//! How the store keeps an event. A plain event has one form, an event with a text or a sender another, so that
-//! a plain event has no byte for them.
+//! How the store keeps an event. A plain event has one form. An event with a text, with a sender or from an
+//! ingest source has another, so that a plain event has no byte for them.
 
-use super::{Event, MAX_KIND_BYTES, NewEvent, Sender, Times};
-use crate::core::ids::{EventId, SocketId};
+use super::{Event, Ingested, MAX_KIND_BYTES, NewEvent, Sender, Times};
+use crate::core::ids::{EventId, SocketId, SourceId};
 use crate::core::subject::Subject;
 use bytes::Bytes;
 use bytestring::ByteString;
 
 /// The format of a plain event.
 const PLAIN: u8 = 3;
-/// The format of an event with a text or a sender, which stand before the payload.
+/// The format of an event with a text, with a sender or from a source, which stand before the payload.
 const WITH_EXTRAS: u8 = 4;
 
 const STORED_TIMES: usize = 1 + 16;
@@ -22,6 +22,12 @@ const HAS_TEXT: u8 = 1;
 const HAS_SENDER: u8 = 2;
 /// The sender has a user.
 const HAS_USER: u8 = 4;
+/// The event came in through an ingest source.
+const HAS_SOURCE: u8 = 8;
+/// The source's schema was met.
+const IS_VALIDATED: u8 = 16;
+/// The sender stated the event's time.
+const HAS_TIME: u8 = 32;
 
 impl Event {
     /// Encodes an event like [`Event::to_stored_at`], with all clocks at the id's milliseconds.
@@ -61,8 +67,9 @@ impl Event {
         let subject = Subject::from_stored(subject)?;
         let kind = ByteString::try_from(bytes.slice(kind_from..kind_to)).ok()?;
         let mut payload = bytes.slice(kind_to..);
-        let (text, sender) = if bytes[0] == PLAIN { (None, None) } else { take_extras(&mut payload)? };
-        Some(Self { id, seq, subject, time_ms: times.time_ms, kind, payload, text, sender })
+        let (text, sender, ingested) =
+            if bytes[0] == PLAIN { (None, None, None) } else { take_extras(&mut payload)? };
+        Some(Self { id, seq, subject, time_ms: times.time_ms, kind, payload, text, sender, ingested })
     }
 
     /// Reads only the subject of a stored event.
@@ -97,13 +104,15 @@ fn stored_parts(bytes: &[u8]) -> Option<(usize, usize)> {
     (bytes.len() >= kind_to).then_some((kind_from, kind_to))
 }
 
-/// Encodes an event's text and sender: which of them there are, then each of them. Empty if there are none.
+/// Encodes an event's text, its sender and how it came in: which of them there are, then each of them. Empty if
+/// there are none.
 fn extras_of(event: &NewEvent) -> Vec<u8> {
     let mut bytes = Vec::new();
     let user = event.sender.as_ref().and_then(|sender| sender.user.as_ref());
     let has = (u8::from(event.text.is_some()) * HAS_TEXT)
         | (u8::from(event.sender.is_some()) * HAS_SENDER)
-        | (u8::from(user.is_some()) * HAS_USER);
+        | (u8::from(user.is_some()) * HAS_USER)
+        | event.ingested.map_or(0, has_of);
     if has == 0 {
         return bytes;
     }
@@ -118,7 +127,20 @@ fn extras_of(event: &NewEvent) -> Vec<u8> {
     if let Some(user) = user {
         push_text(user, &mut bytes);
     }
+    if let Some(Ingested { source, time_ms, .. }) = &event.ingested {
+        bytes.extend_from_slice(source.as_bytes());
+        if let Some(time_ms) = time_ms {
+            bytes.extend_from_slice(&time_ms.to_be_bytes());
+        }
+    }
     bytes
+}
+
+/// What there is of an event from a source.
+fn has_of(ingested: Ingested) -> u8 {
+    HAS_SOURCE
+        | (u8::from(ingested.validated) * IS_VALIDATED)
+        | (u8::from(ingested.time_ms.is_some()) * HAS_TIME)
 }
 
 fn push_text(text: &str, bytes: &mut Vec<u8>) {
@@ -127,10 +149,19 @@ fn push_text(text: &str, bytes: &mut Vec<u8>) {
     bytes.extend_from_slice(text.as_bytes());
 }
 
+/// A text, a sender, and how the event came in.
+type Taken = (Option<ByteString>, Option<Sender>, Option<Ingested>);
+
 /// Decodes what [`extras_of`] wrote, and leaves what stands behind it.
-fn take_extras(bytes: &mut Bytes) -> Option<(Option<ByteString>, Option<Sender>)> {
+fn take_extras(bytes: &mut Bytes) -> Option<Taken> {
     let has = take(bytes, 1)?[0];
-    if has == 0 || has > HAS_TEXT | HAS_SENDER | HAS_USER || has & (HAS_SENDER | HAS_USER) == HAS_USER {
+    let needs = |what: u8, other: u8| has & what != 0 && has & other == 0;
+    if has == 0
+        || has >= 2 * HAS_TIME
+        || needs(HAS_USER, HAS_SENDER)
+        || needs(IS_VALIDATED, HAS_SOURCE)
+        || needs(HAS_TIME, HAS_SOURCE)
+    {
         return None;
     }
     let text = if has & HAS_TEXT != 0 { Some(take_text(bytes)?) } else { None };
@@ -141,7 +172,14 @@ fn take_extras(bytes: &mut Bytes) -> Option<(Option<ByteString>, Option<Sender>)
     } else {
         None
     };
-    Some((text, sender))
+    let ingested = if has & HAS_SOURCE != 0 {
+        let source = SourceId::from_bytes(take(bytes, 16)?.as_ref().try_into().ok()?);
+        let time_ms = if has & HAS_TIME != 0 { Some(take_number(bytes)?) } else { None };
+        Some(Ingested { source, validated: has & IS_VALIDATED != 0, time_ms })
+    } else {
+        None
+    };
+    Some((text, sender, ingested))
 }
 
 fn take(bytes: &mut Bytes, length: usize) -> Option<Bytes> {

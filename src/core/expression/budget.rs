@@ -51,6 +51,11 @@ impl Budget {
         }
     }
 
+    /// Returns how much was spent.
+    pub(crate) fn spent(&self) -> u64 {
+        MAX_WORK - self.0.get()
+    }
+
     /// Spends the work of reading `bytes` of text.
     pub(crate) fn spend_text(&self, bytes: usize) -> Result<(), Failure> {
         self.spend(bytes / TEXT_PER_VALUE)

@@ -15,7 +15,7 @@ mod subject;
 mod value;
 mod write;
 
-pub(crate) use budget::{Budget, Failure};
+pub(crate) use budget::{Budget, Failure, MAX_WORK};
 pub use condition::Condition;
 pub(crate) use evaluate::Scene;
 pub(crate) use step::Name;

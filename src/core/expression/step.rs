@@ -13,6 +13,8 @@ pub(crate) enum Name {
     Ts,
     MapId,
     Payload,
+    /// The ingest source through which the event came in.
+    Source,
     /// The whole envelope; only in templates.
     Event,
     /// All envelopes of a request; only in templates.
@@ -20,7 +22,7 @@ pub(crate) enum Name {
 }
 
 impl Name {
-    const ALL: [(&'static str, Self); 9] = [
+    const ALL: [(&'static str, Self); 10] = [
         ("type", Self::Kind),
         ("subject", Self::Subject),
         ("id", Self::Id),
@@ -28,13 +30,14 @@ impl Name {
         ("ts", Self::Ts),
         ("map_id", Self::MapId),
         ("payload", Self::Payload),
+        ("source", Self::Source),
         ("event", Self::Event),
         ("events", Self::Events),
     ];
 
     /// The names that a template may use, or a filter.
     pub(super) fn known(template: bool) -> &'static [(&'static str, Self)] {
-        if template { &Self::ALL } else { &Self::ALL[..7] }
+        if template { &Self::ALL } else { &Self::ALL[..8] }
     }
 }
 

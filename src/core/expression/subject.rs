@@ -1,4 +1,5 @@
-//! An event as an expression uses it: `type`, `subject`, `id`, `seq`, `ts`, `map_id` and `payload`.
+//! An event as an expression uses it: `type`, `subject`, `id`, `seq`, `ts`, `map_id`, `payload` and
+//! `source`.
 
 use super::budget::Failure;
 use super::evaluate::Scene;
@@ -44,6 +45,10 @@ impl<'e> Subject<'e> {
                 let payload = self.payload.get_or_init(|| Value::read(&event.payload));
                 payload.clone().ok_or(Failure::Wrong("the payload is not JSON"))?
             }
+            Name::Source => match event.ingested {
+                Some(ingested) => Value::text(ingested.source.to_string()),
+                None => Value::Null,
+            },
             Name::Event | Name::Events => return Err(Failure::Wrong("only templates know the whole event")),
         })
     }

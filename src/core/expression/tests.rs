@@ -143,7 +143,7 @@ fn errors_have_a_reason_and_a_position() {
         ("payload.value = 1", Some((1, 15)), ""),
         ("type ==\n 'é' # 1", Some((2, 6)), ""),
         ("payload.a == 'x", Some((1, 14)), "unterminated"),
-        ("valu > 1", Some((1, 1)), "there are type, subject, id, seq, ts, map_id, payload"),
+        ("valu > 1", Some((1, 1)), "there are type, subject, id, seq, ts, map_id, payload, source"),
         ("payload.x > 1 && valu > 1", Some((1, 18)), "\"valu\""),
         ("payload.name.matches('a+')", Some((1, 14)), "matches()"),
         ("payload.list.map(x, x)", None, "neither true nor false"),

@@ -6,12 +6,12 @@ mod presence;
 
 pub use presence::*;
 
-use crate::core::ids::{MapId, NodeId, TokenId, TopicId, WebhookId};
+use crate::core::ids::{MapId, NodeId, SourceId, TokenId, TopicId, WebhookId};
 
 /// The kinds of keys that the directory writes.
-pub const DIRECTORY: &[u8] = b"ABCFLMPQRSacfkmnswy";
+pub const DIRECTORY: &[u8] = b"ABCFJLMNPQRSUWacfkmnswy";
 /// The kinds of keys that the streams write.
-pub const STREAMS: &[u8] = b"DEObdeghijlopqrtuvxz";
+pub const STREAMS: &[u8] = b"DEOYbdeghijlopqrtuvxz";
 
 /// Prefix of map records.
 pub const MAPS: u8 = b'm';
@@ -19,6 +19,16 @@ pub const MAPS: u8 = b'm';
 pub const TOKENS: u8 = b'k';
 /// Prefix of app records.
 pub const APPS: u8 = b'A';
+/// Prefix of issuer records.
+pub const ISSUERS: u8 = b'J';
+/// Prefix of the revocations of client tokens.
+pub const REVOCATIONS: u8 = b'N';
+/// Prefix of the tokens of the cluster.
+pub const ADMIN_TOKENS: u8 = b'U';
+/// Prefix of ingest sources.
+pub const SOURCES: u8 = b'W';
+/// Prefix of the counts of ingest sources.
+pub const SOURCE_COUNTS: u8 = b'Y';
 /// Prefix of the maps whose limit on connections is no longer the one that new maps get by themselves.
 pub const LIMITED: u8 = b'L';
 /// Prefix of stream records.
@@ -90,6 +100,31 @@ pub fn token(id: TokenId) -> [u8; 17] {
 /// The key of an app's record.
 pub fn app(token: TokenId) -> [u8; 17] {
     join(APPS, token.as_bytes())
+}
+
+/// The key of the record of a token of the cluster.
+pub fn admin_token(id: TokenId) -> [u8; 17] {
+    join(ADMIN_TOKENS, id.as_bytes())
+}
+
+/// The key of an issuer's record.
+pub fn issuer(token: TokenId) -> [u8; 17] {
+    join(ISSUERS, token.as_bytes())
+}
+
+/// The key of a revocation of a map's client tokens. `what` is the hash of which ones.
+pub fn revocation(map: MapId, what: &[u8; 16]) -> [u8; 33] {
+    join(REVOCATIONS, &[*map.as_bytes(), *what].concat())
+}
+
+/// The key of an ingest source's record.
+pub fn source(id: SourceId) -> [u8; 17] {
+    join(SOURCES, id.as_bytes())
+}
+
+/// The key of the counts of an ingest source.
+pub fn source_counts(id: SourceId) -> [u8; 17] {
+    join(SOURCE_COUNTS, id.as_bytes())
 }
 
 /// The key of a stream's record.

@@ -38,7 +38,7 @@ pub use directory::Directory;
 pub use steps::{Request, Step};
 pub use streams::backlog;
 pub use streams::subjects;
-pub use streams::{Facts, Streams, TopicRecord};
+pub use streams::{Facts, SourceCounts, Streams, TopicRecord};
 
 use super::access::Access;
 use super::codec;
@@ -47,7 +47,7 @@ use super::ids::{GroupId, LogPosition, MapId};
 use super::lease::Present;
 use super::store::{ReadStore, StoreError, WriteStore};
 use super::subject::Subject;
-use super::webhook::directory::Directory as Webhooks;
+use super::webhook::directory::WebhookDirectory as Webhooks;
 use std::sync::Arc;
 
 /// What the application of a command may know besides the command.

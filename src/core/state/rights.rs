@@ -4,7 +4,7 @@
 use crate::core::access::{Map, Scopes, Token};
 use crate::core::command::{By, Refusal};
 use crate::core::ids::{MapId, TokenId};
-use crate::core::webhook::directory::Directory as Webhooks;
+use crate::core::webhook::directory::WebhookDirectory as Webhooks;
 use crate::core::webhook::{OnWebhook, Webhook};
 use std::sync::Arc;
 

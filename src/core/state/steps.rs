@@ -17,6 +17,8 @@ pub enum Step {
     Begin(WebhookId, OwnerCommand),
     /// Facts that the directory decided become events of the map's stream.
     Append(MapId, Vec<NewEvent>),
+    /// A new webhook begins with the event of this seq, or with the stream's first one after it.
+    Start(WebhookId, u64),
 }
 
 impl Step {

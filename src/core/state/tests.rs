@@ -5,10 +5,12 @@ mod apps;
 mod backlog;
 mod channels;
 mod delivery;
+mod issuers;
 mod leases;
 mod lifecycle;
 mod limits;
 mod presence;
+mod sources;
 mod subjects;
 mod two_logs;
 
@@ -110,7 +112,14 @@ fn token_id(n: u8) -> TokenId {
 }
 
 fn new_token(n: u8) -> NewToken {
-    NewToken { id: token_id(n), name: "t".into(), hash: [n; 32], scopes: Scopes::ALL }
+    NewToken {
+        id: token_id(n),
+        name: "t".into(),
+        hash: [n; 32],
+        scopes: Scopes::ALL,
+        expires_ms: None,
+        subjects: None,
+    }
 }
 
 fn create(n: u8, slug: Option<&str>, limits: Limits, retention: Retention) -> Command {

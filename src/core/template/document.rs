@@ -8,17 +8,20 @@ use crate::core::json::{JsonError, Node, normalise, write_string};
 
 /// A value of the document.
 #[derive(Debug)]
-pub(super) enum Document {
+pub(crate) enum Document {
     /// JSON in normal form without an expression, as it is sent.
     Constant(Box<str>),
+    /// A string with expressions.
     String(Interpolated),
+    /// A list.
     List(Vec<Document>),
     /// Members in JavaScript's order. The names are written as JSON strings already.
     Object(Vec<(Box<str>, Document)>),
 }
 
 impl Document {
-    pub(super) fn parse(source: &str) -> Result<Self, TemplateError> {
+    /// Parses a document. The error says what is wrong, and where.
+    pub(crate) fn parse(source: &str) -> Result<Self, TemplateError> {
         let normal = normalise(source, MAX_DEPTH).map_err(|error| not_json(source, error))?;
         let Some(node) = Node::read(normal.as_bytes()) else {
             return Err(Problem::NotJson("it can't be read".to_owned()).into());
@@ -92,8 +95,8 @@ impl Document {
         if let Self::Constant(json) = self { Some(json) } else { None }
     }
 
-    /// Writes the document for the events.
-    pub(super) fn write(
+    /// Writes the document with the values of that scene.
+    pub(crate) fn write(
         &self,
         scene: &dyn Scene,
         budget: &Budget,

@@ -14,13 +14,13 @@ mod error;
 mod interpolated;
 mod scene;
 
+pub(crate) use document::Document;
 pub use error::{Position, Problem, RenderFailure, TemplateError};
 pub(crate) use interpolated::{Interpolated, Piece};
 
 use super::event::{Event, MapText};
 use super::expression::{Budget, Failure, Writer};
 use super::webhook::MAX_TEMPLATE;
-use document::Document;
 use scene::Request;
 
 /// Longest body that a template makes, in bytes.

@@ -1,6 +1,6 @@
 //! The directory of all webhooks of the cluster.
 //!
-//! Only [`WebhookChange`]s change a [`Directory`]. The replicated state and a node's read copy apply the same
+//! Only [`WebhookChange`]s change a [`WebhookDirectory`]. The replicated state and a node's read copy apply the same
 //! changes, so they stay the same. They share the records.
 
 use super::Webhook;
@@ -24,13 +24,13 @@ pub enum WebhookChange {
 
 /// All webhooks.
 #[derive(Clone, Debug, Default)]
-pub struct Directory {
+pub struct WebhookDirectory {
     webhooks: BTreeMap<WebhookId, Arc<Webhook>>,
     of_map: BTreeMap<MapId, BTreeSet<WebhookId>>,
     owners: Owners,
 }
 
-impl Directory {
+impl WebhookDirectory {
     /// The webhook with that id.
     pub fn get(&self, id: WebhookId) -> Option<&Arc<Webhook>> {
         self.webhooks.get(&id)
@@ -46,9 +46,19 @@ impl Directory {
         self.of_map.get(&map).into_iter().flatten().filter_map(|id| self.webhooks.get(id))
     }
 
-    /// How many webhooks a map has.
+    /// How many webhooks a map has, without the consumers that clients read.
     pub fn count(&self, map: MapId) -> usize {
-        self.of_map.get(&map).map_or(0, BTreeSet::len)
+        self.of_map.get(&map).map_or(0, BTreeSet::len) - self.count_read(map)
+    }
+
+    /// How many consumers a map has that clients read.
+    pub fn count_read(&self, map: MapId) -> usize {
+        self.of_map(map).filter(|webhook| webhook.is_read()).count()
+    }
+
+    /// The consumer of that name that clients of the map read.
+    pub fn read_by_name(&self, map: MapId, name: &str) -> Option<&Arc<Webhook>> {
+        self.of_map(map).find(|webhook| webhook.is_read() && webhook.name == name)
     }
 
     /// The nodes that deliver.

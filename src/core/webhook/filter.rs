@@ -4,12 +4,15 @@ use super::Profile;
 use crate::core::subject::{CHANNEL_PREFIX, Selector, SelectorError};
 use serde::{Deserialize, Serialize};
 
+/// The subjects of a service with sessions: the map's own, and one for each session.
+const OF_SESSIONS: [&str; 2] = ["", "session:*"];
+
 /// Which events of the chosen types a webhook gets. An event must meet every condition that is given.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventFilter {
     /// Only events of these subjects: exact names, or patterns with `*`. Without this, [`Self::topic_kind`]
-    /// and [`Self::topic_prefix`], only events of the map's own subject, and the lifecycle events of channels
-    /// if the profile has them.
+    /// and [`Self::topic_prefix`], only events of the map's own subject; besides, the lifecycle events of
+    /// channels if the profile has them, and the events of sessions if its receivers expect those.
     pub subjects: Option<Vec<String>>,
     /// Only events of subjects that are channels of this kind, and lifecycle events about such channels.
     pub topic_kind: Option<TopicKind>,
@@ -62,6 +65,7 @@ impl EventFilter {
             Some(names) => Selector::from_names(names.iter().map(|name| Ok(name.as_str())))?,
             // Kind and prefix choose among all subjects.
             None if self.topic_kind.is_some() || self.topic_prefix.is_some() => Selector::All,
+            None if profile.has_sessions() => Selector::from_names(OF_SESSIONS.map(Ok))?,
             None => Selector::default(),
         };
         Ok(SubjectFilter {
@@ -139,6 +143,10 @@ mod tests {
         ] {
             assert_eq!(presence.takes(subject), is_taken, "{subject}");
         }
+        let sessions = filter(Profile::Envelope, None, None);
+        assert!(sessions.takes("") && sessions.takes("session:3") && !sessions.takes("orders-7"));
+        assert!(!sessions.takes("$channel/session:3") && !sessions.may_take_lifecycle());
+        assert!(!filter(Profile::Standard, None, None).takes("session:3"));
         let plain = filter(Profile::Standard, Some(TopicKind::Presence), None);
         assert!(plain.takes("presence-a") && !plain.takes("$channel/presence-a"));
         assert!(!plain.may_take_lifecycle());

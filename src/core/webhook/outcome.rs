@@ -51,6 +51,10 @@ pub enum Class {
     Overflow,
     /// The server failed.
     Internal,
+    /// A reader refused the event.
+    Refused,
+    /// No reader acknowledged the event in time.
+    Unacknowledged,
 }
 
 impl Class {
@@ -74,6 +78,8 @@ impl Class {
             Self::Skipped => "skipped",
             Self::Overflow => "overflow",
             Self::Internal => "internal",
+            Self::Refused => "refused",
+            Self::Unacknowledged => "unacknowledged",
         }
     }
 }

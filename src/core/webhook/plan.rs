@@ -5,8 +5,10 @@ use crate::core::consumer::plan::{MAX_PARKED, Plan};
 use crate::core::rate::Rate;
 
 impl Webhook {
-    /// The plan of its deliveries. At most `window` requests run at a time.
+    /// The plan of its deliveries. At most `window` requests run at a time, unless its own setting says how
+    /// many of its events may be unacknowledged.
     pub fn plan(&self, window: usize) -> Plan {
+        let window = self.in_flight.map_or(window, |events| events as usize);
         Plan {
             rate: self.rate.map(Rate::from),
             batch: self.batch,

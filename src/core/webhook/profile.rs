@@ -56,6 +56,11 @@ impl Profile {
         matches!(self, Self::Broadcasting | Self::Pusher)
     }
 
+    /// Whether its receivers expect the events of sessions beside those of the map's own subject.
+    pub fn has_sessions(self) -> bool {
+        self == Self::Envelope
+    }
+
     /// Whether its requests name a key, which tells receivers whose secret they are signed with.
     pub fn names_key(self) -> bool {
         self == Self::Pusher

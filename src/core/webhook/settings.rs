@@ -79,6 +79,16 @@ pub struct Webhook {
     pub inserted_ms: u64,
     /// When it was last changed, Unix milliseconds.
     pub updated_ms: u64,
+    /// The most events that its readers may have without having acknowledged them. `None` where the server
+    /// makes the requests: the node's configuration says how many run at a time.
+    pub in_flight: Option<u32>,
+}
+
+impl Webhook {
+    /// Whether clients read its events: it is a consumer whose workers are not the server.
+    pub fn is_read(&self) -> bool {
+        self.target == TargetKind::Readers
+    }
 }
 
 /// The settings that only the owner and the editors of a webhook may see.
@@ -154,6 +164,8 @@ pub enum TargetKind {
     Http,
     /// AWS Lambda.
     Lambda,
+    /// Clients that read and acknowledge: the server makes no requests.
+    Readers,
 }
 
 /// The request's method.
@@ -223,6 +235,9 @@ pub struct PutWebhook {
     pub webhook: Webhook,
     /// The revision that was read; `None` makes a new one.
     pub revision: Option<u64>,
+    /// The seq of the first event that a new one gets. `None` is the stream's end, at the position in the log
+    /// where the command is applied.
+    pub start_seq: Option<u64>,
 }
 
 /// A command about one existing webhook.
@@ -291,6 +306,7 @@ impl Plain {
             revision: 0,
             inserted_ms: 0,
             updated_ms: 0,
+            in_flight: None,
         };
         let target = Target::Http(String::new());
         Self {

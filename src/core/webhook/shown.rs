@@ -207,7 +207,8 @@ impl Target {
                 }),
             },
             (None, super::TargetKind::Lambda) => Self::Lambda { function: None },
-            (Some(super::Target::Http(_)), _) | (None, super::TargetKind::Http) => {
+            (Some(super::Target::Http(_)), _)
+            | (None, super::TargetKind::Http | super::TargetKind::Readers) => {
                 Self::Http { url: url.cloned() }
             }
         }

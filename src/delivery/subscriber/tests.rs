@@ -62,6 +62,7 @@ fn with_subscription(test: impl FnOnce(&Rc<TopicView>, &Rc<Subscriber>, Subscrip
         cut_off_after: None,
         presence_grace: std::time::Duration::from_secs(3),
         channel_joins_per_minute: 0,
+        longest_client_token: std::time::Duration::from_secs(86_400),
     };
     let of_dispatchers = DispatcherConfig {
         ring_bytes: 1 << 20,
@@ -76,7 +77,7 @@ fn with_subscription(test: impl FnOnce(&Rc<TopicView>, &Rc<Subscriber>, Subscrip
     actix_rt::System::new().block_on(async move {
         let hub = Hub::start(config, cluster).await.unwrap();
         let dispatcher = Dispatcher::of_this_thread(&hub, &of_dispatchers);
-        let subscriber = Subscriber::new(&dispatcher, None, 8);
+        let subscriber = Subscriber::new(&dispatcher, &crate::hub::Who::Admin, 8);
         let topic = TopicKey::new(TopicId(1), Selector::All);
         let topic_view = Rc::new(TopicView::new(topic, View::new(Arc::new(Plain("plain".into())), None)));
         topic_view.start(1, 1 << 20, 1024);

@@ -10,6 +10,7 @@
 
 mod commands;
 mod completion;
+mod handing;
 mod held;
 mod messages;
 mod reading;
@@ -20,6 +21,8 @@ mod state;
 mod waiting;
 
 use completion::Flights;
+use handing::Handing;
+pub(super) use handing::{Pull, Said, TooManyReaders};
 use held::Held;
 pub(super) use messages::{Changed, Collect, Look, Queue, Removed, Reported, Retire, TooMuch, Wake};
 use reporting::Reports;
@@ -29,6 +32,7 @@ use state::{Commands, Life, Readers, Reporting};
 use super::shared::Shared;
 use crate::core::consumer::engine::{Engine, Step, Urgency};
 use crate::core::consumer::shares::{Observed, Speed};
+use crate::core::event::MapText;
 use crate::core::ids::{TopicId, WebhookId};
 use crate::core::webhook::Webhook;
 use crate::core::webhook::outcome::Cause;
@@ -66,6 +70,8 @@ pub(super) struct WebhookActor {
     observed: Rc<RefCell<Observed>>,
     commands: Commands,
     reports: Reports,
+    /// The clients that read its events, where no requests are made.
+    handing: Handing,
     /// The timer for the next call of `advance`.
     timer: Option<SpawnHandle>,
     /// The time since which there has been nothing to do.
@@ -86,6 +92,7 @@ impl WebhookActor {
         let speed = if state.progress.failures > 0 { Speed::Slow } else { Speed::Unknown };
         let engine = Engine::new(webhook.plan(shared.config.window), state.progress, waiting);
         let life = Life::Closing.follow(settings.permitted(&shared));
+        let handing = Handing::new(MapText::from(webhook.map));
         Ok(Some(Self {
             shared,
             supervisor,
@@ -99,6 +106,7 @@ impl WebhookActor {
             observed: Rc::new(RefCell::new(Observed::new(speed))),
             commands: Commands::default(),
             reports: Reports::default(),
+            handing,
             timer: None,
             idle_since: None,
         }))
@@ -123,20 +131,31 @@ impl WebhookActor {
         let now = Instant::now();
         self.readers.tick(now);
         self.commands.tick(now);
+        self.tend_readers(now);
         if self.life.get().is_running() {
             self.take_commands(now);
         }
         let may_begin = self.life.get().is_running() && self.shared.in_touch();
         let sending = if may_begin { self.send_what_can_be(now, ctx) } else { None };
+        let again = self.answer_readers(now).then_some(now);
+        self.forget_unread(now);
         self.announce(now);
-        let pauses =
-            [self.readers.pause_until(), self.commands.pauses_until(), self.reports.state.waits_until()];
+        let pauses = [
+            self.readers.pause_until(),
+            self.commands.pauses_until(),
+            self.reports.state.waits_until(),
+            self.handing.next(!self.readers.are_idle()),
+            again,
+        ];
         self.wait(sending.into_iter().chain(pauses.into_iter().flatten()).min(), now, ctx);
     }
 
     /// Sends every request that may begin now. Returns the time at which there will be more to send.
     fn send_what_can_be(&mut self, now: Instant, ctx: &mut Context<Self>) -> Option<Instant> {
         let until = loop {
+            if !self.is_wanted() {
+                break None;
+            }
             self.read(now, ctx);
             let expiry_ms = self.shared.hub.clock().expiry_ms();
             match self.engine.next(expiry_ms) {
@@ -181,7 +200,8 @@ impl WebhookActor {
 
     fn is_at_rest(&self) -> bool {
         let quiet = self.reports.state == Reporting::Quiet && self.engine.state().urgency() == Urgency::None;
-        quiet && self.engine.state().is_idle() && self.readers.are_idle() && self.commands == Commands::Taken
+        let has_work = !self.engine.state().is_idle() || !self.handing.is_idle() || self.is_unread();
+        quiet && !has_work && self.readers.are_idle() && self.commands == Commands::Taken
     }
 }
 

@@ -4,6 +4,7 @@
 //! - [`line`]: a connection with its codec.
 //! - [`exchange`]: one request and its answer over one connection, and whether the connection can be used
 //!   again.
+//! - [`fetch`]: a document, such as the keys of an issuer of client tokens.
 //! - [`failure`]: why there is no answer. [`headers`]: what an answer says about waiting.
 //!
 //! It never follows a redirect, uses a proxy, decompresses a body or interprets a status: the caller decides
@@ -31,6 +32,7 @@ use super::{
 
 mod exchange;
 mod failure;
+mod fetch;
 mod headers;
 mod line;
 mod pool;
@@ -39,6 +41,7 @@ mod tests;
 
 pub use exchange::Rest;
 pub use failure::Failure;
+pub use fetch::FetchError;
 pub use headers::{RateLimit, rate_limit, retry_after_ms};
 
 use exchange::Exchange;

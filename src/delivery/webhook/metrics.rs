@@ -13,6 +13,8 @@ pub(super) struct Meters {
     delivered_events: Counter,
     attempt_seconds: Histogram,
     delay_seconds: Histogram,
+    handed: Counter,
+    acknowledged: Counter,
 }
 
 impl Meters {
@@ -22,6 +24,21 @@ impl Meters {
             delivered_events: metrics::counter!(metric::WEBHOOK_DELIVERED),
             attempt_seconds: metrics::histogram!(metric::WEBHOOK_ATTEMPT_SECONDS),
             delay_seconds: metrics::histogram!(metric::WEBHOOK_DELAY_SECONDS),
+            handed: metrics::counter!(metric::CONSUMER_HANDED),
+            acknowledged: metrics::counter!(metric::CONSUMER_ACKNOWLEDGED),
+        }
+    }
+
+    /// Counts an event that was handed to a reader.
+    pub(super) fn handed(&self) {
+        self.handed.increment(1);
+    }
+
+    /// Counts what became of an event that a reader had.
+    pub(super) fn read(&self, class: Class) {
+        match class {
+            Class::Delivered => self.acknowledged.increment(1),
+            class => metrics::counter!(metric::CONSUMER_RETURNED, "class" => class.name()).increment(1),
         }
     }
 

@@ -49,4 +49,4 @@ mod tests;
 pub use check::Checks;
 pub use config::WebhookConfig;
 pub use lambda::Account;
-pub use start::{BadWebhooks, CheckError, TestError, Webhooks};
+pub use start::{BadWebhooks, CheckError, ReadError, TestError, Webhooks};

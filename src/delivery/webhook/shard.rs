@@ -6,6 +6,7 @@
 
 mod broken;
 mod idle;
+mod readers;
 mod watch;
 
 use super::actor::{Changed, Removed, Retire, Supervisor, Wake, WebhookActor};

@@ -31,6 +31,8 @@ pub(super) struct Shared {
     /// The incarnation under which this node owns webhooks; 0 while it owns none.
     incarnation: Cell<u64>,
     in_touch: Cell<bool>,
+    /// Counts the loans to readers. No number is used twice in an incarnation of the node.
+    loans: Cell<u64>,
     resting: Cell<bool>,
 }
 
@@ -52,6 +54,7 @@ impl Shared {
             owners: RefCell::default(),
             incarnation: Cell::new(0),
             in_touch: Cell::new(false),
+            loans: Cell::new(0),
             resting: Cell::new(false),
             number,
             hub,
@@ -105,6 +108,12 @@ impl Shared {
     /// Node, incarnation and epoch under which reports are made.
     pub(super) fn ownership(&self) -> (NodeId, u64, u64) {
         (self.hub.node_id(), self.incarnation.get(), self.owners.borrow().epoch)
+    }
+
+    /// The number of the next loan to a reader, on this thread.
+    pub(super) fn number_loan(&self) -> u64 {
+        self.loans.set(self.loans.get() + 1);
+        self.loans.get()
     }
 
     /// Whether this node may deliver. A node that is cut off stops before another node begins to deliver.

@@ -1,5 +1,10 @@
 //! The interface of webhook delivery: the node starts it, the API calls it, a shutdown drains it.
 
+mod readers;
+
+pub use readers::ReadError;
+
+use super::actor::{Pull, Said};
 use super::check::{Checks, forbidden};
 use super::client::Outside;
 use super::config::WebhookConfig;
@@ -18,7 +23,7 @@ use crate::core::command::Command;
 use crate::core::consumer::shares::Speed;
 use crate::core::event::{Event, NewEvent};
 use crate::core::field_error::FieldError;
-use crate::core::ids::EventId;
+use crate::core::ids::{EventId, WebhookId};
 use crate::core::webhook::records::Attempt;
 use crate::core::webhook::{Private, Profile, Target, Webhook};
 use crate::hub::{EncryptionError, Hub, HubError};
@@ -82,6 +87,10 @@ enum Job {
     Check(Box<Url>, oneshot::Sender<Result<(), Forbidden>>),
     Drain(Duration, oneshot::Sender<()>),
     Resume,
+    /// A reader of the consumer asks for events.
+    Pull(WebhookId, Pull),
+    /// A reader of the consumer says what it has done with its events.
+    Said(WebhookId, Said),
 }
 
 /// Delivers to the webhooks that this node owns. Lives as long as the node; its threads do the work.
@@ -123,6 +132,11 @@ impl Webhooks {
         let of = hub.clone();
         actix_rt::spawn(supervise("webhook_handover", move |_| handover::run(of.clone(), leaving.clone())));
         Ok(Self { hub, account, outside, shards, turn: AtomicUsize::new(0) })
+    }
+
+    /// What all clients of this node share on the way to the outside.
+    pub fn outside(&self) -> &Outside {
+        &self.outside
     }
 
     /// The checks of settings that this node can make.
@@ -179,7 +193,8 @@ impl Webhooks {
         let mut drained = Vec::new();
         for shard in &self.shards {
             let (done, is_done) = oneshot::channel();
-            if shard.try_send(Job::Drain(within, done)).is_ok() {
+            // The requests of readers may fill the queue for a moment.
+            if let Ok(Ok(())) = tokio::time::timeout(within, shard.send(Job::Drain(within, done))).await {
                 drained.push(is_done);
             }
         }
@@ -251,6 +266,8 @@ async fn carry_out(shard: Rc<Shard>, job: Job) {
         Job::Test(webhook, event, answer) => drop(answer.send(test(&shard.shared, webhook, *event).await)),
         Job::Check(url, answer) => drop(answer.send(shard.shared.client.check(&url).await)),
         Job::Resume => shard.go_on(),
+        Job::Pull(consumer, pull) => shard.pull(consumer, pull),
+        Job::Said(consumer, said) => shard.hear(consumer, said),
         Job::Drain(within, done) => {
             shard.come_to_rest(within).await;
             report::flush(&shard).await;

@@ -57,6 +57,7 @@ impl Stage {
             cut_off_after: None,
             presence_grace: std::time::Duration::from_secs(3),
             channel_joins_per_minute: 0,
+            longest_client_token: std::time::Duration::from_secs(86_400),
         };
         let cluster = waypost_cluster::Config {
             data_dir: folder.path().join("data"),
@@ -73,6 +74,8 @@ impl Stage {
             name: "t".into(),
             hash: hash_token("t"),
             scopes: Scopes::PUBLISH,
+            expires_ms: None,
+            subjects: None,
         };
         let retention =
             Retention { events: None, age_seconds: None, bytes: None, webhook_backlog: Default::default() };
@@ -128,7 +131,7 @@ impl Stage {
         let Plain { webhook, .. } = Plain::new(id, self.map, Origin::Api, Profile::Envelope, &defaults);
         let encrypted = self.hub.vault().encryption().unwrap().encrypt(id, &private).unwrap();
         let webhook = Webhook { host: "127.0.0.1".into(), fingerprint: [n; 16], encrypted, retry, ..webhook };
-        let put = PutWebhook { by: None, webhook, revision: None };
+        let put = PutWebhook { by: None, webhook, revision: None, start_seq: None };
         self.hub.log().propose(&Command::PutWebhook(Box::new(put))).await.unwrap();
         id
     }

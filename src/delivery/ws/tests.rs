@@ -63,7 +63,7 @@ async fn echo(
     hub: Data<Hub>,
 ) -> Result<HttpResponse, actix_web::Error> {
     let dispatcher = Dispatcher::of_this_thread(&hub, &CONFIG);
-    let subscriber = Subscriber::new(&dispatcher, None, 8 * 1024);
+    let subscriber = Subscriber::new(&dispatcher, &crate::hub::Who::Admin, 8 * 1024);
     let protocol = Echo { subscriber, marks: request.path() == "/" };
     let rate = match request.path() {
         "/slow" => MessageRate { per_second: 50, burst: 10 },
@@ -94,6 +94,7 @@ fn with_server(client: impl FnOnce(SocketAddr) + Send + 'static) {
         cut_off_after: None,
         presence_grace: std::time::Duration::from_secs(3),
         channel_joins_per_minute: 0,
+        longest_client_token: std::time::Duration::from_secs(86_400),
     };
     actix_rt::System::new().block_on(async move {
         let hub = Hub::start(config, cluster).await.unwrap();

@@ -28,8 +28,17 @@ use std::sync::Arc;
 
 /// Longest path in a line, in bytes.
 const PATH: usize = 512;
-/// How the secrets that the cluster makes begin. A path that has one by mistake is not written with it.
-const SECRETS: [&str; 2] = ["wp_", "wpa_"];
+/// What readers of consumers do: they take events.
+const READING: [&str; 5] = [
+    "/consumers/{consumer}/pull",
+    "/consumers/{consumer}/stream",
+    "/consumers/{consumer}/ack",
+    "/consumers/{consumer}/nack",
+    "/consumers/{consumer}/extend",
+];
+/// How the secrets that the cluster makes begin, and client tokens (JWTs). A path that has one by mistake is
+/// not written with it.
+const SECRETS: [&str; 3] = ["wp_", "wpa_", "eyj"];
 
 /// Which results of a request are recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,8 +75,10 @@ fn recorded(method: &Method, route: &str) -> Recorded {
     let is_read = matches!(*method, Method::GET | Method::HEAD);
     let is_data = match route.strip_prefix("/api/maps/{map}") {
         Some("/events") => is_read || *method == Method::POST,
+        Some(rest) if READING.contains(&rest) => true,
         Some(rest) => is_read && (rest.starts_with("/events/") || rest == "/subjects"),
-        None => false,
+        // What happens in live sessions is published by these routes.
+        None => route.starts_with("/api/sessions") || route == "/api/votes/live",
     };
     match route {
         _ if is_data || !route.starts_with("/api/") || *method == Method::OPTIONS => Recorded::None,
@@ -214,6 +225,8 @@ mod tests {
             (Method::PUT, "/api/maps/{map}/channel-rules", Recorded::All),
             (Method::GET, "/api/cluster/backup", Recorded::All),
             (Method::POST, "/api/cluster/{operation}", Recorded::All),
+            (Method::POST, "/api/sessions/{session}/games", Recorded::None),
+            (Method::POST, "/api/votes/live", Recorded::None),
             (Method::OPTIONS, "/api/maps", Recorded::None),
             (Method::GET, "/healthz", Recorded::None),
             // A route that nobody has thought of yet.

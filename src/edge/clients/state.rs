@@ -87,6 +87,9 @@ pub(super) struct State {
     since: Instant,
     /// Whether the sender is known.
     pub(super) known: bool,
+    /// Whether an unknown sender is read while its request is answered: a socket whose first message says who
+    /// it is.
+    introduces: bool,
     /// Whether the connection is one beyond the limit.
     pub(super) surplus: bool,
     /// Its place in the order in which connections give way, if it has one.
@@ -109,6 +112,7 @@ impl State {
             activity,
             since: now,
             known: false,
+            introduces: false,
             surplus,
             place: None,
             awaits_body: false,
@@ -122,6 +126,7 @@ impl State {
     pub(super) fn begin(&mut self, now: Instant) {
         self.interim.begin();
         self.awaits_body = false;
+        self.introduces = false;
         self.change_to(Activity::Serving, now);
     }
 
@@ -136,6 +141,13 @@ impl State {
 
     pub(super) fn know(&mut self) {
         self.known = true;
+        if std::mem::take(&mut self.held) {
+            self.wake();
+        }
+    }
+
+    pub(super) fn hear_out(&mut self) {
+        self.introduces = true;
         if std::mem::take(&mut self.held) {
             self.wake();
         }
@@ -192,7 +204,9 @@ impl State {
     pub(super) fn turn(&mut self, limits: &ClientLimits, seen: bool, now: impl Fn() -> Instant) -> Turn {
         let (until, over) = match self.activity {
             Activity::Evicted => return Turn::Evicted,
-            Activity::Serving if self.known => return Turn::Read { until: None, known: true },
+            Activity::Serving if self.known || self.introduces => {
+                return Turn::Read { until: None, known: true };
+            }
             Activity::Serving => {
                 self.held = true;
                 return Turn::Hold;

@@ -47,6 +47,27 @@ fn the_unknown_sender_that_is_idle_for_longest_gives_way_first() {
     gone(&[true, true, true, true]);
 }
 
+/// A socket whose first message says who it is.
+#[test]
+fn an_unknown_sender_that_is_heard_out_still_gives_way() {
+    let clients = Clients::new(LIMITS);
+    let stranger = clients.admit();
+    let turn = || stranger.client().turn(&mut Context::from_waker(Waker::noop()), true);
+    stranger.client().begin();
+    assert!(matches!(turn(), Turn::Hold));
+    stranger.client().hear_out();
+    assert!(matches!(turn(), Turn::Read { until: None, .. }));
+    let _others: Vec<_> = (0..LIMITS.most).map(|_| busy(&clients)).collect();
+    assert!(is_evicted(&stranger));
+    // Its next request, if there is one, is that of an unknown sender again.
+    let again = clients.admit();
+    again.client().begin();
+    again.client().hear_out();
+    again.client().end(false);
+    again.client().begin();
+    assert!(matches!(again.client().turn(&mut Context::from_waker(Waker::noop()), true), Turn::Hold));
+}
+
 #[test]
 fn a_known_sender_keeps_its_connection_while_it_is_answered() {
     let clients = Clients::new(LIMITS);

@@ -7,6 +7,7 @@ mod problems;
 pub mod starting;
 mod status;
 
+use super::Table;
 use super::context::Edge;
 use super::paths::at;
 use super::query::Takes;
@@ -14,7 +15,7 @@ use crate::clock::now_ms;
 use crate::metric;
 use actix_web::HttpResponse;
 use actix_web::http::header::CONTENT_TYPE;
-use actix_web::web::{Data, ServiceConfig};
+use actix_web::web::Data;
 use serde_json::json;
 
 /// The query parameters of the routes.
@@ -24,7 +25,7 @@ pub const TAKES: &[Takes] = &[Takes::of("GET", "/api/cluster/backup", backup::NA
 pub const HEALTH: [&str; 2] = ["/healthz", "/readyz"];
 
 /// Adds `/healthz`, `/readyz`, `/metrics` and `/api/cluster`.
-pub fn routes(config: &mut ServiceConfig) {
+pub fn routes(config: &mut Table<'_>) {
     config
         .service(at(HEALTH[0]).get(health))
         .service(at(HEALTH[1]).get(ready))

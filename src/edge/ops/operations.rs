@@ -1,5 +1,6 @@
 //! `POST /api/cluster/{operation}`: operations on the cluster. Any node accepts them.
 
+use crate::core::admin_token::AdminScope;
 use crate::core::field_error::{FieldCode, FieldError};
 use crate::core::json::Members;
 use crate::edge::audit::facts::note_thing;
@@ -47,7 +48,7 @@ pub(super) async fn operate(
     name: Path<String>,
     body: Body,
 ) -> Result<HttpResponse, ApiError> {
-    edge.admin(&request).await?;
+    edge.admin_or(&request, AdminScope::Operate).await?;
     let wanted = body.object(Wanted::read).await?;
     if let Some(node) = wanted.node {
         note_thing(&request, "of_node", node);

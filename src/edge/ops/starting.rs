@@ -2,7 +2,7 @@
 //! cluster.
 
 use super::{health, not_ready_answer};
-use crate::edge::Routes;
+use crate::edge::NodeRoutes;
 use crate::edge::error::ApiError;
 use actix_web::web::{Data, get, resource, to};
 use actix_web::{HttpResponse, ResponseError};
@@ -28,7 +28,7 @@ impl Starting {
 
     /// The routes of a node that does not serve yet. It lives, is not ready, and answers everything else with
     /// 503: a client comes back, or goes to another node.
-    pub fn routes(self: &Arc<Self>) -> Routes {
+    pub fn routes(self: &Arc<Self>) -> NodeRoutes {
         let starting = Data::from(self.clone());
         Arc::new(move |service| {
             service

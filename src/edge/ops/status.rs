@@ -4,6 +4,7 @@
 
 use super::problems::{Known, Port, Problem, State, committed, problems};
 use crate::clock::now_ms;
+use crate::core::admin_token::AdminScope;
 use crate::core::time::iso_millis;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
@@ -19,7 +20,7 @@ use waypost_cluster::Status;
 const ASK_TIMEOUT: Duration = Duration::from_millis(500);
 
 pub(super) async fn status(request: HttpRequest, edge: Data<Edge>) -> Result<HttpResponse, ApiError> {
-    edge.admin(&request).await?;
+    edge.admin_or(&request, AdminScope::Read).await?;
     let hub = &edge.hub;
     let status = hub.health().status();
     let reports = hub.health().survey(ASK_TIMEOUT).await;
@@ -87,7 +88,8 @@ fn status_json(status: &Status) -> Value {
 fn owned(edge: &Edge) -> BTreeMap<u64, u64> {
     let webhooks = edge.hub.webhooks().directory();
     let mut owned = BTreeMap::new();
-    for owner in webhooks.all().filter_map(|webhook| webhooks.owners().owner_of(webhook.id)) {
+    let delivered = webhooks.all().filter(|webhook| !webhook.is_read());
+    for owner in delivered.filter_map(|webhook| webhooks.owners().owner_of(webhook.id)) {
         *owned.entry(owner).or_default() += 1;
     }
     owned

@@ -1,7 +1,6 @@
 //! A channel that a client has joined, and the steps of a join that take time.
 
 use super::frame::{Message, Ref};
-use super::lifecycle::Subscribed;
 use super::presence::{self, WantedPresence};
 use super::reply::{self, NotJoined};
 use crate::core::access::Scopes;
@@ -9,6 +8,7 @@ use crate::core::history::Start;
 use crate::core::ids::{EventId, MapId, SocketId};
 use crate::core::subject::{Selector, Subject};
 use crate::delivery::{Dispatcher, SubscriptionId};
+use crate::edge::lifecycle::Subscribed;
 use crate::edge::refused::Refused;
 use crate::edge::subscribe::{self, Asked, GoesOn, Opened};
 use crate::hub::{Membership, PresenceWatch};

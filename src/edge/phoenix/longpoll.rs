@@ -31,6 +31,7 @@ use crate::core::limits::LimitName;
 use crate::delivery::{Dispatcher, Subscriber};
 use crate::edge::auth::know;
 use crate::edge::body::Body;
+use crate::edge::consumers::ConsumerReading;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
 use crate::edge::refused::{Refused, Unavailable};
@@ -280,9 +281,10 @@ async fn open(
     let key = edge.hub.vault().encryption_within(KEY_WAIT).await.map_err(|_| Unavailable::NoKey)?;
     let token = SessionToken::new(edge.hub.node_id(), map, &key).ok_or(Unavailable::Slow)?;
     let dispatcher = Dispatcher::of_this_thread(&edge.hub, &edge.config.dispatcher);
-    let subscriber = Subscriber::new(&dispatcher, who.by(), edge.config.write_bytes);
+    let subscriber = Subscriber::new(&dispatcher, &who, edge.config.write_bytes);
     subscriber.hold(counted);
-    let client = Client { who, socket: new_socket(&edge.hub)?, version, transport: Transport::LongPoll };
+    let (socket, consumers) = (new_socket(&edge.hub)?, ConsumerReading::of(request));
+    let client = Client { who, socket, version, transport: Transport::LongPoll, consumers };
     let session = PhoenixSession::new(&dispatcher, subscriber, client, &phoenix.settings);
     let session = Session::start_on(session, phoenix.settings.longpoll);
     if !phoenix.longpolls.insert(token.secret, session.clone()) {

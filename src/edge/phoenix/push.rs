@@ -14,7 +14,7 @@ use crate::core::json;
 use crate::core::lifecycle::Lifecycle;
 use crate::core::limits::LimitName;
 use crate::core::subject::{Subject, SubjectError};
-use crate::edge::error::ApiError;
+use crate::edge::error::{ApiError, forbidden_subject};
 use crate::edge::refused::Refused;
 use crate::hub::{Grant, Hub, HubError, Placed, Who};
 use actix_web::http::StatusCode;
@@ -78,6 +78,9 @@ impl Push {
         let grant = Grant { map: known.ok_or(Refused::NotFound)?, who };
         if !hub.access().still_granted(&grant, Scopes::PUBLISH) {
             return Err(Refused::Forbidden(Scopes::PUBLISH).into());
+        }
+        if !grant.who.allows(&event.subject) {
+            return Err(forbidden_subject(&event.subject));
         }
         if !lets_clients_publish(&grant.map.rules, &event.subject) {
             return Err(no_client_events(&event.subject));

@@ -24,7 +24,9 @@ pub(super) const X_PHOENIX_LONGPOLL_TOKEN: &str = "x-phoenix-longpoll-token";
 /// Authenticates the client that connects.
 pub(super) async fn admit(request: &HttpRequest, edge: &Edge) -> Result<Who, Refused> {
     edge.check_origin(request)?;
-    edge.authenticate(request, token_of(request).as_deref()).await
+    // If the client names its map, only the issuers of this map are asked, whatever issuers others have.
+    let map = query(request, "map");
+    edge.authenticate_on(request, token_of(request).as_deref(), map.as_deref()).await
 }
 
 /// The id of a new session of this node.

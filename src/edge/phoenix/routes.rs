@@ -8,7 +8,7 @@ use super::settings::Settings;
 use super::state::Phoenix;
 use crate::config::Config;
 use crate::delivery::{Dispatcher, Handshake, Subscriber, start_ws};
-use crate::edge::Routes;
+use crate::edge::consumers::ConsumerReading;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
 use crate::edge::paths::at;
@@ -16,8 +16,9 @@ use crate::edge::query::Takes;
 use crate::edge::refused::Refused;
 use crate::edge::sessions::SessionKind;
 use crate::edge::upgrade;
+use crate::edge::{Routes, Table};
 use actix_web::http::Method;
-use actix_web::web::{Data, Payload, ServiceConfig};
+use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse, Result};
 use std::sync::Arc;
 
@@ -25,7 +26,7 @@ use std::sync::Arc;
 const SUBPROTOCOL: &str = "phoenix";
 /// The query parameters: those that phoenix.js adds by itself, the token, and those that pages of a Phoenix
 /// server send along. A long poll sends its session's token after the map's.
-const NAMES: &[&str] = &["token", "vsn", "_csrf_token"];
+const NAMES: &[&str] = &["token", "map", "vsn", "_csrf_token"];
 const MANY: &[&str] = &["token"];
 
 /// The headers that only Phoenix reads.
@@ -51,7 +52,7 @@ pub fn start(config: &Config, edge: &Data<Edge>) -> Routes {
 }
 
 /// Adds `/socket/events/websocket` and `/socket/events/longpoll`.
-fn add(config: &mut ServiceConfig) {
+fn add(config: &mut Table<'_>) {
     config.service(at("/socket/events/websocket").get(websocket)).service(
         at("/socket/events/longpoll")
             .on(Method::GET, longpoll::poll)
@@ -81,9 +82,10 @@ async fn websocket(
     let counted = edge.count_session(&request, &who, SessionKind::Socket).await;
     let counted = counted.map_err(|quota| ApiError::from(Refused::from(quota)))?;
     let socket = new_socket(&edge.hub).map_err(|unavailable| ApiError::from(Refused::from(unavailable)))?;
-    let subscriber = Subscriber::new(&dispatcher, who.by(), edge.config.write_bytes);
+    let subscriber = Subscriber::new(&dispatcher, &who, edge.config.write_bytes);
     subscriber.hold(counted);
-    let client = Client { who, socket, version, transport: Transport::WebSocket };
+    let consumers = ConsumerReading::of(&request);
+    let client = Client { who, socket, version, transport: Transport::WebSocket, consumers };
     let session = PhoenixSession::new(&dispatcher, subscriber, client, &phoenix.settings);
     start_ws(&request, (handshake, payload), &dispatcher, session, &phoenix.settings.ws)
 }

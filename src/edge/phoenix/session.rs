@@ -2,13 +2,15 @@
 //!
 //! It is the same for WebSocket and long poll. Only the form of the events differs.
 
+mod consumer;
+
 use super::channel::{self, Channel, Joined, JoinedPresence, Present};
 use super::form::{PhoenixForm, Transport};
 use super::frame::{self, Message, Ref, Version};
 use super::join::{self, JoinParams, Named, named_by};
-use super::lifecycle::{Connected, Subscribed};
 use super::presence;
 use super::push::{self, Push};
+use super::refresh;
 use super::repeats::{self, Repeats};
 use super::reply::{self, NotJoined};
 use super::settings::{EventLimits, Settings};
@@ -18,11 +20,14 @@ use crate::core::ids::{MapId, SocketId};
 use crate::core::limits::LimitName;
 use crate::core::subject::Subject;
 use crate::delivery::{Dispatcher, Incoming, Link, Mailbox, Next, Protocol, Resume, Subscriber};
+use crate::edge::consumers::ConsumerReading;
 use crate::edge::error::ApiError;
 use crate::edge::joins::Joins;
+use crate::edge::lifecycle::{Connected, Subscribed};
 use crate::edge::refused::{Quota, Refused};
 use crate::edge::subscribe::{Asked, Former, GoesOn, SessionQuota, Wanted};
 use crate::hub::{PresenceNews, Who};
+use consumer::{ConsumerChannel, ConsumerNote};
 use rustc_hash::FxHashMap;
 use serde_json::{Value, json};
 use std::rc::Rc;
@@ -38,6 +43,8 @@ pub(super) struct Client {
     pub(super) socket: SocketId,
     pub(super) version: Version,
     pub(super) transport: Transport,
+    /// For consumers that it reads.
+    pub(super) consumers: Option<ConsumerReading>,
 }
 
 /// One client's socket. It lives as long as the connection, or as the long poll's session.
@@ -49,14 +56,22 @@ pub(super) struct PhoenixSession {
     joins: Joins,
     events: EventLimits,
     channels: FxHashMap<String, Channel>,
+    /// The consumers that it reads, by topic.
+    consumers: FxHashMap<String, ConsumerChannel>,
     quota: Rc<SessionQuota>,
     /// Set on transports where a push may arrive twice.
     repeats: Option<Repeats>,
-    /// News of presence. `None` until the client asks for presence.
-    mailbox: Option<Mailbox<PresenceNote>>,
-    /// The number of the last watch of presence.
+    /// What others have to tell it. `None` until the client asks for presence or reads a consumer.
+    mailbox: Option<Mailbox<SessionNote>>,
+    /// The number of the last watch of presence, or of the last channel of a consumer.
     watches: u64,
     _connected: Option<Connected>,
+}
+
+/// What a session is told.
+pub(super) enum SessionNote {
+    Presence(PresenceNote),
+    Consumer(ConsumerNote),
 }
 
 /// News of the presence of a channel's subject.
@@ -86,6 +101,7 @@ impl PhoenixSession {
             joins: Joins::new(settings.joins),
             events: settings.events,
             channels: FxHashMap::default(),
+            consumers: FxHashMap::default(),
             quota: Rc::default(),
             mailbox: None,
             watches: 0,
@@ -120,6 +136,15 @@ impl PhoenixSession {
             ("phoenix", "heartbeat") => self.reply(link, &message, "ok", &json!({})),
             (_, "phx_join") => return self.join(message, link),
             (_, "phx_leave") => self.leave(&message, link),
+            ("phoenix", "access_token") => return self.refresh(message, link),
+            (topic, "access_token")
+                if self.channels.contains_key(topic) || self.consumers.contains_key(topic) =>
+            {
+                return self.refresh(message, link);
+            }
+            _ if self.consumers.contains_key(&message.topic) => {
+                return self.answer_consumer(message, link);
+            }
             _ => match self.channels.get(&message.topic) {
                 None => self.reply(link, &message, "error", &json!({"reason": "unmatched topic"})),
                 Some(channel) if channel.is_outdated(&message) => {}
@@ -156,8 +181,42 @@ impl PhoenixSession {
         }))
     }
 
+    /// The client presents a newer token. It counts as a join, because it makes as much work.
+    fn refresh(&mut self, message: Message, link: &mut dyn Link) -> Next<Self> {
+        if let Err(joins) = self.joins.take() {
+            let refused = Refused::from(Quota::from(joins));
+            self.reply(link, &message, "error", &reply::refused(&refused));
+            return Next::Done;
+        }
+        let Some(token) = refresh::token_of(&message) else {
+            self.reply(link, &message, "error", &refresh::no_token());
+            return Next::Done;
+        };
+        let (dispatcher, who) = (self.dispatcher.clone(), self.client.who.clone());
+        Next::Await(Box::pin(async move {
+            let found = refresh::find(dispatcher.hub(), &token, &who).await;
+            let resume: Resume<Self> =
+                Box::new(move |session, link| session.refreshed(&message, found, link));
+            resume
+        }))
+    }
+
+    /// From now on the session lives by the new token, if that may take the place of the old one.
+    fn refreshed(&mut self, message: &Message, found: Option<Who>, link: &mut dyn Link) {
+        let Some(who) = found else { return self.reply(link, message, "error", &refresh::invalid()) };
+        if !refresh::may_replace(self.dispatcher.hub(), &who, &self.client.who) {
+            return self.reply(link, message, "error", &refresh::other());
+        }
+        self.subscriber.set_client(who.client().cloned());
+        self.consumers.values().for_each(|channel| channel.set_who(who.clone()));
+        self.reply(link, message, "ok", &refresh::done(&who));
+        self.client.who = who;
+    }
+
     fn leave(&mut self, message: &Message, link: &mut dyn Link) {
-        if self.channels.get(&message.topic).is_some_and(|channel| channel.is_outdated(message)) {
+        if self.channels.get(&message.topic).is_some_and(|channel| channel.is_outdated(message))
+            || self.consumers.get(&message.topic).is_some_and(|channel| channel.is_outdated(message))
+        {
             return;
         }
         self.reply(link, message, "ok", &json!({}));
@@ -173,8 +232,10 @@ impl PhoenixSession {
 
     fn join(&mut self, message: Message, link: &mut dyn Link) -> Next<Self> {
         let digest = self.digest(&message);
+        let topic = &message.topic;
         if digest.is_some()
-            && self.channels.get(&message.topic).is_some_and(|channel| channel.made_by == digest)
+            && (self.channels.get(topic).is_some_and(|channel| channel.made_by == digest)
+                || self.consumers.get(topic).is_some_and(|channel| channel.made_by == digest))
         {
             return Next::Done;
         }
@@ -182,7 +243,8 @@ impl PhoenixSession {
             self.refuse(&message, &Refused::from(Quota::from(joins)).into(), link);
             return Next::Done;
         }
-        if !self.channels.contains_key(&message.topic) && self.channels.len() >= self.max_channels {
+        if !self.has_joined(&message.topic) && self.channels.len() + self.consumers.len() >= self.max_channels
+        {
             let response = reply::of_limit(
                 "too many channels joined",
                 "the socket has joined as many topics as it may",
@@ -190,6 +252,9 @@ impl PhoenixSession {
             );
             self.reply(link, &message, "error", &response);
             return Next::Done;
+        }
+        if let Some(name) = consumer::named_by(&message.topic) {
+            return self.join_consumer(name.to_owned(), message, digest, link);
         }
         let Some(Named { map, subject }) = named_by(&message.topic) else {
             self.reply(link, &message, "error", &json!({"reason": "unmatched topic"}));
@@ -218,6 +283,10 @@ impl PhoenixSession {
             });
             resume
         }))
+    }
+
+    fn has_joined(&self, topic: &str) -> bool {
+        self.channels.contains_key(topic) || self.consumers.contains_key(topic)
     }
 
     fn asked(&self, map: &str, topic: &str, wanted: Wanted, (star, positions): (bool, bool)) -> Asked {
@@ -304,7 +373,10 @@ impl PhoenixSession {
         let watch = self.watches;
         let topic: Arc<str> = join.topic.as_str().into();
         let mailbox = self.mailbox.get_or_insert_default().clone();
-        let tell = move |news| mailbox.send(PresenceNote { topic: topic.clone(), watch, news });
+        let tell = move |news| {
+            let note = PresenceNote { topic: topic.clone(), watch, news };
+            mailbox.send(SessionNote::Presence(note));
+        };
         let (members, kept) = self.dispatcher.hub().presence().watch(map, &subject, tell);
         link.text(presence::state(self.client.version, &join.topic, &join.join_ref, &members));
         Present { number: watch, member, _watch: kept }
@@ -317,13 +389,16 @@ impl PhoenixSession {
             self.closed(link, topic, &former.join_ref);
             former.leave();
         }
+        if let Some(former) = self.consumers.remove(topic) {
+            self.closed(link, topic, &former.join_ref);
+        }
     }
 }
 
 impl Protocol for PhoenixSession {
     const NAME: &'static str = "phoenix";
 
-    type Note = PresenceNote;
+    type Note = SessionNote;
 
     fn message(&mut self, message: Incoming, link: &mut dyn Link) -> Next<Self> {
         let decoded = match &message {
@@ -340,11 +415,18 @@ impl Protocol for PhoenixSession {
         &self.subscriber
     }
 
-    fn mailbox(&self) -> Option<&Mailbox<PresenceNote>> {
+    fn mailbox(&self) -> Option<&Mailbox<SessionNote>> {
         self.mailbox.as_ref()
     }
 
-    fn delivered(&mut self, note: PresenceNote, link: &mut dyn Link) -> Next<Self> {
+    fn delivered(&mut self, note: SessionNote, link: &mut dyn Link) -> Next<Self> {
+        let note = match note {
+            SessionNote::Presence(note) => note,
+            SessionNote::Consumer(note) => {
+                self.tell_consumer(note, link);
+                return Next::Done;
+            }
+        };
         let present = self.channels.get(&*note.topic).and_then(|channel| channel.present.as_ref());
         // News of a channel that was left or joined again are outdated.
         if present.is_some_and(|present| present.number == note.watch) {

@@ -1,15 +1,15 @@
 //! The credentials of a map's apps: creating, listing, showing and deleting them.
 
+use crate::edge::Table;
 use crate::edge::apps;
 use crate::edge::paths::at;
 use crate::edge::query::Takes;
-use actix_web::web::ServiceConfig;
 
 /// The query parameters of the routes: they take none.
 pub const TAKES: &[Takes] = &[];
 
 /// Adds `/api/maps/{map}/pusher` and what is below it.
-pub fn routes(config: &mut ServiceConfig) {
+pub fn routes(config: &mut Table<'_>) {
     config
         .service(at("/api/maps/{map}/pusher").post(apps::create).get(apps::list))
         .service(at("/api/maps/{map}/pusher/{key}").get(apps::show).delete(apps::remove));

@@ -9,7 +9,6 @@ use super::{api, frame};
 use crate::config::Config;
 use crate::core::ids::SocketId;
 use crate::delivery::{Dispatcher, Handshake, Subscriber, refuse_ws, start_ws};
-use crate::edge::Routes;
 use crate::edge::auth::{Counted, know};
 use crate::edge::context::Edge;
 use crate::edge::paths::at;
@@ -17,9 +16,10 @@ use crate::edge::query::{Query, Takes};
 use crate::edge::refused::Refused;
 use crate::edge::sessions::SessionKind;
 use crate::edge::upgrade;
+use crate::edge::{Routes, Table};
 use crate::hub::OpenApp;
 use actix_web::http::header::ORIGIN;
-use actix_web::web::{Data, Path, Payload, ServiceConfig};
+use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse, Result};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -56,7 +56,7 @@ const fn joined() -> [Takes; SOCKETS.len() + api::TAKES.len()] {
 /// Prepares the protocol on a node.
 pub fn start(config: &Config, edge: &Data<Edge>) -> Routes {
     if !config.pusher.enabled {
-        return Arc::new(|_: &mut ServiceConfig| ());
+        return Arc::new(|_: &mut Table<'_>| ());
     }
     let pusher = Data::new(Pusher::new(Settings::of(config)));
     quota::serve(edge, pusher.sockets.clone());
@@ -68,7 +68,7 @@ pub fn start(config: &Config, edge: &Data<Edge>) -> Routes {
 }
 
 /// Adds `/app/{key}` and the HTTP API.
-fn add(service: &mut ServiceConfig) {
+fn add(service: &mut Table<'_>) {
     service.service(at(APP).get(connect)).service(at(ELSEWHERE).get(elsewhere));
     api::routes(service);
 }
@@ -89,7 +89,7 @@ async fn connect(
         Ok(admitted) => admitted,
         Err(close) => return Ok(refuse(handshake, close)),
     };
-    let subscriber = Subscriber::new(&dispatcher, Some(app.token.id), edge.config.write_bytes);
+    let subscriber = Subscriber::new(&dispatcher, &app.who(), edge.config.write_bytes);
     subscriber.hold(counted);
     let Ok(random) = getrandom::u64() else { return Ok(refuse(handshake, Close::Unavailable)) };
     let socket = SocketId::new(edge.hub.node_id(), random);

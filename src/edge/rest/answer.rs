@@ -25,10 +25,13 @@ pub(super) fn map(map: &Map) -> Value {
 }
 
 pub(super) fn token(token: &Token) -> Value {
+    let subjects: Option<Vec<&str>> = token.subjects.as_ref().map(|limit| limit.patterns().collect());
     json!({
         "id": token.id.to_string(),
         "name": token.name,
         "scopes": token.scopes.names(),
+        "expires_at": token.expiry.map(|expiry| iso_millis(expiry.at_ms)),
+        "subjects": subjects,
         "inserted_at": iso_millis(token.inserted_ms),
     })
 }
@@ -43,5 +46,5 @@ pub(super) fn new_token(name: &str, scopes: Scopes) -> Result<(String, NewToken)
     let secret = format!("wp_{}", URL_SAFE_NO_PAD.encode(random));
     let hash = hash_token(&secret);
     let id = TokenId::new(Uuid::new_v4());
-    Ok((secret, NewToken { id, name: name.to_owned(), hash, scopes }))
+    Ok((secret, NewToken { id, name: name.to_owned(), hash, scopes, expires_ms: None, subjects: None }))
 }

@@ -10,7 +10,7 @@ use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
 use crate::edge::query::Query;
 use crate::edge::start::OF_PAGE;
-use crate::edge::subscribe::Wanted;
+use crate::edge::subscribe::{Wanted, limited};
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
@@ -32,11 +32,12 @@ pub(super) async fn backfill(
     edge: Data<Edge>,
     map: Path<String>,
 ) -> Result<HttpResponse, ApiError> {
-    let grant = edge.grant(&request, bearer(&request), &map, Scopes::SUBSCRIBE).await?;
+    let grant = edge.grant_limited(&request, bearer(&request), &map, Scopes::SUBSCRIBE).await?;
     edge.charge(&grant).await?;
     let query = Query::of(&request, NAMES)?;
     let limit = query.number("limit", "invalid_limit", 1..=MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT);
     let Wanted { subjects, filter, expression, start } = Wanted::read(&OF_PAGE, |name| query.given(name))?;
+    let expression = limited(&grant.who, &subjects, expression)?;
     let condition = expression.map(|expression| Arc::new(Condition::new(expression, grant.map.id)));
     let topic = TopicKey::new(grant.map.topic, subjects);
     let position = edge.hub.archive().resume(&topic, start).await?;

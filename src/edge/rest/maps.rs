@@ -2,6 +2,7 @@
 
 use super::answer;
 use crate::core::access::{Map, Scopes, is_slug};
+use crate::core::admin_token::AdminScope;
 use crate::core::command::{Command, CreateMap, LimitsPatch, Reply, RetentionPatch, UpdateMap};
 use crate::core::field_error::FieldCode;
 use crate::core::ids::MapId;
@@ -137,7 +138,7 @@ async fn keep_connections(edge: &Edge, map: MapId, connections: Option<Option<u3
 
 /// Lists the maps by id, a page at a time.
 pub(super) async fn list(request: HttpRequest, edge: Data<Edge>) -> Result<HttpResponse, ApiError> {
-    edge.admin(&request).await?;
+    edge.admin_or(&request, AdminScope::Read).await?;
     let query = Query::of(&request, NAMES)?;
     let limit = query.number("limit", "invalid_limit", 1..=MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT) as usize;
     let after = query.get("after").map(str::parse::<MapId>).transpose();
@@ -193,8 +194,12 @@ fn broken_promises(edge: &Edge, map: &Map) -> Vec<String> {
     let webhooks = edge.hub.webhooks().directory();
     let of = |webhook: &Arc<Webhook>| {
         let warnings = promises::warnings(webhook, &map.retention.webhook_backlog);
-        let id = webhook.id;
-        warnings.into_iter().map(move |warning| format!("webhook {id}: {warning}")).collect::<Vec<_>>()
+        let named = if webhook.is_read() {
+            format!("consumer {}", webhook.name)
+        } else {
+            format!("webhook {}", webhook.id)
+        };
+        warnings.into_iter().map(|warning| format!("{named}: {warning}")).collect::<Vec<_>>()
     };
     webhooks.of_map(map.id).flat_map(of).take(MAX_WARNINGS).collect()
 }

@@ -1,7 +1,10 @@
 //! The REST API: maps, tokens, events.
 
+mod admin_tokens;
 mod answer;
+mod client_tokens;
 mod events;
+mod issuers;
 mod maps;
 mod new_events;
 mod pauses;
@@ -11,9 +14,11 @@ mod rules;
 mod subjects;
 mod tokens;
 
+pub(in crate::edge) use publish::{check_still, key_of, refuse_key};
+
+use crate::edge::Table;
 use crate::edge::paths::at;
 use crate::edge::query::Takes;
-use actix_web::web::ServiceConfig;
 
 /// The query parameters of the routes.
 pub const TAKES: &[Takes] = &[
@@ -30,12 +35,17 @@ const SUBJECT: &str = "/api/maps/{map}/subjects/{subject:.*}";
 const PRESENCE: &str = "/api/maps/{map}/subjects/{subject:.*}/presence";
 
 /// Adds `/api/maps` and what is below it.
-pub fn routes(config: &mut ServiceConfig) {
+pub fn routes(config: &mut Table<'_>) {
     config
         .service(at("/api/maps").post(maps::create).get(maps::list))
         .service(at("/api/maps/{map}").get(maps::show).patch(maps::update).delete(maps::remove))
         .service(at("/api/maps/{map}/tokens").post(tokens::create).get(tokens::list))
         .service(at("/api/maps/{map}/tokens/{token}").delete(tokens::revoke))
+        .service(at("/api/maps/{map}/issuers").get(issuers::show).put(issuers::set))
+        .service(at("/api/maps/{map}/client-tokens/revoke").post(client_tokens::revoke))
+        .service(at("/api/auth/login").post(client_tokens::log_in))
+        .service(at("/api/admin-tokens").post(admin_tokens::create).get(admin_tokens::list))
+        .service(at("/api/admin-tokens/{token}").delete(admin_tokens::revoke))
         .service(at("/api/maps/{map}/events").post(publish::publish).get(events::backfill))
         .service(at(EVENT).delete(subjects::remove_event))
         .service(at("/api/maps/{map}/subjects").get(subjects::list))

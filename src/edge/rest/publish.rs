@@ -15,8 +15,9 @@ use crate::core::ids::EventId;
 use crate::edge::auth::bearer;
 use crate::edge::body::Body;
 use crate::edge::context::Edge;
-use crate::edge::error::ApiError;
+use crate::edge::error::{ApiError, forbidden_subject};
 use crate::edge::media::Media;
+use crate::edge::refused::Refused;
 use crate::hub::Grant;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::web::{BytesMut, Data, Path};
@@ -35,7 +36,7 @@ pub(super) async fn publish(
     map: Path<String>,
     body: Body,
 ) -> Result<HttpResponse, ApiError> {
-    let grant = edge.grant(&request, bearer(&request), &map, Scopes::PUBLISH).await?;
+    let grant = edge.grant_limited(&request, bearer(&request), &map, Scopes::PUBLISH).await?;
     let key = key_of(&request)?;
     if body.media() == Media::Lines {
         return Stream::new(&edge, &grant, key).run(body).await;
@@ -46,7 +47,12 @@ pub(super) async fn publish(
     let text = body.text().await?;
     let (events, is_batch) = read_body(&text, &edge.config).await?;
     drop(reserved);
-    if durability_of(&grant.map, &events)? == Durability::Ephemeral {
+    for (place, event) in events.iter().enumerate() {
+        check_subject(&grant, event).map_err(|error| if is_batch { error.at(place) } else { error })?;
+    }
+    let durability = durability_of(&grant.map, &events)?;
+    check_still(&edge, &grant, durability)?;
+    if durability == Durability::Ephemeral {
         refuse_key(key.as_ref())?;
         let events = edge.hub.publisher().publish_ephemeral(&grant.map, events).await?;
         return Ok(answer_ephemeral(&grant, &events, is_batch));
@@ -59,6 +65,25 @@ pub(super) async fn publish(
     let command = Publish { map: grant.map.id, by: grant.who.by(), events: events.clone(), key };
     let published = edge.hub.publisher().publish(&grant.map, command).await?;
     Ok(answer(&grant, &events, published, is_batch))
+}
+
+/// Checks that the caller may publish to the event's subject.
+fn check_subject(grant: &Grant, event: &NewEvent) -> Result<(), ApiError> {
+    if grant.who.allows(&event.subject) { Ok(()) } else { Err(forbidden_subject(&event.subject)) }
+}
+
+/// Checks that the caller may still publish: its token may have ended while the body came. For events that
+/// are stored, the cluster checks a map's token once more; it knows no client tokens.
+pub(in crate::edge) fn check_still(
+    edge: &Edge,
+    grant: &Grant,
+    durability: Durability,
+) -> Result<(), ApiError> {
+    let is_checked_later = durability == Durability::Durable && grant.who.client().is_none();
+    if is_checked_later || edge.hub.access().still_granted(grant, Scopes::PUBLISH) {
+        return Ok(());
+    }
+    Err(Refused::Unauthorized.into())
 }
 
 /// Whether the map's rules make these events durable or ephemeral. All of them must be the same.
@@ -80,7 +105,8 @@ fn mixed(index: usize) -> ApiError {
     .at(index)
 }
 
-fn refuse_key(key: Option<&String>) -> Result<(), ApiError> {
+/// Refuses the key of a request whose events are ephemeral.
+pub(in crate::edge) fn refuse_key(key: Option<&String>) -> Result<(), ApiError> {
     match key {
         None => Ok(()),
         Some(_) => Err(ApiError::bad_request(
@@ -125,7 +151,8 @@ fn answer(grant: &Grant, events: &[NewEvent], published: Published, is_batch: bo
     response.body(out)
 }
 
-fn key_of(request: &HttpRequest) -> Result<Option<String>, ApiError> {
+/// The `Idempotency-Key` of a request.
+pub(in crate::edge) fn key_of(request: &HttpRequest) -> Result<Option<String>, ApiError> {
     let Some(key) = request.headers().get("idempotency-key") else { return Ok(None) };
     match key.to_str() {
         Ok(key) if (1..=MAX_KEY).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic()) => {
@@ -233,6 +260,7 @@ impl<'e> Stream<'e> {
             return Ok(());
         }
         let event = read_event(text, &self.edge.config).map_err(|error| error.at(index))?;
+        check_subject(self.grant, &event).map_err(|error| error.at(index))?;
         self.pauses.after(text.len()).await;
         let durability = self.grant.map.rules.durability_of(event.subject.as_str());
         if *self.durability.get_or_insert(durability) != durability {
@@ -257,6 +285,7 @@ impl<'e> Stream<'e> {
         }
         let events = std::mem::take(&mut self.batch);
         self.batch_bytes = 0;
+        check_still(self.edge, self.grant, self.durability.unwrap_or_default())?;
         let count = events.len() as u64;
         if self.durability == Some(Durability::Ephemeral) {
             let events = self.edge.hub.publisher().publish_ephemeral(&self.grant.map, events).await?;

@@ -3,9 +3,11 @@
 use super::answer;
 use super::maps::{read_name, unexpected};
 use crate::core::access::Scopes;
-use crate::core::command::{Command, CreateToken, Reply, RevokeToken};
+use crate::core::command::{Command, CreateToken, NewToken, Reply, RevokeToken};
 use crate::core::field_error::FieldCode;
 use crate::core::json::Members;
+use crate::core::subject_limit::{MAX_LIMIT_PATTERNS, SubjectLimit};
+use crate::core::time::parse_iso;
 use crate::edge::audit::facts::note_thing;
 use crate::edge::body::Body;
 use crate::edge::context::Edge;
@@ -21,9 +23,17 @@ pub(super) async fn create(
     body: Body,
 ) -> Result<HttpResponse, ApiError> {
     let grant = edge.managed(&request, &map).await?;
-    let read = |m: &mut Members<'_>| (read_name(m), read_scopes(m));
-    let (name, scopes) = body.object(read).await?;
+    let now_ms = edge.hub.clock().time_ms();
+    let read = |m: &mut Members<'_>| (read_name(m), read_scopes(m), read_expiry(m, now_ms), read_subjects(m));
+    let (name, scopes, expires_ms, subjects) = body.object(read).await?;
+    if subjects.is_some() && scopes.contains(Scopes::MANAGE) {
+        return Err(ApiError::bad_request(
+            "invalid_body",
+            "a token that may manage the map is not limited to subjects: leave out manage or subjects",
+        ));
+    }
     let (secret, token) = answer::new_token(&name.unwrap_or_default(), scopes)?;
+    let token = NewToken { expires_ms, subjects, ..token };
     note_thing(&request, "made", token.id);
     let max_tokens = edge.config.max_tokens;
     let command =
@@ -42,6 +52,30 @@ fn read_scopes(m: &mut Members<'_>) -> Scopes {
         m.fault("scopes", FieldCode::Invalid, format_args!("must be {EXPECTED}"));
         Scopes::NONE
     })
+}
+
+/// Reads when the token ends.
+fn read_expiry(m: &mut Members<'_>, now_ms: u64) -> Option<u64> {
+    const EXPECTED: &str = "a date with a time, such as 2030-01-31T12:00:00Z";
+    let text: String = m.nullable("expires_at", EXPECTED).flatten()?;
+    let at_ms = parse_iso(&text);
+    match at_ms {
+        None => m.fault("expires_at", FieldCode::Invalid, format_args!("must be {EXPECTED}")),
+        Some(at_ms) if at_ms <= now_ms => m.fault("expires_at", FieldCode::OutOfRange, "has passed"),
+        Some(_) => {}
+    }
+    at_ms
+}
+
+/// Reads the subjects that the token's holder may use.
+fn read_subjects(m: &mut Members<'_>) -> Option<SubjectLimit> {
+    let patterns: Vec<String> = m.nullable("subjects", "a list of patterns of subjects").flatten()?;
+    let limit = SubjectLimit::new(&patterns);
+    if limit.is_none() {
+        let message = format_args!("must be a list of 1 to {MAX_LIMIT_PATTERNS} patterns of subjects");
+        m.fault("subjects", FieldCode::Invalid, message);
+    }
+    limit
 }
 
 pub(super) async fn list(

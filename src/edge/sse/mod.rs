@@ -5,7 +5,6 @@
 //! loses nothing. An event is never split over chunks.
 
 mod form;
-mod refusal;
 
 use form::SseForm;
 
@@ -18,6 +17,7 @@ use crate::edge::Routes;
 use crate::edge::auth::bearer;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
+use crate::edge::event_stream::{self, event_stream};
 use crate::edge::given::Given;
 use crate::edge::paths::at;
 use crate::edge::query::{Query, Takes};
@@ -25,9 +25,8 @@ use crate::edge::refused::Refused;
 use crate::edge::sessions::SessionKind;
 use crate::edge::start::OF_SUBSCRIPTION;
 use crate::edge::subscribe::{self, Asked, Wanted};
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use actix_web::web::{Data, Path};
-use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
+use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 use serde_json::json;
 use std::rc::Rc;
@@ -85,17 +84,8 @@ async fn stream(
             let body = body(&request, &edge, greeting, subscriber, settings.keep_alive);
             Ok(event_stream().body(body))
         }
-        Err(refused) => refusal::answer(&request, refused),
+        Err(refused) => event_stream::answer(&request, refused),
     }
-}
-
-/// The head of an event stream.
-fn event_stream() -> HttpResponseBuilder {
-    let mut head = HttpResponse::Ok();
-    head.insert_header((CONTENT_TYPE, "text/event-stream"))
-        .insert_header((CACHE_CONTROL, "no-cache, no-transform"))
-        .insert_header(("x-accel-buffering", "no"));
-    head
 }
 
 /// Opens the subscription. Returns the greeting, and the subscriber with the subscription.
@@ -106,8 +96,9 @@ async fn open(
     map: String,
 ) -> Result<(String, Rc<Subscriber>), Refused> {
     edge.check_origin(request)?;
-    let who = edge.authenticate(request, bearer(request).or(query.get("token"))).await?;
-    let token = who.by();
+    let token = bearer(request).or(query.get("token"));
+    let who = edge.authenticate_on(request, token, Some(map.as_str())).await?;
+    let opener = who.clone();
     let wanted = Wanted::read(&OF_SUBSCRIPTION, |name| given(request, query, name))?;
     let dispatcher = Dispatcher::of_this_thread(&edge.hub, &edge.config.dispatcher);
     let counted = edge.count_session(request, &who, SessionKind::Socket).await?;
@@ -116,7 +107,7 @@ async fn open(
     let opened = subscribe::open(&dispatcher, asked).await?;
     let greeting = greeting(edge, opened.grant.map.id, opened.position);
     // One event per chunk: at least one real client can't put an event together from two chunks.
-    let subscriber = Subscriber::new(&dispatcher, token, 1);
+    let subscriber = Subscriber::new(&dispatcher, &opener, 1);
     subscriber.hold(counted);
     opened.attach(&dispatcher, &subscriber, true);
     Ok((greeting, subscriber))

@@ -132,11 +132,12 @@ fn retrying(progress: &Progress) -> u64 {
 }
 
 /// Number of events that were not examined or not delivered yet, whether or not the webhook wants them.
-fn queue_depth(progress: &Progress, head_seq: u64) -> u64 {
+pub(in crate::edge) fn queue_depth(progress: &Progress, head_seq: u64) -> u64 {
     progress.behind(head_seq) + progress.waiting.events
 }
 
-fn oldest_seq(progress: &Progress, head_seq: u64) -> Option<u64> {
+/// The seq of the oldest event that was not delivered yet, if there is one.
+pub(in crate::edge) fn oldest_seq(progress: &Progress, head_seq: u64) -> Option<u64> {
     let next = (progress.track.next <= head_seq).then_some(progress.track.next);
     next.into_iter().chain(progress.waiting.oldest_seq).min()
 }

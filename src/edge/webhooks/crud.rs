@@ -21,8 +21,10 @@ pub(super) async fn list(edge: Data<Edge>, Manager(grant): Manager) -> Result<Ht
 }
 
 pub(super) async fn list_of(edge: &Edge, grant: &Grant) -> Result<Vec<ShownWebhook>, Problem> {
-    let mut webhooks: Vec<Arc<Webhook>> =
-        edge.hub.webhooks().directory().of_map(grant.map.id).cloned().collect();
+    let mut webhooks: Vec<Arc<Webhook>> = {
+        let directory = edge.hub.webhooks().directory();
+        directory.of_map(grant.map.id).filter(|webhook| !webhook.is_read()).cloned().collect()
+    };
     webhooks.sort_by_key(|webhook| std::cmp::Reverse((webhook.inserted_ms, webhook.id)));
     let mut shown = Vec::with_capacity(webhooks.len());
     for webhook in webhooks {

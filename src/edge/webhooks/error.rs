@@ -15,9 +15,11 @@ use std::fmt;
 
 /// Why a request about webhooks was refused.
 #[derive(Debug)]
-pub(super) enum Problem {
+pub(in crate::edge) enum Problem {
     /// There is no such webhook on the map.
     NoWebhook,
+    /// There is no such consumer on the map.
+    NoConsumer,
     /// The body has faults.
     Invalid(FieldErrors),
     /// Anything else.
@@ -28,6 +30,7 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoWebhook => f.write_str("no such webhook"),
+            Self::NoConsumer => f.write_str("no such consumer"),
             Self::Invalid(errors) => errors.fmt(f),
             Self::Api(error) => error.fmt(f),
         }
@@ -37,7 +40,7 @@ impl fmt::Display for Problem {
 impl ResponseError for Problem {
     fn status_code(&self) -> StatusCode {
         match self {
-            Self::NoWebhook => StatusCode::NOT_FOUND,
+            Self::NoWebhook | Self::NoConsumer => StatusCode::NOT_FOUND,
             Self::Invalid(_) => StatusCode::BAD_REQUEST,
             Self::Api(error) => error.status_code(),
         }
@@ -67,11 +70,18 @@ impl ResponseError for Problem {
                 })),
                 "validation_failed",
             ),
+            Self::NoConsumer => return no_consumer().error_response(),
             Self::Api(error) => return error.error_response(),
         };
         response.extensions_mut().insert(ErrorCode(code));
         response
     }
+}
+
+/// 404: the map has no consumer of that name.
+pub(in crate::edge) fn no_consumer() -> ApiError {
+    ApiError::new(StatusCode::NOT_FOUND, "consumer_not_found", "the map has no such consumer")
+        .hint("the list of the map's consumers has their names")
 }
 
 /// What the caller can do about a body with faults.

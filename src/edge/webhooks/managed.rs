@@ -15,13 +15,14 @@ use futures_util::future::LocalBoxFuture;
 use serde::Deserialize;
 use std::sync::Arc;
 
-/// The right to manage a map's webhooks. This node has caught up, and the request is charged.
-pub(super) struct Manager(pub(super) Grant);
+/// The right to manage a map's webhooks and consumers. This node has caught up, and the request is charged.
+pub(in crate::edge) struct Manager(pub(in crate::edge) Grant);
 
-/// The same right, and the webhook of the path, if it belongs to the map.
-pub(super) struct Managed {
-    pub(super) grant: Grant,
-    pub(super) webhook: Arc<Webhook>,
+/// The same right, and the webhook of the path, if it belongs to the map. A path may name a consumer that
+/// clients read in its place.
+pub(in crate::edge) struct Managed {
+    pub(in crate::edge) grant: Grant,
+    pub(in crate::edge) webhook: Arc<Webhook>,
 }
 
 /// The query parameter of paths without a map: the admin names the map with it.
@@ -33,10 +34,11 @@ struct OfMap {
     map: Option<String>,
 }
 
-/// A webhook in the path.
+/// A webhook in the path, by its id, or a consumer, by its name.
 #[derive(Deserialize)]
 struct OfWebhook {
-    id: String,
+    id: Option<String>,
+    consumer: Option<String>,
 }
 
 impl FromRequest for Manager {
@@ -70,17 +72,21 @@ impl FromRequest for Managed {
             let Manager(grant) = manager.await?;
             let edge = request.app_data::<Data<Edge>>().ok_or_else(unexpected)?;
             let path = Path::<OfWebhook>::extract(&request).await.map_err(|_| Problem::NoWebhook)?;
-            let id = path.id.parse().map_err(|_| Problem::NoWebhook)?;
-            let webhook = edge
-                .hub
-                .webhooks()
-                .directory()
-                .get(id)
-                .filter(|webhook| webhook.map == grant.map.id)
-                .cloned();
-            Ok(Self { grant, webhook: webhook.ok_or(Problem::NoWebhook)? })
+            let webhook = named(edge, &grant, &path)?;
+            Ok(Self { grant, webhook })
         })
     }
+}
+
+/// The webhook or the consumer that the path names, if it belongs to the map.
+fn named(edge: &Edge, grant: &Grant, path: &OfWebhook) -> Result<Arc<Webhook>, Problem> {
+    let webhooks = edge.hub.webhooks().directory();
+    if let Some(name) = &path.consumer {
+        return webhooks.read_by_name(grant.map.id, name).cloned().ok_or(Problem::NoConsumer);
+    }
+    let id = path.id.as_deref().and_then(|id| id.parse().ok()).ok_or(Problem::NoWebhook)?;
+    let found = webhooks.get(id).filter(|webhook| webhook.map == grant.map.id && !webhook.is_read());
+    found.cloned().ok_or(Problem::NoWebhook)
 }
 
 /// The map of the token. The admin names one.

@@ -20,6 +20,12 @@ mod settings;
 
 pub use configured::keep_configured;
 
+pub(in crate::edge) use answer::{oldest_seq, queue_depth};
+pub(in crate::edge) use error::{Problem, no_consumer};
+pub(in crate::edge) use managed::{Managed, Manager};
+pub(in crate::edge) use position::{after, event_for, read as read_position};
+
+use super::Table;
 use super::body::Body;
 use super::context::Edge;
 use super::paths::at;
@@ -28,13 +34,12 @@ use crate::core::command::Command;
 use crate::core::consumer::progress::OwnerCommand;
 use crate::core::webhook::{OnWebhook, Webhook};
 use crate::hub::{Grant, HubError, WebhookState};
-use actix_web::web::ServiceConfig;
-use error::Problem;
 
 /// The query parameters of the routes.
 pub const TAKES: &[Takes] = &[
     Takes::of("GET", "/api/maps/{map}/webhooks/{id}/attempts", attempts::NAMES),
     Takes::of("GET", "/api/maps/{map}/webhooks/{id}/dead-letters", dead_letters::NAMES),
+    Takes::of("GET", "/api/maps/{map}/consumers/{consumer}/dead-letters", dead_letters::NAMES),
     Takes::of("GET", "/api/webhooks", managed::NAMES),
     Takes::of("POST", "/api/webhooks", managed::NAMES),
     Takes::of("POST", "/api/webhooks/test/{id}", managed::NAMES),
@@ -46,7 +51,7 @@ pub const TAKES: &[Takes] = &[
 ];
 
 /// Adds the routes.
-pub fn routes(config: &mut ServiceConfig) {
+pub fn routes(config: &mut Table<'_>) {
     let below = |rest: &str| at(format!("/api/maps/{{map}}/webhooks{rest}"));
     config
         .service(below("").get(crud::list).post(crud::create))
@@ -64,7 +69,9 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(below("/{id}/dead-letters/{event}/retry").post(dead_letters::retry))
         .service(below("/{id}/replay").post(replay::start))
         .service(below("/{id}/replays").get(replay::list))
-        .service(below("/{id}/replays/{replay}").get(replay::show).delete(replay::cancel))
+        .service(below("/{id}/replays/{replay}").get(replay::show).delete(replay::cancel));
+    of_consumers(config);
+    config
         .service(at("/api/webhooks").get(compat::list).post(compat::create))
         .service(at("/api/webhooks/test/{id}").post(compat::test))
         .service(
@@ -77,9 +84,22 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(at("/api/webhooks/{id}/logs").get(compat::logs));
 }
 
+/// Adds the routes that a consumer which clients read has as a webhook has them.
+fn of_consumers(config: &mut Table<'_>) {
+    let below = |rest: &str| at(format!("/api/maps/{{map}}/consumers/{{consumer}}{rest}"));
+    config
+        .service(below("/dead-letters").get(dead_letters::list).delete(dead_letters::purge))
+        .service(below("/dead-letters/retry").post(dead_letters::retry_all))
+        .service(below("/dead-letters/{event}").get(dead_letters::show).delete(dead_letters::remove))
+        .service(below("/dead-letters/{event}/retry").post(dead_letters::retry))
+        .service(below("/replay").post(replay::start))
+        .service(below("/replays").get(replay::list))
+        .service(below("/replays/{replay}").get(replay::show).delete(replay::cancel));
+}
+
 /// The state that is stored beside a webhook's settings. Its times are converted to the cluster's time, for
 /// showing.
-fn state_of(edge: &Edge, webhook: &Webhook) -> Result<WebhookState, Problem> {
+pub(in crate::edge) fn state_of(edge: &Edge, webhook: &Webhook) -> Result<WebhookState, Problem> {
     let state = edge.hub.webhooks().state(webhook.id)?.ok_or(Problem::NoWebhook)?;
     let progress = state.progress.shifted(edge.hub.clock().shown_shift());
     Ok(WebhookState { progress, ..state })
@@ -92,7 +112,7 @@ async fn object(body: Body) -> Result<String, Problem> {
 }
 
 /// Wraps `what` with the webhook, for a command.
-fn on<T>(grant: &Grant, webhook: &Webhook, what: T) -> OnWebhook<T> {
+pub(in crate::edge) fn on<T>(grant: &Grant, webhook: &Webhook, what: T) -> OnWebhook<T> {
     OnWebhook { by: grant.who.by(), map: grant.map.id, webhook: webhook.id, what }
 }
 

@@ -16,7 +16,7 @@ use crate::edge::start::{Form, Named};
 const AHEAD_MS: u64 = 60_000;
 
 /// Reads the position that a field names. An error joins the faults of the body.
-pub(super) fn read(body: &mut Members<'_>, field: &str, form: Form, text: &str) -> Option<Named> {
+pub(in crate::edge) fn read(body: &mut Members<'_>, field: &str, form: Form, text: &str) -> Option<Named> {
     form.read(Given::Text(text)).map_err(|error| body.fault(field, FieldCode::Invalid, error)).ok()
 }
 
@@ -54,7 +54,12 @@ fn unknown(field: &str, id: EventId) -> Problem {
 
 /// The seq after the event that `field` names. If that event is gone, the seq of the first event left after
 /// it.
-pub(super) async fn after(edge: &Edge, topic: TopicId, field: &str, id: EventId) -> Result<u64, Problem> {
+pub(in crate::edge) async fn after(
+    edge: &Edge,
+    topic: TopicId,
+    field: &str,
+    id: EventId,
+) -> Result<u64, Problem> {
     next_seq(edge, topic, id).await?.ok_or_else(|| unknown(field, id))
 }
 
@@ -73,7 +78,7 @@ async fn event_before(edge: &Edge, topic: TopicId, seq: u64, id: EventId) -> Res
 }
 
 /// The event at `seq`, if it is kept for readers or for that webhook.
-pub(super) async fn event_for(
+pub(in crate::edge) async fn event_for(
     edge: &Edge,
     webhook: WebhookId,
     topic: TopicId,

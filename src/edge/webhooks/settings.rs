@@ -198,7 +198,7 @@ async fn encrypt_and_propose(
     let encryption = edge.hub.vault().encryption()?;
     webhook.fingerprint = fingerprint(&encryption, &private.target);
     webhook.encrypted = encryption.encrypt(webhook.id, &private)?;
-    let command = Command::PutWebhook(Box::new(PutWebhook { by, webhook, revision }));
+    let command = Command::PutWebhook(Box::new(PutWebhook { by, webhook, revision, start_seq: None }));
     match edge.hub.log().propose(&command).await {
         Ok(Reply::Webhook(webhook)) => Ok(Ok(Plain { webhook: *webhook, private })),
         Ok(_) => Err(unexpected()),

@@ -78,7 +78,7 @@ pub(super) fn encode(stream: TopicId, event: &Event) -> Result<Bytes, CodecError
         subject: event.subject.clone(),
         kind: event.kind.to_string(),
         payload: event.payload.clone(),
-        extras: Extras::of(event.text.as_ref(), event.sender.as_ref()),
+        extras: Extras::of(event.text.as_ref(), event.sender.as_ref(), event.ingested),
     };
     codec::encode(&travelling).map(Bytes::from)
 }
@@ -86,8 +86,9 @@ pub(super) fn encode(stream: TopicId, event: &Event) -> Result<Bytes, CodecError
 /// Decodes the result of [`encode`]. The event has no position yet.
 pub(super) fn decode(bytes: &[u8]) -> Result<(TopicId, Event), CodecError> {
     let Travelling { stream, id, time_ms, subject, kind, payload, extras } = codec::decode(bytes)?;
-    let (text, sender) = Extras::apart(extras);
-    Ok((stream, Event { id, seq: 0, subject, time_ms, kind: kind.into(), payload, text, sender }))
+    let (text, sender, ingested) = Extras::apart(extras);
+    let kind = kind.into();
+    Ok((stream, Event { id, seq: 0, subject, time_ms, kind, payload, text, sender, ingested }))
 }
 
 #[cfg(test)]

@@ -34,6 +34,11 @@ impl Lane {
         Self { connection: RequestLane::Relay, working, waiting }
     }
 
+    /// A lane for requests of clients that one node passes on to another, with large answers.
+    pub const fn large(working: usize, waiting: usize) -> Self {
+        Self { connection: RequestLane::Large, working, waiting }
+    }
+
     /// Most requests that there may be at a time.
     pub const fn most(&self) -> usize {
         self.working + self.waiting

@@ -85,7 +85,8 @@ impl Peers {
     }
 
     /// As [`Peers::serve`], with a handler that runs on the actix system of the calling thread. The handler
-    /// is cancelled when the other node stops waiting for the answer.
+    /// is cancelled when the connection ends on which the request came. That the other node has stopped
+    /// waiting is not told.
     pub fn serve_here<R, F>(&self, handler: impl Fn(NodeId, R) -> F + 'static)
     where
         R: PeerRequest,

@@ -165,6 +165,9 @@ fn all_kinds_of_a_connection_fit_on_it_together() {
         ephemeral::TellInterest::LANE,
         Lane::relay(3840, 0),
         Lane::relay(256, 0),
+        // Those of consumers.
+        Lane::large(1024, 0),
+        Lane::large(512, 0),
     ];
     let most =
         |on: RequestLane| lanes.iter().filter(|lane| lane.connection == on).map(Lane::most).sum::<usize>();
@@ -172,6 +175,7 @@ fn all_kinds_of_a_connection_fit_on_it_together() {
     assert!(most(RequestLane::Quick) <= config.max_requests_in_flight);
     assert!(most(RequestLane::Patient) <= config.max_patient_requests);
     assert!(most(RequestLane::Relay) <= config.max_patient_requests);
+    assert!(most(RequestLane::Large) <= config.max_patient_requests);
 }
 
 #[test]

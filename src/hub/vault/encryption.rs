@@ -1,8 +1,9 @@
-//! Encrypts and decrypts the secrets of webhooks and apps.
+//! Encrypts and decrypts the secrets of webhooks, apps and ingest sources.
 
 use crate::core::app::Secret;
 use crate::core::codec;
-use crate::core::ids::{TokenId, WebhookId};
+use crate::core::ids::{SourceId, TokenId, WebhookId};
+use crate::core::ingest::SourceSecrets;
 use crate::core::webhook::Private;
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
@@ -63,6 +64,18 @@ impl Encryption {
         std::str::from_utf8(&plain).map(Secret::new).map_err(|_| EncryptionError::Wrong)
     }
 
+    /// Encrypts the secrets of an ingest source, for this source only.
+    pub fn encrypt_source(&self, id: SourceId, secrets: &SourceSecrets) -> Result<Vec<u8>, EncryptionError> {
+        let plain = codec::encode(secrets).map_err(|error| EncryptionError::Failed(error.to_string()))?;
+        self.encrypt_for(&owner_of_source(id), &plain)
+    }
+
+    /// Decrypts the result of [`Encryption::encrypt_source`].
+    pub fn open_source(&self, id: SourceId, encrypted: &[u8]) -> Result<SourceSecrets, EncryptionError> {
+        let plain = self.decrypt_of(&owner_of_source(id), encrypted)?;
+        codec::decode(&plain).map_err(|_| EncryptionError::Wrong)
+    }
+
     /// Encrypts for one owner: whoever decrypts must name the same one.
     fn encrypt_for(&self, owner: &[u8], plain: &[u8]) -> Result<Vec<u8>, EncryptionError> {
         let mut nonce = [0; NONCE_BYTES];
@@ -94,6 +107,12 @@ impl Encryption {
     /// A key derived from this one, which proves that a backup is from this cluster.
     pub fn backup_key(&self) -> BackupKey {
         BackupKey(self.whole_hash("backup", &[]))
+    }
+
+    /// The secret, derived from this key, of the client tokens that the cluster itself hands out.
+    pub(in crate::hub) fn login_secret(&self) -> Secret {
+        let hash = self.whole_hash("login", &[]);
+        Secret::new(&hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
     }
 
     /// A tag that only nodes with this key can make. `purpose` keeps the tags of different uses apart.
@@ -142,6 +161,11 @@ fn owner_of_secret(app: TokenId) -> Vec<u8> {
     [b"app ", &app.as_bytes()[..]].concat()
 }
 
+/// The owner of a source's secrets.
+fn owner_of_source(id: SourceId) -> Vec<u8> {
+    [b"source ", &id.as_bytes()[..]].concat()
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -183,6 +207,16 @@ mod tests {
         assert!(encryption.open_secret(two, &encrypted).is_err());
         assert!(Encryption::new([2; 32]).open_secret(one, &encrypted).is_err());
         assert!(encryption.open(WebhookId::from_bytes([1; 16]), &encrypted).is_err());
+        assert!(!encrypted.windows(4).any(|bytes| bytes == b"hush"));
+    }
+
+    #[test]
+    fn secrets_are_decrypted_only_for_their_source() {
+        let encryption = Encryption::new([1; 32]);
+        let [one, two] = [1, 2].map(|n| SourceId::from_bytes([n; 16]));
+        let encrypted = encryption.encrypt_source(one, &SourceSecrets::new("hush-hush")).unwrap();
+        assert_eq!(encryption.open_source(one, &encrypted).unwrap(), SourceSecrets::new("hush-hush"));
+        assert!(encryption.open_source(two, &encrypted).is_err());
         assert!(!encrypted.windows(4).any(|bytes| bytes == b"hush"));
     }
 

@@ -43,6 +43,8 @@ pub(crate) async fn prepare(hosts: &Hosts) {
         name: String::new(),
         hash: [1; 32],
         scopes: Scopes::ALL,
+        expires_ms: None,
+        subjects: None,
     };
     let create = Command::CreateMap(CreateMap {
         id: map(),
@@ -62,7 +64,8 @@ pub(crate) async fn prepare(hosts: &Hosts) {
         Defaults { timeout_ms: 1000, retry_attempts: None, retry_delay_ms: None, auto_disable_seconds: None };
     let id = WebhookId::from_bytes([1; 16]);
     let webhook = Plain::new(id, map(), Origin::Api, Profile::Pusher, &defaults).webhook;
-    let put = Command::PutWebhook(Box::new(PutWebhook { by: None, webhook, revision: None }));
+    let put =
+        Command::PutWebhook(Box::new(PutWebhook { by: None, webhook, revision: None, start_seq: None }));
     for command in [create, put] {
         // A repetition is refused, because it is there.
         while !matches!(

@@ -233,6 +233,7 @@ fn all() -> Vec<(Lane, GroupId, Request)> {
         (Lane::Quick, frame::NODE, Request::AppV1 { body: vec![1].into() }),
         (Lane::Patient, frame::NODE, Request::AppV1 { body: vec![1].into() }),
         (Lane::Relay, frame::NODE, Request::AppV1 { body: vec![1].into() }),
+        (Lane::Large, frame::NODE, Request::AppV1 { body: vec![1].into() }),
     ]
 }
 

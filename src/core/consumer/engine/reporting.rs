@@ -75,6 +75,8 @@ impl<C> Engine<C> {
 
     /// Returns whether so much is unreported that no request may begin.
     pub(super) fn is_far_ahead(&self) -> bool {
-        self.reports.unreported() >= MAX_UNREPORTED || self.retries.unsaved_events() >= MAX_UNSAVED
+        // A wide window has as many requests that end together.
+        let most = MAX_UNREPORTED.max(u32::try_from(self.plan.window).unwrap_or(u32::MAX));
+        self.reports.unreported() >= most || self.retries.unsaved_events() >= MAX_UNSAVED
     }
 }

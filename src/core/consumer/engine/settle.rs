@@ -63,7 +63,7 @@ impl<C: Clone + Display> Engine<C> {
                 let cause = failed.cause.to_string();
                 self.halt(format!("the receiver is gone for good: {}", clipped(&cause, KEPT_ERROR)));
             }
-            Verdict::Again => self.try_again(number, retry, failed),
+            Verdict::Again | Verdict::AgainAfter(_) => self.try_again(number, retry, failed),
             Verdict::GiveUp | Verdict::Done => {
                 retry.attempts += 1;
                 self.give_up(number, retry, &Reason::Failed(failed.cause), now_ms);
@@ -85,7 +85,10 @@ impl<C: Clone + Display> Engine<C> {
         let halvings = retry.events.len().next_power_of_two().trailing_zeros();
         match policy.delay_ms(retry.attempts, failed.random) {
             Some(delay_ms) => {
-                retry.due_ms = now_ms + delay_ms.max(pause_ms);
+                retry.due_ms = match failed.completion.verdict {
+                    Verdict::AgainAfter(asked_ms) => now_ms.saturating_add(asked_ms),
+                    _ => now_ms + delay_ms.max(pause_ms),
+                };
                 if halvings > 0 && (retry.attempts >= 2 && others_succeed || attempts_left <= halvings) {
                     self.halve(number, retry);
                 } else {

@@ -8,6 +8,7 @@ use crate::core::command::{
     Counted, CreateMap, LimitsPatch, Refusal, Reply, RetentionPatch, SetChannelRules, UpdateMap,
 };
 use crate::core::ids::{MapId, TokenId, TopicId};
+use crate::core::state::Context;
 use crate::core::state::rights::Rights;
 use crate::core::store::WriteStore;
 use std::sync::Arc;
@@ -15,10 +16,11 @@ use std::sync::Arc;
 impl Directory {
     pub(super) fn create_map<S: WriteStore>(
         &mut self,
-        now_ms: u64,
+        context: &mut dyn Context,
         create: CreateMap,
         store: &mut S,
     ) -> Result<Reply, StateError> {
+        let now_ms = context.time_ms();
         if self.access.map(create.id).is_some() {
             return Ok(Reply::Refused(Refusal::IdTaken));
         }
@@ -43,7 +45,7 @@ impl Directory {
             updated_ms: now_ms,
         };
         self.put_map(map.clone(), store)?;
-        self.put_token(now_ms, map.id, create.token, store)?;
+        self.put_token(context, map.id, create.token, store)?;
         Ok(Reply::Map(map))
     }
 
@@ -119,6 +121,8 @@ impl Directory {
             store.delete(&keys::token(token))?;
         }
         self.forget_apps(id, store)?;
+        self.forget_issuers(id, store)?;
+        self.forget_sources(id, store)?;
         store.delete(&keys::map(id))?;
         store.delete(&keys::limited(id))?;
         self.forget_leases(id, store)?;

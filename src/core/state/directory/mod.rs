@@ -1,14 +1,16 @@
-//! The directory: maps with their limits, retention and rules; tokens; apps; webhooks; owners; and the
+//! The directory: maps with their limits, retention and rules; tokens; apps; ingest sources; webhooks; owners; and the
 //! settings of the cluster.
 //!
 //! It reports each change twice: as a [`Step`] that the streams follow, and as a [`Change`] for the actors of
 //! the node.
 
 mod apps;
+mod issuers;
 mod leases;
 mod maps;
 mod owners;
 mod settings;
+mod sources;
 mod tokens;
 mod users;
 mod webhooks;
@@ -18,13 +20,16 @@ use super::steps::{Request, Step};
 use super::streams::Facts;
 use super::{Context, StateError, keys, records};
 use crate::core::access::{Access, AccessChange, Map, Token};
+use crate::core::admin_token::AdminToken;
 use crate::core::app::App;
 use crate::core::codec;
 use crate::core::command::{Change, Command, Refusal, Reply};
 use crate::core::consumer::ownership::Owners;
 use crate::core::ids::{MapId, TokenId, WebhookId};
+use crate::core::ingest::Source;
+use crate::core::issuer::{ClientRevocation, Issuer};
 use crate::core::store::{ReadStore, WriteStore};
-use crate::core::webhook::directory::{Directory as Webhooks, WebhookChange};
+use crate::core::webhook::directory::{WebhookChange, WebhookDirectory as Webhooks};
 use crate::core::webhook::{Wants, Webhook};
 use leases::Leases;
 use std::collections::{BTreeMap, BTreeSet};
@@ -64,6 +69,18 @@ impl Directory {
         for (_, app) in records::<App, S>(store, keys::APPS)? {
             directory.access.change(&AccessChange::App(app.into()));
         }
+        for (_, issuer) in records::<Issuer, S>(store, keys::ISSUERS)? {
+            directory.access.change(&AccessChange::Issuer(issuer.into()));
+        }
+        for (_, revocation) in records::<ClientRevocation, S>(store, keys::REVOCATIONS)? {
+            directory.access.change(&AccessChange::ClientsRevoked(revocation.into()));
+        }
+        for (_, token) in records::<AdminToken, S>(store, keys::ADMIN_TOKENS)? {
+            directory.access.change(&AccessChange::AdminToken(token.into()));
+        }
+        for (_, source) in records::<Source, S>(store, keys::SOURCES)? {
+            directory.access.change(&AccessChange::Source(source.into()));
+        }
         for (_, webhook) in records::<Webhook, S>(store, keys::WEBHOOKS)? {
             directory.webhooks.change(&WebhookChange::Put(webhook.into()));
         }
@@ -87,10 +104,13 @@ impl Directory {
     pub fn facts(&self) -> Facts {
         let tokens = self.access.maps().flat_map(|map| self.access.tokens_of(map.id));
         let of_apps = self.access.apps().all().filter_map(|app| self.access.token(app.token));
-        Facts::new(self.access.maps().cloned(), tokens.chain(of_apps).cloned(), self.webhooks.clone())
+        let of_issuers = self.access.issuers().all().filter_map(|issuer| self.access.token(issuer.token));
+        let tokens = tokens.chain(of_apps).chain(of_issuers).cloned();
+        let sources = self.access.sources().clone();
+        Facts::new(self.access.maps().cloned(), tokens, self.webhooks.clone(), sources)
     }
 
-    /// Returns the maps, tokens and apps.
+    /// Returns the maps, tokens, apps and ingest sources.
     pub fn access(&self) -> &Access {
         &self.access
     }
@@ -132,8 +152,15 @@ impl Directory {
             | Command::SetChannelRules(_)
             | Command::PutApp(_)
             | Command::DeleteApp(_)
-            | Command::TerminateUser(_) => true,
+            | Command::TerminateUser(_)
+            | Command::SetIssuers(_)
+            | Command::RevokeClients(_)
+            | Command::MakeAdminToken(_)
+            | Command::RevokeAdminToken(_)
+            | Command::PutSource(_)
+            | Command::DeleteSource(_) => true,
             Command::Publish(_)
+            | Command::Ingest(_)
             | Command::Tick
             | Command::OwnerCommand(_)
             | Command::PurgeDead(_)
@@ -153,10 +180,10 @@ impl Directory {
         store: &mut S,
     ) -> Result<Reply, StateError> {
         match command {
-            Command::CreateMap(create) => self.create_map(context.time_ms(), create, store),
+            Command::CreateMap(create) => self.create_map(context, create, store),
             Command::UpdateMap(update) => self.update_map(context.time_ms(), update, store),
             Command::DeleteMap(map) => self.delete_map(map, store),
-            Command::CreateToken(create) => self.create_token(context.time_ms(), create, store),
+            Command::CreateToken(create) => self.create_token(context, create, store),
             Command::RevokeToken(revoke) => self.revoke_token(&revoke, store),
             Command::SetAdmin(hash) => self.set_admin(hash, store),
             Command::Lease(batch) => self.lease(context.expiry_ms(), &batch, store),
@@ -172,7 +199,14 @@ impl Directory {
             Command::PutApp(put) => self.put_app(context.time_ms(), *put, store),
             Command::DeleteApp(delete) => self.delete_app(&delete, store),
             Command::TerminateUser(terminate) => Ok(self.terminate_user(terminate)),
+            Command::SetIssuers(set) => self.set_issuers(context.time_ms(), *set, store),
+            Command::RevokeClients(revoke) => self.revoke_clients(context, revoke, store),
+            Command::MakeAdminToken(token) => self.make_admin_token(context.time_ms(), *token, store),
+            Command::RevokeAdminToken(id) => self.revoke_admin_token(id, store),
+            Command::PutSource(put) => self.put_source(context.time_ms(), *put, store),
+            Command::DeleteSource(delete) => self.delete_source(&delete, store),
             Command::Publish(_)
+            | Command::Ingest(_)
             | Command::Tick
             | Command::OwnerCommand(_)
             | Command::PurgeDead(_)
@@ -190,6 +224,8 @@ impl Directory {
         store: &mut S,
     ) -> Result<(), StateError> {
         self.end_graces(context.expiry_ms(), store)?;
+        self.end_tokens(context.expiry_ms(), store)?;
+        self.forget_revocations(context.expiry_ms(), store)?;
         self.time_passes_for_owners(context.expiry_ms(), store)
     }
 

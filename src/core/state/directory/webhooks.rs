@@ -12,6 +12,9 @@ use crate::core::webhook::directory::WebhookChange;
 use crate::core::webhook::{Disabled, OnWebhook, Origin, PutWebhook, Webhook};
 use std::sync::Arc;
 
+/// The most consumers of a map that clients read.
+const MAX_CONSUMERS: u32 = 100;
+
 impl Directory {
     pub(super) fn put_webhook<S: WriteStore>(
         &mut self,
@@ -19,7 +22,7 @@ impl Directory {
         put: PutWebhook,
         store: &mut S,
     ) -> Result<Reply, StateError> {
-        let PutWebhook { by, mut webhook, revision } = put;
+        let PutWebhook { by, mut webhook, revision, start_seq } = put;
         if let Err(refusal) = self.check(webhook.map, by, Scopes::MANAGE) {
             return Ok(Reply::Refused(refusal));
         }
@@ -58,15 +61,22 @@ impl Directory {
         if begins {
             self.steps.push(Step::Begin(id, OwnerCommand::Resume));
         }
+        if let (None, Some(seq)) = (&old, start_seq) {
+            self.steps.push(Step::Start(id, seq));
+        }
         Ok(reply)
     }
 
     /// Returns why the map cannot have that webhook.
     fn refusal_for(&self, webhook: &Webhook) -> Option<Refusal> {
         let is_new = self.webhooks.get(webhook.id).is_none();
+        if webhook.is_read() && is_new && self.webhooks.count_read(webhook.map) >= MAX_CONSUMERS as usize {
+            return Some(Refusal::Limit(Counted::Consumers, MAX_CONSUMERS));
+        }
         let limit = self.access.map(webhook.map).and_then(|map| map.limits.webhooks);
         if let Some(limit) = limit
             && is_new
+            && !webhook.is_read()
             && webhook.origin == Origin::Api
             && self.webhooks.count(webhook.map) >= limit as usize
         {

@@ -20,6 +20,23 @@ impl Streams {
         self.hold(webhook.id, store)
     }
 
+    /// Moves the cursor of a consumer that has just begun back to `seq`, or to the first event that readers may
+    /// have. What lies before it was gone when the consumer began, so it misses nothing of that.
+    pub(super) fn start_consumer<S: WriteStore>(
+        &mut self,
+        id: WebhookId,
+        seq: u64,
+        store: &mut S,
+    ) -> Result<(), StateError> {
+        let Some(map) = self.facts.webhooks().get(id).map(|webhook| webhook.map) else { return Ok(()) };
+        let topic = self.facts.map(map).and_then(|map| self.topics.get(&map.topic));
+        let first_seq = topic.map_or(1, |record| record.first_seq);
+        let next_seq = self.next_seq_of(map);
+        let first = seq.max(first_seq).min(next_seq);
+        store.put(&keys::progress(id), &codec::encode(&Progress::new(first))?)?;
+        self.hold(id, store)
+    }
+
     pub(in crate::core::state) fn next_seq_of(&self, map: MapId) -> u64 {
         let topic = self.facts.map(map).and_then(|map| self.topics.get(&map.topic));
         topic.map_or(1, |record| record.next_seq)

@@ -17,10 +17,12 @@ mod record;
 mod removal;
 mod retention;
 mod rules;
+mod sources;
 pub mod subjects;
 
 pub use facts::Facts;
 pub use record::{Deletion, LifecycleRecord, TopicRecord};
+pub use sources::SourceCounts;
 
 use super::rights::Rights;
 use super::steps::{Request, Step};
@@ -88,6 +90,7 @@ impl Streams {
     ) -> Result<Reply, StateError> {
         match command {
             Command::Publish(publish) => self.publish(context, publish, store),
+            Command::Ingest(ingest) => self.ingest(context, ingest, store),
             Command::Tick => self.tick(context, store),
             Command::OwnerCommand(on) => self.owner_command(context, on, store),
             Command::PurgeDead(on) => self.purge_dead(&on, store),
@@ -108,6 +111,7 @@ impl Streams {
     ) -> Result<(), StateError> {
         match step {
             Step::Access(change) => {
+                self.forget_sources(&change, store)?;
                 if let AccessChange::MapGone(id) = change {
                     self.end_stream(id, store)?;
                 }
@@ -128,6 +132,7 @@ impl Streams {
                 }
             }
             Step::Append(map, events) => self.append_facts(context, map, &events, store)?,
+            Step::Start(id, seq) => self.start_consumer(id, seq, store)?,
             Step::Begin(id, command) => {
                 if let Some(webhook) = self.facts.webhooks().get(id).cloned() {
                     // An owner command to start over is never refused: it replaces the waiting ones.

@@ -3,13 +3,24 @@
 use super::{Context, StateError, Streams};
 use crate::core::access::{Map, Scopes};
 use crate::core::channel_rules::Durability;
-use crate::core::command::{Change, Publish, Published, Refusal, Reply, Touched};
+use crate::core::command::{Change, IdempotencyKey, Publish, Published, Refusal, Reply, Touched};
 use crate::core::event::NewEvent;
 use crate::core::ids::{EventId, TopicId};
 use crate::core::rate::Amount;
 use crate::core::state::rights::Rights;
 use crate::core::store::{ReadStore, WriteStore};
 use crate::core::subject::Subject;
+
+/// A request whose publisher may publish to the map.
+#[derive(Clone, Copy)]
+pub(super) struct Accepted<'r> {
+    /// Whether one of the map's own publishers makes it, and not the admin.
+    pub(super) is_own: bool,
+    /// The events, in order.
+    pub(super) events: &'r [NewEvent],
+    /// The keys under which it is remembered, each of which makes a repeated request the same one.
+    pub(super) keys: &'r [IdempotencyKey],
+}
 
 impl Streams {
     pub(super) fn publish<S: WriteStore>(
@@ -22,42 +33,60 @@ impl Streams {
             Ok(map) => map.clone(),
             Err(refusal) => return Ok(Reply::Refused(refusal)),
         };
+        let limit = publish.by.and_then(|by| self.facts.token(by)).and_then(|token| token.subjects.as_ref());
+        if limit.is_some_and(|limit| !publish.events.iter().all(|event| limit.allows(&event.subject))) {
+            return Ok(Reply::Refused(Refusal::Forbidden));
+        }
+        let request =
+            Accepted { is_own: publish.by.is_some(), events: &publish.events, keys: publish.key.as_slice() };
+        self.store_request(context, &map, &request, store)
+    }
+
+    /// Stores the events of a request whose publisher may publish to the map.
+    pub(super) fn store_request<S: WriteStore>(
+        &mut self,
+        context: &mut dyn Context,
+        map: &Map,
+        request: &Accepted<'_>,
+        store: &mut S,
+    ) -> Result<Reply, StateError> {
+        let Accepted { is_own, events, keys } = *request;
         let now = context.expiry_ms();
         let own = u64::from(crate::failpoint!("own-time", 50));
         let time_ms = context.time_ms() + own;
-        if let Some(key) = &publish.key
-            && let Some(reply) = self.recall(&map, key, now, store)?
-        {
-            return Ok(reply);
+        for key in keys {
+            if let Some(reply) = self.recall(map, key, now, store)? {
+                return Ok(reply);
+            }
         }
-        if let Some(refusal) = self.refuses(&map, &publish, store)? {
+        if let Some(refusal) = self.refuses(map, request, store)? {
             return Ok(Reply::Refused(refusal));
         }
         let record = self.topics.entry(map.topic).or_default();
-        let count = publish.events.len() as u32;
+        let count = events.len() as u32;
         // The rates apply to a map's own publishers; the admin has none.
-        if publish.by.is_some() {
-            match map.limits.publish_rates().charge(record.charged, Amount::of(&publish.events), now) {
+        if is_own {
+            match map.limits.publish_rates().charge(record.charged, Amount::of(events), now) {
                 Ok(charged) => record.charged = charged,
                 Err(exceeded) => return Ok(Reply::Refused(Refusal::Rate(exceeded))),
             }
         }
-        if publish.events.iter().any(|event| event.subject.channel().is_some()) {
+        if events.iter().any(|event| event.subject.channel().is_some()) {
             record.age_lifecycle_from(map.rules.all().len());
         }
         let first_id = EventId::at(context.id_ms() + own, context.position(), context.take_slots(count));
         let published = Published { first_seq: record.next_seq, count, first_id, time_ms, replayed: false };
-        self.append_all(map.topic, first_id, time_ms, now, &publish.events, store)?;
+        self.append_all(map.topic, first_id, time_ms, now, events, store)?;
         if let Some(record) = self.topics.get_mut(&map.topic) {
             record.next_seq -=
                 u64::from(crate::failpoint!("seq-reused") && context.index().is_multiple_of(50));
         }
-        if let Some(key) = &publish.key {
+        for key in keys {
             self.remember(map.topic, key, now, published, store)?;
         }
-        self.thin_published(&map, publish.events.iter().map(|event| &event.subject), now, store)?;
-        self.trim_to_size(&map, publish.events.len(), now, store)?;
-        self.note_events(map.topic, published.first_seq, &publish.events);
+        self.thin_published(map, events.iter().map(|event| &event.subject), now, store)?;
+        self.trim_to_size(map, events.len(), now, store)?;
+        self.note_events(map.topic, published.first_seq, events);
         Ok(Reply::Published(published))
     }
 
@@ -65,17 +94,17 @@ impl Streams {
     fn refuses<S: ReadStore>(
         &self,
         map: &Map,
-        publish: &Publish,
+        request: &Accepted<'_>,
         store: &S,
     ) -> Result<Option<Refusal>, StateError> {
         let subjects =
-            || publish.events.iter().map(|event| &event.subject).filter(|subject| !subject.is_own());
+            || request.events.iter().map(|event| &event.subject).filter(|subject| !subject.is_own());
         if subjects().next().is_none() {
             return Ok(None);
         }
         // Only the server publishes to its own subjects, but a token may have it fire an event of a channel.
         let is_closed = |subject: &Subject| subject.is_reserved() && subject.channel().is_none();
-        if publish.by.is_some() && subjects().any(is_closed) {
+        if request.is_own && subjects().any(is_closed) {
             return Ok(Some(Refusal::Malformed));
         }
         if subjects().any(|subject| map.rules.durability_of(subject.as_str()) == Durability::Ephemeral) {
@@ -85,7 +114,7 @@ impl Streams {
             return Ok(None);
         };
         // Most publishes are far from the limit and need not determine which subjects are new.
-        let most = record.subjects + publish.events.len() as u64;
+        let most = record.subjects + request.events.len() as u64;
         let is_over = most > u64::from(limit) && {
             let counted = subjects().filter(|subject| subject.channel().is_none());
             let new = self.count_new(map.topic, counted, store)?;

@@ -34,7 +34,7 @@ pub(super) fn webhook(n: u8, map: u8) -> Webhook {
 }
 
 pub(super) fn put(webhook: Webhook, revision: Option<u64>, by: By) -> Command {
-    Command::PutWebhook(Box::new(PutWebhook { by, webhook, revision }))
+    Command::PutWebhook(Box::new(PutWebhook { by, webhook, revision, start_seq: None }))
 }
 
 pub(super) fn on<T>(map: u8, n: u8, what: T) -> OnWebhook<T> {
@@ -195,6 +195,40 @@ fn a_map_has_a_limited_number_of_webhooks() {
     assert!(matches!(node.one(1, put(configured.clone(), None, None)), Reply::Webhook(_)));
     let by_api = Webhook { origin: Origin::Api, ..configured };
     assert_eq!(node.one(1, put(by_api, Some(1), None)), Reply::Refused(Refusal::Configured));
+}
+
+/// A consumer that clients read, as a command that makes it with that start.
+fn reading(n: u8, name: &str, start_seq: Option<u64>) -> Command {
+    let webhook = Plain::read_by_clients(webhook_id(n), map_id(1), name).webhook;
+    Command::PutWebhook(Box::new(PutWebhook { by: None, webhook, revision: None, start_seq }))
+}
+
+#[test]
+fn a_consumer_starts_where_it_is_told() {
+    let mut node = node();
+    node.one(2, publish(1, None, &["a", "b", "c"], None));
+    for (n, start_seq, expected) in [(2, None, 4), (3, Some(1), 1), (4, Some(3), 3), (5, Some(99), 4)] {
+        let made = node.one(3, reading(n, &format!("c{n}"), start_seq));
+        assert!(matches!(made, Reply::Webhook(_)), "{made:?}");
+        assert_eq!(next(&node, n), expected, "{start_seq:?}");
+    }
+}
+
+#[test]
+fn a_name_of_a_consumer_is_taken_once_and_consumers_are_no_webhooks() {
+    let mut node = Node::new();
+    node.one(1, create(1, None, Limits { webhooks: Some(1), ..NO_LIMITS }, KEEP_ALL));
+    assert!(matches!(node.one(1, reading(2, "jobs", None)), Reply::Webhook(_)));
+    let taken = Reply::Refused(Refusal::TargetTaken(webhook_id(2)));
+    assert_eq!(node.one(1, reading(3, "jobs", None)), taken);
+    assert!(matches!(node.one(1, put(webhook(1, 1), None, None)), Reply::Webhook(_)), "a webhook beside it");
+    for n in 10..109 {
+        assert!(matches!(node.one(1, reading(n, &format!("c{n}"), None)), Reply::Webhook(_)), "{n}");
+    }
+    assert_eq!(
+        node.one(1, reading(200, "one-more", None)),
+        Reply::Refused(Refusal::Limit(Counted::Consumers, 100))
+    );
 }
 
 #[test]

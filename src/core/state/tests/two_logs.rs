@@ -231,7 +231,16 @@ proptest! {
                     AccessChange::MapGone(gone) => live.retain(|_, map| map != gone),
                     AccessChange::App(app) => drop(live.insert(app.token, app.map)),
                     AccessChange::AppGone(token) => drop(live.remove(token)),
-                    AccessChange::Map(_) | AccessChange::Admin(_) => {}
+                    AccessChange::Issuer(issuer) => drop(live.insert(issuer.token, issuer.map)),
+                    AccessChange::IssuerGone(token) => drop(live.remove(token)),
+                    AccessChange::Map(_)
+                    | AccessChange::Admin(_)
+                    | AccessChange::AdminToken(_)
+                    | AccessChange::AdminTokenGone(_)
+                    | AccessChange::ClientsRevoked(_)
+                    | AccessChange::RevocationOver(_)
+                    | AccessChange::Source(_)
+                    | AccessChange::SourceGone(_) => {}
                 },
                 StreamsEntry::Command(Command::Publish(publish)) if matches!(reply, Some(Reply::Published(_))) => {
                     let allowed = publish.by.is_none_or(|by| live.get(&by) == Some(&publish.map));

@@ -8,6 +8,7 @@ mod basics;
 mod events;
 mod headers;
 mod pace;
+pub mod reader;
 mod retry;
 mod target;
 mod template;

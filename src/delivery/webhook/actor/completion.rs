@@ -38,6 +38,12 @@ impl WebhookActor {
 
     /// Takes in the end of a request.
     fn complete(&mut self, flight: &Flight, end: Result<End, ArchiveError>) {
+        if self.settings.webhook.is_read() {
+            self.handing.came();
+        }
+        if let Ok(End::Read(events)) = &end {
+            return self.hand(flight, events);
+        }
         self.held.release(&flight.events);
         let expiry_ms = self.shared.hub.clock().expiry_ms();
         match end {
@@ -53,7 +59,7 @@ impl WebhookActor {
             Ok(End::TooLarge | End::Deleted | End::Unwanted) => {
                 self.settle(flight, &Outcome::failed(Class::Expired), "", 0);
             }
-            Ok(End::NotBegun) => self.engine.unsend(flight.id, expiry_ms),
+            Ok(End::NotBegun | End::Read(_)) => self.engine.unsend(flight.id, expiry_ms),
             Err(error) => {
                 let webhook = self.settings.webhook.id;
                 tracing::error!(%webhook, %error, "an event can't be read; trying again");
@@ -81,7 +87,7 @@ impl WebhookActor {
     }
 
     /// Passes the result of a request to the engine, and does what follows from it.
-    fn settle(&mut self, flight: &Flight, outcome: &Outcome, error: &str, random: u32) {
+    pub(super) fn settle(&mut self, flight: &Flight, outcome: &Outcome, error: &str, random: u32) {
         let webhook = &self.settings.webhook;
         let completion = outcome.completion(webhook.profile, flight.events.len(), webhook.retry.ambiguous);
         self.engine.settle(
@@ -135,6 +141,7 @@ impl ActorFuture<WebhookActor> for Completions {
     }
 }
 
-fn random() -> u32 {
+/// A random number, for the part of a pause that is left to chance.
+pub(super) fn random() -> u32 {
     getrandom::u32().unwrap_or(u32::MAX / 2)
 }

@@ -53,6 +53,10 @@ impl Held {
         }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
     /// All of these events, if all are kept.
     pub(super) fn all(&self, wanted: &[EventRef]) -> Option<Vec<Event>> {
         wanted.iter().map(|event| self.events.get(&event.seq).cloned()).collect()

@@ -101,6 +101,7 @@ impl Input for Reported {
     fn take_in(self, actor: &mut WebhookActor) {
         actor.reports.state.reported();
         actor.engine.reported();
+        actor.handing.reported();
     }
 }
 

@@ -97,7 +97,7 @@ impl WebhookActor {
         if before != Reporting::Announced {
             self.shared.report_queue.add(self.settings.webhook.id);
         }
-        if urgency == Urgency::Now {
+        if urgency == Urgency::Now || self.handing.is_awaited() {
             self.shared.report_queue.hurry();
         }
     }
@@ -110,6 +110,10 @@ impl WebhookActor {
         match self.updates() {
             Ok(updates) if !updates.is_empty() => {
                 self.reports.state.collected();
+                // A report that is not complete may lack what a reader said.
+                if self.engine.state().urgency() == Urgency::None {
+                    self.handing.collected();
+                }
                 return updates;
             }
             // The webhook is gone.
@@ -184,6 +188,7 @@ impl WebhookActor {
         let newer = std::mem::take(&mut self.reports.unreported);
         let all = updates.into_iter().map(Unreported::from).chain([newer]);
         all.for_each(|some| self.reports.unreported.add(some));
+        self.handing.not_reported();
         self.reports.state.put_off(Instant::now());
     }
 }

@@ -39,6 +39,8 @@ pub(in crate::delivery::webhook) enum End {
     Unwanted,
     /// Its events together have too many bytes.
     TooLarge,
+    /// Its events were read for a client, and no request is made.
+    Read(Vec<Event>),
     /// It was not sent: while it waited for its turn, the webhook went to another owner, or the settings
     /// changed.
     NotBegun,
@@ -63,10 +65,12 @@ struct Request {
 }
 
 impl WebhookActor {
+    /// Begins a delivery: makes its request, or hands its event to a reader.
     pub(super) fn launch(&mut self, flight: Flight) {
+        let Some(sender) = self.settings.sender.clone() else { return self.hand_over(flight) };
         let request = Request {
             shared: self.shared.clone(),
-            sender: self.settings.sender.clone(),
+            sender,
             life: self.life.clone(),
             webhook: self.settings.webhook.id,
             revision: self.settings.webhook.revision,

@@ -26,7 +26,8 @@ pub(in crate::delivery::webhook) enum LoadError {
 pub(super) struct Settings {
     pub(super) webhook: Arc<Webhook>,
     pub(super) topic: TopicId,
-    pub(super) sender: Rc<Sender>,
+    /// `None` where clients read: no requests are made.
+    pub(super) sender: Option<Rc<Sender>>,
     pub(super) evaluate: Arc<Evaluator>,
     /// The revision of the settings that sender and filters were made from.
     made_from: u64,
@@ -68,9 +69,15 @@ impl Settings {
     }
 }
 
-fn make(shared: &Shared, webhook: &Arc<Webhook>) -> Result<(Rc<Sender>, Arc<Evaluator>), LoadError> {
+/// The sender and the filters of these settings.
+type Made = (Option<Rc<Sender>>, Arc<Evaluator>);
+
+fn make(shared: &Shared, webhook: &Arc<Webhook>) -> Result<Made, LoadError> {
+    if webhook.is_read() {
+        return Ok((None, Arc::new(Evaluator::new(webhook)?)));
+    }
     let private = shared.encryption.open(webhook.id, &webhook.encrypted)?;
     let evaluate = Evaluator::new(webhook)?;
     let sender = shared.sender(webhook.clone(), private)?;
-    Ok((Rc::new(sender), Arc::new(evaluate)))
+    Ok((Some(Rc::new(sender)), Arc::new(evaluate)))
 }

@@ -70,7 +70,7 @@ pub(super) async fn notes(
     hub: Data<Hub>,
 ) -> Result<HttpResponse, actix_web::Error> {
     let dispatcher = Dispatcher::of_this_thread(&hub, &CONFIG);
-    let subscriber = Subscriber::new(&dispatcher, None, 8 * 1024);
+    let subscriber = Subscriber::new(&dispatcher, &crate::hub::Who::Admin, 8 * 1024);
     let idle_after = request.path().ends_with("/idle").then_some(Duration::from_secs(1));
     let protocol = Noted { subscriber, mailbox: Mailbox::new(), idle_after };
     let rate = MessageRate { per_second: 1_000_000, burst: 1_000_000 };

@@ -12,9 +12,9 @@ mod new_events;
 pub mod signature;
 mod terminate;
 
+use crate::edge::Table;
 use crate::edge::paths::at;
 use crate::edge::query::Takes;
-use actix_web::web::ServiceConfig;
 
 pub(super) use terminate::serve;
 
@@ -36,7 +36,7 @@ pub const TAKES: [Takes; 6] = [
 ];
 
 /// Adds `/apps/{app}` and what is below it.
-pub(super) fn routes(config: &mut ServiceConfig) {
+pub(super) fn routes(config: &mut Table<'_>) {
     config
         .service(at(EVENTS).post(events::publish))
         .service(at(BATCH_EVENTS).post(events::publish_batch))

@@ -221,3 +221,21 @@ fn failures_are_announced_before_they_disable_and_a_success_clears_them() {
     engine.settle(flight.id, fails(), "500", now, 0);
     assert_eq!(engine.snapshot().disable, None, "the time starts again");
 }
+
+#[test]
+fn a_reader_says_how_long_a_refused_event_waits() {
+    let mut engine = engine(plan(), 1..2, None);
+    let after = |ms| Completion::failed(Verdict::AgainAfter(ms), Blame::Delivery);
+    let first = send(&mut engine, T);
+    engine.settle(first.id, after(5), "", T, 0);
+    assert_eq!(engine.next(T), Step::WaitUntil(T + 5), "and not the second of the schedule");
+    let second = send(&mut engine, T + 5);
+    engine.settle(second.id, after(0), "", T + 5, 0);
+    let third = send(&mut engine, T + 5);
+    assert_eq!((second.attempt, third.attempt), (2, 3));
+    assert!(!engine.state().is_failing(), "readers that refuse make no consumer failing");
+    engine.settle(third.id, after(0), "no", T + 5, 0);
+    let snapshot = engine.snapshot();
+    let dead: Vec<(u64, u32)> = snapshot.new_dead_letters().map(|dead| (dead.seq, dead.attempts)).collect();
+    assert_eq!(dead, [(1, 3)]);
+}

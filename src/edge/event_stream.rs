@@ -1,17 +1,25 @@
-//! How an event stream is refused.
+//! The head of an event stream, and how one is refused.
 //!
 //! An EventSource that gets another status than 200 never comes back. So a client that reads events and may
 //! try again gets a stream of one frame, which says why and when.
 
-use super::event_stream;
-use crate::edge::error::ApiError;
-use crate::edge::refused::Refused;
-use actix_web::http::header::{Accept, Quality};
-use actix_web::{HttpMessage, HttpRequest, HttpResponse};
+use super::error::ApiError;
+use super::refused::Refused;
+use actix_web::http::header::{Accept, CACHE_CONTROL, CONTENT_TYPE, Quality};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, HttpResponseBuilder};
+
+/// The head of an event stream.
+pub fn event_stream() -> HttpResponseBuilder {
+    let mut head = HttpResponse::Ok();
+    head.insert_header((CONTENT_TYPE, "text/event-stream"))
+        .insert_header((CACHE_CONTROL, "no-cache, no-transform"))
+        .insert_header(("x-accel-buffering", "no"));
+    head
+}
 
 /// The answer to a request that gets no events: a stream with the error if the client may try again and
 /// accepts a stream, else the error with its status.
-pub(super) fn answer(request: &HttpRequest, refused: Refused) -> Result<HttpResponse, ApiError> {
+pub fn answer(request: &HttpRequest, refused: Refused) -> Result<HttpResponse, ApiError> {
     let retry_ms = refused.retry_ms().filter(|_| accepts_events(request));
     let error = ApiError::from(refused);
     match retry_ms {

@@ -7,7 +7,7 @@ use crate::hub::{Hub, Presence, Who};
 use bytes::Bytes;
 
 /// A client that is connected. When this is dropped, its connection has ended.
-pub(super) struct Connected {
+pub struct Connected {
     presence: Presence,
     map: MapId,
     socket: SocketId,
@@ -15,7 +15,7 @@ pub(super) struct Connected {
 
 impl Connected {
     /// A client of the token's map has connected. `None` for the admin, whose connection belongs to no map.
-    pub(super) fn new(hub: &Hub, who: &Who, socket: SocketId) -> Option<Self> {
+    pub fn new(hub: &Hub, who: &Who, socket: SocketId) -> Option<Self> {
         let map = match who {
             Who::Token(token) => token.map,
             Who::Admin => return None,
@@ -33,7 +33,7 @@ impl Drop for Connected {
 }
 
 /// A client that is subscribed to a subject. When this is dropped, it is so no longer.
-pub(super) struct Subscribed {
+pub struct Subscribed {
     presence: Presence,
     map: MapId,
     channel: Subject,
@@ -42,7 +42,7 @@ pub(super) struct Subscribed {
 
 impl Subscribed {
     /// A client has subscribed to the subject.
-    pub(super) fn new(hub: &Hub, (map, channel): (MapId, Subject), socket: SocketId) -> Self {
+    pub fn new(hub: &Hub, (map, channel): (MapId, Subject), socket: SocketId) -> Self {
         let presence = hub.presence().clone();
         presence
             .note(map, Lifecycle::Subscribe { channel: channel.clone(), socket, channel_data: Bytes::new() });
