@@ -4,6 +4,9 @@
 # Where the Python packages that tests need are installed.
 PYTHON := $(or $(CARGO_TARGET_DIR),target)/python
 
+# Where the package of clients/typescript is installed, as its users install it.
+ADAPTER := $(abspath $(or $(CARGO_TARGET_DIR),target)/adapter)
+
 # All crates but the copy of the state with planted defects, whose tests are those of the product.
 TESTED := --workspace --exclude machine
 
@@ -31,8 +34,8 @@ later:
 	else set -x; cargo test $(TESTED) --locked $(LATER) --lib -- --skip core:: && \
 	cargo test $(TESTED) --locked $(LATER) --test it -- $(LATER_IT); fi
 
-# Clients and verifiers of other people, in JavaScript and Python, that the tests drive.
-clients: tests/js/node_modules/.package-lock.json $(PYTHON)/installed
+# Clients and verifiers of other people, in JavaScript and Python, that the tests drive, and the package for TypeScript.
+clients: tests/js/node_modules/.package-lock.json $(PYTHON)/installed $(ADAPTER)/installed
 
 tests/js/node_modules/.package-lock.json: tests/js/package-lock.json
 	cd tests/js && npm ci --no-audit --no-fund
@@ -42,6 +45,16 @@ tests/js/node_modules/.package-lock.json: tests/js/package-lock.json
 $(PYTHON)/installed: tests/py/requirements.txt
 	python3 -m venv --clear $(PYTHON)
 	$(PYTHON)/bin/pip install --quiet --disable-pip-version-check --only-binary :all: -r $<
+	touch $@
+
+# `npm pack` builds the package first.
+$(ADAPTER)/installed: $(wildcard $(addprefix clients/typescript/,*.json *.mjs *.md src/*.ts))
+	cd clients/typescript && npm ci --no-audit --no-fund
+	rm -rf $(ADAPTER)
+	mkdir -p $(ADAPTER)
+	cd clients/typescript && npm pack --pack-destination $(ADAPTER)
+	cd $(ADAPTER) && npm install --offline --no-save --no-audit --no-fund --prefix . ./*.tgz
+	echo 'export * from "@waypost/webhook-adapter";' > $(ADAPTER)/load.mjs
 	touch $@
 
 fmt:

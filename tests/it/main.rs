@@ -15,6 +15,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod access;
+mod adapter;
 mod apps;
 mod arrows;
 mod audit;

@@ -93,6 +93,16 @@ impl Js {
         Self::start("ingest_senders.mjs", options)
     }
 
+    /// The TypeScript package of `clients/typescript`; `adapter_client.mjs` describes the options.
+    pub fn adapter(options: Value) -> Result<Self> {
+        Self::start("adapter_client.mjs", options)
+    }
+
+    /// The same package in a page of Chromium; `adapter_page.mjs` describes the options.
+    pub fn adapter_page(options: Value) -> Result<Self> {
+        Self::start("adapter_page.mjs", options)
+    }
+
     /// npm `laravel-echo`; `echo_client.mjs` describes the options.
     pub fn echo(options: Value) -> Result<Self> {
         Self::start("echo_client.mjs", options)

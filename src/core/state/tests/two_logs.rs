@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// An entry of the streams' own log.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant)]
 enum StreamsEntry {
     Step(Step),
     Command(Command),
