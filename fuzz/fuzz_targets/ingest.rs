@@ -9,8 +9,8 @@ use waypost::core::ingest::{
 };
 use waypost::core::json::normalise;
 
-/// The first byte chooses the sender, and the first line has a mapping if it begins with a brace; each further line up to
-/// an empty one is a header, and the rest is the body.
+// The first byte chooses the sender, and the first line has a mapping if it begins with a brace; each further line up to
+// an empty one is a header, and the rest is the body.
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let Some((first, rest)) = bytes.split_first() else { return };
     let (_, authentication) = Authentication::NAMES[usize::from(*first) % Authentication::NAMES.len()];
