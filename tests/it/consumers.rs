@@ -450,7 +450,8 @@ fn work(mut reader: Reader, way: Way, deeds: &Deeds, stop: &AtomicBool) {
         if way == Way::Stalls && reads % 10 == 3 {
             thread::sleep(Duration::from_millis(1500));
         }
-        let refuses = |taken: &Taken| way == Way::Refuses && taken.seq.is_multiple_of(7) && taken.attempt == 1;
+        let refuses =
+            |taken: &Taken| way == Way::Refuses && taken.seq.is_multiple_of(7) && taken.attempt == 1;
         let (bad, good): (Vec<Taken>, Vec<Taken>) = taken.into_iter().partition(refuses);
         if !bad.is_empty() {
             let _ = reader.nack(&ids(&bad), 20);

@@ -114,7 +114,7 @@ impl Plain {
 pub fn check_name(name: &str, errors: &mut FieldErrors) {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     if name.is_empty() || name.len() > MAX_NAME || !name.bytes().all(is_plain) {
-        let message = format_args!("must be 1 to {MAX_NAME} letters of a to z, digits, -, _ and .");
+        let message = format_args!("must be 1 to {MAX_NAME} of A-Z, a-z, 0-9, -, _ and .");
         errors.add("name", FieldCode::Invalid, message);
     }
 }
