@@ -21,10 +21,9 @@ at() { echo "127.0.0.1:$((base + 10 * $1 + $2))"; } # node, 0 for clients or 1 f
 
 # Sets what the Dockerfile and compose.yaml set, and nothing else of this environment.
 prefix() { # node
-    local join=
-    [ "$1" = 1 ] || join=$(at 1 1)
     prefix=(env -i WAYPOST_DATA_DIR=/data WAYPOST_HTTP_ADDR="$(at "$1" 0)" WAYPOST_PEER_ADDR="$(at "$1" 1)"
-        WAYPOST_JOIN="$join" WAYPOST_ADMIN_TOKEN=$token WAYPOST_PEER_KEY=try-static-peer-key-0123
+        WAYPOST_JOIN="$(at 1 1),$(at 2 1),$(at 3 1)" WAYPOST_BOOTSTRAP_EXPECT=3
+        WAYPOST_ADMIN_TOKEN=$token WAYPOST_PEER_KEY=try-static-peer-key-0123
         "$(command -v chroot)" --userspec=65532:65532 "$dir/$1" /waypost)
 }
 in_root() { # node, arguments
@@ -46,8 +45,8 @@ for i in 1 2 3; do
     prefix "$i"
     "${prefix[@]}" serve >"$dir/$i.log" 2>&1 &
     pids+=($!)
-    until_well "$i" healthcheck --ready
 done
+for i in 1 2 3; do until_well "$i" healthcheck --ready; done
 echo "in the root of node 3: $(cd "$dir/3" && find . -mindepth 1 -maxdepth 1 | sort | tr '\n' ' '); uid $(awk '/^Uid/ {print $2}' "/proc/${pids[2]}/status")"
 in_root 2 healthcheck
 
@@ -57,7 +56,7 @@ api "http://$(at 2 0)/api/maps/$map/events" -d '{"type":"x","payload":{"from":"n
 sleep 1
 api "http://$(at 3 0)/api/maps/$map/events" | grep -q '"from":"node 2"'
 echo "published at node 2, read at node 3"
-in_root 1 cluster status --url "http://$(at 1 0)" | grep -q '"healthy":true'
+in_root 1 cluster status -o json --url "http://$(at 1 0)" | grep -q '"healthy":true'
 echo "the command line works there too"
 
 # Does what `docker stop` does: SIGTERM to the one process.

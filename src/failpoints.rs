@@ -1,5 +1,5 @@
 //! The larger failpoints of this crate: planted defects that the chaos suite must find. `chaos prove` runs
-//! all of them. `waypost_cluster::failpoints` decides which one is on.
+//! all that its list has (`chaos/src/prove.rs`). `waypost_cluster::failpoints` decides which one is on.
 
 use crate::core::command::Publish;
 use crate::core::consumer::progress::Progress;

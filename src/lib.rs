@@ -25,4 +25,5 @@ pub mod hub;
 pub mod metric;
 pub mod notify;
 pub mod server;
+pub mod spans;
 pub mod tls;

@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-/// The allocator of musl has one lock for all threads (docs/adr/0016-static-musl.md).
-#[cfg(target_env = "musl")]
+/// Many threads allocate what another thread frees, which the allocators of glibc and musl do slowly
+/// (docs/adr/0036-allocator.md).
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -1,5 +1,11 @@
-//! The names and descriptions of all metrics. Each module records its own metrics.
+//! The names and descriptions of all metrics. Each module records its own metrics. Series that belong to one
+//! object, such as a webhook, are written from the node's state ([`exposition`]), so that they go with the
+//! object.
 
+pub mod exposition;
+
+/// Always 1, by `node` and `name`: which node this is. Joined with it, the metrics of a node have its name.
+pub const NODE_INFO: &str = "waypost_node_info";
 /// Topic actors of this node.
 pub const TOPICS: &str = "waypost_topics";
 /// Wake-ups of topic actors. A publish wakes the topics of its subject.
@@ -26,7 +32,7 @@ pub const LONG_POLLS_RELAYED: &str = "waypost_longpoll_relayed_total";
 pub const EVENTS_PUBLISHED: &str = "waypost_events_published_total";
 /// Publishes refused, by `reason`.
 pub const PUBLISH_REFUSED: &str = "waypost_publish_refused_total";
-/// Seconds from a publish's arrival to its commit.
+/// Seconds from the proposal of a publish to the answer of the log.
 pub const PUBLISH_SECONDS: &str = "waypost_publish_seconds";
 /// Ephemeral events published on this node.
 pub const EPHEMERAL_PUBLISHED: &str = "waypost_ephemeral_published_total";
@@ -46,6 +52,17 @@ pub const EPHEMERAL_WAITING: &str = "waypost_ephemeral_waiting_bytes";
 pub const EPHEMERAL_INTEREST: &str = "waypost_ephemeral_interest";
 /// Subjects and patterns whose ephemeral events another node requests from this one, by `peer`.
 pub const EPHEMERAL_PEER_INTEREST: &str = "waypost_ephemeral_peer_interest";
+/// What runs: 1, with `version`, `commit` and `rustc` as labels. An executable that was built outside a git
+/// checkout has no `commit`.
+pub const BUILD_INFO: &str = "waypost_build_info";
+/// Times that a subscriber was told that it missed events, by `reason`: history, ephemeral.
+pub const MISSED: &str = "waypost_missed_total";
+/// Spans that were handed to the collector of traces.
+pub const SPANS_SENT: &str = "waypost_spans_sent_total";
+/// Spans that did not reach the collector of traces, by `reason`: full, refused, unreachable.
+pub const SPANS_DROPPED: &str = "waypost_spans_dropped_total";
+/// Seconds from a request's head to the head of its response, by `route`, `method` and `status` class.
+pub const HTTP_SECONDS: &str = "waypost_http_request_seconds";
 /// HTTP responses, by `status` class.
 pub const HTTP_ANSWERS: &str = "waypost_http_answers_total";
 /// Lines of the audit log that could not be written.
@@ -135,7 +152,7 @@ pub fn describe() {
     counter!(LONG_POLLS_RELAYED, "Requests of long polls that were passed on to other nodes");
     counter!(EVENTS_PUBLISHED, "Events whose storage was acknowledged to their publishers");
     counter!(PUBLISH_REFUSED, "Publishes refused");
-    histogram!(PUBLISH_SECONDS, Unit::Seconds, "From a publish's arrival to its commit");
+    histogram!(PUBLISH_SECONDS, Unit::Seconds, "From the proposal of a publish to the answer of the log");
     counter!(EPHEMERAL_PUBLISHED, "Ephemeral events published on this node");
     counter!(EPHEMERAL_SENT, "Ephemeral events that arrived at another node");
     counter!(EPHEMERAL_BATCHES, "Batches of ephemeral events sent to another node");
@@ -145,6 +162,11 @@ pub fn describe() {
     gauge!(EPHEMERAL_WAITING, Unit::Bytes, "Ephemeral events that wait for another node");
     gauge!(EPHEMERAL_INTEREST, "Subjects and patterns whose ephemeral events this node requests");
     gauge!(EPHEMERAL_PEER_INTEREST, "Subjects and patterns whose ephemeral events another node requests");
+    gauge!(BUILD_INFO, "What runs: its version, its commit and its compiler");
+    counter!(MISSED, "Times that a subscriber was told that it missed events");
+    counter!(SPANS_SENT, "Spans handed to the collector of traces");
+    counter!(SPANS_DROPPED, "Spans that did not reach the collector of traces");
+    histogram!(HTTP_SECONDS, Unit::Seconds, "From the head of an HTTP request to the head of its answer");
     counter!(HTTP_ANSWERS, "HTTP answers");
     counter!(AUDIT_LOST, "Lines of the audit log that could not be written");
     gauge!(APPLIED_INDEX, "Index of the last applied log entry");
@@ -188,11 +210,8 @@ fn describe_webhooks() {
     gauge!(WEBHOOKS_LOSING, "Webhooks of the cluster that are losing events");
     gauge!(WEBHOOKS_OWNED, "Webhooks that this node delivers to");
     gauge!(WEBHOOK_ACTIVE, "Webhooks with something to do, by state");
-    gauge!(WEBHOOK_QUEUE, "Events that wait for a webhook");
-    gauge!(WEBHOOK_QUEUE_SECONDS, Unit::Seconds, "Age of the oldest event that waits for a webhook");
     counter!(CONSUMER_HANDED, "Events handed to readers of consumers");
     counter!(CONSUMER_ACKNOWLEDGED, "Events that readers of consumers acknowledged");
     counter!(CONSUMER_RETURNED, "Events that readers of consumers had and did not acknowledge");
     counter!(CONSUMER_RELAYED, "Requests of readers passed on to the owners of consumers");
-    gauge!(WEBHOOK_SUCCESS, "Share of a webhook's events that were delivered");
 }

@@ -6,6 +6,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io;
+#[cfg(target_os = "linux")]
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
@@ -51,7 +52,12 @@ impl Manager {
     /// If nothing listens there.
     pub fn at(name: &OsStr, watchdog: Option<Duration>) -> io::Result<Self> {
         let address = match name.as_bytes().strip_prefix(b"@") {
+            #[cfg(target_os = "linux")]
             Some(name) => SocketAddr::from_abstract_name(name)?,
+            #[cfg(not(target_os = "linux"))]
+            Some(_) => {
+                return Err(io::Error::new(io::ErrorKind::Unsupported, "only Linux has abstract names"));
+            }
             None => SocketAddr::from_pathname(name)?,
         };
         let socket = UnixDatagram::unbound()?;
@@ -115,7 +121,7 @@ fn watchdog(usec: Option<OsString>, pid: Option<OsString>) -> Option<Duration> {
     usec.and_then(number).filter(|usec| *usec > 0 && ours).map(Duration::from_micros)
 }
 
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux"))]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;

@@ -6,11 +6,14 @@ mod answer;
 mod bare;
 mod files;
 mod http;
+mod metrics;
+mod otlp;
+mod plain;
 mod port;
 mod settings;
 mod stream;
 
-use crate::config::Config;
+use crate::config::{Config, Key};
 use crate::delivery::jwks;
 use crate::delivery::webhook::{BadWebhooks, Webhooks};
 use crate::edge::addresses::Failures;
@@ -20,13 +23,13 @@ use crate::edge::ops::starting::Starting;
 use crate::edge::ops::{drained, not_ready};
 use crate::edge::{self, apps, webhooks};
 use crate::hub::{Hub, report_settings};
-use crate::metric;
 use crate::notify::{self, Manager};
+use crate::spans;
 use crate::tls::{BadTls, Shown};
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::web;
 use files::Shares;
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -41,6 +44,8 @@ const LEADER_WAIT: Duration = Duration::from_secs(3);
 /// A node that starts faster than this lets its clients wait. Otherwise its port answers why it does not serve
 /// yet.
 const QUIET: Duration = Duration::from_secs(1);
+/// How long a node that ends waits until the collector has its last spans.
+const LAST_SPANS: Duration = Duration::from_secs(1);
 /// Most connections that the client port accepts at a time before the node serves.
 const SOCKETS_AT_START: usize = 64;
 
@@ -48,9 +53,7 @@ const SOCKETS_AT_START: usize = 64;
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     /// The client port is in use, or the process may not use it.
-    #[error(
-        "cannot listen for clients on {addr}: {source}; choose another with --http-addr or WAYPOST_HTTP_ADDR"
-    )]
+    #[error("cannot listen for clients on {addr}: {source}; {}", choose("another address", "http_addr"))]
     Listen {
         /// The address.
         addr: SocketAddr,
@@ -58,16 +61,24 @@ pub enum ServerError {
         source: std::io::Error,
     },
     /// The certificate for clients can't be used.
-    #[error("the certificate for clients (http.tls_cert, http.tls_key): {0}")]
+    #[error(
+        "the certificate for clients (http.tls_cert, http.tls_key): {}; {}",
+        .0,
+        choose("other files", "http.tls_cert")
+    )]
     Tls(#[from] BadTls),
     /// The node could not start its part of the cluster.
-    #[error(transparent)]
+    #[error("{}{}", .0, advice(.0))]
     Cluster(#[from] StartError),
     /// The HTTP server failed.
     #[error("the HTTP server failed: {0}")]
     Http(#[from] std::io::Error),
     /// The audit log can't be opened.
-    #[error("the audit log {} (audit.file) can't be opened: {source}", path.display())]
+    #[error(
+        "the audit log {} (audit.file) can't be opened: {source}; {}",
+        path.display(),
+        choose("another file", "audit.file")
+    )]
     Audit {
         /// Its path.
         path: PathBuf,
@@ -77,9 +88,49 @@ pub enum ServerError {
     /// The delivery of webhooks can't start.
     #[error(transparent)]
     Webhooks(#[from] BadWebhooks),
+    /// The collector of spans can't be used.
+    #[error("the collector of spans (otel.endpoint): {0}")]
+    Otel(String),
     /// The metrics could not be set up.
     #[error("metrics: {0}")]
     Metrics(String),
+}
+
+/// What clients of a node with this configuration lack because this process may open too few files. `None`:
+/// nothing. The process's limit is raised as far as it may be.
+pub fn short_of_files(config: &Config) -> Option<String> {
+    Shares::take(config, workers(config)).problem(config)
+}
+
+/// The number of HTTP worker threads.
+fn workers(config: &Config) -> usize {
+    match config.workers {
+        0 => std::thread::available_parallelism().map_or(2, usize::from),
+        workers => workers,
+    }
+}
+
+/// Says where a setting is changed.
+fn choose(what: &str, path: &str) -> String {
+    let names = Key::by_path(path).map(Key::names).unwrap_or_default();
+    format!("choose {what} with {names}")
+}
+
+/// What to do about an error of the cluster crate, which knows no settings of this program.
+fn advice(error: &StartError) -> String {
+    match error {
+        StartError::Locked(_) => {
+            format!("; stop that process, or {}", choose("another directory", "data_dir"))
+        }
+        StartError::Listen { .. } => format!("; {}", choose("another address", "peer_addr")),
+        StartError::Io(source) if source.kind() == ErrorKind::PermissionDenied => {
+            let change = choose("another directory", "data_dir");
+            format!("; let the user that runs the node read and write it, or {change}")
+        }
+        StartError::Io(_) => format!("; {}", choose("another directory", "data_dir")),
+        StartError::JoinsItself(_) => format!("; {}", choose("the addresses", "join")),
+        _ => String::new(),
+    }
 }
 
 /// Runs a node until `stop` resolves, then drains it. At each message of `reloads` it reads its certificates
@@ -119,14 +170,11 @@ impl Node {
         if let Some(manager) = &manager {
             manager.starting("starting: opening its log, or joining a cluster");
         }
-        let workers = match config.workers {
-            0 => std::thread::available_parallelism().map_or(2, usize::from),
-            workers => workers,
-        };
+        let workers = workers(&config);
         let shares = Shares::take(&config, workers);
         let listener = http::listen(config.http_addr)?;
         let shown = config.http.tls().map(|(cert, key)| Shown::load(cert, key)).transpose()?;
-        let metrics = install_metrics()?;
+        let metrics = metrics::install()?;
         let audit = config.audit.file.as_deref().map(open_audit).transpose()?;
         let starting = Starting::new();
         let on_waiting = on_waiting(starting.clone(), manager.clone());
@@ -136,6 +184,7 @@ impl Node {
             http::serve(&config, (1, SOCKETS_AT_START), listener, shown.as_ref(), starting.routes())
         };
         let hub = meanwhile(port, hub).await??;
+        otlp::start(&config, hub.node_id())?;
         actix_rt::spawn(report_settings(hub.clone(), config.shared()));
         if let Some(audit) = &audit {
             hub.health().report_audit_lost(audit.lost());
@@ -172,7 +221,8 @@ impl Node {
         let server = http::serve(&config, (workers, shares.sockets), listener, shown.as_ref(), routes)?;
         let handle = server.handle();
         let server = actix_rt::spawn(server);
-        let node = edge.hub.node_id();
+        // A node that joins may not be in the membership yet.
+        let node = format!("{} ({})", edge.hub.node_id(), config.node.name());
         tracing::info!(http = %config.http_addr, peer = %config.peer_addr, node, "the node serves");
         let told = manager.clone().map(|manager| actix_rt::spawn(tell(manager, edge.clone())));
         let drain_within = Duration::from_secs(config.session.drain_seconds);
@@ -206,6 +256,9 @@ impl Serving {
             told.abort();
         }
         hub.shutdown().await;
+        if let Some(tracer) = spans::tracer() {
+            tracer.settle(LAST_SPANS).await;
+        }
         if let Some(audit) = self.edge.audit.clone() {
             // It waits for a disk, for a bounded time.
             let _ = actix_rt::task::spawn_blocking(move || audit.close()).await;
@@ -254,6 +307,7 @@ impl Background {
             actix_rt::spawn(apps::keep_configured(edge.clone(), apps)),
             actix_rt::spawn(drained::follow(edge.clone(), drain_limit)),
             actix_rt::spawn(renew(edge.hub.clone(), shown.clone(), reloads)),
+            actix_rt::spawn(metrics::sort_measured(edge.metrics.clone())),
         ];
         others.extend(shown.map(|shown| actix_rt::spawn(shown.keep_fresh())));
         let admin = actix_rt::spawn(admin_token::make(edge.hub.clone(), config.admin_token.is_some()));
@@ -312,12 +366,13 @@ async fn tell(manager: Arc<Manager>, edge: web::Data<Edge>) {
     let state = || {
         let reason = not_ready(&edge);
         let status = edge.hub.health().status();
+        let me = status.called(status.node_id);
         let text = match (reason, status.leader) {
-            (Some(reason), _) => format!("node {}: not ready: {reason}", status.node_id),
+            (Some(reason), _) => format!("node {me}: not ready: {reason}"),
             (None, Some(leader)) if leader != status.node_id => {
-                format!("node {}: ready, follows node {leader}", status.node_id)
+                format!("node {me}: ready, follows node {}", status.called(leader))
             }
-            (None, _) => format!("node {}: ready, leads", status.node_id),
+            (None, _) => format!("node {me}: ready, leads"),
         };
         notify::State { ready: reason.is_none(), text }
     };
@@ -327,13 +382,4 @@ async fn tell(manager: Arc<Manager>, edge: web::Data<Edge>) {
 fn open_audit(path: &Path) -> Result<Arc<AuditLog>, ServerError> {
     let opened = AuditLog::start(path);
     Ok(Arc::new(opened.map_err(|source| ServerError::Audit { path: path.to_owned(), source })?))
-}
-
-fn install_metrics() -> Result<PrometheusHandle, ServerError> {
-    let handle = PrometheusBuilder::new()
-        .set_buckets(&[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0])
-        .and_then(PrometheusBuilder::install_recorder)
-        .map_err(|error| ServerError::Metrics(error.to_string()))?;
-    metric::describe();
-    Ok(handle)
 }

@@ -4,6 +4,7 @@
 //! Owns the files and the settings of the TLS library; never opens a connection. TLS between peers is in the
 //! cluster crate.
 
+mod look;
 mod trust;
 
 use std::path::{Path, PathBuf};
@@ -18,6 +19,8 @@ use tokio_rustls::rustls::{
 };
 use trust::{Trust, refused};
 use waypost_cluster::{BadFile, Certificate, PemFile, Renewed};
+
+pub use look::{is_for, until};
 
 /// Why TLS can't be set up.
 #[derive(Debug, thiserror::Error)]

@@ -13,8 +13,10 @@ use std::{
 };
 
 use serde_json::Value;
-use testkit::node::without_settings;
+use testkit::node::printing_json;
 
+#[path = "cli/forms.rs"]
+mod forms;
 #[path = "cli/pusher.rs"]
 mod pusher;
 #[path = "cli/webhook.rs"]
@@ -23,10 +25,10 @@ mod webhook;
 /// The longest time to wait for anything; only a hang takes longer.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Builds a command without the settings of this environment, away from any waypost.toml.
+/// Builds a command without the settings of this environment, away from any waypost.toml. It prints JSON.
 fn waypost(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_waypost"));
-    without_settings(&mut command).args(args).current_dir(env!("CARGO_TARGET_TMPDIR")).stdin(Stdio::null());
+    printing_json(&mut command).args(args).current_dir(env!("CARGO_TARGET_TMPDIR")).stdin(Stdio::null());
     command
 }
 
@@ -149,6 +151,11 @@ fn wrong_usage_ends_with_2_and_failure_with_1() {
         &["serve", "--no-such-flag"][..],
         &["map", "list", "--url", "ftp://x"],
         &["map", "delete", "demo"],
+        &["token", "revoke", "demo", "x"],
+        &["consumer", "delete", "demo", "x"],
+        &["ingest", "delete", "demo", "x"],
+        &["cluster", "remove", "3"],
+        &["restore", "--from", "x", "--data-dir", "y"],
         &["map", "update", "demo"],
         &["publish", "demo", "a", "{"],
         &["serve", "--workers", "many"],
@@ -156,6 +163,8 @@ fn wrong_usage_ends_with_2_and_failure_with_1() {
         let output = run(usage);
         assert_eq!(output.status.code(), Some(2), "{usage:?}: {}", err(&output));
     }
+    let asked = err(&run(&["map", "delete", "demo"]));
+    assert!(asked.contains("the map demo") && asked.contains("add --yes"), "{asked}");
     let unused = format!("http://127.0.0.1:{}", free_ports());
     for failure in [&["map", "list"][..], &["tail", "demo"], &["publish", "demo", "a", "1"]] {
         let output = run(&[failure, &["--url", &unused]].concat());
@@ -385,7 +394,7 @@ fn the_command_line_does_everything_against_a_running_cluster() {
     let refused = with(reader["token"].as_str().unwrap(), &["publish", "mine", "a", "1"]).output().unwrap();
     assert_eq!(refused.status.code(), Some(1));
     assert!(err(&refused).contains("[403 forbidden]"), "{}", err(&refused));
-    let revoke = ["token", "revoke", "mine", reader["id"].as_str().unwrap()];
+    let revoke = ["token", "revoke", "mine", reader["id"].as_str().unwrap(), "--yes"];
     assert!(with(&admin, &revoke).output().unwrap().status.success());
     assert!(with(&admin, &["map", "delete", "mine", "--yes"]).output().unwrap().status.success());
 
@@ -428,7 +437,10 @@ fn the_command_line_does_everything_against_a_running_cluster() {
         let up = status["members"]
             .as_array()
             .is_some_and(|m| m.len() == 3 && m.iter().all(|m| m["reachable"] == true));
-        up && status["healthy"] == true
+        // The nodes have the names by which this command calls them, whatever their ids are.
+        let all = status["members"].to_string();
+        let named = ["node-1", "node-2", "node-3"].iter().all(|name| all.contains(&format!("\"{name}\"")));
+        up && named && status["healthy"] == true
     });
 
     // SIGTERM ends all nodes; a second start with the same data finds the map and its events; kill -9 leaves

@@ -60,7 +60,7 @@ struct Cli {
     #[command(subcommand)]
     command: Command,
     /// The built server executable
-    #[arg(long, global = true, default_value = "target/release/waypost")]
+    #[arg(long, global = true, default_value = "target/dist/waypost")]
     waypost: PathBuf,
     /// Where nodes keep their temporary data; the disk of this folder is measured
     #[arg(long, global = true, default_value = "target/bench-data")]

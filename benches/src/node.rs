@@ -147,7 +147,7 @@ impl Cluster {
     pub(crate) async fn start(binary: &Path, parent: &Path, count: usize) -> Result<Self> {
         let binary = binary
             .canonicalize()
-            .with_context(|| format!("{} is missing: cargo build --release", binary.display()))?;
+            .with_context(|| format!("{} is missing: cargo build --profile dist", binary.display()))?;
         std::fs::create_dir_all(parent)?;
         // The receivers listen in this network.
         let options = Options::new(&binary.display().to_string(), count)

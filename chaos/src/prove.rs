@@ -100,6 +100,10 @@ pub const DEFECTS: &[Defect] = &[
     ),
 ];
 
+/// Defects that a test of the server plants, and no scenario shows.
+#[cfg(test)]
+const OF_TESTS: &[&str] = &["source-broken"];
+
 /// How many seeds are tried for a defect.
 const SEEDS: u64 = 4;
 
@@ -155,10 +159,45 @@ pub const HEAD: &str = "| defect | what is wrong | breaks | scenario | caught in
 |---|---|--:|---|---|---|";
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::scenario::Scenario;
     use checker::NAMES;
+    use std::collections::BTreeSet;
+
+    /// The defects that only the simulator switches on are listed there.
+    const SIMULATED: &str = include_str!("../sim/src/failpoints.rs");
+
+    /// The names of all failpoints in the sources below a folder.
+    fn planted(folder: &Path) -> BTreeSet<String> {
+        let mut names = BTreeSet::new();
+        for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                names.append(&mut planted(&path));
+            } else if path.extension().is_some_and(|end| end == "rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                let calls = text.split("failpoint!(\"").skip(1);
+                names.extend(calls.filter_map(|rest| rest.split('"').next()).map(str::to_owned));
+            }
+        }
+        names
+    }
+
+    #[test]
+    fn every_failpoint_is_listed() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let sources: BTreeSet<String> =
+            ["src", "cluster/src"].iter().flat_map(|folder| planted(&root.join(folder))).collect();
+        let mut listed: BTreeSet<&str> = DEFECTS.iter().map(|defect| defect.name).collect();
+        listed.extend(OF_TESTS);
+        let is_simulated = |name: &str| SIMULATED.contains(&format!("\"{name}\""));
+        let unlisted: Vec<_> =
+            sources.iter().filter(|name| !listed.contains(name.as_str()) && !is_simulated(name)).collect();
+        let missing: Vec<_> = listed.iter().filter(|name| !sources.contains(**name)).collect();
+        assert!(unlisted.is_empty(), "in no list of defects: {unlisted:?}");
+        assert!(missing.is_empty(), "planted nowhere: {missing:?}");
+    }
 
     #[test]
     fn every_invariant_has_a_defect_and_every_defect_a_scenario() {

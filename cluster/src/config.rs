@@ -78,7 +78,8 @@ pub struct Config {
     pub advertise_peer: String,
     /// What admits a newcomer to the cluster.
     pub security: Security,
-    /// Further facts about this node for the members (address of its API, version, …).
+    /// Further facts about this node for the members (address of its API, version, …). That of the name
+    /// [`crate::NAME`] is the name by which log lines and the status call it.
     pub meta: BTreeMap<String, String>,
     /// Peer addresses (`host:port`) of members to join when the data directory is empty.
     pub join: Vec<String>,

@@ -88,6 +88,13 @@ impl Engine {
         self.raft.metrics().borrow_watched().clone()
     }
 
+    /// A node for log lines: its id and, if it is a member with a name, its name, as in `3 (berlin-2)`.
+    pub(crate) fn called(&self, id: NodeId) -> String {
+        let metrics = self.metrics();
+        let member = metrics.membership_config.membership().get_node(&id);
+        member.map_or_else(|| id.to_string(), |member| member.called(id))
+    }
+
     /// The leader, as far as this node knows.
     pub(crate) fn leader(&self) -> Option<NodeId> {
         self.raft.server_metrics().borrow_watched().current_leader

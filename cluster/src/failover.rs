@@ -95,7 +95,11 @@ impl Failover {
         let same = now.current_leader == Some(leader) && now.current_term == term;
         let may_ask = same && now.state == ServerState::Follower && !self.engine.is_stopping();
         if may_ask && self.refused(leader).await {
-            tracing::info!(leader, term, "the leader's process is gone; asking for votes");
+            tracing::info!(
+                leader = self.engine.called(leader),
+                term,
+                "the leader's process is gone; asking for votes"
+            );
             // If the engine has stopped, there is nothing to elect.
             let _ = self.engine.raft().trigger().elect(false).await;
         }

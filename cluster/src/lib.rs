@@ -122,6 +122,7 @@ pub use restore::{Restored, restore};
 pub use status::{Claim, ClockStatus, MemberStatus, PeerSecurity, Role, Status, certificate_days_left};
 pub use store::{MAX_KEY, MAX_VALUE, Pair, Reader, Txn, View};
 pub use time::ClockState;
+pub use types::NAME;
 
 /// Identifies a log and the state that is applied from it. Event ids have 12 bits for it, so the highest is
 /// 4095.

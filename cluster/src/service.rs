@@ -106,7 +106,7 @@ impl PeerService {
         if !self.disk.take_at_once(bytes) {
             return Box::pin(std::future::ready(failed(DISK_FULL)));
         }
-        let leader = append.vote.term;
+        let term = append.vote.term;
         let arrived = Instant::now();
         let request = match append_request(append) {
             Ok(request) => request,
@@ -114,26 +114,26 @@ impl PeerService {
         };
         let result = hand_over(self.engine.raft(), request).await;
         let this = self.clone();
-        Box::pin(async move { this.appended((leader, arrived), result.await) })
+        Box::pin(async move { this.appended((term, arrived), result.await) })
     }
 
     /// The answer to an append of the leader of a term, which arrived at that moment.
-    fn appended(&self, (leader, arrived): (u64, Instant), result: AppendResult) -> Answer {
+    fn appended(&self, (term, arrived): (u64, Instant), result: AppendResult) -> Answer {
         let answer = match result {
             Ok(Ok(_)) => Appended::Success,
             Ok(Err(StreamAppendError::Conflict(asked))) => {
                 // Usual while a new leader looks for the place from which on this node lacks entries.
                 let last = self.engine.last_log().map_or("none".to_owned(), |id| id.to_string());
-                tracing::debug!(leader, %asked, %last, "an append follows an entry that this node lacks");
+                tracing::debug!(term, %asked, %last, "an append follows an entry that this node lacks");
                 Appended::Conflict
             }
             Ok(Err(StreamAppendError::HigherVote(vote))) => {
-                tracing::debug!(leader, higher = %vote, "an append of a former leader");
+                tracing::debug!(term, higher = %vote, "an append of a former leader");
                 return Answer::AppendV1(Appended::Higher((&vote).into()));
             }
             Err(error) => return failed(error),
         };
-        self.contact.heard_leader(leader, arrived);
+        self.contact.heard_leader(term, arrived);
         Answer::AppendV1(answer)
     }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::NodeId;
 use crate::time::ClockState;
+use crate::types::{NAME, called};
 
 /// The role of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
@@ -79,6 +80,18 @@ pub struct MemberStatus {
     pub heard_ms: Option<u64>,
     /// Whether this node heard from it lately (always true for this node itself).
     pub reachable: bool,
+}
+
+impl MemberStatus {
+    /// The name that it reported about itself; `None` if it has none.
+    pub fn name(&self) -> Option<&str> {
+        self.meta.get(NAME).map(String::as_str)
+    }
+
+    /// The member for people: its id and its name, as in `3 (berlin-2)`.
+    pub fn called(&self) -> String {
+        called(self.id, self.name())
+    }
 }
 
 /// Two processes claim the same id: a data directory was copied.
@@ -165,11 +178,16 @@ impl Status {
         self.members.iter().find(|m| m.id == id)
     }
 
+    /// A node for people: its id and, if it is a member with a name, its name, as in `3 (berlin-2)`.
+    pub fn called(&self, id: NodeId) -> String {
+        called(id, self.member(id).and_then(MemberStatus::name))
+    }
+
     /// What is wrong with this node's certificate, from 30 days before it expires; `now` in seconds since
     /// 1970.
     pub fn certificate_problem(&self, now: u64) -> Option<String> {
         let left = certificate_days_left(self.peer_certificate_until?, now)?;
-        let node = self.node_id;
+        let node = self.called(self.node_id);
         Some(match left {
             Some(days) => format!("the peer certificate of node {node} ends in {days} days"),
             None => format!("the peer certificate of node {node} has ended: peers refuse it"),
@@ -219,6 +237,20 @@ mod tests {
         assert!(!Status { foreign_ms: Some(LOOKED_FOR), ..astray.clone() }.is_astray());
         assert!(!Status { purged: 1, ..astray.clone() }.is_astray());
         assert!(!Status { members: vec![member(1), member(2)], ..astray }.is_astray());
+    }
+
+    #[test]
+    fn a_node_is_called_by_its_id_and_its_name() {
+        let named = MemberStatus {
+            id: 3,
+            meta: BTreeMap::from([(NAME.to_owned(), "berlin-2".to_owned())]),
+            ..MemberStatus::default()
+        };
+        let status = Status {
+            members: vec![named, MemberStatus { id: 4, ..MemberStatus::default() }],
+            ..Status::default()
+        };
+        assert_eq!([3, 4, 5].map(|id| status.called(id)), ["3 (berlin-2)", "4", "5"]);
     }
 
     #[test]

@@ -6,7 +6,16 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::NodeId;
 use crate::identity_key::PublicKey;
+
+/// The fact of a member ([`crate::Config::meta`]) that is its name for people.
+pub const NAME: &str = "name";
+
+/// A node for people: its id and, if it has one, its name, as in `3 (berlin-2)`.
+pub(crate) fn called(id: NodeId, name: Option<&str>) -> String {
+    name.map_or_else(|| id.to_string(), |name| format!("{id} ({name})"))
+}
 
 /// What the members know about a member; replicated with the membership.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -34,6 +43,11 @@ pub(crate) struct Wishes {
 }
 
 impl Member {
+    /// The member, whose id that is, for log lines: its id and its name.
+    pub(crate) fn called(&self, id: NodeId) -> String {
+        called(id, self.meta.get(NAME).map(String::as_str))
+    }
+
     /// Whether the member shall have a vote once it has caught up.
     pub(crate) fn wants_vote(&self) -> bool {
         self.wishes.voter.unwrap_or(!self.learner_only)

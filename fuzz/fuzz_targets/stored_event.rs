@@ -15,6 +15,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
             text: event.text.clone(),
             sender: event.sender.clone(),
             ingested: event.ingested,
+            trace: event.trace,
             ..NewEvent::new(event.subject.clone(), event.kind.to_string(), event.payload.to_vec())
         };
         let times = Event::stored_times(bytes).expect("an event has its times");

@@ -7,7 +7,7 @@ use super::{
     client::{Client, encoded},
     common::Common,
     output::{self, cell},
-    publish, tail,
+    publish, since, tail,
 };
 
 /// Commands for the channels of a map. They need a token that may subscribe; for `publish` one that may
@@ -52,6 +52,9 @@ pub(super) struct One {
 pub(super) struct Tail {
     #[command(flatten)]
     one: One,
+    /// Start at this time, as in 1h (an hour ago), 30m, 2d or 2026-01-31T12:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = since::time)]
+    since: Option<String>,
     /// End after this many events
     #[arg(long, short = 'n', value_name = "N")]
     count: Option<u64>,
@@ -65,7 +68,7 @@ pub(super) struct Publish {
     /// Type of the event, as in client-typing
     #[arg(value_name = "TYPE")]
     kind: String,
-    /// Payload: JSON
+    /// Payload: JSON; - reads it from standard input
     payload: String,
 }
 
@@ -80,9 +83,9 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             let all = Client::new(args.common.connection).pages(&path, PAGE).await?;
             list(&all.into(), args.common.json)
         }
-        Command::Tail(Tail { one: One { map, channel, common }, count }) => {
+        Command::Tail(Tail { one: One { map, channel, common }, since, count }) => {
             let form = (common.connection, common.json);
-            tail::run(tail::Args::of_channel(map, &channel, count, form)).await
+            tail::run(tail::Args::of_channel(map, &channel, (since, count), form)).await
         }
         Command::Members(one) => {
             let path = format!("{}/{}/presence", subjects(&one.map), encoded(&one.channel));

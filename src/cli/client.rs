@@ -16,11 +16,12 @@ use http::{
     Method,
     header::{self, HeaderName, HeaderValue},
 };
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::rustls::ClientConfig;
 
-use super::http1::{Answer, Http, HttpError};
+use super::http1::{Answer, Http};
 use crate::tls::{self, BadTls};
 
 /// Longest wait for an answer. The server itself answers within its publish timeout.
@@ -39,7 +40,7 @@ const LARGEST_ANSWER: usize = 512 * 1024 * 1024;
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Connection {
     /// Address of a node, or several with commas: a node that fails or hangs is passed over
-    #[arg(long, env = "WAYPOST_URL", default_value = "http://127.0.0.1:4000")]
+    #[arg(long, env = "WAYPOST_URL", default_value = USUAL_URL)]
     #[arg(value_delimiter = ',', value_parser = base_url)]
     url: Vec<String>,
     /// Token [default: WAYPOST_ADMIN_TOKEN]
@@ -48,6 +49,19 @@ pub(super) struct Connection {
     /// File of certificates (PEM) to trust for https, in addition to those of the system
     #[arg(long, env = "WAYPOST_CA", value_name = "FILE", value_parser = trust)]
     ca: Option<Trust>,
+}
+
+/// The address that is used if no other is named.
+const USUAL_URL: &str = "http://127.0.0.1:4000";
+
+impl Connection {
+    /// With that address, if no other was named.
+    pub(super) fn or_at(mut self, url: String) -> Self {
+        if self.url == [USUAL_URL] {
+            self.url = vec![url];
+        }
+        self
+    }
 }
 
 /// Trusted certificates, read from a file.
@@ -133,8 +147,20 @@ impl Client {
     ) -> Result<Value, ClientError> {
         let answer = match method {
             Method::GET => self.read(path).await?,
-            _ => self.send_to_some(method, path, body).await?,
+            _ => self.send_to_some(method, path, body, ANSWER).await?,
         };
+        self.whole(self.at.get(), answer).await
+    }
+
+    /// As [`Client::call`], but not for GET, and for an answer that may begin as late as the limit.
+    pub(super) async fn call_within(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        limit: Duration,
+    ) -> Result<Value, ClientError> {
+        let answer = self.send_to_some(method, path, body, limit).await?;
         self.whole(self.at.get(), answer).await
     }
 
@@ -166,10 +192,11 @@ impl Client {
         method: Method,
         path: &str,
         body: Option<&Value>,
+        limit: Duration,
     ) -> Result<Answer, ClientError> {
         let mut tried = 1;
         loop {
-            match self.send(method.clone(), path, body.map(Body::from), ANSWER).await {
+            match self.send(method.clone(), path, body.map(Body::from), limit).await {
                 Err(error) if tried < self.nodes() && error.unsent() => {
                     tried += 1;
                     self.next_node();
@@ -285,8 +312,14 @@ impl Client {
     ) -> Result<Answer, ClientError> {
         let mut headers = Vec::new();
         let header = |value: &str| {
-            HeaderValue::from_str(value)
-                .map_err(|_| self.unreachable(at, "the token can't be sent as it is".to_owned(), true))
+            HeaderValue::from_str(value).map_err(|_| {
+                self.unreachable(
+                    at,
+                    "the token of --token or WAYPOST_TOKEN has characters that no header can carry"
+                        .to_owned(),
+                    true,
+                )
+            })
         };
         if let Some(token) = &self.token {
             headers.push((header::AUTHORIZATION, header(&format!("Bearer {token}"))?));
@@ -303,7 +336,7 @@ impl Client {
             return Err(self.unreachable(at, "no node was given".to_owned(), true));
         };
         let sent = node.http.send(method, &format!("{}{path}", node.url), headers, bytes, limit).await;
-        let answer = sent.map_err(|error| self.send_error(at, error))?;
+        let answer = sent.map_err(|error| ClientError::of(error, self.url_of(at)))?;
         if answer.status().is_success() { Ok(answer) } else { Err(self.refusal(at, answer).await) }
     }
 
@@ -333,19 +366,13 @@ impl Client {
             return self.unreachable(at, format!("status {status}"), false);
         };
         let message = text("message").unwrap_or_else(|| code.clone());
-        let missing = status == 401 && self.token.is_none();
-        let hint = if missing { Some("set --token or WAYPOST_TOKEN".to_owned()) } else { text("hint") };
+        let own = error::hint_of(&code, self.token.is_some()).map(str::to_owned);
+        // The server's hint on tokens is about a header, which the command line sends by itself.
+        let hint = if status == 401 { own.or_else(|| text("hint")) } else { text("hint").or(own) };
         let number = |field: &str| usize::try_from(answer.get(field)?.as_u64()?).ok();
         let index = number("index");
         let stored = number("stored");
         ClientError::Refused { status, code, message, hint, index, stored, retry_after }
-    }
-
-    fn send_error(&self, at: usize, error: HttpError) -> ClientError {
-        match error {
-            HttpError::Foreign(what) => self.foreign(at, what),
-            error => self.unreachable(at, error.to_string(), error.is_unsent()),
-        }
     }
 
     fn url_of(&self, at: usize) -> String {
@@ -361,17 +388,12 @@ impl Client {
     }
 }
 
+/// Bytes that are encoded: all but those that mean only themselves in every part of a URL (RFC 3986).
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
 /// A text encoded as one segment of a path or one value of a query.
 pub(super) fn encoded(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            safe.push(char::from(byte));
-        } else {
-            safe.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    safe
+    utf8_percent_encode(text, ENCODED).to_string()
 }
 
 fn base_url(text: &str) -> Result<String, String> {

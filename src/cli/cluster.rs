@@ -1,6 +1,7 @@
 //! `waypost cluster …`: shows the cluster and operates it.
 
 mod backup;
+pub(super) mod named;
 mod status;
 
 use http::Method;
@@ -9,8 +10,10 @@ use serde_json::{Value, json};
 use super::{
     client::Client,
     common::Common,
+    confirm::Confirm,
     output::{self, cell},
 };
+use named::{as_json, called, named, who};
 
 pub(super) use backup::{Restore, restore};
 
@@ -22,13 +25,13 @@ pub(super) enum Command {
     /// Give the node at a peer address its vote, or show how to start it; nodes join by themselves
     Add(Add),
     /// Remove a node for good, after its clients were sent elsewhere
-    Remove(Forced),
+    Remove(Remove),
     /// Give a learner a vote
     Promote(OnNode),
     /// Take away a node's vote; it goes on as a learner
     Demote(OnNode),
     /// Send a node's clients and webhooks elsewhere until it is undrained; it stays a member
-    Drain(Forced),
+    Drain(Drain),
     /// Let a drained node serve again
     Undrain(OnNode),
     /// Hand the lead to a node, or to the most suitable one
@@ -57,20 +60,34 @@ pub(super) struct Add {
 /// One node.
 #[derive(Debug, clap::Args)]
 pub(super) struct OnNode {
-    /// Id of the node, as `waypost cluster status` shows it
-    node: u64,
+    /// Id, name or address of the node, as `waypost cluster status` shows them
+    node: String,
     #[command(flatten)]
     common: Common,
 }
 
-/// One node, and whether to force the command.
+/// The node to drain.
 #[derive(Debug, clap::Args)]
-pub(super) struct Forced {
-    /// Id of the node, as `waypost cluster status` shows it
-    node: u64,
-    /// remove: do not wait for its clients to leave; drain: even if no other node is left for them
+pub(super) struct Drain {
+    /// Id, name or address of the node, as `waypost cluster status` shows them
+    node: String,
+    /// Even if no other node is left for its clients
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// The node to remove.
+#[derive(Debug, clap::Args)]
+pub(super) struct Remove {
+    /// Id, name or address of the node, as `waypost cluster status` shows them
+    node: String,
+    /// Do not wait for its clients to leave
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    confirm: Confirm,
     #[command(flatten)]
     common: Common,
 }
@@ -78,8 +95,8 @@ pub(super) struct Forced {
 /// A node, or none to leave the choice to the cluster.
 #[derive(Debug, clap::Args)]
 pub(super) struct Lead {
-    /// Id of the node, as `waypost cluster status` shows it
-    node: Option<u64>,
+    /// Id, name or address of the node, as `waypost cluster status` shows them
+    node: Option<String>,
     #[command(flatten)]
     common: Common,
 }
@@ -88,16 +105,16 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Status(args) => status::run(args).await,
         Command::Add(args) => add(args).await,
-        Command::Remove(args) => {
-            on(args.common, "remove", json!({"node": args.node, "force": args.force})).await
-        }
-        Command::Promote(args) => on(args.common, "promote", json!({"node": args.node})).await,
-        Command::Demote(args) => on(args.common, "demote", json!({"node": args.node})).await,
+        Command::Remove(args) => remove(args).await,
+        Command::Promote(args) => on(args.common, "promote", json!({"node": as_json(&args.node)})).await,
+        Command::Demote(args) => on(args.common, "demote", json!({"node": as_json(&args.node)})).await,
         Command::Drain(args) => {
-            on(args.common, "drain", json!({"node": args.node, "force": args.force})).await
+            on(args.common, "drain", json!({"node": as_json(&args.node), "force": args.force})).await
         }
-        Command::Undrain(args) => on(args.common, "undrain", json!({"node": args.node})).await,
-        Command::TransferLeader(args) => on(args.common, "transfer-leader", json!({"node": args.node})).await,
+        Command::Undrain(args) => on(args.common, "undrain", json!({"node": as_json(&args.node)})).await,
+        Command::TransferLeader(args) => {
+            on(args.common, "transfer-leader", json!({"node": args.node.as_deref().map(as_json)})).await
+        }
         Command::StepDown(common) => on(common, "step-down", json!({})).await,
         Command::Snapshot(args) => snapshot(args).await,
         Command::Backup(args) => backup::backup(args).await,
@@ -110,20 +127,44 @@ async fn ask(client: &Client, operation: &str, body: &Value) -> anyhow::Result<V
     Ok(client.call(Method::POST, &format!("/api/cluster/{operation}"), Some(body)).await?)
 }
 
+/// Asks before a node is removed. The question says which node it is, and the node with that id is removed: a name
+/// may belong to another node by the time of the answer.
+async fn remove(args: Remove) -> anyhow::Result<()> {
+    let Remove { node, force, confirm, common } = args;
+    let client = Client::new(common.connection);
+    let (id, meant) = match confirm.asks() {
+        true => who(&client.call(Method::GET, "/api/cluster/status", None).await?, &node)?,
+        false => (as_json(&node), format!("node {node}")),
+    };
+    confirm.ask(&format!(
+        "this removes {meant} from the cluster for good; it can only come back under a new id"
+    ))?;
+    let done = ask(&client, "remove", &json!({"node": id, "force": force})).await?;
+    tell("remove", &done, common.json)
+}
+
 async fn on(common: Common, operation: &str, body: Value) -> anyhow::Result<()> {
     let client = Client::new(common.connection);
-    let done = ask(&client, operation, &body).await?;
-    if !output::for_people(common.json) {
-        return Ok(output::json(&done)?);
+    tell(operation, &ask(&client, operation, &body).await?, common.json)
+}
+
+/// Says what was done, and to which node.
+fn tell(operation: &str, done: &Value, json: bool) -> anyhow::Result<()> {
+    if !output::for_people(json) {
+        return Ok(output::json(done)?);
     }
+    let node = named(done, ["node", "name", "address"]);
     let text = match operation {
-        "remove" => format!("node {} is out of the cluster; stop it", cell(&done, "node")),
-        "drain" => format!("node {} is drained; waypost cluster undrain {0} undoes it", cell(&done, "node")),
+        "remove" => format!("{node} is out of the cluster; stop it"),
+        "drain" => format!("{node} is drained; waypost cluster undrain {} undoes it", cell(done, "node")),
+        "undrain" => format!("{node} serves clients again"),
+        "promote" => format!("{node} votes"),
+        "demote" => format!("{node} has no vote any more; it goes on as a learner"),
         "transfer-leader" | "step-down" => match done.get("leader_id").and_then(Value::as_u64) {
-            Some(id) => format!("node {id} leads"),
+            Some(_) => format!("{} leads", named(done, ["leader_id", "leader_name", "leader_address"])),
             None => "the lead was given up; `waypost cluster status` shows who has it now".to_owned(),
         },
-        other => format!("{other}: node {} done", cell(&done, "node")),
+        other => format!("{other}: {node} done"),
     };
     Ok(output::line(text)?)
 }
@@ -141,24 +182,25 @@ async fn add(args: Add) -> anyhow::Result<()> {
             );
             Ok(output::line(output::printable(run))?)
         }
-        None => Ok(output::line(format_args!("node {} votes", cell(&done, "node")))?),
+        None => Ok(output::line(format_args!("{} votes", named(&done, ["node", "name", "address"])))?),
     }
 }
 
 async fn snapshot(args: Lead) -> anyhow::Result<()> {
     let client = Client::new(args.common.connection);
-    let done = ask(&client, "snapshot", &json!({"node": args.node})).await?;
+    let done = ask(&client, "snapshot", &json!({"node": args.node.as_deref().map(as_json)})).await?;
     let nodes = done.get("nodes").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     if output::for_people(args.common.json) {
-        let row =
-            |node: &Value| ["id", "durable_index", "purged_index"].map(|field| cell(node, field)).to_vec();
+        let row = |node: &Value| {
+            ["id", "name", "durable_index", "purged_index"].map(|field| cell(node, field)).to_vec()
+        };
         let rows: Vec<Vec<String>> = nodes.iter().map(row).collect();
-        output::line(output::table(&["NODE", "DURABLE", "LOG GONE TO"], &rows))?;
+        output::line(output::table(&["NODE", "NAME", "DURABLE", "LOG GONE TO"], &rows))?;
     } else {
         output::json(&done)?;
     }
     let silent: Vec<String> =
-        nodes.iter().filter(|node| node["durable_index"].is_null()).map(|node| cell(node, "id")).collect();
+        nodes.iter().filter(|node| node["durable_index"].is_null()).map(called).collect();
     anyhow::ensure!(silent.is_empty(), "not done on node {}: no answer in time", silent.join(", "));
     Ok(())
 }

@@ -167,8 +167,7 @@ impl Authority {
 /// have the same name.
 fn authority(key: &KeyPair) -> CertificateParams {
     let mut params = CertificateParams::default();
-    let id: String =
-        Sha256::digest(key.der_bytes()).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    let id = hex::encode(&Sha256::digest(key.der_bytes())[..4]);
     params.distinguished_name = rcgen::DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, format!("Waypost authority {id}"));
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));

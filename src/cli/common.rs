@@ -7,7 +7,7 @@ use super::client::Connection;
 pub(super) struct Common {
     #[command(flatten)]
     pub(super) connection: Connection,
-    /// Print JSON on a terminal too
-    #[arg(long)]
+    /// The old name of -o json
+    #[arg(long, hide = true)]
     pub(super) json: bool,
 }

@@ -8,11 +8,13 @@ use http::Method;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Usage,
-    client::{Client, encoded},
+    client::{ANSWER, Client, encoded},
     common::Common,
+    confirm::Confirm,
     output::{self, cell},
+    since,
 };
+use crate::core::consumer::reading::MAX_WAIT_MS;
 
 /// The pause between two looks of `lag`: rates are measured over it.
 const LOOK_PAUSE: Duration = Duration::from_secs(2);
@@ -29,7 +31,7 @@ pub(super) enum Command {
     Show(One),
     /// Delete a consumer with its dead letters
     Delete(Delete),
-    /// Take events and print each as a line of JSON
+    /// Take events and print them; with -o json each as a line of JSON
     Pull(Pull),
     /// Acknowledge events
     Ack(Ack),
@@ -114,9 +116,8 @@ pub(super) struct One {
 pub(super) struct Delete {
     #[command(flatten)]
     one: One,
-    /// Confirm that it is deleted; this can't be undone
-    #[arg(long)]
-    yes: bool,
+    #[command(flatten)]
+    confirm: Confirm,
 }
 
 /// A read.
@@ -128,7 +129,7 @@ pub(super) struct Pull {
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=500))]
     max: u64,
     /// Seconds to wait for the first event
-    #[arg(long, value_name = "SECONDS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=20))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=MAX_WAIT_MS / 1000))]
     wait: u64,
     /// Acknowledge the events once they are printed
     #[arg(long)]
@@ -161,8 +162,9 @@ pub(super) struct Lag {
 pub(super) struct Replay {
     #[command(flatten)]
     one: One,
-    /// Events from this time on, as in 2026-01-31T12:00:00Z, or from the event with this id
-    #[arg(long, value_name = "TIME|ID", conflicts_with_all = ["after", "events"])]
+    /// Events from this time on, as in 1h (an hour ago) or 2026-01-31T12:00:00Z, or from the event with this id
+    #[arg(long, value_name = "TIME|ID", value_parser = since::time_or_id)]
+    #[arg(conflicts_with_all = ["after", "events"])]
     since: Option<String>,
     /// Events after the one with this id
     #[arg(long, value_name = "ID", conflicts_with = "events")]
@@ -170,8 +172,8 @@ pub(super) struct Replay {
     /// These events, by their ids, with commas
     #[arg(long, value_name = "IDS", value_delimiter = ',', conflicts_with_all = ["failed", "until"])]
     events: Option<Vec<String>>,
-    /// Events before this time
-    #[arg(long, value_name = "TIME")]
+    /// Events before this time, as in 5m (five minutes ago)
+    #[arg(long, value_name = "TIME", value_parser = since::time)]
     until: Option<String>,
     /// Only dead letters: all of them, unless --since or --after says where to start
     #[arg(long)]
@@ -256,17 +258,23 @@ async fn create(args: Create) -> anyhow::Result<()> {
 }
 
 fn list(consumers: &Value, json: bool) -> anyhow::Result<()> {
-    if !output::for_people(json) {
-        return Ok(output::json(consumers)?);
-    }
-    let row = |consumer: &Value| -> Vec<String> {
-        let state = &consumer["state"];
-        let of_state = ["lag", "oldest_at", "dead_letters", "owner"].map(|field| cell(state, field));
-        [cell(consumer, "name"), cell(consumer, "ordering")].into_iter().chain(of_state).collect()
-    };
-    let rows: Vec<Vec<String>> = consumers.as_array().into_iter().flatten().map(row).collect();
-    output::line(output::table(&["NAME", "ORDERING", "LAG", "OLDEST", "DEAD LETTERS", "OWNER"], &rows))?;
-    Ok(())
+    const COLUMNS: [(&str, &str); 6] = [
+        ("NAME", "name"),
+        ("ORDERING", "ordering"),
+        ("LAG", "state.lag"),
+        ("OLDEST", "state.oldest_at"),
+        ("DEAD LETTERS", "state.dead_letters"),
+        ("OWNER", "state.owner"),
+    ];
+    const MORE: [(&str, &str); 6] = [
+        ("EVENTS", "events"),
+        ("SUBJECTS", "filter.subjects"),
+        ("ACKNOWLEDGED", "state.acknowledged"),
+        ("MISSED", "state.missed"),
+        ("LAST ACK", "state.last_ack_at"),
+        ("CREATED", "inserted_at"),
+    ];
+    Ok(output::list(consumers, json, &COLUMNS, &MORE)?)
 }
 
 fn show(consumer: &Value, json: bool) -> anyhow::Result<()> {
@@ -284,24 +292,32 @@ fn show(consumer: &Value, json: bool) -> anyhow::Result<()> {
 }
 
 async fn delete(args: Delete) -> anyhow::Result<()> {
-    if !args.yes {
-        let text = "this deletes the consumer with its dead letters, for ever; add --yes if you mean it";
-        return Err(Usage(text.into()).into());
-    }
+    let One { map, name, .. } = &args.one;
+    args.confirm
+        .ask(&format!("this deletes the consumer {name} of the map {map} with its dead letters, for ever"))?;
     let consumer = args.one.open();
     consumer.call(Method::DELETE, "", None).await?;
-    output::note(format_args!("deleted {}", consumer.name));
+    output::note(format_args!("deleted the consumer {}", consumer.name));
     Ok(())
 }
 
 async fn pull(args: Pull) -> anyhow::Result<()> {
     let consumer = args.one.open();
-    let rest = format!("/pull?wait={}&max={}", args.wait, args.max);
-    let events = consumer.call(Method::POST, &rest, None).await?;
-    let events = events.as_array().cloned().unwrap_or_default();
-    for event in &events {
-        output::json_line(&event.to_string())?;
-    }
+    let path = format!("{}/pull?wait={}&max={}", consumer.path, args.wait, args.max);
+    // The node answers when there is an event, or when the wait is over.
+    let limit = ANSWER + Duration::from_secs(args.wait);
+    let events = consumer.client.call_within(Method::POST, &path, None, limit).await?;
+    const COLUMNS: [(&str, &str); 5] = [
+        ("ACK ID", "ack_id"),
+        ("SEQ", "event.seq"),
+        ("SUBJECT", "event.subject"),
+        ("TYPE", "event.type"),
+        ("PAYLOAD", "event.payload"),
+    ];
+    const MORE: [(&str, &str); 4] =
+        [("ATTEMPT", "attempt"), ("GAP", "gap"), ("TIME", "event.ts"), ("ID", "event.id")];
+    output::list(&events, consumer.json, &COLUMNS, &MORE)?;
+    let events = events.as_array().map_or(&[][..], Vec::as_slice);
     if args.ack && !events.is_empty() {
         let ids: Vec<Value> = events.iter().map(|event| event["ack_id"].clone()).collect();
         settled(&consumer.call(Method::POST, "/ack", Some(&json!({ "ack_ids": ids }))).await?)?;

@@ -8,15 +8,10 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use bytes::Bytes;
 use http::Method;
-use tokio_rustls::rustls::{
-    ClientConfig, DigitallySignedStruct, Error, SignatureScheme,
-    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    crypto::{self, CryptoProvider, WebPkiSupportedAlgorithms},
-    pki_types::{CertificateDer, ServerName, UnixTime},
-};
 
 use super::http1::Http;
 use super::settings::ConfigArgs;
+use super::unverified;
 
 /// The limit of the head and of the body of the answer. It never applies, because the check as a whole has
 /// its own limit.
@@ -48,8 +43,11 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     Ok(super::output::line(body)?)
 }
 
-async fn ask(url: &str) -> anyhow::Result<(u16, String)> {
-    let tls = if url.starts_with("https") { Some(Arc::new(trusting_itself()?)) } else { None };
+/// Asks the node on this host by GET, whatever certificate it has. Returns the status and the start of the
+/// body.
+pub(super) async fn ask(url: &str) -> anyhow::Result<(u16, String)> {
+    // The port is the node's own, its certificate need not be made for that address, and nothing secret is sent.
+    let tls = if url.starts_with("https") { Some(Arc::new(unverified::config()?)) } else { None };
     let answer = Http::new(tls).send(Method::GET, url, vec![], Bytes::new(), NEVER).await?;
     let status = answer.status().as_u16();
     let body = answer.whole(4096, NEVER).await?;
@@ -57,68 +55,13 @@ async fn ask(url: &str) -> anyhow::Result<(u16, String)> {
 }
 
 /// The address at which a node that listens at `bound` is reached from the same machine.
-fn own_address(bound: SocketAddr) -> SocketAddr {
+pub(super) fn own_address(bound: SocketAddr) -> SocketAddr {
     let ip = match bound.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
         ip => ip,
     };
     SocketAddr::new(ip, bound.port())
-}
-
-/// A TLS configuration that accepts any certificate. The port is the node's own, its certificate need not be
-/// made for that address, and nothing secret is sent.
-fn trusting_itself() -> Result<ClientConfig, Error> {
-    let provider = Arc::new(crypto::ring::default_provider());
-    let verifier = Arc::new(Itself(provider.signature_verification_algorithms));
-    let mut config =
-        with(provider)?.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(config)
-}
-
-type Unverified = tokio_rustls::rustls::ConfigBuilder<ClientConfig, tokio_rustls::rustls::WantsVerifier>;
-
-fn with(provider: Arc<CryptoProvider>) -> Result<Unverified, Error> {
-    ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()
-}
-
-#[derive(Debug)]
-struct Itself(WebPkiSupportedAlgorithms);
-
-impl ServerCertVerifier for Itself {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        crypto::verify_tls12_signature(message, cert, signed, &self.0)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        crypto::verify_tls13_signature(message, cert, signed, &self.0)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_schemes()
-    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,12 @@
 //! HTTP/1.1 for the commands. One connection to the node in use is kept from one request to the next.
 //!
 //! hyper does the framing: it skips interim answers of a proxy, and a connection with unread bytes is not
-//! used for another request. Redirects are not followed. The caller interprets the answer.
+//! used for another request. Redirects are not followed. The caller interprets the answer. Where the other side
+//! speaks http and not https, or the other way round, or is the peer port of a node, the error says so.
+
+mod error;
+mod peer;
+mod spoken;
 
 use std::{cell::RefCell, io, sync::Arc, time::Duration};
 
@@ -23,46 +28,17 @@ use tokio::{
 };
 use tokio_rustls::{
     TlsConnector,
-    rustls::{CertificateError, ClientConfig, Error as TlsError, pki_types::ServerName},
+    rustls::{ClientConfig, pki_types::ServerName},
 };
+
+pub(super) use error::HttpError;
+use error::{broken, no_connection};
+use spoken::{First, Heard, Spoken};
 
 /// Longest wait for a connection, TLS included.
 const CONNECT: Duration = Duration::from_secs(3);
 /// Longest wait until the last answer has ended on a kept connection.
 const FREE: Duration = Duration::from_millis(50);
-
-/// Why there is no answer.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum HttpError {
-    /// No process listens at the address.
-    #[error("connection refused")]
-    Refused,
-    /// The node's certificate was signed by an authority that is not trusted here.
-    #[error("its certificate is of an authority that is not trusted here; --ca names the authority's file")]
-    Untrusted,
-    /// The connection could not be opened.
-    #[error("{0}")]
-    Connect(String),
-    /// The connection ended before anything was sent.
-    #[error("the connection broke")]
-    Unsent,
-    /// The connection broke after something of the request was sent.
-    #[error("the connection broke")]
-    Broken,
-    /// The answer did not come in time.
-    #[error("no answer in time")]
-    Late,
-    /// The answer is not HTTP, or is too long.
-    #[error("{0}")]
-    Foreign(String),
-}
-
-impl HttpError {
-    /// Whether nothing of the request was sent.
-    pub(super) fn is_unsent(&self) -> bool {
-        matches!(self, Self::Refused | Self::Untrusted | Self::Connect(_) | Self::Unsent)
-    }
-}
 
 /// Sends requests. Each body is complete when its request is sent; it may be empty.
 type Sender = SendRequest<Full<Bytes>>;
@@ -71,8 +47,16 @@ type Sender = SendRequest<Full<Bytes>>;
 pub(super) struct Http {
     /// The TLS configuration of `https`.
     tls: Option<Arc<ClientConfig>>,
-    /// Scheme, host and port of the last request, and the connection that it went over.
-    kept: RefCell<Option<(String, Sender)>>,
+    /// The connection of the last request.
+    kept: RefCell<Option<Open>>,
+}
+
+/// An open connection.
+struct Open {
+    /// Scheme, host and port.
+    key: String,
+    sender: Sender,
+    first: First,
 }
 
 /// An answer whose body is not read yet.
@@ -98,41 +82,59 @@ impl Http {
         limit: Duration,
     ) -> Result<Answer, HttpError> {
         let server = Server::of(url)?;
-        let mut sender = self.connection(&server).await?;
-        let request = server.request(method, headers, body);
-        let response = match timeout(limit, sender.try_send_request(request)).await {
-            Err(_) => return Err(HttpError::Late),
-            Ok(Err(mut error)) => {
-                let unsent = error.take_message().is_some();
-                return Err(if unsent { HttpError::Unsent } else { broken(&error.into_error()) });
+        let mut request = server.request(method, headers, body);
+        let mut kept = self.kept(&server).await;
+        loop {
+            let is_kept = kept.is_some();
+            let mut open = match kept.take() {
+                Some(open) => open,
+                None => self.opened(&server).await?,
+            };
+            let sent = timeout(limit, open.sender.try_send_request(request)).await;
+            match sent {
+                Err(_) => return Err(HttpError::Late),
+                Ok(Ok(response)) => {
+                    self.kept.replace(Some(open));
+                    let (parts, body) = response.into_parts();
+                    return Ok(Answer { status: parts.status, headers: parts.headers, body });
+                }
+                Ok(Err(mut error)) => match error.take_message() {
+                    // The server closed the kept connection meanwhile, as while a question waited for its answer.
+                    Some(unsent) if is_kept => request = unsent,
+                    _ if !server.encrypted && open.first.spoken() == Some(Spoken::Tls) => {
+                        return Err(server.tls_is_spoken().await);
+                    }
+                    Some(_) => return Err(HttpError::Unsent),
+                    None => return Err(broken(&error.into_error())),
+                },
             }
-            Ok(Ok(response)) => response,
-        };
-        self.kept.replace(Some((server.key, sender)));
-        let (parts, body) = response.into_parts();
-        Ok(Answer { status: parts.status, headers: parts.headers, body })
+        }
     }
 
-    /// The kept connection, if it leads to that server and the last answer has ended; otherwise a new one.
-    async fn connection(&self, server: &Server) -> Result<Sender, HttpError> {
-        if let Some((key, mut sender)) = self.kept.take()
-            && key == server.key
-            && matches!(timeout(FREE, sender.ready()).await, Ok(Ok(())))
-        {
-            return Ok(sender);
-        }
+    /// The kept connection, if it leads to that server and the last answer has ended.
+    async fn kept(&self, server: &Server) -> Option<Open> {
+        let mut open = self.kept.take().filter(|open| open.key == server.key)?;
+        let is_free = matches!(timeout(FREE, open.sender.ready()).await, Ok(Ok(())));
+        is_free.then_some(open)
+    }
+
+    /// A new connection.
+    async fn opened(&self, server: &Server) -> Result<Open, HttpError> {
         timeout(CONNECT, self.connect(server)).await.unwrap_or_else(|_| {
             Err(HttpError::Connect(format!("no connection within {} s", CONNECT.as_secs())))
         })
     }
 
-    async fn connect(&self, server: &Server) -> Result<Sender, HttpError> {
+    async fn connect(&self, server: &Server) -> Result<Open, HttpError> {
         let tcp = TcpStream::connect((server.host.as_str(), server.port))
             .await
             .map_err(|error| no_connection(&error))?;
         let _ = tcp.set_nodelay(true);
+        let first = First::default();
+        let heard = Heard::new(tcp, first.clone());
+        let key = server.key.clone();
         if !server.encrypted {
-            return started(tcp).await;
+            return Ok(Open { key, sender: started(heard).await?, first });
         }
         let config = self
             .tls
@@ -140,9 +142,10 @@ impl Http {
             .ok_or_else(|| HttpError::Connect("no certificates are trusted here".to_owned()))?;
         let name = ServerName::try_from(server.host.clone())
             .map_err(|error| HttpError::Connect(error.to_string()))?;
-        let stream =
-            TlsConnector::from(config).connect(name, tcp).await.map_err(|error| no_connection(&error))?;
-        started(stream).await
+        match TlsConnector::from(config).connect(name, heard).await {
+            Ok(stream) => Ok(Open { key, sender: started(stream).await?, first }),
+            Err(error) => Err(server.no_tls(&error, &first).await),
+        }
     }
 }
 
@@ -215,6 +218,30 @@ impl Server {
         })
     }
 
+    /// The error of an http URL where TLS is spoken.
+    async fn tls_is_spoken(&self) -> HttpError {
+        if peer::is_peer_port(&self.host, self.port).await {
+            HttpError::PeerPort
+        } else {
+            HttpError::SpeaksTls
+        }
+    }
+
+    /// The error of an https URL whose handshake failed.
+    async fn no_tls(&self, error: &io::Error, first: &First) -> HttpError {
+        match first.spoken() {
+            Some(Spoken::Http) => return HttpError::SpeaksPlain,
+            Some(Spoken::Other) => return HttpError::Foreign("neither http nor https".to_owned()),
+            Some(Spoken::Tls) | None => {}
+        }
+        let failed = no_connection(error);
+        let is_certificate = matches!(failed, HttpError::Untrusted | HttpError::BadCertificate(_));
+        if is_certificate && peer::is_peer_port(&self.host, self.port).await {
+            return HttpError::PeerPort;
+        }
+        failed
+    }
+
     fn request(
         &self,
         method: Method,
@@ -246,19 +273,6 @@ async fn started(stream: impl AsyncRead + AsyncWrite + Unpin + 'static) -> Resul
     // An error ends the request that waits for an answer, which reports it.
     actix_rt::spawn(async move { drop(connection.await) });
     Ok(sender)
-}
-
-fn no_connection(error: &io::Error) -> HttpError {
-    let of_tls = error.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>());
-    match (of_tls, error.kind()) {
-        (Some(TlsError::InvalidCertificate(CertificateError::UnknownIssuer)), _) => HttpError::Untrusted,
-        (None, io::ErrorKind::ConnectionRefused) => HttpError::Refused,
-        _ => HttpError::Connect(error.to_string()),
-    }
-}
-
-fn broken(error: &hyper::Error) -> HttpError {
-    if error.is_parse() { HttpError::Foreign(format!("{error}")) } else { HttpError::Broken }
 }
 
 #[cfg(test)]
@@ -304,6 +318,29 @@ mod tests {
         let http = Http::new(None);
         for number in 1..=6 {
             assert_eq!(get(&http, &url).await.unwrap(), (200, Bytes::from(number.to_string())));
+        }
+    }
+
+    /// A server ends connections that were idle for long, as while a person thinks about a question.
+    #[actix_web::test]
+    async fn a_connection_that_the_server_closed_meanwhile_is_replaced() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let (closed, is_closed) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            use std::io::{Read, Write};
+            while let Ok((mut stream, _)) = listener.accept() {
+                assert!(stream.read(&mut [0; 1000]).unwrap() > 0);
+                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\na").unwrap();
+                drop(stream);
+                closed.send(()).unwrap();
+            }
+        });
+        let http = Http::new(None);
+        for _ in 0..3 {
+            assert_eq!(get(&http, &url).await.unwrap(), (200, Bytes::from("a")));
+            // Nothing else runs on this thread meanwhile, so the client does not see yet that it was closed.
+            is_closed.recv().unwrap();
         }
     }
 

@@ -9,8 +9,12 @@ use serde_json::{Value, json};
 use super::{
     client::{Client, Connection, encoded},
     common::Common,
+    confirm::Confirm,
     output::{self, cell},
+    pick::Among,
+    since,
 };
+use crate::core::ids::SourceId;
 use settings::{SecretArgs, SettingsArgs};
 
 /// Commands for the ingest sources of a map, to which other services post events. They need the admin token, or one
@@ -30,7 +34,7 @@ pub(super) enum Command {
     /// Replace the secret of a source; both are valid for a while
     Rotate(Rotate),
     /// Show the last requests to a source, with their verdicts
-    Deliveries(One),
+    Deliveries(Deliveries),
     /// Sign a body as a source expects it, and post it
     Send(send::Args),
 }
@@ -60,10 +64,20 @@ pub(super) struct List {
 pub(super) struct One {
     /// Map: id or slug
     map: String,
-    /// Id of the source, as in wh_…
+    /// Id of the source, as in wh_…, or the beginning of it
     id: String,
     #[command(flatten)]
     common: Common,
+}
+
+/// The requests to show.
+#[derive(Debug, clap::Args)]
+pub(super) struct Deliveries {
+    #[command(flatten)]
+    one: One,
+    /// Only requests of this time or later, as in 1h (an hour ago) or 2026-01-31T12:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = since::time)]
+    since: Option<String>,
 }
 
 /// Changes of a source.
@@ -83,8 +97,10 @@ pub(super) struct Update {
 pub(super) struct Delete {
     /// Map: id or slug
     map: String,
-    /// Id of the source, as in wh_…
+    /// Id of the source, as in wh_…, or the beginning of it
     id: String,
+    #[command(flatten)]
+    confirm: Confirm,
     #[command(flatten)]
     connection: Connection,
 }
@@ -119,22 +135,28 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             list(&sources, args.common.json)
         }
         Command::Show(args) => {
-            let path = one(&args.map, &args.id);
-            let source = Client::new(args.common.connection).call(Method::GET, &path, None).await?;
-            print(&source, args.common.json)
+            let source = args.find().await?;
+            print(&source.client.call(Method::GET, &source.path, None).await?, source.json)
         }
         Command::Update(args) => update(*args).await,
         Command::Delete(args) => {
-            let path = one(&args.map, &args.id);
-            Client::new(args.connection).call(Method::DELETE, &path, None).await?;
-            output::note(format_args!("deleted {}", args.id));
+            let Delete { map, id, confirm, connection } = args;
+            let what = |id: &str| {
+                format!("this deletes the ingest source {id} of the map {map}: its address ends for ever")
+            };
+            let client = Client::new(connection);
+            let id = confirm.ask_about(id, what, async |id| find(&client, &map, id).await).await?;
+            client.call(Method::DELETE, &one(&map, &id), None).await?;
+            output::note(format_args!("deleted the ingest source {id} of the map {map}"));
             Ok(())
         }
         Command::Rotate(args) => rotate(args).await,
-        Command::Deliveries(args) => {
-            let path = format!("{}/deliveries", one(&args.map, &args.id));
-            let all = Client::new(args.common.connection).call(Method::GET, &path, None).await?;
-            deliveries(&all, args.common.json)
+        Command::Deliveries(Deliveries { one: source, since }) => {
+            let source = source.find().await?;
+            let mut all =
+                source.client.call(Method::GET, &format!("{}/deliveries", source.path), None).await?;
+            since::keep(&mut all, "at", since.as_deref());
+            deliveries(&all, source.json)
         }
         Command::Send(args) => send::run(args).await,
     }
@@ -145,48 +167,49 @@ async fn update(args: Update) -> anyhow::Result<()> {
     if let Some(active) = args.active {
         body["active"] = active.into();
     }
-    let path = one(&args.one.map, &args.one.id);
-    let client = Client::new(args.one.common.connection);
-    let changed = client.call(Method::PATCH, &path, Some(&body)).await?;
-    print(&changed, args.one.common.json)
+    let source = args.one.find().await?;
+    let changed = source.client.call(Method::PATCH, &source.path, Some(&body)).await?;
+    print(&changed, source.json)
 }
 
 async fn rotate(args: Rotate) -> anyhow::Result<()> {
-    let path = format!("{}/rotate", one(&args.one.map, &args.one.id));
-    let client = Client::new(args.one.common.connection);
+    let found = args.one.find().await?;
+    let path = format!("{}/rotate", found.path);
     let source = if args.end {
-        client.call(Method::DELETE, &path, None).await?
+        found.client.call(Method::DELETE, &path, None).await?
     } else {
         let mut body = json!({});
         args.secret.add_to(&mut body)?;
         if let Some(overlap) = args.overlap {
             body["overlapSeconds"] = overlap.into();
         }
-        client.call(Method::POST, &path, Some(&body)).await?
+        found.client.call(Method::POST, &path, Some(&body)).await?
     };
-    print(&source, args.one.common.json)
+    print(&source, found.json)
 }
 
 fn list(sources: &Value, json: bool) -> anyhow::Result<()> {
-    if !output::for_people(json) {
-        return Ok(output::json(sources)?);
-    }
-    const FIELDS: [&str; 6] = ["id", "name", "authentication", "status", "eventsReceived", "lastEventAt"];
-    let row = |source: &Value| FIELDS.map(|field| cell(source, field)).to_vec();
-    let rows: Vec<_> = sources.as_array().into_iter().flatten().map(row).collect();
-    output::line(output::table(&["ID", "NAME", "AUTHENTICATION", "STATUS", "EVENTS", "LAST EVENT"], &rows))?;
-    Ok(())
+    const COLUMNS: [(&str, &str); 6] = [
+        ("ID", "id"),
+        ("NAME", "name"),
+        ("AUTHENTICATION", "authentication"),
+        ("STATUS", "status"),
+        ("EVENTS", "eventsReceived"),
+        ("LAST EVENT", "lastEventAt"),
+    ];
+    Ok(output::list(sources, json, &COLUMNS, &[("ADDRESS", "url")])?)
 }
 
 fn deliveries(all: &Value, json: bool) -> anyhow::Result<()> {
-    if !output::for_people(json) {
-        return Ok(output::json(all)?);
-    }
-    const FIELDS: [&str; 6] = ["at", "address", "status", "verdict", "events", "message"];
-    let row = |one: &Value| FIELDS.map(|field| cell(one, field)).to_vec();
-    let rows: Vec<_> = all.as_array().into_iter().flatten().map(row).collect();
-    output::line(output::table(&["TIME", "ADDRESS", "STATUS", "VERDICT", "EVENTS", "MESSAGE"], &rows))?;
-    Ok(())
+    const COLUMNS: [(&str, &str); 6] = [
+        ("TIME", "at"),
+        ("ADDRESS", "address"),
+        ("STATUS", "status"),
+        ("VERDICT", "verdict"),
+        ("EVENTS", "events"),
+        ("MESSAGE", "message"),
+    ];
+    Ok(output::list(all, json, &COLUMNS, &[])?)
 }
 
 /// Prints a source.
@@ -217,6 +240,30 @@ fn print(source: &Value, json: bool) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// A source that was found, and the client for requests about it.
+struct Source {
+    client: Client,
+    path: String,
+    json: bool,
+}
+
+impl One {
+    async fn find(self) -> anyhow::Result<Source> {
+        let client = Client::new(self.common.connection);
+        let id = find(&client, &self.map, self.id).await?;
+        Ok(Source { client, path: one(&self.map, &id), json: self.common.json })
+    }
+}
+
+/// The id of the source with that id, or that beginning of an id.
+async fn find(client: &Client, map: &str, text: String) -> anyhow::Result<String> {
+    if text.parse::<SourceId>().is_ok() {
+        return Ok(text);
+    }
+    let all = client.call(Method::GET, &path(map), None).await?;
+    Ok(Among { kind: "ingest source", map, list: "ingest list" }.find(&all, &text)?)
 }
 
 fn path(map: &str) -> String {

@@ -1,23 +1,17 @@
 //! Log lines on standard error: text for people, or one JSON object for each line.
 
-use std::{
-    fmt,
-    io::{self, IsTerminal},
-};
+use std::io::{self, IsTerminal};
 
-use serde_json::{Map, Value};
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
-use tracing::{
-    Event, Subscriber,
-    field::{Field, Visit},
-};
 use tracing_subscriber::{
     EnvFilter,
-    fmt::{FmtContext, FormatEvent, FormatFields, format::Writer},
-    registry::LookupSpan,
+    fmt::{
+        SubscriberBuilder,
+        format::{DefaultFields, Format, Json, JsonFields},
+    },
     reload,
 };
 
+use super::named_lines::NamedLines;
 use crate::config::{Config, LogFormat};
 
 /// Replaces the filter of a running log.
@@ -36,7 +30,8 @@ impl LogFilter {
 /// Starts logging as configured. A second call changes nothing.
 pub(super) fn start(config: &Config) -> anyhow::Result<LogFilter> {
     let filter = EnvFilter::try_new(quieted(&config.log))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let lines = NamedLines::of(config);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(move || lines.clone());
     // The only error of `try_init` is that logging has already been started.
     Ok(match config.log_format {
         LogFormat::Text => {
@@ -46,7 +41,7 @@ pub(super) fn start(config: &Config) -> anyhow::Result<LogFilter> {
             LogFilter(Box::new(move |filter| handle.reload(filter)))
         }
         LogFormat::Json => {
-            let builder = builder.event_format(JsonLines).with_filter_reloading();
+            let builder = as_json(builder).with_filter_reloading();
             let handle = builder.reload_handle();
             let _ = builder.try_init();
             LogFilter(Box::new(move |filter| handle.reload(filter)))
@@ -63,56 +58,11 @@ fn quieted(filter: &str) -> String {
         .fold(filter.to_owned(), |filter, library| format!("{filter},{library}=off"))
 }
 
-/// Writes a line as `{"time","level","target","message",…fields}`.
-struct JsonLines;
-
-impl<S, N> FormatEvent<S, N> for JsonLines
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-    N: for<'a> FormatFields<'a> + 'static,
-{
-    fn format_event(
-        &self,
-        _: &FmtContext<'_, S, N>,
-        mut writer: Writer<'_>,
-        event: &Event<'_>,
-    ) -> fmt::Result {
-        let mut fields = Fields(Map::new());
-        let now = OffsetDateTime::now_utc().format(&Rfc3339).map_err(|_| fmt::Error)?;
-        event.record(&mut fields);
-        fields.0.insert("time".into(), now.into());
-        fields.0.insert("level".into(), event.metadata().level().as_str().into());
-        fields.0.insert("target".into(), event.metadata().target().into());
-        writeln!(writer, "{}", Value::Object(fields.0))
-    }
-}
-
-struct Fields(Map<String, Value>);
-
-impl Visit for Fields {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.0.insert(field.name().into(), format!("{value:?}").into());
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.0.insert(field.name().into(), value.into());
-    }
-
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        self.0.insert(field.name().into(), value.into());
-    }
-
-    fn record_i64(&mut self, field: &Field, value: i64) {
-        self.0.insert(field.name().into(), value.into());
-    }
-
-    fn record_bool(&mut self, field: &Field, value: bool) {
-        self.0.insert(field.name().into(), value.into());
-    }
-
-    fn record_f64(&mut self, field: &Field, value: f64) {
-        self.0.insert(field.name().into(), value.into());
-    }
+/// Lines like `{"timestamp","level","message",…fields,"target"}`; within a span they have `span` too.
+fn as_json<F, W>(
+    builder: SubscriberBuilder<DefaultFields, Format, F, W>,
+) -> SubscriberBuilder<JsonFields, Format<Json>, F, W> {
+    builder.json().flatten_event(true).with_span_list(false)
 }
 
 #[cfg(test)]
@@ -124,6 +74,7 @@ mod tests {
     };
 
     use super::*;
+    use serde_json::Value;
 
     #[derive(Clone, Default)]
     struct Sink(Arc<Mutex<Vec<u8>>>);
@@ -142,13 +93,12 @@ mod tests {
     fn a_json_line_has_time_level_message_and_fields() {
         let sink = Sink::default();
         let writer = sink.clone();
-        let subscriber =
-            tracing_subscriber::fmt().event_format(JsonLines).with_writer(move || writer.clone()).finish();
+        let subscriber = as_json(tracing_subscriber::fmt().with_writer(move || writer.clone())).finish();
         tracing::subscriber::with_default(subscriber, || tracing::info!(node = 3, "a \"b\""));
         let line: Value = serde_json::from_slice(&sink.0.lock().unwrap()).unwrap();
         assert_eq!(line["message"], "a \"b\"");
         assert_eq!(line["node"], 3);
         assert_eq!(line["level"], "INFO");
-        assert!(line["time"].as_str().unwrap().ends_with('Z'));
+        assert!(line["timestamp"].as_str().unwrap().ends_with('Z'));
     }
 }

@@ -12,6 +12,7 @@ use super::{
     Usage,
     client::{Client, encoded},
     common::Common,
+    confirm::Confirm,
     output::{self, cell},
 };
 
@@ -68,9 +69,8 @@ pub(super) struct Update {
 pub(super) struct Delete {
     /// Id or slug
     map: String,
-    /// Confirm that it is deleted; this can't be undone
-    #[arg(long)]
-    yes: bool,
+    #[command(flatten)]
+    confirm: Confirm,
     #[command(flatten)]
     common: Common,
 }
@@ -102,6 +102,19 @@ struct Fields {
     #[arg(long, value_name = "SECONDS")]
     backlog_seconds: Option<u64>,
 }
+
+/// Columns of the list of maps.
+const COLUMNS: [(&str, &str); 4] =
+    [("SLUG", "slug"), ("ID", "id"), ("NAME", "name"), ("CREATED", "inserted_at")];
+/// More of them, with `-o wide`.
+const MORE_COLUMNS: [(&str, &str); 6] = [
+    ("CHANGED", "updated_at"),
+    ("KEEPS EVENTS", "retention.events"),
+    ("KEEPS SECONDS", "retention.age_seconds"),
+    ("KEEPS BYTES", "retention.bytes"),
+    ("CONNECTIONS", "limits.connections"),
+    ("REQUESTS A MINUTE", "limits.requests_per_minute"),
+];
 
 /// Maps that are asked for at once.
 const PAGE: usize = 100;
@@ -194,7 +207,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
         }
         Command::List(common) => {
             let maps = Client::new(common.connection).pages("/api/maps", PAGE).await?;
-            list(&maps.into(), common.json)
+            Ok(output::list(&maps.into(), common.json, &COLUMNS, &MORE_COLUMNS)?)
         }
         Command::Show(args) => {
             let client = Client::new(args.common.connection);
@@ -209,12 +222,10 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             show(&client.call(Method::PATCH, &path(&args.map), Some(&fields.into())).await?, args.common.json)
         }
         Command::Delete(args) => {
-            if !args.yes {
-                let text = "this deletes the map with all its events, for ever; add --yes if you mean it";
-                return Err(Usage(text.into()).into());
-            }
+            let what = format!("this deletes the map {} with all its events and tokens, for ever", args.map);
+            args.confirm.ask(&what)?;
             Client::new(args.common.connection).call(Method::DELETE, &path(&args.map), None).await?;
-            output::note(format_args!("deleted {}", args.map));
+            output::note(format_args!("deleted the map {}", args.map));
             Ok(())
         }
     }
@@ -250,17 +261,4 @@ fn show(map: &Value, json: bool) -> anyhow::Result<()> {
         output::note("Keep the token: it is not shown again.");
     }
     Ok(())
-}
-
-fn list(maps: &Value, json: bool) -> anyhow::Result<()> {
-    if !output::for_people(json) {
-        return Ok(output::json(maps)?);
-    }
-    let rows: Vec<Vec<String>> = maps
-        .as_array()
-        .into_iter()
-        .flatten()
-        .map(|map| ["slug", "id", "name", "inserted_at"].map(|field| cell(map, field)).to_vec())
-        .collect();
-    Ok(output::line(output::table(&["SLUG", "ID", "NAME", "CREATED"], &rows))?)
 }

@@ -10,23 +10,30 @@ mod cluster_certs;
 mod common;
 mod completions;
 mod config;
+mod confirm;
 mod consumer;
 mod dev;
+mod doctor;
 mod healthcheck;
 mod http1;
 mod ingest;
 mod logging;
+mod man;
 mod map;
+mod named_lines;
 mod output;
+mod pick;
 mod publish;
 mod pusher;
 mod relay;
 mod serve;
 mod settings;
 mod signals;
+mod since;
 mod sse;
 mod tail;
 mod token;
+mod unverified;
 mod usage;
 mod webhook;
 
@@ -48,6 +55,8 @@ const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("BUILD_COMMI
 #[command(name = "waypost", version = VERSION, arg_required_else_help = true)]
 #[command(after_help = "Start with `waypost dev`: three nodes, a demo map, lines to copy.")]
 struct Cli {
+    #[command(flatten)]
+    output: output::Output,
     #[command(subcommand)]
     command: Command,
 }
@@ -91,6 +100,8 @@ enum Command {
     Cluster(cluster::Command),
     /// Make the first node of a new cluster from a backup
     Restore(cluster::Restore),
+    /// Look for what is wrong with the cluster, with the way to it, and with a node's host
+    Doctor(Box<doctor::Args>),
     /// Check the health of the node with this configuration
     Healthcheck(Box<healthcheck::Args>),
     /// Check the configuration, or print the default one
@@ -98,11 +109,16 @@ enum Command {
     Config(config::Command),
     /// Print a completion script for a shell
     Completions(completions::Args),
+    /// Write the manual pages of all commands
+    #[command(hide = true)]
+    Man(man::Args),
 }
 
 /// Parses the command line and runs it. Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.
 pub fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    let Cli { output, command } = Cli::parse();
+    output.choose();
+    let result = match command {
         Command::Serve(args) => serve::run(*args),
         Command::Dev(args) => block_on(dev::run(args)),
         Command::Map(command) => block_on(map::run(command)),
@@ -120,9 +136,11 @@ pub fn main() -> ExitCode {
             make_private_files();
             cluster::restore(&args)
         }
+        Command::Doctor(args) => block_on(doctor::run(*args)),
         Command::Healthcheck(args) => block_on(healthcheck::run(*args)),
         Command::Config(command) => config::run(command),
         Command::Completions(args) => completions::run(args),
+        Command::Man(args) => man::run(&args),
     };
     result.map_or_else(|error| report(&error), |()| ExitCode::SUCCESS)
 }

@@ -1,7 +1,13 @@
 //! The output of all commands: lines, tables, colours and JSON.
 //!
-//! All commands follow one rule: on a terminal they write for people, otherwise they write JSON. A closed
-//! pipe is an error, never a panic.
+//! All commands follow one rule: they write for people, on a terminal with colours, unless `-o json` asks for
+//! JSON. A closed pipe is an error, never a panic.
+
+mod form;
+mod table;
+
+pub(super) use form::{Output, for_people, is_wide};
+pub(super) use table::{list, table, width};
 
 use std::{
     fmt::{Display, Write as _},
@@ -9,7 +15,6 @@ use std::{
 };
 
 use anstyle::{AnsiColor, Style};
-use console::Term;
 use serde_json::Value;
 
 use crate::core::text::is_hidden;
@@ -78,16 +83,6 @@ fn style_at(text: &str) -> Option<usize> {
     code[end..].starts_with('m').then_some(2 + end + 1)
 }
 
-/// Whether to write for people: standard output is a terminal, and JSON was not asked for.
-pub(super) fn for_people(json: bool) -> bool {
-    !json && io::stdout().is_terminal()
-}
-
-/// Columns of the terminal that standard output is; 80 if it is not a terminal.
-pub(super) fn width() -> usize {
-    Term::stdout().size().1.into()
-}
-
 /// `text` in a style, if standard output is a terminal that wants colours.
 pub(super) fn paint(style: Style, text: impl Display) -> String {
     styled(style, text, io::stdout().is_terminal())
@@ -139,23 +134,6 @@ fn is_shown(character: char) -> bool {
     !character.is_control() && !is_hidden(character)
 }
 
-/// A table of aligned columns under headings.
-pub(super) fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
-    let width = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
-        cells.chain(headings.get(column).map(|h| h.len())).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..headings.len()).map(width).collect();
-    let mut text = String::new();
-    let heading: Vec<String> = headings.iter().map(|h| (*h).to_owned()).collect();
-    for row in std::iter::once(&heading).chain(rows) {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
-        let _ = writeln!(text, "{}", cells.collect::<Vec<_>>().join("  ").trim_end());
-    }
-    text.truncate(text.trim_end().len());
-    text
-}
-
 /// A field of a JSON object as a cell: null as a dash, a list with commas.
 pub(super) fn cell(object: &Value, field: &str) -> String {
     match object.pointer(&format!("/{}", field.replace('.', "/"))) {
@@ -180,9 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tables_align_and_cells_are_plain() {
-        let rows = vec![vec!["1".to_owned(), "ok".to_owned()], vec!["22".to_owned(), "fine".to_owned()]];
-        assert_eq!(table(&["ID", "STATE"], &rows), "ID  STATE\n1   ok\n22  fine");
+    fn cells_are_plain() {
         let object = serde_json::json!({"a": null, "b": ["x", 1], "c": {"d": "e\u{1b}[2J"}});
         assert_eq!(cell(&object, "a"), "-");
         assert_eq!(cell(&object, "b"), "x,1");

@@ -39,7 +39,7 @@ pub(super) struct Args {
     /// Type of the event, as in add_system
     #[arg(value_name = "TYPE", requires = "payload")]
     kind: Option<String>,
-    /// Payload: JSON
+    /// Payload: JSON; - reads it from standard input
     payload: Option<String>,
     /// Subject of the event, as in orders-7 [default: the map's own]; a line names its own
     #[arg(long, value_name = "SUBJECT", requires = "kind")]
@@ -53,8 +53,8 @@ pub(super) struct Args {
     wait: u64,
     #[command(flatten)]
     connection: Connection,
-    /// Print JSON on a terminal too
-    #[arg(long)]
+    /// The old name of -o json
+    #[arg(long, hide = true)]
     json: bool,
 }
 
@@ -99,8 +99,15 @@ impl Publisher {
     async fn one(&self, kind: &str, subject: Option<&str>, payload: &str, json: bool) -> anyhow::Result<()> {
         // The payload is sent as it was written: the server checks numbers and depth, and has better
         // messages.
-        let raw: Box<serde_json::value::RawValue> = serde_json::from_str(payload)
-            .map_err(|error| Usage(format!("the payload is not JSON: {error}")))?;
+        let (origin, read) = match payload {
+            "-" => (" on standard input", Some(input::whole()?)),
+            _ => ("", None),
+        };
+        let text = read.as_deref().unwrap_or(payload);
+        let raw: Box<serde_json::value::RawValue> = serde_json::from_str(text).map_err(|error| {
+            let quoted = r#"a text needs quotes, as in '"text"'"#;
+            Usage(format!("the payload{origin} is not JSON: {error}; {quoted}"))
+        })?;
         let subject =
             subject.map(|subject| format!("\"subject\":{},", Value::from(subject))).unwrap_or_default();
         let text = format!("{{\"type\":{},{subject}\"payload\":{raw}}}", Value::from(kind));

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::{
     client::{Client, Connection, encoded},
     common::Common,
+    confirm::Confirm,
     output::{self, cell},
 };
 
@@ -78,6 +79,8 @@ pub(super) struct Delete {
     /// Key, as `pusher list` shows it
     key: String,
     #[command(flatten)]
+    confirm: Confirm,
+    #[command(flatten)]
     connection: Connection,
 }
 
@@ -87,9 +90,13 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
         Command::List(args) => list(args).await,
         Command::Rotate(args) => rotate(args).await,
         Command::Delete(args) => {
+            let Delete { map, key, .. } = &args;
+            let what =
+                format!("this deletes the key {key} of the map {map}, whose clients are sent away at once");
+            args.confirm.ask(&what)?;
             let path = one(&args.map, &args.key);
             Client::new(args.connection).call(Method::DELETE, &path, None).await?;
-            output::note(format_args!("deleted {}", args.key));
+            output::note(format_args!("deleted the key {} of the map {}", args.key, args.map));
             Ok(())
         }
     }
@@ -117,14 +124,14 @@ async fn create(args: Create) -> anyhow::Result<()> {
 
 async fn list(args: List) -> anyhow::Result<()> {
     let made = Client::new(args.common.connection).call(Method::GET, &path(&args.map), None).await?;
-    if !output::for_people(args.common.json) {
-        return Ok(output::json(&made)?);
-    }
-    const FIELDS: [&str; 5] = ["app_id", "key", "client_events", "origins", "inserted_at"];
-    let row = |app: &Value| FIELDS.map(|field| cell(app, field)).to_vec();
-    let rows: Vec<_> = made.as_array().into_iter().flatten().map(row).collect();
-    output::line(output::table(&["APP ID", "KEY", "CLIENT EVENTS", "ORIGINS", "CREATED"], &rows))?;
-    Ok(())
+    const COLUMNS: [(&str, &str); 5] = [
+        ("APP ID", "app_id"),
+        ("KEY", "key"),
+        ("CLIENT EVENTS", "client_events"),
+        ("ORIGINS", "origins"),
+        ("CREATED", "inserted_at"),
+    ];
+    Ok(output::list(&made, args.common.json, &COLUMNS, &[("MOST CONNECTIONS", "max_connections")])?)
 }
 
 /// Both keys work until the old one is deleted.

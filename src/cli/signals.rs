@@ -10,14 +10,15 @@ use crate::config::{Config, KEYS};
 
 /// Signals that would end a process that does not handle them, and that nobody sends to end one: some tools
 /// send the first two to have a program reopen its log files, and timers send the others.
-const HARMLESS: [(&str, i32); 7] = [
-    ("SIGUSR1", 10),
-    ("SIGUSR2", 12),
-    ("SIGALRM", 14),
-    ("SIGVTALRM", 26),
-    ("SIGPROF", 27),
-    ("SIGIO", 29),
-    ("SIGPWR", 30),
+const HARMLESS: &[(&str, i32)] = &[
+    ("SIGUSR1", libc::SIGUSR1),
+    ("SIGUSR2", libc::SIGUSR2),
+    ("SIGALRM", libc::SIGALRM),
+    ("SIGVTALRM", libc::SIGVTALRM),
+    ("SIGPROF", libc::SIGPROF),
+    ("SIGIO", libc::SIGIO),
+    #[cfg(target_os = "linux")]
+    ("SIGPWR", libc::SIGPWR),
 ];
 
 /// The handlers of these signals. From its creation on none of the signals ends the process.
@@ -28,13 +29,13 @@ pub(super) struct Signals {
 
 impl Signals {
     pub(super) fn take() -> anyhow::Result<Self> {
-        let take = |(name, number)| {
+        let take = |&(name, number): &(&'static str, i32)| {
             let taken = signal(SignalKind::from_raw(number));
             taken.map(|signal| (name, signal)).with_context(|| format!("cannot listen for {name}"))
         };
         Ok(Self {
             hangup: signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?,
-            harmless: HARMLESS.into_iter().map(take).collect::<Result<_, _>>()?,
+            harmless: HARMLESS.iter().map(take).collect::<Result<_, _>>()?,
         })
     }
 

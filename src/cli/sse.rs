@@ -1,64 +1,82 @@
-//! A parser of Server-Sent Events: it turns bytes into frames and does not interpret them.
+//! The frames of an event stream, as an answer carries them. It reads them by the rules of Server-Sent Events and
+//! does not interpret them.
 
-/// Most bytes that are kept of a line or a frame that has not ended.
+use std::{cell::Cell, pin::Pin, rc::Rc, time::Duration};
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, stream::unfold};
+use sse_stream::SseByteStream;
+use tokio::time::timeout;
+
+pub(super) use sse_stream::{Error as BadStream, Sse as Frame};
+
+use super::http1::Answer;
+
+/// Most bytes that may come without completing a frame.
 const MOST_PENDING: usize = 64 * 1024 * 1024;
 
-/// One frame.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Frame {
-    /// The `event:` field.
-    pub(super) event: String,
-    /// The `id:` field.
-    pub(super) id: Option<String>,
-    /// The `data:` lines.
-    pub(super) data: String,
+/// A frame does not end.
+#[derive(Debug, thiserror::Error)]
+#[error("a frame of more than 64 MiB")]
+struct Endless;
+
+/// What a stream has carried.
+#[derive(Default)]
+struct Carried {
+    anything: Cell<bool>,
+    /// Bytes since the last frame was complete.
+    pending: Cell<usize>,
 }
 
-/// The parser. It keeps the bytes of the frame that is not complete yet.
-#[derive(Debug, Default)]
-pub(super) struct Parser {
-    pending: Vec<u8>,
-    frame: Frame,
+impl Carried {
+    fn note(&self, bytes: Bytes) -> Result<Bytes, Endless> {
+        self.anything.set(true);
+        self.pending.set(self.pending.get().saturating_add(bytes.len()));
+        if self.pending.get() > MOST_PENDING { Err(Endless) } else { Ok(bytes) }
+    }
 }
 
-impl Parser {
-    /// Takes bytes and returns the frames that they complete; `None` if too many bytes are pending.
-    pub(super) fn feed(&mut self, bytes: &[u8]) -> Option<Vec<Frame>> {
-        self.pending.extend_from_slice(bytes);
-        let mut frames = Vec::new();
-        let mut start = 0;
-        while let Some(length) = self.pending[start..].iter().position(|b| *b == b'\n') {
-            let line = String::from_utf8_lossy(&self.pending[start..start + length]).into_owned();
-            start += length + 1;
-            let line = line.strip_suffix('\r').unwrap_or(&line);
-            if line.is_empty() {
-                let frame = std::mem::take(&mut self.frame);
-                if !frame.data.is_empty() {
-                    frames.push(frame);
-                }
-            } else {
-                self.field(line);
+/// The frames of one answer.
+pub(super) struct Frames {
+    stream: Pin<Box<dyn Stream<Item = Result<Frame, BadStream>>>>,
+    carried: Rc<Carried>,
+}
+
+impl Frames {
+    /// The frames end when the connection breaks, or when it has carried nothing for that long, not even a
+    /// keep-alive.
+    pub(super) fn of(answer: Answer, silence: Duration) -> Self {
+        let carried = Rc::new(Carried::default());
+        let noted = carried.clone();
+        let bytes = unfold(answer, move |mut answer: Answer| {
+            let noted = noted.clone();
+            async move {
+                let Ok(Some(Ok(bytes))) = timeout(silence, answer.next()).await else { return None };
+                Some((noted.note(bytes), answer))
             }
-        }
-        self.pending.drain(..start);
-        (self.pending.len() + self.frame.data.len() <= MOST_PENDING).then_some(frames)
+        });
+        Self::over(bytes, carried)
     }
 
-    fn field(&mut self, line: &str) {
-        let (name, value) = line.split_once(':').unwrap_or((line, ""));
-        let value = value.strip_prefix(' ').unwrap_or(value);
-        match name {
-            "event" => value.clone_into(&mut self.frame.event),
-            "id" => self.frame.id = Some(value.to_owned()),
-            "data" => {
-                if !self.frame.data.is_empty() {
-                    self.frame.data.push('\n');
-                }
-                self.frame.data.push_str(value);
+    fn over(bytes: impl Stream<Item = Result<Bytes, Endless>> + 'static, carried: Rc<Carried>) -> Self {
+        Self { stream: Box::pin(SseByteStream::new(bytes)), carried }
+    }
+
+    /// The next frame with data; `None` at the end.
+    pub(super) async fn next(&mut self) -> Option<Result<Frame, BadStream>> {
+        loop {
+            let frame = self.stream.next().await?;
+            self.carried.pending.set(0);
+            match frame {
+                Ok(frame) if frame.data.as_deref().is_none_or(str::is_empty) => {}
+                other => return Some(other),
             }
-            // Comments (which have an empty name) and fields that a later server may add.
-            _ => {}
         }
+    }
+
+    /// Whether anything came.
+    pub(super) fn has_carried(&self) -> bool {
+        self.carried.anything.get()
     }
 }
 
@@ -66,18 +84,39 @@ impl Parser {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use futures_util::stream::iter;
 
-    #[test]
-    fn frames_come_out_whole_however_the_bytes_are_cut() {
+    /// Frames of a text that comes in pieces of so many bytes.
+    fn frames(text: &'static [u8], size: usize) -> Frames {
+        let carried = Rc::new(Carried::default());
+        let noted = carried.clone();
+        let pieces = text.chunks(size).map(move |piece| noted.note(Bytes::from_static(piece)));
+        Frames::over(iter(pieces), carried)
+    }
+
+    #[actix_web::test]
+    async fn frames_come_out_whole_however_the_bytes_are_cut() {
         let text =
-            "event: connected\ndata: {}\n\n: keepalive\n\nevent: a\r\nid: 01\r\ndata: é\r\ndata: 2\r\n\r\n"
+            "event: connected\ndata: {}\n\n: keepalive\n\nevent: a\r\nid: 01\r\ndata: é\r\ndata: 2\r\n\r\ndata: half"
                 .as_bytes();
         for size in 1..text.len() {
-            let mut parser = Parser::default();
-            let frames: Vec<Frame> = text.chunks(size).flat_map(|part| parser.feed(part).unwrap()).collect();
-            assert_eq!(frames.len(), 2, "cut in {size}");
-            assert_eq!(frames[0], Frame { event: "connected".into(), id: None, data: "{}".into() });
-            assert_eq!(frames[1], Frame { event: "a".into(), id: Some("01".into()), data: "é\n2".into() });
+            let mut frames = frames(text, size);
+            let connected = Frame::default().event("connected").data("{}");
+            assert_eq!(frames.next().await.unwrap().unwrap(), connected, "cut in {size}");
+            let event = Frame::default().event("a").id("01").data("é\n2");
+            assert_eq!(frames.next().await.unwrap().unwrap(), event, "cut in {size}");
+            assert!(frames.next().await.is_none() && frames.has_carried(), "cut in {size}");
         }
+    }
+
+    #[actix_web::test]
+    async fn what_is_no_event_stream_is_an_error() {
+        assert!(frames(b"data: \xff\n\n", 3).next().await.unwrap().is_err());
+        let carried = Rc::new(Carried::default());
+        carried.pending.set(MOST_PENDING);
+        let noted = carried.clone();
+        let bytes = iter([noted.note(Bytes::from_static(b"d"))]);
+        let endless = Frames::over(bytes, carried).next().await.unwrap().unwrap_err();
+        assert!(endless.to_string().contains("more than"), "{endless}");
     }
 }

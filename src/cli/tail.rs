@@ -13,8 +13,8 @@ use serde_json::value::RawValue;
 use super::{
     client::{Client, ClientError, Connection, encoded},
     http1::Answer,
-    output,
-    sse::{Frame, Parser},
+    output, since,
+    sse::{Frame, Frames},
 };
 
 /// A stream that carries nothing for this long, not even a keep-alive, is taken for broken.
@@ -39,16 +39,16 @@ pub(super) struct Args {
     /// Start behind the event with this id
     #[arg(long, value_name = "ID", conflicts_with = "since")]
     after: Option<String>,
-    /// Start at this time, as in 2026-01-31T12:00:00Z
-    #[arg(long, value_name = "TIME")]
+    /// Start at this time, as in 1h (an hour ago), 30m, 2d or 2026-01-31T12:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = since::time)]
     since: Option<String>,
     /// End after this many events
     #[arg(long, short = 'n', value_name = "N")]
     count: Option<u64>,
     #[command(flatten)]
     connection: Connection,
-    /// Print JSON lines on a terminal too
-    #[arg(long)]
+    /// The old name of -o json
+    #[arg(long, hide = true)]
     json: bool,
 }
 
@@ -57,12 +57,12 @@ impl Args {
     pub(super) fn of_channel(
         map: String,
         channel: &str,
-        count: Option<u64>,
+        (since, count): (Option<String>, Option<u64>),
         (connection, json): (Connection, bool),
     ) -> Self {
         // A comma would stand between two subjects.
         let subjects = Some(channel.replace(',', "\\,"));
-        Self { map, subjects, events: None, filter: None, after: None, since: None, count, connection, json }
+        Self { map, subjects, events: None, filter: None, after: None, since, count, connection, json }
     }
 }
 
@@ -97,6 +97,8 @@ struct Tail {
 /// The members of an event that are shown to people.
 #[derive(Deserialize)]
 struct Event<'a> {
+    #[serde(default, borrow)]
+    id: Cow<'a, str>,
     /// The position; an ephemeral event has none.
     seq: Option<u64>,
     #[serde(borrow)]
@@ -111,11 +113,15 @@ struct Event<'a> {
 }
 
 impl Event<'_> {
-    /// The line for people: time, seq if there is one, subject if it is not the map's own, type and payload.
+    /// The line for people: time, seq if there is one, with `-o wide` the id, subject if it is not the map's own,
+    /// type and payload.
     fn words(&self) -> String {
         let time = output::printable(self.ts.get(11..23).unwrap_or(&self.ts));
         let mut words = vec![output::paint(output::FAINT, time)];
         words.extend(self.seq.map(|seq| output::paint(output::FAINT, format_args!("#{seq}"))));
+        if output::is_wide() {
+            words.push(output::paint(output::FAINT, output::printable(&self.id)));
+        }
         if !self.subject.is_empty() {
             words.push(output::paint(output::STRONG, output::printable(&self.subject)));
         }
@@ -199,28 +205,24 @@ impl Tail {
         Ok(())
     }
 
-    async fn stream(&mut self, mut response: Answer) -> anyhow::Result<End> {
-        let mut parser = Parser::default();
-        let mut carried = false;
-        while let Ok(Some(Ok(bytes))) = tokio::time::timeout(SILENCE, response.next()).await {
-            carried = true;
-            let frames = parser.feed(&bytes).context("the stream has a line without an end")?;
-            for frame in frames {
-                self.frame(&frame)?;
-                if self.done() {
-                    return Ok(End::Enough);
-                }
+    async fn stream(&mut self, response: Answer) -> anyhow::Result<End> {
+        let mut frames = Frames::of(response, SILENCE);
+        while let Some(frame) = frames.next().await {
+            self.frame(&frame.context("the stream can't be read")?)?;
+            if self.done() {
+                return Ok(End::Enough);
             }
         }
-        Ok(End::Broken(carried))
+        Ok(End::Broken(frames.has_carried()))
     }
 
     fn frame(&mut self, frame: &Frame) -> anyhow::Result<()> {
-        match serde_json::from_str(&frame.data) {
-            Ok(event) => self.print(&event, &frame.data)?,
-            Err(_) if ABOUT.contains(&&*frame.event) => {
+        let data = frame.data.as_deref().unwrap_or_default();
+        match serde_json::from_str(data) {
+            Ok(event) => self.print(&event, data)?,
+            Err(_) if ABOUT.contains(&frame.event.as_deref().unwrap_or_default()) => {
                 let about: About<'_> =
-                    serde_json::from_str(&frame.data).context("the stream has a frame that is not JSON")?;
+                    serde_json::from_str(data).context("the stream has a frame that is not JSON")?;
                 if about.gap {
                     self.report_gap(about.oldest_id);
                 }

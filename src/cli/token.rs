@@ -3,12 +3,14 @@
 mod sign;
 
 use http::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
     client::{Client, Connection, encoded},
     common::Common,
+    confirm::Confirm,
     output::{self, cell},
+    pick::Among,
 };
 
 /// Commands for the tokens of a map. They need the admin token, or one that may manage the map; `sign` needs
@@ -61,11 +63,22 @@ pub(super) struct List {
 pub(super) struct Revoke {
     /// Map: id or slug
     map: String,
-    /// Id of the token, as `token list` shows it
+    /// Id of the token, as `token list` shows it, or the beginning of it
     id: String,
+    #[command(flatten)]
+    confirm: Confirm,
     #[command(flatten)]
     connection: Connection,
 }
+
+/// Columns of the list of tokens.
+const COLUMNS: [(&str, &str); 5] = [
+    ("ID", "id"),
+    ("NAME", "name"),
+    ("SCOPES", "scopes"),
+    ("CREATED", "inserted_at"),
+    ("ENDS", "expires_at"),
+];
 
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     match command {
@@ -91,23 +104,38 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
         Command::List(args) => {
             let tokens =
                 Client::new(args.common.connection).call(Method::GET, &path(&args.map), None).await?;
-            if !output::for_people(args.common.json) {
-                return Ok(output::json(&tokens)?);
-            }
-            let row = |token: &Value| {
-                ["id", "name", "scopes", "inserted_at", "expires_at"].map(|f| cell(token, f)).to_vec()
-            };
-            let rows: Vec<_> = tokens.as_array().into_iter().flatten().map(row).collect();
-            output::line(output::table(&["ID", "NAME", "SCOPES", "CREATED", "ENDS"], &rows))?;
+            output::list(&tokens, args.common.json, &COLUMNS, &[("SUBJECTS", "subjects")])?;
         }
         Command::Revoke(args) => {
-            let path = format!("{}/{}", path(&args.map), encoded(&args.id));
-            Client::new(args.connection).call(Method::DELETE, &path, None).await?;
-            output::note(format_args!("revoked {}", args.id));
+            let Revoke { map, id, confirm, connection } = args;
+            let what = |id: &str| {
+                format!("this revokes the token {id} of the map {map}, whose clients are sent away at once")
+            };
+            let client = Client::new(connection);
+            let id = confirm.ask_about(id, what, async |id| find(&client, &map, id).await).await?;
+            let path = format!("{}/{}", path(&map), encoded(&id));
+            client.call(Method::DELETE, &path, None).await?;
+            output::note(format_args!("revoked the token {id} of the map {map}"));
         }
-        Command::Sign(args) => output::line(sign::token(&args)?)?,
+        Command::Sign(args) => {
+            let token = sign::token(&args)?;
+            if output::for_people(false) {
+                output::line(token)?;
+            } else {
+                output::json(&json!({"token": token}))?;
+            }
+        }
     }
     Ok(())
+}
+
+/// The id of the token with that id, or that beginning of an id.
+async fn find(client: &Client, map: &str, text: String) -> anyhow::Result<String> {
+    if uuid::Uuid::try_parse(&text).is_ok() {
+        return Ok(text);
+    }
+    let all = client.call(Method::GET, &path(map), None).await?;
+    Ok(Among { kind: "token", map, list: "token list" }.find(&all, &text)?)
 }
 
 fn path(map: &str) -> String {

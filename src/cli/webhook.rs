@@ -18,7 +18,9 @@ use super::{
     Usage,
     client::{ANSWER, Body, Client, ClientError, encoded},
     common::Common,
+    confirm::Confirm,
     output::{self, cell},
+    since,
 };
 
 /// Commands for the webhooks of a map. They need the admin token, or one that may manage the map.
@@ -52,7 +54,7 @@ pub(super) enum Command {
     #[command(subcommand)]
     DeadLetters(dead_letters::Command),
     /// Show the last attempts of a webhook
-    Attempts(One),
+    Attempts(Attempts),
     /// Print attempts as they are made, of one webhook or of all webhooks of a map
     Tail(tail::Args),
 }
@@ -82,9 +84,8 @@ pub(super) struct One {
 pub(super) struct Delete {
     #[command(flatten)]
     one: One,
-    /// Confirm that it is deleted; this can't be undone
-    #[arg(long)]
-    yes: bool,
+    #[command(flatten)]
+    confirm: Confirm,
 }
 
 /// A webhook to enable, and the position at which its delivery goes on.
@@ -95,8 +96,8 @@ pub(super) struct Enable {
     /// Go on where it stopped, or with the events that are published from now on
     #[arg(long, value_parser = ["resume", "skip"], default_value = "resume")]
     from: String,
-    /// Go on at this time, as in 2026-01-31T12:00:00Z, or at the event with this id
-    #[arg(long, value_name = "TIME|ID", conflicts_with = "from")]
+    /// Go on at this time, as in 1h (an hour ago) or 2026-01-31T12:00:00Z, or at the event with this id
+    #[arg(long, value_name = "TIME|ID", value_parser = since::time_or_id, conflicts_with = "from")]
     since: Option<String>,
 }
 
@@ -111,6 +112,16 @@ pub(super) struct Test {
     /// Payload: JSON
     #[arg(long, value_name = "JSON")]
     payload: Option<String>,
+}
+
+/// The attempts to show.
+#[derive(Debug, clap::Args)]
+pub(super) struct Attempts {
+    #[command(flatten)]
+    one: One,
+    /// Only attempts of this time or later, as in 1h (an hour ago) or 2026-01-31T12:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = since::time)]
+    since: Option<String>,
 }
 
 /// A new secret.
@@ -148,22 +159,21 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
         Command::Replays(args) => replay::list(args).await,
         Command::Rotate(args) => rotate(args).await,
         Command::DeadLetters(command) => dead_letters::run(command).await,
-        Command::Attempts(one) => {
-            let webhook = one.find().await?;
-            show::attempts(&webhook.call(Method::GET, "/attempts", None).await?, webhook.json)
+        Command::Attempts(args) => {
+            let webhook = args.one.find().await?;
+            let mut attempts = webhook.call(Method::GET, "/attempts", None).await?;
+            since::keep(&mut attempts, "at", args.since.as_deref());
+            show::attempts(&attempts, webhook.json)
         }
         Command::Tail(args) => tail::run(args).await,
     }
 }
 
 async fn delete(args: Delete) -> anyhow::Result<()> {
-    if !args.yes {
-        let text = "this deletes the webhook with its dead letters, for ever; add --yes if you mean it";
-        return Err(Usage(text.into()).into());
-    }
-    let webhook = args.one.find().await?;
+    let what = |webhook: &str| format!("this deletes {webhook} with its dead letters, for ever");
+    let webhook = args.one.find_and_ask(args.confirm, what).await?;
     webhook.call(Method::DELETE, "", None).await?;
-    output::note(format_args!("deleted {}", webhook.id));
+    output::note(format_args!("deleted the webhook {}", webhook.id));
     Ok(())
 }
 
@@ -251,6 +261,11 @@ struct Webhook {
 }
 
 impl Webhook {
+    fn new(client: Client, map: &str, id: String, called: String, json: bool) -> Self {
+        let path = format!("{}/{}", base(map), encoded(&id));
+        Self { client, id, called, path, json }
+    }
+
     /// Sends a request. `rest` is its path below that of the webhook.
     async fn call(&self, method: Method, rest: &str, body: Option<&Value>) -> Result<Value, ClientError> {
         let answer = self.client.call(method, &format!("{}{rest}", self.path), body).await;
@@ -279,11 +294,26 @@ fn hinted(mut error: ClientError, called: &str) -> ClientError {
 
 impl One {
     async fn find(self) -> anyhow::Result<Webhook> {
-        let client = Client::new(self.common.connection);
-        let called = format!("{} {}", self.map, self.webhook);
-        let id = find(&client, &self.map, self.webhook).await?;
-        let path = format!("{}/{}", base(&self.map), encoded(&id));
-        Ok(Webhook { client, id, called, path, json: self.common.json })
+        let Self { map, webhook, common } = self;
+        let client = Client::new(common.connection);
+        let called = format!("{map} {webhook}");
+        let id = find(&client, &map, webhook).await?;
+        Ok(Webhook::new(client, &map, id, called, common.json))
+    }
+
+    /// Finds the webhook, and asks before something is done to it that can't be undone. `what` says what that is:
+    /// it gets the webhook as in `the webhook x of the map demo`.
+    async fn find_and_ask(self, confirm: Confirm, what: impl Fn(&str) -> String) -> anyhow::Result<Webhook> {
+        let Self { map, webhook, common } = self;
+        let client = Client::new(common.connection);
+        let question = |id: &str| {
+            let whole = if id == webhook { String::new() } else { format!(" ({id})") };
+            what(&format!("the webhook {webhook}{whole} of the map {map}"))
+        };
+        let text = webhook.clone();
+        let id = confirm.ask_about(text, question, async |text| find(&client, &map, text).await).await?;
+        let called = format!("{map} {webhook}");
+        Ok(Webhook::new(client, &map, id, called, common.json))
     }
 }
 

@@ -11,11 +11,20 @@ use serde_json::Value;
 use super::{Config, DEFAULT_TOML};
 
 /// Variables with the prefix `WAYPOST_` that are not settings: the command line itself reads them.
-pub const NOT_KEYS: [&str; 4] = ["WAYPOST_CONFIG", "WAYPOST_URL", "WAYPOST_TOKEN", "WAYPOST_CA"];
+pub const NOT_KEYS: [&str; 7] = [
+    "WAYPOST_CONFIG",
+    "WAYPOST_URL",
+    "WAYPOST_TOKEN",
+    "WAYPOST_CA",
+    "WAYPOST_MAP",
+    "WAYPOST_OUTPUT",
+    "WAYPOST_RELAY_DSN",
+];
 
 /// Settings whose values are never shown.
-const SECRETS: [&str; 6] = [
+const SECRETS: [&str; 7] = [
     "admin_token",
+    "otel.headers",
     "peer.key",
     "peer.previous_key",
     "webhooks.secret_key",
@@ -58,6 +67,13 @@ impl Key {
     /// The setting with this environment variable.
     pub fn by_env(env: &str) -> Option<&'static Self> {
         KEYS.iter().find(|key| key.env == env)
+    }
+
+    /// The places where the setting may stand, for messages.
+    pub fn names(&self) -> String {
+        let Self { path, env, flag, .. } = self;
+        let file = format!("{env} in the environment or {path} in the configuration file");
+        if self.secret { file } else { format!("--{flag}, {file}") }
     }
 
     /// Parses text from the environment or a flag as JSON of the setting's type. Text that can't be parsed

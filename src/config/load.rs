@@ -73,7 +73,7 @@ impl fmt::Display for Source {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("cannot read the configuration file {}: {source}", path.display())]
+    #[error("cannot read the configuration file {}: {source}; --config or WAYPOST_CONFIG names it", path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -99,7 +99,7 @@ pub enum ConfigError {
         nearest: Option<String>,
     },
     /// A value of the wrong type or out of range.
-    #[error("{key} = {value} ({origin}): {allowed}")]
+    #[error("{key} = {value} ({origin}): {allowed}{}", set_by(.key))]
     Invalid {
         /// The setting.
         key: String,
@@ -117,6 +117,10 @@ fn did_you_mean(nearest: Option<&str>) -> String {
         || "; `waypost config default` lists all settings".to_owned(),
         |name| format!("; did you mean {name}?"),
     )
+}
+
+fn set_by(key: &str) -> String {
+    Key::by_path(key).map_or_else(String::new, |key| format!("; it is set by {}", key.names()))
 }
 
 /// A valid configuration and where its values came from.

@@ -14,6 +14,8 @@ mod fault;
 mod keys;
 mod live;
 mod load;
+mod node;
+mod otel;
 mod presence;
 mod promises;
 mod pusher;
@@ -36,6 +38,8 @@ pub use apps::ConfiguredApp;
 pub use keys::{KEYS, Key, NOT_KEYS};
 pub use live::Live;
 pub use load::{ConfigError, Loaded, Loader, Source};
+pub use node::Node;
+pub use otel::Otel;
 pub use presence::Presence;
 pub use pusher::Pusher;
 pub use secret::Secret;
@@ -75,6 +79,8 @@ pub struct Config {
     pub log: String,
     /// The format of log lines.
     pub log_format: LogFormat,
+    /// The node itself.
+    pub node: Node,
     /// How peers authenticate each other.
     pub peer: Peer,
     /// The client port.
@@ -101,6 +107,8 @@ pub struct Config {
     pub disk: Disk,
     /// The log of who changed what.
     pub audit: Audit,
+    /// Spans of traces.
+    pub otel: Otel,
     /// Webhook delivery.
     pub webhooks: Webhooks,
     /// Apps of the file, `[[apps]]`. This is not a setting: it has no flag and no variable.
@@ -284,6 +292,7 @@ impl Default for Config {
             workers: 0,
             log: "info".into(),
             log_format: LogFormat::Text,
+            node: Node::default(),
             peer: Peer::default(),
             http: Http::default(),
             limits: Limits::default(),
@@ -297,6 +306,7 @@ impl Default for Config {
             raft: Raft::default(),
             disk: Disk::default(),
             audit: Audit::default(),
+            otel: Otel::default(),
             webhooks: Webhooks::default(),
             apps: Vec::new(),
         }

@@ -105,7 +105,9 @@ fn an_unknown_name_is_reported_with_the_nearest_one() {
 fn a_wrong_value_is_reported_with_key_bounds_and_origin() {
     assert_eq!(
         error("[limits]\njson_depth = 5000"),
-        "limits.json_depth = 5000 (file w.toml): must be a whole number from 1 to 127"
+        "limits.json_depth = 5000 (file w.toml): must be a whole number from 1 to 127; it is set by \
+         --limits-json-depth, WAYPOST_LIMITS_JSON_DEPTH in the environment or limits.json_depth in the configuration \
+         file"
     );
     assert!(error("[limits]\nmaps = -1").starts_with("limits.maps = -1 (file w.toml): "));
     assert!(error("limits = 3").contains("limits"));
@@ -113,6 +115,10 @@ fn a_wrong_value_is_reported_with_key_bounds_and_origin() {
     assert!(error("join = [\"nowhere\"]").contains("host:port"));
     assert!(error("peer_addr = \"127.0.0.1:4000\"").contains("must differ"));
     assert!(error("[raft]\nelection_min_ms = 100").contains("twice raft.heartbeat_ms"));
+    assert!(
+        error("[node]\nname = \"a b\"").starts_with("node.name = \"a b\" (file w.toml): must be 1 to 63")
+    );
+    assert!(error("[node]\nname = \"3\"").contains("a number is a node's id"));
     assert!(error("[webhooks]\nallow_nets = [\"10.0.0.0/99\"]").contains("webhooks.allow_nets"));
     assert!(error("log = \"a=b=c\"").starts_with("log = "));
     assert!(error("a = ").contains("not valid TOML"));

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use serde_json::Value;
 use url::{Host, Url};
 
-use super::{Config, fault::Fault, keys::pointer, security};
+use super::{Config, fault::Fault, keys::pointer, node, security};
 use crate::core::filter::Filter;
 use crate::core::limits::LIMITS;
 
@@ -76,6 +76,7 @@ const RANGES: &[(&str, u64, u64)] = &[
     ("raft.cache_bytes", MIB, TIB),
     ("raft.flush_wait_us", 0, 10_000),
     ("disk.reserve_mb", 0, 1024 * 1024),
+    ("otel.sample_per_million", 0, 1_000_000),
     ("webhooks.workers", 0, 1024),
     ("webhooks.connections", 1, 1_000_000),
     ("webhooks.window", 1, 1024),
@@ -148,6 +149,9 @@ fn texts(config: &Config) -> Option<Fault> {
     if token.is_some_and(|token| token.is_empty() || !token.bytes().all(|b| b.is_ascii_graphic())) {
         return fault("admin_token", "must be visible ASCII characters without spaces");
     }
+    if config.node.name.as_deref().is_some_and(|name| !node::is_name(name)) {
+        return fault("node.name", node::FORM);
+    }
     if config.data_dir.as_os_str().is_empty() {
         return fault("data_dir", "must name a directory");
     }
@@ -162,6 +166,15 @@ fn texts(config: &Config) -> Option<Fault> {
     }
     if let Err(error) = Filter::from_list(&config.live.for_all) {
         return fault("live.for_all", format!("must be a list of event types and patterns ({error})"));
+    }
+    if config.otel.endpoint.is_some() && config.otel.url().is_none() {
+        return fault("otel.endpoint", "must be http(s)://host[:port][/path], without a user and a password");
+    }
+    if config.otel.header_list().is_none() {
+        return fault("otel.headers", "must be a list like authorization=Bearer abc,x-key=1");
+    }
+    if config.otel.service_name.trim().is_empty() {
+        return fault("otel.service_name", "must not be empty");
     }
     if config.webhooks.read_key() == Some(None) {
         return fault("webhooks.secret_key", "must be 64 hexadecimal digits, or base64 of 32 bytes");

@@ -18,6 +18,7 @@ use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// SHA-256 of a token.
 pub type TokenHash = [u8; 32];
@@ -114,7 +115,8 @@ impl Map {
 
 /// Accepts an id with its hyphens, in capitals or in small letters.
 fn is_spelled(id: MapId, name: &str) -> bool {
-    id.to_string().eq_ignore_ascii_case(name)
+    let id = Uuid::from_bytes(*id.as_bytes()).hyphenated();
+    id.encode_lower(&mut Uuid::encode_buffer()).eq_ignore_ascii_case(name)
 }
 
 /// A token of a map.

@@ -21,8 +21,14 @@ pub enum CodecError {
 
 /// Encodes `value`.
 pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, CodecError> {
+    encode_about(value, 0)
+}
+
+/// Does the same with a value whose encoding has about so many bytes.
+pub fn encode_about<T: Serialize>(value: &T, bytes: usize) -> Result<Vec<u8>, CodecError> {
     let config = bincode::config::standard().with_limit::<LIMIT_BYTES>();
-    let mut bytes = vec![FORMAT_V1];
+    let mut bytes = Vec::with_capacity(bytes);
+    bytes.push(FORMAT_V1);
     bincode::serde::encode_into_std_write(value, &mut bytes, config)
         .map_err(|error| CodecError::Malformed(error.to_string()))?;
     Ok(bytes)

@@ -19,6 +19,7 @@ pub use super::retention::RetentionPatch;
 use super::subject::Subject;
 use super::subject_limit::SubjectLimit;
 pub use super::touched::{MAX_TOUCHED, Touched};
+use super::trace::TraceContext;
 use super::webhook::directory::WebhookChange;
 use super::webhook::records::{Attempt, ProgressReport};
 use super::webhook::{OnWebhook, Origin, PutWebhook, Webhook};
@@ -419,6 +420,8 @@ pub enum Counted {
 pub enum Change {
     /// A stream has new events, of these subjects, from that seq on.
     Events(TopicId, u64, Touched),
+    /// An event of a trace that is recorded was stored.
+    Traced(TraceContext),
     /// Access changed.
     Access(AccessChange),
     /// A node's leases were taken back. If the node lives, it begins another incarnation.

@@ -10,6 +10,7 @@ use super::ids::{EventId, MapId, SocketId, SourceId};
 use super::json::write_string;
 use super::subject::Subject;
 use super::time::push_iso_millis;
+use super::trace::TraceContext;
 use bytes::Bytes;
 use bytestring::ByteString;
 use serde::{Deserialize, Serialize};
@@ -36,6 +37,8 @@ pub struct NewEvent {
     pub sender: Option<Sender>,
     /// How the event came in, if it came through an ingest source.
     pub ingested: Option<Ingested>,
+    /// The trace that the event belongs to, if its publisher says so or the server records one.
+    pub trace: Option<TraceContext>,
 }
 
 /// How an event came in through an ingest source.
@@ -63,7 +66,7 @@ impl NewEvent {
     /// An event without a text of its own and without a sender.
     pub fn new(subject: Subject, kind: impl Into<String>, payload: impl Into<Vec<u8>>) -> Self {
         let (kind, payload) = (kind.into(), payload.into());
-        Self { subject, kind, payload, text: None, sender: None, ingested: None }
+        Self { subject, kind, payload, text: None, sender: None, ingested: None, trace: None }
     }
 
     /// The bytes that count for a publisher: subject, type, payload and text.
@@ -74,9 +77,9 @@ impl NewEvent {
 
     /// The event as it was published, with the id, the seq and the time that it got.
     pub fn placed(self, id: EventId, seq: u64, time_ms: u64) -> Event {
-        let Self { subject, kind, payload, text, sender, ingested } = self;
+        let Self { subject, kind, payload, text, sender, ingested, trace } = self;
         let (kind, payload) = (kind.into(), payload.into());
-        Event { id, seq, subject, time_ms, kind, payload, text, sender, ingested }
+        Event { id, seq, subject, time_ms, kind, payload, text, sender, ingested, trace }
     }
 }
 
@@ -120,6 +123,8 @@ pub struct Event {
     pub sender: Option<Sender>,
     /// How the event came in, if it came through an ingest source.
     pub ingested: Option<Ingested>,
+    /// The trace that the event belongs to, if it belongs to one.
+    pub trace: Option<TraceContext>,
 }
 
 /// Prefixes of what protocols themselves say on a channel. Clients would take an event of such a type for a
@@ -160,6 +165,27 @@ impl Event {
     /// subject is left out, and so are the `seq` of an ephemeral event and the `user_id` of an event without
     /// one. With `timestamp` the time is also written under that name, which Wanderer's SSE clients expect.
     pub fn write_envelope(&self, map: &MapText, timestamp: bool, out: &mut Vec<u8>) {
+        self.write_head(map, timestamp, out);
+        self.write_payload(out);
+    }
+
+    /// Writes the envelope with a member `traceparent` before the payload, if the event belongs to a trace.
+    /// It is for readers whose protocol carries no such header.
+    pub fn write_traced_envelope(&self, map: &MapText, out: &mut Vec<u8>) {
+        self.write_head(map, false, out);
+        self.write_trace(out);
+        self.write_payload(out);
+    }
+
+    /// Writes the member `traceparent` behind others, if the event belongs to a trace.
+    pub fn write_trace(&self, out: &mut Vec<u8>) {
+        if let Some(trace) = &self.trace {
+            out.extend_from_slice(format!(",\"traceparent\":\"{trace}\"").as_bytes());
+        }
+    }
+
+    /// Writes the envelope up to its payload.
+    fn write_head(&self, map: &MapText, timestamp: bool, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"id\":\"");
         out.extend_from_slice(self.id.encode(&mut [0; EventId::TEXT_LEN]).as_bytes());
         if self.id.is_ephemeral() {
@@ -190,6 +216,9 @@ impl Event {
             out.extend_from_slice(b",\"user_id\":");
             push_json_string(user, out);
         }
+    }
+
+    fn write_payload(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b",\"payload\":");
         out.extend_from_slice(&self.payload);
         out.push(b'}');
@@ -259,11 +288,14 @@ mod tests {
                 time_ms,
             },
         );
-        (plain, text(), prop::option::of(sender), prop::option::of(ingested)).prop_map(
-            |((subject, kind, payload), text, sender, ingested)| NewEvent {
+        let trace = (any::<[u8; 16]>(), any::<[u8; 8]>())
+            .prop_map(|(trace, span)| TraceContext::from_bytes(TraceContext::begin(trace, span).to_bytes()));
+        (plain, text(), prop::option::of(sender), prop::option::of(ingested), trace).prop_map(
+            |((subject, kind, payload), text, sender, ingested, trace)| NewEvent {
                 text,
                 sender,
                 ingested,
+                trace,
                 ..NewEvent::new(Subject::parse(&subject).unwrap(), kind, payload)
             },
         )
@@ -299,6 +331,28 @@ mod tests {
             String::from_utf8(out).unwrap(),
             r#"{"id":"01JY97R74N0000000000070003","seq":9,"type":"App\\Events\\X \"é\"","subject":"orders-7","map_id":"550e8400-e29b-41d4-a716-446655440000","ts":"2025-06-21T12:34:56.789Z","payload":1}"#
         );
+    }
+
+    #[test]
+    fn a_traced_envelope_names_the_trace_and_is_plain_without_one() {
+        let map = MapText::from(MapId::from_bytes([1; 16]));
+        let written = |event: &NewEvent, traced: bool| {
+            let event = event.clone().placed(EventId::new(1_750_509_296_789, 7, 3), 9, 1_750_509_296_789);
+            let mut out = Vec::new();
+            if traced {
+                event.write_traced_envelope(&map, &mut out);
+            } else {
+                event.write_envelope(&map, false, &mut out);
+            }
+            String::from_utf8(out).unwrap()
+        };
+        let plain = event();
+        let traced = NewEvent { trace: Some(TraceContext::begin([1; 16], [2; 8])), ..plain.clone() };
+        assert_eq!(written(&plain, true), written(&plain, false));
+        assert_eq!(written(&traced, false), written(&plain, false));
+        let member =
+            ",\"traceparent\":\"00-01010101010101010101010101010101-0202020202020202-03\",\"payload\":";
+        assert_eq!(written(&traced, true), written(&plain, false).replace(",\"payload\":", member));
     }
 
     #[test]

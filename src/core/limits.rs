@@ -29,6 +29,8 @@ pub enum LimitName {
     Setting(&'static str),
     /// A limit that a map's channel rules set: the name of the member of a rule.
     OfRule(&'static str),
+    /// A limit that an issuer of client tokens sets, or the token itself: the name of the member.
+    OfIssuer(&'static str),
     /// A limit that is the same for all and that no setting changes.
     Fixed,
 }
@@ -38,7 +40,7 @@ impl LimitName {
     pub fn of_map(self) -> Option<&'static str> {
         match self {
             Self::OfMap(limit) => Some(limit.name),
-            Self::Setting(_) | Self::OfRule(_) | Self::Fixed => None,
+            Self::Setting(_) | Self::OfRule(_) | Self::OfIssuer(_) | Self::Fixed => None,
         }
     }
 
@@ -47,21 +49,40 @@ impl LimitName {
         match self {
             Self::OfMap(limit) => Some(limit.setting),
             Self::Setting(setting) => Some(setting),
-            Self::OfRule(_) | Self::Fixed => None,
+            Self::OfRule(_) | Self::OfIssuer(_) | Self::Fixed => None,
         }
     }
+
+    /// The command that raises the limit. `MAP` stands for the map and `N` for the new value. A setting is
+    /// raised on every node. `None` if no command raises it.
+    pub fn raise(self) -> Option<String> {
+        match self {
+            Self::OfMap(limit) => Some(raise_of_map(limit.name)),
+            Self::Setting(setting) => Some(format!("waypost serve --{} N", setting.replace(['.', '_'], "-"))),
+            Self::OfRule(_) | Self::OfIssuer(_) | Self::Fixed => None,
+        }
+    }
+}
+
+/// The command that raises the limit of that name of a map.
+fn raise_of_map(name: &str) -> String {
+    format!("waypost map update MAP --{} N", name.replace('_', "-"))
 }
 
 /// Says where the limit is set.
 impl fmt::Display for LimitName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::OfMap(Limit { name, setting, .. }) => write!(
-                f,
-                "the limit is `{name}` of the map, which the admin changes; new maps get the setting {setting}"
-            ),
+            Self::OfMap(Limit { name, setting, .. }) => {
+                let command = raise_of_map(name);
+                write!(f, "the limit is `{name}` of the map, which the admin raises with `{command}`; ")?;
+                write!(f, "new maps get the setting {setting}")
+            }
             Self::Setting(setting) => write!(f, "the limit is the setting {setting}"),
             Self::OfRule(member) => write!(f, "the limit is `{member}` of the subject's channel rule"),
+            Self::OfIssuer(member) => {
+                write!(f, "the limit is `{member}` of the client token, or else of its issuer")
+            }
             Self::Fixed => f.write_str("the limit is fixed"),
         }
     }
@@ -134,11 +155,11 @@ macro_rules! limits {
 
 limits! {
     CONNECTIONS = connections: "sockets joined to the map at once, over the cluster";
-        new maps: map_connections = 10, most 1_000_000;
+        new maps: map_connections = 1000, most 1_000_000;
     WEBHOOKS = webhooks: "webhooks of the map";
         new maps: map_webhooks = 5, most 1000;
     REQUESTS_PER_MINUTE = requests_per_minute: "API requests a minute for each token, publishing aside";
-        new maps: requests_per_minute = 100, most 1_000_000;
+        new maps: requests_per_minute = 1000, most 1_000_000;
     PUBLISHES_PER_SECOND = publishes_per_second: "events a second into the map, also at once";
         new maps: publishes_per_second = 0, most 1_000_000;
     SUBJECTS = subjects: "subjects that have events at once, the map's own not counted";
@@ -214,5 +235,15 @@ mod tests {
     fn a_limit_says_where_it_is_set() {
         let told = LimitName::OfMap(&Limit::CONNECTIONS).to_string();
         assert!(told.contains("`connections`") && told.contains("limits.map_connections"), "{told}");
+        let raise = |name: LimitName| name.raise().unwrap_or_default();
+        assert_eq!(
+            raise(LimitName::OfMap(&Limit::REQUESTS_PER_MINUTE)),
+            "waypost map update MAP --requests-per-minute N"
+        );
+        assert_eq!(
+            raise(LimitName::Setting("limits.sockets_per_token")),
+            "waypost serve --limits-sockets-per-token N"
+        );
+        assert_eq!((LimitName::OfIssuer("connections").raise(), LimitName::Fixed.raise()), (None, None));
     }
 }

@@ -35,28 +35,7 @@ pub(super) struct Sent {
 impl Connection {
     /// The counts of the kernel. They are zero if the kernel does not report them.
     pub(super) fn sent(&self) -> Sent {
-        self.tcp_info()
-            .map(|info| Sent { acknowledged: info.tcpi_bytes_acked, unsent: info.tcpi_notsent_bytes })
-            .unwrap_or_default()
-    }
-
-    fn tcp_info(&self) -> Option<libc::tcp_info> {
-        let mut length = libc::socklen_t::try_from(std::mem::size_of::<libc::tcp_info>()).ok()?;
-        // SAFETY: `tcp_info` consists of plain numbers, for which zero is a value. The kernel writes at most
-        // `length` bytes, and `length` is the size of `tcp_info`. The descriptor is open and belongs to this
-        // connection, as in `with_socket`. If it belonged to another connection, the number would be wrong,
-        // and nothing else.
-        #[allow(unsafe_code)]
-        let (info, status) = unsafe {
-            let mut info: libc::tcp_info = std::mem::zeroed();
-            let to = (&raw mut info).cast();
-            let status =
-                libc::getsockopt(self.descriptor, libc::IPPROTO_TCP, libc::TCP_INFO, to, &raw mut length);
-            (info, status)
-        };
-        // A kernel before 4.1 writes less. A kernel before 4.6 leaves the count of unsent bytes zero.
-        let told = std::mem::offset_of!(libc::tcp_info, tcpi_bytes_acked) + std::mem::size_of::<u64>();
-        (status == 0 && usize::try_from(length).is_ok_and(|length| length >= told)).then_some(info)
+        counts(self.descriptor).unwrap_or_default()
     }
 
     /// Ends the connection at once, whatever waits to be written. The worker's next poll of it fails.
@@ -79,7 +58,7 @@ impl Connection {
     }
 
     fn set_limit(&self, limit: Option<Duration>) {
-        if let Err(error) = self.with_socket(|socket| socket.set_tcp_user_timeout(limit)) {
+        if let Err(error) = self.with_socket(|socket| set_user_timeout(&socket, limit)) {
             tracing::debug!(%error, "a connection was gone already");
         }
     }
@@ -97,6 +76,65 @@ impl Connection {
     }
 }
 
+/// The kernel's counts for an open descriptor.
+#[cfg(target_os = "linux")]
+fn counts(descriptor: RawFd) -> Option<Sent> {
+    let mut length = libc::socklen_t::try_from(std::mem::size_of::<libc::tcp_info>()).ok()?;
+    // SAFETY: `tcp_info` consists of plain numbers, for which zero is a value. The kernel writes at most
+    // `length` bytes, and `length` is the size of `tcp_info`. The descriptor is open and belongs to the
+    // caller's connection, as in `with_socket`. If it belonged to another connection, the number would be
+    // wrong, and nothing else.
+    #[allow(unsafe_code)]
+    let (info, status) = unsafe {
+        let mut info: libc::tcp_info = std::mem::zeroed();
+        let to = (&raw mut info).cast();
+        let status = libc::getsockopt(descriptor, libc::IPPROTO_TCP, libc::TCP_INFO, to, &raw mut length);
+        (info, status)
+    };
+    // A kernel before 4.1 writes less. A kernel before 4.6 leaves the count of unsent bytes zero.
+    let told = std::mem::offset_of!(libc::tcp_info, tcpi_bytes_acked) + std::mem::size_of::<u64>();
+    let is_told = status == 0 && usize::try_from(length).is_ok_and(|length| length >= told);
+    is_told.then_some(Sent { acknowledged: info.tcpi_bytes_acked, unsent: info.tcpi_notsent_bytes })
+}
+
+/// The kernel's counts for an open descriptor. macOS does not count what was acknowledged. The bytes that
+/// were sent stand for them: their number grows only while the client takes some.
+#[cfg(target_vendor = "apple")]
+fn counts(descriptor: RawFd) -> Option<Sent> {
+    let size = std::mem::size_of::<libc::tcp_connection_info>();
+    let mut length = libc::socklen_t::try_from(size).ok()?;
+    // SAFETY: as for Linux: plain numbers, of which at most `length` bytes are written, and an open
+    // descriptor.
+    #[allow(unsafe_code)]
+    let (info, status) = unsafe {
+        let mut info: libc::tcp_connection_info = std::mem::zeroed();
+        let to = (&raw mut info).cast();
+        let name = libc::TCP_CONNECTION_INFO;
+        let status = libc::getsockopt(descriptor, libc::IPPROTO_TCP, name, to, &raw mut length);
+        (info, status)
+    };
+    let is_told = status == 0 && usize::try_from(length).is_ok_and(|length| length >= size);
+    is_told.then_some(Sent { acknowledged: info.tcpi_txbytes, unsent: info.tcpi_snd_sbbytes })
+}
+
+/// Other systems are not asked.
+#[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
+fn counts(_descriptor: RawFd) -> Option<Sent> {
+    None
+}
+
+/// Sets after which time the kernel gives up a connection.
+#[cfg(target_os = "linux")]
+fn set_user_timeout(socket: &socket2::SockRef<'_>, limit: Option<Duration>) -> std::io::Result<()> {
+    socket.set_tcp_user_timeout(limit)
+}
+
+/// Only Linux has such a limit for one socket; elsewhere that of the system stays.
+#[cfg(not(target_os = "linux"))]
+fn set_user_timeout(_socket: &socket2::SockRef<'_>, _limit: Option<Duration>) -> std::io::Result<()> {
+    Ok(())
+}
+
 /// Prepares an accepted connection. The server calls it for each connection.
 pub fn on_connect(
     config: &SocketConfig,
@@ -111,7 +149,7 @@ pub(super) fn prepare(stream: &impl AsFd, config: &SocketConfig) -> Connection {
     let socket = socket2::SockRef::from(stream);
     let prepared = socket
         .set_send_buffer_size(config.send_buffer_bytes)
-        .and_then(|()| socket.set_tcp_user_timeout(Some(config.user_timeout)))
+        .and_then(|()| set_user_timeout(&socket, Some(config.user_timeout)))
         .and_then(|()| socket.set_tcp_nodelay(true));
     if let Err(error) = prepared {
         tracing::warn!(%error, "a client's socket could not be set up");

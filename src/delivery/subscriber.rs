@@ -288,6 +288,9 @@ impl Subscriber {
         if self.end.get().is_none() {
             self.end.set(Some(end));
             metrics::counter!(crate::metric::CLOSED, "reason" => end.label()).increment(1);
+            if end == End::FellOut {
+                metrics::counter!(crate::metric::MISSED, "reason" => "ephemeral").increment(1);
+            }
         }
         self.wake();
     }

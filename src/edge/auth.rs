@@ -9,6 +9,7 @@ use super::refused::{Quota, Refused, Unavailable};
 use super::sessions::{CountedSession, SessionKind};
 use crate::core::access::{Scopes, hash_token};
 use crate::core::admin_token::AdminScope;
+use crate::core::error_code::Code;
 use crate::core::limits::{Limit, LimitName};
 use crate::hub::{ClientError, FULL_WAIT, Grant, Hub, Who};
 use actix_web::HttpRequest;
@@ -58,7 +59,7 @@ pub async fn granted(hub: &Hub, who: Who, map: &str, scope: Scopes) -> Result<Gr
 /// 429: the token may make so many requests a minute.
 pub(super) fn too_many_requests(permits: u32, wait_ms: u64) -> ApiError {
     let message = format!("the token may make {permits} requests a minute");
-    ApiError::too_fast("request_rate", message, wait_ms)
+    ApiError::too_fast(Code::RequestRate, message, wait_ms)
         .of_limit(LimitName::OfMap(&Limit::REQUESTS_PER_MINUTE), permits.into())
 }
 

@@ -8,17 +8,20 @@ use super::clients::Client;
 use super::context::Edge;
 use super::error::ApiError;
 use super::media::Media;
+use crate::core::error_code::Code;
 use crate::core::json::Members;
 use crate::core::limits::LimitName;
 use actix_web::dev::Payload;
+use actix_web::error::PayloadError;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, TRANSFER_ENCODING};
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest};
 use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use std::future::{Ready, ready};
 use std::time::{Duration, Instant};
+use tokio::time::error::Elapsed;
 
 /// The limit of a body.
 pub(super) const BODY_BYTES: LimitName = LimitName::Setting("limits.body_bytes");
@@ -54,7 +57,7 @@ impl FromRequest for Body {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let Some(edge) = request.app_data::<Data<Edge>>() else {
             let status = StatusCode::INTERNAL_SERVER_ERROR;
-            return ready(Err(ApiError::new(status, "internal", "the node is not set up")));
+            return ready(Err(ApiError::new(status, Code::Internal, "the node is not set up")));
         };
         let max_bytes = edge.config.body_bytes;
         let time = edge.config.body_time;
@@ -110,7 +113,7 @@ impl Body {
         let (max_bytes, name) = self.max_bytes;
         let body = self.bytes(max_bytes, name).await?;
         String::from_utf8(body.into())
-            .map_err(|_| ApiError::bad_request("invalid_json", "the body is not UTF-8"))
+            .map_err(|_| ApiError::bad_request(Code::InvalidJson, "the body is not UTF-8"))
     }
 
     /// Reads the body as an object: `read` takes it member by member. An empty body is `{}`. `Err` is as for
@@ -155,12 +158,13 @@ impl Body {
         if let Some(client) = &self.client {
             client.await_body();
         }
-        let began = Instant::now();
-        let piece = tokio::time::timeout(self.left, self.payload.next()).await;
+        let piece = match self.payload.next().now_or_never() {
+            Some(piece) => Ok(piece),
+            None => self.wait().await,
+        };
         if let Some(client) = &self.client {
             client.body_came();
         }
-        self.left = self.left.saturating_sub(began.elapsed());
         match piece {
             Ok(None) => Ok(None),
             Ok(Some(Ok(piece))) => {
@@ -171,9 +175,17 @@ impl Body {
                 }
                 Ok(Some(piece))
             }
-            Ok(Some(Err(error))) => Err(ApiError::bad_request("incomplete_body", error.to_string())),
+            Ok(Some(Err(error))) => Err(ApiError::bad_request(Code::IncompleteBody, error.to_string())),
             Err(_) => Err(too_slow(self.time)),
         }
+    }
+
+    /// Waits for a piece that is not there yet, for as long as time is left.
+    async fn wait(&mut self) -> Result<Option<Result<Bytes, PayloadError>>, Elapsed> {
+        let began = Instant::now();
+        let piece = tokio::time::timeout(self.left, self.payload.next()).await;
+        self.left = self.left.saturating_sub(began.elapsed());
+        piece
     }
 }
 
@@ -186,7 +198,7 @@ pub(super) fn too_large(max_bytes: usize, name: LimitName) -> ApiError {
 pub(super) fn too_slow(time: Duration) -> ApiError {
     let seconds = time.as_secs();
     let message = format!("the body came too slowly: it must be whole within {seconds} s");
-    ApiError::new(StatusCode::REQUEST_TIMEOUT, "timeout", message)
+    ApiError::new(StatusCode::REQUEST_TIMEOUT, Code::Timeout, message)
         .of_limit(LimitName::Setting("limits.body_seconds"), seconds)
 }
 

@@ -1,7 +1,8 @@
-//! The REST API's errors: `{"error": code, "message", "hint"}`, with a status that shows whose fault the
-//! error is.
+//! The REST API's errors: `{"code", "error": code, "status", "message", "hint"}`. The status shows whose fault
+//! the error is.
 
 use crate::core::command::{Counted, Refusal};
+use crate::core::error_code::Code;
 use crate::core::field_error::FieldErrors;
 use crate::core::json::JsonError;
 use crate::core::limits::{Limit, LimitName};
@@ -26,7 +27,7 @@ pub struct ApiError(Box<Parts>);
 #[derive(Clone, Debug, PartialEq)]
 struct Parts {
     status: StatusCode,
-    code: &'static str,
+    code: Code,
     message: String,
     hint: Option<String>,
     /// Index of the bad event in a batch.
@@ -38,7 +39,7 @@ struct Parts {
 
 impl ApiError {
     /// An error with a stable code.
-    pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+    pub fn new(status: StatusCode, code: Code, message: impl Into<String>) -> Self {
         let message = message.into();
         Self(Box::new(Parts {
             status,
@@ -52,71 +53,76 @@ impl ApiError {
     }
 
     /// 400: the request makes no sense.
-    pub fn bad_request(code: &'static str, message: impl Into<String>) -> Self {
+    pub fn bad_request(code: Code, message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, message)
     }
 
     /// 400: the body has faults. The answer lists each of them with its field.
     pub fn invalid_body(errors: &FieldErrors) -> Self {
-        Self::bad_request("invalid_body", errors.to_string()).with("errors", json!(errors))
+        Self::bad_request(Code::InvalidBody, errors.to_string()).with("errors", json!(errors))
     }
 
     /// 401.
     pub fn unauthorized() -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "a valid token is needed")
+        Self::new(StatusCode::UNAUTHORIZED, Code::Unauthorized, "a valid token is needed")
             .hint("send it as: Authorization: Bearer <token>")
     }
 
     /// 403.
     pub fn forbidden(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::FORBIDDEN, "forbidden", message)
+        Self::new(StatusCode::FORBIDDEN, Code::Forbidden, message)
     }
 
     /// 404.
     pub fn not_found(what: &str) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not_found", format!("{what} was not found"))
+        Self::new(StatusCode::NOT_FOUND, Code::NotFound, format!("{what} was not found"))
     }
 
     /// 413.
     pub fn too_large(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, Code::TooLarge, message)
     }
 
     /// 415.
     pub fn unsupported_media(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message)
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::UnsupportedMediaType, message)
     }
 
     /// The error of a status that comes without words.
     pub fn of_status(status: StatusCode) -> Self {
         let (code, message) = match status.as_u16() {
-            404 => ("not_found", "this path was not found"),
-            405 => ("method_not_allowed", "this path doesn't take the method"),
+            404 => (Code::NotFound, "this path was not found"),
+            405 => (Code::MethodNotAllowed, "this path doesn't take the method"),
             408 => {
-                return Self::new(status, "timeout", "the head of the request came too slowly")
+                return Self::new(status, Code::Timeout, "the head of the request came too slowly")
                     .of(LimitName::Setting("limits.upgrade_timeout_ms"));
             }
-            413 => ("too_large", "the request is too large"),
+            413 => (Code::TooLarge, "the request is too large"),
             431 => {
-                return Self::new(status, "headers_too_large", "the head of the request is too large")
+                return Self::new(status, Code::HeadersTooLarge, "the head of the request is too large")
                     .of(LimitName::Setting("limits.header_bytes"));
             }
-            400 => ("invalid_request", "this is no request that HTTP allows"),
-            401..=499 => ("refused", "the request was refused"),
+            400 => (Code::InvalidRequest, "this is no request that HTTP allows"),
+            401..=499 => (Code::Refused, "the request was refused"),
             503 => return Self::unavailable("the node can't do this now"),
-            _ => ("internal", "the request failed inside the server"),
+            _ => (Code::Internal, "the request failed inside the server"),
         };
         Self::new(status, code, message)
     }
 
     /// 429: the client may try again in `wait_ms` milliseconds.
-    pub fn too_fast(code: &'static str, message: impl Into<String>, wait_ms: u64) -> Self {
+    pub fn too_fast(code: Code, message: impl Into<String>, wait_ms: u64) -> Self {
         Self::new(StatusCode::TOO_MANY_REQUESTS, code, message).retry_after(wait_ms.div_ceil(1000).max(1))
+    }
+
+    /// 503.
+    fn later(code: Code, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, code, message)
     }
 
     /// 503: the server's fault. Nothing was changed.
     pub fn unavailable(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
+        Self::later(Code::Unavailable, message)
             .hint("nothing was changed; try again, or another node")
             .retry_after(1)
     }
@@ -144,7 +150,7 @@ impl ApiError {
         self.with("limit", value.into()).of(name)
     }
 
-    /// Names the limit that was reached, where its value is not known.
+    /// Names the limit that was reached, and the command that raises it, where its value is not known.
     pub fn of(mut self, name: LimitName) -> Self {
         self.0.hint = Some(match self.0.hint.take() {
             Some(hint) => format!("{hint}; {name}"),
@@ -152,16 +158,17 @@ impl ApiError {
         });
         self.0.extra.extend(name.setting().map(|setting| ("setting", setting.into())));
         self.0.extra.extend(name.of_map().map(|of_map| ("map_limit", of_map.into())));
+        self.0.extra.extend(name.raise().map(|command| ("raise", command.into())));
         self
     }
 
     /// The JSON of the answer.
     pub fn body(&self) -> Value {
-        // `code` and `status` repeat the status for clients of Wanderer's streams.
+        // `code` is in every error. `error` repeats it, and `status` the status, for clients that look there.
         let mut body = json!({
             "error": self.0.code,
             "message": self.0.message,
-            "code": self.0.code.to_uppercase(),
+            "code": self.0.code,
             "status": self.0.status.as_u16(),
         });
         if let Some(hint) = &self.0.hint {
@@ -226,9 +233,9 @@ impl From<FieldErrors> for ApiError {
 impl From<JsonError> for ApiError {
     fn from(error: JsonError) -> Self {
         let code = match error {
-            JsonError::UnsafeInteger(_) => "unsafe_integer",
-            JsonError::TooDeep(_) => "too_deep",
-            JsonError::Syntax(_) => "invalid_json",
+            JsonError::UnsafeInteger(_) => Code::UnsafeInteger,
+            JsonError::TooDeep(_) => Code::TooDeep,
+            JsonError::Syntax(_) => Code::InvalidJson,
         };
         Self::bad_request(code, error.to_string())
     }
@@ -240,13 +247,13 @@ impl From<HubError> for ApiError {
             HubError::Refused(refusal) => refusal.into(),
             HubError::Unavailable(message) => Self::unavailable(message),
             HubError::QueueFull => Self::unavailable(error.to_string()).of(QUEUE),
-            HubError::MapQueueFull => Self::too_fast("map_queue_full", error.to_string(), 1000)
+            HubError::MapQueueFull => Self::too_fast(Code::MapQueueFull, error.to_string(), 1000)
                 .hint("nothing was changed; wait for the answers to earlier requests")
                 .of(QUEUE),
-            HubError::DiskFull => Self::new(StatusCode::SERVICE_UNAVAILABLE, "disk_full", error.to_string())
+            HubError::DiskFull => Self::later(Code::DiskFull, error.to_string())
                 .hint("nothing was changed; make room on the disk of the data directory (the cluster's status shows which); publishing then resumes by itself")
                 .retry_after(5),
-            HubError::Unknown => Self::new(StatusCode::SERVICE_UNAVAILABLE, "unknown_outcome", error.to_string())
+            HubError::Unknown => Self::later(Code::UnknownOutcome, error.to_string())
                 .hint("repeat the request with the same Idempotency-Key to be sure that it is stored once")
                 .retry_after(1),
             HubError::TooLarge(limit) => Self::too_large(format!("one request may store at most {limit} bytes"))
@@ -254,7 +261,7 @@ impl From<HubError> for ApiError {
                 .of_limit(LimitName::Fixed, limit as u64),
             HubError::Internal(message) => {
                 tracing::error!(message, "a request failed inside the server");
-                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the request failed inside the server")
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, "the request failed inside the server")
             }
         }
     }
@@ -266,12 +273,12 @@ impl From<Refusal> for ApiError {
             Refusal::UnknownMap => Self::not_found("the map"),
             Refusal::UnknownToken => Self::not_found("the token"),
             Refusal::Forbidden => Self::forbidden("the token doesn't open this"),
-            Refusal::SlugTaken => conflict("slug_taken", "another map has this slug"),
-            Refusal::IdTaken => conflict("id_taken", "another one has this id"),
+            Refusal::SlugTaken => conflict(Code::SlugTaken, "another map has this slug"),
+            Refusal::IdTaken => conflict(Code::IdTaken, "another one has this id"),
             Refusal::Limit(counted, limit) => limit_reached(counted, limit),
             Refusal::TooManySubjects(limit) => Self::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
-                "limit_reached",
+                Code::LimitReached,
                 format!("{limit} subjects of the map have events, as many as may have some"),
             )
             .hint("delete the history of subjects that are not needed")
@@ -280,42 +287,44 @@ impl From<Refusal> for ApiError {
             Refusal::TooManyKeys { limit, wait_ms } => too_many_keys(limit.into(), wait_ms),
             Refusal::KeyReused => Self::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
-                "idempotency_key_reused",
+                Code::IdempotencyKeyReused,
                 "the Idempotency-Key was used for another body",
             )
             .hint("use a new key for each request, and the same key only to repeat it"),
             Refusal::UnknownWebhook => {
-                Self::new(StatusCode::NOT_FOUND, "webhook_not_found", "the webhook was not found")
+                Self::new(StatusCode::NOT_FOUND, Code::WebhookNotFound, "the webhook was not found")
             }
             Refusal::TargetTaken(other) => {
-                conflict("url_taken", format!("webhook {other} of this map has the same target"))
+                conflict(Code::UrlTaken, format!("webhook {other} of this map has the same target"))
             }
-            Refusal::Changed => conflict("changed_meanwhile", "another request changed it meanwhile")
+            Refusal::Changed => conflict(Code::ChangedMeanwhile, "another request changed it meanwhile")
                 .hint("nothing was changed; read it again and repeat the change"),
             Refusal::Stale(_) => Self::unavailable("this node does not deliver for the webhook any more"),
             Refusal::Configured => configured("webhook"),
-            Refusal::Busy => conflict("too_much_waits", "too much work waits for the node that delivers")
+            Refusal::Busy => conflict(Code::TooMuchWaits, "too much work waits for the node that delivers")
                 .hint("wait until some of it is done, or cancel replays")
                 .of(LimitName::Fixed),
-            Refusal::Inactive => conflict("webhook_inactive", "the webhook is not active")
+            Refusal::Inactive => conflict(Code::WebhookInactive, "the webhook is not active")
                 .hint("enable it first; it continues where it stopped"),
             Refusal::Ephemeral => conflict(
-                "ephemeral_subject",
+                Code::EphemeralSubject,
                 "the map's channel rules make the subject ephemeral: its events are not stored",
             )
             .hint("the rules were changed meanwhile; repeat the request"),
             Refusal::UnknownEvent => {
-                Self::new(StatusCode::NOT_FOUND, "event_not_found", "the event was not found")
+                Self::new(StatusCode::NOT_FOUND, Code::EventNotFound, "the event was not found")
             }
-            Refusal::AppIdTaken => conflict("app_id_taken", "another map has an app with this id"),
-            Refusal::AppKeyTaken => conflict("key_taken", "there is an app with this key"),
+            Refusal::AppIdTaken => conflict(Code::AppIdTaken, "another map has an app with this id"),
+            Refusal::AppKeyTaken => conflict(Code::KeyTaken, "there is an app with this key"),
             Refusal::UnknownApp => Self::not_found("the app"),
             Refusal::UnknownSource => Self::not_found("the ingest source"),
             Refusal::ConfiguredApp => configured("app"),
-            Refusal::Malformed => {
-                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the cluster refused the command")
-                    .hint("all nodes must run the same release")
-            }
+            Refusal::Malformed => Self::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                Code::Internal,
+                "the cluster refused the command",
+            )
+            .hint("all nodes must run the same release"),
         }
     }
 }
@@ -347,26 +356,26 @@ fn limit_reached(counted: Counted, limit: u32) -> ApiError {
         _ => "delete what is not needed",
     };
     let message = format!("there are {limit} {what}, as many as there may be");
-    ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "limit_reached", message)
+    ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, Code::LimitReached, message)
         .hint(hint)
         .of_limit(name, limit.into())
 }
 
 /// Only the configuration file changes it.
 fn configured(what: &str) -> ApiError {
-    conflict("configured", format!("the {what} is defined in the configuration file"))
+    conflict(Code::Configured, format!("the {what} is defined in the configuration file"))
         .hint("change it there, and restart the nodes")
 }
 
 /// 409: the state of what the request is about does not allow it.
-fn conflict(code: &'static str, message: impl Into<String>) -> ApiError {
+fn conflict(code: Code, message: impl Into<String>) -> ApiError {
     ApiError::new(StatusCode::CONFLICT, code, message)
 }
 
 /// The map remembers as many idempotency keys as it may.
 fn too_many_keys(limit: u64, wait_ms: u64) -> ApiError {
     let message = format!("the map remembers {limit} idempotency keys, as many as it may");
-    ApiError::too_fast("too_many_idempotency_keys", message, wait_ms)
+    ApiError::too_fast(Code::TooManyIdempotencyKeys, message, wait_ms)
         .hint(
             "nothing was stored; keys that are remembered still work; publish without a key, or wait until the \
              oldest expires",
@@ -380,7 +389,7 @@ fn too_fast_publishes(exceeded: Exceeded) -> ApiError {
         Exceeded::Events(wait_ms) => ("events", &Limit::PUBLISHES_PER_SECOND, wait_ms),
         Exceeded::Bytes(wait_ms) => ("bytes of events", &Limit::PUBLISH_BYTES_PER_SECOND, wait_ms),
     };
-    ApiError::too_fast("publish_rate", format!("the map takes no more {what} in this second"), wait_ms)
+    ApiError::too_fast(Code::PublishRate, format!("the map takes no more {what} in this second"), wait_ms)
         .of(LimitName::OfMap(limit))
 }
 

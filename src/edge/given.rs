@@ -1,5 +1,6 @@
 //! Values that callers give by name, in a query or in JSON, and the errors about them.
 
+use crate::core::error_code::Code;
 use serde_json::Value;
 
 /// A value as a caller gave it.
@@ -36,7 +37,7 @@ pub struct BadParameter {
     /// The parameter.
     pub field: &'static str,
     /// A stable code: `invalid_{field}`.
-    pub code: &'static str,
+    pub code: Code,
     /// What is wrong with it.
     pub message: String,
     /// What the caller can do about it.
@@ -45,7 +46,7 @@ pub struct BadParameter {
 
 impl BadParameter {
     /// An error about the parameter `field`.
-    pub fn new(field: &'static str, code: &'static str, message: impl Into<String>) -> Self {
+    pub fn new(field: &'static str, code: Code, message: impl Into<String>) -> Self {
         Self { field, code, message: message.into(), hint: None }
     }
 

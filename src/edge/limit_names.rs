@@ -26,6 +26,9 @@ const FIXED: &str = "the limit is fixed";
 /// What an error says of a limit that channel rules set.
 const OF_RULE: &str = "of the subject's channel rule";
 
+/// What an error says of a limit that issuers set.
+const OF_ISSUER: &str = "of the client token, or else of its issuer";
+
 /// What a caller is told at a limit.
 enum Told {
     Error(ApiError),
@@ -89,6 +92,13 @@ fn told(resource: &str) -> Vec<Told> {
         "sessions of whom a client token is about" => {
             vec![refused(Quota::Sessions(TooManySessions::OfClient(3)))]
         }
+        other => told_of_map(other),
+    }
+}
+
+/// The same for what is counted for a map, or for the cluster.
+fn told_of_map(resource: &str) -> Vec<Told> {
+    match resource {
         "revocations of client tokens, issuers, tokens of the cluster" => vec![
             error(Refusal::Limit(Counted::Revocations, 3)),
             error(Refusal::Limit(Counted::Issuers, 3)),
@@ -109,8 +119,16 @@ fn told(resource: &str) -> Vec<Told> {
         }
         "ingest sources" => vec![error(Refusal::Limit(Counted::Sources, 3))],
         "consumers that clients read" => vec![error(Refusal::Limit(Counted::Consumers, 3))],
+        "maps, tokens, apps, webhooks and their replays" => {
+            let counted =
+                [Counted::Maps, Counted::Tokens, Counted::Apps, Counted::Webhooks, Counted::Replays];
+            counted.map(|counted| error(Refusal::Limit(counted, 3))).into()
+        }
+        "subjects with events" => vec![error(Refusal::TooManySubjects(3))],
         // Nobody is refused: they wait, are answered empty, or the oldest goes.
         "long polls that nodes pass on" | "requests to receivers" | "history" => Vec::new(),
+        "ephemeral events for another node" | "last events of ephemeral cache channels" => Vec::new(),
+        "spans of traces" => Vec::new(),
         other => panic!("what is a caller told at the limit of: {other}?"),
     }
 }
@@ -141,10 +159,16 @@ fn check(told: &Told, resource: &str) {
                 Some(setting) => {
                     check_setting(setting, resource);
                     assert!(body["hint"].as_str().unwrap().contains(setting), "{resource}: {body}");
+                    let raise = body["raise"].as_str().unwrap();
+                    let flag = Key::by_path(setting).map(|key| format!("waypost serve --{} N", key.flag));
+                    let of_map = body["map_limit"].as_str().map(|name| name.replace('_', "-"));
+                    let command = of_map.map(|name| format!("waypost map update MAP --{name} N")).or(flag);
+                    assert_eq!(Some(raise), command.as_deref(), "{resource}: {body}");
                 }
                 None => {
                     let hint = body["hint"].as_str().unwrap();
-                    assert!(hint.contains(FIXED) || hint.contains(OF_RULE), "{resource}: {body}");
+                    let is_said = [FIXED, OF_RULE, OF_ISSUER].iter().any(|said| hint.contains(said));
+                    assert!(is_said, "{resource}: {body}");
                 }
             }
         }

@@ -12,6 +12,7 @@ pub mod body;
 pub mod clients;
 pub mod consumers;
 pub mod context;
+pub mod docs;
 pub mod error;
 pub mod event_stream;
 pub mod given;
@@ -33,6 +34,8 @@ pub mod sse;
 pub mod start;
 pub mod strict;
 pub mod subscribe;
+pub mod timing;
+pub mod traces;
 pub mod upgrade;
 pub mod webhooks;
 
@@ -78,6 +81,7 @@ const OTHERS: &[Part] = &[
     Part { routes: pusher::credentials::routes, takes: pusher::credentials::TAKES },
     Part { routes: webhooks::routes, takes: webhooks::TAKES },
     Part { routes: ops::routes, takes: ops::TAKES },
+    Part { routes: docs::routes, takes: docs::TAKES },
 ];
 
 /// Prepares all protocols. Returns their routes and all others, for each worker.

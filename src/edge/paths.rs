@@ -2,6 +2,7 @@
 //! other method is refused with 405, which names them too.
 
 use super::error::ApiError;
+use super::timing::Timed;
 use actix_web::dev::{AppService, HttpServiceFactory};
 use actix_web::http::header::ALLOW;
 use actix_web::http::{Method, StatusCode};
@@ -15,13 +16,16 @@ const ALL: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 /// A path and the methods that it takes.
 pub struct At {
     path: String,
+    /// How long its answers take.
+    timed: Timed,
     routes: Vec<Route>,
     methods: Vec<Method>,
 }
 
 /// A path that takes no method yet.
 pub fn at(path: impl Into<String>) -> At {
-    At { path: path.into(), routes: Vec::new(), methods: Vec::new() }
+    let path = path.into();
+    At { timed: Timed::of(&path), path, routes: Vec::new(), methods: Vec::new() }
 }
 
 impl At {
@@ -92,6 +96,11 @@ impl At {
         &self.path
     }
 
+    /// The methods that it takes, with commas between them.
+    pub fn methods(&self) -> String {
+        self.methods.iter().map(Method::as_str).collect::<Vec<_>>().join(",")
+    }
+
     /// The path without `prefix`, for a group of paths that has it.
     pub fn below(mut self, prefix: &str) -> Self {
         if self.path.starts_with(prefix) {
@@ -111,7 +120,7 @@ impl HttpServiceFactory for At {
             async move { answer }
         };
         let resource = self.routes.into_iter().fold(web::resource(self.path), Resource::route);
-        resource.default_service(web::to(others)).register(config);
+        resource.app_data(self.timed).default_service(web::to(others)).register(config);
     }
 }
 
@@ -119,7 +128,10 @@ impl HttpServiceFactory for At {
 pub async fn elsewhere(request: HttpRequest) -> HttpResponse {
     match (request.method(), request.path()) {
         (&Method::OPTIONS, "*" | "/") => options(ALL),
-        _ => ApiError::not_found("this path").error_response(),
+        _ => {
+            let error = ApiError::not_found("this path");
+            error.hint("docs/openapi.yaml has all paths; those of the API begin with /api/").error_response()
+        }
     }
 }
 

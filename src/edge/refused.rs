@@ -6,6 +6,7 @@ use super::given::BadParameter;
 use super::joins::TooManyClientJoins;
 use super::sessions::{MOST_LONG_POLLS, TooManySessions};
 use crate::core::access::Scopes;
+use crate::core::error_code::Code;
 use crate::core::limits::{Limit, LimitName};
 use crate::hub::{
     ArchiveError, Hub, HubError, ResumeError, TooManyChannelJoins, TooManyConditions, TooManyJoins,
@@ -152,16 +153,16 @@ impl Refused {
 
 impl Quota {
     /// A stable name of the limit.
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> Code {
         match self {
-            Self::Connections { .. } => "too_many_connections",
-            Self::Joins(_) => "too_many_joins",
-            Self::ChannelJoins(_) => "too_many_channel_joins",
-            Self::ClientJoins(_) => "too_many_client_joins",
-            Self::Filters(_) => "too_many_filters",
-            Self::Patterns(_) => "too_many_patterns",
-            Self::Sessions(_) => "too_many_sessions",
-            Self::Sockets { .. } => "too_many_sockets",
+            Self::Connections { .. } => Code::TooManyConnections,
+            Self::Joins(_) => Code::TooManyJoins,
+            Self::ChannelJoins(_) => Code::TooManyChannelJoins,
+            Self::ClientJoins(_) => Code::TooManyClientJoins,
+            Self::Filters(_) => Code::TooManyFilters,
+            Self::Patterns(_) => Code::TooManyPatterns,
+            Self::Sessions(_) => Code::TooManySessions,
+            Self::Sockets { .. } => Code::TooManySockets,
         }
     }
 
@@ -240,7 +241,7 @@ impl From<Refused> for ApiError {
                 Self::too_fast(quota.code(), message, quota.retry_ms()).of_limit(quota.name(), quota.limit())
             }
             Refused::TooManyFailures { limit, wait_ms } => {
-                Self::too_fast("too_many_failures", message, wait_ms).of_limit(FAILURES, limit.into())
+                Self::too_fast(Code::TooManyFailures, message, wait_ms).of_limit(FAILURES, limit.into())
             }
             Refused::Unavailable(Unavailable::Crowded { limit }) => {
                 Self::unavailable(message).of_limit(LimitName::Setting("limits.sockets"), limit as u64)
@@ -280,7 +281,7 @@ mod tests {
 
     #[test]
     fn over_http_each_has_its_status_and_says_when_to_come_back() {
-        let parameter = BadParameter::new("since", "invalid_since", "since must be a time");
+        let parameter = BadParameter::new("since", Code::InvalidSince, "since must be a time");
         let lost = || HubError::Unavailable("no leader with a majority");
         for (refused, status, code) in [
             (Refused::Unauthorized, 401, "unauthorized"),

@@ -15,6 +15,8 @@ pub type NodeRoutes = Arc<dyn Fn(&mut ServiceConfig) + Send + Sync>;
 
 /// Where all paths of maps begin.
 const MAPS: &str = "/api/maps";
+/// The path of the first page.
+const ROOT: &str = "/";
 /// Where all paths of one map begin.
 const OF_MAP: &str = "/api/maps/{map}";
 
@@ -44,6 +46,8 @@ impl<'c> Table<'c> {
 
     /// Adds a path with its handlers.
     pub fn service(&mut self, path: At) -> &mut Self {
+        // A test compares these lines with the document of the API.
+        tracing::debug!("a route: {} {}", path.methods(), path.path());
         let prefix = prefix(path.path());
         match self.groups.iter_mut().find(|group| group.prefix == prefix) {
             Some(group) => group.paths.push(path),
@@ -53,14 +57,14 @@ impl<'c> Table<'c> {
     }
 
     /// Adds what is in the table to the worker. A group answers for all paths below its prefix, those of one map
-    /// are groups in a group, and `/api/maps` has only itself.
+    /// are groups in a group, and `/api/maps` and `/` have only themselves.
     pub fn finish(self) {
         let mut of_map = web::scope(OF_MAP);
         for Group { prefix, paths } in self.groups {
             match prefix.strip_prefix(OF_MAP) {
                 Some("") => of_map = added(of_map, OF_MAP, paths),
                 Some(name) => of_map = of_map.service(added(web::scope(name), &prefix, paths)),
-                None if prefix == MAPS => paths.into_iter().for_each(|path| {
+                None if prefix == MAPS || prefix == ROOT => paths.into_iter().for_each(|path| {
                     self.config.service(path);
                 }),
                 None => {
@@ -98,7 +102,10 @@ mod tests {
 
     /// Paths as the server has them. A later one may be more general than one before it.
     const PATHS: &[&str] = &[
+        "/",
         "/healthz",
+        "/docs",
+        "/docs/{path:.*}",
         "/app/{key}",
         "/app/{path:.*}",
         "/apps/{app}/events",
@@ -148,7 +155,11 @@ mod tests {
             ("/api/webhooks/test/7", Some("/api/webhooks/test/{id}")),
             ("/api/webhooks/7", Some("/api/webhooks/{id}")),
             ("/api", None),
-            ("/", None),
+            ("/", Some("/")),
+            ("/docs", Some("/docs")),
+            ("/docs/", Some("/docs/{path:.*}")),
+            ("/docs/a/b.html", Some("/docs/{path:.*}")),
+            ("/docsx", None),
         ] {
             let body = call_and_read_body(&app, TestRequest::with_uri(asked).to_request()).await;
             let found = Some(std::str::from_utf8(&body).unwrap()).filter(|text| text.starts_with('/'));

@@ -102,8 +102,10 @@ pub enum TooManySessions {
     /// The map has a limit on connections, and as many sessions as that allows.
     #[error("the map has {0} sessions on this node: twice its limit of connections, and {SPARE} more")]
     OfLimitedMap(usize),
-    /// Whom the client token is about has as many as the token says.
-    #[error("whom the token is about has {0} sessions on this node, the most that the token permits")]
+    /// Whom the client token is about has as many as the token says, or its issuer.
+    #[error(
+        "whom the token is about has {0} sessions on this node, the most that the token or its issuer permits"
+    )]
     OfClient(usize),
     /// Few places are left, and the map has its part of them.
     #[error("few of the node's {1} places for {0} are left, and the map has its part of them")]
@@ -127,7 +129,8 @@ impl TooManySessions {
             Self::OfOwner(_) => LimitName::Setting("limits.sockets_per_token"),
             Self::OfLimitedMap(_) => LimitName::OfMap(&Limit::CONNECTIONS),
             Self::OfNode(SessionKind::Socket, _) => LimitName::Setting("limits.sockets"),
-            Self::OfClient(_) | Self::OfNode(SessionKind::LongPoll, _) => LimitName::Fixed,
+            Self::OfClient(_) => LimitName::OfIssuer("connections"),
+            Self::OfNode(SessionKind::LongPoll, _) => LimitName::Fixed,
         }
     }
 }

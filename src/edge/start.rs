@@ -5,6 +5,7 @@
 //! says which parameters it takes, and in which form. The hub finds where the position lies.
 
 use super::given::{BadParameter, Given};
+use crate::core::error_code::Code;
 use crate::core::history::Start;
 use crate::core::ids::EventId;
 use crate::core::time::parse_iso;
@@ -96,7 +97,7 @@ impl Named {
 #[derive(Debug)]
 struct Parameter {
     name: &'static str,
-    code: &'static str,
+    code: Code,
     form: Form,
     hint: Option<&'static str>,
 }
@@ -112,19 +113,19 @@ pub struct Starts {
     otherwise: Start,
 }
 
-const SINCE: Parameter = Parameter { name: "since", code: "invalid_since", form: Form::Time, hint: None };
+const SINCE: Parameter = Parameter { name: "since", code: Code::InvalidSince, form: Form::Time, hint: None };
 
 /// For subscriptions. A client may keep asking for a backfill and add its last event id once it has one.
 pub const OF_SUBSCRIPTION: Starts = Starts {
     parameters: &[
         Parameter {
             name: "last_event_id",
-            code: "invalid_last_event_id",
+            code: Code::InvalidLastEventId,
             form: Form::Id,
             hint: Some("leave it out to begin with new events"),
         },
         SINCE,
-        Parameter { name: "backfill", code: "invalid_backfill", form: Form::Newest, hint: None },
+        Parameter { name: "backfill", code: Code::InvalidBackfill, form: Form::Newest, hint: None },
     ],
     alone: None,
     otherwise: Start::Live,
@@ -132,7 +133,7 @@ pub const OF_SUBSCRIPTION: Starts = Starts {
 
 /// For pages of stored events, from the oldest on.
 pub const OF_PAGE: Starts = Starts {
-    parameters: &[Parameter { name: "after", code: "invalid_after", form: Form::Id, hint: None }, SINCE],
+    parameters: &[Parameter { name: "after", code: Code::InvalidAfter, form: Form::Id, hint: None }, SINCE],
     alone: Some("give after or since, not both"),
     otherwise: Start::Last(u64::MAX),
 };
@@ -146,10 +147,10 @@ impl Starts {
             return Ok(self.otherwise);
         };
         if let Some(message) = self.alone.filter(|_| all.next().is_some()) {
-            return Err(BadParameter::new("query", "invalid_query", message));
+            return Err(BadParameter::new("query", Code::InvalidQuery, message));
         }
         let bad =
-            |error| BadParameter { hint: *hint, ..BadParameter::new(name, code, format!("{name} {error}")) };
+            |error| BadParameter { hint: *hint, ..BadParameter::new(name, *code, format!("{name} {error}")) };
         form.read(value).map(Named::start).map_err(bad)
     }
 }
@@ -209,7 +210,7 @@ mod tests {
             Ok(after)
         );
         let bad = read(&OF_SUBSCRIPTION, &[("since", "x"), ("backfill", "5")]).unwrap_err();
-        assert_eq!((bad.field, bad.code), ("since", "invalid_since"));
+        assert_eq!((bad.field, bad.code), ("since", Code::InvalidSince));
         assert_eq!(bad.to_string(), "since must be a time with an offset, as in 2025-06-21T12:34:56Z");
     }
 
@@ -218,7 +219,7 @@ mod tests {
         assert_eq!(read(&OF_PAGE, &[]), Ok(Start::Last(u64::MAX)));
         assert_eq!(read(&OF_PAGE, &[("after", ID)]), Ok(Start::After(ID.parse().unwrap())));
         assert_eq!(read(&OF_PAGE, &[("since", TIME)]), Ok(Start::Since(1_750_509_296_000)));
-        assert_eq!(read(&OF_PAGE, &[("since", "x"), ("after", ID)]).unwrap_err().code, "invalid_query");
-        assert_eq!(read(&OF_PAGE, &[("after", TIME)]).unwrap_err().code, "invalid_after");
+        assert_eq!(read(&OF_PAGE, &[("since", "x"), ("after", ID)]).unwrap_err().code, Code::InvalidQuery);
+        assert_eq!(read(&OF_PAGE, &[("after", TIME)]).unwrap_err().code, Code::InvalidAfter);
     }
 }

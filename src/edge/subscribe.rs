@@ -14,6 +14,7 @@ use super::refused::{Quota, Refused, Unavailable};
 use super::start::Starts;
 use crate::core::access::{Map, Scopes};
 use crate::core::channel_rules::{ChannelRules, Coverage};
+use crate::core::error_code::Code;
 use crate::core::expression::Expression;
 use crate::core::filter::Filter;
 use crate::core::frame::{View, WireForm};
@@ -55,7 +56,7 @@ impl Wanted {
             None => Ok(Selector::default()),
         };
         let subjects = subjects.map_err(|error| {
-            BadParameter::new("subjects", "invalid_subjects", error.to_string()).hint(
+            BadParameter::new("subjects", Code::InvalidSubjects, error.to_string()).hint(
                 "subjects and patterns with *, such as orders-7 or orders-*; leave it out for the map's own",
             )
         })?;
@@ -65,7 +66,7 @@ impl Wanted {
             None => Ok(Filter::All),
         };
         let filter =
-            filter.map_err(|error| BadParameter::new("events", "invalid_events", error.to_string()))?;
+            filter.map_err(|error| BadParameter::new("events", Code::InvalidEvents, error.to_string()))?;
         let expression = given("filter").map(expression).transpose()?;
         Ok(Self { subjects, filter, expression, start: starts.read(given)? })
     }
@@ -74,7 +75,7 @@ impl Wanted {
 fn expression(given: Given<'_>) -> Result<Expression, BadParameter> {
     let text = given.text().ok_or("filter must be an expression in a string".to_owned());
     text.and_then(|text| Expression::condition(text).map_err(|error| error.to_string())).map_err(|message| {
-        BadParameter::new("filter", "invalid_filter", message)
+        BadParameter::new("filter", Code::InvalidFilter, message)
             .hint("for example filter=payload.value > 1e9, percent-encoded")
     })
 }
@@ -200,6 +201,7 @@ pub async fn open(dispatcher: &Rc<Dispatcher>, asked: Asked) -> Result<Opened, R
         patterns,
     };
     opened.check(hub)?;
+    opened.count_missed();
     Ok(opened)
 }
 
@@ -211,7 +213,7 @@ pub fn limited(
 ) -> Result<Option<Expression>, BadParameter> {
     if !who.covers(subjects) {
         let message = "the token may not read all of these subjects";
-        return Err(BadParameter::new("subjects", "forbidden_subjects", message)
+        return Err(BadParameter::new("subjects", Code::ForbiddenSubjects, message)
             .hint("name the subjects that the token permits"));
     }
     match (who.filter(), wanted) {
@@ -220,7 +222,8 @@ pub fn limited(
         (Some(own), Some(asked)) => {
             // Each of them is a whole expression. The line breaks end a comment at their ends.
             let both = Expression::condition(&format!("({}\n) && ({}\n)", own.text(), asked.text()));
-            both.map(Some).map_err(|error| BadParameter::new("filter", "invalid_filter", error.to_string()))
+            both.map(Some)
+                .map_err(|error| BadParameter::new("filter", Code::InvalidFilter, error.to_string()))
         }
     }
 }
@@ -272,6 +275,15 @@ fn occupied(selector: &Selector) -> impl Iterator<Item = &Subject> {
 }
 
 impl Opened {
+    /// Counts that the client is told that it missed events, if it is told so.
+    fn count_missed(&self) {
+        if self.position.gap.is_none() || self.goes_on.is_some() {
+            return;
+        }
+        let reason = if self.coverage.has_durable() { "history" } else { "ephemeral" };
+        metrics::counter!(crate::metric::MISSED, "reason" => reason).increment(1);
+    }
+
     /// Checks that the client may still have the subscription: its right was not revoked, and the map's rules
     /// did not change what its subjects are. Whoever awaits something before the subscription is attached,
     /// checks it again.
@@ -406,7 +418,11 @@ mod tests {
             (("subjects", "a b"), json!({"subjects": []}), "subjects"),
         ] {
             for bad in [of_query(&[query]).unwrap_err(), of_json(&body).unwrap_err()] {
-                assert_eq!((bad.field, bad.code.strip_prefix("invalid_")), (field, Some(field)), "{bad:?}");
+                assert_eq!(
+                    (bad.field, bad.code.as_str().strip_prefix("invalid_")),
+                    (field, Some(field)),
+                    "{bad:?}"
+                );
             }
         }
     }

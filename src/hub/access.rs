@@ -69,8 +69,13 @@ impl AccessControl {
         if let Some(who) = self.who_hashed(&hash) {
             return Ok(Some(who));
         }
-        self.log.barrier().await?;
+        self.catch_up().await?;
         Ok(self.who_hashed(&hash))
+    }
+
+    /// Asks the leader. It is rare, so the requests that need not wait hold no room for it.
+    async fn catch_up(&self) -> Result<(), HubError> {
+        Box::pin(self.log.barrier()).await.map(drop)
     }
 
     fn who_hashed(&self, hash: &TokenHash) -> Option<Who> {
@@ -87,7 +92,7 @@ impl AccessControl {
         if let Some(map) = self.map_here(name) {
             return Ok(Some(map));
         }
-        self.log.barrier().await?;
+        self.catch_up().await?;
         Ok(self.map_here(name))
     }
 
@@ -100,7 +105,7 @@ impl AccessControl {
         if let Some(map) = own() {
             return Ok(Some(map));
         }
-        self.log.barrier().await?;
+        self.catch_up().await?;
         Ok(own())
     }
 

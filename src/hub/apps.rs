@@ -95,6 +95,13 @@ impl Apps {
         self.bridge.access().apps().with_key(key).is_some()
     }
 
+    /// Returns the app with that key, if this node knows and can open it. It knows every deletion that was
+    /// acknowledged before the call.
+    pub async fn known_key(&self, key: &str) -> Option<Arc<OpenApp>> {
+        self.caught_up.ensure().await;
+        self.by_key(key)
+    }
+
     /// Returns the app with that key. An app that is unknown here may have been created on another node a
     /// moment ago, so the leader is asked before the answer is `None`.
     ///

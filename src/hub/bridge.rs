@@ -227,7 +227,7 @@ impl Bridge {
                 Change::UserTerminated(map, user) => {
                     self.presence.terminations.tell(&Termination::User(*map, user.clone()));
                 }
-                Change::Events(..) => {}
+                Change::Events(..) | Change::Traced(_) => {}
             }
         }
         for change in changes {

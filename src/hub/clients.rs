@@ -177,15 +177,17 @@ impl ClientTokens {
                 self.verifier(issuer).await?.verify(token, now_ms())?
             }
         };
-        self.client_of(&claims, (issuer.map, issuer.token), &issuer.claims)
+        self.client_of(&claims, (issuer.map, issuer.token), &issuer.claims, Some(issuer.connections))
     }
 
-    /// The client of verified claims, which acts as that token of the map.
+    /// The client of verified claims, which acts as that token of the map. `connections` is the limit of those
+    /// that name none.
     fn client_of(
         &self,
         claims: &Claims,
         (map, token): (MapId, TokenId),
         mapping: &ClaimMapping,
+        connections: Option<u32>,
     ) -> Result<Who, ClientError> {
         let access = self.bridge.access();
         let (Some(map), Some(token)) = (access.map(map), access.token(token)) else {
@@ -196,6 +198,10 @@ impl ClientTokens {
         if is_revoked(access.revocations(), map.id, &client) {
             return Err(ClientError::Revoked);
         }
+        let client = match connections {
+            Some(connections) => client.limited_to(connections),
+            None => client,
+        };
         Ok(Who::Token(Holder::of_client(token, client)))
     }
 
@@ -295,7 +301,8 @@ impl ClientTokens {
         if map.is_some_and(|name| !opens(name)) {
             return Err(ClientError::NoIssuer);
         }
-        self.client_of(&claims, (of, id), &ClaimMapping::default())
+        // Its clients are those of one token, whose own limits count.
+        self.client_of(&claims, (of, id), &ClaimMapping::default(), None)
     }
 }
 

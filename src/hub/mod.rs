@@ -37,6 +37,7 @@ mod settings;
 mod stage;
 mod topic;
 mod topics;
+mod traced;
 mod vault;
 mod webhooks;
 mod who;
@@ -196,6 +197,7 @@ impl Foundation {
             quota: quota.clone(),
             ephemeral: ephemeral.clone(),
             idempotency: config.idempotency,
+            passed_on: metrics::counter!(crate::metric::EPHEMERAL_PUBLISHED),
             #[cfg(feature = "failpoints")]
             bridge: bridge.clone(),
         };

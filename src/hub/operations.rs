@@ -152,6 +152,7 @@ impl Operations {
                 Some(_) => tokio::time::sleep(AGAIN).await,
             }
         }
+        let node = self.peers.called(node);
         tracing::warn!(node, "the node still has clients; it is removed nevertheless");
     }
 

@@ -6,6 +6,7 @@ use super::error::HubError;
 use super::health::Health;
 use super::log::Log;
 use super::quota::{PublishCharge, Quotas};
+use super::traced::Publishing;
 use crate::core::access::Map;
 use crate::core::channel_rules::Durability;
 use crate::core::command::{By, Command, Ingest, Publish, Published, Refusal, Reply};
@@ -13,7 +14,25 @@ use crate::core::event::{Event, NewEvent};
 use crate::core::ids::EventId;
 use crate::core::rate::Amount;
 use crate::metric;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
+
+static METERS: OnceLock<Meters> = OnceLock::new();
+
+/// The metrics that each publish changes. They are looked up once, since a look-up costs more than a change.
+struct Meters {
+    seconds: metrics::Histogram,
+    events: metrics::Counter,
+}
+
+impl Meters {
+    fn new() -> Self {
+        Self {
+            seconds: metrics::histogram!(metric::PUBLISH_SECONDS),
+            events: metrics::counter!(metric::EVENTS_PUBLISHED),
+        }
+    }
+}
 
 /// Where an event was published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +53,8 @@ pub struct Publisher {
     pub(super) ephemeral: Ephemeral,
     /// How long an idempotency key is remembered.
     pub(super) idempotency: Duration,
+    /// Counts ephemeral events.
+    pub(super) passed_on: metrics::Counter,
     #[cfg(feature = "failpoints")]
     pub(super) bridge: std::sync::Arc<super::bridge::Bridge>,
 }
@@ -48,11 +69,10 @@ impl Publisher {
     ///
     /// # Errors
     /// Why the events were not appended, or that this is unknown.
-    pub async fn publish(&self, map: &Map, publish: Publish) -> Result<Published, HubError> {
-        let published = self.publish_in_rate(map, publish).await;
-        if let Err(error) = &published {
-            metrics::counter!(metric::PUBLISH_REFUSED, "reason" => reason(error)).increment(1);
-        }
+    pub async fn publish(&self, map: &Map, mut publish: Publish) -> Result<Published, HubError> {
+        let mut spans = Publishing::begin(map, &mut publish.events);
+        let published = self.publish_in_rate(map, publish, &spans).await;
+        count_refused(&published, &mut spans);
         published
     }
 
@@ -76,21 +96,25 @@ impl Publisher {
     ///
     /// # Errors
     /// Why the events were not appended, or that this is unknown.
-    pub async fn ingest(&self, map: &Map, ingest: Ingest) -> Result<Published, HubError> {
+    pub async fn ingest(&self, map: &Map, mut ingest: Ingest) -> Result<Published, HubError> {
         let amount = Amount::of(&ingest.events);
-        let published = self.append_in_rate(map, Some(amount), Command::Ingest(ingest)).await;
-        if let Err(error) = &published {
-            metrics::counter!(metric::PUBLISH_REFUSED, "reason" => reason(error)).increment(1);
-        }
+        let mut spans = Publishing::begin(map, &mut ingest.events);
+        let published = self.append_in_rate(map, Some(amount), Command::Ingest(ingest), &spans).await;
+        count_refused(&published, &mut spans);
         published
     }
 
     /// The map's own publishers have a rate; the admin has none.
-    async fn publish_in_rate(&self, map: &Map, publish: Publish) -> Result<Published, HubError> {
+    async fn publish_in_rate(
+        &self,
+        map: &Map,
+        publish: Publish,
+        spans: &Publishing,
+    ) -> Result<Published, HubError> {
         #[cfg(feature = "failpoints")]
         self.break_on_purpose(&publish);
         let amount = publish.by.map(|_| Amount::of(&publish.events));
-        self.append_in_rate(map, amount, Command::Publish(publish)).await
+        self.append_in_rate(map, amount, Command::Publish(publish), spans).await
     }
 
     /// Proposes a command with events, which count `amount` towards the map's rates.
@@ -99,6 +123,7 @@ impl Publisher {
         map: &Map,
         amount: Option<Amount>,
         command: Command,
+        spans: &Publishing,
     ) -> Result<Published, HubError> {
         if !self.health.has_room() {
             return Err(HubError::DiskFull);
@@ -110,7 +135,7 @@ impl Publisher {
             Some(amount) => self.quota.enter_log(map, amount)?,
             None => None,
         };
-        let published = self.append(&command).await;
+        let published = self.append(&command, spans).await;
         match (entered, &published) {
             (Some(entered), Ok(published)) if !published.replayed => entered.stay(),
             (Some(entered), Err(HubError::Refused(Refusal::Rate(why)))) => entered.refused(*why),
@@ -119,14 +144,17 @@ impl Publisher {
         published
     }
 
-    async fn append(&self, command: &Command) -> Result<Published, HubError> {
+    async fn append(&self, command: &Command, spans: &Publishing) -> Result<Published, HubError> {
         let began = Instant::now();
-        match self.log.propose(command).await? {
+        let mut commit = spans.commit();
+        match self.log.propose(command).await.inspect_err(|error| commit.fail(error))? {
             Reply::Published(published) => {
-                metrics::histogram!(metric::PUBLISH_SECONDS).record(began.elapsed().as_secs_f64());
+                let meters = METERS.get_or_init(Meters::new);
+                meters.seconds.record(began.elapsed().as_secs_f64());
                 if !published.replayed {
-                    metrics::counter!(metric::EVENTS_PUBLISHED).increment(published.count.into());
+                    meters.events.increment(published.count.into());
                 }
+                commit.set("waypost.first_seq", published.first_seq);
                 Ok(published)
             }
             other => Err(HubError::Internal(format!("a publish was answered with {other:?}"))),
@@ -151,8 +179,9 @@ impl Publisher {
         self.quota.charge_ephemeral(map, Amount::of(events)).await
     }
 
-    fn pass_on(&self, map: &Map, events: Vec<NewEvent>) -> Vec<Event> {
-        metrics::counter!(metric::EPHEMERAL_PUBLISHED).increment(events.len() as u64);
+    fn pass_on(&self, map: &Map, mut events: Vec<NewEvent>) -> Vec<Event> {
+        let _spans = Publishing::begin(map, &mut events);
+        self.passed_on.increment(events.len() as u64);
         self.ephemeral.publish(map.topic, events, self.clock.time_ms())
     }
 
@@ -171,7 +200,11 @@ impl Publisher {
         let is_durable =
             |event: &NewEvent| map.rules.durability_of(event.subject.as_str()) == Durability::Durable;
         let is_stored: Vec<bool> = events.iter().map(is_durable).collect();
-        let (durable, ephemeral): (Vec<_>, Vec<_>) = events.into_iter().partition(is_durable);
+        let (mut durable, mut ephemeral) = (Vec::new(), Vec::new());
+        for (event, is_stored) in events.into_iter().zip(&is_stored) {
+            let of_its_kind = if *is_stored { &mut durable } else { &mut ephemeral };
+            of_its_kind.push(event);
+        }
         // A refusal leaves nothing behind, so that a publisher can repeat the whole.
         if !ephemeral.is_empty() {
             self.admit_ephemeral(map, &ephemeral).await?;
@@ -179,7 +212,8 @@ impl Publisher {
         let mut stored = None;
         if !durable.is_empty() {
             let publish = Publish { map: map.id, by, events: durable, key: None };
-            stored = Some(self.publish(map, publish).await?);
+            // Its state is large, and most events of channels are ephemeral.
+            stored = Some(Box::pin(self.publish(map, publish)).await?);
         }
         let mut passed_on = Vec::new();
         if !ephemeral.is_empty() {
@@ -213,6 +247,14 @@ fn in_order(is_stored: &[bool], stored: Option<Published>, passed_on: &[Event]) 
     let mut passed_on = passed_on.iter().map(|event| Placed { id: event.id, seq: None });
     let next = |is_stored: &bool| if *is_stored { stored.next() } else { passed_on.next() };
     is_stored.iter().filter_map(next).collect()
+}
+
+/// Counts a publish that was refused, and says so in its spans.
+fn count_refused(published: &Result<Published, HubError>, spans: &mut Publishing) {
+    if let Err(error) = published {
+        metrics::counter!(metric::PUBLISH_REFUSED, "reason" => reason(error)).increment(1);
+        spans.fail(error);
+    }
 }
 
 /// The value of the metric's label `reason`.

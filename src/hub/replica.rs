@@ -3,9 +3,11 @@
 //! Owns the adapters between the two; never decides anything itself.
 
 use super::bridge::{Bridge, LeaseNews};
+use super::traced;
 use crate::core::ids::GroupId;
 use crate::core::state::{Context, State, StateError};
 use crate::core::store::{ReadStore, StoreError, Visit, WriteStore};
+use crate::spans::Moment;
 use std::sync::Arc;
 use waypost_cluster::{ApplyContext, Load, StateMachine, StoreError as DiskError, Txn, View};
 
@@ -13,11 +15,14 @@ use waypost_cluster::{ApplyContext, Load, StateMachine, StoreError as DiskError,
 pub(super) struct Replica {
     state: State,
     bridge: Arc<Bridge>,
+    /// When the first command since the last commit of the store began to be applied, where spans are
+    /// recorded.
+    began: Option<Moment>,
 }
 
 impl Replica {
     pub(super) fn new(bridge: Arc<Bridge>) -> Self {
-        Self { state: State::default(), bridge }
+        Self { state: State::default(), bridge, began: None }
     }
 }
 
@@ -42,6 +47,7 @@ impl StateMachine for Replica {
         command: &[u8],
         txn: &mut Txn<'_>,
     ) -> Result<Vec<u8>, DiskError> {
+        self.began = self.began.or_else(Moment::if_recorded);
         self.state.apply(&mut EntryContext(ctx), command, &mut TxnStore(txn)).map_err(to_cluster_error)
     }
 
@@ -49,8 +55,12 @@ impl StateMachine for Replica {
         self.state.flush(&mut TxnStore(txn)).map_err(to_cluster_error)
     }
 
-    fn committed(&mut self, _applied: u64) {
-        self.bridge.publish(self.state.take_changes());
+    fn committed(&mut self, applied: u64) {
+        let changes = self.state.take_changes();
+        if let Some(began) = self.began.take() {
+            traced::applied(&changes, began, applied);
+        }
+        self.bridge.publish(changes);
     }
 }
 

@@ -4,7 +4,6 @@
 use super::Hub;
 use super::vault::Encryption;
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 /// Bytes of a hash that are reported: enough that different values differ.
 const REPORTED: usize = 8;
@@ -19,11 +18,7 @@ pub async fn report_settings(hub: Hub, settings: Vec<(String, String)>) {
 fn hashes(settings: &[(String, String)], encryption: &Encryption) -> BTreeMap<String, String> {
     let hash = |(name, value): &(String, String)| {
         let hash = encryption.setting_hash(name, value);
-        let hex = hash[..REPORTED].iter().fold(String::new(), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        });
-        (name.clone(), hex)
+        (name.clone(), hex::encode(&hash[..REPORTED]))
     };
     settings.iter().map(hash).collect()
 }

@@ -10,6 +10,7 @@ use super::bridge::Deliver;
 use super::evaluators::Evaluators;
 use super::lane::{Lane, encode_checked};
 use super::nudges::{Nudge, Pending};
+use super::traced::FanOut;
 use crate::core::frame::{FormKey, View};
 use crate::core::ring::Chunk;
 use crate::core::topic::TopicKey;
@@ -114,9 +115,13 @@ impl Topic {
             return;
         }
         if let Some(span) = self.open.advance(&mut page) {
+            let traced = FanOut::of(&page.events);
             let encode = |view: &View| Some(Arc::new(Chunk::encode(span, &page.events, view.form(), None)));
             if self.open.offer(&self.key, encode) {
                 ctx.run_later(RETRY_PAUSE, |topic, ctx| topic.catch_up(ctx));
+            }
+            if let Some(traced) = traced {
+                traced.end(&self.key);
             }
         }
         if self.open.next() <= page.head_seq {
@@ -140,12 +145,17 @@ impl Topic {
             return;
         };
         self.checking = true;
+        // Where there are views of all events too, they have the span.
+        let traced = if self.open.is_empty() { FanOut::of(&page.events) } else { None };
         let views = self.evaluated.views();
         let evaluators = self.evaluators.clone();
         let evaluated = async move {
             evaluators.work(map, move |turn| encode_checked(span, page.events, views, turn)).await
         };
         ctx.spawn(evaluated.into_actor(self).map(|chunks, topic, ctx| {
+            if let Some(traced) = traced {
+                traced.end(&topic.key);
+            }
             topic.checking = false;
             let is_stale = std::mem::take(&mut topic.checked_is_stale);
             let chunks = chunks.filter(|_| !is_stale);

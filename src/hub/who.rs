@@ -4,7 +4,7 @@ use crate::core::access::{Map, Scopes, Token};
 use crate::core::command::By;
 use crate::core::expression::Expression;
 use crate::core::ids::MapId;
-use crate::core::issuer::Client;
+use crate::core::issuer::{Client, ClientRights};
 use crate::core::subject::{Selector, Subject};
 use std::ops::Deref;
 use std::sync::Arc;
@@ -74,10 +74,14 @@ impl Holder {
         self.token.subjects.iter().chain(by_client).all(|limit| limit.covers(selector))
     }
 
-    /// Whether two holders may do the same, as the same one: the second may take the place of the first.
+    /// Whether two holders may do the same, as the same one: the second may take the place of the first. How
+    /// many sessions they may have is no matter: the session is counted already.
     fn may_replace(&self, other: &Self) -> bool {
-        let of_client =
-            |holder: &Self| holder.client.as_ref().map(|client| (client.sub.clone(), client.rights.clone()));
+        let of_client = |holder: &Self| {
+            let client = holder.client.as_ref()?;
+            let rights = ClientRights { connections: None, ..client.rights.clone() };
+            Some((client.sub.clone(), rights))
+        };
         self.token.id == other.token.id
             && self.token.scopes == other.token.scopes
             && of_client(self) == of_client(other)

@@ -12,7 +12,7 @@ use actix_web::http::header::{
     ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, STRICT_TRANSPORT_SECURITY,
     X_CONTENT_TYPE_OPTIONS,
 };
-use actix_web::http::{ConnectionType, Method, StatusCode};
+use actix_web::http::{ConnectionType, Method, StatusCode, Version};
 use bytes::Bytes;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -78,10 +78,16 @@ pub(super) fn finish<B: MessageBody + 'static>(
     mut visit: Visit,
     secure: bool,
 ) -> ServiceResponse<Answering<EitherBody<B>>> {
+    let knows_chunks = answer.request().version() >= Version::HTTP_11;
     answer.map_body(move |head, body| {
         let body = in_json(head, body);
         protect(head, secure);
         visit.close = visit.must_close(head.status);
+        if !knows_chunks && body.size() == BodySize::Stream {
+            // A client of HTTP/1.0 reads until the connection ends.
+            head.no_chunking(true);
+            visit.close = true;
+        }
         if visit.close {
             head.set_connection_type(ConnectionType::Close);
         }

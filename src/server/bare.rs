@@ -3,6 +3,7 @@
 
 use crate::edge::error::ApiError;
 use actix_web::http::StatusCode;
+use serde_json::Value;
 use std::time::SystemTime;
 
 /// The longest answer without a body that the library writes, in bytes.
@@ -40,7 +41,12 @@ impl Common {
     /// The whole answer for an error that ends the connection. `origin` is that of the client's page, if it
     /// is known and may read the answer.
     pub(super) fn answer(&self, status: StatusCode, origin: Option<&str>) -> Vec<u8> {
-        let body = ApiError::of_status(status).body().to_string();
+        self.written(status, &ApiError::of_status(status).body(), origin)
+    }
+
+    /// As [`Common::answer`], with this body.
+    pub(super) fn written(&self, status: StatusCode, body: &Value, origin: Option<&str>) -> Vec<u8> {
+        let body = body.to_string();
         let mut head = format!(
             "HTTP/1.1 {} {}\r\ncontent-length: {}\r\nconnection: close\r\ncontent-type: application/json\r\n\
              date: {}\r\ncache-control: no-store\r\nx-content-type-options: nosniff\r\n",

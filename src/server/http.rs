@@ -8,6 +8,7 @@ use super::answer::{Visit, finish};
 use super::bare::Common;
 use super::port;
 use crate::config::Config;
+use crate::core::error_code::Code;
 use crate::core::limits::LimitName;
 use crate::delivery::SocketConfig;
 use crate::edge::clients::{Client, ClientLimits, Clients};
@@ -15,6 +16,7 @@ use crate::edge::error::ApiError;
 use crate::edge::ops::HEALTH;
 use crate::edge::paths::elsewhere;
 use crate::edge::refused::{Refused, Unavailable};
+use crate::edge::timing::{Timed, class_name, class_of};
 use crate::edge::{self, NodeRoutes};
 use crate::metric;
 use crate::tls::Shown;
@@ -22,13 +24,12 @@ use actix_cors::Cors;
 use actix_web::body::EitherBody;
 use actix_web::dev::{Server, Service, ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
-use actix_web::middleware::from_fn;
 use actix_web::{App, ResponseError, web};
 use futures_util::TryFutureExt;
 use futures_util::future::Either;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 /// Connections that the kernel queues until a worker accepts them.
 const BACKLOG: i32 = 4096;
@@ -43,6 +44,8 @@ const KEEP_UNKNOWN: Duration = Duration::from_secs(5);
 /// Bytes of a request's head that are not counted by `limits.header_bytes`: the method, and what separates
 /// the headers.
 const SEPARATORS: usize = 1024;
+/// The counts of answers by the classes of their statuses. They are looked up once.
+static ANSWERS: [OnceLock<metrics::Counter>; 5] = [const { OnceLock::new() }; 5];
 
 /// Listens for clients. Their connections wait in the kernel until the node serves.
 pub(super) fn listen(addr: SocketAddr) -> Result<TcpListener, ServerError> {
@@ -75,15 +78,20 @@ pub(super) fn serve(
                     Err(error) => Err(refusal(request, &error)),
                 })
             })
-            .wrap(from_fn(edge::audit::record))
+            .wrap_fn(|request, service| edge::audit::record(service, request))
             .wrap(cors(&origins))
             .wrap_fn(move |request, service| {
                 let visit = Visit::begin(&request);
+                let began = Instant::now();
                 let answer = service.call(request);
-                async move { Ok(finish(answer.await.inspect(count_answer)?, visit, secure)) }
+                async move {
+                    let answer = answer.await.inspect(|answer| count_answer(answer, began))?;
+                    Ok(finish(answer, visit, secure))
+                }
             })
-            .configure(|service| routes(service))
             .default_service(web::to(elsewhere))
+            // The routes of a node that does not serve yet have another default.
+            .configure(|service| routes(service))
     };
     let head_time = Duration::from_millis(config.limits.upgrade_timeout_ms);
     let clients = Clients::new(ClientLimits {
@@ -154,19 +162,23 @@ fn check_head(request: &ServiceRequest, max_bytes: usize) -> Result<(), ApiError
         return Ok(());
     }
     let message = format!("the head of a request may have at most {max_bytes} bytes");
-    let error = ApiError::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large", message);
+    let error = ApiError::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, Code::HeadersTooLarge, message);
     Err(error.of_limit(LimitName::Setting("limits.header_bytes"), max_bytes as u64))
 }
 
-fn count_answer<B>(answer: &ServiceResponse<B>) {
-    let class = match answer.status().as_u16() / 100 {
-        1 => "1xx",
-        2 => "2xx",
-        3 => "3xx",
-        4 => "4xx",
-        _ => "5xx",
-    };
-    metrics::counter!(metric::HTTP_ANSWERS, "status" => class).increment(1);
+/// Counts an answer, and notes how long it took to its head.
+fn count_answer<B>(answer: &ServiceResponse<B>, began: Instant) {
+    let class = class_of(answer.status());
+    if let Some(counter) = ANSWERS.get(class) {
+        counter
+            .get_or_init(|| metrics::counter!(metric::HTTP_ANSWERS, "status" => class_name(class)))
+            .increment(1);
+    }
+    let (request, took) = (answer.request(), began.elapsed());
+    match request.app_data::<Timed>() {
+        Some(timed) => timed.note(request.method(), answer.status(), took),
+        None => Timed::note_without_route(request.method(), answer.status(), took),
+    }
 }
 
 fn cors(origins: &[String]) -> Cors {

@@ -4,6 +4,7 @@
 //! request at a time.
 
 use super::bare::Common;
+use super::plain;
 use super::stream::{ClientStream, Wire, gave_way};
 use crate::delivery::{SocketConfig, on_connect};
 use crate::edge::clients::{Client, Clients, SURPLUS};
@@ -24,6 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::server::TlsStream;
 
 /// Longest time that a client may take to close its connection.
 const DISCONNECT: Duration = Duration::from_secs(1);
@@ -124,6 +126,14 @@ async fn expect(request: Request) -> Result<Request, Error> {
     Ok(request)
 }
 
+/// Makes the TLS handshake. A client that speaks plain HTTP is told so.
+async fn shake(tls: &TlsAcceptor, tcp: TcpStream, common: &Common) -> io::Result<TlsStream<TcpStream>> {
+    if plain::begins(&tcp).await? {
+        return Err(plain::refuse(tcp, common).await);
+    }
+    tls.accept(tcp).await
+}
+
 /// What a worker needs to accept connections.
 struct Port {
     clients: Arc<Clients>,
@@ -150,8 +160,9 @@ impl Port {
             None => Wire::Plain(tcp),
             Some(tls) => {
                 let client = admission.client();
+                let shaken = tokio::time::timeout(self.handshake, shake(tls, tcp, &self.common));
                 tokio::select! {
-                    done = tokio::time::timeout(self.handshake, tls.accept(tcp)) => Wire::Tls(Box::new(done??)),
+                    done = shaken => Wire::Tls(Box::new(done??)),
                     () = poll_fn(|cx| client.poll_evicted(cx)) => return Err(gave_way()),
                 }
             }

@@ -61,6 +61,7 @@ pub(super) fn cluster(
         |given: &Option<String>, bound: SocketAddr| given.clone().unwrap_or_else(|| bound.to_string());
     let meta = BTreeMap::from([
         ("http_addr".to_owned(), advertised(&config.advertise_http_addr, config.http_addr)),
+        (waypost_cluster::NAME.to_owned(), config.node.name()),
         ("version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
     ]);
     waypost_cluster::Config {

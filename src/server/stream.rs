@@ -11,7 +11,7 @@ use actix_web::http::StatusCode;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Instant;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
@@ -39,6 +39,8 @@ pub(super) struct ClientStream {
     common: Rc<Common>,
     /// Wakes the connection's task when it has waited for long enough.
     timer: Option<Pin<Box<Sleep>>>,
+    /// The task that the timer wakes.
+    woken: Option<Waker>,
     /// Bytes that were read since the library looked at them.
     unseen: usize,
     /// The origin of the client's page, as far as it was seen, if it may read answers.
@@ -66,6 +68,7 @@ impl ClientStream {
             admission,
             common,
             timer: None,
+            woken: None,
             unseen: 0,
             origin: None,
             of_interim: 0,
@@ -90,16 +93,25 @@ impl ClientStream {
     /// Has the task woken at `until`, or earlier: the timer is set anew only after it has fired, because most
     /// waits end before.
     fn wake_at(&mut self, until: Instant, cx: &mut Context<'_>) {
-        let is_soon = |timer: &mut Pin<Box<Sleep>>, cx: &mut Context<'_>| {
-            timer.deadline().into_std() <= until && timer.as_mut().poll(cx).is_pending()
+        let is_known = self.woken.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
+        // A timer that runs and wakes this task needs no look, which costs more.
+        let is_running = |timer: &mut Pin<Box<Sleep>>, cx: &mut Context<'_>| {
+            is_known && !timer.is_elapsed() || poll_timer(timer, cx).is_pending()
         };
-        if self.timer.as_mut().is_some_and(|timer| is_soon(timer, cx)) {
+        let is_soon = self
+            .timer
+            .as_mut()
+            .is_some_and(|timer| timer.deadline().into_std() <= until && is_running(timer, cx));
+        if !is_known {
+            self.woken = Some(cx.waker().clone());
+        }
+        if is_soon {
             return;
         }
         self.client().armed(until);
         let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until.into())));
         timer.as_mut().reset(until.into());
-        if timer.as_mut().poll(cx).is_ready() {
+        if poll_timer(timer, cx).is_ready() {
             cx.waker().wake_by_ref();
         }
     }
@@ -198,6 +210,12 @@ impl ClientStream {
         }
         self.unseen = if known { 0 } else { self.unseen + bytes.len() };
     }
+}
+
+/// Polls a timer, however much the task has done in its turn. Otherwise tokio may put the poll off, and the
+/// timer would not know whom to wake.
+fn poll_timer(timer: &mut Pin<Box<Sleep>>, cx: &mut Context<'_>) -> Poll<()> {
+    Pin::new(&mut tokio::task::unconstrained(timer.as_mut())).poll(cx)
 }
 
 /// What passes of the bytes that the library writes.

@@ -71,7 +71,7 @@ fn credentials_are_created_rotated_and_deleted() {
     let all = list();
     assert_eq!(all.len(), 3, "{all:?}");
     assert!(all.iter().all(|app| app.get("secret").is_none()), "{all:?}");
-    let deleted = cli(&["pusher", "delete", "demo", key]);
+    let deleted = cli(&["pusher", "delete", "demo", key, "--yes"]);
     assert!(deleted.status.success() && err(&deleted).contains("deleted"), "{}", err(&deleted));
     assert_eq!(list().len(), 2);
 }

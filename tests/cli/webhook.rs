@@ -38,6 +38,14 @@ impl Cli {
         let line = printed.lines().find(|line| line.contains("its token")).unwrap();
         let token = line.split_whitespace().last().unwrap().to_owned();
         assert!(printed.contains("loopback is open to webhooks"), "{printed}");
+        // Tests look often; the demo map has the limits of any other map.
+        let line = printed.lines().find(|line| line.contains("admin token")).unwrap();
+        let unlimited = waypost(&["map", "update", "demo", "--requests-per-minute", "none"])
+            .env("WAYPOST_URL", dev.url(0))
+            .env("WAYPOST_TOKEN", line.split_whitespace().last().unwrap())
+            .output()
+            .unwrap();
+        assert!(unlimited.status.success(), "{}", err(&unlimited));
         Self { dev, token }
     }
 

@@ -16,7 +16,7 @@ use testkit::http::text;
 const BATCH: usize = 10;
 
 /// Where `make clients` has installed the package.
-fn installed() -> Result<PathBuf> {
+pub(crate) fn installed() -> Result<PathBuf> {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().context("no target folder")?;
     let folder = target.join("adapter");
     ensure!(folder.join("installed").exists(), "the package isn't installed: run `make clients`");

@@ -138,7 +138,7 @@ fn prepares(c: &Cluster) -> Result<()> {
     let map = c.map_with("prepared", json!({}))?;
     let api = c.api(0, &map);
     let one_map = format!("/api/maps/{}", map.id);
-    ensure!(api.get(&one_map)?.data(200)?["limits"]["connections"] == 10);
+    ensure!(api.get(&one_map)?.data(200)?["limits"]["connections"] == 1000);
     let made = api.post(&path(&map), &json!({}))?.data(201)?;
     let changes = made["map_changes"].as_array().context("no changes")?;
     ensure!(changes.len() == 2 && made["map_changes"].to_string().contains("ephemeral"), "{made}");
@@ -178,11 +178,11 @@ fn in_use(c: &Cluster) -> Result<()> {
 
 /// A limit that the admin gave a map stays, also if new maps get the same.
 fn given_limit(c: &Cluster) -> Result<()> {
-    let map = c.map_with("given-limit", json!({"limits": {"connections": 10}}))?;
+    let map = c.map_with("given-limit", json!({"limits": {"connections": 1000}}))?;
     let made = c.api(1, &map).post(&path(&map), &json!({}))?.data(201)?;
     ensure!(made["map_changes"].as_array().is_some_and(|changes| changes.len() == 1), "{made}");
     let limits = c.api(0, &map).get(&format!("/api/maps/{}", map.id))?.data(200)?["limits"].clone();
-    ensure!(limits["connections"] == 10, "{limits}");
+    ensure!(limits["connections"] == 1000, "{limits}");
     Ok(())
 }
 

@@ -9,13 +9,13 @@ use std::time::Duration;
 use testkit::Cluster;
 use testkit::checks::{check_stream, same_backfill};
 use testkit::http::{Api, text};
-use testkit::node::without_settings;
+use testkit::node::printing_json;
 use testkit::publisher::Publisher;
 
 /// Runs the program; returns whether it succeeded, its output and its errors.
 fn waypost(arguments: &[&str]) -> Result<(bool, String, String)> {
     let mut command = Command::new("timeout");
-    let out = without_settings(command.arg("120").arg(binary()))
+    let out = printing_json(command.arg("120").arg(binary()))
         .args(arguments)
         .env("WAYPOST_TOKEN", testkit::cluster::ADMIN)
         .output()?;
@@ -42,7 +42,7 @@ fn backup(cluster: &Cluster, node: usize, name: &str, more: &[&str]) -> Result<(
 fn restore(from: &Path, to: &Path, more: &[&str]) -> Result<(bool, String, String)> {
     let from = from.display().to_string();
     let to = to.display().to_string();
-    waypost(&[&["restore", "--from", &from, "--data-dir", &to], more].concat())
+    waypost(&[&["restore", "--from", &from, "--data-dir", &to, "--yes"], more].concat())
 }
 
 /// Gives every node a new disk: the first gets the restored data, the others join it.

@@ -59,7 +59,8 @@ fn both<'a>(first: &[&'a str], second: &[&'a str]) -> Vec<&'a str> {
 fn sign(map: &str, arguments: &[&str]) -> Result<String> {
     let output = waypost(&both(&["token", "sign", map], arguments)).output()?;
     ensure!(output.status.success(), "{}", printed(&output));
-    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+    let said: Value = serde_json::from_slice(&output.stdout)?;
+    Ok(said["token"].as_str().context("no token")?.to_owned())
 }
 
 /// Signs a token with the secret.
@@ -157,7 +158,7 @@ fn algorithms(c: &Cluster) -> Result<()> {
         {"name": "hs", "algorithm": "HS256", "secret": SECRET},
         {"name": "rs", "algorithm": "RS256", "pem": read("rsa.pub")?, "issuer": "https://rs.example"},
         {"name": "es", "algorithm": "ES256", "jwks": jwks, "audience": "waypost"},
-        {"name": "ed", "algorithm": "EdDSA", "jwks_url": url},
+        {"name": "ed", "algorithm": "EdDSA", "jwks_url": url, "issuer": "*", "audience": "*"},
     ]);
     set_issuers(c, &map, set)?;
     let scopes = ["--scopes", "subscribe,publish"];
@@ -244,6 +245,10 @@ fn settings(c: &Cluster) -> Result<()> {
             "issuers[0].jwks_url",
         ),
         (
+            json!([{"name": "x", "algorithm": "HS256", "secret": SECRET, "connections": 0}]),
+            "issuers[0].connections",
+        ),
+        (
             json!([{"name": "x", "algorithm": "HS256", "secret": SECRET, "issuer": "waypost:login"}]),
             "issuers[0].issuer",
         ),
@@ -279,7 +284,8 @@ fn refreshed(c: &Cluster) -> Result<()> {
     let map = map_with_issuer(c, "token-refreshed")?;
     let topic = map.topic();
     c.api(0, &map).post(&map.path("/consumers"), &json!({"name": "jobs"}))?.expect(201)?;
-    let longer = hs256(&map, &["--expires-in", "600"])?;
+    // How many sessions a token permits does not matter to one that is open.
+    let longer = hs256(&map, &["--expires-in", "600", "--connections", "50"])?;
     let others = [
         hs256(&map, &["--sub", "somebody"])?,
         hs256(&map, &["--scopes", "subscribe,publish"])?,
@@ -350,7 +356,10 @@ fn hanging(c: &Cluster) -> Result<()> {
     let url = format!("http://{}/keys", listener.local_addr()?);
     let [slow, quick] = [c.map("keys-hang")?, map_with_issuer(c, "keys-here")?];
     let hang: Vec<Value> = (0..4)
-        .map(|n| json!({"name": format!("n{n}"), "algorithm": "EdDSA", "jwks_url": format!("{url}{n}")}))
+        .map(|n| {
+            let (name, url) = (format!("n{n}"), format!("{url}{n}"));
+            json!({"name": name, "algorithm": "EdDSA", "jwks_url": url, "issuer": "*", "audience": "*"})
+        })
         .collect();
     set_issuers(c, &slow, hang.into())?;
     let lost = sign(&slow.id, &["--pem", &key("ed.pem"), "--algorithm", "EdDSA", "--kid", "ed"])?;
@@ -425,9 +434,27 @@ fn limited(c: &Cluster) -> Result<()> {
     let (_, reply) = Socket::connect(c.nodes[0].http, &chats)?.join("consumer:jobs", json!({}))?;
     ensure!(reply.status() == "error", "{reply:?}");
     // One session for whom the token is about.
-    let one = hs256(&map, &["--connections", "1"])?;
+    let one = hs256(&map, &["--sub", "alone", "--connections", "1"])?;
     let _first = joined(c, 0, &map, &one, json!({}))?;
     ensure!(Socket::connect(c.nodes[0].http, &one).is_err());
+    each_user_has_a_limit(c)
+}
+
+/// One user of an issuer takes as many sessions as one may have, and others are let in all the same.
+fn each_user_has_a_limit(c: &Cluster) -> Result<()> {
+    let map = c.map("users-of-an-issuer")?;
+    set_issuers(c, &map, json!([{"name": "own", "algorithm": "HS256", "secret": SECRET, "connections": 2}]))?;
+    let [greedy, other] = [hs256(&map, &["--sub", "greedy"])?, hs256(&map, &["--sub", "other"])?];
+    let _held = [joined(c, 0, &map, &greedy, json!({}))?, joined(c, 0, &map, &greedy, json!({}))?];
+    ensure!(Socket::connect(c.nodes[0].http, &greedy).is_err(), "one user took more than one may have");
+    let again = hs256(&map, &["--sub", "greedy"])?;
+    ensure!(Socket::connect(c.nodes[0].http, &again).is_err(), "another token of the same user was let in");
+    let _other = joined(c, 0, &map, &other, json!({}))?;
+    // What a token says comes before what its issuer says.
+    let more = hs256(&map, &["--sub", "greedy", "--connections", "3"])?;
+    let _more = joined(c, 0, &map, &more, json!({}))?;
+    let shown = c.api(1, &map).get(&issuers(&map))?.data(200)?;
+    ensure!(shown["issuers"][0]["connections"] == 2, "{shown}");
     Ok(())
 }
 

@@ -154,6 +154,7 @@ fn a_lone_voter_holds_expiry_and_its_time_can_be_corrected() {
         cluster.nodes[0].wipe()?;
         waypost(&[
             "restore",
+            "--yes",
             "--from",
             &file.display().to_string(),
             "--data-dir",

@@ -1,7 +1,7 @@
 //! Consumers that clients read: at any node, over HTTP and over a stream; events that are refused, forgotten
 //! or given up; and many readers, some of which die, while the owner is killed.
 
-use crate::support::{checked, nodes, scenario};
+use crate::support::{checked, nodes, printed, scale, scenario, waypost};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,6 +37,7 @@ fn consumers_are_read_at_every_node() {
             ("a stream has as many events as it may", streamed),
             ("a channel takes events in batches, and acknowledges by pushes", over_channels),
             ("a revoked token gets nothing more", revoked),
+            ("the command line waits as long as the API", by_command),
         ],
     );
 }
@@ -388,7 +389,26 @@ fn revoked(c: &Cluster) -> Result<()> {
     Ok(())
 }
 
-const EVENTS: usize = 2000;
+fn by_command(c: &Cluster) -> Result<()> {
+    let map = map(c, "by-command")?;
+    create(c, &map, json!({}))?;
+    publish(c, &map, 1, 1)?;
+    let pull = |wait: &str| {
+        let mut command = waypost(&["consumer", "pull", &map.slug, "jobs", "--ack", "--wait", wait]);
+        command.env("WAYPOST_URL", c.nodes[1].url()).env("WAYPOST_TOKEN", &map.token).output()
+    };
+    let refused = pull("31")?;
+    ensure!(!refused.status.success() && printed(&refused).contains("30"), "{}", printed(&refused));
+    let pulled = pull("30")?;
+    let line: Value = serde_json::from_slice(&pulled.stdout).with_context(|| printed(&pulled))?;
+    ensure!(pulled.status.success() && line["event"]["type"] == "job", "{}", printed(&pulled));
+    Ok(())
+}
+
+/// How many events there are; `WAYPOST_TEST_EVENTS` sets another number.
+fn events() -> usize {
+    scale("WAYPOST_TEST_EVENTS", 2000) as usize
+}
 const KEYS: usize = 40;
 
 /// What a reader did with an event, in the order in which it happened.
@@ -481,7 +501,7 @@ fn four_readers_lose_nothing_while_readers_and_the_owner_die() {
                 "initial_delay_ms": 20,
             }),
         )?;
-        publish(c, &map, EVENTS, KEYS)?;
+        publish(c, &map, events(), KEYS)?;
         let urls: Vec<String> = c.nodes.iter().map(|node| node.url()).collect();
         let (deeds, stop) = (Deeds::default(), AtomicBool::new(false));
         let (deeds, stop) = (&deeds, &stop);
@@ -503,8 +523,10 @@ fn four_readers_lose_nothing_while_readers_and_the_owner_die() {
 /// Kills the owner once some work is done, brings it back, and waits until all work is done.
 fn kill_owner_and_wait(c: &mut Cluster, map: &Map, deeds: &Deeds) -> Result<()> {
     let acknowledged = || lock(deeds).iter().filter(|done| done.deed == Deed::Acknowledged).count();
-    for part in [EVENTS / 5, EVENTS / 2] {
-        until_for(LONG, "some work to be done", || Ok((acknowledged() >= part).then_some(())))?;
+    // More events have more time.
+    let long = LONG * (1 + events() as u32 / 2000);
+    for part in [events() / 5, events() / 2] {
+        until_for(long, "some work to be done", || Ok((acknowledged() >= part).then_some(())))?;
         let owner = c.wait_until("an owner", |c| {
             let owner = show(c, map)?["state"]["owner"].clone();
             Ok((0..3).find(|node| c.status(*node).is_ok_and(|status| status["node_id"] == owner)))
@@ -513,7 +535,7 @@ fn kill_owner_and_wait(c: &mut Cluster, map: &Map, deeds: &Deeds) -> Result<()> 
         c.start(owner)?;
         c.wait_ready()?;
     }
-    until_for(LONG, "no lag", || Ok((show(c, map)?["state"]["lag"] == 0).then_some(())))
+    until_for(long, "no lag", || Ok((show(c, map)?["state"]["lag"] == 0).then_some(())))
 }
 
 /// Every event was acknowledged or given up, none came after its acknowledgement, and each key kept its order.
@@ -537,13 +559,13 @@ fn check(c: &Cluster, map: &Map, deeds: &Deeds) -> Result<()> {
             of_key.push(got.seq);
         }
     }
-    ensure!(settled.len() == EVENTS, "{} of {EVENTS} events were settled", settled.len());
+    ensure!(settled.len() == events(), "{} of {} events were settled", settled.len(), events());
     for (key, seqs) in &first {
         ensure!(seqs.is_sorted(), "{key} lost its order: {seqs:?}");
     }
     let state = show(c, map)?["state"].clone();
     let counted = state["acknowledged"].as_u64().unwrap_or(0) + state["given_up"].as_u64().unwrap_or(0);
-    ensure!(counted == EVENTS as u64, "{state}");
+    ensure!(counted == events() as u64, "{state}");
     println!("{} acknowledged, {} dead letters, {} keys", acknowledged.len(), dead.len(), first.len());
     Ok(())
 }

@@ -87,7 +87,7 @@ fn map_lifecycle(c: &Cluster) -> Result<()> {
     let path = format!("/api/maps/{}", map.slug);
     let shown = c.admin(0).get(&path)?.data(200)?;
     ensure!(shown["id"] == map.id && shown["name"] == "A map", "{shown}");
-    ensure!(shown["limits"]["webhooks"] == 3 && shown["limits"]["connections"] == 10, "{shown}");
+    ensure!(shown["limits"]["webhooks"] == 3 && shown["limits"]["connections"] == 1000, "{shown}");
     ensure!(shown.get("token").is_none(), "the token is shown again: {shown}");
     let changed = c.admin(0).patch(&path, &json!({"name": "Another"}))?.data(200)?;
     ensure!(changed["name"] == "Another" && changed["limits"]["webhooks"] == 3, "{changed}");

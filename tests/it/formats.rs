@@ -128,7 +128,7 @@ fn data_of_earlier_releases_can_be_read() {
         })
         .unwrap_or_else(|error| panic!("the data directory of {}: {error:#}", folder.display()));
         let backup = folder.join("state.backup").display().to_string();
-        opens(&folder, |data| run(&binary(), &["restore", "--from", &backup, "--data-dir", data]))
+        opens(&folder, |data| run(&binary(), &["restore", "--from", &backup, "--data-dir", data, "--yes"]))
             .unwrap_or_else(|error| panic!("the backup of {}: {error:#}", folder.display()));
     }
 }

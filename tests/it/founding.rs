@@ -80,7 +80,13 @@ fn two_nodes_wait_for_the_third_and_say_so() {
             waits_for(cluster, node, &["3 nodes", "seen besides this", &other, &late])?;
             let api = Api::new(&cluster.nodes[node].url(), None);
             api.get("/healthz")?.expect(200)?;
-            for path in ["/api/maps", "/api/maps/m/events/stream", "/socket/websocket", "/nonsense"] {
+            for path in [
+                "/api/maps",
+                "/api/maps?limit=100",
+                "/api/maps/m/events/stream?backfill=10&token=wp_a",
+                "/socket/websocket?vsn=2.0.0",
+                "/nonsense",
+            ] {
                 let refused = api.get(path)?.expect(503)?;
                 ensure!(refused.header("retry-after").is_some(), "{path}: {}", refused.text());
                 ensure!(refused.code() == "unavailable", "{path}: {}", refused.text());

@@ -18,6 +18,7 @@ fn waypost(token: &str, arguments: &[&str]) -> Result<(Output, Duration)> {
     let began = Instant::now();
     let mut command = Command::new("timeout");
     command.args(["100", &binary()]).args(arguments).env("WAYPOST_TOKEN", token);
+    command.env("WAYPOST_OUTPUT", "json");
     Ok((command.output()?, began.elapsed()))
 }
 
@@ -44,6 +45,8 @@ fn every_node_says_who_does_not_reach_whom_and_which_port_to_look_at() {
         let third = (0..3).find(|node| *node != leader && *node != silent).context("no third")?;
         let (leads, cut, other) = (cluster.id(leader)?, cluster.id(silent)?, cluster.id(third)?);
         let address = cluster.nodes[silent].peer.to_string();
+        let [leader_called, cut_called, other_called] =
+            [(leader, leads), (silent, cut), (third, other)].map(|(node, id)| format!("{id} (node{node})"));
         network.cut_way(leader, silent);
         let half = |c: &Cluster, at: usize| -> Result<Option<(Value, String, String)>> {
             let status = c.status(at)?;
@@ -55,9 +58,12 @@ fn every_node_says_who_does_not_reach_whom_and_which_port_to_look_at() {
             let (status, what, hint) =
                 cluster.wait_until("the blocked direction to be named", |c| half(c, at))?;
             println!("as node {} sees it: {what} -> {hint}", status["node_id"]);
-            ensure!(what.contains(&format!("node {leads} does not reach node {cut} at {address}")), "{what}");
-            ensure!(what.contains(&format!("node {other} reaches it")), "{what}");
-            ensure!(hint.contains(&format!("from node {leads} to {address}")), "{hint}");
+            ensure!(
+                what.contains(&format!("node {leader_called} does not reach node {cut_called} at {address}")),
+                "{what}"
+            );
+            ensure!(what.contains(&format!("node {other_called} reaches it")), "{what}");
+            ensure!(hint.contains(&format!("from node {leader_called} to {address}")), "{hint}");
             ensure!(problem(&status, "unreachable").is_none(), "it runs: {status}");
         }
         let row = cluster.member(leader, cut)?.context("no row")?;
@@ -69,7 +75,7 @@ fn every_node_says_who_does_not_reach_whom_and_which_port_to_look_at() {
         })?;
         let (what, _) = problem(&status, "cut_off").context("no problem")?;
         println!("{what}");
-        ensure!(what.contains(&format!("node {leads} leads with a majority")), "{what}");
+        ensure!(what.contains(&format!("node {leader_called} leads with a majority")), "{what}");
         ensure!(problem(&status, "no_majority").is_none() && status["healthy"] == false, "{status}");
         publish_many(cluster, leader, &map, "x", 30)?;
         let lag = cluster.wait_until("the node to know how far it is behind", |c| {
@@ -183,7 +189,7 @@ fn a_node_with_other_settings_is_named() {
         println!("{what}");
         ensure!(
             what == format!(
-                "node {named} has another value than the other nodes of: admin_token, limits.event_bytes"
+                "node {named} (node{node}) has another value than the other nodes of: admin_token, limits.event_bytes"
             ),
             "{what}"
         );

@@ -6,7 +6,7 @@ use crate::support::{binary, checked, nodes, publish, trickle};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
 use std::time::Duration;
@@ -37,6 +37,7 @@ fn http_is_spoken_by_its_standards() {
             ("types of bodies are read by the standard", media_types),
             ("requests that are no HTTP get errors in JSON that a page can read", no_http),
             ("a head that never ends is answered with 408", slow_heads),
+            ("a stream for a client of HTTP/1.0 has no chunks", old_clients),
             ("answers are not stored and not guessed at", protected),
             ("ids in any case", ids),
             ("tokens with a line break", tokens),
@@ -77,7 +78,7 @@ impl Raw {
         ensure!(self.header("content-type").starts_with("application/json"), "{}", told());
         ensure!(self.header("x-content-type-options") == "nosniff", "{}", told());
         let json: Value = serde_json::from_str(&self.body).with_context(told)?;
-        ensure!(json["error"] == code && json["message"].is_string(), "{}", told());
+        ensure!(json["code"] == code && json["message"].is_string(), "{}", told());
         Ok(())
     }
 }
@@ -151,11 +152,8 @@ fn methods(c: &Cluster) -> Result<()> {
             }
         }
     }
-    for target in ["*", "/"] {
-        let options = ask(c, "OPTIONS", target, "none", "", "")?;
-        ensure!(options.status == 204 && options.header("allow").contains("PATCH"), "{:?}", options.headers);
-    }
-    ask(c, "GET", "/", "none", "", "")?.is_error("/", 404, "not_found")?;
+    let options = ask(c, "OPTIONS", "*", "none", "", "")?;
+    ensure!(options.status == 204 && options.header("allow").contains("PATCH"), "{:?}", options.headers);
     ask(c, "OPTIONS", "/nothing", "none", "", "")?.is_error("/nothing", 404, "not_found")
 }
 
@@ -200,6 +198,25 @@ fn media_types(c: &Cluster) -> Result<()> {
         let stored: Value = serde_json::from_str(&answer.body)?;
         ensure!(stored["data"]["count"].as_u64().unwrap_or(1) == count, "{kind}: {stored}");
     }
+    Ok(())
+}
+
+fn old_clients(c: &Cluster) -> Result<()> {
+    let map = c.map("old-clients")?;
+    let mut socket = TcpStream::connect(c.nodes[0].http)?;
+    socket.set_read_timeout(Some(LIMIT))?;
+    let path = format!("/api/maps/{}/events/stream?token={}", map.id, map.token);
+    socket.write_all(format!("GET {path} HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").as_bytes())?;
+    let (mut text, mut piece) = (String::new(), [0; 1024]);
+    // The first event of a stream is `connected`.
+    while !text.contains("event: connected\n") {
+        let read = socket.read(&mut piece)?;
+        ensure!(read > 0, "the stream ended: {text}");
+        text.push_str(&String::from_utf8_lossy(&piece[..read]));
+    }
+    let (head, body) = text.split_once("\r\n\r\n").context("no head")?;
+    ensure!(!head.to_ascii_lowercase().contains("transfer-encoding"), "{head}");
+    ensure!(!body.contains('\r'), "the stream has chunks: {body}");
     Ok(())
 }
 
@@ -275,7 +292,9 @@ fn protected(c: &Cluster) -> Result<()> {
         let answer = ask(c, &method, &fixture.fill(&path), fixture.token(&path), "", "")?;
         let headers = &answer.headers;
         ensure!(answer.header("x-content-type-options") == "nosniff", "{method} {path}: {headers:?}");
-        ensure!(answer.header("cache-control") == "no-store", "{method} {path}: {headers:?}");
+        // Pages are the same for everybody until the next release.
+        let kept = if path == "/docs/{path}" { "public, max-age=300" } else { "no-store" };
+        ensure!(answer.header("cache-control") == kept, "{method} {path}: {headers:?}");
         ensure!(!headers.contains_key("strict-transport-security"), "{method} {path}: {headers:?}");
     }
     Ok(())

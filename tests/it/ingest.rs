@@ -1,10 +1,11 @@
-//! Ingest sources on three nodes: what senders are answered, how each of them proves itself, what its events become,
-//! who may manage and listen, and that no event of an acknowledged request is lost or comes twice.
+//! Ingest sources on three nodes: what senders are answered, how each of them proves itself, what its events
+//! become, who may manage and listen, and that no event of an acknowledged request is lost or comes twice.
 
 use crate::support::{nodes, printed, python, scenario, waypost};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::process::Command;
 use std::time::Duration;
 use testkit::Cluster;
 use testkit::clients::Js;
@@ -59,6 +60,7 @@ fn senders_prove_themselves_and_their_events_are_stored_once() {
     let options = nodes(3).set("WAYPOST_HTTP_PUBLIC_URL", PUBLIC).set("WAYPOST_LIMITS_EVENT_BYTES", 2000);
     scenario(options, |c| {
         the_seed(c).context("the seed's requests and codes")?;
+        the_seeds_command(c).context("the seed's command")?;
         every_authentication(c).context("every authentication")?;
         slack_sdk(c).context("PyPI slack_sdk")?;
         other_services(c).context("mapping, schema and limits")?;
@@ -114,6 +116,65 @@ fn the_seed(c: &Cluster) -> Result<()> {
     let shown = c.api(2, &map).get(&map.path(&format!("/ingest/{}", source.id)))?.data(200)?;
     ensure!(shown["eventsReceived"] == 4 && shown["lastEventAt"].is_string(), "{shown}");
     Ok(())
+}
+
+/// The seed, "Testing", but for the host and the id of the address.
+const CURL: &str = r#"curl -X POST https://api.gameinsights.io/webhooks/wh_abc123 \
+  -H "Content-Type: application/json" \
+  -H "X-API-Key: your-api-key" \
+  -d '{"event_type": "test", "user_id": "test_user"}'"#;
+
+/// The seed's command is run by a shell, with the right key and with another one, and over the other name of
+/// the address.
+fn the_seeds_command(c: &Cluster) -> Result<()> {
+    let map = c.map("seeds-command")?;
+    let settings =
+        json!({"name": "Game Server Events", "authentication": "api_key", "apiKey": "your-api-key"});
+    let source = create(c, &map, &settings)?;
+    let printed_as = CURL.replace("https://api.gameinsights.io/webhooks/wh_abc123", &source_url(c, &source));
+    let run = |command: &str| -> Result<Option<Value>> {
+        let output = match Command::new("sh").args(["-c", command]).env("NO_PROXY", "*").output() {
+            Ok(output) if output.status.code() != Some(127) => output,
+            other => {
+                println!("SKIPPED: the printed command, because it did not run: {other:?}");
+                return Ok(None);
+            }
+        };
+        ensure!(output.status.success(), "{command}: {}", printed(&output));
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        Ok(Some(serde_json::from_str(&said).context(said)?))
+    };
+    let Some(taken) = run(&printed_as)? else { return Ok(()) };
+    ensure!(taken["data"]["received"] == 1, "{taken}");
+    let other = run(&printed_as.replace("/webhooks/", "/webhook/"))?.context("it ran before")?;
+    ensure!(other["data"]["received"] == 1, "{other}");
+    let refused = run(&printed_as.replace("your-api-key", "another-key"))?.context("it ran before")?;
+    ensure!(refused["error"] == "invalid_key", "{refused}");
+    let events = stored(c, &map)?;
+    ensure!(events.len() == 2 && events[0]["payload"]["user_id"] == "test_user", "{events:?}");
+    ensure!(events.iter().all(|event| event["type"] == "test"), "{events:?}");
+    Ok(())
+}
+
+fn source_url(c: &Cluster, source: &Source) -> String {
+    format!("{}{}", c.nodes[1].url(), source.path)
+}
+
+/// The seed's 500. No request and no setting leads there, only a defect of the program, so one is planted.
+#[test]
+fn a_defect_of_the_server_is_answered_500_and_stores_nothing() {
+    if !cfg!(feature = "failpoints") {
+        println!("SKIPPED: no defect can be planted; run it with `cargo test --features failpoints`");
+        return;
+    }
+    scenario(nodes(1).set("WAYPOST_FAILPOINT", "source-broken"), |c| {
+        let map = c.map("broken")?;
+        let source = create(c, &map, &json!({"authentication": "none"}))?;
+        let answer = post(c, 0, &source.path, &[JSON], r#"{"event_type":"test"}"#)?;
+        refused("a defect", &answer, 500, "internal")?;
+        ensure!(stored(c, &map)?.is_empty(), "something was stored");
+        Ok(())
+    });
 }
 
 /// Each preset: good, another secret, a stale time, a changed body, a header twice, a replay at another node.
@@ -198,8 +259,8 @@ fn real_senders(c: &Cluster) -> Result<()> {
     Ok(())
 }
 
-/// A source of Twilio beside the others. Its sender posts to the node's own address, which is not the public one, so
-/// its signatures are refused.
+/// A source of Twilio beside the others. Its sender posts to the node's own address, which is not the public
+/// one, so its signatures are refused.
 fn sources_with_twilio(c: &Cluster, map: &Map, mut sources: BTreeMap<&str, Value>) -> Result<Value> {
     let settings = json!({"name": "twilio", "authentication": "twilio", "secretKey": SECRET});
     let source = create(c, map, &settings)?;
@@ -385,7 +446,7 @@ fn command_line(c: &Cluster) -> Result<()> {
     ensure!(run(&["update", &map.slug, &id, "--active", "false"])?["status"] == "inactive");
     ensure!(run(&["show", &map.slug, &id])?["eventsReceived"] == 1);
     ensure!(lines(&["list", &map.slug])?.len() == 1);
-    run(&["delete", &map.slug, &id])?;
+    run(&["delete", &map.slug, &id, "--yes"])?;
     ensure!(lines(&["list", &map.slug])?.is_empty());
     Ok(())
 }
@@ -471,8 +532,8 @@ fn every_acknowledged_delivery_reaches_a_subscriber_once_through_a_kill() {
     });
 }
 
-/// Sends one delivery, again and again as senders do, until a node that is up acknowledges it. Returns the id of its
-/// event.
+/// Sends one delivery, again and again as senders do, until a node that is up acknowledges it. Returns the id
+/// of its event.
 fn deliver(c: &Cluster, source: &Source, n: u64) -> Result<String> {
     let body = format!(r#"{{"n":{n}}}"#);
     let start = std::time::Instant::now();

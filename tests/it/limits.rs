@@ -24,7 +24,7 @@ fn limits_hold_over_the_cluster() {
 }
 
 fn sockets(c: &Cluster) -> Result<()> {
-    let map = c.map_with("ten-sockets", json!({}))?;
+    let map = c.map_with("ten-sockets", json!({"limits": {"connections": 10}}))?;
     let mut open = Vec::new();
     for i in 0..10 {
         open.push(c.joined(i % 3, &map, json!({}))?);
@@ -33,6 +33,10 @@ fn sockets(c: &Cluster) -> Result<()> {
         let mut socket = Socket::connect(node.http, &map.token)?;
         let (_, reply) = socket.join(&map.topic(), json!({}))?;
         ensure!(reply.status() == "error" && !reply.reason().is_empty(), "the 11th: {reply:?}");
+        ensure!(
+            reply.payload["response"]["raise"] == "waypost map update MAP --connections N",
+            "how to raise it is not told: {reply:?}"
+        );
         ensure!(reply.reason() != "unauthorized", "{reply:?}");
         socket.alive()?;
     }
@@ -64,7 +68,7 @@ pub(crate) fn accepts(c: &Cluster, map: &testkit::cluster::Map, nodes: &[usize])
 
 /// A client that disconnects while its slot is being taken gives it back.
 fn hung_up(c: &Cluster) -> Result<()> {
-    let map = c.map_with("hung-up", json!({}))?;
+    let map = c.map_with("hung-up", json!({"limits": {"connections": 10}}))?;
     for i in 0..60 {
         let mut socket = Socket::connect(c.nodes[i % 3].http, &map.token)?;
         socket.ws.text(&json!(["1", "1", map.topic(), "phx_join", {}]).to_string())?;
@@ -115,7 +119,7 @@ fn retry_after(answer: &Answer) -> Result<u64> {
 }
 
 fn requests(c: &Cluster) -> Result<()> {
-    let map = c.map_with("requests", json!({}))?;
+    let map = c.map_with("requests", json!({"limits": {"requests_per_minute": 100}}))?;
     let mut refused = None;
     // The minute may end in between; then as many requests are allowed again.
     for i in 0..220 {
@@ -163,6 +167,6 @@ fn publishes(c: &Cluster) -> Result<()> {
 }
 
 fn admin_is_free(c: &Cluster) -> Result<()> {
-    let map = c.map_with("admin-is-free", json!({}))?;
+    let map = c.map_with("admin-is-free", json!({"limits": {"requests_per_minute": 100}}))?;
     (0..150).try_for_each(|i| c.admin(i % 3).get(&map.events())?.expect(200).map(|_| ()))
 }

@@ -2,20 +2,25 @@
 //! promise, and boots few clusters for many checks.
 //!
 //! The JavaScript clients are installed by `npm ci` in `tests/js`. The handler in PHP is tried where Debian's
-//! `php-cli` or the like is installed, a page where Debian's `chromium` is; without them these tests say that they
-//! were skipped. To try more by hand:
+//! `php-cli` or the like is installed, a page where Debian's `chromium` is, a proxy where `nginx` is, a database
+//! where `postgresql` is, and the documentation's code in Go, Elixir and PHP where these are; without them these
+//! tests say that they were skipped. To try more by hand:
 //! - `CHROMIUM`: the path of another Chromium;
 //! - `WAYPOST_TEST_ROUNDS`: rounds of killing and restarting nodes (default 3, with webhooks 2);
+//! - `WAYPOST_TEST_EVENTS`: events that four readers of a consumer take while nodes and readers die (default
+//!   2000);
 //! - `WAYPOST_TEST_SUBJECTS`: subjects, each with one reader (default 1000);
 //! - `WAYPOST_EPHEMERAL_SUBSCRIBERS`: subscribers of ephemeral events, over 200 subjects (default 300);
 //! - `WAYPOST_TEST_FLEET`: stalled readers, and as many healthy ones (default 100);
 //! - `WAYPOST_TEST_SECONDS`: how long that test and the one of dying owners publish (default 15 and 6);
 //! - `WAYPOST_TEST_CHECK`: runs only the checks whose name contains this text;
+//! - `WAYPOST_WRITE_MISTAKES`: writes docs/mistakes.md anew instead of comparing it;
 //! - `WAYPOST_TEST_BINARY`: the executable to test instead of the one built with the tests.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod access;
 mod adapter;
+mod api_documents;
 mod apps;
 mod arrows;
 mod audit;
@@ -38,8 +43,10 @@ mod copied;
 mod cut_off;
 mod damage;
 mod disk;
+mod doctor;
 mod drain;
 mod ephemeral;
+mod examples;
 mod expect;
 mod expressions;
 mod first_steps;
@@ -57,8 +64,13 @@ mod limits;
 mod live;
 mod longpoll;
 mod lost_polls;
+mod manifests;
 mod many_subjects;
+mod metrics;
+mod mistakes;
+mod names;
 mod network;
+mod nginx;
 mod open_files;
 mod operations;
 mod pace;
@@ -69,6 +81,7 @@ mod phoenix_presence;
 mod phoenix_push;
 mod positions;
 mod power;
+mod preferences;
 mod proxy;
 mod pusher_api;
 mod pusher_clients;
@@ -87,10 +100,12 @@ mod resume;
 mod rust_code;
 mod sessions;
 mod signals;
+mod snippets;
 mod strict;
 mod subjects;
 mod support;
 mod tenants;
+mod traces;
 mod webhook_api;
 mod webhooks_answers;
 mod webhooks_backlog;

@@ -363,7 +363,7 @@ fn the_command_line_operates_and_watches_the_cluster() {
                 .args([seconds, &crate::support::binary(), "cluster"])
                 .args(arguments)
                 .args(["--url", &url]);
-            command.env("WAYPOST_TOKEN", testkit::cluster::ADMIN).output()
+            command.env("WAYPOST_TOKEN", testkit::cluster::ADMIN).env("WAYPOST_OUTPUT", "json").output()
         };
         let lines = cluster.wait_until("two status lines within five seconds", |_| {
             let watched = run("5", &["status", "--watch"])?.stdout;

@@ -229,9 +229,9 @@ fn a_node_exports_the_metrics_that_alerts_use() {
             Ok(value(&text, "waypost_disk_free_bytes").is_some_and(|free| free > 0.0).then_some(text))
         })?;
         let shown = metrics_in(&text);
-        // The metrics of webhooks, refusals and losses appear with the first of each.
+        // The metrics of webhooks, refusals, losses and spans appear with the first of each.
         let later =
-            |name: &str| name.contains("webhook") || name.contains("refused") || name.contains("lost");
+            |name: &str| ["webhook", "refused", "lost", "spans"].iter().any(|part| name.contains(part));
         let missing: Vec<_> = metrics_in(&packaged("prometheus/alerts.yml"))
             .into_iter()
             .filter(|n| !later(n) && !shown.contains(n))
@@ -266,6 +266,9 @@ fn service_managers_wait_for_a_drain() {
     let drain = number(DEFAULT, "drain_seconds = ");
     assert!(number(&packaged("systemd/waypost.service"), "TimeoutStopSec=") > drain + 5);
     assert!(number(&packaged("docker/compose.yaml"), "stop_grace_period: ") > drain + 5);
+    // Kubernetes counts the pause before SIGTERM too, which the chart sets to 5 s.
+    let kubernetes = number(&packaged("kubernetes/waypost.yaml"), "terminationGracePeriodSeconds: ");
+    assert!(kubernetes > drain + 5 + 5);
 }
 
 /// A proxy must leave a socket open for as long as its client may be silent. Pusher clients may be longest.

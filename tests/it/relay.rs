@@ -1,6 +1,6 @@
 //! The relay: what an application writes into a table or a file is published once, in order, whoever dies.
 
-mod postgres;
+pub(crate) mod postgres;
 
 use self::postgres::Postgres;
 use crate::support::{nodes, printed, scenario, waypost};
@@ -50,7 +50,7 @@ fn command(c: &Cluster, map: &Map, arguments: &[&str]) -> Command {
 }
 
 /// Runs a relay to its end, which must be a success.
-fn run(c: &Cluster, map: &Map, arguments: &[&str]) -> Result<()> {
+pub(crate) fn run(c: &Cluster, map: &Map, arguments: &[&str]) -> Result<()> {
     let output = command(c, map, arguments).output()?;
     ensure!(output.status.success(), "{arguments:?}: {}", printed(&output));
     Ok(())
@@ -64,7 +64,7 @@ fn fails(c: &Cluster, map: &Map, arguments: &[&str]) -> Result<String> {
 }
 
 /// All events of the map, of all subjects, in order.
-fn stored(c: &Cluster, map: &Map) -> Result<Vec<Value>> {
+pub(crate) fn stored(c: &Cluster, map: &Map) -> Result<Vec<Value>> {
     let mut all = Vec::new();
     let mut after = String::new();
     loop {

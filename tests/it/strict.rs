@@ -14,7 +14,7 @@ use testkit::cluster::{ADMIN, Map};
 use testkit::http::text;
 use testkit::phoenix::Socket;
 use testkit::stream::Stream;
-use waypost::edge::strict::{LISTS, once};
+use waypost::edge::strict::{LISTS, OPTIONAL, once};
 
 const OPENAPI: &str = include_str!("../../docs/openapi.yaml");
 const GOOD_ORIGIN: &str = "https://good.example";
@@ -43,8 +43,7 @@ fn input_that_cannot_be_understood_is_refused() {
     );
 }
 
-/// Returns method and path of every operation of the API reference, and of the sockets, which only the README
-/// documents.
+/// Returns method and path of every operation of the API reference.
 pub(crate) fn operations() -> Vec<(String, String)> {
     let mut found = Vec::new();
     let mut path = String::new();
@@ -58,9 +57,6 @@ pub(crate) fn operations() -> Vec<(String, String)> {
         {
             found.push((method.to_uppercase(), path.clone()));
         }
-    }
-    for (method, end) in [("GET", "websocket"), ("GET", "longpoll"), ("POST", "longpoll")] {
-        found.push((method.to_owned(), format!("/socket/events/{end}")));
     }
     found
 }
@@ -109,6 +105,7 @@ impl Fixture {
             .replace("{channel}", "news")
             .replace("{user}", "7")
             .replace("{path:.*}", "a/b")
+            .replace("{path}", "api")
     }
 
     /// Returns the token that may call the path: a map's token opens no path of the cluster and none of all
@@ -165,7 +162,8 @@ fn unknown_names(c: &Cluster) -> Result<()> {
     let fixture = Fixture::new(c, "unknown-names")?;
     let all = operations();
     ensure!(all.len() > 45, "{all:?}");
-    for (method, path) in all {
+    // Links to pages may carry anything: see tests/it/api_documents.rs.
+    for (method, path) in all.into_iter().filter(|(_, path)| path != "/" && !path.starts_with("/docs")) {
         let target = format!("{}?zzz=1", fixture.fill(&path));
         let answer = call(c, &method, &target, fixture.token(&path), "", "")?;
         refused(&format!("{method} {target}"), &answer, &["invalid_query", "zzz is not a parameter"])?;
@@ -401,14 +399,16 @@ fn preflights(c: &Cluster) -> Result<()> {
 fn headers_that_handlers_read_are_checked() {
     let mut read = BTreeSet::new();
     for path in rust_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/edge")) {
-        let code = std::fs::read_to_string(&path).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        // Tests read the headers of answers.
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
         for call in ["headers().get(", "headers().get_all("] {
             let names = code.split(call).skip(1).filter_map(|rest| rest.split(')').next());
             read.extend(names.map(|name| name.trim_matches('"').to_ascii_lowercase().replace('_', "-")));
         }
     }
     assert!(read.contains("authorization") && read.contains("origin") && read.len() > 5, "{read:?}");
-    let unchecked: Vec<_> =
-        read.iter().filter(|name| !once().iter().chain(&LISTS).any(|known| known == name)).collect();
+    let is_known = |name: &&String| once().iter().chain(&LISTS).chain(&OPTIONAL).any(|known| known == *name);
+    let unchecked: Vec<_> = read.iter().filter(|name| !is_known(name)).collect();
     assert!(unchecked.is_empty(), "edge::strict does not check {unchecked:?}");
 }

@@ -11,7 +11,7 @@ use std::process::{Command, Output};
 use std::sync::Once;
 use std::time::{Duration, Instant};
 use testkit::cluster::Map;
-use testkit::node::without_settings;
+use testkit::node::printing_json;
 use testkit::{Cluster, Options};
 
 /// A check and its name.
@@ -53,10 +53,11 @@ pub(crate) fn prepared(options: &Options, body: impl FnOnce(&mut Cluster) -> Res
     }
 }
 
-/// Builds the command that runs the program with these arguments, without the settings of this environment.
+/// Builds the command that runs the program with these arguments, without the settings of this environment. It
+/// prints JSON.
 pub(crate) fn waypost(arguments: &[&str]) -> Command {
     let mut command = Command::new(binary());
-    without_settings(&mut command).args(arguments);
+    printing_json(&mut command).args(arguments);
     command
 }
 

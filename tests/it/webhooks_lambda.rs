@@ -13,22 +13,28 @@ use testkit::receiver::tally::{check_delivered, distinct};
 use testkit::{Cluster, Options, wait};
 
 const ID: &str = "AKIDEXAMPLE";
-const KEY: &str = "a/secret+key";
+pub(crate) const KEY: &str = "a/secret+key";
 const TOKEN: &str = "lent//token==";
 const REGION: &str = "eu-west-1";
 
 /// The stand-in's process, killed on drop.
-struct Standin {
+pub(crate) struct Standin {
     process: Lines,
     port: u64,
 }
 
 impl Standin {
     fn start(key: &str) -> Result<Self> {
+        Self::with_secret(key, "")
+    }
+
+    /// One whose functions verify the events of webhooks with that secret.
+    pub(crate) fn with_secret(key: &str, secret: &str) -> Result<Self> {
         // The stand-in uses this process's date, which may differ from the machine's.
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
         let mut command = python("lambda_standin.py")?;
         command.args([ID, key, REGION, TOKEN]).env("CLOCK", now.to_string()).env_remove("LD_PRELOAD");
+        command.env("WEBHOOK_SECRET", secret);
         let process = Lines::start(&mut command)?;
         let first = |lines: &[Value]| lines.first().and_then(Value::as_u64);
         let port = wait::until("the stand-in's port", || Ok(process.look(first)))?;
@@ -36,12 +42,12 @@ impl Standin {
     }
 
     /// Returns the correctly signed calls of that function.
-    fn calls(&self, function: &str) -> Vec<Value> {
+    pub(crate) fn calls(&self, function: &str) -> Vec<Value> {
         self.process.look(|lines| lines.iter().filter(|call| call["function"] == function).cloned().collect())
     }
 
     /// Options for nodes that may invoke every function of the stand-in.
-    fn invoked_by(&self, nodes: usize) -> Options {
+    pub(crate) fn invoked_by(&self, nodes: usize) -> Options {
         delivering(nodes)
             .set("WAYPOST_WEBHOOKS_AWS_ACCESS_KEY_ID", ID)
             .set("WAYPOST_WEBHOOKS_AWS_SECRET_ACCESS_KEY", KEY)
@@ -52,13 +58,26 @@ impl Standin {
 }
 
 /// Creates a webhook that invokes a function.
-fn hook(c: &Cluster, map: &Map, function: &str, mut more: Value) -> Result<Hook> {
-    more["function_name"] = json!(function);
-    more["region"] = json!(REGION);
-    Hook::make(c, map, &json!({"lambda": more, "retry": quick(2)}))
+fn hook(c: &Cluster, map: &Map, function: &str, more: Value) -> Result<Hook> {
+    invoking(c, map, function, more, json!({}))
 }
 
-fn given_up(c: &Cluster, hook: &Hook, class: &str, status: u16) -> Result<()> {
+/// Creates a webhook that invokes a function; `settings` has further ones of the webhook.
+pub(crate) fn invoking(
+    c: &Cluster,
+    map: &Map,
+    function: &str,
+    mut more: Value,
+    mut settings: Value,
+) -> Result<Hook> {
+    more["function_name"] = json!(function);
+    more["region"] = json!(REGION);
+    settings["lambda"] = more;
+    settings["retry"] = quick(2);
+    Hook::make(c, map, &settings)
+}
+
+pub(crate) fn given_up(c: &Cluster, hook: &Hook, class: &str, status: u16) -> Result<()> {
     hook.wait(c, "a dead letter", |hook| hook["dead_letters"].as_u64() > Some(0))?;
     let dead_letter = &hook.get(c, "/dead-letters?limit=1")?[0];
     ensure!(dead_letter["class"] == class && dead_letter["status"] == status, "{dead_letter}");

@@ -43,10 +43,18 @@ const OTHERS: &[(&str, &str)] = &[
     ("tests/it/receivers/fleet.rs", "endpoint"),
     ("tests/it/webhooks_answers.rs", "endpoint"),
     ("tests/it/webhooks_lambda.rs", "endpoint"),
+    // So do collectors of traces.
+    ("src/config/otel.rs", "endpoint"),
+    ("src/config/shared.rs", "endpoint"),
+    ("src/server.rs", "endpoint"),
+    ("src/server/otlp.rs", "endpoint"),
+    ("src/spans.rs", "endpoint"),
+    ("tests/it/traces.rs", "endpoint"),
     // The field's name for a table of events that a transaction writes.
     ("src/cli/relay/table.rs", "outbox"),
     ("tests/it/relay.rs", "outbox"),
     ("tests/it/relay/postgres.rs", "outbox"),
+    ("tests/it/examples.rs", "outbox"),
     // The name of a product, and of its receiver.
     ("tests/it/receivers/fleet.rs", "picker"),
     ("src/delivery/webhook/render/envelope.rs", "picker"),

@@ -1,4 +1,4 @@
-// A subscriber with npm phoenix, over any transport. Resumes as the README tells it to: join params
+// A subscriber with npm phoenix, over any transport. Resumes as the documentation describes: join params
 // as a function that gives the last event id seen. When its connection ends it goes to the next
 // URL, as a client behind a load balancer would.
 //

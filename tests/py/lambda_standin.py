@@ -7,18 +7,22 @@ the time at the start: under libfaketime threads of Python wait for one another 
 
 The function's name chooses the answer: `throttled` 429, `broken` 200 with X-Amz-Function-Error, `missing` 404,
 `returns-N` 200 with the statusCode N in what the function returns. One that begins with `sockudo` is the handler of
-Sockudo's guide with the secret PUSHER_SECRET: what it answers is the answer, and the line tells whether it verified.
+Sockudo's guide with the secret PUSHER_SECRET, and `orders` that of examples/lambda with WEBHOOK_SECRET: what they answer
+is the answer, and the line tells whether they verified.
 
     python lambda_standin.py ACCESS_KEY SECRET_KEY REGION [SESSION_TOKEN]
     python lambda_standin.py --sign URL BODY ACCESS_KEY SECRET_KEY REGION AMZ_DATE [SESSION_TOKEN]
 """
 
 import datetime
+import importlib.util
 import json
 import os
+import pathlib
 import sys
 import threading
 import time
+import types
 import urllib.parse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -29,11 +33,23 @@ from botocore.credentials import Credentials
 
 import sockudo_lambda
 
+
+def example():
+    """The handler of examples/lambda, with the clock of the nodes."""
+    path = pathlib.Path(__file__).parents[2] / "examples/lambda/handler.py"
+    spec = importlib.util.spec_from_file_location("handler", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.time = types.SimpleNamespace(time=lambda: time.time() + AHEAD.total_seconds())
+    return module.handler
+
+
 CLOCK = threading.Lock()
 LINES = threading.Lock()
 AHEAD = datetime.timedelta(seconds=float(os.environ.get("CLOCK") or time.time()) - time.time())
 # What the handler prints belongs elsewhere.
 output, sys.stdout = sys.stdout, sys.stderr
+HANDLERS = {"sockudo": sockudo_lambda.lambda_handler, "orders": example()}
 STATUS = {"Event": 202, "RequestResponse": 200, "DryRun": 204}
 
 
@@ -76,8 +92,9 @@ class Invoke(BaseHTTPRequestHandler):
         kind = self.headers.get("X-Amz-Invocation-Type", "RequestResponse")
         qualifier = urllib.parse.parse_qs(parts.query).get("Qualifier", [None])[0]
         seen = {"function": function, "qualifier": qualifier, "type": kind, "body": body.decode()}
-        if function.startswith("sockudo"):
-            return self.answer(STATUS[kind], self.handled(seen))
+        for name, handler in HANDLERS.items():
+            if function.startswith(name):
+                return self.answer(STATUS[kind], self.handled(seen, handler))
         say(json.dumps(seen))
         if function == "throttled":
             return self.answer(429, {"Reason": "ReservedFunctionConcurrentInvocationLimitExceeded"}, {"Retry-After": "1"})
@@ -89,9 +106,9 @@ class Invoke(BaseHTTPRequestHandler):
             return self.answer(200, {"body": "as it says", "statusCode": int(function.removeprefix("returns-"))})
         return self.answer(STATUS.get(kind, 400), {"ok": True})
 
-    def handled(self, seen):
+    def handled(self, seen, handler):
         event = json.loads(seen["body"])
-        result = sockudo_lambda.lambda_handler(event, None)
+        result = handler(event, None)
         headers, verified = event["headers"], result["statusCode"] == 200
         line = {"t": "request", "verified": verified, "id": headers["webhook-id"], "url": self.path}
         say(json.dumps({**seen, **line, "body": event["body"]}))

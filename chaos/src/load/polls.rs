@@ -1,5 +1,5 @@
 //! npm `phoenix` over its long poll, behind the run's proxy. The proxy chooses the node, and some polls are
-//! given up and sent again (`tests/js/lost_polls_client.mjs`). The client resumes as the README describes.
+//! given up and sent again (`tests/js/lost_polls_client.mjs`). The client resumes as docs/reference/sockets.md describes.
 
 use super::stay::Stay;
 use super::{Reader, Site};

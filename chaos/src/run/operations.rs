@@ -194,7 +194,7 @@ fn restored(run: &Run, backup: &str, file: &Path) -> Result<()> {
     node.env.remove("WAYPOST_JOIN");
     let from = file.display().to_string();
     let to = node.data.display().to_string();
-    waypost(run, &["restore", "--from", &from, "--data-dir", &to])?;
+    waypost(run, &["restore", "--from", &from, "--data-dir", &to, "--yes"])?;
     node.start()?;
     wait::until("the restored node", || {
         if let Some(status) = node.ended()? {

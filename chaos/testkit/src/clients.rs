@@ -114,6 +114,11 @@ impl Js {
         Self::start("page_client.mjs", options)
     }
 
+    /// Pages of the examples in Chromium; `example_pages.mjs` describes the options.
+    pub fn example_pages(options: Value) -> Result<Self> {
+        Self::start("example_pages.mjs", options)
+    }
+
     /// A client of live sessions with npm `ws`; `live_client.mjs` describes the options.
     pub fn live(options: Value) -> Result<Self> {
         Self::start("live_client.mjs", options)

@@ -57,7 +57,7 @@ impl Answer {
 
     /// The stable code of an error answer, empty when there is none.
     pub fn code(&self) -> String {
-        let code = |v: Value| v.get("error").and_then(Value::as_str).map(str::to_owned);
+        let code = |v: Value| v.get("code").and_then(Value::as_str).map(str::to_owned);
         self.json().ok().and_then(code).unwrap_or_default()
     }
 

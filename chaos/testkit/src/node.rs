@@ -31,10 +31,14 @@ pub struct Node {
 }
 
 impl Node {
-    /// A node that is not started yet; its files are below `dir`.
+    /// A node that is not started yet; its files are below `dir`, whose name is its name too.
     pub fn new(binary: &Path, dir: &Path, http: SocketAddr, peer: SocketAddr) -> Self {
         let data = dir.join("data");
+        // All nodes of a test are on one host, and each has a name of its own.
+        let name =
+            dir.file_name().map_or_else(|| "node".to_owned(), |name| name.to_string_lossy().into_owned());
         let env = BTreeMap::from([
+            ("WAYPOST_NODE_NAME".to_owned(), name),
             ("WAYPOST_HTTP_ADDR".to_owned(), http.to_string()),
             ("WAYPOST_PEER_ADDR".to_owned(), peer.to_string()),
             ("WAYPOST_DATA_DIR".to_owned(), data.display().to_string()),
@@ -204,6 +208,11 @@ pub fn without_settings(command: &mut Command) -> &mut Command {
         command.env_remove(name);
     }
     command
+}
+
+/// As [`without_settings`], for a command whose answer is read by a program: it prints JSON.
+pub fn printing_json(command: &mut Command) -> &mut Command {
+    without_settings(command).env("WAYPOST_OUTPUT", "json")
 }
 
 fn files_below(dir: &Path, found: &mut Vec<(PathBuf, u64)>) -> Result<()> {

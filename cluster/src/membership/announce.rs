@@ -60,10 +60,13 @@ impl Announcer {
                 Announced::Member => {
                     self.engine.exclude(None);
                     if is_compared {
-                        tracing::debug!(id = self.engine.id(), "this node is still a member");
+                        tracing::debug!(
+                            node = self.engine.called(self.engine.id()),
+                            "this node is still a member"
+                        );
                     } else {
                         is_compared = true;
-                        tracing::info!(id = self.engine.id(), "this node is a member");
+                        tracing::info!(node = self.engine.called(self.engine.id()), "this node is a member");
                         self.older.refuse().await;
                     }
                     self.unsettled().await;

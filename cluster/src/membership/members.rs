@@ -99,7 +99,7 @@ impl Members {
         let Some(id) = written.data.new_id else {
             return again();
         };
-        tracing::info!(id, addr = member.peer_addr, %identity, "allocated a node id");
+        tracing::info!(node = member.called(id), addr = member.peer_addr, %identity, "allocated a node id");
         JoinReply::Id { cluster_id: self.engine.peers().me().cluster_id, id, peers: self.everybody() }
     }
 
@@ -215,7 +215,7 @@ impl Members {
         // either.
         let there = join_all(ready.iter().map(|id| self.is_there(*id))).await;
         let ready = ready.into_iter().zip(there).find_map(|(id, there)| there.then_some(id))?;
-        tracing::info!(id = ready, "promoting a learner that has caught up");
+        tracing::info!(node = self.engine.called(ready), "promoting a learner that has caught up");
         Some((ChangeMembers::AddVoterIds(BTreeSet::from([ready])), false))
     }
 

@@ -98,7 +98,7 @@ impl Moves {
             (Some(_), Some(_)) => {
                 if self.observer.note_claim(id, known, other) {
                     tracing::error!(
-                        id,
+                        node = self.engine.called(id),
                         known,
                         other,
                         "two processes have this id: a data directory was copied"

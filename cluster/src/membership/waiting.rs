@@ -41,7 +41,7 @@ pub(super) fn reason(own: &NewcomerV1, heard: &[(String, Heard)]) -> String {
         heard.iter().filter(|(_, heard)| heard.may_give_an_id()).map(|(addr, _)| addr.as_str()).collect();
     if !members.is_empty() {
         return format!(
-            "the cluster at {} gives no id to this node yet: has it a leader?",
+            "the cluster at {} gives no id to this node yet: does it have a leader?",
             members.join(", ")
         );
     }

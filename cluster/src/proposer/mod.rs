@@ -270,7 +270,7 @@ impl Gatherer {
         match link.start(self.engine.group(), &request, batch.deadline()).await {
             Ok(pending) => Ok((batch, pending)),
             Err(error) if error.certainly_not_sent() => {
-                tracing::debug!(leader, %error, "cannot reach the leader");
+                tracing::debug!(leader = self.engine.called(leader), %error, "cannot reach the leader");
                 requeue(&batch);
                 Err(batch)
             }

@@ -118,7 +118,7 @@ impl ClockRounds {
         };
         tracing::warn!(
             off_ms,
-            to,
+            to = self.engine.called(to),
             "this leader's clock is wrong: the lead goes to a node whose clock is right"
         );
         self.lead.transfer(to, ASK).await;

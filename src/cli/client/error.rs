@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
+use crate::cli::http1::HttpError;
+
 /// Why a request failed. The texts are for people.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::cli) enum ClientError {
     /// There is no connection, or it broke.
-    #[error(
-        "cannot reach {url}: {reason}; is waypost running there? (`waypost dev` or `waypost serve` starts it, --url names another)"
-    )]
+    #[error("cannot reach {url}: {reason}")]
     Unreachable {
         /// The node's address.
         url: String,
-        /// The reason as a text.
+        /// The reason as a text, with what to do about it.
         reason: String,
         /// Whether nothing of the request was sent.
         unsent: bool,
@@ -35,8 +35,21 @@ pub(in crate::cli) enum ClientError {
         /// The wait that the node asks for, in seconds.
         retry_after: Option<u64>,
     },
+    /// Another protocol is spoken there, or another port listens there than the one for clients.
+    #[error("{url}: {error}; {advice}")]
+    WrongPort {
+        /// The address.
+        url: String,
+        /// What is there.
+        error: HttpError,
+        /// What to do.
+        advice: String,
+    },
     /// The answer is not one of Waypost's.
-    #[error("{url} answered something that is not from waypost: {what}")]
+    #[error(
+        "{url} answered something that is not from waypost: {what}; --url or WAYPOST_URL names the client port of a \
+         node (http_addr, 4000 by default)"
+    )]
     Foreign {
         /// The address that answered.
         url: String,
@@ -45,17 +58,68 @@ pub(in crate::cli) enum ClientError {
     },
 }
 
+/// What to do about an error with that code on the command line, where the node does not say it.
+pub(super) fn hint_of(code: &str, has_token: bool) -> Option<&'static str> {
+    match code {
+        "unauthorized" if !has_token => Some("set --token or WAYPOST_TOKEN"),
+        "unauthorized" => Some(
+            "the token of --token, WAYPOST_TOKEN or WAYPOST_ADMIN_TOKEN is not one of this cluster, or was revoked; \
+             `waypost token create MAP` makes one",
+        ),
+        "forbidden" => Some(
+            "give another token with --token or WAYPOST_TOKEN: the admin token, or one that `waypost token create MAP \
+             --scopes` makes",
+        ),
+        "not_found" => Some(
+            "look at the spelling, and at the token: one of a map opens that map alone; `waypost map list` shows all \
+             maps to the admin token",
+        ),
+        _ => None,
+    }
+}
+
 fn hint_line(hint: Option<&str>) -> String {
     hint.map_or_else(String::new, |hint| format!("\nhint: {hint}"))
 }
 
+/// What to do if nothing answers.
+const IS_IT_RUNNING: &str = "is waypost running there? (`waypost dev` or `waypost serve` starts it, --url or WAYPOST_URL \
+                             names another)";
+
 impl ClientError {
+    /// The error of a request to `url` that got no answer.
+    pub(super) fn of(error: HttpError, url: String) -> Self {
+        let advice = match error {
+            HttpError::Foreign(what) => return Self::Foreign { url, what },
+            HttpError::SpeaksTls => {
+                let other = url.replacen("http://", "https://", 1);
+                format!("use {other} with --url or WAYPOST_URL")
+            }
+            HttpError::SpeaksPlain => {
+                let other = url.replacen("https://", "http://", 1);
+                let needs = "for https the node needs http.tls_cert and http.tls_key";
+                format!("use {other} with --url or WAYPOST_URL; {needs}")
+            }
+            HttpError::PeerPort => {
+                "give the client port (http_addr, 4000 by default) with --url or WAYPOST_URL".to_owned()
+            }
+            HttpError::Untrusted | HttpError::BadCertificate(_) => {
+                return Self::Unreachable { url, reason: error.to_string(), unsent: true };
+            }
+            _ => {
+                let unsent = error.is_unsent();
+                return Self::Unreachable { url, reason: format!("{error}; {IS_IT_RUNNING}"), unsent };
+            }
+        };
+        Self::WrongPort { url, error, advice }
+    }
+
     /// Whether the request may succeed a little later, or at another node.
     pub(in crate::cli) fn passes(&self) -> bool {
         match self {
             Self::Unreachable { .. } => true,
             Self::Refused { status, .. } => matches!(status, 429 | 502 | 503 | 504),
-            Self::Foreign { .. } => false,
+            Self::WrongPort { .. } | Self::Foreign { .. } => false,
         }
     }
 

@@ -25,6 +25,7 @@ use waypost_cluster::{BackupOrigin, Expected};
 use super::super::{
     Usage,
     client::{ANSWER, Client, Connection},
+    confirm::Confirm,
     output::{self, cell},
 };
 
@@ -53,8 +54,8 @@ pub(in crate::cli) struct Backup {
     without_majority: bool,
     #[command(flatten)]
     connection: Connection,
-    /// Print JSON on a terminal too
-    #[arg(long)]
+    /// The old name of -o json
+    #[arg(long, hide = true)]
     json: bool,
 }
 
@@ -70,8 +71,10 @@ pub(in crate::cli) struct Restore {
     /// The old cluster's webhooks.key, if the backup was made without --with-key
     #[arg(long, value_name = "FILE")]
     with_key: Option<PathBuf>,
-    /// Print JSON on a terminal too
-    #[arg(long)]
+    #[command(flatten)]
+    confirm: Confirm,
+    /// The old name of -o json
+    #[arg(long, hide = true)]
     json: bool,
 }
 
@@ -110,7 +113,7 @@ fn expected(key: Option<[u8; 32]>) -> Expected<'static> {
 
 /// The key in a file: its bytes, or the text of `webhooks.secret_key`.
 fn read_key(path: &Path) -> anyhow::Result<[u8; 32]> {
-    let bytes = fs::read(path).with_context(|| path.display().to_string())?;
+    let bytes = fs::read(path).with_context(|| format!("the key file {}", path.display()))?;
     let of_text = || std::str::from_utf8(&bytes).ok().and_then(Webhooks::key_of);
     let key = <[u8; 32]>::try_from(&*bytes).ok().or_else(of_text);
     key.ok_or_else(|| {
@@ -190,6 +193,11 @@ fn show(path: &Path, info: &Value, what: &str, json: bool) -> anyhow::Result<()>
 /// Makes the data directory of a new cluster.
 pub(in crate::cli) fn restore(args: &Restore) -> anyhow::Result<()> {
     let key = args.with_key.as_deref().map(read_key).transpose()?;
+    args.confirm.ask(&format!(
+        "this makes {} the first node of a new cluster with the maps, tokens and webhooks of the backup, which must not \
+         run beside the old cluster",
+        args.data_dir.display()
+    ))?;
     let files = key.map(|key| (KEY_FILE.to_owned(), key.to_vec())).into_iter().collect();
     let restored = waypost_cluster::restore(&args.from, &args.data_dir, files, &expected(key))?;
     if !args.data_dir.join(KEY_FILE).exists() {

@@ -11,22 +11,24 @@ use super::super::{
     client::{Client, ClientError, Connection},
     output::{self, cell},
 };
+use super::named::{called, called_by};
 
 /// How to show the status.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Status {
     #[command(flatten)]
     connection: Connection,
-    /// Show it again each second until interrupted; a pipe gets a line of JSON each time
+    /// Show it again each second until interrupted; with -o json a line each time
     #[arg(long)]
     watch: bool,
-    /// Print JSON on a terminal too
-    #[arg(long)]
+    /// The old name of -o json
+    #[arg(long, hide = true)]
     json: bool,
 }
 
-const COLUMNS: [(&str, &str); 15] = [
+const COLUMNS: [(&str, &str); 16] = [
     ("NODE", "id"),
+    ("NAME", "name"),
     ("ROLE", "role"),
     ("STATE", "state"),
     ("HTTP", "http_addr"),
@@ -42,6 +44,10 @@ const COLUMNS: [(&str, &str); 15] = [
     ("DISK USED", "disk_used_bytes"),
     ("DISK FREE", "disk_free_bytes"),
 ];
+
+/// Columns that are shown only with `-o wide`, by their fields.
+const WIDE_COLUMNS: [&str; 5] =
+    ["peer_addr", "last_log_index", "topics", "snapshot_age_ms", "disk_used_bytes"];
 
 /// Columns that are shown only if a member has a figure for them. Not every cluster has ephemeral events, and
 /// the table is wide.
@@ -132,6 +138,7 @@ impl Views<'_> {
                 "url": url,
                 "cluster_id": view.get("cluster_id"),
                 "node_id": view.get("node_id"),
+                "node_name": view.get("node_name"),
                 "healthy": view.get("healthy"),
                 "leader_id": view.get("leader_id"),
                 "problems": self.more(view, best),
@@ -155,9 +162,9 @@ impl Views<'_> {
         let head = format!(
             "cluster {} is {health}; leader {}, term {}; asked node {} at {url}",
             cell(status, "cluster_id"),
-            cell(status, "leader_id"),
+            called_by(status, "leader_id", "leader_name"),
             cell(status, "term"),
-            cell(status, "node_id"),
+            called_by(status, "node_id", "node_name"),
         );
         let table = table(status);
         let matrix = matrix(status).map_or_else(String::new, |matrix| format!("\n\n{matrix}"));
@@ -183,7 +190,11 @@ impl Views<'_> {
             return format!("\n\n{}", output::paint(output::STRONG, output::printable(&text)));
         }
         let more: String = self.more(view, best).into_iter().map(problem).collect();
-        if more.is_empty() { more } else { format!("\n\nas node {} sees it:{more}", cell(view, "node_id")) }
+        if more.is_empty() {
+            more
+        } else {
+            format!("\n\nas node {} sees it:{more}", called_by(view, "node_id", "node_name"))
+        }
     }
 }
 
@@ -222,7 +233,7 @@ fn matrix(status: &Value) -> Option<String> {
             Some(sight) if sight["reached"] == true => "yes".to_owned(),
             Some(sight) => format!("no ({})", cell(sight, "error")),
         };
-        std::iter::once(format!("node {}", cell(from, "id"))).chain(ids.iter().map(reach)).collect()
+        std::iter::once(format!("node {}", called(from))).chain(ids.iter().map(reach)).collect()
     };
     Some(output::table(&headings, &members.iter().map(row).collect::<Vec<_>>()))
 }
@@ -244,7 +255,8 @@ fn table(status: &Value) -> String {
     let is_reported =
         |field: &str| members.iter().any(|member| member.get(field).and_then(Value::as_u64) > Some(0));
     let ephemeral = EPHEMERAL_COLUMNS.into_iter().filter(|(_, field)| is_reported(field));
-    let columns: Vec<(&str, &str)> = COLUMNS.into_iter().chain(ephemeral).collect();
+    let is_shown = |(_, field): &(&str, &str)| output::is_wide() || !WIDE_COLUMNS.contains(field);
+    let columns: Vec<(&str, &str)> = COLUMNS.into_iter().filter(is_shown).chain(ephemeral).collect();
     let headings: Vec<&str> = columns.iter().map(|(heading, _)| *heading).collect();
     let rows: Vec<Vec<String>> = members.into_iter().map(|member| row(status, &columns, member)).collect();
     output::table(&headings, &rows)
@@ -279,13 +291,13 @@ mod tests {
     /// The last columns of each line.
     fn ends(table: &str) -> Vec<Vec<&str>> {
         let ends = table.lines().map(|line| line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()));
-        ends.map(|cells| cells.skip(COLUMNS.len()).collect()).collect()
+        ends.map(|cells| cells.skip(COLUMNS.len() - WIDE_COLUMNS.len()).collect()).collect()
     }
 
     #[test]
     fn ephemeral_columns_are_shown_if_a_member_has_figures() {
         let member = |id: u64, interest: Option<u64>, dropped: Option<u64>| {
-            json!({"id": id, "role": "follower", "disk_free_bytes": 7 << 20,
+            json!({"id": id, "name": "n", "role": "follower", "disk_free_bytes": 7 << 20,
             "ephemeral_interest": interest, "ephemeral_dropped": dropped})
         };
         let status = |first, second| json!({"leader_id": 1, "members": [first, second]});

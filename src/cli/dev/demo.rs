@@ -50,8 +50,7 @@ pub(super) fn admin_token(home: &Home) -> anyhow::Result<String> {
     }
     let mut bits = [0_u8; 32];
     getrandom::fill(&mut bits)?;
-    let hex: String = bits.iter().map(|byte| format!("{byte:02x}")).collect();
-    let token = format!("wpa_{hex}");
+    let token = format!("wpa_{}", hex::encode(bits));
     home.keep(ADMIN_FILE, &token)?;
     Ok(token)
 }
@@ -74,11 +73,7 @@ async fn app(client: &Client) -> Result<(), ClientError> {
 }
 
 async fn map(client: &Client, url: &str, home: &Home) -> anyhow::Result<Demo> {
-    let map = json!({
-        "slug": SLUG,
-        "name": "Demo",
-        "limits": {"connections": null, "requests_per_minute": null},
-    });
+    let map = json!({"slug": SLUG, "name": "Demo"});
     let demo = match patiently(client, Method::POST, "/api/maps", Some(&map)).await {
         Err(ClientError::Refused { code, .. }) if code == "slug_taken" => match kept(url, home).await? {
             Some(demo) => return Ok(demo),

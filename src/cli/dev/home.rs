@@ -23,7 +23,7 @@ impl Home {
         let path = asked.unwrap_or_else(|| {
             std::env::temp_dir().join(format!("waypost-dev-{}", uuid::Uuid::new_v4().simple()))
         });
-        let failed = || format!("cannot make the directory {}", path.display());
+        let failed = || format!("cannot make the directory {}; --data-dir names another", path.display());
         // Only the owner may read logs and data. A directory that exists keeps its mode.
         fs::DirBuilder::new().recursive(!temporary).mode(0o700).create(&path).with_context(failed)?;
         // Each node runs in its own directory, so the path must be absolute.

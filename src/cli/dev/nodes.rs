@@ -122,6 +122,7 @@ impl Nodes {
             .arg(node.dir.join("data"))
             .args(["--http-addr", &self.ports.http(index).to_string()])
             .args(["--peer-addr", &self.ports.peer(index).to_string()])
+            .args(["--node-name", &name(index)])
             .env("WAYPOST_ADMIN_TOKEN", &self.admin)
             .env(ALLOW_NETS, allow_nets())
             // The node's own directory has no waypost.toml that was meant for another node.
@@ -239,6 +240,11 @@ impl Node {
     fn log(&self) -> PathBuf {
         Path::new(&self.dir).join("node.log")
     }
+}
+
+/// The name of a node. Its id may differ: ids are given in the order in which nodes join.
+pub(super) fn name(index: usize) -> String {
+    format!("node-{}", index + 1)
 }
 
 fn allow_nets() -> String {

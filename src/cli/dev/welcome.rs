@@ -5,7 +5,7 @@ use std::{io, path::PathBuf};
 use super::{
     super::output::{self, NAME, STRONG, paint},
     demo::{APP_ID, Demo, KEY, SECRET, SLUG},
-    nodes::Nodes,
+    nodes::{Nodes, name},
 };
 
 pub(super) fn print(nodes: &Nodes, admin: &str, demo: &Demo) -> io::Result<()> {
@@ -18,7 +18,7 @@ pub(super) fn print(nodes: &Nodes, admin: &str, demo: &Demo) -> io::Result<()> {
     for node in 0..nodes.count() {
         let url = paint(NAME, nodes.url(node));
         let log = nodes.log(node);
-        output::line(format_args!("  node {}       {url}   log {}", node + 1, log.display()))?;
+        output::line(format_args!("  {:<12} {url}   log {}", name(node), log.display()))?;
     }
     output::line(format_args!(
         "  admin token  {admin}

@@ -47,8 +47,8 @@ pub(in crate::cli) struct Args {
     /// Media type of the body
     #[arg(long, value_name = "TYPE", default_value = "application/json")]
     content_type: String,
-    /// Print JSON on a terminal too
-    #[arg(long)]
+    /// The old name of -o json
+    #[arg(long, hide = true)]
     json: bool,
 }
 

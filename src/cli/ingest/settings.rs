@@ -125,8 +125,8 @@ impl SettingsArgs {
 
 /// The secret in an environment variable.
 pub(super) fn secret(variable: &str) -> anyhow::Result<String> {
-    let text =
-        std::env::var(variable).with_context(|| format!("the environment variable {variable} is not set"))?;
+    let text = std::env::var(variable)
+        .with_context(|| format!("--secret-env {variable}: there is no such variable"))?;
     Ok(text.trim().to_owned())
 }
 

@@ -8,6 +8,7 @@ use std::{
     thread,
 };
 
+use anyhow::Context;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
@@ -86,6 +87,21 @@ impl Input {
         }
         Chunk { bytes: bytes.into(), lines: numbers }
     }
+}
+
+/// All of standard input, as one payload.
+pub(super) fn whole() -> anyhow::Result<String> {
+    let mut text = String::new();
+    io::stdin()
+        .lock()
+        .take(LONGEST_LINE)
+        .read_to_string(&mut text)
+        .context("standard input can't be read")?;
+    anyhow::ensure!(
+        (text.len() as u64) < LONGEST_LINE,
+        "the payload on standard input is longer than 17 MiB"
+    );
+    Ok(text)
 }
 
 /// Reads lines until the input ends, an error occurs, or the receiver is dropped.

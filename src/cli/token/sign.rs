@@ -70,18 +70,18 @@ pub(super) fn token(args: &Args) -> anyhow::Result<String> {
 fn signer(args: &Args) -> anyhow::Result<Signer> {
     if let Some(pem) = &args.pem {
         let algorithm = Algorithm::named(&args.algorithm).context("unknown algorithm")?;
-        return Ok(Signer::with_pem(algorithm, &read(pem)?)?);
+        return Ok(Signer::with_pem(algorithm, &read("--pem", pem)?)?);
     }
     let secret = match (&args.secret, &args.secret_file) {
         (Some(secret), _) => secret.clone(),
-        (None, Some(file)) => read(file)?.trim_end_matches(['\r', '\n']).to_owned(),
+        (None, Some(file)) => read("--secret-file", file)?.trim_end_matches(['\r', '\n']).to_owned(),
         (None, None) => return Err(Usage("give --secret, --secret-file or --pem".to_owned()).into()),
     };
     Ok(Signer::with_secret(secret.as_bytes())?)
 }
 
-fn read(file: &Path) -> anyhow::Result<String> {
-    std::fs::read_to_string(file).with_context(|| file.display().to_string())
+fn read(flag: &str, file: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(file).with_context(|| format!("{flag} {}", file.display()))
 }
 
 /// The claims of a token that is issued at `now` (Unix seconds).

@@ -7,7 +7,9 @@ use super::{
     super::{
         Usage,
         client::{ClientError, encoded},
+        confirm::Confirm,
         output::{self, cell},
+        since,
     },
     One, Webhook, replay, show,
 };
@@ -34,6 +36,9 @@ pub(in crate::cli) struct List {
     /// Only those after this seq
     #[arg(long, value_name = "SEQ")]
     after: Option<u64>,
+    /// Only those that were given up at this time or later, as in 1h (an hour ago) or 2026-01-31T12:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = since::time)]
+    since: Option<String>,
     /// Most dead letters that are listed
     #[arg(long, value_name = "N", default_value_t = 100)]
     limit: usize,
@@ -46,8 +51,8 @@ pub(in crate::cli) struct Retry {
     one: One,
     /// Id of the event [default: all]
     event: Option<String>,
-    /// Only events from this time on, as in 2026-01-31T12:00:00Z, or from the event with this id
-    #[arg(long, value_name = "TIME|ID", conflicts_with = "event")]
+    /// Only events from this time on, as in 1h (an hour ago) or 2026-01-31T12:00:00Z, or from the event with this id
+    #[arg(long, value_name = "TIME|ID", value_parser = since::time_or_id, conflicts_with = "event")]
     since: Option<String>,
     /// Wait until all have been tried
     #[arg(long)]
@@ -61,9 +66,8 @@ pub(in crate::cli) struct Purge {
     one: One,
     /// Id of the event [default: all]
     event: Option<String>,
-    /// Confirm that all are removed; this can't be undone
-    #[arg(long)]
-    yes: bool,
+    #[command(flatten)]
+    confirm: Confirm,
 }
 
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
@@ -85,8 +89,10 @@ async fn list(args: List) -> anyhow::Result<()> {
         // A page may be short because of its bytes. Only an empty page is the last.
         let Some(last) = dead_letters.last() else { break };
         after = last["seq"].as_u64();
-        left = left.saturating_sub(dead_letters.len());
-        for dead_letter in &dead_letters {
+        let is_listed =
+            |dead_letter: &&Value| since::is_since(dead_letter, "given_up_at", args.since.as_deref());
+        for dead_letter in dead_letters.iter().filter(is_listed) {
+            left = left.saturating_sub(1);
             if people {
                 rows.push(row(dead_letter));
             } else {
@@ -139,20 +145,15 @@ async fn retry(args: Retry) -> anyhow::Result<()> {
 }
 
 async fn purge(args: Purge) -> anyhow::Result<()> {
-    if args.event.is_none() && !args.yes {
-        let text = "this removes all dead letters of the webhook, for ever; add --yes if you mean it";
-        return Err(Usage(text.into()).into());
-    }
+    let Some(event) = args.event else {
+        let what = |webhook: &str| format!("this removes all dead letters of {webhook}, for ever");
+        let webhook = args.one.find_and_ask(args.confirm, what).await?;
+        let answer = webhook.call(Method::DELETE, "/dead-letters", None).await?;
+        output::note(format_args!("removed {} dead letters", cell(&answer, "removed")));
+        return Ok(());
+    };
     let webhook = args.one.find().await?;
-    match args.event {
-        Some(event) => {
-            webhook.call(Method::DELETE, &format!("/dead-letters/{}", encoded(&event)), None).await?;
-            output::note(format_args!("removed {event}"));
-        }
-        None => {
-            let answer = webhook.call(Method::DELETE, "/dead-letters", None).await?;
-            output::note(format_args!("removed {} dead letters", cell(&answer, "removed")));
-        }
-    }
+    webhook.call(Method::DELETE, &format!("/dead-letters/{}", encoded(&event)), None).await?;
+    output::note(format_args!("removed {event}"));
     Ok(())
 }

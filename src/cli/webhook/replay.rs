@@ -13,6 +13,7 @@ use super::{
         Usage,
         client::{ClientError, encoded},
         output::{self, cell},
+        since,
     },
     One, Webhook,
 };
@@ -36,8 +37,9 @@ const PARTS: f64 = 1000.0;
 pub(in crate::cli) struct Start {
     #[command(flatten)]
     one: One,
-    /// Events from this time on, as in 2026-01-31T12:00:00Z, or from the event with this id
-    #[arg(long, value_name = "TIME|ID", conflicts_with_all = ["after", "events"])]
+    /// Events from this time on, as in 1h (an hour ago) or 2026-01-31T12:00:00Z, or from the event with this id
+    #[arg(long, value_name = "TIME|ID", value_parser = since::time_or_id)]
+    #[arg(conflicts_with_all = ["after", "events"])]
     since: Option<String>,
     /// Events after the one with this id
     #[arg(long, value_name = "ID", conflicts_with = "events")]
@@ -45,8 +47,8 @@ pub(in crate::cli) struct Start {
     /// These events, by their ids, with commas
     #[arg(long, value_name = "IDS", value_delimiter = ',', conflicts_with_all = ["failed", "until"])]
     events: Option<Vec<String>>,
-    /// Events before this time
-    #[arg(long, value_name = "TIME")]
+    /// Events before this time, as in 5m (five minutes ago)
+    #[arg(long, value_name = "TIME", value_parser = since::time)]
     until: Option<String>,
     /// Only dead letters: all of them, unless --since or --after says where to start
     #[arg(long)]
@@ -61,6 +63,9 @@ pub(in crate::cli) struct Start {
 pub(in crate::cli) struct List {
     #[command(flatten)]
     one: One,
+    /// Only replays that started at this time or later, as in 1h (an hour ago)
+    #[arg(long, value_name = "TIME", value_parser = since::time)]
+    since: Option<String>,
     /// Cancel the replay with this id
     #[arg(long, value_name = "ID")]
     cancel: Option<u64>,
@@ -208,7 +213,8 @@ pub(super) async fn list(args: List) -> anyhow::Result<()> {
         output::note(format_args!("cancelled {id}"));
         return Ok(());
     }
-    let replays = webhook.call(Method::GET, "/replays", None).await?;
+    let mut replays = webhook.call(Method::GET, "/replays", None).await?;
+    since::keep(&mut replays, "started_at", args.since.as_deref());
     if !output::for_people(webhook.json) {
         return Ok(output::json(&replays)?);
     }

@@ -15,6 +15,23 @@ const LEAST_TARGET: usize = 10;
 const MOST_ERROR: usize = 160;
 const MOST_ANSWER: usize = 100;
 
+/// Columns of the list with `-o wide`.
+const WIDE: [(&str, &str); 13] = [
+    ("ID", "id"),
+    ("NAME", "name"),
+    ("STATE", "state"),
+    ("LEFT", "queue_depth"),
+    ("DEAD", "dead_letters"),
+    ("LOST", "missed"),
+    ("PROFILE", "profile"),
+    ("EVENTS", "events"),
+    ("DELIVERED", "delivered"),
+    ("LAST DELIVERY", "last_delivery_at"),
+    ("LAST ERROR", "last_error"),
+    ("URL", "url"),
+    ("FUNCTION", "target.function_name"),
+];
+
 /// Fields that `webhook show` does not list, because it shows them elsewhere or they mean nothing to people.
 const NOT_LISTED: [&str; 14] = [
     "target.type",
@@ -104,21 +121,26 @@ pub(super) fn list(webhooks: &Value, json: bool) -> anyhow::Result<()> {
     if !output::for_people(json) {
         return Ok(output::json(webhooks)?);
     }
+    if output::is_wide() {
+        return Ok(output::list(webhooks, json, &WIDE, &[])?);
+    }
     let rows: Vec<&Value> = webhooks.as_array().into_iter().flatten().collect();
     Ok(output::line(listed(&rows, output::width()))?)
 }
 
-/// A table of webhooks that is at most `columns` wide. Each line has what a command needs to name the
-/// webhook, and the state of its delivery.
-fn listed(webhooks: &[&Value], columns: usize) -> String {
+/// A table of webhooks that is at most `columns` wide; without a width nothing is cut. Each line has what a
+/// command needs to name the webhook, and the state of its delivery.
+fn listed(webhooks: &[&Value], columns: Option<usize>) -> String {
+    let most_name = columns.map_or(usize::MAX, |_| MOST_NAME);
     let row = |webhook: &&Value| {
         let fields = ["state", "queue_depth", "dead_letters", "missed"].map(|field| cell(webhook, field));
-        [vec![short_id(webhook), short(&cell(webhook, "name"), MOST_NAME)], fields.to_vec()].concat()
+        [vec![short_id(webhook), short(&cell(webhook, "name"), most_name)], fields.to_vec()].concat()
     };
     let mut rows: Vec<Vec<String>> = webhooks.iter().map(row).collect();
     let headings = ["ID", "NAME", "STATE", "LEFT", "DEAD", "LOST", "TARGET"];
     let used = output::table(&headings, &rows).lines().map(|line| line.chars().count()).max().unwrap_or(0);
-    let room = columns.saturating_sub(used.saturating_sub(headings[6].len())).max(LEAST_TARGET);
+    let others = used.saturating_sub(headings[6].len());
+    let room = columns.map_or(usize::MAX, |columns| columns.saturating_sub(others).max(LEAST_TARGET));
     for (row, webhook) in rows.iter_mut().zip(webhooks) {
         row.push(short(&target(webhook), room));
     }
@@ -175,6 +197,10 @@ pub(super) fn attempt(attempt: &Value, webhook: Option<&str>, json: bool) -> any
     words.extend(webhook.map(|name| output::paint(STRONG, output::printable(name))));
     words.push(output::paint(NAME, cell(attempt, "type")));
     words.push(output::paint(FAINT, cell(attempt, "message_id")));
+    if output::is_wide() {
+        words.push(output::paint(FAINT, format_args!("#{}", cell(attempt, "seq"))));
+        words.push(output::paint(FAINT, cell(attempt, "event_id")));
+    }
     words.push(outcome(attempt));
     words.push(output::paint(FAINT, details(attempt)));
     Ok(output::line(words.join(" "))?)
@@ -243,13 +269,15 @@ mod tests {
         let one = hook("a name that is longer than there is room for");
         let two = hook("b");
         let wide = |columns| {
-            listed(&[&one, &two], columns).lines().map(|line| line.chars().count()).max().unwrap_or(0)
+            listed(&[&one, &two], Some(columns)).lines().map(|line| line.chars().count()).max().unwrap_or(0)
         };
         assert_eq!((wide(80), wide(120)), (80, 120));
         assert!(
-            listed(&[&two], 80)
+            listed(&[&two], Some(80))
                 .contains("0190a1b2  b     disabled  100000  10000  7     https://example.com/xxx")
         );
+        let whole = listed(&[&one], None);
+        assert!(whole.contains("there is room for") && whole.ends_with("xxx"), "nothing is cut: {whole}");
     }
 
     #[test]

@@ -13,6 +13,7 @@ use super::{
     super::{
         client::{Client, ClientError, encoded},
         output::{self, cell},
+        since,
     },
     Common, base, find, show,
 };
@@ -27,6 +28,9 @@ pub(in crate::cli) struct Args {
     map: String,
     /// Webhook: id, beginning of the id, or name [default: all]
     webhook: Option<String>,
+    /// Begin with the attempts since this time that are remembered, as in 1h (an hour ago) or 2026-01-31T12:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = since::time)]
+    since: Option<String>,
     /// Only attempts that failed
     #[arg(long)]
     failed: bool,
@@ -54,12 +58,13 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         json: args.common.json,
         pause: PAUSES.0,
     };
-    tail.start().await?;
+    let earlier = tail.start(args.since.as_deref()).await?;
     let what = match tail.seen.len() {
         1 => "1 webhook".to_owned(),
         several => format!("{several} webhooks"),
     };
     output::note(output::paint_err(output::FAINT, format_args!("following {what} of {}", args.map)));
+    earlier.iter().try_for_each(|attempt| tail.print(attempt))?;
     tail.follow().await
 }
 
@@ -87,14 +92,21 @@ struct Seen {
 }
 
 impl Tail {
-    /// Reads the number of each webhook's last attempt. Only later attempts are shown.
-    async fn start(&mut self) -> anyhow::Result<()> {
+    /// Reads the number of each webhook's last attempt; later attempts are shown. Returns those that are remembered
+    /// since that time, ordered by time: none without one.
+    async fn start(&mut self, since: Option<&str>) -> anyhow::Result<Vec<Value>> {
+        let mut earlier = Vec::new();
         for (id, name, counted) in self.look().await? {
             let attempts = self.attempts(&id, 0).await?;
             let last = attempts.iter().map(number).max().unwrap_or(0);
+            if since.is_some() {
+                let wanted = attempts.into_iter().filter(|attempt| since::is_since(attempt, "at", since));
+                earlier.extend(wanted.map(|attempt| of_webhook(attempt, &id)));
+            }
             self.seen.insert(id, Seen { name, last, counted });
         }
-        Ok(())
+        earlier.sort_by_cached_key(|attempt| cell(attempt, "at"));
+        Ok(earlier)
     }
 
     async fn follow(&mut self) -> anyhow::Result<()> {
@@ -215,11 +227,14 @@ impl Seen {
             output::note(output::paint_err(output::BAD, text));
         }
         self.last = self.last.max(newest);
-        fresh.extend(new.into_iter().map(|mut attempt| {
-            attempt["webhook_id"] = id.into();
-            attempt
-        }));
+        fresh.extend(new.into_iter().map(|attempt| of_webhook(attempt, id)));
     }
+}
+
+/// The attempt with the id of its webhook.
+fn of_webhook(mut attempt: Value, id: &str) -> Value {
+    attempt["webhook_id"] = id.into();
+    attempt
 }
 
 fn number(attempt: &Value) -> u64 {

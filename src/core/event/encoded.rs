@@ -1,34 +1,36 @@
 //! How commands and messages between nodes encode an event. A plain event has one byte for what others carry
 //! beside their payload.
 
-use super::{Ingested, NewEvent, Sender};
+use super::{Event, Ingested, NewEvent, Sender};
 use crate::core::subject::Subject;
+use crate::core::trace::TraceContext;
 use bytestring::ByteString;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// What few events carry beside their payload.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Extras {
     #[serde(with = "optional_text")]
-    text: Option<ByteString>,
-    sender: Option<Sender>,
-    ingested: Option<Ingested>,
+    pub(crate) text: Option<ByteString>,
+    pub(crate) sender: Option<Sender>,
+    pub(crate) ingested: Option<Ingested>,
+    pub(crate) trace: Option<TraceContext>,
 }
 
 impl Extras {
     /// The extras of an event. `None` if it has none.
-    pub(crate) fn of(
-        text: Option<&ByteString>,
-        sender: Option<&Sender>,
-        ingested: Option<Ingested>,
-    ) -> Option<Self> {
-        let has_some = text.is_some() || sender.is_some() || ingested.is_some();
-        has_some.then(|| Self { text: text.cloned(), sender: sender.cloned(), ingested })
+    pub(crate) fn of(event: &Event) -> Option<Self> {
+        let Event { text, sender, ingested, trace, .. } = event;
+        Self { text: text.clone(), sender: sender.clone(), ingested: *ingested, trace: *trace }.some()
     }
 
-    /// The text, the sender, and how the event came in.
-    pub(crate) fn apart(extras: Option<Self>) -> (Option<ByteString>, Option<Sender>, Option<Ingested>) {
-        extras.map(|Self { text, sender, ingested }| (text, sender, ingested)).unwrap_or_default()
+    fn of_new(event: &NewEvent) -> Option<Self> {
+        let NewEvent { text, sender, ingested, trace, .. } = event;
+        Self { text: text.clone(), sender: sender.clone(), ingested: *ingested, trace: *trace }.some()
+    }
+
+    fn some(self) -> Option<Self> {
+        (self != Self::default()).then_some(self)
     }
 }
 
@@ -52,8 +54,8 @@ struct Decoding {
 
 impl Serialize for NewEvent {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { subject, kind, payload, text, sender, ingested } = self;
-        let extras = Extras::of(text.as_ref(), sender.as_ref(), *ingested);
+        let Self { subject, kind, payload, .. } = self;
+        let extras = Extras::of_new(self);
         Encoding { subject, kind, payload, extras }.serialize(serializer)
     }
 }
@@ -61,8 +63,8 @@ impl Serialize for NewEvent {
 impl<'de> Deserialize<'de> for NewEvent {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Decoding { subject, kind, payload, extras } = Decoding::deserialize(deserializer)?;
-        let (text, sender, ingested) = Extras::apart(extras);
-        Ok(Self { subject, kind, payload, text, sender, ingested })
+        let Extras { text, sender, ingested, trace } = extras.unwrap_or_default();
+        Ok(Self { subject, kind, payload, text, sender, ingested, trace })
     }
 }
 

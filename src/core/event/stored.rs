@@ -1,15 +1,17 @@
-//! How the store keeps an event. A plain event has one form. An event with a text, with a sender or from an
-//! ingest source has another, so that a plain event has no byte for them.
+//! How the store keeps an event. A plain event has one form. An event with a text, with a sender, from an
+//! ingest source or of a trace has another, so that a plain event has no byte for them.
 
-use super::{Event, Ingested, MAX_KIND_BYTES, NewEvent, Sender, Times};
+use super::{Event, Extras, Ingested, MAX_KIND_BYTES, NewEvent, Sender, Times};
 use crate::core::ids::{EventId, SocketId, SourceId};
 use crate::core::subject::Subject;
+use crate::core::trace::TraceContext;
 use bytes::Bytes;
 use bytestring::ByteString;
 
 /// The format of a plain event.
 const PLAIN: u8 = 3;
-/// The format of an event with a text, with a sender or from a source, which stand before the payload.
+/// The format of an event with a text, with a sender, from a source or of a trace, which stand before the
+/// payload.
 const WITH_EXTRAS: u8 = 4;
 
 const STORED_TIMES: usize = 1 + 16;
@@ -28,6 +30,8 @@ const HAS_SOURCE: u8 = 8;
 const IS_VALIDATED: u8 = 16;
 /// The sender stated the event's time.
 const HAS_TIME: u8 = 32;
+/// The event belongs to a trace.
+const HAS_TRACE: u8 = 64;
 
 impl Event {
     /// Encodes an event like [`Event::to_stored_at`], with all clocks at the id's milliseconds.
@@ -35,8 +39,8 @@ impl Event {
         Self::to_stored_at(id, Times::at(id.id_ms()), event)
     }
 
-    /// Encodes an event as it is stored: format, id, times, lengths of subject and type, subject, type, text
-    /// and sender if there are any, payload. The store's key has the stream and the seq.
+    /// Encodes an event as it is stored: format, id, times, lengths of subject and type, subject, type, what
+    /// it has of text, sender, source and trace, payload. The store's key has the stream and the seq.
     pub fn to_stored_at(id: EventId, times: Times, event: &NewEvent) -> Vec<u8> {
         let subject = event.subject.as_str().as_bytes();
         let kind = &event.kind.as_bytes()[..event.kind.floor_char_boundary(MAX_KIND_BYTES)];
@@ -67,9 +71,9 @@ impl Event {
         let subject = Subject::from_stored(subject)?;
         let kind = ByteString::try_from(bytes.slice(kind_from..kind_to)).ok()?;
         let mut payload = bytes.slice(kind_to..);
-        let (text, sender, ingested) =
-            if bytes[0] == PLAIN { (None, None, None) } else { take_extras(&mut payload)? };
-        Some(Self { id, seq, subject, time_ms: times.time_ms, kind, payload, text, sender, ingested })
+        let Extras { text, sender, ingested, trace } =
+            if bytes[0] == PLAIN { Extras::default() } else { take_extras(&mut payload)? };
+        Some(Self { id, seq, subject, time_ms: times.time_ms, kind, payload, text, sender, ingested, trace })
     }
 
     /// Reads only the subject of a stored event.
@@ -104,15 +108,16 @@ fn stored_parts(bytes: &[u8]) -> Option<(usize, usize)> {
     (bytes.len() >= kind_to).then_some((kind_from, kind_to))
 }
 
-/// Encodes an event's text, its sender and how it came in: which of them there are, then each of them. Empty if
-/// there are none.
+/// Encodes an event's text, its sender, how it came in and its trace: which of them there are, then each of
+/// them. Empty if there are none.
 fn extras_of(event: &NewEvent) -> Vec<u8> {
     let mut bytes = Vec::new();
     let user = event.sender.as_ref().and_then(|sender| sender.user.as_ref());
     let has = (u8::from(event.text.is_some()) * HAS_TEXT)
         | (u8::from(event.sender.is_some()) * HAS_SENDER)
         | (u8::from(user.is_some()) * HAS_USER)
-        | event.ingested.map_or(0, has_of);
+        | event.ingested.map_or(0, has_of)
+        | (u8::from(event.trace.is_some()) * HAS_TRACE);
     if has == 0 {
         return bytes;
     }
@@ -133,6 +138,9 @@ fn extras_of(event: &NewEvent) -> Vec<u8> {
             bytes.extend_from_slice(&time_ms.to_be_bytes());
         }
     }
+    if let Some(trace) = event.trace {
+        bytes.extend_from_slice(&trace.to_bytes());
+    }
     bytes
 }
 
@@ -149,15 +157,12 @@ fn push_text(text: &str, bytes: &mut Vec<u8>) {
     bytes.extend_from_slice(text.as_bytes());
 }
 
-/// A text, a sender, and how the event came in.
-type Taken = (Option<ByteString>, Option<Sender>, Option<Ingested>);
-
 /// Decodes what [`extras_of`] wrote, and leaves what stands behind it.
-fn take_extras(bytes: &mut Bytes) -> Option<Taken> {
+fn take_extras(bytes: &mut Bytes) -> Option<Extras> {
     let has = take(bytes, 1)?[0];
     let needs = |what: u8, other: u8| has & what != 0 && has & other == 0;
     if has == 0
-        || has >= 2 * HAS_TIME
+        || has >= 2 * HAS_TRACE
         || needs(HAS_USER, HAS_SENDER)
         || needs(IS_VALIDATED, HAS_SOURCE)
         || needs(HAS_TIME, HAS_SOURCE)
@@ -179,7 +184,12 @@ fn take_extras(bytes: &mut Bytes) -> Option<Taken> {
     } else {
         None
     };
-    Some((text, sender, ingested))
+    let trace = if has & HAS_TRACE != 0 {
+        Some(TraceContext::from_bytes(take(bytes, TraceContext::LEN)?.as_ref().try_into().ok()?)?)
+    } else {
+        None
+    };
+    Some(Extras { text, sender, ingested, trace })
 }
 
 fn take(bytes: &mut Bytes, length: usize) -> Option<Bytes> {

@@ -1,5 +1,6 @@
 //! Why a request does not come from a sender of its source.
 
+use crate::core::error_code::Code;
 use crate::core::jwt::JwtError;
 
 /// Why a request does not come from a sender of the source.
@@ -33,16 +34,16 @@ pub enum Denied {
 
 impl Denied {
     /// Returns a stable code.
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> Code {
         match self {
-            Self::Missing(_) => "signature_missing",
-            Self::Twice(_) => "header_given_twice",
-            Self::Malformed(_) => "signature_malformed",
-            Self::Stale(_) => "timestamp_expired",
-            Self::Mismatch(_) => "invalid_signature",
-            Self::WrongKey(_) => "invalid_key",
-            Self::Body(_) => "body_changed",
-            Self::Jwt(_) => "invalid_token",
+            Self::Missing(_) => Code::SignatureMissing,
+            Self::Twice(_) => Code::HeaderGivenTwice,
+            Self::Malformed(_) => Code::SignatureMalformed,
+            Self::Stale(_) => Code::TimestampExpired,
+            Self::Mismatch(_) => Code::InvalidSignature,
+            Self::WrongKey(_) => Code::InvalidKey,
+            Self::Body(_) => Code::BodyChanged,
+            Self::Jwt(_) => Code::InvalidToken,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What a body gives: events, or the reason why there are none.
 
+use crate::core::error_code::Code;
 use crate::core::subject::Subject;
 
 /// An event as a body gives it.
@@ -22,7 +23,7 @@ pub struct Mapped {
 #[error("{message}")]
 pub struct Bad {
     /// A stable code.
-    pub code: &'static str,
+    pub code: Code,
     /// What is wrong, as a text for people.
     pub message: String,
     /// The index of the bad event in a batch.
@@ -34,18 +35,18 @@ pub struct Bad {
 }
 
 impl Bad {
-    pub(super) fn new(code: &'static str, message: impl Into<String>) -> Self {
+    pub(super) fn new(code: Code, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), index: None, most: None, is_media: false }
     }
 
     /// A request has more events than it may.
     pub(super) fn too_many(most: usize) -> Self {
         let message = format!("a request may have at most {most} events");
-        Self { most: Some(most), ..Self::new("too_many_events", message) }
+        Self { most: Some(most), ..Self::new(Code::TooManyEvents, message) }
     }
 
     pub(super) fn media(message: impl Into<String>) -> Self {
-        Self { is_media: true, ..Self::new("unsupported_media_type", message) }
+        Self { is_media: true, ..Self::new(Code::UnsupportedMediaType, message) }
     }
 
     /// Names the bad event of a batch, unless it is named already.

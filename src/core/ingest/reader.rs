@@ -7,6 +7,7 @@ use super::Headers;
 use super::mapped::{Bad, Mapped};
 use super::mapping::{Mapping, Surroundings};
 use super::settings::{Authentication, Settings};
+use crate::core::error_code::Code;
 use crate::core::event::MapText;
 use crate::core::field_error::FieldErrors;
 use crate::core::ids::{MapId, SourceId};
@@ -103,7 +104,7 @@ impl Reader {
             }
         }
         if events.is_empty() {
-            return Err(Bad::new("empty_batch", "a batch needs at least one event"));
+            return Err(Bad::new(Code::EmptyBatch, "a batch needs at least one event"));
         }
         Ok(events)
     }

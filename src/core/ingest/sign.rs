@@ -16,7 +16,7 @@ pub fn signed_headers(
     delivery: &str,
 ) -> Vec<(&'static str, String)> {
     let seconds = (now_ms / 1000).to_string();
-    let hex_of = |parts: &[&[u8]]| hex(&hmac_of(secret.as_bytes(), parts));
+    let hex_of = |parts: &[&[u8]]| hex::encode(hmac_of(secret.as_bytes(), parts));
     match authentication {
         Authentication::None => Vec::new(),
         Authentication::ApiKey => vec![("x-api-key", secret.to_owned())],
@@ -63,8 +63,4 @@ pub fn signed_headers(
             ]
         }
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

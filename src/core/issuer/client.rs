@@ -15,8 +15,8 @@ pub const WAYPOST_CLAIM: &str = "waypost";
 pub const LOGIN_ISSUER: &str = "waypost:login";
 /// Longest filter in a token (bytes): it leaves room for the filter of a subscription.
 pub const MAX_FILTER_LEN: usize = 512;
-/// The most sessions that a token may name.
-const MAX_CONNECTIONS: u64 = 1_000_000;
+/// The most sessions that a token or an issuer may name.
+pub(super) const MAX_CONNECTIONS: u64 = 1_000_000;
 
 /// The members of the claim `waypost`.
 const MEMBERS: [&str; 5] = ["map", "scopes", "subjects", "filter", "connections"];
@@ -30,7 +30,7 @@ pub struct ClientRights {
     pub subjects: Option<SubjectLimit>,
     /// The condition that every event must meet that the client gets.
     pub filter: Option<Expression>,
-    /// The most sessions of the token's `sub` on one node.
+    /// The most sessions of the token's `sub` on one node; `None`: no limit of its own.
     pub connections: Option<u32>,
 }
 
@@ -76,6 +76,14 @@ impl Client {
         }
         let jti = claims.jti().map(Box::from);
         Ok(Self { sub, jti, iat_ms, exp_ms: claims.exp_ms(), rights })
+    }
+
+    /// The client whose `sub` has this many sessions on one node at most, unless the token says how many.
+    pub fn limited_to(mut self, connections: u32) -> Self {
+        if self.sub.is_some() {
+            self.rights.connections.get_or_insert(connections);
+        }
+        self
     }
 }
 

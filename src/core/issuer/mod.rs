@@ -13,7 +13,7 @@ mod settings;
 pub use client::{Client, ClientRights, LOGIN_ISSUER, MAX_FILTER_LEN, WAYPOST_CLAIM, is_revoked};
 pub use mapping::{ClaimMapping, ClaimPath};
 pub use revocations::{ClientRevocation, MAX_REVOCATIONS, Revocations, RevokeClients, RevokedClients};
-pub use settings::{GivenKeys, IssuerSettings, read_issuers};
+pub use settings::{ANY, GivenKeys, IssuerSettings, read_issuers};
 
 use super::ids::{MapId, TokenId};
 use super::jwt::Algorithm;
@@ -26,6 +26,8 @@ use std::sync::Arc;
 pub const MAX_ISSUERS: usize = 10;
 /// Longest name of an issuer (bytes).
 pub const MAX_ISSUER_NAME_LEN: usize = 64;
+/// Sessions of one `sub` on one node, where neither the token nor its issuer says how many.
+pub const USUAL_CONNECTIONS: u32 = 100;
 
 /// Where the keys of an issuer come from. Only the secret is encrypted: the others are public.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,6 +61,8 @@ pub struct Issuer {
     pub audience: Option<Box<str>>,
     /// Where its tokens say what they permit.
     pub claims: ClaimMapping,
+    /// The most sessions of one `sub` on one node, where the token says nothing else.
+    pub connections: u32,
     /// When it was made (Unix milliseconds).
     pub inserted_ms: u64,
 }

@@ -1,11 +1,14 @@
 //! The settings of issuers, as callers write them.
 
-use super::{ClaimMapping, ClaimPath, LOGIN_ISSUER, MAX_ISSUER_NAME_LEN, MAX_ISSUERS};
+use super::client::MAX_CONNECTIONS;
+use super::{ClaimMapping, ClaimPath, LOGIN_ISSUER, MAX_ISSUER_NAME_LEN, MAX_ISSUERS, USUAL_CONNECTIONS};
 use crate::core::field_error::FieldCode;
 use crate::core::json::Members;
 use crate::core::jwt::{Algorithm, KeySource, Verifier};
 use serde_json::value::RawValue;
 
+/// What `issuer` and `audience` are if any will do.
+pub const ANY: &str = "*";
 /// Longest `issuer` and `audience` (bytes).
 const MAX_TEXT_LEN: usize = 512;
 /// Shortest secret (bytes): RFC 7518 asks for as many bytes as the hash has.
@@ -37,6 +40,8 @@ pub struct IssuerSettings {
     pub audience: Option<Box<str>>,
     /// Where its tokens say what they permit.
     pub claims: ClaimMapping,
+    /// The most sessions of one `sub` on one node, where the token says nothing else.
+    pub connections: u32,
 }
 
 /// Reads `{"issuers": […]}`. Names are unique. `is_url` says what is wrong with a URL, if something is.
@@ -85,8 +90,40 @@ fn read_issuer(m: &mut Members<'_>, is_url: &dyn Fn(&str) -> Result<(), String>)
     }
     let audience = read_text(m, "audience");
     let claims = m.object("claims", read_mapping).unwrap_or_default();
+    let connections = read_connections(m);
     let keys = read_keys(m, algorithm, is_url);
-    Some(IssuerSettings { name: name?.into(), algorithm: algorithm?, keys: keys?, issuer, audience, claims })
+    if matches!(keys, Some(GivenKeys::Url(_))) {
+        // The keys at a URL are often those of a service that signs for others, too.
+        for (name, _) in
+            [("issuer", &issuer), ("audience", &audience)].iter().filter(|(_, text)| text.is_none())
+        {
+            m.fault(
+                name,
+                FieldCode::Required,
+                format_args!("is required with jwks_url; \"{ANY}\" accepts any"),
+            );
+        }
+    }
+    let [issuer, audience] = [issuer, audience].map(|text| text.filter(|text| **text != *ANY));
+    Some(IssuerSettings {
+        name: name?.into(),
+        algorithm: algorithm?,
+        keys: keys?,
+        issuer,
+        audience,
+        claims,
+        connections,
+    })
+}
+
+fn read_connections(m: &mut Members<'_>) -> u32 {
+    let Some(most) = m.nullable::<u64>("connections", "a whole number").flatten() else {
+        return USUAL_CONNECTIONS;
+    };
+    if !(1..=MAX_CONNECTIONS).contains(&most) {
+        m.fault("connections", FieldCode::OutOfRange, format_args!("must be from 1 to {MAX_CONNECTIONS}"));
+    }
+    u32::try_from(most).unwrap_or(USUAL_CONNECTIONS)
 }
 
 fn read_algorithm(m: &mut Members<'_>) -> Option<Algorithm> {

@@ -117,13 +117,15 @@ fn settings_are_read_strictly() {
     };
     let good = json!({"issuers": [
         {"name": "a", "algorithm": "HS256", "secret": SECRET, "issuer": null, "claims": {"map": "x.y"}},
-        {"name": "b", "algorithm": "RS256", "jwks_url": "https://example.com/jwks"},
-        {"name": "c", "algorithm": "HS256"},
+        {"name": "b", "algorithm": "RS256", "jwks_url": "https://example.com/", "issuer": "*", "audience": "x"},
+        {"name": "c", "algorithm": "HS256", "connections": 3},
     ]});
     let (issuers, faults) = read(good);
     assert_eq!((issuers.len(), faults), (3, Vec::new()));
     assert_eq!(issuers[2].keys, GivenKeys::Kept);
     assert_eq!(issuers[0].claims.map, path("x.y"));
+    assert_eq!((issuers[1].issuer.as_deref(), issuers[1].audience.as_deref()), (None, Some("x")));
+    assert_eq!((issuers[1].connections, issuers[2].connections), (USUAL_CONNECTIONS, 3));
     let one = |issuer: Value| json!({ "issuers": [issuer] });
     for (bad, field) in [
         (json!({}), "issuers: "),
@@ -134,6 +136,15 @@ fn settings_are_read_strictly() {
         (one(json!({"name": "a", "algorithm": "RS256"})), "issuers[0].pem: "),
         (one(json!({"name": "a", "algorithm": "RS256", "jwks_url": "http://x"})), "issuers[0].jwks_url: "),
         (one(json!({"name": "a", "algorithm": "HS256", "jwks_url": "https://x"})), "issuers[0].jwks_url: "),
+        (
+            one(json!({"name": "a", "algorithm": "RS256", "jwks_url": "https://x", "issuer": "y"})),
+            "issuers[0].audience: ",
+        ),
+        (
+            one(json!({"name": "a", "algorithm": "RS256", "jwks_url": "https://x", "audience": "y"})),
+            "issuers[0].issuer: ",
+        ),
+        (one(json!({"name": "a", "algorithm": "HS256", "connections": 0})), "issuers[0].connections: "),
         (
             one(json!({"name": "a", "algorithm": "HS256", "secret": SECRET, "pem": "x"})),
             "issuers[0].algorithm: ",

@@ -2,12 +2,14 @@
 //!
 //! Every member stays text until its type is known: a client's values never become a tree.
 
+use super::node::Key;
 use crate::core::field_error::{BODY, FieldCode, FieldErrors};
 use crate::core::nearest::suggestion;
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 use std::fmt;
+use std::marker::PhantomData;
 
 /// The largest number of members in one object. An object with more is refused before any member is read.
 const MAX_MEMBERS: usize = 64;
@@ -19,9 +21,9 @@ const MAX_MEMBERS: usize = 64;
 pub struct Members<'a> {
     /// The path of the object with a dot after it, such as `retry.`; empty for the body itself.
     prefix: String,
-    members: Vec<(String, &'a RawValue)>,
-    /// The names that were requested so far.
-    known: Vec<String>,
+    members: Vec<(Key<'a>, &'a RawValue)>,
+    /// The names that were requested so far, each with a line end.
+    known: String,
     is_object: bool,
     errors: FieldErrors,
 }
@@ -36,11 +38,11 @@ impl<'a> Members<'a> {
     pub fn at(path: &str, text: &'a str) -> Self {
         let prefix = if path.is_empty() { String::new() } else { format!("{path}.") };
         let members = Vec::new();
-        let known = Vec::new();
+        let known = String::new();
         let errors = FieldErrors::default();
         let mut object = Self { prefix, members, known, is_object: true, errors };
-        match serde_json::from_str::<Entries<'a>>(text) {
-            Ok(Entries(members)) => object.members = members,
+        match serde_json::from_str::<Fields<'a>>(text) {
+            Ok(Fields(members)) => object.members = members,
             Err(error) => {
                 object.is_object = false;
                 let field = if path.is_empty() { BODY } else { path };
@@ -75,10 +77,10 @@ impl<'a> Members<'a> {
 
     /// Takes the text of the member with one of these names.
     pub fn raw(&mut self, names: &[&str]) -> Option<&'a RawValue> {
-        self.known.extend(names.iter().map(|name| (*name).to_owned()));
+        names.iter().for_each(|name| self.known.extend([*name, "\n"]));
         let mut found = None;
-        while let Some(at) = self.members.iter().position(|(name, _)| names.contains(&name.as_str())) {
-            let (name, raw) = self.members.remove(at);
+        while let Some(at) = self.members.iter().position(|(Key(name), _)| names.contains(&&**name)) {
+            let (Key(name), raw) = self.members.remove(at);
             if found.replace(raw).is_some() {
                 self.fault(&name, FieldCode::GivenTwice, "is given twice");
             }
@@ -134,13 +136,13 @@ impl<'a> Members<'a> {
     /// Accepts members with these names without reading them.
     pub fn skip<'n>(&mut self, names: impl IntoIterator<Item = &'n str>) {
         for skipped in names {
-            self.members.retain(|(name, _)| name != skipped);
+            self.members.retain(|(Key(name), _)| name != skipped);
         }
     }
 
     /// Treats the member with that name as absent if it is `null`.
     pub fn skip_null(&mut self, name: &str) {
-        self.members.retain(|(member, raw)| !is_null(raw) || member != name);
+        self.members.retain(|(Key(member), raw)| !is_null(raw) || member != name);
     }
 
     /// Adds a fault of a member.
@@ -150,9 +152,9 @@ impl<'a> Members<'a> {
 
     /// Returns all faults. A member that was never requested is one.
     pub fn finish(mut self) -> FieldErrors {
-        for (name, _) in std::mem::take(&mut self.members) {
+        for (Key(name), _) in std::mem::take(&mut self.members) {
             let name: String = name.chars().take(100).collect();
-            let suggestion = suggestion(&name, self.known.iter().map(String::as_str));
+            let suggestion = suggestion(&name, self.known.lines());
             self.fault(&name, FieldCode::UnknownField, format_args!("is not a known field{suggestion}"));
         }
         self.errors
@@ -188,23 +190,37 @@ pub(crate) struct Entries<'a>(pub(crate) Vec<(String, &'a RawValue)>);
 
 impl<'de> Deserialize<'de> for Entries<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct EntriesVisitor;
-        impl<'de> Visitor<'de> for EntriesVisitor {
-            type Value = Entries<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
+        deserializer.deserialize_map(EntriesVisitor::<String>(PhantomData)).map(Self)
+    }
+}
+
+/// The same, with names that borrow from the text where they can.
+struct Fields<'a>(Vec<(Key<'a>, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Fields<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(EntriesVisitor::<Key<'de>>(PhantomData)).map(Self)
+    }
+}
+
+/// Reads entries whose names are of that type.
+struct EntriesVisitor<N>(PhantomData<N>);
+
+impl<'de, N: Deserialize<'de>> Visitor<'de> for EntriesVisitor<N> {
+    type Value = Vec<(N, &'de RawValue)>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(name) = map.next_key()? {
+            if entries.len() == MAX_MEMBERS {
+                return Err(serde::de::Error::custom("too many fields"));
             }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries<'de>, A::Error> {
-                let mut entries = Vec::new();
-                while let Some(name) = map.next_key()? {
-                    if entries.len() == MAX_MEMBERS {
-                        return Err(serde::de::Error::custom("too many fields"));
-                    }
-                    entries.push((name, map.next_value()?));
-                }
-                Ok(Entries(entries))
-            }
+            entries.push((name, map.next_value()?));
         }
-        deserializer.deserialize_map(EntriesVisitor)
+        Ok(entries)
     }
 }

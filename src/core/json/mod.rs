@@ -6,6 +6,7 @@
 
 mod members;
 mod node;
+mod normal;
 
 pub(crate) use members::Entries;
 pub use members::{Members, is_null};
@@ -32,6 +33,11 @@ pub enum JsonError {
 /// Brings `text` into normal form: no white space; numbers and escapes as `JSON.stringify` writes them;
 /// integer-like keys first, ascending; of duplicate keys the last value, at the position of the first.
 pub fn normalise(text: &str, max_depth: usize) -> Result<String, JsonError> {
+    if normal::is_normal(text, max_depth) { Ok(text.to_owned()) } else { parsed(text, max_depth) }
+}
+
+/// The normal form of any text.
+fn parsed(text: &str, max_depth: usize) -> Result<String, JsonError> {
     check_depth(text, max_depth)?;
     if let Some(literal) = unsafe_integer(text) {
         return Err(JsonError::UnsafeInteger(literal.chars().take(40).collect()));
@@ -44,6 +50,10 @@ pub fn normalise(text: &str, max_depth: usize) -> Result<String, JsonError> {
 
 /// Refuses nesting deeper than `max_depth`, before anything recursive runs.
 fn check_depth(text: &str, max_depth: usize) -> Result<(), JsonError> {
+    // Most texts have few brackets altogether.
+    if text.bytes().filter(|byte| matches!(byte, b'[' | b'{')).count() <= max_depth {
+        return Ok(());
+    }
     let mut depth = 0usize;
     for byte in outside_strings(text) {
         match byte {

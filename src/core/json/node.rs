@@ -7,7 +7,7 @@ use super::MAX_SAFE_INTEGER;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 /// A JSON value in normal form; strings borrow from the text where they can.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,7 +44,7 @@ impl<'a> Node<'a> {
         match self {
             Node::Null => out.push_str("null"),
             Node::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
-            Node::Int(value) => out.push_str(&value.to_string()),
+            Node::Int(value) => push_integer(*value, out),
             Node::Float(value) => out.push_str(ryu_js::Buffer::new().format_finite(*value)),
             Node::Text(text) => write_string(text, out),
             Node::List(items) => {
@@ -71,6 +71,11 @@ impl<'a> Node<'a> {
             }
         }
     }
+}
+
+fn push_integer(value: i64, out: &mut String) {
+    // A text takes whatever is written to it.
+    let _ = write!(out, "{value}");
 }
 
 /// Appends a JSON string as `JSON.stringify` writes it.
@@ -104,7 +109,7 @@ pub fn write_string(text: &str, out: &mut String) {
 
 /// A key, borrowed if it has no escapes.
 #[derive(serde::Deserialize)]
-struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+pub(super) struct Key<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
 
 impl<'de> Deserialize<'de> for Node<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -162,8 +167,27 @@ impl<'de> Visitor<'de> for NodeVisitor {
     }
 }
 
+/// Objects with more entries are searched for duplicates by a hash.
+const FEW: usize = 16;
+
 /// Returns the entries in JavaScript's order, with duplicates resolved.
 fn ordered<'a>(entries: Vec<(Cow<'a, str>, Node<'a>)>) -> Vec<(Cow<'a, str>, Node<'a>)> {
+    let mut unique = if has_no_duplicate(&entries) { entries } else { deduplicated(entries) };
+    // The sort is stable: keys that are not an index keep their order behind those that are.
+    let place = |key: &str| array_index(key).map_or(u64::MAX, u64::from);
+    if !unique.is_sorted_by_key(|(key, _)| place(key)) {
+        unique.sort_by_key(|(key, _)| place(key));
+    }
+    unique
+}
+
+/// Whether an object has few entries, each with a key of its own, as most objects do.
+fn has_no_duplicate(entries: &[(Cow<'_, str>, Node<'_>)]) -> bool {
+    let is_given_before = |place: usize, key: &str| entries[..place].iter().any(|(other, _)| other == key);
+    entries.len() <= FEW && !entries.iter().enumerate().any(|(place, (key, _))| is_given_before(place, key))
+}
+
+fn deduplicated<'a>(entries: Vec<(Cow<'a, str>, Node<'a>)>) -> Vec<(Cow<'a, str>, Node<'a>)> {
     // A client chooses the keys, so the hash must not be predictable.
     let mut indexes = HashMap::new();
     let mut unique: Vec<(Cow<'a, str>, Node<'a>)> = Vec::with_capacity(entries.len());
@@ -179,8 +203,6 @@ fn ordered<'a>(entries: Vec<(Cow<'a, str>, Node<'a>)>) -> Vec<(Cow<'a, str>, Nod
             }
         }
     }
-    // The sort is stable: keys that are not an index keep their order behind those that are.
-    unique.sort_by_key(|(key, _)| array_index(key).map_or(u64::MAX, u64::from));
     unique
 }
 
@@ -210,5 +232,17 @@ mod tests {
             assert_eq!(Node::read(text.as_bytes()).unwrap().display(), text);
         }
         assert_eq!(Node::read(b"{"), None);
+    }
+
+    #[test]
+    fn a_key_that_is_given_twice_has_its_first_place_and_its_last_value() {
+        for many in [2, FEW, FEW + 1, 3 * FEW] {
+            let keys = (0..many).map(|n| format!(r#""k{n}":{n}"#)).collect::<Vec<_>>().join(",");
+            let text = format!(r#"{{{keys},"k1":-1,"7":7}}"#);
+            let expected = format!(r#"{{"7":7,{keys}}}"#).replace(r#""k1":1"#, r#""k1":-1"#);
+            assert_eq!(Node::read(text.as_bytes()).unwrap().display(), expected, "{many}");
+            let once = format!("{{{keys}}}");
+            assert_eq!(Node::read(once.as_bytes()).unwrap().display(), once, "{many}");
+        }
     }
 }

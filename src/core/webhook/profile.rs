@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The format of a webhook's bodies and signatures (contracts/webhooks.md).
+/// The format of a webhook's bodies and signatures (docs/WEBHOOKS.md).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Profile {
     /// Wanderer's envelope, with Wanderer's signature.

@@ -3,8 +3,10 @@
 //! Owns the webhook's secrets while the webhook has an actor, and keeps them out of logs and errors. The
 //! bytes that are signed are the bytes that are sent.
 
+mod traced;
 mod work;
 
+use self::traced::Traced;
 use self::work::{Style, Work, lambda_event};
 use super::client::{Answer, Client, Failure, Outgoing, Requester, Rest};
 use super::guard::{Guard, Receiver, Target};
@@ -157,8 +159,10 @@ impl Sender {
         let style = self.style.clone();
         let secrets = self.secrets(now.expiry_ms, preferred);
         let work = Work { style, secrets, gap, attempt, now_ms };
+        let traced = Traced::begin(&self.webhook, events, attempt);
         let outgoing = match work.render(events, deadline, (&self.templates, self.claim())).await {
-            Ok(rendered) => {
+            Ok(mut rendered) => {
+                rendered.headers.extend(traced.header());
                 self.outgoing(rendered, now_ms, deadline.saturating_duration_since(Instant::now()))
             }
             Err(failure) => Err(failure),
@@ -167,15 +171,19 @@ impl Sender {
             Ok(outgoing) => client.send(outgoing, self.webhook()).await,
             Err(failure) => Err(failure),
         };
-        match result {
+        let ended = match result {
             Ok(answer) => self.answered(&answer, message_id),
-            Err(failure) => {
-                let Failure { class, sent, stage, message, ms: took_ms } = failure;
-                let outcome = Outcome { sent, ..Outcome::failed(class) };
-                let error = Some(self.in_words(sent, message));
-                Ended { outcome, stage, error, answer: String::new(), took_ms, message_id }
-            }
-        }
+            Err(failure) => self.failed(failure, message_id),
+        };
+        traced.ended(&ended);
+        ended
+    }
+
+    fn failed(&self, failure: Failure, message_id: String) -> Ended {
+        let Failure { class, sent, stage, message, ms: took_ms } = failure;
+        let outcome = Outcome { sent, ..Outcome::failed(class) };
+        let error = Some(self.in_words(sent, message));
+        Ended { outcome, stage, error, answer: String::new(), took_ms, message_id }
     }
 
     /// Adds to the description of a failure that it is not retried, if so. A dead letter shows this text too.

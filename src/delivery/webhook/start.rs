@@ -9,7 +9,7 @@ use super::check::{Checks, forbidden};
 use super::client::Outside;
 use super::config::WebhookConfig;
 use super::evaluate::Evaluator;
-use super::gauges;
+use super::gauges::{self, Board};
 use super::guard::{Forbidden, Guard, Target as Url};
 use super::handover::{self, Leaving};
 use super::lambda::Account;
@@ -27,6 +27,7 @@ use crate::core::ids::{EventId, WebhookId};
 use crate::core::webhook::records::Attempt;
 use crate::core::webhook::{Private, Profile, Target, Webhook};
 use crate::hub::{EncryptionError, Hub, HubError};
+use crate::metric::exposition::Exposition;
 use crate::tls::BadTls;
 use actix_rt::{Arbiter, ArbiterHandle};
 use std::rc::Rc;
@@ -98,6 +99,7 @@ pub struct Webhooks {
     hub: Hub,
     account: Account,
     outside: Outside,
+    queues: Board,
     shards: Vec<mpsc::Sender<Job>>,
     turn: AtomicUsize,
 }
@@ -111,6 +113,7 @@ impl Webhooks {
         let permits = Permits::new(config.connections);
         let templates = Permits::new(TEMPLATES);
         let leaving = Leaving::new(config.workers);
+        let queues = Board::default();
         let account = config.aws.clone();
         let config = Arc::new(config);
         let shards = (0..config.workers).map(|number| {
@@ -123,6 +126,7 @@ impl Webhooks {
                 permits: permits.clone(),
                 templates: templates.clone(),
                 leaving: leaving.clone(),
+                queues: queues.clone(),
             };
             on_own_thread(move || part.run(asked));
             jobs
@@ -131,7 +135,14 @@ impl Webhooks {
         actix_rt::spawn(announce(hub.clone()));
         let of = hub.clone();
         actix_rt::spawn(supervise("webhook_handover", move |_| handover::run(of.clone(), leaving.clone())));
-        Ok(Self { hub, account, outside, shards, turn: AtomicUsize::new(0) })
+        Ok(Self { hub, account, outside, queues, shards, turn: AtomicUsize::new(0) })
+    }
+
+    /// Writes the metrics of the queues of this node's webhooks.
+    pub fn write_metrics(&self, out: &mut Exposition) {
+        let directory = self.hub.webhooks().directory();
+        let is_there = |id| directory.get(id).is_some();
+        self.queues.write(is_there, self.hub.clock().time_ms(), out);
     }
 
     /// What all clients of this node share on the way to the outside.
@@ -234,6 +245,7 @@ struct Part {
     permits: Permits,
     templates: Permits,
     leaving: Leaving,
+    queues: Board,
 }
 
 impl Part {
@@ -241,13 +253,14 @@ impl Part {
         let encryption = self.hub.vault().known_encryption().await;
         let watch = self.hub.webhooks().watch();
         let flush = self.config.flush;
+        let queues = self.queues;
         let permits = (self.permits, self.templates);
         let shared = Shared::new(self.number, self.hub, self.config, encryption, self.outside, permits);
         let shard = Shard::new(shared, self.leaving);
         let of = shard.clone();
         actix_rt::spawn(supervise("webhook_watch", move |_| of.clone().watch()));
         let of = shard.clone();
-        actix_rt::spawn(supervise("webhook_gauges", move |_| gauges::run(of.clone())));
+        actix_rt::spawn(supervise("webhook_gauges", move |_| gauges::run(of.clone(), queues.clone())));
         let of = shard.clone();
         actix_rt::spawn(supervise("webhook_starts", move |_| of.clone().start_idle()));
         let of = shard.clone();

@@ -3,6 +3,7 @@
 use crate::core::access::Map;
 use crate::core::app::{App, AppSettings, Prepared, PutApp, Secret};
 use crate::core::command::{By, Command, Reply};
+use crate::core::error_code::Code;
 use crate::core::ids::TokenId;
 use crate::core::webhook::Origin;
 use crate::edge::context::Edge;
@@ -38,11 +39,11 @@ impl Draft {
         };
         let key = match &settings.key {
             Some(key) => key.clone(),
-            None => hex(&random::<KEY_BYTES>()?).into(),
+            None => hex::encode(random::<KEY_BYTES>()?).into(),
         };
         let secret = match &settings.secret {
             Some(secret) => secret.clone(),
-            None => Secret::new(&hex(&random::<SECRET_BYTES>()?)),
+            None => Secret::new(&hex::encode(random::<SECRET_BYTES>()?)),
         };
         Ok(Self { token, id, key, secret, settings })
     }
@@ -93,13 +94,9 @@ fn random<const N: usize>() -> Result<[u8; N], ApiError> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|error| {
         tracing::error!(%error, "no random bytes");
-        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the system has no random bytes")
+        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, "the system has no random bytes")
     })?;
     Ok(bytes)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

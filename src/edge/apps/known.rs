@@ -7,6 +7,7 @@ use crate::edge::context::Edge;
 use crate::edge::refused::{Refused, Unavailable};
 use crate::hub::{AppsError, OpenApp};
 use actix_web::HttpRequest;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 impl Edge {
@@ -16,18 +17,27 @@ impl Edge {
         if self.hub.health().is_removed() {
             return Err(Unavailable::Removed.into());
         }
-        let address = address_of(request);
-        if !self.hub.apps().knows_key(key).await {
-            // Before the leader is asked: only a client that names an unknown key is held up.
-            self.failures.check(address)?;
-        }
-        let Some(app) = self.hub.apps().find_key(key).await.map_err(refused)? else {
-            self.failures.count(address);
-            return Err(Refused::Unauthorized);
+        let app = match self.hub.apps().known_key(key).await {
+            Some(app) => app,
+            // It is rare, so the requests of other apps hold no room for it.
+            None => Box::pin(self.find_app(address_of(request), key)).await?,
         };
         note_caller(request, Caller::Token(app.token.id));
         note_map(request, app.map);
         Ok(app)
+    }
+
+    /// The app with a key that this node does not know, or cannot open yet.
+    async fn find_app(&self, address: IpAddr, key: &str) -> Result<Arc<OpenApp>, Refused> {
+        if !self.hub.apps().knows_key(key).await {
+            // Before the leader is asked: only a client that names an unknown key is held up.
+            self.failures.check(address)?;
+        }
+        let found = self.hub.apps().find_key(key).await.map_err(refused)?;
+        found.ok_or_else(|| {
+            self.failures.count(address);
+            Refused::Unauthorized
+        })
     }
 
     /// The app with that app id and that key, like [`Edge::app_with_key`]. A key of another app id is

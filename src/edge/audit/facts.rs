@@ -2,6 +2,7 @@
 //!
 //! Only requests that are recorded carry notes. For all others these functions do nothing.
 
+use crate::core::error_code::Code;
 use crate::core::ids::{MapId, TokenId};
 use actix_web::{HttpMessage, HttpRequest};
 use std::cell::RefCell;
@@ -52,4 +53,4 @@ fn note(request: &HttpRequest, write: impl FnOnce(&mut Facts)) {
 
 /// The stable code of an error answer, in the extensions of the response.
 #[derive(Clone, Copy, Debug)]
-pub struct ErrorCode(pub &'static str);
+pub struct ErrorCode(pub Code);

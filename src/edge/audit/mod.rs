@@ -9,14 +9,13 @@ pub mod facts;
 pub mod log;
 
 use crate::clock::now_ms;
+use crate::core::error_code::Code;
 use crate::core::ids::NodeId;
 use crate::core::time::iso_millis;
 use crate::edge::addresses::address_of;
 use crate::edge::context::Edge;
-use actix_web::body::MessageBody;
-use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::dev::{Service, ServiceRequest, ServiceResponse};
 use actix_web::http::{Method, StatusCode};
-use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{Error, HttpMessage};
 use facts::{Caller, ErrorCode, Notes};
@@ -50,25 +49,27 @@ enum Recorded {
     None,
 }
 
-/// Records a request, whatever handles it.
-///
-/// # Errors
-/// Those of the handler.
-pub async fn record<B: MessageBody>(
+/// Has `service` handle a request, and records it, whatever handles it. Most requests are not recorded, and
+/// are handled as if this were not there.
+pub fn record<S, B>(
+    service: &S,
     request: ServiceRequest,
-    next: Next<B>,
-) -> Result<ServiceResponse<B>, Error> {
-    let Some(mut entry) = Entry::of(&request) else { return next.call(request).await };
-    request.extensions_mut().insert(entry.notes.clone());
-    let answer = next.call(request).await;
-    match &answer {
-        Ok(answer) => {
-            let code = answer.response().extensions().get::<ErrorCode>().map(|ErrorCode(code)| *code);
-            entry.end(answer.status(), code);
-        }
-        Err(error) => entry.end(error.as_response_error().status_code(), None),
+) -> impl Future<Output = Result<ServiceResponse<B>, Error>> + use<S, B>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
+{
+    let entry = Entry::of(&request);
+    if let Some(entry) = &entry {
+        request.extensions_mut().insert(entry.notes.clone());
     }
-    answer
+    let answer = service.call(request);
+    async move {
+        let answer = answer.await;
+        if let Some(mut entry) = entry {
+            entry.end_with(&answer);
+        }
+        answer
+    }
 }
 
 fn recorded(method: &Method, route: &str) -> Recorded {
@@ -144,11 +145,21 @@ impl Entry {
         })
     }
 
-    fn end(&mut self, status: StatusCode, code: Option<&str>) {
+    fn end_with<B>(&mut self, answer: &Result<ServiceResponse<B>, Error>) {
+        match answer {
+            Ok(answer) => {
+                let code = answer.response().extensions().get::<ErrorCode>().map(|ErrorCode(code)| *code);
+                self.end(answer.status(), code);
+            }
+            Err(error) => self.end(error.as_response_error().status_code(), None),
+        }
+    }
+
+    fn end(&mut self, status: StatusCode, code: Option<Code>) {
         self.ended = true;
         let refused = status.is_client_error() && status != StatusCode::BAD_REQUEST;
         if self.recorded == Recorded::All || refused {
-            let result = if status.is_success() { "done" } else { code.unwrap_or("failed") };
+            let result = if status.is_success() { "done" } else { code.map_or("failed", Code::as_str) };
             self.write(Some(status), result);
         }
     }

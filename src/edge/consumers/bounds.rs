@@ -1,5 +1,6 @@
 //! Bounds on what the readers of a token and of a map hold on one node.
 
+use crate::core::error_code::Code;
 use crate::core::ids::{MapId, TokenId};
 use crate::core::limits::LimitName;
 use crate::edge::error::ApiError;
@@ -112,7 +113,7 @@ impl Drop for Share {
 /// 429: so many readers wait already.
 pub(in crate::edge) fn too_many(limit: usize) -> ApiError {
     let message = format!("{limit} readers wait already, as many as may");
-    ApiError::too_fast("too_many_readers", message, 1000).of_limit(LimitName::Fixed, limit as u64)
+    ApiError::too_fast(Code::TooManyReaders, message, 1000).of_limit(LimitName::Fixed, limit as u64)
 }
 
 #[cfg(test)]

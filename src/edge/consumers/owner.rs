@@ -169,7 +169,8 @@ async fn ask(
         Ok(Ok(told)) => told,
         Ok(Err(PeerError::Busy | PeerError::NotAsked)) => Err(ReadError::TooManyReaders(READS as u32)),
         Ok(Err(error)) => {
-            tracing::debug!(node = owner, %error, "a reader's request can't be passed on");
+            let node = edge.hub.peers().called(owner);
+            tracing::debug!(node, %error, "a reader's request can't be passed on");
             Err(ReadError::Elsewhere)
         }
         Err(_) => Err(ReadError::Elsewhere),
@@ -261,6 +262,7 @@ async fn tell(
         Ok(told) => told.map_err(|_| uncertain()),
         Err(PeerError::Busy | PeerError::NotAsked) => Err(busy()),
         Err(error) => {
+            let node = edge.hub.peers().called(node);
             tracing::debug!(node, %error, "what a reader says can't be passed on");
             Err(uncertain())
         }

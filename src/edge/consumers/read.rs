@@ -6,6 +6,7 @@ use crate::core::access::Scopes;
 use crate::core::consumer::reading::{
     AckId, Handed, MAX_IDS, MAX_READ, MAX_VISIBILITY_MS, MAX_WAIT_MS, NotAnAckId, Wish,
 };
+use crate::core::error_code::Code;
 use crate::core::field_error::FieldCode;
 use crate::core::json::Members;
 use crate::core::webhook::Webhook;
@@ -38,8 +39,8 @@ pub(super) async fn pull(
     let (map, name) = path.into_inner();
     let grant = granted(&request, &edge, &map).await?;
     let query = Query::of(&request, NAMES)?;
-    let wait = query.number("wait", "invalid_wait", 0..=MAX_WAIT_MS / 1000)?.unwrap_or(0);
-    let max = query.number("max", "invalid_max", 1..=MAX_READ.into())?.unwrap_or(DEFAULT_MAX);
+    let wait = query.number("wait", Code::InvalidWait, 0..=MAX_WAIT_MS / 1000)?.unwrap_or(0);
+    let max = query.number("max", Code::InvalidMax, 1..=MAX_READ.into())?.unwrap_or(DEFAULT_MAX);
     body.none().await?;
     let consumer = find(&edge, &grant, &name).await?;
     let _waits = consumers.bounds.wait(&grant)?;

@@ -1,6 +1,7 @@
 //! Making and changing consumers: reads the settings, checks them and puts them into the replicated state.
 
 use crate::core::command::{Command, Refusal, Reply};
+use crate::core::error_code::Code;
 use crate::core::field_error::{FieldCode, FieldErrors};
 use crate::core::ids::{EventId, WebhookId};
 use crate::core::json::Members;
@@ -118,7 +119,7 @@ fn problem(error: HubError) -> Problem {
 }
 
 fn name_taken() -> ApiError {
-    ApiError::new(StatusCode::CONFLICT, "name_taken", "the map has a consumer of this name")
+    ApiError::new(StatusCode::CONFLICT, Code::NameTaken, "the map has a consumer of this name")
         .hint("readers of one name share its events; choose another name for a cursor of its own")
 }
 

@@ -9,6 +9,7 @@ use super::owner;
 use super::read::{find, write};
 use crate::core::access::Scopes;
 use crate::core::consumer::reading::{Handed, MAX_READ, Wish};
+use crate::core::error_code::Code;
 use crate::core::webhook::Webhook;
 use crate::edge::auth::{Counted, bearer};
 use crate::edge::context::Edge;
@@ -71,7 +72,7 @@ pub(super) async fn stream(
     let token = bearer(&request).or(query.get("token"));
     let grant = edge.grant(&request, token, &map, Scopes::SUBSCRIBE).await?;
     edge.charge(&grant).await?;
-    let max = query.number("max", "invalid_max", 1..=MAX_READ.into())?.unwrap_or(DEFAULT_MAX);
+    let max = query.number("max", Code::InvalidMax, 1..=MAX_READ.into())?.unwrap_or(DEFAULT_MAX);
     let max = u32::try_from(max).unwrap_or(MAX_READ);
     let consumer = find(&edge, &grant, &name).await?;
     if let Some(unavailable) = edge.turns_away() {

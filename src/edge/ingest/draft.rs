@@ -2,6 +2,7 @@
 
 use super::opened::KEY_WAIT;
 use crate::core::command::{By, Command, Reply};
+use crate::core::error_code::Code;
 use crate::core::ids::{MapId, SourceId};
 use crate::core::ingest::{Authentication, PutSource, Settings, Source, SourceSecrets};
 use crate::edge::context::Edge;
@@ -19,7 +20,7 @@ pub(super) fn random() -> Result<[u8; SECRET_BYTES], ApiError> {
     let mut bytes = [0; SECRET_BYTES];
     getrandom::fill(&mut bytes).map_err(|error| {
         tracing::error!(%error, "no random bytes");
-        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the system has no random bytes")
+        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, "the system has no random bytes")
     })?;
     Ok(bytes)
 }
@@ -29,7 +30,7 @@ pub(super) fn secret_of(authentication: Authentication, random: &[u8; SECRET_BYT
     if authentication.is_standard() {
         return format!("whsec_{}", STANDARD.encode(random));
     }
-    random.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(random)
 }
 
 /// The secrets of a source in the clear.

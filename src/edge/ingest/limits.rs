@@ -1,6 +1,7 @@
 //! What senders may use on a node: requests a minute, wrong signatures a minute, and bodies that are read before
 //! the sender is proved.
 
+use crate::core::error_code::Code;
 use crate::core::ids::{MapId, SourceId};
 use crate::core::ingest::SourceLimits;
 use crate::core::rate::Rate;
@@ -48,7 +49,7 @@ impl Charges {
             Err(wait_ms) => {
                 let message =
                     format!("{FAILURES_PER_MINUTE} requests of a minute from this address were not proved");
-                Err(ApiError::too_fast("too_many_failures", message, wait_ms)
+                Err(ApiError::too_fast(Code::TooManyFailures, message, wait_ms)
                     .with("limit", FAILURES_PER_MINUTE.into()))
             }
         }
@@ -88,7 +89,7 @@ impl Charges {
 
 fn too_fast(name: &str, permits: u32, wait_ms: u64) -> ApiError {
     let message = format!("the source takes {permits} requests a minute on each node");
-    ApiError::too_fast("source_rate", message, wait_ms)
+    ApiError::too_fast(Code::SourceRate, message, wait_ms)
         .hint(format!("the limit is `limits.{name}` of the source"))
         .with("limit", permits.into())
 }

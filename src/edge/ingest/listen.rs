@@ -3,6 +3,7 @@
 use super::form::ListenForm;
 use super::opened::known;
 use super::state::Ingest;
+use crate::core::error_code::Code;
 use crate::core::expression::Expression;
 use crate::core::filter::Filter;
 use crate::core::ids::{MapId, SourceId};
@@ -60,7 +61,7 @@ pub(super) async fn listen(
 /// Opens the subscription. Returns the greeting, and the subscriber with the subscription.
 async fn open(
     request: &HttpRequest,
-    query: &Query,
+    query: &Query<'_>,
     edge: &Edge,
     id: &str,
 ) -> Result<(String, Rc<Subscriber>), Refused> {
@@ -97,14 +98,14 @@ async fn open(
 /// The condition that an event came in through the source.
 fn only(id: SourceId) -> Result<Expression, BadParameter> {
     let condition = Expression::condition(&format!("source == \"{id}\""));
-    condition.map_err(|error| BadParameter::new("source", "invalid_source", error.to_string()))
+    condition.map_err(|error| BadParameter::new("source", Code::InvalidSource, error.to_string()))
 }
 
 /// The source that the path names, and who wants to listen. A client token is one of an issuer of the source's map.
 /// Strangers are refused alike whether there is a source or not.
 async fn source_and_reader(
     request: &HttpRequest,
-    query: &Query,
+    query: &Query<'_>,
     edge: &Edge,
     id: Option<SourceId>,
 ) -> Result<(Arc<Source>, Who), Refused> {
@@ -122,7 +123,7 @@ async fn source_and_reader(
 }
 
 /// The value of a parameter. The standard header wins: it is newer than what a page wrote into the address.
-fn given<'r>(request: &'r HttpRequest, query: &'r Query, name: &str) -> Option<Given<'r>> {
+fn given<'r>(request: &'r HttpRequest, query: &'r Query<'_>, name: &str) -> Option<Given<'r>> {
     if !NAMES.contains(&name) {
         return None;
     }

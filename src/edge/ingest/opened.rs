@@ -3,6 +3,7 @@
 use super::open_source::OpenSource;
 use super::state::Ingest;
 use crate::core::access::Map;
+use crate::core::error_code::Code;
 use crate::core::ids::SourceId;
 use crate::core::ingest::{Keys, Reader, Schema, Source};
 use crate::edge::addresses::address_of;
@@ -57,7 +58,7 @@ pub(super) async fn find(
     if !source.settings.active {
         return Err(ApiError::new(
             StatusCode::NOT_FOUND,
-            "source_inactive",
+            Code::SourceInactive,
             "the ingest source takes no events now",
         ));
     }
@@ -86,6 +87,9 @@ async fn open(edge: &Edge, ingest: &Ingest, source: Arc<Source>) -> Result<Arc<O
     if let Some(open) = kept.filter(|open| Arc::ptr_eq(&open.source, &source)) {
         return Ok(open);
     }
+    if crate::failpoint!("source-broken") {
+        return Err(broken("a planted defect"));
+    }
     let unusable = |error: crate::hub::EncryptionError| ApiError::unavailable(error.to_string());
     let encryption = edge.hub.vault().encryption_within(KEY_WAIT).await.map_err(unusable)?;
     let secrets = encryption.open_source(source.id, &source.encrypted).map_err(unusable)?;
@@ -105,6 +109,22 @@ async fn open(edge: &Edge, ingest: &Ingest, source: Arc<Source>) -> Result<Arc<O
 /// The settings were checked when they were stored, by this release or by another one.
 fn broken(error: impl Display) -> ApiError {
     tracing::error!(%error, "the settings of an ingest source can't be used");
-    ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the settings of the source can't be used")
-        .hint("all nodes must run the same release")
+    ApiError::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        Code::Internal,
+        "the settings of the source can't be used",
+    )
+    .hint("all nodes must run the same release")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::ResponseError;
+
+    #[test]
+    fn settings_that_cannot_be_used_are_a_fault_of_the_server() {
+        let answer = broken("a detail of the settings").error_response();
+        assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    }
 }

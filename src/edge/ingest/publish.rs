@@ -5,10 +5,12 @@ use super::opened::not_found;
 use crate::core::access::Map;
 use crate::core::command::{IdempotencyKey, Ingest, Published, Refusal};
 use crate::core::digest::Parts;
+use crate::core::error_code::Code;
 use crate::core::event::{Ingested, NewEvent};
 use crate::core::ids::SourceId;
 use crate::core::ingest::{Authentication, Bad, Headers, Mapped, OnInvalid, Proof, TOLERANCE_MS};
 use crate::core::limits::{Limit, LimitName};
+use crate::core::trace::TraceContext;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
 use crate::hub::HubError;
@@ -48,13 +50,13 @@ impl Taken {
     }
 }
 
-/// Reads the events of a body and stores them.
+/// Reads the events of a body and stores them, in the trace of their request.
 pub(super) async fn take(
     edge: &Edge,
     open: &OpenSource,
     map: &Map,
     (headers, body): (&Headers, &[u8]),
-    proof: &Proof,
+    (proof, trace): (&Proof, Option<TraceContext>),
 ) -> Result<Taken, ApiError> {
     let source = &open.source;
     let mapped = open.reader.read(headers, body).map_err(bad)?;
@@ -68,8 +70,9 @@ pub(super) async fn take(
             // The other clients of this thread go on.
             tokio::task::yield_now().await;
         }
-        let event = event(edge, open, one, &mut done)
+        let mut event = event(edge, open, one, &mut done)
             .map_err(|error| if is_batch { error.at(index) } else { error })?;
+        event.trace = trace;
         validated &= event.ingested.is_some_and(|ingested| ingested.validated);
         events.push(event);
     }
@@ -89,7 +92,10 @@ fn event(edge: &Edge, open: &OpenSource, mapped: Mapped, done: &mut u64) -> Resu
     if let Some(Err(why)) = &checked
         && open.source.settings.on_invalid == OnInvalid::Refuse
     {
-        return Err(ApiError::bad_request("invalid_payload", format!("the schema does not allow it: {why}")));
+        return Err(ApiError::bad_request(
+            Code::InvalidPayload,
+            format!("the schema does not allow it: {why}"),
+        ));
     }
     let ingested = Ingested {
         source: open.source.id,
@@ -164,18 +170,18 @@ fn refused(error: HubError) -> ApiError {
     match error {
         HubError::Refused(Refusal::UnknownMap | Refusal::UnknownSource) => not_found(),
         HubError::Refused(Refusal::Ephemeral) => ApiError::bad_request(
-            "ephemeral_subject",
+            Code::EphemeralSubject,
             "the map's channel rules make the subject ephemeral, and an ingest source stores its events",
         ),
         HubError::Refused(Refusal::Malformed) => {
-            ApiError::bad_request("invalid_subject", "only the server publishes to this subject")
+            ApiError::bad_request(Code::InvalidSubject, "only the server publishes to this subject")
         }
         HubError::Refused(Refusal::KeyReused) => ApiError::bad_request(
-            "idempotency_key_reused",
+            Code::IdempotencyKeyReused,
             "the header that names the delivery was used for another body",
         ),
         HubError::Refused(Refusal::TooManySubjects(limit)) => ApiError::bad_request(
-            "limit_reached",
+            Code::LimitReached,
             format!("{limit} subjects of the map have events, as many as may have some"),
         )
         .of_limit(LimitName::OfMap(&Limit::SUBJECTS), limit.into()),

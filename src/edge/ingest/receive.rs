@@ -20,6 +20,7 @@ use crate::edge::auth::know;
 use crate::edge::body::{BODY_BYTES, Body};
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
+use crate::edge::traces::trace_of;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
@@ -115,7 +116,8 @@ impl Arrival<'_> {
             return Ok(Brought::Challenge(challenge));
         }
         let map = map_of(self.edge, &self.source.source)?;
-        let taken = take(self.edge, self.source, &map, (&self.headers, &bytes), &proof).await?;
+        let trace = trace_of(self.request);
+        let taken = take(self.edge, self.source, &map, (&self.headers, &bytes), (&proof, trace)).await?;
         Ok(Brought::Events(taken))
     }
 

@@ -5,6 +5,7 @@
 //! are checked.
 
 use super::session_id::{FORM, SessionId};
+use crate::core::error_code::Code;
 use crate::core::field_error::FieldCode;
 use crate::core::json::{Entries, Members, write_string};
 use crate::edge::error::ApiError;
@@ -109,7 +110,7 @@ fn of_path(path: &SessionId, given: Option<SessionId>) -> Result<SessionId, ApiE
     match given {
         Some(given) if given.subject() != path.subject() => {
             let message = format!("the path names the session {}, the body {}", path.json(), given.json());
-            Err(ApiError::new(StatusCode::CONFLICT, "other_session", message)
+            Err(ApiError::new(StatusCode::CONFLICT, Code::OtherSession, message)
                 .hint("leave session.id out: the path names the session"))
         }
         _ => Ok(path.clone()),
@@ -196,7 +197,7 @@ pub(super) fn voted(text: &str) -> Result<Said, ApiError> {
     }
     let totals = Object::take(&mut body, "totals").map(|totals| totals.write(&[], &[]));
     body.finish().into_result(())?;
-    let id = id.ok_or_else(|| ApiError::bad_request("invalid_body", "the vote names no session"))?;
+    let id = id.ok_or_else(|| ApiError::bad_request(Code::InvalidBody, "the vote names no session"))?;
     let shown = session.write(&[("id", id.json())], &[]);
     let vote = vote.write(&[], &[]);
     let mut members = vec![("session", shown.as_str())];

@@ -3,6 +3,7 @@
 use super::form::LiveForm;
 use super::frame::After;
 use crate::core::access::Scopes;
+use crate::core::error_code::Code;
 use crate::core::filter::Filter;
 use crate::core::subject::Selector;
 use crate::delivery::{Dispatcher, Subscriber};
@@ -37,7 +38,7 @@ pub(super) fn map_of(who: &Who, named: Option<&str>) -> Result<String, BadParame
         (None, Who::Token(token)) => Ok(token.map.to_string()),
         (None, Who::Admin) => {
             let message = "the admin token opens every map: name one in map, by its id or slug";
-            Err(BadParameter::new("map", "map_needed", message))
+            Err(BadParameter::new("map", Code::MapNeeded, message))
         }
     }
 }
@@ -99,7 +100,7 @@ impl Door {
         }
         if grant.who.is_limited() && !grant.who.may_replace(&old.who) {
             let message = "the token permits something else than the one before; connect with it instead";
-            return Err(BadParameter::new("token", "other_token", message).into());
+            return Err(BadParameter::new("token", Code::OtherToken, message).into());
         }
         if !grant.who.may_replace(&old.who) {
             // It counts for the former token until it counts for this one.

@@ -270,6 +270,7 @@ pub fn write_event(session: Option<&str>, event: &Event, out: &mut Vec<u8>) {
     if let Some(session) = session {
         push_session(session, out);
     }
+    event.write_trace(out);
     out.push(b'}');
 }
 

@@ -1,6 +1,7 @@
 //! Errors of the routes for back ends. They are the usual ones, except for two whose texts and statuses the
 //! guide fixed: a request without a token, and one with a token that opens nothing.
 
+use crate::core::error_code::Code;
 use crate::edge::error::ApiError;
 use crate::edge::given::BadParameter;
 use crate::edge::refused::Refused;
@@ -47,7 +48,9 @@ impl ResponseError for Problem {
     fn error_response(&self) -> HttpResponse {
         let (error, text) = match self {
             Self::NoToken => (ApiError::unauthorized(), NO_TOKEN),
-            Self::BadToken => (ApiError::new(StatusCode::FORBIDDEN, "invalid_token", BAD_TOKEN), BAD_TOKEN),
+            Self::BadToken => {
+                (ApiError::new(StatusCode::FORBIDDEN, Code::InvalidToken, BAD_TOKEN), BAD_TOKEN)
+            }
             Self::Api(error) => return error.error_response(),
         };
         let mut body = error.body();

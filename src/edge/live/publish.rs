@@ -11,18 +11,21 @@ use crate::core::access::{Map, Scopes};
 use crate::core::channel_rules::Durability;
 use crate::core::command::{IdempotencyKey, Publish};
 use crate::core::digest::Parts;
+use crate::core::error_code::Code;
 use crate::core::event::NewEvent;
 use crate::core::ids::EventId;
 use crate::core::json::{self, MAX_SAFE_INTEGER};
 use crate::core::limits::LimitName;
 use crate::core::subject::Subject;
 use crate::core::time::iso_millis;
+use crate::core::trace::TraceContext;
 use crate::edge::auth::{bearer, granted};
 use crate::edge::body::Body;
 use crate::edge::context::Edge;
 use crate::edge::error::{ApiError, forbidden_subject};
 use crate::edge::query::Query;
 use crate::edge::rest::{check_still, key_of, refuse_key};
+use crate::edge::traces::trace_of;
 use crate::hub::Grant;
 use actix_web::http::StatusCode;
 use actix_web::http::header::CONTENT_TYPE;
@@ -105,7 +108,7 @@ pub(super) async fn vote(
 /// The id in a path.
 fn in_path(text: &str, name: &str) -> Result<SessionId, ApiError> {
     SessionId::of_path(text).ok_or_else(|| {
-        ApiError::bad_request("invalid_session", format!("the {name} in the path must be {FORM}"))
+        ApiError::bad_request(Code::InvalidSession, format!("the {name} in the path must be {FORM}"))
     })
 }
 
@@ -115,6 +118,8 @@ struct Publisher<'e> {
     grant: Grant,
     /// The request's `Idempotency-Key`.
     key: Option<String>,
+    /// The trace of the request.
+    trace: Option<TraceContext>,
 }
 
 /// Where an event was published.
@@ -134,7 +139,7 @@ impl<'e> Publisher<'e> {
         let who = edge.authenticate_on(request, Some(token), named).await?;
         let map = map_of(&who, named)?;
         let grant = granted(&edge.hub, who, &map, Scopes::PUBLISH).await?;
-        Ok(Self { edge, grant, key: key_of(request)? })
+        Ok(Self { edge, grant, key: key_of(request)?, trace: trace_of(request) })
     }
 
     /// The body's text.
@@ -181,7 +186,7 @@ impl<'e> Publisher<'e> {
         if !self.grant.who.allows(&subject) {
             return Err(forbidden_subject(&subject).into());
         }
-        let event = NewEvent::new(subject, kind, data.as_str());
+        let event = NewEvent { trace: self.trace, ..NewEvent::new(subject, kind, data.as_str()) };
         let durability = self.grant.map.rules.durability_of(event.subject.as_str());
         check_still(self.edge, &self.grant, durability)?;
         let place = match durability {

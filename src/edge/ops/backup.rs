@@ -1,5 +1,6 @@
 //! `GET /api/cluster/backup`: the state of the cluster as a file, streamed from this node.
 
+use crate::core::error_code::Code;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
 use crate::edge::query::Query;
@@ -22,7 +23,7 @@ pub(super) async fn backup(request: HttpRequest, edge: Data<Edge>) -> Result<Htt
     let with_key = match Query::of(&request, NAMES)?.get("with_key") {
         Some("true") => true,
         None | Some("false") => false,
-        Some(_) => return Err(ApiError::bad_request("invalid_with_key", "with_key is true or false")),
+        Some(_) => return Err(ApiError::bad_request(Code::InvalidWithKey, "with_key is true or false")),
     };
     let encryption = edge.hub.vault().encryption_within(KEY_WAIT).await;
     let files = if with_key { vec![key(&edge)?] } else { Vec::new() };
@@ -50,7 +51,7 @@ fn key(edge: &Edge) -> Result<(String, Vec<u8>), ApiError> {
     edge.hub.vault().key_file().ok_or_else(|| {
         let message =
             "this node can't give out the key that encrypts webhooks: the key is in the configuration";
-        ApiError::new(StatusCode::CONFLICT, "key_configured", message)
+        ApiError::new(StatusCode::CONFLICT, Code::KeyConfigured, message)
             .hint("make the backup without it, and keep webhooks.secret_key where you keep the configuration")
     })
 }

@@ -2,19 +2,19 @@
 
 mod backup;
 pub mod drained;
+mod metrics;
 mod operations;
 mod problems;
 pub mod starting;
 mod status;
+mod which;
 
 use super::Table;
 use super::context::Edge;
 use super::paths::at;
 use super::query::Takes;
-use crate::clock::now_ms;
-use crate::metric;
+use crate::core::error_code::Code;
 use actix_web::HttpResponse;
-use actix_web::http::header::CONTENT_TYPE;
 use actix_web::web::Data;
 use serde_json::json;
 
@@ -29,7 +29,7 @@ pub fn routes(config: &mut Table<'_>) {
     config
         .service(at(HEALTH[0]).get(health))
         .service(at(HEALTH[1]).get(ready))
-        .service(at("/metrics").get(metrics))
+        .service(at("/metrics").get(metrics::scrape))
         .service(at("/api/cluster/status").get(status::status))
         .service(at("/api/cluster/backup").get(backup::backup))
         .service(at("/api/cluster/{operation}").post(operations::operate));
@@ -51,7 +51,7 @@ async fn ready(edge: Data<Edge>) -> HttpResponse {
 fn not_ready_answer(reason: &str) -> HttpResponse {
     HttpResponse::ServiceUnavailable()
         .insert_header(("retry-after", "1"))
-        .json(json!({"status": "not_ready", "reason": reason}))
+        .json(json!({"status": "not_ready", "code": Code::NotReady, "message": reason, "reason": reason}))
 }
 
 /// How many entries a node may be behind the committed ones that it knows of and still count as caught up.
@@ -79,35 +79,4 @@ pub fn not_ready(edge: &Edge) -> Option<&'static str> {
     } else {
         None
     }
-}
-
-async fn metrics(edge: Data<Edge>) -> HttpResponse {
-    let status = edge.hub.health().status();
-    let clock = status.clock;
-    let (number, truth) = (|number: u64| number as f64, |truth| f64::from(u8::from(truth)));
-    for (name, value) in [
-        (metric::COMMITTED_INDEX, number(status.committed)),
-        (metric::APPLIED_INDEX, number(status.applied)),
-        (metric::DURABLE_INDEX, number(status.snapshot)),
-        (metric::SNAPSHOT_AGE, status.snapshot_age_ms as f64 / 1000.0),
-        (metric::TERM, number(status.term)),
-        (metric::IS_LEADER, truth(status.is_leader())),
-        (metric::HAS_QUORUM, truth(status.has_quorum)),
-        (metric::READY, truth(not_ready(&edge).is_none())),
-        (metric::LEADER_SILENCE_SECONDS, status.silence_ms as f64 / 1000.0),
-        (metric::CLOCK_OFFSET, (now_ms() as f64 - clock.time_ms as f64) / 1000.0),
-        (metric::IDS_AHEAD, clock.id_ms.saturating_sub(clock.time_ms) as f64 / 1000.0),
-        (metric::EXPIRY_HELD, clock.held_ms.unwrap_or(0) as f64 / 1000.0),
-        (metric::DISK_FREE, number(status.disk_free)),
-        (metric::DISK_SIZE, number(status.disk_total)),
-        (metric::DISK_FULL, truth(status.disk_full)),
-    ] {
-        metrics::gauge!(name).set(value);
-    }
-    match edge.hub.webhooks().losing() {
-        Ok(losing) => metrics::gauge!(metric::WEBHOOKS_LOSING).set(losing.len() as f64),
-        Err(error) => tracing::error!(%error, "the list of webhooks that lose events can't be read"),
-    }
-    edge.metrics.run_upkeep();
-    HttpResponse::Ok().insert_header((CONTENT_TYPE, "text/plain; version=0.0.4")).body(edge.metrics.render())
 }

@@ -1,6 +1,8 @@
 //! `POST /api/cluster/{operation}`: operations on the cluster. Any node accepts them.
 
+use super::which::{Meant, Which};
 use crate::core::admin_token::AdminScope;
+use crate::core::error_code::Code;
 use crate::core::field_error::{FieldCode, FieldError};
 use crate::core::json::Members;
 use crate::edge::audit::facts::note_thing;
@@ -11,12 +13,12 @@ use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::{Value, json};
-use waypost_cluster::{Operation, Refused};
+use waypost_cluster::{Operation, Refused, Status};
 
 /// The body of a request.
 #[derive(Debug)]
 struct Wanted {
-    node: Option<u64>,
+    node: Option<Which>,
     address: Option<String>,
     force: bool,
 }
@@ -24,18 +26,20 @@ struct Wanted {
 impl Wanted {
     fn read(m: &mut Members<'_>) -> Self {
         Self {
-            node: m.nullable("node", "the id of a member").flatten(),
+            node: m.nullable("node", "the id, name or address of a member").flatten(),
             address: m.nullable("address", "host:port").flatten(),
             force: m.take(&["force"], "true or false").unwrap_or(false),
         }
     }
+}
 
-    fn node(&self) -> Result<u64, ApiError> {
-        self.node.ok_or_else(|| {
-            missing("node", "the id of a member is required")
-                .hint(r#"for example {"node": 3}; GET /api/cluster/status lists the ids"#)
-        })
-    }
+/// The id of the node that the operation needs.
+fn needed(node: &Option<Meant>) -> Result<u64, ApiError> {
+    node.as_ref().map(|node| node.id).ok_or_else(|| {
+        missing("node", "the id, name or address of a member is required").hint(
+            r#"for example {"node": 3} or {"node": "berlin-2"}; GET /api/cluster/status lists the members"#,
+        )
+    })
 }
 
 fn missing(field: &str, message: &str) -> ApiError {
@@ -50,29 +54,42 @@ pub(super) async fn operate(
 ) -> Result<HttpResponse, ApiError> {
     edge.admin_or(&request, AdminScope::Operate).await?;
     let wanted = body.object(Wanted::read).await?;
-    if let Some(node) = wanted.node {
-        note_thing(&request, "of_node", node);
-    }
     let hub = &edge.hub;
+    let status = hub.health().status();
+    let node = wanted.node.as_ref().map(|node| node.find(&status)).transpose()?;
+    if let Some(node) = &node {
+        note_thing(&request, "of_node", node.id);
+    }
+    let refused = |why| refused(why, node.as_ref());
     let operation = match name.as_str() {
         "add" => return add(&edge, &wanted).await,
-        "snapshot" => return snapshot(&edge, wanted.node).await,
+        "snapshot" => return snapshot(&edge, node.as_ref()).await,
         "restore" => return Err(restore()),
         "remove" => {
-            let node = wanted.node()?;
-            hub.operations().remove_node(node, wanted.force).await.map_err(refused)?;
-            return Ok(done(&name, json!({"node": node})));
+            hub.operations().remove_node(needed(&node)?, wanted.force).await.map_err(refused)?;
+            return Ok(done(&name, to(node.as_ref())));
         }
-        "promote" => Operation::Promote(wanted.node()?),
-        "demote" => Operation::Demote(wanted.node()?),
-        "drain" => Operation::Drain { node: wanted.node()?, force: wanted.force },
-        "undrain" => Operation::Undrain(wanted.node()?),
-        "transfer-leader" => Operation::Lead(wanted.node),
+        "promote" => Operation::Promote(needed(&node)?),
+        "demote" => Operation::Demote(needed(&node)?),
+        "drain" => Operation::Drain { node: needed(&node)?, force: wanted.force },
+        "undrain" => Operation::Undrain(needed(&node)?),
+        "transfer-leader" => Operation::Lead(node.as_ref().map(|node| node.id)),
         "step-down" => Operation::Lead(None),
         _ => return Err(ApiError::not_found("this operation")),
     };
     hub.operations().operate(operation).await.map_err(refused)?;
-    Ok(done(&name, json!({"node": wanted.node, "leader_id": hub.health().status().leader})))
+    let now = hub.health().status();
+    let leader = now.leader.map(|leader| Meant::of(&now, leader));
+    let mut what = to(node.as_ref());
+    what["leader_id"] = now.leader.into();
+    what["leader_name"] = json!(leader.as_ref().and_then(|leader| leader.name.as_deref()));
+    what["leader_address"] = json!(leader.as_ref().and_then(|leader| leader.address.as_deref()));
+    Ok(done(&name, what))
+}
+
+/// What an answer says of the node that an operation was about.
+fn to(node: Option<&Meant>) -> Value {
+    node.map_or_else(|| json!({"node": null, "name": null, "address": null}), Meant::json)
 }
 
 fn done(operation: &str, mut what: Value) -> HttpResponse {
@@ -87,25 +104,30 @@ async fn add(edge: &Edge, wanted: &Wanted) -> Result<HttpResponse, ApiError> {
     };
     let status = edge.hub.health().status();
     if let Some(member) = status.members.iter().find(|member| member.peer_addr == *address) {
-        edge.hub.operations().operate(Operation::Promote(member.id)).await.map_err(refused)?;
-        return Ok(done("add", json!({"node": member.id, "state": "member"})));
+        let node = Meant::of(&status, member.id);
+        let promoted = edge.hub.operations().operate(Operation::Promote(member.id)).await;
+        promoted.map_err(|why| refused(why, Some(&node)))?;
+        let mut what = node.json();
+        what["state"] = "member".into();
+        return Ok(done("add", what));
     }
     let join: Vec<&str> = status.members.iter().map(|member| member.peer_addr.as_str()).collect();
     let run = format!("waypost serve --peer-addr {address} --join {}", join.join(","));
-    Ok(done("add", json!({"node": null, "state": "awaited", "run": run})))
+    Ok(done("add", json!({"node": null, "name": null, "address": address, "state": "awaited", "run": run})))
 }
 
-async fn snapshot(edge: &Edge, node: Option<u64>) -> Result<HttpResponse, ApiError> {
+async fn snapshot(edge: &Edge, node: Option<&Meant>) -> Result<HttpResponse, ApiError> {
     let status = edge.hub.health().status();
-    if let Some(node) = node.filter(|node| status.member(*node).is_none()) {
-        return Err(refused(Refused::UnknownNode(node)));
+    if let Some(node) = node.filter(|node| status.member(node.id).is_none()) {
+        return Err(refused(Refused::UnknownNode(node.id), Some(node)));
     }
-    let members =
-        status.members.iter().map(|member| member.id).filter(|id| node.is_none_or(|node| node == *id));
+    let members = status.members.iter().map(|member| member.id);
+    let members = members.filter(|id| node.is_none_or(|node| node.id == *id));
     let asked = members.map(|id| async move { (id, edge.hub.operations().snapshot_on(id).await) });
     let told = futures_util::future::join_all(asked).await.into_iter().map(|(id, indexes)| {
         json!({
             "id": id,
+            "name": name_of(&status, id),
             "durable_index": indexes.map(|(durable, _)| durable),
             "purged_index": indexes.map(|(_, purged)| purged),
         })
@@ -115,35 +137,42 @@ async fn snapshot(edge: &Edge, node: Option<u64>) -> Result<HttpResponse, ApiErr
 
 fn restore() -> ApiError {
     let message = "a restore makes a new cluster: it can't be done on a running one";
-    ApiError::new(StatusCode::CONFLICT, "restore_offline", message)
+    ApiError::new(StatusCode::CONFLICT, Code::RestoreOffline, message)
         .hint("on the machine of its first node: waypost restore --from FILE --data-dir EMPTY_DIRECTORY")
 }
 
-/// The answer for an operation that was refused: why, and what to do.
-fn refused(refused: Refused) -> ApiError {
-    let message = refused.to_string();
+fn name_of(status: &Status, node: u64) -> Option<&str> {
+    status.member(node)?.name()
+}
+
+/// The answer for an operation that was refused: why, of which node, and what to do.
+fn refused(refused: Refused, node: Option<&Meant>) -> ApiError {
+    let message = match node.and_then(Meant::told) {
+        Some(told) => format!("{refused} ({told})"),
+        None => refused.to_string(),
+    };
     let conflict = |code, hint: &str| ApiError::new(StatusCode::CONFLICT, code, message.as_str()).hint(hint);
     match refused {
-        Refused::UnknownNode(_) => ApiError::new(StatusCode::NOT_FOUND, "unknown_node", message.as_str())
-            .hint("`waypost cluster status` lists the ids; a node that joins again has a new one"),
-        Refused::LastVoter(_) => conflict("last_voter", "promote another node first"),
+        Refused::UnknownNode(_) => ApiError::new(StatusCode::NOT_FOUND, Code::UnknownNode, message.as_str())
+            .hint("`waypost cluster status` lists the nodes; a node that joins again has a new one"),
+        Refused::LastVoter(_) => conflict(Code::LastVoter, "promote another node first"),
         Refused::Majority { .. } => conflict(
-            "would_lose_majority",
+            Code::WouldLoseMajority,
             "start the voters that are down; a voter that will not come back can be removed first as long as a majority of all is up; otherwise see docs/runbooks/lost-majority.md",
         ),
-        Refused::Learner(_) => conflict("learner", "promote it first"),
-        Refused::Unreachable(_) => conflict("node_unreachable", "start it, or see why it is cut off"),
+        Refused::Learner(_) => conflict(Code::Learner, "promote it first"),
+        Refused::Unreachable(_) => conflict(Code::NodeUnreachable, "start it, or see why it is cut off"),
         Refused::Behind { .. } => {
-            conflict("node_behind", "wait until it has caught up; the cluster is bringing it up to date")
+            conflict(Code::NodeBehind, "wait until it has caught up; the cluster is bringing it up to date")
         }
         Refused::LastServing(_) => {
-            conflict("last_serving", "its clients would have no other node; use force to do it anyway")
+            conflict(Code::LastServing, "its clients would have no other node; use force to do it anyway")
         }
-        Refused::NoSuccessor => conflict("no_successor", "start another voter, or promote a learner"),
+        Refused::NoSuccessor => conflict(Code::NoSuccessor, "start another voter, or promote a learner"),
         Refused::Busy => ApiError::unavailable(message),
         Refused::NotLeader(_) => ApiError::unavailable("no leader with a majority")
             .hint("nothing was changed; start the missing nodes; if that is not possible, see docs/runbooks/lost-majority.md"),
-        Refused::Failed => ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "unknown_outcome", message)
+        Refused::Failed => ApiError::new(StatusCode::SERVICE_UNAVAILABLE, Code::UnknownOutcome, message)
             .hint("see the cluster's status, then repeat it: a second time changes nothing more (a removed node is unknown_node then)"),
     }
 }

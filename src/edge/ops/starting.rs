@@ -4,7 +4,8 @@
 use super::{health, not_ready_answer};
 use crate::edge::NodeRoutes;
 use crate::edge::error::ApiError;
-use actix_web::web::{Data, get, resource, to};
+use crate::edge::paths::at;
+use actix_web::web::{Data, to};
 use actix_web::{HttpResponse, ResponseError};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -33,9 +34,9 @@ impl Starting {
         Arc::new(move |service| {
             service
                 .app_data(starting.clone())
-                .route("/healthz", get().to(health))
-                .route("/readyz", get().to(ready))
-                .service(resource("/{path:.*}").route(to(unavailable)));
+                .service(at("/healthz").get(health))
+                .service(at("/readyz").get(ready))
+                .default_service(to(unavailable));
         })
     }
 }

@@ -49,7 +49,7 @@ pub(super) async fn status(request: HttpRequest, edge: Data<Edge>) -> Result<Htt
     let state = State { has_room: hub.health().has_room(), losing: &losing };
     let problems = problems(&status, &known, &port, now_ms(), &state);
     let mut shown = status_json(&status);
-    shown["problems"] = problems.iter().map(Problem::json).collect();
+    shown["problems"] = problems.iter().map(|problem: &Problem| problem.json(&status)).collect();
     shown["http_certificate_until"] = json!(port.certificate_until);
     shown["webhooks"] = owned.values().sum::<u64>().into();
     shown["members"] = members.into();
@@ -64,8 +64,10 @@ fn status_json(status: &Status) -> Value {
     json!({
         "cluster_id": status.cluster_id,
         "node_id": status.node_id,
+        "node_name": name_of(status, Some(status.node_id)),
         "role": status.role,
         "leader_id": status.leader,
+        "leader_name": name_of(status, status.leader),
         "term": status.term,
         "healthy": healthy,
         "has_quorum": status.has_quorum,
@@ -84,6 +86,11 @@ fn status_json(status: &Status) -> Value {
     })
 }
 
+/// The name of a member, if it has one.
+fn name_of(status: &Status, node: Option<u64>) -> Option<&str> {
+    status.member(node?)?.name()
+}
+
 /// How many webhooks each node delivers.
 fn owned(edge: &Edge) -> BTreeMap<u64, u64> {
     let webhooks = edge.hub.webhooks().directory();
@@ -96,9 +103,10 @@ fn owned(edge: &Edge) -> BTreeMap<u64, u64> {
 }
 
 /// How a member reaches another one.
-fn sight_json(sight: &Sight) -> Value {
+fn sight_json(status: &Status, sight: &Sight) -> Value {
     json!({
         "node": sight.node,
+        "node_name": name_of(status, Some(sight.node)),
         "reached": sight.error.is_none(),
         "error": sight.error,
         "for_ms": sight.for_ms,
@@ -130,13 +138,14 @@ fn member_json(
     let lag = info.and_then(|info| Some(committed?.saturating_sub(info.applied_index)));
     json!({
         "id": member.id,
+        "name": member.name(),
         "role": role,
         "voter": member.voter,
         "stays_learner": !member.voter && !member.wants_vote,
         "state": state,
         "reachable": known.answers(),
         "reported_by": report.map(|report| report.via.unwrap_or(member.id)),
-        "reaches": info.map(|info| info.sees.iter().map(sight_json).collect::<Vec<_>>()),
+        "reaches": info.map(|info| info.sees.iter().map(|sight| sight_json(status, sight)).collect::<Vec<_>>()),
         "seen_ms": if report.is_some() { Some(0) } else { seen.map(|seen| seen.age.as_millis() as u64) },
         "drained_since_ms": member.drained_ms,
         "peer_addr": member.peer_addr,

@@ -1,6 +1,7 @@
 //! What a join asks for: which map, which events, where they start, and who joins.
 
 use super::presence::WantedPresence;
+use crate::core::error_code::Code;
 use crate::core::nearest::suggestion;
 use crate::core::subject::{Selector, Subject};
 use crate::edge::given::{BadParameter, Given};
@@ -56,8 +57,8 @@ impl JoinParams {
         }
         Ok(Self {
             wanted,
-            star: flag("star", "invalid_star")?,
-            positions: flag("positions", "invalid_positions")?,
+            star: flag("star", Code::InvalidStar)?,
+            positions: flag("positions", Code::InvalidPositions)?,
             presence: given("presence").map(WantedPresence::read).transpose()?,
         })
     }
@@ -65,7 +66,7 @@ impl JoinParams {
 
 /// The selection of the subject that the topic names. The parameters must name no other.
 fn named(subject: &str, subjects: Option<&Value>) -> Result<Selector, BadParameter> {
-    let invalid = |message: String| BadParameter::new("subjects", "invalid_subjects", message);
+    let invalid = |message: String| BadParameter::new("subjects", Code::InvalidSubjects, message);
     if subjects.is_some() {
         return Err(invalid("the topic names the subject already; leave subjects out".to_owned()));
     }
@@ -74,7 +75,7 @@ fn named(subject: &str, subjects: Option<&Value>) -> Result<Selector, BadParamet
 
 /// An error about the parameters as a whole.
 pub(super) fn invalid(message: impl Into<String>) -> BadParameter {
-    BadParameter::new("params", "invalid_params", message)
+    BadParameter::new("params", Code::InvalidParams, message)
 }
 
 /// What a channel topic names.
@@ -187,7 +188,7 @@ mod tests {
         let subject = Subject::parse("chat-1").unwrap();
         assert_eq!(of(json!({}), "chat-1").unwrap().wanted.subjects, Selector::One(subject));
         for bad in [of(json!({"subjects": "chat-1"}), "chat-1"), of(json!({}), "chat *")] {
-            assert_eq!(bad.unwrap_err().code, "invalid_subjects");
+            assert_eq!(bad.unwrap_err().code, Code::InvalidSubjects);
         }
     }
 }

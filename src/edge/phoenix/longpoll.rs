@@ -27,6 +27,7 @@ use super::reply;
 use super::request::{X_PHOENIX_LONGPOLL_TOKEN, admit, all, new_socket, text_of, version_of};
 use super::session::{Client, PhoenixSession};
 use super::state::Phoenix;
+use crate::core::error_code::Code;
 use crate::core::limits::LimitName;
 use crate::delivery::{Dispatcher, Subscriber};
 use crate::edge::auth::know;
@@ -204,13 +205,13 @@ async fn pushed(answered: &Answer, token: &SessionToken) -> HttpResponse {
 
 /// Reads the messages of a POST. An error if there are too many, or one is no message.
 fn read_pushes(body: &[u8]) -> Result<Vec<Push>, ApiError> {
-    let bad = || ApiError::bad_request("invalid_message", "each line is a message: JSON, or base64");
+    let bad = || ApiError::bad_request(Code::InvalidMessage, "each line is a message: JSON, or base64");
     let lines = std::str::from_utf8(body).map_err(|_| bad())?.lines().filter(|line| !line.is_empty());
     let pushes: Vec<Push> =
         lines.take(MAX_PUSHES + 1).map(read_push).collect::<Option<_>>().ok_or_else(bad)?;
     if pushes.len() > MAX_PUSHES {
         let message = format!("a request may have at most {MAX_PUSHES} messages");
-        let error = ApiError::bad_request("too_many_messages", message);
+        let error = ApiError::bad_request(Code::TooManyMessages, message);
         return Err(error.of_limit(LimitName::Fixed, MAX_PUSHES as u64));
     }
     Ok(pushes)

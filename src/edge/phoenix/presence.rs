@@ -7,6 +7,7 @@
 
 use super::frame::{self, Ref, Version};
 use crate::core::digest::short;
+use crate::core::error_code::Code;
 use crate::core::event::push_json_string;
 use crate::core::json::normalise;
 use crate::edge::given::BadParameter;
@@ -91,7 +92,7 @@ fn read_meta(given: Option<&Value>) -> Result<Bytes, BadParameter> {
 
 /// An error about the parameter `presence`.
 pub(super) fn invalid(message: impl Into<String>) -> BadParameter {
-    BadParameter::new("presence", "invalid_presence", message)
+    BadParameter::new("presence", Code::InvalidPresence, message)
 }
 
 /// The push that shows all members to the client that joined under `join_ref`.
@@ -245,7 +246,7 @@ mod tests {
             json!({"user_id": "a", "meta": {"long": "x".repeat(1024)}}),
             json!({"user_id": "a", "mta": {}}),
         ] {
-            assert_eq!(WantedPresence::read(&bad).unwrap_err().code, "invalid_presence", "{bad}");
+            assert_eq!(WantedPresence::read(&bad).unwrap_err().code, Code::InvalidPresence, "{bad}");
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::core::channel::Kind;
 use crate::core::channel_rules::ChannelRules;
 use crate::core::client_kind::is_client_kind;
 use crate::core::data::text_of;
+use crate::core::error_code::Code;
 use crate::core::event::{NewEvent, Sender};
 use crate::core::ids::MapId;
 use crate::core::json;
@@ -34,15 +35,15 @@ pub(super) fn read(
     limits: EventLimits,
 ) -> Result<Push, ApiError> {
     let subject = subject.ok_or_else(|| {
-        ApiError::bad_request("several_subjects", "the channel has several subjects")
+        ApiError::bad_request(Code::SeveralSubjects, "the channel has several subjects")
             .hint("publish on a channel of one subject, such as events:map:{map}:{subject}")
     })?;
     if subject.is_reserved() {
-        return Err(ApiError::bad_request("invalid_subject", SubjectError::Reserved.to_string()));
+        return Err(ApiError::bad_request(Code::InvalidSubject, SubjectError::Reserved.to_string()));
     }
     if !is_client_kind(&message.event) {
         return Err(ApiError::bad_request(
-            "invalid_type",
+            Code::InvalidType,
             "a client can't publish an event of this type: it is malformed, or kept for the server",
         ));
     }
@@ -58,7 +59,7 @@ pub(super) fn read(
 fn payload_of(message: &Message, limits: EventLimits) -> Result<String, ApiError> {
     let Some(payload) = message.payload.as_deref() else {
         return Err(ApiError::bad_request(
-            "invalid_json",
+            Code::InvalidJson,
             "the payload of an event must be JSON, not binary",
         ));
     };
@@ -108,7 +109,7 @@ fn lets_clients_publish(rules: &ChannelRules, subject: &Subject) -> bool {
 fn no_client_events(subject: &Subject) -> ApiError {
     let name = subject.as_str();
     let message = format!("the map's channel rules let clients publish nothing to the subject {name:?}");
-    ApiError::new(StatusCode::FORBIDDEN, "no_client_events", message)
+    ApiError::new(StatusCode::FORBIDDEN, Code::NoClientEvents, message)
         .hint("a rule such as {\"match\": \"chat-*\", \"client_events\": true} lets them")
 }
 

@@ -89,9 +89,11 @@ pub(super) fn refused(refused: &Refused) -> Value {
             response("unauthorized", "there is no such map, or the token doesn't open it")
         }
         Refused::Parameter(bad) => response(&format!("invalid {}", bad.field), &bad.message),
-        Refused::Quota(quota) => {
-            of_limit(&quota.code().replace('_', " "), &quota.to_string(), (quota.name(), quota.limit()))
-        }
+        Refused::Quota(quota) => of_limit(
+            &quota.code().as_str().replace('_', " "),
+            &quota.to_string(),
+            (quota.name(), quota.limit()),
+        ),
         Refused::TooManyFailures { limit, .. } => {
             of_limit("too many failures", &refused.to_string(), (FAILURES, (*limit).into()))
         }
@@ -99,7 +101,7 @@ pub(super) fn refused(refused: &Refused) -> Value {
     }
 }
 
-/// A response that names a limit.
+/// A response that names a limit, and the command that raises it.
 pub(super) fn of_limit(reason: &str, message: &str, (name, limit): (LimitName, u64)) -> Value {
     let mut response = response(reason, message);
     response["limit"] = limit.into();
@@ -108,6 +110,9 @@ pub(super) fn of_limit(reason: &str, message: &str, (name, limit): (LimitName, u
     }
     if let Some(of_map) = name.of_map() {
         response["map_limit"] = of_map.into();
+    }
+    if let Some(command) = name.raise() {
+        response["raise"] = command.into();
     }
     response
 }
@@ -126,6 +131,7 @@ pub(super) fn status(refused: &Refused) -> u16 {
 mod tests {
     use super::*;
     use crate::core::access::Scopes;
+    use crate::core::error_code::Code;
     use crate::edge::given::BadParameter;
     use crate::edge::refused::Unavailable;
     use crate::hub::{HubError, TooManyChannelJoins, TooManyConditions};
@@ -133,7 +139,7 @@ mod tests {
     #[test]
     fn golden_refusals() {
         let parameter =
-            BadParameter::new("since", "invalid_since", "since must be a time").hint("for people");
+            BadParameter::new("since", Code::InvalidSince, "since must be a time").hint("for people");
         let lost = HubError::Unavailable("no leader with a majority");
         for (refusal, told, polled) in [
             (
@@ -149,6 +155,7 @@ mod tests {
                     "limit": 10,
                     "setting": "limits.map_connections",
                     "map_limit": "connections",
+                    "raise": "waypost map update MAP --connections N",
                 }),
                 500,
             ),
@@ -159,6 +166,7 @@ mod tests {
                     "message": "the map's subscribers have 2 different filters on this node, the most there may be",
                     "limit": 2,
                     "setting": "limits.expressions_per_topic",
+                    "raise": "waypost serve --limits-expressions-per-topic N",
                 }),
                 500,
             ),
@@ -186,11 +194,11 @@ mod tests {
         let durable = published(&Placed { id, seq: Some(9) });
         assert_eq!(durable, json!({"id": "01JY97R74N0000000000070003", "seq": 9}));
         assert_eq!(published(&Placed { id, seq: None }), json!({"id": "01JY97R74N0000000000070003"}));
-        let error = ApiError::bad_request("too_deep", "nested deeper than 3 levels");
+        let error = ApiError::bad_request(Code::TooDeep, "nested deeper than 3 levels");
         let told = json!({
             "reason": "too deep",
             "error": "too_deep",
-            "code": "TOO_DEEP",
+            "code": "too_deep",
             "message": "nested deeper than 3 levels",
             "status": 400,
         });
@@ -219,6 +227,7 @@ mod tests {
                     "message": "clients join 3 channels of the map in a minute on this node, as many as they may",
                     "limit": 3,
                     "setting": "limits.channel_joins_per_minute",
+                    "raise": "waypost serve --limits-channel-joins-per-minute N",
                 }),
             ),
             (PresenceError::UnknownMap, refused(&Refused::NotFound)),

@@ -2,6 +2,7 @@
 
 use super::frame::Version;
 use super::longpoll::is_session_token;
+use crate::core::error_code::Code;
 use crate::core::ids::SocketId;
 use crate::edge::auth::bearer;
 use crate::edge::context::Edge;
@@ -37,7 +38,7 @@ pub(super) fn new_socket(hub: &Hub) -> Result<SocketId, Unavailable> {
 
 pub(super) fn version_of(request: &HttpRequest) -> Result<Version, ApiError> {
     Version::from_query(query(request, "vsn").as_deref())
-        .ok_or_else(|| ApiError::bad_request("unknown_version", "vsn must be 1.0.0 or 2.0.0"))
+        .ok_or_else(|| ApiError::bad_request(Code::UnknownVersion, "vsn must be 1.0.0 or 2.0.0"))
 }
 
 /// The client's token: from a subprotocol, a header, or the first token of the query (a long poll adds its

@@ -39,8 +39,8 @@ const FORBIDDEN: Option<u16> = Some(403);
 /// The query parameters of the routes.
 pub const TAKES: &[Takes] = &[
     Takes::of("GET", "/socket/events/websocket", NAMES),
-    Takes { method: "GET", path: "/socket/events/longpoll", names: NAMES, many: MANY, told: FORBIDDEN },
-    Takes { method: "POST", path: "/socket/events/longpoll", names: NAMES, many: MANY, told: FORBIDDEN },
+    Takes { many: MANY, told: FORBIDDEN, ..Takes::of("GET", "/socket/events/longpoll", NAMES) },
+    Takes { many: MANY, told: FORBIDDEN, ..Takes::of("POST", "/socket/events/longpoll", NAMES) },
 ];
 
 /// Prepares Phoenix on a node.

@@ -3,6 +3,7 @@
 use crate::core::access::Scopes;
 use crate::core::access::{Map, Token, hash_token};
 use crate::core::command::NewToken;
+use crate::core::error_code::Code;
 use crate::core::ids::TokenId;
 use crate::core::time::iso_millis;
 use crate::edge::error::ApiError;
@@ -41,7 +42,7 @@ pub(super) fn new_token(name: &str, scopes: Scopes) -> Result<(String, NewToken)
     let mut random = [0u8; 32];
     getrandom::fill(&mut random).map_err(|error| {
         tracing::error!(%error, "no random bytes");
-        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the system has no random bytes")
+        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, "the system has no random bytes")
     })?;
     let secret = format!("wp_{}", URL_SAFE_NO_PAD.encode(random));
     let hash = hash_token(&secret);

@@ -2,6 +2,7 @@
 
 use crate::core::access::Scopes;
 use crate::core::command::Command;
+use crate::core::error_code::Code;
 use crate::core::field_error::FieldCode;
 use crate::core::issuer::{RevokeClients, RevokedClients};
 use crate::core::json::Members;
@@ -34,7 +35,7 @@ pub(super) async fn revoke(
 ) -> Result<HttpResponse, ApiError> {
     let grant = edge.managed(&request, &map).await?;
     let Some(which) = body.object(read_which).await? else {
-        return Err(ApiError::bad_request("invalid_body", "jti or sub is required"));
+        return Err(ApiError::bad_request(Code::InvalidBody, "jti or sub is required"));
     };
     let keep = edge.hub.access().clients().longest() + SPARE;
     let keep_ms = u64::try_from(keep.as_millis()).unwrap_or(u64::MAX);
@@ -65,8 +66,8 @@ fn read_which(m: &mut Members<'_>) -> Option<RevokedClients> {
     Some(if name == "jti" { RevokedClients::Jti(text.into()) } else { RevokedClients::Sub(text.into()) })
 }
 
-/// Exchanges a map's token (`key`) for a client token that ends with it. Errors have the form `{"error":
-/// text}`, as tools that expect this route read them.
+/// Exchanges a map's token (`key`) for a client token that ends with it. In its errors the sentence stands in
+/// `error`, where tools that expect this route read it.
 pub(super) async fn log_in(
     request: HttpRequest,
     edge: Data<Edge>,
@@ -81,10 +82,10 @@ pub(super) async fn log_in(
     let key: Option<String> = m.take(&["key"], "a map's token");
     let errors = m.finish();
     if !errors.is_empty() {
-        return Ok(plain(StatusCode::BAD_REQUEST, &errors.to_string()));
+        return Ok(plain(StatusCode::BAD_REQUEST, Code::InvalidBody, &errors.to_string()));
     }
     let Some(key) = key.filter(|key| !key.trim().is_empty()) else {
-        return Ok(plain(StatusCode::UNAUTHORIZED, "Access token required"));
+        return Ok(plain(StatusCode::UNAUTHORIZED, Code::Unauthorized, "Access token required"));
     };
     let holder = match edge.authenticate(&request, Some(key.as_str())).await {
         Ok(Who::Token(holder)) if holder.client().is_none() => holder,
@@ -100,9 +101,13 @@ pub(super) async fn log_in(
 }
 
 fn invalid() -> HttpResponse {
-    plain(StatusCode::FORBIDDEN, "Invalid or expired token")
+    plain(StatusCode::FORBIDDEN, Code::InvalidToken, "Invalid or expired token")
 }
 
-fn plain(status: StatusCode, error: &str) -> HttpResponse {
-    HttpResponse::build(status).json(json!({ "error": error }))
+/// An error whose sentence stands in `error`.
+fn plain(status: StatusCode, code: Code, error: &str) -> HttpResponse {
+    let error = ApiError::new(status, code, error);
+    let mut body = error.body();
+    body["error"] = body["message"].clone();
+    error.answer(&body)
 }

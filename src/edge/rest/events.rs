@@ -1,6 +1,7 @@
 //! Backfill: stored events, oldest first, a page at a time.
 
 use crate::core::access::Scopes;
+use crate::core::error_code::Code;
 use crate::core::event::{MapText, push_json_string};
 use crate::core::expression::Condition;
 use crate::core::ids::EventId;
@@ -35,7 +36,7 @@ pub(super) async fn backfill(
     let grant = edge.grant_limited(&request, bearer(&request), &map, Scopes::SUBSCRIBE).await?;
     edge.charge(&grant).await?;
     let query = Query::of(&request, NAMES)?;
-    let limit = query.number("limit", "invalid_limit", 1..=MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT);
+    let limit = query.number("limit", Code::InvalidLimit, 1..=MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT);
     let Wanted { subjects, filter, expression, start } = Wanted::read(&OF_PAGE, |name| query.given(name))?;
     let expression = limited(&grant.who, &subjects, expression)?;
     let condition = expression.map(|expression| Arc::new(Condition::new(expression, grant.map.id)));
@@ -65,13 +66,16 @@ pub(super) async fn backfill(
             page.next_seq = event.seq + 1;
             page.cursor = Some(event.id);
             if wanted {
-                page.push(|out| event.write_envelope(&map, false, out));
+                page.push(|out| event.write_traced_envelope(&map, out));
             }
         }
         if !is_full {
             page.next_seq = read.next_seq;
             page.cursor = read.passed_id.or(page.cursor);
         }
+    }
+    if gap.is_some() {
+        metrics::counter!(crate::metric::MISSED, "reason" => "history").increment(1);
     }
     let has_more = page.next_seq <= position.head_seq;
     Ok(page.answer(has_more, gap))

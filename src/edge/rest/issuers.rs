@@ -6,7 +6,7 @@ use crate::core::command::Command;
 use crate::core::field_error::{FieldCode, FieldErrors};
 use crate::core::ids::TokenId;
 use crate::core::issuer::{
-    ClaimMapping, GivenKeys, Issuer, IssuerKeys, IssuerSettings, SetIssuers, read_issuers,
+    ANY, ClaimMapping, GivenKeys, Issuer, IssuerKeys, IssuerSettings, SetIssuers, read_issuers,
 };
 use crate::core::jwt::KeySource;
 use crate::core::time::iso_millis;
@@ -76,7 +76,7 @@ fn draft(
     former: Option<&Arc<Issuer>>,
     encryption: &Encryption,
 ) -> Result<Option<Issuer>, ApiError> {
-    let IssuerSettings { name, algorithm, keys, issuer, audience, claims } = settings;
+    let IssuerSettings { name, algorithm, keys, issuer, audience, claims, connections } = settings;
     let had = former.and_then(|former| match &former.keys {
         IssuerKeys::Secret(encrypted) => Some(encryption.open_secret(former.token, encrypted)),
         IssuerKeys::Pem(_) | IssuerKeys::Jwks(_) | IssuerKeys::Url(_) => None,
@@ -102,6 +102,7 @@ fn draft(
         issuer,
         audience,
         claims,
+        connections,
         inserted_ms: 0,
     };
     let new = match (keys, &secret) {
@@ -118,6 +119,7 @@ fn draft(
             && former.issuer == new.issuer
             && former.audience == new.audience
             && former.claims == new.claims
+            && former.connections == new.connections
     };
     Ok(Some(match former {
         Some(former) if is_same(former) => Issuer::clone(former),
@@ -133,12 +135,15 @@ fn answer(edge: &Edge, map: &Map) -> HttpResponse {
 
 /// An issuer as it is shown: its secret never.
 fn shown(issuer: &Issuer) -> Value {
+    // What is shown can be sent back: with a URL, any issuer and any audience are named.
+    let any = matches!(issuer.keys, IssuerKeys::Url(_)).then_some(ANY);
     let mut shown = json!({
         "name": issuer.name,
         "algorithm": issuer.algorithm.name(),
-        "issuer": issuer.issuer,
-        "audience": issuer.audience,
+        "issuer": issuer.issuer.as_deref().or(any),
+        "audience": issuer.audience.as_deref().or(any),
         "claims": mapping(&issuer.claims),
+        "connections": issuer.connections,
         "inserted_at": iso_millis(issuer.inserted_ms),
     });
     match &issuer.keys {

@@ -4,6 +4,7 @@ use super::answer;
 use crate::core::access::{Map, Scopes, is_slug};
 use crate::core::admin_token::AdminScope;
 use crate::core::command::{Command, CreateMap, LimitsPatch, Reply, RetentionPatch, UpdateMap};
+use crate::core::error_code::Code;
 use crate::core::field_error::FieldCode;
 use crate::core::ids::MapId;
 use crate::core::json::Members;
@@ -140,9 +141,10 @@ async fn keep_connections(edge: &Edge, map: MapId, connections: Option<Option<u3
 pub(super) async fn list(request: HttpRequest, edge: Data<Edge>) -> Result<HttpResponse, ApiError> {
     edge.admin_or(&request, AdminScope::Read).await?;
     let query = Query::of(&request, NAMES)?;
-    let limit = query.number("limit", "invalid_limit", 1..=MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT) as usize;
+    let limit = query.number("limit", Code::InvalidLimit, 1..=MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT) as usize;
     let after = query.get("after").map(str::parse::<MapId>).transpose();
-    let after = after.map_err(|_| ApiError::bad_request("invalid_after", "after must be the id of a map"))?;
+    let after =
+        after.map_err(|_| ApiError::bad_request(Code::InvalidAfter, "after must be the id of a map"))?;
     edge.catch_up().await;
     // One map more than the limit shows whether there are more.
     let mut maps: Vec<Arc<Map>> =

@@ -10,6 +10,7 @@ mod new_events;
 mod pauses;
 mod presence;
 mod publish;
+mod published;
 mod rules;
 mod subjects;
 mod tokens;

@@ -1,10 +1,12 @@
 //! Reads the events that a request publishes. The payload is parsed here, once, and brought into normal form.
 
 use super::pauses::Pauses;
+use crate::core::error_code::Code;
 use crate::core::event::{KIND_FORM, NewEvent, is_kind};
 use crate::core::json::{self, Members};
 use crate::core::limits::LimitName;
 use crate::core::subject::Subject;
+use crate::core::trace::TraceContext;
 use crate::edge::context::EdgeConfig;
 use crate::edge::error::ApiError;
 use serde::Deserialize;
@@ -21,6 +23,9 @@ struct OneBody<'a> {
     subject: Cow<'a, str>,
     #[serde(borrow)]
     payload: &'a RawValue,
+    /// The trace of the event, as in the header of that name.
+    #[serde(default)]
+    traceparent: Option<String>,
 }
 
 /// The body of a request that publishes a batch.
@@ -34,14 +39,14 @@ struct BatchBody<'a> {
 /// The body's events, and whether it is a batch.
 pub(super) async fn read_body(text: &str, config: &EdgeConfig) -> Result<(Vec<NewEvent>, bool), ApiError> {
     let invalid = |error: serde_json::Error| {
-        ApiError::bad_request("invalid_json", error.to_string())
+        ApiError::bad_request(Code::InvalidJson, format!("not valid JSON: {error}"))
             .hint("send {\"type\": …, \"payload\": …} or {\"events\": [ … ]}")
     };
     let whole: &RawValue = serde_json::from_str(text).map_err(invalid)?;
     let looks_like_batch = is_object(whole.get()) && whole.get().contains("\"events\"");
     if looks_like_batch && let Ok(BatchBody { events }) = serde_json::from_str(whole.get()) {
         if events.is_empty() {
-            return Err(ApiError::bad_request("empty_batch", "a batch needs at least one event"));
+            return Err(ApiError::bad_request(Code::EmptyBatch, "a batch needs at least one event"));
         }
         if events.len() > config.batch_events {
             let most = config.batch_events;
@@ -87,22 +92,27 @@ pub(super) fn read_event(text: &str, config: &EdgeConfig) -> Result<NewEvent, Ap
         return Err(too_large_event("an event", config.event_bytes));
     }
     let invalid = |message: String| {
-        ApiError::bad_request("invalid_event", message)
+        ApiError::bad_request(Code::InvalidEvent, message)
             .hint("an event is {\"type\": …, \"payload\": …}, a batch {\"events\": [ … ]}")
     };
     if !is_object(text) {
         return Err(invalid("an object is expected".to_owned()));
     }
     let event: OneBody<'_> = serde_json::from_str(text).map_err(|error| {
-        invalid(misspelt(text, &["type", "subject", "payload"]).unwrap_or_else(|| error.to_string()))
+        invalid(
+            misspelt(text, &["type", "subject", "payload", "traceparent"])
+                .unwrap_or_else(|| error.to_string()),
+        )
     })?;
     if !is_kind(&event.kind) {
-        return Err(ApiError::bad_request("invalid_type", format!("a type has {KIND_FORM}")));
+        return Err(ApiError::bad_request(Code::InvalidType, format!("a type has {KIND_FORM}")));
     }
     let subject = Subject::parse(&event.subject).map_err(|error| {
-        ApiError::bad_request("invalid_subject", error.to_string())
+        ApiError::bad_request(Code::InvalidSubject, error.to_string())
             .hint("leave it out for the map's own subject, or name a channel such as orders-7")
     })?;
     let payload = json::normalise(event.payload.get(), config.json_depth)?;
-    Ok(NewEvent::new(subject, event.kind.into_owned(), payload))
+    // As with the header, a value that is not valid is as good as none.
+    let trace = event.traceparent.as_deref().and_then(TraceContext::parse);
+    Ok(NewEvent { trace, ..NewEvent::new(subject, event.kind.into_owned(), payload) })
 }

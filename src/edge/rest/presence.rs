@@ -1,6 +1,7 @@
 //! The presence members of a subject (subscribe scope).
 
 use crate::core::access::Scopes;
+use crate::core::error_code::Code;
 use crate::core::subject::Subject;
 use crate::edge::auth::bearer;
 use crate::edge::context::Edge;
@@ -20,7 +21,7 @@ pub(super) async fn list(
     let grant = edge.grant(&request, bearer(&request), &map, Scopes::SUBSCRIBE).await?;
     edge.charge(&grant).await?;
     let subject = Subject::parse(&subject)
-        .map_err(|error| ApiError::bad_request("invalid_subject", error.to_string()))?;
+        .map_err(|error| ApiError::bad_request(Code::InvalidSubject, error.to_string()))?;
     let members = edge.hub.presence().members(grant.map.id, &subject);
     let data: Vec<Value> = members.iter().map(shown).collect();
     Ok(HttpResponse::Ok().json(json!({"data": data})))

@@ -6,20 +6,23 @@
 
 use super::new_events::{read_body, read_event, too_large_event};
 use super::pauses::Pauses;
+use super::published::Form;
 use crate::core::access::{Map, Scopes};
 use crate::core::channel_rules::Durability;
-use crate::core::command::{IdempotencyKey, Publish, Published};
+use crate::core::command::{IdempotencyKey, Publish};
 use crate::core::digest::Parts;
-use crate::core::event::{Event, MapText, NewEvent};
+use crate::core::error_code::Code;
+use crate::core::event::{Event, NewEvent};
 use crate::core::ids::EventId;
+use crate::core::trace::TraceContext;
 use crate::edge::auth::bearer;
 use crate::edge::body::Body;
 use crate::edge::context::Edge;
 use crate::edge::error::{ApiError, forbidden_subject};
 use crate::edge::media::Media;
 use crate::edge::refused::Refused;
+use crate::edge::traces::{add_to_trace, trace_of};
 use crate::hub::Grant;
-use actix_web::http::header::CONTENT_TYPE;
 use actix_web::web::{BytesMut, Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 
@@ -39,32 +42,35 @@ pub(super) async fn publish(
     let grant = edge.grant_limited(&request, bearer(&request), &map, Scopes::PUBLISH).await?;
     let key = key_of(&request)?;
     if body.media() == Media::Lines {
-        return Stream::new(&edge, &grant, key).run(body).await;
+        return Stream::new(&edge, &grant, key, trace_of(&request)).run(body).await;
     }
     // A body is longer than its events. What exceeds the map's rate is refused before it is read.
     let length = body.length().filter(|length| *length <= edge.config.body_bytes as u64);
     let reserved = edge.hub.publisher().reserve(&grant.map, grant.who.by(), length.unwrap_or_default())?;
     let text = body.text().await?;
-    let (events, is_batch) = read_body(&text, &edge.config).await?;
+    let (mut events, is_batch) = read_body(&text, &edge.config).await?;
+    add_to_trace(&request, &mut events);
     drop(reserved);
     for (place, event) in events.iter().enumerate() {
         check_subject(&grant, event).map_err(|error| if is_batch { error.at(place) } else { error })?;
     }
     let durability = durability_of(&grant.map, &events)?;
     check_still(&edge, &grant, durability)?;
+    let form = Form::of(&request, is_batch);
     if durability == Durability::Ephemeral {
         refuse_key(key.as_ref())?;
         let events = edge.hub.publisher().publish_ephemeral(&grant.map, events).await?;
-        return Ok(answer_ephemeral(&grant, &events, is_batch));
+        return Ok(form.passed_on(grant.map.id, &events));
     }
     let key = match key {
         Some(key) => Some(identity(&edge, &key, FIRST_BATCH, &events).await),
         None => None,
     };
-    // The answer shows the events with their new ids, so their bytes are needed once more.
-    let command = Publish { map: grant.map.id, by: grant.who.by(), events: events.clone(), key };
+    // Unless the answer has ids alone, it shows the events, so their bytes are needed once more.
+    let shown = if form.ids_alone { Vec::new() } else { events.clone() };
+    let command = Publish { map: grant.map.id, by: grant.who.by(), events, key };
     let published = edge.hub.publisher().publish(&grant.map, command).await?;
-    Ok(answer(&grant, &events, published, is_batch))
+    Ok(form.stored(grant.map.id, shown, published))
 }
 
 /// Checks that the caller may publish to the event's subject.
@@ -98,7 +104,7 @@ fn durability_of(map: &Map, events: &[NewEvent]) -> Result<Durability, ApiError>
 
 fn mixed(index: usize) -> ApiError {
     ApiError::bad_request(
-        "mixed_durability",
+        Code::MixedDurability,
         "some of the events are stored and others ephemeral, by the map's channel rules",
     )
     .hint("send stored and ephemeral events in separate requests")
@@ -110,45 +116,10 @@ pub(in crate::edge) fn refuse_key(key: Option<&String>) -> Result<(), ApiError> 
     match key {
         None => Ok(()),
         Some(_) => Err(ApiError::bad_request(
-            "idempotency_of_ephemeral",
+            Code::IdempotencyOfEphemeral,
             "ephemeral events take no Idempotency-Key: nothing of them is remembered",
         )),
     }
-}
-
-fn answer_ephemeral(grant: &Grant, events: &[Event], is_batch: bool) -> HttpResponse {
-    let map = MapText::from(grant.map.id);
-    let mut out = Vec::with_capacity(events.iter().map(|event| event.payload.len() + 200).sum());
-    out.extend_from_slice(if is_batch { b"{\"data\":[" } else { b"{\"data\":" });
-    for (place, event) in events.iter().enumerate() {
-        if place > 0 {
-            out.push(b',');
-        }
-        event.write_envelope(&map, false, &mut out);
-    }
-    out.extend_from_slice(if is_batch { b"]}" } else { b"}" });
-    HttpResponse::Accepted().insert_header((CONTENT_TYPE, "application/json")).body(out)
-}
-
-fn answer(grant: &Grant, events: &[NewEvent], published: Published, is_batch: bool) -> HttpResponse {
-    let map = MapText::from(grant.map.id);
-    let mut out = Vec::with_capacity(events.iter().map(|event| event.payload.len() + 200).sum());
-    out.extend_from_slice(if is_batch { b"{\"data\":[" } else { b"{\"data\":" });
-    for (place, event) in (0..).zip(events) {
-        if place > 0 {
-            out.push(b',');
-        }
-        let seq = published.first_seq + u64::from(place);
-        let stored = event.clone().placed(published.id(place), seq, published.time_ms);
-        stored.write_envelope(&map, false, &mut out);
-    }
-    out.extend_from_slice(if is_batch { b"]}" } else { b"}" });
-    let mut response = HttpResponse::Created();
-    response.insert_header((CONTENT_TYPE, "application/json"));
-    if published.replayed {
-        response.insert_header(("idempotency-replayed", "true"));
-    }
-    response.body(out)
 }
 
 /// The `Idempotency-Key` of a request.
@@ -159,7 +130,7 @@ pub(in crate::edge) fn key_of(request: &HttpRequest) -> Result<Option<String>, A
             Ok(Some(key.to_owned()))
         }
         _ => Err(ApiError::bad_request(
-            "invalid_idempotency_key",
+            Code::InvalidIdempotencyKey,
             format!("an Idempotency-Key has 1 to {MAX_KEY} visible ASCII characters"),
         )),
     }
@@ -188,6 +159,8 @@ struct Stream<'e> {
     edge: &'e Edge,
     grant: &'e Grant,
     key: Option<String>,
+    /// The trace of the request.
+    trace: Option<TraceContext>,
     /// The durability of the first event. All others must have the same.
     durability: Option<Durability>,
     pauses: Pauses,
@@ -202,12 +175,13 @@ struct Stream<'e> {
 }
 
 impl<'e> Stream<'e> {
-    fn new(edge: &'e Edge, grant: &'e Grant, key: Option<String>) -> Self {
+    fn new(edge: &'e Edge, grant: &'e Grant, key: Option<String>, trace: Option<TraceContext>) -> Self {
         let batch = Vec::new();
         Self {
             edge,
             grant,
             key,
+            trace,
             durability: None,
             pauses: Pauses::default(),
             lines: 0,
@@ -245,7 +219,7 @@ impl<'e> Stream<'e> {
         self.line(&rest).await?;
         self.store().await?;
         if self.stored == 0 {
-            return Err(ApiError::bad_request("empty_batch", "a stream needs at least one event"));
+            return Err(ApiError::bad_request(Code::EmptyBatch, "a stream needs at least one event"));
         }
         Ok(())
     }
@@ -253,13 +227,14 @@ impl<'e> Stream<'e> {
     async fn line(&mut self, line: &[u8]) -> Result<(), ApiError> {
         let index = self.lines;
         let text = std::str::from_utf8(line)
-            .map_err(|_| ApiError::bad_request("invalid_json", "the line is not UTF-8").at(index))?
+            .map_err(|_| ApiError::bad_request(Code::InvalidJson, "the line is not UTF-8").at(index))?
             .trim();
         self.lines += 1;
         if text.is_empty() {
             return Ok(());
         }
-        let event = read_event(text, &self.edge.config).map_err(|error| error.at(index))?;
+        let mut event = read_event(text, &self.edge.config).map_err(|error| error.at(index))?;
+        event.trace = event.trace.or(self.trace);
         check_subject(self.grant, &event).map_err(|error| error.at(index))?;
         self.pauses.after(text.len()).await;
         let durability = self.grant.map.rules.durability_of(event.subject.as_str());

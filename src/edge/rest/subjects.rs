@@ -3,6 +3,7 @@
 use super::maps::unexpected;
 use crate::core::access::Scopes;
 use crate::core::command::{Command, DeleteEvent, DeleteSubject, Reply};
+use crate::core::error_code::Code;
 use crate::core::history::StoredSubject;
 use crate::core::subject::Subject;
 use crate::edge::auth::bearer;
@@ -32,13 +33,13 @@ pub(super) async fn list(
     let grant = edge.grant(&request, bearer(&request), &map, Scopes::SUBSCRIBE).await?;
     edge.charge(&grant).await?;
     let query = Query::of(&request, NAMES)?;
-    let limit = query.number("limit", "invalid_limit", 1..=MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT) as usize;
+    let limit = query.number("limit", Code::InvalidLimit, 1..=MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT) as usize;
     let subject = |name, code| {
         let given = query.get(name).map(Subject::parse).transpose();
         given.map_err(|error| ApiError::bad_request(code, error.to_string()))
     };
-    let after = subject("after", "invalid_after")?;
-    let prefix = subject("prefix", "invalid_prefix")?.unwrap_or_else(Subject::own);
+    let after = subject("after", Code::InvalidAfter)?;
+    let prefix = subject("prefix", Code::InvalidPrefix)?.unwrap_or_else(Subject::own);
     // One subject more than the limit shows whether there are more.
     let from = (prefix.to_string(), after.clone());
     let stored = edge.hub.archive().subjects(grant.map.topic, from, limit + 1);
@@ -92,7 +93,7 @@ pub(super) async fn remove(
     let grant = edge.managed(&request, &map).await?;
     body.none().await?;
     let subject = Subject::parse(&subject)
-        .map_err(|error| ApiError::bad_request("invalid_subject", error.to_string()))?;
+        .map_err(|error| ApiError::bad_request(Code::InvalidSubject, error.to_string()))?;
     let delete = DeleteSubject { map: grant.map.id, by: grant.who.by(), subject };
     match edge.hub.log().propose_everywhere(&Command::DeleteSubject(delete)).await? {
         Reply::Removed(0) => Err(ApiError::not_found("the subject's history")),

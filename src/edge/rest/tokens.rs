@@ -4,6 +4,7 @@ use super::answer;
 use super::maps::{read_name, unexpected};
 use crate::core::access::Scopes;
 use crate::core::command::{Command, CreateToken, NewToken, Reply, RevokeToken};
+use crate::core::error_code::Code;
 use crate::core::field_error::FieldCode;
 use crate::core::json::Members;
 use crate::core::subject_limit::{MAX_LIMIT_PATTERNS, SubjectLimit};
@@ -28,7 +29,7 @@ pub(super) async fn create(
     let (name, scopes, expires_ms, subjects) = body.object(read).await?;
     if subjects.is_some() && scopes.contains(Scopes::MANAGE) {
         return Err(ApiError::bad_request(
-            "invalid_body",
+            Code::InvalidBody,
             "a token that may manage the map is not limited to subjects: leave out manage or subjects",
         ));
     }

@@ -1,4 +1,5 @@
-//! The form of events as server-sent events: `event`, `id`, and the envelope as one line of `data`.
+//! The form of events as server-sent events: `event`, `id`, and the envelope as one line of `data`. A comment
+//! before them names the trace of an event that belongs to one.
 
 use crate::core::event::{Event, MapText};
 use crate::core::frame::{FormKey, WireForm};
@@ -42,12 +43,16 @@ fn escape_breaks(out: &mut Vec<u8>, start: usize) {
 pub(super) struct SseForm {
     key: FormKey,
     map: MapText,
+    /// Whether events have their types as names.
+    named: bool,
 }
 
 impl SseForm {
-    /// The form for a map's events.
-    pub(super) fn new(map: MapId) -> Self {
-        Self { key: "sse".into(), map: map.into() }
+    /// The form for a map's events. With `named` a browser gets each type by a listener of its own, otherwise
+    /// all types by `onmessage`.
+    pub(super) fn new(map: MapId, named: bool) -> Self {
+        let key = if named { "sse" } else { "sse-unnamed" };
+        Self { key: key.into(), map: map.into(), named }
     }
 }
 
@@ -57,7 +62,10 @@ impl WireForm for SseForm {
     }
 
     fn encode(&self, event: &Event, out: &mut Vec<u8>) {
-        if is_named(&event.kind) {
+        if let Some(trace) = &event.trace {
+            out.extend_from_slice(format!(": traceparent {trace}\n").as_bytes());
+        }
+        if self.named && is_named(&event.kind) {
             out.extend_from_slice(b"event: ");
             out.extend_from_slice(event.kind.as_bytes());
             out.push(b'\n');
@@ -93,11 +101,12 @@ impl WireForm for SseForm {
 mod tests {
     use super::*;
     use crate::core::event::NewEvent;
+    use crate::core::trace::TraceContext;
 
     #[test]
     fn golden_position() {
         let mut out = Vec::new();
-        SseForm::new(MapId::from_bytes([1; 16])).encode_position(
+        SseForm::new(MapId::from_bytes([1; 16]), true).encode_position(
             EventId::new(1_750_509_296_789, 7, 3),
             9,
             &mut out,
@@ -118,7 +127,7 @@ mod tests {
             Event::from_stored(9, Event::to_stored(EventId::new(1_750_509_296_789, 7, 3), &new).into())
                 .unwrap();
         let mut out = Vec::new();
-        SseForm::new(map).encode(&event, &mut out);
+        SseForm::new(map, true).encode(&event, &mut out);
         assert_eq!(
             String::from_utf8(out).unwrap(),
             "event: App\\Events\\X \"é\"\nid: 01JY97R74N0000000000070003\ndata: {\"id\":\"01JY97R74N0000000000070003\",\"seq\":9,\"type\":\"App\\\\Events\\\\X \\\"é\\\"\",\"subject\":\"orders-7\",\"map_id\":\"550e8400-e29b-41d4-a716-446655440000\",\"ts\":\"2025-06-21T12:34:56.789Z\",\"timestamp\":\"2025-06-21T12:34:56.789Z\",\"payload\":1}\n\n"
@@ -132,7 +141,7 @@ mod tests {
         let id = EventId::new(1_750_509_296_789, 7, 3);
         let event = Event::from_stored(9, Event::to_stored(id, &new).into()).unwrap();
         let mut out = Vec::new();
-        SseForm::new(map).encode(&event, &mut out);
+        SseForm::new(map, true).encode(&event, &mut out);
         assert_eq!(
             String::from_utf8(out).unwrap(),
             "event: map_kill\nid: 01JY97R74N0000000000070003\ndata: {\"id\":\"01JY97R74N0000000000070003\",\"seq\":9,\"type\":\"map_kill\",\"map_id\":\"550e8400-e29b-41d4-a716-446655440000\",\"ts\":\"2025-06-21T12:34:56.789Z\",\"timestamp\":\"2025-06-21T12:34:56.789Z\",\"payload\":{\"value\":1}}\n\n"
@@ -144,8 +153,27 @@ mod tests {
         let id = EventId::new(1_750_509_296_789, 7, 3);
         let event = Event::from_stored(9, Event::to_stored(id, &new).into()).unwrap();
         let mut out = Vec::new();
-        SseForm::new(MapId::from_bytes([1; 16])).encode(&event, &mut out);
+        SseForm::new(MapId::from_bytes([1; 16]), true).encode(&event, &mut out);
         String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn without_names_every_event_is_a_message() {
+        let new = NewEvent::new(Default::default(), "map_kill", "1");
+        let id = EventId::new(1_750_509_296_789, 7, 3);
+        let event = Event::from_stored(9, Event::to_stored(id, &new).into()).unwrap();
+        let mut out = Vec::new();
+        let unnamed = SseForm::new(MapId::from_bytes([1; 16]), false);
+        unnamed.encode(&event, &mut out);
+        let frame = String::from_utf8(out).unwrap();
+        assert!(frame.starts_with("id: 01JY97R74N0000000000070003\ndata: {"), "{frame}");
+        assert!(frame.contains(r#""type":"map_kill""#), "{frame}");
+        // Frames that are no events keep their names.
+        let mut out = Vec::new();
+        unnamed.encode_position(id, 9, &mut out);
+        assert!(out.starts_with(b"event: position\n"));
+        // The two forms are not mixed up.
+        assert_ne!(unnamed.key(), SseForm::new(MapId::from_bytes([1; 16]), true).key());
     }
 
     #[test]
@@ -172,11 +200,23 @@ mod tests {
     }
 
     #[test]
+    fn a_comment_names_the_trace_of_an_event() {
+        let trace = TraceContext::parse("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+        let new = NewEvent { trace, ..NewEvent::new(Default::default(), "a", "1") };
+        let plain = encoded("a", "1");
+        let mut out = Vec::new();
+        let event = new.placed(EventId::new(1_750_509_296_789, 7, 3), 9, 1_750_509_296_789);
+        SseForm::new(MapId::from_bytes([1; 16]), true).encode(&event, &mut out);
+        let comment = ": traceparent 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\n";
+        assert_eq!(String::from_utf8(out).unwrap(), format!("{comment}{plain}"));
+    }
+
+    #[test]
     fn an_ephemeral_event_has_no_id_to_resume_by() {
         let new = NewEvent::new(crate::core::subject::Subject::parse("live-7").unwrap(), "moved", "1");
         let event = new.placed(EventId::ephemeral(1_750_509_296_789, 7, 3), 12, 1_750_509_296_789);
         let mut out = Vec::new();
-        SseForm::new(MapId::from_bytes([1; 16])).encode(&event, &mut out);
+        SseForm::new(MapId::from_bytes([1; 16]), true).encode(&event, &mut out);
         let expected = "event: moved\ndata: {\"id\":\"01JY97R74NZZR00000E0000003\",\"type\":\"moved\",\
                         \"subject\":\"live-7\",\"map_id\":\"01010101-0101-0101-0101-010101010101\",\
                         \"ts\":\"2025-06-21T12:34:56.789Z\",\"timestamp\":\"2025-06-21T12:34:56.789Z\",\"payload\":1}\n\n";

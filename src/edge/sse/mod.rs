@@ -9,6 +9,7 @@ mod form;
 use form::SseForm;
 
 use crate::config::Config;
+use crate::core::error_code::Code;
 use crate::core::history::Position;
 use crate::core::ids::MapId;
 use crate::core::time::iso_millis;
@@ -18,7 +19,7 @@ use crate::edge::auth::bearer;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
 use crate::edge::event_stream::{self, event_stream};
-use crate::edge::given::Given;
+use crate::edge::given::{BadParameter, Given};
 use crate::edge::paths::at;
 use crate::edge::query::{Query, Takes};
 use crate::edge::refused::Refused;
@@ -43,7 +44,10 @@ const NAMES: &[&str] = &[
     LAST_EVENT_ID_OF_POLYFILLS,
     "since",
     "backfill",
+    NAMED,
 ];
+/// The parameter that says whether events have their types as names.
+const NAMED: &str = "named";
 /// The header that browsers send when they reconnect.
 const LAST_EVENT_ID: &str = "last-event-id";
 /// The parameter that polyfills of EventSource send in its place, because they can't set headers everywhere.
@@ -91,7 +95,7 @@ async fn stream(
 /// Opens the subscription. Returns the greeting, and the subscriber with the subscription.
 async fn open(
     request: &HttpRequest,
-    query: &Query,
+    query: &Query<'_>,
     edge: &Edge,
     map: String,
 ) -> Result<(String, Rc<Subscriber>), Refused> {
@@ -102,7 +106,8 @@ async fn open(
     let wanted = Wanted::read(&OF_SUBSCRIPTION, |name| given(request, query, name))?;
     let dispatcher = Dispatcher::of_this_thread(&edge.hub, &edge.config.dispatcher);
     let counted = edge.count_session(request, &who, SessionKind::Socket).await?;
-    let form = Box::new(|map| Arc::new(SseForm::new(map)) as _);
+    let named = named(query)?;
+    let form = Box::new(move |map| Arc::new(SseForm::new(map, named)) as _);
     let asked = Asked { who, map, wanted, form, quota: Rc::default(), count: false, former: None };
     let opened = subscribe::open(&dispatcher, asked).await?;
     let greeting = greeting(edge, opened.grant.map.id, opened.position);
@@ -111,6 +116,15 @@ async fn open(
     subscriber.hold(counted);
     opened.attach(&dispatcher, &subscriber, true);
     Ok((greeting, subscriber))
+}
+
+/// Whether events have their types as names.
+fn named(query: &Query<'_>) -> Result<bool, BadParameter> {
+    match query.get(NAMED) {
+        None | Some("true") => Ok(true),
+        Some("false") => Ok(false),
+        Some(_) => Err(BadParameter::new(NAMED, Code::InvalidNamed, "named must be true or false")),
+    }
 }
 
 /// The body that sends the greeting, the events of the subscriber, and keep-alives.
@@ -129,7 +143,7 @@ fn body(
 
 /// The value of a parameter. For the last event id, the standard header wins: it is newer than the value that
 /// a page wrote into the address. An empty header counts as absent, and then the query's value is used.
-fn given<'r>(request: &'r HttpRequest, query: &'r Query, name: &str) -> Option<Given<'r>> {
+fn given<'r>(request: &'r HttpRequest, query: &'r Query<'_>, name: &str) -> Option<Given<'r>> {
     if name != "last_event_id" {
         return query.given(name);
     }

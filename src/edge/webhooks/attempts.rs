@@ -3,6 +3,7 @@
 use super::error::Problem;
 use super::managed::Managed;
 use super::state_of;
+use crate::core::error_code::Code;
 use crate::core::ids::EventId;
 use crate::core::time::iso_millis;
 use crate::core::webhook::outcome::Stage;
@@ -21,7 +22,7 @@ pub(super) async fn list(
     edge: Data<Edge>,
     Managed { webhook, .. }: Managed,
 ) -> Result<HttpResponse, Problem> {
-    let after = Query::of(&request, NAMES)?.number("after", "invalid_after", 0..=u64::MAX)?;
+    let after = Query::of(&request, NAMES)?.number("after", Code::InvalidAfter, 0..=u64::MAX)?;
     let attempts = state_of(&edge, &webhook)?.attempt_history.attempts;
     let wanted = attempts.iter().filter(|attempt| after.is_none_or(|after| attempt.number > after));
     let shown: Vec<Value> = wanted.map(attempt).collect();

@@ -7,6 +7,7 @@ use super::replay::{self, Wanted};
 use super::{object, on, order, state_of};
 use crate::core::command::{Command, Reply};
 use crate::core::consumer::progress::OwnerCommand;
+use crate::core::error_code::Code;
 use crate::core::event::MapText;
 use crate::core::ids::EventId;
 use crate::core::json::Members;
@@ -76,8 +77,8 @@ pub(super) async fn list(
     Managed { grant, webhook }: Managed,
 ) -> Result<HttpResponse, Problem> {
     let query = Query::of(&request, NAMES)?;
-    let limit = query.number("limit", "invalid_limit", 1..=MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT) as usize;
-    let after = query.number("after", "invalid_after", 0..=u64::MAX)?;
+    let limit = query.number("limit", Code::InvalidLimit, 1..=MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT) as usize;
+    let after = query.number("after", Code::InvalidAfter, 0..=u64::MAX)?;
     let from_seq = after.map_or(0, |after| after.saturating_add(1));
     let dead_letters = edge.hub.webhooks().dead_letters(webhook.id, from_seq, limit + 1)?;
     let total = state_of(&edge, &webhook)?.attempt_history.dead;
@@ -105,7 +106,7 @@ async fn shown(
     let event = position::event_for(edge, webhook.id, grant.map.topic, dead_letter.seq).await?;
     let event = event.filter(|event| event.id == dead_letter.event_id).and_then(|event| {
         let mut envelope = Vec::new();
-        event.write_envelope(&MapText::from(grant.map.id), false, &mut envelope);
+        event.write_traced_envelope(&MapText::from(grant.map.id), &mut envelope);
         RawValue::from_string(String::from_utf8(envelope).ok()?).ok()
     });
     Ok(Shown {

@@ -2,6 +2,7 @@
 //! fixed.
 
 use crate::core::command::Refusal;
+use crate::core::error_code::Code;
 use crate::core::field_error::{FieldCode, FieldError, FieldErrors};
 use crate::core::limits::LimitName;
 use crate::delivery::webhook::TestError;
@@ -51,24 +52,24 @@ impl ResponseError for Problem {
             Self::NoWebhook => (
                 HttpResponse::NotFound().json(json!({
                     "error": "Webhook not found",
-                    "code": "webhook_not_found",
+                    "code": Code::WebhookNotFound,
                     "message": "the map has no such webhook",
                     "hint": "the list of the map's webhooks has their ids",
                     "status": 404,
                 })),
-                "webhook_not_found",
+                Code::WebhookNotFound,
             ),
             Self::Invalid(errors) => (
                 HttpResponse::BadRequest().json(json!({
                     "error": "Validation failed",
                     "details": errors.messages(),
                     "errors": errors,
-                    "code": "validation_failed",
+                    "code": Code::ValidationFailed,
                     "message": errors.to_string(),
                     "hint": hint(errors),
                     "status": 400,
                 })),
-                "validation_failed",
+                Code::ValidationFailed,
             ),
             Self::NoConsumer => return no_consumer().error_response(),
             Self::Api(error) => return error.error_response(),
@@ -80,7 +81,7 @@ impl ResponseError for Problem {
 
 /// 404: the map has no consumer of that name.
 pub(in crate::edge) fn no_consumer() -> ApiError {
-    ApiError::new(StatusCode::NOT_FOUND, "consumer_not_found", "the map has no such consumer")
+    ApiError::new(StatusCode::NOT_FOUND, Code::ConsumerNotFound, "the map has no such consumer")
         .hint("the list of the map's consumers has their names")
 }
 
@@ -165,7 +166,7 @@ impl From<TestError> for Problem {
             TestError::Busy => Self::Api(ApiError::unavailable(error.to_string()).of(LimitName::Fixed)),
             TestError::Settings(_) => {
                 let message = error.to_string();
-                let error = ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "webhook_unusable", message);
+                let error = ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, Code::WebhookUnusable, message);
                 Self::Api(error.hint("change the settings of the webhook"))
             }
         }

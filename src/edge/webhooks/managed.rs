@@ -2,6 +2,7 @@
 
 use super::error::Problem;
 use super::{settings, unexpected};
+use crate::core::error_code::Code;
 use crate::core::webhook::Webhook;
 use crate::edge::auth::bearer;
 use crate::edge::context::Edge;
@@ -95,7 +96,8 @@ async fn own_map(edge: &Edge, request: &HttpRequest) -> Result<String, Problem> 
         Who::Token(token) => Ok(token.map.to_string()),
         Who::Admin => {
             let named = Query::of(request, NAMES)?.get("map").map(str::to_owned);
-            let needed = || ApiError::bad_request("map_needed", "with the admin token, name the map: ?map=…");
+            let needed =
+                || ApiError::bad_request(Code::MapNeeded, "with the admin token, name the map: ?map=…");
             Ok(named.ok_or_else(needed)?)
         }
     }

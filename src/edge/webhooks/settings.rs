@@ -4,6 +4,7 @@
 use super::error::Problem;
 use super::unexpected;
 use crate::core::command::{By, Command, Refusal, Reply};
+use crate::core::error_code::Code;
 use crate::core::field_error::FieldErrors;
 use crate::core::ids::{MapId, WebhookId};
 use crate::core::limits::LimitName;
@@ -131,7 +132,7 @@ pub(super) fn follow(
             "{MAX_PREVIOUS} old secrets still sign; the first of them ends at {}",
             iso_millis(edge.hub.clock().shown_ms(until_ms))
         );
-        let error = ApiError::new(StatusCode::CONFLICT, "too_many_secrets", message);
+        let error = ApiError::new(StatusCode::CONFLICT, Code::TooManySecrets, message);
         let error = error.hint("rotate with overlap_seconds 0 to end the old ones at once");
         Problem::Api(error.of_limit(LimitName::Fixed, MAX_PREVIOUS as u64))
     })
@@ -224,7 +225,7 @@ pub(super) fn new_secret() -> Result<String, Problem> {
     let mut random = [0u8; SECRET_BYTES];
     getrandom::fill(&mut random).map_err(|error| {
         tracing::error!(%error, "no random bytes");
-        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the system has no random bytes")
+        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, "the system has no random bytes")
     })?;
     Ok(format!("whsec_{}", STANDARD.encode(random)))
 }

@@ -24,6 +24,7 @@ async fn set_issuer(hub: &Hub, n: u8, map: MapId) -> TokenId {
         issuer: Some(ISS.into()),
         audience: None,
         claims: ClaimMapping::default(),
+        connections: 7,
         inserted_ms: 0,
     };
     let set = SetIssuers { map, by: None, issuers: vec![issuer] };
@@ -52,6 +53,7 @@ async fn a_token_opens_the_map_of_its_issuer() {
     let token = set_issuer(&hub, 1, one).await;
     let who = clients.who_here(&bare, None).await.unwrap();
     assert_eq!(who.by(), Some(token));
+    assert_eq!(who.client().unwrap().rights.connections, Some(7), "as its issuer says");
     assert!(
         who.may(one, Scopes::SUBSCRIBE) && !who.may(one, Scopes::PUBLISH) && !who.may(two, Scopes::SUBSCRIBE)
     );

@@ -318,6 +318,13 @@ impl<T> Exchange<T> {
         self.topics.of(stream, subject).for_each(|known| topic(known, position));
     }
 
+    /// Whether there is a batch to send to a node now.
+    pub(super) fn has_batch(&self, to: NodeId) -> bool {
+        self.peers
+            .get(&to)
+            .is_some_and(|peer| peer.ledger.incarnation().is_some() && !peer.held && peer.queue.has_batch())
+    }
+
     /// The batch to send to a node now, and the incarnation of the node that it is for.
     pub(super) fn batch(&mut self, to: NodeId) -> Option<(u64, Batch)> {
         let peer = self.peers.get_mut(&to)?;

@@ -8,6 +8,9 @@ use std::collections::VecDeque;
 /// Approximate bytes of one batch; a single event may be larger.
 const BATCH_BYTES: usize = 256 * 1024;
 
+/// A batch of so many bytes is worth its way: it is not delayed so that more events go with it.
+const LARGE_BYTES: usize = 32 * 1024;
+
 /// Bytes that an event counts in addition to its encoding.
 const EVENT_OVERHEAD: usize = 64;
 
@@ -34,6 +37,13 @@ pub(super) struct Carried {
 pub(super) struct Batch {
     pub(super) number: u64,
     pub(super) events: Vec<Carried>,
+}
+
+impl Batch {
+    /// Whether it has so much that the next one need not wait for more events.
+    pub(super) fn is_large(&self) -> bool {
+        self.events.iter().map(weight).sum::<usize>() >= LARGE_BYTES
+    }
 }
 
 #[derive(Debug)]
@@ -72,6 +82,11 @@ impl LinkQueue {
             dropped += 1;
         }
         dropped
+    }
+
+    /// Whether there is a batch to send.
+    pub(super) fn has_batch(&self) -> bool {
+        self.under_way.is_some() || !self.waiting.is_empty()
     }
 
     /// The batch to send: the one that is under way already, or the next one. `number` gives the number of a
@@ -186,7 +201,9 @@ mod tests {
                         marks.push(queue.mark());
                     }
                     Step::Send => {
+                        let has_batch = queue.has_batch();
                         let first = queue.batch(|| { numbers += 1; numbers });
+                        prop_assert_eq!(first.is_some(), has_batch);
                         prop_assert_eq!(&first, &queue.batch(|| 0), "it is the same until it has arrived");
                         let bytes: Option<usize> = first.map(|batch| batch.events.iter().map(weight).sum());
                         prop_assert!(bytes.is_none_or(|bytes| bytes <= BATCH_BYTES));

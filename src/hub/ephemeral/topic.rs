@@ -11,6 +11,7 @@ use crate::hub::evaluators::Evaluators;
 use crate::hub::lane::{Lane, encode_checked};
 use crate::hub::nudges::Nudge;
 use crate::hub::topic::{Attach, Detach, MAILBOX, RETRY_PAUSE};
+use crate::hub::traced::FanOut;
 use actix::prelude::{ActorFutureExt, SendError, WrapFuture};
 use actix::{Actor, AsyncContext, Context, Handler, Recipient};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -172,10 +173,14 @@ impl EphemeralTopic {
         if self.open.is_empty() {
             return;
         }
+        let traced = FanOut::of(events);
         let span = self.open.go_on(last);
         let encode = |view: &View| Some(Arc::new(Chunk::encode(span, events, view.form(), None)));
         if self.open.offer(&self.key, encode) {
             Self::try_later(ctx);
+        }
+        if let Some(traced) = traced {
+            traced.end(&self.key);
         }
     }
 

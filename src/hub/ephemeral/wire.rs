@@ -57,8 +57,23 @@ impl PeerRequest for AskLast {
     const LANE: Lane = Lane::quick(64, 4096);
 }
 
-/// The encoded form of an event.
-#[derive(Debug, Serialize, Deserialize)]
+/// Bytes of an encoded event beside its texts, about.
+const HEAD: usize = 64;
+
+/// An event to be encoded.
+#[derive(Serialize)]
+struct Leaving<'e> {
+    stream: TopicId,
+    id: EventId,
+    time_ms: u64,
+    subject: &'e Subject,
+    kind: &'e str,
+    payload: &'e Bytes,
+    extras: Option<Extras>,
+}
+
+/// The same event, as it is decoded.
+#[derive(Debug, Deserialize)]
 struct Travelling {
     stream: TopicId,
     id: EventId,
@@ -71,24 +86,26 @@ struct Travelling {
 
 /// Encodes an event of that stream.
 pub(super) fn encode(stream: TopicId, event: &Event) -> Result<Bytes, CodecError> {
-    let travelling = Travelling {
+    let leaving = Leaving {
         stream,
         id: event.id,
         time_ms: event.time_ms,
-        subject: event.subject.clone(),
-        kind: event.kind.to_string(),
-        payload: event.payload.clone(),
-        extras: Extras::of(event.text.as_ref(), event.sender.as_ref(), event.ingested),
+        subject: &event.subject,
+        kind: &event.kind,
+        payload: &event.payload,
+        extras: Extras::of(event),
     };
-    codec::encode(&travelling).map(Bytes::from)
+    let text = event.text.as_ref().map_or(0, |text| text.len());
+    let texts = event.subject.as_str().len() + event.kind.len() + event.payload.len() + text;
+    codec::encode_about(&leaving, HEAD + texts).map(Bytes::from)
 }
 
 /// Decodes the result of [`encode`]. The event has no position yet.
 pub(super) fn decode(bytes: &[u8]) -> Result<(TopicId, Event), CodecError> {
     let Travelling { stream, id, time_ms, subject, kind, payload, extras } = codec::decode(bytes)?;
-    let (text, sender, ingested) = Extras::apart(extras);
+    let Extras { text, sender, ingested, trace } = extras.unwrap_or_default();
     let kind = kind.into();
-    Ok((stream, Event { id, seq: 0, subject, time_ms, kind, payload, text, sender, ingested }))
+    Ok((stream, Event { id, seq: 0, subject, time_ms, kind, payload, text, sender, ingested, trace }))
 }
 
 #[cfg(test)]

@@ -232,7 +232,10 @@ impl Health {
             let best =
                 roomy.iter().filter(|m| m.reachable).max_by_key(|m| (m.drained_ms.is_none(), m.matched));
             if let Some(to) = best {
-                tracing::warn!(to = to.id, "this leader's disk is full: the lead goes to a node with space");
+                tracing::warn!(
+                    to = to.called(),
+                    "this leader's disk is full: the lead goes to a node with space"
+                );
                 let _ = self.cluster.admin().operate(Operation::Lead(Some(to.id))).await;
             }
         }

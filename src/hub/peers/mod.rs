@@ -95,6 +95,11 @@ impl Peers {
         self.server.serve_here(handler);
     }
 
+    /// A node for people: its id and, if it is a member with a name, its name, as in `3 (berlin-2)`.
+    pub fn called(&self, node: NodeId) -> String {
+        self.cluster.status().called(node)
+    }
+
     /// Sends a request to node `to` (which may be this one), once.
     ///
     /// # Errors

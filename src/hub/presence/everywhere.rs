@@ -197,6 +197,7 @@ impl Census {
             Ok(Err(error)) if error.shows_end() => Some(Vec::new()),
             _ if state.is_gone(node) => Some(Vec::new()),
             Ok(Err(error)) => {
+                let node = self.peers.called(node);
                 tracing::debug!(node, %error, "a node does not count its subscriptions");
                 None
             }

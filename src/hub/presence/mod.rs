@@ -228,10 +228,14 @@ impl Presence {
         self.bridge.presence.terminations.listen(Box::new(f));
     }
 
+    /// Returns whether somebody wants the map's facts of that kind, so that they have to be noted.
+    pub fn wants(&self, map: MapId, kind: LifecycleKind) -> bool {
+        self.bridge.presence.wants(map).has(kind)
+    }
+
     /// Publishes a lifecycle event that this node saw, if somebody wants it. Returns at once.
     pub fn note(&self, map: MapId, fact: Lifecycle) {
-        let is_wanted = self.bridge.presence.wants(map).has(fact.kind());
-        if is_wanted && fact.channel().is_none_or(is_told_of) {
+        if self.wants(map, fact.kind()) && fact.channel().is_none_or(is_told_of) {
             self.notes.add(map, &fact);
         }
     }

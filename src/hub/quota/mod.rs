@@ -98,7 +98,8 @@ impl Quotas {
         if !rates.limit_something() {
             return Ok(());
         }
-        let charged = self.rates.charge_publish(map.id, rates, amount).await;
+        // Maps without rates hold no room for it.
+        let charged = Box::pin(self.rates.charge_publish(map.id, rates, amount)).await;
         charged.map_err(|exceeded| HubError::Refused(Refusal::Rate(exceeded)))
     }
 

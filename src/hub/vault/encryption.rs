@@ -111,8 +111,7 @@ impl Encryption {
 
     /// The secret, derived from this key, of the client tokens that the cluster itself hands out.
     pub(in crate::hub) fn login_secret(&self) -> Secret {
-        let hash = self.whole_hash("login", &[]);
-        Secret::new(&hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+        Secret::new(&hex::encode(self.whole_hash("login", &[])))
     }
 
     /// A tag that only nodes with this key can make. `purpose` keeps the tags of different uses apart.

@@ -13,16 +13,16 @@ use testkit::wait;
 const NOBODY: u32 = 65534;
 
 /// The server.
-pub(super) struct Postgres {
+pub(crate) struct Postgres {
     programs: PathBuf,
     folder: TempDir,
 }
 
 impl Postgres {
     /// Starts a server; `None`, with a word, where PostgreSQL is not installed.
-    pub(super) fn start() -> Result<Option<Self>> {
+    pub(crate) fn start() -> Result<Option<Self>> {
         let Some(programs) = programs() else {
-            println!("skipped: PostgreSQL's server is not installed");
+            println!("SKIPPED: PostgreSQL's server is not installed");
             return Ok(None);
         };
         let folder = tempfile::Builder::new().prefix("waypost-pg-").tempdir()?;
@@ -70,7 +70,7 @@ impl Postgres {
     }
 
     /// Where it is, for the relay.
-    pub(super) fn dsn(&self) -> String {
+    pub(crate) fn dsn(&self) -> String {
         self.client().dsn
     }
 
@@ -81,7 +81,7 @@ impl Postgres {
     }
 
     /// Runs statements, each of which must succeed.
-    pub(super) fn execute(&self, sql: &str) -> Result<()> {
+    pub(crate) fn execute(&self, sql: &str) -> Result<()> {
         self.client().lines(sql).map(drop)
     }
 

@@ -106,7 +106,8 @@ impl Members {
                     return Err(JoinReply::NotNow { reason });
                 }
                 let voters: BTreeSet<NodeId> = known.voter_ids().collect();
-                tracing::info!(id, addr = member.peer_addr, replaced = ?taken, "a node joins");
+                let node = member.called(id);
+                tracing::info!(node, addr = member.peer_addr, replaced = ?taken, "a node joins");
                 Ok(adding(id, member, &taken, &voters))
             }
         }

@@ -66,7 +66,11 @@ impl Tls {
             Some(files) => {
                 let shown = Shown { files: files.clone(), only: security.keys.is_empty() };
                 let read = Renewed::load(shown);
-                let bad = |why| StartError::Config(format!("peer certificates: {why}"));
+                let bad = |why| {
+                    StartError::Config(format!(
+                        "peer certificates (peer.tls_ca, peer.tls_cert, peer.tls_key): {why}"
+                    ))
+                };
                 Ok(Self::Certificates(Arc::new(read.map_err(bad)?)))
             }
         }

@@ -9,6 +9,7 @@
 mod scene;
 
 use super::mapped::{Bad, Mapped};
+use crate::core::error_code::Code;
 use crate::core::event::{KIND_FORM, MapText, is_kind};
 use crate::core::expression::{Budget, MAX_WORK, Writer};
 use crate::core::field_error::{FieldCode, FieldErrors};
@@ -93,7 +94,7 @@ impl Mapping {
         let Some(events) = &self.events else { return Ok(vec![self.one(item, around)?]) };
         let text = render(events, item, around)?;
         let Ok(Value::Array(all)) = serde_json::from_str::<Value>(&text) else {
-            return Err(Bad::new("invalid_mapping", "the mapping's events are not a list"));
+            return Err(Bad::new(Code::InvalidMapping, "the mapping's events are not a list"));
         };
         if all.len() > around.most {
             return Err(Bad::too_many(around.most));
@@ -101,7 +102,7 @@ impl Mapping {
         let mut mapped = Vec::with_capacity(all.len());
         for (index, payload) in all.iter().enumerate() {
             let payload = normalise(&payload.to_string(), MAX_DEPTH)
-                .map_err(|error| Bad::new("invalid_payload", error.to_string()).at(index))?;
+                .map_err(|error| Bad::new(Code::InvalidPayload, error.to_string()).at(index))?;
             let item = Item { payload, ..item.clone() };
             mapped.push(self.one(&item, around).map_err(|bad| bad.at(index))?);
         }
@@ -115,20 +116,20 @@ impl Mapping {
             match serde_json::from_str(&text) {
                 Ok(Value::Null) => Ok(None),
                 Ok(value @ (Value::String(_) | Value::Number(_))) => Ok(Some(value)),
-                _ => Err(Bad::new("invalid_event", format!("{name} is neither a text nor a number"))),
+                _ => Err(Bad::new(Code::InvalidEvent, format!("{name} is neither a text nor a number"))),
             }
         };
         let kind = scalar(Some(&self.kind), "type")?.map(text_of).unwrap_or_default();
         if !is_kind(&kind) {
-            return Err(Bad::new("invalid_type", format!("a type has {KIND_FORM}")));
+            return Err(Bad::new(Code::InvalidType, format!("a type has {KIND_FORM}")));
         }
         let subject = scalar(self.subject.as_ref(), "subject")?.map(text_of).unwrap_or_default();
         let subject =
-            Subject::parse(&subject).map_err(|error| Bad::new("invalid_subject", error.to_string()))?;
+            Subject::parse(&subject).map_err(|error| Bad::new(Code::InvalidSubject, error.to_string()))?;
         let time_ms = scalar(self.time.as_ref(), "time")?.map(time_of).transpose()?;
         let id = scalar(self.id.as_ref(), "id")?.map(text_of).filter(|id| !id.is_empty());
         if id.as_ref().is_some_and(|id| id.len() > MAX_ID) {
-            return Err(Bad::new("invalid_id", format!("an id has at most {MAX_ID} bytes")));
+            return Err(Bad::new(Code::InvalidId, format!("an id has at most {MAX_ID} bytes")));
         }
         let payload = match &self.payload {
             Some(document) => render(document, item, around)?,
@@ -151,7 +152,7 @@ fn document(m: &mut Members<'_>, name: &str) -> Option<Document> {
 
 fn render(document: &Document, item: &Item, around: Surroundings<'_>) -> Result<String, Bad> {
     if around.work.get() > MAX_REQUEST_WORK {
-        return Err(Bad::new("invalid_mapping", "the mapping makes too much work for one request"));
+        return Err(Bad::new(Code::InvalidMapping, "the mapping makes too much work for one request"));
     }
     let budget = Budget::default();
     let scene = Scenery::new(item, around);
@@ -164,7 +165,7 @@ fn render(document: &Document, item: &Item, around: Surroundings<'_>) -> Result<
             around.work.set(around.work.get() + text.len() as u64 / BYTES_PER_STEP);
             Ok(text)
         }
-        Err(failure) => Err(Bad::new("invalid_mapping", format!("the mapping gives no event: {failure}"))),
+        Err(failure) => Err(Bad::new(Code::InvalidMapping, format!("the mapping gives no event: {failure}"))),
     }
 }
 
@@ -177,7 +178,8 @@ fn text_of(value: Value) -> String {
 
 /// Reads a time with an offset, or a number of seconds or milliseconds.
 fn time_of(value: Value) -> Result<u64, Bad> {
-    let bad = || Bad::new("invalid_time", "a time has an offset, as in 2025-06-21T12:34:56Z, or is a number");
+    let bad =
+        || Bad::new(Code::InvalidTime, "a time has an offset, as in 2025-06-21T12:34:56Z, or is a number");
     let number = match &value {
         Value::String(text) => match parse_iso(text) {
             Some(ms) => return Ok(ms),

@@ -2,6 +2,7 @@
 //!
 //! Wire source: the CloudEvents specification 1.0.2 with its JSON format and HTTP binding.
 
+use crate::core::error_code::Code;
 use crate::core::ingest::Headers;
 use crate::core::ingest::mapped::Bad;
 use crate::core::json::{normalise, write_string};
@@ -85,7 +86,7 @@ impl Form {
     /// Reads the items of a body.
     pub(super) fn items(self, headers: &Headers, body: &[u8], depth: usize) -> Result<Vec<Item>, Bad> {
         let text =
-            std::str::from_utf8(body).map_err(|_| Bad::new("invalid_json", "the body is not UTF-8"))?;
+            std::str::from_utf8(body).map_err(|_| Bad::new(Code::InvalidJson, "the body is not UTF-8"))?;
         let plain = |payload| vec![Item { payload, attributes: Attributes::default() }];
         match self {
             Self::Json => Ok(plain(json(text, depth)?)),
@@ -95,7 +96,7 @@ impl Form {
             Self::EventBatch => {
                 let text = json(text, depth)?;
                 let Ok(Value::Array(events)) = serde_json::from_str::<Value>(&text) else {
-                    return Err(Bad::new("invalid_event", "a batch of CloudEvents is a list"));
+                    return Err(Bad::new(Code::InvalidEvent, "a batch of CloudEvents is a list"));
                 };
                 let read = |(index, event): (usize, &Value)| {
                     structured(&event.to_string(), depth).map_err(|bad| bad.at(index))
@@ -118,7 +119,7 @@ fn is_unicode(parameters: &str) -> bool {
 }
 
 fn json(text: &str, depth: usize) -> Result<String, Bad> {
-    normalise(text, depth).map_err(|error| Bad::new("invalid_json", error.to_string()))
+    normalise(text, depth).map_err(|error| Bad::new(Code::InvalidJson, error.to_string()))
 }
 
 /// The fields of a form as an object. A field that is given several times is a list.
@@ -126,7 +127,7 @@ fn fields(text: &str, depth: usize) -> Result<String, Bad> {
     let mut fields: Vec<(Cow<'_, str>, Vec<Cow<'_, str>>)> = Vec::new();
     for (count, (name, value)) in url::form_urlencoded::parse(text.as_bytes()).enumerate() {
         if count == MAX_FIELDS {
-            return Err(Bad::new("invalid_form", format!("a form may have at most {MAX_FIELDS} fields")));
+            return Err(Bad::new(Code::InvalidForm, format!("a form may have at most {MAX_FIELDS} fields")));
         }
         match fields.iter_mut().find(|(known, _)| *known == name) {
             Some((_, values)) => values.push(value),
@@ -163,7 +164,7 @@ fn binary(headers: &Headers, text: &str, depth: usize) -> Result<Item, Bad> {
     let attribute = |name: &str| headers.only(name).map(decoded);
     let payload = if text.trim().is_empty() { "null".to_owned() } else { json(text, depth)? };
     if attribute("ce-specversion").as_deref() != Some("1.0") {
-        return Err(Bad::new("invalid_event", "the version of a CloudEvent must be 1.0"));
+        return Err(Bad::new(Code::InvalidEvent, "the version of a CloudEvent must be 1.0"));
     }
     let attributes = attributes(
         [attribute("ce-type"), attribute("ce-source"), attribute("ce-id")],
@@ -176,11 +177,11 @@ fn binary(headers: &Headers, text: &str, depth: usize) -> Result<Item, Bad> {
 /// A CloudEvent in the structured mode.
 fn structured(text: &str, depth: usize) -> Result<Item, Bad> {
     let Ok(Value::Object(event)) = serde_json::from_str::<Value>(text) else {
-        return Err(Bad::new("invalid_event", "a CloudEvent is an object"));
+        return Err(Bad::new(Code::InvalidEvent, "a CloudEvent is an object"));
     };
     let attribute = |name: &str| event.get(name).and_then(Value::as_str).map(str::to_owned);
     if attribute("specversion").as_deref() != Some("1.0") {
-        return Err(Bad::new("invalid_event", "the version of a CloudEvent must be 1.0"));
+        return Err(Bad::new(Code::InvalidEvent, "the version of a CloudEvent must be 1.0"));
     }
     let payload = json(&data_of(&event)?, depth)?;
     let required = [attribute("type"), attribute("source"), attribute("id")];
@@ -191,7 +192,7 @@ fn structured(text: &str, depth: usize) -> Result<Item, Bad> {
 fn data_of(event: &Map<String, Value>) -> Result<String, Bad> {
     match (event.get("data"), event.get("data_base64")) {
         (Some(_), Some(_)) => {
-            Err(Bad::new("invalid_event", "a CloudEvent has data or data_base64, not both"))
+            Err(Bad::new(Code::InvalidEvent, "a CloudEvent has data or data_base64, not both"))
         }
         (Some(data), None) | (None, Some(data)) => Ok(data.to_string()),
         (None, None) => Ok("null".to_owned()),
@@ -204,7 +205,7 @@ fn attributes(
     time: Option<String>,
 ) -> Result<Attributes, Bad> {
     let need = |attribute: Option<String>, name: &str| {
-        let missing = || Bad::new("invalid_event", format!("a CloudEvent needs the attribute {name}"));
+        let missing = || Bad::new(Code::InvalidEvent, format!("a CloudEvent needs the attribute {name}"));
         attribute.filter(|text| !text.is_empty()).ok_or_else(missing)
     };
     let kind = need(kind, "type")?;

@@ -1,6 +1,7 @@
 //! The format of Game Insights: `{"event_type", "timestamp"?, "user_id"?, "properties"?}`, or several of them in
 //! `{"events": […]}`.
 
+use crate::core::error_code::Code;
 use crate::core::event::{KIND_FORM, is_kind};
 use crate::core::ingest::mapped::{Bad, Mapped};
 use crate::core::json::{normalise, write_string};
@@ -48,16 +49,16 @@ pub(super) fn read(text: &str, most: usize) -> Result<Vec<Mapped>, Bad> {
 
 fn one(text: &str) -> Result<Mapped, Bad> {
     if !text.starts_with('{') {
-        return Err(Bad::new("invalid_event", FORM));
+        return Err(Bad::new(Code::InvalidEvent, FORM));
     }
     let event: One<'_> = serde_json::from_str(text).map_err(invalid)?;
     if !is_kind(&event.event_type) {
-        return Err(Bad::new("invalid_type", format!("event_type has {KIND_FORM}")));
+        return Err(Bad::new(Code::InvalidType, format!("event_type has {KIND_FORM}")));
     }
     let time_ms = match &event.timestamp {
         Some(text) => Some(parse_iso(text).ok_or_else(|| {
             Bad::new(
-                "invalid_timestamp",
+                Code::InvalidTimestamp,
                 "timestamp must be a time with an offset, as in 2024-01-15T10:30:00Z",
             )
         })?),
@@ -65,10 +66,10 @@ fn one(text: &str) -> Result<Mapped, Bad> {
     };
     let is_user = |user: &Value| matches!(user, Value::String(_) | Value::Number(_));
     if event.user_id.as_ref().is_some_and(|user| !is_user(user)) {
-        return Err(Bad::new("invalid_user_id", "user_id must be a text or a number"));
+        return Err(Bad::new(Code::InvalidUserId, "user_id must be a text or a number"));
     }
     if event.properties.is_some_and(|properties| !properties.get().starts_with('{')) {
-        return Err(Bad::new("invalid_properties", "properties must be an object"));
+        return Err(Bad::new(Code::InvalidProperties, "properties must be an object"));
     }
     let kind = event.event_type.clone().into_owned();
     let payload = payload(&event)?;
@@ -90,12 +91,12 @@ fn payload(event: &One<'_>) -> Result<String, Bad> {
         members.push(format!("\"properties\":{}", properties.get()));
     }
     let text = format!("{{{}}}", members.join(","));
-    normalise(&text, MAX_DEPTH).map_err(|error| Bad::new("invalid_payload", error.to_string()))
+    normalise(&text, MAX_DEPTH).map_err(|error| Bad::new(Code::InvalidPayload, error.to_string()))
 }
 
 /// The parser names the member. Its position is left out: the text was brought into normal form.
 fn invalid(error: serde_json::Error) -> Bad {
     let said = error.to_string();
     let what = said.split(" at line ").next().unwrap_or_default();
-    Bad::new("invalid_event", format!("{what}; {FORM}"))
+    Bad::new(Code::InvalidEvent, format!("{what}; {FORM}"))
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use super::*;
+use crate::core::error_code::Code;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -73,10 +74,10 @@ fn a_bad_event_is_named_by_its_index() {
         (r#"{"event_type":"a","properties":{"n":9007199254740993}}"#, "invalid_json", None),
     ] {
         let bad = read(&reader, &[], body).unwrap_err();
-        assert_eq!((bad.code, bad.index, bad.is_media), (code, index, false), "{body}: {bad}");
+        assert_eq!((bad.code.as_str(), bad.index, bad.is_media), (code, index, false), "{body}: {bad}");
     }
     let many = format!(r#"{{"events":[{}]}}"#, vec![r#"{"event_type":"a"}"#; MOST + 1].join(","));
-    assert_eq!(read(&reader, &[], &many).unwrap_err().code, "too_many_events");
+    assert_eq!(read(&reader, &[], &many).unwrap_err().code, Code::TooManyEvents);
 }
 
 #[test]
@@ -186,7 +187,7 @@ fn a_mapping_makes_events_of_anything() {
     );
     let missing = read(&reader, &[], r#"{"records":[{"kind":"a","order":1},{"order":{}}]}"#).unwrap_err();
     assert_eq!(missing.index, Some(1), "{missing}");
-    assert_eq!(read(&reader, &[], "{}").unwrap_err().code, "invalid_mapping");
+    assert_eq!(read(&reader, &[], "{}").unwrap_err().code, Code::InvalidMapping);
 }
 
 #[test]
@@ -202,7 +203,7 @@ fn a_mapping_is_held_to_the_budget_of_templates() {
     let nested = "${payload.map(a, payload.map(b, payload.map(c, a + b + c)))}";
     let reader = mapped_by(&json!({"type": "a", "payload": nested}));
     let body = Value::from((0..200).collect::<Vec<u32>>()).to_string();
-    assert_eq!(read(&reader, &[], &body).unwrap_err().code, "invalid_mapping");
+    assert_eq!(read(&reader, &[], &body).unwrap_err().code, Code::InvalidMapping);
 }
 
 #[test]
@@ -210,7 +211,7 @@ fn the_events_of_a_mapping_are_counted_before_they_are_made() {
     let reader = mapped_by(&json!({"events": "${payload}", "type": "a"}));
     let body = |events: usize| Value::from(vec![0; events]).to_string();
     assert_eq!(read(&reader, &[], &body(MOST)).unwrap().len(), MOST);
-    assert_eq!(read(&reader, &[], &body(MOST + 1)).unwrap_err().code, "too_many_events");
+    assert_eq!(read(&reader, &[], &body(MOST + 1)).unwrap_err().code, Code::TooManyEvents);
 }
 
 proptest! {

@@ -193,12 +193,5 @@ fn hex_behind(prefix: &str, headers: &Headers, header: &'static str) -> Result<V
 
 /// Decodes the 64 hexadecimal digits of a signature.
 fn hex(text: &str) -> Option<Vec<u8>> {
-    let digit = |byte: u8| char::from(byte).to_digit(16);
-    if text.len() != 64 {
-        return None;
-    }
-    text.as_bytes()
-        .chunks_exact(2)
-        .map(|pair| u8::try_from(digit(pair[0])? * 16 + digit(pair[1])?).ok())
-        .collect()
+    hex::decode(text).ok().filter(|bytes| bytes.len() == 32)
 }

@@ -10,7 +10,6 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write;
 use subtle::ConstantTimeEq;
 
 /// The header of the signature.
@@ -24,7 +23,7 @@ pub(super) fn verify(keys: &Keys, incoming: &Incoming<'_>) -> Result<Proof, Deni
         STANDARD.decode(incoming.headers.need(SIGNATURE)?).map_err(|_| Denied::Malformed(SIGNATURE))?;
     let parameters = match body_hash(incoming.url) {
         Some(hash) => {
-            if !bool::from(hex(&Sha256::digest(incoming.body)[..]).as_bytes().ct_eq(hash.as_bytes())) {
+            if !bool::from(hex::encode(Sha256::digest(incoming.body)).as_bytes().ct_eq(hash.as_bytes())) {
                 return Err(Denied::Body(BODY_HASH));
             }
             String::new()
@@ -91,13 +90,4 @@ fn addresses(url: &str) -> Vec<String> {
         }
     }
     all
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
 }

@@ -10,6 +10,7 @@ use crate::core::rate::Amount;
 use crate::core::state::rights::Rights;
 use crate::core::store::{ReadStore, WriteStore};
 use crate::core::subject::Subject;
+use crate::core::trace::TraceContext;
 
 /// A request whose publisher may publish to the map.
 #[derive(Clone, Copy)]
@@ -125,6 +126,7 @@ impl Streams {
 
     /// Adds the events to the changes. Consecutive publishes to one stream become one change, or a few: each
     /// names the subjects that it concerns, so that it wakes no other topic, and the first seq of its events.
+    /// Each event of a recorded trace is a change of its own too.
     pub(super) fn note_events(&mut self, stream: TopicId, first_seq: u64, events: &[NewEvent]) {
         for (seq, event) in (first_seq..).zip(events) {
             let is_noted = match self.changes.last_mut() {
@@ -135,5 +137,7 @@ impl Streams {
                 self.changes.push(Change::Events(stream, seq, Touched::These(vec![event.subject.clone()])));
             }
         }
+        let traces = events.iter().filter_map(|event| event.trace).filter(TraceContext::is_sampled);
+        self.changes.extend(traces.map(Change::Traced));
     }
 }

@@ -18,6 +18,7 @@ fn issuer(token: u8, name: &str) -> Issuer {
         issuer: Some("https://issuer.example".into()),
         audience: None,
         claims: ClaimMapping::default(),
+        connections: 100,
         inserted_ms: 0,
     }
 }

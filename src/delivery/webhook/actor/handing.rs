@@ -207,7 +207,7 @@ impl WebhookActor {
         let loan = self.shared.number_loan();
         let (node, incarnation, _) = self.shared.ownership();
         let mut envelope = Vec::with_capacity(event.payload.len() + 256);
-        event.write_envelope(&self.handing.map_text, false, &mut envelope);
+        event.write_traced_envelope(&self.handing.map_text, &mut envelope);
         let bytes = envelope.len();
         let ack_id = AckId { node, incarnation, loan };
         let message = Handed { ack_id, attempt: flight.attempt, gap: flight.gap, event: envelope };

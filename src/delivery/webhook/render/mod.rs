@@ -27,6 +27,7 @@ use crate::core::ids::EventId;
 use crate::core::webhook::{MAX_BATCH, Profile};
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use std::borrow::Cow;
 
 /// The id of the delivery, the same at every attempt (Standard Webhooks).
@@ -132,8 +133,8 @@ pub fn delivery_id(events: &[Event]) -> Option<String> {
             let all = events
                 .iter()
                 .fold(Parts::default(), |parts, event| parts.with(event.id.to_string().as_bytes()));
-            let hash: String = all.half().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-            Some(format!("{}-{}-{hash}", first.id, events.len()))
+            let half = all.half();
+            Some(format!("{}-{}-{}", first.id, events.len(), hex::encode(&half[..8])))
         }
     }
 }
@@ -220,15 +221,12 @@ impl Request<'_> {
     }
 }
 
-/// An event's type in a header. Bytes that are not visible ASCII are percent-encoded, and so is `%`.
+/// What is encoded in a header: what is not visible ASCII, and `%` itself.
+const OF_HEADERS: &AsciiSet = &CONTROLS.add(b' ').add(b'%');
+
+/// An event's type in a header.
 fn header_of_kind(kind: &str) -> Cow<'_, str> {
-    let is_plain = |byte: u8| byte.is_ascii_graphic() && byte != b'%';
-    if kind.bytes().all(is_plain) {
-        return Cow::Borrowed(kind);
-    }
-    let encoded =
-        |byte: u8| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
-    Cow::Owned(kind.bytes().map(encoded).collect())
+    utf8_percent_encode(kind, OF_HEADERS).into()
 }
 
 fn text(value: &str, what: &'static str) -> Result<HeaderValue, RenderError> {

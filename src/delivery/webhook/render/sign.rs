@@ -51,11 +51,7 @@ impl fmt::Debug for Secrets {
 
 /// The HMAC of all `parts` in lower-case hexadecimal. The key is the secret's text as it was given.
 pub fn hex(secret: &str, parts: &[&[u8]]) -> String {
-    let mut text = String::with_capacity(64);
-    for byte in hmac(secret.as_bytes(), parts) {
-        text.extend([byte >> 4, byte & 15].map(|half| char::from(b"0123456789abcdef"[usize::from(half)])));
-    }
-    text
+    hex::encode(hmac(secret.as_bytes(), parts))
 }
 
 /// The HMAC of all `parts` as `v1,<base64>`. The key is the decoded part of a secret `whsec_<base64>`, and

@@ -188,3 +188,20 @@ proptest! {
         prop_assert_eq!(&answer["sessionId"], &json!(number));
     }
 }
+
+#[test]
+fn a_frame_names_the_trace_of_its_event() {
+    let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let plain = NewEvent::new(Subject::own(), "a", "{}");
+    let traced = NewEvent { trace: crate::core::trace::TraceContext::parse(parent), ..plain.clone() };
+    let of = |new: NewEvent| {
+        let event = new.placed(id(), 9, 1_750_509_296_789);
+        text(|out| write_event(None, &event, out))
+    };
+    let (plain, traced): (Value, Value) =
+        (serde_json::from_str(&of(plain)).unwrap(), serde_json::from_str(&of(traced)).unwrap());
+    assert_eq!(plain.get("traceparent"), None);
+    let mut expected = plain;
+    expected["traceparent"] = json!(parent);
+    assert_eq!(traced, expected);
+}

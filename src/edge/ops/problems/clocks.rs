@@ -29,7 +29,8 @@ pub(super) fn apart(status: &Status, known: &Known<'_>, right_ms: i64) -> Option
     if apart.unsigned_abs() <= CLOCKS_MS {
         return None;
     }
-    let what = format!("the clock of node {id} is {apart} ms off what the other nodes' say");
+    let node = known.member.called();
+    let what = format!("the clock of node {node} is {apart} ms off what the other nodes' say");
     let hint = "let NTP set it; meanwhile another node leads, if one can: docs/runbooks/clock.md";
     Some(problem("clocks_apart", "warning", what, hint))
 }
@@ -37,7 +38,7 @@ pub(super) fn apart(status: &Status, known: &Known<'_>, right_ms: i64) -> Option
 /// Problems with the cluster's time, as the leader reports them.
 pub(super) fn of_time(status: &Status, known: &[Known<'_>]) -> Vec<Problem> {
     let leads = known.iter().find(|known| Some(known.member.id) == status.leader);
-    let Some((leader, info)) = leads.and_then(|known| Some((known.member.id, known.info()?))) else {
+    let Some((leader, info)) = leads.and_then(|known| Some((known.member.called(), known.info()?))) else {
         return Vec::new();
     };
     let mut found = Vec::new();

@@ -4,6 +4,7 @@ use super::reach::list;
 use super::{Known, Problem, problem};
 use crate::core::ids::NodeId;
 use crate::hub::NodeInfo;
+use waypost_cluster::MemberStatus;
 
 const GIB: u64 = 1 << 30;
 const RUNBOOK: &str = "docs/runbooks/full-disk.md";
@@ -16,7 +17,7 @@ pub(super) fn no_room(has_room: bool, known: &[Known<'_>]) -> Option<Problem> {
     let reports = known.iter().filter_map(|known| Some((known.member.id, known.info()?)));
     let full: Vec<(NodeId, &NodeInfo)> = reports.filter(|(_, info)| info.disk_full).collect();
     let ids: Vec<NodeId> = full.iter().map(|(id, _)| *id).collect();
-    let of = if ids.is_empty() { String::new() } else { format!(" ({})", list(&ids)) };
+    let of = if ids.is_empty() { String::new() } else { format!(" ({})", list(&ids, known)) };
     let what = format!(
         "too little room on the disk of the leader or of a majority{of}: publishing answers 503 disk_full"
     );
@@ -25,7 +26,7 @@ pub(super) fn no_room(has_room: bool, known: &[Known<'_>]) -> Option<Problem> {
     let step = if !foreign.is_empty() {
         format!(
             "most of what fills the disk of {} is not of Waypost: see \"Something other than Waypost\"",
-            list(&foreign)
+            list(&foreign, known)
         )
     } else if !all {
         "make the disks larger, or replace the full nodes: see \"The disk is too small\"".to_owned()
@@ -46,7 +47,7 @@ fn is_foreign(info: &NodeInfo) -> bool {
 }
 
 /// The disk of a member has little space left.
-pub(super) fn low(id: NodeId, info: &NodeInfo) -> Option<Problem> {
+pub(super) fn low(member: &MemberStatus, info: &NodeInfo) -> Option<Problem> {
     let low = info.disk_total > 0 && (info.disk_free < info.disk_total / 10 || info.disk_free < GIB);
     if !info.disk_full && !low {
         return None;
@@ -56,7 +57,7 @@ pub(super) fn low(id: NodeId, info: &NodeInfo) -> Option<Problem> {
         0 => String::new(),
         mib => format!(", and {mib} MiB in its store for new events"),
     };
-    let what = format!("node {id} has {} MiB of disk left{inside}", info.disk_free >> 20);
+    let what = format!("node {} has {} MiB of disk left{inside}", member.called(), info.disk_free >> 20);
     let step = if is_foreign(info) { "Something other than Waypost" } else { "The disk is too small" };
     let hint = format!(
         "make room on the disk of its data directory, or shorten the maps' retention: see \"{step}\", {RUNBOOK}"

@@ -34,13 +34,16 @@ pub(super) fn of_claims(known: &[Known<'_>]) -> Vec<Problem> {
 pub(super) fn problems(status: &Status, known: &Known<'_>, committed: Option<u64>) -> Vec<Problem> {
     let now_ms = status.clock.time_ms;
     let member = known.member;
-    let id = known.member.id;
+    let id = member.id;
+    let node = member.called();
     let mut found = Vec::new();
     if let Some(since) = member.drained_ms {
         let long = now_ms.saturating_sub(since) > FORGOTTEN_MS;
         let (code, severity) = if long { ("drain_forgotten", "warning") } else { ("drained", "info") };
-        let what =
-            format!("node {id} is drained since {}: it serves no clients", ago(now_ms.saturating_sub(since)));
+        let what = format!(
+            "node {node} is drained since {}: it serves no clients",
+            ago(now_ms.saturating_sub(since))
+        );
         found.push(problem(
             code,
             severity,
@@ -51,7 +54,7 @@ pub(super) fn problems(status: &Status, known: &Known<'_>, committed: Option<u64
     let Some(info) = known.info() else { return found };
     let lag = committed.map_or(0, |committed| committed.saturating_sub(info.applied_index));
     if lag > LAG {
-        let what = format!("node {id} is {lag} log entries behind");
+        let what = format!("node {node} is {lag} log entries behind");
         found.push(problem(
             "lag",
             "warning",
@@ -62,14 +65,14 @@ pub(super) fn problems(status: &Status, known: &Known<'_>, committed: Option<u64
     // A node that hears no leader lacks entries for that reason.
     if lag > 0 && known.still >= STUCK && info.has_quorum {
         let what = format!(
-            "node {id} is {lag} log entries behind and has applied none for {} s",
+            "node {node} is {lag} log entries behind and has applied none for {} s",
             known.still.as_secs()
         );
         let hint = "while it is being sent a snapshot (its log says so) wait; else stop it, move its data directory away, and start it with an empty one and WAYPOST_JOIN: this is needed if an older copy of the directory was put back";
         found.push(problem("stuck", "critical", what, hint));
     }
     if info.damaged > 0 {
-        let what = format!("node {id} set damaged files aside and rebuilt itself from the others");
+        let what = format!("node {node} set damaged files aside and rebuilt itself from the others");
         let hint = "check its disk; when nobody needs them any more, delete the folders damaged-* in its data directory";
         found.push(problem("was_damaged", "warning", what, hint));
     }

@@ -6,6 +6,7 @@
 mod clocks;
 mod disks;
 mod members;
+mod names;
 mod own_node;
 mod ports;
 mod reach;
@@ -87,9 +88,12 @@ pub(super) struct Problem {
 }
 
 impl Problem {
-    pub(super) fn json(&self) -> Value {
+    /// The problem as JSON, with the name of its node.
+    pub(super) fn json(&self, status: &Status) -> Value {
+        let member = self.node.and_then(|node| status.member(node));
         json!({
-            "code": self.code, "severity": self.severity, "node": self.node, "what": self.what, "do": self.hint,
+            "code": self.code, "severity": self.severity, "node": self.node,
+            "node_name": member.and_then(MemberStatus::name), "what": self.what, "do": self.hint,
         })
     }
 }
@@ -123,6 +127,7 @@ pub(super) fn problems(
     found.extend(service::of_releases(known));
     found.extend(settings::problems(known));
     found.extend(webhooks::problems(status, state.losing));
+    found.extend(names::problems(known));
     found.extend(members::of_claims(known));
     found.extend(clocks::of_time(status, known));
     let right = clocks::middle(status, known);
@@ -135,7 +140,7 @@ pub(super) fn problems(
             of_member.push(reach::unreachable(status, member, known));
         }
         if let Some(info) = member.info() {
-            of_member.extend(disks::low(member.member.id, info));
+            of_member.extend(disks::low(member.member, info));
         }
         of_member.extend(clocks::apart(status, member, right));
         found.extend(of_member.into_iter().map(|p| Problem { node: Some(member.member.id), ..p }));

@@ -17,15 +17,16 @@ pub(super) fn of_peer_port(status: &Status, now: u64) -> Option<Problem> {
 /// Problems that clients of this node meet now or will meet. `now` is in seconds.
 pub(super) fn of_client_port(status: &Status, port: &Port, now: u64) -> Vec<Problem> {
     let id = status.node_id;
+    let node = status.called(id);
     let mut found = Vec::new();
     if let Some(left) = port.certificate_until.and_then(|until| certificate_days_left(until, now)) {
         let (severity, what) = match left {
             Some(days) => {
-                ("warning", format!("the certificate that node {id} shows clients ends in {days} days"))
+                ("warning", format!("the certificate that node {node} shows clients ends in {days} days"))
             }
             None => (
                 "critical",
-                format!("the certificate that node {id} shows clients has ended: they refuse it"),
+                format!("the certificate that node {node} shows clients has ended: they refuse it"),
             ),
         };
         let hint = "replace its files (http.tls_cert, http.tls_key): they are read again without a restart";
@@ -34,7 +35,7 @@ pub(super) fn of_client_port(status: &Status, port: &Port, now: u64) -> Vec<Prob
     if let Some(what) = &port.short_of_files {
         let hint =
             "raise it (LimitNOFILE= of systemd, ulimit -n) and restart the node, or lower limits.sockets";
-        found.push(problem("few_open_files", "warning", format!("node {id}: {what}"), hint));
+        found.push(problem("few_open_files", "warning", format!("node {node}: {what}"), hint));
     }
     found.into_iter().map(|found| Problem { node: Some(id), ..found }).collect()
 }

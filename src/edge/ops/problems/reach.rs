@@ -4,7 +4,7 @@
 use super::{Known, Problem, ago, problem};
 use crate::core::ids::NodeId;
 use crate::hub::Sight;
-use waypost_cluster::{Status, Unreached};
+use waypost_cluster::{MemberStatus, Status, Unreached};
 
 /// A node that is not reached for less than this may be busy, or restarting (milliseconds).
 const BUSY_MS: u64 = 3_000;
@@ -51,7 +51,9 @@ fn half_reachable(to: &Known<'_>, known: &[Known<'_>]) -> Option<Problem> {
     let reaching = reaching(id, known);
     let proof = match reaching.as_slice() {
         [] => "though it runs".to_owned(),
-        reaching => format!("though it runs and {} {} it", list(reaching), verb(reaching.len(), "reach")),
+        reaching => {
+            format!("though it runs and {} {} it", list(reaching, known), verb(reaching.len(), "reach"))
+        }
     };
     let backs: Vec<bool> =
         blocked.iter().filter_map(|(from, ..)| Some(sight(to, *from)?.error.is_some())).collect();
@@ -61,16 +63,18 @@ fn half_reachable(to: &Known<'_>, known: &[Known<'_>]) -> Option<Problem> {
         _ => "; the other direction is open",
     };
     let what = format!(
-        "{} {} not reach node {id} at {address} ({why}) since {}, {proof}{back}",
-        nodes(&blocked),
+        "{} {} not reach node {} at {address} ({why}) since {}, {proof}{back}",
+        nodes(&blocked, known),
         if blocked.len() == 1 { "does" } else { "do" },
+        to.member.called(),
         ago(longest),
     );
-    let found = problem("half_reachable", "warning", what, remedy(why, &blocked, address));
+    let found = problem("half_reachable", "warning", what, remedy(why, &nodes(&blocked, known), address));
     Some(Problem { node: Some(id), ..found })
 }
 
-fn remedy(why: Unreached, blocked: &[(NodeId, Unreached, u64)], address: &str) -> String {
+/// `blocked` is the nodes that do not reach the address, for people.
+fn remedy(why: Unreached, blocked: &str, address: &str) -> String {
     match why {
         Unreached::NotAdmitted => {
             "one of the two does not accept the other: compare peer.key, or the certificates, of both; their logs say \
@@ -82,9 +86,8 @@ fn remedy(why: Unreached, blocked: &[(NodeId, Unreached, u64)], address: &str) -
              docs/runbooks/half-open-firewall.md"
         ),
         Unreached::NoConnection | Unreached::Broken | Unreached::NoAnswer => format!(
-            "let connections from {} to {address} pass (firewall, routes, advertise_peer_addr): \
-             docs/runbooks/half-open-firewall.md",
-            nodes(blocked)
+            "let connections from {blocked} to {address} pass (firewall, routes, advertise_peer_addr): \
+             docs/runbooks/half-open-firewall.md"
         ),
     }
 }
@@ -104,8 +107,10 @@ pub(super) fn unreachable(status: &Status, known: &Known<'_>, all: &[Known<'_>])
         && own.is_some_and(|sight| sight.error.is_some() && sight.for_ms >= BUSY_MS);
     let (told, wrong) = match why {
         _ if heard => {
-            let told =
-                format!("though node {} hears from it: only this direction is blocked", status.node_id);
+            let told = format!(
+                "though node {} hears from it: only this direction is blocked",
+                status.called(status.node_id)
+            );
             (told, format!("let connections to {address} pass: docs/runbooks/half-open-firewall.md"))
         }
         Some(why @ Unreached::Refused) => (why.to_string(), "its process does not run: start it".to_owned()),
@@ -124,7 +129,7 @@ pub(super) fn unreachable(status: &Status, known: &Known<'_>, all: &[Known<'_>])
         ),
         None => ("it was not asked yet".to_owned(), "start it".to_owned()),
     };
-    let what = format!("node {id} at {address} does not answer {since}: {told}");
+    let what = format!("node {} at {address} does not answer {since}: {told}", known.member.called());
     // Without a majority nothing can be removed.
     let hint = match (heard, status.has_quorum) {
         (true, _) => wrong,
@@ -135,13 +140,17 @@ pub(super) fn unreachable(status: &Status, known: &Known<'_>, all: &[Known<'_>])
 }
 
 /// The nodes of such a list, for people.
-pub(super) fn nodes(blocked: &[(NodeId, Unreached, u64)]) -> String {
-    list(&blocked.iter().map(|(node, _, _)| *node).collect::<Vec<_>>())
+pub(super) fn nodes(blocked: &[(NodeId, Unreached, u64)], known: &[Known<'_>]) -> String {
+    list(&blocked.iter().map(|(node, _, _)| *node).collect::<Vec<_>>(), known)
 }
 
-/// Nodes for people.
-pub(super) fn list(ids: &[NodeId]) -> String {
-    let texts: Vec<String> = ids.iter().map(ToString::to_string).collect();
+/// Nodes for people, with their names.
+pub(super) fn list(ids: &[NodeId], known: &[Known<'_>]) -> String {
+    let called = |id: &NodeId| {
+        let member = known.iter().map(|known| known.member).find(|member| member.id == *id);
+        member.map_or_else(|| id.to_string(), MemberStatus::called)
+    };
+    let texts: Vec<String> = ids.iter().map(called).collect();
     match texts.as_slice() {
         [one] => format!("node {one}"),
         [first @ .., last] => format!("nodes {} and {last}", first.join(", ")),

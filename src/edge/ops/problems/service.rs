@@ -37,16 +37,17 @@ fn cut_off(status: &Status, leader: NodeId, known: &[Known<'_>]) -> Problem {
     let id = status.node_id;
     let silent = reach::blocked_to(id, known);
     let address = known.iter().find(|known| known.member.id == id).map(|known| &*known.member.peer_addr);
+    let (node, leads) = (status.called(id), status.called(leader));
     let what = format!(
-        "node {id} hears no leader, while node {leader} leads with a majority: node {id} falls behind, and publishing there answers 503"
+        "node {node} hears no leader, while node {leads} leads with a majority: node {node} falls behind, and publishing there answers 503"
     );
     let hint = match (silent.as_slice(), address) {
         ([], _) | (_, None) => {
-            format!("see the logs of nodes {id} and {leader}: docs/runbooks/half-open-firewall.md")
+            format!("see the logs of nodes {node} and {leads}: docs/runbooks/half-open-firewall.md")
         }
         (silent, Some(address)) => format!(
-            "let connections from {} to {address}, the peer port of node {id}, pass: docs/runbooks/half-open-firewall.md",
-            reach::nodes(silent)
+            "let connections from {} to {address}, the peer port of node {node}, pass: docs/runbooks/half-open-firewall.md",
+            reach::nodes(silent, known)
         ),
     };
     Problem { node: Some(id), ..problem("cut_off", "critical", what, hint) }

@@ -69,7 +69,8 @@ async fn pass_on<R: PeerRequest<Answer = Answer>>(
         Ok(answer) => answer,
         Err(PeerError::Busy | PeerError::NotAsked) => Answer::Busy,
         Err(error) => {
-            tracing::debug!(node = token.node, %error, "a long poll can't be passed on");
+            let node = edge.hub.peers().called(token.node);
+            tracing::debug!(node, %error, "a long poll can't be passed on");
             Answer::Gone
         }
     }

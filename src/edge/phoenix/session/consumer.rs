@@ -4,6 +4,7 @@
 use super::{PhoenixSession, SessionNote};
 use crate::core::access::Scopes;
 use crate::core::consumer::reading::{Handed, MAX_READ, Wish};
+use crate::core::error_code::Code;
 use crate::core::field_error::FieldCode;
 use crate::core::json::Members;
 use crate::core::webhook::Webhook;
@@ -107,7 +108,7 @@ async fn open(
 ) -> Result<Opened, ApiError> {
     let Who::Token(token) = &who else {
         let message = "a consumer belongs to a map: join with a token of the map";
-        return Err(ApiError::bad_request("map_needed", message));
+        return Err(ApiError::bad_request(Code::MapNeeded, message));
     };
     let map = token.map.to_string();
     hub.access().know_revokes().await;
@@ -256,7 +257,7 @@ impl PhoenixSession {
         };
         let text = message.payload.as_deref().unwrap_or("null");
         let said = Said::read(&message.event, text, &channel.consumer);
-        let unknown = || ApiError::bad_request("unknown_event", "a consumer takes ack, nack and extend");
+        let unknown = || ApiError::bad_request(Code::UnknownEvent, "a consumer takes ack, nack and extend");
         let said = match said.and_then(|said| said.ok_or_else(unknown)) {
             Ok(said) => said,
             Err(error) => {

@@ -2,6 +2,7 @@
 
 use crate::core::access::Map;
 use crate::core::channel::Channel;
+use crate::core::error_code::Code;
 use crate::edge::error::ApiError;
 use crate::edge::pusher::alias::subject_of;
 use crate::hub::Counts;
@@ -58,7 +59,7 @@ impl Attributes {
 
 impl From<UnknownAttribute> for ApiError {
     fn from(error: UnknownAttribute) -> Self {
-        Self::bad_request("invalid_info", error.to_string())
+        Self::bad_request(Code::InvalidInfo, error.to_string())
     }
 }
 

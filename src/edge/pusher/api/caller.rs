@@ -13,21 +13,21 @@ use actix_web::HttpRequest;
 use actix_web::http::Method;
 
 /// The back end of an app, which signed the request.
-pub(super) struct Caller {
+pub(super) struct Caller<'r> {
     /// The app's map, and the token as which the app acts.
     pub(super) grant: Grant,
     /// The request's query.
-    pub(super) query: Query,
+    pub(super) query: Query<'r>,
 }
 
-impl Caller {
+impl<'r> Caller<'r> {
     /// Checks the signature of a request to the app with that id. The route takes the query parameters
     /// `names`. From then on the server reads the request's body.
     ///
     /// # Errors
     /// 401 with a reason; 429 for an address that failed too often; 503 if this node can't know.
     pub(super) async fn of(
-        request: &HttpRequest,
+        request: &'r HttpRequest,
         edge: &Edge,
         id: &str,
         names: &'static [&'static str],

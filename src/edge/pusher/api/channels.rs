@@ -5,6 +5,7 @@ use super::caller::Caller;
 use super::signature::{BODY_MD5, KEY, NAMES, SIGNATURE, TIMESTAMP, VERSION};
 use crate::core::access::Map;
 use crate::core::channel::{Channel, Kind};
+use crate::core::error_code::Code;
 use crate::core::subject::Subject;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
@@ -105,7 +106,7 @@ pub(super) async fn users(
     let map = &caller.grant.map;
     let channel = channel(&name)?;
     if !has_members(map, &channel) {
-        return Err(ApiError::bad_request("no_presence_channel", "only presence channels have users"));
+        return Err(ApiError::bad_request(Code::NoPresenceChannel, "only presence channels have users"));
     }
     edge.catch_up().await;
     let members = edge.hub.presence().members(map.id, &subject_of(map, &channel));
@@ -137,20 +138,20 @@ async fn occupied(
 
 fn too_many() -> ApiError {
     let message = format!("more than {MAX_LISTED} channels are occupied, the most that one answer has");
-    ApiError::bad_request("too_many_channels", message)
+    ApiError::bad_request(Code::TooManyChannels, message)
         .hint(format!("ask with a longer {PREFIX}, several times"))
 }
 
 fn channel(name: &str) -> Result<Channel, ApiError> {
-    Channel::parse(name).map_err(|error| ApiError::bad_request("invalid_channel", error.to_string()))
+    Channel::parse(name).map_err(|error| ApiError::bad_request(Code::InvalidChannel, error.to_string()))
 }
 
-fn attributes(caller: &Caller) -> Result<Attributes, ApiError> {
+fn attributes(caller: &Caller<'_>) -> Result<Attributes, ApiError> {
     Ok(Attributes::read(caller.query.get(INFO).unwrap_or_default())?)
 }
 
 fn no_attribute(message: &str) -> ApiError {
-    ApiError::bad_request("invalid_info", message)
+    ApiError::bad_request(Code::InvalidInfo, message)
 }
 
 fn is_occupied(counts: Counts) -> bool {

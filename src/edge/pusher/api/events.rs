@@ -9,19 +9,23 @@ use super::new_events::{Requested, read_batch, read_one};
 use super::signature::NAMES;
 use crate::core::data::payload_of;
 use crate::core::event::{NewEvent, Sender};
-use crate::core::lifecycle::Lifecycle;
+use crate::core::lifecycle::{Lifecycle, LifecycleKind};
 use crate::core::subject::Subject;
+use crate::core::trace::TraceContext;
 use crate::edge::body::Body;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
 use crate::edge::pusher::alias::subject_of;
 use crate::edge::pusher::state::Pusher;
+use crate::edge::traces::trace_of;
 use crate::hub::{Counts, Grant};
-use actix_web::web::{Data, Path};
+use actix_web::http::header::{CONTENT_TYPE, HeaderValue};
+use actix_web::web::{Bytes, Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use bytestring::ByteString;
 use serde_json::{Map as Object, Value, json};
 use std::collections::BTreeMap;
+use std::iter::repeat_n;
 
 /// `POST /apps/{app}/events`.
 pub(super) async fn publish(
@@ -34,12 +38,12 @@ pub(super) async fn publish(
     let caller = Caller::of(&request, &edge, &app, NAMES).await?;
     let text = caller.events(&edge, body).await?;
     let requested = [read_one(&text, pusher.settings.event_bytes)?];
-    send(&edge, &caller.grant, &requested).await?;
+    send(&edge, &caller.grant, &requested, trace_of(&request)).await?;
     let [event] = &requested;
     if !event.attributes.has_counts() {
-        return Ok(HttpResponse::Ok().json(json!({})));
+        return Ok(published());
     }
-    let counts = counts_of(&edge, &caller.grant, &requested).await;
+    let counts = Box::pin(counts_of(&edge, &caller.grant, &requested)).await;
     let mut channels = Object::new();
     for (place, channel) in event.channels.iter().enumerate() {
         let told = told(&caller.grant, event, place, &counts);
@@ -59,40 +63,59 @@ pub(super) async fn publish_batch(
     let caller = Caller::of(&request, &edge, &app, NAMES).await?;
     let text = caller.events(&edge, body).await?;
     let requested = read_batch(&text, pusher.settings.event_bytes)?;
-    send(&edge, &caller.grant, &requested).await?;
+    send(&edge, &caller.grant, &requested, trace_of(&request)).await?;
     if !requested.iter().any(|event| event.attributes.has_counts()) {
-        return Ok(HttpResponse::Ok().json(json!({})));
+        return Ok(published());
     }
-    let counts = counts_of(&edge, &caller.grant, &requested).await;
+    let counts = Box::pin(counts_of(&edge, &caller.grant, &requested)).await;
     let batch: Vec<Value> =
         requested.iter().map(|event| told(&caller.grant, event, 0, &counts).into()).collect();
     Ok(HttpResponse::Ok().json(json!({"batch": batch})))
 }
 
-/// Publishes the events of a request.
-async fn send(edge: &Edge, grant: &Grant, requested: &[Requested]) -> Result<(), ApiError> {
-    let mut events = Vec::new();
+/// The answer to a request that asks for nothing else.
+fn published() -> HttpResponse {
+    let json = HeaderValue::from_static("application/json");
+    HttpResponse::Ok().insert_header((CONTENT_TYPE, json)).body(Bytes::from_static(b"{}"))
+}
+
+/// Publishes the events of a request, in its trace.
+async fn send(
+    edge: &Edge,
+    grant: &Grant,
+    requested: &[Requested],
+    trace: Option<TraceContext>,
+) -> Result<(), ApiError> {
+    let is_noted = edge.hub.presence().wants(grant.map.id, LifecycleKind::Broadcast);
+    let mut events = Vec::with_capacity(requested.iter().map(|one| one.channels.len()).sum());
     let mut facts = Vec::new();
     for one in requested {
         let (payload, text) = payload_of(&one.data);
-        let (kind, data) = (ByteString::from(one.name.as_str()), ByteString::from(one.data.as_str()));
-        for channel in &one.channels {
-            let channel = subject_of(&grant.map, channel);
-            let mut event = NewEvent::new(channel.clone(), one.name.as_str(), payload.clone());
+        if is_noted {
+            facts.extend(broadcasts(grant, one));
+        }
+        for (channel, payload) in one.channels.iter().zip(repeat_n(payload, one.channels.len())) {
+            let mut event = NewEvent::new(subject_of(&grant.map, channel), one.name.as_str(), payload);
             event.text = text.clone();
+            event.trace = trace;
             event.sender = one.socket.map(|socket| Sender { socket, user: None });
             events.push(event);
-            facts.push(Lifecycle::Broadcast {
-                channel,
-                event: kind.clone(),
-                data: data.clone(),
-                socket: one.socket,
-            });
         }
     }
     edge.hub.publisher().publish_channel(&grant.map, grant.who.by(), events).await?;
     facts.into_iter().for_each(|fact| edge.hub.presence().note(grant.map.id, fact));
     Ok(())
+}
+
+/// The facts that an event was sent to its channels.
+fn broadcasts(grant: &Grant, one: &Requested) -> impl Iterator<Item = Lifecycle> {
+    let (event, data) = (ByteString::from(one.name.as_str()), ByteString::from(one.data.as_str()));
+    one.channels.iter().map(move |channel| Lifecycle::Broadcast {
+        channel: subject_of(&grant.map, channel),
+        event: event.clone(),
+        data: data.clone(),
+        socket: one.socket,
+    })
 }
 
 /// Counts the channels whose counts are asked for. The events are published by now, so a node that does not

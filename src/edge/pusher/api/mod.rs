@@ -27,8 +27,8 @@ const TERMINATE: &str = "/apps/{app}/users/{user}/terminate_connections";
 
 /// The query parameters of the routes.
 pub const TAKES: [Takes; 6] = [
-    Takes::of("POST", EVENTS, signature::NAMES),
-    Takes::of("POST", BATCH_EVENTS, signature::NAMES),
+    Takes::of("POST", EVENTS, signature::NAMES).alone(),
+    Takes::of("POST", BATCH_EVENTS, signature::NAMES).alone(),
     Takes::of("GET", CHANNELS, channels::LIST_NAMES),
     Takes::of("GET", CHANNEL, channels::SHOW_NAMES),
     Takes::of("GET", USERS, signature::NAMES),

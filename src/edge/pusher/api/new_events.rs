@@ -2,6 +2,7 @@
 
 use super::attributes::Attributes;
 use crate::core::channel::Channel;
+use crate::core::error_code::Code;
 use crate::core::event::{KIND_FORM, is_kind};
 use crate::core::field_error::FieldCode;
 use crate::core::ids::SocketId;
@@ -178,7 +179,7 @@ fn check_data(event: Option<Requested>, max_data: usize) -> Result<Requested, Ap
         Some(_) => Err(ApiError::too_large(format!("the data of an event has at most {max_data} bytes"))
             .of_limit(LimitName::Setting("pusher.event_bytes"), max_data as u64)),
         // An event without a fault was read.
-        None => Err(ApiError::bad_request("invalid_body", "the event can't be read")),
+        None => Err(ApiError::bad_request(Code::InvalidBody, "the event can't be read")),
     }
 }
 

@@ -5,11 +5,11 @@
 //! covers the body too, and is known to be right before the body is read.
 
 use crate::core::app::Secret;
-use crate::core::app::signature::{request_signature, verify_hex};
+use crate::core::app::signature::is_signed;
+use crate::core::error_code::Code;
 use crate::edge::error::ApiError;
 use actix_web::http::StatusCode;
 use md5::{Digest, Md5};
-use std::fmt::Write;
 
 /// The query parameters of every signed request.
 pub const NAMES: &[&str] = &[KEY, TIMESTAMP, VERSION, BODY_MD5, SIGNATURE];
@@ -62,15 +62,15 @@ pub enum SignatureError {
 
 impl SignatureError {
     /// A stable code.
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> Code {
         match self {
-            Self::Missing(_) => "signature_missing",
-            Self::Version => "signature_version",
-            Self::Timestamp => "invalid_timestamp",
-            Self::Expired { .. } => "timestamp_expired",
-            Self::UnknownKey => "unknown_key",
-            Self::Mismatch { .. } => "invalid_signature",
-            Self::Body => "body_changed",
+            Self::Missing(_) => Code::SignatureMissing,
+            Self::Version => Code::SignatureVersion,
+            Self::Timestamp => Code::InvalidTimestamp,
+            Self::Expired { .. } => Code::TimestampExpired,
+            Self::UnknownKey => Code::UnknownKey,
+            Self::Mismatch { .. } => Code::InvalidSignature,
+            Self::Body => Code::BodyChanged,
         }
     }
 
@@ -147,9 +147,7 @@ impl<'q> Signed<'q> {
     /// # Errors
     /// The holder of the secret did not sign this request.
     pub fn check(&self, secret: &Secret, method: &str, paths: &[&str]) -> Result<(), SignatureError> {
-        let signed = |path: &&str| request_signature(secret, method, path, &self.params);
-        let is_signed = |path: &&str| verify_hex(&signed(path), self.signature);
-        if paths.iter().any(is_signed) {
+        if paths.iter().any(|path| is_signed(secret, (method, *path), &self.params, self.signature)) {
             return Ok(());
         }
         let params: Vec<String> = self.params.iter().map(|(name, value)| format!("{name}={value}")).collect();
@@ -171,18 +169,16 @@ impl<'q> Signed<'q> {
 /// # Errors
 /// It is another one.
 pub fn check_body(body_md5: &str, body: &[u8]) -> Result<(), SignatureError> {
-    let hash = Md5::digest(body).iter().fold(String::with_capacity(32), |mut text, byte| {
-        // Writing to a string never fails.
-        let _ = write!(text, "{byte:02x}");
-        text
-    });
-    if hash.eq_ignore_ascii_case(body_md5) { Ok(()) } else { Err(SignatureError::Body) }
+    let mut signed = [0; 16];
+    let is_md5 = hex::decode_to_slice(body_md5, &mut signed).is_ok();
+    if is_md5 && Md5::digest(body)[..] == signed { Ok(()) } else { Err(SignatureError::Body) }
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::core::app::signature::request_signature;
     use proptest::prelude::*;
 
     const BODY: &str = r#"{"name":"foo","channels":["project-3"],"data":"{\"some\":\"data\"}"}"#;

@@ -8,6 +8,7 @@ use super::caller::Caller;
 use super::signature::NAMES;
 use crate::core::app::TerminateUser;
 use crate::core::command::Command;
+use crate::core::error_code::Code;
 use crate::core::ids::{MapId, NodeId};
 use crate::core::json::Members;
 use crate::core::lease::MAX_MEMBER_LEN;
@@ -71,7 +72,7 @@ pub(super) async fn terminate(
     edge.charge(&caller.grant).await?;
     if user.is_empty() || user.len() > MAX_MEMBER_LEN {
         let message = format!("the id of a user has 1 to {MAX_MEMBER_LEN} bytes");
-        return Err(ApiError::bad_request("invalid_user", message));
+        return Err(ApiError::bad_request(Code::InvalidUser, message));
     }
     let text = caller.body(body).await?;
     Members::of(if text.trim().is_empty() { "{}" } else { &text }).finish().into_result(())?;
@@ -111,12 +112,13 @@ async fn everywhere(edge: &Edge, ask: &TerminateHere) -> Vec<NodeId> {
     let asked = members.into_iter().map(async |node| (node, edge.hub.peers().ask(node, ask, WITHIN).await));
     let silent = join_all(asked).await.into_iter().filter_map(|(node, answer)| match answer {
         Ok(ended) => {
-            tracing::debug!(node, ended, "ended the connections of a user");
+            tracing::debug!(node = edge.hub.peers().called(node), ended, "ended the connections of a user");
             None
         }
         Err(error) if error.shows_end() => None,
         Err(error) => {
-            tracing::debug!(node, %error, "a node was not asked to end the connections of a user");
+            let called = edge.hub.peers().called(node);
+            tracing::debug!(node = called, %error, "a node was not asked to end the connections of a user");
             Some(node)
         }
     });

@@ -1,8 +1,10 @@
 //! Presence members. A member is there as long as a node holds it, and for a grace period after that if the
 //! node asked for one.
 //!
-//! A member in memory is one entry of a map and one record, which is shared with the node's actors: about 210
+//! A member in memory is one entry of a map and one record, which is shared with the node's actors: about 196
 //! bytes beside its info.
+
+mod graces;
 
 #[cfg(test)]
 mod tests;
@@ -14,9 +16,9 @@ use crate::core::lease::{ByName, Incarnation, Join, MAX_INFO_LEN, MAX_MEMBER_LEN
 use crate::core::state::records;
 use crate::core::store::{ReadStore, WriteStore};
 use crate::core::subject::Subject;
+use graces::Graces;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
-use std::num::NonZeroU64;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A member that is gone, with its map and subject.
@@ -51,17 +53,8 @@ pub(super) enum Outcome {
 /// The presence members of all subjects.
 #[derive(Debug, Default)]
 pub(super) struct Members {
-    subjects: BTreeMap<(MapId, Subject), BTreeMap<ByName, Stay>>,
-    /// The ends of the grace periods (milliseconds of the expiry clock).
-    grace_ends: BTreeSet<(u64, Member)>,
-}
-
-/// Why a member is there.
-#[derive(Debug, Default)]
-struct Stay {
-    holders: Holders,
-    /// The end of its grace period (milliseconds of the expiry clock).
-    until_ms: Option<NonZeroU64>,
+    subjects: BTreeMap<(MapId, Subject), BTreeMap<ByName, Holders>>,
+    graces: Graces,
 }
 
 /// What a node's hold of a member is, as stored.
@@ -72,7 +65,7 @@ struct Hold {
     grace_ms: u32,
 }
 
-/// The nodes that hold a member.
+/// The nodes that hold a member. Without them, its grace period keeps it.
 #[derive(Debug, Default)]
 enum Holders {
     #[default]
@@ -115,6 +108,10 @@ impl Holders {
         Some(removed)
     }
 
+    fn are_none(&self) -> bool {
+        matches!(self, Self::None)
+    }
+
     fn get(&self, node: NodeId) -> Option<Hold> {
         match self {
             Self::One { node: one, incarnation, grace_ms } if *one == node => {
@@ -126,34 +123,27 @@ impl Holders {
     }
 }
 
-impl Stay {
-    fn is_over(&self) -> bool {
-        matches!(self.holders, Holders::None) && self.until_ms.is_none()
-    }
-}
-
 impl Members {
     pub(super) fn load<S: ReadStore>(store: &S) -> Result<Self, StateError> {
         let mut members = Self::default();
         for (key, present) in records::<Present, S>(store, keys::PRESENT)? {
             if let Some(Member { map, subject, .. }) = keys::present_member(&key) {
                 let of_subject = members.subjects.entry((map, subject)).or_default();
-                of_subject.insert(ByName(Arc::new(present)), Stay::default());
+                of_subject.insert(ByName(Arc::new(present)), Holders::default());
             }
         }
         for (key, hold) in records::<Hold, S>(store, keys::MEMBERS)? {
             if let Some((node, member)) = keys::held_member(&key)
-                && let Some(stay) = members.stay(&member)
+                && let Some(holders) = members.holders(&member)
             {
-                stay.holders.add(node, hold);
+                holders.add(node, hold);
             }
         }
         for (key, until_ms) in records::<u64, S>(store, keys::PARTING)? {
             if let Some(member) = keys::present_member(&key)
-                && let Some(stay) = members.stay(&member)
+                && members.holders(&member).is_some()
             {
-                stay.until_ms = NonZeroU64::new(until_ms);
-                members.grace_ends.insert((until_ms, member));
+                members.graces.set(&member, until_ms);
             }
         }
         Ok(members)
@@ -175,7 +165,7 @@ impl Members {
         self.subjects.contains_key(&(map, subject.clone()))
     }
 
-    fn stay(&mut self, member: &Member) -> Option<&mut Stay> {
+    fn holders(&mut self, member: &Member) -> Option<&mut Holders> {
         self.subjects.get_mut(&(member.map, member.subject.clone()))?.get_mut(&*member.name)
     }
 
@@ -201,8 +191,8 @@ impl Members {
         let hold = Hold { incarnation, grace_ms: *grace_ms };
         store.put(&keys::member(node, member), &codec::encode(&hold)?)?;
         if is_known {
-            if let Some(stay) = self.stay(member) {
-                stay.holders.add(node, hold);
+            if let Some(holders) = self.holders(member) {
+                holders.add(node, hold);
             }
             // The member is back, so its grace period no longer counts.
             self.stop_grace(member, store)?;
@@ -210,8 +200,7 @@ impl Members {
         }
         let present = Arc::new(Present { name: member.name.clone(), info: info[..].into(), socket: *socket });
         store.put(&keys::present(member), &codec::encode(&*present)?)?;
-        let stay = Stay { holders: Holders::one(node, hold), until_ms: None };
-        self.subjects.entry(at).or_default().insert(ByName(present.clone()), stay);
+        self.subjects.entry(at).or_default().insert(ByName(present.clone()), Holders::one(node, hold));
         Ok(Outcome::New(present))
     }
 
@@ -224,8 +213,8 @@ impl Members {
         until_ms: Option<u64>,
         store: &mut S,
     ) -> Result<Option<Gone>, StateError> {
-        let Some(stay) = self.stay(member) else { return Ok(None) };
-        if stay.holders.remove(node).is_none() {
+        let Some(holders) = self.holders(member) else { return Ok(None) };
+        if holders.remove(node).is_none() {
             return Ok(None);
         }
         store.delete(&keys::member(node, member))?;
@@ -260,11 +249,11 @@ impl Members {
             true
         })?;
         for member in held {
-            let Some(stay) = self.stay(&member) else { continue };
-            let Some(hold) = stay.holders.get(node).filter(|hold| Some(hold.incarnation) != present) else {
+            let Some(holders) = self.holders(&member) else { continue };
+            let Some(hold) = holders.get(node).filter(|hold| Some(hold.incarnation) != present) else {
                 continue;
             };
-            stay.holders.remove(node);
+            holders.remove(node);
             store.delete(&keys::member(node, &member))?;
             if hold.grace_ms > 0 {
                 self.begin_grace(&member, ended_ms + u64::from(hold.grace_ms), store)?;
@@ -282,15 +271,12 @@ impl Members {
         max: usize,
         store: &mut S,
     ) -> Result<(Vec<Gone>, bool), StateError> {
-        let is_due = |(until_ms, _): &&(u64, Member)| *until_ms <= now_ms;
-        let due: Vec<Member> =
-            self.grace_ends.iter().take_while(is_due).take(max).map(|(_, member)| member.clone()).collect();
         let mut gone = Vec::new();
-        for member in due {
+        for member in self.graces.due(now_ms, max) {
             self.stop_grace(&member, store)?;
             gone.extend(self.end(&member, store)?);
         }
-        Ok((gone, self.grace_ends.first().as_ref().is_some_and(is_due)))
+        Ok((gone, self.graces.are_due(now_ms)))
     }
 
     /// Removes a map's members.
@@ -302,14 +288,13 @@ impl Members {
             .map(|((_, subject), _)| subject.clone())
             .collect();
         for subject in of_map {
-            for (ByName(present), stay) in self.subjects.remove(&(map, subject.clone())).unwrap_or_default() {
+            for (ByName(present), holders) in
+                self.subjects.remove(&(map, subject.clone())).unwrap_or_default()
+            {
                 let member = Member { map, subject: subject.clone(), name: present.name.clone() };
                 store.delete(&keys::present(&member))?;
-                if let Some(until_ms) = stay.until_ms {
-                    self.grace_ends.remove(&(until_ms.get(), member.clone()));
-                    store.delete(&keys::parting(&member))?;
-                }
-                match stay.holders {
+                self.stop_grace(&member, store)?;
+                match holders {
                     Holders::None => {}
                     Holders::One { node, .. } => store.delete(&keys::member(node, &member))?,
                     Holders::Several(nodes) => {
@@ -328,31 +313,30 @@ impl Members {
         until_ms: u64,
         store: &mut S,
     ) -> Result<(), StateError> {
-        let Some(stay) = self.stay(member) else { return Ok(()) };
+        if self.holders(member).is_none() {
+            return Ok(());
+        }
         if crate::failpoint!("grace-ignored") {
             return Ok(());
         }
-        let before = stay.until_ms.map(NonZeroU64::get);
-        let until_ms = before.map_or(until_ms, |before| before.max(until_ms)).max(1);
-        stay.until_ms = NonZeroU64::new(until_ms);
-        if let Some(before) = before {
-            self.grace_ends.remove(&(before, member.clone()));
-        }
-        self.grace_ends.insert((until_ms, member.clone()));
+        let until_ms = self.graces.of(member).map_or(until_ms, |before| before.max(until_ms));
+        self.graces.set(member, until_ms);
         Ok(store.put(&keys::parting(member), &codec::encode(&until_ms)?)?)
     }
 
     fn stop_grace<S: WriteStore>(&mut self, member: &Member, store: &mut S) -> Result<(), StateError> {
-        let Some(until_ms) = self.stay(member).and_then(|stay| stay.until_ms.take()) else { return Ok(()) };
-        self.grace_ends.remove(&(until_ms.get(), member.clone()));
-        Ok(store.delete(&keys::parting(member))?)
+        if self.graces.stop(member) {
+            store.delete(&keys::parting(member))?;
+        }
+        Ok(())
     }
 
     /// Removes the member if nothing keeps it, and returns it then.
     fn end<S: WriteStore>(&mut self, member: &Member, store: &mut S) -> Result<Option<Gone>, StateError> {
         let at = (member.map, member.subject.clone());
         let Some(of_subject) = self.subjects.get_mut(&at) else { return Ok(None) };
-        if !of_subject.get(&*member.name).is_some_and(Stay::is_over) {
+        let is_held = of_subject.get(&*member.name).is_none_or(|holders| !holders.are_none());
+        if is_held || self.graces.of(member).is_some() {
             return Ok(None);
         }
         let removed = of_subject.remove_entry(&*member.name);

@@ -257,3 +257,20 @@ fn a_full_disk_names_its_nodes_and_the_step_of_the_runbook() {
     let (_, hint) = told([reusable.clone(), reusable.clone(), reusable]);
     assert!(hint.contains("step 2"), "{hint}");
 }
+
+#[test]
+fn problems_name_their_nodes_and_names_that_several_have_are_one() {
+    let named = |id: u64, name: &str| {
+        let meta = std::collections::BTreeMap::from([(waypost_cluster::NAME.to_owned(), name.to_owned())]);
+        MemberStatus { meta, ..member(id, true) }
+    };
+    let members = vec![named(1, "a"), named(2, "b"), named(3, "b")];
+    let status = Status { members, ..three() };
+    let away = [Some(report(good())), Some(report(good())), None];
+    let problems = found(&status, &away, None, true);
+    let of = |code: &str| problems.iter().find(|problem| problem.code == code).unwrap();
+    assert!(of("same_name").what.starts_with("nodes 2 (b) and 3 (b) have the same name, b"), "{problems:?}");
+    let unreachable = of("unreachable");
+    assert!(unreachable.what.starts_with("node 3 (b) at 10.0.0.3:4001 does not answer"), "{problems:?}");
+    assert_eq!(unreachable.json(&status)["node_name"], "b");
+}

@@ -1,0 +1,120 @@
+//! What the command line prints in each form, and how it reads its arguments, against a node that only answers.
+
+use std::io::Write;
+use std::net::TcpListener;
+use std::process::{Command, Output, Stdio};
+use std::thread::{self, JoinHandle};
+
+use serde_json::{Value, json};
+
+use super::{err, out, run_with_input, take_request, waypost};
+
+/// A node that gives these answers, each on a connection of its own, and remembers the requests.
+struct Node {
+    url: String,
+    requests: JoinHandle<Vec<(String, Vec<u8>)>>,
+}
+
+impl Node {
+    fn start(answers: Vec<Value>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let requests = thread::spawn(move || {
+            let answer = |answer: Value| {
+                let (mut stream, _) = listener.accept().unwrap();
+                let request = take_request(&stream);
+                let body = answer.to_string();
+                let length = body.len();
+                write!(
+                    stream,
+                    "HTTP/1.1 200 x\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+                )
+                .unwrap();
+                request
+            };
+            answers.into_iter().map(answer).collect()
+        });
+        Self { url, requests }
+    }
+
+    /// The command with these arguments for this node, in the usual form.
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = waypost(arguments);
+        command.env("WAYPOST_URL", &self.url).env("WAYPOST_TOKEN", "t").env_remove("WAYPOST_OUTPUT");
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> String {
+        printed(self.command(arguments).output().unwrap())
+    }
+}
+
+fn printed(output: Output) -> String {
+    assert!(output.status.success(), "{}", err(&output));
+    out(&output)
+}
+
+fn maps() -> Value {
+    let map = json!({
+        "id": "0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b", "slug": "demo", "name": "n".repeat(300),
+        "inserted_at": "2026-01-31T12:00:00.000Z", "updated_at": "2026-01-31T12:00:00.000Z",
+        "retention": {"events": 12345}, "limits": {"connections": 7},
+    });
+    json!({"data": [map], "has_more": false, "cursor": null})
+}
+
+#[test]
+fn a_list_is_a_table_without_a_terminal_too() {
+    let node = Node::start(vec![maps(); 5]);
+    let table = node.run(&["map", "list"]);
+    let lines: Vec<&str> = table.lines().collect();
+    assert!(lines.len() == 2 && lines[0].starts_with("SLUG  ID"), "{table}");
+    assert!(lines[1].starts_with("demo  0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b  nnn"), "{table}");
+    assert!(table.contains(&"n".repeat(300)), "nothing is cut: {table}");
+    assert!(!table.contains('\u{1b}') && !table.contains("12345"), "{table}");
+    let wide = node.run(&["map", "list", "-o", "wide"]);
+    assert!(wide.contains("KEEPS EVENTS") && wide.contains("12345"), "{wide}");
+    let json = node.run(&["-o", "json", "map", "list"]);
+    let map: Value = serde_json::from_str(json.trim_end()).unwrap();
+    assert_eq!(map["retention"]["events"], 12345);
+    assert_eq!(node.run(&["map", "list", "--json"]), json, "the old name");
+    let mut command = node.command(&["map", "list"]);
+    assert_eq!(printed(command.env("WAYPOST_OUTPUT", "json").output().unwrap()), json);
+    node.requests.join().unwrap();
+}
+
+#[test]
+fn a_duration_chooses_the_start_of_a_stream() {
+    let node = Node::start(vec![Value::Null]);
+    // The stream ends at once, and the command tries to go on until it is killed.
+    let mut command = node.command(&["tail", "demo", "--since", "1h"]);
+    let mut tail = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let requests = node.requests.join().unwrap();
+    tail.kill().unwrap();
+    tail.wait().unwrap();
+    let head = &requests[0].0;
+    let since = head.split("/stream?since=").nth(1).unwrap_or_else(|| panic!("{head}"));
+    let year: u32 = since[..4].parse().unwrap();
+    assert!(year >= 2020 && since[4..].starts_with('-') && since.contains("z http/1.1"), "{head}");
+}
+
+#[test]
+fn a_payload_comes_from_standard_input() {
+    let node = Node::start(vec![json!({"data": {"id": "x", "seq": 7}})]);
+    let output = run_with_input(node.command(&["publish", "demo", "note", "-"]), "{\"b\": 1.50}\n");
+    assert_eq!(printed(output), "stored as x (seq 7)\n");
+    let requests = node.requests.join().unwrap();
+    assert_eq!(String::from_utf8_lossy(&requests[0].1), "{\"type\":\"note\",\"payload\":{\"b\": 1.50}}");
+}
+
+#[test]
+fn the_beginning_of_an_id_is_looked_up() {
+    let sources = json!({"data": [{"id": "wh_12", "name": "a"}, {"id": "wh_34", "name": "b"}]});
+    let node = Node::start(vec![sources.clone(), json!({"data": {"id": "wh_34", "name": "b"}}), sources]);
+    assert!(node.run(&["ingest", "show", "demo", "wh_3"]).contains("wh_34"));
+    let ambiguous = node.command(&["ingest", "show", "demo", "wh_"]).output().unwrap();
+    let told = err(&ambiguous);
+    assert!(!ambiguous.status.success() && told.contains("any of 2") && told.contains("wh_12  a"), "{told}");
+    let requests = node.requests.join().unwrap();
+    assert!(requests[1].0.starts_with("get /api/maps/demo/ingest/wh_34 "), "{}", requests[1].0);
+}
