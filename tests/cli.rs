@@ -421,7 +421,7 @@ fn the_command_line_does_everything_against_a_running_cluster() {
         .collect();
     assert_eq!(seqs, (1..=1502).map(Value::from).collect::<Vec<_>>());
     wait_until("the killed node is reported", || {
-        dev.notes().contains("node 3 ended (signal 9); starting it again")
+        dev.notes().contains("node-3 ended (signal 9); starting it again")
     });
 
     // A bad line is named, and nothing of its request is stored.

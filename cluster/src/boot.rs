@@ -76,7 +76,10 @@ pub(crate) async fn start(
     let Opened { lock, layout, mut identity, secure, log, store, begins } =
         open::open(&config, &member, &listener).await?;
     member.identity = Some(secure.identity());
-    secure.introduce_with(identity.introductions.clone());
+    // A founder needs no introduction: whoever joins later knows it.
+    if identity.joined || identity.peers.is_empty() || !identity.introductions.is_empty() {
+        secure.introduce_with(identity.introductions.clone());
+    }
     let disk = DiskBudget::new(Disk::new(&layout.root, config.disk_reserve), log.clone(), store.clone());
     disk.enough_to_start().await?;
     let fatal = Arc::new(Fatal::new(&config));

@@ -114,6 +114,7 @@ impl Foundation {
             members: members.clone(),
             roster: roster.clone(),
             older: OlderData::new(self.engine.clone(), self.log.clone(), layout, self.fatal.clone()),
+            unintroduced: None,
         }
     }
 }

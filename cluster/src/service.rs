@@ -250,6 +250,9 @@ impl Service for PeerService {
                 let identity = asker.identity;
                 Box::pin(async move { Answer::JoinV1(this.members.announced(announce, identity).await) })
             }
+            Request::IntroduceV1 => Box::pin(std::future::ready(Answer::JoinV1(
+                self.members.introduction_of(from, asker.identity),
+            ))),
             Request::CountedV1 => {
                 let (term, index) = counted_for(&self.engine, from);
                 Box::pin(std::future::ready(Answer::CountedV1 { term, index }))

@@ -75,7 +75,7 @@ impl fmt::Display for Total {
 }
 
 /// Plans that failed once; they run first. Each file is named after the defect that it found.
-const ONCE_FAILED: [&str; 10] = [
+const ONCE_FAILED: [&str; 11] = [
     include_str!("../plans/restart-without-checkpoint.json"),
     include_str!("../plans/member-with-an-empty-log.json"),
     include_str!("../plans/store-ahead-of-log.json"),
@@ -86,6 +86,7 @@ const ONCE_FAILED: [&str; 10] = [
     include_str!("../plans/clock-that-answers-now-and-then.json"),
     include_str!("../plans/leader-that-hears-no-clocks.json"),
     include_str!("../plans/snapshot-skips-the-end-of-an-incarnation.json"),
+    include_str!("../plans/leader-without-introduction.json"),
 ];
 
 /// The plans that failed once.

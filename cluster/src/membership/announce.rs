@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::time::{Instant, sleep};
 
 use super::members::Members;
@@ -27,6 +28,10 @@ const REFUSED: Duration = Duration::from_secs(30);
 /// Pause before a node asks again whose id another process has: that process may be stopped soon.
 const CLAIMED: Duration = Duration::from_secs(5);
 
+/// A node that leads and was never introduced asks the other members for so long, then goes on without: only
+/// a learner that is away now, and knows none of the members, will have to join again.
+const INTRODUCED_WITHIN: Duration = Duration::from_secs(30);
+
 /// The result of an announcement.
 enum Announced {
     Member,
@@ -45,6 +50,8 @@ pub(crate) struct Announcer {
     pub(crate) members: Arc<Members>,
     pub(crate) roster: Arc<Roster>,
     pub(crate) older: OlderData,
+    /// Since when this node has led without being introduced.
+    pub(crate) unintroduced: Option<Instant>,
 }
 
 impl Announcer {
@@ -52,7 +59,7 @@ impl Announcer {
     /// without a leader: while this node was not listening, the cluster may have removed it or moved to other
     /// addresses. Announces it again too when the members take it to be elsewhere: a copy of its data directory
     /// may have announced itself while this node did not answer.
-    pub(crate) async fn run(self) {
+    pub(crate) async fn run(mut self) {
         let mut pause = Duration::from_millis(50);
         let mut is_compared = false;
         loop {
@@ -104,7 +111,7 @@ impl Announcer {
         known.is_some_and(|addr| addr != self.engine.peers().me().addr)
     }
 
-    async fn announce_once(&self) -> Announced {
+    async fn announce_once(&mut self) -> Announced {
         let join = !self.identity.has_joined();
         let announce = Announce { id: self.engine.id(), member: self.identity.member().into(), join };
         for reply in self.ask_about(announce).await {
@@ -117,7 +124,8 @@ impl Announcer {
                     }
                     let joined = self.identity.update(|identity| {
                         // Those of its admission stay: whoever was away longer than it believes no others.
-                        if !std::mem::replace(&mut identity.joined, true) {
+                        if !std::mem::replace(&mut identity.joined, true) && identity.introductions.is_empty()
+                        {
                             identity.introductions = introductions;
                         }
                         self.engine.peers().secure().introduce_with(identity.introductions.clone());
@@ -160,9 +168,12 @@ impl Announcer {
     }
 
     /// Asks the leader, or all nodes if the leader is unknown.
-    async fn ask_about(&self, announce: Announce) -> Vec<JoinReply> {
+    async fn ask_about(&mut self, announce: Announce) -> Vec<JoinReply> {
         match self.engine.leader() {
             Some(id) if id == self.engine.id() => {
+                if !self.is_introduced().await {
+                    return Vec::new();
+                }
                 let own = self.engine.peers().secure().identity();
                 return vec![self.members.announced(announce, own).await];
             }
@@ -194,6 +205,47 @@ impl Announcer {
             replies.extend(self.ask_at(&addr, &announce).await);
         }
         replies
+    }
+
+    /// Whether this node, which leads, has been introduced. The reply of the leader that admitted it may have
+    /// been lost, so it asks the other members. What it would sign for itself, nobody who was away believes.
+    async fn is_introduced(&mut self) -> bool {
+        let engine = self.engine.clone();
+        let secure = engine.peers().secure();
+        if secure.is_introduced() {
+            return true;
+        }
+        let request = Request::IntroduceV1;
+        let others = engine.peers().known();
+        let asked = others.iter().map(|known| async {
+            engine.peers().link(known.id, Lane::Work).ask_node(&request, ASK).await.ok().and_then(joined)
+        });
+        let replies = join_all(asked).await;
+        let introductions = replies.into_iter().find_map(|reply| match reply {
+            Some(JoinReply::Member { introductions }) => Some(introductions),
+            _ => None,
+        });
+        let introductions = match introductions {
+            Some(introductions) => introductions,
+            None if self.unintroduced.get_or_insert_with(Instant::now).elapsed() < INTRODUCED_WITHIN => {
+                return false;
+            }
+            None => {
+                tracing::warn!(
+                    node = engine.called(engine.id()),
+                    "no member introduces this node, which leads; a learner that knows none of the present members \
+                     must join again"
+                );
+                Vec::new()
+            }
+        };
+        if let Err(error) = self.identity.update(|identity| identity.introductions.clone_from(&introductions))
+        {
+            tracing::error!(%error, "cannot write the identity");
+            return false;
+        }
+        secure.introduce_with(introductions);
+        true
     }
 
     async fn ask_at(&self, addr: &str, announce: &Announce) -> Option<JoinReply> {

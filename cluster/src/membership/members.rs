@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use openraft::ChangeMembers;
+use openraft::async_runtime::watch::WatchReceiver;
 use openraft::error::{ClientWriteError, RaftError};
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::{sleep, timeout};
@@ -132,6 +133,9 @@ impl Members {
         if let Some(elsewhere) = self.elsewhere() {
             return elsewhere;
         }
+        if !self.engine.peers().secure().is_introduced() {
+            return not_introduced();
+        }
         let _one_at_a_time = self.changes.lock().await;
         let change = match self.due_to(announce, identity).await {
             Ok(change) => change,
@@ -153,9 +157,23 @@ impl Members {
     /// Tells a node that it is a member, as of that index of the log, and introduces it to the others.
     fn member(&self, position: u64, id: NodeId, identity: PublicKey) -> JoinReply {
         let peers = self.engine.peers();
-        let cluster = self.engine.peers().me().cluster_id;
-        let introductions = peers.secure().introduce(&cluster, position, id, identity);
-        JoinReply::Member { introductions }
+        let introductions = peers.secure().introduce(&peers.me().cluster_id, position, id, identity);
+        introductions.map_or_else(not_introduced, |introductions| JoinReply::Member { introductions })
+    }
+
+    /// Introduces a member that asks for it, because it leads and the leader that admitted it could not tell
+    /// it. Every member that was introduced itself may do so: the committed membership is the proof.
+    pub(crate) fn introduction_of(&self, id: NodeId, identity: PublicKey) -> JoinReply {
+        let metrics = self.engine.raft().server_metrics();
+        let now = metrics.borrow_watched();
+        let committed = &now.committed_membership_config;
+        let member = committed.membership().get_node(&id);
+        match committed.log_id() {
+            Some(at) if member.is_some_and(|member| member.identity == Some(identity)) => {
+                self.member(at.index, id, identity)
+            }
+            _ => JoinReply::NotNow { reason: format!("node {id} is not a member here yet") },
+        }
     }
 
     /// Changes the membership; returns the index of the new one in the log. With `retain`, voters that are
@@ -263,6 +281,11 @@ impl Members {
         wish(&mut member);
         Ok(ChangeMembers::SetNodes(BTreeMap::from([(id, member)])))
     }
+}
+
+/// The reply of a leader that others have not introduced yet.
+fn not_introduced() -> JoinReply {
+    JoinReply::NotNow { reason: "the leader has just joined and waits for its own introduction".to_owned() }
 }
 
 /// Removes members, with their votes.

@@ -13,6 +13,7 @@ use super::Members;
 use crate::disk::Progress;
 use crate::error::StoreError;
 use crate::identity_key::PublicKey;
+use crate::introduction::introduced;
 use crate::machine::{ApplyContext, Load, NoHandler, StateMachine};
 use crate::older::{OlderData, counted_for};
 use crate::store::{Txn, View};
@@ -231,4 +232,37 @@ async fn a_leader_reports_what_it_counts_and_a_log_set_aside_is_damage() {
     assert!(
         dir.path().join("2/damaged-log-1").exists() && dir.path().join("2/damaged-1/state.redb").exists()
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_member_introduces_another_and_nobody_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = start(&dir.path().join("1"), &[], false).await;
+    let second = start(&dir.path().join("2"), &[&first], false).await;
+    let third = start(&dir.path().join("3"), &[&first], false).await;
+    let nodes = [&first, &second, &third];
+    let cluster = first.node().engine.peers().me().cluster_id;
+    until("all have joined and vote", || {
+        nodes.iter().all(|node| node.node().tools.identity.has_joined() && voters(node).len() == 3)
+    })
+    .await;
+    for node in nodes {
+        for other in nodes.into_iter().filter(|other| other.node_id() != node.node_id()) {
+            let (id, key) = (other.node_id(), identity(other));
+            let mut reply = members(node).introduction_of(id, key);
+            let end = Instant::now() + Duration::from_secs(60);
+            while matches!(reply, JoinReply::NotNow { .. }) && Instant::now() < end {
+                // This node has not yet heard that the other's membership is committed.
+                sleep(Duration::from_millis(10)).await;
+                reply = members(node).introduction_of(id, key);
+            }
+            let JoinReply::Member { introductions } = reply else { panic!("{reply:?}") };
+            let told = introduced(&introductions, &cluster, key, 0, |known| known == identity(node));
+            assert_eq!(told, Some(id), "node {} introduces node {id}", node.node_id());
+            let stranger = members(node).introduction_of(id, PublicKey([9; 32]));
+            assert!(matches!(stranger, JoinReply::NotNow { .. }), "{stranger:?}");
+            let unknown = members(node).introduction_of(77, key);
+            assert!(matches!(unknown, JoinReply::NotNow { .. }), "{unknown:?}");
+        }
+    }
 }

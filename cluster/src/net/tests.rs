@@ -218,6 +218,7 @@ impl Intruder {
             (Lane::Bulk, begin),
             (Lane::Bulk, Request::CountedV1),
             (Lane::Work, Request::WhoV1),
+            (Lane::Work, Request::IntroduceV1),
             (Lane::Pulse, Request::ClockV1 { reported: None }),
         ] {
             let limit = Duration::from_secs(60);

@@ -138,6 +138,8 @@ pub(crate) enum Request {
         flow: Option<u128>,
         commands: Vec<ByteBuf>,
     },
+    /// A member that leads asks another member to introduce it to those that were away.
+    IntroduceV1,
 }
 
 impl Request {
@@ -161,7 +163,8 @@ impl Request {
             | Self::NewIdV1 { .. }
             | Self::AnnounceV1(_)
             | Self::WhoV1
-            | Self::GreetV1(_) => false,
+            | Self::GreetV1(_)
+            | Self::IntroduceV1 => false,
         }
     }
 

@@ -90,6 +90,7 @@ fn requests_keep_their_bytes() {
     golden(&Request::GreetV1(newcomer()), &("0e".to_owned() + &newcomer_bytes()));
     golden(&Request::ForwardV2 { flow: None, commands: vec![vec![1, 2].into()] }, "0f0001020102");
     golden(&Request::ForwardV2 { flow: Some(300), commands: vec![] }, "0f01fb2c0100");
+    golden(&Request::IntroduceV1, "10");
 }
 
 #[test]

@@ -151,8 +151,8 @@ impl Nodes {
             for other in 0..self.count() {
                 if let Some(status) = self.ended(other)? {
                     bail!(
-                        "node {} ended ({}) before it was ready{}",
-                        other + 1,
+                        "{} ended ({}) before it was ready{}",
+                        name(other),
                         words(status),
                         self.last_lines(other)
                     );
@@ -164,7 +164,7 @@ impl Nodes {
             }
             sleep(LOOK).await;
         }
-        bail!("node {} is not ready after {} s{}", index + 1, START.as_secs(), self.last_lines(index))
+        bail!("{} is not ready after {} s{}", name(index), START.as_secs(), self.last_lines(index))
     }
 
     /// Starts a node again when it ends. Fails if a node keeps ending.
@@ -174,9 +174,9 @@ impl Nodes {
             for index in 0..self.count() {
                 let Some(status) = self.ended(index)? else { continue };
                 if self.died_too_often(index) {
-                    bail!("node {} keeps ending ({}){}", index + 1, words(status), self.last_lines(index));
+                    bail!("{} keeps ending ({}){}", name(index), words(status), self.last_lines(index));
                 }
-                output::note(format_args!("node {} ended ({}); starting it again", index + 1, words(status)));
+                output::note(format_args!("{} ended ({}); starting it again", name(index), words(status)));
                 self.start(index)?;
             }
         }

@@ -230,6 +230,7 @@ fn all() -> Vec<(Lane, GroupId, Request)> {
         (Lane::Work, 0, Request::ForwardV1 { commands: Vec::new() }),
         (Lane::Work, 0, Request::ForwardV2 { flow: None, commands: Vec::new() }),
         (Lane::Bulk, 0, Request::CountedV1),
+        (Lane::Work, frame::NODE, Request::IntroduceV1),
         (Lane::Quick, frame::NODE, Request::AppV1 { body: vec![1].into() }),
         (Lane::Patient, frame::NODE, Request::AppV1 { body: vec![1].into() }),
         (Lane::Relay, frame::NODE, Request::AppV1 { body: vec![1].into() }),
@@ -244,7 +245,7 @@ fn joining() -> [Request; 3] {
 }
 
 /// How many kinds of requests there are, with [`kind`].
-const KINDS: usize = 16;
+const KINDS: usize = 17;
 
 /// The number of a request's kind. It has no arm for the rest, so a new kind has to be entered here.
 fn kind(request: &Request) -> usize {
@@ -265,6 +266,7 @@ fn kind(request: &Request) -> usize {
         Request::WhoV1 => 13,
         Request::GreetV1(_) => 14,
         Request::ForwardV2 { .. } => 15,
+        Request::IntroduceV1 => 16,
     }
 }
 

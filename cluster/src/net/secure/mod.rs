@@ -67,7 +67,8 @@ pub(crate) struct Secure {
     keys: Vec<SharedKey>,
     mode: PeerSecurity,
     identity: IdentityKey,
-    introductions: RwLock<Vec<IntroductionV1>>,
+    /// `None` until this node has joined: it shows none, and introduces nobody.
+    introductions: RwLock<Option<Vec<IntroductionV1>>>,
     reported: AtomicU64,
 }
 
@@ -105,22 +106,29 @@ impl Secure {
 
     /// Shows these introductions from now on.
     pub(crate) fn introduce_with(&self, introductions: Vec<IntroductionV1>) {
-        *self.introductions.write().unwrap_or_else(PoisonError::into_inner) = introductions;
+        *self.introductions.write().unwrap_or_else(PoisonError::into_inner) = Some(introductions);
     }
 
-    fn own_introductions(&self) -> Vec<IntroductionV1> {
+    /// Whether this node can introduce others: it founded the cluster, or members have introduced it.
+    pub(crate) fn is_introduced(&self) -> bool {
+        self.introductions.read().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    fn own_introductions(&self) -> Option<Vec<IntroductionV1>> {
         self.introductions.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Introduces another node, which is a member as of that index of the log.
+    /// Introduces another node, which is a member as of that index of the log. `None` if this node has not
+    /// been introduced itself: whoever was away would not believe it.
     pub(crate) fn introduce(
         &self,
         cluster: &[u8; 16],
         position: u64,
         id: NodeId,
         identity: PublicKey,
-    ) -> Vec<IntroductionV1> {
-        Statement { cluster, position, id, identity }.sign(&self.identity, &self.own_introductions())
+    ) -> Option<Vec<IntroductionV1>> {
+        let own = self.own_introductions()?;
+        Some(Statement { cluster, position, id, identity }.sign(&self.identity, &own))
     }
 
     /// When this node's certificate expires (seconds since 1970).
@@ -193,7 +201,7 @@ impl Secure {
             identity,
             signature: self.identity.sign(&message).into(),
             proofs: keys.iter().map(|key| key.prove(&message)).collect(),
-            introductions: self.own_introductions(),
+            introductions: self.own_introductions().unwrap_or_default(),
         })
     }
 

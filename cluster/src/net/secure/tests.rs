@@ -99,6 +99,19 @@ async fn stay_apart(caller: &Secure, called: &Secure, told: &str, said: &str) {
 const ONE: &str = "a key of the cluster";
 const OTHER: &str = "a key of another one";
 
+#[test]
+fn a_node_that_was_not_introduced_introduces_nobody() {
+    let node = none();
+    let other = key(ONE).identity();
+    assert!(!node.is_introduced());
+    assert_eq!(node.introduce(&[7; 16], 20, 2, other), None);
+    node.introduce_with(Vec::new());
+    assert!(node.is_introduced());
+    let chain = node.introduce(&[7; 16], 20, 2, other).unwrap();
+    let known = |key| key == node.identity();
+    assert_eq!(crate::introduction::introduced(&chain, &[7; 16], other, 19, known), Some(2));
+}
+
 #[tokio::test]
 async fn what_a_cluster_needs_admits_a_newcomer() {
     let authority = Authority::new();
