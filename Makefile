@@ -1,5 +1,5 @@
 # `make test` installs what the tests need and runs them all; with cargo-nextest, where that is installed.
-.PHONY: test built needs later clients promtool fmt lint deny fuzz sim
+.PHONY: test built needs later clients promtool fmt lint deny fuzz sim track
 
 # Where the Python packages that tests need are installed.
 PYTHON := $(or $(CARGO_TARGET_DIR),target)/python
@@ -103,3 +103,11 @@ SEEDS ?= 10000
 
 sim:
 	RUSTFLAGS="--cfg tokio_unstable" cargo run --release --locked -p sim -- --seeds $(SEEDS)
+
+# What this commit costs, beside the raw limit: about a minute. It is printed and nothing is kept; `benches track` keeps.
+TRACK_PROFILE ?= dist
+TRACKED := $(or $(CARGO_TARGET_DIR),target)/$(if $(filter dev,$(TRACK_PROFILE)),debug,$(TRACK_PROFILE))
+
+track:
+	cargo build --profile $(TRACK_PROFILE) --locked -p waypost -p benches --bins
+	$(TRACKED)/benches --waypost $(TRACKED)/waypost track --short

@@ -10,6 +10,8 @@ pub const NODE_INFO: &str = "waypost_node_info";
 pub const TOPICS: &str = "waypost_topics";
 /// Wake-ups of topic actors. A publish wakes the topics of its subject.
 pub const TOPICS_WOKEN: &str = "waypost_topic_wakeups_total";
+/// Pages that topics read from the store. A topic that is up to date takes new events from memory instead.
+pub const TOPIC_READS: &str = "waypost_topic_reads_total";
 /// Open client connections, by `protocol`.
 pub const CONNECTIONS: &str = "waypost_connections";
 /// Connections that were closed to make room for others.
@@ -87,6 +89,12 @@ pub const DISK_FREE: &str = "waypost_disk_free_bytes";
 pub const DISK_SIZE: &str = "waypost_disk_size_bytes";
 /// 1 while the disk has less free space than the reserve.
 pub const DISK_FULL: &str = "waypost_disk_full";
+/// 1 while the disk is slow, although those of a majority are not.
+pub const DISK_SLOW: &str = "waypost_disk_slow";
+/// How long the slowest write to the log of the last minute or two took until it was on disk, seconds.
+pub const SYNC_SLOWEST: &str = "waypost_log_sync_slowest_seconds";
+/// The age of the oldest write to the log that is not on disk yet, seconds.
+pub const SYNC_AGE: &str = "waypost_log_sync_age_seconds";
 /// 1 while the node accepts clients.
 pub const READY: &str = "waypost_ready";
 /// The longest time without a message from the leader in this term; 0 on the leader.
@@ -141,6 +149,7 @@ pub fn describe() {
     };
     gauge!(TOPICS, "Topic actors of this node");
     counter!(TOPICS_WOKEN, "Wake-ups of topic actors by new events");
+    counter!(TOPIC_READS, "Pages that topics read from the store because they lagged");
     gauge!(CONNECTIONS, "Open client connections");
     counter!(CONNECTIONS_EVICTED, "Connections closed to make room for others");
     gauge!(SUBSCRIPTIONS, "Subscriptions of clients to topics");
@@ -188,6 +197,9 @@ pub fn describe() {
     gauge!(CLOCK_OFFSET, Unit::Seconds, "The node's clock minus the cluster's time");
     gauge!(IDS_AHEAD, Unit::Seconds, "How far event ids are ahead of the cluster's time");
     gauge!(EXPIRY_HELD, Unit::Seconds, "Time that the leader's expiry clock did not count");
+    gauge!(DISK_SLOW, "1 while the disk is slow, although those of a majority are not");
+    gauge!(SYNC_SLOWEST, Unit::Seconds, "The slowest write to the log of the last minute or two");
+    gauge!(SYNC_AGE, Unit::Seconds, "Age of the oldest write to the log that is not on disk");
     describe_webhooks();
 }
 

@@ -5,13 +5,16 @@ mod admin_token;
 mod answer;
 mod bare;
 mod files;
+mod gzip;
 mod http;
 mod metrics;
 mod otlp;
 mod plain;
 mod port;
 mod settings;
+mod shared_app;
 mod stream;
+mod upgraded;
 
 use crate::config::{Config, Key};
 use crate::delivery::jwks;

@@ -382,15 +382,30 @@ fn the_command_line_does_everything_against_a_running_cluster() {
         out(output).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     };
 
+    // A node's id is the number in its name.
+    let status = with(&admin, &["cluster", "status"]).output().unwrap();
+    let members = lines(&status)[0]["members"].clone();
+    let agrees = |member: &Value| member["name"] == format!("node-{}", member["id"]);
+    assert!(members.as_array().is_some_and(|all| all.len() == 3 && all.iter().all(agrees)), "{members}");
+
     // Maps and tokens.
     let made = with(&admin, &["map", "create", "--slug", "mine", "--connections", "none"]).output().unwrap();
     let made = &lines(&made)[0];
     assert_eq!((&made["slug"], &made["limits"]["connections"]), (&"mine".into(), &Value::Null));
     assert_eq!(lines(&with(&admin, &["map", "list"]).output().unwrap()).len(), 2);
+    // A command of the admin takes the admin's token, whatever other token there is.
+    let both = with(&token, &["map", "list"]).env("WAYPOST_ADMIN_TOKEN", &admin).output().unwrap();
+    assert_eq!(lines(&both).len(), 2);
+    let hidden = with(&token, &["map", "list"]).env("WAYPOST_ADMIN_TOKEN", "").output().unwrap();
+    assert!(err(&hidden).contains("hint: WAYPOST_TOKEN is a map's token"), "{}", err(&hidden));
     let changed = with(&admin, &["map", "update", "mine", "--webhooks", "9"]).output().unwrap();
     assert_eq!(lines(&changed)[0]["limits"]["webhooks"], 9);
     let reader = with(&admin, &["token", "create", "mine", "--scopes", "subscribe"]).output().unwrap();
     let reader = lines(&reader)[0].clone();
+    let listed = lines(&with(&admin, &["token", "list", "mine"]).output().unwrap());
+    let listed = listed.iter().find(|token| token["id"] == reader["id"]).unwrap();
+    assert!(listed["fingerprint"].as_str().is_some_and(|text| text.len() == 8), "{listed}");
+    assert_eq!(listed["fingerprint"], reader["fingerprint"]);
     let refused = with(reader["token"].as_str().unwrap(), &["publish", "mine", "a", "1"]).output().unwrap();
     assert_eq!(refused.status.code(), Some(1));
     assert!(err(&refused).contains("[403 forbidden]"), "{}", err(&refused));

@@ -51,13 +51,12 @@ pub(crate) struct Size {
 pub(crate) async fn run(binary: &Path, dir: &Path, size: Size, report: &mut Report) -> Result<()> {
     let paced = Pace::Paced { rate: size.rate };
     let (limit, waypost) = in_turns(binary, dir, size, paced, 1).await?;
-    report.note("paced: limit", limit, "CPU-s/M");
-    report.note("paced: waypost", waypost, "CPU-s/M");
+    report.note("paced: waypost", waypost, "CPU-s/M").beside(limit);
     report.at_most("paced: waypost / limit", waypost / limit, PACED_RATIO, "x");
     let saturated = Pace::Saturated { batch: size.batch, window: size.window };
     let (limit, waypost) = in_turns(binary, dir, size, saturated, LIMIT_COALESCE).await?;
-    report.note(&format!("saturated: limit, {LIMIT_COALESCE} a send"), limit, "CPU-s/M");
-    report.at_most("saturated: waypost", waypost, SATURATED, "CPU-s/M");
+    // The limit writes LIMIT_COALESCE frames at once.
+    report.at_most("saturated: waypost", waypost, SATURATED, "CPU-s/M").beside(limit);
     Ok(())
 }
 
@@ -70,7 +69,7 @@ async fn in_turns(binary: &Path, dir: &Path, size: Size, pace: Pace, coalesce: u
     let plan = |addr, pid| Plan {
         target: Target {
             addr,
-            wire: Wire::Phoenix { map: map.clone(), subject: None, token: token.clone() },
+            wire: Wire::Phoenix { map: map.clone(), subject: None, deflate: false, token: token.clone() },
             connections: size.connections,
         },
         publish_to: addr,

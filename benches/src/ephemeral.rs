@@ -132,7 +132,7 @@ impl Bench {
         for addr in self.nodes() {
             let map = self.map.clone();
             let token = self.token.clone();
-            let wire = Wire::Phoenix { map, subject: Some(subject), token };
+            let wire = Wire::Phoenix { map, subject: Some(subject), deflate: false, token };
             let target = Target { addr, wire, connections: 1 };
             let joined = Subscribers::start(target)?;
             load::all_joined(&joined, 1).await?;

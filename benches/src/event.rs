@@ -31,6 +31,12 @@ impl Maker {
         Self { pad: "x".repeat(frame.saturating_sub(least)) }
     }
 
+    /// As [`Maker::new`], with words instead of one letter again and again.
+    pub(crate) fn of_words(map: &str, frame: usize) -> Self {
+        let Self { pad } = Self::new(map, frame);
+        Self { pad: words(pad.len()) }
+    }
+
     /// Makes events whose payload is `bytes` long (never shorter than the time in it).
     pub(crate) fn of_payload(bytes: usize) -> Self {
         let least = Self { pad: String::new() }.payload(now_micros()).len();
@@ -39,6 +45,11 @@ impl Maker {
 
     fn payload(&self, micros: u64) -> String {
         format!(r#"{{"t":{micros},"p":"{}"}}"#, self.pad)
+    }
+
+    /// A payload with the present time.
+    pub(crate) fn payload_now(&self) -> String {
+        self.payload(now_micros())
     }
 
     /// A payload with the present time, as a JSON string that contains JSON.
@@ -61,6 +72,38 @@ impl Maker {
         let one = self.one();
         format!(r#"{{"events":[{}]}}"#, vec![one.as_str(); count].join(","))
     }
+}
+
+/// So many bytes of words as back ends send them: names, states and numbers, in an order that does not
+/// repeat.
+fn words(length: usize) -> String {
+    const WORDS: [&str; 16] = [
+        "order",
+        "status",
+        "shipped",
+        "amount",
+        "customer",
+        "created",
+        "pending",
+        "Berlin",
+        "currency",
+        "EUR",
+        "quantity",
+        "discount",
+        "updated",
+        "warehouse",
+        "reference",
+        "priority",
+    ];
+    let mut text = String::with_capacity(length + 32);
+    let mut number = 7_u32;
+    while text.len() < length {
+        number = number.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let word = WORDS[(number >> 28) as usize];
+        text += &format!("{word} {} ", number >> 16 & 0xfff);
+    }
+    text.truncate(length);
+    text
 }
 
 /// The publisher's time inside a broadcast frame, if it has one.
@@ -105,6 +148,8 @@ mod tests {
         assert_eq!(text.len() + 4, 300);
         assert_eq!(stamp(text.as_bytes()), Some(1_700_000_000_123_456));
         assert_eq!(Maker::of_payload(300).payload(1_700_000_000_123_456).len(), 300);
+        let of_words = Maker::of_words(map, 300).payload(1_700_000_000_123_456);
+        assert_eq!(frame_text(map, 12_345, &of_words).len() + 4, 300);
     }
 
     #[test]

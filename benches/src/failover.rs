@@ -1,6 +1,8 @@
 //! Measures the loss of leaders under load: with kill -9, how long until publishes that began afterwards are
 //! acknowledged; with SIGTERM, the longest gap between acknowledgements. The node comes back before the next
-//! loss. At the end it checks that no event is lost.
+//! loss. At the end it checks that no event is lost. [`silent`] measures leaders that fall silent instead.
+
+mod silent;
 
 use std::{
     path::Path,
@@ -19,6 +21,7 @@ use crate::{
     stats::Sorted,
 };
 
+const NODES: usize = 3;
 /// The most seconds from a kill to the next acknowledgement.
 const KILL_MEDIAN: f64 = 0.5;
 const KILL_MOST: f64 = 1.5;
@@ -38,6 +41,12 @@ pub(crate) struct Size {
     /// How often the leader is asked to end
     #[arg(long, default_value_t = 40)]
     handovers: usize,
+    /// Only leaders that fall silent: they hang (SIGSTOP), and, as root, their packets are dropped
+    #[arg(long)]
+    silent: bool,
+    /// How often a leader falls silent in each way
+    #[arg(long, default_value_t = 40)]
+    silences: u32,
     #[arg(long, default_value_t = 12)]
     publishers: usize,
     /// Milliseconds from an acknowledgement to the publisher's next event
@@ -48,13 +57,23 @@ pub(crate) struct Size {
     pad: usize,
 }
 
+impl Size {
+    /// How long the measurement of silent leaders may take.
+    pub(crate) fn watched(&self) -> Duration {
+        if self.silent { self.silences * silent::ROUND * 2 } else { Duration::ZERO }
+    }
+}
+
 /// Boots three nodes, ends their leaders and adds the lines.
 ///
 /// # Errors
 /// A node does not start or end, or a publish fails for good.
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
 pub(crate) async fn run(binary: &Path, dir: &Path, size: Size, report: &mut Report) -> Result<()> {
-    let mut cluster = Cluster::start(binary, dir, 3).await?;
+    if size.silent {
+        return silent::run(binary, dir, size, report).await;
+    }
+    let mut cluster = Cluster::start(binary, dir, NODES).await?;
     let (map, _) = cluster.map_that_keeps_all().await?;
     let nodes: Vec<_> = cluster.nodes.iter().map(|node| node.http).collect();
     let Size { publishers, pause, pad, .. } = size;
@@ -65,6 +84,7 @@ pub(crate) async fn run(binary: &Path, dir: &Path, size: Size, report: &mut Repo
         publishers,
         pause,
         pad,
+        stays: false,
     };
     let mut publishers = Publishers::start(&plan);
     sleep(CALM).await;

@@ -80,8 +80,15 @@ pub(crate) async fn run(binary: &Path, dir: &Path, size: Size, report: &mut Repo
     let (map, _) = cluster.map_that_keeps_all().await?;
     let nodes: Vec<_> = cluster.nodes.iter().map(|node| node.http).collect();
     let Size { publishers, pause, .. } = size;
-    let plan =
-        publishers::Plan { nodes, map: map.clone(), token: ADMIN.to_owned(), publishers, pause, pad: 200 };
+    let plan = publishers::Plan {
+        nodes,
+        map: map.clone(),
+        token: ADMIN.to_owned(),
+        publishers,
+        pause,
+        pad: 200,
+        stays: false,
+    };
     let publishers = Publishers::start(&plan);
     sleep(CALM).await;
 

@@ -48,11 +48,22 @@ pub(crate) trait Clients {
     /// What the client sends once it is connected.
     fn join(&self, client: usize) -> Vec<u8>;
 
-    /// Takes a text frame.
+    /// The client's connection is upgraded, and it has said what it joins.
+    fn opened(&mut self, _client: usize) {}
+
+    /// Takes a frame of text, or the bytes of a server that does not write text.
     ///
     /// # Errors
     /// The reason for which the client leaves this connection.
     fn text(&mut self, client: usize, payload: &[u8]) -> Result<()>;
+
+    /// Takes a compressed text.
+    ///
+    /// # Errors
+    /// As [`Clients::text`]. Clients that do not offer to inflate get none.
+    fn compressed(&mut self, _client: usize, _payload: &[u8]) -> Result<()> {
+        bail!("a compressed message, which nobody offered to inflate")
+    }
 
     /// All frames of one read of the client were taken. Returns what it sends then.
     fn read_ends(&mut self, _client: usize) -> Vec<u8> {
@@ -236,6 +247,7 @@ impl<C: Clients> Fleet<C> {
                 };
                 connection.send(&self.clients.join(client))?;
                 connection.stage = Stage::Open;
+                self.clients.opened(client);
                 return take(&mut self.clients, client, connection, &answer[head..]);
             }
             Stage::Open => {
@@ -287,7 +299,8 @@ fn take<C: Clients>(clients: &mut C, client: usize, connection: &mut Connection,
     reader.feed(chunk, |opcode, payload| {
         if done.is_ok() {
             done = match opcode {
-                ws::TEXT => clients.text(client, payload),
+                ws::TEXT | ws::BINARY => clients.text(client, payload),
+                ws::COMPRESSED => clients.compressed(client, payload),
                 ws::PING => send(socket, &ws::client_frame(ws::PONG, payload)),
                 ws::CLOSE => Err(close_reason(payload)),
                 _ => Ok(()),

@@ -15,7 +15,7 @@ use tokio::{
 };
 
 /// The longest time of an answer; a server that hangs is a failure, not a wait.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 /// The clients' address differs from the servers': a client's port there could be one that a restarting node
 /// needs.
 const SOURCE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 254)), 0);
@@ -26,8 +26,8 @@ pub(crate) fn request(method: &str, path: &str, token: &str, body: &str) -> Vec<
     with_headers(method, path, &bearer(token), body)
 }
 
-/// A whole POST whose path carries a signature.
-pub(crate) fn signed(path: &str, body: &str) -> Vec<u8> {
+/// A whole POST without a token: its path carries a signature, or the server asks for none.
+pub(crate) fn post(path: &str, body: &str) -> Vec<u8> {
     with_headers("POST", path, "", body)
 }
 

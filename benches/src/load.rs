@@ -14,7 +14,8 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use testkit::proc;
 
 use crate::{
-    event, http,
+    event,
+    line::Line,
     subscribers::{Outcome, Subscribers, Target},
     wire::Requests,
 };
@@ -189,7 +190,7 @@ async fn measure(plan: &Plan, fleet: &Subscribers) -> Result<Measured> {
 
 /// The publisher of a run, on one keep-alive connection.
 struct Publisher<'a> {
-    client: http::Client,
+    line: Line,
     fleet: &'a Subscribers,
     /// How many subscribers get an event.
     receivers: u64,
@@ -200,7 +201,7 @@ struct Publisher<'a> {
 impl<'a> Publisher<'a> {
     async fn connect(plan: &'a Plan, fleet: &'a Subscribers) -> Result<Self> {
         Ok(Self {
-            client: http::Client::connect(plan.publish_to).await?,
+            line: Line::connect(plan.publish_to, &plan.requests).await?,
             fleet,
             receivers: plan.target.wire.receivers(plan.target.connections) as u64,
             requests: plan.requests.clone(),
@@ -215,7 +216,7 @@ impl<'a> Publisher<'a> {
         while start.elapsed() < duration {
             ticks.tick().await;
             let request = self.requests.one();
-            self.post(&request, 1).await?;
+            self.publish(&request, 1).await?;
         }
         Ok(())
     }
@@ -224,19 +225,15 @@ impl<'a> Publisher<'a> {
         let start = Instant::now();
         while start.elapsed() < duration {
             let request = self.requests.batch(batch);
-            self.post(&request, batch as u64).await?;
+            self.publish(&request, batch).await?;
             self.on_the_way_at_most(window).await?;
         }
         Ok(())
     }
 
-    async fn post(&mut self, request: &[u8], events: u64) -> Result<()> {
-        let status = self.client.exchange(request).await?;
-        if !http::is_accepted(status) {
-            let answer = String::from_utf8_lossy(self.client.body()).into_owned();
-            bail!("a publish was answered with {status}: {answer}");
-        }
-        self.published += events;
+    async fn publish(&mut self, request: &[u8], events: usize) -> Result<()> {
+        self.line.publish(request, events).await?;
+        self.published += events as u64;
         Ok(())
     }
 

@@ -5,6 +5,7 @@ mod args;
 mod burden;
 mod compare;
 mod consumers;
+mod deflate;
 mod disk;
 mod ephemeral;
 mod event;
@@ -16,9 +17,12 @@ mod history;
 mod http;
 mod idle;
 mod limit;
+mod line;
 mod load;
 mod many_webhooks;
+mod nats;
 mod node;
+mod peers;
 mod post;
 mod presence;
 mod publish;
@@ -28,6 +32,7 @@ mod receiver;
 mod report;
 mod stats;
 mod subscribers;
+mod track;
 mod webhooks;
 mod wire;
 mod ws;
@@ -82,6 +87,10 @@ enum Command {
     /// One request again and again, by a bare client; prints its CPU-seconds
     #[command(hide = true)]
     Post(post::Plan),
+    /// Waypost beside nchan, NATS and etcd, as far as they are installed: one table of ratios
+    Peers(peers::Size),
+    /// Ratios to the limit as one line for each run, with a plot of all lines
+    Track(track::Options),
     /// Every benchmark with short durations, in one table
     All,
     #[command(flatten)]
@@ -93,11 +102,13 @@ enum Command {
 enum Benchmark {
     /// The raw limit and Waypost in turns: CPU per delivery
     Compare(compare::Size),
+    /// Compressed messages, compared with plain ones: CPU and bytes
+    Deflate(deflate::Size),
     /// Publishing through three nodes, by one publisher and by many
     Publish(publish::Size),
     /// CPU of an ephemeral publish, compared with a durable one
     Ephemeral(ephemeral::Size),
-    /// The loss of leaders under load: by kill -9, and by a hand-over on SIGTERM
+    /// The loss of leaders under load: by kill -9, and by a hand-over on SIGTERM; or by silence
     Failover(failover::Size),
     /// The loss of a node with thousands of sockets, which all resume at other nodes
     Exodus(exodus::Size),
@@ -118,9 +129,10 @@ enum Benchmark {
 }
 
 /// The benchmarks of `all`, with their options.
-const ALL: [&[&str]; 11] = [
+const ALL: [&[&str]; 12] = [
     &["compare", "--seconds=4", "--rounds=3"],
     &["idle"],
+    &["deflate", "--seconds=2", "--rounds=2"],
     &["webhooks", "--deliveries=30000", "--rounds=3"],
     &["many-webhooks"],
     &["consumers"],
@@ -137,6 +149,7 @@ impl Command {
     fn watches(&self) -> Duration {
         match self {
             Self::One(Benchmark::Fairness(size)) => size.watched(),
+            Self::One(Benchmark::Failover(size)) => size.watched(),
             _ => Duration::ZERO,
         }
     }
@@ -216,6 +229,14 @@ async fn run(cli: Cli) -> Result<bool> {
             println!("{}", load::run(&load.plan()).await?.line());
             return Ok(true);
         }
+        Command::Peers(size) => {
+            peers::run(&cli.waypost, &cli.dir, size).await?;
+            return Ok(true);
+        }
+        Command::Track(options) => {
+            track::run(&cli.waypost, &cli.dir, &options).await?;
+            return Ok(true);
+        }
         Command::One(benchmark) => benchmark.run(&cli.waypost, &cli.dir, &mut report).await?,
         Command::All => {
             for options in ALL {
@@ -243,6 +264,7 @@ impl Benchmark {
     async fn run(self, waypost: &Path, dir: &Path, report: &mut Report) -> Result<()> {
         match self {
             Self::Compare(size) => compare::run(waypost, dir, size, report).await,
+            Self::Deflate(size) => deflate::run(waypost, dir, size, report).await,
             Self::Publish(size) => publish::run(waypost, dir, size, report).await,
             Self::Ephemeral(size) => ephemeral::run(waypost, dir, size, report).await,
             Self::Failover(size) => failover::run(waypost, dir, size, report).await,
@@ -269,7 +291,7 @@ impl Load {
             pids: self.pid,
             target: Target {
                 addr: self.addr,
-                wire: Wire::Phoenix { map: self.map, subject: None, token: self.token },
+                wire: Wire::Phoenix { map: self.map, subject: None, deflate: false, token: self.token },
                 connections: self.connections,
             },
         }

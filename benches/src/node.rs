@@ -22,6 +22,8 @@ pub(crate) use testkit::cluster::ADMIN;
 
 const START_PATIENCE: Duration = Duration::from_secs(30);
 const GLANCE: Duration = Duration::from_millis(20);
+/// The shared key of peers that are not on loopback.
+const PEER_KEY: &str = "bench-peer-key-0123456789abcdef";
 /// How long a node that was asked to end may take.
 const END_PATIENCE: Duration = Duration::from_secs(20);
 
@@ -98,6 +100,22 @@ impl Node {
         Ok(self.processes.lock().nodes[self.index].pid()?.as_raw_nonzero().get().cast_unsigned())
     }
 
+    /// Suspends the process (SIGSTOP): it hangs, with its connections open.
+    ///
+    /// # Errors
+    /// The node does not run.
+    pub(crate) async fn hang(&self) -> Result<()> {
+        self.with(|cluster, own| cluster.nodes[own].sigstop()).await
+    }
+
+    /// Lets the suspended process continue.
+    ///
+    /// # Errors
+    /// The node does not run.
+    pub(crate) async fn resume(&self) -> Result<()> {
+        self.with(|cluster, own| cluster.nodes[own].sigcont()).await
+    }
+
     /// Sends SIGKILL, and waits until the process has ended.
     ///
     /// # Errors
@@ -132,6 +150,13 @@ impl Node {
     }
 }
 
+/// Where a node runs: the command that starts its process there, and its addresses for clients and peers.
+pub(crate) struct Place {
+    pub(crate) launcher: Vec<String>,
+    pub(crate) http: SocketAddr,
+    pub(crate) peer: SocketAddr,
+}
+
 /// The nodes of one cluster in a temporary directory. Dropping it ends them and removes the directory.
 pub(crate) struct Cluster {
     pub(crate) nodes: Vec<Node>,
@@ -145,20 +170,46 @@ impl Cluster {
     /// # Errors
     /// A node does not become ready.
     pub(crate) async fn start(binary: &Path, parent: &Path, count: usize) -> Result<Self> {
-        let binary = binary
-            .canonicalize()
-            .with_context(|| format!("{} is missing: cargo build --profile dist", binary.display()))?;
-        std::fs::create_dir_all(parent)?;
-        // The receivers listen in this network.
-        let options = Options::new(&binary.display().to_string(), count)
-            .set("WAYPOST_LOG", "warn")
-            .set("WAYPOST_WEBHOOKS_ALLOW_NETS", "127.0.0.0/8")
-            .below(parent);
-        let booted = spawn_blocking(move || testkit::Cluster::boot(&options)).await??;
-        let dir = booted.dir().to_owned();
-        let mut cluster = Self { nodes: Vec::new(), dir, processes: Processes(Arc::new(Mutex::new(booted))) };
+        Self::launch(testkit::Cluster::prepare(&options(binary, parent, count)?)?).await
+    }
+
+    /// As [`Self::start`], with a node at each of these places.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub(crate) async fn start_at(binary: &Path, parent: &Path, places: Vec<Place>) -> Result<Self> {
+        let mut cluster = testkit::Cluster::prepare(&options(binary, parent, places.len())?)?;
+        for (node, Place { launcher, http, peer }) in cluster.nodes.iter_mut().zip(places) {
+            for (name, value) in [
+                ("WAYPOST_HTTP_ADDR", http.to_string()),
+                ("WAYPOST_PEER_ADDR", peer.to_string()),
+                ("WAYPOST_PEER_KEY", PEER_KEY.to_owned()),
+            ] {
+                node.env.insert(name.to_owned(), value);
+            }
+            node.launcher = launcher;
+            node.http = http;
+            node.peer = peer;
+        }
+        Self::launch(cluster).await
+    }
+
+    async fn launch(mut cluster: testkit::Cluster) -> Result<Self> {
+        let launched = move || cluster.launch().map(|()| cluster);
+        let launched = spawn_blocking(launched).await??;
+        let dir = launched.dir().to_owned();
+        let mut cluster =
+            Self { nodes: Vec::new(), dir, processes: Processes(Arc::new(Mutex::new(launched))) };
         cluster.name_nodes();
         Ok(cluster)
+    }
+
+    /// Waits until all nodes are ready and agree on a leader.
+    ///
+    /// # Errors
+    /// They do not within the time of a start.
+    pub(crate) async fn wait_ready(&self) -> Result<()> {
+        self.processes.with(testkit::Cluster::wait_ready).await
     }
 
     fn name_nodes(&mut self) {
@@ -244,4 +295,16 @@ impl Cluster {
     pub(crate) async fn leader(&self) -> Result<usize> {
         self.processes.with(|cluster| cluster.leader()).await
     }
+}
+
+fn options(binary: &Path, parent: &Path, count: usize) -> Result<Options> {
+    let binary = binary
+        .canonicalize()
+        .with_context(|| format!("{} is missing: cargo build --profile dist", binary.display()))?;
+    std::fs::create_dir_all(parent)?;
+    // The receivers listen in this network.
+    Ok(Options::new(&binary.display().to_string(), count)
+        .set("WAYPOST_LOG", "warn")
+        .set("WAYPOST_WEBHOOKS_ALLOW_NETS", "127.0.0.0/8")
+        .below(parent))
 }

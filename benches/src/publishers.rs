@@ -1,6 +1,6 @@
 //! Publishers that never give up on an event. Each sends one event after the other, under an
-//! `Idempotency-Key`, and repeats it at the next node until some node acknowledges it. They remember when
-//! each event was acknowledged. They never harm a node and never check.
+//! `Idempotency-Key`, and repeats it, mostly at the next node, until some node acknowledges it. They remember
+//! when each event was acknowledged. They never harm a node and never check.
 
 use std::{
     net::SocketAddr,
@@ -42,6 +42,8 @@ pub(crate) struct Plan {
     pub(crate) pause: Duration,
     /// The bytes of padding in a payload.
     pub(crate) pad: usize,
+    /// Whether a publisher repeats an event at its first node.
+    pub(crate) stays: bool,
 }
 
 /// An acknowledged event.
@@ -74,6 +76,8 @@ pub(crate) struct Log {
     pub(crate) acks: Vec<Ack>,
     /// How many attempts were answered with 503.
     pub(crate) refused: u64,
+    /// The publishers whose attempts were answered that it is unknown whether the event is stored, and when.
+    pub(crate) unknown: Vec<(usize, Instant)>,
     /// How many attempts had a connection that broke or could not be made.
     pub(crate) lost: u64,
 }
@@ -168,6 +172,17 @@ struct Stored {
     seq: u64,
 }
 
+/// The part of a refusal that is read.
+#[derive(Deserialize)]
+struct Refusal {
+    code: String,
+}
+
+/// Whether a refusal leaves open whether the event is stored.
+fn is_unknown(body: &[u8]) -> bool {
+    serde_json::from_slice::<Refusal>(body).is_ok_and(|refusal| refusal.code == "unknown_outcome")
+}
+
 impl Publisher {
     async fn run(mut self, stop: Arc<AtomicBool>) -> Result<()> {
         let path = format!("/api/maps/{}/events", self.plan.map);
@@ -198,7 +213,13 @@ impl Publisher {
         loop {
             match self.attempt(request).await {
                 Ok((201, body)) => return Ok(serde_json::from_slice::<Answer>(&body)?.data.seq),
-                Ok((503, _)) => self.note(|log| log.refused += 1),
+                Ok((503, body)) => {
+                    let unknown = is_unknown(&body).then(|| (self.publisher, Instant::now()));
+                    self.note(|log| {
+                        log.refused += 1;
+                        log.unknown.extend(unknown);
+                    });
+                }
                 Ok((status, body)) => bail!("{status}: {}", String::from_utf8_lossy(&body)),
                 Err(error) if began.elapsed() > PATIENCE => {
                     return Err(error.context("no node accepts the event"));
@@ -209,8 +230,10 @@ impl Publisher {
                 bail!("every node refuses the event");
             }
             self.client = None;
-            self.node = (self.node + 1) % self.plan.nodes.len();
-            self.away_since = Instant::now();
+            if !self.plan.stays {
+                self.node = (self.node + 1) % self.plan.nodes.len();
+                self.away_since = Instant::now();
+            }
             sleep(AGAIN).await;
         }
     }

@@ -18,7 +18,8 @@ use testkit::background::Background;
 use crate::{
     event,
     fleet::{self, Clients, text},
-    wire::{Said, Wire},
+    nats,
+    wire::{Said, Wire, said_by_nats},
 };
 
 /// Latency is read on one client of this number: reading it on all would make the clients expensive.
@@ -67,11 +68,13 @@ impl Subscribers {
     /// Never with these bounds of latencies.
     pub(crate) fn start(target: Target) -> Result<Self> {
         let counters = Arc::<Counters>::default();
+        let of_nats = if matches!(target.wire, Wire::Nats) { target.connections } else { 0 };
         let clients = Counting {
             upgrade: target.wire.upgrade(&target.addr.to_string()),
             wire: target.wire,
             server: target.addr,
             live: vec![false; target.connections],
+            streams: (0..of_nats).map(|_| nats::Reader::default()).collect(),
             counters: counters.clone(),
             outcome: Outcome { latency: event::latencies()?, losses: BTreeMap::new() },
             read: Read::default(),
@@ -104,10 +107,40 @@ struct Counting {
     wire: Wire,
     server: SocketAddr,
     live: Vec<bool>,
+    /// What each client of NATS has read; clients of others have none.
+    streams: Vec<nats::Reader>,
     counters: Arc<Counters>,
     outcome: Outcome,
     /// The present read.
     read: Read,
+}
+
+impl Counting {
+    fn joined(&mut self, client: usize) {
+        if !std::mem::replace(&mut self.live[client], true) {
+            self.counters.joined.fetch_add(1, Relaxed);
+        }
+    }
+
+    fn hear(&mut self, client: usize, said: Said, payload: &[u8]) -> Result<()> {
+        match said {
+            Said::Event => {
+                self.read.frames += 1;
+                self.read.bytes += payload.len() as u64;
+                if client.is_multiple_of(SAMPLE)
+                    && let Some(stamp) = self.wire.stamp(payload)
+                {
+                    let now = *self.read.now.get_or_insert_with(event::now_micros);
+                    self.outcome.latency.saturating_record(now.saturating_sub(stamp));
+                }
+            }
+            Said::Joined => self.joined(client),
+            Said::Refused => bail!("refused: {}", text(payload)),
+            Said::Ping => self.read.answer.extend(self.wire.pong()),
+            Said::Other => {}
+        }
+        Ok(())
+    }
 }
 
 impl Clients for Counting {
@@ -129,27 +162,32 @@ impl Clients for Counting {
         self.wire.join(client)
     }
 
-    fn text(&mut self, client: usize, payload: &[u8]) -> Result<()> {
-        match self.wire.said(payload) {
-            Said::Event => {
-                self.read.frames += 1;
-                self.read.bytes += payload.len() as u64;
-                if client.is_multiple_of(SAMPLE)
-                    && let Some(stamp) = self.wire.stamp(payload)
-                {
-                    let now = *self.read.now.get_or_insert_with(event::now_micros);
-                    self.outcome.latency.saturating_record(now.saturating_sub(stamp));
-                }
-            }
-            Said::Joined => {
-                if !std::mem::replace(&mut self.live[client], true) {
-                    self.counters.joined.fetch_add(1, Relaxed);
-                }
-            }
-            Said::Refused => bail!("refused: {}", text(payload)),
-            Said::Ping => self.read.answer.extend(self.wire.pong()),
-            Said::Other => {}
+    fn opened(&mut self, client: usize) {
+        if self.wire.joins_by_upgrade() {
+            self.joined(client);
         }
+    }
+
+    fn text(&mut self, client: usize, payload: &[u8]) -> Result<()> {
+        let Some(stream) = self.streams.get_mut(client) else {
+            return self.hear(client, self.wire.said(payload), payload);
+        };
+        let mut stream = std::mem::take(stream);
+        let mut done = Ok(());
+        stream.feed(payload, |op| {
+            if done.is_ok() {
+                let (said, payload) = said_by_nats(&op);
+                done = self.hear(client, said, payload);
+            }
+        })?;
+        self.streams[client] = stream;
+        done
+    }
+
+    /// Only events are compressed. They are not inflated: the client must be cheap, and time is not read.
+    fn compressed(&mut self, _client: usize, payload: &[u8]) -> Result<()> {
+        self.read.frames += 1;
+        self.read.bytes += payload.len() as u64;
         Ok(())
     }
 

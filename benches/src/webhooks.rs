@@ -215,10 +215,13 @@ impl<'a> Lane<'a> {
         let cost = |runs: &[Cost]| median(runs.iter().map(|run| run.micros));
         let speed = |runs: &[Cost]| median(runs.iter().map(|run| run.per_second));
         report.note(&format!("webhooks: {profile}, bare socket"), cost(&self.raw), "CPU-µs");
-        report.note(&format!("webhooks: {profile}, bare client"), cost(&self.awc), "CPU-µs");
-        report.note(&format!("webhooks: {profile}, waypost"), cost(&self.waypost), "CPU-µs");
-        report.note(&format!("webhooks: {profile}, waypost"), speed(&self.waypost), "deliveries/s");
-        let ratio = cost(&self.waypost) / cost(&self.awc);
+        let (waypost, bare) = (cost(&self.waypost), cost(&self.awc));
+        report.note(&format!("webhooks: {profile}, waypost's CPU"), waypost, "CPU-µs").beside(bare);
+        let bare_speed = speed(&self.awc);
+        report
+            .note(&format!("webhooks: {profile}, waypost"), speed(&self.waypost), "deliveries/s")
+            .beside(bare_speed);
+        let ratio = waypost / bare;
         report.at_most(&format!("webhooks: {profile}, waypost / bare client"), ratio, RATIO, "x");
     }
 }

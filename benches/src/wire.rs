@@ -1,5 +1,5 @@
-//! What clients of the load say and hear: Phoenix Channels and the REST API, or the Pusher protocol and its
-//! HTTP API. It holds no socket.
+//! What clients of the load say and hear: Phoenix Channels and the REST API, the Pusher protocol and its HTTP
+//! API, or what nchan and NATS speak. It holds no socket.
 
 use std::sync::Arc;
 
@@ -7,11 +7,18 @@ use testkit::pusher::App;
 
 use crate::{
     event::{self, KIND, Maker},
-    http, ws,
+    http,
+    nats::{self, Op},
+    ws,
 };
 
 /// The largest batch of the Pusher API.
 pub(crate) const PUSHER_BATCH: usize = 10;
+/// The only subject of NATS, and the only channel of nchan, that a benchmark uses.
+pub(crate) const NATS_SUBJECT: &str = "bench";
+const NCHAN_CHANNEL: &str = "bench";
+/// The head of a server's short frame.
+const FRAME_HEAD: usize = 4;
 
 /// How subscribers speak, and what they join.
 #[derive(Clone)]
@@ -20,9 +27,15 @@ pub(crate) enum Wire {
         map: String,
         /// The subject to subscribe to; without it the map's own.
         subject: Option<&'static str>,
+        /// Whether clients offer to inflate messages. They count them as they are.
+        deflate: bool,
         token: String,
     },
     Pusher(Channels),
+    /// Messages of nchan are the texts of a WebSocket as they are.
+    Nchan,
+    /// NATS writes its own stream of bytes into binary frames.
+    Nats,
 }
 
 /// The channels of a Pusher app. Each subscriber has one of them, in turn.
@@ -54,9 +67,16 @@ impl Wire {
     /// The request that upgrades a connection.
     pub(crate) fn upgrade(&self, host: &str) -> Vec<u8> {
         match self {
-            Self::Phoenix { token, .. } => ws::upgrade(host, token),
+            Self::Phoenix { deflate, token, .. } => ws::upgrade(host, token, *deflate),
             Self::Pusher(channels) => ws::upgrade_at(host, &channels.credentials.socket_path()),
+            Self::Nchan => ws::upgrade_at(host, &format!("/sub/{NCHAN_CHANNEL}")),
+            Self::Nats => ws::upgrade_at(host, "/"),
         }
+    }
+
+    /// Whether a client has joined once its connection is upgraded.
+    pub(crate) fn joins_by_upgrade(&self) -> bool {
+        matches!(self, Self::Nchan)
     }
 
     /// The frame by which that client joins.
@@ -67,13 +87,15 @@ impl Wire {
                 let channel = channels.name(client);
                 pusher_frame(&format!(r#"{{"event":"pusher:subscribe","data":{{"channel":"{channel}"}}}}"#))
             }
+            Self::Nchan => Vec::new(),
+            Self::Nats => ws::client_frame(ws::BINARY, &nats::subscription(NATS_SUBJECT)),
         }
     }
 
     /// How many of so many clients get an event.
     pub(crate) fn receivers(&self, clients: usize) -> usize {
         match self {
-            Self::Phoenix { .. } => clients,
+            Self::Phoenix { .. } | Self::Nchan | Self::Nats => clients,
             Self::Pusher(channels) => clients / channels.count,
         }
     }
@@ -88,28 +110,34 @@ impl Wire {
             }
             Self::Phoenix { .. } => Said::Other,
             Self::Pusher(_) => said_by_pusher(payload),
+            Self::Nchan => Said::Event,
+            // Its frames hold pieces of a stream: see `said_by_nats`.
+            Self::Nats => Said::Other,
         }
     }
 
     /// The publisher's time inside an event's frame.
     pub(crate) fn stamp(&self, payload: &[u8]) -> Option<u64> {
         match self {
-            Self::Phoenix { .. } => event::stamp(payload),
+            Self::Phoenix { .. } | Self::Nchan | Self::Nats => event::stamp(payload),
             Self::Pusher(_) => event::stamp_in_text(payload),
         }
     }
 
-    /// What a live client sends from time to time. Pusher's server asks; its clients need not speak.
+    /// What a live client sends from time to time. Servers but Phoenix' ask, or wait for ever.
     pub(crate) fn heartbeat(&self) -> Vec<u8> {
         match self {
             Self::Phoenix { .. } => ws::heartbeat(),
-            Self::Pusher(_) => Vec::new(),
+            Self::Pusher(_) | Self::Nchan | Self::Nats => Vec::new(),
         }
     }
 
     /// The answer to [`Said::Ping`].
     pub(crate) fn pong(&self) -> Vec<u8> {
-        pusher_frame(r#"{"event":"pusher:pong","data":{}}"#)
+        match self {
+            Self::Nats => ws::client_frame(ws::BINARY, nats::PONG),
+            _ => pusher_frame(r#"{"event":"pusher:pong","data":{}}"#),
+        }
     }
 }
 
@@ -131,6 +159,18 @@ pub(crate) fn said_by_pusher(payload: &[u8]) -> Said {
     }
 }
 
+/// What an operation of NATS says to a subscriber, and the payload of an event.
+pub(crate) fn said_by_nats<'a>(op: &Op<'a>) -> (Said, &'a [u8]) {
+    match op {
+        Op::Message(payload) => (Said::Event, *payload),
+        Op::Error(why) => (Said::Refused, *why),
+        // A subscriber sends its only ping behind its subscription.
+        Op::Pong => (Said::Joined, b""),
+        Op::Ping => (Said::Ping, b""),
+        Op::Ok | Op::Info => (Said::Other, b""),
+    }
+}
+
 /// The requests of a publisher.
 #[derive(Clone)]
 pub(crate) enum Requests {
@@ -138,6 +178,10 @@ pub(crate) enum Requests {
     Rest { maker: Maker, map: String, token: String },
     /// To Pusher's HTTP API: to one channel after the other.
     Pusher { maker: Maker, channels: Channels, published: usize },
+    /// To nchan, which takes one event a request.
+    Nchan { maker: Maker },
+    /// To NATS: payloads alone.
+    Nats { maker: Maker },
 }
 
 impl Requests {
@@ -146,9 +190,24 @@ impl Requests {
         Self::Rest { maker: Maker::new(map, frame), map: map.to_owned(), token: token.to_owned() }
     }
 
+    /// As [`Requests::rest`], with words in the payload.
+    pub(crate) fn rest_of_words(map: &str, token: &str, frame: usize) -> Self {
+        Self::Rest { maker: Maker::of_words(map, frame), map: map.to_owned(), token: token.to_owned() }
+    }
+
     /// Events of an app's channels whose payload has so many bytes.
     pub(crate) fn pusher(channels: Channels, payload: usize) -> Self {
         Self::Pusher { maker: Maker::of_payload(payload), channels, published: 0 }
+    }
+
+    /// Events of nchan whose frame has so many bytes.
+    pub(crate) fn nchan(frame: usize) -> Self {
+        Self::Nchan { maker: Maker::of_payload(frame.saturating_sub(FRAME_HEAD)) }
+    }
+
+    /// Events of NATS with the payload of nchan's.
+    pub(crate) fn nats(frame: usize) -> Self {
+        Self::Nats { maker: Maker::of_payload(frame.saturating_sub(FRAME_HEAD)) }
     }
 
     /// A request with one event.
@@ -157,12 +216,14 @@ impl Requests {
             Self::Rest { maker, map, token } => rest(map, token, &maker.one()),
             Self::Pusher { maker, channels, published } => {
                 let body = pusher_event(maker, channels, published);
-                http::signed(&channels.credentials.post_path("events", &body), &body)
+                http::post(&channels.credentials.post_path("events", &body), &body)
             }
+            Self::Nchan { maker } => http::post(&format!("/pub/{NCHAN_CHANNEL}"), &maker.payload_now()),
+            Self::Nats { maker } => maker.payload_now().into_bytes(),
         }
     }
 
-    /// A request with so many events.
+    /// A request with so many events. Nchan takes no more than one, and a line repeats that of NATS.
     pub(crate) fn batch(&mut self, count: usize) -> Vec<u8> {
         match self {
             Self::Rest { maker, map, token } => rest(map, token, &maker.batch(count)),
@@ -170,8 +231,9 @@ impl Requests {
                 let events: Vec<String> =
                     (0..count).map(|_| pusher_event(maker, channels, published)).collect();
                 let body = format!(r#"{{"batch":[{}]}}"#, events.join(","));
-                http::signed(&channels.credentials.post_path("batch_events", &body), &body)
+                http::post(&channels.credentials.post_path("batch_events", &body), &body)
             }
+            Self::Nchan { .. } | Self::Nats { .. } => self.one(),
         }
     }
 }
@@ -193,7 +255,7 @@ mod tests {
 
     #[test]
     fn the_head_of_a_frame_says_what_it_is() {
-        let phoenix = Wire::Phoenix { map: "m".into(), subject: None, token: "t".into() };
+        let phoenix = Wire::Phoenix { map: "m".into(), subject: None, deflate: false, token: "t".into() };
         assert_eq!(phoenix.said(br#"[null,null,"events:map:m","bench",{}]"#), Said::Event);
         assert_eq!(phoenix.said(br#"["1","1","m","phx_reply",{"status":"ok"}]"#), Said::Joined);
         assert_eq!(phoenix.said(br#"["1","1","m","phx_reply",{"status":"error"}]"#), Said::Refused);

@@ -10,6 +10,9 @@ pub(crate) const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 pub(crate) const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
 pub(crate) const TEXT: u8 = 1;
+pub(crate) const BINARY: u8 = 2;
+/// A text that is compressed.
+pub(crate) const COMPRESSED: u8 = 0x40 | TEXT;
 pub(crate) const CLOSE: u8 = 8;
 pub(crate) const PING: u8 = 9;
 pub(crate) const PONG: u8 = 10;
@@ -17,17 +20,22 @@ pub(crate) const PONG: u8 = 10;
 /// The longest frame of a benchmark; a greater length means that the stream was misread.
 const MAX_FRAME: usize = 1 << 20;
 
-/// The upgrade request, as phoenix.js sends it.
-pub(crate) fn upgrade(host: &str, token: &str) -> Vec<u8> {
-    upgrade_at(host, &format!("/socket/events/websocket?vsn=2.0.0&token={token}"))
+/// The upgrade request, as phoenix.js sends it. With `deflate` it offers to inflate messages, as browsers do.
+pub(crate) fn upgrade(host: &str, token: &str, deflate: bool) -> Vec<u8> {
+    let offer = if deflate { "Sec-WebSocket-Extensions: permessage-deflate\r\n" } else { "" };
+    upgrade_with(host, &format!("/socket/events/websocket?vsn=2.0.0&token={token}"), offer)
 }
 
 /// The upgrade request for a path.
 pub(crate) fn upgrade_at(host: &str, path: &str) -> Vec<u8> {
+    upgrade_with(host, path, "")
+}
+
+fn upgrade_with(host: &str, path: &str, headers: &str) -> Vec<u8> {
     format!(
         "GET {path} HTTP/1.1\r\nHost: {host}\r\n\
          Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
-         Sec-WebSocket-Key: {KEY}\r\n\r\n"
+         Sec-WebSocket-Key: {KEY}\r\n{headers}\r\n"
     )
     .into_bytes()
 }
@@ -79,7 +87,8 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    /// Calls `each(opcode, payload)` for every frame that `chunk` completes.
+    /// Calls `each(opcode, payload)` for every frame that `chunk` completes. The opcode of a compressed
+    /// message has a bit more.
     ///
     /// # Errors
     /// A frame is longer than the longest of a benchmark.
@@ -109,11 +118,15 @@ impl Reader {
             if extent.masked {
                 extent.emit(&mut frame.to_vec(), &mut each);
             } else {
-                each(frame[0] & 15, &frame[extent.start..]);
+                each(opcode(frame[0]), &frame[extent.start..]);
             }
             chunk = rest;
         }
     }
+}
+
+fn opcode(first: u8) -> u8 {
+    first & 0x4f
 }
 
 /// Where a frame's payload starts and ends; until the head is complete, how many bytes it needs.
@@ -162,7 +175,7 @@ impl Extent {
             let mask = &head[self.start - 4..];
             payload.iter_mut().enumerate().for_each(|(i, b)| *b ^= mask[i % 4]);
         }
-        each(head[0] & 15, payload);
+        each(opcode(head[0]), payload);
     }
 }
 

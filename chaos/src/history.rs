@@ -137,6 +137,11 @@ pub enum Record {
     CaughtUp { whom: String },
     /// It did not catch up in time.
     Behind { whom: String, why: String },
+    /// A leader fell silent. So many publishes at the other nodes were answered from then on. `unknown`: how
+    /// many had an unknown outcome, or no answer, although a new leader stood. `next_ms`: how long it took at
+    /// most until a publish that began afterwards was acknowledged; `None` if some publisher got no
+    /// acknowledgement.
+    Silence { answered: u64, unknown: u64, next_ms: Option<u64> },
     /// The most memory that a node used, and its limit, in bytes.
     Memory { node: usize, peak: u64, limit: u64 },
     /// 99 of 100 actions of a healthy tenant took at most these times (µs): alone, and beside a hostile tenant.

@@ -23,6 +23,8 @@ use std::time::Duration;
 const BESIDE: Duration = Duration::from_secs(600);
 /// How long an interrupted run may take to end by itself.
 const LEAVES: Duration = Duration::from_secs(5);
+/// How many nodes a run has unless it is told another number.
+const USUAL: usize = 3;
 
 #[derive(Parser)]
 #[command(about = "Breaks a real Waypost cluster and checks what its clients saw")]
@@ -60,6 +62,9 @@ struct How {
     /// Seed of all random choices; the same seed gives the same schedule
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// How many nodes, all of them voters: 3, 5 or 7
+    #[arg(long, default_value_t = USUAL, value_parser = nodes)]
+    nodes: usize,
     /// The built server executable
     #[arg(long, default_value = "target/release/waypost")]
     waypost: PathBuf,
@@ -149,6 +154,26 @@ fn list() -> bool {
     true
 }
 
+/// Reads a number of nodes.
+fn nodes(text: &str) -> Result<usize, String> {
+    match text {
+        "3" => Ok(3),
+        "5" => Ok(5),
+        "7" => Ok(7),
+        _ => Err("3, 5 or 7".to_owned()),
+    }
+}
+
+impl How {
+    /// The name of a scenario's row in the table.
+    fn row(&self, scenario: &Scenario) -> String {
+        match self.nodes {
+            USUAL => scenario.name.to_owned(),
+            nodes => format!("{}, {nodes} nodes", scenario.name),
+        }
+    }
+}
+
 impl Run {
     fn run(&self) -> Result<bool> {
         let scenario = Scenario::named(&self.scenario)
@@ -167,13 +192,14 @@ impl Run {
         let time = Duration::from_secs(self.how.seconds);
         let preload = self.preload.clone();
         let failpoint = self.failpoint.clone();
-        let plan =
-            Plan { binary, time, seed: self.how.seed, environment: scenario.environment, preload, failpoint };
+        let seed = self.how.seed;
+        let nodes = self.how.nodes;
+        let plan = Plan { binary, time, seed, nodes, environment: scenario.environment, preload, failpoint };
         let journal = Journal::create(&names.dir().join("history.jsonl"))?;
-        println!("{}: {} s, seed {}", scenario.name, self.how.seconds, self.how.seed);
+        println!("{}: {} s, seed {seed}, {nodes} nodes", scenario.name, self.how.seconds);
         let carried_out = carry_out(scenario, &plan, &names, &journal, interrupted);
         let kept = |failed: bool| self.keep(&names, &journal, failed);
-        let checked = carried_out.and_then(|()| Ok(print_run(scenario.name, &journal.history()?)));
+        let checked = carried_out.and_then(|()| Ok(print_run(&self.how.row(scenario), &journal.history()?)));
         let kept = kept(!matches!(checked, Ok(true)));
         names.clean();
         if let Some(at) = kept? {
@@ -212,7 +238,7 @@ impl All {
         let mut failed = Vec::new();
         let mut left_out = Vec::new();
         for scenario in scenarios {
-            if let Some(row) = kept.of(scenario.name) {
+            if let Some(row) = kept.of(&self.how.row(scenario)) {
                 rows.push(row.to_owned());
                 continue;
             }
@@ -224,7 +250,7 @@ impl All {
             if ran.holds != Some(true) {
                 failed.push(scenario.name);
             }
-            let broken = || format!("| {} | it could not be done |", scenario.name);
+            let broken = || format!("| {} | it could not be done |", self.how.row(scenario));
             let row = ran.row.unwrap_or_else(broken);
             if let Some(table) = &self.table {
                 Rows::append(table, &row)?;
@@ -242,9 +268,10 @@ impl All {
     fn one(&self, series: &Series, scenario: &Scenario) -> Result<Ran> {
         let seconds = self.how.seconds.to_string();
         let seed = self.how.seed.to_string();
+        let nodes = self.how.nodes.to_string();
         let waypost = self.how.waypost.display().to_string();
-        let mut arguments =
-            vec!["--scenario", scenario.name, "--seconds", &seconds, "--seed", &seed, "--waypost", &waypost];
+        let mut arguments = vec!["--scenario", scenario.name, "--seconds", &seconds, "--seed", &seed];
+        arguments.extend(["--nodes", &nodes, "--waypost", &waypost]);
         let keep = self.how.keep.as_ref().map(|keep| keep.join(scenario.name).display().to_string());
         if let Some(keep) = &keep {
             arguments.extend(["--keep", keep]);

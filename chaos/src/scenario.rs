@@ -2,8 +2,8 @@
 
 use crate::environment::tool;
 use crate::run::{
-    Action, Environment, backlog, channels, clock as clocks, consumers, damage, disk, founding, network,
-    operations, presence, process, tenants, traffic,
+    Action, Environment, backlog, channels, clock as clocks, consumers, damage, disk, founding, laggard,
+    network, operations, presence, process, silence, tenants, traffic,
 };
 use testkit::clients::Js;
 use testkit::clock;
@@ -86,10 +86,12 @@ const LOOPBACK: Environment = Environment {
     proxy: false,
     users: false,
     workers: false,
+    short_log: false,
     spare: 0,
 };
 const NET: Environment = Environment { net: true, ..LOOPBACK };
 const RELAY: Environment = Environment { net: true, relay: true, ..LOOPBACK };
+const SHORT_LOG: Environment = Environment { short_log: true, ..RELAY };
 const DISK: Environment = Environment { disk: true, ..LOOPBACK };
 const CLOCK: Environment = Environment { clock: true, ..LOOPBACK };
 const PROXY: Environment = Environment { proxy: true, ..LOOPBACK };
@@ -142,6 +144,17 @@ pub const SCENARIOS: &[Scenario] = &[
     plain("calm", "Nothing is broken: what the load alone shows", &[]),
     plain("kill-one", "Any node is killed (SIGKILL) and started again", &[process::kill_one]),
     plain("kill-leader", "The leader is killed", &[process::kill_leader]),
+    plain(
+        "hang-leader",
+        "The leader hangs (SIGSTOP): who publishes elsewhere is answered by the next one",
+        &[silence::hang_leader],
+    ),
+    on(
+        NET,
+        "drop-leader",
+        "The same, only that the leader's packets are dropped: nothing is refused",
+        &[silence::drop_leader],
+    ),
     plain("kill-all", "All nodes are killed at once", &[process::kill_all]),
     plain("leader-churn", "The leader is killed every two seconds", &[process::churn]),
     plain("pause", "A node hangs (SIGSTOP) for 1 to 30 s and continues", &[process::pause]),
@@ -155,7 +168,7 @@ pub const SCENARIOS: &[Scenario] = &[
         environment: Environment { spare: 1, ..LOOPBACK },
         ..plain(
             "membership",
-            "A fourth member comes, then members are replaced by new ones",
+            "One more member comes, then members are replaced by new ones",
             &[process::membership],
         )
     },
@@ -165,14 +178,37 @@ pub const SCENARIOS: &[Scenario] = &[
         &[operations::any],
     ),
     plain("leader-transfer", "The lead is handed over every two seconds", &[operations::transfer_leader]),
+    on(
+        RELAY,
+        "transfer-to-laggard",
+        "The lead is to go to a node that lags behind a slow link, while others read",
+        &[laggard::transfer],
+    ),
+    on(
+        SHORT_LOG,
+        "snapshot-under-load",
+        "A node that was away needs a snapshot over a slow link, under load",
+        &[laggard::snapshot],
+    ),
     plain("data-loss", "A node loses its data directory", &[process::data_loss]),
     plain("torn-tail", "The log of a killed node ends within a record", &[damage::torn_tail]),
     plain("flip-log", "A bit of a node's log, which also holds votes, is flipped", &[damage::flip_log]),
     plain("flip-store", "A bit of a node's store is flipped", &[damage::flip_store]),
     plain("flip-identity", "A bit of the file with a node's identity is flipped", &[damage::flip_identity]),
+    plain("flip-all", "A bit is flipped on every node: log, vote, store", &[damage::flip_all]),
+    plain(
+        "damaged-founder",
+        "The first node is damaged and starts while all others are down",
+        &[damage::damaged_founder],
+    ),
     on(NET, "partition", "A node is cut off from the others", &[network::partition]),
     on(NET, "partition-one-way", "A node hears nothing, or is not heard", &[network::one_way]),
-    on(NET, "partition-non-transitive", "Two nodes reach the third only", &[network::non_transitive]),
+    on(
+        NET,
+        "partition-non-transitive",
+        "The halves of the others reach one node only",
+        &[network::non_transitive],
+    ),
     on(NET, "partition-flapping", "A node is cut off and back, many times", &[network::flapping]),
     on(NET, "loss", "2 to 30 % of the packets between nodes are lost", &[network::loss]),
     on(
@@ -192,6 +228,7 @@ pub const SCENARIOS: &[Scenario] = &[
     ),
     traced("disk-error", "Syncs of a node fail with EIO", &[disk::failing]),
     traced("slow-disk", "Syncs of a node take up to 800 ms longer", &[disk::slow]),
+    traced("slow-leader", "Each sync of the leader alone takes 2 to 60 s", &[disk::slow_leader]),
     on(CLOCK, "clock-jump", "A node's clock jumps by up to ten minutes", &[clocks::jump]),
     on(CLOCK, "clock-forward", "The leader's clock jumps 8 or 30 days ahead, and back", &[clocks::forward]),
     on(
@@ -235,7 +272,7 @@ pub const SCENARIOS: &[Scenario] = &[
     ),
     plain(
         "one-template",
-        "Three empty nodes with the same settings start in any order, and some are killed",
+        "Empty nodes with the same settings start in any order, and some are killed",
         &[founding::one_template],
     ),
     on(

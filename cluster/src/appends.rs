@@ -97,6 +97,8 @@ mod tests {
         let network = Network {
             group: crate::FIRST_GROUP,
             peers: Peers::new(me, Arc::new(secure), Limits::new(8, 8)),
+            catch_ups: Arc::default(),
+            log: log.clone(),
             append_timeout: Duration::from_secs(60),
             snapshot_timeout: Duration::from_secs(60),
         };

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
+use crate::catchup::CatchUps;
 use crate::config::Config;
 use crate::disk::{Disk, DiskBudget};
 use crate::engine::{Engine, Raft};
@@ -47,6 +48,9 @@ impl Running {
         }
         if let Err(error) = self.log.sync().await {
             tracing::warn!(%error, "the log did not stop cleanly");
+        }
+        if let Err(error) = self.node.tools.identity.close().await {
+            tracing::warn!(%error, "the identity did not stop cleanly");
         }
     }
 
@@ -92,7 +96,10 @@ pub(crate) async fn start(
     for known in &identity.peers {
         peers.learn(known.id, &known.addr, PublicKey(known.identity));
     }
-    let raft = raft(&config, &identity, &peers, &log, Machine::new(store.clone(), worker.clone())).await?;
+    let catch_ups = Arc::new(CatchUps::default());
+    let machine = Machine::new(store.clone(), worker.clone());
+    let raft = raft(&config, &identity, &peers, &catch_ups, &log, machine.clone()).await?;
+    machine.started();
     // After a restart the engine treats the state that it has just applied as a snapshot, and the log may be
     // purged up to it. So the state must be made durable here.
     if !crate::failpoint!("restart-without-checkpoint") {
@@ -100,10 +107,12 @@ pub(crate) async fn start(
     }
     if begins {
         begin(&raft, identity.node_id, &member).await?;
+        // From then on an empty log counts as damaged, and the engine does not wait for the disk.
+        log.sync().await?;
         identity.joined = true;
         layout.write_identity(&identity)?;
     }
-    let engine = Engine::new(config, FIRST_GROUP, raft, peers, incarnation()?);
+    let engine = Engine::new(config, FIRST_GROUP, raft, peers, incarnation()?, catch_ups);
     let identity = Arc::new(Identity::new(layout, identity, member));
     let on = Foundation { engine, identity, log: log.clone(), store, worker, disk, handler, fatal };
     let Assembled { node, tasks } = assemble(on, listener, secure);
@@ -133,6 +142,7 @@ async fn raft(
     config: &Config,
     identity: &IdentityV1,
     peers: &Arc<Peers>,
+    catch_ups: &Arc<CatchUps>,
     log: &Log,
     machine: Machine,
 ) -> Result<Raft, StartError> {
@@ -141,6 +151,8 @@ async fn raft(
     let network = Network {
         group: FIRST_GROUP,
         peers: peers.clone(),
+        catch_ups: catch_ups.clone(),
+        log: log.clone(),
         append_timeout: Duration::from_millis(config.election_max_ms * 4).max(Duration::from_secs(2)),
         snapshot_timeout: config.snapshot_timeout,
     };

@@ -19,7 +19,7 @@ use crate::machine::{Handler, StateMachine};
 use crate::net::{LinkError, RequestLane};
 use crate::node::Node;
 use crate::os::Home;
-use crate::proposer::{Full, Line, Outcome};
+use crate::proposer::{Full, Line, Origin, Outcome};
 use crate::status::Status;
 use crate::store::Reader;
 use crate::wire::{Answer, Request};
@@ -82,9 +82,10 @@ impl Cluster {
         &self.inner.running.node
     }
 
-    /// Replicates and applies a command. Answers when the command is committed and applied; on a follower,
-    /// when it is applied there too. Commands of different flows take turns. The call may be cancelled at any
-    /// time: then the command may or may not be stored.
+    /// Replicates and applies a command, once. Answers when the command is committed and applied; on a
+    /// follower, when it is applied there too or this has taken a second. If the leader is lost meanwhile,
+    /// the command is sent to the next one. Commands of different flows take turns. The call may be cancelled
+    /// at any time: then the command may or may not be stored.
     ///
     /// # Errors
     /// Why the command has no answer, and whether it may be stored.
@@ -105,7 +106,7 @@ impl Cluster {
             return Err(ProposeError::DiskFull);
         }
         let deadline = Instant::now() + node.engine.config().propose_timeout;
-        let submitted = node.proposer.submit(Line::Flow(flow), vec![command.into()], false, deadline);
+        let submitted = node.proposer.submit(Line::Flow(flow), vec![command.into()], Origin::Here, deadline);
         let (ticket, outcome) = submitted.map_err(|full| match full {
             Full::Line => ProposeError::FlowFull,
             Full::Queue => ProposeError::Overloaded,
@@ -121,7 +122,9 @@ impl Cluster {
                 _ => ProposeError::Overloaded,
             }),
             Ok(Ok(Outcome::NotStored { .. })) => Err(ProposeError::Unavailable),
-            Ok(Ok(Outcome::Unknown)) => Err(ProposeError::Unknown),
+            Ok(Ok(Outcome::Unknown | Outcome::Superseded { .. } | Outcome::Forgotten)) => {
+                Err(ProposeError::Unknown)
+            }
             // The timeout passed, or the node stopped. A proposal that was still queued will not be proposed.
             Ok(Err(_)) | Err(_) if ticket.is_abandoned() || ticket.abandon() => {
                 Err(match node.engine.is_stopping() {

@@ -30,21 +30,33 @@ pub(crate) fn is_damage(error: &io::Error) -> bool {
 
 /// Moves all files with the node's identity and data into `damaged-<n>`. The caller holds the lock.
 pub(crate) fn set_aside(layout: &Layout) -> io::Result<Vec<PathBuf>> {
+    // The identity is moved last: if the move is interrupted, the next start finds the directory damaged
+    // again.
+    // The key goes too, because a node that joins again is another member, with an identity of its own.
+    // So does the vote, because it was that of the former id.
+    let [vote, other_vote] = layout.votes();
+    let data = [layout.store(), layout.snapshot(), layout.log(), vote, other_vote];
+    let all: Vec<PathBuf> = data.into_iter().chain([layout.identity_key(), layout.identity()]).collect();
+    move_aside(layout, &all)
+}
+
+/// Moves files, or folders, of which others are whole copies, into `damaged-<n>`. Those that are absent are
+/// left out.
+pub(crate) fn move_aside(layout: &Layout, paths: &[PathBuf]) -> io::Result<Vec<PathBuf>> {
     let target = (1..)
         .map(|n| layout.root.join(format!("damaged-{n}")))
         .find(|dir| !fs::exists(dir).unwrap_or(true))
         .ok_or_else(|| io::Error::other("no free name to move the damaged files to"))?;
     fs::create_dir(&target)?;
     let mut moved = Vec::new();
-    // The identity is moved last: if the move is interrupted, the next start finds the directory damaged
-    // again.
-    // The key goes too, because a node that joins again is another member, with an identity of its own.
-    for path in [layout.store(), layout.snapshot(), layout.log(), layout.identity_key(), layout.identity()] {
-        if let (true, Some(name)) = (fs::exists(&path)?, path.file_name()) {
-            fs::rename(&path, target.join(name))?;
+    for path in paths {
+        if let (true, Some(name)) = (fs::exists(path)?, path.file_name()) {
+            fs::rename(path, target.join(name))?;
             moved.push(target.join(name));
         }
     }
+    // The new names first: while only the old ones vanish, a power cut would take the files with them.
+    crate::dir::sync_dir(Some(&target))?;
     crate::dir::sync_dir(Some(&layout.root))?;
     Ok(moved)
 }

@@ -110,7 +110,7 @@ impl Disk {
         let reserve = self.reserve.min(total / 10);
         let ballast = self.keep_ballast(available, reserve);
         let mut account = locked(&self.account);
-        let coming = IN_STORE * progress.unwritten + account.settle(taken, progress);
+        let coming = IN_STORE * progress.unwritten + progress.waiting + account.settle(taken, progress);
         let before = account.measured;
         account.set_measured(total, (available + ballast).saturating_sub(coming), reserve);
         let Room { free, lent, is_full, is_closed, .. } = account.measured;
@@ -264,7 +264,8 @@ impl DiskBudget {
     pub(crate) async fn measure(self: &Arc<Self>) {
         let applied = *self.store.applied().borrow();
         let last = self.log.last().max(self.log.purged()).map_or(0, |id| id.index);
-        let progress = Progress { applied, unwritten: self.store.unwritten(), last };
+        let unwritten = self.store.not_in_file();
+        let progress = Progress { applied, unwritten, waiting: self.log.waiting(), last };
         let disk = self.disk.clone();
         match spawn_blocking(move || disk.measure(progress)).await {
             Ok(Ok(room)) if room.is_short() => self.look_for_reusable(),

@@ -5,9 +5,12 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use openraft::async_runtime::watch::WatchReceiver;
+use openraft::metrics::RaftServerMetrics;
 use tokio::time::timeout;
 
+use crate::catchup::CatchUps;
 use crate::config::Config;
+use crate::gate::Gate;
 use crate::net::{Lane, LinkError, Peers};
 use crate::store::Machine;
 use crate::types::{LogId, Types};
@@ -30,9 +33,43 @@ pub(crate) struct Engine {
     peers: Arc<Peers>,
     /// The run of this process: a random number.
     incarnation: u64,
+    /// The members that this node brings up to date with a snapshot.
+    catch_ups: Arc<CatchUps>,
+    /// Closed while the lead of this node is handed over.
+    gate: Gate,
     stopping: AtomicBool,
     /// Why the cluster goes on without this node, if it reported that.
     excluded: RwLock<Option<Exclusion>>,
+    /// This node leaves elections to the others.
+    aside: AtomicBool,
+}
+
+/// A node that leads.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Leadership {
+    pub(crate) leader: NodeId,
+    /// Its term. `None` as long as this node has not recorded that it follows this leader.
+    term: Option<u64>,
+}
+
+impl Leadership {
+    fn of(metrics: &RaftServerMetrics<Types>) -> Option<Self> {
+        let leader = metrics.current_leader?;
+        let vote = &metrics.vote;
+        let is_durable = vote.committed && vote.leader_id.node_id == leader;
+        Some(Self { leader, term: is_durable.then_some(vote.leader_id.term) })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn known(leader: NodeId, term: Option<u64>) -> Self {
+        Self { leader, term }
+    }
+
+    /// Whether it is known to be another one.
+    pub(crate) fn differs(self, other: Self) -> bool {
+        let in_other_term = self.term.zip(other.term).is_some_and(|(term, other)| term != other);
+        self.leader != other.leader || in_other_term
+    }
 }
 
 /// Why a cluster goes on without a node that was a member.
@@ -52,15 +89,28 @@ impl Engine {
         raft: Raft,
         peers: Arc<Peers>,
         incarnation: u64,
+        catch_ups: Arc<CatchUps>,
     ) -> Arc<Self> {
+        let gate = Gate::default();
         let stopping = AtomicBool::new(false);
         let excluded = RwLock::default();
-        Arc::new(Self { config, group, raft, peers, incarnation, stopping, excluded })
+        let aside = AtomicBool::new(false);
+        Arc::new(Self { config, group, raft, peers, incarnation, catch_ups, gate, stopping, excluded, aside })
     }
 
     /// The run of this process.
     pub(crate) fn incarnation(&self) -> u64 {
         self.incarnation
+    }
+
+    /// The members that this node, if it leads, brings up to date with a snapshot.
+    pub(crate) fn catch_ups(&self) -> &Arc<CatchUps> {
+        &self.catch_ups
+    }
+
+    /// Where everybody passes who appends to the log as its leader.
+    pub(crate) fn gate(&self) -> &Gate {
+        &self.gate
     }
 
     /// This node's id.
@@ -100,9 +150,30 @@ impl Engine {
         self.raft.server_metrics().borrow_watched().current_leader
     }
 
+    /// Who leads, as far as this node knows.
+    pub(crate) fn leadership(&self) -> Option<Leadership> {
+        Leadership::of(&self.raft.server_metrics().borrow_watched())
+    }
+
+    /// Waits until this node knows of another leadership than `known`. It is not enough that nobody leads.
+    pub(crate) async fn other_leadership(&self, known: Leadership) {
+        let mut metrics = self.raft.server_metrics();
+        while Leadership::of(&metrics.borrow_watched()).is_none_or(|now| !now.differs(known)) {
+            if metrics.changed().await.is_err() {
+                // The engine has ended: there will be no other.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
     /// The last entry of this node's log, as the engine last reported it.
     pub(crate) fn last_log(&self) -> Option<LogId> {
         self.raft.data_metrics().borrow_watched().last_log
+    }
+
+    /// The index of the last entry that is committed, as far as this node knows.
+    pub(crate) fn committed(&self) -> u64 {
+        index(&self.raft.data_metrics().borrow_watched().cluster_committed)
     }
 
     /// Whether this node leads, as far as it knows.
@@ -162,9 +233,23 @@ impl Engine {
     pub(crate) fn exclude(&self, why: Option<Exclusion>) {
         let mut excluded = self.excluded.write().unwrap_or_else(PoisonError::into_inner);
         if excluded.is_some() != why.is_some() {
-            self.raft.runtime_config().elect(why.is_none());
+            self.raft.runtime_config().elect(why.is_none() && !self.stands_aside());
         }
         *excluded = why;
+    }
+
+    /// Whether this node leaves elections to the others.
+    pub(crate) fn stands_aside(&self) -> bool {
+        self.aside.load(Ordering::Acquire)
+    }
+
+    /// From now on this node leaves elections to the others, or does not.
+    pub(crate) fn stand_aside(&self, aside: bool) {
+        // Locked so that the two reasons are weighed together.
+        let excluded = self.excluded.write().unwrap_or_else(PoisonError::into_inner);
+        if self.aside.swap(aside, Ordering::AcqRel) != aside {
+            self.raft.runtime_config().elect(excluded.is_none() && !aside);
+        }
     }
 }
 

@@ -50,14 +50,15 @@ impl From<StoreError> for io::Error {
 }
 
 /// Why a proposal (or a barrier) has no answer. A caller may repeat a proposal only if the variant says that
-/// nothing was stored.
+/// nothing was stored. The node itself repeats a proposal whose leader is lost.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProposeError {
     /// No leader with a majority was found in time. Not stored: the caller may propose it again.
     #[error("no leader with a majority: not stored")]
     Unavailable,
-    /// The answer was lost. The command may or may not be stored; never repeat it without an idempotency key.
-    #[error("the answer was lost: it may or may not be stored")]
+    /// The command was sent to a leader, and no leader answered in time. It may or may not be stored; never
+    /// repeat it without an idempotency key.
+    #[error("no leader answered in time: it may or may not be stored")]
     Unknown,
     /// The command exceeds the limit (bytes). Not stored.
     #[error("the command of {size} bytes exceeds the limit of {limit}")]
@@ -195,6 +196,9 @@ pub enum Refused {
     /// The change was begun, and it is unknown whether it took effect.
     #[error("it was not confirmed in time")]
     Failed,
+    /// The voter was asked to lead and did not in time; this node leads on.
+    #[error("node {0} did not take the lead in time: the present leader leads on")]
+    NotTaken(NodeId),
 }
 
 /// Why a node does not start.
@@ -244,6 +248,13 @@ pub enum StartError {
         "`join` names only this node itself ({0}): name the others; without `join` the node begins a cluster of its own"
     )]
     JoinsItself(String),
+    /// The directory belonged to a cluster, its files were set aside, and nobody is known who could be asked.
+    #[error(
+        "the data directory {} belonged to a cluster, and its files were set aside: set `join` to the \
+         that cluster's members; to begin another cluster, empty the directory",
+        .0.display()
+    )]
+    Former(PathBuf),
     /// The cluster that this node asked to join refuses it permanently.
     #[error("the cluster refuses this node: {0}")]
     Refused(String),

@@ -93,7 +93,8 @@ impl Failover {
         sleep(SETTLE + STAGGER.saturating_mul(turn)).await;
         let now = self.engine.metrics();
         let same = now.current_leader == Some(leader) && now.current_term == term;
-        let may_ask = same && now.state == ServerState::Follower && !self.engine.is_stopping();
+        let is_able = !self.engine.is_stopping() && !self.engine.stands_aside();
+        let may_ask = same && now.state == ServerState::Follower && is_able;
         if may_ask && self.refused(leader).await {
             tracing::info!(
                 leader = self.engine.called(leader),

@@ -7,8 +7,8 @@ use raft_log::codeq::Decode;
 
 use crate::wire::frame::{self, HEAD};
 use crate::wire::{
-    Answer, EntryData, Greeting, IdentityV1, Request, StoredLogId, StoredPayload, StoredVote, SystemV1,
-    Welcome, decode,
+    Answer, EntryData, FormerV1, Greeting, IdentityV1, ProposerV1, RememberedV1, Request, StoredLogId,
+    StoredPayload, StoredVote, SystemV1, Welcome, decode, decode_borrowed,
 };
 
 /// Bytes as they may arrive at the peer port.
@@ -34,4 +34,7 @@ pub fn log_entry(bytes: &[u8]) {
         let _ = system.membership.into_stored();
     }
     let _ = decode::<IdentityV1>(bytes);
+    let _ = decode::<FormerV1>(bytes);
+    let _ = decode::<ProposerV1>(bytes);
+    let _ = decode_borrowed::<RememberedV1<'_>>(bytes);
 }

@@ -5,14 +5,16 @@ use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use crate::catchup::Progress;
 use crate::disk::DiskBudget;
 use crate::engine::{Engine, Metrics, index};
 use crate::error::StoreError;
 use crate::fatal::Fatal;
 use crate::log::Log;
 use crate::observer::Observer;
-use crate::purge::{self, Held};
+use crate::purge::Held;
 use crate::store::Store;
+use crate::types::Types;
 
 /// How often the log and the store are checked.
 const ROUND: Duration = Duration::from_millis(500);
@@ -46,10 +48,11 @@ impl Housekeeping {
             {
                 return self.fatal.raise(&format!("the consensus engine stopped: {fatal}"));
             }
+            self.note_progress(&metrics);
             let applied = index(&metrics.last_applied);
             let durable = index(&metrics.snapshot);
-            let pressed =
-                self.disk.is_near_full() || self.log.bytes() > purge::far_beyond(self.engine.config());
+            let held = self.held(&metrics);
+            let pressed = self.disk.is_near_full() || held.is_far_beyond(self.engine.config());
             let every = if pressed { PRESSED } else { self.engine.config().checkpoint_interval };
             let due = applied >= durable + self.engine.config().checkpoint_entries || last.elapsed() >= every;
             if applied > durable && due {
@@ -57,11 +60,26 @@ impl Housekeeping {
                 // The engine reports its own end in the metrics.
                 let _ = self.engine.raft().trigger().snapshot().await;
             }
-            let held = self.held(&metrics);
             if let Some(upto) = held.due(self.engine.config(), self.disk.room()) {
-                let _ = self.engine.raft().trigger().purge_log(upto).await;
+                let _ = self.purge(upto).await;
             }
         }
+    }
+
+    /// Takes note of how far the members are that are brought up to date with a snapshot.
+    fn note_progress(&self, metrics: &Metrics) {
+        let progress = metrics.replication.as_ref().map(|known| Progress {
+            last: metrics.last_log_index.unwrap_or(0),
+            matched: known.iter().map(|(id, matched)| (*id, index(matched))).collect(),
+            keeps: self.engine.config().keep_entries,
+        });
+        self.engine.catch_ups().note(progress.as_ref());
+    }
+
+    /// Purges the log, and gives up the members that need what goes.
+    async fn purge(&self, upto: u64) -> Result<(), openraft::error::Fatal<Types>> {
+        self.engine.catch_ups().give_up(upto);
+        self.engine.raft().trigger().purge_log(upto).await
     }
 
     /// Makes a checkpoint now and purges the log as far as allowed. Returns the indexes of both.
@@ -77,7 +95,7 @@ impl Housekeeping {
                 let held = self.held(&metrics);
                 let upto = held.upto(self.engine.config(), self.disk.room());
                 if upto > held.purged {
-                    self.engine.raft().trigger().purge_log(upto).await.map_err(ended)?;
+                    self.purge(upto).await.map_err(ended)?;
                 }
                 return Ok((durable, upto.max(held.purged)));
             }
@@ -96,6 +114,7 @@ impl Housekeeping {
             bytes: self.log.bytes(),
             // Only the leader knows it. A follower's entries are needed by no other node.
             needed_after: self.observer.matched_by_all(metrics).unwrap_or(u64::MAX),
+            kept_after: self.engine.catch_ups().kept_after().unwrap_or(u64::MAX),
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -13,7 +13,7 @@ use crate::identity_key::IdentityKey;
 use crate::os;
 use crate::os::fs::{self, File, TryLockError};
 use crate::types::Member;
-use crate::wire::{self, IdentityV1, NewcomerV1};
+use crate::wire::{self, FormerV1, IdentityV1, NewcomerV1};
 
 /// Format of the data directory as a whole. A release that writes anything in it which an older release
 /// cannot read increases it. What changes between two releases is one format: before the first release this
@@ -25,6 +25,7 @@ const FORMAT_FILE: &str = "format";
 const FORMAT_WORDS: &str = "waypost data directory, format ";
 const MAGIC: &[u8; 8] = b"WPIDENT1";
 const NEWCOMER_MAGIC: &[u8; 8] = b"WPNEWCM1";
+const FORMER_MAGIC: &[u8; 8] = b"WPFORMR1";
 const KEY_MAGIC: &[u8; 8] = b"WPIDKEY1";
 
 /// The files of a data directory.
@@ -47,13 +48,38 @@ impl Layout {
         self.root.join("newcomer")
     }
 
+    /// Which cluster the directory belongs to, or belonged to.
+    fn former(&self) -> PathBuf {
+        self.root.join("cluster")
+    }
+
     /// The private half of the node's key pair, see [`IdentityKey`].
     pub(crate) fn identity_key(&self) -> PathBuf {
         self.root.join("identity.key")
     }
 
+    /// The second copy of the vote, see [`crate::votes`].
+    pub(crate) fn votes(&self) -> [PathBuf; 2] {
+        ["vote.0", "vote.1"].map(|name| self.root.join(name))
+    }
+
     pub(crate) fn log(&self) -> PathBuf {
         self.root.join("raft")
+    }
+
+    /// Where a repaired log is made.
+    pub(crate) fn log_draft(&self) -> PathBuf {
+        self.root.join("raft.draft")
+    }
+
+    /// A repaired log that is complete, until it takes the place of the damaged one.
+    pub(crate) fn log_repaired(&self) -> PathBuf {
+        self.root.join("raft.repaired")
+    }
+
+    /// An operator makes this file to let a node go on without what no node has.
+    pub(crate) fn go_on(&self) -> PathBuf {
+        self.root.join("go-on-without-what-is-lost")
     }
 
     pub(crate) fn store(&self) -> PathBuf {
@@ -86,8 +112,16 @@ impl Layout {
         }
     }
 
+    /// Makes the directory. What an earlier process left in it is in it for good when this returns: it may
+    /// have been killed before it synced the directory, and this one relies on what it reads.
     fn make_root(&self) -> io::Result<()> {
-        os::private_dir(&self.root).map_err(|error| at(&self.root, &error))
+        let is_new = |path: &&Path| !path.as_os_str().is_empty() && !fs::exists(path).unwrap_or(true);
+        let made: Vec<&Path> = self.root.ancestors().take_while(is_new).collect();
+        os::private_dir(&self.root).map_err(|error| at(&self.root, &error))?;
+        for path in made {
+            sync_dir(path.parent()).map_err(|error| at(path, &error))?;
+        }
+        sync_dir(Some(&self.root)).map_err(|error| at(&self.root, &error))
     }
 
     /// Refuses a directory that a newer release wrote, which would otherwise be considered damaged and be set
@@ -129,9 +163,29 @@ impl Layout {
         read_record(&self.identity(), MAGIC)
     }
 
-    /// Writes the identity, completely or not at all.
+    /// Writes the identity, completely or not at all. If there are other members, it is also written which
+    /// cluster the directory belongs to.
     pub(crate) fn write_identity(&self, identity: &IdentityV1) -> io::Result<()> {
-        self.write_record(&self.identity(), MAGIC, identity)
+        self.write_record(&self.identity(), MAGIC, identity)?;
+        self.write_former(identity)
+    }
+
+    /// Writes which cluster the directory belongs to, if that is news.
+    pub(crate) fn write_former(&self, identity: &IdentityV1) -> io::Result<()> {
+        let addrs: Vec<String> = identity.peers.iter().map(|known| known.addr.clone()).collect();
+        let former = FormerV1 { cluster_id: identity.cluster_id, addrs };
+        if former.addrs.is_empty() || self.read_former()?.as_ref() == Some(&former) {
+            return Ok(());
+        }
+        self.write_record(&self.former(), FORMER_MAGIC, &former)
+    }
+
+    /// The cluster that the directory belongs to, or belonged to; without addresses if the file is damaged.
+    pub(crate) fn read_former(&self) -> io::Result<Option<FormerV1>> {
+        match read_record(&self.former(), FORMER_MAGIC) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(Some(FormerV1::default())),
+            other => other,
+        }
     }
 
     /// Reads the identity key; `None` if there is none, `InvalidData` if it is damaged.
@@ -178,7 +232,7 @@ impl Layout {
     }
 }
 
-/// Reads a record with its checksum; `None` if there is no such file.
+/// Reads a record with its checksum; `None` if there is no such file, `InvalidData` if it is damaged.
 fn read_record<T: DeserializeOwned>(path: &Path, magic: &[u8; 8]) -> io::Result<Option<T>> {
     let bytes = match fs::read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -200,12 +254,15 @@ fn read_record<T: DeserializeOwned>(path: &Path, magic: &[u8; 8]) -> io::Result<
 pub(crate) struct Identity {
     layout: Layout,
     written: Mutex<IdentityV1>,
+    /// Held while the file is written, which takes as long as the disk. True when nothing may be written any
+    /// more.
+    turn: Mutex<bool>,
     member: Member,
 }
 
 impl Identity {
     pub(crate) fn new(layout: Layout, written: IdentityV1, member: Member) -> Self {
-        Self { layout, written: Mutex::new(written), member }
+        Self { layout, written: Mutex::new(written), turn: Mutex::default(), member }
     }
 
     fn written(&self) -> MutexGuard<'_, IdentityV1> {
@@ -227,14 +284,35 @@ impl Identity {
         self.written().joined
     }
 
-    /// Updates the file if `change` changes anything.
-    pub(crate) fn update(&self, change: impl FnOnce(&mut IdentityV1)) -> io::Result<()> {
-        let mut written = self.written();
-        let mut next = written.clone();
+    /// Updates the file if `change` changes anything, on a thread that may block. Changes are made one after
+    /// another.
+    pub(crate) async fn update(
+        self: &Arc<Self>,
+        change: impl FnOnce(&mut IdentityV1) + Send + 'static,
+    ) -> io::Result<()> {
+        let this = self.clone();
+        os::spawn_blocking(move || this.update_now(change)).await.map_err(io::Error::other)?
+    }
+
+    /// Waits for the updates that are under way, and refuses all others: the data directory may be another
+    /// process's from then on.
+    pub(crate) async fn close(self: &Arc<Self>) -> io::Result<()> {
+        let this = self.clone();
+        let close = move || *this.turn.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        os::spawn_blocking(close).await.map_err(io::Error::other)
+    }
+
+    fn update_now(&self, change: impl FnOnce(&mut IdentityV1)) -> io::Result<()> {
+        let is_closed = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        if *is_closed {
+            return Err(io::Error::other("the node has stopped"));
+        }
+        let before = self.written().clone();
+        let mut next = before.clone();
         change(&mut next);
-        if *written != next {
+        if before != next {
             self.layout.write_identity(&next)?;
-            *written = next;
+            *self.written() = next;
         }
         Ok(())
     }
@@ -310,6 +388,17 @@ mod tests {
         *bytes.last_mut().unwrap() ^= 1;
         std::fs::write(layout.identity_key(), bytes).unwrap();
         assert_eq!(layout.read_identity_key().err().unwrap().kind(), io::ErrorKind::InvalidData);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_written_after_the_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(dir.path());
+        let identity = Arc::new(Identity::new(layout, IdentityV1::default(), Member::default()));
+        identity.update(|identity| identity.node_id = 7).await.unwrap();
+        identity.close().await.unwrap();
+        assert!(identity.update(|identity| identity.node_id = 8).await.is_err());
+        assert_eq!(identity.layout().read_identity().unwrap().unwrap().node_id, 7);
     }
 
     #[test]

@@ -9,19 +9,24 @@
 //! - `boot` starts and stops a node, `node` puts its parts together, and `service` hands each request of a
 //!   peer to the part that answers it; `appends` keeps a leader's appends in order.
 //! - The parts, each with a type and an API of its own. `engine`: openraft and the way to the peers; all
-//!   other parts use it. `proposer`: gathers waiting proposals into one log entry; those of different flows
-//!   (`flow`) take turns. `reads`: linearizable reads. `membership`: who is a member, who votes, who leads.
-//!   `roster` and `introduction`: what a peer is to this node. `contact`: whether this node hears a leader.
-//!   `failover`: replaces a leader whose process is gone. `time`: the cluster's time. `observer`: what a node
-//!   knows at this moment. `housekeeping`: makes checkpoints and removes old log entries (`purge` decides
-//!   which). `backup` and `restore`: write the state into one file, and make a new cluster from it.
-//! - On disk: `log`: the Raft log; `store`: the applied state and the thread that applies entries;
-//!   `identity` and `identity_key`: the data directory, and the identity of this node; `open`: opens all of
-//!   them; `damage`, `fatal` and `older`: handle a disk that returned wrong data or an older copy of the data;
-//!   `disk`: handles a full disk.
+//!   other parts use it. `proposer`: gathers waiting proposals into one log entry, and sends them again if
+//!   the leader is lost; those of different flows (`flow`) take turns. `gate`: keeps entries out of the log
+//!   while the lead is handed over. `reads`: linearizable reads. `membership`: who is a member, who votes,
+//!   who leads. `roster` and `introduction`: what a peer is to this node. `contact`: whether this node hears
+//!   a leader. `failover`: replaces a leader whose process is gone. `time`: the cluster's time. `observer`:
+//!   what a node knows at this moment. `housekeeping`: makes checkpoints and removes old log entries (`purge`
+//!   decides which); `catchup`: the members that are sent a snapshot, for which entries are kept. `backup`
+//!   and `restore`: write the state into one file, and make a new cluster from it.
+//! - On disk: `log`: the Raft log; `tail`: whether its end is torn or damaged; `store`: the applied state and
+//!   the thread that applies entries; `identity` and `identity_key`: the data directory, and the identity of
+//!   this node; `votes`: the second copy of its vote; `open`: opens all of them; `mend`: repairs what is
+//!   damaged of them; `damage`, `fatal` and `older`: handle a disk that returned wrong data or an older copy
+//!   of the data; `disk`: handles a full disk.
 //! - On the network: `net`: the one peer port, with its frames, handshake, admission and connections. `raft`:
 //!   how openraft uses it; `snapshot`: how a state is sent. `wire`: the only place that knows the byte
 //!   formats.
+//! - The log's disk: `syncs` measures it, `slow_disk` finds out whether it is slow, and a leader whose disk
+//!   is slow gives the lead away (`membership`).
 //! - `types`: the types that openraft is instantiated with. `late`: deadlines that do not count a pause of
 //!   this process against others.
 //! - `clock`: the only wall clock. `os`: everything else that the operating system provides. A simulation
@@ -52,6 +57,7 @@ macro_rules! failpoint {
 mod appends;
 mod backup;
 mod boot;
+mod catchup;
 mod certificate;
 #[cfg_attr(feature = "sim", path = "sim/clock.rs")]
 mod clock;
@@ -71,6 +77,7 @@ mod fatal;
 mod flow;
 #[doc(hidden)]
 pub mod fuzz;
+mod gate;
 mod housekeeping;
 mod identity;
 mod identity_key;
@@ -80,6 +87,7 @@ mod late;
 mod log;
 mod machine;
 mod membership;
+mod mend;
 mod net;
 mod node;
 mod observer;
@@ -97,16 +105,21 @@ mod roster;
 mod service;
 #[cfg(feature = "sim")]
 pub mod sim;
+mod slow_disk;
 mod snapshot;
 mod status;
 mod store;
 #[cfg(all(test, not(feature = "sim")))]
 mod suite;
+mod syncs;
+mod tail;
 mod time;
 mod types;
+mod votes;
 mod wire;
 
 pub use backup::{BackupError, BackupInfo, BackupKey, BackupOrigin, Expected, verify};
+pub use catchup::CatchUp;
 pub use certificate::{BadFile, Certificate, PemFile, Renewed};
 pub use cluster::{Admin, Cluster, Proposed};
 pub use config::{Config, FatalHook, Security, TlsFiles, WaitHook};
@@ -116,6 +129,8 @@ pub use error::{ProposeError, Refused, RequestError, StartError, StoreError, Unr
 pub use flow::Flow;
 pub use machine::{ApplyContext, Handler, Load, NoHandler, StateMachine};
 pub use membership::Operation;
+#[cfg(not(feature = "sim"))]
+pub use mend::{PutBackError, go_on, put_back};
 pub use net::RequestLane;
 #[cfg(not(feature = "sim"))]
 pub use restore::{Restored, restore};

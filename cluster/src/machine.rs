@@ -34,8 +34,8 @@ pub trait StateMachine: Send + 'static {
         txn: &mut Txn<'_>,
     ) -> Result<Vec<u8>, StoreError>;
 
-    /// Called just before the store transaction is committed: the last chance to write what was kept until
-    /// its end.
+    /// Called at the end of a transaction, before it becomes visible: the last chance to write what was kept
+    /// until then.
     fn flush(&mut self, txn: &mut Txn<'_>) -> Result<(), StoreError> {
         let _ = txn;
         Ok(())

@@ -15,7 +15,7 @@ use crate::housekeeping::Housekeeping;
 use crate::identity::Identity;
 use crate::log::Log;
 use crate::machine::Handler;
-use crate::membership::{Announcer, Lead, Members, Moves, Operations};
+use crate::membership::{Announcer, Lead, Members, Moves, Operations, StandAside};
 use crate::net::{Listener, Secure};
 use crate::observer::{Observed, Observer};
 use crate::older::OlderData;
@@ -24,6 +24,7 @@ use crate::proposer::{Gatherer, Proposer};
 use crate::reads::{Reads, Waiting};
 use crate::roster::Roster;
 use crate::service::PeerService;
+use crate::slow_disk::SlowDisk;
 use crate::store::{Store, Worker};
 use crate::time::{ClockRounds, ClusterClock};
 
@@ -75,11 +76,17 @@ pub(crate) struct Assembled {
 }
 
 impl Foundation {
-    fn observer(&self, contact: &Arc<LeaderContact>, clock: &Arc<ClusterClock>) -> Arc<Observer> {
+    fn observer(
+        &self,
+        contact: &Arc<LeaderContact>,
+        clock: &Arc<ClusterClock>,
+        slow_disk: &Arc<SlowDisk>,
+    ) -> Arc<Observer> {
         Observer::new(Observed {
             engine: self.engine.clone(),
             identity: self.identity.clone(),
             log: self.log.clone(),
+            slow_disk: slow_disk.clone(),
             store: self.store.clone(),
             disk: self.disk.clone(),
             contact: contact.clone(),
@@ -125,8 +132,10 @@ pub(crate) fn assemble(on: Foundation, listener: Listener, secure: Arc<Secure>) 
     let clock = ClusterClock::new(on.engine.clone(), on.store.clone());
     let reads = Reads::new(on.engine.clone(), on.store.clone());
     let failover = Failover::new(on.engine.clone());
-    let observer = on.observer(&contact, &clock);
+    let slow_disk = SlowDisk::new(on.log.clone());
+    let observer = on.observer(&contact, &clock, &slow_disk);
     let lead = Lead::new(on.engine.clone(), observer.clone());
+    let aside = StandAside::new(on.engine.clone(), slow_disk, lead.clone(), contact.clone());
     let roster = Roster::new(on.engine.clone(), on.store.clone());
     let moves = Moves::new(on.engine.clone(), observer.clone(), roster.clone());
     let members =
@@ -136,10 +145,12 @@ pub(crate) fn assemble(on: Foundation, listener: Listener, secure: Arc<Secure>) 
     let announcer = on.announcer(&contact, &members, &roster);
     let gatherer = Gatherer::new(on.engine.clone(), on.store.clone(), on.disk.clone(), clock.clone());
     let (proposer, queue) = Proposer::new(on.engine.config());
-    let Foundation { engine, identity, store, worker, disk, handler, fatal, log: _ } = on;
+    let Foundation { engine, identity, store, worker, disk, handler, fatal, log } = on;
     let service = Arc::new(PeerService {
         engine: engine.clone(),
         identity: identity.clone(),
+        log,
+        store: store.clone(),
         disk: disk.clone(),
         contact: contact.clone(),
         failover: failover.clone(),
@@ -165,6 +176,7 @@ pub(crate) fn assemble(on: Foundation, listener: Listener, secure: Arc<Secure>) 
     tasks.spawn(here(members.clone().care()));
     tasks.spawn(here(failover.watch()));
     tasks.spawn(here(rounds.run()));
+    tasks.spawn(here(aside.run()));
     let operations = Operations::new(engine.clone(), members, lead.clone(), clock.clone());
     let backups = Backups::new(engine.clone(), store.clone(), clock.clone());
     let tools = Tools { identity, operations, lead, housekeeping, backups, worker, fatal };

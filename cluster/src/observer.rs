@@ -16,13 +16,15 @@ use crate::engine::{Engine, Exclusion, Metrics, index};
 use crate::fatal::Fatal;
 use crate::identity::{Identity, shown};
 use crate::log::Log;
+use crate::os::here;
+use crate::slow_disk::{DiskSpeed, SlowDisk};
 use crate::status::{Claim, MemberStatus, Role, Status};
 use crate::store::Store;
 use crate::time::ClusterClock;
 use crate::types::Member;
 
 /// How often the status is renewed if no change is reported.
-const RENEW: Duration = Duration::from_millis(200);
+const RENEW: Duration = Duration::from_millis(100);
 /// How long a claim counts after it was last noticed: a process that is refused announces itself again sooner.
 const CLAIM_LASTS: Duration = Duration::from_secs(30);
 
@@ -31,6 +33,7 @@ pub(crate) struct Observed {
     pub(crate) engine: Arc<Engine>,
     pub(crate) identity: Arc<Identity>,
     pub(crate) log: Log,
+    pub(crate) slow_disk: Arc<SlowDisk>,
     pub(crate) store: Arc<Store>,
     pub(crate) disk: Arc<DiskBudget>,
     pub(crate) contact: Arc<LeaderContact>,
@@ -99,12 +102,13 @@ impl Observer {
         u64::try_from(last.1.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Follows the metrics: renews the status and learns addresses.
+    /// Follows the metrics: renews the status and learns addresses. It is woken by changes of role, leader
+    /// and members, and looks at everything else now and then: the rest changes with every entry.
     pub(crate) async fn follow(self: Arc<Self>) {
-        let mut changes = self.of.engine.raft().metrics();
+        let mut changes = self.of.engine.raft().server_metrics();
         let mut seen = None;
         loop {
-            let metrics = changes.borrow_watched().clone();
+            let metrics = self.of.engine.metrics();
             if seen.as_ref() != Some(metrics.membership_config.as_ref()) {
                 seen = Some((*metrics.membership_config).clone());
                 self.learn(&metrics);
@@ -144,10 +148,16 @@ impl Observer {
             }
         }
         self.of.engine.peers().retain(|id| members.get_node(&id).is_some());
-        let peers = self.of.engine.peers().known();
-        if let Err(error) = self.of.identity.update(|identity| identity.peers = peers) {
-            tracing::warn!(%error, "cannot write the identity");
-        }
+        let engine = self.of.engine.clone();
+        let identity = self.of.identity.clone();
+        // The status must not wait for a disk. What is written is what is known when it is this update's
+        // turn.
+        tokio::spawn(here(async move {
+            let written = identity.update(move |identity| identity.peers = engine.peers().known()).await;
+            if let Err(error) = written {
+                tracing::warn!(%error, "cannot write the identity");
+            }
+        }));
     }
 
     /// What this node knows at this moment.
@@ -159,6 +169,7 @@ impl Observer {
         let lately = self.of.engine.config().election_max_ms * 2;
         let leads = metrics.state == ServerState::Leader;
         let room = self.of.disk.room();
+        let syncs = self.of.slow_disk.times();
         Status {
             cluster_id: shown(&self.of.engine.peers().me().cluster_id),
             node_id: self.of.engine.id(),
@@ -179,6 +190,9 @@ impl Observer {
             disk_reusable: room.reusable,
             disk_reserve: room.reserve,
             disk_full: room.is_full,
+            disk_slow: matches!(self.of.slow_disk.speed(), DiskSpeed::Slow | DiskSpeed::WasSlow),
+            sync_slowest_ms: ms(syncs.slowest),
+            sync_age_ms: ms(syncs.oldest),
             snapshot_age_ms: self.checkpoint_age_ms(index(&metrics.snapshot)),
             removed: self.of.engine.is_removed(),
             original: match self.of.engine.excluded() {
@@ -240,6 +254,7 @@ impl Observer {
                 identity: member.identity.map(|identity| identity.to_string()),
                 meta: member.meta.clone(),
                 matched: matched.or((*id == own).then_some(metrics.last_log_index.unwrap_or(0))),
+                catch_up: self.of.engine.catch_ups().of(*id),
                 heard_ms,
                 reachable: heard_ms.is_some_and(|ms| ms < lately),
             }
@@ -250,7 +265,11 @@ impl Observer {
 
 fn millis(at: openraft::TokioInstant) -> u64 {
     use openraft::Instant as _;
-    u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX)
+    ms(at.elapsed())
+}
+
+fn ms(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn role(metrics: &Metrics) -> Role {

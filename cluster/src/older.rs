@@ -13,6 +13,7 @@ use crate::identity::Layout;
 use crate::log::Log;
 use crate::net::Lane;
 use crate::os::fs;
+use crate::votes;
 use crate::wire::{Answer, Request};
 
 /// Longest that one request to the leader may take.
@@ -97,6 +98,8 @@ impl OlderData {
             .map(|n| self.layout.root.join(format!("damaged-log-{n}")))
             .find(|dir| !fs::exists(dir).unwrap_or(true))
             .ok_or_else(|| std::io::Error::other("no free name to move the log to"))?;
+        // The second copy of the vote is as old. Without both, the next start gives up the id.
+        votes::forget(&self.layout)?;
         fs::rename(self.layout.log(), aside)?;
         crate::dir::sync_dir(Some(&self.layout.root))
     }

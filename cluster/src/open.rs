@@ -1,7 +1,11 @@
 //! Opens a data directory: lock, identity, log, store. If these do not agree, the node goes on, joins, starts
 //! alone, rebuilds from the other nodes, or refuses to start.
 
+use std::io;
 use std::sync::Arc;
+
+use openraft::RaftLogReader;
+use openraft::storage::RaftLogStorage;
 
 use crate::config::Config;
 use crate::damage::{Damage, is_damage, set_aside};
@@ -10,12 +14,13 @@ use crate::error::{StartError, StoreError};
 use crate::identity::Layout;
 use crate::log::Log;
 use crate::membership::join::{self, Newcomer};
+use crate::mend::{self, Patient, Unmended};
 use crate::net::{Listener, Secure};
 use crate::os::{self, fs};
 use crate::snapshot;
 use crate::store::Store;
 use crate::types::Member;
-use crate::wire::IdentityV1;
+use crate::wire::{IdentityV1, StoredVote};
 
 /// A data directory that is open and consistent.
 pub(crate) struct Opened {
@@ -45,21 +50,33 @@ pub(crate) async fn open(
     disk.measure(Progress::default())?;
     disk.enough_to_start(0)?;
     snapshot::clear(&layout.snapshot())?;
+    mend::finish(&layout)?;
     let own = [member.peer_addr.clone(), listener.addr()?.to_string()];
     let mut join: Vec<String> = config.join.iter().filter(|addr| !own.contains(addr)).cloned().collect();
     let identity = match read_identity(&layout) {
         Ok(identity) => identity,
-        Err(damage) => rebuild(&layout, damage, &join)?,
+        Err(damage) => {
+            join.extend(layout.read_former()?.unwrap_or_default().addrs);
+            rebuild(&layout, damage, &join)?
+        }
     };
     if let Some(identity) = identity {
-        match parts(config, &layout, &identity).await {
+        let secure = secure(config, &layout)?;
+        let addr = &member.peer_addr;
+        let patient =
+            Patient { config, layout: &layout, identity: &identity, addr, secure: &secure, listener };
+        match repaired(&patient).await {
             Ok((log, store)) => {
                 let begins = !identity.joined && identity.peers.is_empty() && log.is_pristine();
-                let secure = secure(config, &layout)?;
                 return Ok(Opened { lock, layout, identity, secure, log, store, begins });
             }
             Err(Found::Failure(error)) => return Err(error),
             Err(Found::Damage(damage)) => {
+                #[cfg(feature = "sim")]
+                crate::sim::World::may_join_anew(identity.joined);
+                // The members of the former cluster are written down: this start and later ones ask them
+                // first.
+                layout.write_former(&identity)?;
                 let others = identity.peers.iter().map(|known| known.addr.clone());
                 join.extend(others.filter(|addr| *addr != member.peer_addr));
                 rebuild(&layout, damage, &join)?;
@@ -67,18 +84,7 @@ pub(crate) async fn open(
         }
     }
     let secure = secure(config, &layout)?;
-    let identity = if !join.is_empty() {
-        // A node that set damaged files aside belonged to a cluster, so it founds none. A learner cannot lead.
-        let may_found = disk::set_aside_folders(&layout.root) == 0 && !config.role_learner;
-        let expect = if may_found { config.bootstrap_expect } else { 0 };
-        let secure = &secure;
-        let on_waiting = config.on_waiting.as_ref();
-        Newcomer { secure, listener, layout: &layout, member, join: &join, expect, on_waiting }.look().await?
-    } else if config.join.is_empty() {
-        join::alone()?
-    } else {
-        return Err(StartError::JoinsItself(config.join.join(", ")));
-    };
+    let identity = admitted(config, &layout, member, (listener, &secure), join).await?;
     layout.write_identity(&identity)?;
     layout.remove_newcomer()?;
     match parts(config, &layout, &identity).await {
@@ -89,6 +95,60 @@ pub(crate) async fn open(
         Err(Found::Failure(error)) => Err(error),
         Err(Found::Damage(damage)) => Err(damage.into()),
     }
+}
+
+/// The identity of a node that has none: it gets one from a cluster, or founds one. The cluster that the
+/// directory belonged to is asked first, and no other is founded in its place.
+async fn admitted(
+    config: &Config,
+    layout: &Layout,
+    member: &Member,
+    (listener, secure): (&Listener, &Arc<Secure>),
+    join: Vec<String>,
+) -> Result<IdentityV1, StartError> {
+    let former = layout.read_former()?;
+    let belonged = former.is_some() || disk::set_aside_folders(&layout.root) > 0;
+    let known = former.map_or_else(Vec::new, |former| former.addrs);
+    let mut asked: Vec<String> = known.into_iter().filter(|addr| *addr != member.peer_addr).collect();
+    asked.extend(join);
+    if !asked.is_empty() {
+        // A learner cannot lead.
+        let may_found = !belonged && !config.role_learner;
+        let expect = if may_found { config.bootstrap_expect } else { 0 };
+        let on_waiting = config.on_waiting.as_ref();
+        let join = &asked;
+        return Newcomer { secure, listener, layout, member, join, expect, on_waiting }.look().await;
+    }
+    if belonged {
+        return Err(StartError::Former(layout.root.clone()));
+    }
+    if config.join.is_empty() {
+        return Ok(join::alone()?);
+    }
+    Err(StartError::JoinsItself(config.join.join(", ")))
+}
+
+/// Opens the log and the store. What is damaged of those of a member is repaired first.
+async fn repaired(patient: &Patient<'_>) -> Result<(Log, Arc<Store>), Found> {
+    let Patient { config, layout, identity, .. } = *patient;
+    let damage = match parts(config, layout, identity).await {
+        Err(Found::Damage(damage)) if identity.joined => damage,
+        Ok(whole) => {
+            mend::forget_go_on(layout).map_err(|error| Found::Failure(error.into()))?;
+            return Ok(whole);
+        }
+        Err(found) => return Err(found),
+    };
+    match patient.mend(damage).await {
+        Ok(()) => {}
+        Err(Unmended::GiveUp(damage)) => return Err(Found::Damage(damage)),
+        Err(Unmended::Failed(error)) => return Err(Found::Failure(error)),
+    }
+    // What was repaired and is damaged again must not be set aside: it may be the last whole copy.
+    parts(config, layout, identity).await.map_err(|found| match found {
+        Found::Damage(damage) => Found::Failure(damage.into()),
+        failure => failure,
+    })
 }
 
 /// Sets damaged files aside if there are nodes to rebuild from; otherwise refuses to start.
@@ -142,7 +202,7 @@ enum Found {
 
 async fn parts(config: &Config, layout: &Layout, identity: &IdentityV1) -> Result<(Log, Arc<Store>), Found> {
     let damage = |file, reason: String| Found::Damage(Damage { files: vec![file], reason });
-    let log = Log::open(&layout.log(), config).map_err(|error| {
+    let mut log = Log::open(&layout.log(), config).map_err(|error| {
         if is_damage(&error) { damage(layout.log(), error.to_string()) } else { Found::Failure(error.into()) }
     })?;
     if identity.joined && log.is_pristine() {
@@ -169,5 +229,29 @@ async fn parts(config: &Config, layout: &Layout, identity: &IdentityV1) -> Resul
         }
         log.go_on_after(at).await.map_err(|error| Found::Failure(error.into()))?;
     }
+    if store.is_as_installed() {
+        store.settle().map_err(|error| Found::Failure(error.into()))?;
+    }
+    agree_on_vote(&mut log).await.map_err(|error| Found::Failure(error.into()))?;
     Ok((log, Arc::new(store)))
+}
+
+/// Makes all copies of the vote the highest one of them. A lower one is from before a crash between two
+/// writes, or has damage.
+async fn agree_on_vote(log: &mut Log) -> io::Result<()> {
+    // Twice, because each write takes one of the two files.
+    for _ in 0..2 {
+        let logged = log.read_vote().await?.as_ref().map(StoredVote::from);
+        let kept = log.kept_vote()?;
+        let Some(vote) = logged.max(kept.highest) else { return Ok(()) };
+        if logged == Some(vote) && kept.highest == Some(vote) && kept.is_sure {
+            return Ok(());
+        }
+        if kept.highest.is_some() && !kept.is_sure {
+            tracing::warn!("a copy of this node's vote is damaged, and is written again");
+        }
+        log.save_vote(&vote.into()).await?;
+        log.sync().await?;
+    }
+    Ok(())
 }

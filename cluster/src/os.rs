@@ -86,6 +86,23 @@ pub(crate) fn work_off<J: Send + 'static>(
     std::thread::Builder::new().name(name.to_owned()).spawn(run).map(drop)
 }
 
+/// Whether work can go on beside the caller's, on a thread.
+pub(crate) const HAS_THREADS: bool = true;
+
+/// A file for a database.
+pub(crate) type StoreFile = redb::backends::FileBackend;
+
+/// Opens or creates a file for a database.
+pub(crate) fn store_file(path: &Path) -> Result<StoreFile, redb::DatabaseError> {
+    let file = fs::File::options().read(true).write(true).create(true).truncate(false).open(path)?;
+    StoreFile::new(file)
+}
+
+/// Takes steps on a thread of their own, until `step` returns false.
+pub(crate) fn step_through(name: &str, mut step: impl FnMut() -> bool + Send + 'static) -> io::Result<()> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(move || while step() {}).map(drop)
+}
+
 /// Opens or creates a database file.
 pub(crate) fn database(builder: &mut Builder, path: &Path) -> Result<Database, redb::DatabaseError> {
     builder.create(path)
@@ -107,6 +124,12 @@ pub(crate) fn private_file(path: &Path) -> io::Result<fs::File> {
         _ => {}
     }
     fs::File::options().write(true).create_new(true).mode(0o600).open(path)
+}
+
+/// Opens a file that is overwritten from its beginning, and keeps what is after that. An absent one is made,
+/// and only its owner can access it.
+pub(crate) fn file_to_overwrite(path: &Path) -> io::Result<fs::File> {
+    fs::File::options().write(true).create(true).truncate(false).mode(0o600).open(path)
 }
 
 /// Takes the rights of others from every file and folder below `root`, which may have been made by hand, or

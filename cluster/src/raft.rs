@@ -17,13 +17,15 @@ use openraft::raft::{
 };
 use tokio::time::Instant;
 
-use crate::GroupId;
+use crate::catchup::CatchUps;
 use crate::config::Config;
+use crate::log::Log;
 use crate::net::{Lane, Link, LinkError, Peers};
 use crate::snapshot;
 use crate::store::SnapshotData;
 use crate::types::{LeaderId, LogId, Member, Types, Vote};
 use crate::wire::{Answer, Append, Appended, Request, StoredPayload, WireEntry};
+use crate::{GroupId, NodeId};
 
 type Snapshot = openraft::Snapshot<LeaderId, u64, Member, SnapshotData>;
 type Appends<'s> = BoxStream<'s, Result<StreamAppendResult<Types>, RPCError<Types>>>;
@@ -61,6 +63,10 @@ pub(crate) struct Network {
     /// The group of the log.
     pub(crate) group: GroupId,
     pub(crate) peers: Arc<Peers>,
+    /// Takes note of the snapshots that are sent.
+    pub(crate) catch_ups: Arc<CatchUps>,
+    /// The log with this node's own vote.
+    pub(crate) log: Log,
     /// Longest that an append to a follower may take.
     pub(crate) append_timeout: Duration,
     pub(crate) snapshot_timeout: Duration,
@@ -70,8 +76,11 @@ impl Network {
     fn client(&self, target: u64, lane: Lane) -> Client {
         Client {
             group: self.group,
+            target,
+            catch_ups: self.catch_ups.clone(),
             link: self.peers.link(target, lane),
             pulse: self.peers.link(target, Lane::Pulse),
+            log: self.log.clone(),
             append_timeout: self.append_timeout,
             snapshot_timeout: self.snapshot_timeout,
         }
@@ -97,8 +106,11 @@ impl RaftNetworkFactory<Types> for Network {
 /// The connections to one peer.
 pub(crate) struct Client {
     group: GroupId,
+    target: NodeId,
+    catch_ups: Arc<CatchUps>,
     link: Arc<Link>,
     pulse: Arc<Link>,
+    log: Log,
     append_timeout: Duration,
     snapshot_timeout: Duration,
 }
@@ -204,7 +216,16 @@ impl Client {
             transfer: rpc.leadership_transfer,
             pre,
         };
-        match self.pulse.ask(self.group, &request, ttl).await.map_err(|e| unreachable(&e))? {
+        let asked = self.pulse.ask(self.group, &request, ttl);
+        let answer = if pre {
+            asked.await
+        } else {
+            // Another node's vote counts only beside this node's own, which must be on disk first.
+            let (answer, own) = tokio::join!(asked, self.log.vote_on_disk());
+            own.map_err(|e| RPCError::Network(NetworkError::new(&e)))?;
+            answer
+        };
+        match answer.map_err(|e| unreachable(&e))? {
             Answer::VoteV1 { vote, granted, last } => {
                 Ok(VoteResponse::new(Vote::from(vote), last.map(Into::into), granted))
             }
@@ -252,7 +273,15 @@ impl RaftNetworkV2<Types> for Client {
                 }
             }
         });
-        Box::pin(std::future::ready(Ok(Box::pin(until_void) as Appends<'s>)))
+        let log = self.log.clone();
+        Box::pin(async move {
+            // A leader that is the only voter has asked nobody. Without its vote on disk it could lead the
+            // same term again after a crash, and use a log id twice.
+            match log.vote_on_disk().await {
+                Ok(()) => Ok(Box::pin(until_void) as Appends<'s>),
+                Err(error) => Err(RPCError::Network(NetworkError::new(&error))),
+            }
+        })
     }
 
     async fn vote(
@@ -278,10 +307,17 @@ impl RaftNetworkV2<Types> for Client {
         cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
         _option: RPCOption,
     ) -> Result<SnapshotResponse<Types>, StreamingError<Types>> {
+        let at = snapshot.meta.last_log_id.as_ref().map_or(0, |id| id.index);
+        let sending = self.catch_ups.begin(self.target, at);
         tokio::select! {
             closed = cancel => Err(StreamingError::Closed(closed)),
             sent = snapshot::send((&self.link, self.group), vote, snapshot, self.snapshot_timeout) => {
-                sent.map(SnapshotResponse::new)
+                let theirs = sent?;
+                // A member that knows a later vote has not taken the snapshot.
+                if theirs <= vote {
+                    sending.arrived();
+                }
+                Ok(SnapshotResponse::new(theirs))
             }
         }
     }

@@ -71,14 +71,21 @@ impl Reads {
 
     /// Asks the present leader.
     async fn round(&self) -> Option<u64> {
-        let leader = self.engine.leader()?;
-        if leader == self.engine.id() {
+        let leadership = self.engine.leadership()?;
+        if leadership.leader == self.engine.id() {
             return self.read_index().await;
         }
         let limit = Duration::from_millis(self.engine.config().election_max_ms * 3);
-        match self.engine.ask(leader, Lane::Work, &Request::ReadIndexV1, limit).await {
-            Ok(Answer::ReadIndexV1 { index }) => index,
-            _ => None,
+        let request = Request::ReadIndexV1;
+        tokio::select! {
+            answer = self.engine.ask(leadership.leader, Lane::Work, &request, limit) => {
+                match answer {
+                    Ok(Answer::ReadIndexV1 { index }) => index,
+                    _ => None,
+                }
+            }
+            // A leader that hangs is not waited for once there is another.
+            () = self.engine.other_leadership(leadership) => None,
         }
     }
 

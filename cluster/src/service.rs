@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use openraft::raft::{AppendEntriesRequest, StreamAppendError, TransferLeaderRequest, VoteRequest};
+use serde_bytes::ByteBuf;
 use tokio::time::{Instant, timeout_at};
 
 use crate::GroupId;
@@ -15,19 +16,22 @@ use crate::error::StoreError;
 use crate::failover::Failover;
 use crate::flow::Flow;
 use crate::identity::Identity;
+use crate::log::Log;
 use crate::machine::Handler;
 use crate::membership::{Members, Moves};
+use crate::mend::serve::{self, Sending};
 use crate::net::{Asker, Caller, Service, Shown, Standing};
 use crate::observer::Observer;
 use crate::older::counted_for;
-use crate::proposer::{Line, Outcome, Proposer};
+use crate::proposer::{Line, Origin, Outcome, Proposer};
 use crate::reads::Reads;
 use crate::roster::Roster;
 use crate::snapshot::Receiving;
+use crate::store::Store;
 use crate::time::ClusterClock;
 use crate::types::{Entry, Types, Vote};
 use crate::wire::{
-    Answer, Append, Appended, Forwarded, Greeted, JoinReply, PairV1, Request, StoredPayload, WireError,
+    Answer, Append, Appended, EndV1, Forwarded, Greeted, JoinReply, PairV1, Request, StoredPayload, WireError,
 };
 
 /// The answer of a node that must not write. The leader treats it as unreachable and brings it up to date
@@ -36,6 +40,11 @@ const DISK_FULL: &str = "the disk is full";
 
 fn failed(error: impl std::fmt::Display) -> Answer {
     Answer::FailedV1 { reason: error.to_string() }
+}
+
+/// The answer to a part of a snapshot that is in no session.
+fn outside() -> BoxFuture<'static, Answer> {
+    Box::pin(std::future::ready(failed("a part of a snapshot outside of its session")))
 }
 
 /// The size of a chunk of a snapshot (bytes).
@@ -61,6 +70,8 @@ fn append_request(append: Append) -> Result<AppendEntriesRequest<Types>, WireErr
 pub(crate) struct PeerService {
     pub(crate) engine: Arc<Engine>,
     pub(crate) identity: Arc<Identity>,
+    pub(crate) log: Log,
+    pub(crate) store: Arc<Store>,
     pub(crate) disk: Arc<DiskBudget>,
     pub(crate) contact: Arc<LeaderContact>,
     pub(crate) failover: Arc<Failover>,
@@ -78,6 +89,7 @@ pub(crate) struct PeerService {
 #[derive(Default)]
 pub(crate) struct Session {
     receiving: Receiving,
+    sending: Sending,
     /// The free bytes of the disk when the snapshot began.
     free: u64,
 }
@@ -89,6 +101,10 @@ impl PeerService {
         } else {
             self.engine.raft().vote(request).await
         };
+        // The engine does not wait for the disk, see `Log::vote_on_disk`.
+        if !pre && let Err(error) = self.log.vote_on_disk().await {
+            return failed(error);
+        }
         match voted {
             Ok(v) => Answer::VoteV1 {
                 vote: (&v.vote).into(),
@@ -108,13 +124,24 @@ impl PeerService {
         }
         let term = append.vote.term;
         let arrived = Instant::now();
+        // What this node has, if the engine takes the append.
+        let last = append.entries.last().map(|entry| entry.id).max(append.prev);
         let request = match append_request(append) {
             Ok(request) => request,
             Err(error) => return Box::pin(std::future::ready(failed(error))),
         };
         let result = hand_over(self.engine.raft(), request).await;
         let this = self.clone();
-        Box::pin(async move { this.appended((term, arrived), result.await) })
+        Box::pin(async move {
+            let result = result.await;
+            let is_taken = matches!(result, Ok(Ok(_)));
+            if let Some(last) = last.filter(|_| is_taken)
+                && let Err(error) = this.log.on_disk(last.index).await
+            {
+                return failed(error);
+            }
+            this.appended((term, arrived), result)
+        })
     }
 
     /// The answer to an append of the leader of a term, which arrived at that moment.
@@ -137,13 +164,30 @@ impl PeerService {
         Answer::AppendV1(answer)
     }
 
-    async fn forwarded(&self, line: Line, commands: Vec<serde_bytes::ByteBuf>) -> Forwarded {
+    /// Gives a peer what it lacks of its log.
+    async fn repairs(self: Arc<Self>, request: Request) -> Answer {
+        match request {
+            Request::RecordsV1 { from, upto } => {
+                serve::records(&self.log, from, upto).await.map_or_else(failed, Answer::RecordsV1)
+            }
+            _ => Answer::EndV1(self.end().await),
+        }
+    }
+
+    /// Where this node's log ends.
+    async fn end(&self) -> EndV1 {
+        let leads = self.engine.leads() && self.reads.read_index().await.is_some();
+        let last = self.log.last().max(self.log.purged());
+        EndV1 { leads, last, is_sure: true, applied: *self.store.applied().borrow() }
+    }
+
+    async fn forwarded(&self, line: Line, origin: Origin, commands: Vec<ByteBuf>) -> Forwarded {
         if self.disk.room().is_closed && self.engine.leads() {
             return Forwarded::NotStored { leader: self.engine.id(), overloaded: true };
         }
         let deadline = Instant::now() + self.engine.config().propose_timeout;
         let commands = commands.into_iter().map(|c| c.into_vec().into()).collect();
-        let Ok((_, outcome)) = self.proposer.submit(line, commands, true, deadline) else {
+        let Ok((_, outcome)) = self.proposer.submit(line, commands, origin, deadline) else {
             return Forwarded::NotStored { leader: 0, overloaded: true };
         };
         match timeout_at(deadline, outcome).await {
@@ -154,6 +198,8 @@ impl PeerService {
             Ok(Ok(Outcome::NotStored { leader, overloaded })) => {
                 Forwarded::NotStored { leader: leader.unwrap_or(0), overloaded }
             }
+            Ok(Ok(Outcome::Superseded { ordinal })) => Forwarded::Superseded { ordinal },
+            Ok(Ok(Outcome::Forgotten)) => Forwarded::Forgotten,
             _ => Forwarded::Unknown,
         }
     }
@@ -223,12 +269,15 @@ impl Service for PeerService {
                 let accepted = this.engine.raft().handle_transfer_leader(request).await;
                 Answer::TransferV1 { accepted: matches!(accepted, Ok(Ok(()))) }
             }),
-            Request::ForwardV1 { commands } => {
-                Box::pin(async move { Answer::ForwardV1(this.forwarded(Line::Mixed(from), commands).await) })
+            // Without a name they could be stored twice.
+            Request::ForwardV1 { .. } => {
+                let refused = Forwarded::NotStored { leader: 0, overloaded: false };
+                Box::pin(std::future::ready(Answer::ForwardV1(refused)))
             }
-            Request::ForwardV2 { flow, commands } => {
+            Request::ForwardV2 { flow, proposal, commands } => {
                 let line = flow.map_or(Line::Mixed(from), |flow| Line::Flow(Flow(flow)));
-                Box::pin(async move { Answer::ForwardV1(this.forwarded(line, commands).await) })
+                let origin = Origin::Node { id: from, proposal };
+                Box::pin(async move { Answer::ForwardV1(this.forwarded(line, origin, commands).await) })
             }
             Request::ReadIndexV1 => {
                 Box::pin(async move { Answer::ReadIndexV1 { index: this.reads.read_index().await } })
@@ -262,11 +311,9 @@ impl Service for PeerService {
             }
             Request::WhoV1 => Box::pin(std::future::ready(Answer::WhoV1(self.moves.own_process()))),
             Request::GreetV1(_) => Box::pin(std::future::ready(Answer::GreetedV1(Greeted::Member))),
-            Request::SnapshotBeginV1 { .. }
-            | Request::SnapshotChunkV1 { .. }
-            | Request::SnapshotEndV1 { .. } => {
-                Box::pin(std::future::ready(failed("a part of a snapshot outside of its session")))
-            }
+            rest @ (Request::RecordsV1 { .. } | Request::EndV1) => Box::pin(this.repairs(rest)),
+            Request::SnapshotBeginV1 { .. } | Request::SnapshotChunkV1 { .. } => outside(),
+            Request::SnapshotEndV1 { .. } | Request::StateV1 { .. } => outside(),
         }
     }
 
@@ -289,6 +336,9 @@ impl Service for PeerService {
                     session.free = self.disk.room().free;
                 }
                 Ok(session.receiving.take(self.engine.raft(), &dir, request).await)
+            }
+            Request::StateV1 { after } => {
+                Ok(session.sending.chunk(&self.store, after.map(ByteBuf::into_vec)).await)
             }
             other => Err(other),
         }

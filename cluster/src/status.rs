@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::NodeId;
+use crate::catchup::CatchUp;
 use crate::time::ClockState;
 use crate::types::{NAME, called};
 
@@ -76,6 +77,9 @@ pub struct MemberStatus {
     pub meta: BTreeMap<String, String>,
     /// Highest log index that it has durably. Known only on the leader.
     pub matched: Option<u64>,
+    /// How it is brought up to date, if it needed a snapshot and has not caught up since. Known only on the
+    /// leader.
+    pub catch_up: Option<CatchUp>,
     /// Milliseconds since this node last heard from it, if known.
     pub heard_ms: Option<u64>,
     /// Whether this node heard from it lately (always true for this node itself).
@@ -148,6 +152,14 @@ pub struct Status {
     pub disk_reserve: u64,
     /// Whether less than that is free: then nothing that can be deferred should be proposed.
     pub disk_full: bool,
+    /// Whether the disk was slow a moment ago: a write to the log was not on it long after a majority of the
+    /// nodes had it. Such a node does not lead.
+    pub disk_slow: bool,
+    /// How long the slowest write to the log of the last minute or two took until it was on disk
+    /// (milliseconds).
+    pub sync_slowest_ms: u64,
+    /// The age of the oldest write to the log that is not on disk yet (milliseconds); 0 if there is none.
+    pub sync_age_ms: u64,
     /// Milliseconds since the store was last made durable.
     pub snapshot_age_ms: u64,
     /// Whether the cluster reported that this node is no longer a member.

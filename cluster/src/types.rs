@@ -71,20 +71,37 @@ impl std::fmt::Display for Data {
     }
 }
 
+/// The answer to a proposal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum ProposalReply {
+    /// It is applied: by this entry, or by an earlier one, which `index` then names.
+    Applied {
+        index: u64,
+        /// The time of that entry (ms since 1970).
+        time_ms: u64,
+        /// One reply for each command.
+        replies: Vec<Vec<u8>>,
+    },
+    /// Nothing more is known: it was applied and its replies are forgotten, or its node has given it up.
+    Forgotten,
+    /// Not applied by this entry: another incarnation of its node, with this ordinal, is in force.
+    Superseded { ordinal: u64 },
+    /// Not applied by this entry: its node is not a member, or names too many proposals.
+    Refused,
+}
+
 /// The result of applying an entry.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct Applied {
-    /// The time of the newest applied stamp, this entry included (ms since 1970).
-    pub(crate) time_ms: u64,
-    /// One reply for each command.
-    pub(crate) replies: Vec<Vec<u8>>,
+    /// The answer to each proposal in the entry.
+    pub(crate) proposals: Vec<ProposalReply>,
     /// The id that was allocated, if the entry allocated one.
     pub(crate) new_id: Option<u64>,
 }
 
 impl std::fmt::Display for Applied {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Applied({} replies)", self.replies.len())
+        write!(f, "Applied({} proposals)", self.proposals.len())
     }
 }
 

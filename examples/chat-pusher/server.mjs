@@ -74,6 +74,11 @@ const server = createServer(async (request, response) => {
   const [status, type, body] = await answer(request).catch((error) => [502, "text/plain", error.message]);
   response.writeHead(status, { "content-type": type }).end(body);
 });
+server.on("error", (error) => {
+  if (error.code !== "EADDRINUSE") throw error;
+  console.error(`port ${PORT} is taken: set PORT to another one`);
+  process.exit(1);
+});
 server.listen(Number(PORT), "127.0.0.1", () => {
   console.log(`http://localhost:${server.address().port}/?name=Ada`);
 });

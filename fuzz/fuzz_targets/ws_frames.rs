@@ -4,8 +4,8 @@
 use waypost::delivery::ws::frames::{Frame, Frames, Offence};
 
 /// The frames of `bytes` that arrive in pieces of these lengths, again and again, up to the first offence.
-fn cut(max_bytes: usize, bytes: &[u8], lens: &[u8]) -> (Vec<Frame>, Option<Offence>) {
-    let (mut frames, mut found) = (Frames::new(max_bytes), Vec::new());
+fn cut((max_bytes, deflate): (usize, bool), bytes: &[u8], lens: &[u8]) -> (Vec<Frame>, Option<Offence>) {
+    let (mut frames, mut found) = (Frames::new(max_bytes, deflate), Vec::new());
     let mut rest = bytes;
     for len in lens.iter().cycle() {
         if rest.is_empty() {
@@ -25,14 +25,15 @@ fn cut(max_bytes: usize, bytes: &[u8], lens: &[u8]) -> (Vec<Frame>, Option<Offen
     (found, None)
 }
 
-// Two bytes of limit, three lengths of pieces, then what the socket brings.
+// Two bytes of limit, whose last bit lets messages be compressed, three lengths of pieces, then what the
+// socket brings.
 libfuzzer_sys::fuzz_target!(|input: &[u8]| {
     let [high, low, rest @ ..] = input else { return };
     let Some((lens, bytes)) = rest.split_first_chunk::<3>() else { return };
-    let max_bytes = usize::from(u16::from_be_bytes([*high, *low]));
-    let whole = cut(max_bytes, bytes, &[255]);
-    assert_eq!(cut(max_bytes, bytes, &[1]), whole, "byte by byte");
-    assert_eq!(cut(max_bytes, bytes, lens), whole, "cut by {lens:?}");
+    let may = (usize::from(u16::from_be_bytes([*high, *low])), low & 1 == 1);
+    let whole = cut(may, bytes, &[255]);
+    assert_eq!(cut(may, bytes, &[1]), whole, "byte by byte");
+    assert_eq!(cut(may, bytes, lens), whole, "cut by {lens:?}");
     if let Some((code, _)) = whole.1 {
         assert!(matches!(code, 1002 | 1009), "{code}");
     }

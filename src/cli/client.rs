@@ -5,6 +5,7 @@
 //! so that one that hangs delays nobody.
 
 mod error;
+mod token;
 
 pub(super) use error::ClientError;
 
@@ -21,6 +22,7 @@ use serde_json::Value;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::rustls::ClientConfig;
 
+use self::token::{Needs, Token};
 use super::http1::{Answer, Http};
 use crate::tls::{self, BadTls};
 
@@ -43,8 +45,8 @@ pub(super) struct Connection {
     #[arg(long, env = "WAYPOST_URL", default_value = USUAL_URL)]
     #[arg(value_delimiter = ',', value_parser = base_url)]
     url: Vec<String>,
-    /// Token [default: WAYPOST_ADMIN_TOKEN]
-    #[arg(long, env = "WAYPOST_TOKEN", hide_env_values = true)]
+    /// Token [default: WAYPOST_TOKEN, or WAYPOST_ADMIN_TOKEN; a command of the admin takes that one first]
+    #[arg(long)]
     token: Option<String>,
     /// File of certificates (PEM) to trust for https, in addition to those of the system
     #[arg(long, env = "WAYPOST_CA", value_name = "FILE", value_parser = trust)]
@@ -99,22 +101,29 @@ struct Node {
 pub(super) struct Client {
     nodes: Vec<Node>,
     at: Cell<usize>,
-    token: Option<String>,
+    token: Option<Token>,
+    needs: Needs,
 }
 
 impl Client {
     /// A client. It connects when the first request is sent.
     pub(super) fn new(connection: Connection) -> Self {
-        let admin = || std::env::var("WAYPOST_ADMIN_TOKEN").ok();
-        // A token that was read from a file may end with a line break.
-        let token = connection.token.or_else(admin).map(|token| token.trim().to_owned());
-        let token = token.filter(|token| !token.is_empty());
+        Self::that(connection, Needs::Map)
+    }
+
+    /// A client for a command that needs the admin token: it takes the admin token's variable first.
+    pub(super) fn of_admin(connection: Connection) -> Self {
+        Self::that(connection, Needs::Admin)
+    }
+
+    fn that(connection: Connection, needs: Needs) -> Self {
+        let token = Token::choose(connection.token, needs);
         // Reading the system's certificates takes time, and plain HTTP does not need them.
         let encrypted = connection.url.iter().any(|url| url.starts_with("https://"));
         let trusted = || tls::trusting(None).ok().map(Arc::new);
         let tls = encrypted.then(|| connection.ca.map(|Trust(config)| config).or_else(trusted)).flatten();
         let node = |url| Node { url, http: Http::new(tls.clone()) };
-        Self { nodes: connection.url.into_iter().map(node).collect(), at: Cell::new(0), token }
+        Self { nodes: connection.url.into_iter().map(node).collect(), at: Cell::new(0), token, needs }
     }
 
     /// A client for one node with one token.
@@ -125,6 +134,11 @@ impl Client {
     /// The address of the node in use.
     pub(super) fn url(&self) -> &str {
         self.nodes.get(self.at.get()).map_or("", |node| &node.url)
+    }
+
+    /// The token, if there is one.
+    pub(super) fn token(&self) -> Option<&str> {
+        self.token.as_ref().map(|token| &*token.text)
     }
 
     /// The number of nodes that were given.
@@ -311,24 +325,20 @@ impl Client {
         limit: Duration,
     ) -> Result<Answer, ClientError> {
         let mut headers = Vec::new();
-        let header = |value: &str| {
-            HeaderValue::from_str(value).map_err(|_| {
-                self.unreachable(
-                    at,
-                    "the token of --token or WAYPOST_TOKEN has characters that no header can carry"
-                        .to_owned(),
-                    true,
-                )
-            })
-        };
         if let Some(token) = &self.token {
-            headers.push((header::AUTHORIZATION, header(&format!("Bearer {token}"))?));
+            let value = HeaderValue::from_str(&format!("Bearer {}", token.text))
+                .map_err(|_| self.unreachable(at, error::unsendable(token), true))?;
+            headers.push((header::AUTHORIZATION, value));
         }
         let mut bytes = Bytes::new();
         if let Some(body) = body {
             headers.push((header::CONTENT_TYPE, HeaderValue::from_static(body.mime)));
             if let Some(key) = body.key {
-                headers.push((IDEMPOTENCY_KEY, header(&key)?));
+                let value = HeaderValue::from_str(&key).map_err(|_| {
+                    let why = "the idempotency key has characters that no header can carry";
+                    self.unreachable(at, why.to_owned(), true)
+                })?;
+                headers.push((IDEMPOTENCY_KEY, value));
             }
             bytes = body.bytes;
         }
@@ -366,7 +376,7 @@ impl Client {
             return self.unreachable(at, format!("status {status}"), false);
         };
         let message = text("message").unwrap_or_else(|| code.clone());
-        let own = error::hint_of(&code, self.token.is_some()).map(str::to_owned);
+        let own = error::hint_of(&code, self.token.as_ref(), self.needs);
         // The server's hint on tokens is about a header, which the command line sends by itself.
         let hint = if status == 401 { own.or_else(|| text("hint")) } else { text("hint").or(own) };
         let number = |field: &str| usize::try_from(answer.get(field)?.as_u64()?).ok();

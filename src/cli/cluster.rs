@@ -2,6 +2,7 @@
 
 mod backup;
 pub(super) mod named;
+mod problems;
 mod status;
 
 use http::Method;
@@ -131,7 +132,7 @@ async fn ask(client: &Client, operation: &str, body: &Value) -> anyhow::Result<V
 /// may belong to another node by the time of the answer.
 async fn remove(args: Remove) -> anyhow::Result<()> {
     let Remove { node, force, confirm, common } = args;
-    let client = Client::new(common.connection);
+    let client = Client::of_admin(common.connection);
     let (id, meant) = match confirm.asks() {
         true => who(&client.call(Method::GET, "/api/cluster/status", None).await?, &node)?,
         false => (as_json(&node), format!("node {node}")),
@@ -144,7 +145,7 @@ async fn remove(args: Remove) -> anyhow::Result<()> {
 }
 
 async fn on(common: Common, operation: &str, body: Value) -> anyhow::Result<()> {
-    let client = Client::new(common.connection);
+    let client = Client::of_admin(common.connection);
     tell(operation, &ask(&client, operation, &body).await?, common.json)
 }
 
@@ -170,7 +171,7 @@ fn tell(operation: &str, done: &Value, json: bool) -> anyhow::Result<()> {
 }
 
 async fn add(args: Add) -> anyhow::Result<()> {
-    let client = Client::new(args.common.connection);
+    let client = Client::of_admin(args.common.connection);
     let done = ask(&client, "add", &json!({"address": args.address})).await?;
     if !output::for_people(args.common.json) {
         return Ok(output::json(&done)?);
@@ -187,7 +188,7 @@ async fn add(args: Add) -> anyhow::Result<()> {
 }
 
 async fn snapshot(args: Lead) -> anyhow::Result<()> {
-    let client = Client::new(args.common.connection);
+    let client = Client::of_admin(args.common.connection);
     let done = ask(&client, "snapshot", &json!({"node": args.node.as_deref().map(as_json)})).await?;
     let nodes = done.get("nodes").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     if output::for_people(args.common.json) {

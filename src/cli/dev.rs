@@ -55,11 +55,14 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
 }
 
 async fn live(nodes: &mut Nodes, admin: &str, home: &Home) -> anyhow::Result<()> {
-    // The first node founds the cluster, so it must be ready before the others ask to join.
-    nodes.start(0)?;
-    nodes.wait(0, "/healthz").await?;
-    nodes.start(1)?;
-    nodes.start(2)?;
+    // The first node founds the cluster, so it must run before the others ask to join. Ids are given in the
+    // order in which nodes join: new nodes wait for each other, so that a node's id is the number in its
+    // name. Nodes of an earlier run have their ids, and none of them is ready without another one.
+    let first = if nodes.are_new() { "/readyz" } else { "/healthz" };
+    for node in 0..nodes.count() {
+        nodes.start(node)?;
+        nodes.wait(node, first).await?;
+    }
     for node in 0..nodes.count() {
         nodes.wait(node, "/readyz").await?;
     }

@@ -60,7 +60,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         open_files(config, &mut report);
         certificates::check(config, &mut report);
     }
-    let client = Client::new(connection);
+    let client = Client::of_admin(connection);
     let views = client.ask_all(STATUS, ANSWER).await;
     cluster::check(&views, &mut report).await;
     if views.iter().any(|(_, view)| view.is_ok()) {

@@ -202,15 +202,15 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             if let Some(id) = args.id {
                 fields.insert("id".into(), id.into());
             }
-            let client = Client::new(args.common.connection);
+            let client = Client::of_admin(args.common.connection);
             show(&client.call(Method::POST, "/api/maps", Some(&fields.into())).await?, args.common.json)
         }
         Command::List(common) => {
-            let maps = Client::new(common.connection).pages("/api/maps", PAGE).await?;
+            let maps = Client::of_admin(common.connection).pages("/api/maps", PAGE).await?;
             Ok(output::list(&maps.into(), common.json, &COLUMNS, &MORE_COLUMNS)?)
         }
         Command::Show(args) => {
-            let client = Client::new(args.common.connection);
+            let client = Client::of_admin(args.common.connection);
             show(&client.call(Method::GET, &path(&args.map), None).await?, args.common.json)
         }
         Command::Update(args) => {
@@ -218,13 +218,13 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             if fields.is_empty() {
                 return Err(Usage("nothing to change: give at least one of the options".into()).into());
             }
-            let client = Client::new(args.common.connection);
+            let client = Client::of_admin(args.common.connection);
             show(&client.call(Method::PATCH, &path(&args.map), Some(&fields.into())).await?, args.common.json)
         }
         Command::Delete(args) => {
             let what = format!("this deletes the map {} with all its events and tokens, for ever", args.map);
             args.confirm.ask(&what)?;
-            Client::new(args.common.connection).call(Method::DELETE, &path(&args.map), None).await?;
+            Client::of_admin(args.common.connection).call(Method::DELETE, &path(&args.map), None).await?;
             output::note(format_args!("deleted the map {}", args.map));
             Ok(())
         }

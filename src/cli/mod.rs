@@ -26,6 +26,7 @@ mod pick;
 mod publish;
 mod pusher;
 mod relay;
+mod repair;
 mod serve;
 mod settings;
 mod signals;
@@ -100,6 +101,8 @@ enum Command {
     Cluster(cluster::Command),
     /// Make the first node of a new cluster from a backup
     Restore(cluster::Restore),
+    /// Put back what an older release set aside as damaged, or let a node go on without what is lost
+    Repair(repair::Args),
     /// Look for what is wrong with the cluster, with the way to it, and with a node's host
     Doctor(Box<doctor::Args>),
     /// Check the health of the node with this configuration
@@ -135,6 +138,10 @@ pub fn main() -> ExitCode {
         Command::Restore(args) => {
             make_private_files();
             cluster::restore(&args)
+        }
+        Command::Repair(args) => {
+            make_private_files();
+            repair::run(&args)
         }
         Command::Doctor(args) => block_on(doctor::run(*args)),
         Command::Healthcheck(args) => block_on(healthcheck::run(*args)),

@@ -103,6 +103,8 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
 }
 
 async fn create(args: Create) -> anyhow::Result<()> {
+    // What the caller chooses needs the admin token.
+    let is_chosen = args.app_id.is_some() || args.key.is_some() || args.secret_env.is_some();
     let mut body = json!({
         "client_events": args.client_events,
         "origins": args.origins,
@@ -117,7 +119,10 @@ async fn create(args: Create) -> anyhow::Result<()> {
         let missing = || anyhow::anyhow!("the environment variable {variable} is not set");
         body["secret"] = std::env::var(&variable).map_err(|_| missing())?.into();
     }
-    let client = Client::new(args.common.connection);
+    let client = match is_chosen {
+        true => Client::of_admin(args.common.connection),
+        false => Client::new(args.common.connection),
+    };
     let made = client.call(Method::POST, &path(&args.map), Some(&body)).await?;
     print(&made, args.common.json)
 }

@@ -157,52 +157,68 @@ impl Tail {
         let mut pause = PAUSES.0;
         let mut failures = 0;
         let mut ever = false;
+        // The node whose stream broke, until the user was told. The user is told only when it is known what
+        // follows: a stream also ends because its token was revoked, and then there is no new connection.
+        let mut lost: Option<String> = None;
         while !self.done() {
-            let error = match client.read(&self.stream_path()).await {
+            match client.read(&self.stream_path()).await {
                 Ok(response) => {
-                    if failures > 0 {
-                        output::note(output::paint_err(
-                            output::FAINT,
-                            format_args!("following {}", client.url()),
-                        ));
-                    }
-                    (ever, failures) = (true, 0);
+                    self.tell_of_return(client.url(), lost.take(), failures);
+                    ever = true;
+                    failures = 0;
                     match self.stream(response).await? {
                         End::Enough => return Ok(()),
-                        End::Broken(carried) => {
-                            pause = if carried { PAUSES.0 } else { pause };
-                            None
-                        }
+                        End::Broken(true) => pause = PAUSES.0,
+                        End::Broken(false) => {}
                     }
+                    lost = Some(client.url().to_owned());
                 }
-                Err(error) if !error.passes() => return Err(error.into()),
-                Err(error) => Some(error),
-            };
-            failures += 1;
-            if let Some(error @ ClientError::Refused { .. }) = &error
-                && failures == 1
-            {
-                output::note(error);
-                output::note(output::paint_err(output::FAINT, "trying again until the request is accepted"));
-            }
-            // No node has ever answered: a wrong address is more likely than a failure that passes.
-            if let Some(error @ ClientError::Unreachable { .. }) = error
-                && !ever
-            {
-                return Err(error.into());
-            }
-            if failures == 1 && ever {
-                // Without a position, and without a time to start at, nothing can be resumed.
-                let starts = self.position.is_some() || self.since.is_some();
-                let promise = if starts { ", nothing is skipped" } else { ": it had not begun" };
-                let text = format!("lost {}; connecting again{promise}", client.url());
-                output::note(output::paint_err(output::FAINT, text));
+                // No node has ever answered: a wrong address is more likely than a failure that passes.
+                Err(error @ ClientError::Unreachable { .. }) if !ever => return Err(error.into()),
+                Err(error) if error.passes() => {
+                    if failures == 0 {
+                        self.tell_of_failure(&error, lost.take());
+                    }
+                    failures += 1;
+                }
+                Err(error) => return Err(error.into()),
             }
             client.next_node();
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(PAUSES.1);
         }
         Ok(())
+    }
+
+    /// Says that a stream goes on at that address, after another one broke or requests failed.
+    fn tell_of_return(&self, url: &str, lost: Option<String>, failures: usize) {
+        let text = match lost {
+            Some(lost) => format!("lost {lost}; following {url}{}", self.promise()),
+            None if failures > 0 => format!("following {url}"),
+            None => return,
+        };
+        output::note(output::paint_err(output::FAINT, text));
+    }
+
+    /// Says of the first of several failures what is done about it.
+    fn tell_of_failure(&self, error: &ClientError, lost: Option<String>) {
+        let text = match lost {
+            Some(lost) => format!("lost {lost}; connecting again{}", self.promise()),
+            None if error.is_answer() => {
+                output::note(error);
+                "trying again until the request is accepted".to_owned()
+            }
+            None => return,
+        };
+        output::note(output::paint_err(output::FAINT, text));
+    }
+
+    /// What a reader may rely on. Without a position, and without a time to start at, nothing can be resumed.
+    fn promise(&self) -> &'static str {
+        match self.position.is_some() || self.since.is_some() {
+            true => ", nothing is skipped",
+            false => ": it had not begun",
+        }
     }
 
     async fn stream(&mut self, response: Answer) -> anyhow::Result<End> {

@@ -40,6 +40,9 @@ pub struct Session {
     pub sse_keepalive_seconds: u64,
     /// How long a long poll waits for an event, in seconds.
     pub longpoll_seconds: u64,
+    /// Whether messages of WebSockets are compressed for clients that offer it, and long answers for those
+    /// that accept it.
+    pub compression: bool,
 }
 
 impl Default for Session {
@@ -60,6 +63,7 @@ impl Default for Session {
             position_seconds: 10,
             sse_keepalive_seconds: 20,
             longpoll_seconds: 10,
+            compression: true,
         }
     }
 }

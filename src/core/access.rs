@@ -29,6 +29,12 @@ pub fn hash_token(token: &str) -> TokenHash {
     Sha256::digest(token.as_bytes()).into()
 }
 
+/// The beginning of a token's hash, as lists show it: whoever has the token can tell which one it is, and
+/// nobody can find a token by it.
+pub fn fingerprint([a, b, c, d, ..]: &TokenHash) -> String {
+    hex::encode([*a, *b, *c, *d])
+}
+
 /// What a token permits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scopes(u8);

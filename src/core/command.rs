@@ -6,6 +6,7 @@
 use super::access::{AccessChange, Limits, Map, Retention, Scopes, Token, TokenHash};
 use super::admin_token::AdminToken;
 use super::app::{App, DeleteApp, Prepared, PutApp, TerminateUser};
+pub use super::appended::Appended;
 use super::channel_rules::ChannelRules;
 use super::consumer::progress::OwnerCommand;
 use super::event::NewEvent;
@@ -418,8 +419,8 @@ pub enum Counted {
 /// What applying commands changed. The hub passes it on to the actors of this node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// A stream has new events, of these subjects, from that seq on.
-    Events(TopicId, u64, Touched),
+    /// A stream has new events.
+    Events(Appended),
     /// An event of a trace that is recorded was stored.
     Traced(TraceContext),
     /// Access changed.

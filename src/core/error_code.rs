@@ -78,7 +78,7 @@ codes! {
         "the node takes no new clients; only `/readyz` says so",
         "go to another node, or see `reason`";
     UnknownOutcome = "unknown_outcome", "503",
-        "the server does not know whether the change was stored",
+        "the server could not find out in time whether the change was stored",
         "repeat it with the same `Idempotency-Key`";
     DiskFull = "disk_full", "503",
         "a disk of the cluster has no room",
@@ -349,7 +349,7 @@ codes! {
     NodeUnreachable = "node_unreachable", "409",
         "the node does not answer",
         "start it, or see why it is cut off";
-    NodeBehind = "node_behind", "409", "the node has not caught up", "wait until it has";
+    NodeBehind = "node_behind", "409", "the node has not caught up within the time that it was given; the message says how many log entries it lacks", "wait until it has";
     LastServing = "last_serving", "409", "no other node serves clients", "use `force` to do it anyway";
     NoSuccessor = "no_successor", "409",
         "no other voter can lead",

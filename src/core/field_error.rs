@@ -20,6 +20,9 @@ pub struct FieldError {
     pub code: FieldCode,
     /// The error as a text for people. It never has the value, which may be secret.
     pub message: String,
+    /// The network of an address that is not public, for the hint that says what the operator can open.
+    #[serde(skip)]
+    pub network: Option<String>,
 }
 
 /// Kinds of errors of a field.
@@ -51,7 +54,12 @@ pub enum FieldCode {
 impl FieldError {
     /// An error of that field.
     pub fn new(field: impl Into<String>, code: FieldCode, message: impl Display) -> Self {
-        Self { field: field.into(), code, message: message.to_string() }
+        Self { field: field.into(), code, message: message.to_string(), network: None }
+    }
+
+    /// The same error, of an address in that network.
+    pub fn in_network(self, network: Option<String>) -> Self {
+        Self { network, ..self }
     }
 }
 

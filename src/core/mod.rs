@@ -6,6 +6,7 @@
 pub mod access;
 pub mod admin_token;
 pub mod app;
+mod appended;
 pub mod channel;
 pub mod channel_rules;
 pub mod client_kind;

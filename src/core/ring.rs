@@ -69,6 +69,10 @@ impl Chunk {
             }
             frames.push(FrameHead { seq: event.seq, kind, end: bytes.len() });
         }
+        // A form that compresses writes less than there is room for.
+        if bytes.capacity() / 2 > bytes.len() {
+            bytes.shrink_to_fit();
+        }
         let kinds: usize = frames.iter().map(|frame| frame.kind.len()).sum();
         let heads = frames.len() * size_of::<FrameHead>() + senders.len() * size_of::<(usize, SocketId)>();
         let memory = size_of::<Self>() + heads + kinds + bytes.len();
@@ -101,6 +105,14 @@ impl Chunk {
         let bytes = Bytes::copy_from_slice(&self.bytes);
         let senders = self.senders.clone();
         Arc::new(Self { span: self.span, frames, senders, bytes, memory: self.memory })
+    }
+
+    /// Returns the seq after the last event that is shown and that the filter accepts. `None` if the chunk
+    /// has no such event.
+    pub fn after_last(&self, filter: &Filter) -> Option<u64> {
+        let mut heads = self.frames.iter().enumerate().rev();
+        let last = heads.find(|(index, head)| head.end > self.start_of(*index) && filter.matches(&head.kind));
+        last.map(|(_, head)| head.seq + 1)
     }
 
     /// Returns the index of the first frame of that seq or a higher one.

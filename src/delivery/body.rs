@@ -3,9 +3,10 @@
 use super::dispatcher::Dispatcher;
 use super::doorbell::Doorbell;
 use super::socket::Connection;
-use super::subscriber::Subscriber;
+use super::subscriber::{Direct, Subscriber};
 use super::tally::Tally;
 use super::watchdog::Liveness;
+use super::write_side::WriteSide;
 use actix_web::body::{BodySize, MessageBody};
 use bytes::Bytes;
 use futures_util::Stream;
@@ -54,6 +55,12 @@ impl OutboundBody {
             tally: dispatcher.tally(protocol),
             connections,
         }
+    }
+
+    /// Lets the dispatcher write events to the client's socket, in turns with the task that polls the body.
+    pub(super) fn share(&self, write_side: Rc<WriteSide>) {
+        let direct = Direct::new(write_side, self.doorbell.bell(), self.tally.clone());
+        self.subscriber.set_direct(direct);
     }
 
     fn end(&mut self) {

@@ -1,9 +1,11 @@
 //! The dispatcher of a worker thread. It receives what topics deliver, keeps the topic views that are in use
-//! on the thread, and watches the thread's sessions from outside (the timers of a stalled session do not
-//! run).
+//! on the thread, has events written to the sockets of sessions that sleep, and watches the thread's sessions
+//! from outside (the timers of a stalled session do not run).
 
 use super::close::End;
+use super::lull::{self, Lull};
 use super::rings::Rings;
+use super::serving::{Served, Serving};
 use super::settings::DispatcherConfig;
 use super::socket::Connection;
 use super::tally::Tally;
@@ -35,7 +37,10 @@ pub struct Dispatcher {
     actor: OnceCell<Addr<DispatcherActor>>,
     topic_views: RefCell<HashMap<(TopicKey, FormKey), Rc<TopicView>>>,
     rings: Rings,
+    serving: Rc<Serving>,
     sessions: RefCell<Slab<Watched>>,
+    /// Since sessions ended.
+    lull: Lull,
     /// Seconds that this thread has run. Reading this clock costs nothing, and it stands still while the
     /// process does. What clients sent during a pause is read before any of the pause counts against them.
     now: Cell<u64>,
@@ -99,7 +104,9 @@ impl Dispatcher {
             config,
             actor: OnceCell::new(),
             topic_views: RefCell::default(),
+            serving: Serving::start(),
             sessions: RefCell::default(),
+            lull: Lull::default(),
             now: Cell::new(0),
             ticked: Cell::new(Instant::now()),
             paused: Cell::new(false),
@@ -198,6 +205,11 @@ impl Dispatcher {
         map.is_some_and(is_live)
     }
 
+    /// Writes to the client of a session when all that has come from the topics is taken.
+    pub(super) fn serve(&self, session: Rc<dyn Served>) {
+        self.serving.add(session);
+    }
+
     /// The session has sent its last bytes. Its connection may serve other requests.
     pub(super) fn rest(&self, slot: usize) {
         if let Some(session) = self.sessions.borrow_mut().get_mut(slot) {
@@ -214,6 +226,7 @@ impl Dispatcher {
     pub(super) fn unwatch(&self, slot: usize) {
         if self.sessions.borrow_mut().try_remove(slot).is_some() {
             self.hub.health().connection_closed();
+            self.lull.ended(self.now.get());
         }
     }
 
@@ -323,6 +336,9 @@ impl Dispatcher {
         self.end_expired();
         self.tallies.borrow().iter().for_each(|tally| tally.flush());
         self.rings.keep_to_share();
+        if self.lull.is_over(now) {
+            self.give_memory_back();
+        }
         let paused = self.ticked.replace(Instant::now()).elapsed() > PAUSE;
         // On a machine where every second is late, the sessions must be checked all the same.
         if paused && !self.paused.replace(paused) {
@@ -332,6 +348,17 @@ impl Dispatcher {
         for (_, session) in self.sessions.borrow_mut().iter_mut() {
             session.look(now, &self.config);
         }
+    }
+
+    /// Lets go of the room for sessions that have ended.
+    fn give_memory_back(&self) {
+        let mut sessions = self.sessions.borrow_mut();
+        if sessions.len() < sessions.capacity() / 2 {
+            sessions.shrink_to_fit();
+        }
+        drop(sessions);
+        self.serving.give_memory_back();
+        lull::purge();
     }
 }
 

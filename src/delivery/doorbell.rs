@@ -9,9 +9,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
 /// Notes that the part was woken, and wakes the whole task.
-struct Bell {
+pub(super) struct Bell {
     rung: AtomicBool,
     task: AtomicWaker,
+}
+
+impl Bell {
+    /// Whether the part was woken and not polled since.
+    pub(super) fn has_rung(&self) -> bool {
+        self.rung.load(Ordering::Acquire)
+    }
 }
 
 impl Wake for Bell {
@@ -36,6 +43,11 @@ impl Doorbell {
     pub(super) fn new() -> Self {
         let bell = Arc::new(Bell { rung: AtomicBool::new(true), task: AtomicWaker::new() });
         Self { waker: bell.clone().into(), bell }
+    }
+
+    /// The bell.
+    pub(super) fn bell(&self) -> Arc<Bell> {
+        self.bell.clone()
     }
 
     /// Polls the part if it was woken since it was last pending. The part counts as woken as long as it is

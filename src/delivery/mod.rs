@@ -6,17 +6,23 @@
 //! queue of its own.
 
 mod allowance;
+mod audience;
 mod body;
 mod close;
+#[doc(hidden)]
+pub mod deflate;
 mod dispatcher;
 mod doorbell;
+mod framing;
 pub mod jwks;
+mod lull;
 mod mailbox;
 mod pace;
 mod position;
 mod protocol;
 mod reading;
 mod rings;
+mod serving;
 mod settings;
 mod silence;
 mod socket;
@@ -26,13 +32,16 @@ mod tally;
 mod topic_view;
 mod watchdog;
 pub mod webhook;
+mod write_side;
 #[doc(hidden)]
 pub mod ws;
 
 pub use allowance::{Allowance, FLOOD, MessageRate};
 pub use body::OutboundBody;
 pub use close::End;
+pub use deflate::Compression;
 pub use dispatcher::{Dispatcher, Held, Watch};
+pub use framing::{close_frame, push_binary_frame, push_text_frame};
 pub use mailbox::{MAX_NOTES, Mailbox, Note};
 pub use protocol::{Incoming, Link, Next, Protocol, Resume};
 pub use settings::DispatcherConfig;
@@ -41,5 +50,6 @@ pub use socket::{Connection, SocketConfig, on_connect};
 pub use stream::EventStream;
 pub use subscriber::{Of, Subscriber, SubscriptionId};
 pub use topic_view::TopicView;
+pub use write_side::{PlainSocket, WriteSide, Written};
 pub use ws::{BadHandshake, Handshake, WS_VERSION, WsConfig};
-pub use ws::{close_frame, push_binary_frame, push_text_frame, refuse as refuse_ws, start as start_ws};
+pub use ws::{refuse as refuse_ws, start as start_ws};

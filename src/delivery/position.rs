@@ -29,6 +29,14 @@ impl Unseen {
         Some(self.since? + self.every?)
     }
 
+    /// Counts the seconds from `since` on if the client does not know its subscription's position, unless
+    /// they are counted already.
+    pub(super) fn begin(&mut self, cursor: &Cursor, since: u64) {
+        if self.every.is_some() && cursor.has_passed_unseen() {
+            self.since.get_or_insert(since);
+        }
+    }
+
     /// The reader has read all events at hand; `id` is the last of them if it is known. Returns the position
     /// (id and seq) if it is due now. The cursor then counts it as shown.
     pub(super) fn pass(
@@ -86,6 +94,23 @@ mod tests {
             (None, None),
             "an event was shown"
         );
+    }
+
+    #[test]
+    fn the_seconds_to_a_position_are_counted_from_the_first_event_that_was_passed() {
+        let mut unseen = Unseen::new(Some(10));
+        let mut cursor = Cursor::at(5);
+        unseen.begin(&cursor, 1);
+        assert_eq!(unseen.due(), None, "nothing was passed");
+        cursor.next_seq = 7;
+        unseen.begin(&cursor, 2);
+        unseen.begin(&cursor, 9);
+        assert_eq!(unseen.due(), Some(12));
+        assert_eq!(unseen.pass(&mut cursor, Some(id(6)), 12), Some((id(6), 6)));
+        assert_eq!(unseen.due(), None);
+        let mut unwanted = Unseen::new(None);
+        unwanted.begin(&Cursor { next_seq: 9, shown_seq: 5 }, 1);
+        assert_eq!(unwanted.due(), None);
     }
 
     #[test]

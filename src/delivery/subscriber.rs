@@ -2,17 +2,21 @@
 //!
 //! A subscriber holds no events. It reads them from the topic view's ring, or in pages from the archive if
 //! the subscription is behind the ring. It lives on one worker thread, where the session, the body that
-//! writes and the dispatcher that watches share it.
+//! writes and the dispatcher that watches and writes share it.
 
+mod direct;
 mod subscription;
+mod watched;
 
+pub(super) use direct::Direct;
+
+use super::audience::{Audience, Quiet, Reader};
 use super::close::End;
+use super::deflate::Compression;
 use super::dispatcher::{Dispatcher, Watch};
 use super::position::Unseen;
 use super::silence::Silence;
-use super::topic_view::{Reader, TopicView};
-use super::watchdog::Session;
-use crate::core::access::Map;
+use super::topic_view::TopicView;
 use crate::core::channel_rules::Coverage;
 use crate::core::filter::Filter;
 use crate::core::frame::FormKey;
@@ -24,7 +28,7 @@ use crate::core::topic::TopicKey;
 use crate::hub::Who;
 use bytes::Bytes;
 use std::any::Any;
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -43,6 +47,8 @@ pub struct Subscriber {
     client: RefCell<Option<Arc<Client>>>,
     /// The client's socket, if its protocol names one. It gets none of the events that it sent.
     socket: Cell<Option<SocketId>>,
+    /// How the client's events are compressed.
+    compression: Cell<Compression>,
     waker: RefCell<Option<Waker>>,
     subscriptions: RefCell<Vec<Subscription>>,
     next_id: Cell<SubscriptionId>,
@@ -50,8 +56,12 @@ pub struct Subscriber {
     turn: Cell<usize>,
     /// The dispatcher's second since which something waits for the client.
     waiting_since: Cell<Option<u64>>,
-    /// The dispatcher's second at which a position for the client is due.
-    position_due: Cell<Option<u64>>,
+    /// Whether a subscription wants positions that no event carries.
+    wants_positions: Cell<bool>,
+    /// The dispatcher's way to the client's socket, if it has one.
+    direct: OnceCell<Direct>,
+    /// The dispatcher is about to write to the client's socket.
+    is_about_to_be_served: Cell<bool>,
     silence: Silence,
     /// The dispatcher's second in which the session began or lost its last subscription.
     unused_at: Cell<u64>,
@@ -101,12 +111,15 @@ impl Subscriber {
             token: Cell::new(None),
             client: RefCell::default(),
             socket: Cell::new(None),
+            compression: Cell::default(),
             waker: RefCell::default(),
             subscriptions: RefCell::default(),
             next_id: Cell::new(0),
             turn: Cell::new(0),
             waiting_since: Cell::new(None),
-            position_due: Cell::new(None),
+            wants_positions: Cell::new(false),
+            direct: OnceCell::new(),
+            is_about_to_be_served: Cell::new(false),
             silence: Silence::new(dispatcher.now()),
             unused_at: Cell::new(dispatcher.now()),
             may_be_unused: Cell::new(false),
@@ -147,6 +160,16 @@ impl Subscriber {
     /// Sets the function that makes the session's last bytes when the server ends it.
     pub fn set_farewell(&self, farewell: impl Fn(End) -> Bytes + 'static) {
         *self.farewell.borrow_mut() = Some(Box::new(farewell));
+    }
+
+    /// The client has agreed to this in its handshake.
+    pub(super) fn set_compression(&self, compression: Compression) {
+        self.compression.set(compression);
+    }
+
+    /// How the client's events are compressed.
+    pub(crate) fn compression(&self) -> Compression {
+        self.compression.get()
     }
 
     /// From now on, the session ends when `overfull` says that something for the client had no room.
@@ -200,27 +223,37 @@ impl Subscriber {
         position_every: Option<u64>,
     ) {
         let Of { map, coverage, filter, held } = of;
-        let listener = topic_view.listen(self.clone());
-        self.subscriptions.borrow_mut().push(Subscription {
+        let (audience, slot) = topic_view.listen(filter, self.clone());
+        let mut subscriptions = self.subscriptions.borrow_mut();
+        // Most clients have one: the next size of a vector is four.
+        if subscriptions.is_empty() {
+            subscriptions.reserve_exact(1);
+        }
+        subscriptions.push(Subscription {
             id,
             map,
             coverage,
             topic_view,
-            listener,
+            audience,
+            slot,
             first_seq: next_seq,
             gone_seq,
             cursor: Cursor::at(next_seq),
-            filter,
             behind: Behind::No,
             unseen: Unseen::new(position_every),
             is_held: false,
             _held: held,
         });
+        drop(subscriptions);
         self.dispatcher.count_subscription(1.0);
         self.wake();
     }
 
+    /// Seconds between two positions of a subscription that wants some.
     fn position_every(&self, positions: bool) -> Option<u64> {
+        if positions {
+            self.wants_positions.set(true);
+        }
         positions.then(|| self.dispatcher.position_seconds())
     }
 
@@ -239,7 +272,8 @@ impl Subscriber {
         let every = self.position_every(positions);
         let mut subscriptions = self.subscriptions.borrow_mut();
         let known = subscriptions.iter_mut().find(|known| known.id == id)?;
-        let same = known.topic_view.key() == *shows && known.filter == *filter;
+        known.pass(known.audience.quiet());
+        let same = known.topic_view.key() == *shows && known.audience.filter() == filter;
         let handed_over = (known.first_seq..=known.cursor.next_seq).contains(&next_seq);
         if !same || !handed_over {
             return None;
@@ -273,7 +307,7 @@ impl Subscriber {
     }
 
     fn release(&self, gone: &Subscription) {
-        gone.topic_view.unlisten(gone.listener);
+        gone.topic_view.unlisten(&gone.audience, gone.slot);
         self.dispatcher.release(&gone.topic_view);
         self.dispatcher.count_subscription(-1.0);
     }
@@ -310,7 +344,7 @@ impl Subscriber {
         self.dispatcher.watch_silently(self.clone())
     }
 
-    /// There may be something to send.
+    /// There may be something to send, or the session ends: wakes the session's task.
     pub(super) fn wake(&self) {
         if self.waiting_since.get().is_none() {
             self.waiting_since.set(Some(self.dispatcher.now()));
@@ -327,14 +361,14 @@ impl Subscriber {
 
     /// The next bytes for the client. A call means that the connection has room.
     pub fn poll_frames(&self, cx: &mut Context<'_>) -> Poll<Result<Bytes, End>> {
-        let taken = self.take(cx);
+        let taken = self.take(Some(cx));
         match taken {
             Take::Frames(bytes) => {
                 self.handed_over();
                 Poll::Ready(Ok(bytes))
             }
             Take::End(end) => Poll::Ready(Err(end)),
-            Take::Nothing | Take::Reading => {
+            Take::Nothing | Take::Reading | Take::Behind => {
                 self.waiting_since.set(None);
                 let mut waker = self.waker.borrow_mut();
                 if !waker.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
@@ -345,12 +379,14 @@ impl Subscriber {
         }
     }
 
-    fn take(&self, cx: &mut Context<'_>) -> Take {
+    /// Takes what a subscription can send now. `cx` as in [`Subscription::take`].
+    fn take(&self, mut cx: Option<&mut Context<'_>>) -> Take {
         let mut subscriptions = self.subscriptions.borrow_mut();
         let count = subscriptions.len();
         for step in 0..count {
             let index = (self.turn.get() + step) % count;
-            match subscriptions[index].take(&self.dispatcher, (self.socket.get(), self.max_write_bytes), cx) {
+            let most = (self.socket.get(), self.max_write_bytes);
+            match subscriptions[index].take(&self.dispatcher, most, cx.as_deref_mut()) {
                 Take::Nothing | Take::Reading => {}
                 found => {
                     self.turn.set(index + 1);
@@ -358,9 +394,12 @@ impl Subscriber {
                 }
             }
         }
-        self.position_due
-            .set(subscriptions.iter().filter_map(|subscription| subscription.unseen.due()).min());
         Take::Nothing
+    }
+
+    fn each_of(&self, audience: &Audience, act: impl FnMut(&mut Subscription)) {
+        let mut subscriptions = self.subscriptions.borrow_mut();
+        subscriptions.iter_mut().filter(|known| std::ptr::eq(&*known.audience, audience)).for_each(act);
     }
 }
 
@@ -369,66 +408,16 @@ impl Reader for Subscriber {
         self.wake();
     }
 
-    fn forget_pages_of(&self, topic_view: &TopicView) {
-        let mut subscriptions = self.subscriptions.borrow_mut();
-        for subscription in
-            subscriptions.iter_mut().filter(|known| std::ptr::eq(&*known.topic_view, topic_view))
-        {
-            subscription.behind = Behind::No;
-        }
-    }
-}
-
-impl Session for Subscriber {
-    fn ending(&self) -> Option<End> {
-        self.ending()
+    fn offer(self: Rc<Self>) {
+        self.offer_direct();
     }
 
-    fn finish(&self, end: End) {
-        self.finish(end);
+    fn pass(&self, audience: &Audience, quiet: Quiet) {
+        self.each_of(audience, |subscription| subscription.pass(quiet));
     }
 
-    fn wake(&self) {
-        self.wake();
-    }
-
-    fn token(&self) -> Option<TokenId> {
-        self.token.get()
-    }
-
-    fn client(&self) -> Option<Arc<Client>> {
-        self.client.borrow().clone()
-    }
-
-    fn is_on(&self, map: MapId) -> bool {
-        self.subscriptions.borrow().iter().any(|subscription| subscription.map == map)
-    }
-
-    fn is_moved_by(&self, map: &Map) -> bool {
-        let subscriptions = self.subscriptions.borrow();
-        let mut of_map = subscriptions.iter().filter(|subscription| subscription.map == map.id);
-        of_map.any(|known| map.rules.coverage_of(&known.topic_view.topic().selector) != known.coverage)
-    }
-
-    fn waiting_since(&self) -> Option<u64> {
-        self.waiting_since.get()
-    }
-
-    fn position_due(&self) -> Option<u64> {
-        self.position_due.get()
-    }
-
-    fn silence(&self) -> &Silence {
-        &self.silence
-    }
-
-    fn is_overfull(&self) -> bool {
-        self.overfull.borrow().as_ref().is_some_and(|overfull| overfull())
-    }
-
-    fn unused_since(&self) -> Option<u64> {
-        let is_unused = !self.may_be_unused.get() && self.subscriptions.borrow().is_empty();
-        is_unused.then(|| self.unused_at.get())
+    fn forget_pages_of(&self, audience: &Audience) {
+        self.each_of(audience, |subscription| subscription.behind = Behind::No);
     }
 }
 

@@ -1,25 +1,18 @@
 //! One view of a topic on one worker thread: the ring of encoded frames, and its readers.
+//! Readers that want the same types of events are one audience.
 //!
 //! The thread's dispatcher and the subscriptions on the thread own it. It never crosses threads.
 
+use super::audience::{Audience, Reader};
+use crate::core::filter::Filter;
 use crate::core::frame::{FormKey, View};
 use crate::core::ring::{Chunk, Ring};
 use crate::core::topic::TopicKey;
-use slab::Slab;
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
-
-/// A reader of a topic view.
-pub(super) trait Reader {
-    /// There may be something to read.
-    fn wake(&self);
-    /// Events were removed. The reader drops the pages of the topic view that it has read, and reads them
-    /// anew.
-    fn forget_pages_of(&self, topic_view: &TopicView);
-}
 
 /// One view of a topic on this thread. It lives as long as it has readers or holders.
 pub struct TopicView {
@@ -27,7 +20,8 @@ pub struct TopicView {
     view: View,
     /// `None` until the topic has reported its first position.
     ring: RefCell<Option<Ring>>,
-    listeners: RefCell<Slab<Rc<dyn Reader>>>,
+    /// None of them is empty.
+    audiences: RefCell<Vec<Rc<Audience>>>,
     /// How many keep it in use without listening yet.
     holders: Cell<usize>,
     /// The tasks that wait for the topic's first position.
@@ -50,7 +44,7 @@ impl TopicView {
             topic,
             view,
             ring: RefCell::new(None),
-            listeners: RefCell::default(),
+            audiences: RefCell::default(),
             holders: Cell::new(0),
             waiting: RefCell::default(),
             counted: Cell::default(),
@@ -84,17 +78,15 @@ impl TopicView {
             *ring = Some(Ring::new(next_seq, max_bytes, max_events));
         }
         drop(ring);
-        self.wake();
+        self.wake_waiting();
+        self.audiences.borrow().iter().for_each(|audience| audience.start(next_seq));
     }
 
     /// Events that the ring may hold were removed. A reader that has yet to read the contents of the ring
     /// reads from the archive. So does a reader that is being sent a page that was read before.
     pub(super) fn forget_removed(&self) {
         self.empty();
-        for (_, reader) in self.listeners.borrow().iter() {
-            reader.forget_pages_of(self);
-            reader.wake();
-        }
+        self.audiences.borrow().iter().for_each(|audience| audience.forget_removed());
     }
 
     /// Drops the contents of the ring. A reader that has yet to read them reads from the archive.
@@ -117,18 +109,19 @@ impl TopicView {
         self.counted.set(counted);
     }
 
-    /// Appends new frames and wakes every reader.
+    /// Appends new frames and offers them to the readers that want some of them.
     pub(super) fn push(&self, chunk: Arc<Chunk>, max_bytes: usize, max_events: usize) {
         let chunk = chunk.unshared();
         let mut ring = self.ring.borrow_mut();
         let ring_now = ring.get_or_insert_with(|| Ring::new(chunk.first_seq(), max_bytes, max_events));
         if !ring_now.push(chunk.clone()) {
             let mut fresh = Ring::new(chunk.first_seq(), max_bytes, max_events);
-            fresh.push(chunk);
+            fresh.push(chunk.clone());
             *ring_now = fresh;
         }
         drop(ring);
-        self.wake();
+        self.wake_waiting();
+        self.audiences.borrow().iter().for_each(|audience| audience.hear(&chunk));
     }
 
     /// Sends an event to readers as the next one, before it is stored.
@@ -140,16 +133,29 @@ impl TopicView {
         self.push(Arc::new(Chunk::encode(span, &[early], self.view.form(), None)), max_bytes, max_events);
     }
 
-    pub(super) fn listen(&self, reader: Rc<dyn Reader>) -> usize {
-        self.listeners.borrow_mut().insert(reader)
+    /// Adds a reader of events of certain types. Returns its audience, and its slot there.
+    pub(super) fn listen(&self, filter: Filter, reader: Rc<dyn Reader>) -> (Rc<Audience>, usize) {
+        let mut audiences = self.audiences.borrow_mut();
+        let known = audiences.iter().find(|known| *known.filter() == filter).cloned();
+        let audience = known.unwrap_or_else(|| {
+            let next_seq = self.with_ring(Ring::next_seq).unwrap_or_default();
+            let audience = Rc::new(Audience::new(filter, next_seq));
+            audiences.push(audience.clone());
+            audience
+        });
+        let slot = audience.add(reader);
+        (audience, slot)
     }
 
-    pub(super) fn unlisten(&self, slot: usize) {
-        self.listeners.borrow_mut().try_remove(slot);
+    /// Removes a reader.
+    pub(super) fn unlisten(&self, audience: &Rc<Audience>, slot: usize) {
+        if audience.remove(slot) {
+            self.audiences.borrow_mut().retain(|known| !Rc::ptr_eq(known, audience));
+        }
     }
 
     pub(super) fn is_unused(&self) -> bool {
-        self.listeners.borrow().is_empty() && self.holders.get() == 0
+        self.audiences.borrow().is_empty() && self.holders.get() == 0
     }
 
     pub(super) fn hold(&self) {
@@ -172,10 +178,7 @@ impl TopicView {
         .await;
     }
 
-    fn wake(&self) {
+    fn wake_waiting(&self) {
         self.waiting.take().into_iter().for_each(Waker::wake);
-        for (_, reader) in self.listeners.borrow().iter() {
-            reader.wake();
-        }
     }
 }

@@ -11,8 +11,8 @@ use crate::core::subject::Subject;
 use crate::edge::audit::facts::ErrorCode;
 use crate::hub::{ArchiveError, HubError, ResumeError};
 use actix_web::http::StatusCode;
-use actix_web::http::header::RETRY_AFTER;
-use actix_web::{HttpResponse, ResponseError};
+use actix_web::http::header::{ContentType, RETRY_AFTER};
+use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 use serde_json::{Value, json};
 use std::fmt;
 
@@ -196,16 +196,28 @@ impl ApiError {
         self
     }
 
-    /// An answer with the error's status and `body`.
+    /// An answer with the error's status and `body`, which is in the form of another API.
     pub fn answer(&self, body: &Value) -> HttpResponse {
+        self.with_code(self.head().json(body))
+    }
+
+    fn head(&self) -> HttpResponseBuilder {
         let mut response = HttpResponse::build(self.0.status);
         if let Some(seconds) = self.0.retry_after {
             response.insert_header((RETRY_AFTER, seconds.to_string()));
         }
-        let mut response = response.json(body);
+        response
+    }
+
+    fn with_code(&self, mut response: HttpResponse) -> HttpResponse {
         response.extensions_mut().insert(ErrorCode(self.0.code));
         response
     }
+}
+
+/// An answer with a JSON body that ends its line: people read it in a terminal.
+pub fn as_line(response: &mut HttpResponseBuilder, body: &Value) -> HttpResponse {
+    response.content_type(ContentType::json()).body(format!("{body}\n"))
 }
 
 impl fmt::Display for ApiError {
@@ -220,7 +232,7 @@ impl ResponseError for ApiError {
     }
 
     fn error_response(&self) -> HttpResponse {
-        self.answer(&self.body())
+        self.with_code(as_line(&mut self.head(), &self.body()))
     }
 }
 

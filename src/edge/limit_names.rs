@@ -50,7 +50,7 @@ fn ended(end: End) -> Told {
 
 /// The reason for which a message that is too long ends a socket.
 fn long_message() -> Told {
-    let mut frames = Frames::new(100);
+    let mut frames = Frames::new(100, false);
     frames.feed(&[0x81, 0x80 | 101]);
     Told::Reason(frames.take().unwrap_err().1.into_owned())
 }
@@ -86,7 +86,7 @@ fn told(resource: &str) -> Vec<Told> {
             vec![refused(Quota::from(TooManyChannelJoins { limit: 3, wait_ms: 1000 }))]
         }
         "joins" => vec![refused(Quota::Joins(TooManyJoins { limit: 3, wait_ms: 1000 }))],
-        "bytes of a message" => vec![long_message()],
+        "bytes of a message, as sent and as inflated" => vec![long_message()],
         "messages of a socket" => vec![ended(End::Flood)],
         "notes for a session" => vec![ended(End::TooSlow)],
         "sessions of whom a client token is about" => {

@@ -100,7 +100,14 @@ fn check_headers(request: &HttpRequest) -> Result<(), ApiError> {
             continue;
         }
         if value.to_str().is_err() {
-            return Err(invalid(format!("the header {name} has characters that are not visible ASCII")));
+            let error = invalid(format!("the header {name} has characters that are not visible ASCII"));
+            // The documentation has wp_… where the reader's token belongs.
+            let is_placeholder =
+                name.as_str() == "authorization" && value.as_bytes().ends_with("…".as_bytes());
+            return Err(match is_placeholder {
+                true => error.hint("put the token that `waypost dev` printed in place of wp_…"),
+                false => error,
+            });
         }
         if seen & bit != 0 {
             return Err(invalid(format!("the header {name} is given twice")).hint("send it once"));
@@ -170,6 +177,10 @@ mod tests {
             assert!(with(&[(name, b"a"), (name, b"b")]).is_ok(), "{name}");
             assert!(with(&[(name, b"a"), (name, b"\xff")]).is_err(), "{name}");
         }
+        let placeholder = with(&[("authorization", "Bearer wp_…".as_bytes())]).unwrap_err().body();
+        assert!(placeholder["hint"].as_str().is_some_and(|hint| hint.contains("in place of wp_…")));
+        let other = with(&[("authorization", "Bearer é".as_bytes())]).unwrap_err().body();
+        assert_eq!((&other["code"], other.get("hint")), (&"invalid_header".into(), None));
         assert!(with(&[("x-forwarded-for", b"\xff"), ("cookie", b"a"), ("cookie", b"b")]).is_ok());
         assert!(with(&[("origin", b""), ("last-event-id", b"")]).is_ok());
     }

@@ -2,17 +2,17 @@
 //! actor.
 //!
 //! Owns the node's read copy of access and the list of the actors to notify. Runs on the thread that applies
-//! the log, so nothing here blocks: topics are nudged (one waiting nudge stands for everything that happens
-//! meanwhile), and dispatchers get messages.
+//! the log, so nothing here blocks: topics get the new events with a nudge (one waiting nudge stands for
+//! everything that happens meanwhile), and dispatchers get messages.
 
 use super::news::{News, Watch};
 use super::nudges::{Bell, Nudges, TopicLost};
 use super::presence::state::PresenceState;
 use super::presence::terminations::Termination;
 use crate::core::access::{Access, AccessChange, Map};
-use crate::core::command::{Change, Touched};
+use crate::core::command::{Appended, Change};
 use crate::core::frame::FormKey;
-use crate::core::ids::{MapId, NodeId, TokenId, TopicId};
+use crate::core::ids::{MapId, NodeId, TokenId};
 use crate::core::lease::{Incarnation, Present};
 use crate::core::ring::Chunk;
 use crate::core::subject::Subject;
@@ -47,7 +47,7 @@ pub enum Deliver {
     },
     /// An event that is not stored yet.
     #[cfg(feature = "failpoints")]
-    Early(TopicId, crate::core::event::Event),
+    Early(crate::core::ids::TopicId, crate::core::event::Event),
     /// Events of the topic were removed by request: readers must not get them any more. Later chunks contain
     /// none of them.
     Removed {
@@ -99,7 +99,7 @@ pub(super) struct Bridge {
     watches: Mutex<Vec<Watch>>,
     topics: RwLock<Nudges>,
     dispatchers: Mutex<Vec<Recipient<Deliver>>>,
-    registry: Mutex<Option<Recipient<TopicLost>>>,
+    registries: Mutex<Vec<Recipient<TopicLost>>>,
     lease_news: Mutex<Option<mpsc::UnboundedSender<LeaseNews>>>,
     /// Who is there on which channels.
     pub(super) presence: PresenceState,
@@ -127,8 +127,8 @@ impl Bridge {
         lock(&self.watches).iter().for_each(|watch| watch.tell(&tell));
     }
 
-    pub(super) fn attach_registry(&self, registry: Recipient<TopicLost>) {
-        *lock(&self.registry) = Some(registry);
+    pub(super) fn attach_registries(&self, registries: Vec<Recipient<TopicLost>>) {
+        *lock(&self.registries) = registries;
     }
 
     pub(super) fn attach_leases(&self, news: mpsc::UnboundedSender<LeaseNews>) {
@@ -232,7 +232,7 @@ impl Bridge {
         }
         for change in changes {
             match change {
-                Change::Events(stream, first_seq, subjects) => self.nudge(stream, first_seq, &subjects),
+                Change::Events(appended) => self.hand_over(appended),
                 Change::Removed(stream, subjects) => {
                     let gone =
                         self.topics.read().unwrap_or_else(PoisonError::into_inner).removed(stream, &subjects);
@@ -323,11 +323,13 @@ impl Bridge {
         maps.into_iter().chain(self.presence.wanted_maps()).for_each(|map| self.look_at_wants(map));
     }
 
-    /// Wakes the topics that read these subjects of the stream, and no others.
-    fn nudge(&self, stream: TopicId, first_seq: u64, subjects: &Touched) {
-        self.tell_watches(|news| news.stored(stream));
-        let gone =
-            self.topics.read().unwrap_or_else(PoisonError::into_inner).wake(stream, first_seq, subjects);
+    /// Hands new events to the topics that read their subjects, and to no others. Webhooks are told only
+    /// where the map has some: otherwise each publish would wake every worker thread.
+    fn hand_over(&self, appended: Appended) {
+        if self.webhooks().of_map(appended.map).next().is_some() {
+            self.tell_watches(|news| news.stored(appended.stream));
+        }
+        let gone = self.topics.read().unwrap_or_else(PoisonError::into_inner).wake(appended);
         self.report_lost(gone);
     }
 
@@ -335,8 +337,8 @@ impl Bridge {
         if topics.is_empty() {
             return;
         }
-        if let Some(registry) = &*lock(&self.registry) {
-            topics.into_iter().for_each(|topic| registry.do_send(TopicLost(topic)));
+        for registry in &*lock(&self.registries) {
+            topics.iter().for_each(|topic| registry.do_send(TopicLost(topic.clone())));
         }
     }
 
@@ -357,6 +359,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 mod tests {
     use super::*;
     use crate::core::access::{Limits, Retention};
+    use crate::core::ids::TopicId;
 
     #[test]
     fn no_incarnation_begins_before_it_is_known_again_what_is_wanted() {

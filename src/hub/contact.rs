@@ -4,8 +4,6 @@
 //! it was suspended or not running, must not answer from its old state: it catches up with the leader first.
 //! Thousands of clients may come at that moment, so they share a read barrier.
 
-use super::error::HubError;
-use super::log::Log;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,10 +11,15 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
-use waypost_cluster::{Cluster, Contact};
+use waypost_cluster::{Cluster, Contact, ProposeError};
 
 /// How long callers wait for a leader.
-const LIMITS: Limits = Limits { within: Duration::from_secs(1), pause: Duration::from_secs(1) };
+const LIMITS: Limits = Limits {
+    within: Duration::from_secs(1),
+    again: Duration::from_millis(500),
+    // Longer than the node takes to ask again by itself.
+    pause: Duration::from_secs(2),
+};
 /// Pause before something is tried again that failed at once.
 const RETRY: Duration = Duration::from_millis(10);
 /// How long a caller waits behind a barrier that began too early, before it looks for a contact again.
@@ -26,7 +29,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 struct Limits {
     /// Longest wait for a leader. A node that finds none is cut off, and uses the state that it has.
     within: Duration,
-    /// Pause between two such waits, so that a node that is cut off goes on serving.
+    /// Pause before a node that is cut off looks for a leader again by itself, so that no caller has to.
+    again: Duration,
+    /// For how long callers need not wait after such a look was in vain.
     pause: Duration,
 }
 
@@ -34,34 +39,44 @@ struct Limits {
 #[derive(Clone)]
 pub(super) struct CaughtUp {
     cluster: Cluster,
-    log: Log,
     barriers: Barriers<Contact>,
 }
 
 impl CaughtUp {
     /// Must run on a runtime that lives as long as the node.
-    pub(super) fn new(cluster: Cluster, log: Log) -> Self {
-        Self { cluster, log, barriers: Barriers::new(LIMITS) }
+    pub(super) fn new(cluster: Cluster) -> Self {
+        Self { cluster, barriers: Barriers::new(LIMITS) }
+    }
+
+    /// Whether this node looked for a leader a moment ago, in vain, and has heard of none since.
+    pub(super) fn is_cut_off(&self) -> bool {
+        self.barriers.is_in_vain(self.cluster.contact())
     }
 
     /// Makes sure that this node has applied every revoke that was acknowledged before this call. If no
     /// leader answers, this node goes by what it knows. The call costs almost nothing while the node is in
     /// contact with the cluster.
     pub(super) async fn ensure(&self) {
-        let barrier = || {
-            let log = self.log.clone();
-            async move { has_reached_a_leader(&log).await }
+        if !self.barriers.must_wait(self.cluster.contact()) {
+            return;
+        }
+        let cluster = self.cluster.clone();
+        let contact = move || cluster.contact();
+        let cluster = self.cluster.clone();
+        let barrier = move || {
+            let cluster = cluster.clone();
+            async move { has_reached_a_leader(&cluster).await }
         };
-        self.barriers.ensure(|| self.cluster.contact(), barrier).await;
+        self.barriers.ensure(contact, barrier).await;
     }
 }
 
 /// Waits for a read barrier. Many other reads may wait already: that says nothing about the leader.
-async fn has_reached_a_leader(log: &Log) -> bool {
+async fn has_reached_a_leader(cluster: &Cluster) -> bool {
     loop {
-        match log.barrier().await {
+        match cluster.barrier().await {
             Ok(_) => return true,
-            Err(HubError::QueueFull) => sleep(RETRY).await,
+            Err(ProposeError::Overloaded) => sleep(RETRY).await,
             Err(_) => return false,
         }
     }
@@ -88,6 +103,8 @@ struct State<C> {
     begun: u64,
     /// The barrier that began last, unless it has ended.
     last: Option<Barrier<C>>,
+    /// The node is cut off and looks for a leader by itself.
+    is_looking: bool,
 }
 
 /// A barrier under way.
@@ -114,7 +131,7 @@ enum Wait {
 impl<C: Copy + PartialEq + Send + 'static> Barriers<C> {
     /// Barriers run on the present runtime.
     fn new(limits: Limits) -> Self {
-        let state = State { contact: None, failed: None, begun: 0, last: None };
+        let state = State { contact: None, failed: None, begun: 0, last: None, is_looking: false };
         Self { limits, runtime: Handle::current(), state: Arc::new(Mutex::new(state)) }
     }
 
@@ -122,10 +139,23 @@ impl<C: Copy + PartialEq + Send + 'static> Barriers<C> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether a request that arrives now, in that contact, has to wait for the leader.
+    fn must_wait(&self, contact: Option<C>) -> bool {
+        self.state().must_wait(contact, self.limits.pause)
+    }
+
+    /// Whether the last barrier was in vain, not long ago and in that contact.
+    fn is_in_vain(&self, contact: Option<C>) -> bool {
+        self.state().is_in_vain(contact, self.limits.pause)
+    }
+
     /// Returns when a barrier that covers this call has ended, if one is needed. `contact` tells the present
     /// contact, and `barrier` makes a barrier, which tells whether it reached a leader.
-    async fn ensure<F>(&self, contact: impl Fn() -> Option<C>, barrier: impl Fn() -> F)
-    where
+    async fn ensure<F>(
+        &self,
+        contact: impl Fn() -> Option<C> + Send + 'static,
+        barrier: impl Fn() -> F + Send + 'static,
+    ) where
         F: Future<Output = bool> + Send + 'static,
     {
         let present = contact();
@@ -146,19 +176,60 @@ impl<C: Copy + PartialEq + Send + 'static> Barriers<C> {
                     Wait::Behind(barrier) => timeout(LOOK_AGAIN, has_ended(barrier)).await.unwrap_or(true),
                 };
                 if !has_ended {
-                    // The runtime of the barriers has ended, or the barrier panicked: the limit ends the loop.
+                    // The runtime of the barriers has ended, or the barrier panicked: the limit ends the
+                    // loop.
                     sleep(RETRY).await;
                 }
             }
         };
-        // A caller that has waited for so long goes by what this node knows. The wait is rare, so the requests
-        // that do not wait hold no room for it.
+        // A caller that has waited for so long goes by what this node knows. The wait is rare, so the
+        // requests that do not wait hold no room for it.
         let _ = timeout(self.limits.within, Box::pin(wait_all)).await;
+        self.look_on(contact, barrier);
     }
 
-    /// What a caller waits for that came when `began_before` barriers had begun; `None` if for nothing. Begins
-    /// a barrier if none covers the caller. The contact is read before: what is acknowledged after the barrier
-    /// reaches this node in it.
+    /// If the last barrier was in vain, or has not ended, begins one after another until one reaches a
+    /// leader. Callers do not wait for these.
+    fn look_on<F>(
+        &self,
+        contact: impl Fn() -> Option<C> + Send + 'static,
+        barrier: impl Fn() -> F + Send + 'static,
+    ) where
+        F: Future<Output = bool> + Send + 'static,
+    {
+        let mut state = self.state();
+        // The limit of the caller may be over a moment before that of its barrier.
+        let may_fail = state.failed.is_some() || state.last.is_some();
+        if !may_fail || std::mem::replace(&mut state.is_looking, true) {
+            return;
+        }
+        drop(state);
+        let barriers = self.clone();
+        self.runtime.spawn(async move {
+            loop {
+                sleep(barriers.limits.again).await;
+                let Some(ended) = barriers.look(contact(), &barrier) else { return };
+                has_ended(ended).await;
+            }
+        });
+    }
+
+    /// The barrier under way, or another one. `None` if the last one has reached a leader.
+    fn look<F>(&self, contact: Option<C>, barrier: impl Fn() -> F) -> Option<Ended>
+    where
+        F: Future<Output = bool> + Send + 'static,
+    {
+        let mut state = self.state();
+        if let Some(last) = state.last.as_ref().filter(|last| last.is_under_way()) {
+            return Some(last.ended.clone());
+        }
+        state.is_looking = state.failed.is_some();
+        state.is_looking.then(|| self.begin(&mut state, contact, barrier()))
+    }
+
+    /// What a caller waits for that came when `began_before` barriers had begun; `None` if for nothing.
+    /// Begins a barrier if none covers the caller. The contact is read before: what is acknowledged after the
+    /// barrier reaches this node in it.
     fn wait<F>(&self, contact: Option<C>, began_before: u64, barrier: impl Fn() -> F) -> Option<Wait>
     where
         F: Future<Output = bool> + Send + 'static,
@@ -204,8 +275,12 @@ impl<C: Copy + PartialEq> State<C> {
     /// Whether a request that arrives now, in that contact, has to wait for the leader.
     fn must_wait(&self, contact: Option<C>, pause: Duration) -> bool {
         let is_current = contact.is_some() && self.contact == contact;
-        let in_vain = self.failed.is_some_and(|(at, failed)| failed == contact && at.elapsed() < pause);
-        !is_current && !in_vain
+        !is_current && !self.is_in_vain(contact, pause)
+    }
+
+    /// Whether the last barrier was in vain, in that contact and within the pause.
+    fn is_in_vain(&self, contact: Option<C>, pause: Duration) -> bool {
+        self.failed.is_some_and(|(at, failed)| failed == contact && at.elapsed() < pause)
     }
 
     /// A barrier has ended; an error says when it gave up. Only the last one says how the node is now.

@@ -22,8 +22,8 @@ pub enum HubError {
     /// The disks of a majority or of the leader have too little space; nothing was changed.
     #[error("the cluster's disks are nearly full")]
     DiskFull,
-    /// The answer was lost: the command may have been carried out. Repeat it with an idempotency key.
-    #[error("the answer was lost: it may or may not have been done")]
+    /// No answer came in time: the command may have been carried out. Repeat it with an idempotency key.
+    #[error("no answer came in time: it may or may not have been done")]
     Unknown,
     /// The request is larger than the log accepts; nothing was changed.
     #[error("larger than the {0} bytes that one request may store")]

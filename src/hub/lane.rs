@@ -7,6 +7,7 @@
 use super::archive::Page;
 use super::bridge::Deliver;
 use super::evaluators::{self, Turn};
+use super::handed::Fresh;
 use crate::core::event::Event;
 use crate::core::expression::Condition;
 use crate::core::frame::{FormKey, View};
@@ -23,9 +24,10 @@ use std::sync::Arc;
 /// A lane lives as long as its topic's actor. It begins empty, and does not move while it has no subscribers:
 /// when the first one comes, the topic puts it where new events will come ([`Lane::stand_at`]). From then on,
 /// for each page that the topic reads, the lane says whether the page is new to it and which chunk begins
-/// there ([`Lane::takes`], [`Lane::advance`]), and offers that chunk to the subscribers of each view. A
-/// subscriber without room is marked, and is told where the lane is once it has room ([`Lane::catch_up`]).
-/// Views and subscribers go when their dispatcher detaches or has ended.
+/// there ([`Lane::takes`], [`Lane::advance`]), and offers that chunk to the subscribers of each view. While
+/// it is at rest, it passes events that are handed over in the same way ([`Lane::pass`]). A subscriber
+/// without room is marked, and is told where the lane is once it has room ([`Lane::catch_up`]). Views and
+/// subscribers go when their dispatcher detaches or has ended.
 #[derive(Default)]
 pub(super) struct Lane {
     /// Everything before this seq was read.
@@ -110,6 +112,24 @@ impl Lane {
             page.events.retain(|event| event.seq > gone_seq);
         }
         let span = page.span(self.offered_seq)?;
+        self.offered_seq = span.next_seq;
+        Some(span)
+    }
+
+    /// Whether everything new since the last read has been announced and passed: then events that are handed
+    /// over follow what was read, and none is missing between.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.is_at_rest
+    }
+
+    /// Records events that were handed over to a lane at rest, and returns the range of the next chunk, if
+    /// there is to be one.
+    pub(super) fn pass(&mut self, fresh: &Fresh) -> Option<Span> {
+        self.next_seq = self.next_seq.max(fresh.next_seq);
+        if fresh.events.is_empty() {
+            return None;
+        }
+        let span = Span { first_seq: self.offered_seq, next_seq: fresh.next_seq, last_id: fresh.last_id };
         self.offered_seq = span.next_seq;
         Some(span)
     }
@@ -235,10 +255,11 @@ pub(super) async fn encode_checked(
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::core::event::NewEvent;
     use crate::core::expression::Expression;
     use crate::core::frame::WireForm;
     use crate::core::ids::{EventId, TopicId};
-    use crate::core::subject::Selector;
+    use crate::core::subject::{Selector, Subject};
     use actix::{Actor, Context, Handler};
     use std::sync::Mutex;
 
@@ -320,6 +341,28 @@ mod tests {
         lane.announce(None);
         lane.announce(Some(4000));
         assert_eq!(lane.next_seq, 2001, "a read is pending");
+    }
+
+    #[test]
+    fn what_is_handed_over_continues_the_chain() {
+        let mut lane = Lane::default();
+        assert!(!lane.is_at_rest(), "its position is unknown");
+        lane.stand_at(5);
+        let id = |seq: u64| EventId::new(1, seq, 0);
+        let fresh = |seqs: &[u64], next_seq: u64| {
+            let new = || NewEvent::new(Subject::own(), "k", "1");
+            let events = seqs.iter().map(|seq| new().placed(id(*seq), *seq, 1)).collect();
+            Fresh { events, next_seq, last_id: id(next_seq - 1) }
+        };
+        let chunk =
+            |first_seq: u64, next_seq: u64| Some(Span { first_seq, next_seq, last_id: id(next_seq - 1) });
+        assert_eq!(lane.pass(&fresh(&[7], 9)), chunk(5, 9));
+        assert_eq!((lane.pass(&fresh(&[], 12)), lane.next()), (None, 12), "others have these events");
+        assert_eq!((lane.pass(&fresh(&[], 10)), lane.next()), (None, 12), "they were read before");
+        assert_eq!(lane.pass(&fresh(&[12, 13], 14)), chunk(9, 14));
+        assert!(lane.is_at_rest());
+        lane.announce(Some(20));
+        assert!(!lane.is_at_rest(), "these events are still to be read");
     }
 
     /// Records the lane's messages in the order in which they arrive.

@@ -1,19 +1,24 @@
 //! The way into the log: proposes commands, awaits their replies, and distinguishes refusals from outages.
 
 use super::applied::{self, Standing};
+use super::contact::CaughtUp;
 use super::error::HubError;
 use super::peers::Peers;
 use crate::core::codec;
 use crate::core::command::{Command, Reply};
 use crate::core::ids::MapId;
+use std::pin::pin;
 use std::time::Duration;
-use waypost_cluster::{Cluster, Flow};
+use tokio::time::timeout;
+use waypost_cluster::{Cluster, Flow, ProposeError};
 
 /// Longest wait until the reachable nodes have applied a revocation: longer than an election takes.
 const EVERYWHERE: Duration = Duration::from_secs(4);
+/// Longest wait for a leader of a node that is cut off: one that is back is heard of within a few heartbeats.
+const HEARD_SOON: Duration = Duration::from_millis(400);
 
-/// The flow of a command: maps take turns in the log. What manages a map waits apart from its publishes, so that
-/// a token that floods the map can be revoked at once.
+/// The flow of a command: maps take turns in the log. What manages a map waits apart from its publishes, so
+/// that a token that floods the map can be revoked at once.
 fn flow_of(command: &Command) -> Flow {
     let publishes = |map: MapId| Flow(u128::from_be_bytes(*map.as_bytes()));
     match command {
@@ -68,13 +73,14 @@ fn managed_map(command: &Command) -> Option<MapId> {
 pub struct Log {
     cluster: Cluster,
     peers: Peers,
+    caught_up: CaughtUp,
 }
 
 impl Log {
     /// Also answers other nodes that ask how far this node has applied the log.
-    pub(super) fn new(cluster: Cluster, peers: Peers) -> Self {
+    pub(super) fn new(cluster: Cluster, peers: Peers, caught_up: CaughtUp) -> Self {
         applied::serve(&peers, &cluster);
-        Self { cluster, peers }
+        Self { cluster, peers, caught_up }
     }
 
     /// Proposes a command and awaits its result.
@@ -136,12 +142,25 @@ impl Log {
     }
 
     /// Waits until everything that was acknowledged anywhere before this call is applied here. Returns its
-    /// index in the log.
+    /// index in the log. A node that has been cut off for several elections waits only a moment.
     ///
     /// # Errors
     /// If no leader with a majority answers.
     pub async fn barrier(&self) -> Result<u64, HubError> {
-        Ok(self.cluster.barrier().await?)
+        let mut barrier = pin!(self.cluster.barrier());
+        loop {
+            match timeout(HEARD_SOON, &mut barrier).await {
+                Ok(index) => return Ok(index?),
+                Err(_) if self.is_cut_off() => return Err(ProposeError::Unavailable.into()),
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Whether no election is expected to end soon, and this node looked for a leader a moment ago, in vain.
+    /// A node that stood still has not looked, however long it has heard nothing.
+    fn is_cut_off(&self) -> bool {
+        self.cluster.has_lost_contact() && self.caught_up.is_cut_off()
     }
 
     /// Index of the last log entry applied here.

@@ -19,6 +19,7 @@ mod contact;
 mod ephemeral;
 mod error;
 mod evaluators;
+mod handed;
 mod health;
 mod janitor;
 mod lane;
@@ -39,6 +40,7 @@ mod topic;
 mod topics;
 mod traced;
 mod vault;
+mod wakes;
 mod webhooks;
 mod who;
 
@@ -177,7 +179,8 @@ impl Foundation {
     fn build(self, cluster: Cluster, config: HubConfig) -> (Hub, Tasks) {
         let Self { bridge, server, counts, requests, keys, own_file, ephemeral, ephemeral_thread } = self;
         let peers = Peers::new(server, cluster.clone());
-        let log = Log::new(cluster.clone(), peers.clone());
+        let caught_up = CaughtUp::new(cluster.clone());
+        let log = Log::new(cluster.clone(), peers.clone(), caught_up.clone());
         let clock = Clock::new(cluster.clone());
         let evaluators = Evaluators::start_on_own_thread();
         let archive = Archive::new(cluster.clone(), log.clone(), evaluators.clone());
@@ -189,7 +192,6 @@ impl Foundation {
         let (leases, leases_task) = Leases::new(cluster.clone(), log.clone(), bridge.clone());
         let rates = Rates::new(cluster.clone(), peers.clone(), requests);
         let quota = Quotas::new(rates, leases.clone(), config.expressions_per_topic);
-        let caught_up = CaughtUp::new(cluster.clone(), log.clone());
         let publisher = Publisher {
             log: log.clone(),
             clock: clock.clone(),

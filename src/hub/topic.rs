@@ -1,28 +1,31 @@
-//! The actor of one topic, which covers some subjects of a stream. It reads their events from its own cursor,
-//! encodes each event once for every view in use, and offers the frames to its subscribers. Views with
-//! conditions have a cursor of their own: the evaluators evaluate each condition once per event, however many
-//! views have it, and the other views go on meanwhile.
+//! The actor of one topic, which covers some subjects of a stream. It takes their events as they are handed
+//! over, or reads them from its own cursor if it lags. It encodes each event once for every view in use, and
+//! offers the frames to its subscribers. Views with conditions have a cursor of their own: the evaluators
+//! evaluate each condition once per event, however many views have it, and the other views go on meanwhile.
 //!
 //! The cursors and the subscribers are in two lanes ([`Lane`]).
 
 use super::archive::{Archive, Page};
 use super::bridge::Deliver;
 use super::evaluators::Evaluators;
+use super::handed::{Fresh, Handed};
 use super::lane::{Lane, encode_checked};
-use super::nudges::{Nudge, Pending};
+use super::nudges::Pending;
 use super::traced::FanOut;
+use super::wakes::Nudge;
+use crate::core::event::Event;
 use crate::core::frame::{FormKey, View};
-use crate::core::ring::Chunk;
+use crate::core::history::Bounds;
+use crate::core::ids::MapId;
+use crate::core::ring::{Chunk, Span};
 use crate::core::topic::TopicKey;
 use actix::prelude::{ActorFutureExt, WrapFuture};
 use actix::{Actor, AsyncContext, Context, Handler, Message, Recipient};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Most events of one chunk.
-const CHUNK_EVENTS: usize = 256;
-/// Approximate bytes of stored events in one chunk.
-const CHUNK_BYTES: usize = 128 * 1024;
+/// Most events of one chunk, and approximate bytes of stored events.
+const CHUNK: Bounds = Bounds { events: 256, bytes: 128 * 1024 };
 /// Pause before a failed action is tried again.
 pub(super) const RETRY_PAUSE: Duration = Duration::from_millis(50);
 /// The size of the actor's mailbox. It is small because one waiting nudge is enough.
@@ -44,12 +47,30 @@ pub(super) struct Detach {
     pub(super) dispatcher: Recipient<Deliver>,
 }
 
+/// The counters that all topics share.
+#[derive(Clone)]
+pub(super) struct Meters {
+    /// Wake-ups.
+    pub(super) woken: metrics::Counter,
+    /// Pages read from the store.
+    pub(super) reads: metrics::Counter,
+}
+
+impl Meters {
+    pub(super) fn new() -> Self {
+        Self {
+            woken: metrics::counter!(crate::metric::TOPICS_WOKEN),
+            reads: metrics::counter!(crate::metric::TOPIC_READS),
+        }
+    }
+}
+
 /// The actor. It lives while the topic has subscribers.
 pub(super) struct Topic {
     key: TopicKey,
     archive: Archive,
     evaluators: Evaluators,
-    woken: metrics::Counter,
+    meters: Meters,
     pending: Pending,
     /// Views of all events, encoded here.
     open: Lane,
@@ -66,7 +87,7 @@ impl Topic {
         key: TopicKey,
         archive: Archive,
         evaluators: Evaluators,
-        woken: metrics::Counter,
+        meters: Meters,
         pending: Pending,
     ) -> Self {
         let open = Lane::default();
@@ -75,7 +96,7 @@ impl Topic {
             key,
             archive,
             evaluators,
-            woken,
+            meters,
             pending,
             open,
             evaluated,
@@ -95,7 +116,8 @@ impl Topic {
     }
 
     fn read(&self, from_seq: u64, ctx: &mut Context<Self>) -> Option<Page> {
-        match self.archive.read_now(&self.key, from_seq, CHUNK_EVENTS, CHUNK_BYTES) {
+        self.meters.reads.increment(1);
+        match self.archive.read_now(&self.key, from_seq, CHUNK.events, CHUNK.bytes) {
             Ok(page) => Some(page),
             Err(error) => {
                 tracing::error!(topic = %self.key, %error, "new events can't be read; trying again");
@@ -115,19 +137,53 @@ impl Topic {
             return;
         }
         if let Some(span) = self.open.advance(&mut page) {
-            let traced = FanOut::of(&page.events);
-            let encode = |view: &View| Some(Arc::new(Chunk::encode(span, &page.events, view.form(), None)));
-            if self.open.offer(&self.key, encode) {
-                ctx.run_later(RETRY_PAUSE, |topic, ctx| topic.catch_up(ctx));
-            }
-            if let Some(traced) = traced {
-                traced.end(&self.key);
-            }
+            self.offer(span, &page.events, ctx);
         }
         if self.open.next() <= page.head_seq {
             // More events are waiting. Other messages get their turn in between.
             ctx.notify(Nudge);
         }
+    }
+
+    /// Offers what was handed over to the views of all events. Returns whether that was everything new.
+    fn offer_handed(&mut self, handed: &Handed, ctx: &mut Context<Self>) -> bool {
+        if self.open.is_empty() || !self.open.is_at_rest() {
+            return false;
+        }
+        let portions = handed.portions(self.open.next(), &self.key.selector, CHUNK);
+        let Some(portions) = portions else { return false };
+        for fresh in portions {
+            if let Some(span) = self.open.pass(&fresh) {
+                self.offer(span, &fresh.events, ctx);
+            }
+        }
+        true
+    }
+
+    fn offer(&mut self, span: Span, events: &[Event], ctx: &mut Context<Self>) {
+        let traced = FanOut::of(events);
+        let encode = |view: &View| Some(Arc::new(Chunk::encode(span, events, view.form(), None)));
+        if self.open.offer(&self.key, encode) {
+            ctx.run_later(RETRY_PAUSE, |topic, ctx| topic.catch_up(ctx));
+        }
+        if let Some(traced) = traced {
+            traced.end(&self.key);
+        }
+    }
+
+    /// Has what was handed over evaluated for the views with conditions. Returns whether that is everything
+    /// new; it is not while a page is being evaluated, or if there is more than one page.
+    fn check_handed(&mut self, handed: &Handed, ctx: &mut Context<Self>) -> bool {
+        let Some(map) = self.evaluated.map().filter(|_| !self.checking) else { return false };
+        if !self.evaluated.is_at_rest() {
+            return false;
+        }
+        let portions = handed.portions(self.evaluated.next(), &self.key.selector, CHUNK);
+        let Some(Ok([fresh])) = portions.map(<[Fresh; 1]>::try_from) else { return false };
+        if let Some(span) = self.evaluated.pass(&fresh) {
+            self.check(map, span, fresh.events, ctx);
+        }
+        true
     }
 
     /// Has a page evaluated for the views with conditions. The next page follows when this one is done.
@@ -144,14 +200,17 @@ impl Topic {
             }
             return;
         };
+        self.check(map, span, page.events, ctx);
+    }
+
+    fn check(&mut self, map: MapId, span: Span, events: Vec<Event>, ctx: &mut Context<Self>) {
         self.checking = true;
         // Where there are views of all events too, they have the span.
-        let traced = if self.open.is_empty() { FanOut::of(&page.events) } else { None };
+        let traced = if self.open.is_empty() { FanOut::of(&events) } else { None };
         let views = self.evaluated.views();
         let evaluators = self.evaluators.clone();
-        let evaluated = async move {
-            evaluators.work(map, move |turn| encode_checked(span, page.events, views, turn)).await
-        };
+        let evaluated =
+            async move { evaluators.work(map, move |turn| encode_checked(span, events, views, turn)).await };
         ctx.spawn(evaluated.into_actor(self).map(|chunks, topic, ctx| {
             if let Some(traced) = traced {
                 traced.end(&topic.key);
@@ -162,7 +221,9 @@ impl Topic {
             if topic.evaluated.conclude(&topic.key, chunks) {
                 ctx.run_later(RETRY_PAUSE, |topic, ctx| topic.catch_up(ctx));
             }
-            topic.check_new(ctx);
+            if !topic.evaluated.is_at_rest() {
+                topic.check_new(ctx);
+            }
         }));
     }
 
@@ -196,15 +257,19 @@ impl Handler<Nudge> for Topic {
     type Result = ();
 
     fn handle(&mut self, _: Nudge, ctx: &mut Self::Context) {
-        self.woken.increment(1);
+        self.meters.woken.increment(1);
         let news = self.pending.take();
         if news.removed {
             self.forget_removed();
         }
-        self.open.announce(news.first_seq);
-        self.evaluated.announce(news.first_seq);
-        self.offer_new(ctx);
-        self.check_new(ctx);
+        if !self.offer_handed(&news.handed, ctx) {
+            self.open.announce(news.first_seq);
+            self.offer_new(ctx);
+        }
+        if !self.check_handed(&news.handed, ctx) {
+            self.evaluated.announce(news.first_seq);
+            self.check_new(ctx);
+        }
     }
 }
 
@@ -230,3 +295,7 @@ impl Handler<Detach> for Topic {
         self.open.detach(&form, &dispatcher) + self.evaluated.detach(&form, &dispatcher)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests;

@@ -1,50 +1,80 @@
 //! This node's topics, and the dispatchers that deliver their events.
 //!
-//! One actor finds, starts and ends the topics' actors. It starts an actor again that was lost to a panic.
+//! Topics are spread over a few threads by a hash of their names. On each thread, one actor finds, starts and
+//! ends the topics' actors. It starts an actor again that was lost to a panic.
 
 use super::archive::Archive;
 use super::bridge::{Bridge, Deliver};
 use super::ephemeral::{Ephemeral, EphemeralTopic};
 use super::evaluators::Evaluators;
 use super::nudges::{Bell, Pending, TopicLost};
-use super::topic::{Attach, Detach, Topic};
+use super::topic::{Attach, Detach, Meters, Topic};
+use super::wakes::Wakes;
 use crate::core::frame::{FormKey, View};
 use crate::core::topic::TopicKey;
 use actix::prelude::{ActorFutureExt, WrapFuture};
 use actix::{Actor, Addr, Arbiter, AsyncContext, Context, Handler, MailboxError, Message, Recipient};
 use rustc_hash::FxHashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+
+/// A thread of topics for so many processors: most of the work is that of the workers that write to clients.
+const PROCESSORS_PER_THREAD: usize = 4;
+/// Most threads of topics.
+const MOST_THREADS: usize = 8;
 
 /// The interface by which dispatchers subscribe to topics and learn what ends; cheap to clone.
 #[derive(Clone)]
 pub struct Topics {
-    registry: Addr<Registry>,
+    /// One for each thread.
+    registries: Arc<[Addr<Registry>]>,
+    /// Clients choose the names of topics, so the hash has a random key.
+    hasher: RandomState,
     bridge: Arc<Bridge>,
 }
 
 impl Topics {
-    /// Starts the thread that the topics share.
+    /// Starts the threads that the topics share.
     pub(super) fn start(
         bridge: Arc<Bridge>,
         ephemeral: Ephemeral,
         archive: Archive,
         evaluators: Evaluators,
     ) -> Self {
-        let registry = Registry::start_on_own_thread(bridge.clone(), ephemeral.clone(), archive, evaluators);
-        bridge.attach_registry(registry.clone().recipient());
-        ephemeral.attach_registry(registry.clone().recipient());
-        Self { registry, bridge }
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = (processors / PROCESSORS_PER_THREAD).clamp(1, MOST_THREADS);
+        let registry = |_| Registry {
+            bridge: bridge.clone(),
+            ephemeral: ephemeral.clone(),
+            archive: archive.clone(),
+            evaluators: evaluators.clone(),
+            topics: FxHashMap::default(),
+            wakes: Wakes::default(),
+            meters: Meters::new(),
+            count: metrics::gauge!(crate::metric::TOPICS),
+        };
+        let registries: Arc<[_]> = (0..threads).map(registry).map(Registry::start_on_own_thread).collect();
+        bridge.attach_registries(recipients(&registries));
+        ephemeral.attach_registries(recipients(&registries));
+        Self { registries, hasher: RandomState::new(), bridge }
+    }
+
+    /// The registry that has the topic.
+    fn registry(&self, topic: &TopicKey) -> &Addr<Registry> {
+        // The remainder is less than the number of registries.
+        let index = self.hasher.hash_one(topic) % self.registries.len() as u64;
+        &self.registries[index as usize]
     }
 
     /// Subscribes a dispatcher to a view of a topic. The answer arrives as [`Deliver::Start`]; chunks follow
     /// it.
     pub fn subscribe(&self, topic: TopicKey, view: View, dispatcher: Recipient<Deliver>) {
-        self.registry.do_send(Subscribe { topic, view, dispatcher });
+        self.registry(&topic).do_send(Subscribe { topic, view, dispatcher });
     }
 
     /// Ends a subscription.
     pub fn unsubscribe(&self, topic: TopicKey, form: FormKey, dispatcher: Recipient<Deliver>) {
-        self.registry.do_send(Unsubscribe { topic, form, dispatcher });
+        self.registry(&topic).do_send(Unsubscribe { topic, form, dispatcher });
     }
 
     /// Reports to `dispatcher` when a topic, a token, a map or the node goes away.
@@ -72,10 +102,20 @@ impl Topics {
         self.bridge.topic_count()
     }
 
-    /// Waits until the thread of the topics answers.
+    /// Waits until the threads of the topics answer.
     pub(super) async fn answers(&self) -> bool {
-        self.registry.send(Ping).await.is_ok()
+        for registry in &*self.registries {
+            if registry.send(Ping).await.is_err() {
+                return false;
+            }
+        }
+        true
     }
+}
+
+/// Those who are told of topics whose actor is gone. Only one of them has such a topic; the others ignore it.
+fn recipients(registries: &[Addr<Registry>]) -> Vec<Recipient<TopicLost>> {
+    registries.iter().map(|registry| registry.clone().recipient()).collect()
 }
 
 /// Subscribes a dispatcher to a view of a topic. The answer arrives as [`Deliver::Start`]; chunks follow it.
@@ -131,29 +171,27 @@ impl TopicActor {
     }
 }
 
-/// The actor that knows all topic actors of this node. It lives as long as the node.
+/// The actor that knows all topic actors of its thread. It lives as long as the node.
 struct Registry {
     bridge: Arc<Bridge>,
     ephemeral: Ephemeral,
     archive: Archive,
     evaluators: Evaluators,
     topics: FxHashMap<TopicKey, TopicActor>,
-    /// Counts the wake-ups of all topics.
-    woken: metrics::Counter,
+    /// The way to the topics of the thread.
+    wakes: Wakes,
+    meters: Meters,
+    /// How many topics there are, over all threads.
+    count: metrics::Gauge,
 }
 
 impl Registry {
-    /// Topics and registry share one thread, so that encoding runs beside the workers that write to clients.
+    /// Its topics and it share one thread, so that encoding runs beside the workers that write to clients.
     /// Expressions have a thread of their own.
-    fn start_on_own_thread(
-        bridge: Arc<Bridge>,
-        ephemeral: Ephemeral,
-        archive: Archive,
-        evaluators: Evaluators,
-    ) -> Addr<Self> {
-        let woken = metrics::counter!(crate::metric::TOPICS_WOKEN);
-        let registry = Self { bridge, ephemeral, archive, evaluators, topics: FxHashMap::default(), woken };
-        Self::start_in_arbiter(&Arbiter::new().handle(), move |_| registry)
+    fn start_on_own_thread(self) -> Addr<Self> {
+        let thread = Arbiter::new();
+        thread.spawn(self.wakes.clone().pass_on());
+        Self::start_in_arbiter(&thread.handle(), move |_| self)
     }
 
     fn topic(&mut self, topic: TopicKey) -> TopicActor {
@@ -163,19 +201,21 @@ impl Registry {
             None => {}
         }
         let evaluators = self.evaluators.clone();
-        let woken = self.woken.clone();
+        let meters = self.meters.clone();
         let actor = if topic.is_ephemeral() {
-            TopicActor::Ephemeral(EphemeralTopic::start_on(&self.ephemeral, topic.clone(), evaluators, woken))
+            let key = topic.clone();
+            TopicActor::Ephemeral(EphemeralTopic::start_on(&self.ephemeral, key, evaluators, meters.woken))
         } else {
             let key = topic.clone();
             let pending = Pending::default();
-            let actor = Topic::new(key, self.archive.clone(), evaluators, woken, pending.clone()).start();
+            let actor = Topic::new(key, self.archive.clone(), evaluators, meters, pending.clone()).start();
             // The topic is watched before it reads its position, so that no nudge is lost in between.
-            self.bridge.watch_topic(topic.clone(), Bell::new(actor.clone().recipient(), pending));
+            let bell = Bell::new(actor.clone().recipient(), pending, self.wakes.clone());
+            self.bridge.watch_topic(topic.clone(), bell);
             TopicActor::Durable(actor)
         };
         self.topics.insert(topic, actor.clone());
-        metrics::gauge!(crate::metric::TOPICS).set(self.topics.len() as f64);
+        self.count.increment(1.0);
         actor
     }
 
@@ -192,8 +232,9 @@ impl Registry {
             true => self.ephemeral.unwatch(topic),
             false => self.bridge.unwatch_topic(topic),
         }
-        self.topics.remove(topic);
-        metrics::gauge!(crate::metric::TOPICS).set(self.topics.len() as f64);
+        if self.topics.remove(topic).is_some() {
+            self.count.decrement(1.0);
+        }
     }
 }
 

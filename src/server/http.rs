@@ -6,6 +6,7 @@
 use super::ServerError;
 use super::answer::{Visit, finish};
 use super::bare::Common;
+use super::gzip;
 use super::port;
 use crate::config::Config;
 use crate::core::error_code::Code;
@@ -70,6 +71,7 @@ pub(super) fn serve(
     let origins = config.limits.origins.clone();
     let header_bytes = config.limits.header_bytes;
     let secure = shown.is_some();
+    let compression = config.session.compression;
     let app = move || {
         App::new()
             .wrap_fn(move |request, service| {
@@ -82,11 +84,12 @@ pub(super) fn serve(
             .wrap(cors(&origins))
             .wrap_fn(move |request, service| {
                 let visit = Visit::begin(&request);
+                let is_gzip_accepted = compression && gzip::is_accepted(&request);
                 let began = Instant::now();
                 let answer = service.call(request);
                 async move {
                     let answer = answer.await.inspect(|answer| count_answer(answer, began))?;
-                    Ok(finish(answer, visit, secure))
+                    Ok(finish(gzip::encode(answer, is_gzip_accepted).await, visit, secure))
                 }
             })
             .default_service(web::to(elsewhere))

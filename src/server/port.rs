@@ -5,7 +5,9 @@
 
 use super::bare::Common;
 use super::plain;
-use super::stream::{ClientStream, Wire, gave_way};
+use super::shared_app::SharedApp;
+use super::stream::{ClientStream, DISCONNECT, Wire, gave_way};
+use super::upgraded;
 use crate::delivery::{SocketConfig, on_connect};
 use crate::edge::clients::{Client, Clients, SURPLUS};
 use actix_http::error::DispatchError;
@@ -27,8 +29,6 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::server::TlsStream;
 
-/// Longest time that a client may take to close its connection.
-const DISCONNECT: Duration = Duration::from_secs(1);
 /// Connections that the server has accepted and not counted yet, or that gave way and are not closed yet.
 const PASSING: usize = 64;
 
@@ -71,38 +71,36 @@ where
     S::Service: 'static,
     B: MessageBody + 'static,
 {
-    // The library stops to accept at this limit. It is never reached on all workers at a time, because
-    // clients give way before.
-    let per_worker = (settings.connections + SURPLUS + PASSING).div_ceil(settings.workers);
-    let builder = ServerBuilder::default()
-        .workers(settings.workers)
-        .max_concurrent_connections(per_worker)
-        .backlog(settings.backlog)
-        .shutdown_timeout(1)
-        .disable_signals();
+    let builder = builder(&settings);
     let stopping = builder.graceful_shutdown_signal();
     let service = move || {
         let stopping = stopping.clone();
         let sockets = settings.sockets.clone();
+        let most = settings.write_buffer_bytes;
+        let app = SharedApp::new(map_config(
+            app().into_factory().map_err(|error| error.into().error_response()),
+            |()| AppConfig::default(),
+        ));
+        let made = app.made();
+        let upgrade = move |handed_over| upgraded::serve::<_, B>(&made, handed_over, most);
         let http = HttpService::build()
             // Times are kept by the connection's own stream.
             .keep_alive(KeepAlive::Os)
             .client_request_timeout(Duration::ZERO)
             .client_disconnect_timeout(DISCONNECT)
             .h1_allow_half_closed(false)
-            .h1_write_buffer_size(settings.write_buffer_bytes)
+            .h1_write_buffer_size(most)
             .graceful_shutdown_signal(move || {
                 let stopping = stopping.clone();
                 async move { stopping.notified().await }
             })
             .expect(fn_service(expect))
+            .upgrade(fn_service(upgrade))
             .on_connect_ext(move |stream: &ClientStream, extensions: &mut _| {
                 on_connect(&sockets, stream.tcp(), extensions);
                 extensions.insert(stream.client().clone());
             })
-            .h1(map_config(app().into_factory().map_err(|error| error.into().error_response()), |()| {
-                AppConfig::default()
-            }));
+            .h1(app);
         let port = Rc::new(Port::new(&settings, clients.clone()));
         fn_service(move |tcp: TcpStream| {
             let port = port.clone();
@@ -115,6 +113,19 @@ where
         .and_then(http)
     };
     Ok(builder.listen("clients", listener, service)?.run())
+}
+
+/// The library's server, with its limits.
+fn builder(settings: &Settings) -> ServerBuilder {
+    // The library stops to accept at this limit. It is never reached on all workers at a time, because
+    // clients give way before.
+    let per_worker = (settings.connections + SURPLUS + PASSING).div_ceil(settings.workers);
+    ServerBuilder::default()
+        .workers(settings.workers)
+        .max_concurrent_connections(per_worker)
+        .backlog(settings.backlog)
+        .shutdown_timeout(1)
+        .disable_signals()
 }
 
 /// Notes that the client of a request waits for an interim answer. The library writes it after this, and the
@@ -152,21 +163,23 @@ impl Port {
         }
     }
 
-    /// Admits a connection, and makes the TLS handshake. Connections that don't end it may give way to
-    /// others.
+    /// Admits a connection, and makes the TLS handshake if the port speaks TLS.
     async fn accept(&self, tcp: TcpStream) -> io::Result<ClientStream> {
         let admission = self.clients.admit();
         let wire = match &self.tls {
             None => Wire::Plain(tcp),
-            Some(tls) => {
-                let client = admission.client();
-                let shaken = tokio::time::timeout(self.handshake, shake(tls, tcp, &self.common));
-                tokio::select! {
-                    done = shaken => Wire::Tls(Box::new(done??)),
-                    () = poll_fn(|cx| client.poll_evicted(cx)) => return Err(gave_way()),
-                }
-            }
+            // In a box: a handshake takes kilobytes, and a connection's task keeps its size.
+            Some(tls) => Box::pin(self.secure(tls, tcp, admission.client())).await?,
         };
         Ok(ClientStream::new(wire, admission, self.common.clone()))
+    }
+
+    /// Makes the TLS handshake, in time. A connection that doesn't end it may give way to others.
+    async fn secure(&self, tls: &TlsAcceptor, tcp: TcpStream, client: &Client) -> io::Result<Wire> {
+        let shaken = tokio::time::timeout(self.handshake, shake(tls, tcp, &self.common));
+        tokio::select! {
+            done = shaken => Ok(Wire::Tls(Box::new(done??))),
+            () = poll_fn(|cx| client.poll_evicted(cx)) => Err(gave_way()),
+        }
     }
 }

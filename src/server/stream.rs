@@ -5,18 +5,22 @@
 //! without a body.
 
 use super::bare::{self, Common};
+use crate::delivery::PlainSocket;
 use crate::edge::clients::{Admission, Client, Interim, Over, Turn};
 use actix_rt::net::TcpStream;
 use actix_web::http::StatusCode;
+use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 use tokio_rustls::server::TlsStream;
 
+/// Longest time that a client may take to close its connection.
+pub(super) const DISCONNECT: Duration = Duration::from_secs(1);
 /// Bytes of an unknown sender that are read before the library looks at them.
 const AT_A_TIME: usize = 8 * 1024;
 /// Bytes that are thrown away at a time.
@@ -51,6 +55,8 @@ pub(super) struct ClientStream {
     answer: Option<Answer>,
     /// Nothing more is read.
     ended: bool,
+    /// The library has let go of the connection.
+    is_handed_over: bool,
 }
 
 /// An answer that is written in place of the library's.
@@ -74,6 +80,7 @@ impl ClientStream {
             of_interim: 0,
             answer: None,
             ended: false,
+            is_handed_over: false,
         }
     }
 
@@ -85,9 +92,22 @@ impl ClientStream {
         }
     }
 
+    /// Whether bytes go to the socket as they are.
+    pub(super) fn is_plain(&self) -> bool {
+        matches!(self.wire, Wire::Plain(_))
+    }
+
     /// What the connection may do.
     pub(super) fn client(&self) -> &Client {
         self.admission.client()
+    }
+
+    /// The library lets go of the connection: no answer of its own follows, and none in its place. A session
+    /// may last for long and needs no timer, so it is dropped. The next wait makes another one.
+    pub(super) fn hand_over(&mut self) {
+        self.timer = None;
+        self.answer = None;
+        self.is_handed_over = true;
     }
 
     /// Has the task woken at `until`, or earlier: the timer is set anew only after it has fired, because most
@@ -294,7 +314,8 @@ impl AsyncWrite for ClientStream {
             Passing::Until(before) => &bytes[..before],
             Passing::None => return Poll::Ready(Ok(INTERIM.len())),
         };
-        if this.ended {
+        // What others write may look like an answer of the library: frames have any bytes.
+        if this.ended || this.is_handed_over {
             return Pin::new(&mut this.wire).poll_write(cx, bytes);
         }
         if this.answer.is_none() {
@@ -322,6 +343,17 @@ impl AsyncWrite for ClientStream {
         this.stay(cx)?;
         ready!(this.poll_answer(cx))?;
         Pin::new(&mut this.wire).poll_shutdown(cx)
+    }
+}
+
+/// The stream as the dispatcher sees it, between two polls of the connection's task.
+impl PlainSocket for RefCell<ClientStream> {
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match &self.borrow().wire {
+            Wire::Plain(tcp) => tcp.try_write(bytes),
+            // The task alone writes through TLS.
+            Wire::Tls(_) => Err(io::ErrorKind::WouldBlock.into()),
+        }
     }
 }
 
@@ -359,4 +391,4 @@ impl AsyncWrite for Wire {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests;
+pub(super) mod tests;

@@ -118,3 +118,26 @@ fn the_beginning_of_an_id_is_looked_up() {
     let requests = node.requests.join().unwrap();
     assert!(requests[1].0.starts_with("get /api/maps/demo/ingest/wh_34 "), "{}", requests[1].0);
 }
+
+#[test]
+fn a_tail_whose_token_was_revoked_promises_nothing() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let server = thread::spawn(move || {
+        let refusal = json!({"code": "unauthorized", "message": "a valid token is needed"}).to_string();
+        let frame = "event: connected\nid: 01JY97R74N0000000000070000\ndata: {}\n\n";
+        for (head, body) in [
+            ("200 OK\r\ncontent-type: text/event-stream", frame),
+            ("401 Unauthorized\r\ncontent-type: application/json", refusal.as_str()),
+        ] {
+            let (mut stream, _) = listener.accept().unwrap();
+            take_request(&stream);
+            write!(stream, "HTTP/1.1 {head}\r\nconnection: close\r\n\r\n{body}").unwrap();
+        }
+    });
+    let output = waypost(&["tail", "demo", "--url", &url, "--token", "t"]).output().unwrap();
+    server.join().unwrap();
+    let told = err(&output);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("[401 unauthorized]") && !told.contains("skipped"), "{told}");
+}

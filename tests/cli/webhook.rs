@@ -103,6 +103,7 @@ fn a_webhook_can_be_managed_from_creation_to_deletion() {
     cli.refused(&create, "hint: one receiver would get every event twice");
     let inside = ["webhook", "create", "demo", "--to", "http://169.254.169.254/"];
     cli.refused(&inside, "hint: webhooks.allow_nets");
+    cli.refused(&inside, "WAYPOST_WEBHOOKS_ALLOW_NETS=169.254.0.0/16");
     cli.refused(&inside, "[400 validation_failed]");
     cli.refused(&["webhook", "show", "demo", "nobody"], "has no webhook nobody");
     // Names are not unique: an ambiguous name is refused with the list of candidates.
@@ -144,7 +145,7 @@ fn a_webhook_can_be_managed_from_creation_to_deletion() {
     let classes: Vec<&Value> = seen.iter().map(|attempt| &attempt["class"]).collect();
     assert_eq!(classes, ["delivered", "status"]);
     assert!(seen.iter().all(|attempt| attempt["webhook_id"] == made["id"]), "{seen:?}");
-    cli.refused(&["webhook", "dead-letters", "retry", "demo", "mine", "--wait"], "1 events failed again");
+    cli.refused(&["webhook", "dead-letters", "retry", "demo", "mine", "--wait"], "1 event failed again");
 
     cli.refused(&["webhook", "test", "demo", "mine"], "the test was not delivered (status)");
     receiver.on(PATH, behaviour::status(204));

@@ -80,6 +80,7 @@ fn lifecycle(c: &Cluster) -> Result<()> {
 
 fn choices(c: &Cluster) -> Result<()> {
     let [map, other] = [c.map("choices")?, c.map("other-choices")?];
+    let map_of_id = &map;
     let own = json!({"app_id": "1234", "key": "own-key", "secret": "own-secret"});
     for part in ["app_id", "key", "secret"] {
         let body = json!({ part: own[part] });
@@ -96,6 +97,8 @@ fn choices(c: &Cluster) -> Result<()> {
     ] {
         let refused = c.admin(1).post(&path(map), &body)?;
         ensure!(refused.status == 409 && refused.code() == code, "{body}: {}", refused.text());
+        let names_its_map = refused.text().contains(&format!("the map {} has it", map_of_id.slug));
+        ensure!(names_its_map == (code == "app_id_taken"), "{body}: {}", refused.text());
     }
     for bad in [json!({"key": "a b"}), json!({"app_id": ""}), json!({"secret": 7}), json!({"origins": "x"})] {
         ensure!(admin.post(&path(&map), &bad)?.code() == "invalid_body", "{bad}");

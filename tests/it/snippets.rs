@@ -17,6 +17,8 @@
 //! with the page, as does what a shell block starts with `&`. A block `text,expect` has lines that the blocks
 //! before it must have printed, in this order; `…` stands for anything.
 //!
+//! The README and the tutorial run once more in the order in which they are read, with one map for all.
+//!
 //! `WAYPOST_TEST_CHECK` chooses the pages whose paths have this text.
 
 mod blocks;
@@ -37,6 +39,18 @@ use testkit::Cluster;
 
 /// The page's map.
 const SLUG: &str = "demo";
+/// What a newcomer reads first, in the order of its links.
+const FIRST: [&str; 9] = [
+    "README.md",
+    "docs/tutorial/install.md",
+    "docs/tutorial/first-event.md",
+    "docs/tutorial/bot.md",
+    "docs/tutorial/dashboard.md",
+    "docs/tutorial/chat.md",
+    "docs/tutorial/discord.md",
+    "docs/tutorial/consumer.md",
+    "docs/tutorial/three-nodes.md",
+];
 
 #[test]
 fn every_block_says_whether_it_runs() {
@@ -70,6 +84,37 @@ fn the_blocks_of_all_pages_run() {
         ensure!(failures.is_empty(), "pages that do not run:\n{failures}");
         Ok(())
     });
+}
+
+/// A newcomer has one map, in which each page finds what the pages before it left.
+#[test]
+fn the_readme_and_the_tutorial_run_on_one_map() {
+    scenario(delivering(1), |c| {
+        let map = c.map(SLUG)?;
+        let url = c.nodes[0].url();
+        for name in FIRST {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+            let blocks = read(&path)?;
+            let ran = Page::new(&path, &url, &map).and_then(|mut page| page.run(&blocks)).context(name)?;
+            println!("  ok: {name}: {}", told(&ran));
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn each_page_of_the_tutorial_leads_to_the_next() {
+    let all: Vec<String> = pages().iter().map(|page| name(page)).collect();
+    for page in all.iter().filter(|name| name.starts_with("docs/tutorial/")) {
+        assert!(FIRST.contains(&page.as_str()), "{page} is not among the pages that are read first");
+    }
+    // The README leads past the page about packages: it has the first commands itself.
+    for pair in FIRST[1..].windows(2) {
+        let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(pair[0])).unwrap();
+        let next = pair[1].trim_start_matches("docs/tutorial/");
+        let leads = text.split("Next: ").nth(1).is_some_and(|link| link.contains(&format!("]({next})")));
+        assert!(leads, "{} does not lead to {next}", pair[0]);
+    }
 }
 
 fn told(ran: &Ran) -> String {

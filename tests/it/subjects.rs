@@ -376,6 +376,7 @@ fn wakes_no_other(c: &Cluster) -> Result<()> {
     publish(c, 0, &map, "noisy")?;
     socket.events(1)?;
     let before = c.metric(0, "waypost_topic_wakeups_total", "")?;
+    let reads = c.metric(0, "waypost_topic_reads_total", "")?;
     let events: Vec<Value> =
         (0..20).map(|i| json!({"type": "x", "subject": "noisy", "payload": {"i": i}})).collect();
     for event in &events {
@@ -385,6 +386,9 @@ fn wakes_no_other(c: &Cluster) -> Result<()> {
     let woken = c.metric(0, "waypost_topic_wakeups_total", "")? - before;
     // Only the reader of that subject is woken; one wake-up may serve several events.
     ensure!((1..=events.len() as u64).contains(&woken), "{woken} wake-ups for {} events", events.len());
+    // A topic that is up to date takes new events from memory.
+    let read = c.metric(0, "waypost_topic_reads_total", "")? - reads;
+    ensure!(read == 0, "{read} reads of the store");
     for event in &events {
         c.api(0, &map).post_once(
             &map.events(),

@@ -84,7 +84,15 @@ pub(crate) async fn run(binary: &Path, dir: &Path, size: Size, report: &mut Repo
         nodes.rotate_left(number % 3);
         let map = map.clone();
         let token = ADMIN.to_owned();
-        Publishers::start(&publishers::Plan { nodes, map, token, publishers: 1, pause: size.pause, pad: 100 })
+        Publishers::start(&publishers::Plan {
+            nodes,
+            map,
+            token,
+            publishers: 1,
+            pause: size.pause,
+            pad: 100,
+            stays: false,
+        })
     };
     let publishers: Vec<Publishers> = maps.iter().enumerate().map(publish).collect();
     sleep(CALM).await;

@@ -31,7 +31,7 @@ impl Tape {
     /// `maps` has the id and the token of each map.
     pub(super) fn new(maps: &[(String, String)]) -> Self {
         let map = |(id, token): &(String, String)| Map {
-            upgrade: ws::upgrade("bench", token),
+            upgrade: ws::upgrade("bench", token, false),
             id: id.clone(),
             prefix: format!(r#"[null,null,"events:map:{id}","{KIND}",{{"id":""#),
             ids: Vec::new(),

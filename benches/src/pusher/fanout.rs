@@ -41,14 +41,13 @@ pub(super) async fn run(cluster: &Cluster, size: Size, report: &mut Report) -> R
         let paced = Pace::Paced { rate: size.pace / connections as f64 };
         let [limit, own] = in_turns(&waypost, size, connections, paced, 1).await?;
         let of = format!("pusher: {connections} subscribers, paced");
-        report.note(&format!("{of}, limit"), limit, "CPU-s/M");
-        report.note(&of, own, "CPU-s/M");
+        report.note(&of, own, "CPU-s/M").beside(limit);
         report.at_most(&format!("{of}, of the limit"), own / limit, PACED_RATIO, "x");
         let saturated = Pace::Saturated { batch: PUSHER_BATCH, window: size.window };
         let [limit, own] = in_turns(&waypost, size, connections, saturated, LIMIT_COALESCE).await?;
         let of = format!("{connections} subscribers, saturated");
-        report.note(&format!("pusher: {of}, limit, {LIMIT_COALESCE} a send"), limit, "CPU-s/M");
-        sockudo.compare(report, &of, own, OF_CPU, "CPU-s/M");
+        // The limit writes LIMIT_COALESCE frames at once.
+        sockudo.compare(report, &of, own, OF_CPU, "CPU-s/M").beside(limit);
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ use testkit::pusher::App;
 
 use crate::{
     node::Cluster,
-    report::Report,
+    report::{Report, Row},
     subscribers::Target,
     wire::{Channels, Wire},
 };
@@ -73,10 +73,17 @@ impl Sockudo {
     }
 
     /// Adds a line: the figure, beside Sockudo's, of which it may be a `part`.
-    fn compare(self, report: &mut Report, what: &str, measured: f64, part: f64, unit: &str) {
+    fn compare<'a>(
+        self,
+        report: &'a mut Report,
+        what: &str,
+        measured: f64,
+        part: f64,
+        unit: &str,
+    ) -> &'a mut Row {
         let Self { low, high } = self;
         let of = if low < high { format!("{low} to {high}") } else { low.to_string() };
-        report.at_most(&format!("pusher: {what} (Sockudo {of})"), measured, low * part, unit);
+        report.at_most(&format!("pusher: {what} (Sockudo {of})"), measured, low * part, unit)
     }
 }
 

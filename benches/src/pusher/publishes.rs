@@ -54,14 +54,16 @@ pub(super) async fn run(cluster: &Cluster, size: Size, report: &mut Report) -> R
     let node = cluster.nodes.first().context("no node")?;
     let limit = Limit::start(1).await?;
     let bare = Flood::to_one(limit.addr, limit.pid, &Arc::default(), size).await?;
-    let cost = bare.median("one to one, limit", size).await.context("the limit")?;
-    report.note("pusher: one publish to one subscriber, limit", cost.micros[0], "CPU-µs");
+    let at_limit = bare.median("one to one, limit", size).await.context("the limit")?;
     drop((bare, limit));
 
     let one = Flood::to_one(node.http, node.pid()?, &cluster.app("one").await?, size).await?;
     let cost = one.median("one to one", size).await?;
-    ONE.compare(report, "one publish to one subscriber", cost.micros[0], OF_CPU, "CPU-µs");
-    report.note("pusher: publishes to one subscriber (Sockudo 8600 to 9300)", cost.rate, "a second");
+    let micros = ONE.compare(report, "one publish to one subscriber", cost.micros[0], OF_CPU, "CPU-µs");
+    micros.beside(at_limit.micros[0]);
+    let rate =
+        report.note("pusher: publishes to one subscriber (Sockudo 8600 to 9300)", cost.rate, "a second");
+    rate.beside(at_limit.rate);
     drop(one);
 
     let batches = Flood::in_batches(node, &cluster.app("batches").await?, size).await?;

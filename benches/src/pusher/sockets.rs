@@ -41,10 +41,10 @@ pub(super) async fn run(cluster: &Cluster, size: Size, report: &mut Report) -> R
     let node = cluster.nodes.first().context("no node")?;
     let app = cluster.app("sockets").await?;
     let cost = measure(node.http, node.pid()?, &app, size).await.context("waypost")?;
-    report.note("pusher: connect and subscribe, limit", bare.connect, "CPU-ms");
-    CONNECT.compare(report, "connect and subscribe", cost.connect, OF_CPU, "CPU-ms");
-    report.note("pusher: memory of an idle socket, limit", bare.memory, "KiB");
-    IDLE.compare(report, "memory of an idle socket", cost.memory, OF_MEMORY, "KiB");
+    let connect = CONNECT.compare(report, "connect and subscribe", cost.connect, OF_CPU, "CPU-ms");
+    connect.beside(bare.connect);
+    let memory = IDLE.compare(report, "memory of an idle socket", cost.memory, OF_MEMORY, "KiB");
+    memory.beside(bare.memory);
     report.note(&format!("pusher: CPU of {} idle sockets", size.many), cost.idle * 100.0, "% of a core");
     Ok(())
 }

@@ -35,7 +35,7 @@ pub(crate) struct Batch {
 pub(crate) struct Total {
     pub(crate) seeds: u64,
     pub(crate) failed: u64,
-    counts: [u64; 3],
+    counts: [u64; 4],
     checks: Checks,
     faults: u64,
     simulated_ms: u64,
@@ -43,6 +43,12 @@ pub(crate) struct Total {
 }
 
 impl Total {
+    /// How many answers replicas gave to proposals that they had applied before.
+    #[cfg(test)]
+    pub(crate) fn repeated(&self) -> u64 {
+        self.counts[3]
+    }
+
     fn add(&mut self, verdict: &Verdict) {
         self.seeds += 1;
         self.failed += u64::from(!verdict.violations.is_empty());
@@ -58,7 +64,7 @@ impl Total {
 impl fmt::Display for Total {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.took.as_secs_f64();
-        let [proposed, acknowledged, reads] = self.counts;
+        let [proposed, acknowledged, reads, repeated] = self.counts;
         writeln!(
             f,
             "{} seeds in {seconds:.0} s, {:.0} a minute",
@@ -67,6 +73,7 @@ impl fmt::Display for Total {
         )?;
         writeln!(f, "{} hours of simulated time, {} faults", self.simulated_ms / 3_600_000, self.faults)?;
         writeln!(f, "{proposed} commands proposed, {acknowledged} acknowledged, {reads} reads")?;
+        writeln!(f, "{repeated} answers to proposals that were sent again")?;
         for ((number, name), checks) in (1..).zip(NAMES).zip(self.checks).filter(|(_, checks)| *checks > 0) {
             writeln!(f, "{number:>2}  {name:<34}  {checks:>10} checked")?;
         }

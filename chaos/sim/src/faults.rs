@@ -13,6 +13,9 @@ use crate::plan::Fault;
 /// The longest time for removing a member or handing over.
 const ASK: Duration = Duration::from_secs(2);
 
+/// The longest time in which no disk is lost because another is being repaired.
+const REPAIR: Duration = Duration::from_secs(20);
+
 /// Carries out all faults. Returns how many were possible.
 pub(crate) async fn carry_out(hosts: &Arc<Hosts>) -> u64 {
     let begin = Instant::now();
@@ -48,13 +51,8 @@ async fn one(hosts: &Arc<Hosts>, fault: Fault) -> bool {
             (0..hosts.plan.nodes).for_each(|host| hosts.start(host));
             true
         }
-        Fault::Freeze { target, time } => {
-            let Some(process) = hosts.find(target).and_then(|host| hosts.process(host)) else { return false };
-            process.freeze();
-            sleep(ms(time)).await;
-            process.thaw();
-            true
-        }
+        Fault::Freeze { target, time } => stop(hosts, hosts.find(target), time, false).await,
+        Fault::Hang { target, time } => stop(hosts, hosts.find(target), time, true).await,
         Fault::Isolate { target, time } => {
             cut(hosts, around(hosts, hosts.find(target), true, true), time).await
         }
@@ -94,8 +92,11 @@ async fn one(hosts: &Arc<Hosts>, fault: Fault) -> bool {
             let Some(node) = hosts.leader().and_then(|host| hosts.node(host)) else { return false };
             timeout(ASK, node.admin().hand_over(ASK)).await.is_ok()
         }
+        Fault::Transfer { host } => transfer(hosts, host).await,
         Fault::Wipe { host, down } => hosts.may_lose_disk().await && wipe(hosts, host, down).await,
         Fault::Replace { host, down } => hosts.may_lose_disk().await && replace(hosts, host, down).await,
+        Fault::Damage { host, down } => hosts.may_lose_disk().await && damage(hosts, host, down).await,
+        Fault::DamageAll { down } => hosts.may_lose_disk().await && damage_all(hosts, down).await,
     }
 }
 
@@ -107,6 +108,23 @@ async fn on(hosts: &Arc<Hosts>, host: Option<usize>, down: u64, power: bool) -> 
     true
 }
 
+/// Returns false if the node on that host did not get the lead.
+async fn transfer(hosts: &Arc<Hosts>, host: usize) -> bool {
+    let Some(leader) = hosts.leader().and_then(|host| hosts.node(host)) else { return false };
+    let Some(to) = hosts.node(host).map(|node| node.node_id()) else { return false };
+    let asked = timeout(ASK, leader.admin().operate(Operation::Lead(Some(to)))).await;
+    asked.is_ok_and(|done| done.is_ok())
+}
+
+/// Stops the process on a host for a while, or the whole host.
+async fn stop(hosts: &Hosts, host: Option<usize>, time: u64, whole: bool) -> bool {
+    let Some(process) = host.and_then(|host| hosts.process(host)) else { return false };
+    process.freeze();
+    cut(hosts, around(hosts, host, whole, whole), time).await;
+    process.thaw();
+    true
+}
+
 async fn wipe(hosts: &Arc<Hosts>, host: usize, down: u64) -> bool {
     hosts.end(host, true);
     hosts.wipe(host);
@@ -114,6 +132,37 @@ async fn wipe(hosts: &Arc<Hosts>, host: usize, down: u64) -> bool {
     hosts.start(host);
     hosts.disk_was_lost();
     true
+}
+
+/// Damages one thing on a host's disk. No disk is lost until the node has repaired it.
+async fn damage(hosts: &Arc<Hosts>, host: usize, down: u64) -> bool {
+    hosts.end(host, true);
+    let damaged = hosts.world.damage(host);
+    sleep(ms(down)).await;
+    hosts.start(host);
+    repaired(hosts, damaged).await
+}
+
+/// Damages an entry of each host's log, and often one host's store. Whichever entry it is, all hosts but one
+/// have it whole.
+async fn damage_all(hosts: &Arc<Hosts>, down: u64) -> bool {
+    (0..hosts.plan.nodes).for_each(|host| hosts.end(host, true));
+    let damage = |host: usize| hosts.world.damage_one_of(host, hosts.plan.nodes);
+    let damaged = (0..hosts.plan.nodes).filter(|host| damage(*host)).count() > 0;
+    let store = usize::try_from(hosts.world.below(2 * hosts.plan.nodes as u64)).unwrap_or(0);
+    if store < hosts.plan.nodes {
+        hosts.world.damage_store(store);
+    }
+    sleep(ms(down)).await;
+    (0..hosts.plan.nodes).for_each(|host| hosts.start(host));
+    repaired(hosts, damaged).await
+}
+
+async fn repaired(hosts: &Arc<Hosts>, damaged: bool) -> bool {
+    // A violation that it never ends is found after healing.
+    hosts.until(REPAIR, Hosts::all_well).await;
+    hosts.disk_was_lost();
+    damaged
 }
 
 /// Removes the member first. If that fails, or its outcome is unknown, the disk is lost nevertheless.

@@ -30,7 +30,7 @@ pub(crate) enum Fault {
     Power { target: Target, down: u64 },
     /// The power of all hosts is cut, after their disks were slow for a moment.
     PowerAll { slow: u64, down: u64 },
-    /// The process stops for a while.
+    /// The process stops for a while; its host goes on and takes what is sent to it.
     Freeze { target: Target, time: u64 },
     /// No packet reaches or leaves the host.
     Isolate { target: Target, time: u64 },
@@ -52,11 +52,22 @@ pub(crate) enum Fault {
     Drift { host: usize, by: i64 },
     /// The leader must hand over.
     HandOver,
+    /// The lead is to go to the node on that host, however far it is behind.
+    Transfer { host: usize },
     /// The disk is lost; the node joins again with an empty one. Only while all other nodes are well.
     Wipe { host: usize, down: u64 },
     /// The node is removed from the cluster, and joins again with an empty disk. Only while all other nodes
     /// are well.
     Replace { host: usize, down: u64 },
+    /// The whole host hangs for a while, as under a hypervisor: nothing on it goes on but its clock, and what
+    /// is sent to it waits.
+    Hang { target: Target, time: u64 },
+    /// The power is cut, and one thing is damaged: an entry of the log, the last one, the vote, or the store.
+    /// Only while all other nodes are well.
+    Damage { host: usize, down: u64 },
+    /// The power of all hosts is cut, and an entry of each host's log is damaged, on each another one, and
+    /// often one host's store. Only while all nodes are well.
+    DamageAll { down: u64 },
 }
 
 /// The plan of one seed.
@@ -86,8 +97,12 @@ pub(crate) struct Plan {
     settings: Settings,
 }
 
+/// A disk whose flushes take this much longer (ms) hangs: for longer than any stall.
+const HANGS: u64 = 60_000;
 /// From this seed on, every fifth one has presence.
 const PRESENCE_FROM: u64 = 1_000_000;
+/// From this seed on, disks are damaged in every third one.
+const DAMAGE_FROM: u64 = 1_000;
 
 /// The cluster settings that a seed varies.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -148,6 +163,9 @@ impl Plan {
             .map(|_| (dice.between(0, duration_ms), fault(&mut dice, nodes)))
             .collect();
         wrong_clocks(seed, nodes, duration_ms, &mut faults);
+        transfers_to_laggards(seed, nodes, duration_ms, &mut faults);
+        hanging_hosts(seed, nodes, duration_ms, &mut faults);
+        damage(seed, nodes, duration_ms, &mut faults);
         faults.sort_by_key(|(at, _)| *at);
         Self {
             seed,
@@ -250,6 +268,59 @@ fn wrong_clocks(seed: u64, nodes: usize, duration_ms: u64, faults: &mut Vec<(u64
     }
 }
 
+/// In every fourth seed a host is cut off or stands still, so that its node lags or needs a snapshot, and the
+/// lead is to go to that node meanwhile and soon after. This uses its own random choices, too.
+fn transfers_to_laggards(seed: u64, nodes: usize, duration_ms: u64, faults: &mut Vec<(u64, Fault)>) {
+    let mut dice = Dice(SmallRng::seed_from_u64(seed ^ 0x001a_66a2));
+    if !dice.one_in(4) {
+        return;
+    }
+    for _ in 0..dice.between(1, 2) {
+        let host = dice.host(nodes);
+        let target = Target::Host(host);
+        let at = dice.between(0, duration_ms);
+        let time = dice.between(100, 1500);
+        let lags = match dice.between(0, 2) {
+            0 => Fault::Freeze { target, time },
+            1 => Fault::Deaf { target, time },
+            _ => Fault::Isolate { target, time },
+        };
+        faults.push((at, lags));
+        for after in [dice.between(0, time), time + dice.between(0, 50)] {
+            if at + after < duration_ms {
+                faults.push((at + after, Fault::Transfer { host }));
+            }
+        }
+    }
+}
+
+/// In every fourth seed hosts hang, for up to some seconds. This uses its own random choices as well.
+fn hanging_hosts(seed: u64, nodes: usize, duration_ms: u64, faults: &mut Vec<(u64, Fault)>) {
+    let mut dice = Dice(SmallRng::seed_from_u64(seed ^ 0x0068_616e_6773));
+    if !dice.one_in(4) {
+        return;
+    }
+    for _ in 0..dice.between(1, 2) {
+        let at = dice.between(0, duration_ms);
+        faults.push((at, Fault::Hang { target: dice.target(nodes), time: dice.between(200, 5000) }));
+    }
+}
+
+/// In some seeds disks are damaged. This uses its own random choices, as wrong clocks do.
+fn damage(seed: u64, nodes: usize, duration_ms: u64, faults: &mut Vec<(u64, Fault)>) {
+    let mut dice = Dice(SmallRng::seed_from_u64(seed ^ 0x0da3_a6ed));
+    if seed < DAMAGE_FROM || !dice.one_in(3) {
+        return;
+    }
+    for _ in 0..dice.between(1, 3) {
+        let at = dice.between(0, duration_ms);
+        let down = dice.between(10, 1500);
+        let everywhere = dice.one_in(3);
+        let host = dice.host(nodes);
+        faults.push((at, if everywhere { Fault::DamageAll { down } } else { Fault::Damage { host, down } }));
+    }
+}
+
 fn fault(dice: &mut Dice, nodes: usize) -> Fault {
     let target = dice.target(nodes);
     let time = dice.between(50, 2000);
@@ -268,7 +339,10 @@ fn fault(dice: &mut Dice, nodes: usize) -> Fault {
             Fault::Apart { a, b: (a + 1 + dice.host(nodes - 1)) % nodes, time }
         }
         12 => Fault::Reset { target },
-        13 => Fault::Stall { target, by: dice.of(&[50, 300, 1500]), time },
+        13 => match dice.of(&[50, 300, 1500, HANGS]) {
+            HANGS => Fault::Stall { target, by: HANGS, time: time * 3 },
+            by => Fault::Stall { target, by, time },
+        },
         14 => Fault::Skew { host: dice.host(nodes), ms: dice.of(&[-600_000, -1000, 1000, 600_000]) },
         15 => Fault::HandOver,
         16 => Fault::Wipe { host: dice.host(nodes), down },

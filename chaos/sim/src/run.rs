@@ -29,8 +29,9 @@ const CATCH_UP: Duration = Duration::from_secs(60);
 pub(crate) struct Verdict {
     /// The violations, each with its time (ms).
     pub(crate) violations: Vec<(u64, String)>,
-    /// The numbers of commands proposed, of commands acknowledged, and of reads.
-    pub(crate) counts: [u64; 3],
+    /// The numbers of commands proposed, of commands acknowledged, of reads, and of answers by replicas to
+    /// proposals that they had applied before.
+    pub(crate) counts: [u64; 4],
     /// How often the history checked each invariant.
     pub(crate) checks: Checks,
     /// How many faults were carried out.
@@ -61,11 +62,12 @@ async fn simulate(plan: Plan, failpoint: Option<&'static str>) -> Verdict {
     let hosts = Hosts::new(world.clone(), plan, history.clone());
     let faults = under_fire(&hosts).await;
     for (host, reason) in world.damaged() {
-        world.violation(format!("invariant 11: host {host} found damage where there is none: {reason}"));
+        world.violation(format!("invariant 11: host {host} gave up its data as damaged: {reason}"));
     }
+    let [proposed, acknowledged, reads] = history.counts();
     let verdict = Verdict {
         violations: world.violations(),
-        counts: history.counts(),
+        counts: [proposed, acknowledged, reads, world.repeated()],
         checks: history.checks(),
         faults,
         took_ms: world.elapsed_ms(),

@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 const RUN: &str = "waypost-chaos-run-";
 /// The prefix of namespaces and control groups.
 const SHORT: &str = "wpc";
+/// The programs that make such things.
+const PROGRAMS: [&str; 2] = ["chaos", "benches"];
 /// How long killed processes may take to end.
 const GONE: Duration = Duration::from_secs(5);
 
@@ -73,11 +75,11 @@ pub fn clean_dead_runs() -> Result<()> {
     Ok(())
 }
 
-/// Whether the process with that id runs this same program.
+/// Whether the process with that id runs this same program, or another one that makes such things.
 fn is_alive(pid: u32) -> bool {
     let program = |pid: &str| std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-    let own = program("self");
-    !own.is_empty() && program(&pid.to_string()) == own
+    let found = program(&pid.to_string());
+    !found.is_empty() && (found == program("self") || PROGRAMS.contains(&found.trim_end()))
 }
 
 /// Ends the nodes whose data is below `dir`, and their tracers: that run started them.

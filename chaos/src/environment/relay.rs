@@ -19,6 +19,8 @@ use tun_rs::SyncDevice;
 const QUEUE: usize = 20_000;
 /// The length of the longest packet, in bytes.
 const PACKET: usize = 2048;
+/// What a slow link holds back; it drops further packets.
+const BUFFER: Duration = Duration::from_millis(500);
 /// How often a thread checks whether it has to end.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -35,6 +37,17 @@ pub struct Weather {
     pub repeated: u32,
     /// How many packets of a thousand have a bit flipped.
     pub corrupted: u32,
+    /// The link to one node is slow.
+    pub slow: Option<Slow>,
+}
+
+/// A link that passes few bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct Slow {
+    /// The node that the link leads to.
+    pub to: usize,
+    /// How many bytes pass in a second.
+    pub bytes_per_second: u64,
 }
 
 /// How many packets met which fate.
@@ -66,8 +79,10 @@ impl Relay {
         }
         let weather = Arc::default();
         let counts = Arc::default();
+        let busy = vec![Instant::now(); devices.len()];
         let work = Work {
             devices,
+            busy,
             weather: Arc::clone(&weather),
             counts: Arc::clone(&counts),
             waiting: BinaryHeap::new(),
@@ -106,6 +121,8 @@ struct Packet {
 /// The work of the relay's thread, with the packets that wait.
 struct Work {
     devices: Vec<(Ipv4Addr, SyncDevice)>,
+    /// Until when the link to each device is busy.
+    busy: Vec<Instant>,
     weather: Arc<Mutex<Weather>>,
     counts: Arc<Counts>,
     waiting: BinaryHeap<Packet>,
@@ -161,8 +178,24 @@ impl Work {
     }
 
     fn queue(&mut self, to: usize, bytes: Vec<u8>, weather: Weather) {
+        let Some(sent) = self.sent(to, bytes.len(), weather.slow) else {
+            self.counts.lost.fetch_add(1, Memory::Relaxed);
+            return;
+        };
         let after = weather.delay + self.dice.between(Duration::ZERO, weather.jitter);
-        self.waiting.push(Packet { due: std::cmp::Reverse(Instant::now() + after), to, bytes });
+        self.waiting.push(Packet { due: std::cmp::Reverse(sent + after), to, bytes });
+    }
+
+    /// When the link will have passed a packet of that length; `None` if it holds back too much already.
+    fn sent(&mut self, to: usize, length: usize, slow: Option<Slow>) -> Option<Instant> {
+        let now = Instant::now();
+        let Some(slow) = slow.filter(|slow| slow.to == to) else { return Some(now) };
+        let begins = self.busy[to].max(now);
+        if begins > now + BUFFER {
+            return None;
+        }
+        self.busy[to] = begins + Duration::from_secs_f64(length as f64 / slow.bytes_per_second as f64);
+        Some(self.busy[to])
     }
 
     fn send_due(&mut self) {
@@ -226,8 +259,27 @@ fn checksum(packet: &[u8], head: usize) -> u16 {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_slow_link_passes_its_packets_one_after_another_and_drops_what_it_cannot_hold() {
+        let mut work = Work {
+            devices: Vec::new(),
+            busy: vec![Instant::now(); 2],
+            weather: Arc::default(),
+            counts: Arc::default(),
+            waiting: BinaryHeap::new(),
+            dice: Dice::new(1, 0),
+        };
+        let slow = Some(Slow { to: 1, bytes_per_second: 1000 });
+        let first = work.sent(1, 100, slow).unwrap();
+        let second = work.sent(1, 100, slow).unwrap();
+        assert!(second >= first + Duration::from_millis(100));
+        while work.sent(1, 100, slow).is_some() {}
+        assert!(work.sent(0, 100, slow).is_some() && work.sent(1, 100, None).is_some());
+    }
 
     /// A packet as a kernel sent it: 10.0.0.1:1 → 10.0.0.2:2, data "hello".
     fn packet() -> Vec<u8> {

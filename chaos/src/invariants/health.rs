@@ -9,16 +9,20 @@ const ENDING: [&str; 3] = ["disk error", "disk full", "power cut"];
 const SLOWER: u64 = 3;
 /// Times up to this one (µs) are never too slow: below it the processors decide, not the server.
 const UNNOTICED_US: u64 = 30_000;
+/// The longest time (ms) from a leader's silence to the next acknowledgement: several elections, on a busy
+/// machine.
+const SILENCE_MS: u64 = 10_000;
 /// Faults that damage data on its way.
 const CORRUPTING: [&str; 1] = ["corruption"];
 
-/// 10: after healing everybody caught up in time, no process ended by itself, memory stayed within its limit, and
-/// a hostile tenant slowed no other.
+/// 10: after healing everybody caught up in time, no process ended by itself, memory stayed within its limit,
+/// a hostile tenant slowed no other, and a silent leader kept nobody from an answer.
 pub(super) fn catches_up(index: &Index<'_>) -> Verdict {
     let mut verdict = Verdict::new(10);
     let mut healed_ms = None;
     let mut last_ms = 0;
     let mut peak = 0;
+    let mut silences = Silences::default();
     let mut ending: Vec<usize> = Vec::new();
     for entry in &index.history.0 {
         match &entry.record {
@@ -37,6 +41,9 @@ pub(super) fn catches_up(index: &Index<'_>) -> Verdict {
                 verdict
                     .check(most <= limit, || format!("node {node} used {most} bytes; its limit is {limit}"));
             }
+            Record::Silence { answered, unknown, next_ms } => {
+                silences.note(&mut verdict, *answered, *unknown, *next_ms);
+            }
             Record::Pace { of, alone_us, beside_us } => {
                 let most_us = (SLOWER * alone_us).max(UNNOTICED_US);
                 verdict.check(*beside_us <= most_us, || {
@@ -47,8 +54,45 @@ pub(super) fn catches_up(index: &Index<'_>) -> Verdict {
         }
     }
     let after = healed_ms.map_or(0, |healed| last_ms.saturating_sub(healed));
-    verdict.figure = format!("all within {:.1} s; {} MiB at most", after as f64 / 1000.0, peak >> 20);
+    let silences = silences.figure();
+    verdict.figure =
+        format!("all within {:.1} s; {} MiB at most{silences}", after as f64 / 1000.0, peak >> 20);
     verdict
+}
+
+/// What publishers met while leaders were silent.
+#[derive(Default)]
+struct Silences {
+    count: u64,
+    unknown: u64,
+    longest_ms: u64,
+}
+
+impl Silences {
+    fn note(&mut self, verdict: &mut Verdict, answered: u64, unknown: u64, next_ms: Option<u64>) {
+        self.count += 1;
+        self.unknown += unknown;
+        self.longest_ms = self.longest_ms.max(next_ms.unwrap_or_default());
+        verdict.check(unknown == 0, || {
+            format!("{unknown} of {answered} publishes had an unknown outcome although a new leader stood")
+        });
+        verdict.check(next_ms.is_some_and(|ms| ms <= SILENCE_MS), || match next_ms {
+            Some(ms) => format!("{ms} ms from a leader's silence to the next acknowledgement"),
+            None => "no acknowledgement while a leader was silent".to_owned(),
+        });
+    }
+
+    /// The figures, if there was a silence.
+    fn figure(&self) -> String {
+        match self.count {
+            0 => String::new(),
+            count => format!(
+                "; {count} silences, {} outcomes unknown, acknowledged after {:.1} s at most",
+                self.unknown,
+                self.longest_ms as f64 / 1000.0
+            ),
+        }
+    }
 }
 
 /// 11: no client received, and no node holds, bytes that differ from those of the others.

@@ -338,6 +338,11 @@ fn nodes_that_stay_behind_grow_or_end_are_found() {
     let pace = |alone_us, beside_us| Record::Pace { of: "delivery".into(), alone_us, beside_us };
     assert_eq!(failed(and([pace(20_000, 60_001)])), [10]);
     assert_eq!(failed(and([pace(20_000, 60_000), pace(100, 30_000)])), [] as [u8; 0]);
+    let silence = |unknown, next_ms| Record::Silence { answered: 9, unknown, next_ms };
+    for bad in [silence(1, Some(900)), silence(0, Some(10_001)), silence(0, None)] {
+        assert_eq!(failed(and([bad])), [10]);
+    }
+    assert_eq!(failed(and([silence(0, Some(10_000))])), [] as [u8; 0]);
     let ended = Record::Ended { node: 1, status: "101".into() };
     assert_eq!(failed(and([ended.clone()])), [10]);
     let full = Record::Fault { fault: "disk full".into(), nodes: vec![1], cut: false, note: String::new() };

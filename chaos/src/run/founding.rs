@@ -1,4 +1,4 @@
-//! Nodes that might found a second cluster, or take another's identity: three empty nodes from one template, and a
+//! Nodes that might found a second cluster, or take another's identity: empty nodes from one template, and a
 //! copied data directory.
 
 use super::Run;
@@ -11,25 +11,25 @@ use testkit::http::Api;
 use testkit::node::Node;
 use testkit::wait;
 
-/// How long three nodes from one template may take, once all of them run.
+/// How long nodes from one template may take, once all of them run.
 const FOUNDED: Duration = Duration::from_secs(60);
 /// How long a copied node is left alone with the cluster.
 const COPY_RUNS_MS: (u64, u64) = (3_000, 6_000);
 
-/// Three empty nodes with the same settings start in a random order, at random times, and some of them are killed
-/// meanwhile. Exactly one cluster must come out.
+/// Empty nodes with the same settings, as many as the run has, start in a random order, at random times, and
+/// some of them are killed meanwhile. Exactly one cluster must come out.
 pub fn one_template(run: &mut Run) -> Result<()> {
-    run.broken("three empty nodes", &[], false, "one template");
+    run.broken("empty nodes", &[], false, "one template");
     let founded = founded(run);
-    run.mended("three empty nodes", &[]);
-    run.journal.caught_up("three nodes from one template", founded);
+    run.mended("empty nodes", &[]);
+    run.journal.caught_up("nodes from one template", founded);
     Ok(())
 }
 
 fn founded(run: &mut Run) -> Result<()> {
     let dir = tempfile::Builder::new().prefix("template-").tempdir_in(run.names.dir())?;
     let mut nodes = Vec::new();
-    for n in 0..3 {
+    for n in 0..run.founders {
         let (http, peer) = own_ports()?;
         nodes.push(Node::new(&run.binary, &dir.path().join(format!("node{n}")), http, peer));
     }
@@ -37,17 +37,18 @@ fn founded(run: &mut Run) -> Result<()> {
     for node in &mut nodes {
         node.env.insert("WAYPOST_ADMIN_TOKEN".to_owned(), ADMIN.to_owned());
         node.env.insert("WAYPOST_JOIN".to_owned(), peers.join(","));
-        node.env.insert("WAYPOST_BOOTSTRAP_EXPECT".to_owned(), "3".to_owned());
+        node.env.insert("WAYPOST_BOOTSTRAP_EXPECT".to_owned(), run.founders.to_string());
     }
     let mut cluster = Cluster::of(nodes, dir);
-    let mut order = vec![0, 1, 2];
-    order.swap(0, run.dice.below(3));
-    order.swap(1, 1 + run.dice.below(2));
+    let mut order: Vec<usize> = (0..run.founders).collect();
+    for at in 0..order.len() {
+        order.swap(at, at + run.dice.below(run.founders - at));
+    }
     for node in order {
         run.rest_between(0, 1500)?;
         cluster.nodes[node].start()?;
         if run.dice.thousandth(500) {
-            let victim = run.dice.below(3);
+            let victim = run.dice.below(run.founders);
             run.rest_between(0, 800)?;
             if cluster.nodes[victim].is_up() {
                 cluster.nodes[victim].kill9()?;
@@ -59,9 +60,9 @@ fn founded(run: &mut Run) -> Result<()> {
     one_cluster(&mut cluster)
 }
 
-/// Waits until the three nodes are members of one cluster. No node may ever be a leader of a smaller one.
+/// Waits until all nodes are members of one cluster. No node may ever be a leader of a smaller one.
 fn one_cluster(cluster: &mut Cluster) -> Result<()> {
-    wait::until_for(FOUNDED, "one cluster of three nodes", || {
+    wait::until_for(FOUNDED, "one cluster of all nodes", || {
         for node in &mut cluster.nodes {
             if let Some(status) = node.ended()? {
                 bail!("a node ended: {status}: {}", node.log_tail(5));
@@ -71,7 +72,7 @@ fn one_cluster(cluster: &mut Cluster) -> Result<()> {
         for node in 0..cluster.nodes.len() {
             let status = cluster.status(node)?;
             let members = status["members"].as_array().context("no members")?.len();
-            ensure!(members == 3, "node {node} has {members} members");
+            ensure!(members == cluster.nodes.len(), "node {node} has {members} members");
             leaders.push(status["leader_id"].clone());
         }
         leaders.dedup();

@@ -10,10 +10,12 @@ pub mod consumers;
 pub mod damage;
 pub mod disk;
 pub mod founding;
+pub mod laggard;
 pub mod network;
 pub mod operations;
 pub mod presence;
 pub mod process;
+pub mod silence;
 pub mod tenants;
 pub mod traffic;
 
@@ -67,6 +69,8 @@ pub struct Environment {
     pub users: bool,
     /// Readers share the events of a consumer, and there is little other load.
     pub workers: bool,
+    /// The nodes keep few entries in their logs.
+    pub short_log: bool,
     /// How many more nodes the network has room for.
     pub spare: usize,
 }
@@ -80,6 +84,8 @@ pub struct Plan {
     pub time: Duration,
     /// The seed of all random choices.
     pub seed: u64,
+    /// How many nodes the cluster has.
+    pub nodes: usize,
     /// The environment of the nodes.
     pub environment: Environment,
     /// A library that the nodes are made to load (`LD_PRELOAD`).
@@ -93,6 +99,8 @@ pub struct Plan {
 pub struct Run {
     /// The nodes.
     pub cluster: Cluster,
+    /// How many nodes the cluster had at first.
+    pub founders: usize,
     /// The nodes' network, if the run has one of its own.
     pub net: Option<Net>,
     /// The nodes' disks, if each has one of its own.
@@ -117,7 +125,8 @@ pub struct Run {
     desk: Option<operations::Desk>,
 }
 
-const NODES: usize = 3;
+/// The entries of a short log.
+const SHORT_LOG: u64 = 100;
 /// The size of a small disk, in megabytes.
 const DISK_MB: u64 = 256;
 
@@ -130,13 +139,13 @@ impl Run {
         interrupted: Arc<AtomicBool>,
     ) -> Result<Self> {
         let environment = plan.environment;
-        let slots = NODES + environment.spare;
+        let slots = plan.nodes + environment.spare;
         let net = match environment.net {
             true => Some(Net::make(names, slots, environment.relay, plan.seed)?),
             false => None,
         };
         let dir = tempfile::Builder::new().prefix("nodes-").tempdir_in(names.dir())?;
-        let nodes = (0..NODES).map(|n| node(&plan.binary, dir.path(), n, net.as_ref()));
+        let nodes = (0..plan.nodes).map(|n| node(&plan.binary, dir.path(), n, net.as_ref()));
         let mut cluster = Cluster::of(nodes.collect::<Result<_>>()?, dir);
         let mut disks = Vec::new();
         let mut clocks = Vec::new();
@@ -146,6 +155,11 @@ impl Run {
             }
             if let Some(library) = &plan.preload {
                 node.env.insert("LD_PRELOAD".to_owned(), library.display().to_string());
+            }
+            if environment.short_log {
+                for setting in ["WAYPOST_RAFT_KEEP_ENTRIES", "WAYPOST_RAFT_SNAPSHOT_ENTRIES"] {
+                    node.env.insert(setting.to_owned(), SHORT_LOG.to_string());
+                }
             }
             if environment.disk {
                 disks.push(Disk::make(&node.data, DISK_MB)?);
@@ -170,6 +184,7 @@ impl Run {
         let load = Load::start(&cluster, hub, proxied, journal, plan.seed, size)?;
         Ok(Self {
             cluster,
+            founders: plan.nodes,
             net,
             disks,
             clocks,
@@ -293,19 +308,24 @@ impl Run {
 
     /// The leader, or a random node while no leader is known.
     pub fn leader(&mut self) -> usize {
+        match self.leader_of_all() {
+            Some(leader) => leader,
+            None => self.any(),
+        }
+    }
+
+    /// The node that leads in the highest term, if one does.
+    pub fn leader_of_all(&self) -> Option<usize> {
         let leads = |n: usize| {
             let api = Api::new(&self.cluster.nodes[n].url(), Some(ADMIN)).timeout(ASK);
             let status = api.get("/api/cluster/status").ok()?.data(200).ok()?;
             (status["role"] == "leader").then(|| (status["term"].as_u64(), n))
         };
-        match (0..self.cluster.nodes.len()).filter_map(leads).max() {
-            Some((_, leader)) => leader,
-            None => self.any(),
-        }
+        (0..self.cluster.nodes.len()).filter_map(leads).max().map(|(_, leader)| leader)
     }
 
     /// Waits until all nodes are ready and agree; a failure is recorded. It is called before an action that
-    /// takes a replica away: a cluster of three does not promise to survive the loss of two at once.
+    /// takes a replica away: a cluster does not promise to survive the loss of a majority at once.
     pub fn settle(&mut self) -> Result<()> {
         if let Err(error) = self.cluster.wait_ready() {
             let why = format!("{error:#}").chars().take(2000).collect();

@@ -19,7 +19,7 @@ fn victim(run: &mut Run) -> usize {
 }
 
 /// The other nodes.
-fn others(run: &Run, node: usize) -> Vec<usize> {
+pub(super) fn others(run: &Run, node: usize) -> Vec<usize> {
     (0..run.cluster.nodes.len()).filter(|other| *other != node).collect()
 }
 
@@ -102,11 +102,14 @@ fn sent_away(run: &mut Run, stream: &mut Stream, socket: &mut Ws) -> Result<()> 
     Ok(())
 }
 
-/// Two nodes do not reach each other, and both reach the third.
+/// One half of the others does not reach the other half, and both reach one node: of three nodes, two do not
+/// reach each other.
 pub fn non_transitive(run: &mut Run) -> Result<()> {
     let bridge = run.any();
     let ends = others(run, bridge);
-    let pairs = vec![(ends[0], ends[1]), (ends[1], ends[0])];
+    let (left, right) = ends.split_at(ends.len() / 2);
+    let pairs =
+        left.iter().flat_map(|one| right.iter().flat_map(move |two| [(*one, *two), (*two, *one)])).collect();
     cut(run, "non-transitive partition", &ends, pairs, 9000)
 }
 

@@ -81,7 +81,7 @@ pub(super) fn id(run: &Run, node: usize) -> Result<u64> {
 
 /// Asks any node to do it. Returns whether it was done. `cut`: the node may be out of reach from then on,
 /// until it is mended.
-fn operate(run: &mut Run, name: &str, node: usize, body: &Value, cut: bool) -> Result<bool> {
+pub(super) fn operate(run: &mut Run, name: &str, node: usize, body: &Value, cut: bool) -> Result<bool> {
     let fault = format!("operation: {name}");
     let asked = run.any();
     run.broken(&fault, &[node], cut, body.to_string());

@@ -96,12 +96,12 @@ pub fn rolling_restart(run: &mut Run) -> Result<()> {
     run.settle()
 }
 
-/// A fourth member is added. From then on members are replaced: one loses all its data, and joins as a new
+/// One more member is added. From then on members are replaced: one loses all its data, and joins as a new
 /// member.
 pub fn membership(run: &mut Run) -> Result<()> {
     run.settle()?;
     let count = run.cluster.nodes.len();
-    if count == super::NODES {
+    if count == run.founders {
         let mut node = run.one_more()?;
         node.start()?;
         run.cluster.nodes.push(node);

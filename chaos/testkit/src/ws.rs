@@ -1,7 +1,9 @@
-//! A raw WebSocket client, which can also send what no good client sends. It knows the frames of RFC 6455 and
-//! no protocol above them.
+//! A raw WebSocket client, which can also send what no good client sends. It knows the frames of RFC 6455,
+//! and messages that are compressed by RFC 7692, and no protocol above them.
 
 use anyhow::{Context, Result, bail, ensure};
+use flate2::read::DeflateDecoder;
+use flate2::{Compress, Compression, FlushCompress};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
@@ -10,6 +12,10 @@ use std::time::{Duration, Instant};
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 const MASK: [u8; 4] = [0x21, 0x43, 0x65, 0x07];
+/// The bit of a frame's first byte that says that its message is compressed.
+const COMPRESSED: u8 = 0x40;
+/// The longest frame, and the longest message that is inflated.
+const LONGEST: usize = 64 << 20;
 
 /// What the socket receives.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +59,10 @@ pub enum Upgrade {
 pub struct Ws {
     stream: TcpStream,
     input: Vec<u8>,
+    /// Whether the server agreed to compress messages.
+    deflates: bool,
+    /// How many compressed messages came.
+    inflated: usize,
 }
 
 impl Ws {
@@ -103,7 +113,8 @@ impl Ws {
         }
         ensure!(head.contains(ACCEPT), "wrong Sec-WebSocket-Accept in {head}");
         input.drain(..end);
-        Ok(Upgrade::Open(Self { stream, input }, head))
+        let deflates = head.to_ascii_lowercase().contains("sec-websocket-extensions: permessage-deflate");
+        Ok(Upgrade::Open(Self { stream, input, deflates, inflated: 0 }, head))
     }
 
     /// Connects; any other result than an open socket is an error.
@@ -117,6 +128,16 @@ impl Ws {
     /// Sends a whole text message.
     pub fn text(&mut self, text: &str) -> Result<()> {
         self.frame(true, opcode::TEXT, text.as_bytes())
+    }
+
+    /// Sends a whole text message, compressed.
+    pub fn deflated(&mut self, text: &str) -> Result<()> {
+        self.raw(&client_frame(0x80 | COMPRESSED | opcode::TEXT, &deflate(text.as_bytes())?))
+    }
+
+    /// How many compressed messages came.
+    pub fn inflated(&self) -> usize {
+        self.inflated
     }
 
     /// Sends a whole binary message.
@@ -211,19 +232,24 @@ impl Ws {
         let mut whole = Vec::new();
         let mut kind = None;
         loop {
-            let Some((fin, opcode, range)) = frame_at(&self.input, at)? else {
+            let Some((first, range)) = frame_at(&self.input, at, self.deflates)? else {
                 return Ok(None);
             };
+            let opcode = first & 0x0f;
             let payload = self.input.get(range.clone()).unwrap_or_default();
             at = range.end;
             if opcode >= 8 && kind.is_some() {
                 bail!("a control frame within a fragmented message isn't expected here");
             }
             whole.extend_from_slice(payload);
-            let kind = *kind.get_or_insert(opcode);
-            if fin {
+            let first_of_all = *kind.get_or_insert(first);
+            if first & 0x80 != 0 {
                 self.input.drain(..at);
-                return message(kind, whole).map(Some);
+                if first_of_all & COMPRESSED != 0 {
+                    whole = inflate(&whole)?;
+                    self.inflated += 1;
+                }
+                return message(first_of_all & 0x0f, whole).map(Some);
             }
         }
     }
@@ -257,14 +283,34 @@ pub fn client_frame(first: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// The final bit, the opcode and the payload's range of the frame that starts at `at`; `None` until it is
-/// whole.
-fn frame_at(input: &[u8], at: usize) -> Result<Option<(bool, u8, std::ops::Range<usize>)>> {
+/// A message compressed, as it stands in a frame.
+pub fn deflate(message: &[u8]) -> Result<Vec<u8>> {
+    let mut out = Vec::with_capacity(message.len() + 1024);
+    Compress::new(Compression::default(), false).compress_vec(message, &mut out, FlushCompress::Sync)?;
+    ensure!(out.ends_with(&[0, 0, 0xff, 0xff]), "the compressor has not ended the message");
+    out.truncate(out.len() - 4);
+    Ok(out)
+}
+
+/// A message inflated.
+fn inflate(message: &[u8]) -> Result<Vec<u8>> {
+    // What the server left out, and a block that ends the stream.
+    let whole = [message, &[0, 0, 0xff, 0xff, 1, 0, 0, 0xff, 0xff][..]].concat();
+    let mut out = Vec::new();
+    DeflateDecoder::new(&whole[..]).take(LONGEST as u64).read_to_end(&mut out)?;
+    Ok(out)
+}
+
+/// The first byte and the payload's range of the frame that starts at `at`; `None` until it is whole. With
+/// `deflates` it may be compressed.
+fn frame_at(input: &[u8], at: usize, deflates: bool) -> Result<Option<(u8, std::ops::Range<usize>)>> {
     let Some([first, second]) = input.get(at..at + 2).and_then(|b| <[u8; 2]>::try_from(b).ok()) else {
         return Ok(None);
     };
     ensure!(second & 0x80 == 0, "a server must not mask");
-    ensure!(first & 0x70 == 0, "reserved bits are set");
+    let allowed =
+        if deflates && matches!(first & 0x0f, opcode::TEXT | opcode::BINARY) { COMPRESSED } else { 0 };
+    ensure!(first & 0x70 & !allowed == 0, "reserved bits are set");
     let wide = match second {
         126 => 2,
         127 => 8,
@@ -277,10 +323,10 @@ fn frame_at(input: &[u8], at: usize) -> Result<Option<(bool, u8, std::ops::Range
         0 => usize::from(second),
         _ => extended.iter().fold(0, |n, b| n << 8 | usize::from(*b)),
     };
-    ensure!(length <= 64 << 20, "a frame of {length} bytes is too long");
+    ensure!(length <= LONGEST, "a frame of {length} bytes is too long");
     let start = at + 2 + wide;
     let whole = input.len() >= start + length;
-    Ok(whole.then_some((first & 0x80 != 0, first & 0x0f, start..start + length)))
+    Ok(whole.then_some((first, start..start + length)))
 }
 
 fn message(opcode: u8, payload: Vec<u8>) -> Result<Message> {

@@ -1,4 +1,4 @@
-// Made by generate.mjs from docs/openapi.yaml, whose SHA-256 is 81d659f3ab4709ac45702775c77c5b534ba0c848821bd20b8e36f05d05998dab.
+// Made by generate.mjs from docs/openapi.yaml, whose SHA-256 is 9422df09ffd3f014cc7e335f22d874b996326d7269548e9923df8b4474cd8173.
 
 export interface paths {
     "/": {
@@ -98,7 +98,7 @@ export interface paths {
         put?: never;
         /**
          * Operate the cluster, through any node. Admin token.
-         * @description `add`: give the member at `address` its vote, or answer in `run` how to start it. `remove`: drain `node`, then remove it for good (`force`: without waiting for its clients). `promote`, `demote`: give `node` a vote, or take it away. `drain`: `node` serves no clients and delivers no webhooks until `undrain`, also after a restart (`force`: even if no other node is left). `transfer-leader`: make `node`, or the best node, the leader. `step-down`: make another node than the present leader lead. `snapshot`: checkpoint and purge on `node`, or on all nodes. `restore` is always refused: a restore is done where the new cluster begins. Repeating an operation has no further effect. Refused with 409 and a hint: `last_voter`, `would_lose_majority`, `learner`, `node_unreachable`, `node_behind`, `last_serving`, `no_successor`, `restore_offline`, `ambiguous_node` (several nodes have the name or address: `candidates` lists them); 404: `unknown_node`; 503 without a leader. The answer says which node the operation was about: its id, name and address.
+         * @description `add`: give the member at `address` its vote, or answer in `run` how to start it. `remove`: drain `node`, then remove it for good (`force`: without waiting for its clients). `promote`, `demote`: give `node` a vote, or take it away. `drain`: `node` serves no clients and delivers no webhooks until `undrain`, also after a restart (`force`: even if no other node is left). `transfer-leader`: make `node`, or the best node, the leader, once it has the whole log; if it does not take the lead in time, the answer is 503 `unavailable`, and the present leader leads on. `step-down`: make another node than the present leader lead. `snapshot`: checkpoint and purge on `node`, or on all nodes. `restore` is always refused: a restore is done where the new cluster begins. Repeating an operation has no further effect. Refused with 409 and a hint: `last_voter`, `would_lose_majority`, `learner`, `node_unreachable`, `node_behind`, `last_serving`, `no_successor`, `restore_offline`, `ambiguous_node` (several nodes have the name or address: `candidates` lists them); 404: `unknown_node`; 503 without a leader. The answer says which node the operation was about: its id, name and address.
          */
         post: operations["operate"];
         delete?: never;
@@ -2206,6 +2206,8 @@ export interface components {
                 disk_full?: boolean | null;
                 /** @description Bytes in its store that hold nothing and will be used again. Half of them count as free for new events, at most as much as is free on the disk. Counted only while the disk is short of space. */
                 disk_reusable_bytes?: number | null;
+                /** @description Its disk was slow a moment ago while a majority of the nodes was not. */
+                disk_slow?: boolean | null;
                 disk_total_bytes?: number | null;
                 /** @description Bytes that its data directory uses. */
                 disk_used_bytes?: number | null;
@@ -2273,7 +2275,7 @@ export interface components {
             /** @description The problems, the worst first; not every problem makes a cluster unhealthy. */
             problems: {
                 /** @enum {unknown} */
-                code: "removed" | "id_claimed_twice" | "node_failed" | "no_majority" | "wrong_cluster" | "none_serves" | "stuck" | "disk_full" | "webhooks_losing" | "single_node" | "single_voter" | "even_voters" | "versions_differ" | "drained" | "drain_forgotten" | "unreachable" | "lag" | "was_damaged" | "disk_low" | "clocks_apart" | "clocks_disagree" | "clock_jumped" | "expiry_held" | "ids_ahead" | "certificate_ends" | "few_open_files" | "cut_off" | "half_reachable" | "settings_differ" | "no_key" | "audit_lost" | "same_name";
+                code: "removed" | "id_claimed_twice" | "node_failed" | "no_majority" | "wrong_cluster" | "none_serves" | "stuck" | "disk_full" | "webhooks_losing" | "single_node" | "single_voter" | "even_voters" | "versions_differ" | "drained" | "drain_forgotten" | "unreachable" | "lag" | "was_damaged" | "disk_low" | "disk_slow" | "clocks_apart" | "clocks_disagree" | "clock_jumped" | "expiry_held" | "ids_ahead" | "certificate_ends" | "few_open_files" | "cut_off" | "half_reachable" | "settings_differ" | "no_key" | "audit_lost" | "same_name" | "cannot_catch_up";
                 do: string;
                 node: number | null;
                 node_name?: string | null;
@@ -3039,6 +3041,8 @@ export interface components {
         Token: {
             /** Format: date-time */
             expires_at: string | null;
+            /** @description The beginning of the SHA-256 of the token's text. It says which token a known text is. */
+            fingerprint: string;
             /** Format: uuid */
             id: string;
             /** Format: date-time */

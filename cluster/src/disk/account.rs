@@ -46,8 +46,10 @@ impl Room {
 pub(crate) struct Progress {
     /// Index of the last applied entry. Read it before the other fields.
     pub(crate) applied: u64,
-    /// Bytes of applied entries that the store still holds only in memory.
+    /// Bytes of applied entries that the store's file may not have yet.
     pub(crate) unwritten: u64,
+    /// Bytes of entries in the log that its files may not have yet.
+    pub(crate) waiting: u64,
     /// Index of the last entry in the log.
     pub(crate) last: u64,
 }

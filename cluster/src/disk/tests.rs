@@ -58,7 +58,7 @@ fn bytes_taken_are_owed_until_they_are_applied() {
     let disk = measured(1 << 20);
     assert!(disk.take(100));
     let mut account = locked(&disk.account);
-    let at = |last, applied| Progress { applied, unwritten: 0, last };
+    let at = |last, applied| Progress { applied, last, ..Progress::default() };
     assert_eq!(account.settle(100, at(5, 5)), 300, "it may not be in the log yet");
     assert_eq!(account.taken, 0);
     assert_eq!(account.settle(0, at(9, 5)), 200, "in the log, not in the store");

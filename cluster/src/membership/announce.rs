@@ -122,15 +122,16 @@ impl Announcer {
                     if self.log.is_pristine() || self.log.sync().await.is_err() {
                         return Announced::NotYet;
                     }
-                    let joined = self.identity.update(|identity| {
+                    let engine = self.engine.clone();
+                    let joined = self.identity.update(move |identity| {
                         // Those of its admission stay: whoever was away longer than it believes no others.
                         if !std::mem::replace(&mut identity.joined, true) && identity.introductions.is_empty()
                         {
                             identity.introductions = introductions;
                         }
-                        self.engine.peers().secure().introduce_with(identity.introductions.clone());
+                        engine.peers().secure().introduce_with(identity.introductions.clone());
                     });
-                    if let Err(error) = joined {
+                    if let Err(error) = joined.await {
                         tracing::error!(%error, "cannot write the identity");
                         return Announced::NotYet;
                     }
@@ -208,7 +209,8 @@ impl Announcer {
     }
 
     /// Whether this node, which leads, has been introduced. The reply of the leader that admitted it may have
-    /// been lost, so it asks the other members. What it would sign for itself, nobody who was away believes.
+    /// been lost, so it asks the other members. Nodes that were away do not believe what it signs for
+    /// itself.
     async fn is_introduced(&mut self) -> bool {
         let engine = self.engine.clone();
         let secure = engine.peers().secure();
@@ -239,8 +241,9 @@ impl Announcer {
                 Vec::new()
             }
         };
-        if let Err(error) = self.identity.update(|identity| identity.introductions.clone_from(&introductions))
-        {
+        let kept = introductions.clone();
+        let written = self.identity.update(move |identity| identity.introductions = kept);
+        if let Err(error) = written.await {
             tracing::error!(%error, "cannot write the identity");
             return false;
         }

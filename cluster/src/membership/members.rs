@@ -94,6 +94,7 @@ impl Members {
         let Ok(data) = (EntryData::AllocateV1 { identity: identity.0 }).to_data() else {
             return again();
         };
+        let _pass = self.engine.gate().pass().await;
         let Ok(Ok(written)) = timeout(CHANGE, self.engine.raft().client_write(data)).await else {
             return again();
         };
@@ -179,6 +180,7 @@ impl Members {
     /// Changes the membership; returns the index of the new one in the log. With `retain`, voters that are
     /// removed stay as learners.
     pub(crate) async fn change(&self, change: Change, retain: bool) -> Result<u64, ProposeError> {
+        let _pass = self.engine.gate().pass().await;
         match timeout(CHANGE, self.engine.raft().change_membership(change, retain)).await {
             Ok(Ok(written)) => Ok(written.log_id.index),
             Ok(Err(error)) => {

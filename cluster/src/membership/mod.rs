@@ -1,6 +1,7 @@
 //! Membership of the cluster: becoming a member, having a vote, leading.
 
 mod announce;
+mod aside;
 mod desk;
 mod founding;
 pub(crate) mod join;
@@ -12,6 +13,7 @@ mod voters;
 mod waiting;
 
 pub(crate) use announce::Announcer;
+pub(crate) use aside::StandAside;
 pub(crate) use lead::Lead;
 pub(crate) use members::Members;
 pub(crate) use moves::Moves;

@@ -20,7 +20,7 @@ use crate::time::ClusterClock;
 
 /// Longest wait for a promoted learner to get its vote.
 const PROMOTION: Duration = Duration::from_secs(10);
-/// Longest that handing over the lead may take.
+/// Longest wait for the next leader to catch up.
 const LEAD: Duration = Duration::from_secs(5);
 
 /// The operations. New variants are only ever added at the end, because nodes send them to each other.
@@ -179,7 +179,7 @@ impl Operations {
             return Ok(());
         }
         may_lead(&status, known(&status, to)?)?;
-        self.lead.transfer(to, LEAD).await;
+        self.lead.give(to, LEAD).await?;
         if self.engine.leader() == Some(to) { Ok(()) } else { Err(Refused::Failed) }
     }
 
@@ -187,6 +187,6 @@ impl Operations {
         if !status.members.iter().any(|member| may_lead(status, member).is_ok()) {
             return Err(Refused::NoSuccessor);
         }
-        if self.lead.hand_over(LEAD).await { Ok(()) } else { Err(Refused::Failed) }
+        self.lead.give_to_any(LEAD).await
     }
 }

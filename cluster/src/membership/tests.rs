@@ -1,6 +1,8 @@
 //! Tests with real nodes in one process that need more than the public handle.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod lead;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,6 +12,7 @@ use openraft::ChangeMembers;
 use tokio::time::{Instant, sleep};
 
 use super::Members;
+use crate::catchup::CatchUp;
 use crate::disk::Progress;
 use crate::error::StoreError;
 use crate::identity_key::PublicKey;
@@ -33,8 +36,8 @@ impl StateMachine for Nothing {
     fn committed(&mut self, _: u64) {}
 }
 
-async fn start(dir: &Path, join: &[&Cluster], role_learner: bool) -> Cluster {
-    let config = Config {
+fn config(dir: &Path, join: &[&Cluster], role_learner: bool) -> Config {
+    Config {
         data_dir: dir.to_owned(),
         peer_addr: "127.0.0.1:0".parse().unwrap(),
         join: join.iter().map(|node| node.peer_addr().to_owned()).collect(),
@@ -42,8 +45,11 @@ async fn start(dir: &Path, join: &[&Cluster], role_learner: bool) -> Cluster {
         disk_reserve: 1 << 20,
         abort_on_fatal: false,
         ..Config::default()
-    };
-    Cluster::start(config, Nothing, Arc::new(NoHandler)).await.unwrap()
+    }
+}
+
+async fn start(dir: &Path, join: &[&Cluster], role_learner: bool) -> Cluster {
+    Cluster::start(config(dir, join, role_learner), Nothing, Arc::new(NoHandler)).await.unwrap()
 }
 
 async fn until(what: &str, done: impl Fn() -> bool) {
@@ -84,7 +90,9 @@ async fn no_node_takes_the_address_of_a_living_member() {
     let first = start(&dir.path().join("1"), &[], false).await;
     let second = start(&dir.path().join("2"), &[&first], false).await;
     let third = start(&dir.path().join("3"), &[&first], false).await;
-    until("all vote", || [&first, &second, &third].iter().all(|node| voters(node).len() == 3)).await;
+    // Before the change is complete, a majority of the voters before it is needed as well.
+    let votes = |node: &&Cluster| voters(node).len() == 3 && !node.status().changing;
+    until("all vote", || [&first, &second, &third].iter().all(votes)).await;
     let mut nodes = vec![first, second, third];
     until("one leads", || nodes.iter().any(|node| node.status().is_leader())).await;
     let at = nodes.iter().position(|node| node.status().is_leader()).unwrap();
@@ -200,7 +208,7 @@ async fn a_follower_learns_that_the_leaders_disk_is_full() {
     let learner = start(&dir.path().join("2"), &[&leader], true).await;
     for _ in 0..50 {
         // The next measurement of the real disk takes this back.
-        leader.node().disk.measure_with(Progress { applied: 0, unwritten: 1 << 50, last: 0 }).unwrap();
+        leader.node().disk.measure_with(Progress { unwritten: 1 << 50, ..Progress::default() }).unwrap();
         match learner.propose(crate::Flow::NONE, b"x".to_vec()).await {
             Err(crate::ProposeError::DiskFull) => return,
             told => assert!(!matches!(told, Err(crate::ProposeError::Overloaded)), "{told:?}"),
@@ -265,4 +273,30 @@ async fn every_member_introduces_another_and_nobody_else() {
             assert!(matches!(unknown, JoinReply::NotNow { .. }), "{unknown:?}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_log_behind_a_snapshot_that_is_on_its_way_is_kept() {
+    const KEPT: u64 = 10;
+    let dir = tempfile::tempdir().unwrap();
+    let config = Config { keep_entries: KEPT, checkpoint_entries: KEPT, ..config(dir.path(), &[], false) };
+    let node = Cluster::start(config, Nothing, Arc::new(NoHandler)).await.unwrap();
+    let write = async || {
+        for _ in 0..10 * KEPT {
+            node.propose(crate::Flow::NONE, b"x".to_vec()).await.unwrap();
+        }
+        let (durable, purged) = node.admin().snapshot().await.unwrap();
+        assert!(durable >= 10 * KEPT, "{durable}");
+        (durable, purged)
+    };
+    let (durable, purged) = write().await;
+    assert!(purged >= durable - KEPT, "{durable} {purged}");
+    let member = node.node_id() + 1;
+    let catch_ups = node.node().engine.catch_ups();
+    let sending = catch_ups.begin(member, durable);
+    assert!(write().await.1 <= durable);
+    assert_eq!(catch_ups.of(member), Some(CatchUp::Snapshot));
+    drop(sending);
+    let (durable, purged) = write().await;
+    assert!(purged >= durable - KEPT, "{durable} {purged}");
 }

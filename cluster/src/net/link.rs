@@ -1,128 +1,24 @@
-//! The calling side of a connection.
+//! The calling side of connections: one to each peer for each lane, which is made anew when it has broken.
 
-use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::caller::Shown;
+use super::connection::{Connection, LinkError, Pending};
 use super::secure::hung_up;
 use super::stream::{Reader, Writer};
 use super::{HANDSHAKE, Lane, Peers, Secure, dial};
-use crate::late;
-use crate::os::{TcpStream, here};
+use crate::os::TcpStream;
 use crate::wire::frame::{self, Kind};
 use crate::wire::{self, Answer, Hello, Request};
 use crate::{GroupId, NodeId};
 
 /// Longest that establishing a connection may take.
 const CONNECT: Duration = Duration::from_secs(1);
-
-/// Why a request has no answer.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum LinkError {
-    /// Nothing listens at that address. Certainly not sent.
-    #[error("connection refused")]
-    Refused,
-    /// Nothing answered at that address in time, or nothing leads there. Certainly not sent.
-    #[error("no connection: {0}")]
-    NoConnection(String),
-    /// The other side was reached, and one of the two does not accept the other. Certainly not sent.
-    #[error("not admitted: {0}")]
-    NotAdmitted(String),
-    /// The request could not be handed to a connection. Certainly not sent.
-    #[error("not connected: {0}")]
-    NotSent(String),
-    /// Too many requests are in flight, or this one is too large. Certainly not sent.
-    #[error("too many requests under way")]
-    Overloaded,
-    /// The connection broke after the request was sent.
-    #[error("connection lost")]
-    Lost,
-    /// The other side has no such group. Certainly nothing was done.
-    #[error("the peer has no group {0}")]
-    NoGroup(GroupId),
-    /// No answer in time.
-    #[error("no answer in time")]
-    Timeout,
-}
-
-impl LinkError {
-    /// Whether the other side has certainly not seen the request.
-    pub(crate) fn certainly_not_sent(&self) -> bool {
-        self.is_unconnected() || matches!(self, Self::Overloaded)
-    }
-
-    /// Whether there was no connection over which the request could have been sent.
-    pub(crate) fn is_unconnected(&self) -> bool {
-        matches!(self, Self::Refused | Self::NoConnection(_) | Self::NotAdmitted(_) | Self::NotSent(_))
-    }
-}
-
-/// A request that was sent and has no answer yet.
-pub(crate) struct Pending {
-    answer: oneshot::Receiver<Answer>,
-    id: u64,
-    conn: Arc<Conn>,
-}
-
-impl Pending {
-    /// Waits for the answer.
-    pub(crate) async fn answer(mut self, deadline: Instant) -> Result<Answer, LinkError> {
-        match late::timeout_at(deadline, &mut self.answer).await {
-            Ok(Ok(Answer::NoGroupV1 { group })) => Err(LinkError::NoGroup(group)),
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(_)) => Err(LinkError::Lost),
-            Err(_) => {
-                self.conn.timed_out();
-                Err(LinkError::Timeout)
-            }
-        }
-    }
-}
-
-impl Drop for Pending {
-    fn drop(&mut self) {
-        self.conn.waiting().remove(&self.id);
-    }
-}
-
-/// An established connection.
-struct Conn {
-    frames: mpsc::Sender<Vec<u8>>,
-    waiting: Mutex<HashMap<u64, oneshot::Sender<Answer>>>,
-    next_id: AtomicU64,
-    alive: watch::Sender<bool>,
-    /// An answer came since the last timeout.
-    answered: AtomicBool,
-}
-
-impl Conn {
-    fn waiting(&self) -> std::sync::MutexGuard<'_, HashMap<u64, oneshot::Sender<Answer>>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn is_alive(&self) -> bool {
-        *self.alive.borrow()
-    }
-
-    fn close(&self) {
-        self.alive.send_replace(false);
-        self.waiting().clear();
-    }
-
-    /// After two timeouts without an answer between them the peer is considered gone: connect again.
-    fn timed_out(&self) {
-        if !self.answered.swap(false, Ordering::Relaxed) {
-            self.close();
-        }
-    }
-}
 
 /// The connection to one peer for one lane, pipelined: requests are sent in the order in which they were
 /// started, and answers are matched by id. No request is repeated: the caller learns whether it certainly was
@@ -132,12 +28,12 @@ pub(crate) struct Link {
     to: NodeId,
     lane: Lane,
     in_flight: usize,
-    conn: tokio::sync::Mutex<Option<Arc<Conn>>>,
+    connection: tokio::sync::Mutex<Option<Connection>>,
 }
 
 impl Link {
     pub(super) fn new(peers: &Arc<Peers>, to: NodeId, lane: Lane, in_flight: usize) -> Self {
-        Self { peers: Arc::downgrade(peers), to, lane, in_flight, conn: tokio::sync::Mutex::default() }
+        Self { peers: Arc::downgrade(peers), to, lane, in_flight, connection: tokio::sync::Mutex::default() }
     }
 
     /// Sends a request about that group and waits for the answer.
@@ -164,72 +60,45 @@ impl Link {
         deadline: Instant,
     ) -> Result<Pending, LinkError> {
         let body = wire::encode(request).map_err(|e| LinkError::NotSent(e.to_string()))?;
-        let conn = timeout_at(deadline, self.connected())
-            .await
-            .map_err(|_| LinkError::NoConnection("not in time".to_owned()))??;
-        let id = conn.next_id.fetch_add(1, Ordering::Relaxed);
-        let frame =
-            frame::encode(Kind::Request, group, id, &body).map_err(|e| LinkError::NotSent(e.to_string()))?;
-        let (sender, answer) = oneshot::channel();
-        {
-            let mut waiting = conn.waiting();
-            if waiting.len() >= self.in_flight {
-                return Err(LinkError::Overloaded);
-            }
-            waiting.insert(id, sender);
-        }
-        let pending = Pending { answer, id, conn: conn.clone() };
-        if !conn.is_alive() {
-            return Err(LinkError::NotSent("connection lost".to_owned()));
-        }
-        match timeout_at(deadline, conn.frames.send(frame)).await {
-            Ok(Ok(())) => Ok(pending),
-            Ok(Err(_)) => Err(LinkError::NotSent("connection lost".to_owned())),
-            Err(_) => Err(LinkError::Overloaded),
-        }
+        self.connection(deadline).await?.start(group, &body, deadline).await
+    }
+
+    /// The connection that stands, or a new one.
+    pub(crate) async fn connection(&self, deadline: Instant) -> Result<Connection, LinkError> {
+        let connected = timeout_at(deadline, self.connected()).await;
+        connected.map_err(|_| LinkError::NoConnection("not in time".to_owned()))?
     }
 
     /// Waits until the connection breaks. Connects first if necessary.
     pub(crate) async fn broken(&self) -> Result<(), LinkError> {
-        let mut alive = self.connected().await?.alive.subscribe();
-        let _ = alive.wait_for(|alive| !alive).await;
+        self.connected().await?.broken().await;
         Ok(())
     }
 
-    async fn connected(&self) -> Result<Arc<Conn>, LinkError> {
-        let mut slot = self.conn.lock().await;
-        if let Some(conn) = slot.as_ref().filter(|conn| conn.is_alive()) {
-            return Ok(conn.clone());
+    async fn connected(&self) -> Result<Connection, LinkError> {
+        let mut slot = self.connection.lock().await;
+        if let Some(connection) = slot.as_ref().filter(|connection| connection.is_alive()) {
+            return Ok(connection.clone());
         }
-        let conn = self.connect().await?;
-        *slot = Some(conn.clone());
-        Ok(conn)
+        let connection = self.connect().await?;
+        *slot = Some(connection.clone());
+        Ok(connection)
     }
 
-    async fn connect(&self) -> Result<Arc<Conn>, LinkError> {
+    async fn connect(&self) -> Result<Connection, LinkError> {
         let peers = self.peers.upgrade().ok_or_else(|| LinkError::NotSent("stopping".to_owned()))?;
         let to = peers.of(self.to).ok_or_else(|| LinkError::NotSent("address unknown".to_owned()))?;
         let hello = peers.me().hello(self.to, self.lane);
         let accepts = |shown: &Shown| shown.identity == to.identity;
         let (read, write) = open(peers.secure(), &to.addr, &hello, accepts).await?;
-        let (frames, queue) = mpsc::channel(self.in_flight);
-        let conn = Arc::new(Conn {
-            frames,
-            waiting: Mutex::default(),
-            next_id: AtomicU64::new(1),
-            alive: watch::Sender::new(true),
-            answered: AtomicBool::new(true),
-        });
-        tokio::spawn(here(write_frames(write, queue, conn.clone())));
-        tokio::spawn(here(read_answers(read, conn.clone())));
-        Ok(conn)
+        Ok(Connection::new(read, write, self.in_flight))
     }
 }
 
 impl Drop for Link {
     fn drop(&mut self) {
-        if let Some(conn) = self.conn.get_mut().take() {
-            conn.close();
+        if let Some(connection) = self.connection.get_mut().take() {
+            connection.close();
         }
     }
 }
@@ -290,58 +159,6 @@ fn wrong_node(hello: &Hello, shown: &Shown) -> String {
         (0, Ok(())) => format!("the node there (identity {identity}) is no known member"),
         (to, _) => format!("the node there has identity {identity}, which is not that of node {to}"),
     }
-}
-
-async fn write_frames(mut write: Writer, mut queue: mpsc::Receiver<Vec<u8>>, conn: Arc<Conn>) {
-    let mut alive = conn.alive.subscribe();
-    loop {
-        let frame = tokio::select! {
-            _ = alive.wait_for(|alive| !alive) => break,
-            frame = queue.recv() => frame,
-        };
-        let Some(frame) = frame else { break };
-        let sent = tokio::select! {
-            _ = alive.wait_for(|alive| !alive) => break,
-            sent = send_all(&mut write, frame, &mut queue) => sent,
-        };
-        if sent.is_err() {
-            break;
-        }
-    }
-    conn.close();
-}
-
-/// Writes a frame and all frames in the queue, then flushes.
-async fn send_all(write: &mut Writer, frame: Vec<u8>, queue: &mut mpsc::Receiver<Vec<u8>>) -> io::Result<()> {
-    write.frame(&frame).await?;
-    while let Ok(frame) = queue.try_recv() {
-        write.frame(&frame).await?;
-    }
-    write.flush().await
-}
-
-async fn read_answers(mut read: Reader, conn: Arc<Conn>) {
-    let mut alive = conn.alive.subscribe();
-    loop {
-        let frame = tokio::select! {
-            _ = alive.wait_for(|alive| !alive) => break,
-            frame = read.frame(wire::MAX_ENCODED) => frame,
-        };
-        let answer = match frame {
-            Ok((head, body)) if head.kind == Kind::Answer => {
-                wire::decode(&body).map(|answer| (head.id, answer))
-            }
-            Ok(_) | Err(_) => break,
-        };
-        let Ok((id, answer)) = answer else { break };
-        conn.answered.store(true, Ordering::Relaxed);
-        let waiting = conn.waiting().remove(&id);
-        if let Some(sender) = waiting {
-            // The caller may have given up.
-            let _ = sender.send(answer);
-        }
-    }
-    conn.close();
 }
 
 /// Sends one request to whatever node is at `addr`, if `accepts` is true for what it has shown.

@@ -2,6 +2,7 @@
 //! who is a member.
 
 mod caller;
+mod connection;
 pub(crate) mod dial;
 mod lane;
 mod link;
@@ -14,9 +15,10 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 pub(crate) use caller::{Asker, Caller, Shown, Standing};
+pub(crate) use connection::{LinkError, Pending};
 pub use lane::RequestLane;
 pub(crate) use lane::{Lane, Limits};
-pub(crate) use link::{Link, LinkError, Pending, ask_at};
+pub(crate) use link::{Link, ask_at};
 pub(crate) use listener::{Listener, Service};
 pub(crate) use secure::Secure;
 

@@ -21,7 +21,7 @@ use crate::machine::{ApplyContext, Handler, Load, StateMachine};
 use crate::os::TcpStream;
 use crate::store::{Txn, View};
 use crate::wire::frame::{self, Kind};
-use crate::wire::{self, Answer, Append, Request, StoredVote, SystemV1};
+use crate::wire::{self, Answer, Append, ProposalV1, Request, StoredLogId, StoredVote, SystemV1};
 use crate::{Cluster, FIRST_GROUP, Flow, Operation};
 
 const KEY: &str = "the key of the cluster";
@@ -124,7 +124,9 @@ async fn voters_with(dir: &TempDir, count: usize, security: impl Fn(usize) -> Se
         let path = dir.path().join(n.to_string());
         nodes.push(Node::start(&path, "127.0.0.1:0", &first, security(n)).await);
     }
-    until("all vote", async || nodes.iter().all(|node| node.voters().len() == count)).await;
+    // Before the change is complete, a majority of the voters before it is needed as well.
+    let votes = |node: &Node| node.voters().len() == count && !node.cluster.status().changing;
+    until("all vote", async || nodes.iter().all(votes)).await;
     nodes
 }
 
@@ -209,7 +211,14 @@ impl Intruder {
             (Lane::Relay, Request::AppV1 { body: b"the webhook key".to_vec().into() }),
             (Lane::Large, Request::AppV1 { body: b"the webhook key".to_vec().into() }),
             (Lane::Work, Request::ForwardV1 { commands: vec![b"a command".to_vec().into()] }),
-            (Lane::Work, Request::ForwardV2 { flow: None, commands: vec![b"a command".to_vec().into()] }),
+            (
+                Lane::Work,
+                Request::ForwardV2 {
+                    flow: None,
+                    proposal: ProposalV1::default(),
+                    commands: vec![b"a command".to_vec().into()],
+                },
+            ),
             (Lane::Work, Request::ReadIndexV1),
             (Lane::Pulse, Request::VoteV1 { vote: asked, last: None, transfer: true, pre: false }),
             (Lane::Pulse, Request::VoteV1 { vote: asked, last: None, transfer: true, pre: true }),
@@ -217,6 +226,9 @@ impl Intruder {
             (Lane::Pulse, Request::TransferV1 { from: vote, to: self.hello.to, last: None }),
             (Lane::Bulk, begin),
             (Lane::Bulk, Request::CountedV1),
+            (Lane::Bulk, Request::RecordsV1 { from: 0, upto: StoredLogId::default() }),
+            (Lane::Bulk, Request::EndV1),
+            (Lane::Bulk, Request::StateV1 { after: None }),
             (Lane::Work, Request::WhoV1),
             (Lane::Work, Request::IntroduceV1),
             (Lane::Pulse, Request::ClockV1 { reported: None }),

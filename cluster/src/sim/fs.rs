@@ -1,7 +1,8 @@
 //! Files that lose data: when the power is cut, some or all of the data that was not synced is gone.
 //!
-//! Contents are synced by file, names by directory, as in POSIX. Writes through a handle from before a crash
-//! do not reach anything that is read later.
+//! Contents are synced by file, names by directory, as in POSIX. What a killed process wrote stays readable,
+//! but need not be on disk. Writes through a handle from before a crash do not reach anything that is read
+//! later.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
@@ -13,6 +14,7 @@ use redb::StorageBackend;
 pub(crate) use std::fs::TryLockError;
 
 use super::journal::Journal;
+use super::names::Names;
 use super::{World, lock};
 
 const PAGE: usize = 4096;
@@ -89,11 +91,16 @@ impl Data {
         self.synced.length = self.now.length;
     }
 
-    /// The content after a crash: everything that was synced, and the part of the rest that `survives`
+    /// The content after the end of a process: what was not synced stays readable, but is not on disk.
+    fn killed(&self) -> Self {
+        Self { now: self.now.clone(), synced: self.synced.clone(), dirty: self.dirty.clone() }
+    }
+
+    /// The content after a power cut: everything that was synced, and the pages of the rest that `survives`
     /// selects.
-    fn crashed(&self, power: bool, mut survives: impl FnMut() -> bool) -> Self {
-        let mut left = if power { self.synced.clone() } else { self.now.clone() };
-        for page in self.dirty.iter().filter(|_| power) {
+    fn cut(&self, survives: &mut impl FnMut() -> bool) -> Self {
+        let mut left = self.synced.clone();
+        for page in &self.dirty {
             if let Some(bytes) = self.now.pages.get(page).filter(|_| survives()) {
                 left.pages.insert(*page, bytes.clone());
                 left.length = left.length.max(self.now.length);
@@ -109,88 +116,82 @@ enum Content {
     Journal(Arc<Mutex<Journal>>),
 }
 
+impl Content {
+    /// What a process that starts later finds. Handles from before lead elsewhere.
+    fn killed(&self) -> Self {
+        match self {
+            Self::File(data) => Self::File(Arc::new(Mutex::new(lock(data).killed()))),
+            Self::Journal(journal) => Self::Journal(Arc::new(Mutex::new(lock(journal).killed()))),
+        }
+    }
+
+    /// The same after a power cut.
+    fn cut(&self, survives: &mut impl FnMut() -> bool) -> Self {
+        match self {
+            Self::File(data) => Self::File(Arc::new(Mutex::new(lock(data).cut(survives)))),
+            Self::Journal(journal) => Self::Journal(Arc::new(Mutex::new(lock(journal).cut(survives)))),
+        }
+    }
+}
+
 /// The disks of all hosts of the world; the first component of a path names the host.
 #[derive(Default)]
 pub(crate) struct Files {
-    names: BTreeMap<PathBuf, u64>,
-    synced_names: BTreeMap<PathBuf, u64>,
+    names: Names,
     contents: HashMap<u64, Content>,
     next: u64,
-}
-
-/// Names at and below `path`.
-fn below(names: &BTreeMap<PathBuf, u64>, path: &Path) -> Vec<(PathBuf, u64)> {
-    let found = names.range(path.to_owned()..).take_while(|(name, _)| name.starts_with(path));
-    found.map(|(name, id)| (name.clone(), *id)).collect()
 }
 
 impl Files {
     fn add(&mut self, path: &Path, content: Content) {
         self.next += 1;
         self.contents.insert(self.next, content);
-        self.names.insert(path.to_owned(), self.next);
+        self.names.set(path, self.next);
     }
 
     fn file(&self, path: &Path) -> Option<Arc<Mutex<Data>>> {
-        match self.contents.get(self.names.get(path)?)? {
+        match self.contents.get(&self.names.get(path)?)? {
             Content::File(data) => Some(data.clone()),
             Content::Journal(_) => None,
         }
     }
 
-    /// The journal at `path`; created durably if there is none.
+    /// The journal at `path`, which is made if there is none. One that repairs another is the same for
+    /// witnesses.
     fn journal(&mut self, path: &Path) -> Arc<Mutex<Journal>> {
-        if let Some(Content::Journal(journal)) = self.names.get(path).and_then(|id| self.contents.get(id)) {
+        if let Some(Content::Journal(journal)) =
+            self.names.get(path).and_then(|number| self.contents.get(&number))
+        {
             return journal.clone();
         }
-        let journal = Arc::new(Mutex::new(Journal::new(self.next)));
+        let repairs = path.extension().and_then(|_| self.names.get(&path.with_extension("")));
+        let serial = match repairs.and_then(|number| self.contents.get(&number)) {
+            Some(Content::Journal(damaged)) => lock(damaged).serial,
+            _ => self.next,
+        };
+        let journal = Arc::new(Mutex::new(Journal::new(serial)));
         self.add(path, Content::Journal(journal.clone()));
-        self.synced_names.insert(path.to_owned(), self.next);
         journal
     }
 
-    fn sync_names(&mut self, dir: &Path) {
-        for (name, _) in below(&self.synced_names, dir) {
-            self.synced_names.remove(&name);
-        }
-        self.synced_names.extend(below(&self.names, dir));
-    }
-
     fn remove(&mut self, path: &Path) -> io::Result<()> {
-        let found = below(&self.names, path);
-        for (name, _) in &found {
-            self.names.remove(name);
-        }
+        let found = self.names.remove(path);
         self.forget();
-        if found.is_empty() { Err(io::ErrorKind::NotFound.into()) } else { Ok(()) }
+        if found { Ok(()) } else { Err(io::ErrorKind::NotFound.into()) }
     }
 
     /// Drops contents without a name.
     fn forget(&mut self) {
-        let Self { names, synced_names, contents, .. } = self;
-        let named: BTreeSet<u64> = names.values().chain(synced_names.values()).copied().collect();
-        contents.retain(|id, _| named.contains(id));
+        let named = self.names.all();
+        self.contents.retain(|number, _| named.contains(number));
     }
 
-    fn crash(&mut self, root: &Path, power: bool, survives: &mut impl FnMut() -> bool) {
-        if power {
-            for (name, _) in below(&self.names, root) {
-                self.names.remove(&name);
+    /// Replaces all contents of a host by what is left of each.
+    fn replace(&mut self, root: &Path, mut left: impl FnMut(&Content) -> Content) {
+        for number in self.names.of_host(root) {
+            if let Some(content) = self.contents.get_mut(&number) {
+                *content = left(content);
             }
-            self.names.extend(below(&self.synced_names, root));
-        }
-        let mut ids: BTreeSet<u64> = below(&self.names, root).into_iter().map(|(_, id)| id).collect();
-        ids.extend(below(&self.synced_names, root).into_iter().map(|(_, id)| id));
-        for id in ids {
-            let Some(content) = self.contents.get_mut(&id) else { continue };
-            *content = match content {
-                Content::File(data) => {
-                    Content::File(Arc::new(Mutex::new(lock(data).crashed(power, &mut *survives))))
-                }
-                Content::Journal(journal) => {
-                    Content::Journal(Arc::new(Mutex::new(lock(journal).crashed(power, &mut *survives))))
-                }
-            };
         }
         self.forget();
     }
@@ -208,21 +209,45 @@ pub(super) fn root(host: usize) -> PathBuf {
 
 /// Applies the end of a process on `host` to its files.
 pub(super) fn crash(world: &World, host: usize, power: bool) {
+    let root = root(host);
+    if !power {
+        return lock(&world.files).replace(&root, Content::killed);
+    }
     // Of what was not synced, either nothing survives, or some parts in no particular order.
-    let torn = power && world.below(2) == 0;
+    let torn = world.below(2) == 0;
     let mut survives = || torn && world.below(2) == 0;
-    lock(&world.files).crash(&root(host), power, &mut survives);
+    let kept = |changes: usize| if torn { world.below(changes as u64 + 1) as usize } else { 0 };
+    let mut files = lock(&world.files);
+    files.names.cut(&root, kept);
+    files.replace(&root, |content| content.cut(&mut survives));
 }
 
 impl World {
     /// Removes everything from a host's disk.
     pub fn wipe(&self, host: usize) {
         let mut files = lock(&self.files);
-        for (name, _) in below(&files.synced_names, &root(host)) {
-            files.synced_names.remove(&name);
-        }
-        // An empty disk counts as wiped.
-        let _ = files.remove(&root(host));
+        files.names.wipe(&root(host));
+        files.forget();
+    }
+}
+
+/// The journal of the log of a host, if it has one.
+pub(super) fn journal_of(world: &World, host: usize) -> Option<Arc<Mutex<Journal>>> {
+    let files = lock(&world.files);
+    match files.contents.get(&files.names.get(&root(host).join("raft"))?)? {
+        Content::Journal(journal) => Some(journal.clone()),
+        Content::File(_) => None,
+    }
+}
+
+/// Makes the store of a host unreadable, if it has one.
+pub(super) fn ruin_store(world: &World, host: usize) {
+    let store = lock(&world.files).file(&root(host).join("state.redb"));
+    if let Some(store) = store {
+        let mut data = Data::default();
+        data.write(0, &[9; 512]);
+        data.sync();
+        *lock(&store) = data;
     }
 }
 
@@ -232,15 +257,15 @@ pub(crate) fn journal(path: &Path) -> io::Result<Arc<Mutex<Journal>>> {
 }
 
 pub(crate) fn exists(path: impl AsRef<Path>) -> io::Result<bool> {
-    with(|files| !below(&files.names, path.as_ref()).is_empty())
+    with(|files| files.names.exists(path.as_ref()))
 }
 
-pub(crate) fn create_dir(_path: impl AsRef<Path>) -> io::Result<()> {
-    Ok(())
+pub(crate) fn create_dir(path: impl AsRef<Path>) -> io::Result<()> {
+    create_dir_all(path)
 }
 
-pub(crate) fn create_dir_all(_path: impl AsRef<Path>) -> io::Result<()> {
-    Ok(())
+pub(crate) fn create_dir_all(path: impl AsRef<Path>) -> io::Result<()> {
+    with(|files| files.names.make_folders(path.as_ref()))
 }
 
 pub(crate) fn read(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
@@ -260,18 +285,10 @@ pub(crate) fn remove_dir_all(path: impl AsRef<Path>) -> io::Result<()> {
 }
 
 pub(crate) fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<()> {
-    let from = from.as_ref();
-    let to = to.as_ref();
     with(|files| {
-        let found = below(&files.names, from);
-        for (name, id) in &found {
-            let rest = name.strip_prefix(from).unwrap_or(Path::new(""));
-            let target = if rest.as_os_str().is_empty() { to.to_owned() } else { to.join(rest) };
-            files.names.remove(name);
-            files.names.insert(target, *id);
-        }
+        let found = files.names.rename(from.as_ref(), to.as_ref());
         files.forget();
-        if found.is_empty() { Err(io::ErrorKind::NotFound.into()) } else { Ok(()) }
+        if found { Ok(()) } else { Err(io::ErrorKind::NotFound.into()) }
     })?
 }
 
@@ -298,7 +315,7 @@ impl File {
     pub(crate) fn sync_all(&self) -> io::Result<()> {
         match &self.data {
             Some(data) => lock(data).sync(),
-            None => with(|files| files.sync_names(&self.path))?,
+            None => with(|files| files.names.sync(&self.path))?,
         }
         Ok(())
     }

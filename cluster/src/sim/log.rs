@@ -16,9 +16,13 @@ use tokio::sync::oneshot;
 use super::sim::journal::{Journal, Record};
 use super::sim::{Process, World, fs, lock};
 use crate::config::Config;
+use crate::dir::sync_dir;
+use crate::identity::Layout;
 use crate::os::here;
+use crate::syncs::Syncs;
 use crate::types::{Entry, LogId, Types, Vote};
-use crate::wire::{StoredLogId, StoredPayload};
+use crate::votes::{Kept, Votes};
+use crate::wire::{StoredLogId, StoredPayload, StoredVote};
 
 /// The party that waits for a flush.
 enum Flushed {
@@ -43,6 +47,13 @@ impl Flushed {
 struct Flusher {
     waiting: Vec<(u64, Flushed)>,
     runs: bool,
+    /// The record number of the last vote, and the highest vote that other nodes may know.
+    vote: u64,
+    told: Option<StoredVote>,
+    /// Votes of which the second copy is not written.
+    votes: Vec<StoredVote>,
+    /// The record numbers of the appends that are not on disk, each with the index of its first entry.
+    appends: Vec<(u64, u64)>,
 }
 
 /// The log; clones share it.
@@ -50,17 +61,42 @@ struct Flusher {
 pub(crate) struct Log {
     journal: Arc<Mutex<Journal>>,
     flusher: Arc<Mutex<Flusher>>,
+    votes: Arc<Votes>,
+    syncs: Arc<Syncs>,
     append_bytes: usize,
 }
 
 impl Log {
     pub(crate) fn open(dir: &Path, config: &Config) -> io::Result<Self> {
         let journal = fs::journal(dir)?;
-        World::try_with(|world| {
-            let journal = lock(&journal);
-            lock(&world.witness).opened(world.elapsed_ms(), journal.serial, journal.now.vote.as_ref());
-        });
-        Ok(Self { journal, flusher: Arc::default(), append_bytes: config.max_append_bytes })
+        let votes = Arc::new(Votes::open(&Layout::new(dir.parent().unwrap_or(Path::new(""))))?);
+        let kept = votes.read()?.highest;
+        {
+            let mut journal = lock(&journal);
+            journal.open()?;
+            journal.check()?;
+            if !crate::failpoint!("start-without-sync") {
+                let all = journal.written;
+                journal.sync(all);
+            }
+            let unsynced = journal.written - journal.flushed;
+            // A log that is being repaired has an extension, and is empty at first.
+            if dir.extension().is_none() {
+                let copies = (journal.now.vote.as_ref().map(StoredVote::from), kept);
+                World::try_with(|world| {
+                    lock(&world.witness).opened(world.elapsed_ms(), journal.serial, copies, unsynced);
+                });
+            }
+        }
+        sync_dir(dir.parent())?;
+        let append_bytes = config.max_append_bytes;
+        let syncs = Arc::new(Syncs::new());
+        Ok(Self { journal, flusher: Arc::default(), votes, syncs, append_bytes })
+    }
+
+    /// What the second copy of the vote says. Everything written is on disk before this is called.
+    pub(crate) fn kept_vote(&self) -> io::Result<Kept> {
+        self.votes.read()
     }
 
     fn lock(&self) -> MutexGuard<'_, Journal> {
@@ -96,11 +132,56 @@ impl Log {
         receiver.await.unwrap_or_else(|_| Err(io::Error::other("the log is closed")))
     }
 
+    pub(crate) fn syncs(&self) -> &Syncs {
+        &self.syncs
+    }
+
+    /// Waits until the last vote is on disk. Before that, no other node may learn that this node gave it.
+    pub(crate) async fn vote_on_disk(&self) -> io::Result<()> {
+        let serial = self.lock().serial;
+        let vote = self.lock().now.vote.as_ref().map(StoredVote::from);
+        let vote = vote.map(|vote| StoredVote { committed: false, ..vote });
+        let is_open = lock(&self.flusher).vote > self.lock().flushed;
+        if is_open && !crate::failpoint!("vote-without-fsync") {
+            self.sync().await?;
+        }
+        // Two that wait may go on in any order.
+        let told = {
+            let mut flusher = lock(&self.flusher);
+            flusher.told = flusher.told.max(vote);
+            flusher.told
+        };
+        if let Some(vote) = told.map(Vote::from) {
+            World::try_with(|world| lock(&world.witness).voted(world.elapsed_ms(), serial, &vote));
+        }
+        Ok(())
+    }
+
+    /// Waits until the entry at `index` is on disk, and all before it.
+    pub(crate) async fn on_disk(&self, index: u64) -> io::Result<()> {
+        let is_open = lock(&self.flusher).appends.iter().any(|(_, first)| *first <= index);
+        if is_open && !crate::failpoint!("answer-before-fsync") { self.sync().await } else { Ok(()) }
+    }
+
     fn flush(&self, flushed: Flushed) {
         let mut flusher = lock(&self.flusher);
-        flusher.waiting.push((self.lock().written, flushed));
+        let number = self.lock().written;
+        let last = matches!(flushed, Flushed::Append(_)).then(|| self.last().map_or(0, |id| id.index));
+        self.syncs.begun(number, last);
+        flusher.waiting.push((number, flushed));
         if !std::mem::replace(&mut flusher.runs, true) {
             tokio::spawn(here(self.clone().flush_all()));
+        }
+    }
+
+    /// Writes the second copy of the votes, which takes its own time on the disk.
+    async fn keep_votes(&self, host: Option<usize>) {
+        let votes = std::mem::take(&mut lock(&self.flusher).votes);
+        for vote in votes {
+            World::flush(host).await;
+            if let Err(error) = self.votes.write(&vote) {
+                World::try_with(|world| world.violation(format!("no second copy of {vote:?}: {error}")));
+            }
         }
     }
 
@@ -109,14 +190,14 @@ impl Log {
         loop {
             let upto = self.lock().written;
             let host = Process::current().map(|p| p.host());
-            let time = World::try_with(|world| world.flush_time(host)).unwrap_or_default();
-            if !time.is_zero() {
-                tokio::time::sleep(time).await;
-            }
+            self.keep_votes(host).await;
+            World::flush(host).await;
             self.lock().sync(upto);
+            self.syncs.finished(upto);
             let done: Vec<_> = {
                 let mut flusher = lock(&self.flusher);
                 let done = flusher.waiting.extract_if(.., |(at, _)| *at <= upto).collect();
+                flusher.appends.retain(|(at, _)| *at > upto);
                 flusher.runs = !flusher.waiting.is_empty();
                 done
             };
@@ -198,15 +279,27 @@ impl openraft::storage::RaftLogStorage<Types> for Log {
     }
 
     async fn save_vote(&mut self, vote: &Vote) -> Result<(), io::Error> {
-        let serial = {
+        let before = self.lock().now.vote.as_ref().map(StoredVote::from);
+        if before > Some(vote.into()) {
+            World::try_with(|world| world.violation(format!("voted {vote} after {before:?}")));
+        }
+        // Before the record: a flush of the record includes the second copy.
+        if !crate::failpoint!("vote-without-fsync") {
+            lock(&self.flusher).votes.push(vote.into());
+        }
+        let number = {
             let mut journal = self.lock();
             journal.write(Record::Vote(*vote));
-            journal.serial
+            journal.written
         };
-        if !crate::failpoint!("vote-without-fsync") {
-            self.sync().await?;
+        // That the vote has won the election need not be on disk.
+        let now = StoredVote::from(vote);
+        if before.is_none_or(|before| (before.term, before.node) != (now.term, now.node)) {
+            lock(&self.flusher).vote = number;
         }
-        World::try_with(|world| lock(&world.witness).voted(world.elapsed_ms(), serial, vote));
+        if !crate::failpoint!("vote-without-fsync") {
+            self.flush(Flushed::Nobody);
+        }
         Ok(())
     }
 
@@ -226,14 +319,18 @@ impl openraft::storage::RaftLogStorage<Types> for Log {
         I: IntoIterator<Item = Entry> + OptionalSend,
         I::IntoIter: OptionalSend,
     {
-        {
+        let (first, number) = {
             let mut journal = self.lock();
             let serial = journal.serial;
+            let mut first = u64::MAX;
             for entry in entries {
+                first = first.min(entry.log_id.index);
                 World::try_with(|world| lock(&world.witness).appended(world.elapsed_ms(), serial, &entry));
                 journal.write(Record::Append(entry));
             }
-        }
+            (first, journal.written)
+        };
+        lock(&self.flusher).appends.push((number, first));
         if crate::failpoint!("answer-before-fsync") {
             self.flush(Flushed::Nobody);
             callback.io_completed(Ok(()));
@@ -252,7 +349,8 @@ impl openraft::storage::RaftLogStorage<Types> for Log {
             }
             journal.write(Record::Truncate(from));
         }
-        self.sync().await
+        self.flush(Flushed::Nobody);
+        Ok(())
     }
 
     async fn purge(&mut self, upto: LogId) -> Result<(), io::Error> {

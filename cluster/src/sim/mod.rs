@@ -5,11 +5,13 @@
 //! host; it can be frozen and killed. The rest of the crate is the production code. This module is compiled
 //! only with the feature `sim`, which only the crate `sim` uses.
 //!
-//! - `task`: processes, and which process a task belongs to. `net`: streams. `fs`: files that lose data.
-//!   `journal`: the disk of the Raft log. `os`, `log` and `clock` replace the modules of the same names.
+//! - `task`: processes, and which process a task belongs to. `net`: streams. `fs`: files that lose data, and
+//!   `names`: directories that do. `journal`: the disk of the Raft log. `os`, `log` and `clock` replace the
+//!   modules of the same names.
 
 pub(crate) mod fs;
 pub(crate) mod journal;
+mod names;
 pub(crate) mod net;
 pub(crate) mod task;
 mod witness;
@@ -29,6 +31,8 @@ use self::witness::Witness;
 
 pub use task::Process;
 
+/// How often a stalled flush looks whether the stall is over.
+const STALL_LOOK: Duration = Duration::from_millis(50);
 /// The wall clock at the beginning of every simulation (ms since 1970).
 const EPOCH_MS: i64 = 1_700_000_000_000;
 
@@ -60,6 +64,10 @@ struct Host {
     drifts_since: u64,
     /// Additional duration of each flush (ms).
     stall_ms: u64,
+    /// Its disk was damaged.
+    is_hurt: bool,
+    /// Its node may give up what is damaged: it was not told yet that it is a member.
+    joins_anew: bool,
 }
 
 /// The simulated world of one seed, with everything that its hosts share: time, randomness, the state of the
@@ -194,10 +202,24 @@ impl World {
         self.host(host).dark
     }
 
-    /// The duration of a flush on this host.
-    pub(crate) fn flush_time(&self, host: Option<usize>) -> Duration {
-        let stall = host.map_or(0, |host| self.host(host).stall_ms);
-        Duration::from_millis(stall + self.below(self.timing.flush_ms + 1))
+    /// The usual duration of a flush.
+    pub(crate) fn flush_time(&self) -> Duration {
+        Duration::from_millis(self.below(self.timing.flush_ms + 1))
+    }
+
+    /// Waits as long as a flush takes on this host. When a stall ends, the flushes end that it held up.
+    pub(crate) async fn flush(host: Option<usize>) {
+        let began = Instant::now();
+        let usual = Self::try_with(|world| world.flush_time()).unwrap_or_default();
+        loop {
+            let stall = |world: &Arc<Self>| host.map_or(0, |host| world.host(host).stall_ms);
+            let stall = Duration::from_millis(Self::try_with(stall).unwrap_or_default());
+            let left = (usual + stall).saturating_sub(began.elapsed());
+            if left.is_zero() {
+                return;
+            }
+            tokio::time::sleep(if stall.is_zero() { left } else { left.min(STALL_LOOK) }).await;
+        }
     }
 
     /// The delay of a segment.
@@ -207,15 +229,90 @@ impl World {
         Duration::from_millis(again + self.below(self.timing.latency_ms + 1))
     }
 
-    /// Records that a node considers its disk damaged, although no simulated disk ever is.
+    /// Records that a node gives up its data as damaged. No simulated disk has so much damage.
     pub(crate) fn found_damage(reason: &str) {
         let host = Process::current().map_or(usize::MAX, |p| p.host());
-        Self::try_with(|world| lock(&world.witness).damaged.push((host, reason.to_owned())));
+        Self::try_with(|world| {
+            let is_allowed = world.host(host).joins_anew;
+            world.change(host, |h| h.joins_anew = false);
+            if !is_allowed {
+                lock(&world.witness).damaged.push((host, reason.to_owned()));
+            }
+        });
+    }
+
+    /// A node that was not told yet that it is a member may give up data that was damaged on purpose: it joins
+    /// anew.
+    pub(crate) fn may_join_anew(has_joined: bool) {
+        let host = Process::current().map_or(usize::MAX, |p| p.host());
+        Self::try_with(|world| world.change(host, |h| h.joins_anew = !has_joined && h.is_hurt));
+    }
+
+    /// Records that a node repairs its data. Only a disk that was damaged on purpose needs that.
+    pub(crate) fn mends(reason: &str) {
+        let host = Process::current().map_or(usize::MAX, |p| p.host());
+        Self::try_with(|world| {
+            if !world.host(host).is_hurt {
+                let what = format!("invariant 11: host {host} found damage where there is none: {reason}");
+                world.violation(what);
+            }
+        });
+    }
+
+    /// Damages one thing on a host's disk, chosen by chance: any entry of its log, the last one, the vote, or
+    /// the store. Returns whether the log had anything to damage.
+    pub fn damage(&self, host: usize) -> bool {
+        let Some(journal) = fs::journal_of(self, host) else { return false };
+        let mut journal = lock(&journal);
+        let indexes: Vec<u64> = journal.now.entries.iter().map(|entry| entry.log_id.index).collect();
+        let Some(last) = indexes.last().copied() else { return false };
+        match self.below(5) {
+            0 => journal.damaged.vote = true,
+            1 => journal.damaged.entries.extend([last]),
+            2 => fs::ruin_store(self, host),
+            _ => {
+                let at = usize::try_from(self.below(indexes.len() as u64)).unwrap_or(0);
+                journal.damaged.entries.extend(indexes.get(at));
+            }
+        }
+        self.change(host, |h| h.is_hurt = true);
+        true
+    }
+
+    /// Damages an entry of a host's log: one whose index is the host's number, modulo the number of hosts,
+    /// and not the last one. Returns whether there was one.
+    pub fn damage_one_of(&self, host: usize, hosts: usize) -> bool {
+        let Some(journal) = fs::journal_of(self, host) else { return false };
+        let mut journal = lock(&journal);
+        let last = journal.now.last().map_or(0, |id| id.index);
+        let own = |index: &u64| *index < last && *index % hosts as u64 == host as u64;
+        let indexes: Vec<u64> = journal.now.entries.iter().map(|e| e.log_id.index).filter(own).collect();
+        let at = usize::try_from(self.below(indexes.len() as u64)).unwrap_or(0);
+        let Some(index) = indexes.get(at) else { return false };
+        journal.damaged.entries.insert(*index);
+        self.change(host, |h| h.is_hurt = true);
+        true
+    }
+
+    /// Makes the store of a host unreadable.
+    pub fn damage_store(&self, host: usize) {
+        fs::ruin_store(self, host);
+        self.change(host, |h| h.is_hurt = true);
     }
 
     /// The hosts whose nodes considered their disks damaged, and the reasons.
     pub fn damaged(&self) -> Vec<(usize, String)> {
         lock(&self.witness).damaged.clone()
+    }
+
+    /// Counts a proposal that a replica does not apply, because it was applied before or for another reason.
+    pub(crate) fn not_applied(before: bool) {
+        Self::try_with(|world| lock(&world.witness).repeated += u64::from(before));
+    }
+
+    /// How often a replica answered a proposal that it had applied before.
+    pub fn repeated(&self) -> u64 {
+        lock(&self.witness).repeated
     }
 
     /// Records something that must never happen.

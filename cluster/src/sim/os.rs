@@ -62,10 +62,9 @@ pub(crate) fn work_off<J: Send + 'static>(
 ) -> io::Result<()> {
     tokio::spawn(here(async move {
         while let Some(job) = queue.recv().await {
-            let host = Process::current().map(|p| p.host());
             // Most jobs apply entries. They wait for no disk, unless an earlier job has filled a cache.
             let time = |world: &Arc<World>| {
-                if world.below(4) == 0 { world.flush_time(host) } else { Duration::ZERO }
+                if world.below(4) == 0 { world.flush_time() } else { Duration::ZERO }
             };
             let time = World::try_with(time).unwrap_or_default();
             if !time.is_zero() {
@@ -79,6 +78,19 @@ pub(crate) fn work_off<J: Send + 'static>(
     Ok(())
 }
 
+/// Everything is done at once.
+pub(crate) const HAS_THREADS: bool = false;
+
+pub(crate) type StoreFile = fs::Backend;
+
+pub(crate) fn store_file(path: &Path) -> Result<StoreFile, redb::DatabaseError> {
+    Ok(fs::Backend::open(path)?)
+}
+
+pub(crate) fn step_through(_name: &str, _step: impl FnMut() -> bool + Send + 'static) -> io::Result<()> {
+    Ok(())
+}
+
 pub(crate) fn database(builder: &mut Builder, path: &Path) -> Result<Database, redb::DatabaseError> {
     builder.create_with_backend(fs::Backend::open(path)?)
 }
@@ -89,6 +101,10 @@ pub(crate) fn private_dir(path: &Path) -> io::Result<()> {
 
 pub(crate) fn private_file(path: &Path) -> io::Result<fs::File> {
     fs::File::create(path)
+}
+
+pub(crate) fn file_to_overwrite(path: &Path) -> io::Result<fs::File> {
+    if fs::exists(path)? { fs::File::open(path) } else { fs::File::create(path) }
 }
 
 pub(crate) fn make_private(_root: &Path) {}

@@ -1,7 +1,8 @@
 //! Compares what the hosts' disks contain: a checker at a lower level than the clients.
 //!
-//! It checks facts that hold in every correct cluster: an acknowledged vote of a node never goes back, and a
-//! log id has one content. It is outside the simulated hosts, so a crash does not erase its memory.
+//! It checks facts that hold in every correct cluster: an acknowledged vote of a node never goes back, a log
+//! id has one content, and a node that starts relies on nothing that is not on disk. It is outside the
+//! simulated hosts, so a crash does not erase its memory.
 
 use std::collections::HashMap;
 
@@ -15,6 +16,8 @@ const MOST: usize = 20;
 pub(crate) struct Witness {
     pub(super) violations: Vec<(u64, String)>,
     pub(super) damaged: Vec<(usize, String)>,
+    /// How often a replica answered a proposal that it had applied before.
+    pub(super) repeated: u64,
     /// Journal → the highest acknowledged vote.
     votes: HashMap<u64, StoredVote>,
     /// Log id → kind and checksum of the content.
@@ -38,11 +41,26 @@ impl Witness {
         }
     }
 
-    /// The log at `journal` is opened by a node that continues from this vote.
-    pub(crate) fn opened(&mut self, at: u64, journal: u64, vote: Option<&Vote>) {
-        let vote = vote.map(StoredVote::from);
+    /// A node opened the log at `journal` and relies from now on on all that it read. So no record may be
+    /// left that a power cut could take: `unsynced` of them are. The higher copy of the vote is the newest
+    /// one. It counts as acknowledged if both copies say it: before the node goes on, it writes it to both.
+    pub(crate) fn opened(
+        &mut self,
+        at: u64,
+        journal: u64,
+        (logged, kept): (Option<StoredVote>, Option<StoredVote>),
+        unsynced: u64,
+    ) {
+        let vote = logged.max(kept);
+        if unsynced > 0 {
+            self.violation(at, format!("log {journal} was opened, and {unsynced} records are not on disk"));
+        }
         if let Some(before) = self.votes.get(&journal).copied().filter(|before| vote < Some(*before)) {
             self.violation(at, format!("log {journal} came back with vote {vote:?} after {before:?}"));
+        }
+        // That a vote has won the election need not be on disk.
+        if let Some(vote) = logged.min(kept).map(|vote| StoredVote { committed: false, ..vote }) {
+            self.votes.entry(journal).and_modify(|highest| *highest = vote.max(*highest)).or_insert(vote);
         }
     }
 

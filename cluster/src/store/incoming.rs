@@ -103,6 +103,7 @@ impl Incoming {
             txn.commit().map_err(failed)
         })?;
         drop(self.db);
+        read_back(&self.received, pairs)?;
         fs::File::open(&self.received.path)?.sync_all()?;
         sync_dir(self.received.path.parent())?;
         Ok(self.received)
@@ -123,6 +124,23 @@ impl Incoming {
         result?;
         incoming.finish(chunks, pairs)
     }
+}
+
+/// Reads a file before it takes the place of a store: every record must be what was received.
+fn read_back(received: &Received, pairs: u64) -> Result<(), StoreError> {
+    let db = guarded(|| {
+        os::database(Database::builder().set_cache_size(8 * 1024 * 1024), &received.path).map_err(failed)
+    })?;
+    let view = View::at(Arc::new(db))?;
+    let mut count = 0;
+    view.records(&mut |_, _| {
+        count += 1;
+        true
+    })?;
+    if count != pairs || view.state() != &received.state {
+        return Err(StoreError::corrupt("a snapshot is not on the disk as it was received"));
+    }
+    Ok(())
 }
 
 /// Refuses a record that differs from what was written under `key`.
@@ -148,6 +166,23 @@ pub(crate) fn export(view: &View, take: &mut dyn FnMut(Vec<PairV1>) -> bool) -> 
         take(chunk);
     }
     Ok(())
+}
+
+/// The chunk of a view after that key, or its first one; and whether it is the last.
+pub(crate) fn chunk_after(view: &View, after: Option<&[u8]>) -> Result<(Vec<PairV1>, bool), StoreError> {
+    let mut chunk = Vec::new();
+    let mut bytes = 0;
+    let mut is_last = true;
+    view.records_after(after, &mut |key, record| {
+        if bytes >= CHUNK_BYTES || chunk.len() >= CHUNK_PAIRS {
+            is_last = false;
+            return false;
+        }
+        bytes += key.len() + record.len();
+        chunk.push(PairV1 { key: key.to_vec().into(), record: record.to_vec().into() });
+        true
+    })?;
+    Ok((chunk, is_last))
 }
 
 /// The checksum of a chunk, over its content and the boundaries of its parts.

@@ -2,13 +2,14 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::{Stream, StreamExt};
 use openraft::storage::EntryResponder;
 use openraft::{OptionalSend, RaftSnapshotBuilder, Snapshot};
 
 use super::incoming::SnapshotData;
-use super::worker::{Item, Job, Worker};
+use super::worker::{Item, Worker};
 use super::{Store, View};
 use crate::error::StoreError;
 use crate::types::{LeaderId, LogId, Member, SnapshotMeta, StoredMembership, Types};
@@ -25,11 +26,18 @@ const CHUNK_BYTES: usize = 4 * 1024 * 1024;
 pub(crate) struct Machine {
     store: Arc<Store>,
     worker: Worker,
+    /// Whether the engine has started.
+    has_started: Arc<AtomicBool>,
 }
 
 impl Machine {
     pub(crate) fn new(store: Arc<Store>, worker: Worker) -> Self {
-        Self { store, worker }
+        Self { store, worker, has_started: Arc::default() }
+    }
+
+    /// The engine has started.
+    pub(crate) fn started(&self) {
+        self.has_started.store(true, Ordering::Release);
     }
 
     fn current(&self) -> Result<Option<Snapshot<LeaderId, u64, Member, SnapshotData>>, StoreError> {
@@ -92,15 +100,17 @@ impl openraft::storage::RaftStateMachine<Types> for Machine {
         _meta: &SnapshotMeta,
         snapshot: SnapshotData,
     ) -> Result<(), io::Error> {
-        Ok(self.worker.ask(|done| Job::Install { data: snapshot, done }).await?)
+        Ok(self.worker.install(snapshot).await?)
     }
 
     async fn get_current_snapshot(
         &mut self,
     ) -> Result<Option<Snapshot<LeaderId, u64, Member, SnapshotData>>, io::Error> {
         // The engine asks at its start, after it has applied the entries of the log again. It treats the
-        // result as a snapshot and purges the log up to it, so the state must be on disk.
-        if !crate::failpoint!("restart-without-checkpoint") {
+        // result as a snapshot and purges the log up to it, so the state must be on disk. Later it asks only
+        // for what to send to another node, and applies nothing meanwhile.
+        let starts = !self.has_started.load(Ordering::Acquire);
+        if starts && !crate::failpoint!("restart-without-checkpoint") {
             self.worker.checkpoint().await?;
         }
         Ok(self.current()?)

@@ -1,7 +1,12 @@
 //! The applied state on disk.
 
+mod behind;
+mod checkpoint;
+mod group;
 mod incoming;
+mod layers;
 mod machine;
+mod proposals;
 mod txn;
 mod view;
 mod worker;
@@ -9,7 +14,7 @@ mod worker;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 #[cfg(not(feature = "sim"))]
@@ -26,8 +31,14 @@ use crate::os;
 use crate::time::Stamp;
 use crate::wire::{self, StoredLogId, SystemV1};
 
-pub(crate) use incoming::{Incoming, Received, SnapshotData, check, chunk_crc, export};
+use self::behind::Behind;
+use self::checkpoint::Checkpoint;
+use self::group::Group;
+use self::layers::Writes;
+
+pub(crate) use incoming::{Incoming, Received, SnapshotData, check, chunk_after, chunk_crc, export};
 pub(crate) use machine::{Machine, meta};
+pub(crate) use proposals::{MOST_OPEN, ordinal_of};
 pub use txn::Txn;
 pub use view::{Pair, Reader, View};
 pub(crate) use worker::{CheckpointAfter, Worker};
@@ -38,22 +49,37 @@ const SYSTEM: TableDefinition<'static, Bytes, Bytes> = TableDefinition::new("sys
 const SYSTEM_KEY: &[u8] = b"v1";
 const INSTALLED_KEY: &[u8] = b"installed";
 
-/// Largest key (bytes).
+/// Largest key (bytes). Keys that begin with the byte 255 belong to this crate.
 pub const MAX_KEY: usize = 4 * 1024;
 /// Largest value (bytes).
 pub const MAX_VALUE: usize = 2 * 1024 * 1024;
 
+/// The file that is open, and redb on it.
+#[derive(Clone)]
+struct OpenFile {
+    db: Arc<Database>,
+    file: Behind,
+}
+
+/// The file that is open, and the newest chunks over it.
+struct Present {
+    open: OpenFile,
+    group: Arc<Group>,
+}
+
 /// The open store, shared by the applying thread and all readers: a redb file with two tables, and a checksum
-/// in every record. Applied chunks are committed without waiting for the disk. A checkpoint makes everything
-/// so far durable; only then may the log purge those entries.
+/// in every record. The newest applied chunks are in memory; a group of them is committed to the file without
+/// waiting for the disk. A [`Checkpoint`] makes everything so far durable, and holds up neither applying nor
+/// reading; only then may the log purge those entries.
 pub(crate) struct Store {
     path: PathBuf,
     cache_bytes: usize,
-    db: RwLock<Arc<Database>>,
+    present: RwLock<Present>,
     state: Mutex<SystemV1>,
     applied: watch::Sender<u64>,
-    /// Applied bytes that no checkpoint has written yet.
+    /// Applied bytes that are in no checkpoint yet, and those in the checkpoint that is under way.
     unwritten: AtomicU64,
+    underway: AtomicU64,
     /// The position of the snapshot that the file was made from, if any.
     installed: Option<StoredLogId>,
 }
@@ -62,24 +88,60 @@ impl Store {
     /// Opens or creates the file. With `verify`, every page is read and compared with its checksum. A new file
     /// is in its directory for good when this returns: what is made durable in it later must not vanish with it.
     pub(crate) fn open(path: &Path, cache_bytes: usize, verify: bool) -> Result<Self, StoreError> {
-        let db = guarded(|| open_database(path, cache_bytes, verify))?;
+        let open = guarded(|| open_file(path, cache_bytes, verify))?;
         sync_dir(path.parent())?;
-        let state = guarded(|| read_state(&db))?;
-        let installed = guarded(|| read_installed(&db))?;
+        let state = guarded(|| read_state(&open.db))?;
+        let installed = guarded(|| read_installed(&open.db))?;
         let applied = state.applied.map_or(0, |id| id.index);
         Ok(Self {
             path: path.to_owned(),
             cache_bytes,
-            db: RwLock::new(Arc::new(db)),
+            present: RwLock::new(Present { open, group: Arc::new(Group::empty(state.clone())) }),
             state: Mutex::new(state),
             applied: watch::Sender::new(applied),
             unwritten: AtomicU64::new(0),
+            underway: AtomicU64::new(0),
             installed,
         })
     }
 
+    fn present(&self) -> RwLockReadGuard<'_, Present> {
+        self.present.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn open_file(&self) -> OpenFile {
+        self.present().open.clone()
+    }
+
     fn database(&self) -> Arc<Database> {
-        self.db.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.open_file().db
+    }
+
+    /// Changes the group over the file.
+    fn change_group<T>(&self, change: impl FnOnce(&mut Arc<Group>) -> T) -> T {
+        change(&mut self.present.write().unwrap_or_else(PoisonError::into_inner).group)
+    }
+
+    /// Lays the writes of a chunk over what was applied before; `state` is the record after it. Readers see
+    /// them when this returns. Only the applying thread calls it. Returns whether the group is to be written.
+    fn add(&self, writes: Writes, state: SystemV1) -> bool {
+        self.change_group(|group| {
+            // Open views keep the group as it was.
+            let group = Arc::make_mut(group);
+            group.add(writes, state);
+            group.is_full()
+        })
+    }
+
+    /// Writes the newest chunks to the file, without waiting for the disk. Only the applying thread calls it.
+    /// Between the two steps a reader finds them twice, in the file and over it.
+    fn write_group(&self) -> Result<(), StoreError> {
+        let group = self.present().group.clone();
+        if group.has_chunks() {
+            group.write(&self.database())?;
+            self.change_group(|present| *present = Arc::new(Group::empty(group.state.clone())));
+        }
+        Ok(())
     }
 
     fn state_mut(&self) -> MutexGuard<'_, SystemV1> {
@@ -101,9 +163,29 @@ impl Store {
         self.state_mut().id_ms
     }
 
-    /// Whether the file is a snapshot as it was put in place: nothing was made durable since.
+    /// Whether the file is a snapshot as it was put in place, which the log may not know of yet.
     pub(crate) fn is_as_installed(&self) -> bool {
         self.installed.is_some() && self.installed == self.state_mut().applied
+    }
+
+    /// Takes away the mark of a snapshot: the log begins after it now, and a log that ends before it has lost
+    /// entries from now on. Durable when this returns.
+    pub(crate) fn settle(&self) -> Result<(), StoreError> {
+        self.begin_settling()?.finish_here().map(drop)
+    }
+
+    /// Begins to take away the mark of a snapshot. Waits for no disk.
+    fn begin_settling(&self) -> Result<Checkpoint, StoreError> {
+        let open = self.open_file();
+        guarded(|| {
+            let txn = begin(&open.db, Durability::Immediate)?;
+            {
+                let mut table = txn.open_table(SYSTEM).map_err(failed)?;
+                table.remove(INSTALLED_KEY).map_err(failed)?;
+            }
+            txn.commit().map_err(failed)
+        })?;
+        Ok(Checkpoint::of_committed(open, self.state()))
     }
 
     /// The index of the last applied entry, to follow.
@@ -122,6 +204,12 @@ impl Store {
         self.unwritten.load(Ordering::Relaxed)
     }
 
+    /// The approximate number of bytes that are applied and that the file may not have yet.
+    #[cfg(not(feature = "sim"))]
+    pub(crate) fn not_in_file(&self) -> u64 {
+        self.unwritten() + self.underway.load(Ordering::Relaxed)
+    }
+
     /// Bytes of the file that hold nothing and will be used again. Reads the whole store; blocks.
     #[cfg(not(feature = "sim"))]
     pub(crate) fn reusable(&self) -> Result<u64, StoreError> {
@@ -137,17 +225,14 @@ impl Store {
         })
     }
 
-    /// Makes everything applied so far durable.
-    fn checkpoint(&self) -> Result<SystemV1, StoreError> {
-        let db = self.database();
+    /// Begins to make everything applied so far durable. Waits for no disk.
+    fn begin_checkpoint(&self) -> Result<Checkpoint, StoreError> {
+        let open = self.open_file();
         if crate::failpoint!("checkpoint-without-sync") {
-            return Ok(self.state());
+            return Ok(Checkpoint::of_nothing(open, self.state()));
         }
-        guarded(|| {
-            let txn = begin(&db, Durability::Immediate)?;
-            txn.commit().map_err(failed)
-        })?;
-        Ok(self.state())
+        self.write_group()?;
+        Checkpoint::begin(open, self.state())
     }
 
     /// Replaces the present file with a received one and reads from it from now on.
@@ -156,16 +241,28 @@ impl Store {
         if !crate::failpoint!("rename-without-sync") {
             sync_dir(self.path.parent())?;
         }
-        let db = guarded(|| open_database(&self.path, self.cache_bytes, false))?;
-        let state = guarded(|| read_state(&db))?;
-        *self.db.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(db);
+        let open = guarded(|| open_file(&self.path, self.cache_bytes, false))?;
+        let state = guarded(|| read_state(&open.db))?;
+        let group = Arc::new(Group::empty(state.clone()));
+        *self.present.write().unwrap_or_else(PoisonError::into_inner) = Present { open, group };
         *self.state_mut() = state.clone();
         Ok(state)
     }
 }
 
-fn open_database(path: &Path, cache_bytes: usize, verify: bool) -> Result<Database, StoreError> {
-    let mut db = os::database(Database::builder().set_cache_size(cache_bytes), path).map_err(failed)?;
+impl Drop for Store {
+    fn drop(&mut self) {
+        // When it is closed, redb makes durable what was applied. No checkpoint says that the log has it.
+        if self.unwritten() > 0 {
+            self.open_file().file.hold();
+        }
+    }
+}
+
+fn open_file(path: &Path, cache_bytes: usize, verify: bool) -> Result<OpenFile, StoreError> {
+    let file = Behind::open(path).map_err(failed)?;
+    let db = Database::builder().set_cache_size(cache_bytes).create_with_backend(file.clone());
+    let mut db = db.map_err(failed)?;
     if verify && !db.check_integrity().map_err(failed)? {
         return Err(StoreError::corrupt("a page of the store did not match its checksum"));
     }
@@ -175,7 +272,8 @@ fn open_database(path: &Path, cache_bytes: usize, verify: bool) -> Result<Databa
         txn.open_table(SYSTEM).map_err(failed)?;
     }
     txn.commit().map_err(failed)?;
-    Ok(db)
+    file.wait_taken(file.last())?;
+    Ok(OpenFile { db: Arc::new(db), file })
 }
 
 /// Begins a write transaction. A durable one also saves data that makes the next opening quick.

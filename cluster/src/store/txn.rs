@@ -2,24 +2,36 @@
 
 use std::ops::Range;
 
-use super::view::{self, Pair};
-use super::{Bytes, MAX_KEY, MAX_VALUE, failed, guarded, with_checksum};
+use super::layers::{self, Order, Over, Records, Writes};
+use super::view::{Pair, View};
+use super::{MAX_KEY, MAX_VALUE, with_checksum};
 use crate::error::StoreError;
 
-/// The reads and writes of one chunk of entries. All writes become visible at once, when the applying thread
-/// commits the transaction.
+/// The reads and writes of one chunk of entries, over what was applied before. All writes become visible at
+/// once, when the applying thread lays them over the present state.
 pub struct Txn<'a> {
-    table: redb::Table<'a, Bytes, Bytes>,
+    view: &'a View,
+    writes: Writes,
 }
 
 impl<'a> Txn<'a> {
-    pub(super) fn new(table: redb::Table<'a, Bytes, Bytes>) -> Self {
-        Self { table }
+    pub(super) fn new(view: &'a View) -> Self {
+        Self { view, writes: Writes::default() }
+    }
+
+    pub(super) fn into_writes(self) -> Writes {
+        self.writes
+    }
+
+    /// Reads what was applied before, under the writes of this transaction.
+    pub(super) fn read<T>(&self, read: impl FnOnce(&dyn Records) -> T) -> T {
+        let below = self.view.layers();
+        read(&Over { writes: &self.writes, below: &below })
     }
 
     /// The value of `key`, including the writes of this transaction.
     pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        view::get(&self.table, key)
+        self.read(|records| records.value(key))
     }
 
     /// Sets the value of `key`. Limits: 4 KiB for keys, 2 MiB for values.
@@ -29,13 +41,17 @@ impl<'a> Txn<'a> {
                 return Err(StoreError::TooLarge { what, size, limit });
             }
         }
-        let record = with_checksum(key, value);
-        guarded(|| self.table.insert(key, record.as_slice()).map(drop).map_err(failed))
+        self.writes.put(key, Some(with_checksum(key, value)));
+        Ok(())
     }
 
     /// Removes `key`; true if it was there.
     pub fn delete(&mut self, key: &[u8]) -> Result<bool, StoreError> {
-        guarded(|| self.table.remove(key).map(|old| old.is_some()).map_err(failed))
+        let is_there = self.get(key)?.is_some();
+        if is_there {
+            self.writes.put(key, None);
+        }
+        Ok(is_there)
     }
 
     /// Visits the pairs of `range` in order until `visit` returns false.
@@ -44,7 +60,7 @@ impl<'a> Txn<'a> {
         range: Range<&[u8]>,
         visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
     ) -> Result<(), StoreError> {
-        view::scan(&self.table, range, visit)
+        self.read(|records| layers::values(records, range, Order::Ascending, visit))
     }
 
     /// Visits the pairs of `range` from the last to the first, until `visit` returns false.
@@ -53,11 +69,11 @@ impl<'a> Txn<'a> {
         range: Range<&[u8]>,
         visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
     ) -> Result<(), StoreError> {
-        view::scan_back(&self.table, range, visit)
+        self.read(|records| layers::values(records, range, Order::Descending, visit))
     }
 
     /// The last pair of `range`.
     pub fn last(&self, range: Range<&[u8]>) -> Result<Option<Pair>, StoreError> {
-        view::last(&self.table, range)
+        self.read(|records| layers::last(records, range))
     }
 }

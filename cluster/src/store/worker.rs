@@ -7,18 +7,22 @@ use std::sync::atomic::Ordering;
 
 use openraft::EntryPayload;
 use openraft::storage::ApplyResponder;
-use redb::Durability;
+use tokio::runtime::Handle;
 use tokio::sync::{Mutex, oneshot};
+use tokio::task::JoinHandle;
 
-use super::{DATA, Incoming, Received, SnapshotData, Store, Txn, View, begin, failed, guarded, write_state};
+use super::proposals::{AppliedAt, Due, Proposals};
+use super::{Checkpoint, Incoming, Received, SnapshotData, Store, Txn, View};
 use crate::error::StoreError;
 use crate::fatal::Fatal;
 use crate::log::Log;
 use crate::machine::{ApplyContext, Load, StateMachine};
 use crate::os;
-use crate::types::{Applied, Data, Entry, Types};
-use crate::wire::{AwaitedV1, EntryData, MembershipV1, StampV1, SystemV1};
+use crate::types::{Applied, Data, Entry, ProposalReply, Types};
+use crate::wire::{AwaitedV1, EntryData, MembershipV1, PartV1, StampV1, SystemV1};
 
+/// Applying waits for the disk when this many times the bytes of a checkpoint have accumulated.
+const BEHIND: u64 = 4;
 /// Most nodes that got an id and have not joined. The oldest makes room, and must begin anew.
 const MOST_AWAITED: usize = 16;
 
@@ -30,8 +34,9 @@ pub(super) type Item = (Entry, Option<ApplyResponder<Types>>);
 pub(super) enum Job {
     Load { done: Done<()> },
     Apply { items: Vec<Item>, done: Done<()> },
-    Checkpoint { done: Done<SystemV1> },
-    Install { data: SnapshotData, done: Done<()> },
+    Checkpoint { done: Done<Checkpoint> },
+    Install { data: SnapshotData, done: Done<SystemV1> },
+    Settle { done: Done<Checkpoint> },
     Stop { done: Done<()> },
 }
 
@@ -44,8 +49,10 @@ pub(crate) struct Worker {
     log: Log,
     store: Arc<Store>,
     after: CheckpointAfter,
-    /// Held while entries are applied, and while the store is made durable.
+    /// Held while the store is made durable.
     turn: Arc<Mutex<()>>,
+    /// The node's own runtime.
+    runtime: Handle,
 }
 
 /// When the store is made durable without a request.
@@ -65,7 +72,8 @@ impl Worker {
         fatal: Arc<Fatal>,
     ) -> Result<Self, StoreError> {
         let (jobs, queue) = os::jobs();
-        let mut thread = Some(Thread { store: store.clone(), machine, incoming_dir, bytes: 0 });
+        let proposals = Proposals::default();
+        let mut thread = Some(Thread { store: store.clone(), machine, proposals, incoming_dir, bytes: 0 });
         os::work_off("cluster-apply", queue, move |job| {
             let Some(present) = thread.take() else { return false };
             match catch_unwind(AssertUnwindSafe(|| present.take(job))) {
@@ -75,7 +83,7 @@ impl Worker {
             }
             thread.is_some()
         })?;
-        let worker = Self { jobs, log, store, after, turn: Arc::default() };
+        let worker = Self { jobs, log, store, after, turn: Arc::default(), runtime: Handle::current() };
         worker.ask(|done| Job::Load { done }).await?;
         Ok(worker)
     }
@@ -86,32 +94,64 @@ impl Worker {
         answer.await.unwrap_or_else(|_| Err(stopped()))
     }
 
-    /// Applies a chunk of entries, and makes the store durable when enough has accumulated.
+    /// Applies a chunk of entries, and makes the store durable when enough has accumulated. It waits for that
+    /// only when too much has.
     pub(super) async fn apply(&self, items: Vec<Item>) -> Result<(), StoreError> {
-        let turn = self.turn.lock().await;
         self.ask(|done| Job::Apply { items, done }).await?;
-        drop(turn);
-        if self.store.unwritten() >= self.after.bytes {
+        let unwritten = self.store.unwritten();
+        if unwritten >= self.after.bytes.saturating_mul(BEHIND) {
             self.checkpoint().await?;
+        } else if unwritten >= self.after.bytes && self.turn.try_lock().is_ok() {
+            self.begin_checkpoint();
         }
         Ok(())
     }
 
-    /// Makes everything durable and ends the thread.
+    /// Puts a snapshot in place, and lets the log begin after it. The snapshot loses its mark only then, and
+    /// before the log takes entries that follow it. So a log that ends before the snapshot has lost entries.
+    pub(super) async fn install(&self, data: SnapshotData) -> Result<(), StoreError> {
+        // The vote for the leader that sent it is on disk first, and so are the entries that the snapshot
+        // covers. The engine waits for neither.
+        self.log.sync().await?;
+        let state = self.ask(|done| Job::Install { data, done }).await?;
+        if let Some(at) = state.applied.filter(|at| Some(*at) > self.log.last().max(self.log.purged())) {
+            self.log.go_on_after(at).await?;
+        }
+        self.ask(|done| Job::Settle { done }).await?.finish().await.map(drop)
+    }
+
+    /// Makes everything durable and ends the thread. Nothing may be applied meanwhile.
     pub(crate) async fn stop(&self) -> Result<(), StoreError> {
         let _turn = self.turn.lock().await;
-        self.log.sync().await?;
+        self.checkpoint_in_turn().await?;
         self.ask(|done| Job::Stop { done }).await
     }
 
-    /// Makes everything applied so far durable, in the log first. A node whose store is ahead of its log
-    /// would seem to have lost entries that it acknowledged, and would have to join again.
+    /// Makes everything applied so far durable, in the log first. Entries are applied meanwhile.
     pub(crate) async fn checkpoint(&self) -> Result<SystemV1, StoreError> {
+        self.begin_checkpoint().await.unwrap_or_else(|_| Err(stopped()))
+    }
+
+    /// A checkpoint that goes on when nobody waits for it any more.
+    fn begin_checkpoint(&self) -> JoinHandle<Result<SystemV1, StoreError>> {
+        let worker = self.clone();
+        self.runtime.spawn(os::here(async move { worker.make_durable().await }))
+    }
+
+    async fn make_durable(&self) -> Result<SystemV1, StoreError> {
         let _turn = self.turn.lock().await;
+        self.checkpoint_in_turn().await
+    }
+
+    async fn checkpoint_in_turn(&self) -> Result<SystemV1, StoreError> {
+        let checkpoint = self.ask(|done| Job::Checkpoint { done }).await?;
+        // An entry is handed to the log before it is applied.
         if !crate::failpoint!("checkpoint-before-log") {
             self.log.sync().await?;
         }
-        self.ask(|done| Job::Checkpoint { done }).await
+        let state = checkpoint.finish().await?;
+        self.store.underway.store(0, Ordering::Relaxed);
+        Ok(state)
     }
 }
 
@@ -132,6 +172,7 @@ fn said(panic: &(dyn std::any::Any + Send)) -> &str {
 struct Thread {
     store: Arc<Store>,
     machine: Box<dyn StateMachine>,
+    proposals: Proposals,
     incoming_dir: PathBuf,
     /// Bytes applied since the last checkpoint.
     bytes: u64,
@@ -142,7 +183,7 @@ impl Thread {
     fn take(mut self, job: Job) -> Result<Option<Self>, StoreError> {
         match job {
             Job::Load { done } => {
-                let load = View::of(&self.store).and_then(|view| self.machine.load(&view, Load::Start));
+                let load = self.load(Load::Start);
                 let failed = load.is_err();
                 let _ = done.send(load);
                 if failed {
@@ -151,22 +192,30 @@ impl Thread {
                 self.machine.committed(*self.store.applied().borrow());
             }
             Job::Apply { items, done } => answer(done, self.apply(items))?,
-            Job::Checkpoint { done } => answer(done, self.checkpoint())?,
+            Job::Checkpoint { done } => answer(done, self.begin_checkpoint())?,
             Job::Install { data, done } => answer(done, self.install(data))?,
+            Job::Settle { done } => answer(done, self.store.begin_settling())?,
             Job::Stop { done } => {
-                let result = self.checkpoint().map(drop);
                 drop(self);
-                let _ = done.send(result);
+                let _ = done.send(Ok(()));
                 return Ok(None);
             }
         }
         Ok(Some(self))
     }
 
-    fn checkpoint(&mut self) -> Result<SystemV1, StoreError> {
-        let state = self.store.checkpoint()?;
+    /// Builds what is in memory from the store.
+    fn load(&mut self, why: Load) -> Result<(), StoreError> {
+        let view = View::of(&self.store)?;
+        self.proposals = Proposals::load(&view)?;
+        self.machine.load(&view, why)
+    }
+
+    fn begin_checkpoint(&mut self) -> Result<Checkpoint, StoreError> {
+        let checkpoint = self.store.begin_checkpoint()?;
+        self.store.underway.store(self.bytes, Ordering::Relaxed);
         self.count(0);
-        Ok(state)
+        Ok(checkpoint)
     }
 
     fn count(&mut self, bytes: u64) {
@@ -174,44 +223,52 @@ impl Thread {
         self.store.unwritten.store(bytes, Ordering::Relaxed);
     }
 
-    /// Applies a chunk of entries in one transaction, then answers their proposers.
+    /// Applies a chunk of entries, and answers their proposers when readers see it.
     fn apply(&mut self, items: Vec<Item>) -> Result<(), StoreError> {
         let mut state = self.store.state();
         let size: usize = items.iter().map(|(entry, _)| weight(entry)).sum();
         self.count(self.bytes + size as u64);
-        let db = self.store.database();
-        let txn = guarded(|| begin(&db, Durability::None))?;
         let mut answers = Vec::with_capacity(items.len());
-        {
-            let mut data = Txn::new(txn.open_table(DATA).map_err(failed)?);
+        let writes = {
+            let view = View::of(&self.store)?;
+            let mut data = Txn::new(&view);
             for (entry, responder) in items {
-                let applied = apply_entry(&mut *self.machine, &mut state, entry, &mut data)?;
+                let mut applying = Applying {
+                    machine: &mut *self.machine,
+                    proposals: &mut self.proposals,
+                    state: &mut state,
+                    txn: &mut data,
+                };
+                let applied = applying.entry(entry)?;
                 answers.extend(responder.map(|responder| (responder, applied)));
             }
             self.machine.flush(&mut data)?;
-        }
-        guarded(|| {
-            write_state(&txn, &state)?;
-            txn.commit().map_err(failed)
-        })?;
+            self.proposals.write(&mut |key, value| match value {
+                Some(value) => data.put(key, value),
+                None => data.delete(key).map(drop),
+            })?;
+            data.into_writes()
+        };
+        let is_full = self.store.add(writes, state.clone());
         self.publish(state);
         for (responder, applied) in answers {
             responder.send(applied);
         }
-        Ok(())
+        // Nobody waits for this but the next chunk.
+        if is_full { self.store.write_group() } else { Ok(()) }
     }
 
-    fn install(&mut self, data: SnapshotData) -> Result<(), StoreError> {
+    fn install(&mut self, data: SnapshotData) -> Result<SystemV1, StoreError> {
         let received: Received = match data {
             SnapshotData::Received(received) => received,
             SnapshotData::Live(view) => Incoming::copy(&self.incoming_dir, &view)?,
         };
         let state = self.store.replace(&received.path)?;
         self.count(0);
-        self.machine.load(&View::of(&self.store)?, Load::Snapshot)?;
+        self.load(Load::Snapshot)?;
         tracing::info!(applied = state.applied.map_or(0, |id| id.index), "installed a snapshot");
-        self.publish(state);
-        Ok(())
+        self.publish(state.clone());
+        Ok(state)
     }
 
     fn publish(&mut self, state: SystemV1) {
@@ -238,45 +295,101 @@ fn weight(entry: &Entry) -> usize {
     }
 }
 
-fn apply_entry(
-    machine: &mut dyn StateMachine,
-    state: &mut SystemV1,
-    entry: Entry,
-    txn: &mut Txn<'_>,
-) -> Result<Applied, StoreError> {
-    state.applied = Some((&entry.log_id).into());
-    let mut applied = Applied::default();
-    match &entry.payload {
-        EntryPayload::Blank => {}
-        EntryPayload::Membership(membership) => {
-            let voters = membership.nodes().map(|(id, _)| *id).max().unwrap_or(0);
-            state.last_node_id = state.last_node_id.max(voters);
-            state.awaited.retain(|awaited| membership.get_node(&awaited.id).is_none());
-            state.membership =
-                MembershipV1 { log_id: Some((&entry.log_id).into()), ..MembershipV1::from(membership) };
+/// The parts that applying an entry changes.
+struct Applying<'a, 't> {
+    machine: &'a mut dyn StateMachine,
+    proposals: &'a mut Proposals,
+    state: &'a mut SystemV1,
+    txn: &'a mut Txn<'t>,
+}
+
+impl Applying<'_, '_> {
+    fn entry(&mut self, entry: Entry) -> Result<Applied, StoreError> {
+        let Self { proposals, state, .. } = self;
+        state.applied = Some((&entry.log_id).into());
+        let mut applied = Applied::default();
+        match &entry.payload {
+            EntryPayload::Blank => {}
+            EntryPayload::Membership(membership) => {
+                let voters = membership.nodes().map(|(id, _)| *id).max().unwrap_or(0);
+                state.last_node_id = state.last_node_id.max(voters);
+                state.awaited.retain(|awaited| membership.get_node(&awaited.id).is_none());
+                state.membership =
+                    MembershipV1 { log_id: Some((&entry.log_id).into()), ..MembershipV1::from(membership) };
+                proposals.retain(|node| membership.get_node(&node).is_some());
+            }
+            EntryPayload::Normal(Data(bytes)) => {
+                match EntryData::decode(bytes).map_err(StoreError::corrupt)? {
+                    EntryData::AllocateV1 { identity } => {
+                        if crate::failpoint!("id-given-twice") {
+                            state.last_node_id = state.membership.nodes.len() as u64;
+                        }
+                        state.last_node_id += 1;
+                        applied.new_id = Some(state.last_node_id);
+                        state.awaited.push(AwaitedV1 { id: state.last_node_id, identity });
+                        let excess = state.awaited.len().saturating_sub(MOST_AWAITED);
+                        state.awaited.drain(..excess);
+                    }
+                    EntryData::CommandsV1 { stamp, commands } => {
+                        let mut context = self.context(entry.log_id.index, stamp);
+                        self.commands(&mut context, &commands)?;
+                    }
+                    EntryData::CommandsV2 { stamp, parts } => {
+                        let mut context = self.context(entry.log_id.index, stamp);
+                        for part in &parts {
+                            applied.proposals.push(self.proposal(&mut context, part)?);
+                        }
+                    }
+                }
+            }
         }
-        EntryPayload::Normal(Data(bytes)) => match EntryData::decode(bytes).map_err(StoreError::corrupt)? {
-            EntryData::AllocateV1 { identity } => {
-                if crate::failpoint!("id-given-twice") {
-                    state.last_node_id = state.membership.nodes.len() as u64;
-                }
-                state.last_node_id += 1;
-                applied.new_id = Some(state.last_node_id);
-                state.awaited.push(AwaitedV1 { id: state.last_node_id, identity });
-                let excess = state.awaited.len().saturating_sub(MOST_AWAITED);
-                state.awaited.drain(..excess);
-            }
-            EntryData::CommandsV1 { stamp, commands } => {
-                state.stamp = StampV1 { expiry_ms: state.stamp.expiry_ms.max(stamp.expiry_ms), ..stamp };
-                state.id_ms = state.id_ms.max(stamp.time_ms);
-                let mut context = ApplyContext::at(entry.log_id.index, state.stamp, state.id_ms);
-                applied.replies.reserve(commands.len());
-                for command in commands {
-                    applied.replies.push(machine.apply(&mut context, command, txn)?);
-                }
-            }
-        },
+        Ok(applied)
     }
-    applied.time_ms = state.stamp.time_ms;
-    Ok(applied)
+
+    /// Takes over the stamp of an entry with commands.
+    fn context(&mut self, index: u64, stamp: StampV1) -> ApplyContext {
+        let state = &mut *self.state;
+        state.stamp = StampV1 { expiry_ms: state.stamp.expiry_ms.max(stamp.expiry_ms), ..stamp };
+        state.id_ms = state.id_ms.max(stamp.time_ms);
+        ApplyContext::at(index, state.stamp, state.id_ms)
+    }
+
+    /// Applies a proposal, unless that was done before.
+    fn proposal(
+        &mut self,
+        context: &mut ApplyContext,
+        part: &PartV1<'_>,
+    ) -> Result<ProposalReply, StoreError> {
+        let PartV1 { node, proposal, commands } = part;
+        if !self.state.membership.nodes.iter().any(|(id, _)| id == node) {
+            return Ok(ProposalReply::Refused);
+        }
+        let due = self.proposals.admit(*node, proposal);
+        match due {
+            Due::Answer(ProposalReply::Applied { index, time_ms, .. })
+                if crate::failpoint!("landed-twice") =>
+            {
+                let replies = self.commands(context, commands)?;
+                return Ok(ProposalReply::Applied { index, time_ms, replies });
+            }
+            Due::Answer(reply) => {
+                #[cfg(feature = "sim")]
+                crate::sim::World::not_applied(matches!(reply, ProposalReply::Applied { .. }));
+                return Ok(reply);
+            }
+            Due::Apply => {}
+        }
+        let replies = self.commands(context, commands)?;
+        let at = AppliedAt { index: context.index(), time_ms: context.time_ms() };
+        self.proposals.remember(*node, proposal.number, at, &replies);
+        Ok(ProposalReply::Applied { index: at.index, time_ms: at.time_ms, replies })
+    }
+
+    fn commands(
+        &mut self,
+        context: &mut ApplyContext,
+        commands: &[&serde_bytes::Bytes],
+    ) -> Result<Vec<Vec<u8>>, StoreError> {
+        commands.iter().map(|command| self.machine.apply(context, command, self.txn)).collect()
+    }
 }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use raft_log::codeq::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
+use super::proposal::PartV1;
 use super::system::{MembershipV1, StampV1};
 use super::{MAX_ENCODED, WireError, decode, decode_borrowed, encode};
 use crate::types::{Data, Payload};
@@ -13,7 +14,8 @@ use crate::types::{Data, Payload};
 /// The content of an entry's data. It borrows, so that applying copies no command.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum EntryData<'a> {
-    /// Commands of the application with the leader's stamp.
+    /// Commands of the application with the leader's stamp, as older logs have them: they are applied as
+    /// often as they are in the log.
     CommandsV1 {
         stamp: StampV1,
         #[serde(borrow)]
@@ -21,15 +23,15 @@ pub(crate) enum EntryData<'a> {
     },
     /// Allocates a node id that was never used, for the node with that identity.
     AllocateV1 { identity: [u8; 32] },
+    /// Proposals with the leader's stamp. Each is applied once, however many entries have it.
+    CommandsV2 {
+        stamp: StampV1,
+        #[serde(borrow)]
+        parts: Vec<PartV1<'a>>,
+    },
 }
 
 impl<'a> EntryData<'a> {
-    /// Encodes commands for the log.
-    pub(crate) fn commands(stamp: StampV1, commands: &'a [Bytes]) -> Result<Data, WireError> {
-        let commands = commands.iter().map(|c| serde_bytes::Bytes::new(c)).collect();
-        EntryData::CommandsV1 { stamp, commands }.to_data()
-    }
-
     /// Encodes for the log.
     pub(crate) fn to_data(&self) -> Result<Data, WireError> {
         encode(self).map(|bytes| Data(bytes.into()))

@@ -8,7 +8,10 @@ mod entry;
 mod founding;
 pub(crate) mod frame;
 mod ids;
+#[cfg(not(feature = "sim"))]
+mod mark;
 mod peer;
+mod proposal;
 mod system;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -16,13 +19,18 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 pub(crate) use entry::{EntryData, StoredPayload};
 pub(crate) use founding::{AgreementV1, NewcomerV1};
 pub(crate) use ids::{StoredLogId, StoredVote};
+#[cfg(not(feature = "sim"))]
+pub(crate) use mark::StoredMark;
 pub(crate) use peer::{
-    Announce, Answer, Append, Appended, Forwarded, Greeted, Greeting, Hello, JoinReply, PairV1, ProcessV1,
-    Request, ShownV1, Welcome, WireEntry,
+    Announce, Answer, Append, Appended, EndV1, Forwarded, Greeted, Greeting, Hello, JoinReply, PairV1,
+    ProcessV1, Records, Request, ShownV1, Welcome, WireEntry,
 };
+pub(crate) use proposal::{IncarnationV1, PartV1, ProposalV1, ProposerV1, RememberedV1};
 #[cfg(not(feature = "sim"))]
 pub(crate) use system::MemberV1;
-pub(crate) use system::{AwaitedV1, IdentityV1, IntroductionV1, KnownV1, MembershipV1, StampV1, SystemV1};
+pub(crate) use system::{
+    AwaitedV1, FormerV1, IdentityV1, IntroductionV1, KnownV1, MembershipV1, StampV1, SystemV1,
+};
 
 /// Largest command, entry, request body or append that the layouts carry (bytes).
 pub(crate) const MAX_COMMAND: usize = 2 * 1024 * 1024;

@@ -5,6 +5,7 @@ use serde_bytes::ByteBuf;
 
 use super::founding::NewcomerV1;
 use super::ids::{StoredLogId, StoredVote};
+use super::proposal::ProposalV1;
 use super::system::{IntroductionV1, KnownV1, MemberV1, StampV1, SystemV1};
 
 /// What the caller says about a connection.
@@ -95,7 +96,7 @@ pub(crate) enum Request {
         to: u64,
         last: Option<StoredLogId>,
     },
-    /// Commands to propose, in order.
+    /// Commands to propose, in order, without a name. They are not taken: they could be stored twice.
     ForwardV1 {
         commands: Vec<ByteBuf>,
     },
@@ -133,13 +134,27 @@ pub(crate) enum Request {
     WhoV1,
     /// A newcomer looks for a cluster, or for other newcomers to found one with.
     GreetV1(NewcomerV1),
-    /// Commands to propose, in order; `flow` is that of all of them, or `None` if they are of several.
+    /// Commands to propose, in order; `flow` is that of all of them, or `None` if they are of several. The
+    /// caller may send it again, also to other nodes: the proposal is applied once.
     ForwardV2 {
         flow: Option<u128>,
+        proposal: ProposalV1,
         commands: Vec<ByteBuf>,
     },
     /// A member that leads asks another member to introduce it to those that were away.
     IntroduceV1,
+    /// A node whose log is damaged asks for the entries from `from` to `upto`, of a log that holds `upto`.
+    RecordsV1 {
+        from: u64,
+        upto: StoredLogId,
+    },
+    /// Such a node asks where the receiver's log ends.
+    EndV1,
+    /// A node whose store is damaged asks for the applied state: for the chunk after that key, or the first.
+    /// A request for the first chunk fixes the state for those that follow it on the connection.
+    StateV1 {
+        after: Option<ByteBuf>,
+    },
 }
 
 impl Request {
@@ -158,7 +173,10 @@ impl Request {
             | Self::SnapshotChunkV1 { .. }
             | Self::SnapshotEndV1 { .. }
             | Self::CountedV1
-            | Self::ClockV1 { .. } => true,
+            | Self::ClockV1 { .. }
+            | Self::RecordsV1 { .. }
+            | Self::EndV1
+            | Self::StateV1 { .. } => true,
             Self::AppV1 { .. }
             | Self::NewIdV1 { .. }
             | Self::AnnounceV1(_)
@@ -191,14 +209,21 @@ pub(crate) enum Forwarded {
         time_ms: u64,
         replies: Vec<ByteBuf>,
     },
-    /// Certainly not stored. `leader` is the node that may take it (0 = unknown). With `overloaded`, a node
-    /// that names itself there leads and has no disk space left.
+    /// Certainly not stored by this request. `leader` is the node that may take it (0 = unknown). With
+    /// `overloaded`, a node that names itself there leads and has no disk space left.
     NotStored {
         leader: u64,
         overloaded: bool,
     },
     /// It may or may not be stored.
     Unknown,
+    /// Not stored by this request: another incarnation of the caller, with this ordinal, is in force.
+    Superseded {
+        ordinal: u64,
+    },
+    /// Nothing more will be known: it was applied and its replies are forgotten, or the caller has given it
+    /// up.
+    Forgotten,
 }
 
 /// Answer to a newcomer.
@@ -249,6 +274,32 @@ pub(crate) enum Greeted {
     Newcomer(NewcomerV1),
 }
 
+/// Answer to [`Request::RecordsV1`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Records {
+    /// The first of the entries that were asked for, one at least, without a gap.
+    Held(Vec<WireEntry>),
+    /// The receiver's log has no entry `upto`.
+    Lacks,
+    /// The receiver's log begins later. Its store has what is before.
+    Purged,
+    /// The receiver's log is damaged there too.
+    Damaged,
+}
+
+/// Answer to [`Request::EndV1`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct EndV1 {
+    /// The receiver leads, and a majority has confirmed that since it was asked.
+    pub(crate) leads: bool,
+    /// The last entry of its log.
+    pub(crate) last: Option<StoredLogId>,
+    /// The receiver has acknowledged nothing after `last`.
+    pub(crate) is_sure: bool,
+    /// The index up to which it can send the state; 0 if it cannot.
+    pub(crate) applied: u64,
+}
+
 /// The answers of a peer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Answer {
@@ -294,4 +345,13 @@ pub(crate) enum Answer {
     },
     WhoV1(ProcessV1),
     GreetedV1(Greeted),
+    RecordsV1(Records),
+    EndV1(EndV1),
+    /// A chunk of `state`; `is_last` if no other follows.
+    StateV1 {
+        state: SystemV1,
+        crc: u32,
+        pairs: Vec<PairV1>,
+        is_last: bool,
+    },
 }

@@ -177,3 +177,12 @@ pub(crate) struct IdentityV1 {
     /// The introductions that this node shows to nodes that do not know it yet.
     pub(crate) introductions: Vec<IntroductionV1>,
 }
+
+/// The cluster that a data directory belongs to, or belonged to before its files were set aside. It is kept
+/// beside the identity, because the identity may be damaged.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct FormerV1 {
+    pub(crate) cluster_id: [u8; 16],
+    /// The addresses of the other members, as last known.
+    pub(crate) addrs: Vec<String>,
+}

@@ -39,6 +39,15 @@ const ID: StoredLogId = StoredLogId { term: 3, node: 2, index: 300 };
 const STAMP: StampV1 = StampV1 { time_ms: 1, expiry_ms: 300, checked: true };
 const VOTE: StoredVote = StoredVote { term: 3, node: 2, committed: true };
 
+fn proposal() -> ProposalV1 {
+    let incarnation = IncarnationV1 { ordinal: 2, process: 300 };
+    ProposalV1 { incarnation, number: 5, open: vec![3] }
+}
+
+fn borrowed(commands: &[Vec<u8>]) -> Vec<&serde_bytes::Bytes> {
+    commands.iter().map(|command| serde_bytes::Bytes::new(command)).collect()
+}
+
 fn member() -> MemberV1 {
     MemberV1 {
         peer_addr: "a:1".to_owned(),
@@ -88,9 +97,16 @@ fn requests_keep_their_bytes() {
     golden(&Request::ClockV1 { reported: Some(STAMP) }, "0c0101fb2c0101");
     golden(&Request::WhoV1, "0d");
     golden(&Request::GreetV1(newcomer()), &("0e".to_owned() + &newcomer_bytes()));
-    golden(&Request::ForwardV2 { flow: None, commands: vec![vec![1, 2].into()] }, "0f0001020102");
-    golden(&Request::ForwardV2 { flow: Some(300), commands: vec![] }, "0f01fb2c0100");
+    let commands = vec![vec![1, 2].into()];
+    let forward = Request::ForwardV2 { flow: None, proposal: proposal(), commands };
+    golden(&forward, "0f0002fb2c0105010301020102");
+    let forward = Request::ForwardV2 { flow: Some(300), proposal: proposal(), commands: vec![] };
+    golden(&forward, "0f01fb2c0102fb2c0105010300");
     golden(&Request::IntroduceV1, "10");
+    golden(&Request::RecordsV1 { from: 7, upto: ID }, "11070302fb2c01");
+    golden(&Request::EndV1, "12");
+    golden(&Request::StateV1 { after: None }, "1300");
+    golden(&Request::StateV1 { after: Some(vec![1, 2].into()) }, "1301020102");
 }
 
 #[test]
@@ -101,6 +117,8 @@ fn answers_keep_their_bytes() {
     let done = Forwarded::Done { index: 300, time_ms: 1_700_000_000_000, replies: vec![vec![1].into()] };
     golden(&Answer::ForwardV1(done), "0300fb2c01fd0068e5cf8b010000010101");
     golden(&Answer::ForwardV1(Forwarded::NotStored { leader: 2, overloaded: false }), "03010200");
+    golden(&Answer::ForwardV1(Forwarded::Superseded { ordinal: 2 }), "030302");
+    golden(&Answer::ForwardV1(Forwarded::Forgotten), "0304");
     golden(&Answer::ReadIndexV1 { index: Some(9) }, "040109");
     let known = KnownV1 { id: 1, addr: "a:1".to_owned(), identity: [5; 32] };
     let id = JoinReply::Id { cluster_id: [7; 16], id: 4, peers: vec![known] };
@@ -119,6 +137,17 @@ fn answers_keep_their_bytes() {
     golden(&Answer::GreetedV1(Greeted::Member), "0d00");
     golden(&Answer::GreetedV1(Greeted::Newcomer(newcomer())), &("0d01".to_owned() + &newcomer_bytes()));
     golden(&Answer::JoinV1(JoinReply::Claimed { addr: "a:1".to_owned() }), "060503613a31");
+    let entry = WireEntry { id: ID, kind: 1, content: vec![9, 8].into() };
+    golden(&Answer::RecordsV1(Records::Held(vec![entry])), "0e00010302fb2c0101020908");
+    golden(&Answer::RecordsV1(Records::Lacks), "0e01");
+    golden(&Answer::RecordsV1(Records::Purged), "0e02");
+    golden(&Answer::RecordsV1(Records::Damaged), "0e03");
+    let end = EndV1 { leads: true, last: Some(ID), is_sure: true, applied: 300 };
+    golden(&Answer::EndV1(end), "0f01010302fb2c0101fb2c01");
+    let pairs = vec![PairV1 { key: vec![1].into(), record: vec![2, 3].into() }];
+    let state = SystemV1::default();
+    let bytes = format!("10{}fc7011010001010102020301", "00".repeat(10));
+    golden(&Answer::StateV1 { state, crc: 70_000, pairs, is_last: true }, &bytes);
     let hello = Hello { cluster_id: [7; 16], from: 1, to: 2, from_addr: "a:1".to_owned(), lane: 4 };
     let shown = ShownV1 {
         identity: [5; 32],
@@ -155,10 +184,29 @@ fn stored_records_keep_their_bytes() {
     };
     let bytes = "07".repeat(16) + "0301010103613a31" + &"05".repeat(32) + "01" + &introduced();
     golden(&identity, &bytes);
-    let data = EntryData::commands(STAMP, &[vec![1, 2].into(), vec![3].into()]).unwrap();
-    assert_eq!(hex(&data.0), "0001fb2c0101020201020103");
+    let former = FormerV1 { cluster_id: [7; 16], addrs: vec!["a:1".to_owned()] };
+    golden(&former, &("07".repeat(16) + "0103613a31"));
+    let commands = [vec![1, 2], vec![3]];
+    let before = EntryData::CommandsV1 { stamp: STAMP, commands: borrowed(&commands) };
+    assert_eq!(hex(&before.to_data().unwrap().0), "0001fb2c0101020201020103");
+    let part = PartV1 { node: 3, proposal: proposal(), commands: borrowed(&commands) };
+    let data = EntryData::CommandsV2 { stamp: STAMP, parts: vec![part] };
+    assert_eq!(hex(&data.to_data().unwrap().0), "0201fb2c0101010302fb2c01050103020201020103");
     let allocate = EntryData::AllocateV1 { identity: [5; 32] };
     assert_eq!(hex(&allocate.to_data().unwrap().0), "01".to_owned() + &"05".repeat(32));
+}
+
+#[test]
+fn what_is_remembered_of_proposals_keeps_its_bytes() {
+    let incarnation = proposal().incarnation;
+    golden(&ProposerV1 { incarnation, highest: 5, waiting: vec![3] }, "02fb2c01050103");
+    let replies = [vec![9]];
+    let remembered = RememberedV1 { index: 300, time_ms: 1, replies: Some(borrowed(&replies)) };
+    let bytes = encode(&remembered).unwrap();
+    assert_eq!(hex(&bytes), "fb2c010101010109");
+    assert_eq!(decode_borrowed::<RememberedV1<'_>>(&bytes).unwrap(), remembered);
+    let forgotten = RememberedV1 { index: 300, time_ms: 1, replies: None };
+    assert_eq!(hex(&encode(&forgotten).unwrap()), "fb2c010100");
 }
 
 #[test]
@@ -188,6 +236,14 @@ fn the_log_keeps_its_bytes() {
     assert_eq!(StoredPayload::decode(&mut rest).unwrap(), payload);
     let before = StoredPayload::decode([1, 2, 0, 0, 0, 8, 9].as_slice()).unwrap();
     assert_eq!(before.0, Payload::Normal(Data(vec![8, 9].into())), "as 0.1 wrote it");
+}
+
+#[test]
+fn marks_keep_their_bytes() {
+    let mut bytes = Vec::new();
+    assert_eq!(StoredMark(0x0102).encode(&mut bytes).unwrap(), 8);
+    assert_eq!(hex(&bytes), "0201000000000000");
+    assert_eq!(StoredMark::decode(bytes.as_slice()).unwrap(), StoredMark(0x0102));
 }
 
 #[test]
@@ -235,12 +291,11 @@ proptest! {
 
     #[test]
     fn commands_are_decoded_as_they_were_encoded(times in any::<(u64, u64, bool)>(), commands in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..50), 0..20)) {
-        let commands: Vec<bytes::Bytes> = commands.into_iter().map(Into::into).collect();
-        let sent = StampV1 { time_ms: times.0, expiry_ms: times.1, checked: times.2 };
-        let data = EntryData::commands(sent, &commands).unwrap();
-        let EntryData::CommandsV1 { stamp, commands: back } = EntryData::decode(&data.0).unwrap() else { panic!() };
-        prop_assert_eq!(stamp, sent);
-        prop_assert!(back.iter().map(|c| &c[..]).eq(commands.iter().map(|c| &c[..])));
+        let stamp = StampV1 { time_ms: times.0, expiry_ms: times.1, checked: times.2 };
+        let part = || PartV1 { node: 3, proposal: proposal(), commands: borrowed(&commands) };
+        let sent = EntryData::CommandsV2 { stamp, parts: vec![part(), part()] };
+        let data = sent.to_data().unwrap();
+        prop_assert_eq!(EntryData::decode(&data.0).unwrap(), sent);
     }
 }
 

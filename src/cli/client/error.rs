@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::token::{Needs, Source, Token};
 use crate::cli::http1::HttpError;
 
 /// Why a request failed. The texts are for people.
@@ -59,23 +60,61 @@ pub(in crate::cli) enum ClientError {
 }
 
 /// What to do about an error with that code on the command line, where the node does not say it.
-pub(super) fn hint_of(code: &str, has_token: bool) -> Option<&'static str> {
-    match code {
-        "unauthorized" if !has_token => Some("set --token or WAYPOST_TOKEN"),
-        "unauthorized" => Some(
-            "the token of --token, WAYPOST_TOKEN or WAYPOST_ADMIN_TOKEN is not one of this cluster, or was revoked; \
-             `waypost token create MAP` makes one",
+pub(super) fn hint_of(code: &str, token: Option<&Token>, needs: Needs) -> Option<String> {
+    Some(match (code, token) {
+        ("unauthorized", None) => match needs {
+            Needs::Map => "set --token or WAYPOST_TOKEN".to_owned(),
+            Needs::Admin => "set --token or WAYPOST_ADMIN_TOKEN".to_owned(),
+        },
+        ("unauthorized", Some(Token { source, .. })) => format!(
+            "the token of {source} is not one of this cluster, or was revoked; `waypost token create MAP` \
+             makes one"
         ),
-        "forbidden" => Some(
-            "give another token with --token or WAYPOST_TOKEN: the admin token, or one that `waypost token create MAP \
-             --scopes` makes",
-        ),
-        "not_found" => Some(
+        ("forbidden", Some(token)) => hint_of_forbidden(token, needs),
+        ("not_found", _) => {
             "look at the spelling, and at the token: one of a map opens that map alone; `waypost map list` shows all \
-             maps to the admin token",
-        ),
-        _ => None,
+             maps to the admin token"
+                .to_owned()
+        }
+        _ => return None,
+    })
+}
+
+/// What to do if the token may not do it: most often the admin token would, and another one came first.
+fn hint_of_forbidden(token: &Token, needs: Needs) -> String {
+    match (token.source, needs) {
+        (Source::Variable, _) if token.hides_admin => {
+            "WAYPOST_TOKEN is a map's token, and it is taken before WAYPOST_ADMIN_TOKEN here: add --token \
+             \"$WAYPOST_ADMIN_TOKEN\", or make a token that may do it with `waypost token create MAP --scopes`"
+                .to_owned()
+        }
+        (Source::Variable, Needs::Admin) => {
+            "WAYPOST_TOKEN is a map's token: set WAYPOST_ADMIN_TOKEN to the admin token, or give it with \
+             --token"
+                .to_owned()
+        }
+        (Source::Flag, Needs::Admin) if token.hides_admin => {
+            "--token is taken before WAYPOST_ADMIN_TOKEN: leave it out".to_owned()
+        }
+        _ => "give another token with --token or WAYPOST_TOKEN: the admin token, or one that `waypost token create \
+              MAP --scopes` makes"
+            .to_owned(),
     }
+}
+
+/// Why a token cannot be sent.
+pub(super) fn unsendable(token: &Token) -> String {
+    let Token { text, source, .. } = token;
+    let hint = match is_placeholder(text) {
+        true => format!("; put the token that `waypost dev` printed in place of {text}"),
+        false => String::new(),
+    };
+    format!("the token of {source} has characters that no header can carry{hint}")
+}
+
+/// Whether a token is one that stands in the documentation for the reader's own, as `wp_…`.
+fn is_placeholder(token: &str) -> bool {
+    token.ends_with('…')
 }
 
 fn hint_line(hint: Option<&str>) -> String {
@@ -144,5 +183,44 @@ impl ClientError {
     /// Whether nothing of the request was sent.
     pub(super) fn unsent(&self) -> bool {
         matches!(self, Self::Unreachable { unsent: true, .. })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hint(code: &str, source: Source, hides_admin: bool, needs: Needs) -> String {
+        let token = Token { text: "wp_x".to_owned(), source, hides_admin };
+        hint_of(code, Some(&token), needs).unwrap_or_default()
+    }
+
+    #[test]
+    fn a_refused_token_is_named_by_its_source() {
+        let hides = hint("forbidden", Source::Variable, true, Needs::Map);
+        assert!(
+            hides.contains("WAYPOST_TOKEN is a map's token")
+                && hides.contains("--token \"$WAYPOST_ADMIN_TOKEN\""),
+            "{hides}"
+        );
+        let alone = hint("forbidden", Source::Variable, false, Needs::Admin);
+        assert!(alone.contains("WAYPOST_TOKEN is a map's token: set WAYPOST_ADMIN_TOKEN"), "{alone}");
+        let flag = hint("forbidden", Source::Flag, true, Needs::Admin);
+        assert!(flag.contains("leave it out"), "{flag}");
+        let scopes = hint("forbidden", Source::Variable, false, Needs::Map);
+        assert!(scopes.contains("waypost token create MAP --scopes"), "{scopes}");
+        let wrong = hint("unauthorized", Source::AdminVariable, false, Needs::Admin);
+        assert!(wrong.starts_with("the token of WAYPOST_ADMIN_TOKEN is not"), "{wrong}");
+        let none = hint_of("unauthorized", None, Needs::Admin).unwrap_or_default();
+        assert_eq!(none, "set --token or WAYPOST_ADMIN_TOKEN");
+    }
+
+    #[test]
+    fn a_token_of_the_documentation_is_not_taken_for_one() {
+        let token =
+            |text: &str| Token { text: text.to_owned(), source: Source::Variable, hides_admin: false };
+        let told = unsendable(&token("wp_…"));
+        assert!(told.contains("of WAYPOST_TOKEN has") && told.ends_with("in place of wp_…"), "{told}");
+        assert!(!unsendable(&token("wp_é")).contains("waypost dev"));
     }
 }

@@ -90,7 +90,7 @@ pub(super) async fn backup(args: Backup) -> anyhow::Result<()> {
         return Err(Usage(format!("{} exists: a backup overwrites nothing", file.display())).into());
     }
     let draft = Draft(partial(&file)?);
-    let client = Client::new(args.connection);
+    let client = Client::of_admin(args.connection);
     let current = fetch(&client, args.with_key, args.without_majority, &draft.0).await?;
     let info = waypost_cluster::verify(&draft.0, &expected(None))
         .context("the node sent an invalid backup, which was not kept")?;

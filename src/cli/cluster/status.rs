@@ -11,7 +11,10 @@ use super::super::{
     client::{Client, ClientError, Connection},
     output::{self, cell},
 };
-use super::named::{called, called_by};
+use super::{
+    named::{called, called_by},
+    problems::blocks,
+};
 
 /// How to show the status.
 #[derive(Debug, clap::Args)]
@@ -62,7 +65,7 @@ const ROUND: Duration = Duration::from_secs(1);
 const CLEAR: &str = "\x1b[H\x1b[2J";
 
 pub(super) async fn run(args: Status) -> anyhow::Result<()> {
-    let client = Client::new(args.connection);
+    let client = Client::of_admin(args.connection);
     let people = output::for_people(args.json);
     loop {
         let views = Views(client.ask_all("/api/cluster/status", ANSWER).await);
@@ -168,12 +171,25 @@ impl Views<'_> {
         );
         let table = table(status);
         let matrix = matrix(status).map_or_else(String::new, |matrix| format!("\n\n{matrix}"));
-        let problems: String = problems_of(status).map(problem).collect();
+        let problems = blocks(problems_of(status));
         let others: String = (self.0.iter().enumerate())
-            .filter(|(at, _)| *at != best)
+            .filter(|(at, (_, view))| *at != best && !has_another_token(view))
             .map(|(_, (url, view))| self.other(url, view, best))
             .collect();
-        format!("{head}\n\n{table}{matrix}{problems}{others}")
+        format!("{head}\n\n{table}{matrix}{problems}{others}{}", self.with_another_token())
+    }
+
+    /// The nodes that refuse the token, which another node took.
+    fn with_another_token(&self) -> String {
+        let urls: Vec<&str> =
+            self.0.iter().filter(|(_, view)| has_another_token(view)).map(|(url, _)| *url).collect();
+        if urls.is_empty() {
+            return String::new();
+        }
+        let text = format!("no status from {}: these nodes have another admin token", urls.join(", "));
+        let hint = "give each node the same WAYPOST_ADMIN_TOKEN, one after another; until then each takes its own: \
+                    docs/runbooks/compromised-node.md, step 5";
+        format!("\n\n{}\n  → {hint}", output::paint(output::STRONG, text))
     }
 
     /// What another node answered, if that is worth a line.
@@ -189,13 +205,18 @@ impl Views<'_> {
             let text = format!("{url} is a node of another cluster: {}", cell(view, "cluster_id"));
             return format!("\n\n{}", output::paint(output::STRONG, output::printable(&text)));
         }
-        let more: String = self.more(view, best).into_iter().map(problem).collect();
+        let more = blocks(self.more(view, best));
         if more.is_empty() {
             more
         } else {
             format!("\n\nas node {} sees it:{more}", called_by(view, "node_id", "node_name"))
         }
     }
+}
+
+/// Whether a node refused the token. Where another node takes it, their admin tokens differ.
+fn has_another_token(view: &Result<Value, ClientError>) -> bool {
+    matches!(view, Err(ClientError::Refused { status: 401, .. }))
 }
 
 /// An error in one line.
@@ -236,17 +257,6 @@ fn matrix(status: &Value) -> Option<String> {
         std::iter::once(format!("node {}", called(from))).chain(ids.iter().map(reach)).collect()
     };
     Some(output::table(&headings, &members.iter().map(row).collect::<Vec<_>>()))
-}
-
-fn problem(problem: &Value) -> String {
-    let style = match problem.get("severity").and_then(Value::as_str) {
-        Some("critical") => output::BAD,
-        Some("warning") => output::STRONG,
-        _ => output::FAINT,
-    };
-    let what = output::paint(style, cell(problem, "what"));
-    let [severity, code, hint] = ["severity", "code", "do"].map(|field| cell(problem, field));
-    format!("\n\n{severity} {code}: {what}\n  → {hint}")
 }
 
 /// The table of members, with a line for each.
@@ -358,7 +368,7 @@ mod tests {
         assert!(shown.contains("as node 1 sees it:") && shown.contains("cut_off"), "{shown}");
         assert_eq!(shown.matches("single_voter: ").count(), 1, "{shown}");
         assert!(shown.contains("no status from c: cannot reach c: no answer in time"), "{shown}");
-        assert!(shown.contains("no status from d: no [401 x]; hint: send a token"), "{shown}");
+        assert!(shown.contains("no status from d: these nodes have another admin token"), "{shown}");
         assert!(shown.contains("e is a node of another cluster: other"), "{shown}");
         assert!(!shown.contains("single_node"), "{shown}");
         let json = views.json(1);

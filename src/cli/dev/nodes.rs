@@ -96,6 +96,11 @@ impl Nodes {
         self.nodes.len()
     }
 
+    /// Whether no node has any data yet.
+    pub(super) fn are_new(&self) -> bool {
+        !self.nodes.iter().any(|node| node.data().exists())
+    }
+
     /// The URL at which clients connect to a node.
     pub(super) fn url(&self, node: usize) -> String {
         format!("http://{}", self.ports.http(node))
@@ -119,7 +124,7 @@ impl Nodes {
         let mut command = Command::new(&self.program);
         command
             .args(["serve", "--exit-with-parent", "--role", "voter", "--data-dir"])
-            .arg(node.dir.join("data"))
+            .arg(node.data())
             .args(["--http-addr", &self.ports.http(index).to_string()])
             .args(["--peer-addr", &self.ports.peer(index).to_string()])
             .args(["--node-name", &name(index)])
@@ -237,12 +242,16 @@ impl Nodes {
 }
 
 impl Node {
+    fn data(&self) -> PathBuf {
+        self.dir.join("data")
+    }
+
     fn log(&self) -> PathBuf {
         Path::new(&self.dir).join("node.log")
     }
 }
 
-/// The name of a node. Its id may differ: ids are given in the order in which nodes join.
+/// The name of a node. Its number is the node's id too, unless the first start of the nodes was interrupted.
 pub(super) fn name(index: usize) -> String {
     format!("node-{}", index + 1)
 }

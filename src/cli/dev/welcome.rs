@@ -25,6 +25,7 @@ pub(super) fn print(nodes: &Nodes, admin: &str, demo: &Demo) -> io::Result<()> {
   demo map     {SLUG}, id {id}
   its token    {token}
   its app      id {APP_ID}, key {KEY}, secret {SECRET} (for Pusher clients and back ends)
+  to read      {one}/docs, and {one}/docs/api about the API
 "
     ))?;
     output::line(format_args!(
@@ -47,7 +48,7 @@ curl -sS {one}/api/maps/{SLUG}/events \\
     let text = head("Follow with pusher-js, and publish with the command above plus \"subject\":\"lobby\":");
     output::line(format_args!("{text}\n{}\n", pusher(&two)))?;
     output::line(format_args!(
-        "{}\nWAYPOST_URL={one} WAYPOST_TOKEN={admin} {waypost} cluster status",
+        "{}\nWAYPOST_URL={one} WAYPOST_ADMIN_TOKEN={admin} {waypost} cluster status",
         head("Look at the cluster:")
     ))
 }

@@ -48,11 +48,13 @@ fn answered(url: &str, view: &Result<Value, ClientError>, report: &mut Report) {
             let node = called_by(view, "node_id", "node_name");
             report.ok("reach", format!("node {node} answers at {url}"));
         }
-        Err(ClientError::Refused { status: 401 | 403, message, .. }) => report.fail(
-            "token",
-            format!("the node at {url} refuses the token: {message}"),
-            "set --token or WAYPOST_ADMIN_TOKEN to the admin token, or to a token of the cluster that may read",
-        ),
+        Err(ClientError::Refused { status: status @ (401 | 403), message, hint, .. }) => {
+            let todo = "set --token or WAYPOST_ADMIN_TOKEN to the admin token, or to a token of the cluster \
+                        that may read";
+            // The hint of a 403 says which token was taken, and which one it hides.
+            let todo = hint.as_deref().filter(|_| *status == 403).unwrap_or(todo);
+            report.fail("token", format!("the node at {url} refuses the token: {message}"), todo);
+        }
         Err(error) => report.fail(
             "reach",
             error.to_string().replace('\n', "; "),
@@ -80,7 +82,7 @@ fn area(code: &str) -> &'static str {
         "versions_differ" => "versions",
         "certificate_ends" => "certificates",
         "clocks_apart" | "clocks_disagree" | "clock_jumped" | "expiry_held" | "ids_ahead" => "clock",
-        "disk_low" | "disk_full" | "was_damaged" => "disk",
+        "disk_low" | "disk_full" | "disk_slow" | "was_damaged" => "disk",
         "few_open_files" => "open files",
         "unreachable" | "half_reachable" | "cut_off" => "peers",
         "same_name" => "names",

@@ -101,7 +101,8 @@ pub(super) async fn follow(webhook: &Webhook, begun: Value, wait: bool) -> anyho
     match (wait, ended["state"].as_str(), ended["failed"].as_u64().unwrap_or(0)) {
         (true, Some("cancelled"), _) => bail!("the replay was cancelled"),
         (true, _, failed) if failed > 0 => {
-            bail!("{failed} events failed again: `waypost webhook dead-letters list` shows why")
+            let events = if failed == 1 { "event" } else { "events" };
+            bail!("{failed} {events} failed again: `waypost webhook dead-letters list` shows why")
         }
         _ => Ok(()),
     }

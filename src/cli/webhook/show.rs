@@ -64,10 +64,10 @@ pub(super) fn one(webhook: &Value, json: bool) -> anyhow::Result<()> {
     // Fields without a value are left out.
     let shown: ShownWebhook =
         serde_json::from_value(webhook.clone()).context("the answer is not a webhook")?;
-    for (field, text) in fields(&shown).into_iter().map(|field| (field.clone(), cell(webhook, &field))) {
-        let what = if field == "queue_depth" { " events not looked at or not delivered yet" } else { "" };
+    for field in fields(&shown) {
+        let text = value(webhook, &field);
         if text != "-" && !text.is_empty() {
-            output::line(format_args!("{field:24} {text}{what}"))?;
+            output::line(format_args!("{field:24} {text}"))?;
         }
     }
     let headers = webhook["headers"].as_object().into_iter().flatten();
@@ -82,6 +82,19 @@ pub(super) fn one(webhook: &Value, json: bool) -> anyhow::Result<()> {
         output::note("Keep the secret: it is not shown again.");
     }
     Ok(())
+}
+
+/// A field of a webhook as people read it.
+fn value(webhook: &Value, field: &str) -> String {
+    let text = cell(webhook, field);
+    match (field, webhook[field].as_f64()) {
+        ("queue_depth", Some(_)) => {
+            let events = if text == "1" { "event" } else { "events" };
+            format!("{text} {events} not looked at or not delivered yet")
+        }
+        ("success_rate", Some(rate)) => format!("{:.1} %", rate * 100.0),
+        _ => text,
+    }
 }
 
 /// The paths of the fields that are listed, as in `retry.max_attempts`, in the order of the type.
@@ -202,18 +215,22 @@ pub(super) fn attempt(attempt: &Value, webhook: Option<&str>, json: bool) -> any
         words.push(output::paint(FAINT, cell(attempt, "event_id")));
     }
     words.push(outcome(attempt));
-    words.push(output::paint(FAINT, details(attempt)));
     Ok(output::line(words.join(" "))?)
 }
 
+/// How an attempt ended, how long it took and where it was made. What the receiver answered to a failed one
+/// comes last, because its text is free.
 fn outcome(attempt: &Value) -> String {
+    let details = output::paint(FAINT, details(attempt));
     if is_delivered(attempt) {
-        return output::paint(GOOD, format_args!("delivered {}", cell(attempt, "status")));
+        let end = output::paint(GOOD, format_args!("delivered {}", cell(attempt, "status")));
+        return format!("{end}, {details}");
     }
-    let answer = short(cell_line(attempt, "response").trim(), MOST_ANSWER);
-    let answer =
-        if answer.is_empty() || answer == "-" { String::new() } else { format!("; it said: {answer}") };
-    output::paint(BAD, format_args!("{}{answer}", reason(attempt)))
+    let end = format!("{}, {details}", output::paint(BAD, reason(attempt)));
+    match short(cell_line(attempt, "response").trim(), MOST_ANSWER).as_str() {
+        "" | "-" => end,
+        answer => format!("{end}; it said: \"{answer}\""),
+    }
 }
 
 /// Why an attempt failed, or all attempts of a dead letter.
@@ -309,9 +326,23 @@ mod tests {
     }
 
     #[test]
+    fn numbers_are_as_people_read_them() {
+        let webhook = |depth: u64| json!({"queue_depth": depth, "success_rate": 5.0 / 17.0, "retrying": 1});
+        assert_eq!(value(&webhook(1), "queue_depth"), "1 event not looked at or not delivered yet");
+        assert_eq!(value(&webhook(0), "queue_depth"), "0 events not looked at or not delivered yet");
+        assert_eq!(value(&webhook(1), "success_rate"), "29.4 %");
+        assert_eq!(value(&webhook(1), "retrying"), "1");
+        assert_eq!(value(&json!({"success_rate": null}), "success_rate"), "-");
+    }
+
+    #[test]
     fn the_texts_of_failures() {
-        let answered = json!({"class": "status", "status": 500, "error": "answered 500", "response": "no\n\u{1b}[2J table "});
-        assert_eq!(outcome(&answered), "status 500; it said: no \u{fffd}[2J table");
+        let answered = json!({"class": "status", "status": 500, "error": "answered 500", "ms": 10, "node": 1,
+                              "response": "no\n\u{1b}[2J table "});
+        assert_eq!(outcome(&answered), "status 500, 10 ms, node 1; it said: \"no \u{fffd}[2J table\"");
+        let taken =
+            json!({"class": "delivered", "status": 204, "response": "x", "ms": 3, "node": 2, "attempt": 2});
+        assert_eq!(outcome(&taken), "delivered 204, 3 ms, attempt 2, node 2");
         let moved = json!({"class": "redirect", "status": 302, "error": "answered 302", "response": ""});
         assert!(outcome(&moved).starts_with("redirect 302; redirects are not followed"));
         let late = json!({"class": "timeout", "status": null, "error": "no answer came", "sent": "maybe", "stage": "wait"});

@@ -173,3 +173,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_chunk_knows_the_last_event_that_a_filter_accepts_and_that_is_shown() {
+    let of_b = Filter::from_query(Some("b")).unwrap();
+    for (kinds, all, b) in [
+        ("abc", Some(8), Some(7)),
+        ("baC", Some(7), Some(6)),
+        ("aB", Some(6), None),
+        ("B", None, None),
+        ("a", Some(6), None),
+    ] {
+        let chunk = chunk(5, kinds);
+        assert_eq!((chunk.after_last(&Filter::All), chunk.after_last(&of_b)), (all, b), "{kinds}");
+    }
+}

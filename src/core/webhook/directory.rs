@@ -6,6 +6,8 @@
 use super::Webhook;
 use crate::core::consumer::ownership::Owners;
 use crate::core::ids::{MapId, WebhookId};
+use std::borrow::Borrow;
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -25,25 +27,55 @@ pub enum WebhookChange {
 /// All webhooks.
 #[derive(Clone, Debug, Default)]
 pub struct WebhookDirectory {
-    webhooks: BTreeMap<WebhookId, Arc<Webhook>>,
-    of_map: BTreeMap<MapId, BTreeSet<WebhookId>>,
+    webhooks: BTreeSet<ById>,
+    of_map: BTreeMap<MapId, BTreeSet<ById>>,
     owners: Owners,
+}
+
+/// A webhook in the order of ids. A node has several directories, so the ids are not stored a second time.
+#[derive(Clone, Debug)]
+struct ById(Arc<Webhook>);
+
+impl Borrow<WebhookId> for ById {
+    fn borrow(&self) -> &WebhookId {
+        &self.0.id
+    }
+}
+
+impl PartialEq for ById {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.id == other.0.id
+    }
+}
+
+impl Eq for ById {}
+
+impl PartialOrd for ById {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for ById {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.id.cmp(&other.0.id)
+    }
 }
 
 impl WebhookDirectory {
     /// The webhook with that id.
     pub fn get(&self, id: WebhookId) -> Option<&Arc<Webhook>> {
-        self.webhooks.get(&id)
+        self.webhooks.get(&id).map(|found| &found.0)
     }
 
     /// All webhooks, by id.
     pub fn all(&self) -> impl ExactSizeIterator<Item = &Arc<Webhook>> {
-        self.webhooks.values()
+        self.webhooks.iter().map(|webhook| &webhook.0)
     }
 
     /// The webhooks of a map, by id.
     pub fn of_map(&self, map: MapId) -> impl Iterator<Item = &Arc<Webhook>> {
-        self.of_map.get(&map).into_iter().flatten().filter_map(|id| self.webhooks.get(id))
+        self.of_map.get(&map).into_iter().flatten().map(|webhook| &webhook.0)
     }
 
     /// How many webhooks a map has, without the consumers that clients read.
@@ -70,8 +102,9 @@ impl WebhookDirectory {
     pub fn change(&mut self, change: &WebhookChange) -> Option<MapId> {
         match change {
             WebhookChange::Put(webhook) => {
-                self.of_map.entry(webhook.map).or_default().insert(webhook.id);
-                self.webhooks.insert(webhook.id, webhook.clone());
+                // A set keeps an equal element when another one is inserted.
+                self.of_map.entry(webhook.map).or_default().replace(ById(webhook.clone()));
+                self.webhooks.replace(ById(webhook.clone()));
                 Some(webhook.map)
             }
             WebhookChange::Gone(id) => self.remove(*id),
@@ -84,7 +117,7 @@ impl WebhookDirectory {
     }
 
     fn remove(&mut self, id: WebhookId) -> Option<MapId> {
-        let webhook = self.webhooks.remove(&id)?;
+        let ById(webhook) = self.webhooks.take(&id)?;
         if let Some(of_map) = self.of_map.get_mut(&webhook.map) {
             of_map.remove(&id);
             if of_map.is_empty() {
@@ -92,5 +125,43 @@ impl WebhookDirectory {
             }
         }
         Some(webhook.map)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::core::webhook::{Defaults, Origin, Plain, Profile};
+
+    fn webhook(id: u8, map: u8, revision: u64) -> Arc<Webhook> {
+        let (id, map) = (WebhookId::from_bytes([id; 16]), MapId::from_bytes([map; 16]));
+        let defaults = Defaults {
+            timeout_ms: 10_000,
+            retry_attempts: None,
+            retry_delay_ms: None,
+            auto_disable_seconds: None,
+        };
+        let plain = Plain::new(id, map, Origin::Api, Profile::Standard, &defaults);
+        Arc::new(Webhook { revision, ..plain.webhook })
+    }
+
+    #[test]
+    fn a_changed_webhook_takes_the_place_of_the_old_one() {
+        let mut directory = WebhookDirectory::default();
+        let map = MapId::from_bytes([9; 16]);
+        for (id, of, revision) in [(2, 9, 1), (1, 9, 1), (3, 8, 1), (2, 9, 2)] {
+            directory.change(&WebhookChange::Put(webhook(id, of, revision)));
+        }
+        let shown = |directory: &WebhookDirectory| -> Vec<(WebhookId, u64)> {
+            directory.of_map(map).map(|webhook| (webhook.id, webhook.revision)).collect()
+        };
+        let id = |id: u8| WebhookId::from_bytes([id; 16]);
+        assert_eq!(shown(&directory), [(id(1), 1), (id(2), 2)]);
+        assert_eq!(directory.get(id(2)).unwrap().revision, 2);
+        assert_eq!(directory.all().map(|webhook| webhook.id).collect::<Vec<_>>(), [1, 2, 3].map(id));
+        assert_eq!(directory.change(&WebhookChange::Gone(id(2))), Some(map));
+        assert_eq!((shown(&directory), directory.all().len()), (vec![(id(1), 1)], 2));
+        assert_eq!(directory.change(&WebhookChange::Gone(id(2))), None);
     }
 }

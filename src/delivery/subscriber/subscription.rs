@@ -2,9 +2,9 @@
 
 use super::SubscriptionId;
 use crate::core::channel_rules::Coverage;
-use crate::core::filter::Filter;
 use crate::core::ids::{EventId, MapId, SocketId};
 use crate::core::ring::{Chunk, Cursor, Read, Ring, Wanted};
+use crate::delivery::audience::{Audience, Quiet};
 use crate::delivery::close::End;
 use crate::delivery::dispatcher::Dispatcher;
 use crate::delivery::position::Unseen;
@@ -29,14 +29,17 @@ pub(super) struct Subscription {
     pub(super) map: MapId,
     pub(super) coverage: Coverage,
     pub(super) topic_view: Rc<TopicView>,
-    pub(super) listener: usize,
+    /// The readers of the topic view that want the same types of events.
+    pub(super) audience: Rc<Audience>,
+    /// Its slot in the audience.
+    pub(super) slot: usize,
     /// The seq at which it began.
     pub(super) first_seq: u64,
     /// The client knows that events up to this seq are gone, or they lie before the position that it asked
     /// for.
     pub(super) gone_seq: u64,
+    /// Where it reads next. It may lag behind by events that are not for its audience.
     pub(super) cursor: Cursor,
-    pub(super) filter: Filter,
     pub(super) behind: Behind,
     pub(super) unseen: Unseen,
     /// It sends nothing until it is let go on.
@@ -52,7 +55,7 @@ pub(super) enum Behind {
     /// A page is being read.
     Reading(LocalBoxFuture<'static, Result<Page, ArchiveError>>),
     /// A page is being sent.
-    Sending(Ring),
+    Sending(Box<Ring>),
 }
 
 /// What a subscription can send now.
@@ -60,24 +63,28 @@ pub(super) enum Take {
     Frames(Bytes),
     Nothing,
     Reading,
+    /// It is behind the ring. The session's task has to read a page.
+    Behind,
     End(End),
 }
 
 impl Subscription {
-    /// Takes about `max_bytes` that can be sent now. Events that `socket` sent are left out.
+    /// Takes about `max_bytes` that can be sent now. Events that `socket` sent are left out. Pages are read
+    /// by the session's task alone, whose context is `cx`.
     pub(super) fn take(
         &mut self,
         dispatcher: &Dispatcher,
         (socket, max_bytes): (Option<SocketId>, usize),
-        cx: &mut Context<'_>,
+        mut cx: Option<&mut Context<'_>>,
     ) -> Take {
         if self.is_held {
             return Take::Nothing;
         }
         loop {
-            let wanted = Wanted { filter: &self.filter, not_from: socket };
+            let wanted = Wanted { filter: self.audience.filter(), not_from: socket };
             match &mut self.behind {
                 Behind::No => {
+                    self.audience.quiet().pass(&mut self.cursor);
                     let read = self.topic_view.with_ring(|ring| {
                         let read = ring.read(&mut self.cursor, wanted, max_bytes);
                         (read, ring.id_before(self.cursor.next_seq))
@@ -88,6 +95,7 @@ impl Subscription {
                         Some((Read::FellOut, _)) if self.topic_view.topic().is_ephemeral() => {
                             return Take::End(End::FellOut);
                         }
+                        Some((Read::FellOut, _)) if cx.is_none() => return Take::Behind,
                         Some((Read::FellOut, _)) => self.behind = Behind::Reading(self.next_page(dispatcher)),
                         Some((Read::UpToDate, id)) => {
                             return self.position(id, dispatcher).unwrap_or(Take::Nothing);
@@ -95,17 +103,15 @@ impl Subscription {
                         None => return Take::Nothing,
                     }
                 }
-                Behind::Reading(page) => match page.as_mut().poll(cx) {
-                    Poll::Pending => return Take::Reading,
-                    Poll::Ready(Err(error)) => {
-                        tracing::error!(topic = %self.topic_view.topic(), %error, "a page for a client can't be read");
-                        return Take::End(End::Failed);
-                    }
-                    Poll::Ready(Ok(page)) => match self.turn_over(&page, dispatcher) {
+                Behind::Reading(page) => {
+                    let Some(cx) = cx.as_deref_mut() else { return Take::Reading };
+                    let Poll::Ready(page) = page.as_mut().poll(cx) else { return Take::Reading };
+                    let readable = page.map_err(|error| self.unreadable(&error));
+                    match readable.and_then(|page| self.turn_over(&page, dispatcher)) {
                         Ok(behind) => self.behind = behind,
                         Err(end) => return Take::End(end),
-                    },
-                },
+                    }
+                }
                 Behind::Sending(page) => match page.read(&mut self.cursor, wanted, max_bytes) {
                     Read::Frames(bytes) => return Take::Frames(bytes),
                     Read::UpToDate | Read::FellOut => {
@@ -118,6 +124,24 @@ impl Subscription {
                 },
             }
         }
+    }
+
+    /// Nothing in `quiet` is for it.
+    pub(super) fn pass(&mut self, quiet: Quiet) {
+        // A page that is being read or sent begins at the cursor.
+        if matches!(self.behind, Behind::No) {
+            quiet.pass(&mut self.cursor);
+        }
+    }
+
+    /// The second at which its client is due to be told the position, if it is to be told. What it has passed
+    /// since the last call, it has passed in the second `since`.
+    pub(super) fn position_due(&mut self, since: u64) -> Option<u64> {
+        if matches!(self.behind, Behind::No) {
+            self.audience.quiet().pass(&mut self.cursor);
+            self.unseen.begin(&self.cursor, since);
+        }
+        self.unseen.due()
     }
 
     /// All events at hand were read, the last one being `id` if it is known. Returns a frame with the
@@ -135,6 +159,12 @@ impl Subscription {
         let from = self.cursor.next_seq;
         let condition = self.topic_view.view().condition().cloned();
         Box::pin(async move { archive.read(topic, from, PAGE_EVENTS, PAGE_BYTES, condition).await })
+    }
+
+    fn unreadable(&self, error: &ArchiveError) -> End {
+        let topic = self.topic_view.topic();
+        tracing::error!(%topic, %error, "a page for a client can't be read");
+        End::Failed
     }
 
     /// Continues with a page that was read: sends its events, or reads the next page if none of them matches.
@@ -161,6 +191,6 @@ impl Subscription {
             Chunk::encode(span, &page.events, self.topic_view.view().form(), page.verdicts.as_deref());
         let mut ring = Ring::new(first_seq, usize::MAX, usize::MAX);
         ring.push(Arc::new(chunk));
-        Ok(Behind::Sending(ring))
+        Ok(Behind::Sending(Box::new(ring)))
     }
 }

@@ -7,7 +7,11 @@ use crate::core::frame::{View, WireForm};
 use crate::core::ids::{EventId, TopicId};
 use crate::core::ring::{Chunk, Ring, Span};
 use crate::core::subject::Selector;
-use crate::delivery::DispatcherConfig;
+use crate::delivery::doorbell::Doorbell;
+use crate::delivery::serving::{Left, Served};
+use crate::delivery::tally::Tally;
+use crate::delivery::watchdog::Session;
+use crate::delivery::{DispatcherConfig, PlainSocket, WriteSide};
 use crate::hub::{Hub, HubConfig};
 use std::sync::Arc;
 
@@ -81,19 +85,29 @@ fn with_subscription(test: impl FnOnce(&Rc<TopicView>, &Rc<Subscriber>, Subscrip
         let topic = TopicKey::new(TopicId(1), Selector::All);
         let topic_view = Rc::new(TopicView::new(topic, View::new(Arc::new(Plain("plain".into())), None)));
         topic_view.start(1, 1 << 20, 1024);
-        let before = EventId::ZERO;
-        let head_id = EventId::ZERO;
-        let position =
-            Position { next_seq: 1, before, head_seq: 0, head_id, is_known: true, gap: None, gone_seq: 0 };
-        let id = subscriber.new_subscription();
-        let map = MapId::from_bytes([1; 16]);
-        let filter = Filter::All;
-        let of = Of { map, coverage: Coverage::Durable, filter, held: None };
-        subscriber.subscribe(id, topic_view.clone(), of, &position, false);
+        let id = subscribe(&subscriber, &topic_view, Filter::All, false);
         test(&topic_view, &subscriber, id);
         subscriber.clear();
         hub.shutdown().await;
     });
+}
+
+/// A subscription from seq 1 on.
+fn subscribe(
+    subscriber: &Rc<Subscriber>,
+    topic_view: &Rc<TopicView>,
+    filter: Filter,
+    positions: bool,
+) -> SubscriptionId {
+    let before = EventId::ZERO;
+    let head_id = EventId::ZERO;
+    let position =
+        Position { next_seq: 1, before, head_seq: 0, head_id, is_known: true, gap: None, gone_seq: 0 };
+    let id = subscriber.new_subscription();
+    let map = MapId::from_bytes([1; 16]);
+    let of = Of { map, coverage: Coverage::Durable, filter, held: None };
+    subscriber.subscribe(id, topic_view.clone(), of, &position, positions);
+    id
 }
 
 fn next(subscriber: &Subscriber) -> Option<Bytes> {
@@ -114,13 +128,19 @@ fn removed_events_are_neither_in_the_ring_nor_in_a_page_that_is_being_sent() {
 
         let mut page = Ring::new(5, usize::MAX, usize::MAX);
         page.push(chunk(5..20));
-        subscriber.subscriptions.borrow_mut()[0].behind = Behind::Sending(page);
+        subscriber.subscriptions.borrow_mut()[0].behind = Behind::Sending(Box::new(page));
         assert_eq!(next(subscriber).unwrap(), "5;6;7;8;");
         topic_view.forget_removed();
         assert!(matches!(subscriber.subscriptions.borrow()[0].behind, Behind::No));
         topic_view.push(chunk(9..10), 1 << 20, 1024);
         assert_eq!(next(subscriber).unwrap(), "9;", "what comes later is not lost");
     });
+}
+
+#[test]
+fn a_client_that_waits_costs_little() {
+    assert!(size_of::<Subscription>() <= 320, "{}", size_of::<Subscription>());
+    assert!(size_of::<Subscriber>() <= 512, "{}", size_of::<Subscriber>());
 }
 
 #[test]
@@ -153,7 +173,7 @@ fn a_socket_gets_none_of_its_own_events_from_the_ring_or_the_store() {
         let mut page = Ring::new(5, usize::MAX, usize::MAX);
         page.push(chunk_from(5..9, own));
         topic_view.push(chunk_from(5..9, own), 1 << 20, 1024);
-        subscriber.subscriptions.borrow_mut()[0].behind = Behind::Sending(page);
+        subscriber.subscriptions.borrow_mut()[0].behind = Behind::Sending(Box::new(page));
         assert_eq!((next(subscriber).unwrap(), next(subscriber)), ("5;7;".into(), None));
     });
 }
@@ -164,5 +184,132 @@ fn another_socket_gets_all_events() {
         subscriber.set_socket(SocketId { b: 3, ..SOCKET });
         topic_view.push(chunk_from(1..5, |_| Some(SOCKET)), 1 << 20, 1024);
         assert_eq!(next(subscriber).unwrap(), "1;2;3;4;");
+    });
+}
+
+#[test]
+fn an_event_that_a_subscription_does_not_want_wakes_nobody_and_moves_it() {
+    with_subscription(|topic_view, subscriber, id| {
+        subscriber.unsubscribe(id);
+        let filter = Filter::from_query(Some("z")).unwrap();
+        let id = subscribe(subscriber, topic_view, filter.clone(), true);
+        assert_eq!((next(subscriber), Session::position_due(&**subscriber)), (None, None));
+        topic_view.push(chunk(1..5), 1 << 20, 1024);
+        assert!(subscriber.waker.borrow().is_some(), "the session's task sleeps on");
+        let due = subscriber.dispatcher.now().saturating_sub(1) + 60;
+        assert_eq!(Session::position_due(&**subscriber), Some(due));
+        topic_view.push(chunk(5..7), 1 << 20, 1024);
+        assert_eq!(subscriber.hold_at(id, &topic_view.key(), &filter, 7, true), Some(7));
+        topic_view.push(chunk(7..8), 1 << 20, 1024);
+        topic_view.empty();
+        subscriber.go_on(id);
+        assert_eq!(next(subscriber), None);
+        assert!(matches!(subscriber.subscriptions.borrow()[0].behind, Behind::No), "it is not behind");
+    });
+}
+
+/// A client's socket with some room.
+#[derive(Default)]
+struct Socket {
+    wire: RefCell<Vec<u8>>,
+    room: Cell<usize>,
+}
+
+impl PlainSocket for Socket {
+    fn try_write(&self, bytes: &[u8]) -> std::io::Result<usize> {
+        let written = bytes.len().min(self.room.get());
+        self.room.set(self.room.get() - written);
+        self.wire.borrow_mut().extend_from_slice(&bytes[..written]);
+        if written == 0 { Err(std::io::ErrorKind::WouldBlock.into()) } else { Ok(written) }
+    }
+}
+
+impl Socket {
+    /// What was written since the last call.
+    fn heard(&self) -> String {
+        String::from_utf8(self.wire.take()).unwrap()
+    }
+}
+
+/// A subscription whose session's task sleeps, and the socket to which the dispatcher writes.
+fn with_socket(test: impl FnOnce(&Rc<TopicView>, &Rc<Subscriber>, &Rc<Socket>, (&Rc<WriteSide>, &Doorbell))) {
+    with_subscription(|topic_view, subscriber, _| {
+        let socket = Rc::new(Socket { room: Cell::new(1000), ..Socket::default() });
+        let weak = Rc::downgrade(&socket);
+        let write_side = WriteSide::new(weak);
+        let doorbell = Doorbell::new();
+        let direct = Direct::new(write_side.clone(), doorbell.bell(), Rc::new(Tally::new("test")));
+        subscriber.set_direct(direct);
+        let polled = doorbell.answer(&mut Context::from_waker(Waker::noop()), |_| Poll::<()>::Pending);
+        assert!(polled.is_pending() && next(subscriber).is_none());
+        write_side.give_over();
+        test(topic_view, subscriber, &socket, (&write_side, &doorbell));
+    });
+}
+
+fn sleeps(subscriber: &Subscriber) -> bool {
+    subscriber.waker.borrow().is_some()
+}
+
+#[test]
+fn the_dispatcher_writes_while_the_task_sleeps() {
+    with_socket(|topic_view, subscriber, socket, _| {
+        topic_view.push(chunk(1..3), 1 << 20, 1024);
+        topic_view.push(chunk(3..5), 1 << 20, 1024);
+        assert!(subscriber.is_about_to_be_served.get() && socket.heard().is_empty());
+        assert_eq!((subscriber.serve(), &*socket.heard()), (Left::Nothing, "1;2;3;4;"));
+        assert!(sleeps(subscriber) && !subscriber.is_about_to_be_served.get());
+        assert_eq!((subscriber.serve(), &*socket.heard()), (Left::Nothing, ""));
+        topic_view.push(chunk(10..12), 1 << 20, 1024);
+        assert_eq!(subscriber.serve(), Left::Nothing);
+        assert!(!sleeps(subscriber), "there is a hole, and the task reads a page");
+    });
+}
+
+#[test]
+fn a_client_that_has_much_to_get_is_served_in_turns() {
+    with_socket(|topic_view, subscriber, socket, _| {
+        topic_view.push(chunk(1..40), 1 << 20, 1024);
+        assert_eq!(subscriber.serve(), Left::More);
+        assert!(subscriber.is_about_to_be_served.get());
+        while subscriber.serve() == Left::More {}
+        let all: String = (1..40).map(|seq| format!("{seq};")).collect();
+        assert_eq!(socket.heard(), all);
+        assert!(sleeps(subscriber));
+    });
+}
+
+#[test]
+fn a_socket_without_room_is_left_to_the_task() {
+    with_socket(|topic_view, subscriber, socket, (write_side, _)| {
+        socket.room.set(3);
+        topic_view.push(chunk(1..5), 1 << 20, 1024);
+        assert_eq!((subscriber.serve(), &*socket.heard()), (Left::Nothing, "1;2"));
+        assert!(!sleeps(subscriber) && subscriber.waiting_since.get().is_some());
+        socket.room.set(1000);
+        topic_view.push(chunk(5..6), 1 << 20, 1024);
+        assert_eq!((subscriber.serve(), &*socket.heard()), (Left::Nothing, ""), "the task has to write");
+        assert_eq!(write_side.take_back(), ";3;4;");
+        assert_eq!(next(subscriber).unwrap(), "5;");
+    });
+}
+
+#[test]
+fn the_dispatcher_writes_nothing_before_what_the_session_has_to_say() {
+    with_socket(|topic_view, subscriber, socket, (_, doorbell)| {
+        topic_view.push(chunk(1..3), 1 << 20, 1024);
+        Waker::from(doorbell.bell()).wake();
+        assert_eq!((subscriber.serve(), &*socket.heard()), (Left::Nothing, ""));
+        assert!(!sleeps(subscriber));
+    });
+}
+
+#[test]
+fn the_dispatcher_writes_nothing_to_a_session_that_ends() {
+    with_socket(|topic_view, subscriber, socket, _| {
+        topic_view.push(chunk(1..3), 1 << 20, 1024);
+        subscriber.finish(End::Revoked);
+        assert_eq!((subscriber.serve(), &*socket.heard()), (Left::Nothing, ""));
+        assert_eq!(subscriber.ending(), Some(End::Revoked));
     });
 }

@@ -32,7 +32,9 @@ impl<'a> Checks<'a> {
     }
 
     fn http(&self, url: &str, profile: Profile) -> Result<Url, FieldError> {
-        let refused = |error: BadTarget| FieldError::new("url", code_of_target(&error), error);
+        let refused = |error: BadTarget| {
+            FieldError::new("url", code_of_target(&error), &error).in_network(network_of(&error))
+        };
         let given = self.guard.target(url).map_err(refused)?;
         let used = dialled(profile, given.as_str());
         if used.len() > LARGEST_URL {
@@ -46,6 +48,15 @@ impl<'a> Checks<'a> {
             return Err(FieldError::new("url", FieldCode::OutOfRange, message));
         }
         self.guard.target(&used).map_err(refused)
+    }
+}
+
+/// The network of an address that was given and that only the operator can open.
+fn network_of(error: &BadTarget) -> Option<String> {
+    match error {
+        BadTarget::Forbidden(Forbidden::NotPublic { net, .. }) => net.map(|net| net.to_string()),
+        BadTarget::Inside(name) if name.ends_with("localhost") => Some("127.0.0.0/8".to_owned()),
+        _ => None,
     }
 }
 
@@ -120,6 +131,26 @@ mod tests {
         let account = Account { functions: vec!["f".into()], ..Account::default() };
         let error = Checks::new(&guard, &account).check_target(target, Profile::Standard).err().unwrap();
         (error.field, error.code)
+    }
+
+    #[test]
+    fn the_network_of_an_address_that_is_not_public_is_named() {
+        let (guard, account) = (Guard::default(), Account::default());
+        let network = |url: &str| {
+            let target = Target::Http(url.to_owned());
+            Checks::new(&guard, &account).check_target(&target, Profile::Standard).err().unwrap().network
+        };
+        for (url, net) in [
+            ("http://127.0.0.1:3000/", Some("127.0.0.0/8")),
+            ("http://localhost:3000/", Some("127.0.0.0/8")),
+            ("http://192.168.7.1/", Some("192.168.0.0/16")),
+            ("http://[fd00::1]/", Some("fc00::/7")),
+            ("http://[::ffff:10.0.0.1]/", Some("10.0.0.0/8")),
+            ("http://[64:ff9b::10.0.0.1]/", None),
+            ("ftp://example.com/", None),
+        ] {
+            assert_eq!(network(url).as_deref(), net, "{url}");
+        }
     }
 
     #[test]

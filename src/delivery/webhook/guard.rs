@@ -74,21 +74,43 @@ const fn v6([a, b, c, d, e, f, g, h]: [u16; 8], prefix: u8) -> Ipv6Net {
     Ipv6Net::new_assert(Ipv6Addr::new(a, b, c, d, e, f, g, h), prefix)
 }
 
-/// The kind of an address that isn't on the public Internet; `None` for a public one. An IPv4 address inside
-/// an IPv6 address is checked as that IPv4 address.
-pub fn special(ip: IpAddr) -> Option<&'static str> {
+/// What an address is that isn't on the public Internet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Special {
+    /// The kind of network that it is in.
+    pub what: &'static str,
+    /// The network to allow for it, if it has a name of its own.
+    pub net: Option<IpNet>,
+}
+
+/// What is special about an address; `None` for a public one. An IPv4 address inside an IPv6 address is
+/// checked as that IPv4 address.
+pub fn special(ip: IpAddr) -> Option<Special> {
     match ip {
-        IpAddr::V4(ip) => V4.iter().find(|(net, _)| net.contains(&ip)).map(|(_, what)| *what),
+        IpAddr::V4(ip) => special_v4(ip),
         IpAddr::V6(ip) => {
-            let outer = inner(ip).map_or_else(|| special_v6(ip), |ip| special(IpAddr::V4(ip)));
-            outer.or_else(|| special(IpAddr::V4(isatap(ip)?)))
+            // The network of the IPv4 address does not allow what reaches it through a tunnel.
+            let tunnelled = |ip: Ipv4Addr| special_v4(ip).map(|special| Special { net: None, ..special });
+            let outer = match (ip.to_ipv4_mapped(), inner(ip)) {
+                (Some(mapped), _) => special_v4(mapped),
+                (None, Some(reached)) => tunnelled(reached),
+                (None, None) => special_v6(ip),
+            };
+            outer.or_else(|| tunnelled(isatap(ip)?))
         }
     }
 }
 
-fn special_v6(ip: Ipv6Addr) -> Option<&'static str> {
-    let named = V6.iter().find(|(net, _)| net.contains(&ip)).map(|(_, what)| *what);
-    named.or_else(|| (!GLOBAL.contains(&ip)).then_some("not assigned for public use"))
+fn special_v4(ip: Ipv4Addr) -> Option<Special> {
+    let found = V4.iter().find(|(net, _)| net.contains(&ip));
+    found.map(|(net, what)| Special { what, net: Some(IpNet::V4(*net)) })
+}
+
+fn special_v6(ip: Ipv6Addr) -> Option<Special> {
+    let found = V6.iter().find(|(net, _)| net.contains(&ip));
+    let named = found.map(|(net, what)| Special { what, net: Some(IpNet::V6(*net)) });
+    let unassigned = Special { what: "not assigned for public use", net: None };
+    named.or_else(|| (!GLOBAL.contains(&ip)).then_some(unassigned))
 }
 
 /// The IPv4 address that traffic to this IPv6 address reaches, if it does.
@@ -120,12 +142,17 @@ fn isatap(ip: Ipv6Addr) -> Option<Ipv4Addr> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Forbidden {
     /// The address is in a special-purpose network that the configuration does not allow.
-    #[error("{ip} is not a public address ({what}); to reach it, add its network to the allow-list")]
+    #[error(
+        "{ip} is not a public address ({what}); to reach it, add {} to webhooks.allow_nets",
+        network(.net.as_ref())
+    )]
     NotPublic {
         /// The address.
         ip: IpAddr,
         /// The kind of network that it is in.
         what: &'static str,
+        /// That network, if it has a name of its own.
+        net: Option<IpNet>,
     },
     /// The address is in a network that the configuration denies.
     #[error("{ip} is in {net}, which webhooks may not reach (webhooks.deny_nets)")]
@@ -135,6 +162,11 @@ pub enum Forbidden {
         /// The network.
         net: IpNet,
     },
+}
+
+/// A network in a sentence.
+fn network(net: Option<&IpNet>) -> String {
+    net.map_or_else(|| "its network".to_owned(), ToString::to_string)
 }
 
 /// Decides where webhooks may go: to public addresses and to the networks that the configuration allows, but
@@ -162,7 +194,7 @@ impl Guard {
             return Err(Forbidden::Denied { ip, net });
         }
         match special(ip) {
-            Some(what) if !self.allows(ip) => Err(Forbidden::NotPublic { ip, what }),
+            Some(Special { what, net }) if !self.allows(ip) => Err(Forbidden::NotPublic { ip, what, net }),
             _ => Ok(()),
         }
     }

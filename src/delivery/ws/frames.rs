@@ -5,6 +5,7 @@
 //! first.
 
 use crate::core::limits::LimitName;
+use crate::delivery::deflate::COMPRESSED;
 use bytes::{Buf, Bytes, BytesMut};
 use std::borrow::Cow;
 
@@ -64,6 +65,8 @@ pub struct Frame {
     pub is_last: bool,
     /// Its kind.
     pub opcode: Opcode,
+    /// Whether it begins a compressed message.
+    pub is_compressed: bool,
     /// Its payload.
     pub payload: Bytes,
 }
@@ -72,6 +75,7 @@ pub struct Frame {
 struct Head {
     is_last: bool,
     opcode: Opcode,
+    is_compressed: bool,
     mask: [u8; 4],
     /// Bytes of the head and of the payload.
     lengths: (usize, usize),
@@ -81,16 +85,24 @@ struct Head {
 #[derive(Debug)]
 pub struct Frames {
     max_bytes: usize,
+    /// Whether messages may be compressed.
+    deflate: bool,
     bytes: BytesMut,
 }
 
 impl Frames {
-    /// Allows frames of at most `max_bytes`.
-    pub fn new(max_bytes: usize) -> Self {
-        Self { max_bytes, bytes: BytesMut::new() }
+    /// Allows frames of at most `max_bytes`, and with `deflate` compressed messages.
+    pub fn new(max_bytes: usize, deflate: bool) -> Self {
+        Self { max_bytes, deflate, bytes: BytesMut::new() }
     }
 
-    /// Adds bytes that have arrived. Take all whole frames out first: then at most one frame is kept.
+    /// The bytes that were not handed out.
+    pub fn unread(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Adds bytes that have arrived. Take all whole frames out first, or add few bytes: then little more than
+    /// one frame is kept.
     pub fn feed(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
@@ -100,7 +112,8 @@ impl Frames {
     /// # Errors
     /// The first head that breaks the rules. The frames before it were handed out.
     pub fn take(&mut self) -> Result<Option<Frame>, Offence> {
-        let Some(Head { is_last, opcode, mask, lengths: (head, payload) }) = self.head()? else {
+        let Some(Head { is_last, opcode, is_compressed, mask, lengths: (head, payload) }) = self.head()?
+        else {
             return Ok(None);
         };
         if self.bytes.len() < head + payload {
@@ -109,18 +122,26 @@ impl Frames {
         }
         self.bytes.advance(head);
         let mut payload = self.bytes.split_to(payload);
+        if self.bytes.is_empty() {
+            // A client that is silent keeps no buffer.
+            self.bytes = BytesMut::new();
+        }
         unmask(&mut payload, mask);
-        Ok(Some(Frame { is_last, opcode, payload: payload.freeze() }))
+        Ok(Some(Frame { is_last, opcode, is_compressed, payload: payload.freeze() }))
     }
 
     /// The head at the front; `None` until it is whole. It is checked as far as it has arrived.
     fn head(&self) -> Result<Option<Head>, Offence> {
         let Some(first) = self.bytes.first() else { return Ok(None) };
-        if first & 0x70 != 0 {
+        let is_compressed = self.deflate && first & 0x70 == COMPRESSED;
+        if first & 0x70 != 0 && !is_compressed {
             return Err((1002, "reserved bits without an extension".into()));
         }
         let is_last = first & 0x80 != 0;
         let opcode = Opcode::of(*first).ok_or((1002, "a reserved opcode".into()))?;
+        if is_compressed && !matches!(opcode, Opcode::Text | Opcode::Binary) {
+            return Err((1002, "compression where no message begins".into()));
+        }
         if opcode.is_control() && !is_last {
             return Err((1002, "a control frame in fragments".into()));
         }
@@ -143,7 +164,7 @@ impl Frames {
         };
         let head = 2 + length_bytes + 4;
         let mask = self.bytes.get(head - 4..head).and_then(|mask| mask.try_into().ok());
-        Ok(mask.map(|mask| Head { is_last, opcode, mask, lengths: (head, payload) }))
+        Ok(mask.map(|mask| Head { is_last, opcode, is_compressed, mask, lengths: (head, payload) }))
     }
 }
 
@@ -174,7 +195,7 @@ mod tests {
 
     /// The frames in `bytes` that arrive in pieces of `cut` bytes, up to the first offence.
     fn cut(bytes: &[u8], cut: usize, max_bytes: usize) -> (Vec<Frame>, Result<(), Offence>) {
-        let mut frames = Frames::new(max_bytes);
+        let mut frames = Frames::new(max_bytes, false);
         let mut found = Vec::new();
         for piece in bytes.chunks(cut) {
             frames.feed(piece);
@@ -200,6 +221,21 @@ mod tests {
         ] {
             assert_eq!(cut(head, 1, 100).1.unwrap_err().0, code, "{head:?}");
         }
+    }
+
+    #[test]
+    fn only_the_first_frame_of_a_message_may_be_compressed() {
+        let first = |byte: u8, deflate| {
+            let mut frames = Frames::new(100, deflate);
+            frames.feed(&frame(byte, b"x"));
+            frames.take().map(|frame| frame.map(|frame| frame.is_compressed)).map_err(|offence| offence.0)
+        };
+        assert_eq!((first(0xc1, true), first(0x42, true)), (Ok(Some(true)), Ok(Some(true))));
+        assert_eq!((first(0x81, true), first(0x00, true)), (Ok(Some(false)), Ok(Some(false))));
+        for byte in [0xc0, 0x40, 0xc8, 0xc9, 0xca, 0xe1, 0xd1, 0xa1, 0x91] {
+            assert_eq!(first(byte, true), Err(1002), "{byte:x}");
+        }
+        assert_eq!(first(0xc1, false), Err(1002));
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! The opening handshake of a WebSocket, by RFC 6455, section 4.2.
 
+use crate::delivery::deflate::{Agreed, offered};
 use actix_web::http::Version;
 use actix_web::http::header::{
-    CONTENT_LENGTH, HeaderName, HeaderValue, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING,
-    UPGRADE,
+    CONTENT_LENGTH, HeaderName, HeaderValue, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
 };
 use actix_web::{HttpRequest, HttpResponseBuilder};
 use actix_web_actors::ws::handshake_with_protocols;
@@ -44,6 +45,8 @@ pub enum BadHandshake {
 /// A request that may open a WebSocket, and the server's answer to it.
 pub struct Handshake {
     answer: HttpResponseBuilder,
+    /// What comes of the client's offer to compress messages.
+    deflate: Option<Agreed>,
 }
 
 impl Handshake {
@@ -80,11 +83,21 @@ impl Handshake {
         // The library checks less, and only the first line of `Upgrade`.
         let answer =
             handshake_with_protocols(request, subprotocols).map_err(|_| BadHandshake::OtherUpgrade)?;
-        Ok(Self { answer })
+        let lines = request.headers().get_all(SEC_WEBSOCKET_EXTENSIONS);
+        let deflate = offered(lines.filter_map(|value| value.to_str().ok()));
+        Ok(Self { answer, deflate })
     }
 
-    /// The answer that opens the WebSocket.
-    pub(super) fn answer(self) -> HttpResponseBuilder {
+    /// What the server may agree to, of what the client offers.
+    pub(super) fn deflate(&self) -> Option<Agreed> {
+        self.deflate
+    }
+
+    /// The answer that opens the WebSocket, and agrees to that.
+    pub(super) fn answer(mut self, agreed: Option<Agreed>) -> HttpResponseBuilder {
+        if let Some(agreed) = agreed {
+            self.answer.insert_header((SEC_WEBSOCKET_EXTENSIONS, agreed.answer()));
+        }
         self.answer
     }
 }
@@ -131,8 +144,10 @@ mod tests {
 
     #[test]
     fn a_good_request_is_accepted() {
-        let header =
-            |handshake: Handshake, name: HeaderName| handshake.answer().finish().headers().get(name).cloned();
+        let header = |handshake: Handshake, name: HeaderName| {
+            let agreed = handshake.deflate();
+            handshake.answer(agreed).finish().headers().get(name).cloned()
+        };
         let handshake = with(GOOD, Version::HTTP_11).ok().unwrap();
         let accept = header(handshake, SEC_WEBSOCKET_ACCEPT).unwrap();
         assert_eq!(accept, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", "the example of RFC 6455");
@@ -141,6 +156,11 @@ mod tests {
         let offered = changed("sec-websocket-protocol", Some("other, phoenix")).ok().unwrap();
         assert_eq!(header(offered, SEC_WEBSOCKET_PROTOCOL).unwrap(), "phoenix");
         assert!(changed("content-length", Some("0")).is_ok(), "no body");
+        let deflate = changed("sec-websocket-extensions", Some("x, permessage-deflate")).ok().unwrap();
+        let agreed = header(deflate, SEC_WEBSOCKET_EXTENSIONS).unwrap();
+        assert_eq!(agreed, "permessage-deflate; server_no_context_takeover; client_no_context_takeover");
+        let declined = changed("sec-websocket-extensions", Some("x")).ok().unwrap();
+        assert_eq!(header(declined, SEC_WEBSOCKET_EXTENSIONS), None);
     }
 
     #[test]

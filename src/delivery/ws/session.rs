@@ -5,11 +5,12 @@
 //! few messages in a turn of its worker thread and then lets others run. A client that sends faster than it
 //! may is read later, so that its own sends block.
 
+use super::WsConfig;
 use super::frames::Offence;
 use super::messages::{Messages, Received};
-use super::{WsConfig, close_frame, push_binary_frame, push_frame, push_text_frame};
 use crate::delivery::allowance::Allowance;
 use crate::delivery::close::End;
+use crate::delivery::framing::{close_frame, push_binary_frame, push_frame, push_text_frame};
 use crate::delivery::mailbox::Note;
 use crate::delivery::protocol::{Link, Next, Protocol, Resume};
 use bytes::Bytes;
@@ -23,6 +24,8 @@ use tokio::time::Sleep;
 const FRAMES_PER_TURN: u32 = 16;
 /// Bytes of answers that are gathered before they are handed over, about.
 const ANSWER_BYTES: usize = 8 * 1024;
+/// Bytes of a client that are read while a result is awaited, about.
+const AHEAD_BYTES: usize = 8 * 1024;
 
 /// The session of one WebSocket. As a stream it yields what is to be written; it ends with the session.
 pub(super) struct Session<P: Protocol, S> {
@@ -51,14 +54,14 @@ enum State<P: Protocol> {
 }
 
 impl<P: Protocol, S> Session<P, S> {
-    /// A session that reads its client from `payload`.
-    pub(super) fn new(mut protocol: P, payload: S, config: &WsConfig) -> Self {
+    /// A session that reads its client from `payload`. With `deflate` the client may compress its messages.
+    pub(super) fn new(mut protocol: P, payload: S, config: &WsConfig, deflate: bool) -> Self {
         let mut answers = Answers::default();
         protocol.opened(&mut answers);
         Self {
             protocol,
             payload,
-            messages: Messages::new(config.max_message_bytes),
+            messages: Messages::new(config.max_message_bytes, deflate),
             answers,
             allowance: Allowance::new(config.rate),
             turn_left: FRAMES_PER_TURN,
@@ -145,10 +148,10 @@ where
         match &mut self.state {
             State::Open => return self.take(cx),
             State::Ended => return Poll::Pending,
-            State::Awaiting(awaited) => {
-                let resume = ready!(awaited.as_mut().poll(cx));
-                resume(&mut self.protocol, &mut self.answers);
-            }
+            State::Awaiting(awaited) => match awaited.as_mut().poll(cx) {
+                Poll::Ready(resume) => resume(&mut self.protocol, &mut self.answers),
+                Poll::Pending => return self.read_ahead(cx),
+            },
             State::HeldUp(pause) => ready!(pause.as_mut().poll(cx)),
             State::Yielding(others) => {
                 ready!(others.as_mut().poll(cx));
@@ -157,6 +160,21 @@ where
         }
         self.state = State::Open;
         Poll::Ready(())
+    }
+
+    /// Reads a little of what the client sends while a result is awaited, so that its end is noticed.
+    fn read_ahead(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while self.messages.unread() < AHEAD_BYTES {
+            match ready!(Pin::new(&mut self.payload).poll_next(cx)) {
+                Some(Ok(piece)) => self.messages.feed(&piece),
+                // The client is gone, and with it the wish for the result.
+                Some(Err(_)) | None => {
+                    self.state = State::Ended;
+                    return Poll::Ready(());
+                }
+            }
+        }
+        Poll::Pending
     }
 
     /// Handles the next note or frame, or reads more bytes if no frame is whole.

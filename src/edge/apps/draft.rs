@@ -2,9 +2,9 @@
 
 use crate::core::access::Map;
 use crate::core::app::{App, AppSettings, Prepared, PutApp, Secret};
-use crate::core::command::{By, Command, Reply};
+use crate::core::command::{By, Command, Refusal, Reply};
 use crate::core::error_code::Code;
-use crate::core::ids::TokenId;
+use crate::core::ids::{MapId, TokenId};
 use crate::core::webhook::Origin;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
@@ -71,6 +71,7 @@ impl Draft {
             encrypted: encryption.encrypt_secret(self.token, &self.secret).map_err(unusable)?,
             inserted_ms: 0,
         };
+        let id = app.id.clone();
         let put = PutApp {
             by,
             app,
@@ -78,10 +79,28 @@ impl Draft {
             connections: edge.config.connections_with_app,
             has_subjects: stored.iter().any(|stored| !stored.subject.is_own()),
         };
-        match edge.hub.log().propose(&Command::PutApp(Box::new(put))).await? {
-            Reply::App(app, prepared) => Ok((*app, prepared)),
-            other => Err(HubError::Internal(format!("an app was answered with {other:?}")).into()),
+        match edge.hub.log().propose(&Command::PutApp(Box::new(put))).await {
+            Ok(Reply::App(app, prepared)) => Ok((*app, prepared)),
+            Ok(other) => Err(HubError::Internal(format!("an app was answered with {other:?}")).into()),
+            Err(HubError::Refused(taken @ Refusal::AppIdTaken)) => {
+                Err(ApiError::from(taken).hint(hint_of_taken(edge, map.id, &id)))
+            }
+            Err(error) => Err(error.into()),
         }
+    }
+}
+
+/// What to do about an app id that another map has. Only the admin hears of that map: the token of a map is
+/// refused without a reason.
+fn hint_of_taken(edge: &Edge, own: MapId, id: &str) -> String {
+    let access = edge.hub.access().known();
+    let other = access.apps().with_id(id).find(|app| app.map != own).and_then(|app| access.map(app.map));
+    match other {
+        Some(map) => {
+            let name = map.slug.clone().unwrap_or_else(|| map.id.to_string());
+            format!("the map {name} has it: choose another app id, or remove that map's app first")
+        }
+        None => "choose another app id".to_owned(),
     }
 }
 

@@ -76,7 +76,8 @@ impl Door {
             self.check(&grant)?;
             return Ok(Entered { grant, opened: None });
         }
-        let form: FormOf = Box::new(|_| Arc::new(LiveForm::of_all()));
+        let compression = self.subscriber.compression();
+        let form: FormOf = Box::new(move |_| compression.form(Arc::new(LiveForm::of_all())));
         let wanted = Wanted { subjects, filter: for_all, expression: None, start: after.start() };
         let (who, map, quota) = (grant.who.clone(), grant.map.id.to_string(), self.quota.clone());
         let asked = Asked { who, map, wanted, form, quota, count: false, former: None };

@@ -218,7 +218,8 @@ impl LiveSession {
             return Next::Done;
         }
         let json = id.json().to_owned();
-        let form: FormOf = Box::new(move |_| Arc::new(LiveForm::of_session(&json)));
+        let compression = self.subscriber.compression();
+        let form: FormOf = Box::new(move |_| compression.form(Arc::new(LiveForm::of_session(&json))));
         let subjects = Selector::One(id.subject().clone());
         let wanted = Wanted { subjects, filter: Filter::All, expression: None, start: after.start() };
         let (who, map, quota) = (grant.who, grant.map.id.to_string(), self.quota.clone());

@@ -30,7 +30,7 @@ impl Settings {
             joins: JoinLimit::of(config),
             // The setting was checked. A list that is none would let nothing through.
             for_all: Filter::from_list(&config.live.for_all).unwrap_or(Filter::Kinds(Kinds::default())),
-            ws: WsConfig { max_message_bytes: limits.frame_bytes, rate },
+            ws: WsConfig { max_message_bytes: limits.frame_bytes, rate, deflate: config.session.compression },
         }
     }
 }

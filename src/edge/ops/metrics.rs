@@ -29,6 +29,9 @@ pub(super) async fn scrape(edge: Data<Edge>) -> HttpResponse {
         (metric::DISK_FREE, number(status.disk_free)),
         (metric::DISK_SIZE, number(status.disk_total)),
         (metric::DISK_FULL, truth(status.disk_full)),
+        (metric::DISK_SLOW, truth(status.disk_slow)),
+        (metric::SYNC_SLOWEST, status.sync_slowest_ms as f64 / 1000.0),
+        (metric::SYNC_AGE, status.sync_age_ms as f64 / 1000.0),
     ] {
         metrics::gauge!(name).set(value);
     }

@@ -11,6 +11,7 @@ mod which;
 
 use super::Table;
 use super::context::Edge;
+use super::error::as_line;
 use super::paths::at;
 use super::query::Takes;
 use crate::core::error_code::Code;
@@ -37,21 +38,20 @@ pub fn routes(config: &mut Table<'_>) {
 
 /// Answers as long as the process lives.
 async fn health() -> HttpResponse {
-    HttpResponse::Ok().json(json!({"status": "ok"}))
+    as_line(&mut HttpResponse::Ok(), &json!({"status": "ok"}))
 }
 
 /// Whether new clients may be sent to this node.
 async fn ready(edge: Data<Edge>) -> HttpResponse {
     match not_ready(&edge) {
-        None => HttpResponse::Ok().json(json!({"status": "ready"})),
+        None => as_line(&mut HttpResponse::Ok(), &json!({"status": "ready"})),
         Some(reason) => not_ready_answer(reason),
     }
 }
 
 fn not_ready_answer(reason: &str) -> HttpResponse {
-    HttpResponse::ServiceUnavailable()
-        .insert_header(("retry-after", "1"))
-        .json(json!({"status": "not_ready", "code": Code::NotReady, "message": reason, "reason": reason}))
+    let body = json!({"status": "not_ready", "code": Code::NotReady, "message": reason, "reason": reason});
+    as_line(HttpResponse::ServiceUnavailable().insert_header(("retry-after", "1")), &body)
 }
 
 /// How many entries a node may be behind the committed ones that it knows of and still count as caught up.

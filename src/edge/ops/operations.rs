@@ -170,6 +170,8 @@ fn refused(refused: Refused, node: Option<&Meant>) -> ApiError {
         }
         Refused::NoSuccessor => conflict(Code::NoSuccessor, "start another voter, or promote a learner"),
         Refused::Busy => ApiError::unavailable(message),
+        Refused::NotTaken(_) => ApiError::unavailable(message)
+            .hint("nothing was changed; repeat it, or name another node"),
         Refused::NotLeader(_) => ApiError::unavailable("no leader with a majority")
             .hint("nothing was changed; start the missing nodes; if that is not possible, see docs/runbooks/lost-majority.md"),
         Refused::Failed => ApiError::new(StatusCode::SERVICE_UNAVAILABLE, Code::UnknownOutcome, message)

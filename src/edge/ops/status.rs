@@ -169,5 +169,6 @@ fn member_json(
         "disk_used_bytes": told(|info| info.disk_used),
         "disk_reusable_bytes": told(|info| info.disk_reusable),
         "disk_full": info.map(|info| info.disk_full),
+        "disk_slow": info.map(|info| info.disk_slow),
     })
 }

@@ -27,7 +27,8 @@ pub(super) struct Channel {
     pub(super) map: MapId,
     /// Its subject. `None` if it has several.
     pub(super) subject: Option<Subject>,
-    pub(super) present: Option<Present>,
+    /// In a box: most channels have none.
+    pub(super) present: Option<Box<Present>>,
     pub(super) _subscribed: Option<Subscribed>,
 }
 
@@ -76,7 +77,7 @@ impl Channel {
 
     /// The client has left it: its user leaves at once.
     pub(super) fn leave(self) {
-        if let Some(Present { member: Some(member), .. }) = self.present {
+        if let Some(member) = self.present.and_then(|present| present.member) {
             member.membership.leave();
         }
     }

@@ -55,7 +55,8 @@ pub(super) struct PhoenixSession {
     max_channels: usize,
     joins: Joins,
     events: EventLimits,
-    channels: FxHashMap<String, Channel>,
+    /// In boxes: a map has four places when it has one channel.
+    channels: FxHashMap<String, Box<Channel>>,
     /// The consumers that it reads, by topic.
     consumers: FxHashMap<String, ConsumerChannel>,
     quota: Rc<SessionQuota>,
@@ -293,11 +294,14 @@ impl PhoenixSession {
         let Client { version, transport, .. } = self.client;
         let former = self.former(topic, wanted.start, positions);
         let topic = topic.to_owned();
+        let compression = self.subscriber.compression();
         Asked {
             who: self.client.who.clone(),
             map: map.to_owned(),
             wanted,
-            form: Box::new(move |map| Arc::new(PhoenixForm::new(version, transport, &topic, map, star))),
+            form: Box::new(move |map| {
+                compression.form(Arc::new(PhoenixForm::new(version, transport, &topic, map, star)))
+            }),
             quota: self.quota.clone(),
             count: true,
             former,
@@ -344,7 +348,7 @@ impl PhoenixSession {
                 opened.attach(&self.dispatcher, &self.subscriber, positions)
             }
         };
-        let present = presence.map(|presence| self.show_presence(&message, map, presence, link));
+        let present = presence.map(|presence| Box::new(self.show_presence(&message, map, presence, link)));
         let hub = self.dispatcher.hub();
         let subscribed = |subject: &Subject| Subscribed::new(hub, (map, subject.clone()), self.client.socket);
         let channel = Channel {
@@ -357,7 +361,7 @@ impl PhoenixSession {
             subject,
             present,
         };
-        self.channels.insert(message.topic, channel);
+        self.channels.insert(message.topic, Box::new(channel));
     }
 
     /// Shows who is present, and from now on who comes and goes.

@@ -52,7 +52,7 @@ impl Settings {
         Self {
             max_channels: limits.channels_per_socket,
             joins: JoinLimit::of(config),
-            ws: WsConfig { max_message_bytes: limits.frame_bytes, rate },
+            ws: WsConfig { max_message_bytes: limits.frame_bytes, rate, deflate: config.session.compression },
             longpoll: LongPollConfig {
                 wait: Duration::from_secs(session.longpoll_seconds),
                 // The other half is for a batch that may not have arrived.

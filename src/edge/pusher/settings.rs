@@ -41,7 +41,7 @@ impl Settings {
             joins: JoinLimit::of(config),
             client_events: Rate { permits: pusher.client_events_per_second, period_ms: 1000 },
             subscription_count: count.map(Duration::from_secs),
-            ws: WsConfig { max_message_bytes: limits.frame_bytes, rate },
+            ws: WsConfig { max_message_bytes: limits.frame_bytes, rate, deflate: config.session.compression },
         }
     }
 }

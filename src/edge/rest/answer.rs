@@ -1,7 +1,7 @@
 //! The form of maps and tokens in answers, and the making of a new token.
 
 use crate::core::access::Scopes;
-use crate::core::access::{Map, Token, hash_token};
+use crate::core::access::{Map, Token, fingerprint, hash_token};
 use crate::core::command::NewToken;
 use crate::core::error_code::Code;
 use crate::core::ids::TokenId;
@@ -31,6 +31,7 @@ pub(super) fn token(token: &Token) -> Value {
         "id": token.id.to_string(),
         "name": token.name,
         "scopes": token.scopes.names(),
+        "fingerprint": fingerprint(&token.hash),
         "expires_at": token.expiry.map(|expiry| iso_millis(expiry.at_ms)),
         "subjects": subjects,
         "inserted_at": iso_millis(token.inserted_ms),

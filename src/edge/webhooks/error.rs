@@ -86,14 +86,17 @@ pub(in crate::edge) fn no_consumer() -> ApiError {
 }
 
 /// What the caller can do about a body with faults.
-fn hint(errors: &FieldErrors) -> &'static str {
+fn hint(errors: &FieldErrors) -> String {
     // Only the sender can choose a public address. Which other addresses may be reached is for the operator
     // to decide.
     if errors.have(FieldCode::NotPublic) {
-        "webhooks.allow_nets of the nodes opens private networks, as in WAYPOST_WEBHOOKS_ALLOW_NETS=10.0.0.0/8; \
-         `waypost dev` opens loopback"
+        let network = errors.iter().find_map(|error| error.network.as_deref()).unwrap_or("10.0.0.0/8");
+        format!(
+            "webhooks.allow_nets of the nodes opens private networks, as in WAYPOST_WEBHOOKS_ALLOW_NETS={network}; \
+             `waypost dev` opens loopback"
+        )
     } else {
-        "nothing was changed; docs/openapi.yaml has all fields and their bounds"
+        "nothing was changed; docs/openapi.yaml has all fields and their bounds".to_owned()
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::task::yield_now;
 
 /// Longer than a test takes.
 const LONG: Duration = Duration::from_secs(3600);
-const NO_LIMIT: Limits = Limits { within: LONG, pause: LONG };
+const NO_LIMIT: Limits = Limits { within: LONG, again: LONG, pause: LONG };
 
 /// Whether barriers reach a leader.
 #[derive(Clone, Copy, PartialEq)]
@@ -23,9 +23,9 @@ enum Leader {
 /// A node whose contact a test sets. Its barriers end when the test lets them.
 struct Node {
     barriers: Barriers<u32>,
-    contact: Mutex<Option<u32>>,
-    leader: Leader,
-    began: AtomicU32,
+    contact: Arc<Mutex<Option<u32>>>,
+    leader: Arc<Mutex<Leader>>,
+    began: Arc<AtomicU32>,
     ends: Arc<Semaphore>,
 }
 
@@ -33,9 +33,9 @@ impl Node {
     fn new(contact: Option<u32>, leader: Leader, limits: Limits) -> Self {
         Self {
             barriers: Barriers::new(limits),
-            contact: Mutex::new(contact),
-            leader,
-            began: AtomicU32::new(0),
+            contact: Arc::new(Mutex::new(contact)),
+            leader: Arc::new(Mutex::new(leader)),
+            began: Arc::default(),
             ends: Arc::new(Semaphore::new(0)),
         }
     }
@@ -50,15 +50,17 @@ impl Node {
     }
 
     async fn ensure(&self) {
-        let barrier = || {
-            self.began.fetch_add(1, Ordering::Relaxed);
-            let (ends, reaches) = (self.ends.clone(), self.leader == Leader::Answers);
+        let (began, ends, leader) = (self.began.clone(), self.ends.clone(), self.leader.clone());
+        let barrier = move || {
+            began.fetch_add(1, Ordering::Relaxed);
+            let (ends, leader) = (ends.clone(), leader.clone());
             async move {
                 ends.acquire().await.unwrap().forget();
-                reaches
+                *leader.lock().unwrap() == Leader::Answers
             }
         };
-        self.barriers.ensure(|| *self.contact.lock().unwrap(), barrier).await;
+        let contact = self.contact.clone();
+        self.barriers.ensure(move || *contact.lock().unwrap(), barrier).await;
     }
 
     /// Callers that have come and wait.
@@ -159,6 +161,32 @@ async fn a_barrier_that_reaches_no_leader_lets_all_go_and_the_next_waits_for_the
     node.ensure().await;
     let _waits = node.callers(1);
     assert_eq!(node.began(), 2, "the pause is over");
+}
+
+async fn wait_until(is_so: impl Fn() -> bool) {
+    let look = async {
+        while !is_so() {
+            sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(Duration::from_secs(60), look).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_node_that_is_cut_off_looks_for_a_leader_by_itself_and_nobody_waits() {
+    let node = Node::new(None, Leader::Silent, Limits { again: Duration::ZERO, ..NO_LIMIT });
+    node.ends.add_permits(1);
+    node.ensure().await;
+    for began in 2..5 {
+        wait_until(|| node.began() == began).await;
+        assert!(node.ensure().now_or_never().is_some(), "nobody waits for it");
+        node.ends.add_permits(1);
+    }
+    wait_until(|| node.began() == 5).await;
+    *node.leader.lock().unwrap() = Leader::Answers;
+    node.ends.add_permits(1);
+    wait_until(|| !node.barriers.state().is_looking).await;
+    let _waits = node.callers(1);
 }
 
 #[tokio::test]

@@ -61,7 +61,7 @@ struct Inner {
     confirmed: Notify,
     /// Events have arrived at a node, or are lost.
     flushed: Notify,
-    registry: OnceLock<Recipient<TopicLost>>,
+    registries: OnceLock<Vec<Recipient<TopicLost>>>,
     counts: Arc<Counts>,
 }
 
@@ -108,7 +108,7 @@ impl Ephemeral {
             wakes: Mutex::default(),
             confirmed: Notify::new(),
             flushed: Notify::new(),
-            registry: OnceLock::new(),
+            registries: OnceLock::new(),
             counts,
         }))
     }
@@ -121,10 +121,10 @@ impl Ephemeral {
         self.0.wakes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sets the actor that is notified when a topic's actor is gone.
-    pub(super) fn attach_registry(&self, registry: Recipient<TopicLost>) {
+    /// Sets the actors that are notified when a topic's actor is gone.
+    pub(super) fn attach_registries(&self, registries: Vec<Recipient<TopicLost>>) {
         // This is called once, when the node starts.
-        let _ = self.0.registry.set(registry);
+        let _ = self.0.registries.set(registries);
     }
 
     /// Puts the topic's events into that inbox from now on. Returns the position of the first one.
@@ -224,7 +224,7 @@ impl Ephemeral {
     }
 
     fn report_lost(&self, gone: Vec<Arc<Inbox>>) {
-        if let Some(registry) = self.0.registry.get() {
+        for registry in self.0.registries.get().into_iter().flatten() {
             gone.iter().for_each(|inbox| registry.do_send(TopicLost(inbox.topic().clone())));
         }
     }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
-use waypost_cluster::{Claim, ClockState, Status};
+use waypost_cluster::{CatchUp, Claim, ClockState, Status};
 
 /// Asks a node for its [`NodeInfo`].
 #[derive(Debug, Serialize, Deserialize)]
@@ -103,6 +103,17 @@ pub struct NodeInfo {
     pub held_ms: Option<i64>,
     /// How far the time in event ids is ahead of the cluster's time (milliseconds).
     pub ids_ahead_ms: u64,
+    /// The members that the node, as leader, brings up to date with a snapshot and the entries after it.
+    pub catching_up: Vec<NodeId>,
+    /// Those of them for which it could not keep its log.
+    pub given_up: Vec<NodeId>,
+    /// Its disk was slow a moment ago, while a majority of the nodes was not.
+    pub disk_slow: bool,
+    /// How long the slowest write to its log of the last minute or two took until it was on disk
+    /// (milliseconds).
+    pub sync_slowest_ms: u64,
+    /// The age of the oldest write to its log that is not on disk yet (milliseconds).
+    pub sync_age_ms: u64,
 }
 
 /// Counters of this node, and values that are measured rarely.
@@ -147,6 +158,9 @@ impl Default for Counts {
 impl Counts {
     /// The report of this node, from its status and from how it reaches the others.
     pub(super) fn tell(&self, status: &Status, topics: u64, sees: Vec<Sight>) -> NodeInfo {
+        let catch_up = |is: fn(CatchUp) -> bool| -> Vec<NodeId> {
+            status.members.iter().filter(|member| member.catch_up.is_some_and(is)).map(|m| m.id).collect()
+        };
         NodeInfo {
             last_log_index: status.last_log,
             applied_index: status.applied,
@@ -180,6 +194,11 @@ impl Counts {
             clocks: status.clock.clocks,
             held_ms: status.clock.held_ms,
             ids_ahead_ms: status.clock.id_ms.saturating_sub(status.clock.time_ms),
+            catching_up: catch_up(|_| true),
+            given_up: catch_up(|catch_up| catch_up == CatchUp::GivenUp),
+            disk_slow: status.disk_slow,
+            sync_slowest_ms: status.sync_slowest_ms,
+            sync_age_ms: status.sync_age_ms,
         }
     }
 }

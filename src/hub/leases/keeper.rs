@@ -2,21 +2,22 @@
 //!
 //! A batch whose result is unknown is never repeated in parts. Instead, the node states everything that it
 //! holds under a higher number, after which the earlier batch can no longer take effect. Until that succeeds,
-//! clients are still served; this node's own count limits them.
+//! clients are still served ([`clients`]): none waits for a cluster that can't answer.
 
+mod batches;
 mod candidacy;
 mod clients;
 #[cfg(test)]
 mod tests;
 
 use super::book::{Book, Of, Taker, Wish};
+use super::elsewhere::Elsewhere;
 use super::spares::Spares;
 use super::standing::Standing;
 use crate::core::access::Map;
-use crate::core::codec::{self, CodecError};
-use crate::core::command::{Command, Denied, Refusal, Reply};
+use crate::core::codec::CodecError;
 use crate::core::ids::MapId;
-use crate::core::lease::{Connections, LeaseBatch, LeaseChange};
+use crate::core::lease::LeaseChange;
 use crate::hub::bridge::{Bridge, LeaseNews};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -24,16 +25,20 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, Interval, interval, sleep_until};
-use waypost_cluster::{Cluster, Flow, ProposeError};
+use waypost_cluster::{Cluster, ProposeError};
 
 /// Pause before a batch that failed is sent again.
 const RETRY_PAUSE: Duration = Duration::from_millis(300);
-/// Pause between checks whether a proposed change is applied here.
+/// Pause between checks whether a proposed change is applied here, and whether the cluster can answer.
 const LOOK_PAUSE: Duration = Duration::from_millis(50);
+/// A batch that has no answer for so long has none in time: clients do not wait for it any longer.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// A node that hears of no leader for so long does not ask. One that stood still hears of its leader sooner.
+const SILENCE: Duration = Duration::from_millis(300);
 /// How often everything that is held is stated: it corrects counts that became wrong for any reason.
 const STATE_EVERY: Duration = Duration::from_secs(30);
-/// A connection that ends is kept for this long at least, and for twice as long at most, so that a newcomer can
-/// use its slot.
+/// A connection that ends is kept for this long at least, and for twice as long at most, so that a newcomer
+/// can use its slot.
 const SPARE_TURN: Duration = Duration::from_millis(200);
 /// Most changes of one batch; each has about 40 bytes.
 const MOST_CHANGES: usize = 8192;
@@ -51,11 +56,22 @@ enum Failed {
     Codec(#[from] CodecError),
 }
 
-/// What waits for the next batch.
+/// Who waits for an answer of the cluster.
 #[derive(Default)]
 struct Waiting {
+    /// Callers for whom the next batch asks.
     takers: BTreeMap<Of, Vec<Taker>>,
+    /// Callers for whom the batch under way asks.
+    asked: Vec<Asked>,
     candidacy: Vec<oneshot::Sender<()>>,
+}
+
+/// Callers for whom one change of a batch asks.
+struct Asked {
+    /// The position of the change in the batch.
+    index: u32,
+    of: Of,
+    takers: Vec<Taker>,
 }
 
 /// Tracks what the cluster knows of this node's leases, and reports the rest.
@@ -72,6 +88,12 @@ pub(super) struct Keeper {
     /// Maps that may have more connections than their limit allows, so that their slots are not used again.
     /// When the cluster grants a connection, the map has no more.
     over: BTreeSet<MapId>,
+    /// The cluster has not answered the last batch in time: clients do not wait for it.
+    is_unanswered: bool,
+    /// Since when this node hears of no leader, as far as the keeper has looked.
+    silent_since: Option<Instant>,
+    /// What other nodes hold.
+    elsewhere: Elsewhere,
     /// The number of the incarnation's last batch.
     number: u64,
     /// The beginning of the incarnation is applied here.
@@ -116,9 +138,11 @@ impl Keeper {
         book: Arc<Book>,
         standing: Arc<Standing>,
     ) -> Self {
-        let (waiting, spares, over) = Default::default();
+        let (waiting, spares, over, elsewhere) = Default::default();
         let again = Instant::now();
         let turn_ends = Instant::now();
+        let is_unanswered = false;
+        let silent_since = None;
         let number = 0;
         let has_begun = false;
         let doubt = true;
@@ -134,6 +158,9 @@ impl Keeper {
             spares,
             turn_ends,
             over,
+            is_unanswered,
+            silent_since,
+            elsewhere,
             number,
             has_begun,
             doubt,
@@ -162,6 +189,7 @@ impl Keeper {
             self.look_at_candidacy();
             self.answer_candidacy();
             self.end_turn();
+            self.serve_if_cut_off();
             if !self.has_work() {
                 self.wait(&mut wishes, &mut news, &mut routine).await;
                 continue;
@@ -172,7 +200,6 @@ impl Keeper {
                     () = sleep_until(until) => self.failed_until = None,
                     Some(wish) = wishes.recv() => {
                         self.note(wish);
-                        self.serve_on();
                         continue;
                     }
                 }
@@ -184,11 +211,8 @@ impl Keeper {
                 Err(error) => {
                     tracing::debug!(%error, "this node's leases can't be reported to the cluster yet");
                     self.doubt = true;
+                    self.is_unanswered = true;
                     self.failed_until = Some(Instant::now() + RETRY_PAUSE);
-                    while let Ok(wish) = wishes.try_recv() {
-                        self.note(wish);
-                    }
-                    self.serve_on();
                 }
             }
         }
@@ -243,8 +267,9 @@ impl Keeper {
         }
     }
 
-    /// An incarnation of this node began. After the present one has, any beginning ends what it holds: a batch
-    /// of an earlier process arrived late, or everything was stated after the cluster considered the node gone.
+    /// An incarnation of this node began. After the present one has, any beginning ends what it holds: a
+    /// batch of an earlier process arrived late, or everything was stated after the cluster considered the
+    /// node gone.
     fn hear_begun(&mut self, incarnation: u64) {
         if self.has_begun {
             self.renew();
@@ -290,98 +315,6 @@ impl Keeper {
         if self.was_candidate && self.candidacy_change() == Some(LeaseChange::Deliver) {
             self.renew();
         }
-        if self.doubt { self.state_all(wishes).await } else { self.state_changes().await }
-    }
-
-    /// States everything that this node holds.
-    async fn state_all(&mut self, wishes: &mut mpsc::UnboundedReceiver<Wish>) -> Result<(), Failed> {
-        let mut queued = Vec::new();
-        let held = self.book.all(|| queued.extend(std::iter::from_fn(|| wishes.try_recv().ok())));
-        // The counts in `held` lack the connections that ended, and the cluster forgets them by this statement.
-        queued.into_iter().for_each(|wish| self.note(wish));
-        self.spares.clear();
-        self.over.retain(|map| self.bridge.connection_limit(*map).is_some());
-        let held = self
-            .limited(held)
-            .into_iter()
-            .map(|((map, token), count)| LeaseChange::Hold(Connections { map, token, count }));
-        let changes: Vec<LeaseChange> = self.candidacy_change().into_iter().chain(held).collect();
-        self.doubt = false;
-        let first = changes.len().min(MOST_CHANGES);
-        self.propose(true, changes[..first].to_vec()).await?;
-        for more in changes[first..].chunks(MOST_CHANGES) {
-            self.propose(false, more.to_vec()).await?;
-        }
-        Ok(())
-    }
-
-    /// Reports what has changed, and answers the callers that take connections.
-    async fn state_changes(&mut self) -> Result<(), Failed> {
-        let mut changes: Vec<LeaseChange> = Vec::new();
-        if self.again <= Instant::now() {
-            changes.extend(self.candidacy_change());
-        }
-        let most = MOST_CHANGES - changes.len();
-        changes.extend(self.spares.changes(most, |map| self.bridge.connection_limit(map).is_some()));
-        let first = changes.len() as u32;
-        let mut takers = Vec::new();
-        while changes.len() < MOST_CHANGES
-            && let Some(((map, token), mut those)) = self.waiting.takers.pop_first()
-        {
-            // A caller that stopped waiting is not counted.
-            those.retain(|taker| !taker.is_closed());
-            if !those.is_empty() {
-                changes.push(LeaseChange::Take(Connections { map, token, count: those.len() as u32 }));
-                takers.push(((map, token), those));
-            }
-        }
-        if changes.is_empty() {
-            return Ok(());
-        }
-        match self.propose(false, changes).await {
-            Ok(denied) => {
-                self.answer(first, takers, &denied);
-                Ok(())
-            }
-            Err(error) => {
-                self.waiting.takers.extend(takers);
-                Err(error)
-            }
-        }
-    }
-
-    fn limited(&self, held: Vec<(Of, u32)>) -> Vec<(Of, u32)> {
-        held.into_iter().filter(|((map, _), _)| self.bridge.connection_limit(*map).is_some()).collect()
-    }
-
-    /// Proposes one batch. Returns the changes that were denied.
-    async fn propose(&mut self, whole: bool, changes: Vec<LeaseChange>) -> Result<Vec<Denied>, Failed> {
-        self.number += 1;
-        let told = changes
-            .first()
-            .filter(|first| matches!(first, LeaseChange::Deliver | LeaseChange::Rest))
-            .cloned();
-        let node = self.cluster.node_id();
-        let incarnation = self.incarnation();
-        let number = self.number;
-        let command = Command::Lease(LeaseBatch { node, incarnation, number, whole, changes });
-        let proposed = self.cluster.propose(Flow::NONE, codec::encode(&command)?).await?;
-        let denied = match codec::decode(&proposed.reply)? {
-            Reply::Leased(denied) => denied,
-            Reply::Refused(Refusal::Stale(_)) => return Err(Failed::Ended),
-            other => {
-                tracing::error!(?other, "a batch of leases got an unexpected answer");
-                return Err(Failed::Propose(ProposeError::Unknown));
-            }
-        };
-        if let Some(change) = told {
-            // If the change had no effect, because the arrival of another node is still in progress, it is
-            // tried again.
-            self.again = Instant::now() + RETRY_PAUSE;
-            // The node may be a candidate for a moment before it rests.
-            self.was_candidate |= change == LeaseChange::Rest;
-            self.told = Some((change, proposed.index));
-        }
-        Ok(denied)
+        if self.doubt { self.state_all(wishes).await } else { self.state_changes(wishes).await }
     }
 }

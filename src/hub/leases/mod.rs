@@ -2,11 +2,14 @@
 //! for webhooks.
 //!
 //! One task proposes all changes ([`keeper`]). While one batch is under way the next one gathers, so ten
-//! thousand joins become a few commands. A caller that takes a connection waits for its batch. The slot of a
-//! connection that ends is kept for a moment for the next caller ([`spares`]), and reported after that. Everything belongs to one incarnation, a random number. Another incarnation
-//! begins when the cluster considered this node gone, or when the node delivers again.
+//! thousand joins become a few commands. A caller that takes a connection waits for its batch, unless the
+//! cluster can't answer: then this node counts by itself, with what it knows of the others ([`elsewhere`]),
+//! and reports that later. The slot of a connection that ends is kept for a moment for the next caller
+//! ([`spares`]), and reported after that. Everything belongs to one incarnation, a random number. Another
+//! incarnation begins when the cluster considered this node gone, or when the node delivers again.
 
 mod book;
+mod elsewhere;
 mod keeper;
 mod spares;
 mod standing;

@@ -118,7 +118,8 @@ impl Presence {
 
     /// Makes the user a member of the subject. Returns once the membership is replicated and applied here, so
     /// that [`Presence::members`] has the user. A user who is a member already keeps the info of the first
-    /// membership.
+    /// membership. Without a majority there are no new members: like a publish, such a join waits for one at
+    /// first, and is refused at once when this node has heard of none for long.
     ///
     /// # Errors
     /// Why the user is no member through this call.
@@ -146,6 +147,9 @@ impl Presence {
         // Until the user is there, there is nothing to grant a grace period for.
         let mut membership = Membership { bridge: self.bridge.clone(), member, leave_ms: 0 };
         if joined == Joined::Later {
+            if self.cluster.has_lost_contact() {
+                return Err(PresenceError::Unavailable);
+            }
             match timeout(JOIN_WAIT, answered).await {
                 Ok(Ok(Ok(()))) => {}
                 Ok(Ok(Err(refusal))) => return Err(refused(&refusal)),
@@ -157,9 +161,13 @@ impl Presence {
     }
 
     /// Returns the limit of the members of the user's subject, if this node knows that there is no room for
-    /// the user: joins that the cluster would refuse do not fill the log.
+    /// the user: joins that the cluster would refuse do not fill the log. A node that has heard of no
+    /// majority for long does not know.
     async fn full(&self, member: &Member) -> Option<u32> {
         self.full_here(member)?;
+        if self.cluster.has_lost_contact() {
+            return None;
+        }
         // Somebody may have left meanwhile, at any node.
         self.cluster.barrier().await.ok()?;
         self.full_here(member)

@@ -157,6 +157,8 @@ impl Rates {
     /// Asks the leader. `None` if this node leads, or if no leader answers.
     async fn ask_leader<R: PeerRequest>(&self, ask: &R) -> Option<R::Answer> {
         let me = self.cluster.node_id();
+        // A leader that gives no sign does not answer in time.
+        self.cluster.contact()?;
         let leader = self.cluster.status().leader.filter(|leader| *leader != me)?;
         self.peers.ask(leader, ask, ASK_TIMEOUT).await.ok()
     }

@@ -2,27 +2,33 @@
 
 use super::*;
 use crate::edge::clients::{ClientLimits, Clients};
-use std::time::Duration;
+use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 const ANSWER: &[u8] =
     b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 2\r\nx-content-type-options: nosniff\r\n\r\n{}";
 
+pub(in crate::server) const LIMITS: ClientLimits = ClientLimits {
+    most: 8,
+    head_time: Duration::from_secs(60),
+    head_bytes: 1000,
+    keep_known: Duration::from_secs(60),
+    keep_unknown: Duration::from_secs(60),
+};
+
 /// A stream, as the library has it, and the client's end.
-async fn pair() -> (ClientStream, TcpStream) {
-    let limits = ClientLimits {
-        most: 8,
-        head_time: Duration::from_secs(60),
-        head_bytes: 1000,
-        keep_known: Duration::from_secs(60),
-        keep_unknown: Duration::from_secs(60),
-    };
+pub(in crate::server) async fn pair() -> (ClientStream, TcpStream) {
+    pair_among(&Clients::new(LIMITS)).await
+}
+
+/// The same, of a connection among `clients`.
+pub(in crate::server) async fn pair_among(clients: &Arc<Clients>) -> (ClientStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (server, _) = listener.accept().await.unwrap();
     let common = Rc::new(Common { secure: false, origins: Vec::new() });
-    (ClientStream::new(Wire::Plain(server), Clients::new(limits).admit(), common), client)
+    (ClientStream::new(Wire::Plain(server), clients.admit(), common), client)
 }
 
 /// A request with a body begins, whose client waits for an interim answer.
@@ -94,4 +100,17 @@ async fn a_client_that_is_refused_gets_no_interim_answer() {
     stream.client().begin();
     stream.write_all(INTERIM).await.unwrap();
     assert_eq!(heard(&mut client, INTERIM.len()).await, INTERIM);
+}
+
+#[tokio::test]
+async fn what_a_handed_over_connection_says_is_not_changed() {
+    const LIKE_THE_LIBRARY: &[u8] =
+        b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+    let (mut stream, mut client) = pair().await;
+    stream.hand_over();
+    stream.write_all(LIKE_THE_LIBRARY).await.unwrap();
+    drop(stream);
+    let mut heard = Vec::new();
+    client.read_to_end(&mut heard).await.unwrap();
+    assert_eq!(heard, LIKE_THE_LIBRARY);
 }

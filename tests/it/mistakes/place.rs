@@ -5,10 +5,10 @@ use super::table::Tried;
 use crate::certificates::{Authority, FAR, Files};
 use crate::support::{binary, printed, waypost};
 use anyhow::{Context, Result, ensure};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fs::File;
-use std::io::Write;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use testkit::cluster::{ADMIN, free, own_ports};
@@ -94,11 +94,15 @@ impl Place {
                 self.command(arguments, "", Some(ADMIN), &self.url)?
             }
             Tried::WithInput(arguments, input) => self.command(arguments, input, Some(ADMIN), &self.url)?,
+            Tried::WithMapsToken(arguments) => {
+                self.command(arguments, "", Some(self.value("reader")), &self.url)?
+            }
             Tried::WithoutToken(arguments) => self.command(arguments, "", None, &self.url)?,
             Tried::Setting(name, value) => self.node(&[], Some((*name, *value)))?,
             Tried::Serve(arguments) => self.node(arguments, None)?,
             Tried::WithoutCluster(arguments) => self.without_cluster(arguments)?,
             Tried::Request(method, path, headers, body) => self.request(method, path, headers, body)?,
+            Tried::WithToken(path, token) => self.with_token(path, token)?,
             Tried::PlainAtTls(path) => {
                 let url = format!("http://{}", self.value("tls"));
                 said(&Api::new(&url, Some(ADMIN)).get(path)?)?
@@ -167,14 +171,33 @@ impl Place {
         ensure!(answer.status >= 400, "{path} was accepted: {}", answer.text());
         said(&answer)
     }
+
+    /// Asks with a token that clients of HTTP refuse to send, and curl sends.
+    fn with_token(&self, path: &str, token: &str) -> Result<String> {
+        let mut stream = TcpStream::connect(self.value("http"))?;
+        stream.set_read_timeout(Some(wait::LIMIT))?;
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nHost: waypost\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n"
+        )?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let (head, body) = answer.split_once("\r\n\r\n").with_context(|| answer.clone())?;
+        let status = head.split(' ').nth(1).with_context(|| answer.clone())?;
+        Ok(words(status, &serde_json::from_str(body)?))
+    }
 }
 
 /// What an answer says.
 fn said(answer: &Answer) -> Result<String> {
-    let body = answer.json()?;
+    Ok(words(&answer.status.to_string(), &answer.json()?))
+}
+
+/// What a body with an error says.
+fn words(status: &str, body: &Value) -> String {
     let of = |member: &str| body[member].as_str().unwrap_or_default();
     let hint = if of("hint").is_empty() { String::new() } else { format!("\nhint: {}", of("hint")) };
-    Ok(format!("{}: {}{hint}", answer.status, of("message")))
+    format!("{status}: {}{hint}", of("message"))
 }
 
 /// Runs a program that must fail within its time. Returns its error without the usage that follows.

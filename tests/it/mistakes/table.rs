@@ -8,6 +8,8 @@ pub(super) enum Tried {
     Command(&'static [&'static str]),
     /// A command with this standard input.
     WithInput(&'static [&'static str], &'static str),
+    /// A command with the token of a map in `WAYPOST_TOKEN`.
+    WithMapsToken(&'static [&'static str]),
     /// A command without any token.
     WithoutToken(&'static [&'static str]),
     /// A node with this environment variable.
@@ -20,6 +22,8 @@ pub(super) enum Tried {
     WithoutMajority(&'static [&'static str]),
     /// A request: method, path, headers, body.
     Request(&'static str, &'static str, &'static [(&'static str, &'static str)], &'static str),
+    /// A request for this path with this token.
+    WithToken(&'static str, &'static str),
     /// Plain HTTP to the port of a node with TLS.
     PlainAtTls(&'static str),
 }
@@ -38,7 +42,8 @@ const fn on(what: &'static str, tried: Tried, names: &'static [&'static str]) ->
 }
 
 use Tried::{
-    Command, PlainAtTls, Request, Serve, Setting, WithInput, WithoutCluster, WithoutMajority, WithoutToken,
+    Command, PlainAtTls, Request, Serve, Setting, WithInput, WithMapsToken, WithToken, WithoutCluster,
+    WithoutMajority, WithoutToken,
 };
 
 const JSON: (&str, &str) = ("content-type", "application/json");
@@ -97,11 +102,35 @@ pub(super) const MISTAKES: &[Mistake] = &[
         &["--ca", "missing", "No such file"],
     ),
     // Who?
-    on("No token: `waypost map list`", WithoutToken(&["map", "list"]), &["401", "--token", "WAYPOST_TOKEN"]),
+    on(
+        "No token: `waypost map list`",
+        WithoutToken(&["map", "list"]),
+        &["401", "--token", "WAYPOST_ADMIN_TOKEN"],
+    ),
+    on(
+        "No token: `waypost publish shop note 1`",
+        WithoutToken(&["publish", "shop", "note", "1"]),
+        &["401", "--token", "WAYPOST_TOKEN"],
+    ),
     on(
         "A wrong token: `waypost map list --token nonsense`",
         Command(&["map", "list", "--token", "nonsense"]),
         &["401", "--token", "waypost token create"],
+    ),
+    on(
+        "A token of the documentation, as it stands there: `curl -H 'Authorization: Bearer wp_…'`",
+        WithToken("/api/maps/shop/events", "wp_…"),
+        &["400", "authorization", "in place of wp_…"],
+    ),
+    on(
+        "The same on the command line: `waypost map show shop --token wp_…`",
+        Command(&["map", "show", "shop", "--token", "wp_…"]),
+        &["in place of wp_…"],
+    ),
+    on(
+        "A map's token where the admin's is needed: `WAYPOST_TOKEN=wp_… waypost map list`",
+        WithMapsToken(&["map", "list"]),
+        &["403", "WAYPOST_TOKEN is a map's token", "WAYPOST_ADMIN_TOKEN"],
     ),
     on(
         "A token that may only subscribe: `waypost publish shop note 1`",

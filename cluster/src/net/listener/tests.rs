@@ -11,8 +11,9 @@ use super::*;
 use crate::NodeId;
 use crate::config::Security;
 use crate::identity_key::IdentityKey;
+use crate::net::connection::Connection;
 use crate::net::stream::Reader;
-use crate::wire::{Announce, Append, Hello, MemberV1, StoredVote};
+use crate::wire::{Announce, Append, Hello, MemberV1, ProposalV1, StoredVote};
 
 /// Takes every caller for the standing that a test sets. A request begins when there is room. An append is
 /// answered when as many requests have begun as its term says, any other request at once.
@@ -228,9 +229,16 @@ fn all() -> Vec<(Lane, GroupId, Request)> {
         (Lane::Work, 0, Request::ReadIndexV1),
         (Lane::Work, frame::NODE, Request::WhoV1),
         (Lane::Work, 0, Request::ForwardV1 { commands: Vec::new() }),
-        (Lane::Work, 0, Request::ForwardV2 { flow: None, commands: Vec::new() }),
+        (
+            Lane::Work,
+            0,
+            Request::ForwardV2 { flow: None, proposal: ProposalV1::default(), commands: Vec::new() },
+        ),
         (Lane::Bulk, 0, Request::CountedV1),
         (Lane::Work, frame::NODE, Request::IntroduceV1),
+        (Lane::Bulk, 0, Request::RecordsV1 { from: 0, upto: crate::wire::StoredLogId::default() }),
+        (Lane::Bulk, 0, Request::EndV1),
+        (Lane::Bulk, 0, Request::StateV1 { after: None }),
         (Lane::Quick, frame::NODE, Request::AppV1 { body: vec![1].into() }),
         (Lane::Patient, frame::NODE, Request::AppV1 { body: vec![1].into() }),
         (Lane::Relay, frame::NODE, Request::AppV1 { body: vec![1].into() }),
@@ -245,7 +253,7 @@ fn joining() -> [Request; 3] {
 }
 
 /// How many kinds of requests there are, with [`kind`].
-const KINDS: usize = 17;
+const KINDS: usize = 20;
 
 /// The number of a request's kind. It has no arm for the rest, so a new kind has to be entered here.
 fn kind(request: &Request) -> usize {
@@ -267,6 +275,9 @@ fn kind(request: &Request) -> usize {
         Request::GreetV1(_) => 14,
         Request::ForwardV2 { .. } => 15,
         Request::IntroduceV1 => 16,
+        Request::RecordsV1 { .. } => 17,
+        Request::EndV1 => 18,
+        Request::StateV1 { .. } => 19,
     }
 }
 
@@ -374,4 +385,22 @@ async fn requests_begin_one_after_the_other_and_are_answered_when_they_finish() 
     let node = |request: &Request| if let Request::AppendV1(append) = request { append.vote.node } else { 0 };
     let asked: Vec<NodeId> = service.asked.lock().unwrap().iter().map(node).collect();
     assert_eq!(asked, [1, 2, 3]);
+}
+
+#[tokio::test]
+async fn a_connection_that_gives_no_sign_of_life_is_closed() {
+    let port = listening(8, Standing::Member(FROM)).await;
+    let (read, write) = port.call(2, Lane::Work).await.unwrap();
+    let connection = Connection::new(read, write, 8);
+    let pause = Duration::from_millis(1);
+    let mut begun = port.service.begun.subscribe();
+    let lives = tokio::select! {
+        () = connection.silent(pause, HANDSHAKE * 10) => false,
+        begun = begun.wait_for(|begun| *begun >= 5) => begun.is_ok(),
+    };
+    assert!(lives && connection.is_alive());
+    // From now on no request begins.
+    port.service.room.forget_permits(Semaphore::MAX_PERMITS);
+    timeout(HANDSHAKE * 10, connection.silent(pause, Duration::from_millis(50))).await.unwrap();
+    assert!(!connection.is_alive());
 }

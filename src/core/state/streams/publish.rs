@@ -3,14 +3,15 @@
 use super::{Context, StateError, Streams};
 use crate::core::access::{Map, Scopes};
 use crate::core::channel_rules::Durability;
-use crate::core::command::{Change, IdempotencyKey, Publish, Published, Refusal, Reply, Touched};
+use crate::core::command::{Appended, Change, IdempotencyKey, Publish, Published, Refusal, Reply, Touched};
 use crate::core::event::NewEvent;
-use crate::core::ids::{EventId, TopicId};
+use crate::core::ids::EventId;
 use crate::core::rate::Amount;
 use crate::core::state::rights::Rights;
 use crate::core::store::{ReadStore, WriteStore};
 use crate::core::subject::Subject;
 use crate::core::trace::TraceContext;
+use bytes::Bytes;
 
 /// A request whose publisher may publish to the map.
 #[derive(Clone, Copy)]
@@ -77,7 +78,7 @@ impl Streams {
         }
         let first_id = EventId::at(context.id_ms() + own, context.position(), context.take_slots(count));
         let published = Published { first_seq: record.next_seq, count, first_id, time_ms, replayed: false };
-        self.append_all(map.topic, first_id, time_ms, now, events, store)?;
+        let stored = self.append_all(map.topic, first_id, time_ms, now, events, store)?;
         if let Some(record) = self.topics.get_mut(&map.topic) {
             record.next_seq -=
                 u64::from(crate::failpoint!("seq-reused") && context.index().is_multiple_of(50));
@@ -87,7 +88,7 @@ impl Streams {
         }
         self.thin_published(map, events.iter().map(|event| &event.subject), now, store)?;
         self.trim_to_size(map, events.len(), now, store)?;
-        self.note_events(map.topic, published.first_seq, events);
+        self.note_events(map, events, stored);
         Ok(Reply::Published(published))
     }
 
@@ -124,18 +125,24 @@ impl Streams {
         Ok(is_over.then_some(Refusal::TooManySubjects(limit)))
     }
 
-    /// Adds the events to the changes. Consecutive publishes to one stream become one change, or a few: each
-    /// names the subjects that it concerns, so that it wakes no other topic, and the first seq of its events.
-    /// Each event of a recorded trace is a change of its own too.
-    pub(super) fn note_events(&mut self, stream: TopicId, first_seq: u64, events: &[NewEvent]) {
-        for (seq, event) in (first_seq..).zip(events) {
-            let is_noted = match self.changes.last_mut() {
-                Some(Change::Events(last, _, touched)) if *last == stream => touched.add(&event.subject),
-                _ => false,
+    /// Adds the events to the changes, with their seqs and their bytes. Consecutive publishes to one stream
+    /// become one change, or a few: each names the subjects that it concerns, so that it wakes no other
+    /// topic. Each event of a recorded trace is a change of its own too.
+    pub(super) fn note_events(&mut self, map: &Map, events: &[NewEvent], stored: Vec<(u64, Bytes)>) {
+        let Map { id: map, topic: stream, .. } = *map;
+        for (event, stored) in events.iter().zip(stored) {
+            let last = match self.changes.last_mut() {
+                Some(Change::Events(last)) if last.stream == stream => Some(last),
+                _ => None,
             };
-            if !is_noted {
-                self.changes.push(Change::Events(stream, seq, Touched::These(vec![event.subject.clone()])));
+            if let Some(last) = last
+                && last.subjects.add(&event.subject)
+            {
+                last.events.push(stored);
+                continue;
             }
+            let subjects = Touched::These(vec![event.subject.clone()]);
+            self.changes.push(Change::Events(Appended { map, stream, subjects, events: vec![stored] }));
         }
         let traces = events.iter().filter_map(|event| event.trace).filter(TraceContext::is_sampled);
         self.changes.extend(traces.map(Change::Traced));

@@ -386,12 +386,23 @@ fn changes_name_their_subjects_however_many_there_are() {
     node.state.take_changes();
     node.one(20, publish_to(None, &all));
     all.chunks(9).for_each(|part| drop(node.one(30, publish_to(None, part))));
-    let mut told = Vec::new();
+    let (mut told, mut seqs) = (Vec::new(), Vec::new());
     for change in node.state.take_changes() {
-        let Change::Events(_, _, Touched::These(subjects)) = change else { panic!("{change:?}") };
+        let Change::Events(appended) = change else { panic!("{change:?}") };
+        let Touched::These(subjects) = &appended.subjects else { panic!("{appended:?}") };
         told.extend(subjects.iter().map(|subject| subject.as_str().to_owned()));
+        assert_eq!(appended.events.first().map(|(seq, _)| *seq), Some(appended.first_seq()));
+        for (seq, stored) in &appended.events {
+            let in_store = node.store.get(&keys::event(appended.stream, *seq)).unwrap().unwrap();
+            assert_eq!(stored[..], in_store[..]);
+            let subject = Event::from_stored(*seq, stored.clone()).unwrap().subject;
+            assert!(subjects.contains(&subject), "{subject}");
+            seqs.push(*seq);
+        }
     }
     assert_eq!(told, [names.clone(), names].concat());
+    assert_eq!(seqs.len(), 400);
+    assert!(seqs.windows(2).all(|two| two[0] + 1 == two[1]), "each event is in one change");
 }
 
 #[test]

@@ -27,7 +27,7 @@ impl TemplatePatch {
     pub(super) fn apply(&self, plain: &mut Plain, errors: &mut FieldErrors) {
         let webhook = &mut plain.webhook;
         let old = webhook.template.take();
-        let (old_body, old_type) = old.map_or((None, None), |old| (Some(old.body), Some(old.content_type)));
+        let (old_body, old_type) = old.map(|old| (old.body, old.content_type)).unzip();
         let body = self.template.clone().unwrap_or(old_body);
         let content_type = self.content_type.clone().unwrap_or(old_type);
         if let Some(kind) = &content_type
@@ -55,6 +55,6 @@ impl TemplatePatch {
             errors.add("template", FieldCode::OutOfRange, message);
         }
         let content_type = content_type.unwrap_or_else(|| USUAL_TYPE.to_owned());
-        webhook.template = Some(Template { body, content_type });
+        webhook.template = Some(Box::new(Template { body, content_type }));
     }
 }

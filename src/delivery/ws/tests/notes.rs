@@ -74,7 +74,7 @@ pub(super) async fn notes(
     let idle_after = request.path().ends_with("/idle").then_some(Duration::from_secs(1));
     let protocol = Noted { subscriber, mailbox: Mailbox::new(), idle_after };
     let rate = MessageRate { per_second: 1_000_000, burst: 1_000_000 };
-    let config = WsConfig { max_message_bytes: MAX_BYTES, rate };
+    let config = WsConfig { max_message_bytes: MAX_BYTES, rate, deflate: false };
     let handshake = Handshake::read(&request, &[]).unwrap();
     start(&request, (handshake, payload), &dispatcher, protocol, &config)
 }

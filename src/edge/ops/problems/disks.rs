@@ -8,6 +8,7 @@ use waypost_cluster::MemberStatus;
 
 const GIB: u64 = 1 << 30;
 const RUNBOOK: &str = "docs/runbooks/full-disk.md";
+const SLOW_RUNBOOK: &str = "docs/runbooks/slow-disk.md";
 
 /// Publishing is refused for lack of space.
 pub(super) fn no_room(has_room: bool, known: &[Known<'_>]) -> Option<Problem> {
@@ -63,4 +64,25 @@ pub(super) fn low(member: &MemberStatus, info: &NodeInfo) -> Option<Problem> {
         "make room on the disk of its data directory, or shorten the maps' retention: see \"{step}\", {RUNBOOK}"
     );
     Some(problem("disk_low", severity, what, hint))
+}
+
+/// The disk of a member is far behind, while a majority of the nodes is not.
+pub(super) fn slow(member: &MemberStatus, info: &NodeInfo) -> Option<Problem> {
+    if !info.disk_slow {
+        return None;
+    }
+    let seconds = |ms: u64| format!("{}.{} s", ms / 1000, ms % 1000 / 100);
+    let took = match info.sync_age_ms {
+        0..1000 => format!("took {}", seconds(info.sync_slowest_ms)),
+        age => format!("is under way for {}", seconds(age)),
+    };
+    let leads = info.leader == Some(member.id);
+    let so = if leads {
+        "it leads, and no other node has taken the lead"
+    } else {
+        "it does not lead until it is faster"
+    };
+    let what = format!("the disk of node {} is slow: a write to its log {took}; {so}", member.called());
+    let hint = format!("find out what keeps the disk busy, or give the node another one: {SLOW_RUNBOOK}");
+    Some(problem("disk_slow", "warning", what, hint))
 }

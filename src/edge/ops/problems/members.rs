@@ -1,8 +1,8 @@
-//! Members that lag, were drained and forgotten, or whose ids two processes claim.
+//! Members that lag, cannot catch up, were drained and forgotten, or whose ids two processes claim.
 
 use super::{Known, Problem, ago, problem};
 use crate::core::ids::NodeId;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use waypost_cluster::{Claim, Status};
 
@@ -30,8 +30,36 @@ pub(super) fn of_claims(known: &[Known<'_>]) -> Vec<Problem> {
     by_id.into_values().map(told).collect()
 }
 
-/// Problems of one member. `committed` is from [`super::committed`].
-pub(super) fn problems(status: &Status, known: &Known<'_>, committed: Option<u64>) -> Vec<Problem> {
+/// Members for which the leader could not keep its log while it sent them a snapshot.
+pub(super) fn of_given_up(known: &[Known<'_>]) -> Vec<Problem> {
+    let given_up: BTreeSet<NodeId> =
+        known.iter().filter_map(Known::info).flat_map(|info| info.given_up.iter().copied()).collect();
+    let told = |member: &Known<'_>| {
+        let node = member.member.called();
+        let what = format!(
+            "node {node} needs a snapshot, and the leader could not keep the log after it: node {node} has \
+             to begin anew"
+        );
+        let hint = "make room on the leader's disk, or let the node catch up while less is published: see \
+                    \"The node cannot catch up\", docs/runbooks/slow-node.md";
+        Problem { node: Some(member.member.id), ..problem("cannot_catch_up", "warning", what, hint) }
+    };
+    known.iter().filter(|member| given_up.contains(&member.member.id)).map(told).collect()
+}
+
+/// The members that a leader brings up to date with a snapshot.
+pub(super) fn catching_up(known: &[Known<'_>]) -> BTreeSet<NodeId> {
+    known.iter().filter_map(Known::info).flat_map(|info| info.catching_up.iter().copied()).collect()
+}
+
+/// Problems of one member. `committed` is from [`super::committed`], `fetches` whether the leader brings it
+/// up to date with a snapshot.
+pub(super) fn problems(
+    status: &Status,
+    known: &Known<'_>,
+    committed: Option<u64>,
+    fetches: bool,
+) -> Vec<Problem> {
     let now_ms = status.clock.time_ms;
     let member = known.member;
     let id = member.id;
@@ -62,8 +90,8 @@ pub(super) fn problems(status: &Status, known: &Known<'_>, committed: Option<u64
             "it catches up by itself; if it does not, see the load on its disk and CPU",
         ));
     }
-    // A node that hears no leader lacks entries for that reason.
-    if lag > 0 && known.still >= STUCK && info.has_quorum {
+    // A node that hears no leader lacks entries for that reason, and while a snapshot comes none are applied.
+    if lag > 0 && known.still >= STUCK && info.has_quorum && !fetches {
         let what = format!(
             "node {node} is {lag} log entries behind and has applied none for {} s",
             known.still.as_secs()

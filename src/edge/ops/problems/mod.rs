@@ -129,18 +129,22 @@ pub(super) fn problems(
     found.extend(webhooks::problems(status, state.losing));
     found.extend(names::problems(known));
     found.extend(members::of_claims(known));
+    found.extend(members::of_given_up(known));
     found.extend(clocks::of_time(status, known));
     let right = clocks::middle(status, known);
     found.extend(ports::of_peer_port(status, now_ms / 1000));
     found.extend(ports::of_client_port(status, port, now_ms / 1000));
     let committed = committed(status, known);
+    let catching_up = members::catching_up(known);
     for member in known {
-        let mut of_member = members::problems(status, member, committed);
+        let fetches = catching_up.contains(&member.member.id);
+        let mut of_member = members::problems(status, member, committed, fetches);
         if member.report.is_none() {
             of_member.push(reach::unreachable(status, member, known));
         }
         if let Some(info) = member.info() {
             of_member.extend(disks::low(member.member, info));
+            of_member.extend(disks::slow(member.member, info));
         }
         of_member.extend(clocks::apart(status, member, right));
         found.extend(of_member.into_iter().map(|p| Problem { node: Some(member.member.id), ..p }));

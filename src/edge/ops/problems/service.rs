@@ -77,8 +77,21 @@ fn no_majority(known: &[Known<'_>]) -> Problem {
     problem("no_majority", "critical", what, hint)
 }
 
-/// A number of voters that is worse than another.
+/// A number of voters that is worse than another. Learners that shall vote get their votes when they have
+/// caught up: then nobody has to do anything.
 pub(super) fn of_voters(known: &[Known<'_>]) -> Option<Problem> {
+    let waiting: Vec<String> = (known.iter().map(|known| known.member))
+        .filter(|member| !member.voter && member.wants_vote)
+        .map(|member| member.called())
+        .collect();
+    let hint = |otherwise: &str| match waiting.as_slice() {
+        [] => otherwise.to_owned(),
+        [node] => format!("wait: node {node} gets its vote by itself, as soon as it has caught up"),
+        nodes => format!(
+            "wait: nodes {} get a vote by themselves, as soon as they have caught up",
+            nodes.join(", ")
+        ),
+    };
     match known.iter().filter(|known| known.member.voter).count() {
         0 => None,
         1 if known.len() == 1 => Some(problem(
@@ -91,13 +104,13 @@ pub(super) fn of_voters(known: &[Known<'_>]) -> Option<Problem> {
             "single_voter",
             "warning",
             "only one node votes: if it is down, the cluster is down",
-            "promote two learners",
+            hint("promote two learners"),
         )),
         n if n % 2 == 0 => Some(problem(
             "even_voters",
             "info",
             format!("{n} voters survive the loss of no more nodes than {} would", n - 1),
-            "add a voter, or demote one",
+            hint("add a voter, or demote one"),
         )),
         _ => None,
     }

@@ -11,7 +11,7 @@ use crate::core::history::Start;
 use crate::core::ids::{MapId, SocketId};
 use crate::core::lifecycle::Lifecycle;
 use crate::core::subject::{Selector, Subject};
-use crate::delivery::{Dispatcher, Link, Next, Resume};
+use crate::delivery::{Compression, Dispatcher, Link, Next, Resume};
 use crate::edge::pusher::alias::subject_of;
 use crate::edge::pusher::close::Close;
 use crate::edge::pusher::form::PusherForm;
@@ -110,6 +110,7 @@ struct Client {
     map: MapId,
     socket: SocketId,
     quota: Rc<SessionQuota>,
+    compression: Compression,
 }
 
 impl Wish {
@@ -140,8 +141,13 @@ impl PusherSession {
                 return Next::Done;
             }
         };
-        let client =
-            Client { who: self.app.who(), map: self.app.map, socket: self.socket, quota: self.quota.clone() };
+        let client = Client {
+            who: self.app.who(),
+            map: self.app.map,
+            socket: self.socket,
+            quota: self.quota.clone(),
+            compression: self.subscriber.compression(),
+        };
         // The future has its own copies, because the session may be gone before it ends.
         let dispatcher = self.dispatcher.clone();
         Next::Await(Box::pin(async move {
@@ -314,7 +320,7 @@ async fn open(
         who: client.who,
         map: client.map.to_string(),
         wanted: Wanted { subjects, filter: Filter::All, expression: None, start: wish.start() },
-        form: Box::new(move |_| Arc::new(PusherForm::new(&name))),
+        form: Box::new(move |_| client.compression.form(Arc::new(PusherForm::new(&name)))),
         quota: client.quota,
         count: wish.wants_last(),
         former: None,

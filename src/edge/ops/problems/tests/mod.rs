@@ -93,6 +93,7 @@ fn each_problem_is_found() {
     assert_eq!(codes(&outside(copy), &alone, None, false), ["id_claimed_twice"]);
     assert_eq!(codes(&outside(three()), &alone, None, false), ["removed"]);
     assert_eq!(with(|i| i.disk_free = 9 * GIB), ["disk_low"]);
+    assert_eq!(with(|i| i.disk_slow = true), ["disk_slow"]);
     assert_eq!(codes(&three(), &all(), None, false), ["disk_full"]);
     let ends = Status { peer_certificate_until: Some(10_000 + 86_400), ..three() };
     assert_eq!(codes(&ends, &all(), None, true), ["certificate_ends"]);
@@ -126,16 +127,26 @@ fn each_problem_is_found() {
 fn a_member_that_lacks_entries_and_stands_still_is_stuck() {
     let status = Status { applied: 5, committed: 5, ..three() };
     let info = good();
-    let codes = |still: u64, applied_index| {
+    let codes = |still: u64, applied_index, fetches| {
         let info = NodeInfo { applied_index, ..info.clone() };
         let still = Duration::from_secs(still);
         let report = report(info);
         let known = Known { member: &status.members[2], report: Some(&report), seen: None, still };
-        members::problems(&status, &known, Some(5)).into_iter().map(|p| p.code).collect::<Vec<_>>()
+        members::problems(&status, &known, Some(5), fetches).into_iter().map(|p| p.code).collect::<Vec<_>>()
     };
-    assert_eq!(codes(16, 4), ["stuck"]);
-    assert_eq!(codes(14, 4), [""; 0], "not for long");
-    assert_eq!(codes(16, 5), [""; 0], "it lacks nothing");
+    assert_eq!(codes(16, 4, false), ["stuck"]);
+    assert_eq!(codes(14, 4, false), [""; 0], "not for long");
+    assert_eq!(codes(16, 5, false), [""; 0], "it lacks nothing");
+    assert_eq!(codes(16, 4, true), [""; 0], "a snapshot is on its way");
+}
+
+#[test]
+fn a_member_that_cannot_catch_up_is_named_whoever_leads() {
+    let leader = NodeInfo { catching_up: vec![2, 3], given_up: vec![3], ..good() };
+    let reports = [Some(report(good())), Some(report(leader)), Some(report(good()))];
+    let found = found(&three(), &reports, None, true);
+    let told: Vec<_> = found.iter().map(|p| (p.code, p.severity, p.node)).collect();
+    assert_eq!(told, [("cannot_catch_up", "warning", Some(3))]);
 }
 
 #[test]
@@ -201,6 +212,22 @@ fn voters_are_counted() {
 }
 
 #[test]
+fn learners_that_shall_vote_are_waited_for() {
+    let hint = |voters: &[bool], wants_vote: bool| {
+        let of = |(voter, id): (&bool, u64)| MemberStatus { wants_vote, ..member(id, *voter) };
+        let members: Vec<MemberStatus> = voters.iter().zip(1..).map(of).collect();
+        let reports = vec![Some(report(good())); members.len()];
+        let problems = found(&Status { members, ..three() }, &reports, None, true);
+        problems.into_iter().map(|problem| problem.hint).collect::<Vec<_>>().join("; ")
+    };
+    assert_eq!(hint(&[true, false, false], false), "promote two learners");
+    let told = hint(&[true, false, false], true);
+    assert!(told.starts_with("wait: nodes 2, 3 get a vote by themselves"), "{told}");
+    let told = hint(&[true, true, false], true);
+    assert!(told.starts_with("wait: node 3 gets its vote by itself"), "{told}");
+}
+
+#[test]
 fn a_setting_that_differs_is_named_with_its_node() {
     let with = |version: &str, settings: &[(&str, &str)]| {
         let settings = settings.iter().map(|(name, hash)| ((*name).to_owned(), (*hash).to_owned())).collect();
@@ -256,6 +283,20 @@ fn a_full_disk_names_its_nodes_and_the_step_of_the_runbook() {
     let reusable = NodeInfo { disk_reusable: GIB, ..full };
     let (_, hint) = told([reusable.clone(), reusable.clone(), reusable]);
     assert!(hint.contains("step 2"), "{hint}");
+}
+
+#[test]
+fn a_slow_disk_is_told_with_its_figures() {
+    let told = |info: NodeInfo| {
+        let reports = [Some(report(info)), Some(report(good())), Some(report(good()))];
+        let problems = found(&three(), &reports, None, true);
+        problems.into_iter().find(|problem| problem.code == "disk_slow").unwrap().what
+    };
+    let slow = NodeInfo { disk_slow: true, sync_slowest_ms: 2_340, ..good() };
+    let what = told(slow.clone());
+    assert!(what.contains("node 1 is slow: a write to its log took 2.3 s; it does not lead"), "{what}");
+    let what = told(NodeInfo { sync_age_ms: 40_000, leader: Some(1), ..slow });
+    assert!(what.contains("is under way for 40.0 s; it leads, and no other node"), "{what}");
 }
 
 #[test]

@@ -1,0 +1,70 @@
+//! A subscriber as the dispatcher and its watchdog see it.
+
+use super::Subscriber;
+use crate::core::access::Map;
+use crate::core::ids::{MapId, TokenId};
+use crate::core::issuer::Client;
+use crate::delivery::close::End;
+use crate::delivery::silence::Silence;
+use crate::delivery::watchdog::Session;
+use std::sync::Arc;
+
+impl Session for Subscriber {
+    fn ending(&self) -> Option<End> {
+        self.ending()
+    }
+
+    fn finish(&self, end: End) {
+        self.finish(end);
+    }
+
+    fn wake(&self) {
+        self.wake();
+    }
+
+    fn token(&self) -> Option<TokenId> {
+        self.token.get()
+    }
+
+    fn client(&self) -> Option<Arc<Client>> {
+        self.client.borrow().clone()
+    }
+
+    fn is_on(&self, map: MapId) -> bool {
+        self.subscriptions.borrow().iter().any(|subscription| subscription.map == map)
+    }
+
+    fn is_moved_by(&self, map: &Map) -> bool {
+        let subscriptions = self.subscriptions.borrow();
+        let mut of_map = subscriptions.iter().filter(|subscription| subscription.map == map.id);
+        of_map.any(|known| map.rules.coverage_of(&known.topic_view.topic().selector) != known.coverage)
+    }
+
+    fn waiting_since(&self) -> Option<u64> {
+        self.waiting_since.get()
+    }
+
+    fn position_due(&self) -> Option<u64> {
+        if !self.wants_positions.get() {
+            return None;
+        }
+        // The watchdog asks once a second: what a subscription has passed since, it has passed in the second
+        // before.
+        let since = self.dispatcher.now().saturating_sub(1);
+        let mut subscriptions = self.subscriptions.borrow_mut();
+        subscriptions.iter_mut().filter_map(|subscription| subscription.position_due(since)).min()
+    }
+
+    fn silence(&self) -> &Silence {
+        &self.silence
+    }
+
+    fn is_overfull(&self) -> bool {
+        self.overfull.borrow().as_ref().is_some_and(|overfull| overfull())
+    }
+
+    fn unused_since(&self) -> Option<u64> {
+        let is_unused = !self.may_be_unused.get() && self.subscriptions.borrow().is_empty();
+        is_unused.then(|| self.unused_at.get())
+    }
+}
