@@ -1,5 +1,5 @@
 # `make test` installs what the tests need and runs them all; with cargo-nextest, where that is installed.
-.PHONY: test built needs later clients promtool fmt lint deny fuzz sim track
+.PHONY: test built needs later clients console promtool fmt lint deny fuzz sim track
 
 # Where the Python packages that tests need are installed.
 PYTHON := $(or $(CARGO_TARGET_DIR),target)/python
@@ -30,8 +30,8 @@ built:
 # the monotonic clock, which stays as it is. Core reads no date, nor do its tests: tests/it/arrows.rs holds that.
 # `make later LATER_IT=` runs all of tests/it.
 LATER := --config 'target."cfg(unix)".runner = "$(CURDIR)/tests/later"'
-LATER_IT ?= access:: authentication:: backup:: client_tls:: client_tokens:: clocks:: doctor::certificates \
-	examples::the_function formats:: idempotency:: ingest:: limits:: mistakes:: peer_security:: \
+LATER_IT ?= access:: authentication:: backup:: client_tls:: client_tokens:: clocks:: console_sessions:: doctor::certificates \
+	examples::the_function formats:: idempotency:: ingest:: limits:: mistakes:: oidc:: peer_security:: portal:: \
 	receivers:: resume:: webhooks_chat:: webhooks_lambda:: webhooks_replay::
 space := $(subst ,, )
 READS_TIMES = (kind(lib) - test(/^core::/)) + (binary(it) & test(/$(subst $(space),|,$(strip $(LATER_IT)))/))
@@ -42,6 +42,10 @@ later:
 	cargo nextest run $(TESTED) --locked $(LATER) -E '$(READS_TIMES)'; \
 	else set -x; cargo test $(TESTED) --locked $(LATER) --lib -- --skip core:: && \
 	cargo test $(TESTED) --locked $(LATER) --test it -- $(LATER_IT); fi
+
+# The sources of the console compile, have their form, and make what stands in console/dist, of at most 300 KiB.
+console: | needs
+	cd console && npm ci --ignore-scripts --no-audit --no-fund && npm run check
 
 # Says what is missing on this machine, and where to get it, before anything is installed or compiled.
 needs:
@@ -108,6 +112,7 @@ sim:
 TRACK_PROFILE ?= dist
 TRACKED := $(or $(CARGO_TARGET_DIR),target)/$(if $(filter dev,$(TRACK_PROFILE)),debug,$(TRACK_PROFILE))
 
+# In the profile of the tests, what they compiled is taken: named with them, dependencies have the same features.
 track:
-	cargo build --profile $(TRACK_PROFILE) --locked -p waypost -p benches --bins
+	cargo build --profile $(TRACK_PROFILE) --locked $(if $(filter dev,$(TRACK_PROFILE)),$(TESTED) --bins --tests,-p waypost -p benches --bins)
 	$(TRACKED)/benches --waypost $(TRACKED)/waypost track --short

@@ -1,8 +1,11 @@
 //! Says what the executable was built from: `BUILD_COMMIT`, or "unknown" outside a git checkout, and
 //! `BUILD_RUSTC`, the compiler's version, or "unknown". The names do not begin with `WAYPOST_`, which would
 //! look like a setting.
-//! Makes the pages of the documentation from the Markdown files in `docs/`, which the executable serves.
+//! Makes the pages of the documentation from the Markdown files in `docs/`, and takes the built files of the
+//! console from `console/dist`: the executable serves both.
 
+#[path = "build/console.rs"]
+mod console;
 #[path = "build/markdown.rs"]
 mod markdown;
 #[path = "build/navigation.rs"]
@@ -29,6 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=build");
     println!("cargo::rerun-if-changed=docs");
+    println!("cargo::rerun-if-changed=console/dist");
     // HEAD changes with a checkout, its log with every commit too. A path that does not exist would rerun
     // this at every build.
     for name in ["HEAD", "logs/HEAD"] {
@@ -38,6 +42,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             println!("cargo::rerun-if-changed={path}");
         }
     }
+    console::build()?;
     site::build()
 }
 

@@ -49,6 +49,8 @@ const LEADER_WAIT: Duration = Duration::from_secs(3);
 const QUIET: Duration = Duration::from_secs(1);
 /// How long a node that ends waits until the collector has its last spans.
 const LAST_SPANS: Duration = Duration::from_secs(1);
+/// How long a node that ends waits at least until the cluster has what it counted.
+const LAST_COUNTS: Duration = Duration::from_secs(2);
 /// Most connections that the client port accepts at a time before the node serves.
 const SOCKETS_AT_START: usize = 64;
 
@@ -178,7 +180,7 @@ impl Node {
         let listener = http::listen(config.http_addr)?;
         let shown = config.http.tls().map(|(cert, key)| Shown::load(cert, key)).transpose()?;
         let metrics = metrics::install()?;
-        let audit = config.audit.file.as_deref().map(open_audit).transpose()?;
+        let audit = open_audit(config.audit.file.as_deref())?;
         let starting = Starting::new();
         let on_waiting = on_waiting(starting.clone(), manager.clone());
         let hub = Hub::start(settings::hub(&config), settings::cluster(&config, &shares, on_waiting));
@@ -189,10 +191,13 @@ impl Node {
         let hub = meanwhile(port, hub).await??;
         otlp::start(&config, hub.node_id())?;
         actix_rt::spawn(report_settings(hub.clone(), config.shared()));
-        if let Some(audit) = &audit {
-            hub.health().report_audit_lost(audit.lost());
+        if let Some(lost) = audit.lost() {
+            hub.health().report_audit_lost(lost);
         }
         // This comes before webhooks start: a node that was drained when it stopped must not deliver any.
+        if let Some(shown) = shown.clone() {
+            hub.health().report_client_certificate(move || shown.until());
+        }
         drained::begin(&hub);
         let delivery = Webhooks::start(hub.clone(), settings::webhook(&config, &shares))?;
         jwks::start(&hub, delivery.outside());
@@ -262,10 +267,9 @@ impl Serving {
         if let Some(tracer) = spans::tracer() {
             tracer.settle(LAST_SPANS).await;
         }
-        if let Some(audit) = self.edge.audit.clone() {
-            // It waits for a disk, for a bounded time.
-            let _ = actix_rt::task::spawn_blocking(move || audit.close()).await;
-        }
+        let audit = self.edge.audit.clone();
+        // It waits for a disk, for a bounded time.
+        let _ = actix_rt::task::spawn_blocking(move || audit.close()).await;
         match self.server.await {
             Ok(result) => Ok(result?),
             Err(_) => Ok(()),
@@ -285,6 +289,10 @@ async fn drain(hub: &Hub, webhooks: &Webhooks, within: Duration) {
     while hub.health().connections() > 0 && Instant::now() < deadline {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+    // Without a leader nobody takes the counts, so it does not wait longer for one.
+    let left = deadline.saturating_duration_since(Instant::now());
+    let limit = hub.health().status().leader.map_or(LAST_COUNTS, |_| left.max(LAST_COUNTS));
+    hub.quota().usage().report_within(limit).await;
     tracing::info!(left = hub.health().connections(), "drained");
 }
 
@@ -382,7 +390,7 @@ async fn tell(manager: Arc<Manager>, edge: web::Data<Edge>) {
     manager.follow(state, async || edge.hub.health().answers().await).await;
 }
 
-fn open_audit(path: &Path) -> Result<Arc<AuditLog>, ServerError> {
-    let opened = AuditLog::start(path);
-    Ok(Arc::new(opened.map_err(|source| ServerError::Audit { path: path.to_owned(), source })?))
+fn open_audit(path: Option<&Path>) -> Result<Arc<AuditLog>, ServerError> {
+    let told = |source| ServerError::Audit { path: path.unwrap_or(Path::new("")).to_owned(), source };
+    Ok(Arc::new(AuditLog::start(path).map_err(told)?))
 }

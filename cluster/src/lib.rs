@@ -127,7 +127,7 @@ pub use contact::Contact;
 pub use damage::repair;
 pub use error::{ProposeError, Refused, RequestError, StartError, StoreError, Unreached};
 pub use flow::Flow;
-pub use machine::{ApplyContext, Handler, Load, NoHandler, StateMachine};
+pub use machine::{ApplyContext, Handler, Load, NoHandler, ProposalName, StateMachine};
 pub use membership::Operation;
 #[cfg(not(feature = "sim"))]
 pub use mend::{PutBackError, go_on, put_back};

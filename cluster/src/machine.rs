@@ -5,7 +5,7 @@ use futures_util::future::BoxFuture;
 
 use crate::error::StoreError;
 use crate::store::{Txn, View};
-use crate::wire::StampV1;
+use crate::wire::{StampV1, StoredLogId};
 use crate::{FIRST_GROUP, GroupId, NodeId};
 
 /// Why [`StateMachine::load`] is called.
@@ -46,7 +46,18 @@ pub trait StateMachine: Send + 'static {
     fn committed(&mut self, applied: u64);
 }
 
-/// Where and when a command is applied; the same on every node.
+/// The name of a proposal: the node that made it, and which of its proposals it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProposalName {
+    /// The node.
+    pub node: NodeId,
+    /// The ordinal of the node's incarnation.
+    pub incarnation: u64,
+    /// The number in that incarnation, from 1.
+    pub number: u64,
+}
+
+/// Where and when a command is applied. All but [`ApplyContext::is_from_before`] is the same on every node.
 #[derive(Debug, Clone)]
 pub struct ApplyContext {
     group: GroupId,
@@ -55,24 +66,47 @@ pub struct ApplyContext {
     id_ms: u64,
     expiry_ms: u64,
     next_slot: u32,
+    leader: NodeId,
+    proposal: Option<ProposalName>,
+    is_from_before: bool,
 }
 
 impl ApplyContext {
     /// For tests of state machines: the context of the first command of entry `index`, with all clocks at
     /// `time_ms`.
     pub fn new(index: u64, time_ms: u64) -> Self {
-        Self { group: FIRST_GROUP, index, time_ms, id_ms: time_ms, expiry_ms: time_ms, next_slot: 0 }
-    }
-
-    pub(crate) fn at(index: u64, stamp: StampV1, id_ms: u64) -> Self {
         Self {
             group: FIRST_GROUP,
             index,
+            time_ms,
+            id_ms: time_ms,
+            expiry_ms: time_ms,
+            next_slot: 0,
+            leader: 0,
+            proposal: None,
+            is_from_before: false,
+        }
+    }
+
+    /// The context of the entry `at`. `last_before` is the last entry that this node's log had when its process
+    /// started. A later leader may have put another entry in the place of one that was not committed.
+    pub(crate) fn at(at: StoredLogId, last_before: StoredLogId, stamp: StampV1, id_ms: u64) -> Self {
+        Self {
+            group: FIRST_GROUP,
+            index: at.index,
             time_ms: stamp.time_ms,
             id_ms,
             expiry_ms: stamp.expiry_ms,
             next_slot: 0,
+            leader: at.node,
+            proposal: None,
+            is_from_before: at.index <= last_before.index && at.term <= last_before.term,
         }
+    }
+
+    /// The commands that follow belong to that proposal.
+    pub(crate) fn enter(&mut self, proposal: ProposalName) {
+        self.proposal = Some(proposal);
     }
 
     /// The group whose log contains the entry.
@@ -102,6 +136,27 @@ impl ApplyContext {
         self.expiry_ms
     }
 
+    /// The leader that put the entry into the log.
+    pub fn leader(&self) -> NodeId {
+        self.leader
+    }
+
+    /// The proposal that the command belongs to; `None` in entries of older logs, whose proposals had no name.
+    pub fn proposal(&self) -> Option<ProposalName> {
+        self.proposal
+    }
+
+    /// Whether this node's log had the entry before its process started, so that the node may have applied the
+    /// entry before. Nothing that is replicated may depend on it.
+    pub fn is_from_before(&self) -> bool {
+        self.is_from_before
+    }
+
+    /// The next position in the entry that [`ApplyContext::take_slots`] returns.
+    pub fn next_slot(&self) -> u32 {
+        self.next_slot
+    }
+
     /// Takes `n` consecutive positions in the entry and returns the first. The counter starts at 0 with each
     /// entry.
     pub fn take_slots(&mut self, n: u32) -> u32 {
@@ -124,5 +179,18 @@ pub struct NoHandler;
 impl Handler for NoHandler {
     fn handle(&self, _from: NodeId, _body: Bytes) -> BoxFuture<'static, Bytes> {
         Box::pin(std::future::ready(Bytes::new()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_of_a_later_leader_is_not_from_before() {
+        let entry = |term, index| StoredLogId { term, node: 1, index };
+        let is_from_before = |at| ApplyContext::at(at, entry(5, 10), StampV1::default(), 0).is_from_before();
+        assert!(is_from_before(entry(5, 10)) && is_from_before(entry(3, 2)));
+        assert!(!is_from_before(entry(5, 11)) && !is_from_before(entry(6, 10)));
     }
 }

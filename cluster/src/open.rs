@@ -62,9 +62,8 @@ pub(crate) async fn open(
     };
     if let Some(identity) = identity {
         let secure = secure(config, &layout)?;
-        let addr = &member.peer_addr;
         let patient =
-            Patient { config, layout: &layout, identity: &identity, addr, secure: &secure, listener };
+            Patient { config, layout: &layout, identity: &identity, member, secure: &secure, listener };
         match repaired(&patient).await {
             Ok((log, store)) => {
                 let begins = !identity.joined && identity.peers.is_empty() && log.is_pristine();
@@ -128,20 +127,21 @@ async fn admitted(
     Err(StartError::JoinsItself(config.join.join(", ")))
 }
 
-/// Opens the log and the store. What is damaged of those of a member is repaired first.
+/// Opens the log and the store. What is damaged of those of a node that has an id in a cluster is repaired first.
+/// Such a node may count as a voter before it hears that it is a member.
 async fn repaired(patient: &Patient<'_>) -> Result<(Log, Arc<Store>), Found> {
     let Patient { config, layout, identity, .. } = *patient;
     let damage = match parts(config, layout, identity).await {
-        Err(Found::Damage(damage)) if identity.joined => damage,
+        Err(Found::Damage(damage)) if identity.joined || !identity.peers.is_empty() => damage,
         Ok(whole) => {
             mend::forget_go_on(layout).map_err(|error| Found::Failure(error.into()))?;
             return Ok(whole);
         }
         Err(found) => return Err(found),
     };
-    match patient.mend(damage).await {
+    match patient.mend(&damage).await {
         Ok(()) => {}
-        Err(Unmended::GiveUp(damage)) => return Err(Found::Damage(damage)),
+        Err(Unmended::GiveUp) => return Err(Found::Damage(damage)),
         Err(Unmended::Failed(error)) => return Err(Found::Failure(error)),
     }
     // What was repaired and is damaged again must not be set aside: it may be the last whole copy.

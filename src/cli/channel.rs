@@ -113,7 +113,7 @@ fn list(channels: &Value, json: bool) -> anyhow::Result<()> {
 
 fn row(channel: &Value) -> Vec<String> {
     let name = match cell(channel, "subject") {
-        own if own.is_empty() => "(the map's own)".to_owned(),
+        own if own.is_empty() => output::OWN_SUBJECT.to_owned(),
         name => name,
     };
     let rest = ["subscriptions", "users", "count", "last_seq"].map(|field| cell(channel, field));

@@ -5,6 +5,7 @@
 //! so that one that hangs delays nobody.
 
 mod error;
+mod gathered;
 mod token;
 
 pub(super) use error::ClientError;

@@ -1,4 +1,6 @@
-//! `waypost map create|list|show|update|delete`.
+//! `waypost map create|list|show|usage|update|delete`.
+
+mod usage;
 
 use std::sync::LazyLock;
 
@@ -16,8 +18,8 @@ use super::{
     output::{self, cell},
 };
 
-/// Commands for maps. They need the admin token; for `show` and `update`, a token that may manage the map is
-/// enough.
+/// Commands for maps. They need the admin token; for `show`, `usage` and `update`, a token that may manage
+/// the map is enough.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
     /// Create a map; its token is shown only once
@@ -26,6 +28,8 @@ pub(super) enum Command {
     List(Common),
     /// Show one map
     Show(One),
+    /// Show what was published to a map and delivered, by hour or by day
+    Usage(usage::Show),
     /// Change name, slug, limits or retention of a map
     Update(Update),
     /// Delete a map with its events and tokens
@@ -213,6 +217,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             let client = Client::of_admin(args.common.connection);
             show(&client.call(Method::GET, &path(&args.map), None).await?, args.common.json)
         }
+        Command::Usage(args) => usage::run(args).await,
         Command::Update(args) => {
             let fields = args.fields.into_json();
             if fields.is_empty() {

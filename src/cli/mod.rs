@@ -3,6 +3,7 @@
 //! It has everything that people type and read. `serve` starts the server. The other commands reach a running
 //! server only over HTTP.
 
+mod audit;
 mod channel;
 mod client;
 mod cluster;
@@ -11,6 +12,7 @@ mod common;
 mod completions;
 mod config;
 mod confirm;
+mod connection;
 mod consumer;
 mod dev;
 mod doctor;
@@ -23,6 +25,7 @@ mod map;
 mod named_lines;
 mod output;
 mod pick;
+mod portal;
 mod publish;
 mod pusher;
 mod relay;
@@ -34,6 +37,7 @@ mod since;
 mod sse;
 mod tail;
 mod token;
+mod trace;
 mod unverified;
 mod usage;
 mod webhook;
@@ -84,9 +88,14 @@ enum Command {
     Relay(relay::Command),
     /// Print the events of a map as they are published
     Tail(tail::Args),
+    /// Show what became of an event, from its publish to every webhook and consumer
+    Trace(trace::Args),
     /// List and follow the channels of a map, show their members, and publish to them
     #[command(subcommand)]
     Channel(channel::Command),
+    /// List the connections of a map's clients, and close one
+    #[command(subcommand)]
+    Connection(connection::Command),
     /// Create, change, watch and repair the webhooks of a map
     #[command(subcommand)]
     Webhook(webhook::Command),
@@ -96,9 +105,14 @@ enum Command {
     /// Create and watch the consumers of a map, and read them
     #[command(subcommand)]
     Consumer(consumer::Command),
+    /// Make links to the portal, for the users of a tenant
+    #[command(subcommand)]
+    Portal(portal::Command),
     /// Show the cluster, and operate it
     #[command(subcommand)]
     Cluster(cluster::Command),
+    /// Show who changed what, and who was refused
+    Audit(audit::Args),
     /// Make the first node of a new cluster from a backup
     Restore(cluster::Restore),
     /// Put back what an older release set aside as damaged, or let a node go on without what is lost
@@ -130,11 +144,15 @@ pub fn main() -> ExitCode {
         Command::Publish(args) => block_on(publish::run(args)),
         Command::Relay(command) => block_on(relay::run(command)),
         Command::Tail(args) => block_on(tail::run(args)),
+        Command::Trace(args) => block_on(trace::run(args)),
         Command::Channel(command) => block_on(channel::run(command)),
+        Command::Connection(command) => block_on(connection::run(command)),
         Command::Webhook(command) => block_on(webhook::run(command)),
         Command::Ingest(command) => block_on(ingest::run(command)),
         Command::Consumer(command) => block_on(consumer::run(command)),
+        Command::Portal(command) => block_on(portal::run(command)),
         Command::Cluster(command) => block_on(cluster::run(command)),
+        Command::Audit(args) => block_on(audit::run(args)),
         Command::Restore(args) => {
             make_private_files();
             cluster::restore(&args)

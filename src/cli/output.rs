@@ -30,6 +30,9 @@ pub(super) const FAINT: Style = Style::new().dimmed();
 /// Style of a name.
 pub(super) const NAME: Style = AnsiColor::Cyan.on_default();
 
+/// What stands for the empty subject, which is the map's own.
+pub(super) const OWN_SUBJECT: &str = "(the map's own)";
+
 /// Writes a line to standard output. On a terminal it is [`safe`].
 pub(super) fn line(text: impl Display) -> io::Result<()> {
     screen("", &text)

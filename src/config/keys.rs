@@ -22,8 +22,9 @@ pub const NOT_KEYS: [&str; 7] = [
 ];
 
 /// Settings whose values are never shown.
-const SECRETS: [&str; 7] = [
+const SECRETS: [&str; 8] = [
     "admin_token",
+    "console.oidc.client_secret",
     "otel.headers",
     "peer.key",
     "peer.previous_key",

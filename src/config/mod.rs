@@ -10,6 +10,7 @@
 //! `waypost.default.toml`.
 
 mod apps;
+mod console;
 mod fault;
 mod keys;
 mod live;
@@ -34,6 +35,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::console::{Console, Oidc};
 pub use apps::ConfiguredApp;
 pub use keys::{KEYS, Key, NOT_KEYS};
 pub use live::Live;
@@ -107,6 +109,8 @@ pub struct Config {
     pub disk: Disk,
     /// The log of who changed what.
     pub audit: Audit,
+    /// The console, and the portal.
+    pub console: Console,
     /// Spans of traces.
     pub otel: Otel,
     /// Webhook delivery.
@@ -134,7 +138,8 @@ impl Default for Disk {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Audit {
-    /// The file that it is appended to; `-` is standard output. If absent, there is no audit log.
+    /// The file that it is appended to; `-` is standard output. If absent, the newest lines are kept in
+    /// memory alone.
     pub file: Option<std::path::PathBuf>,
 }
 
@@ -306,6 +311,7 @@ impl Default for Config {
             raft: Raft::default(),
             disk: Disk::default(),
             audit: Audit::default(),
+            console: Console::default(),
             otel: Otel::default(),
             webhooks: Webhooks::default(),
             apps: Vec::new(),

@@ -29,8 +29,8 @@ pub struct Http {
     pub tls_cert: Option<PathBuf>,
     /// The private key of that certificate (PEM).
     pub tls_key: Option<PathBuf>,
-    /// The beginning of the addresses of ingest sources, as in `https://events.example.com`. If absent, it is
-    /// made of `advertise_http_addr` or `http_addr`.
+    /// The beginning of the addresses of ingest sources and portal links, as in `https://events.example.com`.
+    /// If absent, it is made of `advertise_http_addr` or `http_addr`.
     pub public_url: Option<String>,
 }
 
@@ -61,6 +61,15 @@ impl Http {
     /// Certificate and key, if clients use TLS.
     pub fn tls(&self) -> Option<(&PathBuf, &PathBuf)> {
         self.tls_cert.as_ref().zip(self.tls_key.as_ref())
+    }
+}
+
+impl Config {
+    /// What the addresses begin with under which others reach this node's client port.
+    pub fn base_url(&self) -> String {
+        let address = self.advertise_http_addr.clone().unwrap_or_else(|| self.http_addr.to_string());
+        let scheme = if self.http.tls().is_some() { "https" } else { "http" };
+        self.http.public_url.clone().unwrap_or_else(|| format!("{scheme}://{address}"))
     }
 }
 

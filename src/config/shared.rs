@@ -8,6 +8,7 @@ const OF_ONE_NODE: &[&str] = &[
     "advertise_http_addr",
     "advertise_peer_addr",
     "audit.file",
+    "console.oidc.client_secret",
     "data_dir",
     "disk.reserve_mb",
     "http.tls_cert",

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use serde_json::Value;
 use url::{Host, Url};
 
-use super::{Config, fault::Fault, keys::pointer, node, security};
+use super::{Config, console, fault::Fault, keys::pointer, node, security};
 use crate::core::filter::Filter;
 use crate::core::limits::LIMITS;
 
@@ -76,6 +76,7 @@ const RANGES: &[(&str, u64, u64)] = &[
     ("raft.cache_bytes", MIB, TIB),
     ("raft.flush_wait_us", 0, 10_000),
     ("disk.reserve_mb", 0, 1024 * 1024),
+    ("console.session_minutes", 5, 7 * 24 * 60),
     ("otel.sample_per_million", 0, 1_000_000),
     ("webhooks.workers", 0, 1024),
     ("webhooks.connections", 1, 1_000_000),
@@ -100,6 +101,7 @@ pub(super) fn check(config: &Config, tree: &Value) -> Option<Fault> {
     ranges(tree)
         .or_else(|| addresses(config))
         .or_else(|| security::check(config))
+        .or_else(|| console::check(config))
         .or_else(|| texts(config))
         .or_else(|| relations(config))
 }

@@ -52,6 +52,8 @@ impl Scopes {
     pub const OF_APPS: Scopes = Scopes(3);
     /// What the clients of an issuer may do at most.
     pub const OF_ISSUERS: Scopes = Scopes(11);
+    /// What tokens of the system map may do at most.
+    pub const OF_SYSTEM_MAP: Scopes = Scopes(5);
     /// No scopes.
     pub const NONE: Scopes = Scopes(0);
     /// All scopes.

@@ -15,12 +15,14 @@ use super::ingest::{DeleteSource, PutSource, Source};
 use super::issuer::{RevokeClients, SetIssuers};
 use super::lease::{Incarnation, LeaseBatch, PresenceBatch, Present};
 pub use super::limits::LimitsPatch;
+use super::operators::OperatorReport;
 use super::rate::Exceeded;
 pub use super::retention::RetentionPatch;
 use super::subject::Subject;
 use super::subject_limit::SubjectLimit;
 pub use super::touched::{MAX_TOUCHED, Touched};
 use super::trace::TraceContext;
+use super::usage::UsageReport;
 use super::webhook::directory::WebhookChange;
 use super::webhook::records::{Attempt, ProgressReport};
 use super::webhook::{OnWebhook, Origin, PutWebhook, Webhook};
@@ -104,6 +106,10 @@ pub enum Command {
     DeleteSource(DeleteSource),
     /// Append the events that came in through an ingest source, all or none.
     Ingest(Ingest),
+    /// Count what a node has counted of its maps' usage.
+    Usage(UsageReport),
+    /// Tell operators what a leader observed, and make the system map if there is none.
+    TellOperators(Box<OperatorReport>),
 }
 
 /// The parameters of [`Command::Ingest`].
@@ -385,6 +391,8 @@ pub enum Refusal {
     ConfiguredApp,
     /// There is no such ingest source, or it takes no events.
     UnknownSource,
+    /// The system map does not allow it: only the server publishes to it, and it stays as it is.
+    SystemMap,
 }
 
 /// What a [`Refusal::Limit`] counts.

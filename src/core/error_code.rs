@@ -138,6 +138,9 @@ codes! {
     InvalidSince = "invalid_since", "400",
         "`since` is no time with an offset, nor an event's id where one may stand",
         "use a time such as `2025-06-21T12:34:56Z`";
+    InvalidUntil = "invalid_until", "400",
+        "`until` is no time with an offset",
+        "use a time such as `2025-06-21T12:34:56Z`";
     InvalidBackfill = "invalid_backfill", "400",
         "`backfill` is out of range",
         "use a whole number from 0 to 100000";
@@ -148,9 +151,13 @@ codes! {
     InvalidPrefix = "invalid_prefix", "400",
         "`prefix` is no beginning of a subject",
         "use the characters of subjects";
+    InvalidProtocol = "invalid_protocol", "400",
+        "`protocol` is none of those that have connections",
+        "see the names in the hint";
     InvalidNamed = "invalid_named", "400", "`named` is neither true nor false", "use one of them";
     InvalidWithKey = "invalid_with_key", "400", "`with_key` is neither true nor false", "use one of them";
     InvalidWait = "invalid_wait", "400", "`wait` is out of range", "use a whole number from 0 to 30";
+    InvalidBy = "invalid_by", "400", "`by` is neither hour nor day", "use one of them";
     InvalidMax = "invalid_max", "400", "`max` is out of range", "use a whole number from 1 to 500";
     InvalidIdempotencyKey = "invalid_idempotency_key", "400",
         "the `Idempotency-Key` does not have its form",
@@ -177,6 +184,9 @@ codes! {
     NoClientEvents = "no_client_events", "403",
         "the channel rules let clients publish nothing there",
         "add a rule with `client_events`";
+    SystemMap = "system_map", "403",
+        "the system map does not allow this: only the server publishes to it, and it stays as it is",
+        "read it, give it webhooks and consumers, or change its limits and retention";
     MapNeeded = "map_needed", "400",
         "the admin token opens every map, and none is named",
         "name it, as in `?map=ID`";
@@ -245,6 +255,9 @@ codes! {
     ConsumerNotFound = "consumer_not_found", "404",
         "the map has no such consumer",
         "see the list of consumers";
+    UnknownConnection = "unknown_connection", "404",
+        "the map has no such connection, or no longer",
+        "see the list of connections";
     UnknownEvent = "unknown_event", "400",
         "a reader of a consumer sent a message of an unknown name",
         "send `ack`, `nack` or `extend`";
@@ -354,6 +367,12 @@ codes! {
     NoSuccessor = "no_successor", "409",
         "no other voter can lead",
         "start another voter, or promote a learner";
+    OidcRefused = "oidc_refused", "401",
+        "the sign-in by OpenID Connect did not succeed",
+        "begin again at `/console/`; the message says what was wrong";
+    OidcUnavailable = "oidc_unavailable", "502",
+        "the issuer of OpenID Connect does not answer as it should",
+        "try again; the node's log says what it met";
     RestoreOffline = "restore_offline", "409",
         "a restore makes a new cluster",
         "use `waypost restore` where the new cluster begins";

@@ -221,6 +221,11 @@ impl EventId {
         LogPosition { group: self.group(), index: (self.0 >> SLOT_BITS & INDEX_MASK) as u64 }
     }
 
+    /// Returns the event's place in its log entry.
+    pub const fn slot(self) -> u32 {
+        (self.0 & SLOT_MASK) as u32
+    }
+
     /// Returns big-endian bytes, which sort like the id.
     pub const fn to_bytes(self) -> [u8; 16] {
         self.0.to_be_bytes()

@@ -132,6 +132,23 @@ impl Chunk {
     fn start_of(&self, index: usize) -> usize {
         index.checked_sub(1).map_or(0, |before| self.frames[before].end)
     }
+
+    /// What of it the reader has yet to read (see [`Ring::lag`]).
+    fn lag(&self, cursor: Cursor, wanted: Wanted<'_>, frames: &mut usize) -> Lag {
+        let first = self.index_of(cursor.next_seq);
+        let unread = self.frames.len() - first;
+        if unread > *frames {
+            return Lag { events: unread as u64, bytes: (self.bytes.len() - self.start_of(first)) as u64 };
+        }
+        *frames -= unread;
+        let mut lag = Lag::default();
+        for index in (first..self.frames.len()).filter(|index| wanted.has(self, *index)) {
+            // An event that the view's condition rejects has an empty frame.
+            let bytes = self.start_of(index + 1) - self.start_of(index);
+            lag += Lag { events: u64::from(bytes > 0), bytes: bytes as u64 };
+        }
+        lag
+    }
 }
 
 /// Which frames a reader wants.
@@ -189,6 +206,22 @@ pub enum Read {
     Frames(Bytes),
     /// The cursor lies before the ring: its next frames are no longer in memory.
     FellOut,
+}
+
+/// What a reader has yet to read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lag {
+    /// Events.
+    pub events: u64,
+    /// Bytes of their frames, as far as these are in memory.
+    pub bytes: u64,
+}
+
+impl std::ops::AddAssign for Lag {
+    fn add_assign(&mut self, other: Self) {
+        self.events = self.events.saturating_add(other.events);
+        self.bytes = self.bytes.saturating_add(other.bytes);
+    }
 }
 
 /// A bounded window of chunks without a gap between them.
@@ -273,9 +306,19 @@ impl Ring {
     /// Reads matching frames from the cursor on, up to about `max_bytes` but at least one frame, and moves
     /// the cursor.
     pub fn read<'w>(&self, cursor: &mut Cursor, wanted: impl Into<Wanted<'w>>, max_bytes: usize) -> Read {
+        self.read_counted(cursor, wanted, max_bytes).0
+    }
+
+    /// Does the same, and returns how many events the frames have.
+    pub fn read_counted<'w>(
+        &self,
+        cursor: &mut Cursor,
+        wanted: impl Into<Wanted<'w>>,
+        max_bytes: usize,
+    ) -> (Read, u64) {
         let wanted = wanted.into();
         if cursor.next_seq < self.first_seq() {
-            return Read::FellOut;
+            return (Read::FellOut, 0);
         }
         let mut gathered = Gathered::default();
         let from = self.chunks.partition_point(|chunk| chunk.next_seq() <= cursor.next_seq);
@@ -285,7 +328,21 @@ impl Ring {
                 break;
             }
         }
-        gathered.finish().map_or(Read::UpToDate, Read::Frames)
+        let events = gathered.events;
+        (gathered.finish().map_or(Read::UpToDate, Read::Frames), events)
+    }
+
+    /// Returns what the reader has yet to read. Where the ring no longer has it, each seq counts as an event.
+    /// `frames` is the number of frames that may be looked at, and is counted down: of chunks beyond it all
+    /// frames count, whether the reader wants them or not.
+    pub fn lag<'w>(&self, cursor: Cursor, wanted: impl Into<Wanted<'w>>, frames: &mut usize) -> Lag {
+        let wanted = wanted.into();
+        let mut lag = Lag { events: self.first_seq().saturating_sub(cursor.next_seq), bytes: 0 };
+        let from = self.chunks.partition_point(|chunk| chunk.next_seq() <= cursor.next_seq);
+        for chunk in self.chunks.range(from..) {
+            lag += chunk.lag(cursor, wanted, frames);
+        }
+        lag
     }
 }
 
@@ -295,6 +352,8 @@ struct Gathered {
     first: Bytes,
     copied: BytesMut,
     len: usize,
+    /// How many events the slices have.
+    events: u64,
 }
 
 impl Gathered {
@@ -336,8 +395,10 @@ fn gather(chunk: &Chunk, cursor: &mut Cursor, wanted: Wanted<'_>, max_bytes: usi
             gathered.push(chunk.bytes.slice(start..chunk.start_of(index)));
             // An event that the view's condition rejects has an empty frame.
             let hidden = |index: &usize| chunk.start_of(*index) == chunk.start_of(*index + 1);
-            if let Some(shown) = (run_from..index).rev().find(|index| !hidden(index)) {
-                cursor.shown_seq = chunk.seq_at(shown + 1);
+            let mut shown = (run_from..index).filter(|index| !hidden(index));
+            if let Some(last) = shown.next_back() {
+                cursor.shown_seq = chunk.seq_at(last + 1);
+                gathered.events += 1 + shown.count() as u64;
             }
         } else {
             index += 1;

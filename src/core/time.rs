@@ -17,6 +17,13 @@ pub fn iso_millis(unix_ms: u64) -> String {
     text
 }
 
+/// Formats Unix microseconds as `2025-06-21T12:34:56.789012Z`.
+pub fn iso_micros(unix_us: u64) -> String {
+    let mut text = iso_millis(unix_us / 1000);
+    text.truncate(ISO_LEN - 1);
+    format!("{text}{:03}Z", unix_us % 1000)
+}
+
 /// Formats Unix milliseconds like [`iso_millis`] and passes the text to `put`, without an allocation.
 pub fn push_iso_millis(unix_ms: u64, put: &mut dyn FnMut(&str)) {
     let unix_ms = unix_ms.min(LAST_MS);
@@ -100,6 +107,7 @@ mod tests {
         assert_eq!(iso_millis(0), "1970-01-01T00:00:00.000Z");
         assert_eq!(iso_millis(1_750_509_296_789), "2025-06-21T12:34:56.789Z");
         assert_eq!(iso_millis(u64::MAX), "9999-12-31T23:59:59.999Z");
+        assert_eq!(iso_micros(1_750_509_296_789_012), "2025-06-21T12:34:56.789012Z");
     }
 
     #[test]

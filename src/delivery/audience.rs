@@ -21,6 +21,8 @@ pub(super) trait Reader {
     /// Events were removed. The reader drops the pages that it has read for the audience, and reads them
     /// anew.
     fn forget_pages_of(&self, audience: &Audience);
+    /// Whether the reader has not come to the event at `seq` yet.
+    fn waits_for(&self, audience: &Audience, seq: u64) -> bool;
 }
 
 /// A stretch of a topic in which nothing is for an audience. It ends where the topic view's ring ends.
@@ -37,11 +39,13 @@ impl Quiet {
         Self { from: seq, until: seq }
     }
 
-    /// Moves a cursor that stands in it to its end.
-    pub(super) fn pass(self, cursor: &mut Cursor) {
-        if (self.from..self.until).contains(&cursor.next_seq) {
+    /// Moves a cursor that stands in it to its end. Returns whether the cursor stood in it.
+    pub(super) fn pass(self, cursor: &mut Cursor) -> bool {
+        let stood_in_it = (self.from..self.until).contains(&cursor.next_seq);
+        if stood_in_it {
             cursor.next_seq = self.until;
         }
+        stood_in_it
     }
 }
 
@@ -69,6 +73,12 @@ impl Audience {
     /// The newest stretch of the topic in which nothing is for the readers.
     pub(super) fn quiet(&self) -> Quiet {
         self.quiet.get()
+    }
+
+    /// How many readers have not come to the event at `seq` yet.
+    pub(super) fn waiting_for(&self, seq: u64) -> u64 {
+        let readers = self.readers.borrow();
+        readers.iter().filter(|(_, reader)| reader.waits_for(self, seq)).count() as u64
     }
 
     /// Adds a reader. Returns its slot.

@@ -46,7 +46,7 @@ impl OutboundBody {
         connections.increment(1.0);
         let liveness = if must_speak { Liveness::ReadAndSpeak } else { Liveness::Read };
         Self {
-            watched: dispatcher.watch(subscriber.clone(), connection, liveness),
+            watched: dispatcher.watch(subscriber.clone(), connection.into(), liveness, protocol),
             dispatcher: dispatcher.clone(),
             subscriber,
             words: Some(words),

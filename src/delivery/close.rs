@@ -25,13 +25,17 @@ pub enum End {
     Rules,
     /// This node can't read the client's events.
     Failed,
+    /// Whoever manages the map closed the connection. The client connects again.
+    Closed,
 }
 
 impl End {
     /// WebSocket close code. It is never 1000: clients take 1000 for "don't come back".
     pub fn code(self) -> u16 {
         match self {
-            End::Drain | End::CutOff | End::TooSlow | End::Gap | End::FellOut | End::Rules => 1012,
+            End::Drain | End::CutOff | End::TooSlow | End::Gap | End::FellOut | End::Rules | End::Closed => {
+                1012
+            }
             End::Revoked | End::Flood => 1008,
             End::Idle | End::Unused => 1001,
             End::Failed => 1011,
@@ -61,6 +65,7 @@ impl End {
             }
             End::Rules => "the map's channel rules changed; resume with your last event id",
             End::Failed => "stored events can't be read here; resume elsewhere",
+            End::Closed => "the connection was closed by hand; resume with your last event id",
         }
     }
 
@@ -78,6 +83,7 @@ impl End {
             End::FellOut => "fell_out",
             End::Rules => "rules",
             End::Failed => "failed",
+            End::Closed => "closed",
         }
     }
 }

@@ -2,24 +2,33 @@
 //! on the thread, has events written to the sockets of sessions that sleep, and watches the thread's sessions
 //! from outside (the timers of a stalled session do not run).
 
+mod connections;
+
 use super::close::End;
+use super::handouts::Handouts;
 use super::lull::{self, Lull};
+use super::meters::Meters;
 use super::rings::Rings;
 use super::serving::{Served, Serving};
 use super::settings::DispatcherConfig;
-use super::socket::Connection;
 use super::tally::Tally;
 use super::topic_view::TopicView;
-use super::watchdog::{Liveness, Session, Watched};
+use super::watchdog::{Liveness, Session, Watched, Way};
 use crate::core::frame::{FormKey, View};
+use crate::core::reached::{Asked, Reached};
+use crate::core::ring::Chunk;
 use crate::core::topic::TopicKey;
 use crate::hub::{Deliver, Hub};
 use actix::{Actor, Addr, AsyncContext, Context, Handler};
 use slab::Slab;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
+use std::hash::RandomState;
+use std::net::IpAddr;
 use std::rc::{Rc, Weak};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::timeout;
 
 /// Chunks that may wait on a worker thread. A chunk that doesn't fit leaves a hole, and readers fill the hole
@@ -37,8 +46,12 @@ pub struct Dispatcher {
     actor: OnceCell<Addr<DispatcherActor>>,
     topic_views: RefCell<HashMap<(TopicKey, FormKey), Rc<TopicView>>>,
     rings: Rings,
+    meters: Meters,
     serving: Rc<Serving>,
+    handouts: Rc<Handouts>,
     sessions: RefCell<Slab<Watched>>,
+    /// Makes the numbers of the sessions from how many there were.
+    numbers: (RandomState, Cell<u64>),
     /// Since sessions ended.
     lull: Lull,
     /// Seconds that this thread has run. Reading this clock costs nothing, and it stands still while the
@@ -98,14 +111,18 @@ impl Dispatcher {
     }
 
     fn start(hub: Hub, config: DispatcherConfig) -> Rc<Self> {
+        let handouts = Rc::<Handouts>::default();
         let dispatcher = Rc::new(Self {
+            meters: Meters::new(hub.quota().usage().clone()),
             hub,
             rings: Rings::new(config.rings_bytes),
             config,
             actor: OnceCell::new(),
             topic_views: RefCell::default(),
-            serving: Serving::start(),
+            serving: Serving::start(handouts.clone()),
+            handouts,
             sessions: RefCell::default(),
+            numbers: (RandomState::new(), Cell::new(0)),
             lull: Lull::default(),
             now: Cell::new(0),
             ticked: Cell::new(Instant::now()),
@@ -131,6 +148,11 @@ impl Dispatcher {
         self.now.get()
     }
 
+    /// Counts how far frames have come to the sockets of this thread.
+    pub(super) fn handouts(&self) -> &Handouts {
+        &self.handouts
+    }
+
     /// Seconds between two positions that no event carries.
     pub(super) fn position_seconds(&self) -> u64 {
         self.config.position_seconds
@@ -143,7 +165,8 @@ impl Dispatcher {
         if let Some(topic_view) = self.topic_views.borrow().get(&key) {
             return topic_view.clone();
         }
-        let topic_view = Rc::new(TopicView::new(topic, view));
+        let meter = self.meters.of(topic.stream);
+        let topic_view = Rc::new(TopicView::new(topic, view, meter));
         self.topic_views.borrow_mut().insert(key, topic_view.clone());
         self.subscribe(&topic_view);
         topic_view
@@ -183,8 +206,9 @@ impl Dispatcher {
     pub(super) fn watch(
         &self,
         session: Rc<dyn Session>,
-        connection: Option<Connection>,
+        way: Way,
         liveness: Liveness,
+        protocol: &'static str,
     ) -> usize {
         if self.draining.get() {
             session.finish(End::Drain);
@@ -194,7 +218,8 @@ impl Dispatcher {
             session.finish(End::Revoked);
         }
         self.hub.health().connection_opened();
-        self.sessions.borrow_mut().insert(Watched::new(session, connection, liveness))
+        let name = self.new_name(protocol);
+        self.sessions.borrow_mut().insert(Watched::new(session, way, liveness, name))
     }
 
     /// Whether the session's token still exists, and its client token, if it has one, is still valid.
@@ -217,9 +242,16 @@ impl Dispatcher {
         }
     }
 
-    /// Watches a session that has no connection of its own, such as a long poll.
-    pub(super) fn watch_silently(self: &Rc<Self>, session: Rc<dyn Session>) -> Watch {
-        Watch { slot: self.watch(session, None, Liveness::Speak), dispatcher: self.clone() }
+    /// Watches a session that has no connection of its own, such as a long poll, whose requests come from
+    /// that address.
+    pub(super) fn watch_silently(
+        self: &Rc<Self>,
+        session: Rc<dyn Session>,
+        protocol: &'static str,
+        address: IpAddr,
+    ) -> Watch {
+        let slot = self.watch(session, Way::Requests(address), Liveness::Speak, protocol);
+        Watch { slot, dispatcher: self.clone() }
     }
 
     /// The session is over.
@@ -254,6 +286,14 @@ impl Dispatcher {
         }
     }
 
+    /// Appends new frames to a topic view in use, whose readers are told.
+    fn hand_out(&self, topic: TopicKey, form: FormKey, chunk: Arc<Chunk>) {
+        self.change(topic, form, |topic_view| {
+            self.handouts.begin(topic_view.subscribed(), topic_view.topic(), &chunk);
+            topic_view.push(chunk, self.config.ring_bytes, self.config.ring_events);
+        });
+    }
+
     fn deliver(&self, news: Deliver) {
         let ring_bytes = self.config.ring_bytes;
         let ring_events = self.config.ring_events;
@@ -261,9 +301,7 @@ impl Dispatcher {
             Deliver::Start { topic, form, next_seq } => {
                 self.change(topic, form, |topic_view| topic_view.start(next_seq, ring_bytes, ring_events));
             }
-            Deliver::Chunk { topic, form, chunk } => {
-                self.change(topic, form, |topic_view| topic_view.push(chunk, ring_bytes, ring_events));
-            }
+            Deliver::Chunk { topic, form, chunk } => self.hand_out(topic, form, chunk),
             #[cfg(feature = "failpoints")]
             Deliver::Early(topic, event) => {
                 for topic_view in self.topic_views.borrow().values().filter(|topic_view| {
@@ -298,6 +336,7 @@ impl Dispatcher {
             }
             Deliver::MapGone(map) => self.end_those(End::Revoked, |session| session.is_on(map)),
             Deliver::Rules(map) => self.end_those(End::Rules, |session| session.is_moved_by(&map)),
+            Deliver::Connections(asked) => self.answer(asked),
             Deliver::Drain => {
                 self.draining.set(true);
                 self.end_those(End::Drain, |_| true);
@@ -309,7 +348,30 @@ impl Dispatcher {
                     self.end_those(End::CutOff, |_| true);
                 }
             }
+            Deliver::Reached(asked, tell) => self.tell_reached(&asked, &tell),
         }
+    }
+
+    /// Nothing is looked up for those who have given up waiting: a thread that stood still finds their
+    /// questions in a row.
+    fn tell_reached(&self, asked: &Asked, tell: &UnboundedSender<Reached>) {
+        if !tell.is_closed() {
+            let _ = tell.send(self.reached(asked));
+        }
+    }
+
+    /// How far an event has come to the sockets of this thread.
+    fn reached(&self, asked: &Asked) -> Reached {
+        let mut reached = self.handouts.reached(asked);
+        let topic_views = self.topic_views.borrow();
+        let having = topic_views.values().filter(|topic_view| {
+            let topic = topic_view.topic();
+            topic.stream == asked.stream
+                && !topic.is_ephemeral()
+                && topic.selector.matches(asked.subject.as_str())
+        });
+        reached.waiting = having.map(|topic_view| topic_view.waiting_for(&asked.kind, asked.seq)).sum();
+        reached
     }
 
     fn end_those(&self, end: End, which: impl Fn(&dyn Session) -> bool) {
@@ -335,6 +397,7 @@ impl Dispatcher {
         self.now.set(now);
         self.end_expired();
         self.tallies.borrow().iter().for_each(|tally| tally.flush());
+        self.meters.forget_unused();
         self.rings.keep_to_share();
         if self.lull.is_over(now) {
             self.give_memory_back();

@@ -47,6 +47,11 @@ impl Reading {
         }
     }
 
+    /// The connection.
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
     /// Ends the connection at once.
     pub(super) fn cut(&self) {
         self.connection.cut();

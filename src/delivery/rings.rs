@@ -108,7 +108,7 @@ mod tests {
 
     fn topic_view(n: usize) -> Rc<TopicView> {
         let topic = TopicKey::new(TopicId(1), Selector::One(Subject::parse(&n.to_string()).unwrap()));
-        Rc::new(TopicView::new(topic, View::new(Arc::new(Plain("plain".into())), None)))
+        Rc::new(TopicView::new(topic, View::new(Arc::new(Plain("plain".into())), None), Arc::default()))
     }
 
     fn push(topic_view: &Rc<TopicView>, seq: u64, payload: usize) {

@@ -7,6 +7,7 @@
 //! every session would wait for many turns of all other tasks. So the more sessions wait, the more tasks
 //! serve.
 
+use super::handouts::Handouts;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -42,12 +43,14 @@ pub(super) struct Serving {
     waiting: RefCell<VecDeque<Rc<dyn Served>>>,
     /// The tasks that serve them and sleep.
     sleeping: RefCell<Vec<Waker>>,
+    /// Counts what the sessions are handed.
+    handouts: Rc<Handouts>,
 }
 
 impl Serving {
     /// Starts the tasks. They run on this thread.
-    pub(super) fn start() -> Rc<Self> {
-        let serving = Rc::<Self>::default();
+    pub(super) fn start(handouts: Rc<Handouts>) -> Rc<Self> {
+        let serving = Rc::new(Self { handouts, ..Self::default() });
         for _ in 0..TASKS {
             actix_rt::spawn(Self::run(Rc::downgrade(&serving)));
         }
@@ -86,8 +89,14 @@ impl Serving {
         Poll::Pending
     }
 
-    /// Serves a few. Returns whether others wait.
+    /// Serves a few. Returns whether others wait. The clock is read once for all of them.
     fn turn(&self) -> bool {
+        let others_wait = self.serve_some();
+        self.handouts.settle();
+        others_wait
+    }
+
+    fn serve_some(&self) -> bool {
         for _ in 0..IN_A_TURN {
             let Some(session) = self.waiting.borrow_mut().pop_front() else { return false };
             // A session that fails must not take the others with it.
@@ -163,7 +172,7 @@ mod tests {
 
     #[actix_web::test]
     async fn sessions_are_served_in_turns_by_as_many_tasks_as_are_needed() {
-        let serving = Serving::start();
+        let serving = Serving::start(Rc::default());
         let sleeping = || serving.sleeping.borrow().len();
         while sleeping() < TASKS {
             tokio::task::yield_now().await;

@@ -1,6 +1,7 @@
 //! The TCP connection under a session: its kernel buffers, how much the client has taken, and the way to cut
 //! it off from outside.
 
+use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::time::Duration;
 
@@ -38,6 +39,12 @@ impl Connection {
         counts(self.descriptor).unwrap_or_default()
     }
 
+    /// The address of the client. `None` if the connection is gone.
+    pub(super) fn address(&self) -> Option<IpAddr> {
+        let address = self.with_socket(|socket| socket.peer_addr()).ok()?;
+        address.as_socket().map(|address| address.ip().to_canonical())
+    }
+
     /// Ends the connection at once, whatever waits to be written. The worker's next poll of it fails.
     pub(super) fn cut(&self) {
         let cut = self.with_socket(|socket| socket.shutdown(std::net::Shutdown::Both));
@@ -64,12 +71,13 @@ impl Connection {
     }
 
     fn with_socket<T>(&self, act: impl FnOnce(socket2::SockRef<'_>) -> T) -> T {
-        // SAFETY: Two parties use a `Connection`: the watchdog of the worker thread on which the session's
-        // body lives (`Dispatcher` is not Send), and that body while it is polled. Both use it only while the
-        // session is registered with the watchdog, and the body unregisters the session when it is dropped.
-        // Body and socket are fields of the same connection future of that thread. That future drops the body
-        // before the socket or together with it, within one poll, and the watchdog never runs in between. So
-        // the descriptor is open and still belongs to this connection.
+        // SAFETY: Two parties use a `Connection`: the dispatcher of the worker thread on which the session's
+        // body lives (it is not Send), for its watchdog and for its list of connections, and that body while
+        // it is polled. Both use it only while the session is registered with the dispatcher, and the body
+        // unregisters the session when it is dropped. Body and socket are fields of the same connection
+        // future of that thread. That future drops the body before the socket or together with it, within one
+        // poll, and the dispatcher never runs in between. So the descriptor is open and still belongs to this
+        // connection.
         #[allow(unsafe_code)]
         let socket = unsafe { BorrowedFd::borrow_raw(self.descriptor) };
         act(socket2::SockRef::from(&socket))

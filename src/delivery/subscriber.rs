@@ -29,6 +29,7 @@ use crate::hub::Who;
 use bytes::Bytes;
 use std::any::Any;
 use std::cell::{Cell, OnceCell, RefCell};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -45,6 +46,8 @@ pub struct Subscriber {
     token: Cell<Option<TokenId>>,
     /// The client whose client token opened the session, or replaced the one that did.
     client: RefCell<Option<Arc<Client>>>,
+    /// The user that the client has signed in as, in a protocol that has users.
+    user: OnceCell<Arc<str>>,
     /// The client's socket, if its protocol names one. It gets none of the events that it sent.
     socket: Cell<Option<SocketId>>,
     /// How the client's events are compressed.
@@ -110,6 +113,7 @@ impl Subscriber {
             dispatcher: dispatcher.clone(),
             token: Cell::new(None),
             client: RefCell::default(),
+            user: OnceCell::new(),
             socket: Cell::new(None),
             compression: Cell::default(),
             waker: RefCell::default(),
@@ -140,6 +144,11 @@ impl Subscriber {
     /// Names the client's socket. From now on, no subscription hands over an event that this socket sent.
     pub fn set_socket(&self, socket: SocketId) {
         self.socket.set(Some(socket));
+    }
+
+    /// The client has signed in as that user. It does so once.
+    pub(crate) fn set_user(&self, user: Arc<str>) {
+        let _ = self.user.set(user);
     }
 
     /// The client has presented a newer client token: the session ends when that one does.
@@ -224,6 +233,7 @@ impl Subscriber {
     ) {
         let Of { map, coverage, filter, held } = of;
         let (audience, slot) = topic_view.listen(filter, self.clone());
+        let handout = topic_view.subscribed().newest();
         let mut subscriptions = self.subscriptions.borrow_mut();
         // Most clients have one: the next size of a vector is four.
         if subscriptions.is_empty() {
@@ -239,6 +249,7 @@ impl Subscriber {
             first_seq: next_seq,
             gone_seq,
             cursor: Cursor::at(next_seq),
+            handout,
             behind: Behind::No,
             unseen: Unseen::new(position_every),
             is_held: false,
@@ -339,9 +350,10 @@ impl Subscriber {
         self.farewell.borrow().as_ref().map(|farewell| farewell(end)).unwrap_or_default()
     }
 
-    /// Makes the dispatcher watch a session that has no connection of its own, such as a long poll.
-    pub fn watch_silently(self: &Rc<Self>) -> Watch {
-        self.dispatcher.watch_silently(self.clone())
+    /// Makes the dispatcher watch a session that has no connection of its own, such as a long poll, whose
+    /// requests come from that address.
+    pub fn watch_silently(self: &Rc<Self>, protocol: &'static str, address: IpAddr) -> Watch {
+        self.dispatcher.watch_silently(self.clone(), protocol, address)
     }
 
     /// There may be something to send, or the session ends: wakes the session's task.
@@ -365,6 +377,7 @@ impl Subscriber {
         match taken {
             Take::Frames(bytes) => {
                 self.handed_over();
+                self.dispatcher.handouts().settle();
                 Poll::Ready(Ok(bytes))
             }
             Take::End(end) => Poll::Ready(Err(end)),
@@ -418,6 +431,12 @@ impl Reader for Subscriber {
 
     fn forget_pages_of(&self, audience: &Audience) {
         self.each_of(audience, |subscription| subscription.behind = Behind::No);
+    }
+
+    fn waits_for(&self, audience: &Audience, seq: u64) -> bool {
+        let mut waits = false;
+        self.each_of(audience, |subscription| waits |= subscription.waits_for(seq));
+        waits
     }
 }
 

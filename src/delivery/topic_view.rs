@@ -4,10 +4,12 @@
 //! The thread's dispatcher and the subscriptions on the thread own it. It never crosses threads.
 
 use super::audience::{Audience, Reader};
+use super::handouts::Subscribed;
 use crate::core::filter::Filter;
 use crate::core::frame::{FormKey, View};
 use crate::core::ring::{Chunk, Ring};
 use crate::core::topic::TopicKey;
+use crate::hub::Meter;
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -18,6 +20,8 @@ use std::task::{Poll, Waker};
 pub struct TopicView {
     topic: TopicKey,
     view: View,
+    /// Counts what its readers are handed.
+    meter: Arc<Meter>,
     /// `None` until the topic has reported its first position.
     ring: RefCell<Option<Ring>>,
     /// None of them is empty.
@@ -29,6 +33,8 @@ pub struct TopicView {
     /// Its number in the order in which the thread's rings were filled, and the bytes that are counted for
     /// it.
     counted: Cell<Counted>,
+    /// By which it is counted how far its frames have come.
+    subscribed: Subscribed,
 }
 
 /// What [`Rings`](super::rings::Rings) keeps about a topic view.
@@ -39,10 +45,12 @@ pub(super) struct Counted {
 }
 
 impl TopicView {
-    pub(super) fn new(topic: TopicKey, view: View) -> Self {
+    pub(super) fn new(topic: TopicKey, view: View, meter: Arc<Meter>) -> Self {
         Self {
+            subscribed: Subscribed::to(&topic),
             topic,
             view,
+            meter,
             ring: RefCell::new(None),
             audiences: RefCell::default(),
             holders: Cell::new(0),
@@ -59,6 +67,11 @@ impl TopicView {
     /// Which events of the topic it has, and how they are written.
     pub fn view(&self) -> &View {
         &self.view
+    }
+
+    /// Counts what its readers are handed.
+    pub(super) fn meter(&self) -> &Meter {
+        &self.meter
     }
 
     pub(super) fn key(&self) -> (TopicKey, FormKey) {
@@ -99,6 +112,17 @@ impl TopicView {
     /// Bytes of memory that the ring uses.
     pub(super) fn memory(&self) -> usize {
         self.with_ring(Ring::memory).unwrap_or_default()
+    }
+
+    pub(super) fn subscribed(&self) -> &Subscribed {
+        &self.subscribed
+    }
+
+    /// How many of its readers want events of that type and have not come to the event at `seq` yet.
+    pub(super) fn waiting_for(&self, kind: &str, seq: u64) -> u64 {
+        let audiences = self.audiences.borrow();
+        let wanting = audiences.iter().filter(|audience| audience.filter().matches(kind));
+        wanting.map(|audience| audience.waiting_for(seq)).sum()
     }
 
     pub(super) fn counted(&self) -> Counted {

@@ -9,6 +9,10 @@ use super::socket::Connection;
 use crate::core::access::Map;
 use crate::core::ids::{MapId, TokenId};
 use crate::core::issuer::Client;
+use crate::core::ring::Lag;
+use crate::core::subject::Subject;
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -41,6 +45,13 @@ pub(super) trait Session {
     fn is_on(&self, map: MapId) -> bool;
     /// Whether the map's channel rules require that one of its subscriptions be opened in another way.
     fn is_moved_by(&self, map: &Map) -> bool;
+    /// Whether a subscription of the map gets the events of that subject.
+    fn reads(&self, map: MapId, subject: &Subject) -> bool;
+    /// The user that has signed in, or whom the client token is about.
+    fn user(&self) -> Option<String>;
+    /// Adds the subjects and patterns of the session's subscriptions of the map to `subjects`. Returns what
+    /// these have yet to send. `frames` as in [`Ring::lag`](crate::core::ring::Ring::lag).
+    fn lag(&self, map: MapId, subjects: &mut BTreeSet<String>, frames: &mut usize) -> Lag;
 }
 
 /// What shows that a client is alive. It depends on the transport. The session of a client that does not show
@@ -66,27 +77,71 @@ impl Liveness {
     }
 }
 
+/// The way to the client.
+pub(super) enum Way {
+    /// A connection of its own.
+    Connection(Reading),
+    /// Requests that come from that address, as those of a long poll.
+    Requests(IpAddr),
+    /// It is not known.
+    Unknown,
+}
+
+impl From<Option<Connection>> for Way {
+    fn from(connection: Option<Connection>) -> Self {
+        connection.map_or(Self::Unknown, |connection| Self::Connection(Reading::new(connection)))
+    }
+}
+
+/// What a session is called, for those who ask for the connections of a map.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Name {
+    /// Names it on the node.
+    pub(super) number: u64,
+    /// The protocol.
+    pub(super) protocol: &'static str,
+    /// The second in which it began.
+    pub(super) since: u64,
+}
+
 /// A session as the watchdog sees it.
 pub(super) struct Watched {
     session: Rc<dyn Session>,
-    reading: Option<Reading>,
+    way: Way,
     liveness: Liveness,
     /// The second at which an ending session is cut off.
     cut_at: Option<u64>,
+    name: Name,
 }
 
 impl Watched {
-    pub(super) fn new(session: Rc<dyn Session>, connection: Option<Connection>, liveness: Liveness) -> Self {
-        Self { session, reading: connection.map(Reading::new), liveness, cut_at: None }
+    pub(super) fn new(session: Rc<dyn Session>, way: Way, liveness: Liveness, name: Name) -> Self {
+        Self { session, way, liveness, cut_at: None, name }
     }
 
     pub(super) fn session(&self) -> &dyn Session {
         &*self.session
     }
 
+    pub(super) fn name(&self) -> &Name {
+        &self.name
+    }
+
+    /// The address of the client, and how many bytes of the connection the client has not taken.
+    pub(super) fn client(&self) -> (Option<IpAddr>, u64) {
+        match &self.way {
+            Way::Connection(reading) => {
+                let connection = reading.connection();
+                (connection.address(), connection.sent().unsent.into())
+            }
+            Way::Requests(address) => (Some(*address), 0),
+            Way::Unknown => (None, 0),
+        }
+    }
+
     /// The session has sent its last bytes. Its connection may serve other requests.
     pub(super) fn rest(&mut self) {
-        if let Some(reading) = &mut self.reading {
+        if let Way::Connection(reading) = &mut self.way {
             reading.rest();
         }
     }
@@ -96,7 +151,7 @@ impl Watched {
         if self.session.ending().is_some() {
             let cut_at = *self.cut_at.get_or_insert(now + FAREWELL_SECONDS);
             if now >= cut_at
-                && let Some(reading) = &self.reading
+                && let Way::Connection(reading) = &self.way
             {
                 reading.cut();
             }
@@ -129,6 +184,9 @@ impl Watched {
 
     fn is_too_slow(&mut self, now: u64, config: &DispatcherConfig) -> bool {
         let since = self.session.waiting_since();
-        self.reading.as_mut().is_some_and(|reading| reading.is_too_slow(now, since, config))
+        match &mut self.way {
+            Way::Connection(reading) => reading.is_too_slow(now, since, config),
+            Way::Requests(_) | Way::Unknown => false,
+        }
     }
 }

@@ -1,19 +1,23 @@
-//! Authentication over HTTP: the token in the header, and its rights on the map in the path.
+//! Authentication over HTTP: the token in the header, or the cookie of the console, and its rights on the map
+//! in the path. What a portal link opens is decided here too, and nowhere else.
 
 use super::addresses::{AddressShare, address_of};
 use super::audit::facts::{Caller, note_caller, note_map};
 use super::clients::Client;
 use super::context::Edge;
 use super::error::ApiError;
+use super::kept::{self, LINK_PREFIX, X_WAYPOST_CSRF};
 use super::refused::{Quota, Refused, Unavailable};
 use super::sessions::{CountedSession, SessionKind};
 use crate::core::access::{Scopes, hash_token};
 use crate::core::admin_token::AdminScope;
+use crate::core::console::{Credential, Link, LinkScopes, Session};
 use crate::core::error_code::Code;
 use crate::core::limits::{Limit, LimitName};
 use crate::hub::{ClientError, FULL_WAIT, Grant, Hub, Who};
 use actix_web::HttpRequest;
-use actix_web::http::header::{AUTHORIZATION, ORIGIN};
+use actix_web::http::Method;
+use actix_web::http::header::{AUTHORIZATION, ORIGIN, UPGRADE};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -56,6 +60,17 @@ pub async fn granted(hub: &Hub, who: Who, map: &str, scope: Scopes) -> Result<Gr
     }
 }
 
+/// Whether a portal link opens the route of the request. Which map the path names is checked like the map of
+/// a token.
+fn opens(link: &Link, request: &HttpRequest) -> Result<(), Refused> {
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    let route = request.match_pattern().unwrap_or_default();
+    match LinkScopes::needed(is_read, &route) {
+        Some(needed) if link.scopes.contains(needed) => Ok(()),
+        needed => Err(Refused::NotOfLink(needed)),
+    }
+}
+
 /// 429: the token may make so many requests a minute.
 pub(super) fn too_many_requests(permits: u32, wait_ms: u64) -> ApiError {
     let message = format!("the token may make {permits} requests a minute");
@@ -63,7 +78,8 @@ pub(super) fn too_many_requests(permits: u32, wait_ms: u64) -> ApiError {
         .of_limit(LimitName::OfMap(&Limit::REQUESTS_PER_MINUTE), permits.into())
 }
 
-fn caller(who: &Who) -> Caller {
+/// The caller, as the audit log names them.
+pub(super) fn caller(who: &Who) -> Caller {
     match who {
         Who::Admin => Caller::Admin,
         Who::Token(token) => Caller::Token(token.id),
@@ -91,18 +107,116 @@ impl Edge {
         self.identify(request, token, map).await
     }
 
-    /// Finds out who holds `token`. White space around it does not count: a token that was read from a file may
-    /// end with a line break.
+    /// Finds out who holds `token`. White space around it does not count: a token that was read from a file
+    /// may end with a line break. Without a token the cookie of the console counts.
     async fn identify(
         &self,
         request: &HttpRequest,
         token: Option<&str>,
         map: Option<&str>,
     ) -> Result<Who, Refused> {
-        let token = token.map(str::trim).filter(|token| !token.is_empty()).ok_or(Refused::Unauthorized)?;
-        let who = self.holder_of(request, token, map).await?;
+        let who = match token.map(str::trim).filter(|token| !token.is_empty()) {
+            // What is rare is boxed: it would make every other request larger.
+            None => Box::pin(self.session(request, map, true)).await?.1,
+            Some(token) if token.starts_with(LINK_PREFIX) => {
+                let (link, who) = Box::pin(self.link(request, token)).await?;
+                opens(&link, request)?;
+                who
+            }
+            Some(token) => self.holder_of(request, token, map).await?,
+        };
         know(request);
         Ok(who)
+    }
+
+    /// The session of the request's cookie, and whom it stands for. `must_prove`: the request must carry the
+    /// header that belongs to the cookie, which a page of another site can't know. A cookie opens no socket:
+    /// no page can send the header with one.
+    pub(super) async fn session(
+        &self,
+        request: &HttpRequest,
+        map: Option<&str>,
+        must_prove: bool,
+    ) -> Result<(Session, Who), Refused> {
+        let is_other = [AUTHORIZATION, UPGRADE].iter().any(|name| request.headers().contains_key(name));
+        let console = self.config.console.as_ref().filter(|_| !is_other);
+        let name = console.map(|console| kept::session_cookie(console.is_secure));
+        let Some(cookie) = name.and_then(|name| kept::cookie(request, name)) else {
+            return Err(Refused::Unauthorized);
+        };
+        let encryption = kept::encryption(&self.hub).await?;
+        let given = request.headers().get(X_WAYPOST_CSRF).and_then(|given| given.to_str().ok());
+        // A page of this host that knows nothing of the console sends the cookie too: it guesses nothing.
+        if must_prove && given.is_none() {
+            return Err(Refused::Unauthorized);
+        }
+        let is_proved = || given.is_some_and(|given| kept::is_csrf(&encryption, cookie, given));
+        let session = kept::session(&encryption, cookie).filter(|_| !must_prove || is_proved());
+        let Some(session) = session else { return Err(self.wrong(request)) };
+        if session.seconds_left(self.hub.clock().time_ms()).is_none() {
+            return Err(Refused::Unauthorized);
+        }
+        let who = self.holder_with(request, &session.credential, map).await?;
+        note_caller(request, caller(&who));
+        Ok((session, who))
+    }
+
+    /// The portal link with that token, and who comes with it. Unknown, ended and revoked links are refused
+    /// alike.
+    pub(super) async fn link(&self, request: &HttpRequest, token: &str) -> Result<(Link, Who), Refused> {
+        let encryption = kept::encryption(&self.hub).await?;
+        let link = kept::link(&encryption, token).filter(|_| self.config.console.is_some());
+        let Some(link) = link else { return Err(self.wrong(request)) };
+        if link.end_ms <= self.hub.clock().time_ms() {
+            return Err(Refused::Unauthorized);
+        }
+        let map = link.map.to_string();
+        let maker = self.holder_with(request, &link.maker, Some(map.as_str())).await?;
+        let who = self.hub.access().who_of_link(&link, &maker).ok_or(Refused::Unauthorized)?;
+        note_caller(request, Caller::Link(maker.by()));
+        Ok((link, who))
+    }
+
+    /// Whom a credential stands for that a browser keeps. It is checked as a token is.
+    async fn holder_with(
+        &self,
+        request: &HttpRequest,
+        credential: &Credential,
+        map: Option<&str>,
+    ) -> Result<Who, Refused> {
+        let tag = self.config.console.as_ref().and_then(|console| console.oidc_tag);
+        if matches!(credential, Credential::Person(person) if Some(person.settings) != tag) {
+            return Err(Refused::Unauthorized);
+        }
+        self.hub.access().know_revokes().await;
+        if let Some(who) = self.hub.access().who_of_here(credential, map) {
+            return Ok(who);
+        }
+        let address = address_of(request);
+        self.failures.check(address)?;
+        let who = self.hub.access().who_of(credential, map).await?;
+        who.ok_or_else(|| {
+            self.failures.count(address);
+            Refused::Unauthorized
+        })
+    }
+
+    /// The caller's own credential, for something that shall end with it.
+    pub(super) async fn credential(&self, request: &HttpRequest) -> Result<Credential, Refused> {
+        match bearer(request) {
+            Some(token) => Ok(Credential::Token(hash_token(token))),
+            None => Ok(self.session(request, None, true).await?.0.credential),
+        }
+    }
+
+    /// Counts something that the cluster has not made, as a wrong token is counted.
+    fn wrong(&self, request: &HttpRequest) -> Refused {
+        let address = address_of(request);
+        if let Err(refused) = self.failures.check(address) {
+            return refused;
+        }
+        self.failures.count(address);
+        Refused::Unauthorized
     }
 
     async fn holder_of(&self, request: &HttpRequest, token: &str, map: Option<&str>) -> Result<Who, Refused> {

@@ -1,6 +1,7 @@
 //! What every edge gets: the hub, and the settings that belong to no single protocol.
 
 use crate::core::access::{Limits, Retention};
+use crate::core::oidc::OidcSettings;
 use crate::core::webhook::Defaults;
 use crate::delivery::DispatcherConfig;
 use crate::delivery::webhook::Webhooks;
@@ -10,6 +11,7 @@ use crate::edge::refused::Unavailable;
 use crate::edge::sessions::{MostSessions, Sessions};
 use crate::hub::Hub;
 use metrics_exporter_prometheus::PrometheusHandle;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Settings of the edges.
@@ -47,6 +49,23 @@ pub struct EdgeConfig {
     pub dispatcher: DispatcherConfig,
     /// Settings of webhooks.
     pub webhooks: WebhookDefaults,
+    /// Settings of the console and the portal; `None`: this node serves neither.
+    pub console: Option<ConsoleConfig>,
+}
+
+/// Settings of the console and the portal.
+#[derive(Clone, Debug)]
+pub struct ConsoleConfig {
+    /// How long a sign-in lasts.
+    pub session: Duration,
+    /// What the addresses of portal links begin with.
+    pub base: String,
+    /// Whether browsers reach the node by HTTPS: then they send cookies by HTTPS alone.
+    pub is_secure: bool,
+    /// Sign-in by OpenID Connect, if it is configured.
+    pub oidc: Option<Arc<OidcSettings>>,
+    /// The mark of these settings. The session of a person ends when it changes.
+    pub oidc_tag: Option<[u8; 16]>,
 }
 
 /// Settings of the webhook API.
@@ -76,8 +95,8 @@ pub struct Edge {
     pub short_of_files: Option<String>,
     /// The certificate that the node shows its clients.
     pub shown: Option<std::sync::Arc<crate::tls::Shown>>,
-    /// The audit log, if there is one.
-    pub audit: Option<std::sync::Arc<AuditLog>>,
+    /// The audit log.
+    pub audit: std::sync::Arc<AuditLog>,
     /// Renders `/metrics`.
     pub metrics: PrometheusHandle,
 }

@@ -330,6 +330,7 @@ impl From<Refusal> for ApiError {
             Refusal::AppKeyTaken => conflict(Code::KeyTaken, "there is an app with this key"),
             Refusal::UnknownApp => Self::not_found("the app"),
             Refusal::UnknownSource => Self::not_found("the ingest source"),
+            Refusal::SystemMap => system_map(),
             Refusal::ConfiguredApp => configured("app"),
             Refusal::Malformed => Self::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
@@ -339,6 +340,13 @@ impl From<Refusal> for ApiError {
             .hint("all nodes must run the same release"),
         }
     }
+}
+
+/// 403: the system map does not allow it to anybody.
+fn system_map() -> ApiError {
+    let message = "the system map has the server's events alone: nobody else publishes to it, and it stays";
+    ApiError::new(StatusCode::FORBIDDEN, Code::SystemMap, message)
+        .hint("read it, give it webhooks and consumers, and tokens with the scopes subscribe and manage")
 }
 
 /// 403: the caller's token is limited to other subjects.

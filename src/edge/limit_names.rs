@@ -126,7 +126,8 @@ fn told_of_map(resource: &str) -> Vec<Told> {
         }
         "subjects with events" => vec![error(Refusal::TooManySubjects(3))],
         // Nobody is refused: they wait, are answered empty, or the oldest goes.
-        "long polls that nodes pass on" | "requests to receivers" | "history" => Vec::new(),
+        "long polls that nodes pass on" | "requests to receivers" | "history" | "usage" => Vec::new(),
+        "operator events" => Vec::new(),
         "ephemeral events for another node" | "last events of ephemeral cache channels" => Vec::new(),
         "spans of traces" => Vec::new(),
         other => panic!("what is a caller told at the limit of: {other}?"),

@@ -10,6 +10,7 @@ pub mod audit;
 pub mod auth;
 pub mod body;
 pub mod clients;
+pub mod console;
 pub mod consumers;
 pub mod context;
 pub mod docs;
@@ -18,11 +19,13 @@ pub mod event_stream;
 pub mod given;
 pub mod ingest;
 pub mod joins;
+pub mod kept;
 pub mod lifecycle;
 pub mod live;
 pub mod media;
 pub mod ops;
 pub mod paths;
+pub mod people;
 pub mod phoenix;
 pub mod pusher;
 pub mod query;
@@ -34,6 +37,7 @@ pub mod sse;
 pub mod start;
 pub mod strict;
 pub mod subscribe;
+pub mod timeline;
 pub mod timing;
 pub mod traces;
 pub mod upgrade;
@@ -68,7 +72,12 @@ const PROTOCOLS: &[Protocol] = &[
     Protocol { start: consumers::start, takes: consumers::TAKES, headers: consumers::HEADERS },
     Protocol { start: sse::start, takes: sse::TAKES, headers: sse::HEADERS },
     Protocol { start: ingest::start, takes: ingest::TAKES, headers: ingest::HEADERS },
+    // Browsers of people, with a state of its own and a header that no other client sends.
+    Protocol { start: console::start, takes: console::TAKES, headers: console::HEADERS },
 ];
+
+/// The names of the protocols whose connections are listed, as in metrics.
+pub const CONNECTIONS: &[&str] = &["phoenix", "longpoll", "pusher", "live", "sse", "ingest"];
 
 /// Routes that belong to no client protocol.
 struct Part {
@@ -78,6 +87,7 @@ struct Part {
 
 const OTHERS: &[Part] = &[
     Part { routes: rest::routes, takes: rest::TAKES },
+    Part { routes: timeline::routes, takes: &[] },
     Part { routes: pusher::credentials::routes, takes: pusher::credentials::TAKES },
     Part { routes: webhooks::routes, takes: webhooks::TAKES },
     Part { routes: ops::routes, takes: ops::TAKES },
@@ -86,6 +96,7 @@ const OTHERS: &[Part] = &[
 
 /// Prepares all protocols. Returns their routes and all others, for each worker.
 pub fn start(config: &Config, edge: &Data<Edge>) -> NodeRoutes {
+    audit::search::serve(edge);
     let protocols: Vec<Routes> = PROTOCOLS.iter().map(|protocol| (protocol.start)(config, edge)).collect();
     let edge = edge.clone();
     Arc::new(move |service| {

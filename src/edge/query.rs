@@ -27,7 +27,8 @@ pub struct Takes {
     /// Whether the path is words around one variable, and no other route takes a path of that form. Such a
     /// path is recognised without a look at all routes, which is slow.
     pub alone: bool,
-    /// Whether any query is taken, and none is read. Pages are such routes: links to them may carry anything.
+    /// Whether any query is taken. Pages are such routes: links to them may carry anything, and they read
+    /// none of it but what somebody else's standard puts there.
     pub any: bool,
 }
 

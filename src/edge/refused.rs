@@ -6,6 +6,7 @@ use super::given::BadParameter;
 use super::joins::TooManyClientJoins;
 use super::sessions::{MOST_LONG_POLLS, TooManySessions};
 use crate::core::access::Scopes;
+use crate::core::console::LinkScopes;
 use crate::core::error_code::Code;
 use crate::core::limits::{Limit, LimitName};
 use crate::hub::{
@@ -28,6 +29,9 @@ pub enum Refused {
     /// The token opens the map, but lacks this scope.
     #[error("the token lacks the scope {}", .0.names().join(", "))]
     Forbidden(Scopes),
+    /// The portal link does not open this; or it lacks the scope, if one is named.
+    #[error("{}", of_link(.0))]
+    NotOfLink(Option<LinkScopes>),
     /// There is no such map, or the token belongs to another map. The answer does not say which.
     #[error("the map was not found")]
     NotFound,
@@ -144,9 +148,12 @@ impl Refused {
             Self::Quota(quota) => Some(quota.retry_ms()),
             Self::TooManyFailures { wait_ms, .. } => Some(*wait_ms),
             Self::Unavailable(_) => Some(1000),
-            Self::Unauthorized | Self::Origin | Self::Forbidden(_) | Self::NotFound | Self::Parameter(_) => {
-                None
-            }
+            Self::Unauthorized
+            | Self::Origin
+            | Self::Forbidden(_)
+            | Self::NotOfLink(_)
+            | Self::NotFound
+            | Self::Parameter(_) => None,
         }
     }
 }
@@ -204,6 +211,14 @@ impl Quota {
     }
 }
 
+/// What a portal link does not open, in words.
+fn of_link(lacks: &Option<LinkScopes>) -> String {
+    match lacks {
+        Some(scope) => format!("the portal link lacks the scope {}", scope.names().join(", ")),
+        None => "a portal link does not open this".to_owned(),
+    }
+}
+
 impl From<Quota> for Refused {
     fn from(quota: Quota) -> Self {
         Self::Quota(quota)
@@ -234,7 +249,7 @@ impl From<Refused> for ApiError {
         let message = refused.to_string();
         match refused {
             Refused::Unauthorized => Self::unauthorized(),
-            Refused::Origin | Refused::Forbidden(_) => Self::forbidden(message),
+            Refused::Origin | Refused::Forbidden(_) | Refused::NotOfLink(_) => Self::forbidden(message),
             Refused::NotFound => Self::not_found("the map"),
             Refused::Parameter(bad) => bad.into(),
             Refused::Quota(quota) => {
@@ -287,6 +302,7 @@ mod tests {
             (Refused::Unauthorized, 401, "unauthorized"),
             (Refused::Origin, 403, "forbidden"),
             (Refused::Forbidden(Scopes::SUBSCRIBE), 403, "forbidden"),
+            (Refused::NotOfLink(None), 403, "forbidden"),
             (Refused::NotFound, 404, "not_found"),
             (parameter.into(), 400, "invalid_since"),
             (Quota::Connections { limit: 3 }.into(), 429, "too_many_connections"),

@@ -38,8 +38,8 @@ pub const LISTS: [&str; 5] =
     ["accept", "content-encoding", "if-none-match", "prefer", "sec-websocket-protocol"];
 
 /// Headers that handlers read and that are as good as absent where they can't be understood, as their
-/// standards say.
-pub const OPTIONAL: [&str; 1] = ["traceparent"];
+/// standards say. Cookies of other programs on the same host come too.
+pub const OPTIONAL: [&str; 2] = ["cookie", "traceparent"];
 
 /// Headers that handlers read and that may occur once.
 pub fn once() -> &'static [&'static str] {

@@ -7,9 +7,10 @@ use super::contact::CaughtUp;
 use super::error::HubError;
 use super::log::Log;
 use super::vault::Vault;
-use super::who::{Grant, Who};
+use super::who::{Grant, Holder, Who};
 use crate::core::access::{Access, Map, Scopes, TokenHash, hash_token};
 use crate::core::command::{Command, Refusal};
+use crate::core::console::{Credential, Link};
 use crate::core::ids::MapId;
 use crate::core::issuer::{Client, is_revoked};
 use std::sync::{Arc, RwLockReadGuard};
@@ -71,6 +72,51 @@ impl AccessControl {
         }
         self.catch_up().await?;
         Ok(self.who_hashed(&hash))
+    }
+
+    /// Whom a credential stands for, as far as this node knows. A person who may use several maps acts on the
+    /// one that is named.
+    pub fn who_of_here(&self, credential: &Credential, map: Option<&str>) -> Option<Who> {
+        let person = match credential {
+            Credential::Token(hash) => return self.who_hashed(hash),
+            Credential::Person(person) if person.admin => return Some(Who::Admin),
+            Credential::Person(person) => person,
+        };
+        let access = self.known();
+        let is_named =
+            |id: MapId| map.is_some_and(|name| access.map(id).is_some_and(|map| map.has_name(name)));
+        let mut found = None;
+        for (id, scopes) in &person.maps {
+            let Some(token) = access.token(*id) else { continue };
+            if is_named(token.map) {
+                return Some(Who::Token(Holder::narrowed(token, *scopes)));
+            }
+            found = found.or(Some((token, *scopes)));
+        }
+        found.map(|(token, scopes)| Who::Token(Holder::narrowed(token, scopes)))
+    }
+
+    /// Whom a credential stands for. A token that is unknown here may have been created on another node a
+    /// moment ago, so the leader is asked before the answer is `None`.
+    pub async fn who_of(&self, credential: &Credential, map: Option<&str>) -> Result<Option<Who>, HubError> {
+        if let Some(who) = self.who_of_here(credential, map) {
+            return Ok(Some(who));
+        }
+        self.catch_up().await?;
+        Ok(self.who_of_here(credential, map))
+    }
+
+    /// Who comes with a portal link: they act for its maker, on its map. `None` if the map is gone, or the
+    /// maker may not manage it any more.
+    pub fn who_of_link(&self, link: &Link, maker: &Who) -> Option<Who> {
+        self.known().map(link.map)?;
+        if !maker.may(link.map, Scopes::MANAGE) || maker.is_limited() {
+            return None;
+        }
+        Some(Who::Token(match maker {
+            Who::Admin => Holder::for_admin(link.map, Scopes::MANAGE),
+            Who::Token(holder) => Holder::narrowed(holder, Scopes::MANAGE),
+        }))
     }
 
     /// Asks the leader. It is rare, so the requests that need not wait hold no room for it.

@@ -5,15 +5,18 @@
 //! the log, so nothing here blocks: topics get the new events with a nudge (one waiting nudge stands for
 //! everything that happens meanwhile), and dispatchers get messages.
 
+use super::connections::AskThread;
 use super::news::{News, Watch};
 use super::nudges::{Bell, Nudges, TopicLost};
 use super::presence::state::PresenceState;
 use super::presence::terminations::Termination;
+use super::timeline::notes::Notes;
 use crate::core::access::{Access, AccessChange, Map};
 use crate::core::command::{Appended, Change};
 use crate::core::frame::FormKey;
 use crate::core::ids::{MapId, NodeId, TokenId};
 use crate::core::lease::{Incarnation, Present};
+use crate::core::reached::{Asked, Reached};
 use crate::core::ring::Chunk;
 use crate::core::subject::Subject;
 use crate::core::topic::TopicKey;
@@ -73,6 +76,10 @@ pub enum Deliver {
     Stay,
     /// Whether the node is cut off from the cluster.
     CutOff(bool),
+    /// Somebody asks for the connections of the thread's clients, or to end one.
+    Connections(AskThread),
+    /// Tell how far an event has come to this thread's sockets.
+    Reached(Arc<Asked>, mpsc::UnboundedSender<Reached>),
 }
 
 /// The changes that the keeper of this node's leases must react to.
@@ -103,6 +110,8 @@ pub(super) struct Bridge {
     lease_news: Mutex<Option<mpsc::UnboundedSender<LeaseNews>>>,
     /// Who is there on which channels.
     pub(super) presence: PresenceState,
+    /// What is noted of events on their way.
+    pub(super) notes: Notes,
 }
 
 impl Bridge {

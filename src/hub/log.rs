@@ -64,7 +64,9 @@ fn managed_map(command: &Command) -> Option<MapId> {
         | Command::Progress(_)
         | Command::NoteAttempt(..)
         | Command::HandOver(..)
-        | Command::SetKeyFingerprint(_) => None,
+        | Command::SetKeyFingerprint(_)
+        | Command::TellOperators(_)
+        | Command::Usage(_) => None,
     }
 }
 

@@ -15,6 +15,7 @@ mod bridge;
 mod clients;
 mod clock;
 mod configured;
+mod connections;
 mod contact;
 mod ephemeral;
 mod error;
@@ -28,6 +29,7 @@ mod log;
 mod news;
 mod nudges;
 mod operations;
+mod operator_events;
 mod peers;
 mod presence;
 mod publisher;
@@ -36,9 +38,11 @@ mod replica;
 mod settings;
 #[cfg(test)]
 mod stage;
+mod timeline;
 mod topic;
 mod topics;
 mod traced;
+mod usage;
 mod vault;
 mod wakes;
 mod webhooks;
@@ -51,6 +55,7 @@ pub use bridge::Deliver;
 pub use clients::{ClientError, ClientTokens, KeyRequest};
 pub use clock::Clock;
 pub use configured::Configured;
+pub use connections::{AskConnections, AskThread, ClientConnection, EndConnection, MOST_CONNECTIONS};
 pub use ephemeral::Ephemeral;
 pub use error::HubError;
 pub use evaluators::{Evaluators, Turn};
@@ -69,7 +74,9 @@ pub use quota::{
     FULL_WAIT, PatternsInUse, PublishCharge, Quotas, TooManyConditions, TooManyJoins, TooManyPatterns,
 };
 pub use settings::report_settings;
+pub use timeline::{ApplyNote, Author, DeliveryNote, Gathered, Known, Notes, PublishNote, Timeline, Via};
 pub use topics::Topics;
+pub use usage::{Meter, Usage};
 pub use vault::{Encryption, EncryptionError, KEY_FILE, Vault};
 pub use webhooks::{WebhookState, WebhookStore};
 pub use who::{Grant, Holder, Who};
@@ -170,6 +177,7 @@ impl Foundation {
         configured::serve(&server, Arc::clone(&own_file));
         let bridge = Arc::<Bridge>::default();
         presence::serve(&server, Arc::clone(&bridge));
+        connections::serve(&server, &bridge);
         let ephemeral = Ephemeral::new(config.ephemeral_link_bytes, counts.clone());
         let ephemeral_thread = ephemeral.serve(&server);
         Self { bridge, server, counts, requests, keys, own_file, ephemeral, ephemeral_thread }
@@ -191,7 +199,7 @@ impl Foundation {
         let presence = Presence::new(&cluster, &bridge, &peers, &config);
         let (leases, leases_task) = Leases::new(cluster.clone(), log.clone(), bridge.clone());
         let rates = Rates::new(cluster.clone(), peers.clone(), requests);
-        let quota = Quotas::new(rates, leases.clone(), config.expressions_per_topic);
+        let quota = Quotas::new(rates, leases.clone(), Usage::new(&cluster, &log, &archive), &config);
         let publisher = Publisher {
             log: log.clone(),
             clock: clock.clone(),
@@ -200,14 +208,13 @@ impl Foundation {
             ephemeral: ephemeral.clone(),
             idempotency: config.idempotency,
             passed_on: metrics::counter!(crate::metric::EPHEMERAL_PUBLISHED),
-            #[cfg(feature = "failpoints")]
             bridge: bridge.clone(),
         };
         let vault = Vault::new(keys, cluster.clone(), peers.clone(), log.clone(), archive.clone());
         let apps = Apps::new(bridge.clone(), log.clone(), vault.clone(), caught_up.clone());
         let access = AccessControl::new(bridge.clone(), log.clone(), &vault, caught_up, &config);
-        let operations =
-            Operations::new(cluster.clone(), peers.clone(), log.clone(), health.clone(), webhooks.clone());
+        let timeline = Timeline::new(cluster.clone(), peers.clone(), topics.clone(), bridge.clone());
+        let operations = Operations::new(cluster.clone(), &peers, &log, &health, &webhooks, timeline);
         let tasks = Tasks {
             leases: leases_task,
             bridge: bridge.clone(),
@@ -259,12 +266,14 @@ impl Hub {
     }
 
     fn spawn(&self, tasks: Tasks) {
-        let Parts { cluster, ephemeral, health, leases, log, peers, presence, vault, .. } = &*self.0;
+        let Parts { cluster, ephemeral, health, leases, log, peers, presence, quota, vault, .. } = &*self.0;
         ephemeral.start(&tasks.ephemeral, peers, cluster);
         actix_rt::spawn(tasks.leases.run());
         presence.start(cluster, log, health, leases);
         janitor::spawn(cluster.clone(), tasks.bridge);
+        actix_rt::spawn(operator_events::run(cluster.clone(), health.clone()));
         actix_rt::spawn(vault.clone().settle());
+        actix_rt::spawn(quota.usage().clone().run());
         actix_rt::spawn(health.clone().watch());
         actix_rt::spawn(health.clone().watch_reach(tasks.cut_off_after));
     }

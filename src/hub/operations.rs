@@ -6,6 +6,7 @@
 use super::health::Health;
 use super::log::Log;
 use super::peers::{Lane, PeerRequest, Peers};
+use super::timeline::Timeline;
 use super::webhooks::WebhookStore;
 use crate::core::ids::NodeId;
 use bytes::Bytes;
@@ -67,19 +68,27 @@ pub struct Operations {
     log: Log,
     health: Health,
     webhooks: WebhookStore,
+    timeline: Timeline,
 }
 
 impl Operations {
     /// Also registers the handlers for the requests of other nodes.
     pub(super) fn new(
         cluster: Cluster,
-        peers: Peers,
-        log: Log,
-        health: Health,
-        webhooks: WebhookStore,
+        peers: &Peers,
+        log: &Log,
+        health: &Health,
+        webhooks: &WebhookStore,
+        timeline: Timeline,
     ) -> Self {
-        serve(&peers, &cluster);
-        Self { cluster, peers, log, health, webhooks }
+        serve(peers, &cluster);
+        let (peers, log, health) = (peers.clone(), log.clone(), health.clone());
+        Self { cluster, peers, log, health, webhooks: webhooks.clone(), timeline }
+    }
+
+    /// Follows an event over all nodes.
+    pub fn timeline(&self) -> &Timeline {
+        &self.timeline
     }
 
     /// Carries out an operation on the node that must do it.

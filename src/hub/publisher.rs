@@ -1,20 +1,24 @@
 //! Publishing: durable events go into the log, ephemeral events directly to the nodes that request them.
 
+use super::bridge::Bridge;
 use super::clock::Clock;
 use super::ephemeral::Ephemeral;
 use super::error::HubError;
 use super::health::Health;
 use super::log::Log;
 use super::quota::{PublishCharge, Quotas};
+use super::timeline::notes::{Author, PublishNote, Via};
 use super::traced::Publishing;
+use crate::clock::now_ns;
 use crate::core::access::Map;
 use crate::core::channel_rules::Durability;
 use crate::core::command::{By, Command, Ingest, Publish, Published, Refusal, Reply};
 use crate::core::event::{Event, NewEvent};
 use crate::core::ids::EventId;
+use crate::core::operators::SYSTEM_MAP;
 use crate::core::rate::Amount;
 use crate::metric;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 static METERS: OnceLock<Meters> = OnceLock::new();
@@ -55,8 +59,23 @@ pub struct Publisher {
     pub(super) idempotency: Duration,
     /// Counts ephemeral events.
     pub(super) passed_on: metrics::Counter,
-    #[cfg(feature = "failpoints")]
-    pub(super) bridge: std::sync::Arc<super::bridge::Bridge>,
+    pub(super) bridge: Arc<Bridge>,
+}
+
+/// A publish that came to this node.
+#[derive(Clone, Copy, Debug)]
+struct Came {
+    via: Via,
+    /// When (Unix nanoseconds).
+    ns: u64,
+    /// The same by the other clock.
+    at: Instant,
+}
+
+impl Came {
+    fn now(via: Via) -> Self {
+        Self { via, ns: now_ns(), at: Instant::now() }
+    }
 }
 
 impl Publisher {
@@ -65,13 +84,14 @@ impl Publisher {
         self.idempotency
     }
 
-    /// Appends events to a map's stream.
+    /// Appends events to a map's stream, which came over that protocol.
     ///
     /// # Errors
     /// Why the events were not appended, or that this is unknown.
-    pub async fn publish(&self, map: &Map, mut publish: Publish) -> Result<Published, HubError> {
+    pub async fn publish(&self, map: &Map, mut publish: Publish, via: Via) -> Result<Published, HubError> {
+        let came = Came::now(via);
         let mut spans = Publishing::begin(map, &mut publish.events);
-        let published = self.publish_in_rate(map, publish, &spans).await;
+        let published = self.publish_in_rate(map, publish, &spans, came).await;
         count_refused(&published, &mut spans);
         published
     }
@@ -97,9 +117,10 @@ impl Publisher {
     /// # Errors
     /// Why the events were not appended, or that this is unknown.
     pub async fn ingest(&self, map: &Map, mut ingest: Ingest) -> Result<Published, HubError> {
+        let came = Came::now(Via::Ingest);
         let amount = Amount::of(&ingest.events);
         let mut spans = Publishing::begin(map, &mut ingest.events);
-        let published = self.append_in_rate(map, Some(amount), Command::Ingest(ingest), &spans).await;
+        let published = self.append_in_rate(map, Some(amount), Command::Ingest(ingest), &spans, came).await;
         count_refused(&published, &mut spans);
         published
     }
@@ -110,11 +131,12 @@ impl Publisher {
         map: &Map,
         publish: Publish,
         spans: &Publishing,
+        came: Came,
     ) -> Result<Published, HubError> {
         #[cfg(feature = "failpoints")]
         self.break_on_purpose(&publish);
         let amount = publish.by.map(|_| Amount::of(&publish.events));
-        self.append_in_rate(map, amount, Command::Publish(publish), spans).await
+        self.append_in_rate(map, amount, Command::Publish(publish), spans, came).await
     }
 
     /// Proposes a command with events, which count `amount` towards the map's rates.
@@ -124,6 +146,7 @@ impl Publisher {
         amount: Option<Amount>,
         command: Command,
         spans: &Publishing,
+        came: Came,
     ) -> Result<Published, HubError> {
         if !self.health.has_room() {
             return Err(HubError::DiskFull);
@@ -135,7 +158,7 @@ impl Publisher {
             Some(amount) => self.quota.enter_log(map, amount)?,
             None => None,
         };
-        let published = self.append(&command, spans).await;
+        let published = self.append(map, &command, spans, came).await;
         match (entered, &published) {
             (Some(entered), Ok(published)) if !published.replayed => entered.stay(),
             (Some(entered), Err(HubError::Refused(Refusal::Rate(why)))) => entered.refused(*why),
@@ -144,7 +167,13 @@ impl Publisher {
         published
     }
 
-    async fn append(&self, command: &Command, spans: &Publishing) -> Result<Published, HubError> {
+    async fn append(
+        &self,
+        map: &Map,
+        command: &Command,
+        spans: &Publishing,
+        came: Came,
+    ) -> Result<Published, HubError> {
         let began = Instant::now();
         let mut commit = spans.commit();
         match self.log.propose(command).await.inspect_err(|error| commit.fail(error))? {
@@ -153,12 +182,34 @@ impl Publisher {
                 meters.seconds.record(began.elapsed().as_secs_f64());
                 if !published.replayed {
                     meters.events.increment(published.count.into());
+                    self.note(map, command, &published, (came, began));
                 }
                 commit.set("waypost.first_seq", published.first_seq);
                 Ok(published)
             }
             other => Err(HubError::Internal(format!("a publish was answered with {other:?}"))),
         }
+    }
+
+    /// Notes who published events, and when they were handed to the log. A publish that stored nothing, because
+    /// it repeats another one, is not noted: that one was.
+    fn note(&self, map: &Map, command: &Command, published: &Published, (came, proposed): (Came, Instant)) {
+        let author = match command {
+            Command::Ingest(ingest) => Author::Source(ingest.source),
+            Command::Publish(publish) => publish.by.map_or(Author::Admin, Author::Token),
+            _ => return,
+        };
+        let waited = proposed.saturating_duration_since(came.at).as_micros();
+        self.bridge.notes.published(&PublishNote {
+            first_id: published.first_id,
+            count: published.count,
+            stream: map.topic,
+            first_seq: published.first_seq,
+            author,
+            via: came.via,
+            received_ns: came.ns,
+            proposed_us: u32::try_from(waited).unwrap_or(u32::MAX),
+        });
     }
 
     /// Passes a map's events to their present subscribers on every reachable node. Nothing is stored, and the
@@ -173,6 +224,9 @@ impl Publisher {
 
     /// Charges ephemeral events, before they are passed on.
     async fn admit_ephemeral(&self, map: &Map, events: &[NewEvent]) -> Result<(), HubError> {
+        if map.id == SYSTEM_MAP {
+            return Err(HubError::Refused(Refusal::SystemMap));
+        }
         if self.health.is_removed() {
             return Err(HubError::Unavailable("this node was removed from the cluster"));
         }
@@ -196,6 +250,7 @@ impl Publisher {
         map: &Map,
         by: By,
         events: Vec<NewEvent>,
+        via: Via,
     ) -> Result<Vec<Placed>, HubError> {
         let is_durable =
             |event: &NewEvent| map.rules.durability_of(event.subject.as_str()) == Durability::Durable;
@@ -213,7 +268,7 @@ impl Publisher {
         if !durable.is_empty() {
             let publish = Publish { map: map.id, by, events: durable, key: None };
             // Its state is large, and most events of channels are ephemeral.
-            stored = Some(Box::pin(self.publish(map, publish)).await?);
+            stored = Some(Box::pin(self.publish(map, publish, via)).await?);
         }
         let mut passed_on = Vec::new();
         if !ephemeral.is_empty() {
@@ -307,7 +362,7 @@ mod tests {
         assert_eq!(map.rules.all().len(), 1);
         let events = ["live-1", "orders-7", "live-2", "orders-8"];
         let events = events.map(|subject| NewEvent::new(Subject::parse(subject).unwrap(), "k", "1")).to_vec();
-        let placed = hub.publisher().publish_channel(&map, None, events).await.unwrap();
+        let placed = hub.publisher().publish_channel(&map, None, events, Via::Rest).await.unwrap();
         let seqs: Vec<_> = placed.iter().map(|placed| placed.seq).collect();
         assert_eq!(seqs, [None, Some(1), None, Some(2)]);
         assert!(placed.iter().all(|placed| placed.id.is_ephemeral() == placed.seq.is_none()));
@@ -326,7 +381,7 @@ mod tests {
         let refusal = loop {
             let names = ["orders-7"].into_iter().chain(["private-a"; 20]);
             let events = names.map(|name| NewEvent::new(Subject::parse(name).unwrap(), "k", "1")).collect();
-            match hub.publisher().publish_channel(&map, None, events).await {
+            match hub.publisher().publish_channel(&map, None, events, Via::Rest).await {
                 Ok(_) => accepted += 1,
                 Err(refusal) => break refusal,
             }

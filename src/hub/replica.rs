@@ -3,7 +3,9 @@
 //! Owns the adapters between the two; never decides anything itself.
 
 use super::bridge::{Bridge, LeaseNews};
+use super::timeline::notes::Applying;
 use super::traced;
+use crate::clock::now_ns;
 use crate::core::ids::GroupId;
 use crate::core::state::{Context, State, StateError};
 use crate::core::store::{ReadStore, StoreError, Visit, WriteStore};
@@ -18,11 +20,12 @@ pub(super) struct Replica {
     /// When the first command since the last commit of the store began to be applied, where spans are
     /// recorded.
     began: Option<Moment>,
+    applying: Applying,
 }
 
 impl Replica {
     pub(super) fn new(bridge: Arc<Bridge>) -> Self {
-        Self { state: State::default(), bridge, began: None }
+        Self { state: State::default(), bridge, began: None, applying: Applying::default() }
     }
 }
 
@@ -48,7 +51,18 @@ impl StateMachine for Replica {
         txn: &mut Txn<'_>,
     ) -> Result<Vec<u8>, DiskError> {
         self.began = self.began.or_else(Moment::if_recorded);
-        self.state.apply(&mut EntryContext(ctx), command, &mut TxnStore(txn)).map_err(to_cluster_error)
+        let first_slot = ctx.next_slot();
+        // What may have been applied before the process started is applied again, at another time.
+        let is_noted = !ctx.is_from_before();
+        if is_noted {
+            self.applying.begin(now_ns);
+        }
+        let reply = self.state.apply(&mut EntryContext(ctx), command, &mut TxnStore(txn));
+        if is_noted {
+            let entry = (ctx.index(), ctx.leader());
+            self.applying.applied(entry, ctx.proposal(), (first_slot, ctx.next_slot()));
+        }
+        reply.map_err(to_cluster_error)
     }
 
     fn flush(&mut self, txn: &mut Txn<'_>) -> Result<(), DiskError> {
@@ -60,6 +74,7 @@ impl StateMachine for Replica {
         if let Some(began) = self.began.take() {
             traced::applied(&changes, began, applied);
         }
+        self.applying.commit(&self.bridge.notes, now_ns);
         self.bridge.publish(changes);
     }
 }

@@ -11,13 +11,19 @@ use super::nudges::{Bell, Pending, TopicLost};
 use super::topic::{Attach, Detach, Meters, Topic};
 use super::wakes::Wakes;
 use crate::core::frame::{FormKey, View};
+use crate::core::reached::{Asked, Reached};
 use crate::core::topic::TopicKey;
 use actix::prelude::{ActorFutureExt, WrapFuture};
 use actix::{Actor, Addr, Arbiter, AsyncContext, Context, Handler, MailboxError, Message, Recipient};
 use rustc_hash::FxHashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
 
+/// How long the dispatchers have to tell how far an event has come.
+const TOLD_WITHIN: Duration = Duration::from_secs(1);
 /// A thread of topics for so many processors: most of the work is that of the workers that write to clients.
 const PROCESSORS_PER_THREAD: usize = 4;
 /// Most threads of topics.
@@ -95,6 +101,22 @@ impl Topics {
     /// Tells every dispatcher whether the node is cut off from the cluster.
     pub(super) fn announce_cut_off(&self, is_cut_off: bool) {
         self.bridge.broadcast(|| Deliver::CutOff(is_cut_off));
+    }
+
+    /// How far an event has come to the sockets of this node. `None` if a dispatcher does not tell in time.
+    pub(super) async fn reached(&self, asked: Asked) -> Option<Reached> {
+        let asked = Arc::new(asked);
+        let (tell, mut told) = mpsc::unbounded_channel();
+        self.bridge.broadcast(|| Deliver::Reached(asked.clone(), tell.clone()));
+        drop(tell);
+        let gather = async {
+            let mut all = Reached::default();
+            while let Some(reached) = told.recv().await {
+                all.add(&reached);
+            }
+            all
+        };
+        timeout(TOLD_WITHIN, gather).await.ok()
     }
 
     /// How many topics have an actor.

@@ -8,11 +8,12 @@ use super::error::HubError;
 use super::log::Log;
 use super::news::Watch;
 use super::replica::ViewStore;
+use super::timeline::notes::Notes;
 use crate::core::codec;
 use crate::core::command::{Command, Refusal, Reply};
 use crate::core::consumer::progress::{NumberedCommand, Progress, Retry};
 use crate::core::event::Event;
-use crate::core::ids::{TopicId, WebhookId};
+use crate::core::ids::{EventId, TopicId, WebhookId};
 use crate::core::state::backlog::{Backlog, Losing};
 use crate::core::state::{TopicRecord, keys};
 use crate::core::store::ReadStore;
@@ -55,6 +56,11 @@ pub struct WebhookStore {
 impl WebhookStore {
     pub(super) fn new(bridge: Arc<Bridge>, archive: Archive, log: Log, configured: Configured) -> Self {
         Self { bridge, archive, log, configured }
+    }
+
+    /// What this node notes of events on their way, to which workers add what they do for receivers.
+    pub fn notes(&self) -> &Notes {
+        &self.bridge.notes
     }
 
     /// Webhooks and their owners, as this node knows them. Hold the guard only briefly: the thread that
@@ -139,6 +145,28 @@ impl WebhookStore {
             });
             scanned.map_err(ArchiveError::of_store)?;
             bad.map_or(Ok(found), |error| Err(damaged(error)))
+        })
+    }
+
+    /// The waiting delivery of a webhook that has the event, if there is one. It looks at all that wait, which
+    /// may be many.
+    pub fn waits(&self, id: WebhookId, event: EventId) -> Result<Option<Retry>, ArchiveError> {
+        let from = keys::waiting(id, 0);
+        let to = keys::waiting(id, u64::MAX);
+        self.archive.look(|store| {
+            let mut found = Ok(None);
+            let scanned = store.scan(&from, &to, &mut |_, value| {
+                match codec::decode::<Retry>(value) {
+                    Ok(retry) if retry.events.iter().any(|known| known.id == event) => {
+                        found = Ok(Some(retry));
+                    }
+                    Ok(_) => {}
+                    Err(error) => found = Err(error),
+                }
+                matches!(found, Ok(None))
+            });
+            scanned.map_err(ArchiveError::of_store)?;
+            found.map_err(damaged)
         })
     }
 

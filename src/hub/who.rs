@@ -3,7 +3,7 @@
 use crate::core::access::{Map, Scopes, Token};
 use crate::core::command::By;
 use crate::core::expression::Expression;
-use crate::core::ids::MapId;
+use crate::core::ids::{MapId, TokenId};
 use crate::core::issuer::{Client, ClientRights};
 use crate::core::subject::{Selector, Subject};
 use std::ops::Deref;
@@ -25,6 +25,8 @@ pub struct Holder {
     /// The token, with the scopes of the holder.
     token: Arc<Token>,
     client: Option<Arc<Client>>,
+    /// Whether commands record the admin as the caller, for whom the holder acts.
+    for_admin: bool,
 }
 
 /// A map and the caller who may use it.
@@ -46,7 +48,7 @@ impl Deref for Holder {
 
 impl From<Arc<Token>> for Holder {
     fn from(token: Arc<Token>) -> Self {
-        Self { token, client: None }
+        Self { token, client: None, for_admin: false }
     }
 }
 
@@ -54,7 +56,30 @@ impl Holder {
     /// The client of a client token, which acts as `token`.
     pub(super) fn of_client(token: &Token, client: Client) -> Self {
         let scopes = token.scopes.and(client.rights.scopes);
-        Self { token: Arc::new(Token { scopes, ..token.clone() }), client: Some(Arc::new(client)) }
+        let token = Arc::new(Token { scopes, ..token.clone() });
+        Self { token, client: Some(Arc::new(client)), for_admin: false }
+    }
+
+    /// Somebody who acts as `token`, with those of its scopes that are among these.
+    pub(super) fn narrowed(token: &Token, scopes: Scopes) -> Self {
+        let scopes = token.scopes.and(scopes);
+        Self { token: Arc::new(Token { scopes, ..token.clone() }), client: None, for_admin: false }
+    }
+
+    /// Somebody who acts for the admin on one map alone. No secret has the token's hash, and its id is that
+    /// of the map, so that all of them share one rate of requests.
+    pub(super) fn for_admin(map: MapId, scopes: Scopes) -> Self {
+        let token = Token {
+            id: TokenId::from_bytes(*map.as_bytes()),
+            map,
+            name: String::new(),
+            hash: [0; 32],
+            scopes,
+            inserted_ms: 0,
+            expiry: None,
+            subjects: None,
+        };
+        Self { token: Arc::new(token), client: None, for_admin: true }
     }
 
     /// The client, if the holder presented a client token.
@@ -93,7 +118,8 @@ impl Who {
     pub fn by(&self) -> By {
         match self {
             Who::Admin => None,
-            Who::Token(token) => Some(token.id),
+            Who::Token(holder) if holder.for_admin => None,
+            Who::Token(holder) => Some(holder.id),
         }
     }
 

@@ -1,5 +1,5 @@
-//! What applies to every answer, whichever handler made it: errors are JSON, the headers that protect those
-//! who read it, and whether the connection is kept.
+//! What applies to every answer, whichever handler made it: errors are JSON, or a page where people read them,
+//! the headers that protect those who read it, and whether the connection is kept.
 
 use super::bare::STRICT_TRANSPORT;
 use crate::edge::body::is_sent;
@@ -96,11 +96,13 @@ pub(super) fn finish<B: MessageBody + 'static>(
     })
 }
 
-/// Makes the body of an error JSON, unless it is.
+/// Makes the body of an error JSON, unless it is, or is a page for people.
 fn in_json<B>(head: &mut ResponseHead, body: B) -> EitherBody<B> {
     let is_error = head.status.is_client_error() || head.status.is_server_error();
-    let is_json = |kind: &HeaderValue| kind.as_bytes().starts_with(b"application/json");
-    if !is_error || head.headers().get(CONTENT_TYPE).is_some_and(is_json) {
+    let is_ours = |kind: &HeaderValue| {
+        kind.as_bytes().starts_with(b"application/json") || kind.as_bytes().starts_with(b"text/html")
+    };
+    if !is_error || head.headers().get(CONTENT_TYPE).is_some_and(is_ours) {
         return EitherBody::left(body);
     }
     head.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -7,11 +7,12 @@ use crate::config::{self, Config};
 use crate::core::access::{Limits, Retention, WebhookBacklog, hash_token};
 use crate::delivery::webhook::lambda::Credentials;
 use crate::delivery::{DispatcherConfig, webhook};
-use crate::edge::context::{EdgeConfig, WebhookDefaults};
+use crate::edge::context::{ConsoleConfig, EdgeConfig, WebhookDefaults};
 use crate::edge::sessions::MostSessions;
 use crate::hub::HubConfig;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub(super) fn hub(config: &Config) -> HubConfig {
@@ -131,5 +132,18 @@ pub(super) fn edge(config: &Config, shares: &Shares) -> EdgeConfig {
             defaults: config.webhooks.defaults(),
             overlap_seconds: config.webhooks.rotation_overlap_seconds,
         },
+        console: config.console.enabled.then(|| console(config)),
+    }
+}
+
+fn console(config: &Config) -> ConsoleConfig {
+    let base = config.base_url();
+    let oidc = config.console.oidc.settings(config.http.public_url.as_deref()).map(Arc::new);
+    ConsoleConfig {
+        session: Duration::from_secs(config.console.session_minutes * 60),
+        is_secure: config.http.tls().is_some() || base.starts_with("https://"),
+        base,
+        oidc_tag: oidc.as_ref().map(|oidc| oidc.tag()),
+        oidc,
     }
 }

@@ -128,6 +128,8 @@ fn what_a_client_opens_does_not_wait_for_a_majority() {
         publish_many(c, 0, &map, "x", EVENTS)?;
         c.wait_same_applied()?;
         let alone = c.follower()?;
+        // The secrets of apps are encrypted, and a node gets the key for them from another one.
+        c.wait_until("the node to have the key of secrets", |c| Ok(pusher(c, alone, &app).ok()))?;
         leave_one(c, alone)?;
         for _ in 0..3 {
             open_everything(c, alone, &map, &app)?;

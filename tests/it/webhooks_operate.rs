@@ -161,7 +161,7 @@ fn auto_disable(c: &Cluster) -> Result<()> {
     wait_news(c, &hook, "webhook.disabled")?;
     let before = receiver.count("/a");
     holds(QUIET, "attempts after it was disabled", || Ok(receiver.count("/a") == before))?;
-    // No event was lost meanwhile; the map's own announcements come, too.
+    // No event was lost meanwhile.
     receiver.on("/a", behaviour::healthy());
     hook.post(c, "/enable", &json!({}))?;
     receiver.wait("/a", "the waiting events", |_| keys(&receiver, "/a").is_superset(&set(&acks)))?;

@@ -159,10 +159,11 @@ pub(crate) fn keys(receiver: &Receiver, path: &str) -> BTreeSet<String> {
     receiver.accepted(path).into_iter().flat_map(|request| request.events).map(|event| event.key).collect()
 }
 
-/// Waits until the map has an event of that type about that webhook; returns all such events.
+/// Waits until the map was told that about the webhook; returns all such events.
 pub(crate) fn wait_news(c: &Cluster, hook: &Hook, kind: &str) -> Result<Vec<Value>> {
     c.wait_until(&format!("`{kind}` about the webhook"), |c| {
-        let path = format!("{}?since=2000-01-01T00:00:00Z&limit=1000", hook.map.events());
+        let subject = format!("%24webhook/{}", hook.id);
+        let path = format!("{}?since=2000-01-01T00:00:00Z&limit=1000&subjects={subject}", hook.map.events());
         let events = any(c, &hook.map)?.get(&path)?.expect(200)?.json()?;
         let events = events["data"].as_array().context("no events")?;
         let about = |e: &&Value| e["type"] == kind && e["payload"].to_string().contains(&hook.id);

@@ -41,6 +41,7 @@ const OTHERS: &[(&str, &str)] = &[
     ("src/server/settings.rs", "endpoint"),
     ("tests/it/webhook_api/refused.rs", "endpoint"),
     ("tests/it/receivers/fleet.rs", "endpoint"),
+    ("tests/it/webhook_preview.rs", "endpoint"),
     ("tests/it/webhooks_answers.rs", "endpoint"),
     ("tests/it/webhooks_lambda.rs", "endpoint"),
     // So do collectors of traces.
@@ -50,6 +51,10 @@ const OTHERS: &[(&str, &str)] = &[
     ("src/server/otlp.rs", "endpoint"),
     ("src/spans.rs", "endpoint"),
     ("tests/it/traces.rs", "endpoint"),
+    // So does OpenID Connect what it names in an issuer's document.
+    ("src/core/oidc/discovery.rs", "endpoint"),
+    ("src/core/oidc/tests.rs", "endpoint"),
+    ("tests/it/oidc.rs", "endpoint"),
     // The field's name for a table of events that a transaction writes.
     ("src/cli/relay/table.rs", "outbox"),
     ("tests/it/relay.rs", "outbox"),

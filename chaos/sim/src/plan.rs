@@ -101,9 +101,6 @@ pub(crate) struct Plan {
 const HANGS: u64 = 60_000;
 /// From this seed on, every fifth one has presence.
 const PRESENCE_FROM: u64 = 1_000_000;
-/// No disk is damaged before this time (ms). A node that has not heard yet that it is a member joins anew, so
-/// damage on a majority of such nodes would end the cluster (ADR 0044).
-const SETTLED_MS: u64 = 500;
 /// From this seed on, disks are damaged in every third one.
 const DAMAGE_FROM: u64 = 1_000;
 
@@ -316,7 +313,7 @@ fn damage(seed: u64, nodes: usize, duration_ms: u64, faults: &mut Vec<(u64, Faul
         return;
     }
     for _ in 0..dice.between(1, 3) {
-        let at = dice.between(0, duration_ms).max(SETTLED_MS);
+        let at = dice.between(0, duration_ms);
         let down = dice.between(10, 1500);
         let everywhere = dice.one_in(3);
         let host = dice.host(nodes);

@@ -50,7 +50,7 @@ const FOUND_BY: [(&str, &[u64]); 22] = [
     ("id-given-twice", &[4, 3, 6, 13]),
     ("checkpoint-before-log", &[4, 45, 447]),
     ("voted-with-a-hole", &[1023]),
-    ("dropped-committed", &[1019, 1061]),
+    ("dropped-committed", &[1019, 1061, 1085]),
     ("own-clock", &[78, 79, 87, 21]),
     ("restart-trusts-clock", &[21, 81]),
     ("ghost-kept", PRESENCE),

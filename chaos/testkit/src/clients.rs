@@ -119,6 +119,11 @@ impl Js {
         Self::start("example_pages.mjs", options)
     }
 
+    /// A person who uses the console in Chromium; `console/pages.mjs` describes the options.
+    pub fn console(options: Value) -> Result<Self> {
+        Self::start("console/pages.mjs", options)
+    }
+
     /// A client of live sessions with npm `ws`; `live_client.mjs` describes the options.
     pub fn live(options: Value) -> Result<Self> {
         Self::start("live_client.mjs", options)

@@ -191,6 +191,11 @@ impl Ws {
         Ok(self.stream.set_nonblocking(true)?)
     }
 
+    /// How long a send may wait for a server that does not read, instead of 20 s.
+    pub fn send_within(&mut self, limit: Duration) -> Result<()> {
+        Ok(self.stream.set_write_timeout(Some(limit))?)
+    }
+
     /// From now on [`Ws::read`] waits again.
     pub fn blocking(&mut self) -> Result<()> {
         Ok(self.stream.set_nonblocking(false)?)

@@ -1,4 +1,4 @@
-// Made by generate.mjs from docs/openapi.yaml, whose SHA-256 is 9422df09ffd3f014cc7e335f22d874b996326d7269548e9923df8b4474cd8173.
+// Made by generate.mjs from docs/openapi.yaml, whose SHA-256 is 828c504b07fb5042d19fbae36cab21117e5c16d01fccc648d71839c65e0f41bb.
 
 export interface paths {
     "/": {
@@ -62,6 +62,26 @@ export interface paths {
          * @description Only with the admin token. The request is answered when no node in reach accepts the token any more.
          */
         delete: operations["revokeAdminToken"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The audit log of all nodes, the newest lines first. Admin token.
+         * @description A line for each change through the admin and manage APIs and for each refusal there. Each node answers from the last 16 MiB of its file (`audit.file`); without a file, from the newest lines that it has in memory since it started, at most 4,096. All nodes are asked, for three seconds at most.
+         */
+        get: operations["readAuditLog"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -162,7 +182,7 @@ export interface paths {
         put?: never;
         /**
          * Create a map; the answer shows its token once. Admin token.
-         * @description Only with the admin token. Limits and retention that are left out are those of new maps in the configuration. The first token has all scopes.
+         * @description Only with the admin token. Limits and retention that are left out are those of new maps in the configuration. The first token has all scopes. The slug waypost-system is the system map's, which has the operator events (docs/operations/operator-events.md).
          */
         post: operations["createMap"];
         delete?: never;
@@ -190,7 +210,7 @@ export interface paths {
         post?: never;
         /**
          * Delete a map with its events and tokens; its sockets close. Admin token.
-         * @description Only with the admin token. The request is answered when every node in reach of a majority has applied it; a second one is answered 404.
+         * @description Only with the admin token. The request is answered when every node in reach of a majority has applied it; a second one is answered 404. The system map can't be deleted.
          */
         delete: operations["deleteMap"];
         options?: never;
@@ -247,6 +267,54 @@ export interface paths {
          */
         post: operations["revokeClientTokens"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/maps/{map}/connections": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or slug. */
+                map: components["parameters"]["map"];
+            };
+            cookie?: never;
+        };
+        /**
+         * The connections of the map's clients on all nodes, by id.
+         * @description Needs the scope manage. Sockets and event streams, and the sessions of long polls; readers of consumers are not among them. A connection belongs to a map by its token or by a subscription, so a socket that the admin opened may belong to several. All nodes are asked, for three seconds at most. Ids are in no order of time, and name a connection only as long as it lives.
+         */
+        get: operations["listConnections"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/maps/{map}/connections/{connection}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example 3-000000000000a7 */
+                connection: string;
+                /** @description Id or slug. */
+                map: components["parameters"]["map"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Close a connection of the map, so that its client connects again.
+         * @description Needs the scope manage. A WebSocket is closed with 1012, one of the Pusher protocol with 4200, an event stream ends, and a long poll gets 410: clients come back and resume. To keep a client out, revoke its token first. A connection of another map answers as an unknown one, with `unknown_connection`. 503 `unknown_outcome`: its node did not answer; repeat the request.
+         */
+        delete: operations["closeConnection"];
         options?: never;
         head?: never;
         patch?: never;
@@ -683,6 +751,30 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/maps/{map}/events/{event}/trace": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                event: components["parameters"]["event"];
+                /** @description Id or slug. */
+                map: components["parameters"]["map"];
+            };
+            cookie?: never;
+        };
+        /**
+         * What became of an event.
+         * @description One timeline: publish, proposal, commit, each node's apply and sockets, attempts of webhooks, acknowledgements of consumers. It is gathered from all nodes, three seconds at most, from what each notes while it runs and from what is stored. `gone` says what is no longer known. An event of another map, one that never was, and one of which nothing is known any more are answered alike: 404 `event_not_found`. Of an ephemeral event nothing is kept.
+         */
+        get: operations["traceEvent"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/maps/{map}/events/stream": {
         parameters: {
             query?: never;
@@ -842,6 +934,29 @@ export interface paths {
          */
         put: operations["setIssuers"];
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/maps/{map}/portal-links": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or slug. */
+                map: components["parameters"]["map"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make a link to the pages of the map's webhooks and consumers, for the users of a tenant.
+         * @description Needs the scope manage. The link opens what its scopes say, on this map alone, until its time; it ends earlier when the token that made it is revoked. Its fragment is a token, which its page sends as `Authorization: Bearer`.
+         */
+        post: operations["makePortalLink"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1022,6 +1137,29 @@ export interface paths {
          * @description The request is answered when every node in reach of a majority has applied it: at once, after 0.8 s if a node is down or cut off, or after some seconds while a leader is elected. 503 `unknown_outcome`: the revoke may be stored, but a node in reach doesn't have it yet. Repeat the request: 404 means that it is done.
          */
         delete: operations["revokeToken"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/maps/{map}/usage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or slug. */
+                map: components["parameters"]["map"];
+            };
+            cookie?: never;
+        };
+        /**
+         * What was published to the map and delivered, by hour or by day.
+         * @description Needs the scope manage. The periods are in UTC, by the cluster's time, oldest first and without a gap; the last one is the present one. 48 hours and 92 days are kept. Events are counted when they are stored. Each node reports the deliveries and attempts that it has counted once a minute, and they count in the period in which it does. What a node has not reported when its process is killed is not counted.
+         */
+        get: operations["mapUsage"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1411,6 +1549,49 @@ export interface paths {
          * @description The event is stored under the subject `$channel/{channel}`, among the lifecycle events of its channel, and delivered like these: at least once, and in order where a webhook asks for order. Clients that read the channel do not get it. The token needs the scopes manage and publish, and the event counts towards the map's rate.
          */
         post: operations["fireWebhooks"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/maps/{map}/webhooks/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or slug. */
+                map: components["parameters"]["map"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Show the request that settings would make of an event; nothing is stored or sent.
+         * @description Needs the scope manage, or a portal link with `webhooks:write`. The settings are those of `webhook`, or those of a new webhook, changed by `settings`; a target is not needed. Without `event` the answer is about the newest of the map's last 500 events that the settings choose; if they choose none of them, about the newest event. The request is that of the event alone, at its first attempt. Signatures, values of the webhook's own headers, and what may be secret in the URL are shown as `…`. The faults of settings are those of creating a webhook; the name of the target is not resolved. 404 `event_not_found`, `webhook_not_found`.
+         */
+        post: operations["previewWebhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/portal": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What the portal link of the request's token opens.
+         * @description The page of a portal link begins with this. An unknown link, one that has ended and one whose maker's token was revoked get the same 401.
+         */
+        get: operations["portal"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1863,6 +2044,137 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/console": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The way to the console.
+         * @description Answers with the address of the console, `/console/`.
+         */
+        get: operations["consoleMoved"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/console/{path}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Empty for the console itself, or a file below `assets/`. It may contain slashes. */
+                path: string;
+            };
+            cookie?: never;
+        };
+        /**
+         * The console, a page of scripts that use this API, and the files that it and the portal load.
+         * @description All of it is part of the executable, and nothing is loaded from elsewhere. No page may show it in a frame. The name of a file changes with its content, so files may be kept for ever.
+         */
+        get: operations["console"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/console/config": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How people can sign in.
+         * @description What the console must know before anybody has signed in.
+         */
+        get: operations["consoleConfig"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/console/oidc/callback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Where the issuer sends people back to.
+         * @description Checks the answer, sets the cookie `waypost_session` and sends people on to `/console/`. 401 `oidc_refused`: the answer is not one to a sign-in of this browser, or its token is not valid; 403: the person may use nothing here.
+         */
+        get: operations["finishOidc"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/console/oidc/start": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Send somebody to the issuer of OpenID Connect.
+         * @description The code flow with PKCE. 404 unless `console.oidc` is configured.
+         */
+        get: operations["startOidc"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/console/session": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The session of the cookie, with the value of the header that belongs to it.
+         * @description The only request that the cookie opens without the header. Other sites can neither send the cookie nor read the answer.
+         */
+        get: operations["consoleSession"];
+        put?: never;
+        /**
+         * Sign in with the admin token or a token of a map.
+         * @description The answer sets the cookie `waypost_session`. It stands for the token on every node, for `console.session_minutes`, and ends when the token is revoked.
+         */
+        post: operations["signIn"];
+        /**
+         * Sign out of the console.
+         * @description Removes the cookie from the browser. With a session it needs the header, too.
+         */
+        delete: operations["signOut"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/docs": {
         parameters: {
             query?: never;
@@ -1938,6 +2250,29 @@ export interface paths {
          * @description In the text format of Prometheus, without a token.
          */
         get: operations["metrics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/portal/{policy}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The path part of a portal link. */
+                policy: string;
+            };
+            cookie?: never;
+        };
+        /**
+         * The page of a portal link.
+         * @description Its policy (`frame-ancestors`) lets the origins of the link show it in a frame. An unknown link and one that has ended get the same 404.
+         */
+        get: operations["portalPage"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2130,6 +2465,31 @@ export interface components {
         };
         /** @enum {unknown} */
         AttemptClass: "delivered" | "dns" | "blocked" | "connect" | "tls" | "timeout" | "closed" | "protocol" | "status" | "redirect" | "throttled" | "render" | "function" | "expired" | "skipped" | "overflow" | "internal" | "refused" | "unacknowledged";
+        /** @description A line of the audit log. One with only `time`, `node` and `lost` says how many lines could not be written. */
+        AuditLine: {
+            address?: string;
+            lost?: number;
+            /** @description Id of the map. */
+            map?: string;
+            method?: string;
+            node: components["schemas"]["NamedNode"];
+            path?: string;
+            /** @description `done`, `unknown`, or the code of the error. */
+            result?: string;
+            /** @example /api/maps/{map}/tokens */
+            route?: string;
+            /** @description Of the answer; null if the caller left before it. */
+            status?: number | null;
+            /** Format: date-time */
+            time: string;
+            /** @description Its id; with `portal`, that of the token that made the link, which is missing if the admin did. */
+            token?: string;
+            /**
+             * @description `portal`: with a portal link. `unknown`: with no token, or a wrong one.
+             * @enum {unknown}
+             */
+            who?: "admin" | "token" | "portal" | "unknown";
+        };
         /** @description Sends several events in one request; not for envelope and broadcasting, at most 10 for discord and slack. */
         Batch: {
             /** @default 0 */
@@ -2173,6 +2533,30 @@ export interface components {
             members_max?: number | null;
             /** @description Whether the subject has members that see each other. Absent or null: subjects `presence-…` have. */
             presence?: boolean | null;
+        };
+        ClientConnection: {
+            /**
+             * @description From where it was opened, as the node sees it; null if it has just ended.
+             * @example 192.0.2.7
+             */
+            address: string | null;
+            age_seconds: number;
+            /** @example 3-000000000000a7 */
+            id: string;
+            /** @description Bytes of these events in the node's memory, and bytes that were sent and that the client has not taken. */
+            lag_bytes: number;
+            /** @description Events that it was not sent yet. Events that are no longer in the node's memory are counted by the positions of the map's log, of which other subjects may have some. */
+            lag_events: number;
+            node: components["schemas"]["NamedNode"];
+            protocol: components["schemas"]["ConnectionProtocol"];
+            /** @description Subjects and patterns that it has subscribed to, the first by name. Empty is the map's own, `*` all. */
+            subjects: string[];
+            /** @description How many there are. */
+            subjects_total: number;
+            /** @description Id of the token, the app or the issuer by which it was opened; null if the admin opened it. */
+            token: string | null;
+            /** @description Whom its client token is about, or the user that has signed in. */
+            user: string | null;
         };
         ClusterStatus: {
             applied_index?: number;
@@ -2294,6 +2678,22 @@ export interface components {
             time?: string;
             /** @description The number of webhooks that have an owner. */
             webhooks?: number;
+        };
+        /** @enum {string} */
+        ConnectionProtocol: "phoenix" | "longpoll" | "pusher" | "live" | "sse" | "ingest";
+        ConsoleSession: {
+            /** @description The value of the header `X-Waypost-CSRF`. */
+            csrf: string;
+            expires_in_seconds: number;
+            /** @description The map of the session, or the first of them; null for an admin. */
+            map: null | components["schemas"]["NamedMap"];
+            /** @description All maps of the session with what it may do there; empty for an admin, who may use all maps. */
+            maps: (components["schemas"]["NamedMap"] & {
+                scopes: ("subscribe" | "publish" | "presence" | "manage")[];
+            })[];
+            /** @enum {unknown} */
+            role: "admin" | "map";
+            scopes: ("subscribe" | "publish" | "presence" | "manage")[];
         };
         Consumer: {
             backoff_multiplier?: number;
@@ -2532,7 +2932,7 @@ export interface components {
          * @description A stable code in lower case. docs/ERRORS.md says what each means and what to do.
          * @enum {string}
          */
-        ErrorCode: "unauthorized" | "forbidden" | "invalid_token" | "not_found" | "method_not_allowed" | "timeout" | "refused" | "internal" | "unavailable" | "not_ready" | "unknown_outcome" | "disk_full" | "invalid_request" | "headers_too_large" | "invalid_header" | "invalid_query" | "unsupported_media_type" | "too_large" | "incomplete_body" | "invalid_json" | "too_deep" | "unsafe_integer" | "invalid_body" | "validation_failed" | "invalid_event" | "invalid_type" | "invalid_subject" | "invalid_subjects" | "forbidden_subjects" | "invalid_events" | "invalid_filter" | "invalid_after" | "invalid_since" | "invalid_backfill" | "invalid_last_event_id" | "invalid_limit" | "invalid_prefix" | "invalid_named" | "invalid_with_key" | "invalid_wait" | "invalid_max" | "invalid_idempotency_key" | "idempotency_key_reused" | "idempotency_of_ephemeral" | "too_many_idempotency_keys" | "empty_batch" | "mixed_durability" | "ephemeral_subject" | "several_subjects" | "no_client_events" | "map_needed" | "slug_taken" | "id_taken" | "name_taken" | "url_taken" | "app_id_taken" | "key_taken" | "configured" | "changed_meanwhile" | "limit_reached" | "map_queue_full" | "publish_rate" | "request_rate" | "too_many_failures" | "too_many_connections" | "too_many_joins" | "too_many_channel_joins" | "too_many_client_joins" | "too_many_filters" | "too_many_patterns" | "too_many_sessions" | "too_many_sockets" | "too_many_readers" | "too_much_waits" | "event_not_found" | "webhook_not_found" | "webhook_inactive" | "webhook_unusable" | "too_many_secrets" | "consumer_not_found" | "unknown_event" | "invalid_params" | "invalid_presence" | "invalid_star" | "invalid_positions" | "unknown_version" | "invalid_message" | "too_many_messages" | "upgrade_required" | "websocket_version" | "bad_handshake" | "signature_missing" | "signature_version" | "signature_malformed" | "header_given_twice" | "invalid_timestamp" | "timestamp_expired" | "unknown_key" | "invalid_key" | "invalid_signature" | "body_changed" | "invalid_channel" | "invalid_info" | "no_presence_channel" | "too_many_channels" | "invalid_user" | "source_inactive" | "source_rate" | "too_many_events" | "invalid_form" | "invalid_user_id" | "invalid_properties" | "invalid_payload" | "invalid_mapping" | "invalid_id" | "invalid_time" | "invalid_source" | "invalid_session" | "other_session" | "other_token" | "unknown_node" | "ambiguous_node" | "last_voter" | "would_lose_majority" | "learner" | "node_unreachable" | "node_behind" | "last_serving" | "no_successor" | "restore_offline" | "key_configured";
+        ErrorCode: "unauthorized" | "forbidden" | "invalid_token" | "not_found" | "method_not_allowed" | "timeout" | "refused" | "internal" | "unavailable" | "not_ready" | "unknown_outcome" | "disk_full" | "invalid_request" | "headers_too_large" | "invalid_header" | "invalid_query" | "unsupported_media_type" | "too_large" | "incomplete_body" | "invalid_json" | "too_deep" | "unsafe_integer" | "invalid_body" | "validation_failed" | "invalid_event" | "invalid_type" | "invalid_subject" | "invalid_subjects" | "forbidden_subjects" | "invalid_events" | "invalid_filter" | "invalid_after" | "invalid_since" | "invalid_until" | "invalid_backfill" | "invalid_last_event_id" | "invalid_limit" | "invalid_prefix" | "invalid_protocol" | "invalid_named" | "invalid_with_key" | "invalid_wait" | "invalid_by" | "invalid_max" | "invalid_idempotency_key" | "idempotency_key_reused" | "idempotency_of_ephemeral" | "too_many_idempotency_keys" | "empty_batch" | "mixed_durability" | "ephemeral_subject" | "several_subjects" | "no_client_events" | "system_map" | "map_needed" | "slug_taken" | "id_taken" | "name_taken" | "url_taken" | "app_id_taken" | "key_taken" | "configured" | "changed_meanwhile" | "limit_reached" | "map_queue_full" | "publish_rate" | "request_rate" | "too_many_failures" | "too_many_connections" | "too_many_joins" | "too_many_channel_joins" | "too_many_client_joins" | "too_many_filters" | "too_many_patterns" | "too_many_sessions" | "too_many_sockets" | "too_many_readers" | "too_much_waits" | "event_not_found" | "webhook_not_found" | "webhook_inactive" | "webhook_unusable" | "too_many_secrets" | "consumer_not_found" | "unknown_connection" | "unknown_event" | "invalid_params" | "invalid_presence" | "invalid_star" | "invalid_positions" | "unknown_version" | "invalid_message" | "too_many_messages" | "upgrade_required" | "websocket_version" | "bad_handshake" | "signature_missing" | "signature_version" | "signature_malformed" | "header_given_twice" | "invalid_timestamp" | "timestamp_expired" | "unknown_key" | "invalid_key" | "invalid_signature" | "body_changed" | "invalid_channel" | "invalid_info" | "no_presence_channel" | "too_many_channels" | "invalid_user" | "source_inactive" | "source_rate" | "too_many_events" | "invalid_form" | "invalid_user_id" | "invalid_properties" | "invalid_payload" | "invalid_mapping" | "invalid_id" | "invalid_time" | "invalid_source" | "invalid_session" | "other_session" | "other_token" | "unknown_node" | "ambiguous_node" | "last_voter" | "would_lose_majority" | "learner" | "node_unreachable" | "node_behind" | "last_serving" | "no_successor" | "oidc_refused" | "oidc_unavailable" | "restore_offline" | "key_configured";
         Event: {
             id: components["schemas"]["EventId"];
             /** Format: uuid */
@@ -2771,6 +3171,24 @@ export interface components {
             retention?: components["schemas"]["Retention"];
             slug?: components["schemas"]["Slug"];
         };
+        MapUsage: {
+            /**
+             * @description The length of a period.
+             * @enum {string}
+             */
+            by: "hour" | "day";
+            periods: components["schemas"]["UsagePeriod"][];
+        };
+        NamedMap: {
+            /** Format: uuid */
+            id: string;
+            name: string;
+            slug: string | null;
+        };
+        NamedNode: {
+            id: number;
+            name: string | null;
+        };
         NewEvent: {
             /** @description Any JSON up to 256 KiB and depth 64; integers that JavaScript would change are refused. */
             payload: unknown;
@@ -2790,6 +3208,37 @@ export interface components {
             game?: components["schemas"]["GameFacts"];
             player_count: number;
             session?: components["schemas"]["SessionFacts"];
+        };
+        PortalLinkForm: {
+            /** @default 60 */
+            minutes: number;
+            /** @description Origins of pages that may show it in a frame: https, or http://localhost for development. None unless they are named. */
+            origins?: string[];
+            scopes: components["schemas"]["PortalScope"][];
+            /** @description The colours of its pages. */
+            theme?: components["schemas"]["PortalTheme"];
+        };
+        /** @enum {unknown} */
+        PortalScope: "webhooks:read" | "webhooks:write" | "consumers:read" | "consumers:write";
+        PortalTheme: {
+            accent?: string | null;
+            background?: string | null;
+            dark?: boolean | null;
+            text?: string | null;
+        };
+        PreviewedRequest: {
+            /** @description The first 64 KiB of the body. For a function, its event. */
+            body: string;
+            /** @description Whether the body is longer. */
+            body_cut: boolean;
+            /** @description Without those of the connection, such as Host and Content-Length. */
+            headers: {
+                [key: string]: string;
+            };
+            /** @enum {unknown} */
+            method: "POST" | "PUT";
+            /** @description Null: there is no target yet. */
+            url: string | null;
         };
         /**
          * @description The form of bodies and signatures.
@@ -3038,6 +3487,72 @@ export interface components {
         };
         /** Format: date-time */
         Time: string | null;
+        Timeline: {
+            /** @description null if it is no longer stored. */
+            event: {
+                id: components["schemas"]["EventId"];
+                seq: number;
+                subject: components["schemas"]["ShownSubject"];
+                /** Format: date-time */
+                ts: string;
+                type: string;
+            } | null;
+            /** @description Sentences: what is not known, or no longer. */
+            gone: string[];
+            /** @description By stage, then by time. */
+            steps: components["schemas"]["TimelineStep"][];
+            /** @description Nodes that did not answer in time. What they know is missing. */
+            unreachable: components["schemas"]["TimelineNode"][];
+        };
+        TimelineNode: {
+            id: number;
+            name: string | null;
+        };
+        TimelineReceiver: {
+            /** Format: uuid */
+            id: string;
+            name: string;
+        };
+        TimelineStep: {
+            /**
+             * Format: date-time
+             * @description By the clock of the node, in microseconds; attempts and what follows them by the cluster's time, in milliseconds. null if it is not known.
+             */
+            at: string | null;
+            /** @description attempt: its number in the delivery, from 1. */
+            attempt?: number;
+            /** @description received: the id of the token or the ingest source, or of the app whose client published; null is the admin. */
+            by?: string | null;
+            consumer?: components["schemas"]["TimelineReceiver"];
+            /** @description attempt. */
+            duration_ms?: number;
+            /** @enum {unknown} */
+            kind: "received" | "proposed" | "committed" | "applied" | "delivered" | "attempt" | "acknowledged" | "dead_letter" | "pending";
+            /** @description committed: the index of the log entry. */
+            log_index?: number;
+            node: components["schemas"]["TimelineNode"] | null;
+            /**
+             * @description attempt.
+             * @enum {unknown}
+             */
+            outcome?: "delivered" | "failed" | "gave_up";
+            /** @description proposed: its name, as node, incarnation and number. */
+            proposal?: string | null;
+            /**
+             * @description received.
+             * @enum {unknown}
+             */
+            protocol?: "rest" | "pusher" | "phoenix" | "live" | "ingest";
+            /** @description delivered: how long the slowest of them waited for it (microseconds). */
+            slowest_us?: number;
+            /** @description delivered: sockets of the node that were handed the event, or events that came with it. */
+            sockets?: number;
+            /** @description attempt: the status of the answer. */
+            status?: number | null;
+            /** @description delivered: subscriptions of the node that have not come to the event yet. */
+            waiting?: number;
+            webhook?: components["schemas"]["TimelineReceiver"];
+        };
         Token: {
             /** Format: date-time */
             expires_at: string | null;
@@ -3061,6 +3576,25 @@ export interface components {
          * @example 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01
          */
         Traceparent: string;
+        UsagePeriod: {
+            /** @description Requests to webhooks, with tests. */
+            attempts: number;
+            /** @description Events that were handed to subscriptions (sockets, streams, long polls) and to readers of consumers; each counts for each of them. */
+            deliveries: number;
+            /** @description Bytes of these events, as they were handed over: in the form of the protocol, compressed where the client agreed to that. */
+            delivery_bytes: number;
+            /** @description Bytes of these events, as they are stored. */
+            event_bytes: number;
+            /** @description Events that were stored, with those of the server. Ephemeral events are not stored. */
+            events: number;
+            /** @description Those of them that delivered nothing. */
+            failed_attempts: number;
+            /**
+             * Format: date-time
+             * @description When the period began.
+             */
+            from: string;
+        };
         Vote: {
             game?: components["schemas"]["GameFacts"];
             session: components["schemas"]["SessionFacts"] & unknown;
@@ -3142,6 +3676,18 @@ export interface components {
             timeout_ms?: number;
             /** @description http or https. Addresses that are not public are refused unless the node allows them. The part after # is never sent and not kept. For discord 2038 bytes, since wait=true is added. */
             url?: string;
+        };
+        WebhookPreview: {
+            /** @description Whether the settings choose the event. */
+            chosen: boolean;
+            /** @description Why there would be no request: for a template, what fails and where. */
+            error: string | null;
+            /** @description Null: the map has no stored event. Then all other members are null or false. */
+            event: components["schemas"]["Event"] | null;
+            /** @description What would be sent, also for an event that is not chosen. Null: there would be no request, and `error` says why. */
+            request: components["schemas"]["PreviewedRequest"] | null;
+            /** @description Why they do not. */
+            why: string | null;
         };
         /** @description The settings and the state of delivery. */
         WebhookState: {
@@ -3364,6 +3910,17 @@ export interface components {
                 "application/json": components["schemas"]["Error"];
             };
         };
+        /** @description The session. */
+        ConsoleSession: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": {
+                    data: components["schemas"]["ConsoleSession"];
+                };
+            };
+        };
         /** @description Refused; nothing was changed. */
         Error: {
             headers: {
@@ -3371,6 +3928,18 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["Error"];
+            };
+        };
+        /** @description Refused; nothing was changed. Browsers, which name `text/html` in `Accept`, get a page that says it. */
+        ErrorPage: {
+            headers: {
+                /** @description Seconds, where another try may succeed. */
+                "Retry-After"?: number;
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"];
+                "text/html": string;
             };
         };
         /** @description The token does not permit this. */
@@ -3450,6 +4019,17 @@ export interface components {
             content: {
                 "application/json": {
                     data: components["schemas"]["Map"];
+                };
+            };
+        };
+        /** @description The periods, oldest first. */
+        MapUsage: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": {
+                    data: components["schemas"]["MapUsage"];
                 };
             };
         };
@@ -3798,6 +4378,58 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["Later"];
+            503: components["responses"]["Later"];
+            default: components["responses"]["Error"];
+        };
+    };
+    readAuditLog: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Only lines whose method and route have this text in them, in upper or lower case.
+                 * @example delete /api/maps
+                 */
+                action?: string;
+                /** @description Only lines older than those of the page before: its `next`. */
+                after?: string;
+                limit?: number;
+                /** @description Only lines about this map: its id or slug. A deleted map is named by its id. */
+                map?: string;
+                /** @description Only lines with this result: `done`, `unknown`, or the code of an error. */
+                result?: string;
+                /** @description Only lines of this time or later. */
+                since?: string;
+                /** @description Only lines before this time. */
+                until?: string;
+                /** @description Only lines of this caller: `admin`, `token`, `portal`, `unknown`, or the id of a token. */
+                who?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["AuditLine"][];
+                        /** @description What to give as `after` for the next page; null on the last one. */
+                        next: string | null;
+                        /** @description Nodes that did not answer: their lines are missing. */
+                        unreachable: components["schemas"]["NamedNode"][];
+                    };
+                };
             };
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
@@ -4209,6 +4841,83 @@ export interface operations {
             413: components["responses"]["TooLarge"];
             415: components["responses"]["NotJson"];
             422: components["responses"]["LimitReached"];
+            429: components["responses"]["Later"];
+            503: components["responses"]["Later"];
+            default: components["responses"]["Error"];
+        };
+    };
+    listConnections: {
+        parameters: {
+            query?: {
+                /** @description Only connections after this one: `next` of the page before. */
+                after?: string;
+                limit?: number;
+                /** @description Only connections of this protocol. */
+                protocol?: components["schemas"]["ConnectionProtocol"];
+                /** @description Only connections that get the events of this subject. */
+                subject?: components["schemas"]["ShownSubject"];
+            };
+            header?: never;
+            path: {
+                /** @description Id or slug. */
+                map: components["parameters"]["map"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["ClientConnection"][];
+                        /** @description What to give as `after` for the next page; null on the last one. */
+                        next: string | null;
+                        /** @description Nodes that did not answer: their connections are missing. */
+                        unreachable: components["schemas"]["NamedNode"][];
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["Later"];
+            503: components["responses"]["Later"];
+            default: components["responses"]["Error"];
+        };
+    };
+    closeConnection: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example 3-000000000000a7 */
+                connection: string;
+                /** @description Id or slug. */
+                map: components["parameters"]["map"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Closed. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["Timeout"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
             429: components["responses"]["Later"];
             503: components["responses"]["Later"];
             default: components["responses"]["Error"];
@@ -5138,6 +5847,39 @@ export interface operations {
             default: components["responses"]["Error"];
         };
     };
+    traceEvent: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                event: components["parameters"]["event"];
+                /** @description Id or slug. */
+                map: components["parameters"]["map"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The timeline. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["Timeline"];
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["Error"];
+            429: components["responses"]["Later"];
+            503: components["responses"]["Later"];
+            default: components["responses"]["Error"];
+        };
+    };
     stream: {
         parameters: {
             query?: {
@@ -5572,6 +6314,53 @@ export interface operations {
             default: components["responses"]["Error"];
         };
     };
+    makePortalLink: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or slug. */
+                map: components["parameters"]["map"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PortalLinkForm"];
+            };
+        };
+        responses: {
+            /** @description The link. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: {
+                            /** Format: date-time */
+                            expires_at: string;
+                            /**
+                             * Format: uri
+                             * @description It is a secret. Give it to its user alone.
+                             */
+                            url: string;
+                        };
+                    };
+                };
+            };
+            400: components["responses"]["Error"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["Timeout"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            429: components["responses"]["Later"];
+            503: components["responses"]["Later"];
+            default: components["responses"]["Error"];
+        };
+    };
     listApps: {
         parameters: {
             query?: never;
@@ -5965,6 +6754,31 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["Later"];
+            503: components["responses"]["Later"];
+            default: components["responses"]["Error"];
+        };
+    };
+    mapUsage: {
+        parameters: {
+            query?: {
+                /** @description The length of a period. */
+                by?: "hour" | "day";
+            };
+            header?: never;
+            path: {
+                /** @description Id or slug. */
+                map: components["parameters"]["map"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["MapUsage"];
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
@@ -6731,6 +7545,95 @@ export interface operations {
             413: components["responses"]["TooLarge"];
             415: components["responses"]["NotJson"];
             422: components["responses"]["LimitReached"];
+            429: components["responses"]["Later"];
+            503: components["responses"]["Later"];
+            default: components["responses"]["Error"];
+        };
+    };
+    previewWebhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or slug. */
+                map: components["parameters"]["map"];
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                /**
+                 * @example {
+                 *       "settings": {
+                 *         "profile": "template",
+                 *         "template": "{\"text\": \"${type}\"}",
+                 *         "filter": "payload.value > 1e9"
+                 *       }
+                 *     }
+                 */
+                "application/json": {
+                    /** @description The id of a stored event. */
+                    event?: string | null;
+                    /** @description As in creating a webhook; with `webhook`, as in updating it. */
+                    settings?: components["schemas"]["WebhookUpdate"] | null;
+                    /** @description The id of the webhook whose settings are the base. */
+                    webhook?: string | null;
+                };
+            };
+        };
+        responses: {
+            /** @description What would be sent. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["WebhookPreview"];
+                    };
+                };
+            };
+            400: components["responses"]["Invalid"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NoWebhook"];
+            408: components["responses"]["Timeout"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            429: components["responses"]["Later"];
+            503: components["responses"]["Later"];
+            default: components["responses"]["Error"];
+        };
+    };
+    portal: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The link. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: {
+                            /** Format: date-time */
+                            expires_at: string;
+                            map: components["schemas"]["NamedMap"];
+                            scopes: components["schemas"]["PortalScope"][];
+                            theme: components["schemas"]["PortalTheme"];
+                        };
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
             429: components["responses"]["Later"];
             503: components["responses"]["Later"];
             default: components["responses"]["Error"];
@@ -7616,6 +8519,206 @@ export interface operations {
             default: components["responses"]["Error"];
         };
     };
+    consoleMoved: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The console is at `Location`. */
+            308: {
+                headers: {
+                    /** @description Its path. */
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            default: components["responses"]["Error"];
+        };
+    };
+    console: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Empty for the console itself, or a file below `assets/`. It may contain slashes. */
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["Page"];
+            /** @description The reader has it already. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            404: components["responses"]["NotFound"];
+            default: components["responses"]["Error"];
+        };
+    };
+    consoleConfig: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The ways to sign in beside a token. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: {
+                            oidc: {
+                                /** @description What the button says. */
+                                name: string;
+                            } | null;
+                            version: string;
+                        };
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            default: components["responses"]["Error"];
+        };
+    };
+    finishOidc: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The console is at `Location`. */
+            303: {
+                headers: {
+                    /** @description Its path. */
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["ErrorPage"];
+            403: components["responses"]["ErrorPage"];
+            404: components["responses"]["ErrorPage"];
+            429: components["responses"]["ErrorPage"];
+            502: components["responses"]["ErrorPage"];
+            503: components["responses"]["ErrorPage"];
+            default: components["responses"]["Error"];
+        };
+    };
+    startOidc: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The issuer is at `Location`. */
+            302: {
+                headers: {
+                    /** @description Its address. */
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            404: components["responses"]["ErrorPage"];
+            502: components["responses"]["ErrorPage"];
+            503: components["responses"]["ErrorPage"];
+            default: components["responses"]["Error"];
+        };
+    };
+    consoleSession: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["ConsoleSession"];
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            429: components["responses"]["Later"];
+            503: components["responses"]["Later"];
+            default: components["responses"]["Error"];
+        };
+    };
+    signIn: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    token: string;
+                };
+            };
+        };
+        responses: {
+            200: components["responses"]["ConsoleSession"];
+            400: components["responses"]["Error"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            408: components["responses"]["Timeout"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            429: components["responses"]["Later"];
+            503: components["responses"]["Later"];
+            default: components["responses"]["Error"];
+        };
+    };
+    signOut: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The cookie is removed. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            408: components["responses"]["Timeout"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            429: components["responses"]["Later"];
+            503: components["responses"]["Later"];
+            default: components["responses"]["Error"];
+        };
+    };
     documentation: {
         parameters: {
             query?: never;
@@ -7707,6 +8810,32 @@ export interface operations {
                 };
             };
             400: components["responses"]["BadRequest"];
+            default: components["responses"]["Error"];
+        };
+    };
+    portalPage: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The path part of a portal link. */
+                policy: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: components["responses"]["Page"];
+            /** @description The reader has it already. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            404: components["responses"]["ErrorPage"];
+            503: components["responses"]["ErrorPage"];
             default: components["responses"]["Error"];
         };
     };

@@ -21,7 +21,18 @@ pub(super) async fn agree(
     id: NodeId,
     (from, upto): (u64, StoredLogId),
 ) -> Agreed {
-    let start = shared(&patch.broken).start();
+    let (start, own) = {
+        let broken = shared(&patch.broken);
+        (broken.start(), broken.id(from))
+    };
+    // A term has one leader, whose log has both entries. So has each log with the later one, and the peer's may be
+    // damaged at the earlier one.
+    if own.is_some_and(|own| own.term == upto.term && from < upto.index)
+        && let Fetched::Entries(entries) = others.entries(id, from + 1, upto).await
+    {
+        patch.put(entries);
+        return Agreed::Yes;
+    }
     let mut from = from.max(start);
     let mut back = 1;
     loop {

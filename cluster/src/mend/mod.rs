@@ -1,5 +1,6 @@
-//! Repairs the data of a member at its start, when some of it is damaged. The node keeps its id, its vote and
-//! everything that is whole.
+//! Repairs the data of a node that has an id at its start, when some of it is damaged. The node keeps its id, its
+//! vote and everything that is whole. A node may be a member and not have heard so yet, so it repairs its data
+//! too; unless a leader says that it is none.
 //!
 //! Consensus does not run here until nothing is missing, so a node with a hole neither votes nor counts. It
 //! gives others what is whole of its log meanwhile, also when no node leads. What is missing comes, in this
@@ -12,6 +13,7 @@
 //! node leads, it takes the newest log of all other members, if all of them say for sure where their logs
 //! end. That proves nothing where this node was the only voter. Otherwise it waits, and says what for.
 
+mod admission;
 mod agree;
 mod broken;
 mod desk;
@@ -31,6 +33,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
+use self::admission::Admission;
 use self::agree::{Agreed, agree};
 use self::broken::{Broken, Need, Piece, voters};
 use self::desk::Desk;
@@ -49,7 +52,7 @@ use crate::identity_key::PublicKey;
 use crate::net::{Limits, Listener, Me, Peers, Secure};
 use crate::os::{self, fs};
 use crate::store::{Received, Store};
-use crate::types::Entry;
+use crate::types::{Entry, Member};
 use crate::votes::Votes;
 use crate::wire::{EndV1, IdentityV1, StoredLogId, StoredVote};
 
@@ -63,8 +66,9 @@ fn shared<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Why a node was not repaired.
 pub(crate) enum Unmended {
-    /// It cannot remain the member that it was: nobody knows how it voted, or it knows no other node.
-    GiveUp(Damage),
+    /// It cannot remain the member that it was: nobody knows how it voted, it knows no other node, or the
+    /// cluster never had it as a member.
+    GiveUp,
     Failed(StartError),
 }
 
@@ -116,8 +120,8 @@ pub(crate) struct Patient<'a> {
     pub(crate) config: &'a Config,
     pub(crate) layout: &'a Layout,
     pub(crate) identity: &'a IdentityV1,
-    /// Where peers reach this node.
-    pub(crate) addr: &'a str,
+    /// What this node reports about itself.
+    pub(crate) member: &'a Member,
     pub(crate) secure: &'a Arc<Secure>,
     pub(crate) listener: &'a Listener,
 }
@@ -138,12 +142,12 @@ pub(crate) fn finish(layout: &Layout) -> io::Result<()> {
 
 impl Patient<'_> {
     /// Repairs the log and the store. When this returns, both can be opened again.
-    pub(crate) async fn mend(&self, damage: Damage) -> Result<(), Unmended> {
+    pub(crate) async fn mend(&self, damage: &Damage) -> Result<(), Unmended> {
         tracing::error!(files = ?damage.files, reason = damage.reason, "damaged, and to be repaired");
         #[cfg(feature = "sim")]
         crate::sim::World::mends(&damage.reason);
         let (raw, broken) = self.survey()?;
-        let Some(vote) = self.vote(&broken)? else { return Err(Unmended::GiveUp(damage)) };
+        let Some(vote) = self.vote(&broken)? else { return Err(Unmended::GiveUp) };
         let damaged_log = damage.files.contains(&self.layout.log());
         let damaged_store = broken.lacks_store;
         let is_local = broken.need() == Need::Nothing;
@@ -151,7 +155,7 @@ impl Patient<'_> {
         let state = if is_local {
             None
         } else if self.identity.peers.is_empty() {
-            return Err(Unmended::GiveUp(damage));
+            return Err(Unmended::GiveUp);
         } else {
             self.ask_others(&patch).await?
         };
@@ -200,7 +204,7 @@ impl Patient<'_> {
     /// Gets what is missing from the other members, and gives them what is whole here meanwhile.
     async fn ask_others(&self, patch: &Arc<Patch>) -> Result<Option<Box<Received>>, Unmended> {
         let IdentityV1 { cluster_id, node_id, .. } = *self.identity;
-        let me = Me { cluster_id, node_id, addr: self.addr.to_owned() };
+        let me = Me { cluster_id, node_id, addr: self.member.peer_addr.clone() };
         let limits = Limits::new(self.config.max_requests_in_flight, self.config.max_patient_requests);
         self.secure.introduce_with(self.identity.introductions.clone());
         let peers = Peers::new(me, self.secure.clone(), limits);
@@ -208,20 +212,26 @@ impl Patient<'_> {
             peers.learn(known.id, &known.addr, PublicKey(known.identity));
         }
         let others = Others::new(peers.clone());
+        let admission = Admission { peers: peers.clone(), member: self.member.clone() };
         let mut incarnation = [0; 8];
         os::random(&mut incarnation)?;
         let incarnation = u64::from_le_bytes(incarnation);
         let desk = Arc::new(Desk { peers: peers.clone(), patch: patch.clone(), incarnation });
         let answering = self.listener.clone().run(self.secure.clone(), desk);
         let asked = tokio::select! {
-            asked = self.rounds(patch, &others) => asked,
+            asked = self.rounds(patch, &others, &admission) => asked,
             () = answering => Err(io::Error::other("the peer port was closed").into()),
         };
         peers.close();
         asked
     }
 
-    async fn rounds(&self, patch: &Patch, others: &Others) -> Result<Option<Box<Received>>, Unmended> {
+    async fn rounds(
+        &self,
+        patch: &Patch,
+        others: &Others,
+        admission: &Admission,
+    ) -> Result<Option<Box<Received>>, Unmended> {
         let mut state = None;
         let mut reported = String::new();
         let mut pause = PAUSE;
@@ -247,6 +257,9 @@ impl Patient<'_> {
                 }
                 // Whatever others have is never given up: they were asked before.
                 Step::Waits if self.goes_on(patch, need)? => {}
+                Step::Waits if !self.identity.joined && admission.was_never_given().await => {
+                    return Err(Unmended::GiveUp);
+                }
                 Step::Waits => {
                     let last = shared(&patch.broken).last();
                     let answer = (ends.len(), others.count());

@@ -16,10 +16,10 @@ use super::{Checkpoint, Incoming, Received, SnapshotData, Store, Txn, View};
 use crate::error::StoreError;
 use crate::fatal::Fatal;
 use crate::log::Log;
-use crate::machine::{ApplyContext, Load, StateMachine};
+use crate::machine::{ApplyContext, Load, ProposalName, StateMachine};
 use crate::os;
 use crate::types::{Applied, Data, Entry, ProposalReply, Types};
-use crate::wire::{AwaitedV1, EntryData, MembershipV1, PartV1, StampV1, SystemV1};
+use crate::wire::{AwaitedV1, EntryData, MembershipV1, PartV1, StampV1, StoredLogId, SystemV1};
 
 /// Applying waits for the disk when this many times the bytes of a checkpoint have accumulated.
 const BEHIND: u64 = 4;
@@ -73,7 +73,9 @@ impl Worker {
     ) -> Result<Self, StoreError> {
         let (jobs, queue) = os::jobs();
         let proposals = Proposals::default();
-        let mut thread = Some(Thread { store: store.clone(), machine, proposals, incoming_dir, bytes: 0 });
+        let last_before = log.last().unwrap_or_default();
+        let mut thread =
+            Some(Thread { store: store.clone(), machine, proposals, incoming_dir, last_before, bytes: 0 });
         os::work_off("cluster-apply", queue, move |job| {
             let Some(present) = thread.take() else { return false };
             match catch_unwind(AssertUnwindSafe(|| present.take(job))) {
@@ -174,6 +176,8 @@ struct Thread {
     machine: Box<dyn StateMachine>,
     proposals: Proposals,
     incoming_dir: PathBuf,
+    /// The last entry that the log had when the process started.
+    last_before: StoredLogId,
     /// Bytes applied since the last checkpoint.
     bytes: u64,
 }
@@ -237,6 +241,7 @@ impl Thread {
                     machine: &mut *self.machine,
                     proposals: &mut self.proposals,
                     state: &mut state,
+                    last_before: self.last_before,
                     txn: &mut data,
                 };
                 let applied = applying.entry(entry)?;
@@ -300,6 +305,7 @@ struct Applying<'a, 't> {
     machine: &'a mut dyn StateMachine,
     proposals: &'a mut Proposals,
     state: &'a mut SystemV1,
+    last_before: StoredLogId,
     txn: &'a mut Txn<'t>,
 }
 
@@ -331,11 +337,11 @@ impl Applying<'_, '_> {
                         state.awaited.drain(..excess);
                     }
                     EntryData::CommandsV1 { stamp, commands } => {
-                        let mut context = self.context(entry.log_id.index, stamp);
+                        let mut context = self.context((&entry.log_id).into(), stamp);
                         self.commands(&mut context, &commands)?;
                     }
                     EntryData::CommandsV2 { stamp, parts } => {
-                        let mut context = self.context(entry.log_id.index, stamp);
+                        let mut context = self.context((&entry.log_id).into(), stamp);
                         for part in &parts {
                             applied.proposals.push(self.proposal(&mut context, part)?);
                         }
@@ -347,11 +353,11 @@ impl Applying<'_, '_> {
     }
 
     /// Takes over the stamp of an entry with commands.
-    fn context(&mut self, index: u64, stamp: StampV1) -> ApplyContext {
+    fn context(&mut self, at: StoredLogId, stamp: StampV1) -> ApplyContext {
         let state = &mut *self.state;
         state.stamp = StampV1 { expiry_ms: state.stamp.expiry_ms.max(stamp.expiry_ms), ..stamp };
         state.id_ms = state.id_ms.max(stamp.time_ms);
-        ApplyContext::at(index, state.stamp, state.id_ms)
+        ApplyContext::at(at, self.last_before, state.stamp, state.id_ms)
     }
 
     /// Applies a proposal, unless that was done before.
@@ -364,6 +370,8 @@ impl Applying<'_, '_> {
         if !self.state.membership.nodes.iter().any(|(id, _)| id == node) {
             return Ok(ProposalReply::Refused);
         }
+        let incarnation = proposal.incarnation.ordinal;
+        context.enter(ProposalName { node: *node, incarnation, number: proposal.number });
         let due = self.proposals.admit(*node, proposal);
         match due {
             Due::Answer(ProposalReply::Applied { index, time_ms, .. })

@@ -25,6 +25,7 @@ pub(super) fn print(nodes: &Nodes, admin: &str, demo: &Demo) -> io::Result<()> {
   demo map     {SLUG}, id {id}
   its token    {token}
   its app      id {APP_ID}, key {KEY}, secret {SECRET} (for Pusher clients and back ends)
+  console      {one}/console/ (sign in with the admin token)
   to read      {one}/docs, and {one}/docs/api about the API
 "
     ))?;

@@ -25,8 +25,10 @@ const MAX_EARLY: u32 = 8;
 const MAX_KINDS: usize = 64;
 /// A quiet time of this percentage of the time until the consumer is disabled restarts that time.
 const QUIET_PERCENT: u64 = 10;
-/// Percentages of the time until the consumer is disabled at which the failures are announced.
-const ANNOUNCED: [u8; 2] = [90, 50];
+/// Percentages of the time until the consumer is disabled at which the failures are announced, ascending.
+const ANNOUNCED: [u8; 4] = [50, 75, 90, 100];
+/// A consumer is disabled only after this percentage was announced, at an earlier failure.
+const WARNED: u8 = 90;
 
 /// What the cluster stores of a receiver's health. The next owner starts with it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,14 +61,12 @@ impl From<&Progress> for Condition {
 }
 
 /// What a failure of the receiver means for the consumer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
-    /// The consumer continues.
-    Stands,
-    /// This percentage of the time until it is disabled is over, and the map should be told.
-    Warned(u8),
-    /// Every attempt has failed for this long (milliseconds): the consumer is to be disabled.
-    Over(u64),
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Standing {
+    /// The percentages of the time until it is disabled that are over now and were not announced, ascending.
+    pub(super) reached: Vec<u8>,
+    /// Set if every attempt has failed for this long (milliseconds), and the consumer is to be disabled.
+    pub(super) over_ms: Option<u64>,
 }
 
 /// A failure, as it counts toward disabling the consumer.
@@ -220,17 +220,15 @@ impl Health {
         }
         let failing_ms = now_ms.saturating_sub(*condition.failing_since_ms.get_or_insert(now_ms));
         let announced = condition.announced_percent;
-        if failing_ms >= limit_ms && announced >= ANNOUNCED[0] {
-            return if failure.is_untried { Standing::Stands } else { Standing::Over(failing_ms) };
-        }
-        let reached = |percent: &&u8| failing_ms >= limit_ms / 100 * u64::from(**percent);
-        match ANNOUNCED.iter().find(reached).filter(|percent| announced < **percent) {
-            Some(percent) => {
-                condition.announced_percent = *percent;
-                Standing::Warned(*percent)
-            }
-            None => Standing::Stands,
-        }
+        let is_over = failing_ms >= limit_ms && announced >= WARNED;
+        let is_reached = |percent: u8| match percent {
+            100 => is_over,
+            percent => failing_ms >= limit_ms / 100 * u64::from(percent),
+        };
+        let reached: Vec<u8> =
+            ANNOUNCED.into_iter().filter(|percent| *percent > announced && is_reached(*percent)).collect();
+        condition.announced_percent = reached.last().map_or(announced, |percent| *percent);
+        Standing { reached, over_ms: (is_over && !failure.is_untried).then_some(failing_ms) }
     }
 
     /// Records that the receiver is busy. Returns until when nothing starts: the pause doubles with each
@@ -312,20 +310,39 @@ mod tests {
     }
 
     #[test]
-    fn failures_are_announced_twice_before_the_end() {
+    fn failures_are_announced_four_times_until_the_end() {
         let mut health = health();
-        let standings: Vec<Standing> =
-            [1, 400, 501, 600, 901, 1000, 1001].map(|now_ms| fail(&mut health, now_ms, false, false)).into();
-        use Standing::{Over, Stands, Warned};
-        assert_eq!(standings, [Stands, Stands, Warned(50), Stands, Warned(90), Stands, Over(1000)]);
+        let standings: Vec<Standing> = [1, 400, 501, 600, 751, 901, 1000, 1001]
+            .map(|now_ms| fail(&mut health, now_ms, false, false))
+            .into();
+        let steps = [vec![], vec![], vec![50], vec![], vec![75], vec![90], vec![], vec![100]];
+        let expected = steps.map(|reached| {
+            let over_ms = reached.contains(&100).then_some(1000);
+            Standing { reached, over_ms }
+        });
+        assert_eq!(standings, expected);
+    }
+
+    #[test]
+    fn each_episode_announces_every_step_once_even_if_some_are_skipped() {
+        let mut health = health();
+        for start in [0, 10_000] {
+            let at = [1, 800, 801, 1200, 1300].map(|ms| start + ms);
+            let reached = at.map(|now_ms| fail(&mut health, now_ms, false, false).reached);
+            assert_eq!(reached, [vec![], vec![50, 75], vec![], vec![90], vec![100]]);
+            assert!(fail(&mut health, start + 1400, false, false).reached.is_empty());
+            health.succeeded(8, start + 1500);
+        }
     }
 
     #[test]
     fn a_consumer_is_warned_before_it_is_disabled() {
         let mut health = health();
         fail(&mut health, 1, false, false);
-        assert_eq!(fail(&mut health, 5000, false, false), Standing::Warned(90));
-        assert_eq!(fail(&mut health, 5001, false, false), Standing::Over(5000));
+        let warned = Standing { reached: vec![50, 75, 90], over_ms: None };
+        assert_eq!(fail(&mut health, 5000, false, false), warned);
+        let over = Standing { reached: vec![100], over_ms: Some(5000) };
+        assert_eq!(fail(&mut health, 5001, false, false), over);
     }
 
     #[test]
@@ -333,8 +350,8 @@ mod tests {
         let mut health = health();
         fail(&mut health, 1, false, false);
         fail(&mut health, 5000, false, false);
-        assert_eq!(fail(&mut health, 5001, false, true), Standing::Stands);
-        assert_eq!(fail(&mut health, 5002, false, false), Standing::Over(5001));
+        assert_eq!(fail(&mut health, 5001, false, true), Standing { reached: vec![100], over_ms: None });
+        assert_eq!(fail(&mut health, 5002, false, false), Standing { reached: vec![], over_ms: Some(5001) });
     }
 
     #[test]
@@ -346,7 +363,7 @@ mod tests {
             if !quiet {
                 health.succeeded(8, 960);
             }
-            assert_eq!(fail(&mut health, 2000, quiet, false), Standing::Stands);
+            assert_eq!(fail(&mut health, 2000, quiet, false), Standing::default());
             assert_eq!(health.condition().failing_since_ms, Some(2000));
         }
     }

@@ -31,13 +31,13 @@ pub(super) struct Unreported<C> {
     pub(super) dead_letters: Vec<DeadLetterChange<C>>,
     /// Set if the consumer is to be disabled, for this reason.
     pub(super) disable: Option<String>,
-    /// Set if this percentage of the time until it is disabled is over.
-    pub(super) announce: Option<u8>,
+    /// The percentages of the time until it is disabled that are over now, ascending.
+    pub(super) announce: Vec<u8>,
 }
 
 impl<C> Default for Unreported<C> {
     fn default() -> Self {
-        Self { dead_letters: Vec::new(), disable: None, announce: None }
+        Self { dead_letters: Vec::new(), disable: None, announce: Vec::new() }
     }
 }
 
@@ -126,15 +126,16 @@ impl<C> Reports<C> {
         self.note(Urgency::Now);
     }
 
-    pub(super) fn announce(&mut self, percent: u8) {
-        self.unreported.announce = Some(percent);
+    /// Records that these percentages of the time until the consumer is disabled are over now.
+    pub(super) fn announce(&mut self, percents: &[u8]) {
+        self.unreported.announce.extend(percents);
         self.note(Urgency::Now);
     }
 
     /// Drops the decision to disable: somebody requested that the consumer continue.
     pub(super) fn withdraw(&mut self) {
         self.unreported.disable = None;
-        self.unreported.announce = None;
+        self.unreported.announce.clear();
     }
 
     /// Takes what is unreported. `is_all` says that the rest of the report is complete.
@@ -211,13 +212,13 @@ mod tests {
         let mut reports = Reports::<()>::new(0);
         reports.disable("first".into());
         reports.disable("second".into());
-        reports.announce(50);
+        reports.announce(&[50, 75]);
         let reported = reports.take(true);
-        assert_eq!((reported.disable.as_deref(), reported.announce), (Some("first"), Some(50)));
+        assert_eq!((reported.disable.as_deref(), reported.announce), (Some("first"), vec![50, 75]));
         reports.disable("again".into());
-        reports.announce(90);
+        reports.announce(&[90]);
         reports.withdraw();
         let reported = reports.take(true);
-        assert_eq!((reported.disable, reported.announce), (None, None));
+        assert_eq!((reported.disable, reported.announce), (None, vec![]));
     }
 }

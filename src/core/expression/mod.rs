@@ -5,6 +5,7 @@
 //! that can't be evaluated matches no event, and it reports no error.
 
 mod budget;
+mod claims;
 mod condition;
 mod evaluate;
 mod functions;
@@ -24,10 +25,11 @@ pub(crate) use value::{Text, Value};
 pub(crate) use write::Writer;
 
 use super::json::write_string;
+use claims::Claims;
 use evaluate::Evaluation;
 use std::fmt;
 use std::sync::Arc;
-use step::Step;
+use step::{About, Step};
 
 /// Longest text of an expression, in bytes.
 pub const MAX_EXPRESSION_LEN: usize = 1024;
@@ -70,30 +72,38 @@ impl ExpressionError {
 impl Expression {
     /// Compiles a condition. It refuses an expression whose value can't be true or false.
     pub fn condition(text: &str) -> Result<Self, ExpressionError> {
-        let expression = Self::key(text)?;
-        if expression.root.may_be_boolean() {
-            return Ok(expression);
+        Self::key(text)?.boolean()
+    }
+
+    /// Compiles a condition on the claims of a token, which are `claims` in it.
+    pub fn of_claims(text: &str) -> Result<Self, ExpressionError> {
+        Self::compiled(text, About::Claims)?.boolean()
+    }
+
+    fn boolean(self) -> Result<Self, ExpressionError> {
+        if self.root.may_be_boolean() {
+            return Ok(self);
         }
         Err(ExpressionError::new("the expression is neither true nor false; compare it with something"))
     }
 
     /// Compiles an expression whose value is the key of an ordering. The value may be of any scalar type.
     pub fn key(text: &str) -> Result<Self, ExpressionError> {
-        Self::compiled(text, false)
+        Self::compiled(text, About::Event)
     }
 
     /// Compiles an expression of a template, which may also use the whole event and all events of a request.
     pub(crate) fn of_template(text: &str) -> Result<Self, ExpressionError> {
-        Self::compiled(text, true)
+        Self::compiled(text, About::Request)
     }
 
-    fn compiled(text: &str, template: bool) -> Result<Self, ExpressionError> {
+    fn compiled(text: &str, about: About) -> Result<Self, ExpressionError> {
         if text.len() > MAX_EXPRESSION_LEN {
             return Err(ExpressionError::new(format!(
                 "an expression may have at most {MAX_EXPRESSION_LEN} bytes"
             )));
         }
-        Ok(Self { root: Arc::new(parse::parse(text, template)?), text: text.into() })
+        Ok(Self { root: Arc::new(parse::parse(text, about)?), text: text.into() })
     }
 
     /// The expression as it was written.
@@ -107,6 +117,24 @@ impl Expression {
     pub fn matches(&self, subject: &Subject<'_>) -> bool {
         let budget = Budget::default();
         matches!(self.of_event(subject, &budget), Some(Value::Bool(true)))
+    }
+
+    /// Why a condition is neither true nor false for the event; `None` if it is one of the two.
+    pub fn fault(&self, subject: &Subject<'_>) -> Option<String> {
+        let budget = Budget::default();
+        match self.evaluate(subject, &budget) {
+            Ok(Value::Bool(_)) => None,
+            Ok(_) => Some("its value is neither true nor false".to_owned()),
+            Err(failure) => Some(failure.to_string()),
+        }
+    }
+
+    /// Whether claims, the text of a JSON object, meet a condition of [`Expression::of_claims`]. They do not
+    /// if it can't be evaluated.
+    pub fn admits(&self, claims: &str) -> bool {
+        let budget = Budget::default();
+        let scene = Claims::read(claims);
+        matches!(self.evaluate(&scene, &budget), Ok(Value::Bool(true)))
     }
 
     /// The value as JSON text in normal form, which is the same for the same event on every node. `None` if

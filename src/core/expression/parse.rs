@@ -5,7 +5,7 @@
 
 use super::ExpressionError;
 use super::functions::{FUNCTIONS, Function};
-use super::step::{Loop, LoopKind, Name, Operator, Step};
+use super::step::{About, Loop, LoopKind, Name, Operator, Step};
 use crate::core::json::array_index;
 use cel::common::ast::{
     CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedEntryExpr, IdedExpr, LiteralValue, SelectExpr,
@@ -25,9 +25,8 @@ const LOOPS: [&str; 5] = ["all", "exists", "exists_one", "map", "filter"];
 
 type Parsed = Result<Step, ExpressionError>;
 
-/// Parses and checks an expression of at most [`super::MAX_EXPRESSION_LEN`] bytes. In a template, the names
-/// [`Name::Event`] and [`Name::Events`] are known too.
-pub(super) fn parse(text: &str, template: bool) -> Parsed {
+/// Parses and checks an expression of at most [`super::MAX_EXPRESSION_LEN`] bytes.
+pub(super) fn parse(text: &str, about: About) -> Parsed {
     if text.trim().is_empty() {
         return Err(ExpressionError::new("an expression is expected"));
     }
@@ -37,7 +36,7 @@ pub(super) fn parse(text: &str, template: bool) -> Parsed {
     // The default parser of this crate overflows the stack on a kilobyte of brackets.
     let parser = PrattParser::new().max_recursion_depth(MAX_PARSE_DEPTH).error_recovery_limit(0);
     let root = parser.parse(text).map_err(|errors| syntax_error(text, &errors))?;
-    Checker { text, template, elements: Vec::new() }.step(root, 0)
+    Checker { text, about, elements: Vec::new() }.step(root, 0)
 }
 
 /// The parser's first error with a position, as an error of this module.
@@ -78,7 +77,7 @@ fn in_words(said: &str) -> String {
 
 struct Checker<'t> {
     text: &'t str,
-    template: bool,
+    about: About,
     /// The name of the element of each enclosing loop, from the outermost.
     elements: Vec<String>,
 }
@@ -131,7 +130,7 @@ impl Checker<'_> {
         if let Some(depth) = self.elements.iter().rposition(|element| element == name) {
             return Ok(Step::Element(depth));
         }
-        let known = Name::known(self.template);
+        let known = Name::known(self.about);
         match known.iter().find(|(known, _)| *known == name) {
             Some((_, name)) => Ok(Step::Name(*name)),
             None => {

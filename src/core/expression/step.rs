@@ -19,6 +19,19 @@ pub(crate) enum Name {
     Event,
     /// All envelopes of a request; only in templates.
     Events,
+    /// The claims of a token; only in conditions on tokens.
+    Claims,
+}
+
+/// What an expression is about, which decides the names that it may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum About {
+    /// One event.
+    Event,
+    /// A request with events: templates.
+    Request,
+    /// The claims of a token.
+    Claims,
 }
 
 impl Name {
@@ -35,9 +48,15 @@ impl Name {
         ("events", Self::Events),
     ];
 
-    /// The names that a template may use, or a filter.
-    pub(super) fn known(template: bool) -> &'static [(&'static str, Self)] {
-        if template { &Self::ALL } else { &Self::ALL[..8] }
+    const OF_CLAIMS: [(&'static str, Self); 1] = [("claims", Self::Claims)];
+
+    /// The names that an expression may use.
+    pub(super) fn known(about: About) -> &'static [(&'static str, Self)] {
+        match about {
+            About::Event => &Self::ALL[..8],
+            About::Request => &Self::ALL,
+            About::Claims => &Self::OF_CLAIMS,
+        }
     }
 }
 

@@ -50,6 +50,7 @@ impl<'e> Subject<'e> {
                 None => Value::Null,
             },
             Name::Event | Name::Events => return Err(Failure::Wrong("only templates know the whole event")),
+            Name::Claims => return Err(Failure::Wrong("an event has no claims")),
         })
     }
 }

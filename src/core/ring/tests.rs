@@ -63,6 +63,19 @@ fn a_reader_behind_the_ring_is_told_so() {
 }
 
 #[test]
+fn the_events_of_frames_are_counted_without_the_hidden_ones() {
+    let mut ring = Ring::new(1, 1000, 100);
+    assert!(ring.push(chunk(1, "abAb")) && ring.push(chunk(5, "ba")));
+    assert!(matches!(ring.read_counted(&mut Cursor::at(1), &Filter::All, 1000), (Read::Frames(_), 5)));
+    let (mut cursor, mut events) = (Cursor::at(1), 0);
+    while let (Read::Frames(_), more) = ring.read_counted(&mut cursor, &Filter::All, 1) {
+        events += more;
+    }
+    assert_eq!(events, 5);
+    assert_eq!(ring.read_counted(&mut cursor, &Filter::All, 1000), (Read::UpToDate, 0));
+}
+
+#[test]
 fn a_contiguous_run_is_shared_and_not_copied() {
     let mut ring = Ring::new(1, 1000, 100);
     let chunk = chunk(1, "aaaa");
@@ -187,4 +200,27 @@ fn a_chunk_knows_the_last_event_that_a_filter_accepts_and_that_is_shown() {
         let chunk = chunk(5, kinds);
         assert_eq!((chunk.after_last(&Filter::All), chunk.after_last(&of_b)), (all, b), "{kinds}");
     }
+}
+
+#[test]
+fn a_lag_is_what_the_reader_wants_and_has_not_read() {
+    let mut ring = Ring::new(1, 1000, 100);
+    for (from, kinds) in [(1, "aab"), (4, "aBa"), (7, "bb")] {
+        assert!(ring.push(chunk(from, kinds)));
+    }
+    let lag = |seq, filter: &Filter, mut frames: usize| {
+        let lag = ring.lag(Cursor::at(seq), filter, &mut frames);
+        (lag.events, lag.bytes, frames)
+    };
+    assert_eq!(lag(9, &Filter::All, 100), (0, 0, 100), "it has read everything");
+    assert_eq!(lag(7, &Filter::All, 100), (2, 6, 98));
+    assert_eq!(lag(5, &Filter::All, 100), (3, 9, 96), "one event is shown to nobody");
+    let only = Filter::from_query(Some("a")).unwrap();
+    assert_eq!(lag(1, &only, 100), (4, 12, 92));
+    assert_eq!(lag(1, &only, 3), (2 + 3 + 2, 6 + 6 + 6, 0), "chunks count as a whole beyond the bound");
+    let mut small = Ring::new(1, 6, 100);
+    assert!(small.push(chunk(1, "aaaa")) && small.push(chunk(5, "a")));
+    let mut frames = 100;
+    let behind = small.lag(Cursor::at(2), &Filter::All, &mut frames);
+    assert_eq!(behind, Lag { events: 3 + 1, bytes: 3 }, "what is gone from the ring counts by its seqs");
 }

@@ -3,15 +3,17 @@
 //! [`STREAMS`].
 
 mod presence;
+mod usage;
 
 pub use presence::*;
+pub use usage::*;
 
 use crate::core::ids::{MapId, NodeId, SourceId, TokenId, TopicId, WebhookId};
 
 /// The kinds of keys that the directory writes.
-pub const DIRECTORY: &[u8] = b"ABCFJLMNPQRSUWacfkmnswy";
+pub const DIRECTORY: &[u8] = b"ABCFJLMNPQRSUWZacfkmnswy";
 /// The kinds of keys that the streams write.
-pub const STREAMS: &[u8] = b"DEOYbdeghijlopqrtuvxz";
+pub const STREAMS: &[u8] = b"DEGHIKOYbdeghijlopqrtuvxz";
 
 /// Prefix of map records.
 pub const MAPS: u8 = b'm';
@@ -53,6 +55,8 @@ pub const ENDINGS: u8 = b'F';
 pub const OCCUPIED: u8 = b'R';
 /// Prefix of tombstones of deleted streams, whose events are still to be removed.
 pub const TOMBSTONE: u8 = b'd';
+/// Prefix of how often operators were told about the webhooks of a map.
+pub const TOLD_OF_MAPS: u8 = b'K';
 /// Key of the counters.
 pub const COUNTERS: &[u8] = b"c";
 /// Key of the generated admin token's hash.
@@ -74,6 +78,8 @@ pub const TOMBSTONE_WEBHOOKS: u8 = b'z';
 pub const LEAVING: u8 = b'f';
 /// Key of the nodes that deliver.
 pub const OWNERS: &[u8] = b"n";
+/// Key of what operators were told.
+pub const OPERATORS: &[u8] = b"Z";
 /// Key of the fingerprint of the key that encrypts webhook secrets.
 pub const KEY_FINGERPRINT: &[u8] = b"y";
 
@@ -85,6 +91,11 @@ pub fn all(prefix: u8) -> ([u8; 1], [u8; 1]) {
 /// The key of a map's record.
 pub fn map(id: MapId) -> [u8; 17] {
     join(MAPS, id.as_bytes())
+}
+
+/// The key of how often operators were told about the webhooks of a map.
+pub fn told_of_map(id: MapId) -> [u8; 17] {
+    join(TOLD_OF_MAPS, id.as_bytes())
 }
 
 /// The key that says that somebody has set a map's limit on connections.
@@ -137,7 +148,7 @@ pub fn tombstone(id: TopicId) -> [u8; 9] {
     join(TOMBSTONE, &id.0.to_be_bytes())
 }
 
-/// Returns the stream of a [`topic`] or [`tombstone`] key.
+/// Returns the stream of a [`topic`], [`tombstone`] or [`usage`] key.
 pub fn topic_of(key: &[u8]) -> Option<TopicId> {
     Some(TopicId(u64::from_be_bytes(key.get(1..9)?.try_into().ok()?)))
 }

@@ -38,7 +38,7 @@ pub use directory::Directory;
 pub use steps::{Request, Step};
 pub use streams::backlog;
 pub use streams::subjects;
-pub use streams::{Facts, SourceCounts, Streams, TopicRecord};
+pub use streams::{Facts, SourceCounts, Streams, TopicRecord, usage_of};
 
 use super::access::Access;
 use super::codec;

@@ -9,10 +9,12 @@ mod issuers;
 mod leases;
 mod lifecycle;
 mod limits;
+mod operators;
 mod presence;
 mod sources;
 mod subjects;
 mod two_logs;
+mod usage;
 
 use super::*;
 use crate::core::access::{AccessChange, Scopes};
@@ -357,6 +359,8 @@ fn command() -> impl Strategy<Value = Command> {
         1 => (1u64..3).prop_map(Command::NodeGone),
         2 => Just(Command::Tick),
         9 => delivery::command(),
+        2 => operators::command(),
+        2 => usage::command(),
     ]
 }
 

@@ -4,6 +4,7 @@ use super::{Profile, Webhook};
 use crate::core::access::Map;
 use crate::core::filter::Filter;
 use crate::core::lifecycle::LifecycleKind;
+use crate::core::operators::SYSTEM_MAP;
 use crate::core::subject::CHANNEL_PREFIX;
 use std::sync::Arc;
 
@@ -18,7 +19,8 @@ impl Wants {
     /// Returns what the map's webhooks and channel rules want. Webhooks that are not active count too: what
     /// happens meanwhile waits for them. A channel rule for the subjects of lifecycle events wants all.
     pub fn of<'w>(map: Option<&Map>, webhooks: impl Iterator<Item = &'w Arc<Webhook>>) -> Self {
-        let Some(map) = map else { return Self::NOTHING };
+        // The system map has operator events alone.
+        let Some(map) = map.filter(|map| map.id != SYSTEM_MAP) else { return Self::NOTHING };
         let is_of_channels =
             map.rules.all().iter().any(|rule| rule.matches.prefix().starts_with(CHANNEL_PREFIX));
         if is_of_channels {

@@ -22,6 +22,28 @@ pub fn masked_url(url: &str) -> String {
     format!("{scheme}://{host}/{}", path.join("/"))
 }
 
+/// The URL of a webhook that is no chat's without what may be secret in it: every part of the path that is
+/// long enough to be a key, and the values of the query.
+pub fn masked_values(url: &str) -> String {
+    let url = url.split('#').next().unwrap_or_default();
+    let (path, query) = url.split_once('?').map_or((url, None), |(path, query)| (path, Some(query)));
+    // The scheme and the host stand before the path, and a host may be long.
+    let shown = |(at, part): (usize, &str)| {
+        let is_key = at > 2 && part.len() > LONGEST_PLAIN;
+        if is_key { MASK.to_owned() } else { part.to_owned() }
+    };
+    let mut masked = path.split('/').enumerate().map(shown).collect::<Vec<_>>().join("/");
+    if let Some(query) = query {
+        let pair = |pair: &str| match pair.split_once('=') {
+            Some((name, _)) => format!("{name}={MASK}"),
+            None => MASK.to_owned(),
+        };
+        masked.push('?');
+        masked.push_str(&query.split('&').map(pair).collect::<Vec<_>>().join("&"));
+    }
+    masked
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -45,6 +67,20 @@ mod tests {
             ("nonsense", "://nonsense/"),
         ] {
             assert_eq!(masked_url(&url.replace("TOKEN", token)), shown, "{url}");
+        }
+    }
+
+    #[test]
+    fn what_may_be_secret_in_a_url_is_masked() {
+        let key = "aBcDeFgHiJkLmNoPqRsTuVwXyZ0123456789";
+        for (url, shown) in [
+            ("https://example.com/hook", "https://example.com/hook"),
+            ("https://example.com/", "https://example.com/"),
+            ("https://name-of-a-long-host.example.com/", "https://name-of-a-long-host.example.com/"),
+            ("https://example.com/KEY/x?token=KEY&for=kills", "https://example.com/***/x?token=***&for=***"),
+            ("https://example.com/?KEY", "https://example.com/?***"),
+        ] {
+            assert_eq!(masked_values(&url.replace("KEY", key)), shown, "{url}");
         }
     }
 }

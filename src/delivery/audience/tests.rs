@@ -74,6 +74,12 @@ impl Reader for Told {
     }
 
     fn forget_pages_of(&self, _: &Audience) {}
+
+    fn waits_for(&self, audience: &Audience, seq: u64) -> bool {
+        let mut cursor = self.cursor.get();
+        audience.quiet().pass(&mut cursor);
+        cursor.next_seq <= seq
+    }
 }
 
 /// Reads all that there is. A mark stands where the reader fell out of the ring; it goes on with the ring.
@@ -93,7 +99,7 @@ fn read(topic_view: &TopicView, cursor: &mut Cursor, filter: &Filter) -> String 
 
 fn topic_view() -> TopicView {
     let topic = TopicKey::new(TopicId(1), Selector::All);
-    TopicView::new(topic, View::new(Arc::new(Plain("plain".into())), None))
+    TopicView::new(topic, View::new(Arc::new(Plain("plain".into())), None), Arc::default())
 }
 
 fn of_b() -> Filter {

@@ -3,7 +3,7 @@
 use super::SubscriptionId;
 use crate::core::channel_rules::Coverage;
 use crate::core::ids::{EventId, MapId, SocketId};
-use crate::core::ring::{Chunk, Cursor, Read, Ring, Wanted};
+use crate::core::ring::{Chunk, Cursor, Lag, Read, Ring, Wanted};
 use crate::delivery::audience::{Audience, Quiet};
 use crate::delivery::close::End;
 use crate::delivery::dispatcher::Dispatcher;
@@ -40,6 +40,8 @@ pub(super) struct Subscription {
     pub(super) gone_seq: u64,
     /// Where it reads next. It may lag behind by events that are not for its audience.
     pub(super) cursor: Cursor,
+    /// The record in which it was counted last that its client was handed frames.
+    pub(super) handout: u64,
     pub(super) behind: Behind,
     pub(super) unseen: Unseen,
     /// It sends nothing until it is let go on.
@@ -84,22 +86,28 @@ impl Subscription {
             let wanted = Wanted { filter: self.audience.filter(), not_from: socket };
             match &mut self.behind {
                 Behind::No => {
-                    self.audience.quiet().pass(&mut self.cursor);
+                    if self.audience.quiet().pass(&mut self.cursor) {
+                        self.handout = self.topic_view.subscribed().newest();
+                    }
+                    let from_seq = self.cursor.next_seq;
                     let read = self.topic_view.with_ring(|ring| {
-                        let read = ring.read(&mut self.cursor, wanted, max_bytes);
-                        (read, ring.id_before(self.cursor.next_seq))
+                        let (read, events) = ring.read_counted(&mut self.cursor, wanted, max_bytes);
+                        (read, events, ring.id_before(self.cursor.next_seq))
                     });
                     match read {
-                        Some((Read::Frames(bytes), _)) => return Take::Frames(bytes),
+                        Some((Read::Frames(bytes), events, _)) => {
+                            self.note_handout(from_seq, dispatcher);
+                            return self.hand(bytes, events);
+                        }
                         // Ephemeral events have no history from which they could be read.
-                        Some((Read::FellOut, _)) if self.topic_view.topic().is_ephemeral() => {
+                        Some((Read::FellOut, ..)) if self.topic_view.topic().is_ephemeral() => {
                             return Take::End(End::FellOut);
                         }
-                        Some((Read::FellOut, _)) if cx.is_none() => return Take::Behind,
-                        Some((Read::FellOut, _)) => self.behind = Behind::Reading(self.next_page(dispatcher)),
-                        Some((Read::UpToDate, id)) => {
-                            return self.position(id, dispatcher).unwrap_or(Take::Nothing);
+                        Some((Read::FellOut, ..)) if cx.is_none() => return Take::Behind,
+                        Some((Read::FellOut, ..)) => {
+                            self.behind = Behind::Reading(self.next_page(dispatcher));
                         }
+                        Some((Read::UpToDate, _, id)) => return self.up_to_date(id, dispatcher),
                         None => return Take::Nothing,
                     }
                 }
@@ -112,9 +120,9 @@ impl Subscription {
                         Err(end) => return Take::End(end),
                     }
                 }
-                Behind::Sending(page) => match page.read(&mut self.cursor, wanted, max_bytes) {
-                    Read::Frames(bytes) => return Take::Frames(bytes),
-                    Read::UpToDate | Read::FellOut => {
+                Behind::Sending(page) => match page.read_counted(&mut self.cursor, wanted, max_bytes) {
+                    (Read::Frames(bytes), events) => return self.hand(bytes, events),
+                    (Read::UpToDate | Read::FellOut, _) => {
                         let id = page.id_before(self.cursor.next_seq);
                         self.behind = Behind::No;
                         if let Some(position) = self.position(id, dispatcher) {
@@ -126,19 +134,60 @@ impl Subscription {
         }
     }
 
+    /// Hands over the frames of so many events.
+    fn hand(&self, frames: Bytes, events: u64) -> Take {
+        self.topic_view.meter().delivered(events, frames.len());
+        Take::Frames(frames)
+    }
+
+    /// Notes that its client was handed the events from `from_seq` on, out of the ring.
+    fn note_handout(&mut self, from_seq: u64, dispatcher: &Dispatcher) {
+        let seqs = from_seq..self.cursor.next_seq;
+        let of = self.topic_view.subscribed();
+        self.handout = dispatcher.handouts().handed(of, self.handout, &seqs);
+    }
+
+    /// It has passed all that the ring has, and nothing of that was for it.
+    fn up_to_date(&mut self, id: Option<EventId>, dispatcher: &Dispatcher) -> Take {
+        self.handout = self.topic_view.subscribed().newest();
+        self.position(id, dispatcher).unwrap_or(Take::Nothing)
+    }
+
     /// Nothing in `quiet` is for it.
     pub(super) fn pass(&mut self, quiet: Quiet) {
         // A page that is being read or sent begins at the cursor.
-        if matches!(self.behind, Behind::No) {
-            quiet.pass(&mut self.cursor);
+        if matches!(self.behind, Behind::No) && quiet.pass(&mut self.cursor) {
+            // Of the records up to the stretch's end, none is for it.
+            self.handout = self.topic_view.subscribed().newest();
         }
+    }
+
+    /// What its client was not sent yet.
+    pub(super) fn lag(&self, frames: &mut usize) -> Lag {
+        let cursor = self.next_wanted();
+        let filter = self.audience.filter();
+        self.topic_view.with_ring(|ring| ring.lag(cursor, filter, frames)).unwrap_or_default()
+    }
+
+    /// Whether its client was not handed the event at `seq` yet, and may be to get it.
+    pub(super) fn waits_for(&self, seq: u64) -> bool {
+        self.next_wanted().next_seq <= seq
+    }
+
+    /// Its cursor, after what it has passed because its audience does not want it.
+    fn next_wanted(&self) -> Cursor {
+        let mut cursor = self.cursor;
+        if matches!(self.behind, Behind::No) {
+            self.audience.quiet().pass(&mut cursor);
+        }
+        cursor
     }
 
     /// The second at which its client is due to be told the position, if it is to be told. What it has passed
     /// since the last call, it has passed in the second `since`.
     pub(super) fn position_due(&mut self, since: u64) -> Option<u64> {
         if matches!(self.behind, Behind::No) {
-            self.audience.quiet().pass(&mut self.cursor);
+            self.pass(self.audience.quiet());
             self.unseen.begin(&self.cursor, since);
         }
         self.unseen.due()

@@ -5,15 +5,17 @@ use crate::core::channel_rules::Coverage;
 use crate::core::event::{Event, NewEvent, Sender};
 use crate::core::frame::{View, WireForm};
 use crate::core::ids::{EventId, TopicId};
+use crate::core::reached::Asked;
 use crate::core::ring::{Chunk, Ring, Span};
-use crate::core::subject::Selector;
+use crate::core::subject::{Selector, Subject};
 use crate::delivery::doorbell::Doorbell;
 use crate::delivery::serving::{Left, Served};
 use crate::delivery::tally::Tally;
 use crate::delivery::watchdog::Session;
 use crate::delivery::{DispatcherConfig, PlainSocket, WriteSide};
-use crate::hub::{Hub, HubConfig};
+use crate::hub::{AskConnections, AskThread, ClientConnection, EndConnection, Hub, HubConfig};
 use std::sync::Arc;
+use tokio::sync::mpsc::unbounded_channel;
 
 /// Writes only the seq of each event.
 struct Plain(FormKey);
@@ -83,7 +85,8 @@ fn with_subscription(test: impl FnOnce(&Rc<TopicView>, &Rc<Subscriber>, Subscrip
         let dispatcher = Dispatcher::of_this_thread(&hub, &of_dispatchers);
         let subscriber = Subscriber::new(&dispatcher, &crate::hub::Who::Admin, 8);
         let topic = TopicKey::new(TopicId(1), Selector::All);
-        let topic_view = Rc::new(TopicView::new(topic, View::new(Arc::new(Plain("plain".into())), None)));
+        let view = View::new(Arc::new(Plain("plain".into())), None);
+        let topic_view = Rc::new(TopicView::new(topic, view, Arc::default()));
         topic_view.start(1, 1 << 20, 1024);
         let id = subscribe(&subscriber, &topic_view, Filter::All, false);
         test(&topic_view, &subscriber, id);
@@ -208,6 +211,35 @@ fn an_event_that_a_subscription_does_not_want_wakes_nobody_and_moves_it() {
     });
 }
 
+#[test]
+fn every_record_that_a_subscription_comes_to_after_a_quiet_stretch_counts() {
+    with_subscription(|topic_view, subscriber, id| {
+        subscriber.unsubscribe(id);
+        subscribe(subscriber, topic_view, Filter::from_query(Some("k")).unwrap(), false);
+        let handouts = subscriber.dispatcher.handouts();
+        let push = |chunk: Arc<Chunk>| {
+            handouts.begin(topic_view.subscribed(), topic_view.topic(), &chunk);
+            topic_view.push(chunk, 1 << 20, 1024);
+        };
+        let quiet = |seq: u64| {
+            let new = NewEvent::new(Default::default(), "z", "{}");
+            let stored = Event::to_stored(EventId::new(1, seq, 0), &new);
+            let event = Event::from_stored(seq, stored.into()).unwrap();
+            let span = Span { first_seq: seq, next_seq: seq + 1, last_id: event.id };
+            Arc::new(Chunk::encode(span, &[event], &Plain("plain".into()), None))
+        };
+        (1..600).for_each(|seq| push(quiet(seq)));
+        push(chunk(600..601));
+        push(chunk(601..602));
+        assert_eq!(next(subscriber).unwrap(), "600;601;");
+        let sockets = |seq| {
+            let asked = Asked { stream: TopicId(1), seq, subject: Subject::own(), kind: "k".into() };
+            handouts.reached(&asked).sockets
+        };
+        assert_eq!((sockets(599), sockets(600), sockets(601)), (0, 1, 1));
+    });
+}
+
 /// A client's socket with some room.
 #[derive(Default)]
 struct Socket {
@@ -311,5 +343,45 @@ fn the_dispatcher_writes_nothing_to_a_session_that_ends() {
         subscriber.finish(End::Revoked);
         assert_eq!((subscriber.serve(), &*socket.heard()), (Left::Nothing, ""));
         assert_eq!(subscriber.ending(), Some(End::Revoked));
+    });
+}
+
+#[test]
+fn a_connection_is_listed_with_what_its_client_lacks_and_closed_by_its_number() {
+    with_subscription(|topic_view, subscriber, _| {
+        let address = IpAddr::from([192, 0, 2, 7]);
+        let watch = subscriber.watch_silently("test", address);
+        topic_view.push(chunk(1..9), 1 << 20, 1024);
+        let list = |map: u8, subject: &str| -> Vec<ClientConnection> {
+            let (answer, mut answers) = unbounded_channel();
+            let map = MapId::from_bytes([map; 16]);
+            let subject = Some(Subject::parse_any(subject).unwrap());
+            let ask = AskConnections { map, after: None, limit: 10, protocol: None, subject };
+            subscriber.dispatcher.answer(AskThread::List(Arc::new(ask), answer));
+            answers.try_recv().unwrap()
+        };
+        let found = list(1, "any");
+        assert_eq!(found.len(), 1);
+        let one = &found[0];
+        assert_eq!((one.protocol.as_str(), one.address), ("test", Some(address)));
+        assert_eq!((one.subjects.join(","), one.subjects_total), ("*".to_owned(), 1));
+        assert_eq!((one.lag_events, one.lag_bytes), (8, 16));
+        assert!(one.number < 1 << 56 && one.token.is_none() && one.user.is_none());
+        assert_eq!(next(subscriber).unwrap(), "1;2;3;4;");
+        assert_eq!((list(1, "")[0].lag_events, list(1, "")[0].number), (4, one.number));
+        assert!(list(2, "any").is_empty() && list(1, "$x").is_empty(), "another map, another subject");
+
+        let end = |map: u8, number: u64| {
+            let (answer, mut answers) = unbounded_channel();
+            let end = EndConnection { map: MapId::from_bytes([map; 16]), number };
+            subscriber.dispatcher.answer(AskThread::End(end, answer));
+            answers.try_recv().is_ok()
+        };
+        assert!(!end(2, one.number) && !end(1, one.number ^ 1));
+        assert_eq!(subscriber.ending(), None);
+        assert!(end(1, one.number) && !end(1, one.number), "it has ended");
+        assert_eq!(subscriber.ending(), Some(End::Closed));
+        assert!(list(1, "any").is_empty());
+        drop(watch);
     });
 }

@@ -36,6 +36,7 @@ use crate::core::event::MapText;
 use crate::core::ids::{TopicId, WebhookId};
 use crate::core::webhook::Webhook;
 use crate::core::webhook::outcome::Cause;
+use crate::hub::Meter;
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, SpawnHandle};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -72,6 +73,8 @@ pub(super) struct WebhookActor {
     reports: Reports,
     /// The clients that read its events, where no requests are made.
     handing: Handing,
+    /// Counts the attempts, and what readers get, for the map.
+    meter: Arc<Meter>,
     /// The timer for the next call of `advance`.
     timer: Option<SpawnHandle>,
     /// The time since which there has been nothing to do.
@@ -93,6 +96,7 @@ impl WebhookActor {
         let engine = Engine::new(webhook.plan(shared.config.window), state.progress, waiting);
         let life = Life::Closing.follow(settings.permitted(&shared));
         let handing = Handing::new(MapText::from(webhook.map));
+        let meter = shared.hub.quota().usage().meter(topic);
         Ok(Some(Self {
             shared,
             supervisor,
@@ -107,6 +111,7 @@ impl WebhookActor {
             commands: Commands::default(),
             reports: Reports::default(),
             handing,
+            meter,
             timer: None,
             idle_since: None,
         }))

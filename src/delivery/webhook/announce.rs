@@ -1,44 +1,53 @@
 //! What the map and the cluster are told about webhooks: one is failing, was disabled, loses events, or can't
 //! be delivered to by its owner.
 
+use crate::core::access::Map;
 use crate::core::command::Command;
 use crate::core::consumer::progress::{Disable, Progress};
 use crate::core::event::NewEvent;
 use crate::core::ids::WebhookId;
-use crate::core::json;
+use crate::core::operators::{FAILING, WEBHOOK_DISABLED, about_webhook};
 use crate::core::webhook::Webhook;
 use crate::core::webhook::records::Attempt;
 use crate::hub::Hub;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::Duration;
-
-/// Published while a webhook fails, at 50 and 90 percent of the time after which it is disabled.
-const FAILING: &str = "webhook.failing";
-/// Published when a webhook is disabled.
-const DISABLED: &str = "webhook.disabled";
 
 /// How often the cluster is told that a webhook can't be delivered to, until it has taken that in.
 const TELLS: u32 = 10;
 const TELL_PAUSE: Duration = Duration::from_secs(1);
 
-/// Logs that a webhook is failing, and returns the event for it. `percent` is the elapsed part of the time
-/// after which the webhook is disabled. `since` is the time since which it has been failing.
-pub(super) fn failing(
-    webhook: &Webhook,
-    progress: &Progress,
-    since: Option<&str>,
-    percent: u8,
-) -> Option<NewEvent> {
-    tracing::warn!(webhook = %webhook.id, host = webhook.host, percent, "the webhook is failing and will be disabled");
-    event(webhook, progress, since, FAILING, "percent", json!(percent))
+/// What is known of a webhook when its map is told about it.
+pub(super) struct About<'a> {
+    /// The map; a map that is gone is told nothing.
+    pub(super) map: Option<&'a Map>,
+    pub(super) webhook: &'a Webhook,
+    pub(super) progress: &'a Progress,
+    /// The time since which it has been failing.
+    pub(super) since: Option<&'a str>,
 }
 
-/// Logs that a webhook is to be disabled. Returns the change, with the event that is published when it is
-/// applied.
-pub(super) fn disable(webhook: &Webhook, progress: &Progress, since: Option<&str>, why: String) -> Disable {
-    tracing::warn!(webhook = %webhook.id, host = webhook.host, why, "the webhook is disabled");
-    metrics::counter!(crate::metric::WEBHOOK_DISABLED).increment(1);
-    Disable { news: event(webhook, progress, since, DISABLED, "reason", json!(why)), why }
+impl About<'_> {
+    /// Logs that the webhook is failing, and returns the event for it. `percent` is the elapsed part of the
+    /// time after which it is disabled.
+    pub(super) fn failing(&self, percent: u8) -> Option<NewEvent> {
+        let Webhook { id, host, .. } = self.webhook;
+        tracing::warn!(webhook = %id, host, percent, "the webhook is failing and will be disabled");
+        self.event(FAILING, "percent", json!(percent))
+    }
+
+    /// Logs that the webhook is to be disabled. Returns the change, with the event that is published when it
+    /// is applied.
+    pub(super) fn disable(&self, why: String) -> Disable {
+        let Webhook { id, host, .. } = self.webhook;
+        tracing::warn!(webhook = %id, host, why, "the webhook is disabled");
+        metrics::counter!(crate::metric::WEBHOOK_DISABLED).increment(1);
+        Disable { news: self.event(WEBHOOK_DISABLED, "reason", json!(why)), why }
+    }
+
+    fn event(&self, kind: &str, key: &str, value: Value) -> Option<NewEvent> {
+        about_webhook(kind, self.map?, self.webhook, self.progress, self.since, &[(key, value)])
+    }
 }
 
 /// Logs that retention removed events that a webhook of this node still needed. The replicated state
@@ -59,25 +68,4 @@ pub(super) async fn unusable(hub: Hub, webhook: WebhookId, why: String) {
         }
         tokio::time::sleep(TELL_PAUSE).await;
     }
-}
-
-fn event(
-    webhook: &Webhook,
-    progress: &Progress,
-    since: Option<&str>,
-    kind: &str,
-    key: &str,
-    value: serde_json::Value,
-) -> Option<NewEvent> {
-    let mut payload = json!({
-        "webhook_id": webhook.id.to_string(),
-        "name": webhook.name,
-        "host": webhook.host,
-        "failing_since": since,
-        "consecutive_failures": progress.failures,
-        "last_error": progress.last_error,
-    });
-    payload[key] = value;
-    let payload = json::normalise(&payload.to_string(), 8).ok()?;
-    Some(NewEvent::new(Default::default(), kind, payload))
 }

@@ -29,6 +29,14 @@ enum Lanes {
     By(Expression),
 }
 
+/// The part of a webhook's filters that an event does not meet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unwanted {
+    Subject,
+    Kind,
+    Condition,
+}
+
 /// Settings that can't be used as filters. The API checks filters when they are stored, so this happens only
 /// after a change of the rules.
 #[derive(Debug, thiserror::Error)]
@@ -100,9 +108,7 @@ impl Evaluator {
     }
 
     fn offer(&self, event: &Event, subject: &Subject<'_>) -> Offer {
-        let wanted = self.subjects.takes(event.subject.as_str())
-            && self.takes_kind(&event.kind, event.subject.channel().is_some())
-            && self.condition.as_ref().is_none_or(|condition| condition.matches(subject));
+        let wanted = self.unwanted(event, subject).is_none();
         let lane = match &self.lanes {
             _ if !wanted => None,
             Lanes::None => None,
@@ -116,6 +122,57 @@ impl Evaluator {
             lane,
             kind: hash(Some(&event.kind)) as u32,
         }
+    }
+
+    /// What keeps the webhook from wanting the event; `None` if nothing does.
+    fn unwanted(&self, event: &Event, subject: &Subject<'_>) -> Option<Unwanted> {
+        if !self.subjects.takes(event.subject.as_str()) {
+            return Some(Unwanted::Subject);
+        }
+        if !self.takes_kind(&event.kind, event.subject.channel().is_some()) {
+            return Some(Unwanted::Kind);
+        }
+        let is_met = self.condition.as_ref().is_none_or(|condition| condition.matches(subject));
+        (!is_met).then_some(Unwanted::Condition)
+    }
+
+    /// Why the webhook does not want the event, in words; `None` if it wants it. Evaluates on the thread where
+    /// expressions take turns.
+    ///
+    /// # Errors
+    /// [`ArchiveError::NotEvaluated`] if the evaluation failed.
+    pub(super) async fn why_unwanted(
+        self: &Arc<Self>,
+        hub: &Hub,
+        event: &Event,
+    ) -> Result<Option<String>, ArchiveError> {
+        let evaluator = self.clone();
+        let event = event.clone();
+        let work = move |turn: Turn| async move {
+            let subject = Subject::new(&event, &evaluator.map_text);
+            let why = evaluator.in_words(&event, &subject);
+            turn.evaluated(&subject);
+            why
+        };
+        hub.evaluators().work(self.map, work).await.ok_or(ArchiveError::NotEvaluated)
+    }
+
+    fn in_words(&self, event: &Event, subject: &Subject<'_>) -> Option<String> {
+        Some(match self.unwanted(event, subject)? {
+            Unwanted::Subject if event.subject.is_own() => {
+                "the filter takes no events of the map's own subject".to_owned()
+            }
+            Unwanted::Subject => {
+                format!("the filter takes no events of the subject {}", event.subject.as_str())
+            }
+            Unwanted::Kind => format!("the webhook takes no events of the type {}", event.kind),
+            Unwanted::Condition => {
+                match self.condition.as_ref().and_then(|condition| condition.fault(subject)) {
+                    Some(fault) => format!("the filter's expression has no value for this event: {fault}"),
+                    None => "the filter's expression is false for this event".to_owned(),
+                }
+            }
+        })
     }
 
     /// Whether the webhook wants events of that type. It names lifecycle events as its profile does.

@@ -49,4 +49,5 @@ mod tests;
 pub use check::Checks;
 pub use config::WebhookConfig;
 pub use lambda::Account;
-pub use start::{BadWebhooks, CheckError, ReadError, TestError, Webhooks};
+pub use sender::ShownRequest;
+pub use start::{BadWebhooks, CheckError, PreviewError, ReadError, TestError, Webhooks};

@@ -3,8 +3,11 @@
 //! Owns the webhook's secrets while the webhook has an actor, and keeps them out of logs and errors. The
 //! bytes that are signed are the bytes that are sent.
 
+mod masked;
 mod traced;
 mod work;
+
+pub use self::masked::ShownRequest;
 
 use self::traced::Traced;
 use self::work::{Style, Work, lambda_event};
@@ -27,13 +30,16 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// The headers of a request, each name once.
+type Headers = Vec<(HeaderName, HeaderValue)>;
+
 /// Sends to one webhook. The actor makes a new one when the settings change.
 pub(super) struct Sender {
     webhook: Arc<Webhook>,
     style: Arc<Style>,
     target: Target,
     function: Option<(crate::core::webhook::Lambda, Credentials)>,
-    headers: Vec<(HeaderName, HeaderValue)>,
+    headers: Headers,
     private: Private,
     /// The permits to render a template.
     templates: Permits,
@@ -204,22 +210,37 @@ impl Sender {
     }
 
     fn outgoing(&self, rendered: Rendered, now_ms: u64, timeout: Duration) -> Result<Outgoing<'_>, Failure> {
-        let mut headers = rendered.headers;
+        self.addressed(self.with_own(rendered.headers), rendered.body, now_ms, timeout)
+    }
+
+    /// The headers of a request, and the webhook's own beside them or in their place.
+    fn with_own(&self, mut headers: Headers) -> Headers {
         let profile = self.webhook.profile;
         for (name, value) in self.headers.iter().filter(|(name, _)| !is_reserved(profile, name.as_str())) {
             headers.retain(|(built_in, _)| built_in != name);
             headers.push((name.clone(), value.clone()));
         }
+        headers
+    }
+
+    /// The request to the target with these headers and this body; to a function, its invocation with them.
+    fn addressed(
+        &self,
+        headers: Headers,
+        body: Bytes,
+        now_ms: u64,
+        timeout: Duration,
+    ) -> Result<Outgoing<'_>, Failure> {
         match &self.function {
             Some((function, credentials)) => {
-                let event = lambda_event(&headers, &rendered.body);
+                let event = lambda_event(&headers, &body);
                 lambda::invoke(function, &self.target, credentials, event, timeout, now_ms)
                     .map_err(|error| Failure::unsent(Class::Internal, error.to_string()))
             }
             None => {
                 let method = self.webhook.method;
                 let url = &self.target;
-                Ok(Outgoing { method, url, headers, body: rendered.body, timeout })
+                Ok(Outgoing { method, url, headers, body, timeout })
             }
         }
     }

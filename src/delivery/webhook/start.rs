@@ -1,7 +1,9 @@
 //! The interface of webhook delivery: the node starts it, the API calls it, a shutdown drains it.
 
+mod preview;
 mod readers;
 
+pub use preview::PreviewError;
 pub use readers::ReadError;
 
 use super::actor::{Pull, Said};
@@ -24,6 +26,7 @@ use crate::core::consumer::shares::Speed;
 use crate::core::event::{Event, NewEvent};
 use crate::core::field_error::FieldError;
 use crate::core::ids::{EventId, WebhookId};
+use crate::core::webhook::outcome::Class;
 use crate::core::webhook::records::Attempt;
 use crate::core::webhook::{Private, Profile, Target, Webhook};
 use crate::hub::{EncryptionError, Hub, HubError};
@@ -100,6 +103,8 @@ pub struct Webhooks {
     account: Account,
     outside: Outside,
     queues: Board,
+    /// The permits to render a template, those of the threads.
+    templates: Permits,
     shards: Vec<mpsc::Sender<Job>>,
     turn: AtomicUsize,
 }
@@ -135,7 +140,7 @@ impl Webhooks {
         actix_rt::spawn(announce(hub.clone()));
         let of = hub.clone();
         actix_rt::spawn(supervise("webhook_handover", move |_| handover::run(of.clone(), leaving.clone())));
-        Ok(Self { hub, account, outside, queues, shards, turn: AtomicUsize::new(0) })
+        Ok(Self { hub, account, outside, queues, templates, shards, turn: AtomicUsize::new(0) })
     }
 
     /// Writes the metrics of the queues of this node's webhooks.
@@ -160,6 +165,13 @@ impl Webhooks {
         let sender = sender::check(webhook, private, self.outside.guard(), &self.account);
         let unusable = sender.err().map(|error| error.to_string());
         unusable.or_else(|| Some(Evaluator::new(webhook).err()?.to_string()))
+    }
+
+    /// Whether the webhook, with its present filters, wants the event. `None` if that can't be evaluated.
+    pub async fn wants(&self, webhook: &Webhook, event: &Event) -> Option<bool> {
+        let evaluator = Arc::new(Evaluator::new(webhook).ok()?);
+        let offers = evaluator.evaluated(&self.hub, std::slice::from_ref(event)).await.ok()?;
+        offers.first().map(|offer| offer.wanted)
     }
 
     /// Resolves the name of a target that passed the other checks. A name with an address that webhooks must
@@ -291,9 +303,15 @@ async fn carry_out(shard: Rc<Shard>, job: Job) {
 
 async fn test(shared: &Shared, webhook: Arc<Webhook>, event: Event) -> Result<Ended, TestError> {
     let private = shared.encryption.open(webhook.id, &webhook.encrypted)?;
+    let stream = shared.hub.access().known().map(webhook.map).map(|map| map.topic);
     let sender = shared.sender(webhook, private)?;
     let _permit = shared.permits.take(sender.claim(), Speed::Unknown).await;
-    Ok(sender.send(&shared.client, &[event], None, 1, Now::of(&shared.hub)).await)
+    let ended = sender.send(&shared.client, &[event], None, 1, Now::of(&shared.hub)).await;
+    if let Some(stream) = stream {
+        // Tests are few: each has a meter of its own.
+        shared.hub.quota().usage().meter(stream).attempted(ended.outcome.class != Class::Delivered);
+    }
+    Ok(ended)
 }
 
 /// Lets this node own webhooks once it can decrypt them. Until then other nodes own them, also those that

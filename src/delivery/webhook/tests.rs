@@ -21,7 +21,7 @@ use crate::core::webhook::records::Update;
 use crate::core::webhook::{
     Defaults, OnWebhook, Origin, Plain, Private, Profile, PutWebhook, RetryPolicy, Target, Webhook,
 };
-use crate::hub::{Hub, HubConfig};
+use crate::hub::{Hub, HubConfig, Via};
 use actix::Actor;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -152,7 +152,7 @@ impl Stage {
         let events = vec![NewEvent::new(Default::default(), "x", "{}")];
         let map = self.hub.access().known().map(self.map).cloned().unwrap();
         let publish = Publish { map: self.map, by: None, events, key: None };
-        self.hub.publisher().publish(&map, publish).await.unwrap();
+        self.hub.publisher().publish(&map, publish, Via::Rest).await.unwrap();
     }
 
     async fn activate(&self, webhook: WebhookId, active: bool) {

@@ -15,6 +15,8 @@ pub enum Caller {
     Admin,
     /// The holder of a token of a map.
     Token(TokenId),
+    /// Somebody with a portal link, which the holder of that token made; `None`: the admin.
+    Link(Option<TokenId>),
 }
 
 /// What is known of a request so far.

@@ -1,14 +1,16 @@
-//! Writes the lines of the audit log, on a thread of its own: a disk that hangs delays no request.
+//! Writes the lines of the audit log, on a thread of its own: a disk that hangs delays no request. The newest
+//! lines are kept in memory, too, for readers of a log that has no file.
 //!
 //! The queue is bounded. A line that finds it full, or that cannot be written because the disk is full, is
 //! lost: the change goes on, the line is counted, the status shows a problem, and the log says how many lines
 //! are missing as soon as it can be written again.
 
+use super::recent::Recent;
 use crate::clock::now_ms;
 use crate::core::time::iso_millis;
 use crate::metric;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,6 +27,8 @@ const BATCH: usize = 256;
 const LAST_LINES: Duration = Duration::from_secs(2);
 /// A disk that fails is logged at most once in this time.
 const REPORT: Duration = Duration::from_secs(10);
+/// Bytes at the end of the file that are read for those who ask for lines.
+const TAIL: u64 = 16 << 20;
 /// The path that means standard output.
 const STDOUT: &str = "-";
 
@@ -34,7 +38,16 @@ enum Job {
 }
 
 /// The way into the audit log. It lives as long as the node.
+#[derive(Default)]
 pub struct AuditLog {
+    /// `None` if the lines are kept in memory alone.
+    writes: Option<Writes>,
+    recent: Recent,
+}
+
+/// The way to the thread that writes.
+struct Writes {
+    path: PathBuf,
     queue: SyncSender<Job>,
     lost: Arc<AtomicU64>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -42,32 +55,59 @@ pub struct AuditLog {
 
 impl AuditLog {
     /// Opens the file, which is appended to, or standard output for `-`. A file that does not exist is made
-    /// for its owner only.
+    /// for its owner only. Without a path the newest lines are in memory alone.
     ///
     /// # Errors
     /// If the file cannot be opened.
-    pub fn start(path: &Path) -> io::Result<Self> {
-        let (queue, jobs) = sync_channel(QUEUE);
-        let lost = Arc::new(AtomicU64::new(0));
-        let mut writer = Writer { out: Out::open(path)?, lost: lost.clone(), told: 0, reported: None };
-        let thread = std::thread::Builder::new().name("audit".into()).spawn(move || writer.run(&jobs))?;
-        Ok(Self { queue, lost, thread: Mutex::new(Some(thread)) })
+    pub fn start(path: Option<&Path>) -> io::Result<Self> {
+        let writes = path.map(Writes::start).transpose()?;
+        Ok(Self { writes, recent: Recent::default() })
     }
 
     /// Hands over a line. It never blocks.
     pub fn write(&self, line: String) {
-        if self.queue.try_send(Job::Line(line)).is_err() {
-            lose(&self.lost);
+        let Some(writes) = &self.writes else { return self.recent.add(line) };
+        self.recent.add(line.clone());
+        if writes.queue.try_send(Job::Line(line)).is_err() {
+            lose(&writes.lost);
         }
     }
 
-    /// The number of lines that were lost since the start, to follow.
-    pub fn lost(&self) -> Arc<AtomicU64> {
-        self.lost.clone()
+    /// The newest lines, the oldest first: the end of the file, or what is in memory. Blocks.
+    ///
+    /// # Errors
+    /// If the file can't be read.
+    pub fn newest(&self) -> io::Result<String> {
+        let path = self.writes.as_ref().map(|writes| &writes.path);
+        match path.filter(|path| **path != Path::new(STDOUT) && path.is_file()) {
+            Some(path) => tail(path, TAIL),
+            None => Ok(self.recent.text()),
+        }
+    }
+
+    /// The number of lines that were lost since the start, to follow; `None` if the log is in memory alone.
+    pub fn lost(&self) -> Option<Arc<AtomicU64>> {
+        self.writes.as_ref().map(|writes| writes.lost.clone())
     }
 
     /// Writes the lines that wait, for a bounded time, and ends. Blocks.
     pub fn close(&self) {
+        if let Some(writes) = &self.writes {
+            writes.close();
+        }
+    }
+}
+
+impl Writes {
+    fn start(path: &Path) -> io::Result<Self> {
+        let (queue, jobs) = sync_channel(QUEUE);
+        let lost = Arc::new(AtomicU64::new(0));
+        let mut writer = Writer { out: Out::open(path)?, lost: lost.clone(), told: 0, reported: None };
+        let thread = std::thread::Builder::new().name("audit".into()).spawn(move || writer.run(&jobs))?;
+        Ok(Self { path: path.to_owned(), queue, lost, thread: Mutex::new(Some(thread)) })
+    }
+
+    fn close(&self) {
         let deadline = Instant::now() + LAST_LINES;
         while let Err(TrySendError::Full(_)) = self.queue.try_send(Job::Stop) {
             if Instant::now() >= deadline {
@@ -139,6 +179,20 @@ impl Out {
     }
 }
 
+/// The last `most` bytes of a file, from the beginning of a line on.
+fn tail(path: &Path, most: u64) -> io::Result<String> {
+    let mut file = File::open(path)?;
+    let skipped = file.metadata()?.len().saturating_sub(most);
+    file.seek(SeekFrom::Start(skipped))?;
+    let mut bytes = Vec::new();
+    file.take(most).read_to_end(&mut bytes)?;
+    let text = String::from_utf8_lossy(&bytes);
+    if skipped == 0 {
+        return Ok(text.into_owned());
+    }
+    Ok(text.split_once('\n').map_or("", |(_, whole)| whole).to_owned())
+}
+
 fn append(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).mode(0o600).open(path)
 }
@@ -200,7 +254,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("audit");
         let rotated = dir.path().join("audit.1");
-        let log = AuditLog::start(&path).unwrap();
+        let log = AuditLog::start(Some(&path)).unwrap();
         log.write("one".into());
         let holds = |path: &Path, text: &str| {
             let deadline = Instant::now() + Duration::from_secs(60);
@@ -218,7 +272,8 @@ mod tests {
         log.close();
         holds(&path, "two\nthree\n");
         holds(&rotated, "one\n");
-        assert_eq!(log.lost().load(Ordering::Relaxed), 0);
+        assert_eq!(log.newest().unwrap(), "two\nthree\n", "what is in the file");
+        assert_eq!(log.lost().unwrap().load(Ordering::Relaxed), 0);
     }
 
     #[test]
@@ -248,10 +303,32 @@ mod tests {
     #[test]
     fn a_full_queue_delays_nobody() {
         let (queue, jobs) = sync_channel(1);
-        let log = AuditLog { queue, lost: Arc::default(), thread: Mutex::default() };
+        let path = "-".into();
+        let writes = Writes { path, queue, lost: Arc::default(), thread: Mutex::default() };
+        let log = AuditLog { writes: Some(writes), recent: Recent::default() };
         log.write("one".into());
         log.write("two".into());
-        assert_eq!(log.lost().load(Ordering::Relaxed), 1);
+        assert_eq!(log.lost().unwrap().load(Ordering::Relaxed), 1);
+        assert_eq!(log.newest().unwrap(), "one\ntwo\n", "no file can be read");
         drop(jobs);
+    }
+
+    #[test]
+    fn a_log_without_a_file_is_in_memory() {
+        let log = AuditLog::start(None).unwrap();
+        log.write("one".into());
+        assert_eq!(log.newest().unwrap(), "one\n");
+        assert!(log.lost().is_none());
+        log.close();
+    }
+
+    #[test]
+    fn the_end_of_a_file_begins_with_a_whole_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("audit");
+        std::fs::write(&path, "first\nsecond\nthird\n").unwrap();
+        for (most, expected) in [(100, "first\nsecond\nthird\n"), (10, "third\n"), (6, ""), (2, "")] {
+            assert_eq!(tail(&path, most).unwrap(), expected, "{most}");
+        }
     }
 }

@@ -4,9 +4,14 @@
 //!
 //! [`record`] stands before all routes, so a new route is recorded without doing anything for it. Publishing
 //! and reading events are not recorded: they are the data, not its administration.
+//!
+//! Every node keeps its own log: in a file if one is set, and the newest lines in memory. [`search`] finds
+//! lines in it.
 
 pub mod facts;
 pub mod log;
+mod recent;
+pub mod search;
 
 use crate::clock::now_ms;
 use crate::core::error_code::Code;
@@ -37,7 +42,7 @@ const READING: [&str; 5] = [
 ];
 /// How the secrets that the cluster makes begin, and client tokens (JWTs). A path that has one by mistake is
 /// not written with it.
-const SECRETS: [&str; 3] = ["wp_", "wpa_", "eyj"];
+const SECRETS: [&str; 4] = ["wp_", "wpa_", "wpl_", "eyj"];
 
 /// Which results of a request are recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,19 +77,42 @@ where
     }
 }
 
+/// Whether the path itself shows that the request is not recorded: most requests are such, and need no look
+/// at their routes. A path with escapes shows nothing.
+fn is_plain_data(method: &Method, path: &str) -> bool {
+    if path.contains('%') {
+        return false;
+    }
+    let Some(below) = path.strip_prefix("/api/") else { return !path.starts_with("/console/") };
+    let mut parts = below.split('/');
+    let mut next = || parts.next().unwrap_or_default();
+    match (next(), next(), next(), next(), next(), next()) {
+        ("maps", _, "events", "", "", "") => matches!(*method, Method::GET | Method::HEAD | Method::POST),
+        ("maps", _, "consumers", _, "pull" | "stream" | "ack" | "nack" | "extend", "") => true,
+        _ => false,
+    }
+}
+
 fn recorded(method: &Method, route: &str) -> Recorded {
     let is_read = matches!(*method, Method::GET | Method::HEAD);
     let is_data = match route.strip_prefix("/api/maps/{map}") {
         Some("/events") => is_read || *method == Method::POST,
         Some(rest) if READING.contains(&rest) => true,
+        Some("/events/{event:[0-9A-Za-z]{26}}/trace") => false,
         Some(rest) => is_read && (rest.starts_with("/events/") || rest == "/subjects"),
         // What happens in live sessions is published by these routes.
         None => route.starts_with("/api/sessions") || route == "/api/votes/live",
     };
     match route {
-        _ if is_data || !route.starts_with("/api/") || *method == Method::OPTIONS => Recorded::None,
+        _ if is_data || *method == Method::OPTIONS => Recorded::None,
+        // Who signs in to the console, and out of it.
+        "/console/session" if !is_read => Recorded::All,
+        "/console/oidc/callback" => Recorded::All,
         // It gives everything away.
         "/api/cluster/backup" => Recorded::All,
+        _ if !route.starts_with("/api/") => Recorded::None,
+        // It changes nothing.
+        "/api/maps/{map}/webhooks/preview" => Recorded::Refusals,
         _ if is_read => Recorded::Refusals,
         _ => Recorded::All,
     }
@@ -109,7 +137,8 @@ struct Entry {
 struct Line<'a> {
     time: String,
     node: NodeId,
-    /// `admin`, `token`, or `unknown`: no token, or a wrong one.
+    /// `admin`, `token`, `portal` (a portal link; the token is its maker's), or `unknown`: no token, or a
+    /// wrong one.
     who: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     token: Option<String>,
@@ -128,8 +157,11 @@ struct Line<'a> {
 
 impl Entry {
     fn of(request: &ServiceRequest) -> Option<Self> {
+        if is_plain_data(request.method(), request.path()) {
+            return None;
+        }
         let edge = request.app_data::<Data<Edge>>()?;
-        let log = edge.audit.clone()?;
+        let log = edge.audit.clone();
         let route = request.match_pattern()?;
         let recorded = recorded(request.method(), &route);
         (recorded != Recorded::None).then(|| Self {
@@ -159,7 +191,8 @@ impl Entry {
         self.ended = true;
         let refused = status.is_client_error() && status != StatusCode::BAD_REQUEST;
         if self.recorded == Recorded::All || refused {
-            let result = if status.is_success() { "done" } else { code.map_or("failed", Code::as_str) };
+            let is_done = status.is_success() || status.is_redirection();
+            let result = if is_done { "done" } else { code.map_or("failed", Code::as_str) };
             self.write(Some(status), result);
         }
     }
@@ -169,6 +202,7 @@ impl Entry {
         let (who, token) = match facts.caller {
             Some(Caller::Admin) => ("admin", None),
             Some(Caller::Token(token)) => ("token", Some(token.to_string())),
+            Some(Caller::Link(maker)) => ("portal", maker.map(|token| token.to_string())),
             None => ("unknown", None),
         };
         let line = Line {
@@ -234,16 +268,40 @@ mod tests {
             (Method::GET, "/api/maps/{map}/subjects", Recorded::None),
             (Method::DELETE, "/api/maps/{map}/subjects/{subject:.*}", Recorded::All),
             (Method::PUT, "/api/maps/{map}/channel-rules", Recorded::All),
+            (Method::POST, "/api/maps/{map}/webhooks/preview", Recorded::Refusals),
             (Method::GET, "/api/cluster/backup", Recorded::All),
             (Method::POST, "/api/cluster/{operation}", Recorded::All),
             (Method::POST, "/api/sessions/{session}/games", Recorded::None),
             (Method::POST, "/api/votes/live", Recorded::None),
             (Method::OPTIONS, "/api/maps", Recorded::None),
             (Method::GET, "/healthz", Recorded::None),
+            (Method::POST, "/console/session", Recorded::All),
+            (Method::GET, "/console/session", Recorded::None),
+            (Method::GET, "/console/oidc/callback", Recorded::All),
             // A route that nobody has thought of yet.
             (Method::POST, "/api/anything", Recorded::All),
         ] {
             assert_eq!(recorded(&method, route), expected, "{method} {route}");
+            let is_plain = is_plain_data(&method, route);
+            assert!(!is_plain || expected == Recorded::None, "{method} {route}");
+        }
+    }
+
+    #[test]
+    fn data_is_seen_without_a_look_at_the_routes() {
+        for (method, path, is_plain) in [
+            (Method::POST, "/api/maps/demo/events", true),
+            (Method::GET, "/api/maps/demo/events", true),
+            (Method::DELETE, "/api/maps/demo/events", false),
+            (Method::DELETE, "/api/maps/demo/events/01JY97R74N0000000000070000", false),
+            (Method::POST, "/api/maps/demo/consumers/a/ack", true),
+            (Method::POST, "/api/maps/demo/consumers/a", false),
+            (Method::POST, "/api/maps", false),
+            (Method::POST, "/%61pi/maps", false),
+            (Method::POST, "/apps/1/events", true),
+            (Method::GET, "/socket/events/websocket", true),
+        ] {
+            assert_eq!(is_plain_data(&method, path), is_plain, "{method} {path}");
         }
     }
 

@@ -3,23 +3,27 @@
 use super::POLICY;
 use crate::edge::context::Edge;
 use crate::edge::ops::not_ready;
-use actix_web::http::header::{Accept, CONTENT_SECURITY_POLICY, CONTENT_TYPE, Quality, VARY};
+use crate::edge::people::{escaped, reads_pages};
+use actix_web::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, VARY};
 use actix_web::web::Data;
-use actix_web::{HttpMessage, HttpRequest, HttpResponse};
+use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
 
 const PAGE: &str = include_str!("first.html");
+/// Where the console is, on a node that serves it.
+const CONSOLE: &str = "<li><a href=\"console/\">Console</a></li>\n";
 
 /// Says what this is, where its documentation is, and whether the node takes clients.
 pub(super) async fn show(request: HttpRequest, edge: Data<Edge>) -> HttpResponse {
     let reason = not_ready(&edge);
+    let has_console = edge.config.console.is_some();
     let mut answer = HttpResponse::Ok();
     answer.insert_header((VARY, "accept"));
     if reads_pages(&request) {
         answer.insert_header((CONTENT_TYPE, "text/html; charset=utf-8"));
-        return answer.insert_header((CONTENT_SECURITY_POLICY, POLICY)).body(page(reason));
+        return answer.insert_header((CONTENT_SECURITY_POLICY, POLICY)).body(page(reason, has_console));
     }
-    answer.json(json!({
+    let mut body = json!({
         "name": "waypost",
         "version": env!("CARGO_PKG_VERSION"),
         "ready": reason.is_none(),
@@ -33,54 +37,33 @@ pub(super) async fn show(request: HttpRequest, edge: Data<Edge>) -> HttpResponse
             "readiness": "/readyz",
             "metrics": "/metrics",
         },
-    }))
+    });
+    if has_console {
+        body["links"]["console"] = "/console/".into();
+    }
+    answer.json(body)
 }
 
-/// Whether the client names the type of pages, as every browser does.
-fn reads_pages(request: &HttpRequest) -> bool {
-    let Some(accept) = request.get_header::<Accept>() else { return false };
-    accept
-        .iter()
-        .any(|accepted| accepted.item.essence_str() == "text/html" && accepted.quality > Quality::ZERO)
-}
-
-fn page(reason: Option<&str>) -> String {
+fn page(reason: Option<&str>, has_console: bool) -> String {
+    let console = if has_console { CONSOLE } else { "" };
     let status = match reason {
         None => "This node takes clients.".to_owned(),
         Some(reason) => format!("This node takes no new clients: {}.", escaped(reason)),
     };
-    PAGE.replace("{{version}}", env!("CARGO_PKG_VERSION")).replace("{{status}}", &status)
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    PAGE.replace("{{version}}", env!("CARGO_PKG_VERSION"))
+        .replace("{{console}}", console)
+        .replace("{{status}}", &status)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use actix_web::http::header::ACCEPT;
-    use actix_web::test::TestRequest;
-
-    #[test]
-    fn browsers_get_a_page() {
-        for (accept, is_page) in [
-            ("text/html,application/xhtml+xml,*/*;q=0.8", true),
-            ("Text/HTML", true),
-            ("*/*", false),
-            ("application/json", false),
-            ("text/html;q=0", false),
-        ] {
-            let request = TestRequest::default().insert_header((ACCEPT, accept)).to_http_request();
-            assert_eq!(reads_pages(&request), is_page, "{accept}");
-        }
-        assert!(!reads_pages(&TestRequest::default().to_http_request()));
-    }
 
     #[test]
     fn a_page_says_whether_the_node_takes_clients() {
-        assert!(page(None).contains("takes clients"));
-        assert!(page(Some("a <b> & c")).contains("no new clients: a &lt;b&gt; &amp; c."));
-        assert!(!page(None).contains("{{"));
+        assert!(page(None, true).contains("takes clients"));
+        assert!(page(Some("a <b> & c"), true).contains("no new clients: a &lt;b&gt; &amp; c."));
+        assert!(!page(None, true).contains("{{") && !page(None, false).contains("{{"));
+        assert!(page(None, true).contains("console/") && !page(None, false).contains("console/"));
     }
 }

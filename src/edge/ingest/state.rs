@@ -29,10 +29,8 @@ pub(super) struct Ingest {
 
 impl Ingest {
     pub(super) fn new(config: &Config) -> Self {
-        let address = config.advertise_http_addr.clone().unwrap_or_else(|| config.http_addr.to_string());
-        let scheme = if config.http.tls().is_some() { "https" } else { "http" };
         Self {
-            base: config.http.public_url.clone().unwrap_or_else(|| format!("{scheme}://{address}")),
+            base: config.base_url(),
             keep_alive: Duration::from_secs(config.session.sse_keepalive_seconds),
             deliveries: Arc::default(),
             charges: Charges::default(),

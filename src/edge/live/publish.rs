@@ -26,7 +26,7 @@ use crate::edge::error::{ApiError, forbidden_subject};
 use crate::edge::query::Query;
 use crate::edge::rest::{check_still, key_of, refuse_key};
 use crate::edge::traces::trace_of;
-use crate::hub::Grant;
+use crate::hub::{Grant, Via};
 use actix_web::http::StatusCode;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::web::{Data, Path};
@@ -218,7 +218,7 @@ impl<'e> Publisher<'e> {
             ttl_ms: publisher.idempotency().as_millis() as u64,
         });
         let command = Publish { map: self.grant.map.id, by: self.grant.who.by(), events: vec![event], key };
-        let published = publisher.publish(&self.grant.map, command).await?;
+        let published = publisher.publish(&self.grant.map, command, Via::Live).await?;
         Ok(Place { id: published.first_id, time_ms: published.time_ms, is_replayed: published.replayed })
     }
 

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 /// How often a drained node that became the leader hands the lead over.
 const LEAD_ROUND: Duration = Duration::from_secs(2);
+/// How long a drain waits until the cluster has what this node counted.
+const COUNTS: Duration = Duration::from_secs(1);
 
 /// Runs before the node serves clients. A node that was drained when it stopped starts drained.
 pub fn begin(hub: &Hub) {
@@ -44,6 +46,7 @@ async fn drain(edge: &Edge, within: Duration) {
     edge.hub.health().set_draining(true);
     edge.hub.topics().announce_drain();
     edge.webhooks.drain(within / 4).await;
+    edge.hub.quota().usage().report_within(COUNTS).await;
 }
 
 async fn serve(edge: &Edge) {

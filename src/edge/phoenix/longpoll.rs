@@ -47,6 +47,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use session::{Session, Stop};
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 use token::SessionToken;
 
@@ -287,7 +288,8 @@ async fn open(
     let (socket, consumers) = (new_socket(&edge.hub)?, ConsumerReading::of(request));
     let client = Client { who, socket, version, transport: Transport::LongPoll, consumers };
     let session = PhoenixSession::new(&dispatcher, subscriber, client, &phoenix.settings);
-    let session = Session::start_on(session, phoenix.settings.longpoll);
+    let address = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip());
+    let session = Session::start_on(session, phoenix.settings.longpoll, address.to_canonical());
     if !phoenix.longpolls.insert(token.secret, session.clone()) {
         session.do_send(Stop);
         return Err(Unavailable::Full.into());

@@ -17,7 +17,7 @@ use crate::core::limits::LimitName;
 use crate::core::subject::{Subject, SubjectError};
 use crate::edge::error::{ApiError, forbidden_subject};
 use crate::edge::refused::Refused;
-use crate::hub::{Grant, Hub, HubError, Placed, Who};
+use crate::hub::{Grant, Hub, HubError, Placed, Via, Who};
 use actix_web::http::StatusCode;
 
 /// An event that a client wants to publish.
@@ -93,7 +93,8 @@ impl Push {
             socket: sender.socket,
             user: sender.user,
         };
-        let placed = hub.publisher().publish_channel(&grant.map, grant.who.by(), vec![event]).await?;
+        let (by, events) = (grant.who.by(), vec![event]);
+        let placed = hub.publisher().publish_channel(&grant.map, by, events, Via::Phoenix).await?;
         hub.presence().note(map, fact);
         let missing = || HubError::Internal("an event was published without a place".to_owned());
         Ok(placed.into_iter().next().ok_or_else(missing)?)

@@ -85,9 +85,11 @@ pub(super) fn not_joined(why: &NotJoined) -> Value {
 pub(super) fn refused(refused: &Refused) -> Value {
     match refused {
         // An unknown map and one that the token doesn't open look the same.
-        Refused::Unauthorized | Refused::Forbidden(_) | Refused::NotFound | Refused::Origin => {
-            response("unauthorized", "there is no such map, or the token doesn't open it")
-        }
+        Refused::Unauthorized
+        | Refused::Forbidden(_)
+        | Refused::NotOfLink(_)
+        | Refused::NotFound
+        | Refused::Origin => response("unauthorized", "there is no such map, or the token doesn't open it"),
         Refused::Parameter(bad) => response(&format!("invalid {}", bad.field), &bad.message),
         Refused::Quota(quota) => of_limit(
             &quota.code().as_str().replace('_', " "),

@@ -75,7 +75,7 @@ impl Close {
 /// The code and the text with which the server ends a session.
 pub(super) fn of_end(end: End) -> (u16, &'static str) {
     let code = match end {
-        End::Drain | End::CutOff | End::Rules | End::Failed => 4200,
+        End::Drain | End::CutOff | End::Rules | End::Failed | End::Closed => 4200,
         End::TooSlow | End::Gap | End::FellOut | End::Flood => 4100,
         End::Revoked => return (4001, "the app was deleted"),
         End::Idle => return (4201, "no sign of life came in time"),
@@ -123,6 +123,7 @@ mod tests {
             (End::CutOff, "comes back at once"),
             (End::Rules, "comes back at once"),
             (End::Failed, "comes back at once"),
+            (End::Closed, "comes back at once"),
             (End::Idle, "comes back at once"),
             (End::Unused, "comes back at once"),
             (End::TooSlow, "comes back later"),

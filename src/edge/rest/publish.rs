@@ -22,7 +22,7 @@ use crate::edge::error::{ApiError, forbidden_subject};
 use crate::edge::media::Media;
 use crate::edge::refused::Refused;
 use crate::edge::traces::{add_to_trace, trace_of};
-use crate::hub::Grant;
+use crate::hub::{Grant, Via};
 use actix_web::web::{BytesMut, Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 
@@ -69,7 +69,7 @@ pub(super) async fn publish(
     // Unless the answer has ids alone, it shows the events, so their bytes are needed once more.
     let shown = if form.ids_alone { Vec::new() } else { events.clone() };
     let command = Publish { map: grant.map.id, by: grant.who.by(), events, key };
-    let published = edge.hub.publisher().publish(&grant.map, command).await?;
+    let published = edge.hub.publisher().publish(&grant.map, command, Via::Rest).await?;
     Ok(form.stored(grant.map.id, shown, published))
 }
 
@@ -276,7 +276,7 @@ impl<'e> Stream<'e> {
         };
         self.batches += 1;
         let command = Publish { map: self.grant.map.id, by: self.grant.who.by(), events, key };
-        let published = self.edge.hub.publisher().publish(&self.grant.map, command).await?;
+        let published = self.edge.hub.publisher().publish(&self.grant.map, command, Via::Rest).await?;
         self.stored += count;
         let last = published.count.saturating_sub(1);
         self.first.get_or_insert((published.first_id, published.first_seq));

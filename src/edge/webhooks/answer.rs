@@ -4,13 +4,15 @@ use super::error::Problem;
 use super::position;
 use super::{Edge, state_of};
 use crate::core::consumer::progress::Progress;
+use crate::core::event::{Event, MapText};
 use crate::core::history::Start;
-use crate::core::ids::TopicId;
+use crate::core::ids::{MapId, TopicId};
 use crate::core::time::iso_millis;
 use crate::core::webhook::records::AttemptHistory;
 use crate::core::webhook::shown::{Settings, ShownWebhook, State};
 use crate::core::webhook::{Plain, Private, Webhook, promises};
 use crate::hub::Grant;
+use serde_json::value::RawValue;
 
 /// A webhook counts as failing if attempts were made and none succeeded for so long, whatever the receiver
 /// answered.
@@ -94,6 +96,13 @@ async fn state_shown(
         next_attempt_at: next_attempt(progress, now_ms).filter(|_| webhook.active).map(iso_millis),
         warnings: Vec::new(),
     })
+}
+
+/// The envelope of a stored event, with its trace. Its bytes go out unchanged.
+pub(super) fn envelope(map: MapId, event: &Event) -> Option<Box<RawValue>> {
+    let mut envelope = Vec::new();
+    event.write_traced_envelope(&MapText::from(map), &mut envelope);
+    RawValue::from_string(String::from_utf8(envelope).ok()?).ok()
 }
 
 /// Why nothing is delivered, as far as the attempts since the last change show. `is_orphaned` says that events

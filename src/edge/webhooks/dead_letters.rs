@@ -4,11 +4,10 @@ use super::error::Problem;
 use super::managed::Managed;
 use super::position;
 use super::replay::{self, Wanted};
-use super::{object, on, order, state_of};
+use super::{answer, object, on, order, state_of};
 use crate::core::command::{Command, Reply};
 use crate::core::consumer::progress::OwnerCommand;
 use crate::core::error_code::Code;
-use crate::core::event::MapText;
 use crate::core::ids::EventId;
 use crate::core::json::Members;
 use crate::core::time::iso_millis;
@@ -104,11 +103,8 @@ async fn shown(
     dead_letter: &DeadLetter,
 ) -> Result<Shown, Problem> {
     let event = position::event_for(edge, webhook.id, grant.map.topic, dead_letter.seq).await?;
-    let event = event.filter(|event| event.id == dead_letter.event_id).and_then(|event| {
-        let mut envelope = Vec::new();
-        event.write_traced_envelope(&MapText::from(grant.map.id), &mut envelope);
-        RawValue::from_string(String::from_utf8(envelope).ok()?).ok()
-    });
+    let event = event.filter(|event| event.id == dead_letter.event_id);
+    let event = event.and_then(|event| answer::envelope(grant.map.id, &event));
     Ok(Shown {
         id: dead_letter.event_id.to_string(),
         seq: dead_letter.seq,

@@ -5,7 +5,7 @@ use crate::core::command::Refusal;
 use crate::core::error_code::Code;
 use crate::core::field_error::{FieldCode, FieldError, FieldErrors};
 use crate::core::limits::LimitName;
-use crate::delivery::webhook::TestError;
+use crate::delivery::webhook::{PreviewError, TestError};
 use crate::edge::audit::facts::ErrorCode;
 use crate::edge::error::ApiError;
 use crate::hub::{ArchiveError, EncryptionError, HubError};
@@ -172,6 +172,15 @@ impl From<TestError> for Problem {
                 let error = ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, Code::WebhookUnusable, message);
                 Self::Api(error.hint("change the settings of the webhook"))
             }
+        }
+    }
+}
+
+impl From<PreviewError> for Problem {
+    fn from(error: PreviewError) -> Self {
+        match error {
+            PreviewError::Settings(why) => TestError::Settings(why).into(),
+            PreviewError::Archive(error) => error.into(),
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::edge::body::Body;
 use crate::edge::context::{Edge, EdgeConfig};
 use crate::edge::error::ApiError;
 use crate::edge::refused::Refused;
+use crate::hub::Via;
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use serde::Deserialize;
@@ -42,7 +43,7 @@ pub(super) async fn fire(
     let event = read(&edge.config, &object(body).await?)?;
     let subject = event.subject.clone();
     let publish = Publish { map: grant.map.id, by: grant.who.by(), events: vec![event], key: None };
-    let published = edge.hub.publisher().publish(&grant.map, publish).await?;
+    let published = edge.hub.publisher().publish(&grant.map, publish, Via::Rest).await?;
     let data = json!({
         "id": published.first_id.to_string(),
         "seq": published.first_seq,

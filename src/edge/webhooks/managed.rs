@@ -3,6 +3,7 @@
 use super::error::Problem;
 use super::{settings, unexpected};
 use crate::core::error_code::Code;
+use crate::core::ids::WebhookId;
 use crate::core::webhook::Webhook;
 use crate::edge::auth::bearer;
 use crate::edge::context::Edge;
@@ -81,11 +82,17 @@ impl FromRequest for Managed {
 
 /// The webhook or the consumer that the path names, if it belongs to the map.
 fn named(edge: &Edge, grant: &Grant, path: &OfWebhook) -> Result<Arc<Webhook>, Problem> {
-    let webhooks = edge.hub.webhooks().directory();
     if let Some(name) = &path.consumer {
+        let webhooks = edge.hub.webhooks().directory();
         return webhooks.read_by_name(grant.map.id, name).cloned().ok_or(Problem::NoConsumer);
     }
-    let id = path.id.as_deref().and_then(|id| id.parse().ok()).ok_or(Problem::NoWebhook)?;
+    webhook_of(edge, grant, path.id.as_deref().unwrap_or_default())
+}
+
+/// The webhook of that id, if it belongs to the map.
+pub(super) fn webhook_of(edge: &Edge, grant: &Grant, id: &str) -> Result<Arc<Webhook>, Problem> {
+    let id: WebhookId = id.parse().map_err(|_| Problem::NoWebhook)?;
+    let webhooks = edge.hub.webhooks().directory();
     let found = webhooks.get(id).filter(|webhook| webhook.map == grant.map.id && !webhook.is_read());
     found.cloned().ok_or(Problem::NoWebhook)
 }

@@ -15,6 +15,7 @@ mod fire;
 mod managed;
 mod operate;
 mod position;
+mod preview;
 mod replay;
 mod settings;
 
@@ -55,8 +56,9 @@ pub fn routes(config: &mut Table<'_>) {
     let below = |rest: &str| at(format!("/api/maps/{{map}}/webhooks{rest}"));
     config
         .service(below("").get(crud::list).post(crud::create))
-        // Before the routes of one webhook: `fire` is no webhook's id.
+        // Before the routes of one webhook: `fire` and `preview` are no webhook's ids.
         .service(below("/fire").post(fire::fire))
+        .service(below("/preview").post(preview::preview))
         .service(below("/{id}").get(crud::show).put(crud::update).patch(crud::update).delete(crud::remove))
         .service(below("/{id}/rotate-secret").post(operate::rotate))
         .service(below("/{id}/enable").post(operate::enable))

@@ -65,8 +65,13 @@ pub(in crate::edge) async fn after(
 
 /// The seq of an event. `None` if the event is not kept.
 pub(super) async fn seq_of(edge: &Edge, topic: TopicId, id: EventId) -> Result<Option<u64>, Problem> {
+    Ok(event_of(edge, topic, id).await?.map(|event| event.seq))
+}
+
+/// The event of that id. `None` if readers may not have it, or if it is not kept.
+pub(super) async fn event_of(edge: &Edge, topic: TopicId, id: EventId) -> Result<Option<Event>, Problem> {
     match next_seq(edge, topic, id).await? {
-        Some(next_seq) => Ok(event_before(edge, topic, next_seq, id).await?.map(|event| event.seq)),
+        Some(next_seq) => event_before(edge, topic, next_seq, id).await,
         None => Ok(None),
     }
 }

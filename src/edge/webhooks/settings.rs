@@ -35,13 +35,48 @@ pub(super) async fn create(
     patch: &Patch,
     usual: Profile,
 ) -> Result<Plain, Problem> {
-    let id = WebhookId::new(uuid::Uuid::new_v4());
-    let profile = patch.profile().unwrap_or(usual);
-    let mut plain = draft(id, map, Origin::Api, profile, &edge.config.webhooks.defaults)?;
+    let mut plain = new_draft(edge, map, patch, usual)?;
     let errors = patch.apply_to_new(&mut plain);
     check(&edge.webhooks, &mut plain, errors).await?;
     name_key_of_app(edge, &mut plain).await?;
     put(edge, by, plain, None).await
+}
+
+/// The settings that a new webhook would have, or the webhook `base` after such an update: `text` has what
+/// is asked for, as in the bodies that create and update webhooks. Nothing is stored. A target is not needed,
+/// and its name is not resolved.
+pub(super) async fn tried(
+    edge: &Edge,
+    map: MapId,
+    base: Option<WebhookId>,
+    text: &str,
+) -> Result<Plain, Problem> {
+    let Some(id) = base else {
+        let patch = Patch::read(text);
+        let mut plain = new_draft(edge, map, &patch, Profile::Wanderer)?;
+        check_alone(edge, &mut plain, &patch)?;
+        name_key_of_app(edge, &mut plain).await?;
+        return Ok(plain);
+    };
+    let mut plain = open(edge, id)?;
+    let old = plain.private.clone();
+    check_alone(edge, &mut plain, &Patch::read_back(text))?;
+    follow(edge, &mut plain.private, &old, None)?;
+    Ok(plain)
+}
+
+/// Applies the patch, and checks what the settings show by themselves.
+fn check_alone(edge: &Edge, plain: &mut Plain, patch: &Patch) -> Result<(), Problem> {
+    let mut errors = patch.apply(plain);
+    plain.check(&edge.webhooks.checks(), &mut errors);
+    Ok(errors.into_result(())?)
+}
+
+/// A new webhook for the API, of the profile that is asked for.
+fn new_draft(edge: &Edge, map: MapId, patch: &Patch, usual: Profile) -> Result<Plain, Problem> {
+    let id = WebhookId::new(uuid::Uuid::new_v4());
+    let profile = patch.profile().unwrap_or(usual);
+    draft(id, map, Origin::Api, profile, &edge.config.webhooks.defaults)
 }
 
 /// A webhook that signs with the secret of an app names the app's key, where its profile names a key:

@@ -3,9 +3,11 @@
 use super::sight::Sight;
 use crate::clock::now_ms;
 use crate::core::ids::NodeId;
+use crate::core::operators::Certificate;
 use crate::hub::peers::{Lane, PeerRequest};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -114,6 +116,17 @@ pub struct NodeInfo {
     pub sync_slowest_ms: u64,
     /// The age of the oldest write to its log that is not on disk yet (milliseconds).
     pub sync_age_ms: u64,
+    /// When the certificates end that it shows to others (seconds since 1970), by [`Certificate::name`].
+    pub certificates: BTreeMap<String, u64>,
+}
+
+/// Tells when the certificate ends that clients see (seconds since 1970), if that is known.
+pub(super) struct ClientCertificate(pub(super) Box<dyn Fn() -> Option<u64> + Send + Sync>);
+
+impl fmt::Debug for ClientCertificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ClientCertificate").field(&(self.0)()).finish()
+    }
 }
 
 /// Counters of this node, and values that are measured rarely.
@@ -133,6 +146,8 @@ pub(in crate::hub) struct Counts {
     pub(super) damaged: AtomicU64,
     /// Lines of the audit log that could not be written, if there is one.
     pub(super) audit_lost: OnceLock<Arc<AtomicU64>>,
+    /// The end of the certificate that clients see, if there is one.
+    pub(super) client_certificate: OnceLock<ClientCertificate>,
     /// The hashes of the settings that shall be the same on all nodes, once this node has the key for them.
     pub(super) settings: OnceLock<BTreeMap<String, String>>,
     started: Instant,
@@ -149,6 +164,7 @@ impl Default for Counts {
             disk_used: AtomicU64::default(),
             damaged: AtomicU64::default(),
             audit_lost: OnceLock::new(),
+            client_certificate: OnceLock::new(),
             settings: OnceLock::new(),
             started: Instant::now(),
         }
@@ -199,6 +215,17 @@ impl Counts {
             disk_slow: status.disk_slow,
             sync_slowest_ms: status.sync_slowest_ms,
             sync_age_ms: status.sync_age_ms,
+            certificates: self.certificates(status),
         }
+    }
+
+    /// When the certificates of this node end, by their names.
+    fn certificates(&self, status: &Status) -> BTreeMap<String, u64> {
+        let until = |certificate| match certificate {
+            Certificate::Peer => status.peer_certificate_until,
+            Certificate::Client => self.client_certificate.get().and_then(|of_clients| (of_clients.0)()),
+        };
+        let known = Certificate::ALL.into_iter().filter_map(|one| Some((one.name().to_owned(), until(one)?)));
+        known.collect()
     }
 }

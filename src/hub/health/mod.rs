@@ -21,6 +21,7 @@ pub use survey::Report;
 use super::peers::Peers;
 use super::topics::Topics;
 use crate::core::ids::NodeId;
+use info::ClientCertificate;
 use members::Members;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -126,6 +127,22 @@ impl Health {
     /// the first call counts.
     pub fn report_audit_lost(&self, lines: Arc<AtomicU64>) {
         let _ = self.counts.audit_lost.set(lines);
+    }
+
+    /// Reports from now on when the certificate ends that clients see (seconds since 1970), as that function
+    /// tells it. Only the first call counts.
+    pub fn report_client_certificate(&self, until: impl Fn() -> Option<u64> + Send + Sync + 'static) {
+        let _ = self.counts.client_certificate.set(ClientCertificate(Box::new(until)));
+    }
+
+    /// The present report of a node: this node's own, or the last one of another node unless that is old.
+    /// With it comes the node's clock minus this node's clock (milliseconds).
+    pub(super) fn present_info(&self, node: NodeId) -> Option<(NodeInfo, i64)> {
+        if node == self.cluster.node_id() {
+            return Some((self.own_info(), 0));
+        }
+        let seen = self.last_seen(node).filter(|seen| seen.age < STALE)?;
+        Some((seen.info, seen.clock_ms))
     }
 
     fn own_info(&self) -> NodeInfo {

@@ -19,6 +19,9 @@
 //! | 22 | what a node knows of another one | `hub/health` |
 //! | 29 | the last event of a cache channel | `hub/ephemeral` |
 //! | 30 | count subscriptions | `hub/presence` |
+//! | 40 | a map's connections of clients | `hub/connections` |
+//! | 41 | end a connection of a client | `hub/connections` |
+//! | 42 | what a node knows of an event | `hub/timeline` |
 //! | from 100 | requests between the edges | `edge/*` |
 //!
 //! A [`Lane`] limits a kind at both ends: a number of requests is worked on, and a number more waits. A

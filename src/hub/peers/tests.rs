@@ -3,7 +3,8 @@
 use super::*;
 use crate::core::codec;
 use crate::hub::quota::rates;
-use crate::hub::{applied, configured, ephemeral, health, operations, vault};
+use crate::hub::{AskConnections, EndConnection};
+use crate::hub::{applied, configured, ephemeral, health, operations, timeline, vault};
 use futures_util::future::ready;
 use serde::Deserialize;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -163,6 +164,11 @@ fn all_kinds_of_a_connection_fit_on_it_together() {
         operations::Snapshot::LANE,
         ephemeral::SendEvents::LANE,
         ephemeral::TellInterest::LANE,
+        AskConnections::LANE,
+        EndConnection::LANE,
+        // Reading the audit log.
+        Lane::patient(2, 14),
+        timeline::Follow::LANE,
         Lane::relay(3840, 0),
         Lane::relay(256, 0),
         // Those of consumers.
@@ -197,6 +203,9 @@ fn requests_and_answers_keep_their_bytes() {
         ephemeral::SendEvents::KIND,
         ephemeral::TellInterest::KIND,
         health::AskAbout::KIND,
+        AskConnections::KIND,
+        EndConnection::KIND,
+        timeline::Follow::KIND,
     ];
-    assert_eq!(kinds, [1, 2, 3, 4, 5, 6, 7, 19, 20, 21, 22]);
+    assert_eq!(kinds, [1, 2, 3, 4, 5, 6, 7, 19, 20, 21, 22, 40, 41, 42]);
 }

@@ -1,5 +1,5 @@
 //! Limits on what maps and tokens use: connections in the cluster, expressions and patterns on this node, and
-//! the rates of requests, publishes and joins.
+//! the rates of requests, publishes and joins. What maps have used is counted beside it.
 
 mod conditions;
 mod gate;
@@ -10,8 +10,10 @@ pub use conditions::TooManyConditions;
 pub use gate::{PublishCharge, TooManyJoins};
 pub use patterns::{PatternsInUse, TooManyPatterns};
 
+use super::HubConfig;
 use super::error::HubError;
 use super::leases::{Connection, Leases};
+use super::usage::Usage;
 use crate::core::access::Map;
 use crate::core::command::Refusal;
 use crate::core::expression::{Condition, Expression};
@@ -37,15 +39,22 @@ pub struct Quotas {
     conditions: Arc<Conditions>,
     patterns: Patterns,
     gate: Arc<Gate>,
+    usage: Usage,
     /// Most distinct expressions, and most distinct patterns of subjects, that subscriptions to one map may
     /// have on this node.
     most_expressions: usize,
 }
 
 impl Quotas {
-    pub(super) fn new(rates: Rates, leases: Leases, most_expressions: usize) -> Self {
+    pub(super) fn new(rates: Rates, leases: Leases, usage: Usage, config: &HubConfig) -> Self {
         let (conditions, patterns, gate) = Default::default();
-        Self { leases, rates, conditions, patterns, gate, most_expressions }
+        let most_expressions = config.expressions_per_topic;
+        Self { leases, rates, conditions, patterns, gate, usage, most_expressions }
+    }
+
+    /// What maps have used.
+    pub fn usage(&self) -> &Usage {
+        &self.usage
     }
 
     /// Counts one more connection of the map, opened by that token (`None`: the admin token). `Err(limit)` if

@@ -12,7 +12,7 @@ use crate::core::ring::{Cursor, Read, Ring};
 use crate::core::subject::{Selector, Subject};
 use crate::hub::nudges::Bell;
 use crate::hub::wakes::Wakes;
-use crate::hub::{Hub, stage};
+use crate::hub::{Hub, Via, stage};
 use actix::Addr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -124,7 +124,7 @@ async fn publish(hub: &Hub, map: &Map, payloads: impl Iterator<Item = String>) -
     let texts: Vec<String> =
         events.iter().map(|event| String::from_utf8_lossy(&event.payload).into_owned()).collect();
     let publish = Publish { map: map.id, by: None, events, key: None };
-    let published = hub.publisher().publish(map, publish).await.unwrap();
+    let published = hub.publisher().publish(map, publish, Via::Rest).await.unwrap();
     (published.first_seq..).zip(texts).step_by(2).map(|(seq, text)| format!("{seq} {text}")).collect()
 }
 

@@ -1,13 +1,17 @@
-//! Encrypts and decrypts the secrets of webhooks, apps and ingest sources.
+//! Encrypts and decrypts the secrets of webhooks, apps and ingest sources, and what browsers keep for the
+//! cluster.
 
 use crate::core::app::Secret;
 use crate::core::codec;
 use crate::core::ids::{SourceId, TokenId, WebhookId};
 use crate::core::ingest::SourceSecrets;
 use crate::core::webhook::Private;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
 use hmac::{Hmac, Mac};
+use serde::{Serialize, de::DeserializeOwned};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 use waypost_cluster::BackupKey;
@@ -73,6 +77,20 @@ impl Encryption {
     /// Decrypts the result of [`Encryption::encrypt_source`].
     pub fn open_source(&self, id: SourceId, encrypted: &[u8]) -> Result<SourceSecrets, EncryptionError> {
         let plain = self.decrypt_of(&owner_of_source(id), encrypted)?;
+        codec::decode(&plain).map_err(|_| EncryptionError::Wrong)
+    }
+
+    /// Encrypts what a client keeps for the cluster, as text (base64url). What is encrypted for one purpose
+    /// can't be used for another.
+    pub fn encrypt_kept<T: Serialize>(&self, purpose: &str, value: &T) -> Result<String, EncryptionError> {
+        let plain = codec::encode(value).map_err(|error| EncryptionError::Failed(error.to_string()))?;
+        Ok(URL_SAFE_NO_PAD.encode(self.encrypt_for(&owner_of_kept(purpose), &plain)?))
+    }
+
+    /// Decrypts the result of [`Encryption::encrypt_kept`].
+    pub fn open_kept<T: DeserializeOwned>(&self, purpose: &str, text: &str) -> Result<T, EncryptionError> {
+        let encrypted = URL_SAFE_NO_PAD.decode(text).map_err(|_| EncryptionError::Wrong)?;
+        let plain = self.decrypt_of(&owner_of_kept(purpose), &encrypted)?;
         codec::decode(&plain).map_err(|_| EncryptionError::Wrong)
     }
 
@@ -160,6 +178,11 @@ fn owner_of_secret(app: TokenId) -> Vec<u8> {
     [b"app ", &app.as_bytes()[..]].concat()
 }
 
+/// The owner of what a client keeps. It is longer than the id of a webhook, whatever the purpose is.
+fn owner_of_kept(purpose: &str) -> Vec<u8> {
+    [b"kept by a client ", purpose.as_bytes()].concat()
+}
+
 /// The owner of a source's secrets.
 fn owner_of_source(id: SourceId) -> Vec<u8> {
     [b"source ", &id.as_bytes()[..]].concat()
@@ -217,6 +240,23 @@ mod tests {
         assert_eq!(encryption.open_source(one, &encrypted).unwrap(), SourceSecrets::new("hush-hush"));
         assert!(encryption.open_source(two, &encrypted).is_err());
         assert!(!encrypted.windows(4).any(|bytes| bytes == b"hush"));
+    }
+
+    #[test]
+    fn what_a_client_keeps_is_read_for_its_purpose_alone() {
+        let encryption = Encryption::new([1; 32]);
+        let kept = encryption.encrypt_kept("session", &(7u64, "ann".to_owned())).unwrap();
+        let open = |purpose: &str, text: &str| encryption.open_kept::<(u64, String)>(purpose, text);
+        assert_eq!(open("session", &kept).unwrap(), (7, "ann".to_owned()));
+        assert!(open("link", &kept).is_err());
+        assert!(Encryption::new([2; 32]).open_kept::<(u64, String)>("session", &kept).is_err());
+        for at in [0, 40, kept.len() - 2] {
+            let mut changed = kept.clone().into_bytes();
+            changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
+            assert!(open("session", std::str::from_utf8(&changed).unwrap()).is_err(), "{at}");
+        }
+        assert!(open("session", "").is_err() && open("session", "=").is_err());
+        assert!(open("session", &kept[..kept.len() / 2]).is_err());
     }
 
     #[test]

@@ -15,6 +15,8 @@ use testkit::ws::{Message, Ws};
 const POLLS: usize = 200;
 /// How many sockets join nothing.
 const IDLE: usize = 300;
+/// How long a flooding socket waits until the server takes more.
+const TAKEN: Duration = Duration::from_millis(500);
 /// Messages that a flooding socket sends before it looks at the answers.
 const FLOOD: usize = 500;
 /// How many sockets join and leave.
@@ -79,7 +81,9 @@ pub(super) fn idle(target: &Target, course: &Course) -> Result<()> {
 /// One socket that sends heartbeats as fast as the node takes them.
 pub(super) fn flood(target: &Target, course: &Course) -> Result<()> {
     while !course.is_over() {
-        let Ok(mut ws) = Ws::connect(target.nodes[1], &path(&target.map.token)) else {
+        // A socket whose messages the server no longer takes gives way to a fresh one.
+        let socket = Ws::connect(target.nodes[1], &path(&target.map.token));
+        let Ok(mut ws) = socket.and_then(|mut ws| ws.send_within(TAKEN).map(|()| ws)) else {
             course.pause();
             continue;
         };

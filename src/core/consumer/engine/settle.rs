@@ -1,7 +1,7 @@
 //! The end of a request and its consequences: delivered, retried, halved, given up, disabled.
 
 use super::{Engine, Flying, Mode, Urgency};
-use crate::core::consumer::health::{Failure, Standing};
+use crate::core::consumer::health::Failure;
 use crate::core::consumer::progress::{
     DeadLetter, DeadLetterChange, EventRef, KEPT_ERROR, Reason, Retry, clipped,
 };
@@ -133,15 +133,14 @@ impl<C: Clone + Display> Engine<C> {
             is_untried: !flying.is_fresh && self.has_new(),
             now_ms: failed.now_ms,
         });
-        match standing {
-            Standing::Stands => {}
-            Standing::Warned(percent) => self.reports.announce(percent),
-            Standing::Over(failing_ms) => {
-                let seconds = failing_ms / 1000;
-                let last = self.health.last_error().unwrap_or_default();
-                let why = format!("every attempt has failed for {seconds} s; the last: {last}");
-                self.halt(why);
-            }
+        if !standing.reached.is_empty() {
+            self.reports.announce(&standing.reached);
+        }
+        if let Some(failing_ms) = standing.over_ms {
+            let seconds = failing_ms / 1000;
+            let last = self.health.last_error().unwrap_or_default();
+            let why = format!("every attempt has failed for {seconds} s; the last: {last}");
+            self.halt(why);
         }
     }
 }

@@ -66,8 +66,8 @@ pub struct Snapshot<C> {
     pub dead_letters: Vec<DeadLetterChange<C>>,
     /// Set to the reason if the consumer is to be disabled.
     pub disable: Option<String>,
-    /// Set if this percentage of the time until it is disabled is over.
-    pub announce: Option<u8>,
+    /// The percentages of the time until it is disabled that are over now and were not reported, ascending.
+    pub announce: Vec<u8>,
 }
 
 impl<C> Snapshot<C> {

@@ -53,7 +53,7 @@ impl Scene for Scenery<'_> {
             Name::MapId => Value::borrowed(self.around.map.as_str()),
             Name::Source => Value::text(self.around.source.to_string()),
             Name::Event => self.request(),
-            Name::Seq | Name::Events => Value::Null,
+            Name::Seq | Name::Events | Name::Claims => Value::Null,
         })
     }
 }

@@ -7,6 +7,7 @@ use crate::core::channel_rules::{ChannelRule, ChannelRules, Durability};
 use crate::core::codec;
 use crate::core::command::{By, Counted, Refusal, Reply};
 use crate::core::ids::{MapId, TokenId};
+use crate::core::operators::SYSTEM_MAP;
 use crate::core::state::rights::Rights;
 use crate::core::store::WriteStore;
 use crate::core::subject::SubjectPattern;
@@ -24,6 +25,9 @@ impl Directory {
             Ok(map) => Map::clone(map),
             Err(refusal) => return Ok(Reply::Refused(refusal)),
         };
+        if map.id == SYSTEM_MAP {
+            return Ok(Reply::Refused(Refusal::SystemMap));
+        }
         if let Some(refusal) = self.refuses_app(&put.app, put.by) {
             return Ok(Reply::Refused(refusal));
         }

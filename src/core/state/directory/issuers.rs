@@ -9,6 +9,7 @@ use crate::core::ids::{MapId, TokenId};
 use crate::core::issuer::{
     ClientRevocation, Issuer, MAX_ISSUERS, MAX_REVOCATIONS, RevokeClients, RevokedClients, SetIssuers,
 };
+use crate::core::operators::SYSTEM_MAP;
 use crate::core::state::Context;
 use crate::core::state::rights::Rights;
 use crate::core::store::WriteStore;
@@ -26,6 +27,9 @@ impl Directory {
     ) -> Result<Reply, StateError> {
         if let Err(refusal) = self.check(set.map, set.by, Scopes::MANAGE) {
             return Ok(Reply::Refused(refusal));
+        }
+        if set.map == SYSTEM_MAP {
+            return Ok(Reply::Refused(Refusal::SystemMap));
         }
         if let Some(refusal) = self.refuses_issuers(&set) {
             return Ok(Reply::Refused(refusal));

@@ -8,6 +8,7 @@ use crate::core::command::{
     Counted, CreateMap, LimitsPatch, Refusal, Reply, RetentionPatch, SetChannelRules, UpdateMap,
 };
 use crate::core::ids::{MapId, TokenId, TopicId};
+use crate::core::operators::{SYSTEM_MAP, SYSTEM_SLUG};
 use crate::core::state::Context;
 use crate::core::state::rights::Rights;
 use crate::core::store::WriteStore;
@@ -21,18 +22,18 @@ impl Directory {
         store: &mut S,
     ) -> Result<Reply, StateError> {
         let now_ms = context.time_ms();
-        if self.access.map(create.id).is_some() {
+        if create.id == SYSTEM_MAP || self.access.map(create.id).is_some() {
             return Ok(Reply::Refused(Refusal::IdTaken));
         }
-        if create.slug.as_deref().is_some_and(|slug| self.access.slug_holder(slug).is_some()) {
+        if create.slug.as_deref().is_some_and(|slug| self.is_slug_taken(slug, create.id)) {
             return Ok(Reply::Refused(Refusal::SlugTaken));
         }
-        if self.access.maps().len() >= create.max_maps as usize {
+        // The system map takes nobody's place.
+        let counted = self.access.maps().len() - usize::from(self.access.map(SYSTEM_MAP).is_some());
+        if counted >= create.max_maps as usize {
             return Ok(Reply::Refused(Refusal::Limit(Counted::Maps, create.max_maps)));
         }
-        let topic = TopicId(self.next_topic);
-        self.next_topic += 1;
-        store.put(keys::COUNTERS, &codec::encode(&self.next_topic)?)?;
+        let topic = self.new_topic(store)?;
         let map = Map {
             id: create.id,
             slug: create.slug,
@@ -47,6 +48,19 @@ impl Directory {
         self.put_map(map.clone(), store)?;
         self.put_token(context, map.id, create.token, store)?;
         Ok(Reply::Map(map))
+    }
+
+    /// Returns a number for a new stream. No other stream gets it.
+    pub(super) fn new_topic<S: WriteStore>(&mut self, store: &mut S) -> Result<TopicId, StateError> {
+        let topic = TopicId(self.next_topic);
+        self.next_topic += 1;
+        store.put(keys::COUNTERS, &codec::encode(&self.next_topic)?)?;
+        Ok(topic)
+    }
+
+    /// Whether the map can't have the slug.
+    fn is_slug_taken(&self, slug: &str, map: MapId) -> bool {
+        slug == SYSTEM_SLUG || self.access.slug_holder(slug).is_some_and(|holder| holder != map)
     }
 
     pub(super) fn update_map<S: WriteStore>(
@@ -69,8 +83,10 @@ impl Directory {
             return Ok(Reply::Refused(Refusal::UnknownMap));
         };
         if let Some(slug) = update.slug {
-            let holder = slug.as_deref().and_then(|slug| self.access.slug_holder(slug));
-            if holder.is_some_and(|holder| holder != map.id) {
+            if map.id == SYSTEM_MAP && slug != map.slug {
+                return Ok(Reply::Refused(Refusal::SystemMap));
+            }
+            if slug != map.slug && slug.as_deref().is_some_and(|slug| self.is_slug_taken(slug, map.id)) {
                 return Ok(Reply::Refused(Refusal::SlugTaken));
             }
             map.slug = slug;
@@ -99,6 +115,9 @@ impl Directory {
             Ok(map) => Map::clone(map),
             Err(refusal) => return Ok(Reply::Refused(refusal)),
         };
+        if map.id == SYSTEM_MAP {
+            return Ok(Reply::Refused(Refusal::SystemMap));
+        }
         if set.rules.check().is_err() {
             return Ok(Reply::Refused(Refusal::Malformed));
         }
@@ -115,6 +134,9 @@ impl Directory {
     ) -> Result<Reply, StateError> {
         if self.access.map(id).is_none() {
             return Ok(Reply::Refused(Refusal::UnknownMap));
+        }
+        if id == SYSTEM_MAP {
+            return Ok(Reply::Refused(Refusal::SystemMap));
         }
         let tokens: Vec<TokenId> = self.access.tokens_of(id).map(|token| token.id).collect();
         for token in tokens {

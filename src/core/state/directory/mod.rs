@@ -8,6 +8,7 @@ mod apps;
 mod issuers;
 mod leases;
 mod maps;
+mod operators;
 mod owners;
 mod settings;
 mod sources;
@@ -158,7 +159,8 @@ impl Directory {
             | Command::MakeAdminToken(_)
             | Command::RevokeAdminToken(_)
             | Command::PutSource(_)
-            | Command::DeleteSource(_) => true,
+            | Command::DeleteSource(_)
+            | Command::TellOperators(_) => true,
             Command::Publish(_)
             | Command::Ingest(_)
             | Command::Tick
@@ -167,7 +169,8 @@ impl Directory {
             | Command::Progress(_)
             | Command::NoteAttempt(..)
             | Command::DeleteEvent(_)
-            | Command::DeleteSubject(_) => false,
+            | Command::DeleteSubject(_)
+            | Command::Usage(_) => false,
         }
     }
 
@@ -205,6 +208,7 @@ impl Directory {
             Command::RevokeAdminToken(id) => self.revoke_admin_token(id, store),
             Command::PutSource(put) => self.put_source(context.time_ms(), *put, store),
             Command::DeleteSource(delete) => self.delete_source(&delete, store),
+            Command::TellOperators(report) => self.tell_operators(context, &report, store),
             Command::Publish(_)
             | Command::Ingest(_)
             | Command::Tick
@@ -213,7 +217,8 @@ impl Directory {
             | Command::Progress(_)
             | Command::NoteAttempt(..)
             | Command::DeleteEvent(_)
-            | Command::DeleteSubject(_) => Ok(Reply::Refused(Refusal::Malformed)),
+            | Command::DeleteSubject(_)
+            | Command::Usage(_) => Ok(Reply::Refused(Refusal::Malformed)),
         }
     }
 

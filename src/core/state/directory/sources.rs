@@ -6,6 +6,7 @@ use crate::core::codec;
 use crate::core::command::{Counted, Refusal, Reply};
 use crate::core::ids::{MapId, SourceId};
 use crate::core::ingest::{DeleteSource, MAX_SOURCES, PutSource, Source};
+use crate::core::operators::SYSTEM_MAP;
 use crate::core::state::rights::Rights;
 use crate::core::store::WriteStore;
 use std::sync::Arc;
@@ -19,6 +20,9 @@ impl Directory {
     ) -> Result<Reply, StateError> {
         if let Err(refusal) = self.check(put.source.map, put.by, Scopes::MANAGE) {
             return Ok(Reply::Refused(refusal));
+        }
+        if put.source.map == SYSTEM_MAP {
+            return Ok(Reply::Refused(Refusal::SystemMap));
         }
         let (revision, inserted_ms) = match self.revision_after(&put) {
             Ok(Some((revision, inserted_ms))) => (revision, inserted_ms),

@@ -5,6 +5,7 @@ use crate::core::access::{AccessChange, Scopes, Token, TokenExpiry};
 use crate::core::codec;
 use crate::core::command::{Counted, CreateToken, NewToken, Refusal, Reply, RevokeToken};
 use crate::core::ids::MapId;
+use crate::core::operators::SYSTEM_MAP;
 use crate::core::state::Context;
 use crate::core::state::rights::Rights;
 use crate::core::store::WriteStore;
@@ -22,6 +23,9 @@ impl Directory {
     ) -> Result<Reply, StateError> {
         if let Err(refusal) = self.check(create.map, create.by, Scopes::MANAGE) {
             return Ok(Reply::Refused(refusal));
+        }
+        if create.map == SYSTEM_MAP && !Scopes::OF_SYSTEM_MAP.contains(create.token.scopes) {
+            return Ok(Reply::Refused(Refusal::SystemMap));
         }
         if self.access.token_count(create.map) >= create.max_tokens as usize {
             return Ok(Reply::Refused(Refusal::Limit(Counted::Tokens, create.max_tokens)));

@@ -12,17 +12,17 @@
 use super::{Context, StateError, Streams, keys, owner_commands, records};
 use crate::core::access::Map;
 use crate::core::codec;
-use crate::core::command::{Change, Publish};
+use crate::core::command::Change;
 use crate::core::consumer::progress::{NumberedCommand, OwnerCommand, Progress, Retry, Track};
-use crate::core::event::{Event, NewEvent};
+use crate::core::event::Event;
 use crate::core::ids::{TopicId, WebhookId};
-use crate::core::json;
+use crate::core::operators::{LOSING, about_webhook};
 use crate::core::state::rights::Rights;
 use crate::core::store::{ReadStore, WriteStore};
 use crate::core::time::iso_millis;
-use crate::core::webhook::Webhook;
 use crate::core::webhook::records::Update;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,8 +33,6 @@ const KEPT_SHARE: u64 = 16;
 const LOSING_ENDS_MS: u64 = 600_000;
 /// Announcements in one tick; the others wait for the next tick.
 const ANNOUNCED_PER_TICK: usize = 64;
-/// The type of the event that tells a map that one of its webhooks loses events.
-const LOSING: &str = "webhook.losing";
 
 /// What retention keeps for one webhook alone, and what the webhook lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -418,29 +416,11 @@ impl Streams {
         let time_ms = context.time_ms();
         let expiry_ms = context.expiry_ms();
         let shown = |ms: u64| iso_millis(time_ms.saturating_sub(expiry_ms.saturating_sub(ms)));
-        let events = announcement(&webhook, &progress, losing, shown).into_iter().collect();
-        self.publish(context, Publish { map: webhook.map, by: None, events, key: None }, store)?;
-        Ok(())
+        let Some(map) = self.facts.map(webhook.map).cloned() else { return Ok(()) };
+        let losing_since = Value::from(shown(losing.since_ms));
+        let more = [("losing_since", losing_since), ("lost", Value::from(losing.events))];
+        let since = progress.failing_since_ms.map(shown);
+        let event = about_webhook(LOSING, &map, &webhook, &progress, since.as_deref(), &more);
+        self.tell_of_webhook(context, map.id, event.as_slice(), store)
     }
-}
-
-/// Builds the event. `shown` converts an instant of the expiry clock into a time for display.
-fn announcement(
-    webhook: &Webhook,
-    progress: &Progress,
-    losing: &Losing,
-    shown: impl Fn(u64) -> String,
-) -> Option<NewEvent> {
-    let payload = serde_json::json!({
-        "webhook_id": webhook.id.to_string(),
-        "name": webhook.name,
-        "host": webhook.host,
-        "losing_since": shown(losing.since_ms),
-        "lost": losing.events,
-        "failing_since": progress.failing_since_ms.map(shown),
-        "consecutive_failures": progress.failures,
-        "last_error": progress.last_error,
-    });
-    let payload = json::normalise(&payload.to_string(), 8).ok()?;
-    Some(NewEvent::new(Default::default(), LOSING, payload))
 }

@@ -47,7 +47,7 @@ impl Streams {
         let is_new = known.is_none();
         let mut one = known.unwrap_or_else(|| record.unknown_subject(subject.as_str()));
         let had = one.count > 0;
-        let counts = u64::from(subject.channel().is_none());
+        let counts = u64::from(!subject.is_reserved());
         let kind = Empties::of(subject.as_str());
         let trimmed_seq = one.trimmed_seq;
         change(&mut one, store)?;

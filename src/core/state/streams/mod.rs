@@ -19,10 +19,12 @@ mod retention;
 mod rules;
 mod sources;
 pub mod subjects;
+mod usage;
 
 pub use facts::Facts;
 pub use record::{Deletion, LifecycleRecord, TopicRecord};
 pub use sources::SourceCounts;
+pub use usage::usage_of;
 
 use super::rights::Rights;
 use super::steps::{Request, Step};
@@ -36,6 +38,7 @@ use crate::core::subject::Subject;
 use crate::core::webhook::directory::WebhookChange;
 use std::collections::{BTreeMap, BTreeSet};
 use subjects::SubjectRecord;
+use usage::Usage;
 
 /// The streams: the replicated machine, with its small records mirrored in memory.
 #[derive(Default)]
@@ -51,6 +54,7 @@ pub struct Streams {
     tombstone: BTreeSet<TopicId>,
     tombstone_webhooks: BTreeSet<WebhookId>,
     holds: backlog::Holds,
+    usage: Usage,
     requests: Vec<Request>,
     changes: Vec<Change>,
 }
@@ -73,6 +77,7 @@ impl Streams {
             true
         })?;
         streams.load_holds(store)?;
+        streams.load_usage(store)?;
         Ok(streams)
     }
 
@@ -98,6 +103,7 @@ impl Streams {
             Command::NoteAttempt(webhook, attempt) => self.note_attempt(context, webhook, *attempt, store),
             Command::DeleteEvent(delete) => self.delete_event(delete, store),
             Command::DeleteSubject(delete) => self.delete_subject(delete, store),
+            Command::Usage(report) => self.report_usage(context, &report, store),
             _ => Ok(Reply::Refused(Refusal::Malformed)),
         }
     }
@@ -153,6 +159,7 @@ impl Streams {
         for ((stream, subject), record) in std::mem::take(&mut self.touched) {
             store.put(&keys::subject(stream, subject.as_str()), &codec::encode(&record)?)?;
         }
+        self.flush_usage(store)?;
         self.flush_backlogs(store)
     }
 
@@ -183,6 +190,8 @@ impl Streams {
     fn end_stream<S: WriteStore>(&mut self, map: MapId, store: &mut S) -> Result<(), StateError> {
         let Some(topic) = self.facts.map(map).map(|map| map.topic) else { return Ok(()) };
         store.delete(&keys::topic(topic))?;
+        self.forget_usage(topic, store)?;
+        store.delete(&keys::told_of_map(map))?;
         // The ticks remove the events in pieces.
         store.put(&keys::tombstone(topic), &[])?;
         self.topics.remove(&topic);

@@ -4,7 +4,7 @@
 
 use super::{Context, Request, StateError, Streams, keys};
 use crate::core::codec;
-use crate::core::command::{Publish, Refusal, Reply};
+use crate::core::command::{Refusal, Reply};
 use crate::core::ids::WebhookId;
 use crate::core::state::rights::managed;
 use crate::core::store::{ReadStore, WriteStore};
@@ -80,11 +80,7 @@ impl Streams {
             self.requests.push(Request::Disable { webhook: id, revision, why: disable.why });
             events.extend(disable.news);
         }
-        if !events.is_empty() {
-            let news = Publish { map: webhook.map, by: None, events, key: None };
-            self.publish(context, news, store)?;
-        }
-        Ok(())
+        self.tell_of_webhook(context, webhook.map, &events, store)
     }
 
     /// Stores the attempt of a test request. If it succeeded, deliveries that failed before are retried now.

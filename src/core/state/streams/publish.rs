@@ -6,6 +6,7 @@ use crate::core::channel_rules::Durability;
 use crate::core::command::{Appended, Change, IdempotencyKey, Publish, Published, Refusal, Reply, Touched};
 use crate::core::event::NewEvent;
 use crate::core::ids::EventId;
+use crate::core::operators::SYSTEM_MAP;
 use crate::core::rate::Amount;
 use crate::core::state::rights::Rights;
 use crate::core::store::{ReadStore, WriteStore};
@@ -35,6 +36,9 @@ impl Streams {
             Ok(map) => map.clone(),
             Err(refusal) => return Ok(Reply::Refused(refusal)),
         };
+        if map.id == SYSTEM_MAP {
+            return Ok(Reply::Refused(Refusal::SystemMap));
+        }
         let limit = publish.by.and_then(|by| self.facts.token(by)).and_then(|token| token.subjects.as_ref());
         if limit.is_some_and(|limit| !publish.events.iter().all(|event| limit.allows(&event.subject))) {
             return Ok(Reply::Refused(Refusal::Forbidden));
@@ -88,6 +92,7 @@ impl Streams {
         }
         self.thin_published(map, events.iter().map(|event| &event.subject), now, store)?;
         self.trim_to_size(map, events.len(), now, store)?;
+        self.count_events(map.topic, context.id_ms(), &stored, store)?;
         self.note_events(map, events, stored);
         Ok(Reply::Published(published))
     }
@@ -118,7 +123,7 @@ impl Streams {
         // Most publishes are far from the limit and need not determine which subjects are new.
         let most = record.subjects + request.events.len() as u64;
         let is_over = most > u64::from(limit) && {
-            let counted = subjects().filter(|subject| subject.channel().is_none());
+            let counted = subjects().filter(|subject| !subject.is_reserved());
             let new = self.count_new(map.topic, counted, store)?;
             new > 0 && record.subjects + new > u64::from(limit)
         };

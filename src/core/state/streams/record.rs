@@ -42,7 +42,7 @@ pub struct TopicRecord {
     pub removed_id: EventId,
     /// The record of the map's own subject. It has no key of its own.
     pub own: SubjectRecord,
-    /// The number of other subjects with events, without those of lifecycle events.
+    /// The number of other subjects with events, without the server's own.
     pub subjects: u64,
     /// The number of other subjects that have a record and no events, without those of lifecycle events.
     pub empty: u64,

@@ -27,7 +27,7 @@ const LOOKED_PER_PUBLISH: usize = 256;
 /// The largest number of events removed in one tick.
 const TRIM_PER_TICK: usize = 8192;
 /// Prefixes of what is stored of a stream, beside its record.
-const OF_STREAMS: [u8; 10] = [
+const OF_STREAMS: [u8; 11] = [
     b'e',
     keys::WITHHELD,
     keys::HOLES,
@@ -38,6 +38,7 @@ const OF_STREAMS: [u8; 10] = [
     keys::SUBJECTS,
     keys::IDEMPOTENCY,
     keys::EXPIRIES,
+    keys::ENDED_USAGE,
 ];
 /// The smallest share of a tick that a map gets while there is something left (events).
 const SMALLEST_PART: usize = 64;

@@ -213,7 +213,11 @@ impl Streams {
         let Some(record) = self.topics.get(&map.topic) else { return Ok(0) };
         let from_seq = record.aged.get(index).map_or(1, |seq| *seq).max(record.first_seq);
         let has_lifecycle = record.aged.len() > map.rules.all().len();
-        if record.subjects == 0 && !has_lifecycle && map.rules.history_index("") != Some(index) {
+        // The server's own subjects are not counted.
+        let rule = map.rules.all().get(index);
+        let is_for_server = rule.is_some_and(|rule| rule.matches.prefix().starts_with('$'));
+        let is_for_none = record.subjects == 0 && !has_lifecycle && !is_for_server;
+        if is_for_none && map.rules.history_index("") != Some(index) {
             return Ok(0);
         }
         let mut next_seq = from_seq;

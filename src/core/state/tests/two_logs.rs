@@ -275,3 +275,19 @@ fn a_revoke_holds_from_the_entry_in_which_the_streams_follow_it() {
 fn each_kind_of_key_belongs_to_one_machine() {
     assert!(keys::DIRECTORY.iter().all(|kind| !keys::STREAMS.contains(kind)));
 }
+
+#[test]
+fn each_kind_of_key_has_a_letter_of_its_own() {
+    let sources = [include_str!("../keys.rs"), include_str!("../keys/usage.rs")];
+    let named = sources.iter().flat_map(|source| source.lines()).filter_map(|line| {
+        let (_, letter) = line.strip_prefix("pub const ")?.split_once("= b")?;
+        let [_, letter, _, b';'] = letter.as_bytes() else { return None };
+        Some(*letter)
+    });
+    // Events, dead letters, owner commands and copies of events have letters without a name.
+    let mut used: Vec<u8> = named.chain(*b"elov").collect();
+    used.sort_unstable();
+    let mut kinds = [keys::DIRECTORY, keys::STREAMS].concat();
+    kinds.sort_unstable();
+    assert_eq!(String::from_utf8_lossy(&used), String::from_utf8_lossy(&kinds));
+}

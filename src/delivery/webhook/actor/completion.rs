@@ -9,7 +9,7 @@ use crate::core::webhook::outcome::{Class, Outcome};
 use crate::core::webhook::records::Attempt;
 use crate::delivery::webhook::remembered;
 use crate::delivery::webhook::sender::Ended;
-use crate::hub::ArchiveError;
+use crate::hub::{ArchiveError, DeliveryNote};
 use actix::fut::ActorFuture;
 use actix::{AsyncContext, Context, SpawnHandle};
 use std::pin::Pin;
@@ -75,15 +75,32 @@ impl WebhookActor {
             events,
             self.shared.hub.clock().time_ms(),
         );
+        self.meter.attempted(ended.outcome.class != Class::Delivered);
         let kept = remembered::attempt(ended, events, flight.attempt, at_ms, self.shared.hub.node_id());
         let number = self.engine.number_attempt();
         let seq = flight.events.first().map(|event| event.seq);
+        self.note_attempt(flight, ended, at_ms);
         self.reports.unreported.attempted(Attempt { number, seq, ..kept });
         // Only a failure is followed by a pause with a random part.
         let random = if ended.outcome.class == Class::Delivered { 0 } else { random() };
         let error = ended.error.as_deref().unwrap_or_default();
         self.settle(flight, &ended.outcome, error, random);
         self.shared.report_queue.completed();
+    }
+
+    /// Notes the attempt for the timeline of each of its events.
+    fn note_attempt(&self, flight: &Flight, ended: &Ended, at_ms: u64) {
+        for event in &flight.events {
+            self.shared.hub.webhooks().notes().delivered(&DeliveryNote {
+                event: event.id,
+                receiver: self.settings.webhook.id,
+                at_ms,
+                attempt: flight.attempt,
+                took_ms: ended.took_ms,
+                status: ended.outcome.status,
+                is_delivered: ended.outcome.class == Class::Delivered,
+            });
+        }
     }
 
     /// Passes the result of a request to the engine, and does what follows from it.

@@ -18,7 +18,7 @@ use crate::core::consumer::reading::{
 use crate::core::consumer::verdict::{Blame, Completion, Verdict};
 use crate::core::event::{Event, MapText};
 use crate::core::webhook::outcome::{Class, Outcome};
-use crate::hub::ArchiveError;
+use crate::hub::{ArchiveError, DeliveryNote};
 use actix::Message;
 use futures_util::FutureExt;
 use std::time::{Duration, Instant};
@@ -216,6 +216,7 @@ impl WebhookActor {
             return self.put_back(lent);
         }
         self.shared.meters.handed();
+        self.meter.delivered(1, bytes);
     }
 
     /// Puts an event back that no reader has got, as if it had not been handed over.
@@ -297,6 +298,9 @@ impl WebhookActor {
     /// Passes to the engine what a reader did with an event.
     fn end_loan(&mut self, lent: Lent, verdict: Verdict, class: Class) {
         self.held.release(&[lent.event]);
+        if class == Class::Delivered {
+            self.note_acknowledged(lent.event);
+        }
         let (completion, random) = match verdict {
             Verdict::Done => (Completion::DONE, 0),
             // The other readers may do better with it, and with all other events.
@@ -310,6 +314,19 @@ impl WebhookActor {
         let cause = Outcome::failed(class).cause(text);
         self.engine.settle(lent.flight, completion, cause, self.shared.hub.clock().expiry_ms(), random);
         self.shared.meters.read(class);
+    }
+
+    /// Notes the acknowledgement for the timeline of the event.
+    fn note_acknowledged(&self, event: EventRef) {
+        self.shared.hub.webhooks().notes().delivered(&DeliveryNote {
+            event: event.id,
+            receiver: self.settings.webhook.id,
+            at_ms: self.shared.hub.clock().time_ms(),
+            attempt: 0,
+            took_ms: 0,
+            status: None,
+            is_delivered: true,
+        });
     }
 
     /// Takes in what a reader says. Returns the loans that are not known, and whether anything was settled.

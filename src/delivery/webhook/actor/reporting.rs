@@ -10,7 +10,8 @@ use crate::core::consumer::progress::{Disable, Progress, Retry};
 use crate::core::event::NewEvent;
 use crate::core::time::iso_millis;
 use crate::core::webhook::records::{Attempt, DeadLetterChange, KEPT_ATTEMPTS, Update};
-use crate::delivery::webhook::{announce, metrics as count};
+use crate::delivery::webhook::announce::About;
+use crate::delivery::webhook::metrics as count;
 use crate::hub::ArchiveError;
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -160,16 +161,17 @@ impl WebhookActor {
         let Snapshot { progress, kept, dropped, dead_letters, disable, announce } = snapshot;
         let since = progress.failing_since_ms.map(|ms| iso_millis(self.shared.hub.clock().shown_ms(ms)));
         let webhook = &self.settings.webhook;
-        let since = since.as_deref();
-        let news = announce.and_then(|percent| announce::failing(webhook, &progress, since, percent));
-        let disable = disable.map(|why| announce::disable(webhook, &progress, since, why));
+        let map = self.shared.hub.access().known().map(webhook.map).cloned();
+        let about = About { map: map.as_deref(), webhook, progress: &progress, since: since.as_deref() };
+        let news = announce.into_iter().filter_map(|percent| about.failing(percent)).collect();
+        let disable = disable.map(|why| about.disable(why));
         self.reports.unreported.add(Unreported {
             kept: kept.into_iter().collect(),
             dropped,
             attempts: Vec::new(),
             dead_letters,
             disable,
-            news: news.into_iter().collect(),
+            news,
         });
         progress
     }

@@ -6,6 +6,7 @@
 use super::RenderError;
 use crate::core::event::{Event, MapText};
 use crate::core::expression::{Budget, Name, Subject, Value, Writer};
+use crate::core::operators::{SYSTEM_MAP, WEBHOOK_PREFIX};
 use crate::core::template::{Interpolated, Piece as Part, TemplateError};
 use actix_web::http::Uri;
 use serde::Deserialize;
@@ -36,6 +37,9 @@ struct Written<'a> {
     fields: Vec<WrittenField<'a>>,
     /// The link. It is left out if one of its values is missing.
     url: Option<&'a str>,
+    /// Whether it is for operator events alone, and not for what maps publish with the same type.
+    #[serde(default)]
+    is_for_operators: bool,
     /// A sample payload of such an event.
     #[serde(borrow)]
     #[cfg_attr(not(test), allow(dead_code))]
@@ -58,6 +62,7 @@ struct Layout {
     text: Interpolated,
     fields: Vec<(&'static str, Interpolated)>,
     url: Option<Interpolated>,
+    is_for_operators: bool,
 }
 
 /// Why `cards.json` can't be read.
@@ -93,8 +98,18 @@ impl Layout {
             text: parsed(card.text)?,
             fields: card.fields.iter().map(field).collect::<Result<_, _>>()?,
             url: card.url.map(parsed).transpose()?,
+            is_for_operators: card.is_for_operators,
         })
     }
+
+    fn is_for(&self, map: &MapText, event: &Event) -> bool {
+        self.kind == &*event.kind && (!self.is_for_operators || is_operator_event(map, event))
+    }
+}
+
+/// Whether the server alone can have published the event: it is one of the system map, or about a webhook.
+fn is_operator_event(map: &MapText, event: &Event) -> bool {
+    event.subject.as_str().starts_with(WEBHOOK_PREFIX) || map.as_str() == SYSTEM_MAP.to_string()
 }
 
 /// The content about one event. Pieces of the publisher's text are unchanged.
@@ -125,7 +140,7 @@ impl Card {
     pub(super) fn new(map: &MapText, event: &Event) -> Result<Self, RenderError> {
         let subject = Subject::new(event, map);
         let payload = subject.named(Name::Payload).map_err(|_| RenderError::Payload(event.id))?;
-        Ok(match LAYOUTS.iter().find(|layout| layout.kind == &*event.kind) {
+        Ok(match LAYOUTS.iter().find(|layout| layout.is_for(map, event)) {
             Some(layout) => Self::of_layout(layout, &subject, event),
             None => Self::of_any(event, &payload),
         })
@@ -253,7 +268,8 @@ mod tests {
     /// fields that have a template of their own, and the link.
     #[test]
     fn every_card_shows_its_sample() {
-        let map = MapText::from(MapId::from_bytes([7; 16]));
+        let other = MapText::from(MapId::from_bytes([7; 16]));
+        let system = MapText::from(SYSTEM_MAP);
         let layouts = layouts().unwrap();
         let written = written().unwrap();
         assert_eq!(layouts.len(), written.len());
@@ -263,7 +279,11 @@ mod tests {
             let payload = normalise(card.sample.get(), 64).unwrap().into_bytes();
             let new = NewEvent::new(Default::default(), card.kind, payload);
             let stored = Event::to_stored(EventId::new(1, 2, 3), &new);
-            let shown = Card::new(&map, &Event::from_stored(9, stored.into()).unwrap()).unwrap();
+            let event = Event::from_stored(9, stored.into()).unwrap();
+            let map = if card.is_for_operators { &system } else { &other };
+            let shown = Card::new(map, &event).unwrap();
+            let elsewhere = Card::new(&other, &event).unwrap();
+            assert_eq!(elsewhere.colour == GREY, card.is_for_operators, "{}", card.kind);
             assert_eq!((&*shown.title, shown.colour), (card.title, layout.colour));
             assert!(
                 !shown.text.contains(&Piece::Value(UNKNOWN.to_owned())),

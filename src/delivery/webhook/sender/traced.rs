@@ -36,8 +36,7 @@ impl Traced {
 
     /// The header `traceparent`, if the events belong to a trace.
     pub(super) fn header(&self) -> Option<(HeaderName, HeaderValue)> {
-        let value = HeaderValue::from_str(&self.context?.to_string()).ok()?;
-        Some((HeaderName::from_static("traceparent"), value))
+        header_of(self.context?)
     }
 
     /// Notes the result.
@@ -51,4 +50,10 @@ impl Traced {
             span.fail(ended.error.as_deref().unwrap_or("not delivered"));
         }
     }
+}
+
+/// The header `traceparent` of a trace.
+pub(super) fn header_of(context: TraceContext) -> Option<(HeaderName, HeaderValue)> {
+    let value = HeaderValue::from_str(&context.to_string()).ok()?;
+    Some((HeaderName::from_static("traceparent"), value))
 }

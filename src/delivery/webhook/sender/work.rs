@@ -84,7 +84,7 @@ pub(super) fn lambda_event(headers: &[(HeaderName, HeaderValue)], body: &Bytes) 
         }
         push_json_string(&spelled(name), &mut event);
         event.push(b':');
-        push_json_string(value.to_str().unwrap_or_default(), &mut event);
+        push_json_string(&String::from_utf8_lossy(value.as_bytes()), &mut event);
     }
     event.extend_from_slice(b"},\"body\":");
     push_json_string(&String::from_utf8_lossy(body), &mut event);

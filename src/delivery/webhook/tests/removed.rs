@@ -19,7 +19,7 @@ impl Stage {
         let events = vec![NewEvent::new(subject, "x", "{}")];
         let map = self.hub.access().known().map(self.map).cloned().unwrap();
         let publish = Publish { map: self.map, by: None, events, key: None };
-        self.hub.publisher().publish(&map, publish).await.unwrap();
+        self.hub.publisher().publish(&map, publish, Via::Rest).await.unwrap();
     }
 
     /// Publishes eight events. The sixth has another subject.

@@ -21,12 +21,15 @@ use rustc_hash::FxHashMap;
 use serde_json::json;
 use std::cell::{Cell, RefCell};
 use std::future::{poll_fn, ready};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::{Mutex, PoisonError};
 use std::task::{Poll as TaskPoll, Waker};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
+/// The name of the protocol.
+const PROTOCOL: &str = "longpoll";
 /// Messages of one POST that are handled in a turn of the worker thread.
 const PUSHES_PER_TURN: usize = 16;
 
@@ -122,9 +125,10 @@ pub(super) struct Stop;
 struct One(Push);
 
 impl Session {
-    pub(super) fn start_on(session: PhoenixSession, config: LongPollConfig) -> Addr<Self> {
+    /// Starts a session, which a client at that address has opened.
+    pub(super) fn start_on(session: PhoenixSession, config: LongPollConfig, address: IpAddr) -> Addr<Self> {
         let subscriber = session.subscriber().clone();
-        let watch = Some(subscriber.watch_silently());
+        let watch = Some(subscriber.watch_silently(PROTOCOL, address));
         let replies = Rc::new(Replies {
             subscriber,
             texts: RefCell::default(),

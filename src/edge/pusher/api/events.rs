@@ -18,7 +18,7 @@ use crate::edge::error::ApiError;
 use crate::edge::pusher::alias::subject_of;
 use crate::edge::pusher::state::Pusher;
 use crate::edge::traces::trace_of;
-use crate::hub::{Counts, Grant};
+use crate::hub::{Counts, Grant, Via};
 use actix_web::http::header::{CONTENT_TYPE, HeaderValue};
 use actix_web::web::{Bytes, Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
@@ -102,7 +102,7 @@ async fn send(
             events.push(event);
         }
     }
-    edge.hub.publisher().publish_channel(&grant.map, grant.who.by(), events).await?;
+    edge.hub.publisher().publish_channel(&grant.map, grant.who.by(), events, Via::Pusher).await?;
     facts.into_iter().for_each(|fact| edge.hub.presence().note(grant.map.id, fact));
     Ok(())
 }

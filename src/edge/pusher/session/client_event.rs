@@ -11,7 +11,7 @@ use crate::core::limits::LimitName;
 use crate::delivery::{Link, Next, Resume};
 use crate::edge::error::ApiError;
 use crate::edge::pusher::frame;
-use crate::hub::{Grant, Hub, HubError};
+use crate::hub::{Grant, Hub, HubError, Via};
 use actix_web::ResponseError;
 use actix_web::http::StatusCode;
 use bytestring::ByteString;
@@ -139,7 +139,7 @@ async fn publish(hub: &Hub, grant: &Grant, event: NewEvent) -> Result<(), EventE
     if !hub.access().still_granted(grant, Scopes::PUBLISH) {
         return Err(EventError::Deleted);
     }
-    hub.publisher().publish_channel(&grant.map, grant.who.by(), vec![event]).await?;
+    hub.publisher().publish_channel(&grant.map, grant.who.by(), vec![event], Via::Pusher).await?;
     Ok(())
 }
 

@@ -108,6 +108,7 @@ impl PusherSession {
         link: &mut dyn Link,
     ) {
         let name: Arc<str> = user.id.into();
+        self.subscriber.set_user(name.clone());
         let info = user.user_info.map(|info| info_of(info.get())).unwrap_or_default();
         link.text(frame::signed_in(user_data));
         let watches = if user.watchlist.len() <= MOST_WATCHED {

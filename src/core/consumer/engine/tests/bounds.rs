@@ -150,7 +150,7 @@ fn two_failures_with_days_of_quiet_between_do_not_disable() {
         let flight = send(&mut engine, T + day * day_ms);
         engine.settle(flight.id, fails(), "", T + day * day_ms, 0);
         let snapshot = engine.snapshot();
-        assert_eq!((snapshot.disable, snapshot.announce), (None, None), "day {day}");
+        assert_eq!((snapshot.disable, snapshot.announce), (None, vec![]), "day {day}");
     }
 }
 

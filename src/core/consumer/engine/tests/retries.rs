@@ -215,7 +215,7 @@ fn failures_are_announced_before_they_disable_and_a_success_clears_them() {
         }
     };
     assert!(now >= T + 400_000 && disabled.contains("has failed for"), "{disabled}");
-    assert_eq!(announced, [50, 90]);
+    assert_eq!(announced, [50, 75, 90, 100]);
     command(&mut engine, 9, OwnerCommand::Resume);
     let flight = send(&mut engine, now);
     engine.settle(flight.id, fails(), "500", now, 0);

@@ -1,0 +1,244 @@
+// The states of webhooks, consumers, ingest sources and replays, in words.
+
+/** How urgent a state is: well, worth a look, bad, or at rest on purpose. */
+export type Tone = "ok" | "warn" | "bad" | "off";
+
+export interface Said {
+  word: string;
+  tone: Tone;
+  /** Why, in a sentence; null if there is nothing to say. */
+  why: string | null;
+}
+
+/** What is read of a webhook. */
+export interface WebhookFacts {
+  state: string;
+  disabled_reason?: string | null;
+  disabled_at?: string | null;
+  consecutive_failures: number;
+  failing_since?: string | null;
+  last_error: string | null;
+  last_delivery_at: string | null;
+  losing_since?: string | null;
+  missed?: number;
+  next_attempt_at?: string | null;
+  auto_disable_seconds?: number | null;
+  queue_depth: number;
+  /** Which events it gets. */
+  filter?: unknown;
+}
+
+/** Says the state of a webhook. `now` is Unix milliseconds. */
+export function webhookState(webhook: WebhookFacts, now: number): Said {
+  switch (webhook.state) {
+    case "healthy":
+      return {
+        word: "healthy",
+        tone: "ok",
+        why: webhook.last_delivery_at === null ? nothingYet(webhook.filter) : null,
+      };
+    case "throttled": {
+      const next = until(webhook.next_attempt_at, now);
+      const said = `The receiver asked for a pause${webhook.last_error ? ` (${webhook.last_error})` : ""}`;
+      return {
+        word: "waiting",
+        tone: "warn",
+        why: `${said}${next === null ? "" : `; it goes on in ${next}`}.`,
+      };
+    }
+    case "failing":
+      return { word: "failing", tone: "bad", why: failing(webhook, now) };
+    case "losing":
+      return {
+        word: "losing events",
+        tone: "bad",
+        why: `It is so far behind that retention removes events that it has not got: ${webhook.missed ?? 0} so far.`,
+      };
+    case "disabled":
+      return { word: "disabled", tone: "bad", why: sentence(webhook.disabled_reason ?? "The node does not say why.") };
+    case "paused":
+      return {
+        word: "paused",
+        tone: "off",
+        why: "Somebody stopped it. Events are kept as long as the map keeps them.",
+      };
+    default:
+      return { word: webhook.state, tone: "warn", why: null };
+  }
+}
+
+/** Why a webhook may wait in vain: many do not know that it gets the events of one subject unless it names others. */
+function nothingYet(filter: unknown): string {
+  const choosing = ["subjects", "channel_type", "channel_prefix"];
+  const given = typeof filter === "object" && filter !== null ? Object.entries(filter) : [];
+  const chooses = given.some(([name, value]) => choosing.includes(name) && value !== null);
+  return chooses ? "Nothing was delivered yet." : "Nothing was delivered yet. It gets the map's own subject alone.";
+}
+
+function failing(webhook: WebhookFacts, now: number): string {
+  const since = ago(webhook.failing_since, now);
+  const parts: string[] = [];
+  if (webhook.consecutive_failures > 0) {
+    const times = `${webhook.consecutive_failures} ${webhook.consecutive_failures === 1 ? "attempt" : "attempts"}`;
+    parts.push(`${times} in a row failed${since === null ? "" : `, for ${since} now`}`);
+  }
+  if (webhook.last_error !== null && webhook.last_error !== "") parts.push(webhook.last_error);
+  const share = failedShare(webhook, now);
+  const near = share !== null && share >= 0.5;
+  const end = near ? ` It is disabled when this goes on: ${percent(share)} of the time until then has passed.` : "";
+  return sentence(parts.length === 0 ? "the last attempts failed" : parts.join(": ")) + end;
+}
+
+/** How much of the time after which a failing webhook is disabled has passed, from 0; null if that never happens. */
+export function failedShare(
+  webhook: Pick<WebhookFacts, "failing_since" | "auto_disable_seconds">,
+  now: number,
+): number | null {
+  const since = Date.parse(webhook.failing_since ?? "");
+  const most = webhook.auto_disable_seconds ?? null;
+  if (Number.isNaN(since) || most === null || most <= 0) return null;
+  return Math.max(0, now - since) / (most * 1000);
+}
+
+/** What is read of a consumer's state. */
+export interface ConsumerFacts {
+  lag?: number;
+  oldest_at?: string | null;
+  rate?: number | null;
+  missed?: number;
+  losing_since?: string | null;
+  dead_letters?: number;
+  last_ack_at?: string | null;
+}
+
+/** A consumer that has waited for so long without an acknowledgement is not read. */
+const STUCK_MS = 5 * 60_000;
+/** An event that waits for longer than this is worth a look. */
+const BEHIND_MS = 60_000;
+
+/** Says the state of a consumer. */
+export function consumerState(state: ConsumerFacts, now: number): Said {
+  const lag = state.lag ?? 0;
+  if (typeof state.losing_since === "string") {
+    return {
+      word: "losing events",
+      tone: "bad",
+      why: `It is so far behind that retention removes events that no reader has got: ${state.missed ?? 0} so far.`,
+    };
+  }
+  if (lag === 0) return { word: "up to date", tone: "ok", why: null };
+  const oldest = Date.parse(state.oldest_at ?? "");
+  const acked = Date.parse(state.last_ack_at ?? "");
+  const waits = !Number.isNaN(oldest) && now - oldest > STUCK_MS;
+  const quiet = Number.isNaN(acked) || now - acked > STUCK_MS;
+  if (waits && quiet) {
+    const last = Number.isNaN(acked)
+      ? "Nobody has acknowledged anything yet."
+      : `The last acknowledgement was ${span(now - acked)} ago.`;
+    return { word: "not read", tone: "bad", why: `The oldest event waits for ${span(now - oldest)}. ${last}` };
+  }
+  if (now - oldest > BEHIND_MS) {
+    return { word: "behind", tone: "warn", why: `The oldest event waits for ${span(now - oldest)}.` };
+  }
+  return { word: "reading", tone: "ok", why: null };
+}
+
+/** Says the state of an ingest source. */
+export function sourceState(status: string): Said {
+  switch (status) {
+    case "active":
+      return { word: "active", tone: "ok", why: null };
+    case "inactive":
+      return { word: "inactive", tone: "off", why: "It answers 404 to its senders." };
+    case "error":
+      return { word: "refusing", tone: "bad", why: "The newest request was refused: see its deliveries." };
+    default:
+      return { word: status, tone: "warn", why: null };
+  }
+}
+
+/** What is read of a replay. */
+export interface ReplayFacts {
+  state: string;
+  progress: number;
+  delivered: number;
+  failed: number;
+  missed: number;
+}
+
+/** Says how far a replay is, in one line. */
+export function replayLine(replay: ReplayFacts): string {
+  const counts = [`${replay.delivered} delivered`];
+  if (replay.failed > 0) counts.push(`${replay.failed} failed`);
+  if (replay.missed > 0) counts.push(`${replay.missed} were gone`);
+  return `${replay.state}, ${percent(replay.progress)}: ${counts.join(", ")}`;
+}
+
+/** A share as a percentage that is 100 only at the end. */
+export function percent(share: number): string {
+  const bounded = Math.min(1, Math.max(0, share));
+  return `${bounded === 1 ? 100 : Math.min(99, Math.floor(bounded * 100))} %`;
+}
+
+/** A time span in two units at most, as in 2 h 5 min. */
+export function span(milliseconds: number): string {
+  const seconds = Math.max(0, Math.floor(milliseconds / 1000));
+  const units: [number, string][] = [
+    [86_400, "d"],
+    [3600, "h"],
+    [60, "min"],
+    [1, "s"],
+  ];
+  const first = units.findIndex(([length]) => seconds >= length);
+  if (first < 0) return "0 s";
+  const [length, name] = units[first] as [number, string];
+  const next = units[first + 1];
+  const rest = next === undefined ? 0 : Math.floor((seconds % length) / next[0]);
+  const head = `${Math.floor(seconds / length)} ${name}`;
+  return next === undefined || rest === 0 ? head : `${head} ${rest} ${next[1]}`;
+}
+
+function ago(at: string | null | undefined, now: number): string | null {
+  const time = Date.parse(at ?? "");
+  return Number.isNaN(time) ? null : span(now - time);
+}
+
+function until(at: string | null | undefined, now: number): string | null {
+  const time = Date.parse(at ?? "");
+  return Number.isNaN(time) || time <= now ? null : span(time - now);
+}
+
+/** A text that begins with a capital and ends with a full stop. */
+export function sentence(text: string): string {
+  const trimmed = text.trim();
+  const first = trimmed.slice(0, 1).toUpperCase() + trimmed.slice(1);
+  return /[.!?…]$/.test(first) || first === "" ? first : `${first}.`;
+}
+
+/** What the class of an attempt means to somebody who has never seen it. */
+const CLASSES: Readonly<Record<string, string>> = {
+  delivered: "delivered",
+  dns: "the receiver's name was not found",
+  blocked: "the address may not be reached from here",
+  connect: "no connection to the receiver",
+  tls: "no secure connection: certificate or handshake",
+  timeout: "no answer in time",
+  closed: "the receiver closed the connection without an answer",
+  protocol: "the answer was not HTTP",
+  status: "the receiver refused it",
+  redirect: "the receiver redirects, which is not followed",
+  throttled: "the receiver asked for a pause",
+  render: "the body could not be made",
+  function: "the function reported an error",
+  expired: "the event is no longer kept",
+  skipped: "skipped when the webhook was enabled",
+  overflow: "too many events waited",
+  internal: "the node failed",
+  refused: "readers refused it",
+  unacknowledged: "readers did not acknowledge it",
+};
+
+/** The class of an attempt in words. */
+export function classWords(name: string): string {
+  return CLASSES[name] ?? name;
+}

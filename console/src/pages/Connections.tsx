@@ -1,0 +1,221 @@
+// The connections of a map: who is there, over which protocol, how far behind, and a button that closes one.
+import { useEffect, useMemo, useState } from "preact/hooks";
+import { api, url } from "../api";
+import { commandLine } from "../lib/delivery/commands";
+import { setQuery, route } from "../router";
+import {
+  Button,
+  bytes,
+  confirm,
+  duration,
+  Field,
+  number,
+  PageHead,
+  say,
+  Select,
+  Table,
+  Unreachable,
+  usePages,
+  type Column,
+} from "../ui";
+import { useTokenNames } from "../tokens";
+import { useAccess } from "./delivery/access";
+import { mapWord } from "./delivery/types";
+import { addressOf, nodeOf, PROTOCOLS, type Connection } from "./connections/connection";
+import type { MapPage } from "./props";
+
+/** Connections of one answer, and rows that are shown at first and more each time. */
+const PAGE = 200;
+/** Connections that are read at most. */
+const MOST = 20_000;
+
+export function Connections({ map }: MapPage) {
+  const access = useAccess();
+  const nameOf = useTokenNames(map.id);
+  const query = route.value.query;
+  const protocol = query.get("protocol") ?? "";
+  const subject = query.get("subject");
+  const [typed, setTyped] = useState(subject ?? "");
+  const list = usePages<Connection>(url`/api/maps/${map.id}/connections`, { protocol, subject, limit: PAGE });
+  const [whole, setWhole] = useState(false);
+  const [shown, setShown] = useState(PAGE);
+  const [closed, setClosed] = useState<ReadonlySet<string>>(new Set());
+  const count = list.items.length;
+  const goesOn = whole && list.more && list.error === undefined && count < MOST;
+  useEffect(() => {
+    if (goesOn && !list.loading) list.next();
+  }, [goesOn, count, list.loading]);
+  // The furthest behind first: that is what one looks for.
+  const rows = useMemo(
+    () =>
+      list.items
+        .filter((one) => !closed.has(one.id))
+        .sort((a, b) => b.lag_events - a.lag_events || b.lag_bytes - a.lag_bytes),
+    [list.items, closed],
+  );
+  const again = () => {
+    setWhole(false);
+    setShown(PAGE);
+    setClosed(new Set<string>());
+    list.reload();
+  };
+  const more = () => {
+    setShown(shown + PAGE);
+    if (list.more && !goesOn && count <= shown) list.next();
+  };
+  const close = (connection: Connection) =>
+    confirm({
+      title: `Close the connection of ${addressOf(connection)}?`,
+      body: (
+        <p>
+          {connection.protocol} at {nodeOf(connection)}, open for {duration(connection.age_seconds * 1000)}. Clients
+          that keep to their protocol come back and go on where they were.
+        </p>
+      ),
+      command: commandLine(["connection", "close"], [mapWord(map), connection.id]),
+      action: "Close the connection",
+      danger: true,
+      act: () => api.delete(url`/api/maps/${map.id}/connections/${connection.id}`),
+    }).then((was) => {
+      if (!was) return;
+      say("The connection is closed");
+      // What else was read stays: there may be many pages of it.
+      setClosed((all) => new Set(all).add(connection.id));
+    });
+  return (
+    <div class="stack">
+      <PageHead
+        title="Connections"
+        actions={
+          <>
+            {list.more && !whole && <Button onClick={() => setWhole(true)}>Read all</Button>}
+            <Button onClick={again}>Read again</Button>
+          </>
+        }
+      >
+        Clients that are connected to any node, and how far they are behind.{" "}
+        {list.more ? `There are more than the ${number(count)} read so far; of those, the` : "The"} furthest first.
+      </PageHead>
+      <form
+        class="row row-bottom"
+        onSubmit={(event) => {
+          event.preventDefault();
+          setQuery({ subject: typed === "" ? null : typed });
+        }}
+      >
+        <Select
+          label="Protocol"
+          value={protocol}
+          onChange={(name) => setQuery({ protocol: name || null })}
+          options={protocolsOf(protocol)}
+        />
+        <Field label="Subject" value={typed} onInput={setTyped} placeholder="orders-7" />
+        <Button type="submit">Find</Button>
+        {(protocol !== "" || subject !== null) && (
+          <Button
+            kind="quiet"
+            onClick={() => {
+              setTyped("");
+              setQuery({ protocol: null, subject: null });
+            }}
+          >
+            Show all
+          </Button>
+        )}
+      </form>
+      <Unreachable nodes={list.unreachable} />
+      <Table
+        caption="Connections"
+        columns={columnsOf(nameOf, access.writeWebhooks ? close : null)}
+        rows={rows}
+        most={shown}
+        rowKey={(connection) => connection.id}
+        loading={list.loading}
+        error={list.error}
+        retry={again}
+        empty={protocol !== "" || subject !== null ? "No connection matches" : "Nobody is connected"}
+        more={rows.length > shown || list.more ? more : undefined}
+      />
+    </div>
+  );
+}
+
+function protocolsOf(chosen: string): { value: string; label: string }[] {
+  const names = chosen === "" || PROTOCOLS.includes(chosen) ? PROTOCOLS : [...PROTOCOLS, chosen];
+  return [{ value: "", label: "any" }, ...names.map((name) => ({ value: name, label: name }))];
+}
+
+function columnsOf(
+  nameOf: (token: string) => string,
+  close: ((connection: Connection) => void) | null,
+): readonly Column<Connection>[] {
+  return [
+    {
+      key: "address",
+      title: "Address",
+      cell: (one) => <Who connection={one} nameOf={nameOf} />,
+      sort: (one) => one.address ?? "",
+    },
+    { key: "protocol", title: "Protocol", cell: (one) => one.protocol, sort: (one) => one.protocol },
+    { key: "node", title: "Node", cell: nodeOf, sort: nodeOf, wide: true },
+    {
+      key: "age",
+      title: "Open for",
+      cell: (one) => duration(one.age_seconds * 1000),
+      sort: (one) => one.age_seconds,
+      align: "end",
+      wide: true,
+    },
+    {
+      key: "lag",
+      title: "Behind",
+      cell: (one) => <Lag connection={one} />,
+      sort: (one) => one.lag_events,
+      align: "end",
+    },
+    { key: "subjects", title: "Subjects", cell: (one) => <Subjects connection={one} />, wide: true },
+    {
+      key: "actions",
+      title: "",
+      cell: (one) =>
+        close === null ? null : (
+          <Button small kind="danger" onClick={() => close(one)} title={`Close the connection of ${addressOf(one)}`}>
+            Close
+          </Button>
+        ),
+      align: "end",
+    },
+  ];
+}
+
+function Who({ connection, nameOf }: { connection: Connection; nameOf(token: string): string }) {
+  const by = connection.user ?? connection.token;
+  return (
+    <div class="stack-none">
+      {connection.address === null ? <span class="muted">ended</span> : <code>{connection.address}</code>}
+      {by !== null && <span class="hint clip">{connection.user === null ? `token ${nameOf(by)}` : `user ${by}`}</span>}
+    </div>
+  );
+}
+
+function Lag({ connection }: { connection: Connection }) {
+  if (connection.lag_events === 0 && connection.lag_bytes === 0) return <>0</>;
+  return (
+    <div class="stack-none">
+      <strong>{connection.lag_events === 1 ? "1 event" : `${number(connection.lag_events)} events`}</strong>
+      <span class="hint">{bytes(connection.lag_bytes)}</span>
+    </div>
+  );
+}
+
+function Subjects({ connection }: { connection: Connection }) {
+  const shown = connection.subjects.slice(0, 3).map((subject) => (subject === "" ? "the map's own" : subject));
+  const total = connection.subjects_total ?? connection.subjects.length;
+  const more = total - shown.length;
+  return (
+    <span class="hint" title={connection.subjects.join(", ")}>
+      {shown.join(", ")}
+      {more > 0 && ` and ${number(more)} more`}
+    </span>
+  );
+}

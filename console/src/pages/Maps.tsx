@@ -1,0 +1,125 @@
+import { useState } from "preact/hooks";
+import type { Schemas } from "../api";
+import { readMaps, search } from "../maps";
+import { go, href, route, setQuery } from "../router";
+import {
+  Button,
+  bytes,
+  duration,
+  Empty,
+  Field,
+  Id,
+  number,
+  PageHead,
+  Table,
+  Time,
+  useResource,
+  type Column,
+} from "../ui";
+import { CreateMap } from "./maps/CreateMap";
+
+/** The maps that are shown at first, and more each time. */
+const STEP = 100;
+
+type Map = Schemas["Map"];
+
+/** All maps: search, open, create. */
+export function Maps() {
+  const [shown, setShown] = useState(STEP);
+  const [creating, setCreating] = useState(false);
+  const text = route.value.query.get("search") ?? "";
+  const all = useResource(readMaps, []);
+  const found = all.data === undefined ? undefined : search(all.data.maps, text);
+  const total = all.data?.maps.length ?? 0;
+  const count =
+    all.data === undefined ? "" : total === 1 ? "1 map" : `${number(total)}${all.data.cut ? " and more" : ""} maps`;
+  const create = () => setCreating(true);
+  return (
+    <>
+      <PageHead
+        title="Maps"
+        actions={
+          <Button kind="primary" icon="plus" onClick={create}>
+            Create a map
+          </Button>
+        }
+      >
+        Each map is a tenant, with its own tokens, limits, retention and events.
+      </PageHead>
+      <div class="row row-bottom spread">
+        <div class="search">
+          <Field
+            label="Search by name, slug or id"
+            type="search"
+            value={text}
+            onInput={(value) => setQuery({ search: value === "" ? null : value })}
+            onKeyDown={(event) => event.key === "Enter" && found?.[0] !== undefined && open(found[0])}
+          />
+        </div>
+        <p class="muted" role="status">
+          {text === "" || found === undefined ? count : `${number(found.length)} of ${count}`}
+        </p>
+      </div>
+      {all.data?.cut === true && (
+        <p class="hint">
+          Only the first maps are searched. For another one, type its slug or id in the map switcher in the navigation.
+        </p>
+      )}
+      <Table
+        caption="Maps"
+        columns={COLUMNS}
+        rows={found?.slice(0, shown)}
+        rowKey={(map) => map.id}
+        onOpen={open}
+        loading={all.loading}
+        error={all.error}
+        retry={all.reload}
+        more={found !== undefined && found.length > shown ? () => setShown(shown + STEP) : undefined}
+        empty={
+          text === "" ? (
+            <Empty title="There are no maps yet.">
+              <Button kind="primary" onClick={create}>
+                Create the first one
+              </Button>
+            </Empty>
+          ) : (
+            "No map has this in its name, slug or id."
+          )
+        }
+      />
+      {creating && <CreateMap onClose={() => setCreating(false)} onCreated={all.reload} />}
+    </>
+  );
+}
+
+function open(map: Map): void {
+  go(["maps", map.slug ?? map.id, "overview"]);
+}
+
+const COLUMNS: readonly Column<Map>[] = [
+  {
+    key: "slug",
+    title: "Map",
+    sort: (map) => map.slug ?? map.id,
+    cell: (map) => <a href={href(["maps", map.slug ?? map.id, "overview"])}>{map.slug ?? map.id}</a>,
+  },
+  { key: "name", title: "Name", sort: (map) => map.name, cell: (map) => map.name || <span class="muted">–</span> },
+  {
+    key: "keeps",
+    title: "Keeps",
+    wide: true,
+    cell: (map) => keeps(map.retention),
+  },
+  { key: "id", title: "Id", wide: true, cell: (map) => <Id value={map.id} /> },
+  { key: "made", title: "Created", sort: (map) => map.inserted_at, cell: (map) => <Time at={map.inserted_at} /> },
+];
+
+/** What of a map's events is kept, in a few words. */
+export function keeps(retention: Schemas["Retention"]): string {
+  const parts = [
+    retention.events != null && `${number(retention.events)} events`,
+    retention.age_seconds != null && duration(retention.age_seconds * 1000),
+    retention.bytes != null && bytes(retention.bytes),
+  ].filter(Boolean);
+  return parts.length === 0 ? "everything" : parts.join(", ");
+}

@@ -1,0 +1,144 @@
+// Lines of the audit log: what they say, and which are asked for.
+
+import { timeOf } from "../../lib/history/time";
+
+/** A line. One with `lost` alone says how many lines could not be written. */
+export interface Line {
+  time: string;
+  node: { id: number; name: string | null };
+  who?: "admin" | "token" | "portal" | "unknown";
+  /** The token of the caller; of a portal link, that which made it. */
+  token?: string;
+  address?: string;
+  method?: string;
+  route?: string;
+  path?: string;
+  map?: string;
+  status?: number | null;
+  result?: string;
+  lost?: number;
+  /** What the request made or acted upon, by its kind. */
+  [thing: string]: unknown;
+}
+
+/** The members that every line has; all others name what it is about. */
+const KNOWN = new Set([
+  "time",
+  "node",
+  "who",
+  "token",
+  "address",
+  "method",
+  "route",
+  "path",
+  "map",
+  "status",
+  "result",
+  "lost",
+]);
+
+/** What a line is about beside its map: names and ids. */
+export function thingsOf(line: Line): [string, string][] {
+  return Object.entries(line)
+    .filter(([name, value]) => !KNOWN.has(name) && value !== null && value !== undefined)
+    .map(([name, value]) => [name, typeof value === "object" ? JSON.stringify(value) : String(value)]);
+}
+
+const VERBS: Record<string, string> = {
+  POST: "create",
+  PUT: "replace",
+  PATCH: "change",
+  DELETE: "remove",
+  GET: "read",
+  HEAD: "read",
+};
+/** What a part of an address names, where the name does not say it. */
+const NOUNS: Record<string, string> = { ingest: "ingest source", pusher: "app" };
+
+/** What was asked for in a few words: `create token`, `webhook: rotate secret`, `cluster: drain`. */
+export function actionOf(line: Line): string {
+  if (line.lost !== undefined) return `${line.lost} ${line.lost === 1 ? "line" : "lines"} lost`;
+  const method = line.method ?? "";
+  const parts = (line.route ?? line.path ?? "").split("/").filter((part) => part !== "" && part !== "api");
+  const [last = "", before = "", owner = ""] = parts.toReversed();
+  if (parts[0] === "cluster") {
+    const operation = isParameter(last) ? ((line.path ?? "").split("/").at(-1) ?? "") : last;
+    return `cluster: ${words(operation)}`;
+  }
+  const verb = VERBS[method] ?? method.toLowerCase();
+  if (method === "POST" && !isParameter(last) && !isCollection(last) && before !== "") {
+    // Behind a thing stands what is done with it, unless it has things of its own.
+    return `${isParameter(before) ? singular(owner) : words(before)}: ${words(last)}`;
+  }
+  if (isParameter(last)) return `${verb} ${singular(before)}`.trim();
+  return `${verb} ${method === "POST" ? singular(last) : words(last)}`.trim();
+}
+
+function isParameter(part: string): boolean {
+  return part.startsWith("{");
+}
+
+function isCollection(part: string): boolean {
+  return part.endsWith("s") || NOUNS[part] !== undefined;
+}
+
+function words(part: string): string {
+  return (NOUNS[part] ?? part).replaceAll("-", " ");
+}
+
+function singular(part: string): string {
+  const text = words(part);
+  return text.endsWith("s") && !text.endsWith("ss") ? text.slice(0, -1) : text;
+}
+
+export type Tone = "ok" | "warn" | "bad" | "off";
+
+/** How a line ended, in words. */
+export function resultOf(line: Line): { tone: Tone; text: string } {
+  if (line.lost !== undefined) return { tone: "bad", text: "lost" };
+  if (line.result === "done") return { tone: "ok", text: "done" };
+  if (line.result === "unknown") return { tone: "warn", text: "not known" };
+  return { tone: "bad", text: (line.result ?? "failed").replaceAll("_", " ") };
+}
+
+/** Which lines are asked for, as people write it. */
+export interface Asked {
+  map: string;
+  who: string;
+  action: string;
+  result: string;
+  since: string;
+  until: string;
+}
+
+export const ASKED: readonly (keyof Asked)[] = ["map", "who", "action", "result", "since", "until"];
+
+/** Reads them from the parameters of the page's address. */
+export function askedOf(query: URLSearchParams): Asked {
+  return Object.fromEntries(ASKED.map((name) => [name, query.get(name) ?? ""])) as unknown as Asked;
+}
+
+/** The faults of times that are none. */
+export function faultsOf(asked: Asked, now: number): { since: string | null; until: string | null } {
+  const fault = (text: string) => {
+    return text.trim() === "" || timeOf(text, now) !== null ? null : "15m, 2h, 3d, or a date and time";
+  };
+  return { since: fault(asked.since), until: fault(asked.until) };
+}
+
+/** The parameters of the API. A time such as `1h` counts from `now`. */
+export function parametersOf(asked: Asked, now: number): Record<keyof Asked, string | null> {
+  const time = (text: string) => {
+    const ms = timeOf(text, now);
+    return ms === null ? null : new Date(ms).toISOString();
+  };
+  const text = (value: string) => value.trim() || null;
+  return {
+    map: text(asked.map),
+    who: text(asked.who),
+    action: text(asked.action),
+    result: text(asked.result),
+    since: time(asked.since),
+    until: time(asked.until),
+  };
+}

@@ -1,0 +1,78 @@
+import { called, type ClusterStatus, type Member } from "../../cluster";
+import { setQuery } from "../../router";
+import { bytes, Button, duration, Facts, number, Status, Time } from "../../ui";
+import { NodeActions } from "./NodeActions";
+import { offset, roleOf, stateOf } from "./Nodes";
+
+/** Everything that is known of a node. */
+export function NodeDetail({ node, status }: { node: Member; status: ClusterStatus }) {
+  const asked = node.id === status.node_id;
+  return (
+    <section class="card" aria-label={called(node)}>
+      <div class="section-head">
+        <h3>{called(node)}</h3>
+        <Button kind="quiet" small icon="close" label="Close" onClick={() => setQuery({ node: null })} />
+      </div>
+      <Facts
+        facts={[
+          ["Id", String(node.id)],
+          ["State", stateOf(node)],
+          ["Role", node.stays_learner === true ? `${roleOf(node)}, stays one` : roleOf(node)],
+          ["Peer address", <code>{node.peer_addr}</code>],
+          ["Client address", <code>{node.http_addr ?? "–"}</code>],
+          ["Last heard", node.seen_ms === null || node.seen_ms === undefined ? "–" : `${duration(node.seen_ms)} ago`],
+          ["Lag, entries", number(node.lag)],
+          ["Applied", number(node.applied_index)],
+          ["Log", bytes(node.log_bytes)],
+          ["State made durable", node.snapshot_age_ms == null ? "–" : `${duration(node.snapshot_age_ms)} ago`],
+          ["Disk", `${bytes(node.disk_free_bytes)} free of ${bytes(node.disk_total_bytes)}`],
+          ["Data directory", bytes(node.disk_used_bytes)],
+          ["Clock against the asked node's", offset(node.clock_ms)],
+          ["Release", node.version ?? "–"],
+          ["Up for", duration(node.uptime_ms)],
+          ["Connections", number(node.connections)],
+          ["Topics", number(node.topics)],
+          ["Webhooks", number(node.webhooks)],
+          ["Ephemeral events dropped", number(node.ephemeral_dropped)],
+          ["Identity", <code>{node.identity ?? "–"}</code>],
+          ...certificates(asked ? status : null),
+        ]}
+      />
+      <Reaches node={node} />
+      <NodeActions node={node} status={status} />
+    </section>
+  );
+}
+
+/** A node tells of its own certificates alone. */
+function certificates(status: ClusterStatus | null) {
+  if (status === null) return [["Certificates", "ask this node itself"] as const];
+  return [
+    ["Between nodes", (status.peer_security ?? "–").replaceAll("_", " ")] as const,
+    ["Certificate for nodes ends", <Seconds at={status.peer_certificate_until} />] as const,
+    ["Certificate for clients ends", <Seconds at={status.http_certificate_until} />] as const,
+  ];
+}
+
+function Seconds({ at }: { at: number | null | undefined }) {
+  return at == null ? <span class="muted">it shows none</span> : <Time at={at * 1000} />;
+}
+
+/** Which other nodes it reaches over their peer ports. */
+function Reaches({ node }: { node: Member }) {
+  const reaches = node.reaches ?? [];
+  if (reaches.length === 0) return null;
+  return (
+    <div class="stack-tight">
+      <h3>Reaches</h3>
+      <div class="row">
+        {reaches.map((one) => (
+          <Status key={one.node} tone={one.reached ? "ok" : "bad"}>
+            {called({ id: one.node, name: one.node_name })}
+            {one.reached ? "" : `: ${(one.error ?? "no answer").replaceAll("_", " ")}`}, for {duration(one.for_ms)}
+          </Status>
+        ))}
+      </div>
+    </div>
+  );
+}

@@ -1,0 +1,119 @@
+import { useState } from "preact/hooks";
+import { api, url, type Schemas } from "../../api";
+import { isAdmin, type MapRef } from "../../session";
+import { Button, Checkbox, Code, Command, Dialog, Facts, Fault, Field, Note, Secret, shell, useAction } from "../../ui";
+
+type App = Schemas["App"];
+type Made = App & { secret: string; map_changes: string[] };
+
+interface Props {
+  map: MapRef;
+  /** The credentials that are to be replaced: both work until the old ones are deleted. */
+  like: App | null;
+  onCreated(): void;
+  onClose(): void;
+}
+
+/** Creates credentials for Pusher clients, and shows the secret once. */
+export function CreateApp({ map, like, onCreated, onClose }: Props) {
+  const [appId, setAppId] = useState(like?.app_id ?? "");
+  const [events, setEvents] = useState(like?.client_events ?? false);
+  const [origins, setOrigins] = useState(like?.origins.join("\n") ?? "");
+  const [most, setMost] = useState(like?.max_connections == null ? "" : String(like.max_connections));
+  const [made, setMade] = useState<Made | null>(null);
+  const { busy, error, run } = useAction();
+  const list = origins
+    .split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line !== "");
+  const badMost = most !== "" && !/^[1-9]\d*$/.test(most);
+  const create = () =>
+    run(async () => {
+      const body: Record<string, unknown> = { client_events: events, origins: list };
+      if (appId !== "") body["app_id"] = appId;
+      if (most !== "") body["max_connections"] = Number(most);
+      setMade((await api.post<{ data: Made }>(url`/api/maps/${map.id}/pusher`, body)).data);
+      onCreated();
+    });
+  if (made !== null) return <Shown made={made} replaces={like} onClose={onClose} />;
+  const line = [
+    `waypost pusher create ${shell(map.slug)}`,
+    appId !== "" && `--app-id ${shell(appId)}`,
+    events && "--client-events",
+    list.length > 0 && `--origins ${shell(list.join(","))}`,
+    most !== "" && `--max-connections ${most}`,
+  ];
+  return (
+    <Dialog
+      title={like === null ? "Create credentials" : `New credentials beside ${like.key}`}
+      onClose={onClose}
+      busy={busy}
+      actions={
+        <>
+          <Button onClick={onClose} disabled={busy}>
+            Cancel
+          </Button>
+          <Button kind="primary" busy={busy} disabled={badMost} onClick={create}>
+            Create
+          </Button>
+        </>
+      }
+    >
+      {like !== null && <Note>Both keys work until you delete the old one.</Note>}
+      {like === null && isAdmin() && (
+        <Field
+          label="App id"
+          value={appId}
+          onInput={setAppId}
+          hint="Empty: the server makes one."
+          maxLength={64}
+          mono
+        />
+      )}
+      <Checkbox
+        label="Clients may publish client events"
+        hint="Where no channel rule decides it."
+        checked={events}
+        onChange={setEvents}
+      />
+      <Field
+        label="Origins of pages that may connect"
+        value={origins}
+        onInput={setOrigins}
+        lines={3}
+        placeholder="https://*.example.com"
+        hint="One a line; without any, all."
+        mono
+      />
+      <Field
+        label="Connections at most"
+        value={most}
+        onInput={setMost}
+        placeholder="no limit"
+        fault={badMost ? "A whole number of 1 or more." : null}
+      />
+      <Command line={line.filter(Boolean).join(" ")} />
+      <Fault error={error} />
+    </Dialog>
+  );
+}
+
+function Shown({ made, replaces, onClose }: { made: Made; replaces: App | null; onClose(): void }) {
+  const client = `new Pusher(${JSON.stringify(made.key)}, {\n  wsHost: ${JSON.stringify(location.hostname)},\n  cluster: "",\n});`;
+  return (
+    <Dialog title="The credentials are made" firm onClose={onClose} actions={<Button onClick={onClose}>Close</Button>}>
+      <Secret what="Secret" text={made.secret} />
+      <Facts
+        facts={[
+          ["App id", <code>{made.app_id}</code>],
+          ["Key", <code>{made.key}</code>],
+        ]}
+      />
+      {made.map_changes.map((change) => (
+        <Note key={change}>{change}</Note>
+      ))}
+      {replaces !== null && <Note>Delete {replaces.key} once nobody uses it.</Note>}
+      <Code text={client} label="In a page" />
+    </Dialog>
+  );
+}

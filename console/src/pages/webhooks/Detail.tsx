@@ -1,0 +1,148 @@
+import { useState } from "preact/hooks";
+import { api, url } from "../../api";
+import { shareText } from "../../lib/delivery/rates";
+import { failedShare, percent, webhookState } from "../../lib/delivery/state";
+import { href } from "../../router";
+import type { MapRef } from "../../session";
+import {
+  Badge,
+  Card,
+  Facts,
+  Fault,
+  LinkTabs,
+  Loading,
+  Note,
+  number,
+  PageHead,
+  Section,
+  Status,
+  Time,
+  useResource,
+} from "../../ui";
+import { useAccess } from "../delivery/access";
+import { DeadLetters } from "../delivery/DeadLetters";
+import { nodeWord } from "../delivery/node";
+import { Replays } from "../delivery/Replays";
+import { mapWord, type Target, type Webhook } from "../delivery/types";
+import { Actions } from "./Actions";
+import { Attempts } from "./Attempts";
+import { Settings } from "./Settings";
+import { targetText } from "./target";
+
+const EVERY = 3000;
+
+export function WebhookDetail({ map, id, part }: { map: MapRef; id: string; part: string }) {
+  const { writeWebhooks } = useAccess();
+  const path = url`/api/maps/${map.id}/webhooks/${id}`;
+  const webhook = useResource(
+    (signal) => api.get<{ data: Webhook }>(path, { signal }).then((answer) => answer.data),
+    [path],
+    EVERY,
+  );
+  const [turn, setTurn] = useState(0);
+  if (webhook.data === undefined) {
+    return (
+      <>
+        <PageHead title="Webhook" />
+        {webhook.error === undefined ? <Loading /> : <Fault error={webhook.error} retry={webhook.reload} />}
+      </>
+    );
+  }
+  const one = webhook.data;
+  const name = one.name || id;
+  const target: Target = { kind: "webhook", map, name, word: id, path, write: writeWebhooks, active: one.active };
+  const changed = () => {
+    webhook.reload();
+    setTurn((was) => was + 1);
+  };
+  const tab = (key: string, title: string) => ({
+    href: href(["maps", mapWord(map), "webhooks", id], { tab: key }),
+    title,
+    current: key === part,
+  });
+  return (
+    <>
+      <PageHead title={name} actions={<Actions map={map} webhook={one} path={path} changed={changed} />}>
+        <a href={href(["maps", mapWord(map), "webhooks"])}>Webhooks</a> · <span class="mono">{targetText(one)}</span>
+      </PageHead>
+      <Fault error={webhook.error} />
+      <State webhook={one} />
+      <LinkTabs
+        label="Parts of the webhook"
+        tabs={[
+          tab("attempts", "Attempts"),
+          tab("dead-letters", `Dead letters${one.dead_letters > 0 ? ` (${number(one.dead_letters)})` : ""}`),
+          tab("replays", "Replays"),
+          tab("settings", "Settings"),
+        ]}
+      />
+      {part === "attempts" && <Attempts key={turn} map={map} webhook={one} path={path} />}
+      {part === "dead-letters" && <DeadLetters target={target} total={one.dead_letters} changed={webhook.reload} />}
+      {part === "replays" && <Replays target={target} changed={webhook.reload} />}
+      {part === "settings" && <Settings map={map} webhook={one} />}
+    </>
+  );
+}
+
+function State({ webhook }: { webhook: Webhook }) {
+  const said = webhookState(webhook, Date.now());
+  const warnings = (webhook as { warnings?: readonly string[] }).warnings ?? [];
+  return (
+    <Section title="State" actions={webhook.origin === "config" && <Badge>from the configuration file</Badge>}>
+      {said.tone === "bad" && said.why !== null && <Note tone="bad">{said.why}</Note>}
+      {said.tone === "warn" && said.why !== null && <Note tone="warn">{said.why}</Note>}
+      {said.tone === "off" && said.why !== null && <Note>{said.why}</Note>}
+      {warnings.map((warning) => (
+        <Note key={warning} tone="warn">
+          {warning}
+        </Note>
+      ))}
+      <Card>
+        <Facts
+          facts={[
+            ["State", <Status tone={said.tone}>{said.word}</Status>],
+            ["Behind", <Behind webhook={webhook} />],
+            ["Wait for another try", number(webhook.retrying ?? null)],
+            ["Delivered", number(webhook.delivered ?? null)],
+            ["Failed attempts", number(webhook.failed_attempts ?? null)],
+            ["Success", shareText(webhook.success_rate)],
+            ["Dead letters", number(webhook.dead_letters)],
+            ["Lost to retention", number(webhook.missed ?? null)],
+            ["Last delivery", <Time at={webhook.last_delivery_at ?? null} />],
+            [
+              "Next attempt",
+              isDue(webhook.next_attempt_at) ? "due now" : <Time at={webhook.next_attempt_at ?? null} />,
+            ],
+            ["Delivered by", nodeWord(webhook.owner)],
+            ...disabling(webhook),
+            ...rotation(webhook),
+          ]}
+        />
+      </Card>
+    </Section>
+  );
+}
+
+function disabling(webhook: Webhook): [string, string][] {
+  const share = webhook.active ? failedShare(webhook, Date.now()) : null;
+  return share === null ? [] : [["Until it is disabled", `${percent(share)} of the time has passed`]];
+}
+
+function rotation(webhook: Webhook): [string, preact.ComponentChildren][] {
+  const until = webhook.secret_previous_until;
+  return typeof until === "string" ? [["The old secret ends", <Time at={until} />]] : [];
+}
+
+function Behind({ webhook }: { webhook: Webhook }) {
+  if (webhook.queue_depth === 0) return <>0 events</>;
+  return (
+    <>
+      {number(webhook.queue_depth)} events, the oldest from <Time at={webhook.oldest_at ?? null} />
+    </>
+  );
+}
+
+/** Whether the time of an attempt has come: it is made as soon as the webhook has its turn. */
+function isDue(at: string | null | undefined): boolean {
+  return at != null && Date.parse(at) <= Date.now();
+}

@@ -1,0 +1,1 @@
+export { JsonTree } from "../lib/json-tree/JsonTree";

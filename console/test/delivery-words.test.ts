@@ -1,0 +1,192 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { commandLine, curl, withSettings } from "../src/lib/delivery/commands";
+import { classesOf, isEmpty, matching } from "../src/lib/delivery/dead-letters";
+import { previewOf } from "../src/lib/delivery/preview";
+import { rateText, ratesOf, shareText } from "../src/lib/delivery/rates";
+import { isoOf, localOf, quickTimes, replayBody, replayCommand, type ReplayForm } from "../src/lib/delivery/replay";
+import {
+  consumerState,
+  failedShare,
+  percent,
+  replayLine,
+  sentence,
+  span,
+  webhookState,
+} from "../src/lib/delivery/state";
+
+const NOW = Date.UTC(2026, 0, 31, 12);
+const before = (ms: number) => new Date(NOW - ms).toISOString();
+const webhook = {
+  state: "healthy",
+  consecutive_failures: 0,
+  last_error: null,
+  last_delivery_at: before(1000),
+  queue_depth: 0,
+};
+
+test("a webhook's state says why", () => {
+  assert.deepEqual(webhookState(webhook, NOW), { word: "healthy", tone: "ok", why: null });
+  const failing = {
+    ...webhook,
+    state: "failing",
+    consecutive_failures: 12,
+    last_error: "the answer was 500",
+    failing_since: before(90 * 60_000),
+    auto_disable_seconds: 7200,
+  };
+  assert.deepEqual(webhookState(failing, NOW), {
+    word: "failing",
+    tone: "bad",
+    why:
+      "12 attempts in a row failed, for 1 h 30 min now: the answer was 500. " +
+      "It is disabled when this goes on: 75 % of the time until then has passed.",
+  });
+  assert.equal(
+    webhookState({ ...webhook, state: "disabled", disabled_reason: "the receiver answered 410" }, NOW).why,
+    "The receiver answered 410.",
+  );
+  assert.equal(webhookState({ ...webhook, state: "losing", missed: 7 }, NOW).tone, "bad");
+  assert.equal(webhookState({ ...webhook, state: "paused" }, NOW).tone, "off");
+  assert.equal(webhookState({ ...webhook, state: "something new" }, NOW).word, "something new");
+  const next = new Date(NOW + 30_000).toISOString();
+  assert.match(webhookState({ ...webhook, state: "throttled", next_attempt_at: next }, NOW).why ?? "", /in 30 s/);
+});
+
+test("how near a failing webhook is to being disabled", () => {
+  assert.equal(failedShare({ failing_since: before(1000), auto_disable_seconds: 2 }, NOW), 0.5);
+  assert.equal(failedShare({ failing_since: null, auto_disable_seconds: 2 }, NOW), null);
+  assert.equal(failedShare({ failing_since: before(1000), auto_disable_seconds: null }, NOW), null);
+});
+
+test("a consumer's state says whether it is read", () => {
+  assert.equal(consumerState({ lag: 0 }, NOW).word, "up to date");
+  assert.equal(consumerState({ lag: 5, oldest_at: before(1000) }, NOW).word, "reading");
+  assert.equal(consumerState({ lag: 5, oldest_at: before(600_000), last_ack_at: before(1000) }, NOW).word, "behind");
+  const stuck = consumerState({ lag: 5, oldest_at: before(600_000), last_ack_at: null }, NOW);
+  assert.deepEqual([stuck.word, stuck.tone], ["not read", "bad"]);
+  assert.match(stuck.why ?? "", /10 min/);
+  assert.equal(consumerState({ lag: 5, losing_since: before(1) }, NOW).word, "losing events");
+});
+
+test("spans, shares and sentences", () => {
+  assert.deepEqual([0, 999, 61_000, 3_600_000, 90_061_000].map(span), ["0 s", "0 s", "1 min 1 s", "1 h", "1 d 1 h"]);
+  assert.deepEqual([0, 0.999, 1, 2, -1].map(percent), ["0 %", "99 %", "100 %", "100 %", "0 %"]);
+  assert.equal(sentence("it broke"), "It broke.");
+  assert.equal(sentence("why?"), "Why?");
+  const replay = { state: "running", progress: 0.5, delivered: 3, failed: 1, missed: 0 };
+  assert.equal(replayLine(replay), "running, 50 %: 3 delivered, 1 failed");
+});
+
+test("rates are told from two looks", () => {
+  const look = (at: number, count: number) => ({ at, counts: new Map([["a", count]]) });
+  assert.deepEqual([...ratesOf(look(0, 10), look(2000, 30))], [["a", 10]]);
+  assert.deepEqual([...ratesOf(look(0, 10), look(2000, 3))], []);
+  assert.deepEqual([...ratesOf(null, look(0, 1))], []);
+  assert.deepEqual([undefined, 0, 0.25, 1.25, 12.4].map(rateText), ["–", "0", "0.3/s", "1.3/s", "12/s"]);
+  assert.deepEqual([null, 1, 0.9999, 0.995, 0.5].map(shareText), ["–", "100 %", "> 99.9 %", "99.5 %", "50 %"]);
+});
+
+test("command lines keep what they are given as one word", () => {
+  assert.equal(commandLine(["webhook", "delete"], ["demo", "7f"]), "waypost webhook delete demo 7f");
+  assert.equal(
+    commandLine(["consumer", "delete"], ["demo", "-rf"], { yes: true }),
+    "waypost consumer delete --yes -- demo '-rf'",
+  );
+  assert.equal(
+    commandLine(["webhook", "fire"], ["demo", "a b", `{"a":"'$(x)"}`]),
+    `waypost webhook fire demo 'a b' '{"a":"'\\''$(x)"}'`,
+  );
+  assert.equal(commandLine(["x"], [], { payload: "-5" }), "waypost x --payload='-5'");
+  assert.equal(commandLine(["x"], [], { a: null, b: false, c: "", d: 0 }), "waypost x --d 0");
+  assert.equal(
+    withSettings(["webhook", "update"], ["m", "w"], { name: "n" }),
+    `echo '{"name":"n"}' | waypost webhook update --settings - m w`,
+  );
+  assert.match(
+    curl("DELETE", "/api/maps/demo/x"),
+    /^curl -sS -X DELETE "\$WAYPOST_URL"\/api\/maps\/demo\/x -H "Authorization: Bearer \$WAYPOST_TOKEN"$/,
+  );
+});
+
+const form: ReplayForm = {
+  from: "since",
+  since: "2026-01-31T12:00",
+  after: "",
+  events: "",
+  until: "",
+  failedOnly: false,
+};
+
+test("a replay of what failed since noon", () => {
+  const since = isoOf("2026-01-31T12:00");
+  const made = replayBody({ ...form, failedOnly: true });
+  assert.deepEqual(made, { body: { since, failed_only: true } });
+  assert.equal(
+    replayCommand("webhook", "demo", "kills", { since: since ?? "", failed_only: true }),
+    `waypost webhook replay --since ${since} --failed demo kills`,
+  );
+});
+
+test("a replay says what is missing", () => {
+  for (const part of [
+    { since: "" },
+    { from: "after" },
+    { from: "events" },
+    { from: "all" },
+    { until: "never" },
+  ] as Partial<ReplayForm>[]) {
+    assert.ok("fault" in replayBody({ ...form, ...part }), JSON.stringify(part));
+  }
+  const ids = Array.from({ length: 101 }, (_, index) => `E${index}`).join(" ");
+  assert.ok("fault" in replayBody({ ...form, from: "events", events: ids }));
+  assert.deepEqual(replayBody({ ...form, from: "events", events: " A,\nB " }), { body: { event_ids: ["A", "B"] } });
+  assert.deepEqual(replayBody({ ...form, from: "all", failedOnly: true }), { body: { failed_only: true } });
+});
+
+test("times of fields go there and back", () => {
+  const time = new Date(2026, 1, 3, 4, 5);
+  assert.equal(localOf(time), "2026-02-03T04:05");
+  assert.equal(isoOf(localOf(time)), time.toISOString());
+  const labels = (hour: number) => quickTimes(new Date(2026, 1, 3, hour, 30)).map(({ label }) => label);
+  assert.ok(labels(13).includes("noon"));
+  assert.ok(!labels(9).includes("noon"));
+});
+
+const letter = (id: string, kind: string, payload: unknown) => ({
+  id,
+  type: "paid",
+  class: kind,
+  error: "the answer was 500",
+  status: 500,
+  given_up_at: before(0),
+  event: { payload },
+});
+
+test("dead letters are found by all words, in the payload too", () => {
+  const letters = [
+    letter("A", "status", { order: 7 }),
+    letter("B", "timeout", { order: 8 }),
+    letter("C", "status", null),
+  ];
+  const ids = (text: string, kind = "") => matching(letters, { text, class: kind }).map(({ id }) => id);
+  assert.deepEqual(ids(""), ["A", "B", "C"]);
+  assert.deepEqual(ids('PAID "order":8'), ["B"]);
+  assert.deepEqual(ids("500", "status"), ["A", "C"]);
+  assert.deepEqual(classesOf(letters), [
+    { name: "status", count: 2 },
+    { name: "timeout", count: 1 },
+  ]);
+  assert.ok(isEmpty({ text: " ", class: "" }));
+});
+
+test("a preview is read with care", () => {
+  assert.deepEqual(previewOf(null), { event: null, chosen: false, why: null, request: null, error: null });
+  const read = previewOf({
+    event: { id: "E", type: "t", payload: 1 },
+    chosen: true,
+    request: { url: "u", headers: { a: 1 }, body: "{}" },
+  });
+  assert.deepEqual(read.event, { id: "E", type: "t", payload: 1 });
+  assert.deepEqual(read.request, { method: "POST", url: "u", headers: { a: "1" }, body: "{}" });
+});

@@ -1,0 +1,103 @@
+//! `waypost connection list|close`: the connections of a map's clients.
+
+use http::Method;
+use serde_json::json;
+
+use super::{
+    client::{Client, Connection, encoded},
+    common::Common,
+    confirm::Confirm,
+    output,
+};
+
+/// Commands for the connections of a map's clients. They need the admin token, or one that may manage the
+/// map.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// List the connections on all nodes, with age and lag
+    List(List),
+    /// Close a connection; its client connects again, unless its token was revoked
+    Close(Close),
+}
+
+/// The connections to list.
+#[derive(Debug, clap::Args)]
+pub(super) struct List {
+    /// Map: id or slug
+    map: String,
+    /// Only connections of this protocol: phoenix, longpoll, pusher, live, sse or ingest
+    #[arg(long, value_name = "NAME")]
+    protocol: Option<String>,
+    /// Only connections that get the events of this subject
+    #[arg(long)]
+    subject: Option<String>,
+    /// List at most this many
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 1000)]
+    limit: usize,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// The connection to close.
+#[derive(Debug, clap::Args)]
+pub(super) struct Close {
+    /// Map: id or slug
+    map: String,
+    /// Id of the connection, as `connection list` shows it
+    id: String,
+    #[command(flatten)]
+    confirm: Confirm,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Columns of the list.
+const COLUMNS: [(&str, &str); 8] = [
+    ("ID", "id"),
+    ("NODE", "node.name"),
+    ("PROTOCOL", "protocol"),
+    ("ADDRESS", "address"),
+    ("AGE S", "age_seconds"),
+    ("LAG", "lag_events"),
+    ("LAG BYTES", "lag_bytes"),
+    ("SUBJECTS", "subjects"),
+];
+/// Further columns of the wide list.
+const MORE: [(&str, &str); 3] = [("TOKEN", "token"), ("USER", "user"), ("SUBJECTS IN ALL", "subjects_total")];
+
+pub(super) async fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::List(args) => list(args).await,
+        Command::Close(args) => {
+            let Close { map, id, confirm, connection } = args;
+            confirm.ask(&format!("this closes the connection {id} of the map {map}"))?;
+            let path = format!("{}/{}", path(&map), encoded(&id));
+            Client::new(connection).call(Method::DELETE, &path, None).await?;
+            output::note(format_args!("closed the connection {id} of the map {map}"));
+            Ok(())
+        }
+    }
+}
+
+async fn list(args: List) -> anyhow::Result<()> {
+    let List { map, protocol, subject, limit, common } = args;
+    let given = [("protocol", protocol), ("subject", subject)];
+    let given = given.into_iter().filter_map(|(name, value)| Some(format!("{name}={}", encoded(&value?))));
+    let query = given.collect::<Vec<_>>().join("&");
+    let path = if query.is_empty() { path(&map) } else { format!("{}?{query}", path(&map)) };
+    let mut found = Client::new(common.connection).gathered(&path, limit).await?;
+    if output::for_people(common.json) {
+        let rows = found.data.as_array_mut().into_iter().flatten();
+        let subjects = rows.filter_map(|row| row["subjects"].as_array_mut()).flatten();
+        subjects
+            .filter(|subject| subject.as_str() == Some(""))
+            .for_each(|own| *own = json!(output::OWN_SUBJECT));
+    }
+    output::list(&found.data, common.json, &COLUMNS, &MORE)?;
+    found.note_missing();
+    Ok(())
+}
+
+fn path(map: &str) -> String {
+    format!("/api/maps/{}/connections", encoded(map))
+}

@@ -1,0 +1,211 @@
+//! `waypost trace`: what became of an event, as a timeline.
+
+use http::Method;
+use serde_json::Value;
+
+use super::{
+    Usage,
+    client::{Client, ClientError, encoded},
+    common::Common,
+    output::{self, cell},
+};
+use crate::core::ids::EventId;
+use crate::core::time::parse_iso;
+
+/// Shows what became of an event: publish, log, nodes, sockets, webhooks and consumers. It needs a token that may
+/// manage the map.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "As in: waypost trace 01JY97R74N0000000000070003 --map demo")]
+pub(super) struct Args {
+    /// Id of the event, as its publisher and its readers get it
+    event: String,
+    /// Map: id or slug [default: every map is asked, which needs the admin token]
+    #[arg(long, value_name = "MAP")]
+    map: Option<String>,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Maps that are asked for at once.
+const PAGE: usize = 100;
+
+pub(super) async fn run(args: Args) -> anyhow::Result<()> {
+    let Args { event, map, common } = args;
+    if event.parse::<EventId>().is_err() {
+        return Err(Usage(format!("{event:?} is not the id of an event: it has 26 characters")).into());
+    }
+    let timeline = match map {
+        Some(map) => of_map(&Client::new(common.connection), &map, &event).await?,
+        None => of_any(&Client::of_admin(common.connection), &event).await?,
+    };
+    if !output::for_people(common.json) {
+        return Ok(output::json(&timeline)?);
+    }
+    show(&timeline)
+}
+
+async fn of_map(client: &Client, map: &str, event: &str) -> Result<Value, ClientError> {
+    let path = format!("/api/maps/{}/events/{}/trace", encoded(map), encoded(event));
+    client.call(Method::GET, &path, None).await
+}
+
+/// Asks for the event in one map after the other. A map that was deleted meanwhile does not have it.
+async fn of_any(client: &Client, event: &str) -> anyhow::Result<Value> {
+    for map in client.pages("/api/maps", PAGE).await? {
+        match of_map(client, map["id"].as_str().unwrap_or_default(), event).await {
+            Err(ClientError::Refused { status: 404, .. }) => {}
+            found => return Ok(found?),
+        }
+    }
+    anyhow::bail!("no map has the event {event}, and nothing is known of it any more")
+}
+
+fn show(timeline: &Value) -> anyhow::Result<()> {
+    let event = &timeline["event"];
+    if !event.is_null() {
+        for (name, field) in
+            [("event", "id"), ("seq", "seq"), ("subject", "subject"), ("type", "type"), ("time", "ts")]
+        {
+            let value = match cell(event, field) {
+                own if own.is_empty() && field == "subject" => output::OWN_SUBJECT.to_owned(),
+                value => value,
+            };
+            output::line(format_args!("{name:8} {value}"))?;
+        }
+        output::line("")?;
+    }
+    let steps = timeline["steps"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if !steps.is_empty() {
+        output::line(output::table(&["AFTER", "STEP", "NODE", "TOOK", "WHAT"], &rows(steps)))?;
+    }
+    for sentence in timeline["gone"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        output::note(format!("Not known: {}", output::printable(sentence)));
+    }
+    for node in timeline["unreachable"].as_array().into_iter().flatten() {
+        output::note(format!("No answer from node {}: what it knows is missing", named(node)));
+    }
+    Ok(())
+}
+
+/// A row for each step: the time since the first one, and how long the step took.
+fn rows(steps: &[Value]) -> Vec<Vec<String>> {
+    let first = steps.iter().filter_map(micros).min();
+    let row = |step: &Value| {
+        let after = micros(step).zip(first).map(|(at, first)| at - first);
+        let kind = step["kind"].as_str().unwrap_or_default();
+        let node = if step["node"].is_null() { "-".to_owned() } else { named(&step["node"]) };
+        vec![span(after), output::printable(kind), node, span(took(steps, step, kind)), what(step, kind)]
+    };
+    steps.iter().map(row).collect()
+}
+
+/// A node or a receiver for people: its name, or else its id.
+fn named(of: &Value) -> String {
+    match cell(of, "name") {
+        none if none.is_empty() || none == "-" => cell(of, "id"),
+        name => name,
+    }
+}
+
+/// When a step was, in Unix microseconds.
+fn micros(step: &Value) -> Option<i64> {
+    let at = step["at"].as_str()?;
+    let ms = parse_iso(&format!("{}Z", at.get(..23)?))?;
+    Some(i64::try_from(ms).ok()? * 1000 + at.get(23..26)?.parse::<i64>().ok()?)
+}
+
+/// How long a step took, in microseconds: a number that it has, or the time since the stage before it. The
+/// clocks of two nodes may differ by more than that; then it is not known.
+fn took(steps: &[Value], step: &Value, kind: &str) -> Option<i64> {
+    let before = match kind {
+        "proposed" => "received",
+        "committed" => "proposed",
+        "applied" => "committed",
+        "delivered" => return step["slowest_us"].as_i64(),
+        "attempt" => return step["duration_ms"].as_i64().map(|ms| ms * 1000),
+        _ => return None,
+    };
+    let before = steps.iter().find(|other| other["kind"] == before)?;
+    Some(micros(step)? - micros(before)?).filter(|took| *took >= 0)
+}
+
+/// A duration for people.
+fn span(us: Option<i64>) -> String {
+    match us {
+        None => "-".to_owned(),
+        Some(us) if us.abs() < 1000 => format!("{us} µs"),
+        Some(us) if us.abs() < 1_000_000 => format!("{:.1} ms", us as f64 / 1e3),
+        Some(us) => format!("{:.1} s", us as f64 / 1e6),
+    }
+}
+
+fn what(step: &Value, kind: &str) -> String {
+    match kind {
+        "received" => {
+            let by = if step["by"].is_null() { "the admin".to_owned() } else { cell(step, "by") };
+            format!("by {by} over {}", cell(step, "protocol"))
+        }
+        "proposed" => format!("proposal {}", cell(step, "proposal")),
+        "committed" => format!("log entry {}", cell(step, "log_index")),
+        "applied" => String::new(),
+        "delivered" => {
+            let sockets = if step["sockets"] == 1 { "socket" } else { "sockets" };
+            format!("{} {sockets}, {} waiting", cell(step, "sockets"), cell(step, "waiting"))
+        }
+        "attempt" => format!(
+            "{}, attempt {}: {}, status {}",
+            receiver(step),
+            cell(step, "attempt"),
+            cell(step, "outcome"),
+            cell(step, "status")
+        ),
+        _ => receiver(step),
+    }
+}
+
+fn receiver(step: &Value) -> String {
+    let kind = if step["consumer"].is_null() { "webhook" } else { "consumer" };
+    format!("{kind} {}", named(&step[kind]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn each_step_has_its_time_and_how_long_it_took() {
+        let node = json!({"id": 3, "name": "node-3"});
+        let step = |at: &str, mut what: Value| {
+            what["at"] = format!("2026-11-30T17:00:{at}Z").into();
+            what["node"] = node.clone();
+            what
+        };
+        let delivered = json!({"kind": "delivered", "sockets": 2, "slowest_us": 80, "waiting": 0});
+        let attempt = json!({
+            "kind": "attempt", "webhook": {"id": "a", "name": "bot"}, "attempt": 1, "status": null,
+            "outcome": "failed", "duration_ms": 12,
+        });
+        let consumer = json!({"id": "b", "name": ""});
+        let steps = [
+            step("00.000100", json!({"kind": "received", "by": null, "protocol": "rest"})),
+            step("00.000400", json!({"kind": "proposed", "proposal": "3-1-9"})),
+            step("00.002500", json!({"kind": "committed", "log_index": 7})),
+            step("00.002000", json!({"kind": "applied"})),
+            step("00.003000", delivered),
+            step("01.500000", attempt),
+            json!({"at": null, "kind": "pending", "node": null, "consumer": consumer}),
+        ];
+        let expected = [
+            ["0 µs", "received", "node-3", "-", "by the admin over rest"],
+            ["300 µs", "proposed", "node-3", "300 µs", "proposal 3-1-9"],
+            ["2.4 ms", "committed", "node-3", "2.1 ms", "log entry 7"],
+            ["1.9 ms", "applied", "node-3", "-", ""],
+            ["2.9 ms", "delivered", "node-3", "80 µs", "2 sockets, 0 waiting"],
+            ["1.5 s", "attempt", "node-3", "12.0 ms", "webhook bot, attempt 1: failed, status -"],
+            ["-", "pending", "-", "-", "consumer b"],
+        ];
+        assert_eq!(rows(&steps), expected.map(|row| row.map(str::to_owned).to_vec()));
+        assert_eq!(named(&json!({"id": 1, "name": null})), "1");
+    }
+}

@@ -1,0 +1,208 @@
+//! Previews: the request that settings, stored or not, would make of an event. Nothing is changed or sent.
+
+use super::error::Problem;
+use super::managed::{Manager, webhook_of};
+use super::{answer, object, position, settings};
+use crate::core::command::Refusal;
+use crate::core::event::Event;
+use crate::core::field_error::FieldCode;
+use crate::core::history::Start;
+use crate::core::ids::{EventId, TopicId};
+use crate::core::json::Members;
+use crate::core::webhook::{Plain, Webhook};
+use crate::delivery::webhook::ShownRequest;
+use crate::edge::body::Body;
+use crate::edge::context::Edge;
+use crate::hub::Grant;
+use actix_web::HttpResponse;
+use actix_web::web::Data;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// How many of the newest events are looked at for one that the settings choose.
+const LOOK: u64 = 500;
+/// How many of them are looked at together. The newest of them is usually found in the first row.
+const ROW: u64 = 50;
+/// Bytes of events that are read at once.
+const PAGE_BYTES: usize = 1 << 20;
+
+/// What the request asks for.
+struct Asked<'t> {
+    webhook: Option<String>,
+    settings: Option<&'t RawValue>,
+    event: Option<String>,
+}
+
+/// The answer.
+#[derive(Serialize)]
+struct Answer {
+    data: Preview,
+}
+
+/// What would happen to an event.
+#[derive(Default, Serialize)]
+struct Preview {
+    event: Option<Box<RawValue>>,
+    chosen: bool,
+    why: Option<String>,
+    request: Option<Request>,
+    error: Option<String>,
+}
+
+/// The request as it is shown.
+#[derive(Serialize)]
+struct Request {
+    method: &'static str,
+    url: Option<String>,
+    headers: BTreeMap<String, String>,
+    body: String,
+    body_cut: bool,
+}
+
+impl From<ShownRequest> for Request {
+    fn from(shown: ShownRequest) -> Self {
+        let ShownRequest { method, url, headers, body, is_cut } = shown;
+        Self { method, url, headers: headers.into_iter().collect(), body, body_cut: is_cut }
+    }
+}
+
+pub(super) async fn preview(
+    edge: Data<Edge>,
+    Manager(grant): Manager,
+    body: Body,
+) -> Result<HttpResponse, Problem> {
+    let text = object(body).await?;
+    let asked = read(&text)?;
+    let plain = tried(&edge, &grant, &asked).await?;
+    let topic = grant.map.topic;
+    let event = match &asked.event {
+        Some(id) => Some(named(&edge, topic, id).await?),
+        None => newest(&edge, topic, &plain.webhook).await?,
+    };
+    let data = match event {
+        Some(event) => of_event(&edge, &grant, plain, &event).await?,
+        None => Preview::default(),
+    };
+    Ok(HttpResponse::Ok().json(Answer { data }))
+}
+
+/// Reads `{"webhook", "settings", "event"}`. The faults inside the settings are found where they are applied.
+fn read(text: &str) -> Result<Asked<'_>, Problem> {
+    let mut body = Members::of(text);
+    let webhook: Option<Option<String>> = body.nullable("webhook", "the id of a webhook");
+    let event: Option<Option<String>> = body.nullable("event", "the id of an event");
+    body.skip_null("settings");
+    let settings = body.raw(&["settings"]);
+    if settings.is_some_and(|settings| !settings.get().starts_with('{')) {
+        body.fault("settings", FieldCode::WrongType, "must be an object");
+    }
+    let asked = Asked { webhook: webhook.flatten(), settings, event: event.flatten() };
+    Ok(body.finish().into_result(asked)?)
+}
+
+/// The settings that are tried.
+async fn tried(edge: &Edge, grant: &Grant, asked: &Asked<'_>) -> Result<Plain, Problem> {
+    let base = match &asked.webhook {
+        Some(id) => Some(webhook_of(edge, grant, id)?.id),
+        None => None,
+    };
+    let text = asked.settings.map_or("{}", RawValue::get);
+    settings::tried(edge, grant.map.id, base, text).await
+}
+
+/// The event that the request names.
+async fn named(edge: &Edge, topic: TopicId, id: &str) -> Result<Event, Problem> {
+    let unknown = || Problem::from(Refusal::UnknownEvent);
+    let id: EventId = id.parse().map_err(|_| unknown())?;
+    if id.is_ephemeral() {
+        return Err(unknown());
+    }
+    position::event_of(edge, topic, id).await?.ok_or_else(unknown)
+}
+
+/// The newest event that the webhook wants. If it wants none of those that are looked at, the newest of all.
+async fn newest(edge: &Edge, topic: TopicId, webhook: &Webhook) -> Result<Option<Event>, Problem> {
+    let mut end = edge.hub.archive().locate(topic, Start::Live).await?.head_seq + 1;
+    let first = end.saturating_sub(LOOK).max(1);
+    let mut newest = None;
+    while end > first {
+        let start = end.saturating_sub(ROW).max(first);
+        let (last, wanted) = last_of(edge, topic, webhook, start..end).await?;
+        if wanted.is_some() {
+            return Ok(wanted);
+        }
+        newest = newest.or(last);
+        end = start;
+    }
+    Ok(newest)
+}
+
+/// The last event with a seq in the range, and the last of them that the webhook wants.
+async fn last_of(
+    edge: &Edge,
+    topic: TopicId,
+    webhook: &Webhook,
+    range: Range<u64>,
+) -> Result<(Option<Event>, Option<Event>), Problem> {
+    let (mut last, mut wanted) = (None, None);
+    let mut next = range.start;
+    while next < range.end {
+        let count = (range.end - next) as usize;
+        let page = edge.hub.archive().read(topic, next, count, PAGE_BYTES, None).await?;
+        let mut events = page.events;
+        events.retain(|event| event.seq < range.end);
+        let verdicts = edge.webhooks.wanted(webhook, &events).await?;
+        let found = events.iter().zip(verdicts).rfind(|(_, is_wanted)| *is_wanted);
+        wanted = found.map(|(event, _)| event.clone()).or(wanted);
+        last = events.pop().or(last);
+        if page.next_seq <= next {
+            break;
+        }
+        next = page.next_seq;
+    }
+    Ok((last, wanted))
+}
+
+async fn of_event(edge: &Edge, grant: &Grant, plain: Plain, event: &Event) -> Result<Preview, Problem> {
+    let Plain { webhook, private } = plain;
+    let why = edge.webhooks.why_unwanted(&webhook, event).await?;
+    let shown = edge.webhooks.shown_request(webhook, private, event).await;
+    let (request, error) = match shown {
+        Ok(shown) => (Some(Request::from(shown)), None),
+        Err(error) => (None, Some(error)),
+    };
+    let chosen = why.is_none();
+    Ok(Preview { event: answer::envelope(grant.map.id, event), chosen, why, request, error })
+}
+
+#[cfg(test)]
+#[allow(clippy::panic)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_absent_may_be_null() {
+        for text in ["{}", r#"{"webhook":null,"settings":null,"event":null}"#] {
+            let Ok(asked) = read(text) else { panic!("{text} is refused") };
+            assert!(asked.webhook.is_none() && asked.settings.is_none() && asked.event.is_none(), "{text}");
+        }
+        let given = r#"{"webhook":"w","settings":{"name":"n"},"event":"e"}"#;
+        let Ok(asked) = read(given) else { panic!("it is refused") };
+        assert_eq!((asked.webhook.as_deref(), asked.event.as_deref()), (Some("w"), Some("e")));
+        assert_eq!(asked.settings.map(RawValue::get), Some(r#"{"name":"n"}"#));
+    }
+
+    #[test]
+    fn faults_have_their_fields() {
+        for (text, expected) in [
+            (r#"{"settings":[]}"#, "settings: must be an object"),
+            (r#"{"webhook":7}"#, "webhook: must be the id of a webhook or null"),
+            (r#"{"setting":{}}"#, "setting: is not a known field; did you mean settings?"),
+        ] {
+            let Err(Problem::Invalid(errors)) = read(text) else { panic!("{text} is taken") };
+            assert_eq!(errors.messages(), [expected]);
+        }
+    }
+}
