@@ -1,7 +1,7 @@
 // Which dead letters a filter shows.
 
 /** What is read of a dead letter. */
-export interface Letter {
+export interface ShownDeadLetter {
   id: string;
   type: string;
   class: string;
@@ -11,7 +11,7 @@ export interface Letter {
   event: unknown;
 }
 
-export interface LetterFilter {
+export interface DeadLetterFilter {
   /** Words that are all in the id, type, error, status or payload. */
   text: string;
   /** The class of the last attempt; "" for all. */
@@ -19,12 +19,12 @@ export interface LetterFilter {
 }
 
 /** Whether a filter hides nothing. */
-export function isEmpty(filter: LetterFilter): boolean {
+export function isEmpty(filter: DeadLetterFilter): boolean {
   return filter.text.trim() === "" && filter.class === "";
 }
 
-/** The letters that a filter shows. */
-export function matching<T extends Letter>(letters: readonly T[], filter: LetterFilter): T[] {
+/** The dead letters that a filter shows. */
+export function matching<T extends ShownDeadLetter>(letters: readonly T[], filter: DeadLetterFilter): T[] {
   const words = filter.text
     .toLowerCase()
     .split(/\s+/)
@@ -40,7 +40,7 @@ export function matching<T extends Letter>(letters: readonly T[], filter: Letter
 }
 
 /** The classes that there are, by how often. */
-export function classesOf(letters: readonly Letter[]): { name: string; count: number }[] {
+export function classesOf(letters: readonly ShownDeadLetter[]): { name: string; count: number }[] {
   const counts = new Map<string, number>();
   for (const letter of letters) counts.set(letter.class, (counts.get(letter.class) ?? 0) + 1);
   return [...counts].map(([name, count]) => ({ name, count })).sort((a, b) => b.count - a.count);

@@ -2,7 +2,7 @@
 import { useState } from "preact/hooks";
 import { api, ApiError, explain, url } from "../../api";
 import { commandLine, curl } from "../../lib/delivery/commands";
-import { classesOf, isEmpty, matching, type LetterFilter } from "../../lib/delivery/dead-letters";
+import { classesOf, isEmpty, matching, type DeadLetterFilter } from "../../lib/delivery/dead-letters";
 import { classWords } from "../../lib/delivery/state";
 import {
   Button,
@@ -27,7 +27,7 @@ import {
 import { EventId } from "./EventId";
 import { mapWord, type DeadLetter, type Target } from "./types";
 
-const NO_FILTER: LetterFilter = { text: "", class: "" };
+const NO_FILTER: DeadLetterFilter = { text: "", class: "" };
 
 export function DeadLetters({ target, total, changed }: { target: Target; total: number; changed(): void }) {
   const list = usePages<DeadLetter>(`${target.path}/dead-letters`, { limit: 200 });
@@ -101,8 +101,8 @@ function why(letter: DeadLetter): string {
 
 function Filter(props: {
   letters: readonly DeadLetter[];
-  filter: LetterFilter;
-  onChange(filter: LetterFilter): void;
+  filter: DeadLetterFilter;
+  onChange(filter: DeadLetterFilter): void;
   more: boolean;
 }) {
   const { filter, onChange } = props;
@@ -187,7 +187,7 @@ function Many(props: {
   );
 }
 
-/** Does something with each of the letters that are shown, one after the other, and says how far it is. */
+/** Does something with each of the dead letters that are shown, one after the other, and says how far it is. */
 function Some({ target, letters, done }: { target: Target; letters: readonly DeadLetter[]; done(): void }) {
   const { busy, error, run } = useAction();
   const [at, setAt] = useState(0);
