@@ -153,16 +153,21 @@ impl Log {
         loop {
             match timeout(HEARD_SOON, &mut barrier).await {
                 Ok(index) => return Ok(index?),
-                Err(_) if self.is_cut_off() => return Err(ProposeError::Unavailable.into()),
+                Err(_) if self.finds_itself_cut_off().await => return Err(ProposeError::Unavailable.into()),
                 Err(_) => {}
             }
         }
     }
 
     /// Whether no election is expected to end soon, and this node looked for a leader a moment ago, in vain.
-    /// A node that stood still has not looked, however long it has heard nothing.
-    fn is_cut_off(&self) -> bool {
-        self.cluster.has_lost_contact() && self.caught_up.is_cut_off()
+    /// A node that stood still has not looked, however long it has heard nothing. Neither has a node whose
+    /// last request came before the contact was lost: then this call looks, for a second at most.
+    async fn finds_itself_cut_off(&self) -> bool {
+        if !self.cluster.has_lost_contact() {
+            return false;
+        }
+        self.caught_up.ensure().await;
+        self.caught_up.is_cut_off()
     }
 
     /// Index of the last log entry applied here.

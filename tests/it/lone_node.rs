@@ -141,6 +141,19 @@ fn what_a_client_opens_does_not_wait_for_a_majority() {
     });
 }
 
+#[test]
+fn a_read_that_came_before_contact_was_lost_does_not_wait_for_a_majority_either() {
+    scenario(patient_nodes(), |c| {
+        let map = c.map_with("lone-read", json!({}))?;
+        publish_many(c, 0, &map, "x", EVENTS)?;
+        c.wait_same_applied()?;
+        let alone = c.follower()?;
+        leave_one(c, alone)?;
+        // No other request looks for a leader: this one must.
+        reads(c, alone, &map)
+    });
+}
+
 /// What a join was answered.
 #[derive(Debug, PartialEq)]
 enum Answer {

@@ -106,7 +106,10 @@ impl Writes {
     /// Adds writes that come after these.
     pub(super) fn extend(&mut self, later: Self) {
         self.bytes += later.bytes;
-        self.records.extend(later.records);
+        match self.records.is_empty() {
+            true => self.records = later.records,
+            false => self.records.extend(later.records),
+        }
     }
 
     /// The number of keys.

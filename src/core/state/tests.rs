@@ -419,7 +419,9 @@ proptest! {
                 let events = history.read(0, Bounds { events: 10_000, bytes: 1 << 30 }).unwrap().events;
                 prop_assert!(events.iter().map(|event| event.seq).eq(history.first_seq()..=history.head_seq()));
                 prop_assert!(events.is_sorted_by(|a, b| a.id < b.id));
-                let stored = |event: &crate::core::event::Event| 44 + event.kind.len() as u64 + event.payload.len() as u64;
+                let stored = |event: &crate::core::event::Event| {
+                    44 + (event.subject.as_str().len() + event.kind.len() + event.payload.len()) as u64
+                };
                 let bytes: u64 = events.iter().map(stored).sum();
                 prop_assert_eq!(node.state.streams.topics[&map.topic].bytes, bytes);
                 for event in &events {
