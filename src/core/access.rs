@@ -10,6 +10,7 @@ use super::ids::{MapId, SourceId, TokenId, TopicId};
 use super::ingest::{Source, Sources};
 use super::issuer::{ClientRevocation, Issuer, Issuers, Revocations};
 pub use super::limits::Limits;
+use super::named_set::named_set;
 pub use super::retention::{Retention, WebhookBacklog};
 use super::subject_limit::SubjectLimit;
 use rustc_hash::FxHashMap;
@@ -66,30 +67,13 @@ impl Scopes {
         ("manage", Self::MANAGE),
     ];
 
-    /// Builds a set of scopes from names; `None` for an unknown name or an empty list.
-    pub fn from_names<S: AsRef<str>>(names: &[S]) -> Option<Self> {
-        let mut scopes = 0;
-        for name in names {
-            scopes |= Self::NAMES.iter().find(|(known, _)| *known == name.as_ref())?.1.0;
-        }
-        (scopes != 0).then_some(Self(scopes))
-    }
-
-    /// Returns the names, in a fixed order.
-    pub fn names(self) -> Vec<&'static str> {
-        Self::NAMES.iter().filter(|(_, scope)| self.contains(*scope)).map(|(name, _)| *name).collect()
-    }
-
     /// Returns the scopes that both sets have.
     pub fn and(self, other: Scopes) -> Scopes {
         Scopes(self.0 & other.0)
     }
-
-    /// Returns whether these scopes include all of `wanted`.
-    pub fn contains(self, wanted: Scopes) -> bool {
-        self.0 & wanted.0 == wanted.0
-    }
 }
+
+named_set!(Scopes);
 
 /// A map: the tenant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

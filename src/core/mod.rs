@@ -32,6 +32,7 @@ pub mod lease;
 pub mod lifecycle;
 pub mod limits;
 pub(crate) mod markup;
+mod named_set;
 pub mod nearest;
 pub mod oidc;
 pub mod operators;

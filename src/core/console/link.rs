@@ -2,6 +2,7 @@
 
 use super::{Credential, Origin, Theme};
 use crate::core::ids::MapId;
+use crate::core::named_set::named_set;
 use serde::{Deserialize, Serialize};
 
 /// The routes of webhooks that a link can open, below `/api/maps/{map}/webhooks`. Firing is not one: it
@@ -57,25 +58,6 @@ impl LinkScopes {
         ("consumers:write", Self::CONSUMERS_WRITE),
     ];
 
-    /// The scopes with these names; `None` for an unknown name or an empty list.
-    pub fn from_names<S: AsRef<str>>(names: &[S]) -> Option<Self> {
-        let mut scopes = 0;
-        for name in names {
-            scopes |= Self::NAMES.iter().find(|(known, _)| *known == name.as_ref())?.1.0;
-        }
-        (scopes != 0).then_some(Self(scopes))
-    }
-
-    /// The names, in a fixed order.
-    pub fn names(self) -> Vec<&'static str> {
-        Self::NAMES.iter().filter(|(_, scope)| self.contains(*scope)).map(|(name, _)| *name).collect()
-    }
-
-    /// Whether these scopes include all of `wanted`.
-    pub fn contains(self, wanted: Self) -> bool {
-        self.0 & wanted.0 == wanted.0
-    }
-
     /// The scope that a request of the route needs; `None` if no link opens it. A route that is not listed is
     /// closed.
     pub fn needed(is_read: bool, route: &str) -> Option<Self> {
@@ -91,6 +73,8 @@ impl LinkScopes {
         }
     }
 }
+
+named_set!(LinkScopes);
 
 /// What stands in the token of a link.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
