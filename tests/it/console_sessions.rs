@@ -224,6 +224,11 @@ fn wrong_tokens(c: &Cluster) -> Result<()> {
         let answer = nobody.post("/console/session", &body)?;
         let has_cookie = answer.header("set-cookie").is_some();
         ensure!(answer.status == status && !has_cookie, "{body}: {}", answer.text());
+        // The token comes in the body, so no answer speaks of the header of other requests.
+        ensure!(!answer.text().contains("Authorization"), "{body}: {}", answer.text());
+        if status == 401 {
+            ensure!(text(&answer.json()?, "hint")?.contains("revoked"), "{}", answer.text());
+        }
     }
     // What a form of another site can send.
     let forms = [("content-type", "text/plain")];
