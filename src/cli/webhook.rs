@@ -4,6 +4,7 @@
 
 mod dead_letters;
 mod fire;
+mod preview;
 mod replay;
 mod settings;
 mod show;
@@ -34,6 +35,8 @@ pub(super) enum Command {
     Create(Box<settings::Create>),
     /// Change settings of a webhook; a setting that is not given stays as it is
     Update(Box<settings::Update>),
+    /// Show the request that settings would make of an event; nothing is stored or sent
+    Preview(Box<preview::Args>),
     /// Delete a webhook with its dead letters
     Delete(Delete),
     /// Deliver again to a webhook that was paused or disabled; waiting retries are tried at once
@@ -150,6 +153,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
         }
         Command::Create(args) => settings::create(*args).await,
         Command::Update(args) => settings::update(*args).await,
+        Command::Preview(args) => preview::run(*args).await,
         Command::Delete(args) => delete(args).await,
         Command::Enable(args) => enable(args).await,
         Command::Disable(one) => disable(one).await,

@@ -1,6 +1,8 @@
 //! Previews: they are what is sent afterwards, say why an event is not chosen and what fails, and have no
 //! secret in them.
 
+mod command;
+
 use crate::support::{checked, nodes, publish};
 use crate::webhooks_support::{Hook, delivering};
 use anyhow::{Context, Result, ensure};
@@ -48,6 +50,7 @@ fn a_preview_is_what_would_be_sent() {
             ("settings over a stored webhook", over_stored),
             ("other maps", foreign),
             ("portal links", links),
+            ("the command line", command::command_line),
         ],
     );
 }

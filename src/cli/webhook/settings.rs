@@ -45,7 +45,7 @@ pub(in crate::cli) struct Update {
 
 /// The settings of a webhook.
 #[derive(Debug, clap::Args)]
-struct Fields {
+pub(super) struct Fields {
     /// URL to deliver to
     #[arg(long, value_name = "URL")]
     to: Option<String>,
@@ -155,7 +155,7 @@ fn read(file: &Path) -> anyhow::Result<String> {
 
 impl Fields {
     /// The settings that were given, as the API takes them.
-    fn into_json(self) -> anyhow::Result<Map<String, Value>> {
+    pub(super) fn into_json(self) -> anyhow::Result<Map<String, Value>> {
         let mut fields = match &self.settings {
             Some(file) => match serde_json::from_str(&read(file)?) {
                 Ok(Value::Object(fields)) => fields,
