@@ -167,6 +167,48 @@ fn a_file_is_read_again_after_a_restart() {
 }
 
 #[test]
+fn rotated_files_are_read_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("audit.jsonl");
+    let beside = |end: &str| folder.path().join(format!("audit.jsonl{end}"));
+    scenario(nodes(1).set("WAYPOST_AUDIT_FILE", log.display()), |cluster| {
+        let map = cluster.map("rotated")?;
+        let ask = "?map=rotated&action=tokens";
+        let mut made = Vec::new();
+        for rotated in [".2", ".1", "-20260131"] {
+            let token = make_token(cluster, 0, &map)?;
+            line(cluster, 0, ask, |line| line["made"] == token)?;
+            std::fs::rename(&log, beside(rotated))?;
+            // It is found although nothing has been written since.
+            line(cluster, 0, ask, |line| line["made"] == token)?;
+            made.push(token);
+        }
+        let newest = make_token(cluster, 0, &map)?;
+        line(cluster, 0, ask, |line| line["made"] == newest)?;
+        made.push(newest);
+        // Files with other names are none of the log's.
+        std::fs::copy(beside(".1"), beside(".1.gz"))?;
+        std::fs::copy(beside(".1"), beside(".old"))?;
+        let whole = lines(cluster, 0, ask)?;
+        let found: Vec<&Value> = whole.iter().take(made.len()).map(|line| &line["made"]).collect();
+        ensure!(found == made.iter().rev().collect::<Vec<_>>(), "{whole:?}");
+        let mut paged = Vec::new();
+        let mut after = String::new();
+        loop {
+            let page = page(cluster, 0, &format!("{ask}&limit=1{after}"))?;
+            paged.extend(page["data"].as_array().context("no list")?.clone());
+            let Some(next) = page["next"].as_str() else { break };
+            after = format!("&after={next}");
+        }
+        ensure!(paged == whole, "{paged:?} instead of {whole:?}");
+        let until = whole[2]["time"].as_str().context("no time")?;
+        let older = lines(cluster, 0, &format!("{ask}&until={until}"))?;
+        ensure!(older == whole[3..], "{older:?}");
+        Ok(())
+    });
+}
+
+#[test]
 fn a_node_whose_log_is_no_file_has_the_newest_lines() {
     scenario(nodes(1).set("WAYPOST_AUDIT_FILE", "-"), |cluster| {
         let map = cluster.map("no-file")?;

@@ -1,4 +1,4 @@
-// Made by generate.mjs from docs/openapi.yaml, whose SHA-256 is 828c504b07fb5042d19fbae36cab21117e5c16d01fccc648d71839c65e0f41bb.
+// Made by generate.mjs from docs/openapi.yaml, whose SHA-256 is 937d0c8d45bbc61bbaeed2716bad357285062c32c5b84057548b998a65eea0ad.
 
 export interface paths {
     "/": {
@@ -76,7 +76,7 @@ export interface paths {
         };
         /**
          * The audit log of all nodes, the newest lines first. Admin token.
-         * @description A line for each change through the admin and manage APIs and for each refusal there. Each node answers from the last 16 MiB of its file (`audit.file`); without a file, from the newest lines that it has in memory since it started, at most 4,096. All nodes are asked, for three seconds at most.
+         * @description A line for each change through the admin and manage APIs and for each refusal there. Each node answers from its file (`audit.file`) and from the files beside it to which it was renamed, whose names are its name with `.` or `-` and a number or a date behind it; compressed ones are not read. Of the time that is asked for it reads the newest 64 files, 16 MiB at the end of each and 32 MiB in all, so `after` and `until` lead to older files. Without a file it answers from the newest lines that it has in memory since it started, at most 4,096. All nodes are asked, for three seconds at most.
          */
         get: operations["readAuditLog"];
         put?: never;

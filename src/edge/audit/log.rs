@@ -5,12 +5,13 @@
 //! lost: the change goes on, the line is counted, the status shows a problem, and the log says how many lines
 //! are missing as soon as it can be written again.
 
+use super::files::{self, Span};
 use super::recent::Recent;
 use crate::clock::now_ms;
 use crate::core::time::iso_millis;
 use crate::metric;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,8 +28,6 @@ const BATCH: usize = 256;
 const LAST_LINES: Duration = Duration::from_secs(2);
 /// A disk that fails is logged at most once in this time.
 const REPORT: Duration = Duration::from_secs(10);
-/// Bytes at the end of the file that are read for those who ask for lines.
-const TAIL: u64 = 16 << 20;
 /// The path that means standard output.
 const STDOUT: &str = "-";
 
@@ -73,16 +72,18 @@ impl AuditLog {
         }
     }
 
-    /// The newest lines, the oldest first: the end of the file, or what is in memory. Blocks.
+    /// The lines of that time, the oldest first: what is read of the files, each a text, or what is in memory.
+    /// The first and the last file may have other lines too. Blocks.
     ///
     /// # Errors
     /// If the file can't be read.
-    pub fn newest(&self) -> io::Result<String> {
+    pub(super) fn lines(&self, span: Span) -> io::Result<Vec<String>> {
         let path = self.writes.as_ref().map(|writes| &writes.path);
-        match path.filter(|path| **path != Path::new(STDOUT) && path.is_file()) {
-            Some(path) => tail(path, TAIL),
-            None => Ok(self.recent.text()),
-        }
+        let texts = match path.filter(|path| **path != Path::new(STDOUT)) {
+            Some(path) => files::read(path, span)?,
+            None => None,
+        };
+        Ok(texts.unwrap_or_else(|| vec![self.recent.text()]))
     }
 
     /// The number of lines that were lost since the start, to follow; `None` if the log is in memory alone.
@@ -179,20 +180,6 @@ impl Out {
     }
 }
 
-/// The last `most` bytes of a file, from the beginning of a line on.
-fn tail(path: &Path, most: u64) -> io::Result<String> {
-    let mut file = File::open(path)?;
-    let skipped = file.metadata()?.len().saturating_sub(most);
-    file.seek(SeekFrom::Start(skipped))?;
-    let mut bytes = Vec::new();
-    file.take(most).read_to_end(&mut bytes)?;
-    let text = String::from_utf8_lossy(&bytes);
-    if skipped == 0 {
-        return Ok(text.into_owned());
-    }
-    Ok(text.split_once('\n').map_or("", |(_, whole)| whole).to_owned())
-}
-
 fn append(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).mode(0o600).open(path)
 }
@@ -272,7 +259,7 @@ mod tests {
         log.close();
         holds(&path, "two\nthree\n");
         holds(&rotated, "one\n");
-        assert_eq!(log.newest().unwrap(), "two\nthree\n", "what is in the file");
+        assert_eq!(log.lines(Span::default()).unwrap(), ["two\nthree\n"], "what is in the file");
         assert_eq!(log.lost().unwrap().load(Ordering::Relaxed), 0);
     }
 
@@ -309,7 +296,7 @@ mod tests {
         log.write("one".into());
         log.write("two".into());
         assert_eq!(log.lost().unwrap().load(Ordering::Relaxed), 1);
-        assert_eq!(log.newest().unwrap(), "one\ntwo\n", "no file can be read");
+        assert_eq!(log.lines(Span::default()).unwrap(), ["one\ntwo\n"], "no file can be read");
         drop(jobs);
     }
 
@@ -317,18 +304,8 @@ mod tests {
     fn a_log_without_a_file_is_in_memory() {
         let log = AuditLog::start(None).unwrap();
         log.write("one".into());
-        assert_eq!(log.newest().unwrap(), "one\n");
+        assert_eq!(log.lines(Span::default()).unwrap(), ["one\n"]);
         assert!(log.lost().is_none());
         log.close();
-    }
-
-    #[test]
-    fn the_end_of_a_file_begins_with_a_whole_line() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("audit");
-        std::fs::write(&path, "first\nsecond\nthird\n").unwrap();
-        for (most, expected) in [(100, "first\nsecond\nthird\n"), (10, "third\n"), (6, ""), (2, "")] {
-            assert_eq!(tail(&path, most).unwrap(), expected, "{most}");
-        }
     }
 }

@@ -9,6 +9,7 @@
 //! lines in it.
 
 pub mod facts;
+mod files;
 pub mod log;
 mod recent;
 pub mod search;

@@ -1,12 +1,12 @@
-//! Looks for lines of the audit log on this node, for whichever node asks: in the end of the log's file, or
-//! in memory where there is no file that can be read.
+//! Looks for lines of the audit log on this node, for whichever node asks: in the log's file and the rotated
+//! ones, or in memory where there is no file that can be read.
 //!
 //! A line is named by its time, its node, and its place among the lines of that time there. So pages go on
 //! where they ended, whatever is written meanwhile.
 
+use super::files::{Span, time_of};
 use super::log::AuditLog;
 use crate::core::ids::{MapId, NodeId};
-use crate::core::time::{ISO_LEN, parse_iso};
 use crate::edge::context::Edge;
 use crate::hub::{Lane, PeerRequest};
 use actix_web::web::Data;
@@ -89,7 +89,7 @@ async fn read(
 ) -> Option<Vec<FoundLine>> {
     let place = readers.acquire_owned().await.ok()?;
     let look = move || {
-        let found = log.newest().map(|text| find(&text, node, &ask));
+        let found = log.lines(ask.span()).map(|texts| find(&texts, node, &ask));
         drop(place);
         found
     };
@@ -102,9 +102,10 @@ async fn read(
     }
 }
 
-/// The lines of a text that are asked for.
-fn find(text: &str, node: NodeId, ask: &AskAudit) -> Vec<FoundLine> {
-    let short = text.lines().filter(|line| line.len() <= MOST_LINE_BYTES);
+/// The lines of texts that are asked for.
+fn find(texts: &[String], node: NodeId, ask: &AskAudit) -> Vec<FoundLine> {
+    let lines = texts.iter().flat_map(|text| text.lines());
+    let short = lines.filter(|line| line.len() <= MOST_LINE_BYTES);
     let mut lines: Vec<(u64, &str)> = short.filter_map(|line| Some((time_of(line)?, line))).collect();
     // Lines are about in the order of their times: several threads write them, and a clock may be set back.
     lines.sort_by_key(|(time_ms, _)| *time_ms);
@@ -124,16 +125,14 @@ fn find(text: &str, node: NodeId, ask: &AskAudit) -> Vec<FoundLine> {
     found.take(ask.limit.min(MOST_LINES) as usize).collect()
 }
 
-/// The time of a line. The log's own lines begin with it.
-fn time_of(line: &str) -> Option<u64> {
-    if let Some(rest) = line.strip_prefix(r#"{"time":""#) {
-        return parse_iso(rest.get(..ISO_LEN)?);
-    }
-    let line: Value = serde_json::from_str(line).ok()?;
-    parse_iso(line["time"].as_str()?)
-}
-
 impl AskAudit {
+    /// Of which time the lines are that it asks for.
+    fn span(&self) -> Span {
+        let before = self.before.map(|before| before.time_ms);
+        let until = self.until_ms.map(|until_ms| until_ms.saturating_sub(1));
+        Span { since_ms: self.since_ms, last_ms: before.into_iter().chain(until).min() }
+    }
+
     fn has(&self, place: Place) -> bool {
         self.before.is_none_or(|before| place < before)
             && self.since_ms.is_none_or(|since_ms| place.time_ms >= since_ms)
@@ -183,7 +182,7 @@ mod tests {
     }
 
     fn times(ask: &AskAudit) -> Vec<(u64, u32)> {
-        find(&log(), 2, ask).iter().map(|found| (found.place.time_ms, found.place.ordinal)).collect()
+        find(&[log()], 2, ask).iter().map(|found| (found.place.time_ms, found.place.ordinal)).collect()
     }
 
     fn all() -> AskAudit {
