@@ -63,7 +63,8 @@ const COLUMNS: [(&str, &str); 8] = [
     ("SUBJECTS", "subjects"),
 ];
 /// Further columns of the wide list.
-const MORE: [(&str, &str); 3] = [("TOKEN", "token"), ("USER", "user"), ("SUBJECTS IN ALL", "subjects_total")];
+const MORE: [(&str, &str); 4] =
+    [("TOKEN", "token"), ("APP", "app.key"), ("USER", "user"), ("SUBJECTS IN ALL", "subjects_total")];
 
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     match command {

@@ -120,7 +120,10 @@ fn every_protocol(c: &Cluster) -> Result<()> {
         let one = of_protocol(&found, protocol)?;
         let expected = json!({"id": c.id(node)?, "name": format!("node{node}")});
         ensure!(one["node"] == expected && one["address"] == "127.0.0.1", "{one}");
-        ensure!(one["token"].is_string() && one["user"].is_null() && one["age_seconds"].is_u64(), "{one}");
+        let by_app = json!({"app_id": app.id, "key": app.key});
+        let by = if protocol == "pusher" { (true, by_app) } else { (false, Value::Null) };
+        ensure!((one["token"].is_null(), &one["app"]) == (by.0, &by.1), "{one}");
+        ensure!(one["user"].is_null() && one["age_seconds"].is_u64(), "{one}");
         ensure!(one["lag_events"].is_u64() && one["lag_bytes"].is_u64(), "{one}");
     }
     ensure!(of_protocol(&found, "phoenix")?["subjects"] == json!([""]), "{found:?}");

@@ -1,4 +1,4 @@
-// Made by generate.mjs from docs/openapi.yaml, whose SHA-256 is 937d0c8d45bbc61bbaeed2716bad357285062c32c5b84057548b998a65eea0ad.
+// Made by generate.mjs from docs/openapi.yaml, whose SHA-256 is c37d975521de33cf498e268e330c2c9d21321691a08c01571be189c7f28fdd3e.
 
 export interface paths {
     "/": {
@@ -2541,6 +2541,11 @@ export interface components {
              */
             address: string | null;
             age_seconds: number;
+            /** @description The app whose key opened it; null if no app did. */
+            app: {
+                app_id: components["schemas"]["AppName"];
+                key: components["schemas"]["AppName"];
+            } | null;
             /** @example 3-000000000000a7 */
             id: string;
             /** @description Bytes of these events in the node's memory, and bytes that were sent and that the client has not taken. */
@@ -2553,7 +2558,7 @@ export interface components {
             subjects: string[];
             /** @description How many there are. */
             subjects_total: number;
-            /** @description Id of the token, the app or the issuer by which it was opened; null if the admin opened it. */
+            /** @description Id of the token or the issuer by which it was opened; null if an app or the admin opened it. */
             token: string | null;
             /** @description Whom its client token is about, or the user that has signed in. */
             user: string | null;

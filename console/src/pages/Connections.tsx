@@ -21,7 +21,7 @@ import {
 import { useTokenNames } from "../tokens";
 import { useAccess } from "./delivery/access";
 import { mapWord } from "./delivery/types";
-import { addressOf, nodeOf, PROTOCOLS, type Connection } from "./connections/connection";
+import { addressOf, nodeOf, openedBy, PROTOCOLS, type Connection } from "./connections/connection";
 import type { MapPage } from "./props";
 
 /** Connections of one answer, and rows that are shown at first and more each time. */
@@ -189,11 +189,11 @@ function columnsOf(
 }
 
 function Who({ connection, nameOf }: { connection: Connection; nameOf(token: string): string }) {
-  const by = connection.user ?? connection.token;
+  const by = openedBy(connection, nameOf);
   return (
     <div class="stack-none">
       {connection.address === null ? <span class="muted">ended</span> : <code>{connection.address}</code>}
-      {by !== null && <span class="hint clip">{connection.user === null ? `token ${nameOf(by)}` : `user ${by}`}</span>}
+      {by !== null && <span class="hint clip">{by}</span>}
     </div>
   );
 }

@@ -3,6 +3,8 @@
 //! Holders of the manage scope may do both. The id of a connection of another map answers as an unknown one.
 
 use super::nodes::{self, Heard};
+use crate::core::access::Access;
+use crate::core::app::App;
 use crate::core::error_code::Code;
 use crate::core::ids::{MapId, NodeId};
 use crate::core::nearest::suggestion;
@@ -130,18 +132,24 @@ pub(super) async fn list(
     let has_more = found.len() > wanted.limit;
     found.truncate(wanted.limit);
     let next = found.last().filter(|_| has_more).map(|(id, _)| id.to_string());
-    let data: Vec<Value> = found.iter().map(|(id, connection)| shown(&status, *id, connection)).collect();
+    let known = edge.hub.access().known();
+    let data: Vec<Value> =
+        found.iter().map(|(id, connection)| shown(&status, &known, *id, connection)).collect();
     let unreachable = nodes::nodes(&status, silent);
     Ok(HttpResponse::Ok().json(json!({"data": data, "next": next, "unreachable": unreachable})))
 }
 
-fn shown(status: &Status, id: ConnectionId, connection: &ClientConnection) -> Value {
+/// A connection, by the app that opened it or by its token. No list has the tokens of apps.
+fn shown(status: &Status, known: &Access, id: ConnectionId, connection: &ClientConnection) -> Value {
+    let app = connection.token.and_then(|token| known.apps().get(token));
+    let token = connection.token.filter(|_| app.is_none());
     json!({
         "id": id.to_string(),
         "node": nodes::node(status, id.node),
         "protocol": connection.protocol,
         "address": connection.address,
-        "token": connection.token.map(|token| token.to_string()),
+        "token": token.map(|token| token.to_string()),
+        "app": app.map(|app| app_shown(app)),
         "user": connection.user,
         "age_seconds": connection.age_seconds,
         "subjects": connection.subjects,
@@ -149,6 +157,11 @@ fn shown(status: &Status, id: ConnectionId, connection: &ClientConnection) -> Va
         "lag_events": connection.lag_events,
         "lag_bytes": connection.lag_bytes,
     })
+}
+
+/// An app by its names, as the list of a map's apps has them.
+fn app_shown(app: &App) -> Value {
+    json!({"app_id": app.id, "key": app.key})
 }
 
 /// Closes a connection of the map, so that its client connects again.

@@ -8,6 +8,8 @@ export interface Connection {
   address: string | null;
   /** The id of its token; null if it has none. */
   token: string | null;
+  /** The app whose key opened it, in place of a token. */
+  app: { app_id: string; key: string } | null;
   user: string | null;
   age_seconds: number;
   /** Subjects and patterns, at most 20; "" is the map's own, "*" all. */
@@ -23,6 +25,13 @@ export const PROTOCOLS: readonly string[] = ["phoenix", "pusher", "live", "sse",
 /** From where a connection was opened, in words. */
 export function addressOf(connection: Connection): string {
   return connection.address ?? "an address that is no longer known";
+}
+
+/** Who opened a connection, in words; null for the admin. */
+export function openedBy(connection: Connection, nameOf: (token: string) => string): string | null {
+  if (connection.user !== null) return `user ${connection.user}`;
+  if (connection.app !== null) return `app ${connection.app.key}`;
+  return connection.token === null ? null : `token ${nameOf(connection.token)}`;
 }
 
 /** The node of a connection. */
