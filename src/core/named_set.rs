@@ -2,8 +2,8 @@
 
 /// Gives a set its names: `from_names`, `names` and `contains`.
 ///
-/// The set is a tuple struct of one number, with a bit for each thing. It lists its things in `Self::NAMES`, in
-/// the order in which they are shown.
+/// The set is a tuple struct of one number, with a bit for each thing. It lists its things in `Self::NAMES`,
+/// in the order in which they are shown.
 macro_rules! named_set {
     ($set:ident) => {
         impl $set {

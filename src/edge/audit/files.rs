@@ -1,5 +1,5 @@
-//! What of the log's files is read for those who ask for lines: the file itself, and the files beside it to which
-//! it was renamed (rotated).
+//! What of the log's files is read for those who ask for lines: the file itself, and the files beside it to
+//! which it was renamed (rotated).
 //!
 //! A question reads the files that can have lines of its time, those with the newest lines first, and no more
 //! than so many of them and so many bytes. So a question for older lines reads older files.

@@ -72,8 +72,8 @@ impl AuditLog {
         }
     }
 
-    /// The lines of that time, the oldest first: what is read of the files, each a text, or what is in memory.
-    /// The first and the last file may have other lines too. Blocks.
+    /// The lines of that time, the oldest first: what is read of the files, each a text, or what is in
+    /// memory. The first and the last file may have other lines too. Blocks.
     ///
     /// # Errors
     /// If the file can't be read.
