@@ -154,7 +154,8 @@ impl WriteStore for TxnStore<'_, '_> {
         self.0.put(key, value).map_err(to_store_error)
     }
     fn delete(&mut self, key: &[u8]) -> Result<(), StoreError> {
-        self.0.delete(key).map(|_| ()).map_err(to_store_error)
+        self.0.delete(key);
+        Ok(())
     }
 }
 

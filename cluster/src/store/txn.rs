@@ -45,13 +45,9 @@ impl<'a> Txn<'a> {
         Ok(())
     }
 
-    /// Removes `key`; true if it was there.
-    pub fn delete(&mut self, key: &[u8]) -> Result<bool, StoreError> {
-        let is_there = self.get(key)?.is_some();
-        if is_there {
-            self.writes.put(key, None);
-        }
-        Ok(is_there)
+    /// Removes `key`, whether or not it is there: to look for it first would cost a read of the file.
+    pub fn delete(&mut self, key: &[u8]) {
+        self.writes.put(key, None);
     }
 
     /// Visits the pairs of `range` in order until `visit` returns false.

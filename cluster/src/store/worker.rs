@@ -250,7 +250,10 @@ impl Thread {
             self.machine.flush(&mut data)?;
             self.proposals.write(&mut |key, value| match value {
                 Some(value) => data.put(key, value),
-                None => data.delete(key).map(drop),
+                None => {
+                    data.delete(key);
+                    Ok(())
+                }
             })?;
             data.into_writes()
         };

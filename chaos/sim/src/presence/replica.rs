@@ -179,6 +179,7 @@ impl WriteStore for TxnStore<'_, '_> {
         self.0.put(key, value).map_err(of_core)
     }
     fn delete(&mut self, key: &[u8]) -> Result<(), CoreError> {
-        self.0.delete(key).map(|_| ()).map_err(of_core)
+        self.0.delete(key);
+        Ok(())
     }
 }

@@ -104,7 +104,8 @@ proptest! {
                         model.insert(vec![key], vec![value]);
                     }
                     Step::Delete(key) => {
-                        prop_assert_eq!(txn.delete(&[key]).unwrap(), model.remove(&[key][..]).is_some());
+                        txn.delete(&[key]);
+                        model.remove(&[key][..]);
                     }
                     Step::Write => {}
                 }
