@@ -107,7 +107,8 @@ pub fn beyond(run: &mut Run) -> Result<()> {
         Ok(bench) => bench,
         Err(error) => bail!("a map with a bound for the backlog of webhooks: {error:#}"),
     };
-    let alarm = bench.hook("alarm", behaviour::healthy(), json!({"events": ["webhook.losing"]}))?;
+    let about_webhooks = json!({"events": ["webhook.losing"], "filter": {"subjects": ["$webhook/*"]}});
+    let alarm = bench.hook("alarm", behaviour::healthy(), about_webhooks)?;
     let hooks = [bench.hook("drowned", behaviour::status(503), json!({}))?];
     bench.run.broken("webhook outage beyond the bound", &[], false, format!("{DROWNING} events"));
     let events: Vec<Event> = (0..DROWNING).map(|n| Event::good(n, "a")).collect();
@@ -306,7 +307,7 @@ impl<'f> Bench<'f> {
         let announced = wait::until("the announcement", || {
             let requests = self.receiver.accepted(&alarm.path);
             let events = requests.iter().map(|request| serde_json::from_slice::<Value>(&request.body));
-            let ours = |event: &Value| event["payload"]["webhook_id"] == of.id.as_str();
+            let ours = |event: &Value| event["payload"]["webhook"]["id"] == of.id.as_str();
             Ok(events.flatten().find(ours).and_then(|event| event["payload"]["lost"].as_u64()))
         });
         match announced {
