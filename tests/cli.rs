@@ -392,10 +392,12 @@ fn the_command_line_does_everything_against_a_running_cluster() {
     let made = with(&admin, &["map", "create", "--slug", "mine", "--connections", "none"]).output().unwrap();
     let made = &lines(&made)[0];
     assert_eq!((&made["slug"], &made["limits"]["connections"]), (&"mine".into(), &Value::Null));
-    assert_eq!(lines(&with(&admin, &["map", "list"]).output().unwrap()).len(), 2);
+    // The cluster makes its system map when it has something to tell, perhaps meanwhile.
+    let maps = |output: &Output| lines(output).iter().filter(|map| map["slug"] != "waypost-system").count();
+    assert_eq!(maps(&with(&admin, &["map", "list"]).output().unwrap()), 2);
     // A command of the admin takes the admin's token, whatever other token there is.
     let both = with(&token, &["map", "list"]).env("WAYPOST_ADMIN_TOKEN", &admin).output().unwrap();
-    assert_eq!(lines(&both).len(), 2);
+    assert_eq!(maps(&both), 2);
     let hidden = with(&token, &["map", "list"]).env("WAYPOST_ADMIN_TOKEN", "").output().unwrap();
     assert!(err(&hidden).contains("hint: WAYPOST_TOKEN is a map's token"), "{}", err(&hidden));
     let changed = with(&admin, &["map", "update", "mine", "--webhooks", "9"]).output().unwrap();
