@@ -10,6 +10,7 @@ import {
   failedShare,
   percent,
   replayLine,
+  replayWaits,
   sentence,
   span,
   webhookState,
@@ -74,8 +75,28 @@ test("spans, shares and sentences", () => {
   assert.deepEqual([0, 0.999, 1, 2, -1].map(percent), ["0 %", "99 %", "100 %", "100 %", "0 %"]);
   assert.equal(sentence("it broke"), "It broke.");
   assert.equal(sentence("why?"), "Why?");
-  const replay = { state: "running", progress: 0.5, delivered: 3, failed: 1, missed: 0 };
-  assert.equal(replayLine(replay), "running, 50 %: 3 delivered, 1 failed");
+});
+
+test("a replay says what is finished and what waits", () => {
+  const replay = { state: "running", progress: 0.5, from_seq: 1, until_seq: 9, delivered: 3, failed: 1, missed: 0 };
+  assert.equal(replayLine(replay), "running, 50 % of 8 events: 3 delivered, 1 failed, 4 still wait");
+  assert.equal(
+    replayLine({ ...replay, progress: 0, delivered: 0, failed: 0, retrying: 7 }),
+    "running, 0 % of 8 events: 0 delivered, 0 failed, 8 still wait, 7 of them for another attempt",
+  );
+  assert.equal(
+    replayLine({ ...replay, progress: 0.875, retrying: 1, missed: 3 }),
+    "running, 87 % of 8 events: 3 delivered, 1 failed, 3 were gone, 1 still waits for another attempt",
+  );
+  assert.equal(replayLine({ ...replay, state: "waiting", until_seq: null }), "waiting: 3 delivered, 1 failed");
+  assert.equal(replayWaits(webhook, NOW), null);
+  const failing = {
+    ...webhook,
+    state: "failing",
+    last_error: "answered 301",
+    next_attempt_at: new Date(NOW + 31_000).toISOString(),
+  };
+  assert.equal(replayWaits(failing, NOW), "The webhook is failing; the next attempt comes in 31 s. Answered 301.");
 });
 
 test("rates are told from two looks", () => {

@@ -1,7 +1,7 @@
 import { useState } from "preact/hooks";
 import { api, url } from "../../api";
 import { shareText } from "../../lib/delivery/rates";
-import { failedShare, percent, webhookState } from "../../lib/delivery/state";
+import { failedShare, percent, replayWaits, webhookState } from "../../lib/delivery/state";
 import { href } from "../../router";
 import type { MapRef } from "../../session";
 import {
@@ -78,7 +78,7 @@ export function WebhookDetail({ map, id, part }: { map: MapRef; id: string; part
       />
       {part === "attempts" && <Attempts key={turn} map={map} webhook={one} path={path} />}
       {part === "dead-letters" && <DeadLetters target={target} total={one.dead_letters} changed={webhook.reload} />}
-      {part === "replays" && <Replays target={target} changed={webhook.reload} />}
+      {part === "replays" && <Replays target={target} changed={webhook.reload} waits={replayWaits(one, Date.now())} />}
       {part === "settings" && <Settings map={map} webhook={one} />}
     </>
   );
