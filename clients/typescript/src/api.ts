@@ -1,4 +1,4 @@
-// Made by generate.mjs from docs/openapi.yaml, whose SHA-256 is 5ab423299e91decb9a81a7993320db9a2b2a0f0642ddb6d2bfe42b84026e802a.
+// Made by generate.mjs from docs/openapi.yaml, whose SHA-256 is b5763a666631bf0fbf42d8c8a1ce6c789674f2e7111a85929b14d94caae6fc31.
 
 export interface paths {
     "/": {
@@ -4400,7 +4400,7 @@ export interface operations {
         parameters: {
             query?: {
                 /**
-                 * @description Only lines whose method and route have this text in them, in upper or lower case.
+                 * @description Only lines whose method and route, or whose action in the console's words (`create webhook`, `cluster: drain`), have this text in them, in upper or lower case.
                  * @example delete /api/maps
                  */
                 action?: string;
