@@ -39,17 +39,23 @@ export function Event({ map, rest }: MapPage) {
         What became of an event of {map.name ?? map.slug}, from its publish to the last webhook.
       </PageHead>
       <Which key={given} map={map.slug} given={given} />
-      {given !== "" && id === null && (
-        <Note tone="warn">This is not the id of an event: an id has 26 letters and digits.</Note>
-      )}
+      {given !== "" && id === null && <Note tone="warn">{noId(given)}</Note>}
       {id !== null && <Followed key={`${map.id} ${id}`} map={map} id={id} />}
     </>
   );
 }
 
+/** Why a text is not the id of an event. */
+function noId(text: string): string {
+  return /^\s*\d{1,20}\s*$/.test(text)
+    ? "This is a seq. Give the id of the event: the live tail shows it when you open the event with that seq."
+    : "This is not the id of an event: an id has 26 letters and digits.";
+}
+
 function Which({ map, given }: { map: string; given: string }) {
   const [text, setText] = useState(given);
   const id = normalId(text);
+  const fault = text.trim() === "" || text === given || id !== null ? null : noId(text);
   return (
     <form
       class="row row-bottom"
@@ -69,6 +75,8 @@ function Which({ map, given }: { map: string; given: string }) {
           maxLength={60}
           mono
           autofocus={given === ""}
+          hint="26 letters and digits; a seq is not enough"
+          fault={fault}
         />
       </div>
       <Button type="submit" kind="primary" disabled={id === null}>
