@@ -7,6 +7,7 @@ import { rateText, ratesOf, shareText } from "../src/lib/delivery/rates";
 import { isoOf, localOf, quickTimes, replayBody, replayCommand, type ReplayForm } from "../src/lib/delivery/replay";
 import {
   consumerState,
+  durationIn,
   failedShare,
   percent,
   replayLine,
@@ -71,6 +72,14 @@ test("a consumer's state says whether it is read", () => {
 });
 
 test("spans, shares and sentences", () => {
+  assert.deepEqual(
+    [durationIn("s", "432000"), durationIn("seconds", "3600"), durationIn("ms", "1500"), durationIn("ms", "30000")],
+    ["5 d", "1 h", "1.5 s", "30 s"],
+  );
+  assert.deepEqual(
+    [durationIn("s", "5"), durationIn("ms", "5"), durationIn(undefined, "9"), durationIn("s", "x")],
+    [null, null, null, null],
+  );
   assert.deepEqual([0, 999, 61_000, 3_600_000, 90_061_000].map(span), ["0 s", "0 s", "1 min 1 s", "1 h", "1 d 1 h"]);
   assert.deepEqual([0, 0.999, 1, 2, -1].map(percent), ["0 %", "99 %", "100 %", "100 %", "0 %"]);
   assert.equal(sentence("it broke"), "It broke.");

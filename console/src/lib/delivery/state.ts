@@ -226,6 +226,22 @@ export function span(milliseconds: number): string {
   return next === undefined || rest === 0 ? head : `${head} ${rest} ${next[1]}`;
 }
 
+/** A duration in the unit of a setting as people say it, as in 5 d; null for what is none, or short. */
+export function durationIn(unit: string | undefined, text: string): string | null {
+  const factor = unit === "s" || unit === "seconds" ? 1000 : unit === "ms" ? 1 : null;
+  const value = text.trim();
+  if (factor === null || !/^\d{1,15}$/.test(value)) return null;
+  const milliseconds = Number(value) * factor;
+  if (milliseconds < (factor === 1 ? 1000 : 60_000)) return null;
+  return milliseconds % 1000 === 0 ? span(milliseconds) : `${milliseconds / 1000} s`;
+}
+
+/** The value of a setting, and how long that is. */
+export function valueIn(unit: string | undefined, value: string): string {
+  const long = durationIn(unit, value);
+  return long === null ? value : `${value} (${long})`;
+}
+
 function ago(at: string | null | undefined, now: number): string | null {
   const time = Date.parse(at ?? "");
   return Number.isNaN(time) ? null : span(now - time);
