@@ -12,12 +12,17 @@ function problem(severity: Problem["severity"], code: Problem["code"]): Problem 
 }
 
 function word(members: Member[], problems: Problem[] = [], healthy = true): string {
-  return healthOf({ healthy, members, problems, changing: false }).word;
+  const health = healthOf({ healthy, members, problems, changing: false });
+  return health.why === null ? health.word : `${health.word}: ${health.why}`;
 }
 
 test("the cluster is green only if every node answers", () => {
   const whole = [member(1), member(2, "drained"), member(3)];
-  assert.deepEqual(healthOf({ healthy: true, members: whole, problems: [] }), { tone: "ok", word: "healthy" });
+  assert.deepEqual(healthOf({ healthy: true, members: whole, problems: [] }), {
+    tone: "ok",
+    word: "healthy",
+    why: null,
+  });
   assert.equal(
     word([member(1), member(2), member(3, "unreachable")]),
     "degraded: 2 of 3 nodes: one more loss stops writes",
@@ -26,7 +31,7 @@ test("the cluster is green only if every node answers", () => {
   assert.equal(word([...five, member(5, "unreachable")]), "degraded: 4 of 5 nodes: 2 more losses stop writes");
   assert.equal(word([...whole, member(4, "unreachable", false)]), "degraded: node-4 does not answer, and has no vote");
   assert.equal(word(whole, [], false), "unhealthy");
-  assert.equal(word(whole, [problem("critical", "webhooks_losing")]), "it serves, with 1 critical problem");
+  assert.equal(word(whole, [problem("critical", "webhooks_losing")]), "degraded: 1 critical problem");
 });
 
 test("the worst problems stand first, and missing nodes right behind them", () => {

@@ -105,7 +105,7 @@ test("a replay says what is finished and what waits", () => {
     last_error: "answered 301",
     next_attempt_at: new Date(NOW + 31_000).toISOString(),
   };
-  assert.equal(replayWaits(failing, NOW), "The webhook is failing; the next attempt comes in 31 s. Answered 301.");
+  assert.equal(replayWaits(failing, NOW), "The webhook is failing; the next attempt comes in 31 s.");
 });
 
 test("rates are told from two looks", () => {

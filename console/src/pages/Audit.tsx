@@ -196,7 +196,7 @@ function Filter(props: { asked: Asked; onApply(asked: Asked): void; actions: rea
         label="Action"
         value={draft.action}
         onInput={change("action")}
-        placeholder="create webhook"
+        placeholder="create"
         options={props.actions}
       />
       <Field

@@ -2,7 +2,7 @@ import { called, cluster, clusterError, EVERY, samples } from "../cluster";
 import { Chart, Facts, Fault, Loading, number, PageHead, Section, Status, Time } from "../ui";
 import { AddNode } from "./cluster/AddNode";
 import { ClusterTokens } from "./cluster/ClusterTokens";
-import { healthOf } from "./cluster/health";
+import { healthOf, type Health } from "./cluster/health";
 import { Nodes } from "./cluster/Nodes";
 import { Problems } from "./cluster/Problems";
 
@@ -31,7 +31,7 @@ export function Cluster() {
       <div class="card">
         <Facts
           facts={[
-            ["State", <Status tone={health.tone}>{health.word}</Status>],
+            ["State", <State health={health} />],
             ["Leader", leader === undefined ? <Status tone="bad">none</Status> : called(leader)],
             ["Nodes up", `${up.length} of ${status.members.length}`],
             ["Votes", status.changing === true ? `${voters.length}, being changed` : String(voters.length)],
@@ -54,6 +54,15 @@ export function Cluster() {
       </Section>
       <ClusterTokens />
     </>
+  );
+}
+
+function State({ health }: { health: Health }) {
+  return (
+    <div class="stack-none">
+      <Status tone={health.tone}>{health.word}</Status>
+      {health.why !== null && <span class="hint">{health.why}</span>}
+    </div>
   );
 }
 

@@ -68,14 +68,13 @@ function Which({ map, given }: { map: string; given: string }) {
     >
       <div class="grow which-id">
         <Field
-          label="Id of the event"
+          label="Id of the event (a seq is not enough)"
           value={text}
           onInput={setText}
           placeholder="01JY97R74N0000000000070003"
           maxLength={60}
           mono
           autofocus={given === ""}
-          hint="26 letters and digits; a seq is not enough"
           fault={fault}
         />
       </div>

@@ -198,8 +198,7 @@ export function replayWaits(webhook: WebhookFacts, now: number): string | null {
   if (webhook.state !== "failing" && webhook.state !== "throttled") return null;
   const next = until(webhook.next_attempt_at, now);
   const when = next === null ? "is made as soon as it is its turn" : `comes in ${next}`;
-  const why = webhookState(webhook, now).why ?? "";
-  return `The webhook is ${webhook.state === "failing" ? "failing" : "waiting"}; the next attempt ${when}. ${why}`.trim();
+  return `The webhook is ${webhook.state === "failing" ? "failing" : "waiting"}; the next attempt ${when}.`;
 }
 
 /** A share as a percentage that is 100 only at the end. */

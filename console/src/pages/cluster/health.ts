@@ -5,18 +5,20 @@ import type { Tone } from "../../ui";
 export interface Health {
   tone: Tone;
   word: string;
+  /** What that means, in short; null if the word says it. */
+  why: string | null;
 }
 
 /** The state of the cluster: green only if every node answers and nothing critical is known. */
 export function healthOf(status: Pick<ClusterStatus, "healthy" | "changing" | "members" | "problems">): Health {
-  if (!status.healthy) return { tone: "bad", word: "unhealthy" };
+  if (!status.healthy) return { tone: "bad", word: "unhealthy", why: null };
   const silent = status.members.filter((member) => member.state === "unreachable");
-  if (silent.length > 0) return { tone: "warn", word: `degraded: ${lossesLeft(status)}` };
+  if (silent.length > 0) return { tone: "warn", word: "degraded", why: lossesLeft(status) };
   const critical = status.problems.filter((problem) => problem.severity === "critical").length;
   if (critical > 0) {
-    return { tone: "bad", word: `it serves, with ${critical} critical ${critical === 1 ? "problem" : "problems"}` };
+    return { tone: "bad", word: "degraded", why: `${critical} critical ${critical === 1 ? "problem" : "problems"}` };
   }
-  return { tone: "ok", word: "healthy" };
+  return { tone: "ok", word: "healthy", why: null };
 }
 
 /** How many of the voters answer, and how many more losses stop writes. */

@@ -124,7 +124,10 @@ function columnsOf(target: Target, reload: () => void): readonly Column<Replay>[
     {
       key: "what",
       title: "What",
-      cell: (one) => (one.failed_only ? "dead letters" : `seq ${one.from_seq} to ${one.until_seq ?? "the end"}`),
+      cell: (one) =>
+        one.failed_only
+          ? "dead letters"
+          : `seq ${one.from_seq} to ${one.until_seq === null ? "the end" : one.until_seq - 1}`,
       wide: true,
     },
     {
