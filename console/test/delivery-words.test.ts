@@ -7,9 +7,11 @@ import { rateText, ratesOf, shareText } from "../src/lib/delivery/rates";
 import { isoOf, localOf, quickTimes, replayBody, replayCommand, type ReplayForm } from "../src/lib/delivery/replay";
 import {
   consumerState,
+  durationIn,
   failedShare,
   percent,
   replayLine,
+  replayWaits,
   sentence,
   span,
   webhookState,
@@ -70,12 +72,40 @@ test("a consumer's state says whether it is read", () => {
 });
 
 test("spans, shares and sentences", () => {
+  assert.deepEqual(
+    [durationIn("s", "432000"), durationIn("seconds", "3600"), durationIn("ms", "1500"), durationIn("ms", "30000")],
+    ["5 d", "1 h", "1.5 s", "30 s"],
+  );
+  assert.deepEqual(
+    [durationIn("s", "5"), durationIn("ms", "5"), durationIn(undefined, "9"), durationIn("s", "x")],
+    [null, null, null, null],
+  );
   assert.deepEqual([0, 999, 61_000, 3_600_000, 90_061_000].map(span), ["0 s", "0 s", "1 min 1 s", "1 h", "1 d 1 h"]);
   assert.deepEqual([0, 0.999, 1, 2, -1].map(percent), ["0 %", "99 %", "100 %", "100 %", "0 %"]);
   assert.equal(sentence("it broke"), "It broke.");
   assert.equal(sentence("why?"), "Why?");
-  const replay = { state: "running", progress: 0.5, delivered: 3, failed: 1, missed: 0 };
-  assert.equal(replayLine(replay), "running, 50 %: 3 delivered, 1 failed");
+});
+
+test("a replay says what is finished and what waits", () => {
+  const replay = { state: "running", progress: 0.5, from_seq: 1, until_seq: 9, delivered: 3, failed: 1, missed: 0 };
+  assert.equal(replayLine(replay), "running, 50 % of 8 events: 3 delivered, 1 failed, 4 still wait");
+  assert.equal(
+    replayLine({ ...replay, progress: 0, delivered: 0, failed: 0, retrying: 7 }),
+    "running, 0 % of 8 events: 0 delivered, 0 failed, 8 still wait, 7 of them for another attempt",
+  );
+  assert.equal(
+    replayLine({ ...replay, progress: 0.875, retrying: 1, missed: 3 }),
+    "running, 87 % of 8 events: 3 delivered, 1 failed, 3 were gone, 1 still waits for another attempt",
+  );
+  assert.equal(replayLine({ ...replay, state: "waiting", until_seq: null }), "waiting: 3 delivered, 1 failed");
+  assert.equal(replayWaits(webhook, NOW), null);
+  const failing = {
+    ...webhook,
+    state: "failing",
+    last_error: "answered 301",
+    next_attempt_at: new Date(NOW + 31_000).toISOString(),
+  };
+  assert.equal(replayWaits(failing, NOW), "The webhook is failing; the next attempt comes in 31 s.");
 });
 
 test("rates are told from two looks", () => {

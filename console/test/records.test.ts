@@ -1,6 +1,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { actionOf, askedOf, faultsOf, parametersOf, resultOf, thingsOf, type Line } from "../src/pages/audit/model";
+import {
+  actionOf,
+  askedOf,
+  faultsOf,
+  parametersOf,
+  pathOf,
+  resultOf,
+  subjectOf,
+  thingsOf,
+  type Line,
+} from "../src/pages/audit/model";
 import { csvOf, periodText, shareText, totalsOf, type Period } from "../src/pages/usage/model";
 
 function line(method: string, route: string, more: Partial<Line> = {}): Line {
@@ -44,6 +54,23 @@ test("a line says how it ended, and what it is about", () => {
   ]);
 });
 
+test("a line names what it is about", () => {
+  const webhook = line("PATCH", "/api/maps/{map}/webhooks/{webhook}", {
+    path: "/api/maps/demo/webhooks/7f%2Fa",
+    map: "m1",
+  });
+  const subject = subjectOf(webhook);
+  assert.deepEqual(subject, { kind: "webhook", id: "7f/a", page: "webhooks" });
+  assert.deepEqual(subject === null ? null : pathOf(webhook, subject), ["maps", "m1", "webhooks", "7f/a"]);
+  const made = line("POST", "/api/maps/{map}/tokens", { path: "/api/maps/demo/tokens", map: "m1", token_made: "t1" });
+  const token = subjectOf(made);
+  assert.deepEqual(token, { kind: "token made", id: "t1", page: "tokens" });
+  assert.deepEqual(token === null ? null : pathOf(made, token), ["maps", "m1", "tokens"]);
+  assert.equal(subjectOf(line("PATCH", "/api/maps/{map}", { path: "/api/maps/demo" })), null);
+  assert.equal(subjectOf(line("POST", "/api/cluster/{operation}", { path: "/api/cluster/drain" })), null);
+  assert.equal(subjectOf({ time: "", node: { id: 1, name: null }, lost: 3 }), null);
+});
+
 test("what is asked for of the audit log", () => {
   const now = Date.parse("2026-11-30T17:00:00Z");
   const asked = askedOf(new URLSearchParams("map=demo&since=1h&x=1"));
@@ -55,6 +82,8 @@ test("what is asked for of the audit log", () => {
     since: "2026-11-30T16:00:00.000Z",
     until: null,
   });
+  assert.equal(parametersOf({ ...asked, result: "Not known" }, now).result, "unknown");
+  assert.equal(parametersOf({ ...asked, result: "slug taken" }, now).result, "slug_taken");
   assert.deepEqual(faultsOf(asked, now), { since: null, until: null });
   assert.match(faultsOf({ ...asked, until: "later" }, now).until ?? "", /date/);
 });

@@ -54,7 +54,7 @@ test("stages follow each other", () => {
       ["proposed", "ok", "to the leader", 300, 300],
       ["committed", "ok", "log index 12", 2300, 2000],
       ["applied", "ok", "by 3 nodes", 5300, 3000],
-      ["delivered", "warn", "1,001 sockets, the slowest after 2.5 ms, 2 still waiting", 5900, 600],
+      ["delivered", "warn", "handed to 1,001 sockets' queues, the slowest after 2.5 ms, 2 still waiting", 5900, 600],
       ["webhook", "warn", "1 failed, tried again", 2_999_900, null],
       ["consumer", "ok", "1 acknowledged", 1_999_900, null],
     ],
@@ -92,7 +92,14 @@ test("each node has a lane, with marks at their times", () => {
     ],
   );
   assert.deepEqual([lanes[0]?.marks[0]?.share, lanes[2]?.marks[1]?.share], [0, 1]);
-  assert.equal(lanes[0]?.marks[0]?.text, "by app over http");
+  assert.equal(lanes[0]?.marks[0]?.text, 'with token "app" over HTTP at node-2');
+});
+
+test("a node that gave no answer has a lane that says so", () => {
+  const silent = { id: 4, name: "node-4" };
+  const lanes = lanesOf({ ...WHOLE, unreachable: [silent] });
+  assert.equal(lanes.length, 4);
+  assert.deepEqual(lanes[3], { node: silent, marks: [], isSilent: true });
 });
 
 test("deliveries have their attempts, and the state that they end in", () => {

@@ -15,7 +15,8 @@ pub(super) struct Args {
     /// Only lines of this caller: admin, token, portal, unknown, or the id of a token
     #[arg(long)]
     who: Option<String>,
-    /// Only lines whose method and route have this text in them, as in delete or "post /api/maps"
+    /// Only lines whose method and route, or whose action in words, have this text in them, as in delete,
+    /// "post /api/maps" or "create webhook"
     #[arg(long, value_name = "TEXT")]
     action: Option<String>,
     /// Only lines with this result: done, unknown, or the code of an error

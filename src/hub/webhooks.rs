@@ -11,7 +11,7 @@ use super::replica::ViewStore;
 use super::timeline::notes::Notes;
 use crate::core::codec;
 use crate::core::command::{Command, Refusal, Reply};
-use crate::core::consumer::progress::{NumberedCommand, Progress, Retry};
+use crate::core::consumer::progress::{NumberedCommand, Progress, Retry, Source};
 use crate::core::event::Event;
 use crate::core::ids::{EventId, TopicId, WebhookId};
 use crate::core::state::backlog::{Backlog, Losing};
@@ -145,6 +145,28 @@ impl WebhookStore {
             });
             scanned.map_err(ArchiveError::of_store)?;
             bad.map_or(Ok(found), |error| Err(damaged(error)))
+        })
+    }
+
+    /// How many events of a replay wait for another attempt. It looks at all that wait, which may be many.
+    pub fn replay_waits(&self, id: WebhookId, replay: u64) -> Result<u64, ArchiveError> {
+        let from = keys::waiting(id, 0);
+        let to = keys::waiting(id, u64::MAX);
+        self.archive.look(|store| {
+            let mut events = 0;
+            let mut bad = None;
+            let scanned = store.scan(&from, &to, &mut |_, value| {
+                match codec::decode::<Retry>(value) {
+                    Ok(retry) if retry.source == Source::Replay(replay) => {
+                        events += retry.events.len() as u64
+                    }
+                    Ok(_) => {}
+                    Err(error) => bad = Some(error),
+                }
+                bad.is_none()
+            });
+            scanned.map_err(ArchiveError::of_store)?;
+            bad.map_or(Ok(events), |error| Err(damaged(error)))
         })
     }
 

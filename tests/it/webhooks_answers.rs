@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use testkit::Cluster;
 use testkit::receiver::dead::FullBacklog;
+use testkit::receiver::{Receiver, behaviour};
 
 /// Handles one request for a path; returns whether the connection stays open.
 type Script = dyn Fn(&mut TcpStream, &str) -> std::io::Result<bool> + Send + Sync;
@@ -140,6 +141,37 @@ fn every_map_sees_the_answers_to_its_own_requests() {
             ensure!(attempts.len() == 10 && attempts.iter().all(own), "{attempts:#?}");
         }
         ensure!(raw.count() == 20, "{} requests", raw.count());
+        Ok(())
+    });
+}
+
+/// A redirect is not followed. The error says so, and where it leads, without the keys of that address; the
+/// dead letter and the webhook say the same.
+#[test]
+fn the_error_of_a_redirect_says_where_it_leads() {
+    let receiver = Receiver::start().unwrap();
+    let key = "aBcDeFgHiJkLmNoPqRsTuVwXyZ0123456789";
+    let to = receiver.url(&format!("/moved?key={key}"));
+    let url = receiver.on("/old", behaviour::redirecting(&to));
+    let nowhere = receiver.on("/nowhere", behaviour::status(307));
+    receiver.on("/moved", behaviour::status(200));
+    scenario(delivering(1), |cluster| {
+        let shown = receiver.url("/moved?key=***");
+        let led = format!("answered 302; redirects are not followed, and this one leads to {shown}");
+        let unnamed = "answered 307; redirects are not followed".to_owned();
+        for (name, url, error) in [("led", &url, led), ("unnamed", &nowhere, unnamed)] {
+            let map = map(cluster, name)?;
+            let hook = Hook::create(cluster, &map, url, json!({"profile": "standard", "retry": quick(2)}))?;
+            publish_keys(cluster, &map, "e", 1)?;
+            let dead_letters = hook.wait_dead_letters(cluster, 1)?;
+            ensure!(dead_letters[0]["error"] == error, "{name}: {}", dead_letters[0]);
+            let shown = hook.show(cluster)?;
+            ensure!(shown["last_error"] == error, "{name}: {shown}");
+            for attempt in attempts(cluster, &hook)? {
+                ensure!(attempt["class"] == "redirect" && attempt["error"] == error, "{name}: {attempt}");
+            }
+        }
+        ensure!(receiver.count("/moved") == 0, "a redirect was followed");
         Ok(())
     });
 }

@@ -1,4 +1,4 @@
-// Made by generate.mjs from docs/openapi.yaml, whose SHA-256 is c37d975521de33cf498e268e330c2c9d21321691a08c01571be189c7f28fdd3e.
+// Made by generate.mjs from docs/openapi.yaml, whose SHA-256 is b5763a666631bf0fbf42d8c8a1ce6c789674f2e7111a85929b14d94caae6fc31.
 
 export interface paths {
     "/": {
@@ -3271,7 +3271,10 @@ export interface components {
             /** @description Events that retention removed before they were read again. */
             missed: number;
             next_seq: number;
+            /** @description The share of its events that are finished: delivered, given up, removed, or not chosen by the filter. */
             progress: number;
+            /** @description Events that were read and wait for another attempt. */
+            retrying: number;
             /** Format: date-time */
             started_at: string;
             /** @enum {unknown} */
@@ -3731,7 +3734,7 @@ export interface components {
             name: string;
             /**
              * Format: date-time
-             * @description Time of the next attempt; null if nothing waits or the webhook is not active.
+             * @description Time of the next attempt, after the pause that a failing receiver gets; null if nothing waits or the webhook is not active.
              */
             next_attempt_at?: string | null;
             /**
@@ -4397,7 +4400,7 @@ export interface operations {
         parameters: {
             query?: {
                 /**
-                 * @description Only lines whose method and route have this text in them, in upper or lower case.
+                 * @description Only lines whose method and route, or whose action in the console's words (`create webhook`, `cluster: drain`), have this text in them, in upper or lower case.
                  * @example delete /api/maps
                  */
                 action?: string;

@@ -4,6 +4,7 @@ import { href, route } from "../router";
 import { explain } from "../api";
 import { can, canSwitch, isAdmin, session, signOut, type MapRef } from "../session";
 import { Badge, Button, Icon, Select, choose, say, theme, useAction, type Theme } from "../ui";
+import { toneOf } from "../pages/cluster/health";
 import { Mark } from "./Mark";
 import { CLUSTER, MAP } from "./pages";
 
@@ -92,10 +93,10 @@ function isCurrent(key: string, shown: string): boolean {
 
 function Problems() {
   const all = cluster.value?.problems ?? [];
-  const [bad, warn] = ["critical", "warning"].map((severity) => all.filter((one) => one.severity === severity).length);
-  if (!bad && !warn) return null;
-  const count = (bad ?? 0) + (warn ?? 0);
-  return <Badge tone={bad ? "bad" : "warn"}>{count === 1 ? "1 problem" : `${count} problems`}</Badge>;
+  const tones = all.map(toneOf).filter((tone) => tone !== "info");
+  if (tones.length === 0) return null;
+  const text = tones.length === 1 ? "1 problem" : `${tones.length} problems`;
+  return <Badge tone={tones.includes("bad") ? "bad" : "warn"}>{text}</Badge>;
 }
 
 const THEMES: readonly { value: Theme; label: string }[] = [

@@ -31,7 +31,9 @@ import {
   askedOf,
   faultsOf,
   parametersOf,
+  pathOf,
   resultOf,
+  subjectOf,
   thingsOf,
   type Asked,
   type Line,
@@ -66,7 +68,7 @@ export function Audit() {
       <PageHead title="Audit log">
         Each change of a map or of the cluster, and each request for one that was refused. The newest first.
       </PageHead>
-      <Filter key={key} asked={asked} onApply={apply} />
+      <Filter key={key} asked={asked} onApply={apply} actions={[...new Set(items.map(actionOf))].sort()} />
       <Unreachable nodes={unreachable} />
       <Table
         caption="Audit log"
@@ -108,12 +110,26 @@ function keyOf(line: Line): string {
 const COLUMNS: readonly Column<Line>[] = [
   { key: "time", title: "Time", cell: (line) => <Time at={line.time} exact /> },
   { key: "action", title: "Action", cell: (line) => <b>{actionOf(line)}</b> },
+  { key: "subject", title: "What", cell: (line) => <What line={line} /> },
   { key: "result", title: "Result", cell: (line) => <Result line={line} /> },
   { key: "who", title: "Who", cell: (line) => <Who line={line} /> },
   { key: "map", title: "Map", cell: (line) => <MapLink line={line} />, wide: true },
   { key: "address", title: "Address", cell: (line) => <code>{line.address ?? ""}</code>, wide: true },
   { key: "node", title: "Node", cell: (line) => line.node.name ?? line.node.id, wide: true },
 ];
+
+/** What the line is about: the kind of the thing and its id, with a link where a page shows it. */
+function What({ line }: { line: Line }) {
+  const subject = subjectOf(line);
+  if (subject === null) return null;
+  const path = pathOf(line, subject);
+  const id = <Id value={subject.id} chars={20} />;
+  return (
+    <span>
+      {subject.kind} {path === null ? id : <a href={href(path)}>{id}</a>}
+    </span>
+  );
+}
 
 function Result({ line }: { line: Line }) {
   const { tone, text } = resultOf(line);
@@ -154,7 +170,8 @@ const WHO = [
   { value: "unknown", label: "nobody known" },
 ] as const;
 
-function Filter({ asked, onApply }: { asked: Asked; onApply(asked: Asked): void }) {
+function Filter(props: { asked: Asked; onApply(asked: Asked): void; actions: readonly string[] }) {
+  const { asked, onApply } = props;
   const [draft, setDraft] = useState(asked);
   const change = (name: keyof Asked) => (value: string) => setDraft((was) => ({ ...was, [name]: value }));
   const faults = faultsOf(draft, Date.now());
@@ -175,12 +192,18 @@ function Filter({ asked, onApply }: { asked: Asked; onApply(asked: Asked): void 
       ) : (
         <Field label="Who" value={draft.who} onInput={change("who")} mono />
       )}
-      <Field label="Action" value={draft.action} onInput={change("action")} placeholder="delete, or post /api/maps" />
+      <Field
+        label="Action"
+        value={draft.action}
+        onInput={change("action")}
+        placeholder="create"
+        options={props.actions}
+      />
       <Field
         label="Result"
         value={draft.result}
         onInput={change("result")}
-        placeholder="done, forbidden …"
+        placeholder="done"
         options={["done", "unknown", "forbidden", "unauthorized", "not_found"]}
       />
       <Field label="Since" value={draft.since} onInput={change("since")} fault={faults.since} placeholder="2h" />

@@ -2,6 +2,7 @@ import { called, cluster, clusterError, EVERY, samples } from "../cluster";
 import { Chart, Facts, Fault, Loading, number, PageHead, Section, Status, Time } from "../ui";
 import { AddNode } from "./cluster/AddNode";
 import { ClusterTokens } from "./cluster/ClusterTokens";
+import { healthOf, type Health } from "./cluster/health";
 import { Nodes } from "./cluster/Nodes";
 import { Problems } from "./cluster/Problems";
 
@@ -16,6 +17,7 @@ export function Cluster() {
       </>
     );
   }
+  const health = healthOf(status);
   const voters = status.members.filter((member) => member.voter);
   const up = status.members.filter((member) => member.state === "up");
   const leader = status.members.find((member) => member.id === status.leader_id);
@@ -29,7 +31,7 @@ export function Cluster() {
       <div class="card">
         <Facts
           facts={[
-            ["State", status.healthy ? <Status tone="ok">healthy</Status> : <Status tone="bad">unhealthy</Status>],
+            ["State", <State health={health} />],
             ["Leader", leader === undefined ? <Status tone="bad">none</Status> : called(leader)],
             ["Nodes up", `${up.length} of ${status.members.length}`],
             ["Votes", status.changing === true ? `${voters.length}, being changed` : String(voters.length)],
@@ -52,6 +54,15 @@ export function Cluster() {
       </Section>
       <ClusterTokens />
     </>
+  );
+}
+
+function State({ health }: { health: Health }) {
+  return (
+    <div class="stack-none">
+      <Status tone={health.tone}>{health.word}</Status>
+      {health.why !== null && <span class="hint">{health.why}</span>}
+    </div>
   );
 }
 

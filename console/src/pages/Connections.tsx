@@ -9,10 +9,13 @@ import {
   confirm,
   duration,
   Field,
+  Id,
   number,
   PageHead,
   say,
   Select,
+  stamp,
+  Status,
   Table,
   Unreachable,
   usePages,
@@ -28,6 +31,8 @@ import type { MapPage } from "./props";
 const PAGE = 200;
 /** Connections that are read at most. */
 const MOST = 20_000;
+/** How often the list is read again while the page is visible, in milliseconds. */
+const EVERY = 5000;
 
 export function Connections({ map }: MapPage) {
   const access = useAccess();
@@ -39,24 +44,34 @@ export function Connections({ map }: MapPage) {
   const list = usePages<Connection>(url`/api/maps/${map.id}/connections`, { protocol, subject, limit: PAGE });
   const [whole, setWhole] = useState(false);
   const [shown, setShown] = useState(PAGE);
-  const [closed, setClosed] = useState<ReadonlySet<string>>(new Set());
+  // Clients that were told to go stand there until a read no longer has them.
+  const [closing, setClosing] = useState<ReadonlySet<string>>(new Set());
+  const [readAt, setReadAt] = useState<number | null>(null);
   const count = list.items.length;
   const goesOn = whole && list.more && list.error === undefined && count < MOST;
   useEffect(() => {
     if (goesOn && !list.loading) list.next();
   }, [goesOn, count, list.loading]);
+  const isFirstPage = !whole && count <= PAGE;
+  useEffect(() => {
+    if (count > 0 || !list.loading) setReadAt(Date.now());
+  }, [list.items]);
+  useEffect(() => {
+    // Many pages are read again only when somebody asks for it: that begins at the first.
+    if (!isFirstPage || list.loading) return undefined;
+    const timer = setInterval(() => {
+      if (!document.hidden) list.reload();
+    }, EVERY);
+    return () => clearInterval(timer);
+  }, [isFirstPage, list.loading]);
   // The furthest behind first: that is what one looks for.
   const rows = useMemo(
-    () =>
-      list.items
-        .filter((one) => !closed.has(one.id))
-        .sort((a, b) => b.lag_events - a.lag_events || b.lag_bytes - a.lag_bytes),
-    [list.items, closed],
+    () => [...list.items].sort((a, b) => b.lag_events - a.lag_events || b.lag_bytes - a.lag_bytes),
+    [list.items],
   );
   const again = () => {
     setWhole(false);
     setShown(PAGE);
-    setClosed(new Set<string>());
     list.reload();
   };
   const more = () => {
@@ -78,9 +93,10 @@ export function Connections({ map }: MapPage) {
       act: () => api.delete(url`/api/maps/${map.id}/connections/${connection.id}`),
     }).then((was) => {
       if (!was) return;
-      say("The connection is closed");
+      say("The connection is being closed");
       // What else was read stays: there may be many pages of it.
-      setClosed((all) => new Set(all).add(connection.id));
+      setClosing((all) => new Set(all).add(connection.id));
+      if (isFirstPage) list.reload();
     });
   return (
     <div class="stack">
@@ -95,6 +111,7 @@ export function Connections({ map }: MapPage) {
       >
         Clients that are connected to any node, and how far they are behind.{" "}
         {list.more ? `There are more than the ${number(count)} read so far; of those, the` : "The"} furthest first.
+        {readAt !== null && ` As of ${stamp(readAt)}${isFirstPage ? `, read every ${EVERY / 1000} seconds` : ""}.`}
       </PageHead>
       <form
         class="row row-bottom"
@@ -126,7 +143,7 @@ export function Connections({ map }: MapPage) {
       <Unreachable nodes={list.unreachable} />
       <Table
         caption="Connections"
-        columns={columnsOf(nameOf, access.writeWebhooks ? close : null)}
+        columns={columnsOf(nameOf, closing, access.writeWebhooks ? close : null)}
         rows={rows}
         most={shown}
         rowKey={(connection) => connection.id}
@@ -147,6 +164,7 @@ function protocolsOf(chosen: string): { value: string; label: string }[] {
 
 function columnsOf(
   nameOf: (token: string) => string,
+  closing: ReadonlySet<string>,
   close: ((connection: Connection) => void) | null,
 ): readonly Column<Connection>[] {
   return [
@@ -178,7 +196,9 @@ function columnsOf(
       key: "actions",
       title: "",
       cell: (one) =>
-        close === null ? null : (
+        closing.has(one.id) ? (
+          <Status tone="off">closing…</Status>
+        ) : close === null ? null : (
           <Button small kind="danger" onClick={() => close(one)} title={`Close the connection of ${addressOf(one)}`}>
             Close
           </Button>
@@ -194,6 +214,9 @@ function Who({ connection, nameOf }: { connection: Connection; nameOf(token: str
     <div class="stack-none">
       {connection.address === null ? <span class="muted">ended</span> : <code>{connection.address}</code>}
       {by !== null && <span class="hint clip">{by}</span>}
+      <span class="hint">
+        <Id value={connection.id} chars={26} />
+      </span>
     </div>
   );
 }

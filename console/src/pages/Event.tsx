@@ -39,17 +39,23 @@ export function Event({ map, rest }: MapPage) {
         What became of an event of {map.name ?? map.slug}, from its publish to the last webhook.
       </PageHead>
       <Which key={given} map={map.slug} given={given} />
-      {given !== "" && id === null && (
-        <Note tone="warn">This is not the id of an event: an id has 26 letters and digits.</Note>
-      )}
+      {given !== "" && id === null && <Note tone="warn">{noId(given)}</Note>}
       {id !== null && <Followed key={`${map.id} ${id}`} map={map} id={id} />}
     </>
   );
 }
 
+/** Why a text is not the id of an event. */
+function noId(text: string): string {
+  return /^\s*\d{1,20}\s*$/.test(text)
+    ? "This is a seq. Give the id of the event: the live tail shows it when you open the event with that seq."
+    : "This is not the id of an event: an id has 26 letters and digits.";
+}
+
 function Which({ map, given }: { map: string; given: string }) {
   const [text, setText] = useState(given);
   const id = normalId(text);
+  const fault = text.trim() === "" || text === given || id !== null ? null : noId(text);
   return (
     <form
       class="row row-bottom"
@@ -62,13 +68,14 @@ function Which({ map, given }: { map: string; given: string }) {
     >
       <div class="grow which-id">
         <Field
-          label="Id of the event"
+          label="Id of the event (a seq is not enough)"
           value={text}
           onInput={setText}
           placeholder="01JY97R74N0000000000070003"
           maxLength={60}
           mono
           autofocus={given === ""}
+          fault={fault}
         />
       </div>
       <Button type="submit" kind="primary" disabled={id === null}>

@@ -83,7 +83,7 @@ function Hours({ id, slug }: { id: string; slug: string }) {
             series={[
               { label: "Events", values: periods.map((one) => one.events) },
               { label: "Deliveries", values: periods.map((one) => one.deliveries) },
-              { label: "Failed attempts", values: periods.map((one) => one.failed_attempts) },
+              { label: "Failed attempts", values: periods.map((one) => one.failed_attempts), bad: true },
             ]}
           />
         )}

@@ -125,7 +125,7 @@ function Charts({ periods, by }: { periods: readonly Period[]; by: By }) {
       events: [series("Events", "events")],
       deliveries: [series("Deliveries", "deliveries")],
       sizes: [series("Published", "event_bytes"), series("Delivered", "delivery_bytes")],
-      attempts: [series("Attempts", "attempts"), series("Failed", "failed_attempts")],
+      attempts: [series("Attempts", "attempts"), { ...series("Failed", "failed_attempts"), bad: true }],
     };
   }, [periods, by]);
   return (

@@ -8,6 +8,12 @@ export interface Series {
   label: string;
   /** One for each time. */
   values: readonly (number | null)[];
+  /** It counts what went wrong, and is red. */
+  bad?: boolean;
+}
+
+function classOf(one: Series, index: number): string {
+  return one.bad === true ? "series-bad" : `series-${index % 4}`;
 }
 
 export interface ChartProps {
@@ -65,7 +71,7 @@ export function Chart(props: ChartProps) {
         <span class="chart-title">{props.title}</span>
         <span class="chart-legend">
           {series.map((one, i) => (
-            <span key={one.label} class={`chart-key series-${i % 4}`}>
+            <span key={one.label} class={`chart-key ${classOf(one, i)}`}>
               {one.label}: {value(one.values[index], format)}
             </span>
           ))}
@@ -114,13 +120,14 @@ function data(times: readonly number[], series: readonly Series[]): uPlot.Aligne
   return [times.map((time) => time / 1000), ...series.map((one) => [...one.values])];
 }
 
-/** What stands below the ticks: times of 24 hours, and the day where it begins. */
+/** What stands below the ticks: times of 24 hours, with seconds between minutes, and the day where it begins. */
 function timesOf(ticks: readonly number[], step: number, days: boolean): string[] {
   return ticks.map((seconds) => {
     const at = new Date(seconds * 1000);
-    const text = days ? at.toISOString().slice(0, 16).replace("T", " ") : stamp(at.getTime()).slice(0, 16);
-    const [day = "", time = ""] = [text.slice(5, 10), text.slice(11)];
-    return days || step >= 86_400 || time === "00:00" ? day : time;
+    const text = days ? at.toISOString().slice(0, 19).replace("T", " ") : stamp(at.getTime());
+    const [day, time] = [text.slice(5, 10), text.slice(11)];
+    if (days || step >= 86_400 || time === "00:00:00") return day;
+    return step < 60 ? time : time.slice(0, 5);
   });
 }
 
@@ -140,7 +147,7 @@ function options(
     probe.style.color = `var(${name})`;
     return getComputedStyle(probe).color;
   };
-  const [text, grid] = [colour("--muted"), colour("--line")];
+  const [text, grid, bad] = [colour("--muted"), colour("--line"), colour("--bad")];
   const colours = [0, 1, 2, 3].map((i) => colour(`--series-${i}`));
   probe.remove();
   const font = `12px ${style.getPropertyValue("--sans")}`;
@@ -154,7 +161,7 @@ function options(
     cursor: { drag: { x: false, y: false }, points: { show: kind === "line" } },
     scales: { y: { range: (_plot, _min, max) => [0, max > 0 ? max * 1.1 : 1] } },
     axes: [
-      { ...axis, size: 32, space: 56, values: (_plot, ticks, _axis, _space, step) => timesOf(ticks, step, days) },
+      { ...axis, size: 32, space: 72, values: (_plot, ticks, _axis, _space, step) => timesOf(ticks, step, days) },
       {
         ...axis,
         size: 64,
@@ -165,7 +172,7 @@ function options(
     series: [
       {},
       ...series.map((one, i): uPlot.Series => {
-        const stroke = colours[i % 4] ?? text;
+        const stroke = one.bad === true ? bad : (colours[i % 4] ?? text);
         const line: uPlot.Series = { label: one.label, stroke, width: 1.5, points: { show: false } };
         return kind === "bars" && bars !== undefined ? { ...line, width: 0, fill: stroke, paths: bars } : line;
       }),

@@ -185,12 +185,16 @@ fn counts(replay: &Value) -> String {
     let of = number("until_seq")
         .checked_sub(number("from_seq"))
         .map_or_else(String::new, |total| format!(" of {total}"));
+    let retrying = match number("retrying") {
+        0 => String::new(),
+        retrying => format!("{retrying} wait for another try, "),
+    };
     let missed = match number("missed") {
         0 => String::new(),
         missed => format!("{missed} removed by retention, "),
     };
     format!(
-        "{} delivered, {} failed, {missed}{looked_at}{of} events looked at",
+        "{} delivered, {} failed, {retrying}{missed}{looked_at}{of} events looked at",
         number("delivered"),
         number("failed")
     )

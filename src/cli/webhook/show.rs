@@ -12,7 +12,7 @@ use super::super::output::{self, BAD, FAINT, GOOD, NAME, STRONG, cell};
 const MOST_NAME: usize = 20;
 const LEAST_TARGET: usize = 10;
 /// Longest part of an error and of an answer that a line shows, in characters.
-const MOST_ERROR: usize = 160;
+const MOST_ERROR: usize = 260;
 const MOST_ANSWER: usize = 100;
 
 /// Columns of the list with `-o wide`.
@@ -240,8 +240,10 @@ pub(super) fn reason(failed: &Value) -> String {
     let error = cell(failed, "error");
     let mut text = if status == "-" { class.clone() } else { format!("{class} {status}") };
     // The status already says what the receiver answered.
-    if error != "-" && error != format!("answered {status}") {
-        text = format!("{text}: {}", short(&error, MOST_ERROR));
+    let said = error.strip_prefix(&format!("answered {status}")).unwrap_or(&error);
+    match said.trim_start_matches("; ") {
+        "" | "-" => {}
+        said => text = format!("{text}: {}", short(said, MOST_ERROR)),
     }
     match cell(failed, "sent").as_str() {
         "nothing" if failed["stage"].is_string() => text.push_str("; nothing was sent"),
@@ -249,6 +251,7 @@ pub(super) fn reason(failed: &Value) -> String {
         _ => {}
     }
     match class.as_str() {
+        "redirect" if error.contains("redirects are not followed") => text + "; give the URL where it leads",
         "redirect" => text + "; redirects are not followed: give the URL where it leads",
         _ => text,
     }
@@ -345,6 +348,13 @@ mod tests {
         assert_eq!(outcome(&taken), "delivered 204, 3 ms, attempt 2, node 2");
         let moved = json!({"class": "redirect", "status": 302, "error": "answered 302", "response": ""});
         assert!(outcome(&moved).starts_with("redirect 302; redirects are not followed"));
+        let error = "answered 301; redirects are not followed, and this one leads to https://example.com/";
+        let moved = json!({"class": "redirect", "status": 301, "error": error});
+        assert_eq!(
+            reason(&moved),
+            "redirect 301: redirects are not followed, and this one leads to https://example.com/; \
+             give the URL where it leads"
+        );
         let late = json!({"class": "timeout", "status": null, "error": "no answer came", "sent": "maybe", "stage": "wait"});
         assert_eq!(reason(&late), "timeout: no answer came; it may have been taken");
         let lost = json!({"class": "timeout", "status": null, "error": "no connection", "sent": "nothing", "stage": "tls"});

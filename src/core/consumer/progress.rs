@@ -108,7 +108,7 @@ pub struct WaitingSummary {
     pub asked: u64,
     /// The lowest seq of them.
     pub oldest_seq: Option<u64>,
-    /// When the next attempt is due (Unix milliseconds).
+    /// When the next attempt is due (Unix milliseconds), after the pause that a failing receiver gets.
     pub due_ms: Option<u64>,
 }
 

@@ -92,6 +92,8 @@ pub struct Answer {
     /// `X-Amz-Function-Error`: with this header AWS Lambda reports that the function failed; the status is
     /// 200.
     pub function_error: Option<String>,
+    /// `Location`: where a redirect leads.
+    pub location: Option<String>,
     /// The body's first bytes, at most [`LARGEST_HEAD`].
     pub head: Bytes,
     /// The state of the rest of the body.

@@ -22,6 +22,7 @@ use serde_json::Value;
 use super::{
     client::{Answer, Outgoing, retry_after_ms},
     guard::{BadTarget, Guard, Target},
+    redirect,
 };
 use crate::core::{
     text::fits,
@@ -211,7 +212,7 @@ pub fn outcome(invocation: Invocation, answer: &Answer, now_ms: u64) -> (Outcome
         (_, TOO_MANY) => {
             (by_aws(Class::Throttled), Some("the function runs too often (TooManyRequests)".to_owned()))
         }
-        (_, 300..=399) => (by_aws(Class::Redirect), Some(format!("AWS answered {}", answer.status))),
+        (_, 300..=399) => (by_aws(Class::Redirect), Some(redirect::answered("AWS", answer.status, None))),
         (_, status) => (by_aws(Class::Status), Some(format!("AWS answered {status}"))),
     }
 }
@@ -248,7 +249,7 @@ fn returned(payload: &[u8], now_ms: u64) -> Result<(Outcome, Option<String>), Un
     let asked =
         returned.headers.filter(|_| matches!(status, 429 | 503)).and_then(|headers| pause(&headers, now_ms));
     let outcome = Outcome::answered(status, asked);
-    let why = (outcome.class != Class::Delivered).then(|| format!("the function answered {status}"));
+    let why = (outcome.class != Class::Delivered).then(|| redirect::answered("the function", status, None));
     Ok((outcome, why))
 }
 

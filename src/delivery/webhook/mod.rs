@@ -9,6 +9,7 @@
 //! - [`evaluate`]: decides which events a webhook wants, and which of them must wait for each other.
 //! - [`sender`]: makes one request with [`render`] (bodies and signatures), sends it through [`client`], and
 //!   decides what the answer means.
+//! - [`redirect`]: what an attempt's error says of a redirect.
 //! - [`guard`], [`resolve`], [`dial`]: decide where a request may go, and check it when the request is
 //!   dialled. [`lambda`]: AWS Lambda functions as targets.
 //! - [`check`]: checks settings before they are stored.
@@ -32,6 +33,7 @@ mod handover;
 pub mod lambda;
 mod metrics;
 mod permits;
+mod redirect;
 mod remembered;
 pub mod render;
 mod report;

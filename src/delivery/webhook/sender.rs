@@ -15,6 +15,7 @@ use super::client::{Answer, Client, Failure, Outgoing, Requester, Rest};
 use super::guard::{Guard, Receiver, Target};
 use super::lambda::{self, Account, Credentials};
 use super::permits::Permits;
+use super::redirect;
 use super::render::{self, CompiledTemplate, Rendered, Secrets, delivery_id};
 use crate::core::consumer::shares::Claim;
 use crate::core::event::{Event, MapText};
@@ -279,7 +280,8 @@ impl Sender {
 fn by_status(profile: Profile, answer: &Answer, pause_ms: Option<u64>) -> (Outcome, Option<String>) {
     let outcome = Outcome::answered(answer.status, pause_ms);
     if outcome.class != Class::Delivered {
-        return (outcome, Some(format!("answered {}", answer.status)));
+        let leads_to = answer.location.as_deref().map(|to| redirect::shown(to, profile.is_chat()));
+        return (outcome, Some(redirect::answered("", answer.status, leads_to.as_deref())));
     }
     match slack_refusal(&answer.head).filter(|_| profile == Profile::Slack) {
         Some(why) => (Outcome { class: Class::Status, ..outcome }, Some(why)),

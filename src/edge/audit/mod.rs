@@ -13,6 +13,7 @@ mod files;
 pub mod log;
 mod recent;
 pub mod search;
+mod words;
 
 use crate::clock::now_ms;
 use crate::core::error_code::Code;

@@ -6,6 +6,7 @@
 
 use super::files::{Span, time_of};
 use super::log::AuditLog;
+use super::words;
 use crate::core::ids::{MapId, NodeId};
 use crate::edge::context::Edge;
 use crate::hub::{Lane, PeerRequest};
@@ -49,7 +50,8 @@ pub struct AskAudit {
     pub map: Option<MapId>,
     /// Only lines of this caller: `admin`, `token`, `portal`, `unknown`, or the id of a token.
     pub who: Option<String>,
-    /// Only lines whose method and route have this text in them, as in `delete` or `post /api/maps`.
+    /// Only lines whose method and route, or whose action in words, have this text in them, as in `delete`,
+    /// `post /api/maps` or `create webhook`.
     pub action: Option<String>,
     /// Only lines with this result.
     pub result: Option<String>,
@@ -145,7 +147,10 @@ impl AskAudit {
         let is = |name: &str, wanted: &str| line[name].as_str() == Some(wanted);
         let text = |name: &str| line[name].as_str().unwrap_or_default();
         let does = |action: &str| {
-            format!("{} {}", text("method"), text("route")).to_lowercase().contains(&action.to_lowercase())
+            let action = action.to_lowercase();
+            let (method, route) = (text("method"), text("route"));
+            format!("{method} {route}").to_lowercase().contains(&action)
+                || words::action(method, route, text("path")).contains(&action)
         };
         self.map.is_none_or(|map| is("map", &map.to_string()))
             && self.who.as_ref().is_none_or(|who| is("who", who) || is("token", who))
@@ -215,6 +220,8 @@ mod tests {
             (AskAudit { who: some("admin"), ..all() }, vec![(3000, 1), (2000, 0), (1000, 0)]),
             (AskAudit { who: some("id-of-token"), ..all() }, vec![(3000, 0)]),
             (AskAudit { action: some("delete /api"), ..all() }, vec![(3000, 1), (3000, 0)]),
+            (AskAudit { action: some("Remove map"), ..all() }, vec![(3000, 1), (3000, 0)]),
+            (AskAudit { action: some("remove token"), ..all() }, vec![]),
             (AskAudit { result: some("forbidden"), ..all() }, vec![(3000, 0)]),
             (AskAudit { since_ms: Some(2000), until_ms: Some(3000), ..all() }, vec![(2000, 0)]),
             (AskAudit { map, limit: 1, ..all() }, vec![(3000, 1)]),

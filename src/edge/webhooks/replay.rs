@@ -176,7 +176,7 @@ pub(super) async fn begin(
         order(edge, grant, webhook, OwnerCommand::Replay { from_seq, until_seq, failed_only }).await?;
     // The command is in the log, but this node may not have applied it yet.
     edge.catch_up().await;
-    let known = find(&state_of(edge, webhook)?, number);
+    let known = find(edge, webhook, number)?;
     let shown = known.unwrap_or_else(|| waiting(number, edge.hub.clock().time_ms(), wanted));
     Ok(HttpResponse::Accepted().json(json!({ "data": shown })))
 }
@@ -185,7 +185,7 @@ pub(super) async fn list(
     edge: Data<Edge>,
     Managed { webhook, .. }: Managed,
 ) -> Result<HttpResponse, Problem> {
-    Ok(HttpResponse::Ok().json(json!({"data": all(&state_of(&edge, &webhook)?)})))
+    Ok(HttpResponse::Ok().json(json!({"data": all(&edge, &webhook)?})))
 }
 
 pub(super) async fn show(
@@ -193,7 +193,7 @@ pub(super) async fn show(
     Managed { webhook, .. }: Managed,
     path: Path<OfReplay>,
 ) -> Result<HttpResponse, Problem> {
-    let (_, shown) = named(&state_of(&edge, &webhook)?, &path.replay)?;
+    let (_, shown) = named(&edge, &webhook, &path.replay)?;
     Ok(HttpResponse::Ok().json(json!({ "data": shown })))
 }
 
@@ -204,25 +204,40 @@ pub(super) async fn cancel(
     body: Body,
 ) -> Result<HttpResponse, Problem> {
     body.none().await?;
-    let (number, shown) = named(&state_of(&edge, &webhook)?, &path.replay)?;
+    let (number, shown) = named(&edge, &webhook, &path.replay)?;
     if matches!(shown["state"].as_str(), Some("waiting" | "running")) {
         order(&edge, &grant, &webhook, OwnerCommand::Cancel(number)).await?;
     }
     Ok(HttpResponse::NoContent().finish())
 }
 
-fn named(state: &WebhookState, number: &str) -> Result<(u64, Value), Problem> {
-    let number = number.parse().ok();
-    let found = number.and_then(|number| Some((number, find(state, number)?)));
-    found.ok_or_else(|| ApiError::not_found("the replay").into())
+fn named(edge: &Edge, webhook: &Webhook, number: &str) -> Result<(u64, Value), Problem> {
+    if let Ok(number) = number.parse()
+        && let Some(shown) = find(edge, webhook, number)?
+    {
+        return Ok((number, shown));
+    }
+    Err(ApiError::not_found("the replay").into())
 }
 
-fn find(state: &WebhookState, number: u64) -> Option<Value> {
-    all(state).into_iter().find(|shown| shown["id"] == number)
+fn find(edge: &Edge, webhook: &Webhook, number: u64) -> Result<Option<Value>, Problem> {
+    Ok(all(edge, webhook)?.into_iter().find(|shown| shown["id"] == number))
 }
 
 /// All replays that are remembered or that the owner has not taken up yet, newest first.
-fn all(state: &WebhookState) -> Vec<Value> {
+fn all(edge: &Edge, webhook: &Webhook) -> Result<Vec<Value>, Problem> {
+    let state = state_of(edge, webhook)?;
+    let running = state.progress.replays.iter().find(|replay| replay.ended_ms.is_none());
+    let running = running.map(|replay| replay.id).filter(|_| state.progress.waiting.events > 0);
+    let retrying = match running {
+        Some(id) => edge.hub.webhooks().replay_waits(webhook.id, id)?,
+        None => 0,
+    };
+    Ok(listed(&state, retrying))
+}
+
+/// The same. `retrying` events of the running replay wait for another attempt.
+fn listed(state: &WebhookState, retrying: u64) -> Vec<Value> {
     let waits = |order: &&NumberedCommand| order.number > state.progress.commands_done;
     let waiting = state.commands.iter().filter(waits).filter_map(|order| match order.command {
         OwnerCommand::Replay { from_seq, until_seq, failed_only } => {
@@ -232,22 +247,27 @@ fn all(state: &WebhookState) -> Vec<Value> {
     });
     let replays = &state.progress.replays;
     let running = replays.iter().find(|replay| replay.ended_ms.is_none()).map(|replay| replay.id);
-    let taken_up = replays.iter().map(|shown| replay(shown, running == Some(shown.id)));
+    let taken_up = replays.iter().map(|shown| {
+        let retrying = (running == Some(shown.id)).then_some(retrying);
+        replay(shown, retrying)
+    });
     let mut all: Vec<Value> = taken_up.chain(waiting).collect();
     all.reverse();
     all
 }
 
-/// A replay that the owner has taken up. Replays run one after the other.
-fn replay(replay: &Replay, running: bool) -> Value {
+/// A replay that the owner has taken up. Replays run one after the other; `retrying` is `None` for one that
+/// does not run. An event that waits for another attempt is read, and not finished.
+fn replay(replay: &Replay, retrying: Option<u64>) -> Value {
     let total = replay.until_seq.saturating_sub(replay.from_seq);
     let above: u64 = replay.track.above.iter().map(|(from, to)| to - from).sum();
-    let done = replay.track.next.saturating_sub(replay.from_seq) + above;
+    let read = replay.track.next.saturating_sub(replay.from_seq) + above;
+    let done = read.saturating_sub(retrying.unwrap_or(0));
     let progress = if total == 0 { 1.0 } else { done.min(total) as f64 / total as f64 };
     let state = match (replay.cancelled, replay.ended_ms) {
         (true, _) => "cancelled",
         (_, Some(_)) => "done",
-        _ if running => "running",
+        _ if retrying.is_some() => "running",
         _ => "waiting",
     };
     json!({
@@ -260,6 +280,7 @@ fn replay(replay: &Replay, running: bool) -> Value {
         "progress": if state == "done" { 1.0 } else { progress },
         "delivered": replay.delivered,
         "failed": replay.failed,
+        "retrying": retrying.unwrap_or(0),
         "missed": replay.missed,
         "started_at": iso_millis(replay.started_ms),
         "ended_at": replay.ended_ms.map(iso_millis),
@@ -278,6 +299,7 @@ fn waiting(number: u64, at_ms: u64, wanted: Wanted) -> Value {
         "progress": 0.0,
         "delivered": 0,
         "failed": 0,
+        "retrying": 0,
         "missed": 0,
         "started_at": iso_millis(at_ms),
         "ended_at": null,
@@ -288,6 +310,7 @@ fn waiting(number: u64, at_ms: u64, wanted: Wanted) -> Value {
 #[allow(clippy::panic)]
 mod tests {
     use super::*;
+    use crate::core::consumer::progress::Track;
 
     #[test]
     fn a_range_ends_after_its_beginning() {
@@ -298,5 +321,30 @@ mod tests {
             panic!("taken");
         };
         assert_eq!(problems.messages(), ["until: must not be before since"]);
+    }
+
+    #[test]
+    fn what_waits_for_another_attempt_is_not_finished() {
+        let mut track = Track::new(1);
+        track.settle_range(1..9);
+        let mut known = Replay {
+            id: 7,
+            failed_only: false,
+            from_seq: 1,
+            until_seq: 11,
+            track,
+            delivered: 2,
+            failed: 1,
+            missed: 0,
+            started_ms: 1,
+            ended_ms: None,
+            cancelled: false,
+        };
+        let shown = replay(&known, Some(5));
+        assert_eq!((&shown["state"], &shown["retrying"]), (&json!("running"), &json!(5)));
+        assert_eq!(shown["progress"], json!(0.3));
+        assert_eq!(replay(&known, None)["state"], "waiting");
+        known.ended_ms = Some(2);
+        assert_eq!(replay(&known, None)["progress"], json!(1.0));
     }
 }

@@ -62,7 +62,7 @@ const EVENTS = {
   kind: "list",
   placeholder: "*",
   emptied: "*",
-  help: "Types and patterns, with commas, as in order_paid, order_*. Empty: all types.",
+  help: "Types and patterns, with commas, as in order.paid, order.*. Empty: all types.",
 } as const;
 
 const EXPRESSION = {

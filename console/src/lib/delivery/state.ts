@@ -160,18 +160,45 @@ export function sourceState(status: string): Said {
 /** What is read of a replay. */
 export interface ReplayFacts {
   state: string;
+  /** The share that is finished: delivered, given up, gone or not chosen. */
   progress: number;
+  from_seq: number;
+  /** One past the last seq; null while a replay to the end waits. */
+  until_seq: number | null;
   delivered: number;
   failed: number;
+  /** Events that wait for another attempt. */
+  retrying?: number;
   missed: number;
+}
+
+/** How many events a replay has, and how many of them still wait: for their turn or for another attempt. */
+export function replayCounts(replay: ReplayFacts): { total: number; left: number } | null {
+  if (replay.until_seq === null) return null;
+  const total = Math.max(0, replay.until_seq - replay.from_seq);
+  return { total, left: total - Math.round(total * Math.min(1, Math.max(0, replay.progress))) };
 }
 
 /** Says how far a replay is, in one line. */
 export function replayLine(replay: ReplayFacts): string {
-  const counts = [`${replay.delivered} delivered`];
-  if (replay.failed > 0) counts.push(`${replay.failed} failed`);
-  if (replay.missed > 0) counts.push(`${replay.missed} were gone`);
-  return `${replay.state}, ${percent(replay.progress)}: ${counts.join(", ")}`;
+  const counts = replayCounts(replay);
+  const parts = [`${replay.delivered} delivered`, `${replay.failed} failed`];
+  if (replay.missed > 0) parts.push(`${replay.missed} were gone`);
+  if (counts === null) return `${replay.state}: ${parts.join(", ")}`;
+  const again = replay.retrying ?? 0;
+  const waits =
+    again === 0 ? "" : again === counts.left ? " for another attempt" : `, ${again} of them for another attempt`;
+  if (counts.left > 0) parts.push(`${counts.left} still ${counts.left === 1 ? "waits" : "wait"}${waits}`);
+  const events = counts.total === 1 ? "event" : "events";
+  return `${replay.state}, ${percent(replay.progress)} of ${counts.total} ${events}: ${parts.join(", ")}`;
+}
+
+/** Why the replays of a webhook wait, in a sentence; null if they need not. */
+export function replayWaits(webhook: WebhookFacts, now: number): string | null {
+  if (webhook.state !== "failing" && webhook.state !== "throttled") return null;
+  const next = until(webhook.next_attempt_at, now);
+  const when = next === null ? "is made as soon as it is its turn" : `comes in ${next}`;
+  return `The webhook is ${webhook.state === "failing" ? "failing" : "waiting"}; the next attempt ${when}.`;
 }
 
 /** A share as a percentage that is 100 only at the end. */
@@ -196,6 +223,22 @@ export function span(milliseconds: number): string {
   const rest = next === undefined ? 0 : Math.floor((seconds % length) / next[0]);
   const head = `${Math.floor(seconds / length)} ${name}`;
   return next === undefined || rest === 0 ? head : `${head} ${rest} ${next[1]}`;
+}
+
+/** A duration in the unit of a setting as people say it, as in 5 d; null for what is none, or short. */
+export function durationIn(unit: string | undefined, text: string): string | null {
+  const factor = unit === "s" || unit === "seconds" ? 1000 : unit === "ms" ? 1 : null;
+  const value = text.trim();
+  if (factor === null || !/^\d{1,15}$/.test(value)) return null;
+  const milliseconds = Number(value) * factor;
+  if (milliseconds < (factor === 1 ? 1000 : 60_000)) return null;
+  return milliseconds % 1000 === 0 ? span(milliseconds) : `${milliseconds / 1000} s`;
+}
+
+/** The value of a setting, and how long that is. */
+export function valueIn(unit: string | undefined, value: string): string {
+  const long = durationIn(unit, value);
+  return long === null ? value : `${value} (${long})`;
 }
 
 function ago(at: string | null | undefined, now: number): string | null {

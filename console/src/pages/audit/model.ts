@@ -44,6 +44,60 @@ export function thingsOf(line: Line): [string, string][] {
     .map(([name, value]) => [name, typeof value === "object" ? JSON.stringify(value) : String(value)]);
 }
 
+/** What a line is about beside its map. */
+export interface Subject {
+  /** What kind of thing it is, as in `webhook`. */
+  kind: string;
+  id: string;
+  /** The part of a map's pages that shows it. */
+  page: string | null;
+}
+
+/** The pages that show one thing, or a list that has it, by the part of the route that names it. */
+const PAGES: Record<string, string> = {
+  webhooks: "webhooks",
+  consumers: "consumers",
+  ingest: "ingest",
+  events: "events",
+  subjects: "subjects",
+  tokens: "tokens",
+  issuers: "tokens",
+  pusher: "tokens",
+  connections: "connections",
+};
+/** Pages that show one thing at an address of its own. */
+const OWN_PAGE = new Set(["webhooks", "consumers", "ingest", "events"]);
+
+/** What the request made, or the last thing that its path names; null if that is the map, or nothing. */
+export function subjectOf(line: Line): Subject | null {
+  const route = (line.route ?? "").split("/");
+  const path = (line.path ?? "").split("/");
+  const made = thingsOf(line).find(([name]) => line[name] !== undefined && typeof line[name] !== "object");
+  const last = route.findLastIndex((part) => isParameter(part) && !part.startsWith("{map"));
+  const part = last > 0 ? (route[last - 1] ?? "") : (route.at(-1) ?? "");
+  const page = PAGES[part] ?? null;
+  if (made !== undefined) return { kind: made[0].replaceAll("_", " "), id: made[1], page };
+  // In a cluster's operations the path says what is done, and not with what.
+  const id = path[last];
+  if (last <= 0 || id === undefined || id === "" || route.includes("cluster")) return null;
+  return { kind: singular(part), id: decoded(id), page };
+}
+
+/** The address of the page that shows it; null if there is none. */
+export function pathOf(line: Line, subject: Subject): string[] | null {
+  if (line.map === undefined || subject.page === null) return null;
+  const own = OWN_PAGE.has(subject.page) ? [subject.id] : [];
+  return ["maps", line.map, subject.page, ...own];
+}
+
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
 const VERBS: Record<string, string> = {
   POST: "create",
   PUT: "replace",
@@ -126,6 +180,12 @@ export function faultsOf(asked: Asked, now: number): { since: string | null; unt
   return { since: fault(asked.since), until: fault(asked.until) };
 }
 
+/** The name of a result, also of one in the words that a line shows. */
+function resultNamed(text: string): string | null {
+  const words = text.trim().toLowerCase();
+  return words === "not known" ? "unknown" : words.replaceAll(" ", "_") || null;
+}
+
 /** The parameters of the API. A time such as `1h` counts from `now`. */
 export function parametersOf(asked: Asked, now: number): Record<keyof Asked, string | null> {
   const time = (text: string) => {
@@ -137,7 +197,7 @@ export function parametersOf(asked: Asked, now: number): Record<keyof Asked, str
     map: text(asked.map),
     who: text(asked.who),
     action: text(asked.action),
-    result: text(asked.result),
+    result: resultNamed(asked.result),
     since: time(asked.since),
     until: time(asked.until),
   };

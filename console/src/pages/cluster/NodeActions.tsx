@@ -59,16 +59,35 @@ const DOES: readonly Does[] = [
 
 /** What can be done with a node. */
 export function NodeActions({ node, status }: { node: Member; status: ClusterStatus }) {
+  const why = node.state === "unreachable" ? `${called(node)} does not answer.` : null;
+  const all = DOES.filter((one) => fits(one.operation, node, status));
+  const not = why === null ? [] : all.filter((one) => NEED_IT.has(one.operation)).map((one) => one.title);
   return (
-    <div class="row">
-      {DOES.filter((one) => fits(one.operation, node, status)).map((one) => (
-        <Button key={one.operation} kind={one.danger === true ? "danger" : "plain"} onClick={() => ask(one, node)}>
-          {one.title}
-        </Button>
-      ))}
-    </div>
+    <>
+      <div class="row">
+        {all.map((one) => (
+          <Button
+            key={one.operation}
+            kind={one.danger === true ? "danger" : "plain"}
+            onClick={() => ask(one, node)}
+            disabled={not.includes(one.title)}
+            {...(not.includes(one.title) && why !== null ? { title: why } : {})}
+          >
+            {one.title}
+          </Button>
+        ))}
+      </div>
+      {not.length > 0 && (
+        <p class="hint">
+          {why} It has to for: {not.join(", ")}.
+        </p>
+      )}
+    </>
   );
 }
+
+/** What a node does by itself: it must answer. */
+const NEED_IT: ReadonlySet<Operation> = new Set(["drain", "transfer-leader", "promote", "snapshot"]);
 
 /** Whether an operation would change something. */
 function fits(operation: Operation, node: Member, status: ClusterStatus): boolean {

@@ -1,8 +1,7 @@
 import type { Problem } from "../../cluster";
 import { href } from "../../router";
-import { Badge, Section, Status, type Tone } from "../../ui";
-
-const TONES: Record<string, Tone> = { critical: "bad", warning: "warn", info: "info" };
+import { Badge, Section, Status } from "../../ui";
+import { toneOf, worstFirst } from "./health";
 
 /** The runbook of problems whose text names none. */
 const RUNBOOKS: Record<string, string> = {
@@ -39,7 +38,7 @@ export function Problems({ problems }: { problems: readonly Problem[] }) {
   if (problems.length === 0) return <Status tone="ok">No problems are known</Status>;
   return (
     <Section title={problems.length === 1 ? "1 problem" : `${problems.length} problems`}>
-      {problems.map((problem, i) => (
+      {worstFirst(problems).map((problem, i) => (
         <One key={`${problem.code}-${problem.node ?? ""}-${i}`} problem={problem} />
       ))}
     </Section>
@@ -48,7 +47,7 @@ export function Problems({ problems }: { problems: readonly Problem[] }) {
 
 function One({ problem }: { problem: Problem }) {
   const runbook = /docs\/runbooks\/([a-z-]+)\.md/.exec(problem.do)?.[1] ?? RUNBOOKS[problem.code];
-  const tone = TONES[problem.severity] ?? "info";
+  const tone = toneOf(problem);
   return (
     <article class={`note tone-${tone}`}>
       <div>

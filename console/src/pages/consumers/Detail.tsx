@@ -3,7 +3,7 @@ import { commandLine, curl } from "../../lib/delivery/commands";
 import { fieldsOf, valuesOf } from "../../lib/delivery/fields";
 import { rateText } from "../../lib/delivery/rates";
 import { CONSUMER } from "../../lib/delivery/settings";
-import { consumerState } from "../../lib/delivery/state";
+import { consumerState, valueIn } from "../../lib/delivery/state";
 import { go, href } from "../../router";
 import type { MapRef } from "../../session";
 import {
@@ -166,7 +166,7 @@ function Settings({ consumer }: { consumer: Consumer }) {
             (field) =>
               [
                 field.unit === undefined ? field.label : `${field.label} (${field.unit})`,
-                <span class="pre">{values[field.path]}</span>,
+                <span class="pre">{valueIn(field.unit, values[field.path] ?? "")}</span>,
               ] as const,
           )}
         />

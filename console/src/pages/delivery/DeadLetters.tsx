@@ -117,7 +117,7 @@ function Filter(props: {
         type="search"
         value={filter.text}
         onInput={(text) => onChange({ ...filter, text })}
-        placeholder="type, id, error or payload"
+        placeholder="type, id, error …"
       />
       <Select
         label="Why"

@@ -3,7 +3,7 @@ import { useState } from "preact/hooks";
 import { api, url } from "../../api";
 import { commandLine, curl } from "../../lib/delivery/commands";
 import { isoOf, localOf, quickTimes, replayBody, replayCommand, type ReplayForm } from "../../lib/delivery/replay";
-import { percent, replayLine } from "../../lib/delivery/state";
+import { percent, replayCounts, replayLine } from "../../lib/delivery/state";
 import {
   Button,
   Checkbox,
@@ -29,7 +29,8 @@ import { mapWord, type Replay, type Target } from "./types";
 
 const EVERY = 1500;
 
-export function Replays({ target, changed }: { target: Target; changed(): void }) {
+/** `waits` says why what is replayed waits, if something is in its way. */
+export function Replays({ target, changed, waits }: { target: Target; changed(): void; waits?: string | null }) {
   const [asking, setAsking] = useState(false);
   const list = useResource(
     (signal) => api.get<{ data: Replay[] }>(`${target.path}/replays`, { signal }).then((answer) => answer.data),
@@ -50,6 +51,7 @@ export function Replays({ target, changed }: { target: Target; changed(): void }
       }
     >
       {!target.active && <Note>It does not deliver now, so it accepts no replay. Enable it first.</Note>}
+      {running.length > 0 && waits != null && <Note tone="warn">{waits}</Note>}
       {running.map((replay) => (
         <Running key={replay.id} replay={replay} />
       ))}
@@ -114,14 +116,18 @@ function columnsOf(target: Target, reload: () => void): readonly Column<Replay>[
   return [
     { key: "id", title: "Replay", cell: (one) => one.id, sort: (one) => one.id },
     { key: "state", title: "State", cell: (one) => <Status tone={TONES[one.state]}>{one.state}</Status> },
-    { key: "progress", title: "Done", cell: (one) => percent(one.progress), align: "end" },
+    { key: "progress", title: "Finished", cell: (one) => percent(one.progress), align: "end" },
     { key: "delivered", title: "Delivered", cell: (one) => number(one.delivered), align: "end" },
     { key: "failed", title: "Failed", cell: (one) => number(one.failed), align: "end" },
+    { key: "left", title: "Still wait", cell: left, align: "end" },
     { key: "missed", title: "Gone", cell: (one) => number(one.missed), align: "end", wide: true },
     {
       key: "what",
       title: "What",
-      cell: (one) => (one.failed_only ? "dead letters" : `seq ${one.from_seq} to ${one.until_seq ?? "the end"}`),
+      cell: (one) =>
+        one.failed_only
+          ? "dead letters"
+          : `seq ${one.from_seq} to ${one.until_seq === null ? "the end" : one.until_seq - 1}`,
       wide: true,
     },
     {
@@ -143,6 +149,14 @@ function columnsOf(target: Target, reload: () => void): readonly Column<Replay>[
       align: "end",
     },
   ];
+}
+
+/** How many still wait, of how many. What has ended waits no more. */
+function left(replay: Replay): string {
+  const counts = replayCounts(replay);
+  if (counts === null) return "–";
+  const waits = replay.ended_at === null ? counts.left : 0;
+  return `${number(waits)} of ${number(counts.total)}`;
 }
 
 const FROM: readonly { value: ReplayForm["from"]; label: string }[] = [

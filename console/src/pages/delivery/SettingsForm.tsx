@@ -1,5 +1,6 @@
 // The fields of a form that is described by groups.
 import type { Faults, Field as FieldOf, Group as GroupOf, Values } from "../../lib/delivery/fields";
+import { durationIn } from "../../lib/delivery/state";
 import { CelField } from "../../lib/cel/CelField";
 import { Fields } from "../../lib/cel/fields";
 import { Field, Select } from "../../ui";
@@ -63,9 +64,10 @@ function OneField(props: SettingsFormProps & { field: FieldOf }) {
   const { field, values, faults } = props;
   const value = values[field.path] ?? "";
   const label = field.unit === undefined ? field.label : `${field.label} (${field.unit})`;
+  const hint = [durationIn(field.unit, value), field.help].filter(Boolean).join(" · ");
   const common = {
     label,
-    ...(field.help === undefined ? {} : { hint: field.help }),
+    ...(hint === "" ? {} : { hint }),
     fault: faults[field.path] === undefined ? null : `${field.label} ${faults[field.path]}`,
   };
   const set = (text: string) => props.onChange(field.path, text);

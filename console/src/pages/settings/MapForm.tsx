@@ -1,8 +1,9 @@
 import { useState } from "preact/hooks";
 import { api, ApiError, url, type Schemas } from "../../api";
+import { span } from "../../lib/delivery/state";
 import { go } from "../../router";
 import { isAdmin } from "../../session";
-import { bytes, Button, Command, duration, Fault, Field, Note, say, Section, useAction } from "../../ui";
+import { bytes, Button, Command, Fault, Field, Note, say, Section, useAction } from "../../ui";
 import { changes, commandLine, LIMITS, RETENTION, texts, type Texts } from "./fields";
 
 /** Name, slug, limits and retention. Only what was changed is sent. */
@@ -79,7 +80,7 @@ export function MapForm({ map, onSaved }: { map: Schemas["Map"]; onSaved(): void
               `retention.${name}`,
               label,
               hint,
-              unit === "bytes" ? bytes : unit === "seconds" ? (value) => duration(value * 1000) : undefined,
+              unit === "bytes" ? bytes : unit === "seconds" ? (value) => span(value * 1000) : undefined,
             ),
           )}
         </div>

@@ -20,6 +20,15 @@ export interface WantedFormProps {
   always?: boolean;
 }
 
+/** A pattern of types as the map has them: `order.*` where they have dots. */
+function patternOf(types: Iterable<string>): string {
+  for (const type of types) {
+    const head = /^[A-Za-z0-9]+[._:/-]/.exec(type)?.[0];
+    if (head !== undefined) return `${head}*`;
+  }
+  return "order.* or order_*";
+}
+
 /** Time after the last key before the node is asked about an expression. */
 const CHECK_MS = 350;
 
@@ -59,7 +68,7 @@ export function WantedForm(props: WantedFormProps) {
         onInput={(events) => change({ events })}
         options={[...fields.types]}
         placeholder="all"
-        hint="order_*, with commas"
+        hint={`${patternOf(fields.types)}, with commas`}
         mono
       />
       <CelField

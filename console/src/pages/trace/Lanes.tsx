@@ -1,5 +1,5 @@
 import { durationText } from "../../lib/history/time";
-import { Section } from "../../ui";
+import { Section, Status } from "../../ui";
 import { lanesOf, nodeName, type Lane, type Trace } from "./model";
 
 /** What each node did, a lane each. The marks on the line stand at their times; the list below says the same. */
@@ -17,18 +17,28 @@ export function Lanes({ trace, nameOf }: { trace: Trace; nameOf(token: string): 
   );
 }
 
+function Line({ lane }: { lane: Lane }) {
+  return (
+    <div class="lane-line" aria-hidden="true">
+      {lane.marks.map(
+        (mark, index) =>
+          mark.share !== null && (
+            <span key={index} class={`lane-mark lane-${mark.kind}`} style={{ left: `${mark.share * 100}%` }} />
+          ),
+      )}
+    </div>
+  );
+}
+
 function LaneRow({ lane }: { lane: Lane }) {
   return (
     <li class="lane">
       <h3>{nodeName(lane.node)}</h3>
-      <div class="lane-line" aria-hidden="true">
-        {lane.marks.map(
-          (mark, index) =>
-            mark.share !== null && (
-              <span key={index} class={`lane-mark lane-${mark.kind}`} style={{ left: `${mark.share * 100}%` }} />
-            ),
-        )}
-      </div>
+      {lane.isSilent === true ? (
+        <Status tone="warn">It gave no answer: what it did is not known.</Status>
+      ) : (
+        <Line lane={lane} />
+      )}
       <ol class="lane-steps">
         {lane.marks.map((mark, index) => (
           <li key={index}>

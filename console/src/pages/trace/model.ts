@@ -59,6 +59,8 @@ export interface Stage {
 /** What one node did, in the order in which it did it. */
 export interface Lane {
   node: NodeRef;
+  /** Whether it gave no answer when it was asked. */
+  isSilent?: boolean;
   marks: { kind: string; title: string; text: string; at: string | null; after: number | null; share: number | null }[];
 }
 
@@ -72,7 +74,7 @@ export interface Delivery {
 }
 
 const TITLES: Record<string, string> = {
-  received: "Received",
+  received: "Published",
   proposed: "Proposed",
   committed: "Committed",
   applied: "Applied",
@@ -183,12 +185,8 @@ function socketsTone(sent: Step[]): Tone {
 function socketsText(sent: Step[]): string {
   const waiting = sum(sent, (step) => step.waiting);
   const slowest = Math.max(0, ...sent.map((step) => step.slowest_us ?? 0));
-  const parts = [
-    plural(
-      sum(sent, (step) => step.sockets),
-      "socket",
-    ),
-  ];
+  const sockets = sum(sent, (step) => step.sockets);
+  const parts = [`handed to ${sockets.toLocaleString("en")} ${sockets === 1 ? "socket's queue" : "sockets' queues"}`];
   if (slowest > 0) parts.push(`the slowest after ${durationText(slowest)}`);
   if (waiting > 0) parts.push(`${waiting.toLocaleString("en")} still waiting`);
   return parts.join(", ");
@@ -228,17 +226,36 @@ export function lanesOf(trace: Trace, nameOf = plain): Lane[] {
       share,
     });
   }
+  // A node that gave no answer has a lane too: what it did is not known.
+  for (const node of trace.unreachable) {
+    const lane = lanes.get(node.id) ?? { node, marks: [] };
+    lanes.set(node.id, { ...lane, isSilent: true });
+  }
   return [...lanes.values()];
 }
 
 const plain = (id: string): string => id;
 
+/** A protocol as people write it. */
+function protocolName(name: string): string {
+  const known: Record<string, string> = {
+    rest: "REST",
+    http: "HTTP",
+    phoenix: "Phoenix",
+    pusher: "Pusher",
+    ingest: "ingest",
+  };
+  return known[name] ?? name;
+}
+
 /** What a step says beside its time. `nameOf` says a token in words. */
 export function detailOf(step: Step, nameOf = plain): string {
   switch (step.kind) {
     case "received": {
-      const by = step.by === undefined ? "" : step.by === null ? "by the admin" : `by ${nameOf(step.by)}`;
-      return [by, step.protocol ? `over ${step.protocol}` : ""].filter((part) => part !== "").join(" ");
+      const by = step.by === undefined ? "" : step.by === null ? "by the admin" : `with token "${nameOf(step.by)}"`;
+      const over = step.protocol ? `over ${protocolName(step.protocol)}` : "";
+      const at = step.node === null ? "" : `at ${nodeName(step.node)}`;
+      return [by, over, at].filter((part) => part !== "").join(" ");
     }
     case "proposed":
       return step.proposal ?? "";

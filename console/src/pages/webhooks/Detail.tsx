@@ -1,7 +1,7 @@
 import { useState } from "preact/hooks";
 import { api, url } from "../../api";
 import { shareText } from "../../lib/delivery/rates";
-import { failedShare, percent, webhookState } from "../../lib/delivery/state";
+import { failedShare, percent, replayWaits, webhookState } from "../../lib/delivery/state";
 import { href } from "../../router";
 import type { MapRef } from "../../session";
 import {
@@ -78,7 +78,7 @@ export function WebhookDetail({ map, id, part }: { map: MapRef; id: string; part
       />
       {part === "attempts" && <Attempts key={turn} map={map} webhook={one} path={path} />}
       {part === "dead-letters" && <DeadLetters target={target} total={one.dead_letters} changed={webhook.reload} />}
-      {part === "replays" && <Replays target={target} changed={webhook.reload} />}
+      {part === "replays" && <Replays target={target} changed={webhook.reload} waits={replayWaits(one, Date.now())} />}
       {part === "settings" && <Settings map={map} webhook={one} />}
     </>
   );
@@ -104,7 +104,7 @@ function State({ webhook }: { webhook: Webhook }) {
             ["Behind", <Behind webhook={webhook} />],
             ["Wait for another try", number(webhook.retrying ?? null)],
             ["Delivered", number(webhook.delivered ?? null)],
-            ["Failed attempts", number(webhook.failed_attempts ?? null)],
+            ["Failed attempts", <Failed count={webhook.failed_attempts ?? null} />],
             ["Success", shareText(webhook.success_rate)],
             ["Dead letters", number(webhook.dead_letters)],
             ["Lost to retention", number(webhook.missed ?? null)],
@@ -131,6 +131,10 @@ function disabling(webhook: Webhook): [string, string][] {
 function rotation(webhook: Webhook): [string, preact.ComponentChildren][] {
   const until = webhook.secret_previous_until;
   return typeof until === "string" ? [["The old secret ends", <Time at={until} />]] : [];
+}
+
+function Failed({ count }: { count: number | null }) {
+  return count !== null && count > 0 ? <Status tone="bad">{number(count)}</Status> : <>{number(count)}</>;
 }
 
 function Behind({ webhook }: { webhook: Webhook }) {

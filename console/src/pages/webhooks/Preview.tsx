@@ -103,8 +103,8 @@ export function LivePreview({ map, values, webhook, before, onFaults, onSeen }: 
           label="Event"
           value={event}
           onInput={setEvent}
-          placeholder="the newest that it chooses"
-          hint="The id of a stored event."
+          placeholder="the newest"
+          hint="The id of a stored event. Empty: the newest that it chooses."
           mono
         />
       )}

@@ -1,5 +1,6 @@
 import { fieldsOf, valuesOf } from "../../lib/delivery/fields";
 import { WEBHOOK } from "../../lib/delivery/settings";
+import { valueIn } from "../../lib/delivery/state";
 import { href } from "../../router";
 import type { MapRef } from "../../session";
 import { Card, Code, Facts, LinkButton, Note, Section } from "../../ui";
@@ -36,7 +37,7 @@ export function Settings({ map, webhook }: { map: MapRef; webhook: Webhook }) {
               (field) =>
                 [
                   field.unit === undefined ? field.label : `${field.label} (${field.unit})`,
-                  <span class="pre">{values[field.path]}</span>,
+                  <span class="pre">{valueIn(field.unit, values[field.path] ?? "")}</span>,
                 ] as const,
             ),
           ]}

@@ -2,7 +2,7 @@
 
 use super::{Condition, Engine, Snapshot, Totals};
 use crate::core::consumer::flights::ranges;
-use crate::core::consumer::progress::Progress;
+use crate::core::consumer::progress::{Progress, WaitingSummary};
 use crate::core::consumer::report::{MAX_UNREPORTED, Unreported};
 
 /// Events of changed records that the cluster may not know of. Beyond this bound nothing new is begun or read
@@ -23,7 +23,7 @@ impl<C> Engine<C> {
         let Totals { next_attempt, delivered, failed_attempts, given_up, missed } = self.totals;
         Progress {
             track: self.live.track().clone(),
-            waiting: self.retries.summary(),
+            waiting: self.waiting(),
             last_number: self.retries.last_number(),
             live_from: self.retries.live_from(),
             batches: self.batches_under_way(),
@@ -44,6 +44,14 @@ impl<C> Engine<C> {
             last_error: self.health.last_error().map(str::to_owned),
             reports: self.reports.count(),
         }
+    }
+
+    /// Returns the summary of what waits. A delivery that is due waits all the same while a failing receiver
+    /// gets nothing.
+    fn waiting(&self) -> WaitingSummary {
+        let summary = self.retries.summary();
+        let gate_until_ms = self.health.gate_until_ms();
+        WaitingSummary { due_ms: summary.due_ms.map(|due_ms| due_ms.max(gate_until_ms)), ..summary }
     }
 
     /// Returns the batches that are under way for the first time, as ranges of seqs, and those of an earlier

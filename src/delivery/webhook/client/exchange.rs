@@ -25,7 +25,7 @@ use crate::{
         outcome::{Class, Stage},
         reserved::is_of_connection,
     },
-    delivery::webhook::dial::Trip,
+    delivery::webhook::{dial::Trip, redirect::location},
 };
 
 use super::{
@@ -100,6 +100,7 @@ impl Exchange {
             retry_after_ms: retry_after_ms(headers, crate::clock::now_ms()),
             ratelimit: rate_limit(headers),
             function_error,
+            location: location(headers),
             head,
             rest,
             ms: 0,

@@ -154,7 +154,16 @@ fn the_endpoint_goes_through_the_guard() {
 fn answer(status: u16, error: Option<&str>, body: &str) -> Answer {
     let function_error = error.map(str::to_owned);
     let head = Bytes::copy_from_slice(body.as_bytes());
-    Answer { status, retry_after_ms: None, ratelimit: None, function_error, head, rest: Rest::None, ms: 1 }
+    Answer {
+        status,
+        retry_after_ms: None,
+        ratelimit: None,
+        function_error,
+        location: None,
+        head,
+        rest: Rest::None,
+        ms: 1,
+    }
 }
 
 #[test]

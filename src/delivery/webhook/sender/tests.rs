@@ -85,6 +85,7 @@ fn each_answer_has_its_outcome() {
             retry_after_ms: None,
             ratelimit: None,
             function_error: None,
+            location: None,
             head,
             rest: Rest::None,
             ms: 1,

@@ -90,6 +90,23 @@ fn a_failing_receiver_gets_single_requests_with_growing_pauses_and_a_slow_start(
 }
 
 #[test]
+fn the_next_attempt_is_due_after_the_pause_of_a_failing_receiver() {
+    let mut engine = engine(plan(), 1..200, None);
+    let mut now = T;
+    while now < T + 60_000 {
+        match engine.next(now) {
+            Step::Send(flight) => engine.settle(flight.id, fails(), "refused", now, u32::MAX / 2),
+            Step::WaitUntil(until) => {
+                let due = engine.progress().waiting.due_ms;
+                assert!(due >= Some(until), "due at {due:?}, and nothing is sent before {until}");
+                now = until;
+            }
+            Step::Wait => panic!("nothing to wait for"),
+        }
+    }
+}
+
+#[test]
 fn a_requested_pause_holds_everything_and_uses_up_no_attempt() {
     let mut engine = engine(plan(), 1..3, None);
     let first = send(&mut engine, T);

@@ -1,0 +1,93 @@
+//! What a line of the audit log is about, in the words that the console shows: `create token`,
+//! `webhook: rotate secret`, `cluster: drain`.
+
+/// The verbs of methods.
+const VERBS: [(&str, &str); 6] = [
+    ("POST", "create"),
+    ("PUT", "replace"),
+    ("PATCH", "change"),
+    ("DELETE", "remove"),
+    ("GET", "read"),
+    ("HEAD", "read"),
+];
+/// What a part of a route names, where the name does not say it.
+const NOUNS: [(&str, &str); 2] = [("ingest", "ingest source"), ("pusher", "app")];
+
+/// The action of a request, in lower case. The path names the operations of a cluster, whose route does not.
+pub(super) fn action(method: &str, route: &str, path: &str) -> String {
+    let parts: Vec<&str> = route.split('/').filter(|part| !part.is_empty() && *part != "api").collect();
+    let from_end = |at: usize| parts.iter().rev().nth(at).copied().unwrap_or_default();
+    let (last, before, owner) = (from_end(0), from_end(1), from_end(2));
+    if parts.first().is_some_and(|first| *first == "cluster") {
+        let operation = if is_parameter(last) { path.rsplit('/').next().unwrap_or_default() } else { last };
+        return format!("cluster: {}", words(operation)).to_lowercase();
+    }
+    let is_post = method == "POST";
+    if is_post && !is_parameter(last) && !is_collection(last) && !before.is_empty() {
+        // Behind a thing stands what is done with it, unless it has things of its own.
+        let of = if is_parameter(before) { singular(owner) } else { words(before) };
+        return format!("{of}: {}", words(last)).to_lowercase();
+    }
+    let noun = match (is_parameter(last), is_post) {
+        (true, _) => singular(before),
+        (false, true) => singular(last),
+        (false, false) => words(last),
+    };
+    format!("{} {noun}", named(&VERBS, method)).to_lowercase()
+}
+
+fn named<'a>(names: &[(&'a str, &'a str)], of: &'a str) -> &'a str {
+    names.iter().find(|(name, _)| *name == of).map_or(of, |(_, said)| *said)
+}
+
+fn is_parameter(part: &str) -> bool {
+    part.starts_with('{')
+}
+
+fn is_collection(part: &str) -> bool {
+    part.ends_with('s') || NOUNS.iter().any(|(name, _)| *name == part)
+}
+
+fn words(part: &str) -> String {
+    named(&NOUNS, part).replace('-', " ")
+}
+
+fn singular(part: &str) -> String {
+    let text = words(part);
+    match text.strip_suffix('s') {
+        Some(one) if !one.ends_with('s') => one.to_owned(),
+        _ => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::action;
+
+    /// The table of the console's own test, console/test/records.test.ts.
+    #[test]
+    fn an_action_has_the_words_of_the_console() {
+        for (method, route, expected) in [
+            ("POST", "/api/maps", "create map"),
+            ("PATCH", "/api/maps/{map}", "change map"),
+            ("POST", "/api/maps/{map}/tokens", "create token"),
+            ("DELETE", "/api/maps/{map}/tokens/{token}", "remove token"),
+            ("PUT", "/api/maps/{map}/channel-rules", "replace channel rules"),
+            ("POST", "/api/maps/{map}/webhooks/{webhook}/rotate-secret", "webhook: rotate secret"),
+            ("POST", "/api/maps/{map}/webhooks/{webhook}/dead-letters/retry", "dead letters: retry"),
+            ("POST", "/api/maps/{map}/webhooks/{webhook}/dead-letters/{event}/retry", "dead letter: retry"),
+            ("DELETE", "/api/maps/{map}/subjects/{subject:.*}", "remove subject"),
+            ("POST", "/api/maps/{map}/ingest", "create ingest source"),
+            ("PUT", "/api/maps/{map}/ingest/{source}", "replace ingest source"),
+            ("POST", "/api/maps/{map}/pusher", "create app"),
+            ("POST", "/api/maps/{map}/portal-links", "create portal link"),
+            ("DELETE", "/api/maps/{map}/connections/{connection}", "remove connection"),
+            ("GET", "/api/maps/{map}/webhooks", "read webhooks"),
+            ("POST", "/api/admin-tokens", "create admin token"),
+        ] {
+            assert_eq!(action(method, route, ""), expected, "{method} {route}");
+        }
+        assert_eq!(action("POST", "/api/cluster/{operation}", "/api/cluster/drain"), "cluster: drain");
+        assert_eq!(action("", "", ""), " ", "a line without a request");
+    }
+}
