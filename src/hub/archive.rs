@@ -336,7 +336,8 @@ impl Archive {
         self.blocking(list).await
     }
 
-    async fn blocking<T: Send + 'static>(
+    /// Does work that takes long, outside the caller's thread.
+    pub(super) async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(Archive) -> Result<T, ArchiveError> + Send + 'static,
     ) -> Result<T, ArchiveError> {

@@ -148,17 +148,16 @@ impl WebhookStore {
         })
     }
 
-    /// How many events of a replay wait for another attempt. It looks at all that wait, which may be many.
-    pub fn replay_waits(&self, id: WebhookId, replay: u64) -> Result<u64, ArchiveError> {
-        let from = keys::waiting(id, 0);
-        let to = keys::waiting(id, u64::MAX);
-        self.archive.look(|store| {
+    /// How many events of a replay wait for another attempt. It looks at all that wait, which may be many: so it
+    /// does that outside the caller's thread.
+    pub async fn replay_waits(&self, id: WebhookId, replay: u64) -> Result<u64, ArchiveError> {
+        let count = move |store: &ViewStore<'_>| {
             let mut events = 0;
             let mut bad = None;
-            let scanned = store.scan(&from, &to, &mut |_, value| {
+            let scanned = store.scan(&keys::waiting(id, 0), &keys::waiting(id, u64::MAX), &mut |_, value| {
                 match codec::decode::<Retry>(value) {
                     Ok(retry) if retry.source == Source::Replay(replay) => {
-                        events += retry.events.len() as u64
+                        events += retry.events.len() as u64;
                     }
                     Ok(_) => {}
                     Err(error) => bad = Some(error),
@@ -167,7 +166,8 @@ impl WebhookStore {
             });
             scanned.map_err(ArchiveError::of_store)?;
             bad.map_or(Ok(events), |error| Err(damaged(error)))
-        })
+        };
+        self.archive.blocking(move |archive| archive.look(count)).await
     }
 
     /// The waiting delivery of a webhook that has the event, if there is one. It looks at all that wait, which

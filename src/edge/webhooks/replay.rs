@@ -176,7 +176,7 @@ pub(super) async fn begin(
         order(edge, grant, webhook, OwnerCommand::Replay { from_seq, until_seq, failed_only }).await?;
     // The command is in the log, but this node may not have applied it yet.
     edge.catch_up().await;
-    let known = find(edge, webhook, number)?;
+    let known = find(edge, webhook, number).await?;
     let shown = known.unwrap_or_else(|| waiting(number, edge.hub.clock().time_ms(), wanted));
     Ok(HttpResponse::Accepted().json(json!({ "data": shown })))
 }
@@ -185,7 +185,7 @@ pub(super) async fn list(
     edge: Data<Edge>,
     Managed { webhook, .. }: Managed,
 ) -> Result<HttpResponse, Problem> {
-    Ok(HttpResponse::Ok().json(json!({"data": all(&edge, &webhook)?})))
+    Ok(HttpResponse::Ok().json(json!({"data": all(&edge, &webhook).await?})))
 }
 
 pub(super) async fn show(
@@ -193,7 +193,7 @@ pub(super) async fn show(
     Managed { webhook, .. }: Managed,
     path: Path<OfReplay>,
 ) -> Result<HttpResponse, Problem> {
-    let (_, shown) = named(&edge, &webhook, &path.replay)?;
+    let (_, shown) = named(&edge, &webhook, &path.replay).await?;
     Ok(HttpResponse::Ok().json(json!({ "data": shown })))
 }
 
@@ -204,33 +204,33 @@ pub(super) async fn cancel(
     body: Body,
 ) -> Result<HttpResponse, Problem> {
     body.none().await?;
-    let (number, shown) = named(&edge, &webhook, &path.replay)?;
+    let (number, shown) = named(&edge, &webhook, &path.replay).await?;
     if matches!(shown["state"].as_str(), Some("waiting" | "running")) {
         order(&edge, &grant, &webhook, OwnerCommand::Cancel(number)).await?;
     }
     Ok(HttpResponse::NoContent().finish())
 }
 
-fn named(edge: &Edge, webhook: &Webhook, number: &str) -> Result<(u64, Value), Problem> {
+async fn named(edge: &Edge, webhook: &Webhook, number: &str) -> Result<(u64, Value), Problem> {
     if let Ok(number) = number.parse()
-        && let Some(shown) = find(edge, webhook, number)?
+        && let Some(shown) = find(edge, webhook, number).await?
     {
         return Ok((number, shown));
     }
     Err(ApiError::not_found("the replay").into())
 }
 
-fn find(edge: &Edge, webhook: &Webhook, number: u64) -> Result<Option<Value>, Problem> {
-    Ok(all(edge, webhook)?.into_iter().find(|shown| shown["id"] == number))
+async fn find(edge: &Edge, webhook: &Webhook, number: u64) -> Result<Option<Value>, Problem> {
+    Ok(all(edge, webhook).await?.into_iter().find(|shown| shown["id"] == number))
 }
 
 /// All replays that are remembered or that the owner has not taken up yet, newest first.
-fn all(edge: &Edge, webhook: &Webhook) -> Result<Vec<Value>, Problem> {
+async fn all(edge: &Edge, webhook: &Webhook) -> Result<Vec<Value>, Problem> {
     let state = state_of(edge, webhook)?;
     let running = state.progress.replays.iter().find(|replay| replay.ended_ms.is_none());
     let running = running.map(|replay| replay.id).filter(|_| state.progress.waiting.events > 0);
     let retrying = match running {
-        Some(id) => edge.hub.webhooks().replay_waits(webhook.id, id)?,
+        Some(id) => edge.hub.webhooks().replay_waits(webhook.id, id).await?,
         None => 0,
     };
     Ok(listed(&state, retrying))
