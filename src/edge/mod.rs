@@ -79,6 +79,9 @@ const PROTOCOLS: &[Protocol] = &[
 /// The names of the protocols whose connections are listed, as in metrics.
 pub const CONNECTIONS: &[&str] = &["phoenix", "longpoll", "pusher", "live", "sse", "ingest"];
 
+/// What a part of a route names, where its own name does not say it. The audit log is read by these words.
+const ROUTE_NOUNS: &[(&str, &str)] = &[("ingest", "ingest source"), ("pusher", "app")];
+
 /// Routes that belong to no client protocol.
 struct Part {
     routes: fn(&mut Table<'_>),

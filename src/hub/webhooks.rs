@@ -148,7 +148,7 @@ impl WebhookStore {
         })
     }
 
-    /// How many events of a replay wait for another attempt. It looks at all that wait, which may be many: so it
+    /// How many events of a replay wait for another attempt. It looks at all that wait, which may be many, and
     /// does that outside the caller's thread.
     pub async fn replay_waits(&self, id: WebhookId, replay: u64) -> Result<u64, ArchiveError> {
         let count = move |store: &ViewStore<'_>| {

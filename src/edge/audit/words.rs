@@ -1,6 +1,8 @@
 //! What a line of the audit log is about, in the words that the console shows: `create token`,
 //! `webhook: rotate secret`, `cluster: drain`.
 
+use crate::edge::ROUTE_NOUNS;
+
 /// The verbs of methods.
 const VERBS: [(&str, &str); 6] = [
     ("POST", "create"),
@@ -10,8 +12,6 @@ const VERBS: [(&str, &str); 6] = [
     ("GET", "read"),
     ("HEAD", "read"),
 ];
-/// What a part of a route names, where the name does not say it.
-const NOUNS: [(&str, &str); 2] = [("ingest", "ingest source"), ("pusher", "app")];
 
 /// The action of a request, in lower case. The path names the operations of a cluster, whose route does not.
 pub(super) fn action(method: &str, route: &str, path: &str) -> String {
@@ -45,11 +45,11 @@ fn is_parameter(part: &str) -> bool {
 }
 
 fn is_collection(part: &str) -> bool {
-    part.ends_with('s') || NOUNS.iter().any(|(name, _)| *name == part)
+    part.ends_with('s') || ROUTE_NOUNS.iter().any(|(name, _)| *name == part)
 }
 
 fn words(part: &str) -> String {
-    named(&NOUNS, part).replace('-', " ")
+    named(ROUTE_NOUNS, part).replace('-', " ")
 }
 
 fn singular(part: &str) -> String {
