@@ -122,9 +122,12 @@ impl Node {
         Ok(kill_process(self.pid()?, signal)?)
     }
 
-    /// Sends SIGSTOP: the node hangs, with its connections open.
+    /// Sends SIGSTOP: the node hangs, with its connections open. The signal stops one thread, which stops the
+    /// others when it runs, and on a busy machine they go on until then. So the call waits for all of them.
     pub fn sigstop(&self) -> Result<()> {
-        self.signal(Signal::STOP)
+        self.signal(Signal::STOP)?;
+        let process = self.child.as_ref().context("not running")?.id();
+        wait::until("all threads to stop", || Ok(proc::has_stopped(process)?.then_some(())))
     }
 
     /// Sends SIGCONT.

@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use std::fs::read_to_string;
+use std::fs::{read_dir, read_to_string};
 
 /// The kernel's USER_HZ: 100 on every Linux that Rust supports.
 const TICKS_PER_SECOND: f64 = 100.0;
@@ -36,6 +36,20 @@ fn one_resident(pid: u32) -> Result<u64> {
     Ok(kib * 1024)
 }
 
+/// Whether no thread of the process runs or could run. One that waits for a disk stops before it goes on.
+pub(crate) fn has_stopped(pid: u32) -> Result<bool> {
+    let threads = read_dir(format!("/proc/{pid}/task")).with_context(|| format!("process {pid} is gone"))?;
+    for thread in threads {
+        // A thread may have ended meanwhile.
+        let Ok(stat) = read_to_string(thread?.path().join("stat")) else { continue };
+        let state = stat.rsplit_once(") ").and_then(|(_, fields)| fields.chars().next());
+        if matches!(state, Some('R' | 'S')) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// Raises the limit of open files of this process, and of those that it starts, to the hard limit. Returns
 /// that limit.
 pub fn raise_open_files() -> Result<u64> {
@@ -55,5 +69,6 @@ mod tests {
         assert!(cpu_seconds(&me).unwrap() >= 0.0);
         assert!(resident_bytes(&me).unwrap() > 100_000);
         assert!(cpu_seconds(&[u32::MAX]).is_err());
+        assert!(!has_stopped(me[0]).unwrap());
     }
 }
