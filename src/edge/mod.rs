@@ -99,7 +99,7 @@ const OTHERS: &[Part] = &[
 
 /// Prepares all protocols. Returns their routes and all others, for each worker.
 pub fn start(config: &Config, edge: &Data<Edge>) -> NodeRoutes {
-    audit::search::serve(edge);
+    audit::search::serve(edge, ROUTE_NOUNS);
     let protocols: Vec<Routes> = PROTOCOLS.iter().map(|protocol| (protocol.start)(config, edge)).collect();
     let edge = edge.clone();
     Arc::new(move |service| {

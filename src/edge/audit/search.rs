@@ -6,7 +6,7 @@
 
 use super::files::{Span, time_of};
 use super::log::AuditLog;
-use super::words;
+use super::words::{self, Nouns};
 use crate::core::ids::{MapId, NodeId};
 use crate::edge::context::Edge;
 use crate::hub::{Lane, PeerRequest};
@@ -73,25 +73,24 @@ impl PeerRequest for AskAudit {
     const LANE: Lane = Lane::patient(2, 14);
 }
 
-/// Answers the other nodes, and this one.
-pub fn serve(edge: &Data<Edge>) {
+/// Answers the other nodes, and this one. `nouns` say what routes are of.
+pub(in crate::edge) fn serve(edge: &Data<Edge>, nouns: Nouns) {
     let log = edge.audit.clone();
     let node = edge.hub.node_id();
     let readers = Arc::new(Semaphore::new(READERS));
-    edge.hub.peers().serve(move |_, ask: AskAudit| read(log.clone(), node, ask, readers.clone()));
+    edge.hub.peers().serve(move |_, ask: AskAudit| read((log.clone(), node, nouns), ask, readers.clone()));
 }
 
 /// Reads on a thread that may wait for a disk. The thread itself holds its place until it is done: however
 /// many give up waiting for a disk that hangs, no more than [`READERS`] threads hang with it.
 async fn read(
-    log: Arc<AuditLog>,
-    node: NodeId,
+    (log, node, nouns): (Arc<AuditLog>, NodeId, Nouns),
     ask: AskAudit,
     readers: Arc<Semaphore>,
 ) -> Option<Vec<FoundLine>> {
     let place = readers.acquire_owned().await.ok()?;
     let look = move || {
-        let found = log.lines(ask.span()).map(|texts| find(&texts, node, &ask));
+        let found = log.lines(ask.span()).map(|texts| find(&texts, (node, nouns), &ask));
         drop(place);
         found
     };
@@ -105,7 +104,7 @@ async fn read(
 }
 
 /// The lines of texts that are asked for.
-fn find(texts: &[String], node: NodeId, ask: &AskAudit) -> Vec<FoundLine> {
+fn find(texts: &[String], (node, nouns): (NodeId, Nouns), ask: &AskAudit) -> Vec<FoundLine> {
     let lines = texts.iter().flat_map(|text| text.lines());
     let short = lines.filter(|line| line.len() <= MOST_LINE_BYTES);
     let mut lines: Vec<(u64, &str)> = short.filter_map(|line| Some((time_of(line)?, line))).collect();
@@ -122,7 +121,7 @@ fn find(texts: &[String], node: NodeId, ask: &AskAudit) -> Vec<FoundLine> {
         })
         .collect();
     let newest_first = placed.into_iter().rev().filter(|(place, _)| ask.has(*place));
-    let wanted = newest_first.filter(|(_, line)| ask.wants(line));
+    let wanted = newest_first.filter(|(_, line)| ask.wants(line, nouns));
     let found = wanted.map(|(place, line)| FoundLine { place, line: line.to_owned() });
     found.take(ask.limit.min(MOST_LINES) as usize).collect()
 }
@@ -142,7 +141,7 @@ impl AskAudit {
     }
 
     /// Whether the line is whole, and what is asked for.
-    fn wants(&self, line: &str) -> bool {
+    fn wants(&self, line: &str, nouns: Nouns) -> bool {
         let Ok(line) = serde_json::from_str::<Value>(line) else { return false };
         let is = |name: &str, wanted: &str| line[name].as_str() == Some(wanted);
         let text = |name: &str| line[name].as_str().unwrap_or_default();
@@ -150,7 +149,7 @@ impl AskAudit {
             let action = action.to_lowercase();
             let (method, route) = (text("method"), text("route"));
             format!("{method} {route}").to_lowercase().contains(&action)
-                || words::action(method, route, text("path")).contains(&action)
+                || words::action(method, route, text("path"), nouns).contains(&action)
         };
         self.map.is_none_or(|map| is("map", &map.to_string()))
             && self.who.as_ref().is_none_or(|who| is("who", who) || is("token", who))
@@ -164,6 +163,7 @@ impl AskAudit {
 mod tests {
     use super::*;
     use crate::core::time::iso_millis;
+    use crate::edge::ROUTE_NOUNS;
     use serde_json::json;
 
     /// A line as the log writes it.
@@ -187,7 +187,10 @@ mod tests {
     }
 
     fn times(ask: &AskAudit) -> Vec<(u64, u32)> {
-        find(&[log()], 2, ask).iter().map(|found| (found.place.time_ms, found.place.ordinal)).collect()
+        find(&[log()], (2, ROUTE_NOUNS), ask)
+            .iter()
+            .map(|found| (found.place.time_ms, found.place.ordinal))
+            .collect()
     }
 
     fn all() -> AskAudit {
@@ -236,7 +239,7 @@ mod tests {
         use futures_util::FutureExt;
         let readers = Arc::new(Semaphore::new(1));
         let hanging = readers.clone().try_acquire_owned().unwrap();
-        let asked = || read(Arc::default(), 2, all(), readers.clone());
+        let asked = || read((Arc::default(), 2, ROUTE_NOUNS), all(), readers.clone());
         assert!(asked().now_or_never().is_none(), "it waits for a place");
         drop(hanging);
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();

@@ -1,7 +1,8 @@
 //! What a line of the audit log is about, in the words that the console shows: `create token`,
 //! `webhook: rotate secret`, `cluster: drain`.
 
-use crate::edge::ROUTE_NOUNS;
+/// What a part of a route names, where its own name does not say it.
+pub(in crate::edge) type Nouns = &'static [(&'static str, &'static str)];
 
 /// The verbs of methods.
 const VERBS: [(&str, &str); 6] = [
@@ -14,24 +15,24 @@ const VERBS: [(&str, &str); 6] = [
 ];
 
 /// The action of a request, in lower case. The path names the operations of a cluster, whose route does not.
-pub(super) fn action(method: &str, route: &str, path: &str) -> String {
+pub(super) fn action(method: &str, route: &str, path: &str, nouns: Nouns) -> String {
     let parts: Vec<&str> = route.split('/').filter(|part| !part.is_empty() && *part != "api").collect();
     let from_end = |at: usize| parts.iter().rev().nth(at).copied().unwrap_or_default();
     let (last, before, owner) = (from_end(0), from_end(1), from_end(2));
     if parts.first().is_some_and(|first| *first == "cluster") {
         let operation = if is_parameter(last) { path.rsplit('/').next().unwrap_or_default() } else { last };
-        return format!("cluster: {}", words(operation)).to_lowercase();
+        return format!("cluster: {}", words(operation, nouns)).to_lowercase();
     }
     let is_post = method == "POST";
-    if is_post && !is_parameter(last) && !is_collection(last) && !before.is_empty() {
+    if is_post && !is_parameter(last) && !is_collection(last, nouns) && !before.is_empty() {
         // Behind a thing stands what is done with it, unless it has things of its own.
-        let of = if is_parameter(before) { singular(owner) } else { words(before) };
-        return format!("{of}: {}", words(last)).to_lowercase();
+        let of = if is_parameter(before) { singular(owner, nouns) } else { words(before, nouns) };
+        return format!("{of}: {}", words(last, nouns)).to_lowercase();
     }
     let noun = match (is_parameter(last), is_post) {
-        (true, _) => singular(before),
-        (false, true) => singular(last),
-        (false, false) => words(last),
+        (true, _) => singular(before, nouns),
+        (false, true) => singular(last, nouns),
+        (false, false) => words(last, nouns),
     };
     format!("{} {noun}", named(&VERBS, method)).to_lowercase()
 }
@@ -44,16 +45,16 @@ fn is_parameter(part: &str) -> bool {
     part.starts_with('{')
 }
 
-fn is_collection(part: &str) -> bool {
-    part.ends_with('s') || ROUTE_NOUNS.iter().any(|(name, _)| *name == part)
+fn is_collection(part: &str, nouns: Nouns) -> bool {
+    part.ends_with('s') || nouns.iter().any(|(name, _)| *name == part)
 }
 
-fn words(part: &str) -> String {
-    named(ROUTE_NOUNS, part).replace('-', " ")
+fn words(part: &str, nouns: Nouns) -> String {
+    named(nouns, part).replace('-', " ")
 }
 
-fn singular(part: &str) -> String {
-    let text = words(part);
+fn singular(part: &str, nouns: Nouns) -> String {
+    let text = words(part, nouns);
     match text.strip_suffix('s') {
         Some(one) if !one.ends_with('s') => one.to_owned(),
         _ => text,
@@ -63,6 +64,7 @@ fn singular(part: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::action;
+    use crate::edge::ROUTE_NOUNS;
 
     /// The table of the console's own test, console/test/records.test.ts.
     #[test]
@@ -85,9 +87,10 @@ mod tests {
             ("GET", "/api/maps/{map}/webhooks", "read webhooks"),
             ("POST", "/api/admin-tokens", "create admin token"),
         ] {
-            assert_eq!(action(method, route, ""), expected, "{method} {route}");
+            assert_eq!(action(method, route, "", ROUTE_NOUNS), expected, "{method} {route}");
         }
-        assert_eq!(action("POST", "/api/cluster/{operation}", "/api/cluster/drain"), "cluster: drain");
-        assert_eq!(action("", "", ""), " ", "a line without a request");
+        let drain = action("POST", "/api/cluster/{operation}", "/api/cluster/drain", ROUTE_NOUNS);
+        assert_eq!(drain, "cluster: drain");
+        assert_eq!(action("", "", "", ROUTE_NOUNS), " ", "a line without a request");
     }
 }
