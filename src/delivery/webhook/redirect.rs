@@ -64,6 +64,10 @@ fn without_login(location: &str) -> Option<String> {
 fn masked_path(location: &str) -> String {
     let path = location.trim_start_matches('/');
     let slashes = &location[..location.len() - path.len()];
+    // After two slashes comes a host, perhaps with a login before it.
+    let host = path.find(['/', '?', '#']).unwrap_or(path.len());
+    let login = path[..host].rfind('@').filter(|_| slashes.len() > 1);
+    let path = login.map_or(path, |at| &path[at + 1..]);
     let masked = masked_values(&format!("{ANY_HOST}{path}"));
     format!("{slashes}{}", masked.strip_prefix(ANY_HOST).unwrap_or_default())
 }
@@ -118,6 +122,8 @@ mod tests {
             ("/hook/", false, "/hook/"),
             ("/KEY?token=KEY", false, "/***?token=***"),
             ("//example.com/KEY", false, "//example.com/***"),
+            ("//me:pw@example.com/KEY", false, "//example.com/***"),
+            ("/@me/hook", false, "/@me/hook"),
             ("elsewhere", false, "elsewhere"),
             ("https://discord.com/api/webhooks/1/KEY", true, "https://discord.com/api/webhooks/1/***"),
             ("/api/webhooks/1/KEY", true, "another path"),
