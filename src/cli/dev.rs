@@ -23,7 +23,7 @@ use super::output;
 pub(super) struct Args {
     /// First of six ports: HTTP uses this one, the third and the fifth, and the nodes use the others between
     /// them
-    #[arg(long, value_name = "PORT", default_value_t = 4000, value_parser = clap::value_parser!(u16).range(1024..=65530))]
+    #[arg(long, value_name = "PORT", default_value_t = 4000, value_parser = clap::value_parser!(u16).range(i64::from(ports::FIRST_BASE)..=i64::from(ports::LAST_BASE)))]
     base_port: u16,
     /// Keep data, logs and tokens here [default: a temporary directory, removed at the end]
     #[arg(long, value_name = "DIR")]

@@ -66,6 +66,10 @@ pub(super) fn hint_of(code: &str, token: Option<&Token>, needs: Needs) -> Option
             Needs::Map => "set --token or WAYPOST_TOKEN".to_owned(),
             Needs::Admin => "set --token or WAYPOST_ADMIN_TOKEN".to_owned(),
         },
+        ("unauthorized", Some(Token { source, .. })) if needs == Needs::Admin => format!(
+            "the token of {source} is not the cluster's admin token, which its nodes were started with \
+             (WAYPOST_ADMIN_TOKEN; `waypost dev` prints it), nor any other token of the cluster"
+        ),
         ("unauthorized", Some(Token { source, .. })) => format!(
             "the token of {source} is not one of this cluster, or was revoked; `waypost token create MAP` \
              makes one"

@@ -10,6 +10,12 @@ use anyhow::bail;
 /// The number of nodes.
 pub(super) const NODES: usize = 3;
 
+/// The lowest first port: an ordinary user may not listen at lower ones.
+pub(super) const FIRST_BASE: u16 = 1024;
+
+/// The highest first port.
+pub(super) const LAST_BASE: u16 = 65_530;
+
 /// The ports of all nodes. They follow the first one.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ports {
@@ -45,29 +51,57 @@ impl Ports {
 
     /// Checks that all six are free, before any process is started.
     pub(super) fn check(self) -> anyhow::Result<()> {
-        let mut taken = Vec::new();
-        for node in 0..NODES {
-            for (addr, what) in [(self.http(node), "HTTP"), (self.peer(node), "peers")] {
-                match TcpListener::bind(addr) {
-                    Ok(_) => {}
-                    Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                        taken.push(format!("  port {} is taken (node {}, {what})", addr.port(), node + 1));
-                    }
-                    Err(error) => {
-                        taken.push(format!("  {addr} cannot be used (node {}, {what}): {error}", node + 1))
-                    }
-                }
+        let taken: Vec<String> = self.taken().collect();
+        if taken.is_empty() {
+            return Ok(());
+        }
+        let others = match self.free_ones() {
+            Some(free) => format!("these are free: waypost dev --base-port {}", free.base),
+            None => "choose others with --base-port".to_owned(),
+        };
+        bail!(
+            "three nodes need six free ports, {} to {}:\n{}\n{others}",
+            self.base,
+            self.at(2 * NODES - 1).port(),
+            taken.join("\n"),
+        );
+    }
+
+    /// A line for each of the six that cannot be used.
+    fn taken(self) -> impl Iterator<Item = String> {
+        let all = (0..NODES).flat_map(move |node| {
+            [(node, self.http(node), "HTTP"), (node, self.peer(node), "peers")].into_iter()
+        });
+        all.filter_map(|(node, addr, what)| match TcpListener::bind(addr) {
+            Ok(_) => None,
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                Some(format!("  port {} is taken (node {}, {what})", addr.port(), node + 1))
             }
-        }
-        if !taken.is_empty() {
-            let other = if self.base < 60_000 { self.base + 1000 } else { 4000 };
-            bail!(
-                "three nodes need six free ports, {} to {}:\n{}\nchoose others, as in: waypost dev --base-port {other}",
-                self.base,
-                self.at(2 * NODES - 1).port(),
-                taken.join("\n"),
-            );
-        }
-        Ok(())
+            Err(error) => Some(format!("  {addr} cannot be used (node {}, {what}): {error}", node + 1)),
+        })
+    }
+
+    /// Other ports of which all six are free: the next ones, else the lowest.
+    fn free_ones(self) -> Option<Self> {
+        let next = (self.base..=LAST_BASE).step_by(10).skip(1);
+        let lowest = (FIRST_BASE..self.base).step_by(10);
+        next.chain(lowest).map(Self::from).find(|ports| ports.taken().next().is_none())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ports_that_the_error_suggests_are_free() {
+        // A port that stays taken for the whole test, and the six around it.
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let taken = Ports::from(listener.local_addr().unwrap().port().clamp(FIRST_BASE, LAST_BASE));
+        let error = taken.check().unwrap_err().to_string();
+        assert!(error.contains("is taken"), "{error}");
+        let (_, free) = error.split_once("these are free: waypost dev --base-port ").unwrap();
+        let free: u16 = free.parse().unwrap();
+        assert!(free.abs_diff(taken.base) >= 6, "{error}");
     }
 }
