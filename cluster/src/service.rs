@@ -1,6 +1,6 @@
 //! Answers the requests of peers.
 
-use std::sync::Arc;
+use std::{future::ready, sync::Arc};
 
 use futures_util::future::BoxFuture;
 use openraft::raft::{AppendEntriesRequest, StreamAppendError, TransferLeaderRequest, VoteRequest};
@@ -44,7 +44,7 @@ fn failed(error: impl std::fmt::Display) -> Answer {
 
 /// The answer to a part of a snapshot that is in no session.
 fn outside() -> BoxFuture<'static, Answer> {
-    Box::pin(std::future::ready(failed("a part of a snapshot outside of its session")))
+    Box::pin(ready(failed("a part of a snapshot outside of its session")))
 }
 
 /// The size of a chunk of a snapshot (bytes).
@@ -120,7 +120,7 @@ impl PeerService {
     async fn append(self: &Arc<Self>, append: Append) -> BoxFuture<'static, Answer> {
         let bytes = append.entries.iter().map(|entry| entry.content.len() as u64 + HEAD).sum();
         if !self.disk.take_at_once(bytes) {
-            return Box::pin(std::future::ready(failed(DISK_FULL)));
+            return Box::pin(ready(failed(DISK_FULL)));
         }
         let term = append.vote.term;
         let arrived = Instant::now();
@@ -128,7 +128,7 @@ impl PeerService {
         let last = append.entries.last().map(|entry| entry.id).max(append.prev);
         let request = match append_request(append) {
             Ok(request) => request,
-            Err(error) => return Box::pin(std::future::ready(failed(error))),
+            Err(error) => return Box::pin(ready(failed(error))),
         };
         let result = hand_over(self.engine.raft(), request).await;
         let this = self.clone();
@@ -264,15 +264,13 @@ impl Service for PeerService {
                 request.leadership_transfer = transfer || self.failover.saw_leader_gone();
                 Box::pin(async move { this.vote(request, pre).await })
             }
-            Request::TransferV1 { from, to, last } => Box::pin(async move {
+            Request::TransferV1 { from, to, last } => {
                 let request = TransferLeaderRequest::new(Vote::from(from), to, last.map(Into::into));
-                let accepted = this.engine.raft().handle_transfer_leader(request).await;
-                Answer::TransferV1 { accepted: matches!(accepted, Ok(Ok(()))) }
-            }),
+                Box::pin(async move { this.transferred(request).await })
+            }
             // Without a name they could be stored twice.
             Request::ForwardV1 { .. } => {
-                let refused = Forwarded::NotStored { leader: 0, overloaded: false };
-                Box::pin(std::future::ready(Answer::ForwardV1(refused)))
+                Box::pin(ready(Answer::ForwardV1(Forwarded::NotStored { leader: 0, overloaded: false })))
             }
             Request::ForwardV2 { flow, proposal, commands } => {
                 let line = flow.map_or(Line::Mixed(from), |flow| Line::Flow(Flow(flow)));
@@ -293,28 +291,32 @@ impl Service for PeerService {
             // A member speaks for itself only.
             Request::AnnounceV1(announce) if asker.standing.id().is_some_and(|id| id != announce.id) => {
                 let reason = format!("this is the identity of node {from}, not of node {}", announce.id);
-                Box::pin(std::future::ready(Answer::JoinV1(JoinReply::NotNow { reason })))
+                Box::pin(ready(Answer::JoinV1(JoinReply::NotNow { reason })))
             }
             Request::AnnounceV1(announce) => {
                 let identity = asker.identity;
                 Box::pin(async move { Answer::JoinV1(this.members.announced(announce, identity).await) })
             }
-            Request::IntroduceV1 => Box::pin(std::future::ready(Answer::JoinV1(
-                self.members.introduction_of(from, asker.identity),
-            ))),
+            Request::IntroduceV1 => {
+                Box::pin(ready(Answer::JoinV1(self.members.introduction_of(from, asker.identity))))
+            }
             Request::CountedV1 => {
                 let (term, index) = counted_for(&self.engine, from);
-                Box::pin(std::future::ready(Answer::CountedV1 { term, index }))
+                Box::pin(ready(Answer::CountedV1 { term, index }))
             }
-            Request::ClockV1 { reported } => {
-                Box::pin(std::future::ready(self.clock.reported(from, reported)))
-            }
-            Request::WhoV1 => Box::pin(std::future::ready(Answer::WhoV1(self.moves.own_process()))),
-            Request::GreetV1(_) => Box::pin(std::future::ready(Answer::GreetedV1(Greeted::Member))),
+            Request::ClockV1 { reported } => Box::pin(ready(self.clock.reported(from, reported))),
+            Request::WhoV1 => Box::pin(ready(Answer::WhoV1(self.moves.own_process()))),
+            Request::GreetV1(_) => Box::pin(ready(Answer::GreetedV1(Greeted::Member))),
             rest @ (Request::RecordsV1 { .. } | Request::EndV1) => Box::pin(this.repairs(rest)),
             Request::SnapshotBeginV1 { .. } | Request::SnapshotChunkV1 { .. } => outside(),
             Request::SnapshotEndV1 { .. } | Request::StateV1 { .. } => outside(),
         }
+    }
+
+    /// The leader gives this node the lead.
+    async fn transferred(&self, request: TransferLeaderRequest<Types>) -> Answer {
+        let accepted = self.engine.raft().handle_transfer_leader(request).await;
+        Answer::TransferV1 { accepted: matches!(accepted, Ok(Ok(()))) }
     }
 
     async fn in_session(

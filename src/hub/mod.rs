@@ -211,8 +211,7 @@ impl Foundation {
             bridge: bridge.clone(),
         };
         let vault = Vault::new(keys, cluster.clone(), peers.clone(), log.clone(), archive.clone());
-        let apps = Apps::new(bridge.clone(), log.clone(), vault.clone(), caught_up.clone());
-        let access = AccessControl::new(bridge.clone(), log.clone(), &vault, caught_up, &config);
+        let access = AccessControl::new(bridge.clone(), log.clone(), &vault, caught_up.clone(), &config);
         let timeline = Timeline::new(cluster.clone(), peers.clone(), topics.clone(), bridge.clone());
         let operations = Operations::new(cluster.clone(), &peers, &log, &health, &webhooks, timeline);
         let tasks = Tasks {
@@ -223,7 +222,7 @@ impl Foundation {
         };
         let hub = Hub(Arc::new(Parts {
             access,
-            apps,
+            apps: Apps::new(bridge.clone(), log.clone(), vault.clone(), caught_up),
             archive,
             #[cfg(test)]
             bridge,

@@ -90,8 +90,7 @@ impl Streams {
         let topic = map.topic;
         let floor = self.holds.floor(map.topic);
         let Some(record) = self.topics.get_mut(&topic) else { return Ok(0) };
-        let from = keys::event(topic, record.first_seq);
-        let to = keys::event(topic, record.next_seq);
+        let (from, to) = (keys::event(topic, record.first_seq), keys::event(topic, record.next_seq));
         let mut taken = Taken::default();
         let mut free = Vec::new();
         let mut deleted = Vec::new();
@@ -199,13 +198,9 @@ impl Streams {
         let Some(record) = self.topics.get_mut(&topic) else { return Ok(0) };
         let stored = record.stored_seq;
         let first = record.first_seq;
-        let nothing_kept = stored == first && record.withheld == 0;
         // Withheld events may lie before `stored`, where retention has passed them since.
-        let nothing_passed = record.withheld == 0
-            && floor <= stored
-            && record.ordinary_backlog() <= max_bytes
-            && keep_from_ms == 0;
-        if nothing_kept || nothing_passed || max == 0 {
+        let none_goes = floor <= stored && record.ordinary_backlog() <= max_bytes && keep_from_ms == 0;
+        if record.withheld == 0 && (stored == first || none_goes) || max == 0 {
             return Ok(0);
         }
         // The first event shows whether any must go; usually none must.
