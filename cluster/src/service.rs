@@ -95,6 +95,12 @@ pub(crate) struct Session {
 }
 
 impl PeerService {
+    /// The leader gives this node the lead.
+    async fn transferred(&self, request: TransferLeaderRequest<Types>) -> Answer {
+        let accepted = self.engine.raft().handle_transfer_leader(request).await;
+        Answer::TransferV1 { accepted: matches!(accepted, Ok(Ok(()))) }
+    }
+
     async fn vote(&self, request: VoteRequest<Types>, pre: bool) -> Answer {
         let voted = if pre {
             self.engine.raft().pre_vote(request).await
@@ -311,12 +317,6 @@ impl Service for PeerService {
             Request::SnapshotBeginV1 { .. } | Request::SnapshotChunkV1 { .. } => outside(),
             Request::SnapshotEndV1 { .. } | Request::StateV1 { .. } => outside(),
         }
-    }
-
-    /// The leader gives this node the lead.
-    async fn transferred(&self, request: TransferLeaderRequest<Types>) -> Answer {
-        let accepted = self.engine.raft().handle_transfer_leader(request).await;
-        Answer::TransferV1 { accepted: matches!(accepted, Ok(Ok(()))) }
     }
 
     async fn in_session(
