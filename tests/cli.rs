@@ -424,7 +424,8 @@ fn the_command_line_does_everything_against_a_running_cluster() {
     let one = lines(&with(&token, &["publish", "demo", "first", "{\"b\":1,\"a\":2}"]).output().unwrap());
     assert_eq!(one[0]["seq"], 1);
     wait_until("the first event is seen", || fs::read_to_string(&seen).unwrap().contains("\"first\""));
-    let third = process_of(&format!("--http-addr 127.0.0.1:{}", dev.base + 4)).expect("node 3 runs");
+    let third_words = format!("--http-addr 127.0.0.1:{}", dev.base + 4);
+    let third = process_of(&third_words).expect("node 3 runs");
     kill("KILL", &third);
     let many: String = (0..1500).map(|i| format!("{{\"type\":\"n\",\"payload\":{i}}}\n")).collect();
     let summary = lines(&run_with_input(with(&token, &["publish", "demo"]), &many));
@@ -446,6 +447,15 @@ fn the_command_line_does_everything_against_a_running_cluster() {
     let refused = run_with_input(with(&token, &["publish", "demo"]), bad);
     assert_eq!(refused.status.code(), Some(1));
     assert!(err(&refused).contains("line 3:"), "{}", err(&refused));
+
+    // A node that keeps ending is started again all the same, after a pause, and the others go on.
+    wait_until("a pause", || {
+        if let Some(third) = process_of(&third_words) {
+            // It may have ended meanwhile.
+            let _ = Command::new("sh").args(["-c", "kill -KILL $0 2>&1", &third]).output();
+        }
+        dev.notes().contains("times within a minute; starting it again in 10 s")
+    });
 
     // In the end three nodes are healthy again.
     wait_until("all nodes are back", || {

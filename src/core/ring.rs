@@ -156,22 +156,22 @@ impl Chunk {
 pub struct Wanted<'a> {
     /// Of these types.
     pub filter: &'a Filter,
-    /// None of the events that this socket sent: it is the reader's own.
-    pub not_from: Option<SocketId>,
+    /// None of the events that these sockets sent: they are the reader's own.
+    pub not_from: &'a [SocketId],
 }
 
 impl Wanted<'_> {
     /// Whether the reader wants the frame at that index of a chunk.
     fn has(&self, chunk: &Chunk, index: usize) -> bool {
-        let is_own = |socket| chunk.senders.binary_search(&(index, socket)).is_ok();
+        let is_own = |socket: &SocketId| chunk.senders.binary_search(&(index, *socket)).is_ok();
         chunk.frames.get(index).is_some_and(|frame| self.filter.matches(&frame.kind))
-            && !self.not_from.is_some_and(is_own)
+            && !self.not_from.iter().any(is_own)
     }
 }
 
 impl<'a> From<&'a Filter> for Wanted<'a> {
     fn from(filter: &'a Filter) -> Self {
-        Self { filter, not_from: None }
+        Self { filter, not_from: &[] }
     }
 }
 

@@ -48,8 +48,9 @@ pub struct Subscriber {
     client: RefCell<Option<Arc<Client>>>,
     /// The user that the client has signed in as, in a protocol that has users.
     user: OnceCell<Arc<str>>,
-    /// The client's socket, if its protocol names one. It gets none of the events that it sent.
-    socket: Cell<Option<SocketId>>,
+    /// The client's socket, if its protocol names one, and its former ones. It gets none of the events that one
+    /// of them sent.
+    sockets: RefCell<Vec<SocketId>>,
     /// How the client's events are compressed.
     compression: Cell<Compression>,
     waker: RefCell<Option<Waker>>,
@@ -114,7 +115,7 @@ impl Subscriber {
             token: Cell::new(None),
             client: RefCell::default(),
             user: OnceCell::new(),
-            socket: Cell::new(None),
+            sockets: RefCell::default(),
             compression: Cell::default(),
             waker: RefCell::default(),
             subscriptions: RefCell::default(),
@@ -143,7 +144,15 @@ impl Subscriber {
 
     /// Names the client's socket. From now on, no subscription hands over an event that this socket sent.
     pub fn set_socket(&self, socket: SocketId) {
-        self.socket.set(Some(socket));
+        *self.sockets.borrow_mut() = vec![socket];
+    }
+
+    /// Names sockets that the client had before, in place of those that were named so far. No subscription hands
+    /// over an event that one of them sent.
+    pub fn set_former_sockets(&self, former: &[SocketId]) {
+        let mut sockets = self.sockets.borrow_mut();
+        sockets.truncate(1);
+        sockets.extend(former);
     }
 
     /// The client has signed in as that user. It does so once.
@@ -395,10 +404,11 @@ impl Subscriber {
     /// Takes what a subscription can send now. `cx` as in [`Subscription::take`].
     fn take(&self, mut cx: Option<&mut Context<'_>>) -> Take {
         let mut subscriptions = self.subscriptions.borrow_mut();
+        let sockets = self.sockets.borrow();
         let count = subscriptions.len();
         for step in 0..count {
             let index = (self.turn.get() + step) % count;
-            let most = (self.socket.get(), self.max_write_bytes);
+            let most = (&sockets[..], self.max_write_bytes);
             match subscriptions[index].take(&self.dispatcher, most, cx.as_deref_mut()) {
                 Take::Nothing | Take::Reading => {}
                 found => {

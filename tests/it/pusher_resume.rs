@@ -5,6 +5,7 @@ use crate::pusher_support::{App, QUERY, Socket, inner, set_rules};
 use crate::support::{checked, nodes, publish, scenario};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
+use std::path::Path;
 use std::time::Duration;
 use testkit::Cluster;
 use testkit::clients::Js;
@@ -18,6 +19,7 @@ fn clients_resume_durable_channels() {
         nodes(3),
         &[
             ("events carry their ids, and a client resumes by them", resume),
+            ("a client that resumes gets none of its own events", own_events),
             ("a client rewinds by a number or a time", rewind),
             ("a start that can't be understood is told", bad_starts),
             ("a client learns that history is gone", gap),
@@ -98,6 +100,34 @@ fn resume(c: &Cluster) -> Result<()> {
     Ok(())
 }
 
+/// Publishes an event that the socket does not get.
+fn publish_but_for(c: &Cluster, app: &App, socket: &str, data: &str) -> Result<()> {
+    let event = json!({"name": "placed", "channel": "orders", "data": data, "socket_id": socket});
+    app.post(c, 0, "events", &event)?.expect(200).map(drop)
+}
+
+fn own_events(c: &Cluster) -> Result<()> {
+    let (_, app) = app(c, "pusher-own-events")?;
+    let mut former = Socket::connect(c, 0, &app)?;
+    let before = subscribed(&mut former, "orders", json!({}))?["id"].clone();
+    publish_but_for(c, &app, &former.id, "own")?;
+    app.publish(c, 0, "orders", "placed", "1")?;
+    ensure!(data(&mut former, 1)? == ["1"]);
+    let id = former.id.clone();
+    drop(former);
+    let mut socket = Socket::connect(c, 1, &app)?;
+    subscribed(&mut socket, "orders", json!({"after": before, "former_sockets": [id]}))?;
+    ensure!(data(&mut socket, 1)? == ["1"], "of what was stored meanwhile");
+    // A request that was on its way when the client came back.
+    publish_but_for(c, &app, &id, "own")?;
+    app.publish(c, 0, "orders", "placed", "2")?;
+    ensure!(data(&mut socket, 1)? == ["2"], "of what came then");
+    let mut another = Socket::connect(c, 1, &app)?;
+    subscribed(&mut another, "orders", json!({"after": before}))?;
+    ensure!(data(&mut another, 4)? == ["own", "1", "own", "2"]);
+    Ok(())
+}
+
 fn rewind(c: &Cluster) -> Result<()> {
     let (_, app) = app(c, "pusher-rewind")?;
     for n in 1..=4 {
@@ -121,7 +151,12 @@ fn rewind(c: &Cluster) -> Result<()> {
 fn bad_starts(c: &Cluster) -> Result<()> {
     let (_, app) = app(c, "pusher-bad-starts")?;
     let mut socket = Socket::connect(c, 0, &app)?;
-    for start in [json!({"after": "x"}), json!({"rewind": "soon"}), json!({"rewind": -1})] {
+    for start in [
+        json!({"after": "x"}),
+        json!({"rewind": "soon"}),
+        json!({"rewind": -1}),
+        json!({"former_sockets": "1.2"}),
+    ] {
         let answer = subscribe(&mut socket, "orders", start.clone())?;
         let data = &answer["data"];
         ensure!(answer["event"] == "pusher:subscription_error" && data["status"] == 400, "{start}: {answer}");
@@ -227,6 +262,8 @@ fn pusher_js_resumes_with_the_helper() {
             app.publish(c, 0, "orders", "placed", &n.to_string())?;
         }
         client.wait("five events", |client| Ok((placed(client).len() == 5).then_some(())))?;
+        let state = client.of("state").pop().context("a state")?;
+        publish_but_for(c, &app, state["socket_id"].as_str().context("an id")?, "100")?;
         c.nodes[2].kill9()?;
         c.wait_until("a leader", |c| c.leader().map(Some))?;
         for n in 5..10 {
@@ -243,6 +280,17 @@ fn pusher_js_resumes_with_the_helper() {
         ensure!(seen == (0..=10).map(|n| json!(n)).collect::<Vec<_>>(), "{seen:?}");
         Ok(())
     });
+}
+
+/// The helper for bundlers and modules is the one for pages, but for its last line.
+#[test]
+fn the_helper_is_the_same_as_a_module() {
+    let clients = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients");
+    let read = |name: &str| std::fs::read_to_string(clients.join(name)).unwrap();
+    let (page, module) = (read("pusher-resume.js"), read("pusher-resume.mjs"));
+    let page = page.strip_suffix("if (typeof module === \"object\") module.exports = pusherResume;\n");
+    assert_eq!(page, module.strip_suffix("export default pusherResume;\n"));
+    assert!(page.is_some());
 }
 
 /// The data of the events that the client got.

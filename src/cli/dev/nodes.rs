@@ -30,9 +30,10 @@ const ANSWER: Duration = Duration::from_secs(2);
 const STOP: Duration = Duration::from_secs(12);
 /// The pause between two looks at the processes.
 const LOOK: Duration = Duration::from_millis(100);
-/// A node that ends more often than this within [`MINUTE`] is not started again.
+/// A node that ends more often than this within [`MINUTE`] is started again after [`PAUSE`], not at once.
 const MOST_DEATHS: usize = 5;
 const MINUTE: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_secs(10);
 /// Last lines of a log that are shown, and the last bytes of the log in which they are looked for.
 const LAST_LINES: usize = 20;
 const LAST_BYTES: usize = 16 * 1024;
@@ -71,6 +72,8 @@ struct Node {
     dir: PathBuf,
     child: Option<Child>,
     deaths: Vec<Instant>,
+    /// When it is started again, if it has ended.
+    again_at: Option<Instant>,
 }
 
 impl Nodes {
@@ -80,7 +83,7 @@ impl Nodes {
             let dir = home.path().join(format!("node{}", index + 1));
             fs::create_dir_all(&dir)
                 .with_context(|| format!("cannot make the directory {}", dir.display()))?;
-            anyhow::Ok(Node { dir, child: None, deaths: Vec::new() })
+            anyhow::Ok(Node { dir, child: None, deaths: Vec::new(), again_at: None })
         };
         Ok(Self {
             program: std::env::current_exe().context("cannot find this program's own file")?,
@@ -172,18 +175,41 @@ impl Nodes {
         bail!("{} is not ready after {} s{}", name(index), START.as_secs(), self.last_lines(index))
     }
 
-    /// Starts a node again when it ends. Fails if a node keeps ending.
+    /// Starts a node again when it has ended: at once, or after a pause if it keeps ending. The others go on.
     pub(super) async fn watch(&mut self) -> anyhow::Result<()> {
         loop {
             sleep(LOOK).await;
             for index in 0..self.count() {
-                let Some(status) = self.ended(index)? else { continue };
-                if self.died_too_often(index) {
-                    bail!("{} keeps ending ({}){}", name(index), words(status), self.last_lines(index));
+                if let Some(status) = self.ended(index)? {
+                    self.note_death(index, status);
                 }
-                output::note(format_args!("{} ended ({}); starting it again", name(index), words(status)));
-                self.start(index)?;
+                let Some(node) = self.nodes.get_mut(index) else { continue };
+                if node.again_at.take_if(|at| *at <= Instant::now()).is_some() {
+                    self.start(index)?;
+                }
             }
+        }
+    }
+
+    /// Says that a node has ended, and when it is started again.
+    fn note_death(&mut self, index: usize, status: ExitStatus) {
+        let end = self.last_lines(index);
+        let Some(node) = self.nodes.get_mut(index) else { return };
+        let (name, now) = (name(index), Instant::now());
+        node.child = None;
+        node.deaths.retain(|death| now.duration_since(*death) < MINUTE);
+        node.deaths.push(now);
+        let times = node.deaths.len();
+        if times <= MOST_DEATHS {
+            node.again_at = Some(now);
+            output::note(format_args!("{name} ended ({}); starting it again", words(status)));
+        } else {
+            node.again_at = Some(now + PAUSE);
+            output::note(format_args!(
+                "{name} ended ({}), {times} times within a minute; starting it again in {} s{end}",
+                words(status),
+                PAUSE.as_secs()
+            ));
         }
     }
 
@@ -220,14 +246,6 @@ impl Nodes {
             Some(child) => Ok(child.try_wait()?),
             None => Ok(None),
         }
-    }
-
-    fn died_too_often(&mut self, index: usize) -> bool {
-        let Some(node) = self.nodes.get_mut(index) else { return true };
-        let now = Instant::now();
-        node.deaths.retain(|death| now.duration_since(*death) < MINUTE);
-        node.deaths.push(now);
-        node.deaths.len() > MOST_DEATHS
     }
 
     fn last_lines(&self, index: usize) -> String {

@@ -139,7 +139,8 @@ proptest! {
             }
         }
         let mut cursor = Cursor::at(1);
-        let wanted = Wanted { filter: &filter, not_from: socket(1) };
+        let own = socket(1);
+        let wanted = Wanted { filter: &filter, not_from: own.as_slice() };
         prop_assert_eq!(read_all(&ring, &mut cursor, wanted, max), &*expected);
         let last = expected.split(';').rev().nth(1).map(|frame| frame[1..].parse::<u64>().unwrap() + 1);
         prop_assert_eq!((cursor.next_seq, cursor.shown_seq), (seq, last.unwrap_or(1)));

@@ -71,19 +71,19 @@ pub(super) enum Take {
 }
 
 impl Subscription {
-    /// Takes about `max_bytes` that can be sent now. Events that `socket` sent are left out. Pages are read
-    /// by the session's task alone, whose context is `cx`.
+    /// Takes about `max_bytes` that can be sent now. Events that one of the `sockets` sent are left out. Pages
+    /// are read by the session's task alone, whose context is `cx`.
     pub(super) fn take(
         &mut self,
         dispatcher: &Dispatcher,
-        (socket, max_bytes): (Option<SocketId>, usize),
+        (sockets, max_bytes): (&[SocketId], usize),
         mut cx: Option<&mut Context<'_>>,
     ) -> Take {
         if self.is_held {
             return Take::Nothing;
         }
         loop {
-            let wanted = Wanted { filter: self.audience.filter(), not_from: socket };
+            let wanted = Wanted { filter: self.audience.filter(), not_from: sockets };
             match &mut self.behind {
                 Behind::No => {
                     if self.audience.quiet().pass(&mut self.cursor) {

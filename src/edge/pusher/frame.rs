@@ -42,6 +42,8 @@ pub struct Subscribe {
     pub after: Option<Value>,
     /// How many of the newest events, or which time of them, the client wants first.
     pub rewind: Option<Value>,
+    /// Sockets that the client had before: it gets none of the events that they sent.
+    pub former_sockets: Option<Value>,
 }
 
 /// A client says which user it is.

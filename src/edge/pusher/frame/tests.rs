@@ -26,6 +26,7 @@ fn messages_of_clients_are_read() {
         channel_data: None,
         after: None,
         rewind: None,
+        former_sockets: None,
     };
     let signed = Subscribe {
         auth: Some("key:5f".to_owned()),
@@ -54,10 +55,11 @@ fn messages_of_clients_are_read() {
             ClientMessage::Subscribe(signed),
         ),
         (
-            r#"{"event":"pusher:subscribe","data":{"channel":"a","after":"x","rewind":5,"auth":null}}"#,
+            r#"{"event":"pusher:subscribe","data":{"channel":"a","after":"x","rewind":5,"former_sockets":["1.2"],"auth":null}}"#,
             ClientMessage::Subscribe(Subscribe {
                 after: Some("x".into()),
                 rewind: Some(5.into()),
+                former_sockets: Some(json!(["1.2"])),
                 ..subscribe("a")
             }),
         ),

@@ -2,7 +2,7 @@
 
 use super::auth::AuthError;
 use super::member::{Member, MemberError, Membership, told_data};
-use super::wanted::{BadStart, start_of};
+use super::wanted::{BadStart, former_sockets, start_of};
 use super::{PusherSession, Subscription};
 use crate::core::channel::{Channel, ChannelError, Kind};
 use crate::core::event::Event;
@@ -181,6 +181,9 @@ impl PusherSession {
             _ => None,
         };
         let start = start_of(&asked, self.hub().clock().time_ms())?;
+        if let Some(former) = former_sockets(&asked)? {
+            self.subscriber.set_former_sockets(&former);
+        }
         // The data of other subscriptions is not checked.
         let told = asked.channel_data.as_deref().filter(|_| member.is_some());
         let channel_data = told.map(told_data).unwrap_or_default();

@@ -1,13 +1,17 @@
 //! Where a subscription starts: `after` the last event that the client has seen, or `rewind` by a number of
-//! events or a time.
+//! events or a time. And which sockets the client had before, so that it does not get its own events.
 
 use crate::core::history::Start;
+use crate::core::ids::SocketId;
 use crate::edge::given::Given;
 use crate::edge::pusher::frame;
 use crate::edge::start::Form;
 use serde_json::Value;
 
-/// The start that a client asked for can't be understood.
+/// The most former sockets that a client names.
+const FORMER_SOCKETS: usize = 16;
+
+/// What a client asked for can't be understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum BadStart {
     /// Not the id of an event.
@@ -18,6 +22,9 @@ pub(super) enum BadStart {
         "rewind must be a whole number from 0 to 100000, or a time such as \"30s\", \"2m\", \"1h\" or \"1d\""
     )]
     Rewind,
+    /// Not a list of ids, or too long.
+    #[error("former_sockets must be a list of at most {FORMER_SOCKETS} ids of sockets, such as \"12.34\"")]
+    FormerSockets,
 }
 
 /// The start that a client asks for; `None` if it asks for none. `now_ms` is the cluster's time.
@@ -33,6 +40,14 @@ pub(super) fn start_of(asked: &frame::Subscribe, now_ms: u64) -> Result<Option<S
     }
     let named = Form::Newest.read(Given::Json(&rewind)).map_err(|_| BadStart::Rewind)?;
     Ok(Some(named.start()))
+}
+
+/// The sockets that the client had before, if it names any.
+pub(super) fn former_sockets(asked: &frame::Subscribe) -> Result<Option<Vec<SocketId>>, BadStart> {
+    let Some(given) = asked.former_sockets.as_ref().filter(|value| !value.is_null()) else { return Ok(None) };
+    let list = given.as_array().filter(|list| list.len() <= FORMER_SOCKETS);
+    let ids = list.ok_or(BadStart::FormerSockets)?.iter().map(|id| id.as_str()?.parse().ok());
+    ids.collect::<Option<_>>().map(Some).ok_or(BadStart::FormerSockets)
 }
 
 /// The milliseconds of a time such as `2m`.
@@ -80,5 +95,21 @@ mod tests {
             assert_eq!(read(json!({"rewind": bad})), Err(BadStart::Rewind), "{bad}");
         }
         assert_eq!(read(json!({"rewind": format!("{}d", u64::MAX)})), Err(BadStart::Rewind));
+    }
+
+    #[test]
+    fn former_sockets_are_a_short_list_of_ids() {
+        let read = |given: Value| {
+            let asked = json!({"channel": "a", "former_sockets": given});
+            former_sockets(&serde_json::from_value(asked).unwrap())
+        };
+        let (one, two) = (SocketId { a: 12, b: 34 }, SocketId { a: 1, b: 2 });
+        assert_eq!(read(Value::Null), Ok(None));
+        assert_eq!(read(json!([])), Ok(Some(Vec::new())));
+        assert_eq!(read(json!(["12.34", "1.2"])), Ok(Some(vec![one, two])));
+        assert_eq!(read(json!(vec!["1.2"; 16])), Ok(Some(vec![two; 16])));
+        for bad in [json!("1.2"), json!([12]), json!(["12"]), json!(vec!["1.2"; 17])] {
+            assert_eq!(read(bad.clone()), Err(BadStart::FormerSockets), "{bad}");
+        }
     }
 }
