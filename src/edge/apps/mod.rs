@@ -60,7 +60,7 @@ fn check_choice(edge: &Edge, grant: &Grant, settings: &AppSettings) -> Result<()
         return Ok(());
     }
     Err(ApiError::forbidden("an app id, a key or a secret is chosen with the admin token")
-        .hint("leave them out; the server makes new ones"))
+        .hint("send the admin token (WAYPOST_ADMIN_TOKEN); or leave them out, and the server makes new ones"))
 }
 
 /// How the map was changed for its first app, as texts.
