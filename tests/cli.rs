@@ -480,7 +480,18 @@ fn the_command_line_does_everything_against_a_running_cluster() {
     assert!(printed.contains(&token) && printed.contains(&admin), "other tokens: {printed}");
     let again =
         with(&token, &["tail", "demo", "-n", "1502", "--since", "2020-01-01T00:00:00Z"]).output().unwrap();
-    assert_eq!(lines(&again).len(), 1502);
+    let again = lines(&again);
+    assert_eq!(again.len(), 1502);
+    // The same without waiting for more: several pages, as they are stored.
+    let stored = |more: &[&str]| {
+        let output = with(&token, &["tail", "demo", "--no-follow"]).args(more).output().unwrap();
+        assert!(output.status.success(), "{}", err(&output));
+        lines(&output).iter().map(|event| event["seq"].as_u64().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(stored(&[]), (1..=1502).collect::<Vec<_>>());
+    assert_eq!(stored(&["-n", "2"]), [1, 2]);
+    assert_eq!(stored(&["--after", again[0]["id"].as_str().unwrap(), "--events", "last"]), [1502]);
+    assert!(stored(&["--since", "2999-01-01T00:00:00Z"]).is_empty());
     dev.signal("KILL");
     dev.child.wait().unwrap();
     dev.wait_ports_free();

@@ -19,6 +19,7 @@ use http::{
     header::{self, HeaderName, HeaderValue},
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::rustls::ClientConfig;
@@ -293,12 +294,25 @@ impl Client {
         Ok(answer.get_mut("data").map(Value::take).unwrap_or(answer))
     }
 
+    /// A [`Client::read`] of the whole answer, as it came.
+    pub(super) async fn bytes(&self, path: &str) -> Result<Bytes, ClientError> {
+        let answer = self.read(path).await?;
+        self.all_of(self.at.get(), answer).await
+    }
+
+    /// What the node in use has answered, as JSON of that form.
+    pub(super) fn understood<'a, T: Deserialize<'a>>(&self, bytes: &'a [u8]) -> Result<T, ClientError> {
+        serde_json::from_slice(bytes).map_err(|error| self.foreign(self.at.get(), error.to_string()))
+    }
+
+    async fn all_of(&self, at: usize, answer: Answer) -> Result<Bytes, ClientError> {
+        let bytes = answer.whole(LARGEST_ANSWER, ANSWER).await;
+        bytes.map_err(|error| self.unreachable(at, error.to_string(), false))
+    }
+
     /// The whole answer from that node; null if it is empty.
     async fn document(&self, at: usize, answer: Answer) -> Result<Value, ClientError> {
-        let bytes = answer
-            .whole(LARGEST_ANSWER, ANSWER)
-            .await
-            .map_err(|error| self.unreachable(at, error.to_string(), false))?;
+        let bytes = self.all_of(at, answer).await?;
         if bytes.is_empty() {
             return Ok(Value::Null);
         }

@@ -4,6 +4,8 @@
 //! frame and a `position` frame each have a position. When history is missing, it says so, and never skips
 //! silently.
 
+mod stored;
+
 use std::{borrow::Cow, time::Duration};
 
 use anyhow::Context;
@@ -45,6 +47,9 @@ pub(super) struct Args {
     /// End after this many events
     #[arg(long, short = 'n', value_name = "N")]
     count: Option<u64>,
+    /// Print the events that are stored, from the oldest or from that start on, and end
+    #[arg(long)]
+    no_follow: bool,
     #[command(flatten)]
     connection: Connection,
     /// The old name of -o json
@@ -62,7 +67,8 @@ impl Args {
     ) -> Self {
         // A comma would stand between two subjects.
         let subjects = Some(channel.replace(',', "\\,"));
-        Self { map, subjects, events: None, filter: None, after: None, since, count, connection, json }
+        let (events, filter, after, no_follow) = (None, None, None, false);
+        Self { map, subjects, events, filter, after, since, count, no_follow, connection, json }
     }
 }
 
@@ -78,7 +84,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         left: args.count,
         people: output::for_people(args.json),
     };
-    tail.follow(&client).await
+    if args.no_follow { tail.print_stored(&client).await } else { tail.follow(&client).await }
 }
 
 struct Tail {
@@ -282,17 +288,15 @@ impl Tail {
             (None, Some(since)) => Some(("since", since)),
             (None, None) => None,
         };
-        let subjects = self.subjects.as_ref().map(|subjects| ("subjects", subjects));
-        let events = self.events.as_ref().map(|events| ("events", events));
-        let filter = self.filter.as_ref().map(|filter| ("filter", filter));
-        let query: Vec<String> = subjects
-            .into_iter()
-            .chain(events)
-            .chain(filter)
-            .chain(start)
-            .map(|(name, value)| format!("{name}={}", encoded(value)))
-            .collect();
+        let query: Vec<String> =
+            self.chosen().chain(start).map(|(name, value)| format!("{name}={}", encoded(value))).collect();
         format!("{}/stream?{}", self.path, query.join("&"))
+    }
+
+    /// The parameters that choose events.
+    fn chosen(&self) -> impl Iterator<Item = (&'static str, &String)> {
+        let given = [("subjects", &self.subjects), ("events", &self.events), ("filter", &self.filter)];
+        given.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?)))
     }
 }
 

@@ -240,10 +240,9 @@ async fn rotate(args: Rotate) -> anyhow::Result<()> {
     }
     output::line(output::paint(output::STRONG, cell(&rotated, "secret")))?;
     let until = cell(&rotated, "secret_previous_until");
-    let old = if until == "-" {
-        "The old one does not sign any more".to_owned()
-    } else {
-        format!("The old one signs too until {until}")
+    let old = match until.as_str() {
+        "-" => "No other one signs any more".to_owned(),
+        _ => format!("The old one signs too until {until}"),
     };
     output::note(format_args!("{old}. Keep the secret: it is not shown again."));
     Ok(())

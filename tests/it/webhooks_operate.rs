@@ -244,6 +244,13 @@ fn rotation_ends(c: &Cluster) -> Result<()> {
             ensure!(request.standard(&new), "{path}: the new secret does not sign");
             ensure!(request.standard(&hook.secret) == lasts, "{path}: the old secret signs: {}", !lasts);
         }
+        // The same secret, without an overlap: the old one ends at once.
+        let same = hook.post(c, "/rotate-secret", &json!({"secret": new, "overlap_seconds": 0}))?;
+        ensure!(same["secret"] == *new && same["secret_previous_until"].is_null(), "{path}: {same}");
+        publish_keys(c, &map, path, 1)?;
+        let later = receiver.wait_events(path, 2)?;
+        let signs = later.last().map(|request| (request.standard(&new), request.standard(&hook.secret)));
+        ensure!(signs == Some((true, false)), "{path}: {signs:?}");
     }
     Ok(())
 }

@@ -134,6 +134,19 @@ impl Views<'_> {
         problems_of(view).filter(|problem| !known.contains(&name(problem))).collect()
     }
 
+    /// What other nodes of the cluster say of themselves and the best view does not know.
+    fn of_themselves(&self, best: usize) -> impl Iterator<Item = &Value> {
+        let answered = self.0.iter().filter_map(|(_, view)| view.as_ref().ok());
+        let of_cluster = answered.filter(move |view| self.is_of_cluster(view, best));
+        of_cluster.flat_map(move |view| {
+            self.more(view, best).into_iter().filter(move |problem| is_own(problem, view))
+        })
+    }
+
+    fn is_of_cluster(&self, view: &Value, best: usize) -> bool {
+        view.get("cluster_id") == self.view(best).1.get("cluster_id")
+    }
+
     /// The best view as JSON, with what the other nodes answered.
     fn json(&self, best: usize) -> Value {
         let asked = self.0.iter().map(|(url, view)| match view {
@@ -171,7 +184,7 @@ impl Views<'_> {
         );
         let table = table(status);
         let matrix = matrix(status).map_or_else(String::new, |matrix| format!("\n\n{matrix}"));
-        let problems = blocks(problems_of(status));
+        let problems = blocks(problems_of(status).chain(self.of_themselves(best)));
         let others: String = (self.0.iter().enumerate())
             .filter(|(at, (_, view))| *at != best && !has_another_token(view))
             .map(|(_, (url, view))| self.other(url, view, best))
@@ -201,17 +214,22 @@ impl Views<'_> {
                 return format!("\n\nno status from {url}: {text}");
             }
         };
-        if view.get("cluster_id") != self.view(best).1.get("cluster_id") {
+        if !self.is_of_cluster(view, best) {
             let text = format!("{url} is a node of another cluster: {}", cell(view, "cluster_id"));
             return format!("\n\n{}", output::paint(output::STRONG, output::printable(&text)));
         }
-        let more = blocks(self.more(view, best));
+        let more = blocks(self.more(view, best).into_iter().filter(|problem| !is_own(problem, view)));
         if more.is_empty() {
             more
         } else {
             format!("\n\nas node {} sees it:{more}", called_by(view, "node_id", "node_name"))
         }
     }
+}
+
+/// Whether a problem is one of the node whose view it is.
+fn is_own(problem: &Value, view: &Value) -> bool {
+    !problem["node"].is_null() && problem["node"] == view["node_id"]
 }
 
 /// Whether a node refused the token. Where another node takes it, their admin tokens differ.

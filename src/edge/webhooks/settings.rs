@@ -131,7 +131,8 @@ pub(super) async fn update(edge: &Edge, by: By, id: WebhookId, patch: &Patch) ->
     Err(Refusal::Changed.into())
 }
 
-/// Gives a webhook another secret. The old secrets keep signing for `overlap` seconds.
+/// Gives a webhook another secret. The old secrets keep signing for `overlap` seconds; without an overlap they
+/// end at once.
 pub(super) async fn rotate(
     edge: &Edge,
     by: By,
@@ -145,6 +146,10 @@ pub(super) async fn rotate(
         let old = plain.private.clone();
         secret.clone_into(&mut plain.private.secret);
         follow(edge, &mut plain.private, &old, Some(overlap))?;
+        if overlap == 0 {
+            // Even if the secret stays, as after a rotation whose overlap is to end now.
+            plain.private.previous.clear();
+        }
         if let Some(done) = try_put(edge, by, plain, revision).await? {
             return Ok(done);
         }
