@@ -127,6 +127,7 @@ mod webhooks_chat;
 mod webhooks_fair;
 mod webhooks_filtered;
 mod webhooks_flow;
+mod webhooks_key;
 mod webhooks_lambda;
 mod webhooks_operate;
 mod webhooks_progress;

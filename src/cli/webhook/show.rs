@@ -176,6 +176,8 @@ fn short_id(webhook: &Value) -> String {
 /// The target of a webhook, as a text.
 pub(super) fn target(webhook: &Value) -> String {
     match cell(webhook, "url").as_str() {
+        // A node that cannot decrypt it shows none.
+        "-" if webhook["target"].is_null() => "-".to_owned(),
         "-" => format!("lambda {}", cell(webhook, "target.function_name")),
         url => url.to_owned(),
     }

@@ -54,7 +54,7 @@ pub enum BadWebhooks {
     Tls(#[from] BadTls),
 }
 
-/// Why a test was not sent.
+/// Why a test was not sent, or a check not made.
 #[derive(Debug, thiserror::Error)]
 pub enum TestError {
     /// The webhook's secrets can't be decrypted.
@@ -82,8 +82,8 @@ impl From<BadWebhook> for TestError {
 pub enum CheckError {
     /// A setting of the webhook is wrong.
     Field(FieldError),
-    /// The check was not made: too many checks and tests are waiting, or the node is stopping.
-    Busy,
+    /// The check was not made.
+    NotMade(TestError),
 }
 
 enum Job {
@@ -178,14 +178,14 @@ impl Webhooks {
     /// not go to is refused now. A name that has no address yet is accepted, and checked when it is dialled.
     ///
     /// # Errors
-    /// [`CheckError::Field`] names `url` or `lambda`; [`CheckError::Busy`] when the check could not be made.
+    /// [`CheckError::Field`] names `url` or `lambda`; [`CheckError::NotMade`] when the check could not be made.
     pub async fn check_name(&self, target: &Target, profile: Profile) -> Result<(), CheckError> {
         let url = self.checks().url(target, profile).map_err(CheckError::Field)?;
         let (answer, answered) = oneshot::channel();
-        self.ask(Job::Check(Box::new(url.clone()), answer)).map_err(|_| CheckError::Busy)?;
+        self.ask(Job::Check(Box::new(url.clone()), answer)).map_err(CheckError::NotMade)?;
         let field = if matches!(target, Target::Http(_)) { "url" } else { "lambda" };
         let refused = |why: Forbidden| CheckError::Field(forbidden(field, &url, &why));
-        answered.await.map_err(|_| CheckError::Busy)?.map_err(refused)
+        answered.await.map_err(|_| CheckError::NotMade(TestError::Busy))?.map_err(refused)
     }
 
     /// Sends one event to a webhook, at once and out of order, and records the attempt.
@@ -240,8 +240,10 @@ impl Webhooks {
         self.hub.leases().deliver_again().await;
     }
 
-    /// Gives the job to the threads in turn, so that no thread does all of them.
+    /// Gives the job to the threads in turn, so that no thread does all of them. They take jobs once the node has
+    /// the key that encrypts webhooks.
     fn ask(&self, job: Job) -> Result<(), TestError> {
+        self.hub.vault().encryption()?;
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let shard = self.shards.get(turn % self.shards.len().max(1)).ok_or(TestError::Busy)?;
         shard.try_send(job).map_err(|_| TestError::Busy)

@@ -72,7 +72,8 @@ async fn state_shown(
     let queue_depth = queue_depth(progress, head_seq);
     let is_orphaned = owner.is_none() && queue_depth > 0;
     let unusable = private.and_then(|private| edge.webhooks.obstacle(webhook, private));
-    let obstacle = unusable.or_else(|| obstacle(&stored.attempt_history, webhook.updated_ms, is_orphaned));
+    let orphaned = is_orphaned.then(|| without_owner(edge));
+    let obstacle = unusable.or(orphaned).or_else(|| obstacle(&stored.attempt_history, webhook.updated_ms));
     Ok(State {
         state: state(webhook, progress, losing.is_some(), obstacle.is_some(), now_ms).to_owned(),
         disabled_reason: webhook.disabled.as_ref().map(|disabled| disabled.why.clone()),
@@ -105,12 +106,16 @@ pub(super) fn envelope(map: MapId, event: &Event) -> Option<Box<RawValue>> {
     RawValue::from_string(String::from_utf8(envelope).ok()?).ok()
 }
 
-/// Why nothing is delivered, as far as the attempts since the last change show. `is_orphaned` says that events
-/// wait and the webhook has no owner.
-fn obstacle(history: &AttemptHistory, updated_ms: u64, is_orphaned: bool) -> Option<String> {
-    if is_orphaned {
-        return Some("no node delivers webhooks at the moment".to_owned());
+/// Why events wait for a webhook that no node owns.
+fn without_owner(edge: &Edge) -> String {
+    match edge.hub.vault().encryption() {
+        Ok(_) => "no node delivers webhooks at the moment".to_owned(),
+        Err(error) => format!("no node delivers webhooks at the moment; {error}"),
     }
+}
+
+/// Why nothing is delivered, as far as the attempts since the last change show.
+fn obstacle(history: &AttemptHistory, updated_ms: u64) -> Option<String> {
     history.failure_since(updated_ms).map(|attempt| attempt.error.clone().unwrap_or_default())
 }
 

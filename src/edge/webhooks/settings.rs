@@ -12,7 +12,7 @@ use crate::core::time::iso_millis;
 use crate::core::webhook::patch::Patch;
 use crate::core::webhook::secret::{MAX_PREVIOUS, TooMany};
 use crate::core::webhook::{Defaults, Lambda, Origin, Plain, Private, Profile, PutWebhook, Target, Webhook};
-use crate::delivery::webhook::{CheckError, TestError, Webhooks};
+use crate::delivery::webhook::{CheckError, Webhooks};
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
 use crate::hub::{Encryption, HubError};
@@ -202,7 +202,7 @@ pub(super) async fn check(
         match webhooks.check_name(&plain.private.target, plain.webhook.profile).await {
             Ok(()) => {}
             Err(CheckError::Field(error)) => errors.push(error),
-            Err(CheckError::Busy) => return Err(TestError::Busy.into()),
+            Err(CheckError::NotMade(error)) => return Err(error.into()),
         }
     }
     Ok(errors.into_result(())?)

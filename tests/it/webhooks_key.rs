@@ -1,0 +1,39 @@
+//! A node that lacks the key that encrypts webhooks says so at once, whatever it is asked about them.
+
+use crate::support::scenario;
+use crate::webhooks_support::{Hook, delivering, map, publish_keys};
+use anyhow::ensure;
+use serde_json::json;
+use std::time::Duration;
+use testkit::receiver::{Receiver, behaviour};
+
+/// The longest time for a node to end.
+const STOP: Duration = Duration::from_secs(30);
+
+const LACKS: &str = "does not have the key that encrypts webhooks";
+
+#[test]
+fn a_node_without_the_key_of_webhooks_says_so() {
+    scenario(delivering(1), |c| {
+        let map = map(c, "no-key")?;
+        let receiver = Receiver::start()?;
+        let url = receiver.on("/hook", behaviour::healthy());
+        let hook = Hook::create(c, &map, &url, json!({}))?;
+        publish_keys(c, &map, "before", 1)?;
+        receiver.wait_events("/hook", 1)?;
+
+        c.nodes[0].stop(STOP)?;
+        std::fs::remove_file(c.nodes[0].data.join("webhooks.key"))?;
+        c.nodes[0].start()?;
+        c.wait_ready()?;
+        let new = format!("/api/maps/{}/webhooks", map.id);
+        for (path, body) in [(hook.path("/test"), json!({})), (new, json!({"url": format!("{url}/2")}))] {
+            let answer = c.admin(0).post(&path, &body)?.expect(503)?.json()?;
+            ensure!(answer["message"].as_str().is_some_and(|said| said.contains(LACKS)), "{path}: {answer}");
+        }
+        publish_keys(c, &map, "after", 1)?;
+        hook.wait(c, "the reason", |hook| {
+            hook["last_error"].as_str().is_some_and(|error| error.contains(LACKS))
+        })
+    });
+}
