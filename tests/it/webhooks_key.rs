@@ -34,6 +34,7 @@ fn a_node_without_the_key_of_webhooks_says_so() {
         publish_keys(c, &map, "after", 1)?;
         hook.wait(c, "the reason", |hook| {
             hook["last_error"].as_str().is_some_and(|error| error.contains(LACKS))
-        })
+        })?;
+        Ok(())
     });
 }
