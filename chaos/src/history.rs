@@ -103,8 +103,9 @@ pub enum Record {
     Webhook { hook: String, node: usize, state: String, missed: u64, given_up: u64, beyond: bool },
     /// A map received an event that says how many events one of its webhooks lost.
     Announced { hook: String, lost: u64 },
-    /// The count of a webhook's events: each was accepted, or was reported as missed or given up.
-    Offered { hook: String, events: u64 },
+    /// So many events were published for a webhook: each was accepted, or was reported as missed or given up.
+    /// The stream had `stream` events, the server's own included: they too count as missed where they are gone.
+    Offered { hook: String, events: u64, stream: u64 },
     /// A token was created: asked for at that time, answered now.
     TokenMade { token: String, asked_ms: u64 },
     /// A token was used: asked at that time, answered now with that status.

@@ -385,7 +385,7 @@ fn within_the_bound_of_retention_a_webhook_gets_every_event() {
 
 #[test]
 fn beyond_the_bound_of_retention_losses_are_reported_and_counted() {
-    let offered = |events| Record::Offered { hook: "p".into(), events };
+    let offered = |events| Record::Offered { hook: "p".into(), events, stream: events + 1 };
     let announced = Record::Announced { hook: "p".into(), lost: 3 };
     let reported = [doing("losing", 2, true), announced.clone(), doing("healthy", 3, true)];
     assert!(pressed([1, 2], reported.clone().into_iter().chain([offered(5)])).is_empty());
@@ -394,6 +394,10 @@ fn beyond_the_bound_of_retention_losses_are_reported_and_counted() {
         [6],
         "one event is neither accepted nor counted as lost"
     );
+    let of_server = reported.clone().into_iter().chain([offered(4)]);
+    assert!(pressed([1, 2], of_server).is_empty(), "an event of the server is gone too");
+    let too_many = reported.clone().into_iter().chain([offered(3)]);
+    assert_eq!(pressed([1, 2], too_many), [6], "more are counted than the stream had");
     let silent = [doing("failing", 3, true), announced, offered(5)];
     assert_eq!(pressed([1, 2], silent), [6], "no node reported that it is losing events");
     let unannounced = [doing("losing", 3, true), offered(5)];

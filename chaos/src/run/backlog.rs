@@ -119,6 +119,7 @@ pub fn beyond(run: &mut Run) -> Result<()> {
     bench.run.mended("webhook outage beyond the bound", &[]);
     bench.all_settled(&hooks[0]);
     bench.watch(&hooks, true);
+    bench.note_offered(&hooks[0])?;
     bench.end(&hooks)
 }
 
@@ -327,8 +328,16 @@ impl<'f> Bench<'f> {
             Ok(Some(()))
         });
         self.note(hook, done);
+    }
+
+    /// Records how many events were published for the webhook, and how many the stream has: one more shows it.
+    fn note_offered(&mut self, hook: &Hook) -> Result<()> {
         let events = self.published;
-        self.run.journal.note(Record::Offered { hook: hook.name.clone(), events });
+        let last = Event::good(DROWNING, "a");
+        let stored = self.acknowledged(&last.key, &json!({"events": [last.body()]}))?;
+        let stream = stored[0]["seq"].as_u64().context("the answer has no seq")?;
+        self.run.journal.note(Record::Offered { hook: hook.name.clone(), events, stream });
+        Ok(())
     }
 
     /// Records all requests that came, and removes the map.
