@@ -154,7 +154,9 @@ fn losses_are_reported(index: &Index<'_>, verdict: &mut Verdict) {
         let count = accepted.get(hook).map_or(0, |ids| ids.len() as u64);
         let lost = lost.get(hook).copied().unwrap_or(0);
         verdict.check((*events..=*stream).contains(&(count + lost)), || {
-            format!("{hook}: {count} accepted and {lost} reported as lost, of {events}; {stream} in the stream")
+            format!(
+                "{hook}: {count} accepted and {lost} reported as lost, of {events}; {stream} in the stream"
+            )
         });
     }
 }
