@@ -115,7 +115,7 @@ pub(super) const MISTAKES: &[Mistake] = &[
     on(
         "A wrong token: `waypost map list --token nonsense`",
         Command(&["map", "list", "--token", "nonsense"]),
-        &["401", "--token", "waypost token create"],
+        &["401", "--token", "admin token"],
     ),
     on(
         "A token of the documentation, as it stands there: `curl -H 'Authorization: Bearer wp_…'`",
