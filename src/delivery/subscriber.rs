@@ -142,17 +142,10 @@ impl Subscriber {
         self.set_client(who.client().cloned());
     }
 
-    /// Names the client's socket. From now on, no subscription hands over an event that this socket sent.
-    pub fn set_socket(&self, socket: SocketId) {
-        *self.sockets.borrow_mut() = vec![socket];
-    }
-
-    /// Names sockets that the client had before, in place of those that were named so far. No subscription hands
-    /// over an event that one of them sent.
-    pub fn set_former_sockets(&self, former: &[SocketId]) {
-        let mut sockets = self.sockets.borrow_mut();
-        sockets.truncate(1);
-        sockets.extend(former);
+    /// Names the client's socket, and those that it had before. From now on, no subscription hands over an event
+    /// that one of them sent.
+    pub fn set_sockets(&self, own: SocketId, former: &[SocketId]) {
+        *self.sockets.borrow_mut() = [&[own], former].concat();
     }
 
     /// The client has signed in as that user. It does so once.

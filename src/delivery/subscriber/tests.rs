@@ -169,7 +169,7 @@ fn a_subscription_that_is_held_stands_still() {
 fn a_socket_gets_none_of_its_own_events_from_the_ring_or_the_store() {
     let own = |seq: u64| seq.is_multiple_of(2).then_some(SOCKET);
     with_subscription(|topic_view, subscriber, _| {
-        subscriber.set_socket(SOCKET);
+        subscriber.set_sockets(SOCKET, &[]);
         topic_view.push(chunk_from(1..5, own), 1 << 20, 1024);
         assert_eq!((next(subscriber).unwrap(), next(subscriber)), ("1;3;".into(), None));
 
@@ -185,15 +185,15 @@ fn a_socket_gets_none_of_its_own_events_from_the_ring_or_the_store() {
 fn another_socket_gets_all_events_but_those_of_its_former_ones() {
     with_subscription(|topic_view, subscriber, _| {
         let (own, former) = (SocketId { b: 3, ..SOCKET }, SocketId { b: 4, ..SOCKET });
-        subscriber.set_socket(own);
+        subscriber.set_sockets(own, &[]);
         topic_view.push(chunk_from(1..5, |_| Some(SOCKET)), 1 << 20, 1024);
         assert_eq!(next(subscriber).unwrap(), "1;2;3;4;");
         let senders = [own, former, SOCKET];
         let sender = |seq: u64| Some(senders[(seq % 3) as usize]);
-        subscriber.set_former_sockets(&[former]);
+        subscriber.set_sockets(own, &[former]);
         topic_view.push(chunk_from(5..11, sender), 1 << 20, 1024);
         assert_eq!(next(subscriber).unwrap(), "5;8;", "only what a third socket sent");
-        subscriber.set_former_sockets(&[]);
+        subscriber.set_sockets(own, &[]);
         topic_view.push(chunk_from(11..14, sender), 1 << 20, 1024);
         assert_eq!(next(subscriber).unwrap(), "11;13;", "another client's now");
     });

@@ -86,7 +86,7 @@ impl LiveSession {
         request: HttpRequest,
         socket: SocketId,
     ) -> Self {
-        subscriber.set_socket(socket);
+        subscriber.set_sockets(socket, &[]);
         Self {
             dispatcher: dispatcher.clone(),
             subscriber,

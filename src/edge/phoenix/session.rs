@@ -91,7 +91,7 @@ impl PhoenixSession {
         client: Client,
         settings: &Settings,
     ) -> Self {
-        subscriber.set_socket(client.socket);
+        subscriber.set_sockets(client.socket, &[]);
         Self {
             dispatcher: dispatcher.clone(),
             subscriber,

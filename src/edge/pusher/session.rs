@@ -68,7 +68,7 @@ impl PusherSession {
         (app, socket): (Arc<OpenApp>, SocketId),
         place: Place,
     ) -> Self {
-        subscriber.set_socket(socket);
+        subscriber.set_sockets(socket, &[]);
         dispatcher.hub().presence().note(app.map, Lifecycle::ConnectionEstablished { socket });
         Self {
             dispatcher: dispatcher.clone(),

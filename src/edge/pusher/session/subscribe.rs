@@ -182,7 +182,7 @@ impl PusherSession {
         };
         let start = start_of(&asked, self.hub().clock().time_ms())?;
         if let Some(former) = former_sockets(&asked)? {
-            self.subscriber.set_former_sockets(&former);
+            self.subscriber.set_sockets(self.socket, &former);
         }
         // The data of other subscriptions is not checked.
         let told = asked.channel_data.as_deref().filter(|_| member.is_some());
