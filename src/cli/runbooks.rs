@@ -13,6 +13,8 @@ const ENDS: [&str; 6] = ["|", "||", ">", "2>&1", "&", ";"];
 fn commands(page: &str) -> Vec<Vec<String>> {
     let mut in_block = false;
     let mut found = Vec::new();
+    // A command may go on in the next line.
+    let page = page.replace("\\\n", " ");
     for line in page.lines().map(str::trim) {
         if line.starts_with("```") {
             in_block = line == "```sh" || line.starts_with("```sh,");
@@ -65,7 +67,7 @@ fn every_command_in_the_runbooks_is_one_that_the_program_takes() {
 #[test]
 fn commands_are_found_in_blocks_of_the_shell_only() {
     let page = "waypost no\n```sh,norun\n# waypost no\nA=1 x\nWAYPOST_A=b waypost publish check ping '{}' | cat\n\
-                waypost cluster backup w-$(date +%F).backup && waypost map list > x &\n```\n```text\nwaypost no\n```\n";
+                waypost cluster backup \\\n  w-$(date +%F).backup && waypost map list > x &\n```\n```text\nwaypost no\n```\n";
     let found: Vec<String> = commands(page).iter().map(|words| words.join(" ")).collect();
     assert_eq!(
         found,
