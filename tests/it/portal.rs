@@ -165,6 +165,8 @@ fn made_by_hand(map: &Map, key: [u8; 32], end_ms: u64) -> Result<Made> {
 
 fn ended(c: &Cluster) -> Result<()> {
     let map = c.map("portal-ends")?;
+    // The other node knows the map.
+    c.wait_same_applied()?;
     let nobody = Api::new(&c.nodes[1].url(), None).patient();
     // One that goes on is good, so the others are refused for what is wrong with them alone.
     let good = made_by_hand(&map, KEY, u64::MAX)?;
@@ -173,6 +175,7 @@ fn ended(c: &Cluster) -> Result<()> {
     let (id, manager) = c.token(&map, &["manage"])?;
     let revoked = make(&c.api(0, &manager), &map, &json!({"scopes": ["webhooks:read"]}))?;
     c.admin(0).delete(&map.path(&format!("/tokens/{id}")))?.expect(204)?;
+    c.wait_same_applied()?;
     let mut gone = made_by_hand(&map, KEY, u64::MAX)?;
     gone.token.truncate(40);
     let foreign = made_by_hand(&map, [1; 32], u64::MAX)?;
