@@ -90,12 +90,13 @@ impl Ports {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_ports_that_the_error_suggests_are_free() {
-        // A port that stays taken for the whole test, and the six around it.
+        // A port that stays taken for the whole test.
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let taken = Ports::from(listener.local_addr().unwrap().port().clamp(FIRST_BASE, LAST_BASE));
         let error = taken.check().unwrap_err().to_string();
