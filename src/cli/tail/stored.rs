@@ -43,10 +43,8 @@ impl Tail {
                 }
                 self.print(&client.understood(event.get().as_bytes())?, event.get())?;
             }
-            if !page.has_more {
-                return Ok(());
-            }
-            self.position = page.cursor;
+            let Some(cursor) = page.cursor.filter(|_| page.has_more) else { return Ok(()) };
+            self.position = Some(cursor);
         }
         Ok(())
     }
