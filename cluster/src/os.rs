@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::Receiver;
 
 use redb::{Builder, Database};
+use tokio::io::BufReader;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -19,8 +20,8 @@ pub(crate) use std::fs;
 pub(crate) use std::sync::mpsc::{Sender as Jobs, channel as jobs};
 pub(crate) use tokio::net::{TcpListener, TcpStream};
 
-/// An encrypted connection to a peer.
-pub(crate) type PeerStream = tokio_rustls::TlsStream<TcpStream>;
+/// An encrypted connection to a peer. TLS reads a few KiB at a time, which would each be a call of the system.
+pub(crate) type PeerStream = tokio_rustls::TlsStream<BufReader<TcpStream>>;
 
 /// A directory that a new file system may contain.
 pub(crate) const LOST: &str = "lost+found";

@@ -25,6 +25,12 @@ pub(crate) struct Reader(BufReader<ReadHalf<PeerStream>>);
 /// The end that sends frames.
 pub(crate) struct Writer(BufWriter<WriteHalf<PeerStream>>);
 
+/// A connection that reads as much as has come with one call, for TLS to take what it needs.
+#[cfg(not(feature = "sim"))]
+pub(super) fn buffered(socket: crate::os::TcpStream) -> BufReader<crate::os::TcpStream> {
+    BufReader::with_capacity(BUFFER, socket)
+}
+
 /// The ends of a connection.
 pub(super) fn ends(stream: PeerStream) -> (Reader, Writer) {
     let (read, write) = split(stream);

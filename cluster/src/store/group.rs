@@ -7,7 +7,7 @@
 use redb::{Database, Durability};
 
 use super::layers::Writes;
-use super::{DATA, begin, failed, guarded, write_state};
+use super::{DATA, begin, failed, guarded, runs, write_state};
 use crate::error::StoreError;
 use crate::wire::SystemV1;
 
@@ -54,12 +54,7 @@ impl Group {
             let txn = begin(db, Durability::None)?;
             {
                 let mut table = txn.open_table(DATA).map_err(failed)?;
-                for (key, record) in self.writes.iter() {
-                    match record {
-                        Some(record) => table.insert(key, record).map(drop).map_err(failed)?,
-                        None => table.remove(key).map(drop).map_err(failed)?,
-                    }
-                }
+                runs::write(&mut table, self.writes.iter())?;
             }
             write_state(&txn, &self.state)?;
             txn.commit().map_err(failed)

@@ -136,7 +136,7 @@ impl Writes {
 }
 
 /// A key with its record, or with `None` if it was removed.
-type Write<'w> = (&'w [u8], Option<&'w [u8]>);
+pub(super) type Write<'w> = (&'w [u8], Option<&'w [u8]>);
 
 fn write<'w>((key, record): (&'w Bytes, &'w Option<Bytes>)) -> Write<'w> {
     (&key[..], record.as_deref())

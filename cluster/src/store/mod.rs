@@ -7,6 +7,7 @@ mod incoming;
 mod layers;
 mod machine;
 mod proposals;
+mod runs;
 mod txn;
 mod view;
 mod worker;

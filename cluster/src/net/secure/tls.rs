@@ -15,7 +15,7 @@ use tokio_rustls::rustls::crypto;
 use tokio_rustls::rustls::pki_types::{PrivatePkcs8KeyDer, ServerName, UnixTime};
 use tokio_rustls::rustls::version::TLS13;
 use tokio_rustls::rustls::{ClientConfig, ConnectionCommon, Error, ServerConfig};
-use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::certificates::{Called, OfPeer, Shown, never_resume, words_of};
 use crate::certificate::{Certificate, Renewed};
@@ -23,7 +23,7 @@ use crate::config::Security;
 use crate::error::StartError;
 use crate::identity_key::IdentityKey;
 use crate::net::stream::{self, Reader, Writer};
-use crate::os::TcpStream;
+use crate::os::{PeerStream, TcpStream};
 
 /// The server name that callers send. It is in no certificate and is not compared with any.
 const NAME: &str = "peer.waypost.invalid";
@@ -108,7 +108,8 @@ impl Tls {
             }
         };
         let name = ServerName::try_from(NAME).map_err(io::Error::other)?;
-        let stream = TlsConnector::from(client).connect(name, socket).await.map_err(explained)?;
+        let stream =
+            TlsConnector::from(client).connect(name, stream::buffered(socket)).await.map_err(explained)?;
         let connection = stream.get_ref().1;
         let exporter = exporter(connection)?;
         let certified = check.is_some_and(|check| {
@@ -126,11 +127,11 @@ impl Tls {
                 (current.server.clone(), Some(current.check.clone()))
             }
         };
-        let stream = match TlsAcceptor::from(server).accept(socket).into_fallible().await {
+        let stream = match TlsAcceptor::from(server).accept(stream::buffered(socket)).into_fallible().await {
             Ok(stream) => stream,
             Err((error, socket)) => {
                 // The alert with the reason must still be sent.
-                stream::leave(socket).await;
+                stream::leave(socket.into_inner()).await;
                 return Err(explained(error));
             }
         };
@@ -149,7 +150,7 @@ fn exporter<Data>(connection: &ConnectionCommon<Data>) -> io::Result<[u8; 32]> {
     connection.export_keying_material([0; 32], EXPORTER, None).map_err(io::Error::other)
 }
 
-fn channel(stream: TlsStream<TcpStream>, exporter: [u8; 32], certified: bool) -> Channel {
+fn channel(stream: PeerStream, exporter: [u8; 32], certified: bool) -> Channel {
     let (read, write) = stream::ends(stream);
     Channel { read, write, exporter, certified }
 }
