@@ -148,7 +148,12 @@ pub(crate) fn pusher_frame(text: &str) -> Vec<u8> {
 
 /// What a text of the Pusher protocol says.
 pub(crate) fn said_by_pusher(payload: &[u8]) -> Said {
-    let Some(event) = payload.strip_prefix(br#"{"event":""#) else { return Said::Other };
+    // In an error the name comes last.
+    let Some(event) = payload.strip_prefix(br#"{"event":""#) else {
+        let names = [&br#""event":"pusher:subscription_error""#[..], br#""event":"pusher:error""#];
+        let is_error = names.iter().any(|name| payload.windows(name.len()).any(|part| part == *name));
+        return if is_error { Said::Refused } else { Said::Other };
+    };
     let is = |name: &str| event.starts_with(name.as_bytes()) && event.get(name.len()) == Some(&b'"');
     match () {
         () if is(KIND) => Said::Event,
@@ -267,6 +272,9 @@ mod tests {
             (r#"{"event":"pusher:connection_established","data":"{}"}"#, Said::Other),
             (r#"{"event":"pusher:subscription_error","channel":"c"}"#, Said::Refused),
             (r#"{"event":"pusher:error","data":{}}"#, Said::Refused),
+            (r#"{"channel":"c","data":{},"event":"pusher:subscription_error"}"#, Said::Refused),
+            (r#"{"data":{},"event":"pusher:error"}"#, Said::Refused),
+            (r#"{"channel":"c","event":"pusher:cache_miss"}"#, Said::Other),
             (r#"{"event":"pusher:ping","data":{}}"#, Said::Ping),
         ] {
             assert_eq!(said_by_pusher(text.as_bytes()), said, "{text}");
