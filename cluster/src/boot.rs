@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 
 use crate::catchup::CatchUps;
 use crate::config::Config;
-use crate::disk::{Disk, DiskBudget};
+use crate::disk_budget::{Disk, DiskBudget};
 use crate::engine::{Engine, Raft};
 use crate::error::StartError;
 use crate::fatal::Fatal;

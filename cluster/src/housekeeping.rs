@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::catchup::Progress;
-use crate::disk::DiskBudget;
+use crate::disk_budget::DiskBudget;
 use crate::engine::{Engine, Metrics, index};
 use crate::error::StoreError;
 use crate::fatal::Fatal;

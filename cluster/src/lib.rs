@@ -67,7 +67,7 @@ mod contact;
 mod damage;
 mod dir;
 #[cfg_attr(feature = "sim", path = "sim/disk.rs")]
-mod disk;
+mod disk_budget;
 mod engine;
 mod error;
 mod failover;

@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 
 use crate::backup::Backups;
 use crate::contact::LeaderContact;
-use crate::disk::DiskBudget;
+use crate::disk_budget::DiskBudget;
 use crate::engine::Engine;
 use crate::failover::Failover;
 use crate::fatal::Fatal;

@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::NodeId;
 use crate::contact::LeaderContact;
-use crate::disk::DiskBudget;
+use crate::disk_budget::DiskBudget;
 use crate::engine::{Engine, Exclusion, Metrics, index};
 use crate::fatal::Fatal;
 use crate::identity::{Identity, shown};

@@ -9,7 +9,7 @@ use openraft::storage::RaftLogStorage;
 
 use crate::config::Config;
 use crate::damage::{Damage, is_damage, set_aside};
-use crate::disk::{self, Disk, Progress};
+use crate::disk_budget::{self, Disk, Progress};
 use crate::error::{StartError, StoreError};
 use crate::identity::Layout;
 use crate::log::Log;
@@ -106,7 +106,7 @@ async fn admitted(
     join: Vec<String>,
 ) -> Result<IdentityV1, StartError> {
     let former = layout.read_former()?;
-    let belonged = former.is_some() || disk::set_aside_folders(&layout.root) > 0;
+    let belonged = former.is_some() || disk_budget::set_aside_folders(&layout.root) > 0;
     let known = former.map_or_else(Vec::new, |former| former.addrs);
     let mut asked: Vec<String> = known.into_iter().filter(|addr| *addr != member.peer_addr).collect();
     asked.extend(join);

@@ -3,7 +3,7 @@
 //! disk, entries within the limits go too, those that other nodes still need last.
 
 use crate::config::Config;
-use crate::disk::Room;
+use crate::disk_budget::Room;
 
 /// The present content of the log.
 #[derive(Debug, Clone, Copy)]

@@ -216,15 +216,13 @@ impl Client {
             transfer: rpc.leadership_transfer,
             pre,
         };
-        let asked = self.pulse.ask(self.group, &request, ttl);
-        let answer = if pre {
-            asked.await
-        } else {
-            // Another node's vote counts only beside this node's own, which must be on disk first.
-            let (answer, own) = tokio::join!(asked, self.log.vote_on_disk());
-            own.map_err(|e| RPCError::Network(NetworkError::new(&e)))?;
-            answer
-        };
+        if !pre {
+            // The peer keeps the vote for which it is asked. If this node lost its own with its power, it could
+            // later lead an older term: then the peer's answer to an append would show it a later vote for
+            // itself, with which openraft neither leads on nor asks for votes again.
+            self.log.vote_on_disk().await.map_err(|e| RPCError::Network(NetworkError::new(&e)))?;
+        }
+        let answer = self.pulse.ask(self.group, &request, ttl).await;
         match answer.map_err(|e| unreachable(&e))? {
             Answer::VoteV1 { vote, granted, last } => {
                 Ok(VoteResponse::new(Vote::from(vote), last.map(Into::into), granted))

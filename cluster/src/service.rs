@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::GroupId;
 use crate::appends::{AppendResult, hand_over};
 use crate::contact::LeaderContact;
-use crate::disk::{DiskBudget, HEAD};
+use crate::disk_budget::{DiskBudget, HEAD};
 use crate::engine::Engine;
 use crate::error::StoreError;
 use crate::failover::Failover;

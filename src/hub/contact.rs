@@ -49,7 +49,7 @@ impl CaughtUp {
     }
 
     /// Whether this node looked for a leader a moment ago, in vain, and has heard of none since.
-    pub(super) fn is_cut_off(&self) -> bool {
+    pub(super) fn looked_in_vain(&self) -> bool {
         self.barriers.is_in_vain(self.cluster.contact())
     }
 

@@ -153,7 +153,9 @@ impl Log {
         loop {
             match timeout(HEARD_SOON, &mut barrier).await {
                 Ok(index) => return Ok(index?),
-                Err(_) if self.finds_itself_cut_off().await => return Err(ProposeError::Unavailable.into()),
+                Err(_) if self.finds_itself_without_leader().await => {
+                    return Err(ProposeError::Unavailable.into());
+                }
                 Err(_) => {}
             }
         }
@@ -162,12 +164,12 @@ impl Log {
     /// Whether no election is expected to end soon, and this node looked for a leader a moment ago, in vain.
     /// A node that stood still has not looked, however long it has heard nothing. Neither has a node whose
     /// last request came before the contact was lost: then this call looks, for a second at most.
-    async fn finds_itself_cut_off(&self) -> bool {
+    async fn finds_itself_without_leader(&self) -> bool {
         if !self.cluster.has_lost_contact() {
             return false;
         }
         self.caught_up.ensure().await;
-        self.caught_up.is_cut_off()
+        self.caught_up.looked_in_vain()
     }
 
     /// Index of the last log entry applied here.

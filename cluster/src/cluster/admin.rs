@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use super::Inner;
 use crate::NodeId;
 use crate::backup::{BackupError, BackupKey};
-use crate::disk;
+use crate::disk_budget;
 use crate::error::{Refused, StoreError};
 use crate::membership::Operation;
 use crate::net::dial;
@@ -51,7 +51,7 @@ impl Admin {
     /// aside as damaged. It reads directories, so it is too expensive for every request.
     pub fn disk_use(&self) -> (u64, u64) {
         let root = &self.node().tools.identity.layout().root;
-        (disk::used(root), disk::set_aside_folders(root))
+        (disk_budget::used(root), disk_budget::set_aside_folders(root))
     }
 
     /// Hands the lead to the most up-to-date voter, if this node leads. True if it no longer leads.

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 
 use super::Members;
 use crate::catchup::CatchUp;
-use crate::disk::Progress;
+use crate::disk_budget::Progress;
 use crate::error::StoreError;
 use crate::identity_key::PublicKey;
 use crate::introduction::introduced;

@@ -14,7 +14,7 @@ use super::batch::{Batch, Outcome};
 use super::numbers::{Numbers, Way};
 use super::retries::Retries;
 use super::turns::{Most, Turns};
-use crate::disk::{DiskBudget, HEAD};
+use crate::disk_budget::{DiskBudget, HEAD};
 use crate::engine::{Engine, Leadership};
 use crate::late;
 use crate::net::{Lane, LinkError, Pending};

@@ -6,7 +6,7 @@
 //! pause is over.
 
 use super::progress::{KEPT_ERROR, Progress, clipped};
-use super::schedule::jittered;
+use super::retry_policy::jittered;
 
 /// From this number of consecutive failures on, a receiver counts as failing.
 pub const FAILING_FROM: u32 = 5;

@@ -1,7 +1,7 @@
 //! The settings of a consumer that the rules need.
 
 use super::queue::MAX_READY;
-use super::schedule::RetryPolicy;
+use super::retry_policy::RetryPolicy;
 use crate::core::rate::Rate;
 use serde::{Deserialize, Serialize};
 

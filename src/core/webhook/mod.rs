@@ -22,7 +22,7 @@ mod settings;
 pub mod shown;
 
 pub use super::consumer::plan::Batch;
-pub use super::consumer::schedule::RetryPolicy;
+pub use super::consumer::retry_policy::RetryPolicy;
 pub use filter::{EventFilter, SubjectFilter, TopicKind};
 pub use lifecycle::{Wants, shown_as};
 pub use profile::Profile;

@@ -3,7 +3,7 @@
 
 use super::{EventFilter, Profile};
 use crate::core::consumer::plan::Batch;
-use crate::core::consumer::schedule::RetryPolicy;
+use crate::core::consumer::retry_policy::RetryPolicy;
 use crate::core::ids::{MapId, TokenId, WebhookId};
 use crate::core::rate::Rate;
 use serde::{Deserialize, Serialize};

@@ -5,7 +5,7 @@
 mod channel;
 mod form;
 pub mod frame;
-mod join;
+mod join_params;
 mod longpoll;
 mod plain;
 mod presence;
@@ -21,5 +21,5 @@ mod state;
 
 /// The parameters of a join. They are public for the fuzzers.
 #[doc(hidden)]
-pub use join::JoinParams;
+pub use join_params::JoinParams;
 pub use routes::{HEADERS, TAKES, start};

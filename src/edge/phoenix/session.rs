@@ -7,7 +7,7 @@ mod consumer;
 use super::channel::{self, Channel, Joined, JoinedPresence, Present};
 use super::form::{PhoenixForm, Transport};
 use super::frame::{self, Message, Ref, Version};
-use super::join::{self, JoinParams, Named, named_by};
+use super::join_params::{self, JoinParams, Named, named_by};
 use super::presence;
 use super::push::{self, Push};
 use super::refresh;
@@ -263,7 +263,7 @@ impl PhoenixSession {
         };
         let params = match message.value() {
             Ok(payload) => JoinParams::read(&payload, subject),
-            Err(frame::FrameError(reason)) => Err(join::invalid(reason)),
+            Err(frame::FrameError(reason)) => Err(join_params::invalid(reason)),
         };
         let JoinParams { wanted, star, positions, presence } = match params {
             Ok(params) => params,

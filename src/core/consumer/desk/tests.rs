@@ -4,7 +4,7 @@
 use super::*;
 use crate::core::consumer::engine::{Engine, Flight, Offer, Plan, Step};
 use crate::core::consumer::progress::{DeadLetterChange, EventRef, Progress};
-use crate::core::consumer::schedule::RetryPolicy;
+use crate::core::consumer::retry_policy::RetryPolicy;
 use crate::core::consumer::verdict::{Blame, Completion, Verdict};
 use crate::core::ids::EventId;
 use proptest::prelude::*;

@@ -38,7 +38,7 @@ use super::progress::{EventRef, Progress, Retry, Source, Track};
 use super::queue::Queue;
 use super::replay::Replays;
 use super::report::Reports;
-use super::retry::Retries;
+use super::retries::Retries;
 use super::totals::Totals;
 use crate::core::rate::Window;
 

@@ -5,7 +5,7 @@ use super::room::MAX_WAITING;
 use super::*;
 use crate::core::consumer::progress::{DeadLetter, DeadLetterChange, NumberedCommand, OwnerCommand, Reason};
 use crate::core::consumer::report::MAX_UNREPORTED;
-use crate::core::consumer::schedule::RetryPolicy;
+use crate::core::consumer::retry_policy::RetryPolicy;
 use crate::core::consumer::verdict::{Blame, Completion, Verdict};
 use crate::core::ids::EventId;
 use crate::core::rate::Rate;
