@@ -13,6 +13,11 @@ use actix_web::{
 /// The methods that some path of the server takes.
 const ALL: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
+/// Returns whether some path of the server takes the method.
+pub fn is_taken(method: &Method) -> bool {
+    ALL.split(", ").any(|taken| taken == method.as_str())
+}
+
 /// A path and the methods that it takes.
 pub struct At {
     path: String,

@@ -6,6 +6,7 @@
 use crate::core::error_code::Code;
 use crate::edge;
 use crate::edge::error::ApiError;
+use crate::edge::paths;
 use crate::edge::query::{Query, Takes};
 use actix_web::HttpRequest;
 use actix_web::http::Method;
@@ -117,10 +118,11 @@ fn check_headers(request: &HttpRequest) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Checks the query against the route of the request. Other code answers unknown paths and preflight
-/// requests. A page takes every query.
+/// Checks the query against the route of the request. Other code answers unknown paths, preflight requests
+/// and methods that no path takes. A page takes every query.
 fn check_query(request: &HttpRequest, takes: Option<&Takes>) -> Result<(), ApiError> {
-    if request.method() == Method::OPTIONS || takes.is_some_and(|takes| takes.any) {
+    let method = request.method();
+    if method == Method::OPTIONS || !paths::is_taken(method) || takes.is_some_and(|takes| takes.any) {
         return Ok(());
     }
     let (names, many) = takes.map_or((&[][..], &[][..]), |takes| (takes.names, takes.many));
@@ -164,6 +166,16 @@ mod tests {
             let told = call_and_read_body(&app, TestRequest::with_uri(path).to_request()).await;
             assert_eq!(told, format!("{expected:?} {expected:?}"), "{path}");
         }
+    }
+
+    #[test]
+    fn what_no_path_takes_is_refused_for_its_method_and_not_for_its_query() {
+        let asked = |method: Method| {
+            let request = TestRequest::with_uri("/api/maps?colour=1").method(method).to_http_request();
+            check_query(&request, None).is_ok()
+        };
+        assert!(asked(Method::TRACE) && asked(Method::CONNECT) && asked(Method::OPTIONS));
+        assert!(!asked(Method::GET) && !asked(Method::DELETE));
     }
 
     #[test]
