@@ -31,9 +31,9 @@ const PAGE: usize = 100;
 
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let Args { event, map, common } = args;
-    if event.parse::<EventId>().is_err() {
+    let Ok(id) = event.parse::<EventId>() else {
         return Err(Usage(format!("{event:?} is not the id of an event: it has 26 characters")).into());
-    }
+    };
     let timeline = match map {
         Some(map) => of_map(&Client::new(common.connection), &map, &event).await?,
         None => of_any(&Client::of_admin(common.connection), &event).await?,
@@ -41,7 +41,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     if !output::for_people(common.json) {
         return Ok(output::json(&timeline)?);
     }
-    show(&timeline)
+    show(&timeline, id)
 }
 
 async fn of_map(client: &Client, map: &str, event: &str) -> Result<Value, ClientError> {
@@ -60,7 +60,7 @@ async fn of_any(client: &Client, event: &str) -> anyhow::Result<Value> {
     anyhow::bail!("no map has the event {event}, and nothing is known of it any more")
 }
 
-fn show(timeline: &Value) -> anyhow::Result<()> {
+fn show(timeline: &Value, id: EventId) -> anyhow::Result<()> {
     let event = &timeline["event"];
     if !event.is_null() {
         for (name, field) in
@@ -76,7 +76,8 @@ fn show(timeline: &Value) -> anyhow::Result<()> {
     }
     let steps = timeline["steps"].as_array().map(Vec::as_slice).unwrap_or_default();
     if !steps.is_empty() {
-        output::line(output::table(&["AFTER", "STEP", "NODE", "TOOK", "WHAT"], &rows(steps)))?;
+        let rows = rows(published(event, steps, id), steps);
+        output::line(output::table(&["AFTER", "STEP", "NODE", "TOOK", "WHAT"], &rows))?;
     }
     for sentence in timeline["gone"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         output::note(format!("Not known: {}", output::printable(sentence)));
@@ -87,16 +88,45 @@ fn show(timeline: &Value) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A row for each step: the time since the first one, and how long the step took.
-fn rows(steps: &[Value]) -> Vec<Vec<String>> {
-    let first = steps.iter().filter_map(micros).min();
+/// A moment in Unix microseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Moment {
+    us: i64,
+    /// Whether it is known to the microsecond, and not only to the millisecond.
+    is_exact: bool,
+}
+
+/// When the event was published: when the publish came to its node, if that is still known. Otherwise it is the
+/// time of the event, and of an event that is no longer stored, that of its id.
+fn published(event: &Value, steps: &[Value], id: EventId) -> Option<Moment> {
+    let received = steps.iter().find(|step| step["kind"] == "received").and_then(moment);
+    let of_event = || {
+        let ms = event["ts"].as_str().and_then(parse_iso).unwrap_or(id.id_ms());
+        Some(Moment { us: i64::try_from(ms).ok()?.checked_mul(1000)?, is_exact: false })
+    };
+    received.or_else(of_event)
+}
+
+/// A row for each step: the time since the publish, and how long the step took.
+fn rows(published: Option<Moment>, steps: &[Value]) -> Vec<Vec<String>> {
     let row = |step: &Value| {
-        let after = micros(step).zip(first).map(|(at, first)| at - first);
+        let after = published.zip(moment(step)).map_or("-".to_owned(), |(from, to)| between(from, to));
         let kind = step["kind"].as_str().unwrap_or_default();
         let node = if step["node"].is_null() { "-".to_owned() } else { named(&step["node"]) };
-        vec![span(after), output::printable(kind), node, span(took(steps, step, kind)), what(step, kind)]
+        vec![after, output::printable(kind), node, span(took(steps, step, kind)), what(step, kind)]
     };
     steps.iter().map(row).collect()
+}
+
+/// The time from one moment to another, for people: no more exact than both of them are.
+fn between(from: Moment, to: Moment) -> String {
+    if from.is_exact && to.is_exact {
+        return span(Some(to.us - from.us));
+    }
+    match to.us.div_euclid(1000) - from.us.div_euclid(1000) {
+        ms if ms.abs() < 1000 => format!("{ms} ms"),
+        ms => format!("{:.1} s", ms as f64 / 1e3),
+    }
 }
 
 /// A node or a receiver for people: its name, or else its id.
@@ -112,6 +142,12 @@ fn micros(step: &Value) -> Option<i64> {
     let at = step["at"].as_str()?;
     let ms = parse_iso(&format!("{}Z", at.get(..23)?))?;
     Some(i64::try_from(ms).ok()? * 1000 + at.get(23..26)?.parse::<i64>().ok()?)
+}
+
+/// The moment of a step. Attempts and what follows them have the cluster's time, in milliseconds.
+fn moment(step: &Value) -> Option<Moment> {
+    let is_coarse = ["attempt", "acknowledged", "dead_letter"].iter().any(|kind| step["kind"] == *kind);
+    Some(Moment { us: micros(step)?, is_exact: !is_coarse })
 }
 
 /// How long a step took, in microseconds: a number that it has, or the time since the stage before it. The
@@ -153,8 +189,9 @@ fn what(step: &Value, kind: &str) -> String {
             format!("{} {sockets}, {} waiting", cell(step, "sockets"), cell(step, "waiting"))
         }
         "attempt" => format!(
-            "{}, attempt {}: {}, status {}",
+            "{}{}, attempt {}: {}, status {}",
             receiver(step),
+            if step["replay"] == true { ", replay" } else { "" },
             cell(step, "attempt"),
             cell(step, "outcome"),
             cell(step, "status")
@@ -205,7 +242,39 @@ mod tests {
             ["1.5 s", "attempt", "node-3", "12.0 ms", "webhook bot, attempt 1: failed, status -"],
             ["-", "pending", "-", "-", "consumer b"],
         ];
-        assert_eq!(rows(&steps), expected.map(|row| row.map(str::to_owned).to_vec()));
+        let id = EventId::new(1, 2, 3);
+        let first = published(&Value::Null, &steps, id);
+        assert_eq!(rows(first, &steps), expected.map(|row| row.map(str::to_owned).to_vec()));
         assert_eq!(named(&json!({"id": 1, "name": null})), "1");
+    }
+
+    #[test]
+    fn without_the_publish_the_time_of_the_event_counts() {
+        let attempt = json!({
+            "kind": "attempt", "at": "2026-12-01T09:51:55.272000Z", "node": null, "attempt": 1,
+            "webhook": {"id": "a", "name": "bot"}, "status": 200, "outcome": "delivered", "replay": true,
+            "duration_ms": 9,
+        });
+        let applied = json!({"kind": "applied", "at": "2026-12-01T09:49:59.405900Z", "node": null});
+        let steps = [applied, attempt];
+        let event = json!({"ts": "2026-12-01T09:49:59.403Z"});
+        let id = EventId::new(parse_iso("2026-12-01T09:49:59.404Z").unwrap_or_default(), 2, 3);
+        let after = |event: &Value| -> Vec<String> {
+            let rows = rows(published(event, &steps, id), &steps);
+            rows.into_iter().map(|row| row[0].clone()).collect()
+        };
+        assert_eq!(after(&event), ["2 ms", "115.9 s"]);
+        assert_eq!(after(&Value::Null), ["1 ms", "115.9 s"], "the event is not stored any more");
+        assert_eq!(what(&steps[1], "attempt"), "webhook bot, replay, attempt 1: delivered, status 200");
+    }
+
+    #[test]
+    fn a_time_is_as_exact_as_its_ends() {
+        let exact = |us| Moment { us, is_exact: true };
+        let coarse = |us| Moment { us, is_exact: false };
+        assert_eq!(between(exact(1_900), exact(2_100)), "200 µs");
+        assert_eq!(between(exact(1_900), coarse(1_000)), "0 ms", "it is not before the publish");
+        assert_eq!(between(coarse(1_000), exact(3_900)), "2 ms");
+        assert_eq!(between(exact(2_000), exact(1_700)), "-300 µs", "the other node's clock is behind");
     }
 }
