@@ -154,7 +154,7 @@ fn whole(c: &Cluster) -> Result<()> {
 fn given_up(c: &Cluster) -> Result<()> {
     let map = map(c, "trace-given-up")?;
     let receiver = Receiver::start()?;
-    let url = receiver.on("/bad", behaviour::status(500));
+    let url = receiver.on("/bad", behaviour::recovering(2, 500));
     let hook = Hook::create(c, &map, &url, json!({"retry": quick(2)}))?;
     consumer(c, &map)?;
     let sent = c.publish(0, &map, &json!({"type": "x", "payload": {"key": "a"}}))?;
@@ -173,6 +173,23 @@ fn given_up(c: &Cluster) -> Result<()> {
     // Nobody reads the consumer.
     let pending: Vec<&Value> = steps(&told, "pending").collect();
     ensure!(pending.len() == 1 && pending[0]["consumer"]["name"] == "jobs", "{told}");
+    replayed(c, &map, &hook, &id)
+}
+
+/// Has the dead letter delivered: its timeline still says that it was given up before.
+fn replayed(c: &Cluster, map: &Map, hook: &Hook, id: &str) -> Result<()> {
+    hook.post(c, "/dead-letters/retry", &json!({}))?;
+    let told = c.wait_until("the attempt that delivers it", |c| {
+        let told = answered(c, 1, map, id, &[])?;
+        let is_delivered = steps(&told, "attempt").any(|step| step["outcome"] == "delivered");
+        Ok(is_delivered.then_some(told))
+    })?;
+    check_order(&told)?;
+    let attempt = |step: &Value| json!([step["attempt"], step["outcome"], step["replay"]]);
+    let attempts: Vec<Value> = steps(&told, "attempt").map(attempt).collect();
+    let expected = json!([[1, "failed", false], [2, "gave_up", false], [1, "delivered", true]]);
+    ensure!(Value::from(attempts) == expected, "{told}");
+    ensure!(!gone(&told).contains("attempt"), "{told}");
     Ok(())
 }
 

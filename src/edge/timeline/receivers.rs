@@ -2,6 +2,7 @@
 //! and acknowledgements that nodes noted.
 
 use super::drawn::{Drawn, Stage};
+use crate::core::consumer::progress::Reason;
 use crate::core::event::Event;
 use crate::core::ids::{EventId, MapId, NodeId, WebhookId};
 use crate::core::webhook::Webhook;
@@ -26,6 +27,8 @@ struct Stored {
     /// Whether the event waits to be tried again, or behind another one.
     is_waiting: bool,
     dead: Option<DeadLetter>,
+    /// How many attempts the delivery that waits, or that was given up, has had.
+    made: u32,
     /// The attempts that are remembered whose first event it is.
     attempts: Vec<Attempt>,
 }
@@ -39,14 +42,22 @@ struct Try {
     took_ms: u32,
     status: Option<u16>,
     is_delivered: bool,
+    /// Whether the event was given up after it.
+    is_given_up: bool,
+    /// Whether somebody asked to have the event delivered again.
+    is_replay: bool,
+    /// Whether a node noted it. What is remembered does not say the two facts before.
+    is_noted: bool,
 }
 
 /// A webhook or a consumer.
 struct Receiver {
     webhook: Arc<Webhook>,
     stored: Stored,
-    /// Attempts, or acknowledgements (number 0).
+    /// Attempts, or acknowledgements (number 0), oldest first.
     tries: Vec<Try>,
+    /// Whether the receiver was made after the event.
+    is_newer: bool,
 }
 
 /// The webhooks and consumers of a map.
@@ -70,7 +81,8 @@ impl Receivers {
         let looked = looked.await.map_err(|_| ApiError::unavailable("the node is stopping"))??;
         let receiver = |(webhook, stored): (Arc<Webhook>, Stored)| {
             let tries = tries(&webhook, &stored, gathered);
-            Receiver { webhook, stored, tries }
+            let is_newer = webhook.inserted_ms > id.id_ms();
+            Receiver { webhook, stored, tries, is_newer }
         };
         Ok(Self(webhooks.into_iter().zip(looked).map(receiver).collect()))
     }
@@ -105,8 +117,8 @@ impl Receivers {
         }
         for receiver in &self.0 {
             receiver.draw_tries(drawn);
-            if has_gap(receiver.tries.iter().map(|tried| tried.attempt)) {
-                drawn.gone(format!("not every attempt of {} is known any more", receiver.called()));
+            if let Some(sentence) = receiver.forgotten_attempts() {
+                drawn.gone(sentence);
             }
             if let Some(dead) = &receiver.stored.dead {
                 let at_ms = edge.hub.clock().shown_ms(dead.given_up_ms);
@@ -149,18 +161,34 @@ impl Receiver {
                 drawn.step(Stage::Acknowledged, at_ns, Some(tried.node), what);
                 continue;
             }
-            let is_last = self.stored.dead.as_ref().is_some_and(|dead| dead.attempts == tried.attempt);
             what["attempt"] = tried.attempt.into();
             what["status"] = tried.status.into();
             what["duration_ms"] = tried.took_ms.into();
             what["outcome"] = match tried.is_delivered {
                 true => "delivered",
-                false if is_last => "gave_up",
+                false if tried.is_given_up => "gave_up",
                 false => "failed",
             }
             .into();
+            what["replay"] = tried.is_replay.into();
             drawn.step(Stage::Attempt, at_ns, Some(tried.node), what);
         }
+    }
+
+    /// Says that attempts are no longer known, if some are not. Nothing is noted of a consumer's attempts.
+    fn forgotten_attempts(&self) -> Option<String> {
+        if self.webhook.is_read() {
+            return None;
+        }
+        let (replays, others): (Vec<&Try>, Vec<&Try>) = self.tries.iter().partition(|tried| tried.is_replay);
+        let is_forgotten = has_gap(self.tries.iter().map(|tried| tried.attempt), self.stored.made)
+            || has_gap(replays.iter().map(|tried| tried.attempt), 0)
+            || has_gap(others.iter().map(|tried| tried.attempt), 0);
+        if is_forgotten {
+            return Some(format!("not every attempt of {} is known any more", self.called()));
+        }
+        let is_begun_later = !replays.is_empty() && others.is_empty() && !self.is_newer;
+        is_begun_later.then(|| format!("what {} was sent before the replay is not known", self.called()))
     }
 
     /// What is to be said of an event that nobody has noted as delivered.
@@ -212,6 +240,7 @@ fn look(
     };
     let waits_as = waiting.as_ref().and_then(|retry| retry.events.iter().find(|event| event.id == id));
     let own_seq = waits_as.map(|event| event.seq).or(dead.as_ref().map(|dead| dead.seq));
+    let made = waiting.as_ref().map(|retry| retry.attempts).max(dead.as_ref().map(attempts_of));
     let begins_with = |attempt: &Attempt| {
         let first = attempt.message_id.get(..EventId::TEXT_LEN);
         attempt.seq.is_some() && first.and_then(|first| first.parse::<EventId>().ok()) == Some(id)
@@ -220,15 +249,22 @@ fn look(
         seq: own_seq,
         is_settled: seq.or(own_seq).map(|seq| state.progress.track.is_settled(seq)),
         is_waiting: waiting.is_some(),
+        made: made.unwrap_or(0),
         dead,
         attempts: state.attempt_history.attempts.into_iter().filter(begins_with).collect(),
     })
 }
 
-/// Whether there were attempts beside those of these numbers, which count from 1.
-fn has_gap(attempts: impl Iterator<Item = u32>) -> bool {
+/// How many attempts a dead letter has had. An event that retention removed was given up instead of the last one.
+fn attempts_of(dead: &DeadLetter) -> u32 {
+    dead.attempts.saturating_sub(u32::from(dead.class() == Class::Expired))
+}
+
+/// Whether there were attempts beside those of these numbers, which count from 1. At least `made` were made.
+fn has_gap(attempts: impl Iterator<Item = u32>, made: u32) -> bool {
     let known: BTreeSet<u32> = attempts.filter(|attempt| *attempt > 0).collect();
-    known.last().is_some_and(|last| known.len() < *last as usize)
+    let last = known.last().map_or(made, |last| made.max(*last));
+    known.len() < last as usize
 }
 
 /// The dead letter of the event. They are stored in the order of seq, which is the order of ids: one whose seq
@@ -263,6 +299,9 @@ fn tries(webhook: &Webhook, stored: &Stored, gathered: &Gathered) -> Vec<Try> {
         took_ms: note.took_ms,
         status: note.status,
         is_delivered: note.is_delivered,
+        is_given_up: note.is_given_up,
+        is_replay: note.is_replay,
+        is_noted: true,
     };
     let mut tries = Vec::new();
     for (node, known) in &gathered.nodes {
@@ -279,29 +318,37 @@ fn tries(webhook: &Webhook, stored: &Stored, gathered: &Gathered) -> Vec<Try> {
                 took_ms: attempt.took_ms,
                 status: attempt.status,
                 is_delivered: attempt.class == Class::Delivered,
+                is_given_up: false,
+                is_replay: false,
+                is_noted: false,
             });
         }
     }
     tries.sort_by_key(|tried| (tried.at_ms, tried.attempt));
+    complete(&mut tries, stored.dead.as_ref());
     tries
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_gap_in_the_numbers_of_attempts_is_seen() {
-        let cases: [(&[u32], bool); 6] = [
-            (&[], false),
-            (&[0, 0], false),
-            (&[1], false),
-            (&[1, 2, 1, 2], false),
-            (&[2], true),
-            (&[1, 3], true),
-        ];
-        for (attempts, expected) in cases {
-            assert_eq!(has_gap(attempts.iter().copied()), expected, "{attempts:?}");
+/// Finds out what the attempts that are only remembered do not say. The attempts of a delivery count upwards, and
+/// end when it succeeds: an attempt with a lower number, or one after a success, is one of a replay. The delivery
+/// before it had been given up, unless it went on.
+fn complete(tries: &mut [Try], dead: Option<&DeadLetter>) {
+    let last = dead.filter(|dead| matches!(dead.reason, Reason::Failed(_))).and_then(|dead| {
+        tries.iter().rposition(|tried| tried.attempt == dead.attempts && !tried.is_delivered)
+    });
+    for index in 0..tries.len() {
+        let tried = tries[index];
+        if tried.is_noted || tried.attempt == 0 {
+            continue;
         }
+        let (before, after) = (&tries[..index], &tries[index + 1..]);
+        let is_replay = before.iter().any(|other| other.is_delivered || other.attempt > tried.attempt);
+        let is_followed = after.first().is_some_and(|next| next.attempt < tried.attempt);
+        let goes_on = after.iter().any(|other| other.attempt == tried.attempt + 1);
+        let is_given_up = !tried.is_delivered && (last == Some(index) || is_followed && !goes_on);
+        tries[index] = Try { is_replay, is_given_up, ..tried };
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -175,16 +175,37 @@ pub struct DeliveryNote {
     pub status: Option<u16>,
     /// Whether the receiver has the event.
     pub is_delivered: bool,
+    /// Whether the event was given up after this attempt.
+    pub is_given_up: bool,
+    /// Whether somebody asked to have the event delivered again.
+    pub is_replay: bool,
 }
 
 impl DeliveryNote {
     const WORDS: usize = 7;
 
+    /// A reader acknowledged the event at that time.
+    pub fn acknowledged(event: EventId, receiver: WebhookId, at_ms: u64) -> Self {
+        Self {
+            event,
+            receiver,
+            at_ms,
+            attempt: 0,
+            took_ms: 0,
+            status: None,
+            is_delivered: true,
+            is_given_up: false,
+            is_replay: false,
+        }
+    }
+
     fn words(&self) -> [u64; Self::WORDS] {
         let [id_high, id_low] = halves(self.event.to_bytes());
         let [to_high, to_low] = halves(*self.receiver.as_bytes());
         let times = u64::from(self.attempt) << 32 | u64::from(self.took_ms);
-        let end = u64::from(self.status.unwrap_or(0)) << 1 | u64::from(self.is_delivered);
+        let flags = [self.is_delivered, self.is_given_up, self.is_replay];
+        let flags = flags.into_iter().rev().fold(0u64, |flags, flag| flags << 1 | u64::from(flag));
+        let end = u64::from(self.status.unwrap_or(0)) << 3 | flags;
         [id_high, id_low, to_high, to_low, self.at_ms, times, end]
     }
 
@@ -196,8 +217,10 @@ impl DeliveryNote {
             at_ms,
             attempt: (times >> 32) as u32,
             took_ms: times as u32,
-            status: Some((end >> 1) as u16).filter(|status| *status != 0),
-            is_delivered: end & 1 == 1,
+            status: Some((end >> 3) as u16).filter(|status| *status != 0),
+            is_delivered: end & 1 != 0,
+            is_given_up: end & 2 != 0,
+            is_replay: end & 4 != 0,
         }
     }
 }

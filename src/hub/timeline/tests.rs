@@ -53,6 +53,8 @@ async fn what_a_receiver_got_is_found_by_the_event() {
         took_ms: 6,
         status: Some(503),
         is_delivered: false,
+        is_given_up: attempt == 2,
+        is_replay: false,
     };
     for note in [note(event, 1), note(other, 1), note(event, 2)] {
         hub.webhooks().notes().delivered(&note);

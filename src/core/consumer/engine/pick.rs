@@ -200,7 +200,9 @@ impl<C> Engine<C> {
         let gap = flying.gap_lane.and_then(|lane| self.lanes.gap(lane));
         let Retry { events, attempts, source, .. } = &flying.delivery;
         let has_waited = !flying.is_fresh && *source != Source::Asked;
-        let flight = Flight { id: number, events: events.clone(), attempt: attempts + 1, gap, has_waited };
+        let is_replay = *source != Source::Live;
+        let (events, attempt) = (events.clone(), attempts + 1);
+        let flight = Flight { id: number, events, attempt, gap, has_waited, is_replay };
         self.flights.begin(number, flying);
         Some(flight)
     }

@@ -20,30 +20,39 @@ struct Failed<C> {
 
 impl<C: Clone + Display> Engine<C> {
     /// Takes the end of a request. `cause` is what the worker observed; `random` selects values within
-    /// jitters.
-    pub fn settle(&mut self, flight: u64, completion: Completion, cause: C, now_ms: u64, random: u32) {
-        let Some(flying) = self.flights.end(flight) else { return };
+    /// jitters. Returns whether the events were given up for it.
+    pub fn settle(
+        &mut self,
+        flight: u64,
+        completion: Completion,
+        cause: C,
+        now_ms: u64,
+        random: u32,
+    ) -> bool {
+        let Some(flying) = self.flights.end(flight) else { return false };
         self.reports.completed();
         if let Some(pause_ms) = completion.pause_ms {
             self.health.hold_until(now_ms + pause_ms);
         }
         // A delivery that was tried before may be ahead of the seq to which reading went back.
         self.settle_events(flying.delivery.source, &flying.delivery.events);
-        if completion.verdict == Verdict::Done {
+        let is_given_up = if completion.verdict == Verdict::Done {
             self.succeeded(flight, &flying, now_ms);
+            false
         } else {
             let is_news = flying.failures_before == self.health.counted();
             let failed = Failed { completion, cause, is_news, now_ms, random };
             self.failed(&flying, &failed);
-            self.follow(flight, &flying, failed);
-        }
+            self.follow(flight, &flying, failed)
+        };
         self.end_replay_if_done(now_ms);
+        is_given_up
     }
 
-    /// Does with a failed delivery what the verdict says.
-    fn follow(&mut self, flight: u64, flying: &Flying, failed: Failed<C>) {
+    /// Does with a failed delivery what the verdict says. Returns whether it was given up.
+    fn follow(&mut self, flight: u64, flying: &Flying, failed: Failed<C>) -> bool {
         let now_ms = failed.now_ms;
-        let Some((number, mut retry)) = self.take_back(flight, flying, now_ms) else { return };
+        let Some((number, mut retry)) = self.take_back(flight, flying, now_ms) else { return false };
         if retry.first_ms == 0 {
             retry.first_ms = now_ms;
         }
@@ -63,18 +72,21 @@ impl<C: Clone + Display> Engine<C> {
                 let cause = failed.cause.to_string();
                 self.halt(format!("the receiver is gone for good: {}", clipped(&cause, KEPT_ERROR)));
             }
-            Verdict::Again | Verdict::AgainAfter(_) => self.try_again(number, retry, failed),
+            Verdict::Again | Verdict::AgainAfter(_) => return self.try_again(number, retry, failed),
             Verdict::GiveUp | Verdict::Done => {
                 retry.attempts += 1;
                 self.give_up(number, retry, &Reason::Failed(failed.cause), now_ms);
+                return true;
             }
         }
+        false
     }
 
     /// Retries a delivery. A batch is repeated unchanged at first. Its halves go separately if other
     /// deliveries succeed, or if only as many attempts are left as it takes to get down to single events. So
-    /// an event that cannot be delivered costs no other event its delivery.
-    fn try_again(&mut self, number: u64, mut retry: Retry, failed: Failed<C>) {
+    /// an event that cannot be delivered costs no other event its delivery. Returns whether it was given up,
+    /// since no attempt is left.
+    fn try_again(&mut self, number: u64, mut retry: Retry, failed: Failed<C>) -> bool {
         let now_ms = failed.now_ms;
         retry.attempts += 1;
         let policy = &self.plan.retry;
@@ -102,8 +114,12 @@ impl<C: Clone + Display> Engine<C> {
                 retry.due_ms = now_ms + pause_ms;
                 self.halve(number, retry);
             }
-            None => self.give_up(number, retry, &Reason::Failed(failed.cause), now_ms),
+            None => {
+                self.give_up(number, retry, &Reason::Failed(failed.cause), now_ms);
+                return true;
+            }
         }
+        false
     }
 
     fn failed(&mut self, flying: &Flying, failed: &Failed<C>) {

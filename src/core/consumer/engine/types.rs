@@ -41,6 +41,8 @@ pub struct Flight {
     /// Whether its events have waited since they were chosen, so that the choice may be out of date. Not set
     /// for events that somebody named.
     pub has_waited: bool,
+    /// Whether somebody asked to have its events delivered again.
+    pub is_replay: bool,
 }
 
 /// A waiting delivery, or a part of one.

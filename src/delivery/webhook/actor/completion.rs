@@ -79,17 +79,18 @@ impl WebhookActor {
         let kept = remembered::attempt(ended, events, flight.attempt, at_ms, self.shared.hub.node_id());
         let number = self.engine.number_attempt();
         let seq = flight.events.first().map(|event| event.seq);
-        self.note_attempt(flight, ended, at_ms);
         self.reports.unreported.attempted(Attempt { number, seq, ..kept });
         // Only a failure is followed by a pause with a random part.
         let random = if ended.outcome.class == Class::Delivered { 0 } else { random() };
         let error = ended.error.as_deref().unwrap_or_default();
-        self.settle(flight, &ended.outcome, error, random);
+        let is_given_up = self.settle(flight, &ended.outcome, error, random);
+        self.note_attempt(flight, ended, (at_ms, is_given_up));
         self.shared.report_queue.completed();
     }
 
-    /// Notes the attempt for the timeline of each of its events.
-    fn note_attempt(&self, flight: &Flight, ended: &Ended, at_ms: u64) {
+    /// Notes the attempt for the timeline of each of its events: when it began, and whether they were given up
+    /// after it.
+    fn note_attempt(&self, flight: &Flight, ended: &Ended, (at_ms, is_given_up): (u64, bool)) {
         for event in &flight.events {
             self.shared.hub.webhooks().notes().delivered(&DeliveryNote {
                 event: event.id,
@@ -99,12 +100,15 @@ impl WebhookActor {
                 took_ms: ended.took_ms,
                 status: ended.outcome.status,
                 is_delivered: ended.outcome.class == Class::Delivered,
+                is_given_up,
+                is_replay: flight.is_replay,
             });
         }
     }
 
-    /// Passes the result of a request to the engine, and does what follows from it.
-    pub(super) fn settle(&mut self, flight: &Flight, outcome: &Outcome, error: &str, random: u32) {
+    /// Passes the result of a request to the engine, and does what follows from it. Returns whether its events
+    /// were given up for it.
+    pub(super) fn settle(&mut self, flight: &Flight, outcome: &Outcome, error: &str, random: u32) -> bool {
         let webhook = &self.settings.webhook;
         let completion = outcome.completion(webhook.profile, flight.events.len(), webhook.retry.ambiguous);
         self.engine.settle(
@@ -113,7 +117,7 @@ impl WebhookActor {
             outcome.cause(error),
             self.shared.hub.clock().expiry_ms(),
             random,
-        );
+        )
     }
 }
 

@@ -198,7 +198,8 @@ impl WebhookActor {
         let [event] = events else {
             // Each event goes on its own.
             self.held.release(&flight.events);
-            return self.settle(flight, &Outcome::failed(Class::Expired), "", 0);
+            self.settle(flight, &Outcome::failed(Class::Expired), "", 0);
+            return;
         };
         let lent = Lent { flight: flight.id, event: EventRef { seq: event.seq, id: event.id } };
         if !self.life.get().is_running() || !self.shared.in_touch() {
@@ -318,15 +319,9 @@ impl WebhookActor {
 
     /// Notes the acknowledgement for the timeline of the event.
     fn note_acknowledged(&self, event: EventRef) {
-        self.shared.hub.webhooks().notes().delivered(&DeliveryNote {
-            event: event.id,
-            receiver: self.settings.webhook.id,
-            at_ms: self.shared.hub.clock().time_ms(),
-            attempt: 0,
-            took_ms: 0,
-            status: None,
-            is_delivered: true,
-        });
+        let (receiver, at_ms) = (self.settings.webhook.id, self.shared.hub.clock().time_ms());
+        let note = DeliveryNote::acknowledged(event.id, receiver, at_ms);
+        self.shared.hub.webhooks().notes().delivered(&note);
     }
 
     /// Takes in what a reader says. Returns the loans that are not known, and whether anything was settled.

@@ -36,6 +36,27 @@ fn a_flight_says_whether_its_events_have_waited() {
 }
 
 #[test]
+fn a_flight_says_whether_it_is_a_replay_and_its_end_whether_it_was_given_up() {
+    let mut engine = engine(plan(), 1..2, None);
+    let ends = |engine: &mut Engine, now_ms: u64| {
+        let flight = send(engine, now_ms);
+        let is_given_up = engine.settle(flight.id, fails(), "", now_ms, 0);
+        (flight.attempt, flight.is_replay, is_given_up)
+    };
+    assert_eq!(ends(&mut engine, T), (1, false, false));
+    assert_eq!(ends(&mut engine, T + 10_000), (2, false, false));
+    assert_eq!(ends(&mut engine, T + 20_000), (3, false, true));
+    command(&mut engine, 1, OwnerCommand::Redeliver(vec![1]));
+    assert_eq!(ends(&mut engine, T + 30_000), (1, true, false));
+    let again = send(&mut engine, T + 40_000);
+    assert!(again.is_replay && again.attempt == 2);
+    assert!(!engine.settle(again.id, ok(), "", T + 40_000, 0), "it was delivered");
+    command(&mut engine, 2, OwnerCommand::Replay { from_seq: 1, until_seq: 2, failed_only: false });
+    engine.offer_replay(&offers(1..2, None), 2, T + 40_000);
+    assert!(send(&mut engine, T + 40_000).is_replay);
+}
+
+#[test]
 fn an_unwanted_event_leaves_what_waits() {
     let mut engine = engine(plan(), 1..4, None);
     for _ in 0..3 {

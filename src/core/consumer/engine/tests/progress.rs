@@ -128,7 +128,9 @@ fn a_consumer_with_untried_events_is_not_disabled() {
     let last = loop {
         match engine.next(now_ms) {
             Step::Send(flight) if now_ms >= T + limit_ms - 60_000 => break flight,
-            Step::Send(flight) => engine.settle(flight.id, fails(), "", now_ms, 0),
+            Step::Send(flight) => {
+                engine.settle(flight.id, fails(), "", now_ms, 0);
+            }
             Step::WaitUntil(until_ms) => now_ms = until_ms,
             Step::Wait => panic!("nothing to wait for"),
         }
@@ -149,7 +151,9 @@ fn a_consumer_with_untried_events_is_not_disabled() {
                 good += 1;
                 engine.settle(flight.id, ok(), "", now_ms, 0);
             }
-            Step::Send(flight) => engine.settle(flight.id, fails(), "", now_ms, 0),
+            Step::Send(flight) => {
+                engine.settle(flight.id, fails(), "", now_ms, 0);
+            }
             Step::WaitUntil(until_ms) => now_ms = until_ms,
             Step::Wait => break,
         }

@@ -84,7 +84,9 @@ fn a_failing_receiver_gets_single_requests_with_growing_pauses_and_a_slow_start(
     engine.settle(probe.id, ok(), "", now, 0);
     let flights: Vec<Flight> = (0..2).map(|_| send(&mut engine, now)).collect();
     assert_eq!(engine.next(now), Step::Wait, "two at a time after the first success");
-    flights.into_iter().for_each(|flight| engine.settle(flight.id, ok(), "", now, 0));
+    flights.into_iter().for_each(|flight| {
+        engine.settle(flight.id, ok(), "", now, 0);
+    });
     (0..4).for_each(|_| drop(send(&mut engine, now)));
     assert_eq!(engine.next(now), Step::Wait);
 }
@@ -95,7 +97,9 @@ fn the_next_attempt_is_due_after_the_pause_of_a_failing_receiver() {
     let mut now = T;
     while now < T + 60_000 {
         match engine.next(now) {
-            Step::Send(flight) => engine.settle(flight.id, fails(), "refused", now, u32::MAX / 2),
+            Step::Send(flight) => {
+                engine.settle(flight.id, fails(), "refused", now, u32::MAX / 2);
+            }
             Step::WaitUntil(until) => {
                 let due = engine.progress().waiting.due_ms;
                 assert!(due >= Some(until), "due at {due:?}, and nothing is sent before {until}");
@@ -123,7 +127,9 @@ fn one_request_follows_a_requested_pause() {
     let mut engine = engine(plan(), 1..40, None);
     let later = busy(Some(1000));
     let first: Vec<Flight> = (0..4).map(|_| send(&mut engine, 0)).collect();
-    first.iter().for_each(|flight| engine.settle(flight.id, later, "later", 10, 0));
+    first.iter().for_each(|flight| {
+        engine.settle(flight.id, later, "later", 10, 0);
+    });
     let mut now_ms = 10;
     for _ in 1..5 {
         let Step::WaitUntil(until_ms) = engine.next(now_ms) else { panic!("no pause") };
@@ -185,7 +191,9 @@ fn a_receiver_that_is_gone_is_disabled_and_loses_nothing() {
 fn requests_that_fail_together_count_once() {
     let mut engine = engine(Plan { window: 16, ..plan() }, 1..40, None);
     let flights: Vec<Flight> = (0..16).map(|_| send(&mut engine, T)).collect();
-    flights.into_iter().for_each(|flight| engine.settle(flight.id, fails(), "503", T, 0));
+    flights.into_iter().for_each(|flight| {
+        engine.settle(flight.id, fails(), "503", T, 0);
+    });
     assert_eq!(engine.progress().failures, 1);
     assert!(matches!(engine.next(T), Step::Send(_)), "a short outage causes no long wait");
 }
@@ -202,7 +210,9 @@ fn an_event_that_always_fails_keeps_no_other_from_being_tried() {
     let mut delivered = 0;
     while delivered < 58 && now < T + 600_000 {
         match engine.next(now) {
-            Step::Send(flight) if seqs(&flight) == [1] => engine.settle(flight.id, fails(), "500", now, 0),
+            Step::Send(flight) if seqs(&flight) == [1] => {
+                engine.settle(flight.id, fails(), "500", now, 0);
+            }
             Step::Send(flight) => {
                 delivered += 1;
                 engine.settle(flight.id, ok(), "", now, 0);
@@ -221,7 +231,9 @@ fn failures_are_announced_before_they_disable_and_a_success_clears_them() {
     let mut now = T;
     let disabled = loop {
         match engine.next(now) {
-            Step::Send(flight) => engine.settle(flight.id, fails(), "500", now, 0),
+            Step::Send(flight) => {
+                engine.settle(flight.id, fails(), "500", now, 0);
+            }
             Step::WaitUntil(until) => now = until,
             Step::Wait => panic!("nothing to wait for"),
         }
