@@ -96,8 +96,8 @@ struct Moment {
     is_exact: bool,
 }
 
-/// When the event was published: when the publish came to its node, if that is still known. Otherwise it is the
-/// time of the event, and of an event that is no longer stored, that of its id.
+/// When the event was published: when the publish came to its node, if that is still known. Otherwise it is
+/// the time of the event, and of an event that is no longer stored, that of its id.
 fn published(event: &Value, steps: &[Value], id: EventId) -> Option<Moment> {
     let received = steps.iter().find(|step| step["kind"] == "received").and_then(moment);
     let of_event = || {

@@ -230,6 +230,10 @@ fn ephemeral(c: &Cluster) -> Result<()> {
     let told = timeline(c, 1, &map, &text(&sent, "id")?)?;
     ensure!(told["event"].is_null() && told["steps"] == json!([]), "{told}");
     ensure!(gone(&told).contains("ephemeral"), "{told}");
+    // Nobody made this id: its time is far in the future.
+    let invented = EventId::ephemeral((1 << 48) - 1, 7, 5);
+    let found = c.api(1, &map).get(&map.path(&format!("/events/{invented}/trace")))?;
+    ensure!(found.status == 404 && found.code() == "event_not_found", "{}", found.text());
     Ok(())
 }
 

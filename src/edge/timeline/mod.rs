@@ -29,6 +29,9 @@ use tokio::time::timeout;
 const BEHIND: &str = "the node that was asked may not have applied the event yet: ask again, or another node";
 /// How long this node has to catch up with the event. Beyond that, the answer says that it is behind.
 const CATCH_UP: Duration = Duration::from_millis(400);
+/// How far the id of an ephemeral event may be ahead of this node's time (milliseconds): nodes read the
+/// cluster's time a little apart, and ids do not go back with it.
+const AHEAD_MS: u64 = 60_000;
 /// The timeline of one event.
 const TRACE: &str = "/api/maps/{map}/events/{event:[0-9A-Za-z]{26}}/trace";
 
@@ -47,6 +50,10 @@ async fn trace(
     let unknown = || ApiError::from(Refusal::UnknownEvent);
     let id: EventId = event.parse().map_err(|_| unknown())?;
     if id.is_ephemeral() {
+        // Such an id says when it was made, and nothing else shows whether it ever was.
+        if id.id_ms() > edge.hub.clock().time_ms().saturating_add(AHEAD_MS) {
+            return Err(unknown());
+        }
         return Ok(HttpResponse::Ok().json(json!({"data": of_ephemeral(id)})));
     }
     let topic = grant.map.topic;

@@ -255,7 +255,8 @@ fn look(
     })
 }
 
-/// How many attempts a dead letter has had. An event that retention removed was given up instead of the last one.
+/// How many attempts a dead letter has had. An event that retention removed was given up instead of the last
+/// one.
 fn attempts_of(dead: &DeadLetter) -> u32 {
     dead.attempts.saturating_sub(u32::from(dead.class() == Class::Expired))
 }
@@ -329,9 +330,9 @@ fn tries(webhook: &Webhook, stored: &Stored, gathered: &Gathered) -> Vec<Try> {
     tries
 }
 
-/// Finds out what the attempts that are only remembered do not say. The attempts of a delivery count upwards, and
-/// end when it succeeds: an attempt with a lower number, or one after a success, is one of a replay. The delivery
-/// before it had been given up, unless it went on.
+/// Finds out what the attempts that are only remembered do not say. The attempts of a delivery count upwards,
+/// and end when it succeeds: an attempt with a lower number, or one after a success, is one of a replay. The
+/// delivery before it had been given up, unless it went on.
 fn complete(tries: &mut [Try], dead: Option<&DeadLetter>) {
     let last = dead.filter(|dead| matches!(dead.reason, Reason::Failed(_))).and_then(|dead| {
         tries.iter().rposition(|tried| tried.attempt == dead.attempts && !tried.is_delivered)

@@ -33,7 +33,7 @@ fn tried(at_ms: u64, attempt: u32, is_delivered: bool) -> Try {
     }
 }
 
-/// The attempts with what was found out: whether each is of a replay, and the last one of what was given up.
+/// What was found out of each attempt: whether it is of a replay, and the last one of what was given up.
 fn completed(mut tries: Vec<Try>, dead: Option<&DeadLetter>) -> Vec<(bool, bool)> {
     complete(&mut tries, dead);
     tries.iter().map(|tried| (tried.is_replay, tried.is_given_up)).collect()
