@@ -111,8 +111,10 @@ struct Fields {
 const COLUMNS: [(&str, &str); 4] =
     [("SLUG", "slug"), ("ID", "id"), ("NAME", "name"), ("CREATED", "inserted_at")];
 /// More of them, with `-o wide`.
-const MORE_COLUMNS: [(&str, &str); 6] = [
+const MORE_COLUMNS: [(&str, &str); 8] = [
     ("CHANGED", "updated_at"),
+    ("EVENTS", "stored.events"),
+    ("BYTES", "stored.bytes"),
     ("KEEPS EVENTS", "retention.events"),
     ("KEEPS SECONDS", "retention.age_seconds"),
     ("KEEPS BYTES", "retention.bytes"),
@@ -255,7 +257,10 @@ fn show(map: &Value, json: bool) -> anyhow::Result<()> {
         "inserted_at",
         "updated_at",
     ];
-    for field in before.into_iter().chain(limits.iter().map(String::as_str)).chain(after) {
+    // The answer to a change does not say what is stored.
+    let stored = ["stored.events", "stored.bytes"].into_iter().filter(|_| map.get("stored").is_some());
+    let settings = limits.iter().map(String::as_str).chain(after);
+    for field in before.into_iter().chain(stored).chain(settings) {
         output::line(format_args!("{field:37} {}", cell(map, field)))?;
     }
     for warning in map["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {

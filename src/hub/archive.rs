@@ -15,7 +15,7 @@ use crate::core::filter::Filter;
 use crate::core::history::{Bounds, History, HistoryError, Position, Start, StoredSubject};
 use crate::core::ids::{EventId, SourceId, TopicId};
 use crate::core::ring::Span;
-use crate::core::state::{SourceCounts, keys};
+use crate::core::state::{SourceCounts, TopicRecord, keys};
 use crate::core::store::{ReadStore, StoreError};
 use crate::core::subject::{Selector, Subject};
 use crate::core::topic::TopicKey;
@@ -255,6 +255,15 @@ impl Archive {
         })
     }
 
+    /// How many events readers can read of each of these streams, and how many bytes, in the order of the
+    /// streams.
+    pub async fn stored(&self, streams: Vec<TopicId>) -> Result<Vec<(u64, u64)>, ArchiveError> {
+        let look = move |archive: Self| {
+            archive.look(|store| streams.into_iter().map(|stream| stored(store, stream)).collect())
+        };
+        self.blocking(look).await
+    }
+
     /// Reads a page and has its events evaluated if there is a condition. Both happen outside the caller's
     /// thread, because both take time.
     pub async fn read(
@@ -349,4 +358,12 @@ impl Archive {
         });
         done.await.map_err(|_| ArchiveError::Stopping)?
     }
+}
+
+/// How many events readers can read of a stream, and how many bytes. A stream that is gone has none.
+fn stored(store: &ViewStore<'_>, stream: TopicId) -> Result<(u64, u64), ArchiveError> {
+    let found = store.get(&keys::topic(stream)).map_err(ArchiveError::of_store)?;
+    let known = found.map(|bytes| codec::decode::<TopicRecord>(&bytes)).transpose();
+    let record = known.map_err(|error| ArchiveError::Damaged(error.to_string()))?.unwrap_or_default();
+    Ok((record.count, record.bytes))
 }

@@ -58,7 +58,7 @@ fn maps() -> Value {
     let map = json!({
         "id": "0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b", "slug": "demo", "name": "n".repeat(300),
         "inserted_at": "2026-01-31T12:00:00.000Z", "updated_at": "2026-01-31T12:00:00.000Z",
-        "retention": {"events": 12345}, "limits": {"connections": 7},
+        "retention": {"events": 12345}, "limits": {"connections": 7}, "stored": {"events": 67, "bytes": 8910},
     });
     json!({"data": [map], "has_more": false, "cursor": null})
 }
@@ -74,6 +74,7 @@ fn a_list_is_a_table_without_a_terminal_too() {
     assert!(!table.contains('\u{1b}') && !table.contains("12345"), "{table}");
     let wide = node.run(&["map", "list", "-o", "wide"]);
     assert!(wide.contains("KEEPS EVENTS") && wide.contains("12345"), "{wide}");
+    assert!(wide.contains("EVENTS  BYTES") && wide.contains("67      8910"), "what is stored: {wide}");
     let json = node.run(&["-o", "json", "map", "list"]);
     let map: Value = serde_json::from_str(json.trim_end()).unwrap();
     assert_eq!(map["retention"]["events"], 12345);

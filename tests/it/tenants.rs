@@ -29,6 +29,7 @@ fn no_map_hurts_another() {
             ("zero is no limit", zero),
             ("an error names the limit that was reached", named),
             ("the list of maps has pages", pages),
+            ("the list of maps says what each has stored", stored),
         ],
     );
 }
@@ -340,5 +341,22 @@ fn pages(c: &Cluster) -> Result<()> {
     ensure!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     let text = String::from_utf8(out.stdout)?;
     ensure!(all.iter().all(|id| text.contains(id.as_str())), "the command line shows fewer maps: {text}");
+    Ok(())
+}
+
+fn stored(c: &Cluster) -> Result<()> {
+    let map = c.map("stored")?;
+    let path = format!("/api/maps/{}", map.id);
+    let empty = c.admin(0).get(&path)?.data(200)?;
+    ensure!(empty["stored"] == json!({"events": 0, "bytes": 0}), "{empty}");
+    let events = vec![json!({"type": "x", "payload": "a payload"}); 7];
+    c.publish(0, &map, &json!({ "events": events }))?;
+    c.wait_same_applied()?;
+    let shown = c.api(1, &map).get(&path)?.data(200)?;
+    ensure!(shown["stored"]["events"] == 7, "{shown}");
+    ensure!(shown["stored"]["bytes"].as_u64().is_some_and(|bytes| bytes >= 7 * 9), "{shown}");
+    let list = c.admin(2).get("/api/maps?limit=1000")?.data(200)?;
+    let listed = list.as_array().into_iter().flatten().find(|one| one["id"] == map.id.as_str());
+    ensure!(listed.is_some_and(|one| one["stored"] == shown["stored"]), "{list}");
     Ok(())
 }

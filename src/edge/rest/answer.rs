@@ -25,6 +25,13 @@ pub(super) fn map(map: &Map) -> Value {
     })
 }
 
+/// A map with what it has stored: the number of events that readers can read, and their bytes.
+pub(super) fn map_with(map: &Map, (events, bytes): (u64, u64)) -> Value {
+    let mut shown = self::map(map);
+    shown["stored"] = json!({"events": events, "bytes": bytes});
+    shown
+}
+
 pub(super) fn token(token: &Token) -> Value {
     let subjects: Option<Vec<&str>> = token.subjects.as_ref().map(|limit| limit.patterns().collect());
     json!({

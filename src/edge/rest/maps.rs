@@ -152,7 +152,8 @@ pub(super) async fn list(request: HttpRequest, edge: Data<Edge>) -> Result<HttpR
     let has_more = maps.len() > limit;
     maps.truncate(limit);
     let cursor = maps.last().map(|map| map.id.to_string());
-    let data: Vec<_> = maps.iter().map(|map| answer::map(map)).collect();
+    let stored = edge.hub.archive().stored(maps.iter().map(|map| map.topic).collect()).await?;
+    let data: Vec<_> = maps.iter().zip(stored).map(|(map, stored)| answer::map_with(map, stored)).collect();
     Ok(HttpResponse::Ok().json(json!({"data": data, "cursor": cursor, "has_more": has_more})))
 }
 
@@ -162,7 +163,9 @@ pub(super) async fn show(
     map: Path<String>,
 ) -> Result<HttpResponse, ApiError> {
     let grant = edge.managed(&request, &map).await?;
-    Ok(HttpResponse::Ok().json(json!({"data": answer::map(&grant.map)})))
+    let stored = edge.hub.archive().stored(vec![grant.map.topic]).await?;
+    let stored = stored.first().copied().unwrap_or_default();
+    Ok(HttpResponse::Ok().json(json!({"data": answer::map_with(&grant.map, stored)})))
 }
 
 pub(super) async fn update(
