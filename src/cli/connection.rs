@@ -1,7 +1,8 @@
 //! `waypost connection list|close`: the connections of a map's clients.
 
 use http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
+use std::cmp::Reverse;
 
 use super::{
     client::{Client, Connection, encoded},
@@ -14,7 +15,7 @@ use super::{
 /// map.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// List the connections on all nodes, with age and lag
+    /// List the connections on all nodes, with age and lag; the furthest behind first
     List(List),
     /// Close a connection; its client connects again, unless its token was revoked
     Close(Close),
@@ -31,7 +32,7 @@ pub(super) struct List {
     /// Only connections that get the events of this subject
     #[arg(long)]
     subject: Option<String>,
-    /// List at most this many
+    /// Read and list at most this many, of which the furthest behind stands first
     #[arg(long, short = 'n', value_name = "N", default_value_t = 1000)]
     limit: usize,
     #[command(flatten)]
@@ -87,6 +88,9 @@ async fn list(args: List) -> anyhow::Result<()> {
     let query = given.collect::<Vec<_>>().join("&");
     let path = if query.is_empty() { path(&map) } else { format!("{}?{query}", path(&map)) };
     let mut found = Client::new(common.connection).gathered(&path, limit).await?;
+    if let Some(connections) = found.data.as_array_mut() {
+        connections.sort_by_key(|connection| Reverse(lag(connection)));
+    }
     if output::for_people(common.json) {
         let rows = found.data.as_array_mut().into_iter().flatten();
         let subjects = rows.filter_map(|row| row["subjects"].as_array_mut()).flatten();
@@ -97,6 +101,12 @@ async fn list(args: List) -> anyhow::Result<()> {
     output::list(&found.data, common.json, &COLUMNS, &MORE)?;
     found.note_missing();
     Ok(())
+}
+
+/// How far a connection is behind: events, and then bytes.
+fn lag(connection: &Value) -> (u64, u64) {
+    let number = |field: &str| connection[field].as_u64().unwrap_or_default();
+    (number("lag_events"), number("lag_bytes"))
 }
 
 fn path(map: &str) -> String {

@@ -85,6 +85,17 @@ fn a_list_is_a_table_without_a_terminal_too() {
 }
 
 #[test]
+fn the_connection_that_is_furthest_behind_stands_first() {
+    let of = |id: &str, events: u64, bytes: u64| json!({"id": id, "lag_events": events, "lag_bytes": bytes});
+    let connections = [of("c1", 0, 5), of("c2", 40, 1), of("c3", 2, 900), of("c4", 40, 8)];
+    let node = Node::start(vec![json!({"data": connections, "next": null, "unreachable": []})]);
+    let table = node.run(&["connection", "list", "demo"]);
+    let ids: Vec<&str> = table.lines().skip(1).filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!(ids, ["c4", "c2", "c3", "c1"], "{table}");
+    node.requests.join().unwrap();
+}
+
+#[test]
 fn a_duration_chooses_the_start_of_a_stream() {
     let node = Node::start(vec![Value::Null]);
     // The stream ends at once, and the command tries to go on until it is killed.
