@@ -36,17 +36,26 @@ const DISK_WELL: u64 = DISK_LOW + (1 << 28);
 /// Observes the nodes as long as this node runs, while it leads.
 pub(super) async fn run(cluster: Cluster, health: Health) {
     let mut silent = BTreeMap::new();
+    // The term in which this node leads, and since when (the cluster's time).
+    let mut leads: Option<(u64, u64)> = None;
     loop {
         let slept = tokio::time::Instant::now();
         tokio::time::sleep(ROUND).await;
         let status = health.status();
         let is_on_time = slept.elapsed() < ROUND + PAUSE;
-        if !status.is_leader() || !status.has_quorum || !is_on_time {
+        if !status.is_leader() || !status.has_quorum {
+            silent.clear();
+            continue;
+        }
+        let known_ms = leads.filter(|(term, _)| *term == status.term).map(|(_, since_ms)| since_ms);
+        let since_ms = known_ms.unwrap_or_else(|| cluster.clocks().0);
+        leads = Some((status.term, since_ms));
+        if !is_on_time {
             silent.clear();
             continue;
         }
         if let Some(told) = told(&cluster) {
-            look(&cluster, &health, &status, &mut silent, &told).await;
+            look(&cluster, &health, &status, (&mut silent, since_ms), &told).await;
         }
     }
 }
@@ -62,12 +71,13 @@ fn told(cluster: &Cluster) -> Option<Told> {
     told.inspect_err(|error| tracing::error!(%error, "what operators were told can't be read")).ok()
 }
 
-/// Observes the nodes, and reports the news.
+/// Observes the nodes, and reports the news: which nodes were silent for how many rounds, and since when this
+/// node has led (Unix milliseconds), is known.
 async fn look(
     cluster: &Cluster,
     health: &Health,
     status: &Status,
-    silent: &mut BTreeMap<NodeId, u32>,
+    (silent, since_ms): (&mut BTreeMap<NodeId, u32>, u64),
     told: &Told,
 ) {
     let reports: Vec<(&MemberStatus, NodeInfo, i64)> = status
@@ -75,7 +85,8 @@ async fn look(
         .iter()
         .filter_map(|member| health.present_info(member.id).map(|(info, clock_ms)| (member, info, clock_ms)))
         .collect();
-    let mut observed = reach(status, silent);
+    let mut observed = vec![Observed::Leads { since_ms }];
+    observed.extend(reach(status, silent));
     observed.extend(reports.iter().filter_map(|(member, info, _)| disk(member, info)));
     observed.extend(clocks(&reports));
     // Certificates end by the cluster's time, which counts here only if a majority's clocks agree on it.

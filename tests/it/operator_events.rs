@@ -9,6 +9,7 @@ use testkit::Cluster;
 use testkit::cluster::Map;
 use testkit::http::{Answer, Api, text};
 use testkit::receiver::{Receiver, behaviour};
+use waypost::core::time::parse_iso;
 
 /// The path of the system map.
 const SYSTEM: &str = "/api/maps/waypost-system";
@@ -194,6 +195,7 @@ fn leaders_follow_each_other(cluster: &Cluster) -> Result<()> {
     let changes = cluster.wait_until("the present leader to be told", is_told)?;
     for change in &changes {
         ensure!(change["payload"]["from"]["id"] != change["payload"]["to"]["id"], "{change}");
+        ensure!(change["payload"]["at"].as_str().is_some_and(|at| parse_iso(at).is_some()), "{change}");
     }
     for pair in changes.windows(2) {
         ensure!(pair[0]["payload"]["to"]["id"] == pair[1]["payload"]["from"]["id"], "{changes:?}");

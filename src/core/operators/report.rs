@@ -94,4 +94,9 @@ pub enum Observed {
     },
     /// The node is no longer a member.
     Left(NodeId),
+    /// Since when the leader that reports it has led: the cluster's time (Unix milliseconds).
+    Leads {
+        /// The time.
+        since_ms: u64,
+    },
 }

@@ -10,6 +10,7 @@ use crate::core::event::NewEvent;
 use crate::core::ids::NodeId;
 use crate::core::json;
 use crate::core::subject::Subject;
+use crate::core::time::iso_millis;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -90,8 +91,13 @@ impl Told {
             return Vec::new();
         }
         self.term = report.term;
-        let mut events: Vec<NewEvent> = self.lead(&report.leader, now_ms).into_iter().collect();
-        for observed in report.observed.iter().take(MOST_OBSERVED) {
+        let observed = || report.observed.iter().take(MOST_OBSERVED);
+        let since_ms = observed().find_map(|observed| match observed {
+            Observed::Leads { since_ms } => Some(*since_ms),
+            _ => None,
+        });
+        let mut events: Vec<NewEvent> = self.lead(&report.leader, since_ms, now_ms).into_iter().collect();
+        for observed in observed() {
             events.extend(self.note(observed, time_ms, now_ms));
         }
         events
@@ -106,8 +112,11 @@ impl Told {
         let mut next = self.clone();
         next.term = term;
         // A new leader is news even if nothing is told of it: the first one of a cluster is only recorded.
-        let _told_later = next.lead(&leader, now_ms);
+        let is_changed = next.lead(&leader, None, now_ms).is_some();
         observed.retain(|one| {
+            if matches!(one, Observed::Leads { .. }) {
+                return is_changed;
+            }
             let before = next.clone();
             let _told_later = next.note(one, time_ms, now_ms);
             next != before
@@ -120,8 +129,9 @@ impl Told {
         self.nodes.keys().copied()
     }
 
-    /// Records the leader. The first one of a cluster follows nobody, so nothing is told of it.
-    fn lead(&mut self, leader: &NodeName, now_ms: u64) -> Option<NewEvent> {
+    /// Records the leader, who says since when it has led. The first one of a cluster follows nobody, so nothing
+    /// is told of it.
+    fn lead(&mut self, leader: &NodeName, since_ms: Option<u64>, now_ms: u64) -> Option<NewEvent> {
         let told = match &self.leader {
             Some(from) if from.id != leader.id => {
                 let mut pace = self.leaders;
@@ -129,7 +139,12 @@ impl Told {
                     return None;
                 }
                 self.leaders = pace;
-                event("leader.changed", &json!({"from": from.json(), "to": leader.json()}))
+                let mut payload = json!({"from": from.json(), "to": leader.json()});
+                // A change that was told often already is told later: the event's own time says little.
+                if let Some(since_ms) = since_ms {
+                    payload["at"] = iso_millis(since_ms).into();
+                }
+                event("leader.changed", &payload)
             }
             _ => None,
         };
@@ -161,6 +176,8 @@ impl Told {
                 self.nodes.remove(node);
                 None
             }
+            // It is told with the leader.
+            Observed::Leads { .. } => None,
         }
     }
 

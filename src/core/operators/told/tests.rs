@@ -49,6 +49,28 @@ fn each_change_of_the_leader_is_told_once_and_a_late_report_not_at_all() {
 }
 
 #[test]
+fn a_change_of_the_leader_that_is_told_late_says_when_it_was() {
+    let mut told = Told::default();
+    let leads = |term: u64, since_ms| report(term, 1 + term % 2, vec![Observed::Leads { since_ms }]);
+    let mut events = Vec::new();
+    for term in 1..100_u64 {
+        if let Some(news) = told.news(leads(term, term * 1000), 0, term * 1000) {
+            events.extend(told.take(&news, 0, term * 1000));
+        }
+    }
+    assert_eq!(events.len(), 6);
+    let changed = json!({
+        "from": {"id": 2, "name": "node-2"}, "to": {"id": 1, "name": "node-1"}, "at": "1970-01-01T00:00:02.000Z",
+    });
+    assert_eq!(payload(&events[0]), changed);
+    let late = leads(100, 100_000);
+    let news = told.news(late.clone(), 0, HOUR_MS);
+    assert_eq!(news, Some(late.clone()));
+    assert_eq!(payload(&told.take(&late, 0, HOUR_MS)[0])["at"], "1970-01-01T00:01:40.000Z");
+    assert_eq!(told.news(late, 0, 2 * HOUR_MS), None, "it is told once");
+}
+
+#[test]
 fn what_flaps_is_told_rarely_and_then_as_it_is() {
     let mut told = Told::default();
     let mut events = Vec::new();

@@ -27,6 +27,7 @@ pub(super) fn command() -> impl Strategy<Value = Command> {
     let observed = prop_oneof![
         4 => (1u64..4, any::<bool>()).prop_map(|(id, is_down)| Observed::Reach { node: name(id), is_down }),
         1 => (1u64..4).prop_map(Observed::Left),
+        1 => (0u64..9).prop_map(|since_ms| Observed::Leads { since_ms }),
     ];
     (1u64..4, 1u64..4, prop::collection::vec(observed, 0..3))
         .prop_map(|(term, leader, observed)| tells(term, leader, observed))
