@@ -3490,7 +3490,7 @@ export interface components {
             region?: string;
             /** @enum {unknown} */
             type: "http" | "lambda";
-            /** @description For http. The URL of a chat is shown without its secret part. */
+            /** @description For http. The URL of a chat (by the profile, or by the form of the URL) is shown without its secret part. */
             url?: string;
         };
         /** Format: date-time */
@@ -3772,7 +3772,7 @@ export interface components {
             timeout_ms?: number;
             /** Format: date-time */
             updated_at: string;
-            /** @description The URL of a chat is shown without its secret part; null for functions. */
+            /** @description The URL of a chat (by the profile, or by the form of the URL) is shown without its secret part; null for functions. */
             url: string | null;
             /** @description The promises of this webhook that other settings break, in words. */
             warnings?: string[];
