@@ -404,6 +404,9 @@ fn the_command_line_does_everything_against_a_running_cluster() {
     assert_eq!(maps(&both), 2);
     let hidden = with(&token, &["map", "list"]).env("WAYPOST_ADMIN_TOKEN", "").output().unwrap();
     assert!(err(&hidden).contains("hint: WAYPOST_TOKEN is a map's token"), "{}", err(&hidden));
+    let other =
+        with(&token, &["publish", "mine", "a", "1"]).env("WAYPOST_ADMIN_TOKEN", &admin).output().unwrap();
+    assert!(err(&other).contains("WAYPOST_TOKEN was used"), "{}", err(&other));
     let changed = with(&admin, &["map", "update", "mine", "--webhooks", "9"]).output().unwrap();
     assert_eq!(lines(&changed)[0]["limits"]["webhooks"], 9);
     let reader = with(&admin, &["token", "create", "mine", "--scopes", "subscribe"]).output().unwrap();
