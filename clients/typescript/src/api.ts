@@ -3253,7 +3253,7 @@ export interface components {
         PublishedId: {
             id: components["schemas"]["EventId"];
         };
-        /** @description The most requests in any period of that length; they may all go at once. */
+        /** @description The most requests in any period of that length; they may all go at once. A node that takes a webhook over sends none for one period. */
         Rate: {
             /** @default 1000 */
             period_ms: number;
