@@ -169,7 +169,7 @@ impl Tail {
         while !self.done() {
             match client.read(&self.stream_path()).await {
                 Ok(response) => {
-                    self.tell_of_return(client.url(), lost.take(), failures);
+                    self.tell_of_return(client.url(), lost.take().as_deref(), failures);
                     ever = true;
                     failures = 0;
                     match self.stream(response).await? {
@@ -197,8 +197,8 @@ impl Tail {
     }
 
     /// Says that a stream goes on at that address, after another one broke or requests failed.
-    fn tell_of_return(&self, url: &str, lost: Option<String>, failures: usize) {
-        if let Some(text) = words_of_return(url, lost.as_deref(), failures, self.promise()) {
+    fn tell_of_return(&self, url: &str, lost: Option<&str>, failures: usize) {
+        if let Some(text) = words_of_return(url, lost, failures, self.promise()) {
             output::note(output::paint_err(output::FAINT, text));
         }
     }
