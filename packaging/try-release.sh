@@ -55,14 +55,15 @@ typed() { # what people type, command
 first_event() { # what people type
     echo "\$ $1" >>"$work/typed"
     "${run[@]}" dev >"$work/dev.log" 2>&1 &
-    local until=$((SECONDS + LIMIT)) settings
+    local until=$((SECONDS + LIMIT)) setting
     until grep -q '^export WAYPOST_URL=' "$work/dev.log"; do
         kill -0 $! 2>/dev/null && [ $SECONDS -lt $until ] || { echo "waypost dev is not ready" >&2; cat "$work/dev.log" >&2; return 1; }
         sleep 0.1
     done
-    # The line that it prints to copy.
-    settings=$(sed -n 's/^export \(WAYPOST_URL=.*\)/\1/p' "$work/dev.log" | head -n 1)
-    export "${settings%% *}" "${settings##* }"
+    # What the line has that it prints to copy. The admin token is not needed here.
+    for setting in $(sed -n 's/^export \(WAYPOST_URL=.*\)/\1/p' "$work/dev.log" | head -n 1); do
+        case $setting in WAYPOST_ADMIN_TOKEN=*) ;; *) export "${setting?}" ;; esac
+    done
     event
 }
 

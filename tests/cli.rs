@@ -371,6 +371,10 @@ fn the_command_line_does_everything_against_a_running_cluster() {
     };
     let token = word_after("its token");
     let admin = word_after("admin token");
+    // One line has all that the commands and the examples of the documentation need.
+    let export = printed.lines().find(|line| line.starts_with("export WAYPOST_URL=")).unwrap();
+    let of_first = format!("WAYPOST_URL={} WAYPOST_MAP=demo", dev.url(0));
+    assert_eq!(export, format!("export {of_first} WAYPOST_TOKEN={token} WAYPOST_ADMIN_TOKEN={admin}"));
     let urls = [dev.url(2), dev.url(1), dev.url(0)].join(",");
     let with = |token: &str, args: &[&str]| {
         let mut command = waypost(args);
@@ -400,6 +404,9 @@ fn the_command_line_does_everything_against_a_running_cluster() {
     assert_eq!(maps(&both), 2);
     let hidden = with(&token, &["map", "list"]).env("WAYPOST_ADMIN_TOKEN", "").output().unwrap();
     assert!(err(&hidden).contains("hint: WAYPOST_TOKEN is a map's token"), "{}", err(&hidden));
+    let other =
+        with(&token, &["publish", "mine", "a", "1"]).env("WAYPOST_ADMIN_TOKEN", &admin).output().unwrap();
+    assert!(err(&other).contains("WAYPOST_TOKEN was used"), "{}", err(&other));
     let changed = with(&admin, &["map", "update", "mine", "--webhooks", "9"]).output().unwrap();
     assert_eq!(lines(&changed)[0]["limits"]["webhooks"], 9);
     let reader = with(&admin, &["token", "create", "mine", "--scopes", "subscribe"]).output().unwrap();

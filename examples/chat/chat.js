@@ -10,6 +10,7 @@ const element = (id) => document.getElementById(id);
 
 let last; // our position: the id of the last event that came
 const own = new Set(); // the ids of what this page has said
+const unanswered = new Set(); // what it has said without an answer so far
 
 const socket = new Socket(`${url.replace(/^http/, "ws")}/socket/events`, { authToken: token });
 socket.onOpen(() => (element("state").textContent = "connected"));
@@ -31,7 +32,9 @@ function show(from, text) {
 chat.on("said", ({ id, payload }) => {
   last = id;
   // After a break the page's own messages come among those that it has missed.
-  if (!own.has(id)) show(payload.name, payload.text);
+  if (own.has(id)) return;
+  if (payload.name === name) unanswered.delete(payload.text); // it has arrived, whatever became of the answer
+  show(payload.name, payload.text);
 });
 
 const presence = new Presence(chat);
@@ -54,12 +57,20 @@ element("send").addEventListener("submit", (event) => {
   const text = input.value.trim();
   if (!text) return;
   input.value = "";
+  unanswered.add(text);
   chat
     .push("said", { name, text })
     .receive("ok", ({ id }) => {
       own.add(id);
+      unanswered.delete(text);
       show(name, text);
     })
-    .receive("error", ({ reason }) => show("…", `not sent: ${reason}`))
-    .receive("timeout", () => show("…", "not sent: no answer"));
+    .receive("error", ({ reason }) => {
+      unanswered.delete(text);
+      show("…", `not sent: ${reason}`);
+    })
+    .receive("timeout", () => {
+      // Without an answer nobody knows whether it was stored, unless it has come back meanwhile.
+      if (unanswered.delete(text)) show("…", "no answer: it may have been sent");
+    });
 });

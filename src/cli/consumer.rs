@@ -2,6 +2,8 @@
 //!
 //! Each command is one or more requests of the API.
 
+mod lag;
+
 use std::time::Duration;
 
 use http::Method;
@@ -15,9 +17,6 @@ use super::{
     since,
 };
 use crate::core::consumer::reading::MAX_WAIT_MS;
-
-/// The pause between two looks of `lag`: rates are measured over it.
-const LOOK_PAUSE: Duration = Duration::from_secs(2);
 
 /// Commands for the consumers of a map: named cursors that clients read and acknowledge. To read needs the scope
 /// subscribe, the rest the scope manage.
@@ -36,7 +35,7 @@ pub(super) enum Command {
     /// Acknowledge events
     Ack(Ack),
     /// Show how far a consumer is behind, and how fast it is read
-    Lag(Lag),
+    Lag(lag::Args),
     /// Hand events over again
     Replay(Replay),
 }
@@ -146,16 +145,6 @@ pub(super) struct Ack {
     ids: Vec<String>,
 }
 
-/// A consumer to watch.
-#[derive(Debug, clap::Args)]
-pub(super) struct Lag {
-    #[command(flatten)]
-    one: One,
-    /// Go on until it is interrupted
-    #[arg(long)]
-    watch: bool,
-}
-
 /// The events to hand over again.
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("what").required(true).multiple(true).args(["since", "after", "events", "failed"]))]
@@ -195,7 +184,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
         Command::Delete(args) => delete(args).await,
         Command::Pull(args) => pull(args).await,
         Command::Ack(args) => ack(args).await,
-        Command::Lag(args) => lag(args).await,
+        Command::Lag(args) => lag::run(args).await,
         Command::Replay(args) => replay(args).await,
     }
 }
@@ -342,37 +331,6 @@ fn settled(answer: &Value) -> anyhow::Result<()> {
         );
     }
     Ok(())
-}
-
-async fn lag(args: Lag) -> anyhow::Result<()> {
-    let consumer = args.one.open();
-    let mut before: Option<u64> = None;
-    loop {
-        let shown = consumer.call(Method::GET, "", None).await?;
-        let state = &shown["state"];
-        let count = state["acknowledged"].as_u64().unwrap_or(0);
-        if let Some(before) = before {
-            let rate = count.saturating_sub(before) as f64 / LOOK_PAUSE.as_secs_f64();
-            if output::for_people(consumer.json) {
-                output::line(format_args!(
-                    "lag {}, {rate:.1} acknowledged a second, oldest of {}, {} dead letters, owner {}",
-                    cell(state, "lag"),
-                    cell(state, "oldest_at"),
-                    cell(state, "dead_letters"),
-                    cell(state, "owner"),
-                ))?;
-            } else {
-                let mut state = state.clone();
-                state["rate"] = rate.into();
-                output::json(&state)?;
-            }
-            if !args.watch {
-                return Ok(());
-            }
-        }
-        before = Some(count);
-        tokio::time::sleep(LOOK_PAUSE).await;
-    }
 }
 
 async fn replay(args: Replay) -> anyhow::Result<()> {

@@ -169,7 +169,7 @@ impl Tail {
         while !self.done() {
             match client.read(&self.stream_path()).await {
                 Ok(response) => {
-                    self.tell_of_return(client.url(), lost.take(), failures);
+                    self.tell_of_return(client.url(), lost.take().as_deref(), failures);
                     ever = true;
                     failures = 0;
                     match self.stream(response).await? {
@@ -197,13 +197,10 @@ impl Tail {
     }
 
     /// Says that a stream goes on at that address, after another one broke or requests failed.
-    fn tell_of_return(&self, url: &str, lost: Option<String>, failures: usize) {
-        let text = match lost {
-            Some(lost) => format!("lost {lost}; following {url}{}", self.promise()),
-            None if failures > 0 => format!("following {url}"),
-            None => return,
-        };
-        output::note(output::paint_err(output::FAINT, text));
+    fn tell_of_return(&self, url: &str, lost: Option<&str>, failures: usize) {
+        if let Some(text) = words_of_return(url, lost, failures, self.promise()) {
+            output::note(output::paint_err(output::FAINT, text));
+        }
     }
 
     /// Says of the first of several failures what is done about it.
@@ -300,10 +297,32 @@ impl Tail {
     }
 }
 
+/// What is said when a stream goes on at that address: after the one of the address `lost` broke, or after
+/// requests failed. `None` if there is nothing to say.
+fn words_of_return(url: &str, lost: Option<&str>, failures: usize, promise: &str) -> Option<String> {
+    match lost {
+        Some(lost) if lost == url => Some(format!("connected again to {url}{promise}")),
+        Some(lost) => Some(format!("lost {lost}; following {url}{promise}")),
+        None if failures > 0 => Some(format!("following {url}")),
+        None => None,
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_same_node_is_not_said_to_follow_itself() {
+        let said = |lost, failures| words_of_return("http://a", lost, failures, ", nothing is skipped");
+        let again = "connected again to http://a, nothing is skipped";
+        assert_eq!(said(Some("http://a"), 0).as_deref(), Some(again));
+        let other = "lost http://b; following http://a, nothing is skipped";
+        assert_eq!(said(Some("http://b"), 0).as_deref(), Some(other));
+        assert_eq!(said(None, 2).as_deref(), Some("following http://a"));
+        assert_eq!(said(None, 0), None);
+    }
 
     #[test]
     fn the_line_for_people_has_the_subject() {

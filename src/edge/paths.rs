@@ -133,9 +133,12 @@ impl HttpServiceFactory for At {
 pub async fn elsewhere(request: HttpRequest) -> HttpResponse {
     match (request.method(), request.path()) {
         (&Method::OPTIONS, "*" | "/") => options(ALL),
-        _ => {
-            let error = ApiError::not_found("this path");
-            error.hint("docs/openapi.yaml has all paths; those of the API begin with /api/").error_response()
+        (_, path) => {
+            let hint = match path.starts_with("/api/maps//") {
+                true => "the map's name is empty; paths of a map begin with /api/maps/{map}/",
+                false => "docs/openapi.yaml has all paths; those of the API begin with /api/",
+            };
+            ApiError::not_found("this path").hint(hint).error_response()
         }
     }
 }

@@ -23,6 +23,7 @@
 
 mod blocks;
 mod expect;
+mod gaps;
 mod language;
 mod page;
 mod rules;

@@ -326,6 +326,16 @@ fn chats_and_functions(c: &Cluster) -> Result<()> {
     for path in [hooks(&map), path] {
         ensure!(!api.get(&path)?.text().contains(TOKEN), "{path} shows the chat's token");
     }
+    // Whatever the profile is, the form of the URL says that it is a chat's.
+    let chat = url(&format!("api/webhooks/3/{TOKEN}?wait=true"));
+    let template = json!({"url": chat, "profile": "template", "template": "{}", "active": false});
+    let (path, made) = create(c, &map, &template)?;
+    let masked = url("api/webhooks/3/***");
+    ensure!(made["url"] == masked.as_str() && !made.to_string().contains(TOKEN), "{made}");
+    let same = api.patch(&path, &json!({"url": masked, "name": "Still here"}))?.data(200)?;
+    ensure!(same["url"] == masked.as_str() && same["name"] == "Still here", "{same}");
+    let again = api.post(&hooks(&map), &template)?;
+    ensure!(again.status == 409, "the mask replaced the target: {}", again.text());
     let function = json!({"function_name": "handler", "region": "us-east-1", "qualifier": "PROD"});
     let (path, made) = create(c, &map, &json!({"lambda": function, "active": false, "profile": "pusher"}))?;
     let expected = json!({"type": "lambda", "function_name": "handler", "region": "us-east-1", "qualifier": "PROD",

@@ -3253,7 +3253,7 @@ export interface components {
         PublishedId: {
             id: components["schemas"]["EventId"];
         };
-        /** @description The most requests in any period of that length; they may all go at once. */
+        /** @description The most requests in any period of that length; they may all go at once. A node that takes a webhook over sends none for one period. */
         Rate: {
             /** @default 1000 */
             period_ms: number;
@@ -3490,7 +3490,7 @@ export interface components {
             region?: string;
             /** @enum {unknown} */
             type: "http" | "lambda";
-            /** @description For http. The URL of a chat is shown without its secret part. */
+            /** @description For http. The URL of a chat (by the profile, or by the form of the URL) is shown without its secret part. */
             url?: string;
         };
         /** Format: date-time */
@@ -3772,7 +3772,7 @@ export interface components {
             timeout_ms?: number;
             /** Format: date-time */
             updated_at: string;
-            /** @description The URL of a chat is shown without its secret part; null for functions. */
+            /** @description The URL of a chat (by the profile, or by the form of the URL) is shown without its secret part; null for functions. */
             url: string | null;
             /** @description The promises of this webhook that other settings break, in words. */
             warnings?: string[];

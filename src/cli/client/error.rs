@@ -75,6 +75,11 @@ pub(super) fn hint_of(code: &str, token: Option<&Token>, needs: Needs) -> Option
              makes one"
         ),
         ("forbidden", Some(token)) => hint_of_forbidden(token, needs),
+        ("not_found", Some(Token { source: Source::Variable, hides_admin: true, .. })) => {
+            "look at the spelling; the token of WAYPOST_TOKEN was used, and one of a map opens that map alone: for \
+             another map add --token \"$WAYPOST_ADMIN_TOKEN\"; `waypost map list` shows all maps"
+                .to_owned()
+        }
         ("not_found", _) => {
             "look at the spelling, and at the token: one of a map opens that map alone; `waypost map list` shows all \
              maps to the admin token"
@@ -213,6 +218,13 @@ mod tests {
         assert!(flag.contains("leave it out"), "{flag}");
         let scopes = hint("forbidden", Source::Variable, false, Needs::Map);
         assert!(scopes.contains("waypost token create MAP --scopes"), "{scopes}");
+        let other = hint("not_found", Source::Variable, true, Needs::Map);
+        assert!(
+            other.contains("WAYPOST_TOKEN was used") && other.contains("--token \"$WAYPOST_ADMIN_TOKEN\""),
+            "{other}"
+        );
+        let admin = hint("not_found", Source::AdminVariable, false, Needs::Map);
+        assert!(admin.starts_with("look at the spelling, and at the token"), "{admin}");
         let wrong = hint("unauthorized", Source::AdminVariable, false, Needs::Admin);
         assert!(wrong.starts_with("the token of WAYPOST_ADMIN_TOKEN is not"), "{wrong}");
         let none = hint_of("unauthorized", None, Needs::Admin).unwrap_or_default();

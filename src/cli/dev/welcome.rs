@@ -31,14 +31,17 @@ pub(super) fn print(nodes: &Nodes, admin: &str, demo: &Demo) -> io::Result<()> {
     ))?;
     output::line(format_args!(
         "{}
-export WAYPOST_URL={three} WAYPOST_TOKEN={token}
+export WAYPOST_URL={one} WAYPOST_MAP={SLUG} WAYPOST_TOKEN={token} WAYPOST_ADMIN_TOKEN={admin}
+
+{}
 {waypost} tail {SLUG}
 ",
-        head("Follow, in another terminal:")
+        head("In another terminal, for the commands below and the examples of the documentation:"),
+        head("Follow:")
     ))?;
     output::line(format_args!(
         "{}
-curl -sS {one}/api/maps/{SLUG}/events \\
+curl -sS -w '\\n' {one}/api/maps/{SLUG}/events \\
   -H 'Authorization: Bearer {token}' -H 'Content-Type: application/json' \\
   -d '{{\"type\":\"add_system\",\"payload\":{{\"name\":\"Jita\"}}}}'
 ",
@@ -63,7 +66,7 @@ fn webhook(one: &str, three: &str, token: &str, port: u16, waypost: &str) -> Str
     format!(
         r#"{head}
 node -e 'require("http").createServer((q, s) => q.on("end", () => s.end(console.log())).pipe(process.stdout)).listen({port}, "127.0.0.1")' &
-curl -sS {one}/api/maps/{SLUG}/webhooks \
+curl -sS -w '\n' {one}/api/maps/{SLUG}/webhooks \
   -H 'Authorization: Bearer {token}' -H 'Content-Type: application/json' \
   -d '{{"url":"http://127.0.0.1:{port}/hook","events":"*"}}'
 WAYPOST_URL={three} WAYPOST_TOKEN={token} {waypost} webhook tail {SLUG}
@@ -86,7 +89,10 @@ map.onMessage = (event, payload) => {{
   return payload;
 }};
 socket.connect();
-map.join().receive("ok", (reply) => (last = reply.last_event_id)).receive("error", console.error);
+map.join().receive("error", console.error).receive("ok", (reply) => {{
+  last = reply.last_event_id;
+  if (reply.gap) console.log("some events are no longer kept: load everything again");
+}});
 END
 node demo.mjs"#
     )

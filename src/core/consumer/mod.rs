@@ -21,4 +21,5 @@ mod retries;
 pub mod retry_policy;
 pub mod shares;
 mod totals;
+pub mod used;
 pub mod verdict;

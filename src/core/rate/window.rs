@@ -25,12 +25,23 @@ impl Default for Window {
 }
 
 impl Window {
+    /// A window in which as many requests as may pass have passed at `now_ms`.
+    pub fn used_up(rate: Rate, now_ms: u64) -> Self {
+        let newest = slot_at(rate, now_ms);
+        let mut counts = [0; KEPT];
+        counts[(newest % KEPT as u64) as usize] = rate.permits.max(1);
+        Self { counts, newest }
+    }
+
+    /// Whether nothing that has passed counts at `now_ms` any more.
+    pub fn is_clear(&self, rate: Rate, now_ms: u64) -> bool {
+        slot_at(rate, now_ms).saturating_sub(self.newest) >= KEPT as u64
+    }
+
     /// Asks for one permit at `now_ms`; an error is the milliseconds to wait.
     pub fn charge(&mut self, rate: Rate, now_ms: u64) -> Result<(), u64> {
-        let slot_us = (rate.period_ms.saturating_mul(1000) / SLOTS).max(1);
-        let now_us = now_ms.saturating_mul(1000);
         // A clock that went back counts as the newest slot.
-        let slot = (now_us / slot_us).max(self.newest);
+        let slot = slot_at(rate, now_ms).max(self.newest);
         self.forget(slot);
         if self.counts.iter().map(|count| u64::from(*count)).sum::<u64>() < u64::from(rate.permits.max(1)) {
             self.counts[(slot % KEPT as u64) as usize] += 1;
@@ -38,8 +49,8 @@ impl Window {
         }
         let oldest =
             (slot.saturating_sub(SLOTS)..=slot).find(|at| self.counts[(at % KEPT as u64) as usize] > 0);
-        let free_us = oldest.unwrap_or(slot).saturating_add(KEPT as u64).saturating_mul(slot_us);
-        Err(free_us.saturating_sub(now_us).div_ceil(1000).max(1))
+        let free_us = oldest.unwrap_or(slot).saturating_add(KEPT as u64).saturating_mul(slot_us(rate));
+        Err(free_us.saturating_sub(now_ms.saturating_mul(1000)).div_ceil(1000).max(1))
     }
 
     /// Clears the slots between the newest one and `slot`: what they counted is older than the window.
@@ -50,6 +61,16 @@ impl Window {
         }
         self.newest = slot;
     }
+}
+
+/// The length of a slot, in microseconds.
+fn slot_us(rate: Rate) -> u64 {
+    (rate.period_ms.saturating_mul(1000) / SLOTS).max(1)
+}
+
+/// The slot of a time, counted from 1970.
+fn slot_at(rate: Rate, now_ms: u64) -> u64 {
+    now_ms.saturating_mul(1000) / slot_us(rate)
 }
 
 #[cfg(test)]
@@ -69,6 +90,22 @@ mod tests {
         assert!(window.charge(rate, start_ms + 1999).is_err());
         (0..5).for_each(|_| window.charge(rate, start_ms + 10 + wait_ms).unwrap());
         assert!(window.charge(rate, start_ms + 10 + wait_ms).is_err());
+    }
+
+    #[test]
+    fn a_window_that_is_used_up_is_free_after_a_period() {
+        let start_ms = 1_750_000_000_000;
+        for (permits, period_ms) in [(5, 2000), (1, 1), (100, 3_600_000)] {
+            let rate = Rate { permits, period_ms };
+            let mut window = Window::used_up(rate, start_ms);
+            assert!(!window.is_clear(rate, start_ms + period_ms - 1));
+            let wait_ms = window.charge(rate, start_ms).unwrap_err();
+            assert!((period_ms..=period_ms + period_ms / SLOTS + 2).contains(&wait_ms), "{wait_ms}");
+            assert!(window.is_clear(rate, start_ms + wait_ms));
+            (0..permits).for_each(|_| window.charge(rate, start_ms + wait_ms).unwrap());
+            assert!(window.charge(rate, start_ms + wait_ms).is_err());
+        }
+        assert!(Window::default().is_clear(Rate { permits: 1, period_ms: 3_600_000 }, start_ms));
     }
 
     proptest! {

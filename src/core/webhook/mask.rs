@@ -5,6 +5,28 @@ pub const MASK: &str = "***";
 /// A part of a path that is longer than this, in bytes, is taken for a key.
 const LONGEST_PLAIN: usize = 24;
 
+/// Hosts of Slack at which the whole path of a URL is a secret.
+const SLACK: [&str; 2] = ["hooks.slack.com", "hooks.slack-gov.com"];
+
+/// Whether a URL has the form of a chat's: it is a secret then, whatever the profile of its webhook is. The form
+/// is that of Discord (`/api/webhooks/{id}/{token}`) at any host, for there are proxies, and that of Slack.
+pub fn is_of_chat(url: &str) -> bool {
+    let url = url.split(['?', '#']).next().unwrap_or_default();
+    let (host, path) = match url.split_once("://") {
+        Some((_, rest)) => rest.split_once('/').unwrap_or((rest, "")),
+        None => ("", url),
+    };
+    let is_id = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let is_version = |part: &str| part.strip_prefix('v').is_some_and(is_id);
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    match parts.as_slice() {
+        ["api", "webhooks", id, _, ..] => is_id(id),
+        ["api", version, "webhooks", id, _, ..] => is_version(version) && is_id(id),
+        [_, ..] => SLACK.iter().any(|slack| host.eq_ignore_ascii_case(slack)),
+        [] => false,
+    }
+}
+
 /// The URL of a chat's webhook without its secret parts: the last part of the path and every part that is
 /// long enough to be a key are masked, and the query is left out.
 pub fn masked_url(url: &str) -> String {
@@ -67,6 +89,35 @@ mod tests {
             ("nonsense", "://nonsense/"),
         ] {
             assert_eq!(masked_url(&url.replace("TOKEN", token)), shown, "{url}");
+        }
+    }
+
+    #[test]
+    fn the_url_of_a_chat_is_known_by_its_form() {
+        for url in [
+            "https://discord.com/api/webhooks/123456789012345678/token",
+            "https://discord.com/api/v10/webhooks/1/token/slack?wait=true",
+            "http://127.0.0.1:3000/api/webhooks/1/token",
+            "/api/webhooks/1/token",
+            "https://hooks.slack.com/services/T1/B2/token",
+            "https://HOOKS.slack.com/workflows/T1/A2/3/token",
+        ] {
+            assert!(is_of_chat(url), "{url}");
+        }
+        for url in [
+            "https://example.com/",
+            "https://example.com/hook",
+            "https://my-server.com/webhooks/jackbox",
+            "https://example.com/api/webhooks",
+            "https://example.com/api/webhooks/1",
+            "https://example.com/api/webhooks/test/7",
+            "https://example.com/hook?to=/api/webhooks/1/token",
+            "https://hooks.slack.com/",
+            "https://hooks.slack.com.example.com/services/a",
+            "nonsense",
+            "",
+        ] {
+            assert!(!is_of_chat(url), "{url}");
         }
     }
 

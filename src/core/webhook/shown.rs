@@ -1,7 +1,7 @@
 //! A webhook as it is shown: the API answers with this type, the command line prints it, and
 //! docs/openapi.yaml describes it. Secrets are masked. A caller may send every field back in an update.
 
-use super::mask::{MASK, masked_url};
+use super::mask::{MASK, is_of_chat, masked_url};
 use super::{Batch, Invocation, Method, Origin, Private, RateLimit, TopicKind, Webhook};
 use crate::core::time::iso_millis;
 use serde::{Deserialize, Serialize};
@@ -156,7 +156,9 @@ impl Settings {
     pub fn of(webhook: &Webhook, private: Option<&Private>) -> Self {
         let target = private.map(|private| &private.target);
         let url = match target {
-            Some(super::Target::Http(url)) if webhook.profile.is_chat() => Some(masked_url(url)),
+            Some(super::Target::Http(url)) if webhook.profile.is_chat() || is_of_chat(url) => {
+                Some(masked_url(url))
+            }
             Some(super::Target::Http(url)) => Some(url.clone()),
             _ => None,
         };
@@ -303,6 +305,7 @@ mod tests {
             format!("{{{url},{filter},\"method\":\"PUT\",\"key\":\"k\",\"retry\":{{\"factor\":1.5}}}}"),
             r#"{"lambda":{"function_name":"f","region":"us-east-1","qualifier":"q"}}"#.to_owned(),
             r#"{"url":"https://hooks.slack.com/services/T1/B2/x","profile":"slack"}"#.to_owned(),
+            r#"{"url":"https://discord.com/api/webhooks/1/x?wait=true","profile":"wanderer"}"#.to_owned(),
         ] {
             let before = plain(&asked);
             let mut after = before.clone();
@@ -315,7 +318,8 @@ mod tests {
     #[test]
     fn nothing_secret_is_shown() {
         let chat = r#"{"url":"https://hooks.slack.com/services/T1/B2/hidden","profile":"slack","secret":"hidden-secret"}"#;
-        for asked in [chat, r#"{"url":"https://example.com/","headers":{"X-A":"hidden"}}"#] {
+        let by_form = r#"{"url":"https://discord.com/api/webhooks/1/hidden?wait=true","profile":"wanderer"}"#;
+        for asked in [chat, by_form, r#"{"url":"https://example.com/","headers":{"X-A":"hidden"}}"#] {
             assert!(!shown(&plain(asked)).to_string().contains("hidden"), "{asked}");
         }
     }

@@ -32,6 +32,7 @@ use state::{Commands, Life, Readers, Reporting};
 use super::shared::Shared;
 use crate::core::consumer::engine::{Engine, Step, Urgency};
 use crate::core::consumer::shares::{Observed, Speed};
+use crate::core::consumer::used::Used;
 use crate::core::event::MapText;
 use crate::core::ids::{TopicId, WebhookId};
 use crate::core::webhook::Webhook;
@@ -50,8 +51,8 @@ const IDLE: Duration = Duration::from_secs(30);
 
 /// Starts actors, and starts them again when their webhooks have more to do.
 pub(super) trait Supervisor {
-    /// The actor has stopped by itself.
-    fn stopped(self: Rc<Self>, webhook: WebhookId, actor: &Addr<WebhookActor>);
+    /// The actor has stopped by itself. It has used up this much of the webhook's rate.
+    fn stopped(self: Rc<Self>, webhook: WebhookId, actor: &Addr<WebhookActor>, used: Used);
 }
 
 /// The actor of one webhook. Its states are documented at the types of its fields.
@@ -82,18 +83,21 @@ pub(super) struct WebhookActor {
 }
 
 impl WebhookActor {
-    /// Loads the stored state. Returns `None` when the webhook is gone.
+    /// Loads the stored state. `used` is what was used up of the webhook's rate before. Returns `None` when the
+    /// webhook is gone.
     pub(super) fn load(
         shared: Rc<Shared>,
         supervisor: Rc<dyn Supervisor>,
         webhook: Arc<Webhook>,
         topic: TopicId,
+        used: &Used,
     ) -> Result<Option<Self>, LoadError> {
         let Some(state) = shared.hub.webhooks().state(webhook.id)? else { return Ok(None) };
         let settings = Settings::new(&shared, webhook.clone(), topic)?;
         let waiting = shared.hub.webhooks().waiting(webhook.id)?;
         let speed = if state.progress.failures > 0 { Speed::Slow } else { Speed::Unknown };
-        let engine = Engine::new(webhook.plan(shared.config.window), state.progress, waiting);
+        let plan = webhook.plan(shared.config.window);
+        let engine = Engine::new(plan, state.progress, waiting).after(used);
         let life = Life::Closing.follow(settings.permitted(&shared));
         let handing = Handing::new(MapText::from(webhook.map));
         let meter = shared.hub.quota().usage().meter(topic);
@@ -221,7 +225,8 @@ impl Actor for WebhookActor {
     fn stopped(&mut self, ctx: &mut Self::Context) {
         // An actor that panics is stopped while its stack unwinds. It counts as lost, and the shard finds it.
         if self.life.get() != Life::Retired && !std::thread::panicking() {
-            self.supervisor.clone().stopped(self.settings.webhook.id, &ctx.address());
+            let used = self.engine.state().used(self.shared.hub.clock().expiry_ms());
+            self.supervisor.clone().stopped(self.settings.webhook.id, &ctx.address(), used);
         }
     }
 }

@@ -3,7 +3,7 @@
 use http::header::{self, HeaderMap};
 
 use crate::core::consumer::progress::clipped;
-use crate::core::webhook::mask::{masked_url, masked_values};
+use crate::core::webhook::mask::{is_of_chat, masked_url, masked_values};
 
 /// The most bytes of a `Location` that are kept.
 const LONGEST_LOCATION: usize = 200;
@@ -40,9 +40,9 @@ pub(super) fn answered(who: &str, status: u16, location: Option<&str>) -> String
 }
 
 /// A location as it may be shown. A receiver may repeat the keys of the webhook's URL in it. `is_chat` says
-/// that the whole URL is a secret.
+/// that the whole URL is a secret; the form of the location may say so too.
 pub(super) fn shown(location: &str, is_chat: bool) -> String {
-    let masked = match (without_login(location), is_chat) {
+    let masked = match (without_login(location), is_chat || is_of_chat(location)) {
         (Some(url), true) => masked_url(&url),
         (Some(url), false) => masked_values(&url),
         // Without a host there is only the path, which is the secret.
@@ -127,6 +127,8 @@ mod tests {
             ("elsewhere", false, "elsewhere"),
             ("https://discord.com/api/webhooks/1/KEY", true, "https://discord.com/api/webhooks/1/***"),
             ("/api/webhooks/1/KEY", true, "another path"),
+            ("/api/webhooks/1/short", false, "another path"),
+            ("https://hooks.slack.com/services/T/B/short", false, "https://hooks.slack.com/services/T/B/***"),
         ] {
             assert_eq!(shown(&location.replace("KEY", key), is_chat), expected, "{location}");
         }

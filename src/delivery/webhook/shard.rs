@@ -7,6 +7,7 @@
 mod broken;
 mod idle;
 mod readers;
+mod used_rates;
 mod watch;
 
 use super::actor::{Changed, Removed, Retire, Supervisor, Wake, WebhookActor};
@@ -14,6 +15,7 @@ use super::announce;
 use super::handover::Leaving;
 use super::shared::Shared;
 use crate::core::consumer::ownership::Owners;
+use crate::core::consumer::used::Used;
 use crate::core::ids::{TopicId, WebhookId};
 use crate::core::webhook::Webhook;
 use crate::hub::{News, Watch, WebhookState};
@@ -25,6 +27,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
+use used_rates::UsedRates;
 
 /// Webhooks that are looked at before other work has its turn on the thread.
 const AT_ONCE: usize = 16;
@@ -46,6 +49,7 @@ pub(super) struct Shard {
     leaving: Leaving,
     broken: Broken,
     idle: Idle,
+    used_rates: UsedRates,
 }
 
 impl Shard {
@@ -57,6 +61,7 @@ impl Shard {
             owned: RefCell::default(),
             broken: Broken::default(),
             idle: Idle::default(),
+            used_rates: UsedRates::default(),
             leaving,
         })
     }
@@ -146,11 +151,31 @@ impl Shard {
             directory.all().map(|webhook| webhook.id).filter(|id| self.shared.is_mine(*id)).collect()
         };
         for some in mine.chunks(AT_ONCE) {
-            some.iter().for_each(|id| self.look_at(*id));
+            some.iter().for_each(|id| self.look_at_owned(*id));
             tokio::task::yield_now().await;
         }
         metrics::gauge!(metric::WEBHOOKS_OWNED, "shard" => self.shared.number().to_string())
             .set(self.owned.borrow().len() as f64);
+    }
+
+    /// Looks at a webhook after a change of owners. If this thread did not have it, it may have been another
+    /// owner's until now; a new webhook comes without a change of owners.
+    fn look_at_owned(self: &Rc<Self>, id: WebhookId) {
+        if !self.owned.borrow().contains_key(&id) {
+            self.lose_count(id);
+        }
+        self.look_at(id);
+    }
+
+    /// Nobody here knows how many requests the webhook has had lately: those of another owner, or of an actor
+    /// that was lost.
+    fn lose_count(&self, id: WebhookId) {
+        let webhook = self.shared.hub.webhooks().directory().get(id).cloned();
+        let used = match webhook.and_then(|webhook| webhook.rate) {
+            Some(_) => Used::Unknown { until_ms: self.shared.hub.clock().expiry_ms() },
+            None => Used::Nothing,
+        };
+        self.used_rates.keep(id, used);
     }
 
     /// Follows a change: the webhook may have been created, changed, or deleted, or it may have a new owner
@@ -240,7 +265,8 @@ impl Shard {
         if self.broken.rests(webhook.id) || self.shared.is_leaving(webhook.id) {
             return;
         }
-        match WebhookActor::load(self.shared.clone(), self.clone(), webhook.clone(), topic) {
+        let used = self.used_rates.of(webhook.id);
+        match WebhookActor::load(self.shared.clone(), self.clone(), webhook.clone(), topic, &used) {
             Ok(Some(actor)) => {
                 let running = Running { actor: actor.start(), born: webhook.born };
                 self.actors.borrow_mut().insert(webhook.id, running);
@@ -285,6 +311,7 @@ impl Shard {
 
     fn disown(&self, id: WebhookId) {
         self.broken.forget(id);
+        self.used_rates.forget(id);
         if let Some(topic) = self.owned.borrow_mut().remove(&id) {
             self.forget_topic(id, topic);
         }
@@ -312,8 +339,9 @@ impl Shard {
 
 impl Supervisor for Shard {
     /// Removes the actor, and looks for changes that it missed.
-    fn stopped(self: Rc<Self>, id: WebhookId, actor: &Addr<WebhookActor>) {
+    fn stopped(self: Rc<Self>, id: WebhookId, actor: &Addr<WebhookActor>, used: Used) {
         if self.has_actor(id, actor) {
+            self.used_rates.keep(id, used);
             self.actors.borrow_mut().remove(&id);
             if self.shared.is_leaving(id) {
                 self.report_leaving();

@@ -15,11 +15,12 @@ use super::supervise::supervise;
 use crate::core::access::{Limits, Retention, Scopes, hash_token};
 use crate::core::command::{Activate, Command, CreateMap, NewToken, Publish};
 use crate::core::consumer::shares::{Claim, Speed};
+use crate::core::consumer::used::Used;
 use crate::core::event::NewEvent;
 use crate::core::ids::{MapId, TokenId, WebhookId};
 use crate::core::webhook::records::Update;
 use crate::core::webhook::{
-    Defaults, OnWebhook, Origin, Plain, Private, Profile, PutWebhook, RetryPolicy, Target, Webhook,
+    Defaults, OnWebhook, Origin, Plain, Private, Profile, PutWebhook, RateLimit, RetryPolicy, Target, Webhook,
 };
 use crate::hub::{Hub, HubConfig, Via};
 use actix::Actor;
@@ -30,6 +31,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
+mod rates;
 mod removed;
 
 /// Requests that may be under way.
@@ -42,6 +44,8 @@ struct Stage {
     shard: Rc<Shard>,
     port: u16,
     received: Arc<AtomicUsize>,
+    /// The rate of the webhooks that are made from now on.
+    rate: Option<RateLimit>,
     _folder: tempfile::TempDir,
 }
 
@@ -107,7 +111,7 @@ impl Stage {
         actix_rt::spawn(shard.clone().start_idle());
         hub.leases().deliver_here();
         let (port, received) = receiver().await;
-        Self { hub, map, permits, shard, port, received, _folder: folder }
+        Self { hub, map, permits, shard, port, received, rate: None, _folder: folder }
     }
 
     async fn webhook(&self, n: u8) -> WebhookId {
@@ -130,7 +134,8 @@ impl Stage {
         };
         let Plain { webhook, .. } = Plain::new(id, self.map, Origin::Api, Profile::Envelope, &defaults);
         let encrypted = self.hub.vault().encryption().unwrap().encrypt(id, &private).unwrap();
-        let webhook = Webhook { host: "127.0.0.1".into(), fingerprint: [n; 16], encrypted, retry, ..webhook };
+        let (host, rate) = ("127.0.0.1".into(), self.rate);
+        let webhook = Webhook { host, fingerprint: [n; 16], encrypted, retry, rate, ..webhook };
         let put = PutWebhook { by: None, webhook, revision: None, start_seq: None };
         self.hub.log().propose(&Command::PutWebhook(Box::new(put))).await.unwrap();
         id
@@ -344,10 +349,9 @@ async fn an_actor_ignores_the_settings_of_a_later_webhook_with_its_id() {
     assert!(stage.hub.webhooks().directory().get(id).unwrap().revision != earlier.revision);
     // An actor that the shard has not retired yet gets the message first.
     let topic = stage.hub.access().known().map(stage.map).unwrap().topic;
-    let actor = WebhookActor::load(stage.shard.shared.clone(), stage.shard.clone(), earlier, topic)
-        .unwrap()
-        .unwrap()
-        .start();
+    let (shared, used) = (stage.shard.shared.clone(), Used::Nothing);
+    let loaded = WebhookActor::load(shared, stage.shard.clone(), earlier, topic, &used);
+    let actor = loaded.unwrap().unwrap().start();
     actor.send(Changed).await.unwrap();
     stage.publish().await;
     until("a delivery to the new webhook", || stage.received.load(Memory::Relaxed) == 1).await;

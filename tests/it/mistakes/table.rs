@@ -236,6 +236,11 @@ pub(super) const MISTAKES: &[Mistake] = &[
         &["404", "docs/openapi.yaml"],
     ),
     on(
+        "A variable that is not set: `GET /api/maps/$WAYPOST_MAP/events`",
+        Request("GET", "/api/maps//events", &[], ""),
+        &["404", "the map's name is empty"],
+    ),
+    on(
         "A method that the path does not take: `PUT /api/maps/shop/events`",
         Request("PUT", "/api/maps/shop/events", &[JSON], "{}"),
         &["405", "it takes POST, GET"],

@@ -40,6 +40,7 @@ use super::replay::Replays;
 use super::report::Reports;
 use super::retries::Retries;
 use super::totals::Totals;
+use super::used::Used;
 use crate::core::rate::Window;
 
 /// Whether requests may begin.
@@ -66,6 +67,7 @@ pub struct Engine<C> {
     lanes: Lanes,
     flights: Flights,
     health: Health,
+    /// The requests that count toward the rate.
     passed: Window,
     /// Counts the requests that began, so that the kinds of deliveries take turns.
     turn: u32,
@@ -107,6 +109,13 @@ impl<C> Engine<C> {
         numbers.into_iter().for_each(|number| engine.look_at(number));
         engine.end_replay_if_done(condition.last_failure_ms.unwrap_or(0));
         engine
+    }
+
+    /// Begins with what was used up of its rate before.
+    #[must_use]
+    pub(crate) fn after(mut self, used: &Used) -> Self {
+        self.passed = used.window(self.plan.rate);
+        self
     }
 
     fn load(&mut self, number: u64, retry: Retry) {

@@ -2,6 +2,7 @@
 
 use super::{Engine, Urgency, Waiting};
 use crate::core::consumer::progress::Source;
+use crate::core::consumer::used::Used;
 
 /// An engine as its worker sees it.
 #[derive(Debug)]
@@ -57,6 +58,16 @@ impl<'e, C> State<'e, C> {
     /// Returns whether the event is to be sent soon, or is under way for the first time.
     pub fn holds(&self, seq: u64) -> bool {
         self.0.live.queue().is_ready(seq) || self.0.replays.queue().is_ready(seq) || self.0.flights.carry(seq)
+    }
+
+    /// Returns what it has used up of its rate, for an engine of the same owner that continues after it.
+    pub fn used(&self, now_ms: u64) -> Used {
+        match self.0.plan.rate {
+            Some(rate) if !self.0.passed.is_clear(rate, now_ms) => {
+                Used::Counted(rate, Box::new(self.0.passed.clone()))
+            }
+            _ => Used::Nothing,
+        }
     }
 
     /// Returns how soon the cluster must be told.

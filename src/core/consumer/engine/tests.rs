@@ -193,6 +193,35 @@ fn the_rate_is_kept() {
 }
 
 #[test]
+fn an_owner_that_does_not_know_what_was_sent_waits_for_a_period() {
+    let rate = Some(Rate { permits: 2, period_ms: 1000 });
+    let begun = |used: &Used| engine(Plan { rate, ..plan() }, 1..9, None).after(used);
+    let mut takes_over = begun(&Used::Unknown { until_ms: T });
+    let Step::WaitUntil(until_ms) = takes_over.next(T) else { panic!("no pause") };
+    assert!((T + 1000..T + 1050).contains(&until_ms), "{until_ms}");
+    assert_eq!(seqs(&send(&mut takes_over, until_ms)), [1]);
+    assert_eq!(seqs(&send(&mut begun(&Used::Unknown { until_ms: T - 2000 }), T)), [1], "long ago");
+    let unlimited = engine(plan(), 1..9, None).after(&Used::Unknown { until_ms: T });
+    assert_eq!(unlimited.state().used(T), Used::Nothing);
+}
+
+#[test]
+fn an_engine_of_the_same_owner_continues_the_count_of_the_rate() {
+    let plan = Plan { rate: Some(Rate { permits: 2, period_ms: 1000 }), ..plan() };
+    let mut first = engine(plan.clone(), 1..9, None);
+    assert_eq!(first.state().used(T), Used::Nothing);
+    send(&mut first, T);
+    let used = first.state().used(T + 500);
+    assert_eq!(first.state().used(T + 1100), Used::Nothing, "it counts no more");
+    let mut second = engine(plan.clone(), 2..9, None).after(&used);
+    send(&mut second, T + 500);
+    assert!(matches!(second.next(T + 500), Step::WaitUntil(_)), "both have passed");
+    let faster = Plan { rate: Some(Rate { permits: 1000, period_ms: 1000 }), ..plan };
+    let mut changed = engine(faster, 2..9, None).after(&used);
+    assert!((0..4).all(|_| matches!(changed.next(T + 500), Step::Send(_))));
+}
+
+#[test]
 fn a_batch_is_sent_when_it_is_full_or_has_waited() {
     let batch = Some(Batch { max: 3, duration_ms: 100 });
     let mut engine = engine(Plan { batch, ..plan() }, 1..6, None);

@@ -2,7 +2,7 @@
 
 use crate::core::field_error::{FieldCode, FieldErrors};
 use crate::core::json::Members;
-use crate::core::webhook::mask::masked_url;
+use crate::core::webhook::mask::{is_of_chat, masked_url};
 use crate::core::webhook::{Invocation, Lambda, Plain, Private, Profile, Target, TargetKind};
 use url::Url;
 
@@ -27,8 +27,9 @@ impl TargetPatch {
         let webhook = &mut plain.webhook;
         let was_chat = webhook.profile.is_chat() && plain.private.has_target();
         webhook.profile = self.profile.unwrap_or(webhook.profile);
+        let was_masked = was_chat || matches!(&plain.private.target, Target::Http(own) if is_of_chat(own));
         // A caller may send back the masked URL that an answer shows of a chat. It is no change.
-        let url = self.url.as_ref().filter(|url| !(was_chat && is_shown_as(&plain.private, url)));
+        let url = self.url.as_ref().filter(|url| !(was_masked && is_shown_as(&plain.private, url)));
         if was_chat && !webhook.profile.is_chat() && url.is_none() && self.lambda.is_none() {
             // The URL was masked until now. With the new profile it would be shown.
             let message = "is required again where the profile is no chat's any more";

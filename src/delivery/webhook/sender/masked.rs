@@ -7,7 +7,7 @@ use super::work::Work;
 use super::{Headers, Now, Sender};
 use crate::core::event::Event;
 use crate::core::webhook::Method;
-use crate::core::webhook::mask::{MASK, masked_url, masked_values};
+use crate::core::webhook::mask::{MASK, is_of_chat, masked_url, masked_values};
 use crate::delivery::webhook::render::Rendered;
 use bytes::Bytes;
 use http::header::{HeaderName, HeaderValue};
@@ -81,7 +81,7 @@ impl Sender {
     fn shown_url(&self, url: &str) -> String {
         let masked = match &self.function {
             Some(_) => return url.to_owned(),
-            None if self.webhook.profile.is_chat() => masked_url(url),
+            None if self.webhook.profile.is_chat() || is_of_chat(url) => masked_url(url),
             None => masked_values(url),
         };
         masked.replace(MASK, HIDDEN)

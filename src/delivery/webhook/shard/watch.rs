@@ -43,6 +43,7 @@ impl Shard {
         tracing::error!(webhook = %id, "the webhook's actor panicked; a new one starts after a pause");
         metrics::counter!(metric::ACTORS_LOST, "actor" => "webhook").increment(1);
         self.actors.borrow_mut().remove(&id);
+        self.lose_count(id);
         if self.shared.is_leaving(id) {
             self.report_leaving();
         }
