@@ -32,6 +32,7 @@ use tokio_rustls::{
 };
 
 pub(super) use error::HttpError;
+pub(super) use peer::is_peer_port;
 use error::{broken, no_connection};
 use spoken::{First, Heard, Spoken};
 
