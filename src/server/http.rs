@@ -115,7 +115,11 @@ pub(super) fn serve(
             user_timeout: user_timeout(config),
         },
         tls: shown.map(|shown| shown.server()).transpose()?.map(Arc::new),
-        common: Common { secure, origins: config.limits.origins.clone() },
+        common: Common {
+            secure,
+            origins: config.limits.origins.clone(),
+            head_ms: config.limits.upgrade_timeout_ms,
+        },
     };
     Ok(port::serve(app, listener, settings, clients)?)
 }
