@@ -290,13 +290,11 @@ impl From<Refusal> for ApiError {
             Refusal::SlugTaken => conflict(Code::SlugTaken, "another map has this slug"),
             Refusal::IdTaken => conflict(Code::IdTaken, "another one has this id"),
             Refusal::Limit(counted, limit) => limit_reached(counted, limit),
-            Refusal::TooManySubjects(limit) => Self::new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                Code::LimitReached,
-                format!("{limit} subjects of the map have events, as many as may have some"),
-            )
-            .hint("delete the history of subjects that are not needed")
-            .of_limit(LimitName::OfMap(&Limit::SUBJECTS), limit.into()),
+            Refusal::TooManySubjects(limit) => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, Code::LimitReached, many_subjects(limit))
+                    .hint("delete the history of subjects that are not needed")
+                    .of_limit(LimitName::OfMap(&Limit::SUBJECTS), limit.into())
+            }
             Refusal::Rate(exceeded) => too_fast_publishes(exceeded, PublishRates::default()),
             Refusal::TooManyKeys { limit, wait_ms } => too_many_keys(limit.into(), wait_ms),
             Refusal::KeyReused => Self::new(
@@ -341,6 +339,14 @@ impl From<Refusal> for ApiError {
             )
             .hint("all nodes must run the same release"),
         }
+    }
+}
+
+/// Says that as many subjects of a map have events as may have some.
+pub fn many_subjects(limit: u32) -> String {
+    match limit {
+        1 => "1 subject of the map has events, as many as may have some".to_owned(),
+        _ => format!("{limit} subjects of the map have events, as many as may have some"),
     }
 }
 
