@@ -18,7 +18,7 @@ pub(super) struct SlowClients {
     /// The second of the last line.
     told_at: Cell<Option<u64>>,
     /// Clients that no line has told of.
-    untold: Cell<u64>,
+    unreported: Cell<u64>,
 }
 
 impl SlowClients {
@@ -45,11 +45,11 @@ impl SlowClients {
     /// Whether a line may be written now; if so, how many clients were closed since the last one without a line.
     fn turn(&self, now: u64) -> Option<u64> {
         if self.told_at.get().is_some_and(|at| now.saturating_sub(at) < EVERY) {
-            self.untold.set(self.untold.get() + 1);
+            self.unreported.set(self.unreported.get() + 1);
             return None;
         }
         self.told_at.set(Some(now));
-        Some(self.untold.take())
+        Some(self.unreported.take())
     }
 }
 

@@ -45,7 +45,7 @@ fn client_port(config: &Config, here: &Here, report: &mut Report) {
             "choose another http_addr, or stop that node; if it is the node of this configuration, restart it, so that \
              it takes its new name and address",
         ),
-        Here::Untold => {
+        Here::Unknown => {
             let what = format!("http_addr {addr} is in use, and a node runs here");
             let todo = "whether it has this configuration, its status tells, which needs the admin token";
             report.tell(AREA, what, todo);

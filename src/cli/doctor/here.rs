@@ -21,7 +21,7 @@ pub(super) enum Here {
     /// The node with this configuration.
     Own,
     /// A node that does not tell us which one it is.
-    Untold,
+    Unknown,
     /// A node with another configuration. Both are described for people.
     Other {
         /// The node that answers.
@@ -43,13 +43,13 @@ impl Here {
         }
         match client.ask_all(STATUS, ANSWER).await.into_iter().next() {
             Some((_, Ok(status))) => Self::told(config, &status),
-            _ => Self::Untold,
+            _ => Self::Unknown,
         }
     }
 
     /// Whether the node that answers is that of the configuration, as far as is known.
     pub(super) fn may_be_own(&self) -> bool {
-        matches!(self, Self::Own | Self::Untold)
+        matches!(self, Self::Own | Self::Unknown)
     }
 
     /// Compares the configuration with the status of the node that answers. Nodes of one host may have its name
@@ -57,7 +57,7 @@ impl Here {
     fn told(config: &Config, status: &Value) -> Self {
         let members = status["members"].as_array().map(Vec::as_slice).unwrap_or_default();
         let Some(member) = members.iter().find(|member| member["id"] == status["node_id"]) else {
-            return Self::Untold;
+            return Self::Unknown;
         };
         let name = config.node.name();
         let bound = || Some(config.peer_addr).filter(|addr| addr.port() != 0).map(|addr| addr.to_string());
@@ -112,6 +112,6 @@ mod tests {
             Config { advertise_peer_addr: Some("127.0.0.1:2".to_owned()), ..config("b", "0.0.0.0:9") };
         assert_eq!(Here::told(&advertised, &status), Here::Own);
         let joining = json!({"node_id": 3, "members": []});
-        assert_eq!(Here::told(&config("b", "127.0.0.1:2"), &joining), Here::Untold);
+        assert_eq!(Here::told(&config("b", "127.0.0.1:2"), &joining), Here::Unknown);
     }
 }
