@@ -32,8 +32,8 @@ use tokio_rustls::{
 };
 
 pub(super) use error::HttpError;
-pub(super) use peer::is_peer_port;
 use error::{broken, no_connection};
+pub(super) use peer::is_peer_port;
 use spoken::{First, Heard, Spoken};
 
 /// Longest wait for a connection, TLS included.
