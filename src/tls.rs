@@ -21,6 +21,7 @@ use trust::{Trust, refused};
 use waypost_cluster::{BadFile, Certificate, PemFile, Renewed};
 
 pub use look::{is_for, until};
+pub use trust::OfAuthority;
 
 /// Why TLS can't be set up.
 #[derive(Debug, thiserror::Error)]

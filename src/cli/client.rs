@@ -66,6 +66,12 @@ impl Connection {
         }
         self
     }
+
+    /// With that address, whatever others were named.
+    pub(super) fn only_at(mut self, url: String) -> Self {
+        self.url = vec![url];
+        self
+    }
 }
 
 /// Trusted certificates, read from a file.

@@ -8,6 +8,7 @@ mod addresses;
 mod certificates;
 mod cluster;
 mod disk;
+mod here;
 mod host;
 mod report;
 
@@ -26,6 +27,7 @@ use crate::{
     core::time::parse_iso,
     server,
 };
+use here::Here;
 use report::Report;
 
 /// Longest wait for the answer of a node.
@@ -50,16 +52,18 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let mut report = Report::default();
     let node = node_here(&args.config, &mut report);
-    let connection = match &node {
-        Some(config) => args.connection.or_at(own_url(config)),
-        None => args.connection,
-    };
     if let Some(config) = &node {
-        addresses::check(config, &mut report).await;
+        let own = Client::of_admin(args.connection.clone().only_at(own_url(config)));
+        let here = Here::look(config, &own).await;
+        addresses::check(config, &here, &mut report).await;
         disk::check(config, &mut report);
         open_files(config, &mut report);
         certificates::check(config, &mut report);
     }
+    let connection = match &node {
+        Some(config) => args.connection.or_at(own_url(config)),
+        None => args.connection,
+    };
     let client = Client::of_admin(connection);
     let views = client.ask_all(STATUS, ANSWER).await;
     cluster::check(&views, &mut report).await;

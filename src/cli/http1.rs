@@ -33,6 +33,7 @@ use tokio_rustls::{
 
 pub(super) use error::HttpError;
 use error::{broken, no_connection};
+pub(super) use peer::is_peer_port;
 use spoken::{First, Heard, Spoken};
 
 /// Longest wait for a connection, TLS included.

@@ -26,6 +26,9 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     let loaded = args.config.load()?;
     let filter = logging::start(&loaded.config)?;
     loaded.config.warnings().iter().for_each(|warning| tracing::warn!("settings: {warning}"));
+    for (setting, by) in loaded.overridden() {
+        tracing::info!(setting, %by, "the configuration file sets another value, which does not count");
+    }
     actix_rt::System::new().block_on(async {
         let stop = stop_asked(args.exit_with_parent)?;
         let (reload, reloads) = mpsc::channel(1);

@@ -227,6 +227,7 @@ async fn test(args: Test) -> anyhow::Result<()> {
 
 async fn rotate(args: Rotate) -> anyhow::Result<()> {
     let mut body = json!({});
+    let is_given = args.secret_file.is_some();
     if let Some(file) = args.secret_file {
         body["secret"] = settings::read_secret(&file)?.into();
     }
@@ -234,17 +235,26 @@ async fn rotate(args: Rotate) -> anyhow::Result<()> {
         body["overlap_seconds"] = seconds.into();
     }
     let webhook = args.one.find().await?;
-    let rotated = webhook.call(Method::POST, "/rotate-secret", Some(&body)).await?;
+    let mut rotated = webhook.call(Method::POST, "/rotate-secret", Some(&body)).await?;
+    // Whoever gave the secret has it, and need not have it in a terminal or a log.
+    if is_given && let Some(members) = rotated.as_object_mut() {
+        members.remove("secret");
+    }
     if !output::for_people(webhook.json) {
         return Ok(output::json(&rotated)?);
     }
-    output::line(output::paint(output::STRONG, cell(&rotated, "secret")))?;
+    let keep = if is_given {
+        "The secret of the file signs now."
+    } else {
+        output::line(output::paint(output::STRONG, cell(&rotated, "secret")))?;
+        "Keep the secret: it is not shown again."
+    };
     let until = cell(&rotated, "secret_previous_until");
     let old = match until.as_str() {
         "-" => "No other one signs any more".to_owned(),
         _ => format!("The old one signs too until {until}"),
     };
-    output::note(format_args!("{old}. Keep the secret: it is not shown again."));
+    output::note(format_args!("{old}. {keep}"));
     Ok(())
 }
 

@@ -129,6 +129,7 @@ pub struct Loaded {
     /// The typed tree.
     pub config: Config,
     sources: BTreeMap<&'static str, Source>,
+    overridden: BTreeMap<&'static str, Source>,
 }
 
 impl Loaded {
@@ -136,18 +137,25 @@ impl Loaded {
     pub fn source(&self, path: &str) -> Source {
         self.sources.get(path).cloned().unwrap_or(Source::Default)
     }
+
+    /// The settings whose values in the file do not count: their paths, and what has set another value.
+    pub fn overridden(&self) -> impl Iterator<Item = (&'static str, &Source)> {
+        self.overridden.iter().map(|(path, by)| (*path, by))
+    }
 }
 
 /// Gathers the layers, lowest first; each later one wins.
 pub struct Loader {
     tree: Value,
     sources: BTreeMap<&'static str, Source>,
+    /// Settings that the file sets and a later layer sets to another value.
+    overridden: BTreeMap<&'static str, Source>,
 }
 
 impl Default for Loader {
     fn default() -> Self {
         let tree = serde_json::to_value(Config::default()).unwrap_or_default();
-        Self { tree, sources: BTreeMap::new() }
+        Self { tree, sources: BTreeMap::new(), overridden: BTreeMap::new() }
     }
 }
 
@@ -254,14 +262,21 @@ impl Loader {
         }
         match validate::check(&config, &self.tree) {
             Some(Fault { path, allowed }) => Err(self.invalid(path, allowed)),
-            None => Ok(Loaded { config, sources: self.sources }),
+            None => Ok(Loaded { config, sources: self.sources, overridden: self.overridden }),
         }
     }
 
     /// Puts one value into the tree and deserializes the tree, so that a wrong type is reported with its key.
     fn set(&mut self, key: &'static Key, value: Value, source: Source) -> Result<(), ConfigError> {
-        if let Some(known) = self.tree.pointer_mut(&pointer(&key.path)) {
+        let before = self.tree.pointer_mut(&pointer(&key.path)).map(|known| {
+            let is_other = *known != value;
             *known = value;
+            is_other
+        });
+        let is_of_file = matches!(self.sources.get(&*key.path), Some(Source::File(_)));
+        let is_later = !matches!(source, Source::File(_));
+        if is_of_file && is_later && before == Some(true) {
+            self.overridden.insert(&key.path, source.clone());
         }
         self.sources.insert(&key.path, source);
         match serde_json::from_value::<Config>(self.tree.clone()) {

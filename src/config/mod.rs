@@ -188,7 +188,7 @@ pub struct Limits {
     pub tokens_per_map: usize,
     /// Most client connections on this node.
     pub sockets: usize,
-    /// Most client connections from one address on this node; 0 = no limit.
+    /// Most sessions of clients from one address on this node; 0 = no limit.
     pub sockets_per_address: usize,
     /// Most sockets of one token on this node, and as many long-poll sessions; 0 = nine tenths of what the
     /// node takes.

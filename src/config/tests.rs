@@ -45,6 +45,30 @@ fn every_number_has_a_range() {
 }
 
 #[test]
+fn a_value_of_the_file_that_does_not_count_is_named() {
+    let loaded = toml("admin_token = \"the-token-of-the-file\"\nhttp_addr = \"127.0.0.1:1\"\nworkers = 2")
+        .unwrap()
+        .env(env(&[
+            ("WAYPOST_ADMIN_TOKEN", "the-token-of-a-shell"),
+            ("WAYPOST_HTTP_ADDR", "127.0.0.1:1"),
+            ("WAYPOST_LOG", "debug"),
+        ]))
+        .unwrap()
+        .flag(Key::by_path("workers").unwrap(), "3")
+        .unwrap()
+        .finish()
+        .unwrap();
+    let told: Vec<(&str, String)> = loaded.overridden().map(|(path, by)| (path, by.to_string())).collect();
+    assert_eq!(
+        told,
+        [
+            ("admin_token", "environment WAYPOST_ADMIN_TOKEN".to_owned()),
+            ("workers", "flag --workers".to_owned()),
+        ]
+    );
+}
+
+#[test]
 fn a_line_that_is_not_toml_is_not_shown() {
     let told = error("data_dir = \"x\"\n[peer]\nkey = \"a-very-secret-key\nmore\n");
     assert!(

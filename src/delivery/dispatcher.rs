@@ -11,6 +11,7 @@ use super::meters::Meters;
 use super::rings::Rings;
 use super::serving::{Served, Serving};
 use super::settings::DispatcherConfig;
+use super::slow::SlowClients;
 use super::tally::Tally;
 use super::topic_view::TopicView;
 use super::watchdog::{Liveness, Session, Watched, Way};
@@ -52,6 +53,8 @@ pub struct Dispatcher {
     sessions: RefCell<Slab<Watched>>,
     /// Makes the numbers of the sessions from how many there were.
     numbers: (RandomState, Cell<u64>),
+    /// Tells the log of clients that read too slowly.
+    slow: SlowClients,
     /// Since sessions ended.
     lull: Lull,
     /// Seconds that this thread has run. Reading this clock costs nothing, and it stands still while the
@@ -123,6 +126,7 @@ impl Dispatcher {
             handouts,
             sessions: RefCell::default(),
             numbers: (RandomState::new(), Cell::new(0)),
+            slow: SlowClients::default(),
             lull: Lull::default(),
             now: Cell::new(0),
             ticked: Cell::new(Instant::now()),
@@ -256,10 +260,21 @@ impl Dispatcher {
 
     /// The session is over.
     pub(super) fn unwatch(&self, slot: usize) {
-        if self.sessions.borrow_mut().try_remove(slot).is_some() {
+        let removed = self.sessions.borrow_mut().try_remove(slot);
+        if let Some(mut watched) = removed {
+            self.tell_slow(&mut watched);
             self.hub.health().connection_closed();
             self.lull.ended(self.now.get());
         }
+    }
+
+    /// Tells the log of a session that ends because its client read too slowly.
+    fn tell_slow(&self, watched: &mut Watched) {
+        let Some(end) = watched.take_slow_end() else { return };
+        let session = watched.session();
+        let by_token = || Some(self.hub.access().known().token(session.token()?)?.map);
+        let map = session.map().or_else(by_token);
+        self.slow.closed(self.now(), end, watched, map);
     }
 
     pub(super) fn count_subscription(&self, by: f64) {
@@ -410,6 +425,7 @@ impl Dispatcher {
         self.paused.set(false);
         for (_, session) in self.sessions.borrow_mut().iter_mut() {
             session.look(now, &self.config);
+            self.tell_slow(session);
         }
     }
 

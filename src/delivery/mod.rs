@@ -28,6 +28,7 @@ mod rings;
 mod serving;
 mod settings;
 mod silence;
+mod slow;
 mod socket;
 mod stream;
 mod subscriber;

@@ -41,6 +41,8 @@ pub(super) trait Session {
     fn token(&self) -> Option<TokenId>;
     /// The client whose client token the session lives by, if it has one.
     fn client(&self) -> Option<Arc<Client>>;
+    /// The map of a subscription of the session. `None` if it has none.
+    fn map(&self) -> Option<MapId>;
     /// Whether the session has a subscription of the map.
     fn is_on(&self, map: MapId) -> bool;
     /// Whether the map's channel rules require that one of its subscriptions be opened in another way.
@@ -111,12 +113,14 @@ pub(super) struct Watched {
     liveness: Liveness,
     /// The second at which an ending session is cut off.
     cut_at: Option<u64>,
+    /// The log was told of the session's end.
+    is_told: bool,
     name: Name,
 }
 
 impl Watched {
     pub(super) fn new(session: Rc<dyn Session>, way: Way, liveness: Liveness, name: Name) -> Self {
-        Self { session, way, liveness, cut_at: None, name }
+        Self { session, way, liveness, cut_at: None, is_told: false, name }
     }
 
     pub(super) fn session(&self) -> &dyn Session {
@@ -137,6 +141,12 @@ impl Watched {
             Way::Requests(address) => (Some(*address), 0),
             Way::Unknown => (None, 0),
         }
+    }
+
+    /// Why the session ends, if its client read too slowly. It is told once.
+    pub(super) fn take_slow_end(&mut self) -> Option<End> {
+        let end = self.session.ending().filter(|end| matches!(end, End::TooSlow | End::FellOut))?;
+        (!std::mem::replace(&mut self.is_told, true)).then_some(end)
     }
 
     /// The session has sent its last bytes. Its connection may serve other requests.

@@ -13,6 +13,7 @@ use crate::core::access::{Scopes, hash_token};
 use crate::core::admin_token::AdminScope;
 use crate::core::console::{Credential, Link, LinkScopes, Session};
 use crate::core::error_code::Code;
+use crate::core::jwt::JwtError;
 use crate::core::limits::{Limit, LimitName};
 use crate::hub::{ClientError, FULL_WAIT, Grant, Hub, Who};
 use actix_web::HttpRequest;
@@ -249,7 +250,7 @@ impl Edge {
         let clients = self.hub.access().clients();
         let address = address_of(request);
         let found = match clients.who_here(token, map).await {
-            Ok(who) => Some(who),
+            Ok(who) => Ok(who),
             Err(ClientError::Encryption(_)) => return Err(Unavailable::NoKey.into()),
             Err(why) => {
                 self.failures.check(address)?;
@@ -257,13 +258,17 @@ impl Edge {
             }
         };
         match found {
-            Some(who) => {
+            Ok(who) => {
                 note_caller(request, caller(&who));
                 Ok(who)
             }
-            None => {
+            Err(why) => {
                 self.failures.count(address);
-                Err(Refused::Unauthorized)
+                Err(match why {
+                    // An issuer of the map has signed it, so no stranger learns this.
+                    ClientError::Token(JwtError::LivesTooLong { most_s }) => Refused::LongToken { most_s },
+                    _ => Refused::Unauthorized,
+                })
             }
         }
     }

@@ -6,7 +6,7 @@ use crate::core::error_code::Code;
 use crate::core::field_error::FieldErrors;
 use crate::core::json::JsonError;
 use crate::core::limits::{Limit, LimitName};
-use crate::core::rate::Exceeded;
+use crate::core::rate::{Exceeded, PublishRates};
 use crate::core::subject::Subject;
 use crate::edge::audit::facts::ErrorCode;
 use crate::hub::{ArchiveError, HubError, ResumeError};
@@ -244,12 +244,13 @@ impl From<FieldErrors> for ApiError {
 
 impl From<JsonError> for ApiError {
     fn from(error: JsonError) -> Self {
-        let code = match error {
-            JsonError::UnsafeInteger(_) => Code::UnsafeInteger,
-            JsonError::TooDeep(_) => Code::TooDeep,
-            JsonError::Syntax(_) => Code::InvalidJson,
-        };
-        Self::bad_request(code, error.to_string())
+        let message = error.to_string();
+        match error {
+            JsonError::UnsafeInteger(_) => Self::bad_request(Code::UnsafeInteger, message),
+            JsonError::TooDeep(most) => Self::bad_request(Code::TooDeep, message)
+                .of_limit(LimitName::Setting("limits.json_depth"), most as u64),
+            JsonError::Syntax(_) => Self::bad_request(Code::InvalidJson, message),
+        }
     }
 }
 
@@ -257,6 +258,7 @@ impl From<HubError> for ApiError {
     fn from(error: HubError) -> Self {
         match error {
             HubError::Refused(refusal) => refusal.into(),
+            HubError::TooFast { exceeded, rates } => too_fast_publishes(exceeded, rates),
             HubError::Unavailable(message) => Self::unavailable(message),
             HubError::QueueFull => Self::unavailable(error.to_string()).of(QUEUE),
             HubError::MapQueueFull => Self::too_fast(Code::MapQueueFull, error.to_string(), 1000)
@@ -288,14 +290,12 @@ impl From<Refusal> for ApiError {
             Refusal::SlugTaken => conflict(Code::SlugTaken, "another map has this slug"),
             Refusal::IdTaken => conflict(Code::IdTaken, "another one has this id"),
             Refusal::Limit(counted, limit) => limit_reached(counted, limit),
-            Refusal::TooManySubjects(limit) => Self::new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                Code::LimitReached,
-                format!("{limit} subjects of the map have events, as many as may have some"),
-            )
-            .hint("delete the history of subjects that are not needed")
-            .of_limit(LimitName::OfMap(&Limit::SUBJECTS), limit.into()),
-            Refusal::Rate(exceeded) => too_fast_publishes(exceeded),
+            Refusal::TooManySubjects(limit) => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, Code::LimitReached, many_subjects(limit))
+                    .hint("delete the history of subjects that are not needed")
+                    .of_limit(LimitName::OfMap(&Limit::SUBJECTS), limit.into())
+            }
+            Refusal::Rate(exceeded) => too_fast_publishes(exceeded, PublishRates::default()),
             Refusal::TooManyKeys { limit, wait_ms } => too_many_keys(limit.into(), wait_ms),
             Refusal::KeyReused => Self::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
@@ -339,6 +339,14 @@ impl From<Refusal> for ApiError {
             )
             .hint("all nodes must run the same release"),
         }
+    }
+}
+
+/// Says that as many subjects of a map have events as may have some.
+pub fn many_subjects(limit: u32) -> String {
+    match limit {
+        1 => "1 subject of the map has events, as many as may have some".to_owned(),
+        _ => format!("{limit} subjects of the map have events, as many as may have some"),
     }
 }
 
@@ -403,14 +411,20 @@ fn too_many_keys(limit: u64, wait_ms: u64) -> ApiError {
         .of_limit(LimitName::OfMap(&Limit::IDEMPOTENCY_KEYS), limit)
 }
 
-/// The value of the rate is the map's own, which the state machine does not report.
-fn too_fast_publishes(exceeded: Exceeded) -> ApiError {
-    let (what, limit, wait_ms) = match exceeded {
-        Exceeded::Events(wait_ms) => ("events", &Limit::PUBLISHES_PER_SECOND, wait_ms),
-        Exceeded::Bytes(wait_ms) => ("bytes of events", &Limit::PUBLISH_BYTES_PER_SECOND, wait_ms),
+/// The value of the rate is named where it is known: the state machine does not report it.
+fn too_fast_publishes(exceeded: Exceeded, rates: PublishRates) -> ApiError {
+    let (what, limit, value, wait_ms) = match exceeded {
+        Exceeded::Events(wait_ms) => ("events", &Limit::PUBLISHES_PER_SECOND, rates.events, wait_ms),
+        Exceeded::Bytes(wait_ms) => {
+            ("bytes of events", &Limit::PUBLISH_BYTES_PER_SECOND, rates.bytes, wait_ms)
+        }
     };
-    ApiError::too_fast(Code::PublishRate, format!("the map takes no more {what} in this second"), wait_ms)
-        .of(LimitName::OfMap(limit))
+    let message = format!("the map takes no more {what} in this second");
+    let error = ApiError::too_fast(Code::PublishRate, message, wait_ms);
+    match value {
+        Some(value) => error.of_limit(LimitName::OfMap(limit), value.into()),
+        None => error.of(LimitName::OfMap(limit)),
+    }
 }
 
 impl From<ArchiveError> for ApiError {

@@ -11,7 +11,8 @@ use super::refused::{Quota, Refused, Unavailable};
 use super::sessions::{SessionKind, TooManySessions};
 use crate::config::Key;
 use crate::core::command::{Counted, Refusal};
-use crate::core::rate::Exceeded;
+use crate::core::json::JsonError;
+use crate::core::rate::{Exceeded, PublishRates};
 use crate::delivery::End;
 use crate::delivery::ws::frames::Frames;
 use crate::hub::{HubError, TooManyChannelJoins, TooManyConditions, TooManyJoins, TooManyPatterns};
@@ -89,11 +90,17 @@ fn told(resource: &str) -> Vec<Told> {
         "bytes of a message, as sent and as inflated" => vec![long_message()],
         "messages of a socket" => vec![ended(End::Flood)],
         "notes for a session" => vec![ended(End::TooSlow)],
+        "lifetime of a client token" => vec![refused(Refused::LongToken { most_s: 3 })],
+        "depth of an event's JSON" => vec![error(JsonError::TooDeep(3))],
         "sessions of whom a client token is about" => {
             vec![refused(Quota::Sessions(TooManySessions::OfClient(3)))]
         }
         other => told_of_map(other),
     }
+}
+
+fn too_fast(exceeded: Exceeded) -> HubError {
+    HubError::TooFast { exceeded, rates: PublishRates { events: Some(3), bytes: Some(3) } }
 }
 
 /// The same for what is counted for a map, or for the cluster.
@@ -107,8 +114,8 @@ fn told_of_map(resource: &str) -> Vec<Told> {
         "members of a presence subject" => vec![error(Refusal::Limit(Counted::Members, 3))],
         "bytes that wait for the log" => vec![error(HubError::MapQueueFull), error(HubError::QueueFull)],
         "events and bytes published" => vec![
-            error(Refusal::Rate(Exceeded::Events(1000))),
-            error(Refusal::Rate(Exceeded::Bytes(1000))),
+            error(too_fast(Exceeded::Events(1000))),
+            error(too_fast(Exceeded::Bytes(1000))),
             error(HubError::TooLarge(3)),
         ],
         "readers of consumers that wait" => vec![error(too_many(3))],

@@ -13,9 +13,13 @@ use crate::hub::{
     ArchiveError, Hub, HubError, ResumeError, TooManyChannelJoins, TooManyConditions, TooManyJoins,
     TooManyPatterns,
 };
+use actix_web::http::StatusCode;
 
 /// The limit of refused tokens from one address.
 pub const FAILURES: LimitName = LimitName::Setting("limits.auth_failures_per_minute");
+
+/// The limit of the lifetime of client tokens.
+pub const LONG_TOKEN: LimitName = LimitName::Setting("limits.client_token_max_seconds");
 
 /// Why a client is refused.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +27,12 @@ pub enum Refused {
     /// It has no token, an unknown one, or one that was revoked.
     #[error("a valid token is needed")]
     Unauthorized,
+    /// An issuer has signed its client token, and the token lives longer than such tokens may.
+    #[error("the token lives longer than the {most_s} s that client tokens may live, from iat to exp")]
+    LongToken {
+        /// The longest lifetime in seconds.
+        most_s: u64,
+    },
     /// The origin of its page may not connect.
     #[error("this origin may not connect")]
     Origin,
@@ -149,6 +159,7 @@ impl Refused {
             Self::TooManyFailures { wait_ms, .. } => Some(*wait_ms),
             Self::Unavailable(_) => Some(1000),
             Self::Unauthorized
+            | Self::LongToken { .. }
             | Self::Origin
             | Self::Forbidden(_)
             | Self::NotOfLink(_)
@@ -249,6 +260,7 @@ impl From<Refused> for ApiError {
         let message = refused.to_string();
         match refused {
             Refused::Unauthorized => Self::unauthorized(),
+            Refused::LongToken { most_s } => long_token(StatusCode::UNAUTHORIZED, most_s),
             Refused::Origin | Refused::Forbidden(_) | Refused::NotOfLink(_) => Self::forbidden(message),
             Refused::NotFound => Self::not_found("the map"),
             Refused::Parameter(bad) => bad.into(),
@@ -278,6 +290,12 @@ impl From<Refused> for ApiError {
     }
 }
 
+/// The error of a client token that lives too long, with the status of a token that is not valid.
+pub fn long_token(status: StatusCode, most_s: u64) -> ApiError {
+    ApiError::new(status, Code::Unauthorized, Refused::LongToken { most_s }.to_string())
+        .of_limit(LONG_TOKEN, most_s)
+}
+
 impl From<BadParameter> for ApiError {
     fn from(bad: BadParameter) -> Self {
         let error = Self::bad_request(bad.code, bad.message);
@@ -300,6 +318,7 @@ mod tests {
         let lost = || HubError::Unavailable("no leader with a majority");
         for (refused, status, code) in [
             (Refused::Unauthorized, 401, "unauthorized"),
+            (Refused::LongToken { most_s: 3 }, 401, "unauthorized"),
             (Refused::Origin, 403, "forbidden"),
             (Refused::Forbidden(Scopes::SUBSCRIBE), 403, "forbidden"),
             (Refused::NotOfLink(None), 403, "forbidden"),

@@ -64,6 +64,11 @@ pub enum ClientError {
 }
 
 impl ClientError {
+    /// Whether only the holder of a token that an issuer of the cluster has signed is refused so.
+    fn is_of_signer(&self) -> bool {
+        matches!(self, Self::Token(JwtError::LivesTooLong { .. }))
+    }
+
     /// Whether a change on another node, which this node has not applied yet, may make the token valid.
     fn may_be_outdated(&self) -> bool {
         matches!(self, Self::NoIssuer | Self::Token(JwtError::BadSignature | JwtError::UnknownKey))
@@ -127,14 +132,16 @@ impl ClientTokens {
                     return Err(ClientError::Ambiguous);
                 }
                 Ok(who) => found = Some((issuer.map, who)),
-                Err(why) => refused = why,
+                // Whoever has the signature of an issuer may know more than that some issuer refused it.
+                Err(why) if !refused.is_of_signer() => refused = why,
+                Err(_) => {}
             }
         }
         found.map(|(_, who)| who).ok_or(refused)
     }
 
     /// The client of a token that was refused here. Its issuer may have been configured on another node a
-    /// moment ago, so the leader is asked before the answer is `None`.
+    /// moment ago, so the leader is asked before it stays refused.
     ///
     /// # Errors
     /// The leader does not answer.
@@ -143,7 +150,7 @@ impl ClientTokens {
         refused: ClientError,
         token: &str,
         map: Option<&str>,
-    ) -> Result<Option<Who>, HubError> {
+    ) -> Result<Result<Who, ClientError>, HubError> {
         let found = if refused.may_be_outdated() {
             self.log.barrier().await?;
             self.who_here(token, map).await
@@ -153,7 +160,7 @@ impl ClientTokens {
         if let Err(why) = &found {
             tracing::debug!(%why, "a client token was refused");
         }
-        Ok(found.ok())
+        Ok(found)
     }
 
     /// The issuers that may have signed a token, and whether they are all of one map.

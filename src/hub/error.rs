@@ -2,6 +2,7 @@
 
 use crate::core::codec::CodecError;
 use crate::core::command::Refusal;
+use crate::core::rate::{Exceeded, PublishRates};
 use waypost_cluster::ProposeError;
 
 /// Why something was not done. Each variant says whether anything was changed.
@@ -10,6 +11,14 @@ pub enum HubError {
     /// The replicated state refused the command; nothing was changed.
     #[error("refused: {0:?}")]
     Refused(Refusal),
+    /// The map publishes more than it may; nothing was changed.
+    #[error("the map publishes more than it may: {exceeded:?}")]
+    TooFast {
+        /// The rate that is exceeded.
+        exceeded: Exceeded,
+        /// The rates of the map, as this node knows them.
+        rates: PublishRates,
+    },
     /// There is no majority, or the node is stopping. Nothing was changed; try again.
     #[error("the cluster can't take this now: {0}")]
     Unavailable(&'static str),

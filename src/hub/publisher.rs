@@ -164,7 +164,13 @@ impl Publisher {
             (Some(entered), Err(HubError::Refused(Refusal::Rate(why)))) => entered.refused(*why),
             _ => {}
         }
-        published
+        // The replicated state reports no limit, so that it is named here.
+        published.map_err(|error| match error {
+            HubError::Refused(Refusal::Rate(exceeded)) => {
+                HubError::TooFast { exceeded, rates: map.limits.publish_rates() }
+            }
+            other => other,
+        })
     }
 
     async fn append(
@@ -315,7 +321,7 @@ fn count_refused(published: &Result<Published, HubError>, spans: &mut Publishing
 /// The value of the metric's label `reason`.
 fn reason(error: &HubError) -> &'static str {
     match error {
-        HubError::Refused(_) => "refused",
+        HubError::Refused(_) | HubError::TooFast { .. } => "refused",
         HubError::Unavailable(_) | HubError::QueueFull => "unavailable",
         HubError::MapQueueFull => "map_queue_full",
         HubError::DiskFull => "disk_full",
@@ -386,7 +392,7 @@ mod tests {
                 Err(refusal) => break refusal,
             }
         };
-        assert!(matches!(refusal, HubError::Refused(Refusal::Rate(_))), "{refusal}");
+        assert!(matches!(refusal, HubError::TooFast { .. }), "{refusal}");
         let stored = hub.archive().read_now(map.topic, 1, 1000, 1 << 20).unwrap();
         assert_eq!(stored.events.len(), accepted);
         hub.shutdown().await;

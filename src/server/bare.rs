@@ -18,6 +18,8 @@ pub(super) struct Common {
     pub(super) secure: bool,
     /// Origins that may read answers. Empty: any.
     pub(super) origins: Vec<String>,
+    /// The time for the head of a request: `limits.upgrade_timeout_ms`.
+    pub(super) head_ms: u64,
 }
 
 /// How long browsers use TLS only for a server that they have reached by TLS: a year.
@@ -41,7 +43,11 @@ impl Common {
     /// The whole answer for an error that ends the connection. `origin` is that of the client's page, if it
     /// is known and may read the answer.
     pub(super) fn answer(&self, status: StatusCode, origin: Option<&str>) -> Vec<u8> {
-        self.written(status, &ApiError::of_status(status).body(), origin)
+        let mut body = ApiError::of_status(status).body();
+        if status == StatusCode::REQUEST_TIMEOUT {
+            body["limit"] = self.head_ms.into();
+        }
+        self.written(status, &body, origin)
     }
 
     /// As [`Common::answer`], with this body.
@@ -86,6 +92,18 @@ mod tests {
     const BARE: &str = "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\
                         date: Thu, 01 Jan 1970 00:00:00 GMT\r\n\r\n";
 
+    fn common(secure: bool, origins: Vec<String>) -> Common {
+        Common { secure, origins, head_ms: 5000 }
+    }
+
+    #[test]
+    fn a_slow_head_is_told_its_limit() {
+        let answer = common(false, vec![]).answer(StatusCode::REQUEST_TIMEOUT, None);
+        let text = String::from_utf8(answer).unwrap();
+        let body: Value = serde_json::from_str(text.split_once("\r\n\r\n").unwrap().1).unwrap();
+        assert_eq!((&body["limit"], &body["setting"]), (&5000.into(), &"limits.upgrade_timeout_ms".into()));
+    }
+
     #[test]
     fn only_answers_of_the_library_are_found() {
         assert_eq!(find(BARE.as_bytes()), Some((0, StatusCode::BAD_REQUEST)));
@@ -101,13 +119,13 @@ mod tests {
         ] {
             assert_eq!(find(other.as_bytes()), None, "{other}");
         }
-        let own = Common { secure: true, origins: vec![] }.answer(StatusCode::BAD_REQUEST, None);
+        let own = common(true, vec![]).answer(StatusCode::BAD_REQUEST, None);
         assert_eq!(find(&own), None);
     }
 
     #[test]
     fn an_origin_is_found_in_half_a_head() {
-        let common = Common { secure: false, origins: vec!["https://a.example".into()] };
+        let common = common(false, vec!["https://a.example".into()]);
         let found = |head: &str| common.origin_in(head.as_bytes());
         assert_eq!(found("GET / HTTP/1.1\r\nOrigin: https://a.example\r\nX: "), Some("https://a.example"));
         assert_eq!(found("GET / HTTP/1.1\r\norigin:https://a.example\r\n"), Some("https://a.example"));

@@ -115,9 +115,15 @@ pub(super) fn serve(
             user_timeout: user_timeout(config),
         },
         tls: shown.map(|shown| shown.server()).transpose()?.map(Arc::new),
-        common: Common { secure, origins: config.limits.origins.clone() },
+        common: common(config, secure),
     };
     Ok(port::serve(app, listener, settings, clients)?)
+}
+
+/// What is the same in every answer.
+fn common(config: &Config, secure: bool) -> Common {
+    let limits = &config.limits;
+    Common { secure, origins: limits.origins.clone(), head_ms: limits.upgrade_timeout_ms }
 }
 
 /// The stall time, plus the time in which a client at the minimum rate takes the largest event or everything

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tokio_rustls::rustls::{
-    CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+    CertificateError, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme,
     client::{
         WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -15,6 +15,11 @@ use tokio_rustls::rustls::{
     pki_types::{CertificateDer, ServerName, UnixTime},
     server::ParsedCertificate,
 };
+
+/// A server shows a certificate that is marked as that of an authority. Only a listed one is accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it is marked as that of an authority")]
+pub struct OfAuthority;
 
 /// Trusts certificates of authorities, and listed certificates themselves.
 ///
@@ -58,8 +63,10 @@ impl ServerCertVerifier for Trust {
             return verify_server_name(&parsed, name).map(|()| ServerCertVerified::assertion());
         }
         match &self.authorities {
-            Some(authorities) => authorities.verify_server_cert(own, intermediates, name, ocsp, now),
-            None => Err(CertificateError::UnknownIssuer.into()),
+            Some(authorities) => authorities
+                .verify_server_cert(own, intermediates, name, ocsp, now)
+                .map_err(|error| refusal(error, own, now)),
+            None => Err(refusal(CertificateError::UnknownIssuer.into(), own, now)),
         }
     }
 
@@ -84,6 +91,29 @@ impl ServerCertVerifier for Trust {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.algorithms.supported_schemes()
     }
+}
+
+/// The error of the library, or our own where the certificate is marked as that of an authority: the library's
+/// error of that has no type that others can know.
+fn refusal(error: Error, own: &CertificateDer<'_>, at: UnixTime) -> Error {
+    match error {
+        Error::InvalidCertificate(CertificateError::Other(_) | CertificateError::UnknownIssuer)
+            if is_of_authority(own, at) =>
+        {
+            CertificateError::Other(OtherError(Arc::new(OfAuthority))).into()
+        }
+        other => other,
+    }
+}
+
+/// Whether a certificate, within its validity period, is marked as that of an authority.
+fn is_of_authority(own: &CertificateDer<'_>, at: UnixTime) -> bool {
+    let Ok(parsed) = ParsedCertificate::try_from(own) else { return false };
+    let known = ring::default_provider().signature_verification_algorithms.all;
+    // Without authorities and a chain, the library checks the certificate alone. All that it then finds, other than
+    // this, has an error of its own.
+    let checked = verify_server_cert_signed_by_trust_anchor(&parsed, &RootCertStore::empty(), &[], at, known);
+    matches!(checked, Err(Error::InvalidCertificate(CertificateError::Other(_))))
 }
 
 /// Why clients would refuse a server's certificate at a time, as far as that can be known without their list

@@ -168,6 +168,11 @@ fn a_webhook_can_be_managed_from_creation_to_deletion() {
     // The webhook is changed, disabled, and enabled from after the events that came meanwhile.
     let rotated = cli.one(&["webhook", "rotate", "demo", "mine"]);
     assert!(rotated["secret"] != made["secret"] && rotated["secret_previous_until"].is_string(), "{rotated}");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "a-secret-that-nobody-guesses").unwrap();
+    let given = ["webhook", "rotate", "demo", "mine", "--secret-file", file.path().to_str().unwrap()];
+    let given = cli.one(&given);
+    assert!(given.get("secret").is_none() && given["secret_previous_until"].is_string(), "{given}");
     let changed =
         cli.one(&["webhook", "update", "demo", "mine", "--rate", "5/2s", "--filter", "payload.n > 0"]);
     assert_eq!(

@@ -202,6 +202,13 @@ fn algorithms(c: &Cluster) -> Result<()> {
         ensure!(refused.status == 401 && refused.code() == "unauthorized", "{}", refused.text());
         ensure!(Socket::connect(c.nodes[0].http, &wrong).is_err());
     }
+    // Whoever has the signature of an issuer learns the limit; nobody else does.
+    let setting = "limits.client_token_max_seconds";
+    let long = api_with(c, 0, &hs256(&map, &["--expires-in", "100000"])?).get(&map.events())?;
+    ensure!(long.json()?["setting"] == setting && long.json()?["limit"] == 86_400, "{}", long.text());
+    let foreign = ["--secret", "another secret that is long enough, too", "--expires-in", "100000"];
+    let foreign = api_with(c, 0, &sign(&map.id, &foreign)?).get(&map.events())?;
+    ensure!(foreign.status == 401 && !foreign.text().contains(setting), "{}", foreign.text());
     Ok(())
 }
 

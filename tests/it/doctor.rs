@@ -4,6 +4,7 @@ use crate::certificates::{Authority, FAR};
 use crate::support::{nodes, printed, scenario, waypost};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::Stdio;
@@ -134,6 +135,37 @@ fn settings_and_names_that_differ_are_told() {
             has(&report, "names", "warn", "the same name")?;
             Ok(Some(()))
         })
+    });
+}
+
+#[test]
+fn ports_of_another_configuration_are_told() {
+    scenario(nodes(1), |cluster| {
+        cluster.wait_ready()?;
+        let node = &cluster.nodes[0];
+        let http = node.http.to_string();
+        let (_, peer) = own_ports()?;
+        let mut other = node.env.clone();
+        other.insert("WAYPOST_NODE_NAME".to_owned(), "other".to_owned());
+        other.insert("WAYPOST_PEER_ADDR".to_owned(), peer.to_string());
+        // A client port where a peer port belongs.
+        other.insert("WAYPOST_JOIN".to_owned(), http.clone());
+        let of_other = |other: &BTreeMap<String, String>| {
+            let other: Vec<(&str, &str)> = other.iter().map(|(name, value)| (&**name, &**value)).collect();
+            doctor(&[], &other)
+        };
+        let (sound, report) = of_other(&other)?;
+        ensure!(!sound, "{report:#}");
+        let what = format!(
+            "node0 (peer address {}) listens at http_addr {http}; this configuration is other (peer address {peer})",
+            node.peer
+        );
+        has(&report, "addresses", "fail", &what)?;
+        has(&report, "addresses", "fail", &format!("{http} of join is a client port"))?;
+        // Without a token it is not known whose node runs there.
+        other.remove("WAYPOST_ADMIN_TOKEN");
+        let (_, report) = of_other(&other)?;
+        has(&report, "addresses", "ok", "is in use, and a node runs here")
     });
 }
 

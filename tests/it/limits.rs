@@ -18,6 +18,7 @@ fn limits_hold_over_the_cluster() {
             ("two limits changed at once", changed_at_once),
             ("a hundred requests per minute and token", requests),
             ("publishes per second", publishes),
+            ("the depth of JSON", depth),
             ("no limits for the admin token", admin_is_free),
         ],
     );
@@ -161,8 +162,23 @@ fn publishes(c: &Cluster) -> Result<()> {
         joined.collect::<Result<Vec<_>>>()
     })?;
     let (stored, refused): (Vec<_>, Vec<_>) = answers.into_iter().flatten().partition(|a| a.status == 201);
-    refused.iter().try_for_each(|answer| retry_after(answer).map(drop))?;
+    for answer in &refused {
+        retry_after(answer)?;
+        ensure!(answer.json()?["limit"] == 5, "{}", answer.text());
+    }
     ensure!(!refused.is_empty() && stored.len() >= 5, "{} stored, {} refused", stored.len(), refused.len());
+    Ok(())
+}
+
+fn depth(c: &Cluster) -> Result<()> {
+    let map = c.map_with("depth", json!({}))?;
+    let payload = (0..64).fold(json!([]), |inner, _| json!([inner]));
+    let body = json!({"type": "x", "payload": payload});
+    let refused = c.api(0, &map).post_once(&map.events(), &testkit::cluster::fresh_key(), &body)?;
+    ensure!(refused.status == 400 && refused.code() == "too_deep", "{}", refused.text());
+    let told = refused.json()?;
+    let raise = "waypost serve --limits-json-depth N";
+    ensure!(told["limit"] == 64 && told["raise"] == raise, "{}", refused.text());
     Ok(())
 }
 

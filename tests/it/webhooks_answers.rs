@@ -252,6 +252,9 @@ fn a_request_that_may_have_been_taken_is_repeated_only_where_allowed() {
                     "{}: {attempt}",
                     about()
                 );
+                let error = attempt["error"].as_str().unwrap_or_default();
+                let is_late = fault.class == "timeout";
+                ensure!(error.contains("(timeout_ms 1000)") == is_late, "{}: {attempt}", about());
             }
         }
         ensure!(raw.count() == expected, "{} requests instead of {expected}", raw.count());

@@ -97,7 +97,9 @@ impl<'a> Reader<'a> {
         match self.file.read_exact(&mut bytes) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                return Err(self.damaged("the file ends here"));
+                // The end is within what was to be read, and that is where to look.
+                let end = self.file.get_ref().metadata().map_or(self.at, |file| file.len().max(self.at));
+                return Err(BackupError::Damaged { at: end, reason: "the file ends here".to_owned() });
             }
             Err(source) => return Err(BackupError::Io { path: self.path.clone(), source }),
         }

@@ -68,6 +68,18 @@ fn the_key_tells_whose_backup_it_is() {
 }
 
 #[test]
+fn a_truncated_backup_is_told_where_it_ends() {
+    let root = tempfile::tempdir().unwrap();
+    let path = small(root.path());
+    let whole = std::fs::read(&path).unwrap();
+    for length in 13..whole.len() {
+        std::fs::write(&path, &whole[..length]).unwrap();
+        let found = verify(&path, &Expected { key: None, files: &[] });
+        assert!(matches!(&found, Err(BackupError::Damaged { at, .. }) if *at == length as u64), "{found:?}");
+    }
+}
+
+#[test]
 fn only_known_files_are_taken() {
     let root = tempfile::tempdir().unwrap();
     let path = small_with(root.path(), &["known", "identity"], None);

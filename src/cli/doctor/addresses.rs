@@ -9,18 +9,19 @@ use tokio::{
 };
 
 use super::{
-    super::healthcheck::{ask, own_address},
-    ANSWER, CONNECT,
+    super::{healthcheck::ask, http1::is_peer_port},
+    CONNECT,
+    here::Here,
     report::Report,
 };
 use crate::config::Config;
 
 const AREA: &str = "addresses";
 
-/// Checks all addresses of the configuration.
-pub(super) async fn check(config: &Config, report: &mut Report) {
-    let runs = runs(config).await;
-    listens("http_addr", config.http_addr, runs, report);
+/// Checks all addresses of the configuration. `here` is who answers at its client port.
+pub(super) async fn check(config: &Config, here: &Here, report: &mut Report) {
+    client_port(config, here, report);
+    let runs = here.may_be_own();
     listens("peer_addr", config.peer_addr, runs, report);
     wildcards(config, report);
     for (setting, addr) in [
@@ -34,13 +35,23 @@ pub(super) async fn check(config: &Config, report: &mut Report) {
     joined(config, report).await;
 }
 
-/// Whether a node answers at the client port of this configuration.
-async fn runs(config: &Config) -> bool {
-    let scheme = if config.http.tls().is_some() { "https" } else { "http" };
-    let url = format!("{scheme}://{}/healthz", own_address(config.http_addr));
-    // A node that is still starting says why; it is there too.
-    let answer = timeout(ANSWER, ask(&url)).await;
-    answer.is_ok_and(|answer| answer.is_ok_and(|(_, body)| body.contains("\"status\"")))
+/// Whether a node with this configuration can listen at `http_addr`, or does so.
+fn client_port(config: &Config, here: &Here, report: &mut Report) {
+    let addr = config.http_addr;
+    match here {
+        Here::Other { node, own } => report.fail(
+            AREA,
+            format!("{node} listens at http_addr {addr}; this configuration is {own}"),
+            "choose another http_addr, or stop that node; if it is the node of this configuration, restart it, so that \
+             it takes its new name and address",
+        ),
+        Here::Unknown => {
+            let what = format!("http_addr {addr} is in use, and a node runs here");
+            let todo = "whether it has this configuration, its status tells, which needs the admin token";
+            report.tell(AREA, what, todo);
+        }
+        Here::Nobody | Here::Own => listens("http_addr", addr, here.may_be_own(), report),
+    }
 }
 
 fn listens(setting: &'static str, addr: SocketAddr, runs: bool, report: &mut Report) {
@@ -139,6 +150,11 @@ async fn joined(config: &Config, report: &mut Report) {
             }
         };
         match reached(&found).await {
+            Ok(()) if is_client_port(addr).await => report.fail(
+                AREA,
+                format!("{addr} of join is a client port (HTTP) of a node, and nodes talk at the peer port"),
+                "name that node's peer port in join: peer_addr or advertise_peer_addr of its configuration",
+            ),
             Ok(()) => report.ok(AREA, format!("{addr} of join is reached from here")),
             Err(why) => report.warn(
                 AREA,
@@ -147,6 +163,25 @@ async fn joined(config: &Config, report: &mut Report) {
             ),
         }
     }
+}
+
+/// Whether a node answers clients at `host:port`.
+async fn is_client_port(addr: &str) -> bool {
+    // A peer port is not bothered with HTTP if its certificate shows what it is.
+    let split = addr.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?)));
+    if let Some((host, port)) = split
+        && is_peer_port(host.trim_matches(['[', ']']), port).await
+    {
+        return false;
+    }
+    for scheme in ["http", "https"] {
+        let url = format!("{scheme}://{addr}/healthz");
+        let answer = timeout(CONNECT, ask(&url)).await;
+        if answer.is_ok_and(|answer| answer.is_ok_and(|(_, body)| body.contains("\"status\""))) {
+            return true;
+        }
+    }
+    false
 }
 
 fn unresolved(setting: &str, addr: &str, why: &str, report: &mut Report) {

@@ -2,7 +2,9 @@
 
 use std::io;
 
-use tokio_rustls::rustls::{CertificateError, Error as TlsError};
+use tokio_rustls::rustls::{CertificateError, Error as TlsError, OtherError};
+
+use crate::tls::OfAuthority;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +86,11 @@ fn bad_certificate(why: &CertificateError) -> String {
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             "its certificate is for other names than the host in the URL; use one of those, or add this one to the \
              certificate"
+                .to_owned()
+        }
+        CertificateError::Other(OtherError(why)) if why.is::<OfAuthority>() => {
+            "its certificate is self-signed or an authority's own, and not trusted here; --ca FILE or WAYPOST_CA names \
+             it (PEM)"
                 .to_owned()
         }
         other => format!("its certificate can't be accepted: {other}"),

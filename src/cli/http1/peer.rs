@@ -13,7 +13,7 @@ const LOOK: Duration = Duration::from_secs(2);
 const NAME: &[u8] = b"peer.waypost.invalid";
 
 /// Whether the port at this address is the peer port of a node. `false` too if that can't be told.
-pub(super) async fn is_peer_port(host: &str, port: u16) -> bool {
+pub(in crate::cli) async fn is_peer_port(host: &str, port: u16) -> bool {
     timeout(LOOK, look(host, port)).await.ok().flatten().unwrap_or(false)
 }
 

@@ -61,7 +61,7 @@ impl Client {
     ) -> Result<Self, JwtError> {
         let iat_ms = claims.iat_ms().ok_or(JwtError::MissingClaim("iat"))?;
         if claims.exp_ms().saturating_sub(iat_ms) > longest_ms {
-            return Err(JwtError::BadClaim("exp"));
+            return Err(JwtError::LivesTooLong { most_s: longest_ms / 1000 });
         }
         let given = Given::of(claims.object(), mapping)?;
         if let Some(map) = given.map

@@ -60,7 +60,11 @@ pub fn read_issuers<'a>(
         return Vec::new();
     };
     if listed.len() > MAX_ISSUERS {
-        m.fault("issuers", FieldCode::OutOfRange, format_args!("a map has at most {MAX_ISSUERS} issuers"));
+        m.fault(
+            "issuers",
+            FieldCode::OutOfRange,
+            format_args!("a map has at most {MAX_ISSUERS} issuers; the limit is fixed"),
+        );
         return Vec::new();
     }
     let mut issuers: Vec<IssuerSettings> = Vec::new();

@@ -179,6 +179,12 @@ pub enum JwtError {
     /// A claim has a wrong form.
     #[error("the claim {0} has a wrong form")]
     BadClaim(&'static str),
+    /// It lives longer than tokens may, from `iat` to `exp`.
+    #[error("the token lives longer than the {most_s} s that client tokens may live")]
+    LivesTooLong {
+        /// The longest lifetime in seconds.
+        most_s: u64,
+    },
     /// `exp` has passed.
     #[error("the token has expired")]
     Expired,

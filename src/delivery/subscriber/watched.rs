@@ -33,6 +33,10 @@ impl Session for Subscriber {
         self.client.borrow().clone()
     }
 
+    fn map(&self) -> Option<MapId> {
+        self.subscriptions.borrow().first().map(|subscription| subscription.map)
+    }
+
     fn is_on(&self, map: MapId) -> bool {
         self.subscriptions.borrow().iter().any(|subscription| subscription.map == map)
     }

@@ -9,7 +9,7 @@ use std::{cell::Cell, io, net::IpAddr, net::SocketAddr, rc::Rc, time::Duration};
 use futures_util::{StreamExt, future::LocalBoxFuture, stream::FuturesUnordered};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::{self, pki_types::ServerName};
+use tokio_rustls::rustls::pki_types::ServerName;
 
 use crate::core::webhook::outcome::{Class, Stage};
 
@@ -18,9 +18,11 @@ use super::{
     resolve::Resolve,
 };
 
+mod failed;
 mod tls;
 mod wire;
 
+use failed::{connect_error, tls_error};
 pub use tls::Tls;
 pub(super) use wire::Wire;
 
@@ -199,23 +201,5 @@ pub(super) fn describe(host: &Host, forbidden: &Forbidden) -> String {
         (Host::Name(name), Forbidden::Denied { .. }) => {
             format!("{name} has an address that webhooks may not reach (webhooks.deny_nets)")
         }
-    }
-}
-
-fn tls_error(error: &io::Error) -> String {
-    match error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>()) {
-        // The bytes that came back are not a TLS message.
-        Some(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType)) => {
-            format!("{error}; does the receiver speak plain HTTP?")
-        }
-        _ => error.to_string(),
-    }
-}
-
-fn connect_error(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
-        io::ErrorKind::TimedOut => "no answer to the connection attempt".to_owned(),
-        _ => format!("no connection: {error}"),
     }
 }

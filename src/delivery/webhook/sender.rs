@@ -189,12 +189,16 @@ impl Sender {
     fn failed(&self, failure: Failure, message_id: String) -> Ended {
         let Failure { class, sent, stage, message, ms: took_ms } = failure;
         let outcome = Outcome { sent, ..Outcome::failed(class) };
-        let error = Some(self.in_words(sent, message));
+        let error = Some(self.in_words(class, sent, message));
         Ended { outcome, stage, error, answer: String::new(), took_ms, message_id }
     }
 
-    /// Adds to the description of a failure that it is not retried, if so. A dead letter shows this text too.
-    fn in_words(&self, sent: Sent, mut message: String) -> String {
+    /// Adds to the description of a failure the limit that it names, and that it is not retried, if so. A dead
+    /// letter shows this text too.
+    fn in_words(&self, class: Class, sent: Sent, mut message: String) -> String {
+        if class == Class::Timeout {
+            message.push_str(&format!(" (timeout_ms {})", self.webhook.timeout_ms));
+        }
         if sent == Sent::Maybe && !self.webhook.retry.ambiguous {
             message.push_str("; the receiver may have taken it, so it is not sent again");
         }
@@ -259,7 +263,7 @@ impl Sender {
         };
         if let Some((class, message)) = self.unread_answer(answer, &outcome) {
             outcome = Outcome { class, sent: Sent::Maybe, ..outcome };
-            error = Some(self.in_words(Sent::Maybe, message));
+            error = Some(self.in_words(class, Sent::Maybe, message));
         }
         let stage = matches!(answer.rest, Rest::Broken { .. }).then_some(Stage::Body);
         Ended { outcome, stage, error, answer: shown(&answer.head), took_ms: answer.ms, message_id }

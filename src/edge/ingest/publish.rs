@@ -12,7 +12,7 @@ use crate::core::ingest::{Authentication, Bad, Headers, Mapped, OnInvalid, Proof
 use crate::core::limits::{Limit, LimitName};
 use crate::core::trace::TraceContext;
 use crate::edge::context::Edge;
-use crate::edge::error::ApiError;
+use crate::edge::error::{ApiError, many_subjects};
 use crate::hub::HubError;
 use actix_web::HttpResponse;
 use serde_json::json;
@@ -180,11 +180,10 @@ fn refused(error: HubError) -> ApiError {
             Code::IdempotencyKeyReused,
             "the header that names the delivery was used for another body",
         ),
-        HubError::Refused(Refusal::TooManySubjects(limit)) => ApiError::bad_request(
-            Code::LimitReached,
-            format!("{limit} subjects of the map have events, as many as may have some"),
-        )
-        .of_limit(LimitName::OfMap(&Limit::SUBJECTS), limit.into()),
+        HubError::Refused(Refusal::TooManySubjects(limit)) => {
+            ApiError::bad_request(Code::LimitReached, many_subjects(limit))
+                .of_limit(LimitName::OfMap(&Limit::SUBJECTS), limit.into())
+        }
         other => other.into(),
     }
 }

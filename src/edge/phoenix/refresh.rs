@@ -30,7 +30,7 @@ pub(super) async fn find(hub: &Hub, token: &str, old: &Who) -> Option<Who> {
     let clients = hub.access().clients();
     match clients.who_here(token, map.as_deref()).await {
         Ok(who) => Some(who),
-        Err(why) => clients.who_after(why, token, map.as_deref()).await.ok().flatten(),
+        Err(why) => clients.who_after(why, token, map.as_deref()).await.ok().and_then(Result::ok),
     }
 }
 

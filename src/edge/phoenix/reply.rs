@@ -4,7 +4,7 @@
 use crate::core::ids::EventId;
 use crate::core::limits::LimitName;
 use crate::edge::error::ApiError;
-use crate::edge::refused::{FAILURES, Quota, Refused};
+use crate::edge::refused::{FAILURES, LONG_TOKEN, Quota, Refused};
 use crate::hub::{Placed, PresenceError};
 use serde_json::{Value, json};
 
@@ -91,6 +91,9 @@ pub(super) fn refused(refused: &Refused) -> Value {
         | Refused::NotFound
         | Refused::Origin => response("unauthorized", "there is no such map, or the token doesn't open it"),
         Refused::Parameter(bad) => response(&format!("invalid {}", bad.field), &bad.message),
+        Refused::LongToken { most_s } => {
+            of_limit("unauthorized", &refused.to_string(), (LONG_TOKEN, *most_s))
+        }
         Refused::Quota(quota) => of_limit(
             &quota.code().as_str().replace('_', " "),
             &quota.to_string(),
@@ -214,7 +217,7 @@ mod tests {
                 PresenceError::Full { limit: 3 },
                 json!({
                     "reason": "too many members",
-                    "message": "the channel has 3 members, as many as it may have",
+                    "message": "the channel has 3 members, as many as it may have; the limit is `members_max` of the channel rule",
                     "limit": 3,
                 }),
             ),

@@ -13,11 +13,11 @@ use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
 use crate::edge::paths::at;
 use crate::edge::query::Takes;
-use crate::edge::refused::Refused;
+use crate::edge::refused::{Refused, long_token};
 use crate::edge::sessions::SessionKind;
 use crate::edge::upgrade;
 use crate::edge::{Routes, Table};
-use actix_web::http::Method;
+use actix_web::http::{Method, StatusCode};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse, Result};
 use std::sync::Arc;
@@ -96,6 +96,7 @@ fn at_upgrade(refused: Refused) -> ApiError {
         Refused::Unauthorized => {
             ApiError::forbidden(refused.to_string()).hint("connect with params: {token: \"…\"}")
         }
+        Refused::LongToken { most_s } => long_token(StatusCode::FORBIDDEN, most_s),
         other => other.into(),
     }
 }

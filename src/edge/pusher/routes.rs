@@ -123,9 +123,11 @@ async fn admit(
         return Err(Close::Unavailable);
     }
     let app = edge.app_with_key(request, key).await.map_err(|refused| match refused {
-        Refused::Unauthorized | Refused::NotFound | Refused::Forbidden(_) | Refused::NotOfLink(_) => {
-            Close::UnknownApp
-        }
+        Refused::Unauthorized
+        | Refused::LongToken { .. }
+        | Refused::NotFound
+        | Refused::Forbidden(_)
+        | Refused::NotOfLink(_) => Close::UnknownApp,
         Refused::TooManyFailures { .. } => Close::OverCapacity,
         Refused::Origin => Close::Origin,
         Refused::Parameter(_) | Refused::Quota(_) | Refused::Unavailable(_) => Close::Unavailable,

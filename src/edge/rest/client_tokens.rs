@@ -89,7 +89,7 @@ pub(super) async fn log_in(
     };
     let holder = match edge.authenticate(&request, Some(key.as_str())).await {
         Ok(Who::Token(holder)) if holder.client().is_none() => holder,
-        Ok(_) | Err(Refused::Unauthorized) => return Ok(invalid()),
+        Ok(_) | Err(Refused::Unauthorized | Refused::LongToken { .. }) => return Ok(invalid()),
         Err(refused) => return Err(refused.into()),
     };
     if holder.scopes.and(Scopes::OF_ISSUERS) == Scopes::NONE {

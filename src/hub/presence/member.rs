@@ -36,7 +36,9 @@ pub enum PresenceNews {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PresenceError {
     /// The subject has as many members as it may have.
-    #[error("the channel has {limit} members, as many as it may have")]
+    #[error(
+        "the channel has {limit} members, as many as it may have; the limit is `members_max` of the channel rule"
+    )]
     Full {
         /// The limit.
         limit: u32,

@@ -15,7 +15,6 @@ use super::error::HubError;
 use super::leases::{Connection, Leases};
 use super::usage::Usage;
 use crate::core::access::Map;
-use crate::core::command::Refusal;
 use crate::core::expression::{Condition, Expression};
 use crate::core::ids::{MapId, TokenId};
 use crate::core::rate::Amount;
@@ -109,12 +108,13 @@ impl Quotas {
         }
         // Maps without rates hold no room for it.
         let charged = Box::pin(self.rates.charge_publish(map.id, rates, amount)).await;
-        charged.map_err(|exceeded| HubError::Refused(Refusal::Rate(exceeded)))
+        charged.map_err(|exceeded| HubError::TooFast { exceeded, rates })
     }
 
     /// Charges events that are to be proposed to the map's publish rates, as far as this node can tell.
     pub(super) fn enter_log(&self, map: &Map, amount: Amount) -> Result<Option<PublishCharge<'_>>, HubError> {
-        self.gate.enter(map, amount).map_err(|exceeded| HubError::Refused(Refusal::Rate(exceeded)))
+        let rates = map.limits.publish_rates();
+        self.gate.enter(map, amount).map_err(|exceeded| HubError::TooFast { exceeded, rates })
     }
 
     /// Counts a socket that joins the map with that token (`None`: the admin token).

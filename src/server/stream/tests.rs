@@ -27,7 +27,7 @@ pub(in crate::server) async fn pair_among(clients: &Arc<Clients>) -> (ClientStre
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (server, _) = listener.accept().await.unwrap();
-    let common = Rc::new(Common { secure: false, origins: Vec::new() });
+    let common = Rc::new(Common { secure: false, origins: Vec::new(), head_ms: 5000 });
     (ClientStream::new(Wire::Plain(server), clients.admit(), common), client)
 }
 

@@ -22,6 +22,9 @@ const TOO_MANY: u16 = 4301;
 /// The limit of the events of one client.
 const RATE: LimitName = LimitName::Setting("pusher.client_events_per_second");
 
+/// The limit of the data of one event.
+const SIZE: LimitName = LimitName::Setting("pusher.event_bytes");
+
 /// Why a client's event is refused.
 #[derive(Debug, thiserror::Error)]
 enum EventError {
@@ -39,7 +42,7 @@ enum EventError {
         "Client event rejected: the event's name has 1 to 200 characters, and no comma, * or control characters"
     )]
     Name,
-    #[error("Client event rejected: its data may have {0} bytes")]
+    #[error("Client event rejected: its data may have {0} bytes; {SIZE}")]
     Size(usize),
     #[error("Client event rejected: {}", .0.text())]
     Unpublished(ApiError),
@@ -158,6 +161,7 @@ mod tests {
             (refused(Refusal::Rate(Exceeded::Bytes(20))), Some(4301), "`publish_bytes_per_second`"),
             (HubError::MapQueueFull.into(), Some(4301), "publish.queue_bytes"),
             (HubError::Unavailable("no leader").into(), None, "no leader"),
+            (EventError::Size(10_240), None, "10240 bytes; the limit is the setting pusher.event_bytes"),
             (EventError::Kind, None, "only supported on"),
         ] {
             assert_eq!(error.code(), code, "{error}");

@@ -95,7 +95,7 @@ async fn a_private_authority_is_trusted_if_its_file_is_configured() {
 
     let failure = send(&client(&recorder), &target("receiver.example", port), LONG).await.unwrap_err();
     assert_eq!(failure.class, Class::Tls);
-    assert!(failure.message.contains("UnknownIssuer"), "{failure}");
+    assert!(failure.message.contains("is not known; add it"), "{failure}");
     let other = Authority::new().client(&recorder);
     assert_eq!(send(&other, &target("receiver.example", port), LONG).await.unwrap_err().class, Class::Tls);
 }
@@ -108,7 +108,7 @@ async fn a_certificate_for_another_name_is_refused() {
     let client = authority.client(&recorder);
     let failure = send(&client, &target("receiver.example", port), LONG).await.unwrap_err();
     assert_eq!(failure.class, Class::Tls);
-    assert!(failure.message.contains("not valid for name"), "{failure}");
+    assert!(failure.message.contains("is not for receiver.example"), "{failure}");
     let failure = send(&client, &target(PUBLIC, port), LONG).await.unwrap_err();
     assert_eq!(failure.class, Class::Tls, "a certificate for a name is not valid for its address");
     assert!(seen.borrow().is_empty(), "no request was sent");
@@ -145,7 +145,7 @@ async fn a_receiver_without_tls_fails_the_handshake() {
     let client = client(&Recorder::routed());
     let failure = send(&client, &target("receiver.example", port), LONG).await.unwrap_err();
     assert_eq!(failure.class, Class::Tls);
-    assert!(failure.message.contains("does the receiver speak plain HTTP?"), "{failure}");
+    assert!(failure.message.contains("use http://"), "{failure}");
     let port = serve(|_, _| async { Ok(()) }).await;
     assert_eq!(send(&client, &target("receiver.example", port), LONG).await.unwrap_err().class, Class::Tls);
     let port = serve(|_, stream| async move {
@@ -215,7 +215,11 @@ async fn a_self_signed_certificate_is_trusted_if_its_file_is_configured() {
         assert_eq!(listed.unwrap(), 200);
         let unlisted =
             sent_to_self_signed(self_signed(is_authority, |_| ()), "receiver.example", false).await;
-        assert_eq!(unlisted.unwrap_err().class, Class::Tls);
+        let unlisted = unlisted.unwrap_err();
+        assert_eq!(unlisted.class, Class::Tls);
+        let told = if is_authority { "is self-signed or an authority's own" } else { "is not known" };
+        assert!(unlisted.message.contains(told), "{unlisted}");
+        assert!(unlisted.message.contains("webhooks.ca_file"), "{unlisted}");
         let other = sent_to_self_signed(self_signed(is_authority, |_| ()), "other.example", true).await;
         assert_eq!(other.unwrap_err().class, Class::Tls, "its name is another");
         let expired = |params: &mut CertificateParams| params.not_after = rcgen::date_time_ymd(2001, 1, 1);
