@@ -1,5 +1,7 @@
 //! `waypost pusher create|list|rotate|delete`.
 
+mod webhooks;
+
 use http::Method;
 use serde_json::{Value, json};
 
@@ -89,16 +91,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
         Command::Create(args) => create(args).await,
         Command::List(args) => list(args).await,
         Command::Rotate(args) => rotate(args).await,
-        Command::Delete(args) => {
-            let Delete { map, key, .. } = &args;
-            let what =
-                format!("this deletes the key {key} of the map {map}, whose clients are sent away at once");
-            args.confirm.ask(&what)?;
-            let path = one(&args.map, &args.key);
-            Client::new(args.connection).call(Method::DELETE, &path, None).await?;
-            output::note(format_args!("deleted the key {} of the map {}", args.key, args.map));
-            Ok(())
-        }
+        Command::Delete(args) => delete(args).await,
     }
 }
 
@@ -153,6 +146,32 @@ async fn rotate(args: Rotate) -> anyhow::Result<()> {
         "Both keys work. Once nobody uses the old one: waypost pusher delete {} {}",
         args.map, args.key
     ));
+    let signing = webhooks::signing_with(&client, &args.map, &args.key).await;
+    if let Some(told) = webhooks::after_rotation(&args.map, &cell(&made, "key"), &signing) {
+        output::note(told);
+    }
+    Ok(())
+}
+
+/// A deletion ends the clients of the key, and nothing else says which webhooks sign with it.
+async fn delete(args: Delete) -> anyhow::Result<()> {
+    let Delete { map, key, confirm, connection } = args;
+    let what = format!("this deletes the key {key} of the map {map}, whose clients are sent away at once");
+    let asks = confirm.asks();
+    if !asks {
+        // Where nobody can be asked, nothing is looked for.
+        confirm.ask(&what)?;
+    }
+    let client = Client::new(connection);
+    let signing = webhooks::signing_with(&client, &map, &key).await;
+    if let Some(warning) = webhooks::before_deletion(&map, &key, &signing) {
+        output::note(warning);
+    }
+    if asks {
+        confirm.ask(&what)?;
+    }
+    client.call(Method::DELETE, &one(&map, &key), None).await?;
+    output::note(format_args!("deleted the key {key} of the map {map}"));
     Ok(())
 }
 

@@ -249,7 +249,7 @@ async fn rotate(args: Rotate) -> anyhow::Result<()> {
 }
 
 /// The path of a map's webhooks.
-fn base(map: &str) -> String {
+pub(super) fn base(map: &str) -> String {
     format!("/api/maps/{}/webhooks", encoded(map))
 }
 

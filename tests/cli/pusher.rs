@@ -60,8 +60,18 @@ fn credentials_are_created_rotated_and_deleted() {
     assert_eq!(made["origins"], serde_json::json!(["a.example", "b.example"]), "{made}");
     assert!(made["secret"].is_string() && made["client_events"] == true, "{made}");
     let key = made["key"].as_str().unwrap();
-    let rotated = read(&cli(&["pusher", "rotate", "demo", key]));
+    let to = ["--to", "http://127.0.0.1:9/hook", "--profile", "pusher", "--key", key, "--disabled"];
+    let hook = read(&cli(&[&["webhook", "create", "demo"][..], &to].concat()));
+    let hook = hook["id"].as_str().unwrap();
+    let rotation = cli(&["pusher", "rotate", "demo", key]);
+    let rotated = read(&rotation);
     assert!(rotated["app_id"] == made["app_id"] && rotated["key"] != made["key"], "{rotated}");
+    // The webhook keeps its key and its secret, and both commands say so.
+    let update = format!("waypost webhook update demo {hook} --key {}", rotated["key"].as_str().unwrap());
+    let rotate = format!("waypost webhook rotate demo {hook} --secret-file - --overlap-seconds 0");
+    let told = err(&rotation);
+    assert!(told.contains("1 webhook still signs with the old key"), "{told}");
+    assert!(told.contains(&update) && told.contains(&rotate), "{told}");
     assert_eq!(rotated["origins"], made["origins"], "{rotated}");
     let list = || -> Vec<Value> {
         let listed = cli(&["pusher", "list", "demo"]);
@@ -73,5 +83,11 @@ fn credentials_are_created_rotated_and_deleted() {
     assert!(all.iter().all(|app| app.get("secret").is_none()), "{all:?}");
     let deleted = cli(&["pusher", "delete", "demo", key, "--yes"]);
     assert!(deleted.status.success() && err(&deleted).contains("deleted"), "{}", err(&deleted));
+    let warning = format!("Warning: 1 webhook still signs with the key {key}");
+    assert!(err(&deleted).contains(&warning), "{}", err(&deleted));
     assert_eq!(list().len(), 2);
+    // No webhook signs with the other key, so nothing is said.
+    let other = rotated["key"].as_str().unwrap();
+    let deleted = cli(&["pusher", "delete", "demo", other, "--yes"]);
+    assert!(deleted.status.success() && !err(&deleted).contains("Warning"), "{}", err(&deleted));
 }
