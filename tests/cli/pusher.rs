@@ -22,12 +22,25 @@ fn wrong_usage_of_credentials_ends_with_2() {
 fn the_apps_of_another_server_become_a_configuration() {
     let json = r#"{"app_manager": {"array": {"apps": [{
         "id": "1234", "key": "old-key", "secret": "hidden-secret", "enable_client_messages": true,
-        "webhooks": [{"url": "https://example.com/hook", "event_types": ["member_added"]}]
-    }]}}, "webhooks": {"batching": {"enabled": true, "duration": 50}}}"#;
+        "webhooks": [
+            {"url": "https://example.com/hook", "event_types": ["member_added"]},
+            {"lambda_function": "legacy", "event_types": ["member_added"]},
+            {"url": "https://example.com/none", "event_types": []},
+            {"lambda": {"function_name": "rooms", "region": "us-east-1"}}
+        ]}, {"id": "keyless"}, {"id": "a b", "key": "c", "secret": "hidden-secret"}
+    ]}}, "webhooks": {"batching": {"enabled": true, "duration": 50}}}"#;
     let imported = run_with_input(waypost(&["config", "import", "sockudo", "-"]), json);
     assert!(imported.status.success(), "{}", err(&imported));
     let text = out(&imported);
-    assert!(text.contains("waypost map create --slug 1234") && text.contains("[[apps]]"), "{text}");
+    assert!(text.contains("waypost map create --slug 1234 --requests-per-minute none"), "{text}");
+    for left in [
+        "webhook 2 of the app 1234: lambda_function",
+        "webhook 3 of the app 1234: events: ",
+        "the app keyless: key: is required; secret: is required",
+        "the app a b: app_id: ",
+    ] {
+        assert!(text.contains(&format!("# Not taken over: {left}")), "{left}: {text}");
+    }
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("imported.toml");
     fs::write(&file, text).unwrap();
