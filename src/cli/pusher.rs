@@ -9,6 +9,7 @@ use super::{
     client::{Client, Connection, encoded},
     common::Common,
     confirm::Confirm,
+    given_secret::GivenSecret,
     output::{self, cell},
 };
 
@@ -37,9 +38,8 @@ pub(super) struct Create {
     /// Key [default: the server makes one]
     #[arg(long)]
     key: Option<String>,
-    /// Environment variable with the secret [default: the server makes one]
-    #[arg(long, value_name = "VARIABLE")]
-    secret_env: Option<String>,
+    #[command(flatten)]
+    secret: GivenSecret,
     /// Let clients publish client events where no channel rule decides it
     #[arg(long)]
     client_events: bool,
@@ -97,7 +97,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
 
 async fn create(args: Create) -> anyhow::Result<()> {
     // What the caller chooses needs the admin token.
-    let is_chosen = args.app_id.is_some() || args.key.is_some() || args.secret_env.is_some();
+    let is_chosen = args.app_id.is_some() || args.key.is_some() || args.secret.is_given();
     let mut body = json!({
         "client_events": args.client_events,
         "origins": args.origins,
@@ -108,9 +108,8 @@ async fn create(args: Create) -> anyhow::Result<()> {
             body[name] = value.into();
         }
     }
-    if let Some(variable) = args.secret_env {
-        let missing = || anyhow::anyhow!("the environment variable {variable} is not set");
-        body["secret"] = std::env::var(&variable).map_err(|_| missing())?.into();
+    if let Some(secret) = args.secret.read()? {
+        body["secret"] = secret.into();
     }
     let client = match is_chosen {
         true => Client::of_admin(args.common.connection),
