@@ -1,7 +1,8 @@
 //! `waypost config import`: writes the apps of another server's configuration as Waypost's.
 //!
 //! It reads the JSON of Sockudo (`app_manager.array.apps`, `webhooks.batching`), and that of soketi, which
-//! has the same apps with names in camel case.
+//! has the same apps with names in camel case. What a node would refuse is found before anything is printed: it
+//! is left out, and a comment says why.
 
 mod names;
 #[cfg(test)]

@@ -37,8 +37,8 @@ pub(super) fn after_rotation(map: &str, new_key: &str, webhooks: &[Value]) -> Op
     let changes: Vec<String> = webhooks.iter().map(|webhook| change(map, new_key, webhook)).collect();
     (!changes.is_empty()).then(|| {
         format!(
-            "{}: a receiver that has the new pair refuses what they send. Change them when it gets the new pair \
-             (SECRET is the secret above):\n{}",
+            "{}: a receiver that has only the new pair refuses these deliveries. When it gets the new pair, give it to \
+             the webhook, too (SECRET is the secret above):\n{}",
             counted(webhooks, "with the old key and its secret"),
             changes.join("\n")
         )
@@ -98,9 +98,9 @@ mod tests {
         let told = after_rotation("shop", "new", &webhooks).unwrap();
         assert_eq!(
             told,
-            "2 webhooks still sign with the old key and its secret: a receiver that has the new pair refuses what they \
-             send. Change them when it gets the new pair (SECRET is the secret above):\n  # mine\n  waypost webhook \
-             update shop a1 --key new\n  echo SECRET | waypost webhook rotate shop a1 --secret-file - \
+            "2 webhooks still sign with the old key and its secret: a receiver that has only the new pair refuses these \
+             deliveries. When it gets the new pair, give it to the webhook, too (SECRET is the secret above):\n  # mine\n  \
+             waypost webhook update shop a1 --key new\n  echo SECRET | waypost webhook rotate shop a1 --secret-file - \
              --overlap-seconds 0\n  # filed: it is in the configuration file; change its key and secret there"
         );
         let warned = before_deletion("shop", "old", &webhooks[..1]).unwrap();
