@@ -1,6 +1,5 @@
 //! `waypost channel list|tail|members|publish`: the channels of a map, which are its subjects.
 
-use http::Method;
 use serde_json::Value;
 
 use super::{
@@ -16,9 +15,12 @@ use super::{
 pub(super) enum Command {
     /// List the channels in use: those with subscriptions, members or stored events
     List(List),
-    /// Print the events of a channel as they are published
+    /// Print the events of a channel as they are published; the command is a subscriber of the channel itself
+    ///
+    /// While it runs, it counts as one subscription of the channel: `channel list` shows it, and where nobody else
+    /// subscribes, webhooks get `channel_occupied` at its beginning and `channel_vacated` at its end.
     Tail(Tail),
-    /// List the members of a presence channel
+    /// List the members of a presence channel; a channel without presence is refused
     Members(One),
     /// Publish one event to a channel
     Publish(Publish),
@@ -89,8 +91,9 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
         }
         Command::Members(one) => {
             let path = format!("{}/{}/presence", subjects(&one.map), encoded(&one.channel));
-            let answer = Client::new(one.common.connection).call(Method::GET, &path, None).await?;
-            members(&answer, one.common.json)
+            let client = Client::new(one.common.connection);
+            let answer = client.bytes(&path).await?;
+            members(&one.channel, &client.understood(&answer)?, one.common.json)
         }
         Command::Publish(Publish { one: One { map, channel, common }, kind, payload }) => {
             let form = (common.connection, common.json);
@@ -120,7 +123,16 @@ fn row(channel: &Value) -> Vec<String> {
     std::iter::once(name).chain(rest).collect()
 }
 
-fn members(members: &Value, json: bool) -> anyhow::Result<()> {
+/// Prints the members. An empty list would hide that a channel can't have any.
+fn members(channel: &str, answer: &Value, json: bool) -> anyhow::Result<()> {
+    let members = &answer["data"];
+    if members.as_array().is_none_or(Vec::is_empty) && answer["presence"] == false {
+        anyhow::bail!(
+            "the channel {} has no presence and so no members: its name does not begin with presence-, or a channel \
+             rule says so; a rule with \"presence\": true would give it members",
+            output::printable(channel)
+        );
+    }
     if !output::for_people(json) {
         return Ok(output::json(members)?);
     }

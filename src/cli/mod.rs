@@ -16,6 +16,7 @@ mod connection;
 mod consumer;
 mod dev;
 mod doctor;
+mod given_secret;
 mod healthcheck;
 mod http1;
 mod ingest;
@@ -71,6 +72,10 @@ enum Command {
     /// Run a node
     Serve(Box<serve::Args>),
     /// Run three nodes on this machine, with a demo map
+    ///
+    /// The nodes take the settings of WAYPOST_* variables as `waypost serve` does, such as WAYPOST_PUSHER_EVENT_BYTES
+    /// and WAYPOST_ADMIN_TOKEN. Variables of addresses, directories, joining, keys of peers and certificates don't count:
+    /// the nodes are a cluster of their own.
     Dev(dev::Args),
     /// Create, list, show, change and delete maps
     #[command(subcommand)]

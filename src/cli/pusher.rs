@@ -1,5 +1,7 @@
 //! `waypost pusher create|list|rotate|delete`.
 
+mod webhooks;
+
 use http::Method;
 use serde_json::{Value, json};
 
@@ -7,6 +9,7 @@ use super::{
     client::{Client, Connection, encoded},
     common::Common,
     confirm::Confirm,
+    given_secret::GivenSecret,
     output::{self, cell},
 };
 
@@ -35,9 +38,8 @@ pub(super) struct Create {
     /// Key [default: the server makes one]
     #[arg(long)]
     key: Option<String>,
-    /// Environment variable with the secret [default: the server makes one]
-    #[arg(long, value_name = "VARIABLE")]
-    secret_env: Option<String>,
+    #[command(flatten)]
+    secret: GivenSecret,
     /// Let clients publish client events where no channel rule decides it
     #[arg(long)]
     client_events: bool,
@@ -89,22 +91,13 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
         Command::Create(args) => create(args).await,
         Command::List(args) => list(args).await,
         Command::Rotate(args) => rotate(args).await,
-        Command::Delete(args) => {
-            let Delete { map, key, .. } = &args;
-            let what =
-                format!("this deletes the key {key} of the map {map}, whose clients are sent away at once");
-            args.confirm.ask(&what)?;
-            let path = one(&args.map, &args.key);
-            Client::new(args.connection).call(Method::DELETE, &path, None).await?;
-            output::note(format_args!("deleted the key {} of the map {}", args.key, args.map));
-            Ok(())
-        }
+        Command::Delete(args) => delete(args).await,
     }
 }
 
 async fn create(args: Create) -> anyhow::Result<()> {
     // What the caller chooses needs the admin token.
-    let is_chosen = args.app_id.is_some() || args.key.is_some() || args.secret_env.is_some();
+    let is_chosen = args.app_id.is_some() || args.key.is_some() || args.secret.is_given();
     let mut body = json!({
         "client_events": args.client_events,
         "origins": args.origins,
@@ -115,9 +108,8 @@ async fn create(args: Create) -> anyhow::Result<()> {
             body[name] = value.into();
         }
     }
-    if let Some(variable) = args.secret_env {
-        let missing = || anyhow::anyhow!("the environment variable {variable} is not set");
-        body["secret"] = std::env::var(&variable).map_err(|_| missing())?.into();
+    if let Some(secret) = args.secret.read()? {
+        body["secret"] = secret.into();
     }
     let client = match is_chosen {
         true => Client::of_admin(args.common.connection),
@@ -153,6 +145,32 @@ async fn rotate(args: Rotate) -> anyhow::Result<()> {
         "Both keys work. Once nobody uses the old one: waypost pusher delete {} {}",
         args.map, args.key
     ));
+    let signing = webhooks::signing_with(&client, &args.map, &args.key).await;
+    if let Some(told) = webhooks::after_rotation(&args.map, &cell(&made, "key"), &signing) {
+        output::note(told);
+    }
+    Ok(())
+}
+
+/// A deletion ends the clients of the key, and nothing else says which webhooks sign with it.
+async fn delete(args: Delete) -> anyhow::Result<()> {
+    let Delete { map, key, confirm, connection } = args;
+    let what = format!("this deletes the key {key} of the map {map}, whose clients are sent away at once");
+    let asks = confirm.asks();
+    if !asks {
+        // Where nobody can be asked, nothing is looked for.
+        confirm.ask(&what)?;
+    }
+    let client = Client::new(connection);
+    let signing = webhooks::signing_with(&client, &map, &key).await;
+    if let Some(warning) = webhooks::before_deletion(&map, &key, &signing) {
+        output::note(warning);
+    }
+    if asks {
+        confirm.ask(&what)?;
+    }
+    client.call(Method::DELETE, &one(&map, &key), None).await?;
+    output::note(format_args!("deleted the key {key} of the map {map}"));
     Ok(())
 }
 

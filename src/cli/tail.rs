@@ -29,7 +29,8 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from
 pub(super) struct Args {
     /// Map: id or slug
     map: String,
-    /// Only events of these subjects, with commas; * stands for any characters [default: the map's own]
+    /// Only events of these subjects, with commas; * stands for any characters [default: the map's own]. The command
+    /// counts as a subscription of each subject that is named without *
     #[arg(long, value_name = "SUBJECTS")]
     subjects: Option<String>,
     /// Only events of these types, with commas [default: all]

@@ -20,6 +20,7 @@ use super::{
     client::{ANSWER, Body, Client, ClientError, encoded},
     common::Common,
     confirm::Confirm,
+    given_secret::GivenSecret,
     output::{self, cell},
     since,
 };
@@ -132,9 +133,8 @@ pub(super) struct Attempts {
 pub(super) struct Rotate {
     #[command(flatten)]
     one: One,
-    /// File with the new secret; - is standard input [default: one is made]
-    #[arg(long, value_name = "FILE")]
-    secret_file: Option<std::path::PathBuf>,
+    #[command(flatten)]
+    secret: GivenSecret,
     /// Time for which the old secret signs too [default: a day, unless configured otherwise]
     #[arg(long, value_name = "SECONDS")]
     overlap_seconds: Option<u64>,
@@ -227,9 +227,10 @@ async fn test(args: Test) -> anyhow::Result<()> {
 
 async fn rotate(args: Rotate) -> anyhow::Result<()> {
     let mut body = json!({});
-    let is_given = args.secret_file.is_some();
-    if let Some(file) = args.secret_file {
-        body["secret"] = settings::read_secret(&file)?.into();
+    let given = args.secret.read()?;
+    let is_given = given.is_some();
+    if let Some(secret) = given {
+        body["secret"] = secret.into();
     }
     if let Some(seconds) = args.overlap_seconds {
         body["overlap_seconds"] = seconds.into();
@@ -259,7 +260,7 @@ async fn rotate(args: Rotate) -> anyhow::Result<()> {
 }
 
 /// The path of a map's webhooks.
-fn base(map: &str) -> String {
+pub(super) fn base(map: &str) -> String {
     format!("/api/maps/{}/webhooks", encoded(map))
 }
 

@@ -31,6 +31,25 @@ impl Config {
 }
 
 impl ConfiguredApp {
+    /// The faults of an app that stands after these in the file, as they are found when the file is loaded.
+    pub fn faults_after(&self, before: &[Self], defaults: &Defaults) -> FieldErrors {
+        let webhooks = before.iter().flat_map(|app| &app.webhooks);
+        let mut names = webhooks.filter_map(|webhook| Some((&*webhook.map, webhook.patch.name()?))).collect();
+        let mut errors = self.errors(defaults, &mut names);
+        self.add_conflicts(before, &mut errors);
+        errors
+    }
+
+    fn add_conflicts(&self, before: &[Self], errors: &mut FieldErrors) {
+        let AppSettings { id, key, .. } = &self.settings;
+        if key.is_some() && before.iter().any(|other| other.settings.key == *key) {
+            errors.add("key", FieldCode::Conflict, "another app has it");
+        }
+        if id.is_some() && before.iter().any(|other| other.settings.id == *id && other.map != self.map) {
+            errors.add("id", FieldCode::Conflict, "an app of another map has it");
+        }
+    }
+
     /// The faults of the app. `names` are maps and names of webhooks that stand before its own.
     fn errors<'c>(&'c self, defaults: &Defaults, names: &mut BTreeSet<(&'c str, &'c str)>) -> FieldErrors {
         let mut errors = FieldErrors::default();
@@ -73,14 +92,7 @@ pub(super) fn app_faults(config: &Config) -> Vec<(usize, String)> {
     let mut names = listed.filter_map(|webhook| Some((&*webhook.map, webhook.patch.name()?))).collect();
     let faults = apps.iter().enumerate().filter_map(|(index, app)| {
         let mut errors = app.errors(&defaults, &mut names);
-        let AppSettings { id, key, .. } = &app.settings;
-        let before = &apps[..index];
-        if key.is_some() && before.iter().any(|other| other.settings.key == *key) {
-            errors.add("key", FieldCode::Conflict, "another app has it");
-        }
-        if id.is_some() && before.iter().any(|other| other.settings.id == *id && other.map != app.map) {
-            errors.add("id", FieldCode::Conflict, "an app of another map has it");
-        }
+        app.add_conflicts(&apps[..index], &mut errors);
         (!errors.is_empty()).then(|| (index, errors.to_string()))
     });
     faults.collect()

@@ -120,6 +120,64 @@ fn a_payload_comes_from_standard_input() {
 }
 
 #[test]
+fn a_secret_comes_from_a_variable_or_from_a_file() {
+    const ID: &str = "0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b";
+    let app = json!({"data": {"app_id": "1", "key": "k", "secret": "s", "map_changes": []}});
+    let webhook = json!({"data": {"id": ID, "secret": "s"}});
+    let node =
+        Node::start(vec![app.clone(), app, webhook.clone(), webhook.clone(), webhook.clone(), webhook]);
+    let cases: [(&[&str], &[&str]); 3] = [
+        (&["pusher", "create", "demo"], &[]),
+        (&["webhook", "create", "demo"], &["--to", "http://a"]),
+        (&["webhook", "rotate", "demo", ID], &[]),
+    ];
+    for (command, more) in cases {
+        let of_file = [&["-o", "json"][..], command, more, &["--secret-file", "-"]].concat();
+        printed(run_with_input(node.command(&of_file), "of-a-file\n"));
+        let of_variable = [&["-o", "json"][..], command, more, &["--secret-env", "OWN_SECRET"]].concat();
+        printed(node.command(&of_variable).env("OWN_SECRET", "of-a-variable").output().unwrap());
+    }
+    let requests = node.requests.join().unwrap();
+    let secrets: Vec<Value> = requests
+        .iter()
+        .map(|(_, body)| serde_json::from_slice::<Value>(body).unwrap()["secret"].take())
+        .collect();
+    assert_eq!(secrets, ["of-a-file", "of-a-variable"].repeat(3));
+    let both = ["pusher", "create", "demo", "--secret-env", "A", "--secret-file", "b"];
+    assert_eq!(waypost(&both).output().unwrap().status.code(), Some(2));
+}
+
+#[test]
+fn an_update_tells_only_what_it_has_changed() {
+    const ID: &str = "0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b";
+    let webhook = |name: &str| json!({"data": {"id": ID, "name": name, "key": "same"}});
+    let node = Node::start(vec![webhook("a"), webhook("a"), webhook("a"), webhook("b")]);
+    let same = node.run(&["webhook", "update", "demo", ID, "--key", "same"]);
+    assert!(same.contains("nothing changed"), "{same}");
+    let other = node.run(&["webhook", "update", "demo", ID, "--key", "same", "--name", "b"]);
+    assert!(other.contains("changed name") && !other.contains("key"), "{other}");
+    node.requests.join().unwrap();
+}
+
+/// What a command does besides what its name says is in its help.
+#[test]
+fn help_says_what_else_a_command_does() {
+    let cases: [(&[&str], &str); 6] = [
+        (&["channel", "tail"], "it counts as one subscription of the channel"),
+        (&["tail"], "counts as a subscription of each subject that is named without *"),
+        (&["dev"], "The nodes take the settings of WAYPOST_* variables as `waypost serve` does"),
+        (&["pusher", "create"], "--secret-file"),
+        (&["webhook", "create"], "--secret-env"),
+        (&["webhook", "rotate"], "--secret-env"),
+    ];
+    for (command, words) in cases {
+        let help = printed(waypost(&[command, &["--help"]].concat()).output().unwrap());
+        let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(help.contains(words), "{command:?}: {help}");
+    }
+}
+
+#[test]
 fn the_beginning_of_an_id_is_looked_up() {
     let sources = json!({"data": [{"id": "wh_12", "name": "a"}, {"id": "wh_34", "name": "b"}]});
     let node = Node::start(vec![sources.clone(), json!({"data": {"id": "wh_34", "name": "b"}}), sources]);

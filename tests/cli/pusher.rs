@@ -22,12 +22,25 @@ fn wrong_usage_of_credentials_ends_with_2() {
 fn the_apps_of_another_server_become_a_configuration() {
     let json = r#"{"app_manager": {"array": {"apps": [{
         "id": "1234", "key": "old-key", "secret": "hidden-secret", "enable_client_messages": true,
-        "webhooks": [{"url": "https://example.com/hook", "event_types": ["member_added"]}]
-    }]}}, "webhooks": {"batching": {"enabled": true, "duration": 50}}}"#;
+        "webhooks": [
+            {"url": "https://example.com/hook", "event_types": ["member_added"]},
+            {"lambda_function": "legacy", "event_types": ["member_added"]},
+            {"url": "https://example.com/none", "event_types": []},
+            {"lambda": {"function_name": "rooms", "region": "us-east-1"}}
+        ]}, {"id": "keyless"}, {"id": "a b", "key": "c", "secret": "hidden-secret"}
+    ]}}, "webhooks": {"batching": {"enabled": true, "duration": 50}}}"#;
     let imported = run_with_input(waypost(&["config", "import", "sockudo", "-"]), json);
     assert!(imported.status.success(), "{}", err(&imported));
     let text = out(&imported);
-    assert!(text.contains("waypost map create --slug 1234") && text.contains("[[apps]]"), "{text}");
+    assert!(text.contains("waypost map create --slug 1234 --requests-per-minute none"), "{text}");
+    for left in [
+        "webhook 2 of the app 1234: lambda_function",
+        "webhook 3 of the app 1234: events: ",
+        "the app keyless: key: is required; secret: is required",
+        "the app a b: app_id: ",
+    ] {
+        assert!(text.contains(&format!("# Not taken over: {left}")), "{left}: {text}");
+    }
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("imported.toml");
     fs::write(&file, text).unwrap();
@@ -60,8 +73,18 @@ fn credentials_are_created_rotated_and_deleted() {
     assert_eq!(made["origins"], serde_json::json!(["a.example", "b.example"]), "{made}");
     assert!(made["secret"].is_string() && made["client_events"] == true, "{made}");
     let key = made["key"].as_str().unwrap();
-    let rotated = read(&cli(&["pusher", "rotate", "demo", key]));
+    let to = ["--to", "http://127.0.0.1:9/hook", "--profile", "pusher", "--key", key, "--disabled"];
+    let hook = read(&cli(&[&["webhook", "create", "demo"][..], &to].concat()));
+    let hook = hook["id"].as_str().unwrap();
+    let rotation = cli(&["pusher", "rotate", "demo", key]);
+    let rotated = read(&rotation);
     assert!(rotated["app_id"] == made["app_id"] && rotated["key"] != made["key"], "{rotated}");
+    // The webhook keeps its key and its secret, and both commands say so.
+    let update = format!("waypost webhook update demo {hook} --key {}", rotated["key"].as_str().unwrap());
+    let rotate = format!("waypost webhook rotate demo {hook} --secret-file - --overlap-seconds 0");
+    let told = err(&rotation);
+    assert!(told.contains("1 webhook still signs with the old key"), "{told}");
+    assert!(told.contains(&update) && told.contains(&rotate), "{told}");
     assert_eq!(rotated["origins"], made["origins"], "{rotated}");
     let list = || -> Vec<Value> {
         let listed = cli(&["pusher", "list", "demo"]);
@@ -73,5 +96,11 @@ fn credentials_are_created_rotated_and_deleted() {
     assert!(all.iter().all(|app| app.get("secret").is_none()), "{all:?}");
     let deleted = cli(&["pusher", "delete", "demo", key, "--yes"]);
     assert!(deleted.status.success() && err(&deleted).contains("deleted"), "{}", err(&deleted));
+    let warning = format!("Warning: 1 webhook still signs with the key {key}");
+    assert!(err(&deleted).contains(&warning), "{}", err(&deleted));
     assert_eq!(list().len(), 2);
+    // No webhook signs with the other key, so nothing is said.
+    let other = rotated["key"].as_str().unwrap();
+    let deleted = cli(&["pusher", "delete", "demo", other, "--yes"]);
+    assert!(deleted.status.success() && !err(&deleted).contains("Warning"), "{}", err(&deleted));
 }

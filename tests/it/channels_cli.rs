@@ -167,6 +167,15 @@ fn members(c: &Cluster) -> Result<()> {
     let users: Vec<&str> = shown.iter().filter_map(|member| member["user_id"].as_str()).collect();
     ensure!(users == ["7", "ada"], "{shown:?}");
     ensure!(shown.iter().any(|member| member.to_string().contains("Bob")), "{shown:?}");
+    // A presence channel may be empty; a channel without presence has no members at all.
+    ensure!(run(c, &map, &["channel", "members", &map.slug, "presence-empty"])?.is_empty());
+    let told = fails(c, &map, &["channel", "members", &map.slug, "news"])?;
+    ensure!(told.contains("the channel news has no presence"), "{told}");
+    for (subject, has) in [("presence-empty", true), ("room-2", true), ("news", false)] {
+        let path = format!("/api/maps/{}/subjects/{subject}/presence", map.id);
+        let answer = c.api(0, &map).get(&path)?.expect(200)?.json()?;
+        ensure!(answer == json!({"data": [], "presence": has}), "{subject}: {answer}");
+    }
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 //! are disabled automatically.
 
 use crate::support::checked;
-use crate::webhooks_support::{Hook, delivering, holds, keys, map, publish_keys, quick, wait_news};
+use crate::webhooks_support::{Hook, any, delivering, holds, keys, map, publish_keys, quick, wait_news};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -12,7 +12,7 @@ use std::time::Duration;
 use testkit::Cluster;
 use testkit::publisher::Ack;
 use testkit::receiver::tally::{check_delivered, check_ids};
-use testkit::receiver::{Receiver, Reply, behaviour};
+use testkit::receiver::{Receiver, Reply, Request, behaviour};
 
 /// How long to watch that nothing comes.
 const QUIET: Duration = Duration::from_millis(700);
@@ -28,6 +28,7 @@ fn webhooks_can_be_operated() {
             ("410 disables at once", gone),
             ("rotation while delivering", rotation),
             ("the old secret ends", rotation_ends),
+            ("a repaired webhook does not wait", repaired),
             ("tests and attempts", tests_and_attempts),
         ],
     );
@@ -251,6 +252,53 @@ fn rotation_ends(c: &Cluster) -> Result<()> {
         let later = receiver.wait_events(path, 2)?;
         let signs = later.last().map(|request| (request.standard(&new), request.standard(&hook.secret)));
         ensure!(signs == Some((true, false)), "{path}: {signs:?}");
+    }
+    Ok(())
+}
+
+const HOUR_MS: u64 = 3_600_000;
+const RIGHT: &str = "the-secret-that-the-receiver-knows";
+
+/// Whether a receiver takes a request.
+type Takes = fn(&Request) -> bool;
+
+/// A delivery that is refused for the key, the secret or a header is tried again when that is changed, although its
+/// next attempt is an hour away.
+fn repaired(c: &Cluster) -> Result<()> {
+    let map = map(c, "repaired")?;
+    let receiver = Receiver::start()?;
+    let rotated = json!({"secret": RIGHT, "overlap_seconds": 0});
+    let cases: [(&str, Takes, &str, Value); 4] = [
+        ("/key", |request| request.header("x-pusher-key") == Some("right"), "", json!({"key": "right"})),
+        ("/secret", |request| request.standard(RIGHT), "", json!({"secret": RIGHT})),
+        ("/rotated", |request| request.standard(RIGHT), "/rotate-secret", rotated),
+        (
+            "/header",
+            |request| request.header("x-own") == Some("right"),
+            "",
+            json!({"headers": {"X-Own": "right"}}),
+        ),
+    ];
+    let retry = json!({"max_attempts": 5, "delay_ms": HOUR_MS, "max_delay_ms": HOUR_MS, "jitter": 0});
+    for (path, takes, of, change) in cases {
+        let url =
+            receiver.on(path, Box::new(move |request| Reply::new(if takes(request) { 200 } else { 401 })));
+        let settings =
+            json!({"profile": "pusher", "key": "wrong", "retry": retry, "headers": {"X-Own": "wrong"}});
+        let hook = Hook::create(c, &map, &url, settings)?;
+        publish_keys(c, &map, path.trim_start_matches('/'), 1)?;
+        hook.wait(c, "a delivery that waits", |hook| hook["retrying"] == 1)?;
+        // What has nothing to do with its requests does not start it.
+        let before = receiver.count(path);
+        any(c, &map)?.patch(&hook.path(""), &json!({"name": "renamed"}))?.data(200)?;
+        holds(QUIET, "tried again without a reason", || Ok(receiver.count(path) == before))?;
+        match of {
+            "" => any(c, &map)?.patch(&hook.path(""), &change)?.data(200)?,
+            rest => hook.post(c, rest, &change)?,
+        };
+        let taken = |requests: &[Request]| requests.iter().any(Request::is_accepted);
+        receiver.wait(path, "the delivery that waited", taken)?;
+        hook.wait_settled(c)?;
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-// Made by generate.mjs from docs/openapi.yaml, whose SHA-256 is b5763a666631bf0fbf42d8c8a1ce6c789674f2e7111a85929b14d94caae6fc31.
+// Made by generate.mjs from docs/openapi.yaml, whose SHA-256 is f019ccc03418db3b62dd2470a0c43051cae28018ecfa98605c58d85059677f0a.
 
 export interface paths {
     "/": {
@@ -2430,6 +2430,7 @@ export interface components {
          * @default []
          */
         AppOrigins: string[];
+        /** @description What follows `whsec_` must be base64, as in secrets of webhooks. */
         AppSecret: string;
         Attempt: {
             /** Format: date-time */
@@ -6646,6 +6647,8 @@ export interface operations {
                             info: unknown;
                             user_id: string;
                         }[];
+                        /** @description Whether the subject can have members, by its name and the map's channel rules. */
+                        presence: boolean;
                     };
                 };
             };

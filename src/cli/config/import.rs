@@ -1,14 +1,24 @@
 //! `waypost config import`: writes the apps of another server's configuration as Waypost's.
 //!
 //! It reads the JSON of Sockudo (`app_manager.array.apps`, `webhooks.batching`), and that of soketi, which
-//! has the same apps with names in camel case.
+//! has the same apps with names in camel case. What a node would refuse is found before anything is printed: it
+//! is left out, and a comment says why.
+
+mod names;
+#[cfg(test)]
+mod tests;
 
 use std::{collections::BTreeSet, io::Read, path::Path};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use serde_json::{Map, Value, json};
 
+use self::names::{APP, FILTER, LAMBDA, WEBHOOK, left_out, renamed};
+use crate::config::{ConfiguredApp, Webhooks};
 use crate::core::access::is_slug;
+use crate::core::field_error::{FieldError, FieldErrors};
+use crate::delivery::webhook::guard::Guard;
+use crate::delivery::webhook::{Account, Checks};
 
 /// Where the list of apps can be.
 const LISTS: [&str; 6] = [
@@ -19,43 +29,20 @@ const LISTS: [&str; 6] = [
     "/app_manager.array.apps",
     "/apps",
 ];
-/// Settings of an app: the names in the other file, and the name here.
-const SETTINGS: [(&[&str], &str); 6] = [
-    (&["id"], "id"),
-    (&["key"], "key"),
-    (&["secret"], "secret"),
-    (&["enable_client_messages", "enableClientMessages"], "client_events"),
-    (&["allowed_origins", "allowedOrigins"], "origins"),
-    (&["max_connections", "maxConnections"], "max_connections"),
-];
-/// Settings of a webhook: the names in the other file, and the name here.
-const WEBHOOK: [(&[&str], &str); 5] = [
-    (&["url"], "url"),
-    (&["lambda"], "lambda"),
-    (&["event_types", "eventTypes"], "events"),
-    (&["headers"], "headers"),
-    (&["filter"], "filter"),
-];
-/// Settings of a function, of which the names differ in camel case only.
-const LAMBDA: [(&[&str], &str); 4] = [
-    (&["function_name", "functionName"], "function_name"),
-    (&["region"], "region"),
-    (&["invocation_type", "invocationType"], "invocation_type"),
-    (&["qualifier"], "qualifier"),
-];
-/// Settings of a filter.
-const FILTER: [(&[&str], &str); 2] = [
-    (&["channel_type", "channelType"], "channel_type"),
-    (&["channel_prefix", "channelPrefix", "channel_name_starts_with"], "channel_prefix"),
-];
 /// Most events of one request of a webhook that batches.
 const BATCH: u32 = 100;
 
-/// What was read, and what could not be taken over.
+/// A table of the configuration file.
+type Table = Map<String, Value>;
+
+/// What was read, and what could not be taken over, with the reasons.
 #[derive(Default)]
 struct Import {
     apps: Vec<Value>,
-    slugs: Vec<String>,
+    /// The same, as a node would read them.
+    read: Vec<ConfiguredApp>,
+    /// The functions that webhooks invoke: an operator has to list them.
+    functions: BTreeSet<String>,
     left_out: BTreeSet<String>,
 }
 
@@ -78,8 +65,11 @@ fn toml_of(text: &str) -> anyhow::Result<String> {
     };
     let batch = batching(&tree);
     let mut import = Import::default();
-    for app in listed {
-        import.app(app, batch.as_ref())?;
+    for (index, app) in listed.iter().enumerate() {
+        let name = app.get("id").and_then(text_or_number).unwrap_or_else(|| format!("number {}", index + 1));
+        if let Err(why) = import.app(&name, app, batch.as_ref()) {
+            import.left_out.insert(format!("the app {name}: {why}"));
+        }
     }
     import.toml()
 }
@@ -93,84 +83,164 @@ fn batching(tree: &Value) -> Option<Value> {
 }
 
 impl Import {
-    fn app(&mut self, app: &Value, batch: Option<&Value>) -> anyhow::Result<()> {
-        let Value::Object(from) = app else { bail!("an app is no object") };
-        let id = from.get("id").and_then(text_or_number).context("an app has no id")?;
+    /// Takes over an app, and those of its webhooks that can be. An error says why the app can't be.
+    fn app(&mut self, name: &str, app: &Value, batch: Option<&Value>) -> Result<(), String> {
+        let Value::Object(from) = app else { return Err("it is no object".to_owned()) };
         if from.get("enabled").and_then(Value::as_bool) == Some(false) {
-            self.left_out.insert(format!("the app {id}, which is not enabled"));
-            return Ok(());
+            return Err("it is not enabled".to_owned());
         }
-        let mut to = Map::new();
-        let slug = slug_of(&id, &self.slugs);
-        to.insert("map".to_owned(), json!(slug));
         let mut from = from.clone();
         from.remove("enabled");
-        let listed = from.remove("webhooks");
-        to.append(&mut self.renamed(&format!("app {id}"), from, &SETTINGS));
-        to.insert("id".to_owned(), json!(id));
-        // There, 0 is no limit.
-        if to.get("max_connections").and_then(Value::as_i64).is_some_and(|most| most <= 0) {
+        let listed = from.remove("webhooks").unwrap_or_default();
+        let mut left = Vec::new();
+        let mut to = renamed(from, APP, &mut left);
+        let id = to.get("id").and_then(text_or_number);
+        to.insert("map".to_owned(), json!(slug_of(id.as_deref().unwrap_or_default(), &self.slugs())));
+        if let Some(id) = id {
+            to.insert("id".to_owned(), json!(id));
+        }
+        if let Some(most) = to.get("max_connections").and_then(whole_number) {
             to.remove("max_connections");
+            // There, 0 is no limit.
+            if most > 0 {
+                to.insert("max_connections".to_owned(), json!(most));
+            }
         }
         if to.get("origins").and_then(Value::as_array).is_some_and(|origins| origins.contains(&json!("*"))) {
             to.remove("origins");
         }
-        let webhooks = listed.as_ref().and_then(Value::as_array).into_iter().flatten();
-        let webhooks: Vec<Value> = webhooks.filter_map(|webhook| self.webhook(&id, webhook, batch)).collect();
-        if !webhooks.is_empty() {
-            to.insert("webhooks".to_owned(), webhooks.into());
-        }
-        self.slugs.push(slug);
+        self.checked(&to)?;
+        let of = format!("app {name}");
+        self.left_out.extend(left.iter().map(|setting| left_out(setting, &of)));
+        self.webhooks(name, &mut to, &listed, batch);
+        let read = self.checked(&to)?;
+        self.read.push(read);
         self.apps.push(to.into());
         Ok(())
     }
 
-    fn webhook(&mut self, id: &str, webhook: &Value, batch: Option<&Value>) -> Option<Value> {
-        let of = format!("webhooks of app {id}");
-        let mut to = self.renamed(&of, webhook.as_object()?.clone(), &WEBHOOK);
-        for (name, names) in [("lambda", &LAMBDA[..]), ("filter", &FILTER[..])] {
-            if let Some(Value::Object(inner)) = to.remove(name) {
-                let inner = self.renamed(&of, inner, names);
-                to.insert(name.to_owned(), inner.into());
+    fn slugs(&self) -> Vec<String> {
+        self.read.iter().map(|app| app.map.clone()).collect()
+    }
+
+    /// The app as a node would read it, if a node would take it.
+    fn checked(&self, app: &Table) -> Result<ConfiguredApp, String> {
+        let read: ConfiguredApp =
+            serde_json::from_value(app.clone().into()).map_err(|error| error.to_string())?;
+        let faults = read.faults_after(&self.read, &Webhooks::default().defaults());
+        if faults.is_empty() { Ok(read) } else { Err(reasons(&faults)) }
+    }
+
+    /// Adds the webhooks that can be taken over to their app.
+    fn webhooks(&mut self, name: &str, app: &mut Table, listed: &Value, batch: Option<&Value>) {
+        if !listed.is_null() && !listed.is_array() {
+            self.left_out.insert(format!("the webhooks of the app {name}: they are no list"));
+        }
+        let mut taken = Vec::new();
+        for (index, webhook) in listed.as_array().into_iter().flatten().enumerate() {
+            let mut left = Vec::new();
+            match self.webhook(app, webhook, batch, &mut left) {
+                Ok(webhook) => {
+                    let function = webhook.pointer("/lambda/function_name").and_then(Value::as_str);
+                    self.functions.extend(function.map(str::to_owned));
+                    let of = format!("webhooks of app {name}");
+                    self.left_out.extend(left.iter().map(|setting| left_out(setting, &of)));
+                    taken.push(webhook);
+                }
+                Err(why) => {
+                    self.left_out.insert(format!("webhook {} of the app {name}: {why}", index + 1));
+                }
+            }
+        }
+        if !taken.is_empty() {
+            app.insert("webhooks".to_owned(), taken.into());
+        }
+    }
+
+    /// The webhook as a table. An error says why the app can't have it.
+    fn webhook(
+        &self,
+        app: &Table,
+        webhook: &Value,
+        batch: Option<&Value>,
+        left: &mut Vec<String>,
+    ) -> Result<Value, String> {
+        let Value::Object(from) = webhook else { return Err("it is no object".to_owned()) };
+        let has = |name: &str| from.get(name).is_some_and(|value| !value.is_null());
+        if has("lambda_function") && !has("lambda") && !has("url") {
+            let why = "lambda_function names no region: it has to be `lambda` with function_name and region";
+            return Err(why.to_owned());
+        }
+        let mut to = renamed(from.clone(), WEBHOOK, left);
+        for (name, names) in [("lambda", LAMBDA), ("filter", FILTER)] {
+            if let Some(Value::Object(inner)) = to.get(name).cloned() {
+                to.insert(name.to_owned(), renamed(inner, names, left).into());
             }
         }
         if let Some(batch) = batch {
             to.insert("batch".to_owned(), batch.clone());
         }
-        Some(to.into())
-    }
-
-    /// The known settings under the names that they have here. The others are noted.
-    fn renamed(
-        &mut self,
-        of: &str,
-        mut from: Map<String, Value>,
-        names: &[(&[&str], &str)],
-    ) -> Map<String, Value> {
-        let mut to = Map::new();
-        for (theirs, ours) in names {
-            let found = theirs.iter().filter_map(|name| from.remove(*name)).next();
-            if let Some(value) = found.filter(|value| !value.is_null()) {
-                to.insert((*ours).to_owned(), value);
-            }
-        }
-        self.left_out.extend(from.keys().map(|name| format!("{name} ({of})")));
-        to
+        let to = Value::from(to);
+        let mut alone = app.clone();
+        alone.insert("webhooks".to_owned(), vec![to.clone()].into());
+        let read = self.checked(&alone)?;
+        check_target(&read)?;
+        Ok(to)
     }
 
     fn toml(&self) -> anyhow::Result<String> {
+        let notes: String = self
+            .left_out
+            .iter()
+            .map(|left| format!("# Not taken over: {}\n", left.replace(char::is_control, " ")))
+            .collect();
+        ensure!(!self.apps.is_empty(), "no app can be taken over\n{notes}");
         let mut text = String::from("# Each app needs a map. Create the maps once, with the admin token:\n");
-        for slug in &self.slugs {
-            text.push_str(&format!("#   waypost map create --slug {slug}\n"));
+        for slug in self.slugs() {
+            text.push_str(&format!("#   waypost map create --slug {slug} --requests-per-minute none\n"));
         }
-        for left in &self.left_out {
-            text.push_str(&format!("# Not taken over: {}\n", left.replace(char::is_control, " ")));
+        text.push_str(&notes);
+        let mut tree = json!({ "apps": self.apps });
+        if !self.functions.is_empty() {
+            text.push_str("# webhooks.aws.functions, at the end, allows the functions of these webhooks.\n");
+            tree["webhooks"] = json!({"aws": {"functions": self.functions}});
         }
-        let table: toml::Table = serde_json::from_value(json!({ "apps": self.apps }))?;
+        let table: toml::Table = serde_json::from_value(tree)?;
         text.push('\n');
         text.push_str(&toml::to_string(&table)?);
         Ok(text)
     }
+}
+
+/// Checks where the only webhook of the app leads, as `config check` does it.
+fn check_target(app: &ConfiguredApp) -> Result<(), String> {
+    let settings = Webhooks::default();
+    let guard = Guard::new(settings.allow_nets.clone()).denying(settings.deny_nets.clone());
+    let account = Account { functions: vec!["*".to_owned()], ..Account::default() };
+    let mut faults = FieldErrors::default();
+    for webhook in &app.webhooks {
+        let (mut plain, mut found) = webhook.read(&settings.defaults());
+        plain.check(&Checks::new(&guard, &account), &mut found);
+        faults.append(found);
+    }
+    if faults.is_empty() { Ok(()) } else { Err(reasons(&faults)) }
+}
+
+/// The faults of an app, or of its only webhook.
+fn reasons(faults: &FieldErrors) -> String {
+    let told = |FieldError { field, message, network, .. }: &FieldError| {
+        let field = field.strip_prefix("webhooks.0.").unwrap_or(field);
+        let opened = network
+            .as_ref()
+            .map(|network| format!(" (write it yourself where webhooks.allow_nets has {network})"));
+        format!("{field}: {message}{}", opened.unwrap_or_default())
+    };
+    faults.iter().map(told).collect::<Vec<_>>().join("; ")
+}
+
+/// A whole number, which may be written as a text.
+fn whole_number(value: &Value) -> Option<i64> {
+    value.as_i64().or_else(|| value.as_str()?.parse().ok())
 }
 
 fn text_or_number(value: &Value) -> Option<String> {
@@ -190,87 +260,4 @@ fn slug_of(id: &str, taken: &[String]) -> String {
     let base = if is_slug(&safe) { safe } else { format!("app-{safe}") };
     let numbered = (2..).map(|n| format!("{base}-{n}"));
     std::iter::once(base.clone()).chain(numbered).find(|slug| !taken.contains(slug)).unwrap_or_default()
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::panic)]
-mod tests {
-    use super::*;
-    use crate::config::Loader;
-    use crate::core::webhook::Profile;
-
-    /// The configuration of the Sockudo guide.
-    const SOCKUDO: &str = r#"{
-        "webhooks": {"batching": {"enabled": true, "duration": 50}},
-        "app_manager": {"driver": "memory", "array": {"apps": [{
-            "id": "my-app", "key": "my-key", "secret": "my-secret", "enable_client_messages": true,
-            "max_connections": "7", "enable_watchlist_events": true,
-            "webhooks": [
-                {"url": "https://yourapi.com/sockudo/webhooks",
-                 "event_types": ["channel_occupied", "channel_vacated"],
-                 "headers": {"Authorization": "Bearer x"}},
-                {"lambda": {"function_name": "sockudoPresenceHandler", "region": "us-east-1",
-                            "invocation_type": "Event", "qualifier": "PROD"},
-                 "event_types": ["member_added", "member_removed"],
-                 "filter": {"channel_type": "presence", "channel_prefix": "presence-"}}
-            ]}]}}}"#;
-
-    fn loaded(json: &str) -> crate::config::Config {
-        let text = toml_of(json).unwrap();
-        Loader::default().toml(&text, Path::new("import")).unwrap().finish().unwrap().config
-    }
-
-    #[test]
-    fn the_guide_s_configuration_is_taken_over() {
-        let json = SOCKUDO.replace("\"7\"", "7");
-        let text = toml_of(&json).unwrap();
-        assert!(text.contains("# Not taken over: enable_watchlist_events (app my-app)"), "{text}");
-        assert!(text.contains("waypost map create --slug my-app"), "{text}");
-        let config = loaded(&json);
-        let [app] = &config.apps[..] else { panic!("{text}") };
-        assert_eq!((app.map.as_str(), app.settings.id.as_deref()), ("my-app", Some("my-app")));
-        assert_eq!(app.settings.secret.as_ref().map(|secret| secret.expose()), Some("my-secret"));
-        assert_eq!((app.settings.client_events, app.settings.max_connections), (true, Some(7)));
-        let webhooks: Vec<_> = config.listed_webhooks().collect();
-        assert_eq!(webhooks.len(), 2);
-        for webhook in webhooks {
-            let plain = webhook.read(&config.webhooks.defaults()).0;
-            assert_eq!(
-                (plain.webhook.profile, plain.webhook.key.as_deref()),
-                (Profile::Pusher, Some("my-key"))
-            );
-            assert_eq!(plain.webhook.batch.map(|batch| batch.duration_ms), Some(50));
-        }
-    }
-
-    #[test]
-    fn apps_of_soketi_are_taken_over() {
-        let json = r#"{"appManager.array.apps": [
-            {"id": 7, "key": "a", "secret": "b", "enableClientMessages": false, "maxConnections": -1},
-            {"id": "7.", "key": "c", "secret": "d", "allowedOrigins": ["*"]},
-            {"id": "off", "key": "e", "secret": "f", "enabled": false}
-        ]}"#;
-        let config = loaded(json);
-        let of = |app: &crate::config::ConfiguredApp| (app.map.clone(), app.settings.max_connections);
-        assert_eq!(config.apps.iter().map(of).collect::<Vec<_>>(), [("7".into(), None), ("7-".into(), None)]);
-        assert!(config.apps.iter().all(|app| app.settings.origins.is_empty()));
-        assert!(toml_of(json).unwrap().contains("the app off, which is not enabled"));
-    }
-
-    #[test]
-    fn slugs_are_valid_and_differ() {
-        for (id, slug) in [("My App", "my-app"), ("--x", "x"), ("", "app-"), ("1234", "1234"), ("ä", "app-")]
-        {
-            assert_eq!(slug_of(id, &[]), slug, "{id}");
-        }
-        assert!(is_slug(&slug_of(&"a".repeat(99), &[])));
-        assert_eq!(slug_of("x", &["x".into(), "x-2".into()]), "x-3");
-    }
-
-    #[test]
-    fn files_without_apps_are_refused() {
-        for bad in ["", "[]", "{}", r#"{"apps": {}}"#, r#"{"apps": [7]}"#, r#"{"apps": [{"key": "a"}]}"#] {
-            assert!(toml_of(bad).is_err(), "{bad}");
-        }
-    }
 }

@@ -1,6 +1,6 @@
 //! `waypost ingest send`: posts a body to a source as its sender would, for trying the source.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use bytes::Bytes;
@@ -44,6 +44,9 @@ pub(in crate::cli) struct Args {
     /// Environment variable with the secret, or with the JWT itself
     #[arg(long, value_name = "VARIABLE")]
     secret_env: Option<String>,
+    /// File with the secret, or with the JWT itself; - is standard input
+    #[arg(long, value_name = "FILE", conflicts_with = "secret_env")]
+    secret_file: Option<PathBuf>,
     /// Media type of the body
     #[arg(long, value_name = "TYPE", default_value = "application/json")]
     content_type: String,
@@ -58,10 +61,12 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         let names: Vec<&str> = Authentication::NAMES.iter().map(|(name, _)| *name).collect();
         return Err(Usage(format!("--authentication is one of {}", names.join(", "))).into());
     };
-    let secret = match &args.secret_env {
-        Some(variable) => secret(variable)?,
+    let secret = match secret(args.secret_env.as_deref(), args.secret_file.as_deref())? {
+        Some(secret) => secret,
         None if *way == Authentication::None => String::new(),
-        None => return Err(Usage("--secret-env is needed to sign".to_owned()).into()),
+        None => {
+            return Err(Usage("--secret-env or --secret-file is needed to sign".to_owned()).into());
+        }
     };
     let delivery = format!("msg_{}", Uuid::new_v4().simple());
     let request = (args.url.as_str(), args.body.as_bytes());

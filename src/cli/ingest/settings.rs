@@ -8,12 +8,17 @@ use std::{
 use anyhow::Context;
 use serde_json::{Value, json};
 
+use super::super::given_secret;
+
 /// The secret of a source, which never stands on the command line.
 #[derive(Debug, clap::Args)]
 pub(super) struct SecretArgs {
     /// Environment variable with the secret or key [default: the server makes one, if the sender takes it]
     #[arg(long, value_name = "VARIABLE")]
     secret_env: Option<String>,
+    /// File with the secret or key; - is standard input
+    #[arg(long, value_name = "FILE", conflicts_with = "secret_env")]
+    secret_file: Option<PathBuf>,
     /// File with the public key of JWTs (PEM)
     #[arg(long, value_name = "FILE")]
     public_key: Option<PathBuf>,
@@ -66,8 +71,8 @@ pub(super) struct SettingsArgs {
 impl SecretArgs {
     /// Adds the secret to a request.
     pub(super) fn add_to(&self, body: &mut Value) -> anyhow::Result<()> {
-        if let Some(variable) = &self.secret_env {
-            body["secretKey"] = secret(variable)?.into();
+        if let Some(secret) = secret(self.secret_env.as_deref(), self.secret_file.as_deref())? {
+            body["secretKey"] = secret.into();
         }
         if let Some(file) = &self.public_key {
             body["publicKey"] = read(file)?.into();
@@ -123,11 +128,14 @@ impl SettingsArgs {
     }
 }
 
-/// The secret in an environment variable.
-pub(super) fn secret(variable: &str) -> anyhow::Result<String> {
-    let text = std::env::var(variable)
-        .with_context(|| format!("--secret-env {variable}: there is no such variable"))?;
-    Ok(text.trim().to_owned())
+/// The secret in an environment variable or in a file; `None` if neither is given.
+pub(super) fn secret(variable: Option<&str>, file: Option<&Path>) -> anyhow::Result<Option<String>> {
+    let text = match (variable, file) {
+        (Some(variable), _) => given_secret::of_variable(variable)?,
+        (None, Some(file)) => given_secret::of_file(file)?,
+        (None, None) => return Ok(None),
+    };
+    Ok(Some(text.trim().to_owned()))
 }
 
 fn read(file: &Path) -> anyhow::Result<String> {

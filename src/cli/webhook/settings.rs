@@ -10,9 +10,10 @@ use http::Method;
 use serde_json::{Map, Value, json};
 
 use crate::core::webhook::Profile;
+use crate::core::webhook::mask::MASK;
 
 use super::{
-    super::{Usage, client::Client, output},
+    super::{Usage, client::Client, given_secret::GivenSecret, output},
     Common, One, base, show,
 };
 
@@ -24,9 +25,8 @@ pub(in crate::cli) struct Create {
     map: String,
     #[command(flatten)]
     fields: Fields,
-    /// File with the secret; - is standard input [default: one is made]
-    #[arg(long, value_name = "FILE")]
-    secret_file: Option<PathBuf>,
+    #[command(flatten)]
+    secret: GivenSecret,
     /// Deliver nothing until the webhook is enabled
     #[arg(long)]
     disabled: bool,
@@ -120,8 +120,8 @@ pub(super) async fn create(args: Create) -> anyhow::Result<()> {
             Usage("a target is required: give --to URL, or --settings with url or lambda".into()).into()
         );
     }
-    if let Some(file) = args.secret_file {
-        fields.insert("secret".into(), read_secret(&file)?.into());
+    if let Some(secret) = args.secret.read()? {
+        fields.insert("secret".into(), secret.into());
     }
     if args.disabled {
         fields.insert("active".into(), false.into());
@@ -135,16 +135,27 @@ pub(super) async fn update(args: Update) -> anyhow::Result<()> {
     if fields.is_empty() {
         return Err(Usage("nothing to change: give at least one of the options".into()).into());
     }
-    let names = fields.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+    let names: Vec<String> = fields.keys().cloned().collect();
     let webhook = args.one.find().await?;
-    let changed = webhook.call(Method::PATCH, "", Some(&fields.into())).await?;
-    webhook.done(&changed, format_args!("changed {}", output::printable(&names)))
+    // Programs get the webhook; only people are told what has changed.
+    let before = match output::for_people(webhook.json) {
+        true => webhook.call(Method::GET, "", None).await?,
+        false => Value::Null,
+    };
+    let now = webhook.call(Method::PATCH, "", Some(&fields.into())).await?;
+    match changed(&names, &before, &now).join(", ") {
+        none if none.is_empty() => webhook.done(&now, "nothing changed: it is so already"),
+        names => webhook.done(&now, format_args!("changed {}", output::printable(&names))),
+    }
 }
 
-/// Reads a secret from a file, without the end of its line. No option takes a secret itself, because every
-/// user of a machine can read command lines.
-pub(super) fn read_secret(file: &Path) -> anyhow::Result<String> {
-    Ok(read(file)?.trim_end_matches(['\r', '\n']).to_owned())
+/// Those of the settings that differ now. A setting that is not shown, or not whole, may differ.
+fn changed<'n>(names: &'n [String], before: &Value, now: &Value) -> Vec<&'n str> {
+    let is_same = |name: &str| match (before.get(name), now.get(name)) {
+        (Some(old), Some(new)) => old == new && !old.to_string().contains(MASK),
+        _ => false,
+    };
+    names.iter().map(String::as_str).filter(|name| !is_same(name)).collect()
 }
 
 fn read(file: &Path) -> anyhow::Result<String> {
@@ -261,6 +272,18 @@ fn millis(text: &str) -> Result<u64, String> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_differs_has_changed() {
+        let before = json!({"key": "a", "batch": null, "retry": {"max_attempts": 6}, "headers": {"X-A": "***"},
+                            "url": "https://discord.com/api/webhooks/1/***", "name": "n"});
+        let mut now = before.clone();
+        now["name"] = "m".into();
+        let names = ["batch", "headers", "key", "name", "retry", "secret", "url"].map(str::to_owned);
+        // Headers and the URL of a chat are masked, and a secret is not shown at all.
+        assert_eq!(changed(&names, &before, &now), ["headers", "name", "secret", "url"]);
+        assert!(changed(&names[2..3], &before, &now).is_empty());
+    }
 
     #[test]
     fn the_values_of_options_are_parsed() {

@@ -15,7 +15,7 @@ pub use settings::AppSettings;
 
 use super::ids::{MapId, TokenId};
 use super::text::fits;
-use super::webhook::Origin;
+use super::webhook::{Origin, secret};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -25,8 +25,6 @@ pub const MAX_APPS: usize = 10;
 pub const MAX_ORIGINS: usize = 32;
 /// Longest app id and longest key (bytes).
 pub const MAX_NAME_LEN: usize = 64;
-/// Longest secret (bytes).
-pub const MAX_SECRET_LEN: usize = 256;
 /// Longest pattern of origins (bytes).
 const MAX_ORIGIN_LEN: usize = 200;
 
@@ -162,9 +160,15 @@ pub fn is_name(text: &str) -> bool {
     (1..=MAX_NAME_LEN).contains(&text.len()) && text.bytes().all(is_good)
 }
 
-/// Returns whether the text can be an app's secret: 1–256 visible ASCII characters.
-pub fn is_secret(text: &str) -> bool {
-    (1..=MAX_SECRET_LEN).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+/// Returns why the text can't be an app's secret; `None` if it can. The webhooks of an app sign with its secret, so
+/// it is one that a webhook may have, of visible ASCII characters.
+pub fn secret_problem(text: &str) -> Option<String> {
+    let is_visible = text.bytes().all(|byte| byte.is_ascii_graphic());
+    if !is_visible || !secret::LENGTH.contains(&text.len()) {
+        let (least, most) = (secret::LENGTH.start(), secret::LENGTH.end());
+        return Some(format!("must have {least} to {most} visible ASCII characters"));
+    }
+    secret::problem(text)
 }
 
 #[cfg(test)]
@@ -200,9 +204,12 @@ mod tests {
         for bad in ["", "a:b", "a/b", "a b", "ä", &"a".repeat(65)] {
             assert!(!is_name(bad), "{bad}");
         }
-        assert!(is_secret("s") && is_secret("a:/&=b") && is_secret(&"a".repeat(256)));
-        for bad in ["", "a b", "a\n", "ä", &"a".repeat(257)] {
-            assert!(!is_secret(bad), "{bad}");
+        for good in ["12345678", "a:/&=b!?", "whsec_aGk=", &"a".repeat(256)] {
+            assert_eq!(secret_problem(good), None, "{good}");
+        }
+        for bad in ["", "1234567", "1234 678", "1234567\n", "12345678ä", "whsec_!!", &"a".repeat(257)] {
+            // Whatever an app may have, its webhooks may have.
+            assert!(secret_problem(bad).is_some(), "{bad}");
         }
         assert_eq!(format!("{:?}", Secret::new("open")), "********");
     }

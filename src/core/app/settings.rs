@@ -1,6 +1,6 @@
 //! The settings of an app, as callers and configuration files write them.
 
-use super::{MAX_NAME_LEN, MAX_ORIGINS, MAX_SECRET_LEN, OriginPattern, Secret, is_name, is_secret};
+use super::{MAX_NAME_LEN, MAX_ORIGINS, OriginPattern, Secret, is_name, secret_problem};
 use crate::core::field_error::FieldCode;
 use crate::core::json::Members;
 
@@ -46,9 +46,8 @@ fn read_name(m: &mut Members<'_>, names: &[&str]) -> Option<Box<str>> {
 
 fn read_secret(m: &mut Members<'_>) -> Option<Secret> {
     let secret: String = m.take(&["secret"], "a string")?;
-    if !is_secret(&secret) {
-        let message = format_args!("must have 1 to {MAX_SECRET_LEN} visible ASCII characters");
-        m.fault("secret", FieldCode::Invalid, message);
+    if let Some(problem) = secret_problem(&secret) {
+        m.fault("secret", FieldCode::Invalid, problem);
     }
     Some(Secret::new(&secret))
 }
@@ -88,11 +87,11 @@ mod tests {
     #[test]
     fn settings_are_read_strictly() {
         let (settings, faults) = read(
-            r#"{"id":"3","key":"k","secret":"s","client_events":true,"origins":["a.example"],"max_connections":7}"#,
+            r#"{"id":"3","key":"k","secret":"a-secret","client_events":true,"origins":["a.example"],"max_connections":7}"#,
         );
         assert_eq!(faults, Vec::<String>::new());
         assert_eq!((settings.id.as_deref(), settings.key.as_deref()), (Some("3"), Some("k")));
-        assert_eq!(settings.secret.as_ref().map(Secret::expose), Some("s"));
+        assert_eq!(settings.secret.as_ref().map(Secret::expose), Some("a-secret"));
         assert_eq!((settings.client_events, settings.max_connections), (true, Some(7)));
         assert!(settings.origins.iter().any(|origin| origin.allows("https://a.example")));
         assert_eq!(read("{}"), (AppSettings::default(), Vec::new()));
@@ -102,6 +101,7 @@ mod tests {
             (r#"{"key":""}"#, "key: "),
             (r#"{"key":7}"#, "key: "),
             (r#"{"secret":"a b"}"#, "secret: "),
+            (r#"{"secret":"short"}"#, "secret: must have 8 to 256 visible ASCII characters"),
             (r#"{"client_events":"yes"}"#, "client_events: "),
             (r#"{"origins":"a"}"#, "origins: "),
             (r#"{"origins":["a b"]}"#, "origins: "),

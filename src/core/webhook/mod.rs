@@ -16,6 +16,7 @@ mod plan;
 mod profile;
 pub mod promises;
 pub mod records;
+mod repaired;
 pub mod reserved;
 pub mod secret;
 mod settings;

@@ -12,7 +12,7 @@ pub const BASE64_PREFIX: &str = "whsec_";
 /// Old secrets that sign at a time, at most.
 pub const MAX_PREVIOUS: usize = 4;
 /// Length of a secret, in characters.
-const LENGTH: RangeInclusive<usize> = 8..=256;
+pub const LENGTH: RangeInclusive<usize> = 8..=256;
 
 /// Padding is allowed and not required, because people type secrets.
 const BASE64: GeneralPurpose = GeneralPurpose::new(

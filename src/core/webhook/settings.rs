@@ -363,6 +363,23 @@ fn usual_retry(profile: Profile, defaults: &Defaults) -> RetryPolicy {
 mod tests {
     use super::*;
 
+    /// The delays that receivers of this profile expect: 1, 2, 4, 8 and 16 s. Who wants to be tried for five
+    /// minutes asks for ten attempts, as docs/PUSHER.md says.
+    #[test]
+    fn receivers_with_an_app_s_key_are_tried_for_half_a_minute() {
+        let defaults = Defaults {
+            timeout_ms: 1,
+            retry_attempts: None,
+            retry_delay_ms: None,
+            auto_disable_seconds: None,
+        };
+        let usual = usual_retry(Profile::Pusher, &defaults);
+        assert_eq!((usual.max_attempts, usual.longest_ms()), (6, 34_100), "31 s, and a tenth at most");
+        let ten = usual_retry(Profile::Pusher, &Defaults { retry_attempts: Some(10), ..defaults });
+        let shortest_ms: u64 = (1..10).filter_map(|attempts| ten.delay_ms(attempts, 0)).sum();
+        assert!(shortest_ms > 300_000, "{shortest_ms}");
+    }
+
     /// Each node keeps all webhooks in memory. With the counts of an `Arc`, a webhook takes the allocator's
     /// class of 512 bytes; the next class has 640.
     #[test]

@@ -122,7 +122,7 @@ fn random<const N: usize>() -> Result<[u8; N], ApiError> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::core::app::{is_name, is_secret};
+    use crate::core::app::{is_name, secret_problem};
 
     #[test]
     fn what_is_left_open_is_made_anew_each_time() {
@@ -130,7 +130,7 @@ mod tests {
         let [one, two] = [(); 2].map(|()| Draft::new(token, AppSettings::default()).unwrap());
         assert!(one.id != two.id && one.key != two.key && one.secret != two.secret);
         assert!(one.id.len() == 15 && one.id.bytes().all(|byte| byte.is_ascii_digit()), "{}", one.id);
-        assert!(is_name(&one.id) && is_name(&one.key) && is_secret(one.secret.expose()));
+        assert!(is_name(&one.id) && is_name(&one.key) && secret_problem(one.secret.expose()).is_none());
         let given = AppSettings {
             id: Some("3".into()),
             key: Some("k".into()),

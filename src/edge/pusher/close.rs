@@ -77,7 +77,8 @@ pub(super) fn of_end(end: End) -> (u16, &'static str) {
     let code = match end {
         End::Drain | End::CutOff | End::Rules | End::Failed | End::Closed => 4200,
         End::TooSlow | End::Gap | End::FellOut | End::Flood => 4100,
-        End::Revoked => return (4001, "the app was deleted"),
+        // The app may have other keys.
+        End::Revoked => return (4001, "the key was deleted"),
         End::Idle => return (4201, "no sign of life came in time"),
         End::Unused => 4202,
     };
@@ -136,5 +137,6 @@ mod tests {
             assert_eq!(action(code), expected, "{end:?}");
             assert!(reason.len() <= 123, "{reason}");
         }
+        assert_eq!(of_end(End::Revoked), (4001, "the key was deleted"));
     }
 }

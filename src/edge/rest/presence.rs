@@ -11,7 +11,8 @@ use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::{Value, json};
 
-/// Lists the members of a subject, by user id.
+/// Lists the members of a subject, by user id. `presence` tells a subject that can have members from one that has
+/// none by its name and the map's rules.
 pub(super) async fn list(
     request: HttpRequest,
     edge: Data<Edge>,
@@ -24,7 +25,8 @@ pub(super) async fn list(
         .map_err(|error| ApiError::bad_request(Code::InvalidSubject, error.to_string()))?;
     let members = edge.hub.presence().members(grant.map.id, &subject);
     let data: Vec<Value> = members.iter().map(shown).collect();
-    Ok(HttpResponse::Ok().json(json!({"data": data})))
+    let presence = grant.map.rules.facts_of(subject.as_str()).presence;
+    Ok(HttpResponse::Ok().json(json!({"data": data, "presence": presence})))
 }
 
 fn shown(member: &PresentMember) -> Value {

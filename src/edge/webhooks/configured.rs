@@ -114,9 +114,8 @@ impl Entry {
                     put => return put.map(drop),
                 }
             };
-            let revision = old.webhook.revision;
             let Some(new) = self.over(edge, map, &old).await? else { return Ok(()) };
-            if settings::try_put(edge, None, new, revision).await?.is_some() {
+            if settings::try_put(edge, None, new, &old).await?.is_some() {
                 return Ok(());
             }
         }

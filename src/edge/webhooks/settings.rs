@@ -4,6 +4,7 @@
 use super::error::Problem;
 use super::unexpected;
 use crate::core::command::{By, Command, Refusal, Reply};
+use crate::core::consumer::progress::OwnerCommand;
 use crate::core::error_code::Code;
 use crate::core::field_error::FieldErrors;
 use crate::core::ids::{MapId, WebhookId};
@@ -11,7 +12,9 @@ use crate::core::limits::LimitName;
 use crate::core::time::iso_millis;
 use crate::core::webhook::patch::Patch;
 use crate::core::webhook::secret::{MAX_PREVIOUS, TooMany};
-use crate::core::webhook::{Defaults, Lambda, Origin, Plain, Private, Profile, PutWebhook, Target, Webhook};
+use crate::core::webhook::{
+    Defaults, Lambda, OnWebhook, Origin, Plain, Private, Profile, PutWebhook, Target, Webhook,
+};
 use crate::delivery::webhook::{CheckError, Webhooks};
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
@@ -118,13 +121,12 @@ pub(super) async fn put_new(edge: &Edge, by: By, mut plain: Plain, patch: &Patch
 /// Changes settings of an existing webhook.
 pub(super) async fn update(edge: &Edge, by: By, id: WebhookId, patch: &Patch) -> Result<Plain, Problem> {
     for _ in 0..TURNS {
-        let mut plain = open(edge, id)?;
-        let revision = plain.webhook.revision;
-        let old = plain.private.clone();
+        let old = open(edge, id)?;
+        let mut plain = old.clone();
         let errors = patch.apply(&mut plain);
         check(&edge.webhooks, &mut plain, errors).await?;
-        follow(edge, &mut plain.private, &old, None)?;
-        if let Some(done) = try_put(edge, by, plain, revision).await? {
+        follow(edge, &mut plain.private, &old.private, None)?;
+        if let Some(done) = try_put(edge, by, plain, &old).await? {
             return Ok(done);
         }
     }
@@ -141,16 +143,15 @@ pub(super) async fn rotate(
     overlap: u64,
 ) -> Result<Plain, Problem> {
     for _ in 0..TURNS {
-        let mut plain = open(edge, id)?;
-        let revision = plain.webhook.revision;
-        let old = plain.private.clone();
+        let old = open(edge, id)?;
+        let mut plain = old.clone();
         secret.clone_into(&mut plain.private.secret);
-        follow(edge, &mut plain.private, &old, Some(overlap))?;
+        follow(edge, &mut plain.private, &old.private, Some(overlap))?;
         if overlap == 0 {
             // Even if the secret stays, as after a rotation whose overlap is to end now.
             plain.private.previous.clear();
         }
-        if let Some(done) = try_put(edge, by, plain, revision).await? {
+        if let Some(done) = try_put(edge, by, plain, &old).await? {
             return Ok(done);
         }
     }
@@ -208,20 +209,40 @@ pub(super) async fn check(
     Ok(errors.into_result(())?)
 }
 
-/// Puts the webhook if nobody has changed it since it was read. `None` if somebody has.
+/// Puts the webhook if nobody has changed it since it was read as `old`. `None` if somebody has. If the receiver
+/// gets other requests now, it may take what it refused: deliveries that wait are tried at once.
 pub(super) async fn try_put(
     edge: &Edge,
     by: By,
     plain: Plain,
-    revision: u64,
+    old: &Plain,
 ) -> Result<Option<Plain>, Problem> {
-    match encrypt_and_propose(edge, by, plain, Some(revision)).await? {
-        Ok(plain) => Ok(Some(plain)),
+    let differs = plain.requests_differ_from(old);
+    match encrypt_and_propose(edge, by, plain, Some(old.webhook.revision)).await? {
+        Ok(plain) => {
+            // With another target, or active again, it has started over already: the state sees these.
+            let has_begun = !old.webhook.active || plain.webhook.fingerprint != old.webhook.fingerprint;
+            if differs && plain.webhook.active && !has_begun {
+                start_over(edge, by, &plain.webhook).await;
+            }
+            Ok(Some(plain))
+        }
         Err(HubError::Refused(Refusal::Changed)) => {
             edge.hub.log().barrier().await?;
             Ok(None)
         }
         Err(error) => Err(error.into()),
+    }
+}
+
+/// Makes the owner try the deliveries that wait. The state can't see that a secret or a header has changed: they
+/// are encrypted anew with each change. Without this command the deliveries are tried at their time, so its failure
+/// is none of the change, which is stored.
+async fn start_over(edge: &Edge, by: By, webhook: &Webhook) {
+    let Webhook { id, map, .. } = *webhook;
+    let resume = OnWebhook { by, map, webhook: id, what: OwnerCommand::Resume };
+    if let Err(error) = edge.hub.log().propose(&Command::OwnerCommand(resume)).await {
+        tracing::warn!(webhook = %id, %error, "deliveries that wait are not tried at once after a change");
     }
 }
 

@@ -36,7 +36,7 @@ enum EventError {
     Kind,
     #[error("Client event rejected: client events are not enabled for this app")]
     Disabled,
-    #[error("Client event rejected: the app was deleted")]
+    #[error("Client event rejected: the key was deleted")]
     Deleted,
     #[error(
         "Client event rejected: the event's name has 1 to 200 characters, and no comma, * or control characters"
