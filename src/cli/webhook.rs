@@ -245,7 +245,7 @@ async fn rotate(args: Rotate) -> anyhow::Result<()> {
         return Ok(output::json(&rotated)?);
     }
     let keep = if is_given {
-        "The secret of the file signs now."
+        "The secret that you gave signs now."
     } else {
         output::line(output::paint(output::STRONG, cell(&rotated, "secret")))?;
         "Keep the secret: it is not shown again."
