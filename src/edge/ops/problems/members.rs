@@ -90,8 +90,10 @@ pub(super) fn problems(
             "it catches up by itself; if it does not, see the load on its disk and CPU",
         ));
     }
-    // A node that hears no leader lacks entries for that reason, and while a snapshot comes none are applied.
-    if lag > 0 && known.still >= STUCK && info.has_quorum && !fetches {
+    // A node that hears no leader, or whose disk has no room for entries, lacks entries for that reason. While
+    // a snapshot comes none are applied.
+    let is_explained = !info.has_quorum || info.disk_full || fetches;
+    if lag > 0 && known.still >= STUCK && !is_explained {
         let what = format!(
             "node {node} is {lag} log entries behind and has applied none for {} s",
             known.still.as_secs()

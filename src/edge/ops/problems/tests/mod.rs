@@ -126,18 +126,19 @@ fn each_problem_is_found() {
 #[test]
 fn a_member_that_lacks_entries_and_stands_still_is_stuck() {
     let status = Status { applied: 5, committed: 5, ..three() };
-    let info = good();
-    let codes = |still: u64, applied_index, fetches| {
-        let info = NodeInfo { applied_index, ..info.clone() };
+    let of = |info: NodeInfo, still: u64, fetches| {
         let still = Duration::from_secs(still);
         let report = report(info);
         let known = Known { member: &status.members[2], report: Some(&report), seen: None, still };
         members::problems(&status, &known, Some(5), fetches).into_iter().map(|p| p.code).collect::<Vec<_>>()
     };
+    let codes = |still, applied_index, fetches| of(NodeInfo { applied_index, ..good() }, still, fetches);
     assert_eq!(codes(16, 4, false), ["stuck"]);
     assert_eq!(codes(14, 4, false), [""; 0], "not for long");
     assert_eq!(codes(16, 5, false), [""; 0], "it lacks nothing");
     assert_eq!(codes(16, 4, true), [""; 0], "a snapshot is on its way");
+    let full = NodeInfo { applied_index: 4, disk_full: true, ..good() };
+    assert_eq!(of(full, 16, false), [""; 0], "its disk has no room for the entries");
 }
 
 #[test]
