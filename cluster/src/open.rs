@@ -116,7 +116,9 @@ async fn admitted(
         let expect = if may_found { config.bootstrap_expect } else { 0 };
         let on_waiting = config.on_waiting.as_ref();
         let join = &asked;
-        return Newcomer { secure, listener, layout, member, join, expect, on_waiting }.look().await;
+        return Newcomer { secure, listener, layout, member, join, expect, belonged, on_waiting }
+            .look()
+            .await;
     }
     if belonged {
         return Err(StartError::Former(layout.root.clone()));

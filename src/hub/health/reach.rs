@@ -72,7 +72,9 @@ impl Health {
             } else if reaches_majority(&self.status()) {
                 tracing::info!("in touch with the cluster again: this node serves clients");
             } else {
-                tracing::info!("no majority reached, and no other node can have one now: this node serves clients");
+                tracing::info!(
+                    "no majority reached, and no other node can have one now: this node serves clients"
+                );
             }
             self.topics.announce_cut_off(is_cut_off);
         }
