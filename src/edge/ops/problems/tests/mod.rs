@@ -142,6 +142,22 @@ fn a_member_that_lacks_entries_and_stands_still_is_stuck() {
 }
 
 #[test]
+fn an_older_copy_of_the_data_is_not_called_damage() {
+    let told = |info: NodeInfo| {
+        let reports = [Some(report(info)), Some(report(good())), Some(report(good()))];
+        let problems = found(&three(), &reports, None, true);
+        let problem = problems.into_iter().find(|problem| problem.code == "was_damaged").unwrap();
+        (problem.what, problem.hint)
+    };
+    let (what, hint) = told(NodeInfo { damaged: 1, ..good() });
+    assert!(what.contains("damaged files") && hint.starts_with("check its disk"), "{what} {hint}");
+    let (what, hint) = told(NodeInfo { damaged: 2, older: 1, ..good() });
+    assert!(what.contains("older than what it had acknowledged") && !hint.contains("disk"), "{what} {hint}");
+    let (what, _) = told(NodeInfo { damaged: 3, older: 1, ..good() });
+    assert!(what.contains("damaged files"), "there is damage too: {what}");
+}
+
+#[test]
 fn a_member_that_cannot_catch_up_is_named_whoever_leads() {
     let leader = NodeInfo { catching_up: vec![2, 3], given_up: vec![3], ..good() };
     let reports = [Some(report(good())), Some(report(leader)), Some(report(good()))];
