@@ -295,6 +295,7 @@ fn request_error(node: NodeId, error: &LinkError) -> RequestError {
         LinkError::Overloaded => return RequestError::Overloaded(node),
         LinkError::Refused => Unreached::Refused,
         LinkError::NoConnection(_) => Unreached::NoConnection,
+        LinkError::NoHandshake(_) => Unreached::NoAnswer,
         LinkError::NotAdmitted(_) => Unreached::NotAdmitted,
         LinkError::NotSent(_) | LinkError::Lost | LinkError::NoGroup(_) => Unreached::Broken,
     };

@@ -318,7 +318,16 @@ pub(crate) fn used(dir: &Path) -> u64 {
 
 /// Number of folders with files that were set aside as damaged.
 pub(crate) fn set_aside_folders(root: &Path) -> u64 {
+    folders(root, "damaged-")
+}
+
+/// Number of those of them that hold the log of a data directory that was older than what its node had
+/// acknowledged.
+pub(crate) fn older_folders(root: &Path) -> u64 {
+    folders(root, crate::older::ASIDE)
+}
+
+fn folders(root: &Path, prefix: &str) -> u64 {
     let Ok(entries) = std::fs::read_dir(root) else { return 0 };
-    entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with("damaged-")).count()
-        as u64
+    entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix)).count() as u64
 }

@@ -131,7 +131,7 @@ pub enum Unreached {
     /// The connection broke.
     #[error("the connection broke")]
     Broken,
-    /// The node is connected and does not answer in time.
+    /// Its machine accepts connections, and the node does not answer in time, not even the handshake: it hangs.
     #[error("no answer in time")]
     NoAnswer,
 }

@@ -23,6 +23,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Number of attempts to find a leader.
 const LOOKS: u32 = 30;
 
+/// How the names of folders begin that hold the log of an older copy.
+pub(crate) const ASIDE: &str = "damaged-log-";
+
 /// The leader counts more entries as durable here than this node's log has.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Lack {
@@ -95,7 +98,7 @@ impl OlderData {
     /// Moves the log aside. The next start finds a member without a log, which counts as damage.
     pub(crate) fn set_log_aside(&self) -> std::io::Result<()> {
         let aside = (1..1000)
-            .map(|n| self.layout.root.join(format!("damaged-log-{n}")))
+            .map(|n| self.layout.root.join(format!("{ASIDE}{n}")))
             .find(|dir| !fs::exists(dir).unwrap_or(true))
             .ok_or_else(|| std::io::Error::other("no free name to move the log to"))?;
         // The second copy of the vote is as old. Without both, the next start gives up the id.

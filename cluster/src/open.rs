@@ -116,7 +116,9 @@ async fn admitted(
         let expect = if may_found { config.bootstrap_expect } else { 0 };
         let on_waiting = config.on_waiting.as_ref();
         let join = &asked;
-        return Newcomer { secure, listener, layout, member, join, expect, on_waiting }.look().await;
+        return Newcomer { secure, listener, layout, member, join, expect, belonged, on_waiting }
+            .look()
+            .await;
     }
     if belonged {
         return Err(StartError::Former(layout.root.clone()));
@@ -206,7 +208,11 @@ async fn parts(config: &Config, layout: &Layout, identity: &IdentityV1) -> Resul
         if is_damage(&error) { damage(layout.log(), error.to_string()) } else { Found::Failure(error.into()) }
     })?;
     if identity.joined && log.is_pristine() {
-        return Err(damage(layout.log(), "the log of a member is empty".to_owned()));
+        let why = match disk_budget::older_folders(&layout.root) {
+            0 => "",
+            _ => ": an earlier one was set aside, because it was older than what this node acknowledged",
+        };
+        return Err(damage(layout.log(), format!("the log of a member is empty{why}")));
     }
     let store =
         Store::open(&layout.store(), config.store_cache_bytes, config.verify_store).map_err(|e| match e {

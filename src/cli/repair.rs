@@ -15,8 +15,8 @@ pub(super) struct Args {
     /// the next start repairs what is damaged of them, under the id that the node had
     #[arg(long, value_name = "DIR")]
     from: Option<PathBuf>,
-    /// Let the node, which waits at its start for damaged entries of its log, go on without them; what was
-    /// acknowledged in them is lost where no other node has it
+    /// Let the node, which waits at its start for damaged entries of its log, go on without them and everything
+    /// after them; what was acknowledged in these is lost where no other node has it
     #[arg(long)]
     go_on: bool,
     #[command(flatten)]
@@ -33,8 +33,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
 fn go_on(args: &Args) -> anyhow::Result<()> {
     let dir = args.data_dir.display();
     args.confirm.ask(&format!(
-        "the node of {dir} goes on without the entries of its log that it waits for; what was acknowledged \
-         in them is lost where no other node has it"
+        "the node of {dir} goes on without the damaged entries of its log that it waits for, and without \
+         everything after them; what was acknowledged in these is lost where no other node has it"
     ))?;
     waypost_cluster::go_on(&args.data_dir)?;
     Ok(output::line(format_args!("the node of {dir} goes on now, or at its next start if it is down"))?)

@@ -14,7 +14,7 @@ use actix_rt::{Arbiter, ArbiterHandle};
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
 use ipnet::IpNet;
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -51,7 +51,7 @@ pub(super) fn start(config: &Config, node: NodeId) -> Result<(), ServerError> {
     let handle: ArbiterHandle = Arbiter::new().handle();
     handle.spawn_fn(move || {
         let client = Client::new(&outside);
-        let exporter = Exporter { client, target, headers, resource, fails: Cell::new(false) };
+        let exporter = Exporter { client, target, headers, resource, fails: RefCell::default() };
         actix_rt::spawn(exporter.run(spans));
     });
     Ok(())
@@ -72,8 +72,8 @@ struct Exporter {
     target: Target,
     headers: Vec<(HeaderName, HeaderValue)>,
     resource: Vec<(&'static str, String)>,
-    /// Whether the last spans were dropped. The log says so once.
-    fails: Cell<bool>,
+    /// Why the last spans were dropped, if they were. The log says so when the reason changes.
+    fails: RefCell<Option<String>>,
 }
 
 /// What became of a request.
@@ -125,19 +125,20 @@ impl Exporter {
         }
     }
 
-    /// Counts spans that were dropped. The log tells when it begins and when it is over.
+    /// Counts spans that were dropped. The log tells when it begins, when the reason changes, and when it is
+    /// over.
     fn dropped(&self, count: u64, reason: &'static str, why: Option<&str>) {
         if count > 0 {
             metrics::counter!(metric::SPANS_DROPPED, "reason" => reason).increment(count);
         }
-        let failed = self.fails.replace(why.is_some());
+        let before = self.fails.replace(why.map(str::to_owned));
         match why {
-            Some(why) if !failed => {
+            Some(why) if before.as_deref() != Some(why) => {
                 // A query may have a secret.
                 let collector = self.target.as_str().split('?').next();
                 tracing::warn!(collector, why, "spans are dropped (otel.endpoint)");
             }
-            None if failed => tracing::info!("the collector takes spans again"),
+            None if before.is_some() => tracing::info!("the collector takes spans again"),
             _ => {}
         }
     }

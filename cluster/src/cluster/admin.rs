@@ -54,6 +54,12 @@ impl Admin {
         (disk_budget::used(root), disk_budget::set_aside_folders(root))
     }
 
+    /// How many of the folders that were set aside hold the log of a data directory that was older than what
+    /// this node had acknowledged. It reads a directory.
+    pub fn older_logs(&self) -> u64 {
+        disk_budget::older_folders(&self.node().tools.identity.layout().root)
+    }
+
     /// Hands the lead to the most up-to-date voter, if this node leads. True if it no longer leads.
     pub async fn hand_over(&self, timeout: Duration) -> bool {
         let lead = self.node().tools.lead.clone();

@@ -49,6 +49,8 @@ pub(crate) struct Newcomer<'a> {
     pub(crate) join: &'a [String],
     /// How many newcomers found a cluster together; 0 = this one founds none.
     pub(crate) expect: u32,
+    /// Whether its data directory belonged to a cluster.
+    pub(crate) belonged: bool,
     pub(crate) on_waiting: Option<&'a WaitHook>,
 }
 
@@ -96,7 +98,7 @@ impl Newcomer<'_> {
                 }
                 Step::Changed => pause = PAUSE,
                 Step::Wait => {
-                    reported.report(&reason(&desk.own(), &heard), self.on_waiting);
+                    reported.report(&reason(&desk.own(), &heard, self.belonged), self.on_waiting);
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
             }

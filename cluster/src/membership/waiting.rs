@@ -35,8 +35,9 @@ impl Heard {
     }
 }
 
-/// Why the newcomer waits, in one sentence for operators.
-pub(super) fn reason(own: &NewcomerV1, heard: &[(String, Heard)]) -> String {
+/// Why the newcomer waits, in one sentence for operators. `belonged`: its data directory belonged to a cluster,
+/// in whose place none must be founded.
+pub(super) fn reason(own: &NewcomerV1, heard: &[(String, Heard)], belonged: bool) -> String {
     let members: Vec<&str> =
         heard.iter().filter(|(_, heard)| heard.may_give_an_id()).map(|(addr, _)| addr.as_str()).collect();
     if !members.is_empty() {
@@ -55,7 +56,7 @@ pub(super) fn reason(own: &NewcomerV1, heard: &[(String, Heard)]) -> String {
     }
     let newcomers: Vec<&NewcomerV1> = heard.iter().filter_map(|(_, heard)| heard.newcomer()).collect();
     let silent = silent(heard);
-    different_settings(own, &newcomers).unwrap_or_else(|| too_few(own.expect, &newcomers)) + &silent
+    different_settings(own, &newcomers).unwrap_or_else(|| too_few(own.expect, &newcomers, belonged)) + &silent
 }
 
 /// The addresses at which nobody answered, and why.
@@ -93,14 +94,18 @@ fn different_settings(own: &NewcomerV1, newcomers: &[&NewcomerV1]) -> Option<Str
     Some(format!("waiting for {expect} nodes to found a cluster; {enough} would; {others} would not: {WHY}"))
 }
 
-fn too_few(expect: u32, newcomers: &[&NewcomerV1]) -> String {
+fn too_few(expect: u32, newcomers: &[&NewcomerV1], belonged: bool) -> String {
     let others: BTreeSet<&str> = newcomers.iter().map(|other| other.addr.as_str()).collect();
     let others = others.into_iter().collect::<Vec<_>>().join(", ");
     match (expect, newcomers.is_empty()) {
         (0, true) => "waiting for a member of a cluster at the addresses of `join`".to_owned(),
+        (0, false) if belonged => format!(
+            "no member of a cluster answers; this node, which belonged to one, and {others} all wait for one: \
+             start the nodes that have its data, docs/runbooks/damage-on-several-nodes.md"
+        ),
         (0, false) => format!(
-            "no member of a cluster answers; this node and {others} all wait for one: set bootstrap_expect to \
-             the number of nodes that found a cluster"
+            "no member of a cluster answers; this node and {others} all wait for one: if none of them belonged \
+             to a cluster, set bootstrap_expect to the number of nodes that found one"
         ),
         (expect, true) => format!("waiting for {expect} nodes to found a cluster; no other is seen yet"),
         (expect, false) => {
@@ -145,7 +150,7 @@ mod tests {
         let silent = || at(3, Heard::Nothing("connection refused".to_owned()));
         let other = |expect| at(2, Heard::Newcomer(newcomer(2, expect)));
         let itself = || at(1, Heard::Itself);
-        let reported = |expect, heard: &[(String, Heard)]| reason(&newcomer(1, expect), heard);
+        let reported = |expect, heard: &[(String, Heard)]| reason(&newcomer(1, expect), heard, false);
 
         let text = reported(3, &[itself(), other(3), silent()]);
         assert!(text.contains("3 nodes") && text.contains("10.0.0.2:4001"), "{text}");
@@ -155,6 +160,9 @@ mod tests {
         assert!(reported(3, &[other(0)]).contains("1 would; 10.0.0.2:4001 would not"));
         assert!(reported(0, &[other(3)]).contains("waiting for 10.0.0.2:4001 to found a cluster"));
         assert!(reported(0, &[other(0)]).contains("set bootstrap_expect"));
+        let text = reason(&newcomer(1, 0), &[other(0)], true);
+        assert!(text.contains("start the nodes that have its data"), "{text}");
+        assert!(!text.contains("bootstrap_expect"), "nothing may be founded in its place: {text}");
         assert!(reported(0, &[silent()]).contains("waiting for a member"));
         assert!(
             reported(3, &[other(3), at(3, Heard::Member)]).contains("cluster at 10.0.0.3:4001 gives no id")
@@ -163,6 +171,6 @@ mod tests {
         let mut own = newcomer(1, 3);
         let members = (1..=3).map(|n| ([n; 16], format!("10.0.0.{n}:4001"))).collect();
         own.agreement = Some(AgreementV1 { founder: [2; 16], number: 1, members });
-        assert!(reason(&own, &[silent()]).contains("waiting for the node at 10.0.0.2:4001 to found"));
+        assert!(reason(&own, &[silent()], false).contains("waiting for the node at 10.0.0.2:4001 to found"));
     }
 }

@@ -35,7 +35,8 @@ pub enum PutBackError {
 }
 
 /// Moves the files of a node that a release before this one set aside as damaged from the folder `from` back
-/// into its data directory, which has no identity now. Its next start repairs what is damaged of them, under
+/// into its data directory, which has no identity now. What a node that waits for a cluster made there meanwhile
+/// is no obstacle. Its next start repairs what is damaged of them, under
 /// the id that it had. Returns the new paths of the files.
 ///
 /// # Errors
@@ -53,7 +54,12 @@ pub fn put_back(data_dir: &Path, from: &Path) -> Result<Vec<PathBuf>, PutBackErr
     let votes = is_sure.then(|| layout.votes()).into_iter().flatten();
     let data = [layout.store(), layout.log()].into_iter().chain(votes);
     let targets: Vec<PathBuf> = data.chain([layout.identity_key(), layout.identity()]).collect();
+    // A node that waited for a cluster after its files were set aside made a key, which no member knows.
+    let waited = layout.read_newcomer()?.is_some();
     let occupied = |target: &PathBuf| {
+        if waited && *target == layout.identity_key() {
+            return Ok(false);
+        }
         let source = target.file_name().map(|name| from.join(name));
         let both = fs::exists(target)? && source.is_some_and(|source| fs::exists(source).unwrap_or(true));
         Ok::<bool, io::Error>(both)
@@ -115,7 +121,7 @@ pub fn go_on(data_dir: &Path) -> Result<(), StartError> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::wire::IdentityV1;
+    use crate::wire::{IdentityV1, NewcomerV1};
 
     fn set_aside() -> (tempfile::TempDir, PathBuf) {
         let dir = tempfile::tempdir().unwrap();
@@ -153,6 +159,21 @@ mod tests {
         put_back(dir.path(), &from).unwrap();
         let kept = Votes::new(&Layout::new(dir.path())).read().unwrap();
         assert!(kept.is_sure && kept.highest.is_some_and(|vote| vote.term == TERMS_BEYOND), "{kept:?}");
+    }
+
+    #[test]
+    fn what_a_waiting_node_made_meanwhile_is_replaced() {
+        let (dir, from) = set_aside();
+        let key = Layout::new(&from).read_identity_key().unwrap().unwrap().public();
+        let layout = Layout::new(dir.path());
+        layout.make_identity_key().unwrap();
+        let refused = put_back(dir.path(), &from);
+        assert!(matches!(refused, Err(PutBackError::Occupied(_))), "a key that may be a node's: {refused:?}");
+        layout.write_newcomer(&NewcomerV1::default()).unwrap();
+        std::fs::create_dir(layout.snapshot()).unwrap();
+        put_back(dir.path(), &from).unwrap();
+        assert_eq!(layout.read_identity_key().unwrap().unwrap().public(), key);
+        assert!(layout.read_identity().unwrap().is_some() && layout.read_newcomer().unwrap().is_none());
     }
 
     #[test]

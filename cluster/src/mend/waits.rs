@@ -13,8 +13,8 @@ pub(super) fn reason(
 ) -> String {
     let voter = if alone { ", and this node was the only voter" } else { "" };
     let who = format!("{answer} of {all} other nodes answer{voter}");
-    let lost = "if you let it go on without them (waypost repair --go-on), what was acknowledged in them is \
-                lost where no other node has it";
+    let lost = "if you let it go on without them and everything after them (waypost repair --go-on), what was \
+                acknowledged there is lost where no other node has it";
     match need {
         Need::Nothing => String::new(),
         Need::State { at_least } => format!(

@@ -28,6 +28,10 @@ pub(crate) enum LinkError {
     /// Nothing answered at that address in time, or nothing leads there. Certainly not sent.
     #[error("no connection: {0}")]
     NoConnection(String),
+    /// A connection was made at that address, and the process there did not answer the handshake in time.
+    /// Certainly not sent.
+    #[error("no handshake in time: {0}")]
+    NoHandshake(String),
     /// The other side was reached, and one of the two does not accept the other. Certainly not sent.
     #[error("not admitted: {0}")]
     NotAdmitted(String),
@@ -51,7 +55,14 @@ pub(crate) enum LinkError {
 impl LinkError {
     /// Whether there was no connection over which the request could have been sent.
     pub(crate) fn is_unconnected(&self) -> bool {
-        matches!(self, Self::Refused | Self::NoConnection(_) | Self::NotAdmitted(_) | Self::NotSent(_))
+        matches!(
+            self,
+            Self::Refused
+                | Self::NoConnection(_)
+                | Self::NoHandshake(_)
+                | Self::NotAdmitted(_)
+                | Self::NotSent(_)
+        )
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -29,11 +30,14 @@ pub(crate) struct Link {
     lane: Lane,
     in_flight: usize,
     connection: tokio::sync::Mutex<Option<Connection>>,
+    /// Whether the newest attempt to connect came as far as the handshake.
+    shakes: AtomicBool,
 }
 
 impl Link {
     pub(super) fn new(peers: &Arc<Peers>, to: NodeId, lane: Lane, in_flight: usize) -> Self {
-        Self { peers: Arc::downgrade(peers), to, lane, in_flight, connection: tokio::sync::Mutex::default() }
+        let connection = tokio::sync::Mutex::default();
+        Self { peers: Arc::downgrade(peers), to, lane, in_flight, connection, shakes: AtomicBool::new(false) }
     }
 
     /// Sends a request about that group and waits for the answer.
@@ -66,7 +70,10 @@ impl Link {
     /// The connection that stands, or a new one.
     pub(crate) async fn connection(&self, deadline: Instant) -> Result<Connection, LinkError> {
         let connected = timeout_at(deadline, self.connected()).await;
-        connected.map_err(|_| LinkError::NoConnection("not in time".to_owned()))?
+        connected.map_err(|_| match self.shakes.load(Ordering::Relaxed) {
+            true => LinkError::NoHandshake(format!("node {}", self.to)),
+            false => LinkError::NoConnection("not in time".to_owned()),
+        })?
     }
 
     /// Waits until the connection breaks. Connects first if necessary.
@@ -90,7 +97,8 @@ impl Link {
         let to = peers.of(self.to).ok_or_else(|| LinkError::NotSent("address unknown".to_owned()))?;
         let hello = peers.me().hello(self.to, self.lane);
         let accepts = |shown: &Shown| shown.identity == to.identity;
-        let (read, write) = open(peers.secure(), &to.addr, &hello, accepts).await?;
+        self.shakes.store(false, Ordering::Relaxed);
+        let (read, write) = open(peers.secure(), &to.addr, &hello, accepts, &self.shakes).await?;
         Ok(Connection::new(read, write, self.in_flight))
     }
 }
@@ -104,16 +112,17 @@ impl Drop for Link {
 }
 
 /// Connects to a name and performs the handshake. If the name has several addresses, all of them are tried
-/// until `accepts` is true for what the node there has shown.
+/// until `accepts` is true for what the node there has shown. `shakes` becomes true when a handshake begins.
 async fn open(
     secure: &Secure,
     name: &str,
     hello: &Hello,
     accepts: impl Fn(&Shown) -> bool + Sync,
+    shakes: &AtomicBool,
 ) -> Result<(Reader, Writer), LinkError> {
     let addrs =
         dial::addresses(name).await.map_err(|error| LinkError::NoConnection(format!("{name}: {error}")))?;
-    dial::first_of(addrs, |addr| open_at(secure, addr, hello, &accepts)).await.map_err(|failed| {
+    dial::first_of(addrs, |addr| open_at(secure, addr, hello, &accepts, shakes)).await.map_err(|failed| {
         let refused = !failed.is_empty() && failed.iter().all(|error| *error == LinkError::Refused);
         let last = failed.into_iter().rfind(|error| refused || *error != LinkError::Refused);
         last.unwrap_or_else(|| LinkError::NoConnection(format!("{name} has no address")))
@@ -126,6 +135,7 @@ async fn open_at(
     addr: SocketAddr,
     hello: &Hello,
     accepts: &(impl Fn(&Shown) -> bool + Sync),
+    shakes: &AtomicBool,
 ) -> Result<(Reader, Writer), LinkError> {
     let addr = addr.to_string();
     let failed = |e: io::Error| LinkError::NoConnection(format!("{addr}: {e}"));
@@ -137,9 +147,10 @@ async fn open_at(
         Ok(result) => result.map_err(failed)?,
     };
     socket.set_nodelay(true).map_err(failed)?;
+    shakes.store(true, Ordering::Relaxed);
     let called = timeout(HANDSHAKE, secure.call(socket, hello))
         .await
-        .map_err(|_| LinkError::NoConnection(format!("{addr}: no handshake in time")))?;
+        .map_err(|_| LinkError::NoHandshake(addr.clone()))?;
     let checked = called.and_then(|(read, write, shown)| match accepts(&shown) {
         true => Ok((read, write)),
         false => Err(io::Error::other(wrong_node(hello, &shown))),
@@ -171,7 +182,7 @@ pub(crate) async fn ask_at(
     limit: Duration,
 ) -> Result<Answer, LinkError> {
     let exchange = async {
-        let (mut read, mut write) = open(secure, addr, hello, accepts).await?;
+        let (mut read, mut write) = open(secure, addr, hello, accepts, &AtomicBool::new(false)).await?;
         let lost = |_| LinkError::Lost;
         let body = wire::encode(request).map_err(|e| LinkError::NotSent(e.to_string()))?;
         let frame = frame::encode(Kind::Request, frame::NODE, 1, &body)
@@ -185,4 +196,46 @@ pub(crate) async fn ask_at(
         }
     };
     timeout(limit, exchange).await.unwrap_or(Err(LinkError::Timeout))
+}
+
+#[cfg(all(test, not(feature = "sim")))]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::config::Security;
+    use crate::identity_key::IdentityKey;
+    use crate::net::{Limits, Me};
+
+    const TO: NodeId = 2;
+
+    fn calling(addr: SocketAddr) -> Arc<Peers> {
+        let key = || IdentityKey::random().unwrap();
+        let me = Me { cluster_id: [7; 16], node_id: 1, addr: "127.0.0.1:1".to_owned() };
+        let secure = Arc::new(Secure::new(&Security::default(), key()).unwrap());
+        let peers = Peers::new(me, secure, Limits::new(8, 8));
+        peers.learn(TO, &addr.to_string(), key().public());
+        peers
+    }
+
+    /// The kernel completes connections for a process that hangs, so such a process has a port that accepts.
+    #[tokio::test]
+    async fn a_process_that_hangs_is_told_from_a_machine_that_is_gone() {
+        let hangs = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let peers = calling(hangs.local_addr().unwrap());
+        let link = peers.link(TO, Lane::Work);
+        let why = link.ask_node(&Request::WhoV1, HANDSHAKE * 10).await.unwrap_err();
+        assert!(matches!(why, LinkError::NoHandshake(_)) && why.is_unconnected(), "{why:?}");
+        // Whoever gives up before the handshake does learns the same.
+        let end = Instant::now() + HANDSHAKE * 10;
+        loop {
+            let why = link.ask_node(&Request::WhoV1, HANDSHAKE / 3).await.unwrap_err();
+            if matches!(why, LinkError::NoHandshake(_)) {
+                break;
+            }
+            assert!(Instant::now() < end, "{why:?}");
+        }
+        drop(hangs);
+        let why = link.ask_node(&Request::WhoV1, HANDSHAKE * 10).await.unwrap_err();
+        assert_eq!(why, LinkError::Refused);
+    }
 }

@@ -92,3 +92,7 @@ pub(crate) fn used(_dir: &Path) -> u64 {
 pub(crate) fn set_aside_folders(_root: &Path) -> u64 {
     0
 }
+
+pub(crate) fn older_folders(_root: &Path) -> u64 {
+    0
+}

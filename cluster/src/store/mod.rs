@@ -3,6 +3,7 @@
 mod behind;
 mod checkpoint;
 mod group;
+mod guard;
 mod incoming;
 mod layers;
 mod machine;
@@ -12,7 +13,6 @@ mod txn;
 mod view;
 mod worker;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
@@ -35,6 +35,7 @@ use crate::wire::{self, StoredLogId, SystemV1};
 use self::behind::Behind;
 use self::checkpoint::Checkpoint;
 use self::group::Group;
+use self::guard::guarded;
 use self::layers::Writes;
 
 pub(crate) use incoming::{Incoming, Received, SnapshotData, check, chunk_after, chunk_crc, export};
@@ -369,12 +370,6 @@ fn failed(error: impl Into<redb::Error>) -> StoreError {
         | redb::Error::TableDoesNotExist(_)) => StoreError::Corrupt(other.to_string()),
         other => StoreError::Io(other.to_string()),
     }
-}
-
-/// On some damaged pages redb panics instead of returning an error. Here that counts as damage.
-fn guarded<T>(work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
-    catch_unwind(AssertUnwindSafe(work))
-        .unwrap_or_else(|_| Err(StoreError::corrupt("a page of the store is malformed")))
 }
 
 #[cfg(all(test, not(feature = "sim")))]

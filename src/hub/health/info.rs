@@ -91,6 +91,8 @@ pub struct NodeInfo {
     pub disk_full: bool,
     /// Folders in its data directory with files that were set aside as damaged.
     pub damaged: u64,
+    /// Those of them that hold a log of a data directory that was older than what the node had acknowledged.
+    pub older: u64,
     /// The cluster told the node that it is no longer a member.
     pub removed: bool,
     /// Why the node stopped for good.
@@ -144,6 +146,7 @@ pub(in crate::hub) struct Counts {
     pub(in crate::hub) ephemeral_dropped: AtomicU64,
     pub(super) disk_used: AtomicU64,
     pub(super) damaged: AtomicU64,
+    pub(super) older: AtomicU64,
     /// Lines of the audit log that could not be written, if there is one.
     pub(super) audit_lost: OnceLock<Arc<AtomicU64>>,
     /// The end of the certificate that clients see, if there is one.
@@ -163,6 +166,7 @@ impl Default for Counts {
             ephemeral_dropped: AtomicU64::default(),
             disk_used: AtomicU64::default(),
             damaged: AtomicU64::default(),
+            older: AtomicU64::default(),
             audit_lost: OnceLock::new(),
             client_certificate: OnceLock::new(),
             settings: OnceLock::new(),
@@ -203,6 +207,7 @@ impl Counts {
             disk_used: self.disk_used.load(Ordering::Relaxed),
             disk_full: status.disk_full,
             damaged: self.damaged.load(Ordering::Relaxed),
+            older: self.older.load(Ordering::Relaxed),
             removed: status.removed,
             leads_alone: status.is_leader() && !status.has_quorum,
             claims: status.claims.clone(),

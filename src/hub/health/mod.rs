@@ -218,10 +218,14 @@ impl Health {
 
     async fn measure(&self) {
         let cluster = self.cluster.clone();
-        if let Ok((used, damaged)) = actix_rt::task::spawn_blocking(move || cluster.admin().disk_use()).await
-        {
+        let measured = actix_rt::task::spawn_blocking(move || {
+            let admin = cluster.admin();
+            (admin.disk_use(), admin.older_logs())
+        });
+        if let Ok(((used, damaged), older)) = measured.await {
             self.counts.disk_used.store(used, Ordering::Relaxed);
             self.counts.damaged.store(damaged, Ordering::Relaxed);
+            self.counts.older.store(older, Ordering::Relaxed);
         }
     }
 

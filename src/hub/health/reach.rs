@@ -69,11 +69,14 @@ impl Health {
                     seconds = without.as_secs(),
                     "cut off: no majority reached, and others may have one; clients are sent to other nodes"
                 );
-                self.topics.announce_cut_off(true);
-            } else {
+            } else if reaches_majority(&self.status()) {
                 tracing::info!("in touch with the cluster again: this node serves clients");
-                self.topics.announce_cut_off(false);
+            } else {
+                tracing::info!(
+                    "no majority reached, and no other node can have one now: this node serves clients"
+                );
             }
+            self.topics.announce_cut_off(is_cut_off);
         }
     }
 

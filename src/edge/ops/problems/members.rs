@@ -2,6 +2,7 @@
 
 use super::{Known, Problem, ago, problem};
 use crate::core::ids::NodeId;
+use crate::hub::NodeInfo;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use waypost_cluster::{Claim, Status};
@@ -90,8 +91,10 @@ pub(super) fn problems(
             "it catches up by itself; if it does not, see the load on its disk and CPU",
         ));
     }
-    // A node that hears no leader lacks entries for that reason, and while a snapshot comes none are applied.
-    if lag > 0 && known.still >= STUCK && info.has_quorum && !fetches {
+    // A node that hears no leader, or whose disk has no room for entries, lacks entries for that reason. While
+    // a snapshot comes none are applied.
+    let is_explained = !info.has_quorum || info.disk_full || fetches;
+    if lag > 0 && known.still >= STUCK && !is_explained {
         let what = format!(
             "node {node} is {lag} log entries behind and has applied none for {} s",
             known.still.as_secs()
@@ -99,10 +102,24 @@ pub(super) fn problems(
         let hint = "while it is being sent a snapshot (its log says so) wait; else stop it, move its data directory away, and start it with an empty one and WAYPOST_JOIN: this is needed if an older copy of the directory was put back";
         found.push(problem("stuck", "critical", what, hint));
     }
-    if info.damaged > 0 {
-        let what = format!("node {node} set damaged files aside and rebuilt itself from the others");
-        let hint = "check its disk; when nobody needs them any more, delete the folders damaged-* in its data directory";
-        found.push(problem("was_damaged", "warning", what, hint));
-    }
+    found.extend(was_damaged(&node, info));
     found
+}
+
+/// The member set files aside. `node` is what it is called.
+fn was_damaged(node: &str, info: &NodeInfo) -> Option<Problem> {
+    // An older copy leaves two folders: its log, and everything else.
+    let (why, first) = match info.damaged {
+        0 => return None,
+        folders if folders > info.older.saturating_mul(2) => ("set damaged files aside", "check its disk"),
+        _ => (
+            "set its data aside, which was older than what it had acknowledged,",
+            "find out who put an older copy of its data directory back",
+        ),
+    };
+    let what = format!("node {node} {why} and rebuilt itself from the others");
+    let hint = format!(
+        "{first}; when nobody needs them any more, delete the folders damaged-* in its data directory"
+    );
+    Some(problem("was_damaged", "warning", what, hint))
 }

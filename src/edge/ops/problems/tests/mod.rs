@@ -126,18 +126,35 @@ fn each_problem_is_found() {
 #[test]
 fn a_member_that_lacks_entries_and_stands_still_is_stuck() {
     let status = Status { applied: 5, committed: 5, ..three() };
-    let info = good();
-    let codes = |still: u64, applied_index, fetches| {
-        let info = NodeInfo { applied_index, ..info.clone() };
+    let of = |info: NodeInfo, still: u64, fetches| {
         let still = Duration::from_secs(still);
         let report = report(info);
         let known = Known { member: &status.members[2], report: Some(&report), seen: None, still };
         members::problems(&status, &known, Some(5), fetches).into_iter().map(|p| p.code).collect::<Vec<_>>()
     };
+    let codes = |still, applied_index, fetches| of(NodeInfo { applied_index, ..good() }, still, fetches);
     assert_eq!(codes(16, 4, false), ["stuck"]);
     assert_eq!(codes(14, 4, false), [""; 0], "not for long");
     assert_eq!(codes(16, 5, false), [""; 0], "it lacks nothing");
     assert_eq!(codes(16, 4, true), [""; 0], "a snapshot is on its way");
+    let full = NodeInfo { applied_index: 4, disk_full: true, ..good() };
+    assert_eq!(of(full, 16, false), [""; 0], "its disk has no room for the entries");
+}
+
+#[test]
+fn an_older_copy_of_the_data_is_not_called_damage() {
+    let told = |info: NodeInfo| {
+        let reports = [Some(report(info)), Some(report(good())), Some(report(good()))];
+        let problems = found(&three(), &reports, None, true);
+        let problem = problems.into_iter().find(|problem| problem.code == "was_damaged").unwrap();
+        (problem.what, problem.hint)
+    };
+    let (what, hint) = told(NodeInfo { damaged: 1, ..good() });
+    assert!(what.contains("damaged files") && hint.starts_with("check its disk"), "{what} {hint}");
+    let (what, hint) = told(NodeInfo { damaged: 2, older: 1, ..good() });
+    assert!(what.contains("older than what it had acknowledged") && !hint.contains("disk"), "{what} {hint}");
+    let (what, _) = told(NodeInfo { damaged: 3, older: 1, ..good() });
+    assert!(what.contains("damaged files"), "there is damage too: {what}");
 }
 
 #[test]
