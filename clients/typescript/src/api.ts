@@ -1,4 +1,4 @@
-// Made by generate.mjs from docs/openapi.yaml, whose SHA-256 is f019ccc03418db3b62dd2470a0c43051cae28018ecfa98605c58d85059677f0a.
+// Made by generate.mjs from docs/openapi.yaml, whose SHA-256 is 8e32dd3fe8e56561cca39c21c154307b54dee941848ed483ae6cb5d34c191812.
 
 export interface paths {
     "/": {
@@ -3155,6 +3155,11 @@ export interface components {
             name: string;
             retention: components["schemas"]["Retention"];
             slug: components["schemas"]["Slug"];
+            /** @description What readers can read. Only in answers to GET. */
+            stored?: {
+                bytes: number;
+                events: number;
+            };
             /** Format: date-time */
             updated_at: string;
             /** @description After a change: the promises of the map's webhooks that these settings break. */
@@ -3552,6 +3557,8 @@ export interface components {
              * @enum {unknown}
              */
             protocol?: "rest" | "pusher" | "phoenix" | "live" | "ingest";
+            /** @description attempt: whether somebody asked to have the event delivered again. */
+            replay?: boolean;
             /** @description delivered: how long the slowest of them waited for it (microseconds). */
             slowest_us?: number;
             /** @description delivered: sockets of the node that were handed the event, or events that came with it. */
@@ -4106,7 +4113,7 @@ export interface components {
             };
             content: {
                 "application/json": unknown;
-                "application/yaml": string;
+                "application/yaml": unknown;
                 "image/svg+xml": string;
                 "text/css": string;
                 "text/html": string;
