@@ -43,6 +43,8 @@ struct Import {
     read: Vec<ConfiguredApp>,
     /// The functions that webhooks invoke: an operator has to list them.
     functions: BTreeSet<String>,
+    /// The networks of targets that are not public.
+    networks: BTreeSet<String>,
     left_out: BTreeSet<String>,
 }
 
@@ -140,7 +142,8 @@ impl Import {
         for (index, webhook) in listed.as_array().into_iter().flatten().enumerate() {
             let mut left = Vec::new();
             match self.webhook(app, webhook, batch, &mut left) {
-                Ok(webhook) => {
+                Ok((webhook, networks)) => {
+                    self.networks.extend(networks);
                     let function = webhook.pointer("/lambda/function_name").and_then(Value::as_str);
                     self.functions.extend(function.map(str::to_owned));
                     let of = format!("webhooks of app {name}");
@@ -157,14 +160,15 @@ impl Import {
         }
     }
 
-    /// The webhook as a table. An error says why the app can't have it.
+    /// The webhook as a table, and the networks of its target that a node does not reach unless it is told to.
+    /// An error says why the app can't have it.
     fn webhook(
         &self,
         app: &Table,
         webhook: &Value,
         batch: Option<&Value>,
         left: &mut Vec<String>,
-    ) -> Result<Value, String> {
+    ) -> Result<(Value, Vec<String>), String> {
         let Value::Object(from) = webhook else { return Err("it is no object".to_owned()) };
         let has = |name: &str| from.get(name).is_some_and(|value| !value.is_null());
         if has("lambda_function") && !has("lambda") && !has("url") {
@@ -184,8 +188,8 @@ impl Import {
         let mut alone = app.clone();
         alone.insert("webhooks".to_owned(), vec![to.clone()].into());
         let read = self.checked(&alone)?;
-        check_target(&read)?;
-        Ok(to)
+        let networks = check_target(&read)?;
+        Ok((to, networks))
     }
 
     fn toml(&self) -> anyhow::Result<String> {
@@ -200,6 +204,12 @@ impl Import {
             text.push_str(&format!("#   waypost map create --slug {slug} --requests-per-minute none\n"));
         }
         text.push_str(&notes);
+        for network in &self.networks {
+            let need = format!(
+                "# Some webhooks lead to {network}, which is not public: nodes need it in webhooks.allow_nets.\n"
+            );
+            text.push_str(&need);
+        }
         let mut tree = json!({ "apps": self.apps });
         if !self.functions.is_empty() {
             text.push_str("# webhooks.aws.functions, at the end, allows the functions of these webhooks.\n");
@@ -212,8 +222,9 @@ impl Import {
     }
 }
 
-/// Checks where the only webhook of the app leads, as `config check` does it.
-fn check_target(app: &ConfiguredApp) -> Result<(), String> {
+/// Checks where the only webhook of the app leads, as `config check` does it. Returns the networks that are not
+/// public: whether nodes may reach them is for their configuration to say.
+fn check_target(app: &ConfiguredApp) -> Result<Vec<String>, String> {
     let settings = Webhooks::default();
     let guard = Guard::new(settings.allow_nets.clone()).denying(settings.deny_nets.clone());
     let account = Account { functions: vec!["*".to_owned()], ..Account::default() };
@@ -223,17 +234,17 @@ fn check_target(app: &ConfiguredApp) -> Result<(), String> {
         plain.check(&Checks::new(&guard, &account), &mut found);
         faults.append(found);
     }
-    if faults.is_empty() { Ok(()) } else { Err(reasons(&faults)) }
+    if faults.iter().any(|fault| fault.network.is_none()) {
+        return Err(reasons(&faults));
+    }
+    Ok(faults.iter().filter_map(|fault| fault.network.clone()).collect())
 }
 
 /// The faults of an app, or of its only webhook.
 fn reasons(faults: &FieldErrors) -> String {
-    let told = |FieldError { field, message, network, .. }: &FieldError| {
+    let told = |FieldError { field, message, .. }: &FieldError| {
         let field = field.strip_prefix("webhooks.0.").unwrap_or(field);
-        let opened = network
-            .as_ref()
-            .map(|network| format!(" (write it yourself where webhooks.allow_nets has {network})"));
-        format!("{field}: {message}{}", opened.unwrap_or_default())
+        format!("{field}: {message}")
     };
     faults.iter().map(told).collect::<Vec<_>>().join("; ")
 }
