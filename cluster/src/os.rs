@@ -29,6 +29,9 @@ pub(crate) const LOST: &str = "lost+found";
 pub(crate) const CHUNK_PAIRS: usize = 8 * 1024;
 /// Number of chunks of a snapshot that are read ahead of sending.
 pub(crate) const CHUNKS_AHEAD: usize = 2;
+/// How nice the thread is that writes behind. With full processors it still gets a third of a usual thread's time:
+/// it must not fall behind for good, since then applying waits for it.
+const WRITING_BEHIND_NICE: i32 = 5;
 
 /// The runtime of a node. It may be dropped anywhere; dropping it ends the node's tasks.
 pub(crate) struct Home(Option<Runtime>);
@@ -99,9 +102,15 @@ pub(crate) fn store_file(path: &Path) -> Result<StoreFile, redb::DatabaseError> 
     StoreFile::new(file)
 }
 
-/// Takes steps on a thread of their own, until `step` returns false.
+/// Takes steps on a thread of their own, until `step` returns false. Nobody waits for a single step, so the
+/// thread gives way to threads for which somebody waits when the processors are full.
 pub(crate) fn step_through(name: &str, mut step: impl FnMut() -> bool + Send + 'static) -> io::Result<()> {
-    std::thread::Builder::new().name(name.to_owned()).spawn(move || while step() {}).map(drop)
+    let run = move || {
+        // It can only be forbidden by a sandbox. Then the thread has the usual priority.
+        let _ = rustix::process::setpriority_process(None, WRITING_BEHIND_NICE);
+        while step() {}
+    };
+    std::thread::Builder::new().name(name.to_owned()).spawn(run).map(drop)
 }
 
 /// Opens or creates a database file.
