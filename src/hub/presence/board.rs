@@ -3,8 +3,8 @@
 //! The records of members are shared with the replicated state. The thread that applies the log only notes what
 //! changed, which costs the same however many watch. A task of its own tells the watchers ([`Board::run`]), one
 //! subject after another: a subject that has news is listed once, so the list is as long as there are watched
-//! subjects; news that come close together are told together. Each watcher is told in the order of the log, and only what happened after the members that it was
-//! given.
+//! subjects. News that come close together are told together. Each watcher is told in the order of the log, and only
+//! what happened after the members that it was given.
 
 mod seen;
 #[cfg(test)]
