@@ -326,6 +326,8 @@ async fn open(
         form: Box::new(move |_| client.compression.form(Arc::new(PusherForm::new(&name)))),
         quota: client.quota,
         count: wish.wants_last(),
+        // Subscribers of ephemeral channels learn no position.
+        tells_start: false,
         former: None,
     };
     let opened = subscribe::open(dispatcher, asked).await?;
