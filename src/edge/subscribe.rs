@@ -4,9 +4,9 @@
 //! ([`Opened`]), or the facts of a refusal. The steps are, in this order: check the right to the map and to
 //! its subjects, take a place in the map's connection quota, charge the map's joins where somebody wants to
 //! know of them, compile the expression, find the start position where it matters (if the client has seen more
-//! than this node, the node catches up first), wait for the other nodes' confirmation if there are ephemeral events, and
-//! check the right once more, because it may have been revoked meanwhile. The map's channel rules say whether
-//! the subjects have stored events, ephemeral events, or both. A client sees one subscription.
+//! than this node, the node catches up first), wait for the other nodes' confirmation if there are ephemeral
+//! events, and check the right once more, because it may have been revoked meanwhile. The map's channel rules
+//! say whether the subjects have stored events, ephemeral events, or both. A client sees one subscription.
 
 use super::auth::granted;
 use super::given::{BadParameter, Given};

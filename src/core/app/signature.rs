@@ -54,12 +54,10 @@ impl Signer {
     }
 
     fn signs(&self, given: &str, write: impl FnOnce(&mut Signing) -> fmt::Result) -> bool {
+        let Some(hmac) = &self.0 else { return false };
+        let mut signing = Signing(hmac.clone());
         let mut bytes = Signature::default();
-        let Some(hmac) = self.0.clone().filter(|_| hex::decode_to_slice(given, &mut bytes).is_ok()) else {
-            return false;
-        };
-        let mut signing = Signing(hmac);
-        if write(&mut signing).is_err() {
+        if hex::decode_to_slice(given, &mut bytes).is_err() || write(&mut signing).is_err() {
             return false;
         }
         let expected: Signature = signing.0.finalize().into_bytes().into();

@@ -1,5 +1,5 @@
-//! A subscriber as the audiences of topic views see it. What comes for a subscription stirs that one alone, and always
-//! before anybody is woken or has the dispatcher write: whoever looks then finds it.
+//! A subscriber as the audiences of topic views see it. What comes for a subscription stirs that one alone, and
+//! always before anybody is woken or the dispatcher is to write: whoever looks then finds it.
 
 use super::Subscriber;
 use super::subscription::Behind;

@@ -1,9 +1,10 @@
 //! The subscriptions of one client, and their turns: which of them are asked next whether they can send something.
 //!
-//! A subscription waits for its turn from the moment when something may have come for it: it is new, its topic view
-//! has something for its audience or begins anew, events were removed, it is let go on, or a position may be due.
-//! It waits until it is asked and has nothing. One that reads a page waits on: only asking it shows whether the page
-//! has come. All others have nothing, and nobody asks them, however often the client's task runs.
+//! A subscription waits for its turn from the moment when something may have come for it: it is new, its topic
+//! view has something for its audience or begins anew, events were removed, it is let go on, or a position may
+//! be due. It waits until it is asked and has nothing. One that reads a page waits on: only asking it shows
+//! whether the page has come. All others have nothing, and nobody asks them, however often the client's task
+//! runs.
 
 use super::SubscriptionId;
 use super::subscription::{Subscription, Take};

@@ -120,8 +120,8 @@ fn a_position_is_sent_when_the_watchdog_finds_it_due() {
     });
 }
 
-/// In whatever order chunks come for several subscriptions, and whoever takes them, each subscription sends all that
-/// it wants, once and in order.
+/// In whatever order chunks come for several subscriptions, and whoever takes them, each subscription sends all
+/// that it wants, once and in order.
 #[test]
 fn nothing_that_came_is_left_behind() {
     const VIEWS: u64 = 5;
