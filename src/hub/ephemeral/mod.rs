@@ -190,7 +190,7 @@ impl Ephemeral {
         let mut gone = Vec::new();
         let mut state = self.lock();
         let now = Instant::now();
-        let State { exchange, ids, last } = &mut *state;
+        let State { exchange, ids, last, .. } = &mut *state;
         let published: Vec<Event> = events
             .into_iter()
             .map(|new| {
