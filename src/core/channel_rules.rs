@@ -215,6 +215,11 @@ impl ChannelRules {
         self.index_for(subject).and_then(|index| self.0.get(index))
     }
 
+    /// Returns how many members the subject may have.
+    pub fn members_max_of(&self, subject: &str) -> u32 {
+        members_max(self.rule_for(subject))
+    }
+
     /// Returns what applies to the subject.
     pub fn facts_of(&self, subject: &str) -> ChannelFacts {
         let rule = self.rule_for(subject);
@@ -231,7 +236,7 @@ impl ChannelRules {
             // Who is a member of a user's own channel has signed in. Nobody else becomes one.
             presence: kind != Kind::ServerToUser
                 && rule.and_then(|rule| rule.presence).unwrap_or(kind == Kind::Presence),
-            members_max: rule.and_then(|rule| rule.members_max).unwrap_or(USUAL_MEMBERS),
+            members_max: members_max(rule),
             join: rule.and_then(|rule| rule.join).unwrap_or(usual_join),
             decides_client_events: client_events.is_some(),
         }
@@ -280,6 +285,11 @@ impl ChannelRules {
         };
         self.rule_for(subject).and_then(|rule| rule.durability).unwrap_or(usual)
     }
+}
+
+/// The members that a subject may have to which the rule applies, if any does.
+fn members_max(rule: Option<&ChannelRule>) -> u32 {
+    rule.and_then(|rule| rule.members_max).unwrap_or(USUAL_MEMBERS)
 }
 
 #[cfg(test)]
@@ -343,6 +353,16 @@ mod tests {
             (&["*"], Coverage::Both),
         ] {
             assert_eq!(of(&ChannelRules::default(), names), expected, "{names:?} without rules");
+        }
+    }
+
+    #[test]
+    fn a_subject_may_have_the_members_of_its_rule() {
+        let few = ChannelRule { members_max: Some(3), ..rule("presence-a*", Durability::Ephemeral, None) };
+        let rules = ChannelRules::new(vec![few]).unwrap();
+        for (subject, most) in [("presence-a1", 3), ("presence-b", USUAL_MEMBERS)] {
+            assert_eq!(rules.members_max_of(subject), most);
+            assert_eq!(rules.facts_of(subject).members_max, most);
         }
     }
 

@@ -20,7 +20,7 @@ use super::subject::Subject;
 use bytes::Bytes;
 use held::{Held, Known, Subscriptions, size};
 use statement::Statement;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
 /// The most changes of one batch.
@@ -49,7 +49,8 @@ pub enum Joined {
 /// What this node holds. `W` is somebody who waits for a join.
 #[derive(Debug)]
 pub struct Roster<W> {
-    members: BTreeMap<Member, Held<W>>,
+    /// Clients choose the names, so the hashes have a random key. What is told does not depend on the order.
+    members: HashMap<Member, Held<W>>,
     subjects: BTreeMap<MapId, BTreeMap<Subject, Subscriptions>>,
     /// Maps whose subscriptions the cluster wants to know.
     wanted: BTreeSet<MapId>,
@@ -69,7 +70,7 @@ pub type Answer<W> = (W, Result<(), Refusal>);
 impl<W> Default for Roster<W> {
     fn default() -> Self {
         Self {
-            members: BTreeMap::new(),
+            members: HashMap::new(),
             subjects: BTreeMap::new(),
             wanted: BTreeSet::new(),
             rewanted: BTreeSet::new(),
@@ -223,7 +224,8 @@ impl<W> Roster<W> {
             held.known = Known::Absent;
         }
         self.subjects.values_mut().flat_map(BTreeMap::values_mut).for_each(|known| known.told = Some(0));
-        let members: Vec<Member> = self.members.keys().cloned().collect();
+        let mut members: Vec<Member> = self.members.keys().cloned().collect();
+        members.sort_unstable();
         members.iter().for_each(|member| {
             self.queue_member(member);
             self.forget_absent(member);

@@ -49,9 +49,13 @@ impl Subject {
 
     /// Parses any subject, the server's own included.
     pub fn parse_any(text: &str) -> Result<Self, SubjectError> {
+        Self::check(text).map(|()| Self(text.into()))
+    }
+
+    fn check(text: &str) -> Result<(), SubjectError> {
         let name = text.strip_prefix('$').unwrap_or(text);
         let good = text.len() <= longest(text) && name.bytes().all(is_subject_byte) && text != "$";
-        if good { Ok(Self(text.into())) } else { Err(SubjectError::Malformed) }
+        if good { Ok(()) } else { Err(SubjectError::Malformed) }
     }
 
     /// Returns the subject of the lifecycle events of a channel. Connections belong to no channel: their events
@@ -67,7 +71,7 @@ impl Subject {
 
     /// Makes a subject from stored bytes.
     pub fn from_stored(text: ByteString) -> Option<Self> {
-        Self::parse_any(&text).is_ok().then_some(Self(text))
+        Self::check(&text).is_ok().then_some(Self(text))
     }
 
     /// Returns the name.
@@ -100,8 +104,10 @@ impl Serialize for Subject {
 
 impl<'de> Deserialize<'de> for Subject {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        Self::parse_any(&text).map_err(serde::de::Error::custom)
+        // Its bytes become the subject's, without another copy.
+        let text = String::deserialize(deserializer)?;
+        Self::check(&text).map_err(serde::de::Error::custom)?;
+        Ok(Self(text.into()))
     }
 }
 
@@ -222,6 +228,9 @@ impl Selector {
     /// by commas. A comma inside a subject is written `\,`; an empty item is the map's own subject.
     pub fn from_query(subjects: Option<&str>) -> Result<Self, SelectorError> {
         let Some(list) = subjects else { return Ok(Self::default()) };
+        if !list.contains([',', '\\']) {
+            return Self::from_names([Ok(list)]);
+        }
         let mut names = vec![String::new()];
         let mut chars = list.chars().peekable();
         while let Some(char) = chars.next() {
@@ -314,6 +323,7 @@ impl fmt::Display for Selector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let escaped = |name: &str| name.replace(',', "\\,");
         match self {
+            Self::One(one) if !one.as_str().contains(',') => f.write_str(one.as_str()),
             Self::One(one) => f.write_str(&escaped(one.as_str())),
             Self::All => f.write_str("*"),
             Self::Several(several) => {

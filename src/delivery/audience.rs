@@ -10,19 +10,19 @@ use slab::Slab;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-/// A reader of a topic view.
+/// A reader of a topic view. It may read several topic views, and one more than once: it knows by a place what it
+/// reads for whom.
 pub(super) trait Reader {
-    /// There may be something to read.
-    fn wake(&self);
-    /// There is something to read, as far as the topic view knows.
-    fn offer(self: Rc<Self>);
-    /// Nothing in `quiet` is for the audience: cursors that stand there move to its end.
-    fn pass(&self, audience: &Audience, quiet: Quiet);
-    /// Events were removed. The reader drops the pages that it has read for the audience, and reads them
-    /// anew.
-    fn forget_pages_of(&self, audience: &Audience);
-    /// Whether the reader has not come to the event at `seq` yet.
-    fn waits_for(&self, audience: &Audience, seq: u64) -> bool;
+    /// There may be something to read at that place.
+    fn wake(&self, place: usize);
+    /// There is something to read at that place, as far as the topic view knows.
+    fn offer(self: Rc<Self>, place: usize);
+    /// Nothing in `quiet` is for the audience of that place: a cursor that stands there moves to its end.
+    fn pass(&self, place: usize, quiet: Quiet);
+    /// Events were removed. The reader drops the page that it has read for that place, and reads it anew.
+    fn forget_page(&self, place: usize);
+    /// Whether the reader has not come to the event at `seq` yet at that place.
+    fn waits_for(&self, place: usize, seq: u64) -> bool;
 }
 
 /// A stretch of a topic in which nothing is for an audience. It ends where the topic view's ring ends.
@@ -52,7 +52,8 @@ impl Quiet {
 /// The readers of a topic view that want the same types of events. It lives as long as it has readers.
 pub(super) struct Audience {
     filter: Filter,
-    readers: RefCell<Slab<Rc<dyn Reader>>>,
+    /// Each with the place at which it reads.
+    readers: RefCell<Slab<(Rc<dyn Reader>, usize)>>,
     quiet: Cell<Quiet>,
     /// Whether the stretch has grown since the readers were offered something.
     has_grown: Cell<bool>,
@@ -78,12 +79,12 @@ impl Audience {
     /// How many readers have not come to the event at `seq` yet.
     pub(super) fn waiting_for(&self, seq: u64) -> u64 {
         let readers = self.readers.borrow();
-        readers.iter().filter(|(_, reader)| reader.waits_for(self, seq)).count() as u64
+        readers.iter().filter(|(_, (reader, place))| reader.waits_for(*place, seq)).count() as u64
     }
 
-    /// Adds a reader. Returns its slot.
-    pub(super) fn add(&self, reader: Rc<dyn Reader>) -> usize {
-        self.readers.borrow_mut().insert(reader)
+    /// Adds a reader, which reads at that place. Returns its slot.
+    pub(super) fn add(&self, reader: Rc<dyn Reader>, place: usize) -> usize {
+        self.readers.borrow_mut().insert((reader, place))
     }
 
     /// Removes a reader. Returns whether it was the last one.
@@ -105,8 +106,8 @@ impl Audience {
         }
         self.tell_passed();
         self.quiet.set(Quiet { from: wanted.unwrap_or(chunk.first_seq()), until: chunk.next_seq() });
-        for (_, reader) in self.readers.borrow().iter() {
-            reader.clone().offer();
+        for (_, (reader, place)) in self.readers.borrow().iter() {
+            reader.clone().offer(*place);
         }
     }
 
@@ -116,24 +117,24 @@ impl Audience {
             self.tell_passed();
             self.quiet.set(Quiet::at(next_seq));
         }
-        for (_, reader) in self.readers.borrow().iter() {
-            reader.wake();
+        for (_, (reader, place)) in self.readers.borrow().iter() {
+            reader.wake(*place);
         }
     }
 
     /// Events of the topic were removed.
     pub(super) fn forget_removed(&self) {
-        for (_, reader) in self.readers.borrow().iter() {
-            reader.forget_pages_of(self);
-            reader.wake();
+        for (_, (reader, place)) in self.readers.borrow().iter() {
+            reader.forget_page(*place);
+            reader.wake(*place);
         }
     }
 
     /// Before the stretch is replaced by a newer one: a reader that stands in it must not seem to be behind.
     fn tell_passed(&self) {
         if self.has_grown.take() {
-            for (_, reader) in self.readers.borrow().iter() {
-                reader.pass(self, self.quiet.get());
+            for (_, (reader, place)) in self.readers.borrow().iter() {
+                reader.pass(*place, self.quiet.get());
             }
         }
     }

@@ -93,7 +93,9 @@ impl MessageBody for OutboundBody {
             return this.farewell(end);
         }
         let Some(words) = &mut this.words else { return Poll::Ready(None) };
-        match this.doorbell.answer(cx, |cx| words.as_mut().poll_next(cx)) {
+        let doorbell = &this.doorbell;
+        let said = this.subscriber.in_its_task(|| doorbell.answer(cx, |cx| words.as_mut().poll_next(cx)));
+        match said {
             Poll::Ready(Some(bytes)) => {
                 this.subscriber.handed_over();
                 return Poll::Ready(Some(Ok(bytes)));

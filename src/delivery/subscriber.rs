@@ -5,12 +5,13 @@
 //! writes and the dispatcher that watches and writes share it.
 
 mod direct;
+mod reader;
 mod subscription;
+mod subscriptions;
 mod watched;
 
 pub(super) use direct::Direct;
 
-use super::audience::{Audience, Quiet, Reader};
 use super::close::End;
 use super::deflate::Compression;
 use super::dispatcher::{Dispatcher, Watch};
@@ -35,6 +36,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use subscription::{Behind, Subscription, Take};
+use subscriptions::Subscriptions;
 
 /// Names a subscription within its subscriber.
 pub type SubscriptionId = u64;
@@ -53,11 +55,12 @@ pub struct Subscriber {
     sockets: RefCell<Vec<SocketId>>,
     /// How the client's events are compressed.
     compression: Cell<Compression>,
+    /// Wakes the session's task.
     waker: RefCell<Option<Waker>>,
-    subscriptions: RefCell<Vec<Subscription>>,
+    /// The session's task runs the session's own part. It looks for events before it sleeps.
+    is_in_its_task: Cell<bool>,
+    subscriptions: RefCell<Subscriptions>,
     next_id: Cell<SubscriptionId>,
-    /// The subscription whose turn it is, so that a busy topic doesn't starve the others of a socket.
-    turn: Cell<usize>,
     /// The dispatcher's second since which something waits for the client.
     waiting_since: Cell<Option<u64>>,
     /// Whether a subscription wants positions that no event carries.
@@ -118,9 +121,9 @@ impl Subscriber {
             sockets: RefCell::default(),
             compression: Cell::default(),
             waker: RefCell::default(),
+            is_in_its_task: Cell::new(false),
             subscriptions: RefCell::default(),
             next_id: Cell::new(0),
-            turn: Cell::new(0),
             waiting_since: Cell::new(None),
             wants_positions: Cell::new(false),
             direct: OnceCell::new(),
@@ -234,14 +237,10 @@ impl Subscriber {
         position_every: Option<u64>,
     ) {
         let Of { map, coverage, filter, held } = of;
-        let (audience, slot) = topic_view.listen(filter, self.clone());
+        let place = self.subscriptions.borrow().next_place();
+        let (audience, slot) = topic_view.listen(filter, self.clone(), place);
         let handout = topic_view.subscribed().newest();
-        let mut subscriptions = self.subscriptions.borrow_mut();
-        // Most clients have one: the next size of a vector is four.
-        if subscriptions.is_empty() {
-            subscriptions.reserve_exact(1);
-        }
-        subscriptions.push(Subscription {
+        self.subscriptions.borrow_mut().add(Subscription {
             id,
             map,
             coverage,
@@ -255,9 +254,9 @@ impl Subscriber {
             behind: Behind::No,
             unseen: Unseen::new(position_every),
             is_held: false,
+            is_waiting: false,
             _held: held,
         });
-        drop(subscriptions);
         self.dispatcher.count_subscription(1.0);
         self.wake();
     }
@@ -284,9 +283,12 @@ impl Subscriber {
     ) -> Option<u64> {
         let every = self.position_every(positions);
         let mut subscriptions = self.subscriptions.borrow_mut();
-        let known = subscriptions.iter_mut().find(|known| known.id == id)?;
+        let (topic, form) = shows;
+        // One that has ephemeral events, too, has a second one of that id.
+        let mut of_topic = subscriptions.iter_mut().filter(|known| known.topic_view.topic() == topic);
+        let known = of_topic.find(|known| known.id == id)?;
         known.pass(known.audience.quiet());
-        let same = known.topic_view.key() == *shows && known.audience.filter() == filter;
+        let same = known.topic_view.view().key() == form && known.audience.filter() == filter;
         let handed_over = (known.first_seq..=known.cursor.next_seq).contains(&next_seq);
         if !same || !handed_over {
             return None;
@@ -298,22 +300,26 @@ impl Subscriber {
 
     /// Lets a held subscription go on.
     pub fn go_on(&self, id: SubscriptionId) {
-        for known in self.subscriptions.borrow_mut().iter_mut().filter(|known| known.id == id) {
-            known.is_held = false;
-        }
+        self.subscriptions.borrow_mut().stir_those(|known| {
+            let goes_on = known.id == id;
+            known.is_held &= !goes_on;
+            goes_on
+        });
         self.wake();
     }
 
     /// Ends a subscription.
     pub fn unsubscribe(&self, id: SubscriptionId) {
-        let gone: Vec<_> = self.subscriptions.borrow_mut().extract_if(.., |known| known.id == id).collect();
-        gone.iter().for_each(|gone| self.release(gone));
+        let remove = || self.subscriptions.borrow_mut().remove(id);
+        while let Some(gone) = remove() {
+            self.release(&gone);
+        }
         self.unused_at.set(self.dispatcher.now());
     }
 
     /// Ends all subscriptions, because the session is over.
     pub fn clear(&self) {
-        for gone in self.subscriptions.take() {
+        for gone in self.subscriptions.take().into_all() {
             self.release(&gone);
         }
         self.held.take();
@@ -358,10 +364,23 @@ impl Subscriber {
         self.dispatcher.watch_silently(self.clone(), protocol, address)
     }
 
-    /// There may be something to send, or the session ends: wakes the session's task.
+    /// Polls the session's own part, in the session's task. What that does to the subscriptions does not wake the
+    /// task: whoever polls looks for the session's end and for events before the task sleeps.
+    pub(super) fn in_its_task<T>(&self, poll: impl FnOnce() -> T) -> T {
+        self.is_in_its_task.set(true);
+        let polled = poll();
+        self.is_in_its_task.set(false);
+        polled
+    }
+
+    /// There may be something to send, or the session ends: wakes the session's task. A subscription that may have
+    /// something is stirred before ([`Subscriptions::stir`]).
     pub(super) fn wake(&self) {
         if self.waiting_since.get().is_none() {
             self.waiting_since.set(Some(self.dispatcher.now()));
+        }
+        if self.is_in_its_task.get() {
+            return;
         }
         if let Some(waker) = self.waker.take() {
             waker.wake();
@@ -396,50 +415,10 @@ impl Subscriber {
 
     /// Takes what a subscription can send now. `cx` as in [`Subscription::take`].
     fn take(&self, mut cx: Option<&mut Context<'_>>) -> Take {
-        let mut subscriptions = self.subscriptions.borrow_mut();
         let sockets = self.sockets.borrow();
-        let count = subscriptions.len();
-        for step in 0..count {
-            let index = (self.turn.get() + step) % count;
-            let most = (&sockets[..], self.max_write_bytes);
-            match subscriptions[index].take(&self.dispatcher, most, cx.as_deref_mut()) {
-                Take::Nothing | Take::Reading => {}
-                found => {
-                    self.turn.set(index + 1);
-                    return found;
-                }
-            }
-        }
-        Take::Nothing
-    }
-
-    fn each_of(&self, audience: &Audience, act: impl FnMut(&mut Subscription)) {
-        let mut subscriptions = self.subscriptions.borrow_mut();
-        subscriptions.iter_mut().filter(|known| std::ptr::eq(&*known.audience, audience)).for_each(act);
-    }
-}
-
-impl Reader for Subscriber {
-    fn wake(&self) {
-        self.wake();
-    }
-
-    fn offer(self: Rc<Self>) {
-        self.offer_direct();
-    }
-
-    fn pass(&self, audience: &Audience, quiet: Quiet) {
-        self.each_of(audience, |subscription| subscription.pass(quiet));
-    }
-
-    fn forget_pages_of(&self, audience: &Audience) {
-        self.each_of(audience, |subscription| subscription.behind = Behind::No);
-    }
-
-    fn waits_for(&self, audience: &Audience, seq: u64) -> bool {
-        let mut waits = false;
-        self.each_of(audience, |subscription| waits |= subscription.waits_for(seq));
-        waits
+        let most = (&sockets[..], self.max_write_bytes);
+        let ask = |asked: &mut Subscription| asked.take(&self.dispatcher, most, cx.as_deref_mut());
+        self.subscriptions.borrow_mut().take(ask)
     }
 }
 

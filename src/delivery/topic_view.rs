@@ -157,8 +157,14 @@ impl TopicView {
         self.push(Arc::new(Chunk::encode(span, &[early], self.view.form(), None)), max_bytes, max_events);
     }
 
-    /// Adds a reader of events of certain types. Returns its audience, and its slot there.
-    pub(super) fn listen(&self, filter: Filter, reader: Rc<dyn Reader>) -> (Rc<Audience>, usize) {
+    /// Adds a reader of events of certain types, which reads them at that place. Returns its audience, and its slot
+    /// there.
+    pub(super) fn listen(
+        &self,
+        filter: Filter,
+        reader: Rc<dyn Reader>,
+        place: usize,
+    ) -> (Rc<Audience>, usize) {
         let mut audiences = self.audiences.borrow_mut();
         let known = audiences.iter().find(|known| *known.filter() == filter).cloned();
         let audience = known.unwrap_or_else(|| {
@@ -167,7 +173,7 @@ impl TopicView {
             audiences.push(audience.clone());
             audience
         });
-        let slot = audience.add(reader);
+        let slot = audience.add(reader, place);
         (audience, slot)
     }
 

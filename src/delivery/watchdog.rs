@@ -25,7 +25,7 @@ pub(super) trait Session {
     fn ending(&self) -> Option<End>;
     /// Ends the session.
     fn finish(&self, end: End);
-    /// There may be something to send.
+    /// There may be something to send, such as a position, of any subscription.
     fn wake(&self);
     /// Since when something waits for the client. `None` if nothing waits.
     fn waiting_since(&self) -> Option<u64>;

@@ -3,10 +3,10 @@
 //! A protocol says what a client asks for ([`Asked`]). It gets a subscription that is ready to attach
 //! ([`Opened`]), or the facts of a refusal. The steps are, in this order: check the right to the map and to
 //! its subjects, take a place in the map's connection quota, charge the map's joins where somebody wants to
-//! know of them, compile the expression, find the start position (if the client has seen more than this node,
-//! the node catches up first), wait for the other nodes' confirmation if there are ephemeral events, and
-//! check the right once more, because it may have been revoked meanwhile. The map's channel rules say whether
-//! the subjects have stored events, ephemeral events, or both. A client sees one subscription.
+//! know of them, compile the expression, find the start position where it matters (if the client has seen more
+//! than this node, the node catches up first), wait for the other nodes' confirmation if there are ephemeral
+//! events, and check the right once more, because it may have been revoked meanwhile. The map's channel rules
+//! say whether the subjects have stored events, ephemeral events, or both. A client sees one subscription.
 
 use super::auth::granted;
 use super::given::{BadParameter, Given};
@@ -97,6 +97,8 @@ pub struct Asked {
     pub quota: Rc<SessionQuota>,
     /// Whether the client is told how many stored events will come.
     pub count: bool,
+    /// Whether the client is told where it starts, even if its subjects have no stored events.
+    pub tells_start: bool,
     /// A subscription of the session that goes on if it shows the same events and began no later.
     pub former: Option<Former>,
 }
@@ -135,7 +137,8 @@ pub struct Opened {
     ephemeral: Option<Held>,
     /// The node's position from which on ephemeral events come. `None`: from the moment when it is attached.
     follow_from: Option<u64>,
-    /// Where it starts, and which of the requested events are gone.
+    /// Where it starts, and which of the requested events are gone. That of a stream without events, if no stored
+    /// events come and the client is told nothing of it.
     pub position: Position,
     /// How many stored events will come, if that was asked for. `None` if a filter makes that unknown.
     pub coming: Option<u64>,
@@ -154,7 +157,7 @@ pub struct Opened {
 /// tokens that are revoked meanwhile.
 pub async fn open(dispatcher: &Rc<Dispatcher>, asked: Asked) -> Result<Opened, Refused> {
     let hub = dispatcher.hub();
-    let Asked { who, map, wanted, form, quota, count, former } = asked;
+    let Asked { who, map, wanted, form, quota, count, tells_start, former } = asked;
     let Wanted { subjects, filter, expression, start } = wanted;
     let grant = granted(hub, who, &map, Scopes::SUBSCRIBE).await?;
     let expression = limited(&grant.who, &subjects, expression)?;
@@ -169,9 +172,11 @@ pub async fn open(dispatcher: &Rc<Dispatcher>, asked: Asked) -> Result<Opened, R
     let condition = condition.map_err(Quota::Filters)?;
     let coverage = grant.map.rules.coverage_of(&subjects);
     let topic = TopicKey::new(grant.map.topic, subjects);
+    let needs_start = coverage.has_durable() || tells_start || start.tells_gaps() || former.is_some();
     let (mut position, coming) = match count && coverage.has_durable() {
         true => hub.archive().resume_counted(&topic, start, &filter, condition.as_ref()).await?,
-        false => (hub.archive().resume(&topic, start).await?, count.then_some(0)),
+        false if needs_start => (hub.archive().resume(&topic, start).await?, count.then_some(0)),
+        false => (Position::OF_EMPTY, count.then_some(0)),
     };
     if !coverage.has_durable() && matches!(start, Start::After(_)) {
         // The ephemeral events since that position were not kept.

@@ -10,6 +10,7 @@ use super::log::Log;
 use super::vault::{EncryptionError, Vault};
 use super::who::Who;
 use crate::core::access::Token;
+use crate::core::app::signature::Signer;
 use crate::core::app::{App, OriginPattern, Secret};
 use crate::core::ids::{MapId, TokenId};
 use rustc_hash::FxHashMap;
@@ -32,6 +33,8 @@ pub struct OpenApp {
     pub key: Box<str>,
     /// The secret of its signatures.
     pub secret: Secret,
+    /// Checks the signatures that clients present.
+    pub signer: Signer,
     /// Whether its clients may publish where no channel rule decides it.
     pub client_events: bool,
     /// The origins of pages that may connect; empty: any.
@@ -134,6 +137,7 @@ impl Apps {
             map: app.map,
             id: app.id.clone(),
             key: app.key.clone(),
+            signer: Signer::new(&secret),
             secret,
             client_events: app.client_events,
             origins: app.origins.clone(),

@@ -30,6 +30,7 @@ mod news;
 mod nudges;
 mod operations;
 mod operator_events;
+mod pace;
 mod peers;
 mod presence;
 mod publisher;

@@ -213,6 +213,12 @@ fn ephemeral(c: &Cluster) -> Result<()> {
     app.publish(c, 2, "live", "placed", "1")?;
     let event = socket.event("live")?;
     ensure!(event.get("id").is_none() && event.get("seq").is_none(), "{event}");
+    // Nothing is kept that could come again or be missing.
+    let mut socket = Socket::connect(c, 1, &app)?;
+    let answer = subscribed(&mut socket, "live", json!({"rewind": 5}))?;
+    ensure!(answer.get("id").is_none(), "{answer}");
+    app.publish(c, 0, "live", "placed", "2")?;
+    ensure!(data(&mut socket, 1)? == ["2"]);
     Ok(())
 }
 

@@ -43,6 +43,13 @@ pub enum Start {
     Last(u64),
 }
 
+impl Start {
+    /// Returns whether a reader that starts here is told of requested events that were removed.
+    pub fn tells_gaps(self) -> bool {
+        matches!(self, Self::After(_) | Self::Since(_))
+    }
+}
+
 /// The position at which a reader starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Position {
@@ -64,6 +71,19 @@ pub struct Position {
     /// Highest seq of a removed event that the reader wants; 0 if there is none. The reader knows of removals
     /// up to this seq.
     pub gone_seq: u64,
+}
+
+impl Position {
+    /// Where a reader of a stream starts that never had an event.
+    pub const OF_EMPTY: Self = Self {
+        next_seq: 1,
+        before: EventId::ZERO,
+        head_seq: 0,
+        head_id: EventId::ZERO,
+        is_known: true,
+        gap: None,
+        gone_seq: 0,
+    };
 }
 
 /// Why a stream's history cannot be read.

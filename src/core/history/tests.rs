@@ -231,6 +231,19 @@ fn after(steps: &[Step]) -> Stream {
     stream
 }
 
+#[test]
+fn a_reader_of_an_empty_stream_starts_at_its_beginning() {
+    let stream = Stream::new();
+    for selector in selectors() {
+        let history = History::of(&stream.store, STREAM, &selector).unwrap();
+        for start in [Start::Live, Start::Last(3)] {
+            assert_eq!(history.locate(start).unwrap(), Position::OF_EMPTY, "{selector} {start:?}");
+            assert!(!start.tells_gaps());
+        }
+    }
+    assert!(Start::Since(0).tells_gaps() && Start::After(EventId::ZERO).tells_gaps());
+}
+
 proptest! {
     #[test]
     fn readers_get_the_events_that_they_want_and_no_others(

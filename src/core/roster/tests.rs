@@ -86,6 +86,18 @@ fn a_member_stays_as_long_as_the_grace_period_of_any_of_its_memberships() {
 }
 
 #[test]
+fn a_statement_has_one_order_however_the_members_came() {
+    let mut roster: Roster<u8> = Roster::default();
+    for name in ["h", "c", "a", "f", "b", "g", "e", "d"] {
+        roster.join(&member(name), Bytes::new(), None, 1);
+    }
+    roster.batch(1, 7, 0).unwrap();
+    roster.settle(&[]);
+    roster.begin_again();
+    assert_eq!(joins(&roster.batch(1, 8, 0).unwrap()), ["a", "b", "c", "d", "e", "f", "g", "h"]);
+}
+
+#[test]
 fn a_user_who_left_joins_again_with_what_the_new_join_says() {
     let mut roster = Roster::default();
     let info = |roster: &mut Roster<u8>| match &roster.batch(1, 7, 0).unwrap().changes[..] {

@@ -46,6 +46,8 @@ pub(super) struct Subscription {
     pub(super) unseen: Unseen,
     /// It sends nothing until it is let go on.
     pub(super) is_held: bool,
+    /// It waits for its turn among the subscriptions of its client.
+    pub(super) is_waiting: bool,
     /// Counts against the map's limits as long as the subscription lives.
     pub(super) _held: Option<Rc<dyn Any>>,
 }

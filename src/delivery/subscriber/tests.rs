@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
+mod turns;
+
 use super::*;
 use crate::core::channel_rules::Coverage;
 use crate::core::event::{Event, NewEvent, Sender};
@@ -14,6 +16,7 @@ use crate::delivery::tally::Tally;
 use crate::delivery::watchdog::Session;
 use crate::delivery::{DispatcherConfig, PlainSocket, WriteSide};
 use crate::hub::{AskConnections, AskThread, ClientConnection, EndConnection, Hub, HubConfig};
+use std::cell::RefMut;
 use std::sync::Arc;
 use tokio::sync::mpsc::unbounded_channel;
 
@@ -113,6 +116,11 @@ fn subscribe(
     id
 }
 
+/// The client's first subscription.
+fn first(subscriber: &Subscriber) -> RefMut<'_, Subscription> {
+    RefMut::map(subscriber.subscriptions.borrow_mut(), |all| all.iter_mut().next().unwrap())
+}
+
 fn next(subscriber: &Subscriber) -> Option<Bytes> {
     match subscriber.poll_frames(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(Ok(bytes)) => Some(bytes),
@@ -127,14 +135,14 @@ fn removed_events_are_neither_in_the_ring_nor_in_a_page_that_is_being_sent() {
         assert_eq!(next(subscriber).unwrap(), "1;2;3;4;");
         topic_view.forget_removed();
         assert_eq!((topic_view.memory(), next(subscriber)), (0, None), "the rest is read from the store");
-        assert!(matches!(subscriber.subscriptions.borrow()[0].behind, Behind::Reading(_)));
+        assert!(matches!(first(subscriber).behind, Behind::Reading(_)));
 
         let mut page = Ring::new(5, usize::MAX, usize::MAX);
         page.push(chunk(5..20));
-        subscriber.subscriptions.borrow_mut()[0].behind = Behind::Sending(Box::new(page));
+        first(subscriber).behind = Behind::Sending(Box::new(page));
         assert_eq!(next(subscriber).unwrap(), "5;6;7;8;");
         topic_view.forget_removed();
-        assert!(matches!(subscriber.subscriptions.borrow()[0].behind, Behind::No));
+        assert!(matches!(first(subscriber).behind, Behind::No));
         topic_view.push(chunk(9..10), 1 << 20, 1024);
         assert_eq!(next(subscriber).unwrap(), "9;", "what comes later is not lost");
     });
@@ -176,7 +184,7 @@ fn a_socket_gets_none_of_its_own_events_from_the_ring_or_the_store() {
         let mut page = Ring::new(5, usize::MAX, usize::MAX);
         page.push(chunk_from(5..9, own));
         topic_view.push(chunk_from(5..9, own), 1 << 20, 1024);
-        subscriber.subscriptions.borrow_mut()[0].behind = Behind::Sending(Box::new(page));
+        first(subscriber).behind = Behind::Sending(Box::new(page));
         assert_eq!((next(subscriber).unwrap(), next(subscriber)), ("5;7;".into(), None));
     });
 }
@@ -216,7 +224,7 @@ fn an_event_that_a_subscription_does_not_want_wakes_nobody_and_moves_it() {
         topic_view.empty();
         subscriber.go_on(id);
         assert_eq!(next(subscriber), None);
-        assert!(matches!(subscriber.subscriptions.borrow()[0].behind, Behind::No), "it is not behind");
+        assert!(matches!(first(subscriber).behind, Behind::No), "it is not behind");
     });
 }
 

@@ -22,6 +22,7 @@ impl Session for Subscriber {
     }
 
     fn wake(&self) {
+        self.subscriptions.borrow_mut().stir_those(|_| true);
         self.wake();
     }
 
@@ -34,7 +35,7 @@ impl Session for Subscriber {
     }
 
     fn map(&self) -> Option<MapId> {
-        self.subscriptions.borrow().first().map(|subscription| subscription.map)
+        self.subscriptions.borrow().iter().next().map(|subscription| subscription.map)
     }
 
     fn is_on(&self, map: MapId) -> bool {

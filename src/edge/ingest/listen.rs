@@ -80,7 +80,8 @@ async fn open(
     let counted = edge.count_session(request, &who, SessionKind::Socket).await?;
     let form: FormOf = Box::new(|_: MapId| Arc::new(ListenForm::new()));
     let map = source.map.to_string();
-    let asked = Asked { who, map, wanted, form, quota: Rc::default(), count: false, former: None };
+    let quota = Rc::default();
+    let asked = Asked { who, map, wanted, form, quota, count: false, tells_start: true, former: None };
     let opened = subscribe::open(&dispatcher, asked).await?;
     let before = opened.position.before.to_string();
     let mut greeting = json!({"id": before, "source": id.to_string()});

@@ -80,7 +80,8 @@ impl Door {
         let form: FormOf = Box::new(move |_| compression.form(Arc::new(LiveForm::of_all())));
         let wanted = Wanted { subjects, filter: for_all, expression: None, start: after.start() };
         let (who, map, quota) = (grant.who.clone(), grant.map.id.to_string(), self.quota.clone());
-        let asked = Asked { who, map, wanted, form, quota, count: false, former: None };
+        let tells_start = after.is_told();
+        let asked = Asked { who, map, wanted, form, quota, count: false, tells_start, former: None };
         let opened = subscribe::open(&self.dispatcher, asked).await?;
         Ok(Entered { grant, opened: Some(opened) })
     }

@@ -223,7 +223,8 @@ impl LiveSession {
         let subjects = Selector::One(id.subject().clone());
         let wanted = Wanted { subjects, filter: Filter::All, expression: None, start: after.start() };
         let (who, map, quota) = (grant.who, grant.map.id.to_string(), self.quota.clone());
-        let asked = Asked { who, map, wanted, form, quota, count: false, former: None };
+        let tells_start = after.is_told();
+        let asked = Asked { who, map, wanted, form, quota, count: false, tells_start, former: None };
         // The future has its own copies, because the session may be gone before it ends.
         let dispatcher = self.dispatcher.clone();
         Next::Await(Box::pin(async move {

@@ -304,6 +304,7 @@ impl PhoenixSession {
             }),
             quota: self.quota.clone(),
             count: true,
+            tells_start: true,
             former,
         }
     }

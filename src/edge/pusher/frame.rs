@@ -148,7 +148,8 @@ fn write(event: &str, channel: Option<&str>, data: &str, more: impl FnOnce(&mut 
 }
 
 fn text(event: &str, channel: Option<&str>, data: &str, more: impl FnOnce(&mut Vec<u8>)) -> String {
-    let mut out = Vec::with_capacity(64 + data.len());
+    // Data often has quotes, each of which is escaped.
+    let mut out = Vec::with_capacity(160 + data.len() + data.len() / 4);
     write(event, channel, data, more, &mut out);
     // Everything that was written is text.
     String::from_utf8(out).unwrap_or_default()
@@ -262,21 +263,27 @@ fn info_or_null(info: &[u8]) -> &[u8] {
     if info.is_empty() { b"null" } else { info }
 }
 
+/// What is told of a member of a presence channel.
+fn member_data(user: &str, info: Option<&[u8]>) -> String {
+    let mut data = Vec::with_capacity(40 + user.len() + info.map_or(0, <[u8]>::len));
+    data.extend_from_slice(b"{\"user_id\":");
+    push_json_string(user, &mut data);
+    if let Some(info) = info {
+        data.extend_from_slice(b",\"user_info\":");
+        data.extend_from_slice(info_or_null(info));
+    }
+    data.push(b'}');
+    String::from_utf8(data).unwrap_or_default()
+}
+
 /// A user became a member of a presence channel.
 pub fn member_added(channel: &str, user: &str, info: &[u8]) -> String {
-    let mut data = b"{\"user_id\":".to_vec();
-    push_json_string(user, &mut data);
-    data.extend_from_slice(b",\"user_info\":");
-    data.extend_from_slice(info_or_null(info));
-    data.push(b'}');
-    let data = String::from_utf8(data).unwrap_or_default();
-    text("pusher_internal:member_added", Some(channel), &data, |_| ())
+    text("pusher_internal:member_added", Some(channel), &member_data(user, Some(info)), |_| ())
 }
 
 /// A user is no longer a member of a presence channel.
 pub fn member_removed(channel: &str, user: &str) -> String {
-    let data = json!({"user_id": user}).to_string();
-    text("pusher_internal:member_removed", Some(channel), &data, |_| ())
+    text("pusher_internal:member_removed", Some(channel), &member_data(user, None), |_| ())
 }
 
 /// How many subscriptions the channel has.

@@ -108,7 +108,8 @@ async fn open(
     let counted = edge.count_session(request, &who, SessionKind::Socket).await?;
     let named = named(query)?;
     let form = Box::new(move |map| Arc::new(SseForm::new(map, named)) as _);
-    let asked = Asked { who, map, wanted, form, quota: Rc::default(), count: false, former: None };
+    let quota = Rc::default();
+    let asked = Asked { who, map, wanted, form, quota, count: false, tells_start: true, former: None };
     let opened = subscribe::open(&dispatcher, asked).await?;
     let greeting = greeting(edge, opened.grant.map.id, opened.position);
     // One event per chunk: at least one real client can't put an event together from two chunks.

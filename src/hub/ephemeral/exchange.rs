@@ -182,9 +182,11 @@ impl<T> Exchange<T> {
         self.own.begin()
     }
 
-    /// Whether all other nodes have confirmed the version, except those that did not answer the last report.
-    pub(super) fn is_confirmed(&self, version: u64) -> bool {
-        self.peers.values().all(|peer| peer.confirmed >= version || peer.mute)
+    /// The highest version that all other nodes have confirmed, except those that did not answer the last
+    /// report. Where there are no others, every version is confirmed.
+    pub(super) fn confirmed_version(&self) -> u64 {
+        let reachable = self.peers.values().filter(|peer| !peer.mute);
+        reachable.map(|peer| peer.confirmed).min().unwrap_or(u64::MAX)
     }
 
     /// Records that the subscription that began with this version is live: events with an older version are

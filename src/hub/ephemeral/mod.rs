@@ -3,8 +3,9 @@
 //!
 //! The pure parts are [`interest`] (which node requests what), [`link`] (the events that wait for another
 //! node), [`ledger`] (the batches accepted from another node) and [`exchange`], which combines them. This
-//! module adds a lock, a clock and the network. For each other node, one task sends events to it and another
-//! reports this node's interest to it; the tasks run on a thread of their own. ADR 0023 describes the rules.
+//! module adds a lock, a clock, the network and those who wait for a confirmation ([`waiting`]). For each other
+//! node, one task sends events to it and another reports this node's interest to it; the tasks run on a thread of
+//! their own. ADR 0023 describes the rules.
 
 mod exchange;
 mod interest;
@@ -12,7 +13,10 @@ mod last;
 mod ledger;
 mod link;
 mod tasks;
+#[cfg(test)]
+mod tests;
 mod topic;
+mod waiting;
 mod wire;
 
 pub(super) use topic::EphemeralTopic;
@@ -39,6 +43,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 use topic::Inbox;
+use waiting::{Live, Waiting};
 
 /// Most events that wait for one other node.
 const LINK_EVENTS: usize = 65_536;
@@ -57,8 +62,6 @@ struct Inner {
     state: Mutex<State>,
     /// Wakes the tasks of each other node.
     wakes: Mutex<BTreeMap<NodeId, Arc<Wake>>>,
-    /// A node has confirmed, or did not answer.
-    confirmed: Notify,
     /// Events have arrived at a node, or are lost.
     flushed: Notify,
     registries: OnceLock<Vec<Recipient<TopicLost>>>,
@@ -77,8 +80,22 @@ struct Wake {
 /// Everything that one lock protects; [`exchange`] explains why.
 struct State {
     exchange: Exchange<Arc<Inbox>>,
+    /// The subscriptions that are not live yet.
+    waiting: Waiting,
     ids: Ids,
     last: LastEvents,
+}
+
+impl State {
+    /// Makes the subscriptions live whose versions the other nodes have confirmed. Returns them, to be told
+    /// without the lock.
+    fn settle(&mut self) -> Vec<(u64, Live)> {
+        let confirmed = self.waiting.take(self.exchange.confirmed_version());
+        if let Some((version, _)) = confirmed.last() {
+            self.exchange.live(*version);
+        }
+        confirmed
+    }
 }
 
 /// Generates the ids of events.
@@ -104,9 +121,13 @@ impl Ephemeral {
         let exchange = Exchange::new(incarnation, LinkLimits { bytes: link_bytes, events: LINK_EVENTS });
         let ids = Ids { incarnation: incarnation as u32, counter: 0, last_ms: 0 };
         Self(Arc::new(Inner {
-            state: Mutex::new(State { exchange, ids, last: LastEvents::default() }),
+            state: Mutex::new(State {
+                exchange,
+                waiting: Waiting::default(),
+                ids,
+                last: LastEvents::default(),
+            }),
             wakes: Mutex::default(),
-            confirmed: Notify::new(),
             flushed: Notify::new(),
             registries: OnceLock::new(),
             counts,
@@ -141,21 +162,19 @@ impl Ephemeral {
     /// on was published after this call, on any node. And everything that is published from now on arrives,
     /// as far as the other nodes are reachable.
     pub async fn begin(&self) {
-        let version = self.lock().exchange.begin();
-        self.wakes().values().for_each(|wake| wake.tell.notify_one());
-        let confirmed = async {
-            loop {
-                let news = self.0.confirmed.notified();
-                if self.lock().exchange.is_confirmed(version) {
-                    return;
-                }
-                news.await;
-            }
+        let (version, is_live, confirmed) = {
+            let mut state = self.lock();
+            let version = state.exchange.begin();
+            let is_live = state.waiting.add(version);
+            // Without other nodes, or while none of them answers, there is nothing to wait for.
+            (version, is_live, state.settle())
         };
-        if timeout(CONFIRM_WITHIN, confirmed).await.is_err() {
+        tell_live(confirmed);
+        self.wakes().values().for_each(|wake| wake.tell.notify_one());
+        if !matches!(timeout(CONFIRM_WITHIN, is_live).await, Ok(Ok(()))) {
             tracing::debug!(version, "a subscription to ephemeral events begins without confirmation");
+            self.lock().exchange.live(version);
         }
-        self.lock().exchange.live(version);
     }
 
     /// The position of the next ephemeral event on this node.
@@ -171,7 +190,7 @@ impl Ephemeral {
         let mut gone = Vec::new();
         let mut state = self.lock();
         let now = Instant::now();
-        let State { exchange, ids, last } = &mut *state;
+        let State { exchange, ids, last, .. } = &mut *state;
         let published: Vec<Event> = events
             .into_iter()
             .map(|new| {
@@ -303,6 +322,13 @@ impl Ephemeral {
         let _ = timeout(FLUSH_WITHIN, settled).await;
         let flushed = self.lock().exchange.is_flushed(from, mark);
         Some(Confirmation { flushed, ..answer })
+    }
+}
+
+/// Tells subscriptions that they are live. Whoever has just given up hears of it no more.
+fn tell_live(confirmed: Vec<(u64, Live)>) {
+    for (_, live) in confirmed {
+        let _ = live.send(());
     }
 }
 

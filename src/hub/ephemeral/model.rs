@@ -261,7 +261,7 @@ impl Model {
         for (n, client) in self.clients.iter_mut().enumerate() {
             let Place::Beginning { node: id, topic, version } = client.place else { continue };
             let node = self.nodes.get_mut(&id).unwrap();
-            if node.exchange.is_confirmed(version) || given_up == Some(n) {
+            if node.exchange.confirmed_version() >= version || given_up == Some(n) {
                 node.exchange.live(version);
                 client.place = Place::Live { node: id, topic, from: node.exchange.next_position() };
             }

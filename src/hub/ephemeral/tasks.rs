@@ -3,15 +3,16 @@
 //! topics.
 
 use super::exchange::{Confirmation, Dropped, Receipt};
-use super::{AskLast, Ephemeral, SendEvents, TellInterest, Wake};
+use super::{AskLast, Ephemeral, SendEvents, TellInterest, Wake, tell_live};
 use crate::core::ids::NodeId;
+use crate::hub::pace::Pace;
 use crate::hub::peers::{PeerServer, Peers};
 use crate::metric;
 use actix::Arbiter;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use waypost_cluster::Cluster;
 
 /// How often a node gets a report even if nothing has changed, and how often the list of members is checked.
@@ -23,6 +24,12 @@ const AGAIN: Duration = Duration::from_millis(20);
 /// Shortest time between two small batches to a node, about. A batch takes its way through four threads of the
 /// two nodes, so events that come close together go together. An event after a pause goes at once.
 const PACE: Duration = Duration::from_millis(1);
+/// Shortest time between two reports to a node while many subscriptions begin, about: they are reported, and
+/// confirmed, together.
+const TELL_PACE: Duration = Duration::from_millis(5);
+/// While fewer subscriptions wait for a confirmation, the next report goes at once: a client that subscribes to one
+/// channel after the other waits for the nodes' answers alone.
+const FEW_WAIT: usize = 4;
 /// Longest wait for a receipt. After it, nothing is sent until the node has reported its interest.
 const SEND_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -110,7 +117,12 @@ impl Tasks {
         if others.is_empty() && status.members.is_empty() {
             return;
         }
-        let (new, dropped) = self.ephemeral.lock().exchange.set_members(&others);
+        let ((new, dropped), confirmed) = {
+            let mut state = self.ephemeral.lock();
+            // Nobody waits any more for the confirmation of a node that is gone.
+            (state.exchange.set_members(&others), state.settle())
+        };
+        tell_live(confirmed);
         self.ephemeral.count_dropped(Dropped::Gone, dropped);
         let mut wakes = self.ephemeral.wakes();
         wakes.retain(|id, wake| {
@@ -146,11 +158,10 @@ impl Tasks {
     async fn send_to(self, to: NodeId, wake: Arc<Wake>) {
         let events = metrics::counter!(metric::EPHEMERAL_SENT, "peer" => to.to_string());
         let batches = metrics::counter!(metric::EPHEMERAL_BATCHES, "peer" => to.to_string());
-        // When the next batch is due.
-        let mut due = Instant::now();
+        let mut pace = Pace::new(PACE);
         while self.ephemeral.is_member(to) {
-            if Instant::now() < due && self.ephemeral.lock().exchange.has_batch(to) {
-                sleep_until(due).await;
+            if self.has_batch(to) {
+                pace.wait().await;
             }
             let next = {
                 let mut state = self.ephemeral.lock();
@@ -162,7 +173,9 @@ impl Tasks {
                 continue;
             };
             let number = request.batch.number;
-            due = if request.batch.is_large() { due } else { Instant::now() + PACE };
+            if !request.batch.is_large() {
+                pace.begin();
+            }
             batches.increment(1);
             let receipt = self.peers.ask(to, &request, SEND_TIMEOUT).await;
             let receipt = receipt
@@ -182,18 +195,28 @@ impl Tasks {
         }
     }
 
+    fn has_batch(&self, to: NodeId) -> bool {
+        self.ephemeral.lock().exchange.has_batch(to)
+    }
+
     /// Reports this node's interest whenever it changes or a subscription begins, and once a second in any
-    /// case.
+    /// case. While many subscriptions begin, reports keep [`TELL_PACE`].
     async fn tell_to(self, to: NodeId, wake: Arc<Wake>) {
         let mut anyway = true;
+        let mut pace = Pace::new(TELL_PACE);
         while self.ephemeral.is_member(to) {
-            let next = {
+            pace.wait().await;
+            let (next, waiting) = {
                 let state = self.ephemeral.lock();
                 let incarnation = state.exchange.incarnation();
-                state.exchange.tell(to, anyway).map(|tell| TellInterest { incarnation, tell })
+                let tell = state.exchange.tell(to, anyway);
+                (tell.map(|tell| TellInterest { incarnation, tell }), state.waiting.len())
             };
             anyway = false;
             if let Some(request) = next {
+                if waiting >= FEW_WAIT {
+                    pace.begin();
+                }
                 let told = request.tell.version;
                 let answer = self.peers.ask(to, &request, TELL_TIMEOUT).await.ok().flatten();
                 let is_known = answer.is_some_and(|answer| answer.known.is_some());
@@ -207,12 +230,15 @@ impl Tasks {
                 anyway = true;
             }
         }
-        self.ephemeral.0.confirmed.notify_waiters();
     }
 
+    /// Notes the answer to a report, and tells those who waited for it.
     fn note(&self, to: NodeId, told: u64, answer: Option<Confirmation>) {
-        let dropped = self.ephemeral.lock().exchange.confirmed(to, told, answer);
+        let (dropped, confirmed) = {
+            let mut state = self.ephemeral.lock();
+            (state.exchange.confirmed(to, told, answer), state.settle())
+        };
+        tell_live(confirmed);
         self.ephemeral.count_dropped(Dropped::Gone, dropped);
-        self.ephemeral.0.confirmed.notify_waiters();
     }
 }

@@ -1,5 +1,7 @@
 //! The task that tells the cluster who is there through this node, one batch after another.
 //!
+//! While there are many changes, batches begin some milliseconds apart, so that more of them share an entry of the
+//! log.
 //! A batch whose outcome is unknown is sent again as it was; the cluster applies it once. Each incarnation states
 //! all that the node holds. If the cluster counted the node as gone, the members join again within their grace
 //! period; otherwise they never leave.
@@ -11,11 +13,19 @@ use crate::core::lease::PresenceBatch;
 use crate::core::roster::Answer;
 use crate::hub::bridge::Bridge;
 use crate::hub::leases::Leases;
+use crate::hub::pace::Pace;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::sleep;
 use waypost_cluster::{Cluster, Flow, ProposeError};
 
+/// Shortest time between the beginnings of two batches while there are many changes, about.
+const PACE: Duration = Duration::from_millis(10);
+/// After a batch of fewer changes the next one goes at once: a client that joins one channel after the other waits
+/// for the log alone.
+const FEW: usize = 8;
+/// After a batch of so many changes the next one goes at once, too: it was worth an entry, and so will the next be.
+const LARGE: usize = 256;
 /// Pause before a batch is sent again.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
 /// Pause before a batch is sent again whose incarnation the cluster does not know yet.
@@ -56,7 +66,9 @@ impl Keeper {
     pub(super) async fn run(self) {
         let node = self.cluster.node_id();
         let mut incarnation = self.leases.incarnation();
+        let mut pace = Pace::new(PACE);
         loop {
+            pace.wait().await;
             let present = self.leases.incarnation();
             if present != incarnation {
                 incarnation = present;
@@ -70,6 +82,9 @@ impl Keeper {
                 }
                 continue;
             };
+            if (FEW..LARGE).contains(&batch.changes.len()) {
+                pace.begin();
+            }
             match self.propose(batch).await {
                 Ok(denied) => {
                     let answers = self.state().with_roster(|roster| roster.settle(&denied));

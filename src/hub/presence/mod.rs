@@ -176,7 +176,7 @@ impl Presence {
     /// Returns the limit, if there is no room as far as this node has applied the log, and none of its
     /// members is about to leave.
     fn full_here(&self, member: &Member) -> Option<u32> {
-        let limit = self.bridge.access().map(member.map)?.rules.facts_of(member.subject.as_str()).members_max;
+        let limit = self.bridge.access().map(member.map)?.rules.members_max_of(member.subject.as_str());
         let state = &self.bridge.presence;
         let is_full = state.board.is_full(member, limit);
         let is_full = is_full && !state.with_roster(|roster| roster.may_leave(member.map, &member.subject));

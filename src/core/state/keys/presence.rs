@@ -22,46 +22,48 @@ pub fn members_of(node: NodeId) -> ([u8; 9], [u8; 9]) {
 
 /// The key of a presence member.
 pub fn present(member: &Member) -> Vec<u8> {
-    let key = of_subject(&[PRESENT], member.map, &member.subject);
-    [&key[..], member.name.as_bytes()].concat()
+    of_member(&[PRESENT], member)
 }
 
 /// The key of a presence member in its grace period.
 pub fn parting(member: &Member) -> Vec<u8> {
-    let mut key = present(member);
-    key[0] = PARTING;
-    key
+    of_member(&[PARTING], member)
 }
 
 /// The key of a presence member that a node holds.
 pub fn member(node: NodeId, member: &Member) -> Vec<u8> {
-    let key = of_subject(&of_node(MEMBERS, node), member.map, &member.subject);
-    [&key[..], member.name.as_bytes()].concat()
+    of_member(&of_node(MEMBERS, node), member)
 }
 
 /// The key of the subscriptions of a subject that a node holds.
 pub fn subscriptions(node: NodeId, map: MapId, subject: &Subject) -> Vec<u8> {
-    of_subject(&of_node(SUBSCRIPTIONS, node), map, subject)
+    of_subject(&of_node(SUBSCRIPTIONS, node), map, subject, "")
 }
 
 /// The key of a channel of which it was told that it is occupied.
 pub fn occupied(map: MapId, subject: &Subject) -> Vec<u8> {
-    of_subject(&[OCCUPIED], map, subject)
+    of_subject(&[OCCUPIED], map, subject, "")
 }
 
 fn of_node(prefix: u8, node: NodeId) -> [u8; 9] {
     join(prefix, &node.to_be_bytes())
 }
 
-/// The beginning of a key, then a map and one of its subjects.
-fn of_subject(beginning: &[u8], map: MapId, subject: &Subject) -> Vec<u8> {
+/// The beginning of a key, then a member.
+fn of_member(beginning: &[u8], member: &Member) -> Vec<u8> {
+    of_subject(beginning, member.map, &member.subject, &member.name)
+}
+
+/// The beginning of a key, then a map, one of its subjects, and the rest.
+fn of_subject(beginning: &[u8], map: MapId, subject: &Subject, rest: &str) -> Vec<u8> {
     let name = subject.as_str().as_bytes();
-    let mut key = Vec::with_capacity(beginning.len() + 17 + name.len());
+    let mut key = Vec::with_capacity(beginning.len() + 17 + name.len() + rest.len());
     key.extend_from_slice(beginning);
     key.extend_from_slice(map.as_bytes());
     // A subject has fewer than 256 bytes.
     key.push(name.len() as u8);
     key.extend_from_slice(name);
+    key.extend_from_slice(rest.as_bytes());
     key
 }
 

@@ -169,6 +169,14 @@ fn golden_messages_of_a_channel() {
             r#"{"event":"pusher_internal:member_removed","channel":"presence-a","data":"{\"user_id\":\"7\"}"}"#,
         ),
         (
+            member_added("presence-a", "a\"b", b""),
+            r#"{"event":"pusher_internal:member_added","channel":"presence-a","data":"{\"user_id\":\"a\\\"b\",\"user_info\":null}"}"#,
+        ),
+        (
+            member_removed("presence-a", "a\"b"),
+            r#"{"event":"pusher_internal:member_removed","channel":"presence-a","data":"{\"user_id\":\"a\\\"b\"}"}"#,
+        ),
+        (
             subscription_count("a", 3),
             r#"{"event":"pusher_internal:subscription_count","channel":"a","data":"{\"subscription_count\":3}"}"#,
         ),

@@ -1,7 +1,7 @@
 //! What a client must show to subscribe or to sign in: a signature of the application's back end.
 
 use super::PusherSession;
-use crate::core::app::signature::{channel_signature, user_signature, verify_hex};
+use crate::core::app::signature::Signer;
 use crate::core::channel::{Channel, Kind};
 use crate::core::channel_rules::Join;
 use crate::edge::pusher::frame;
@@ -48,18 +48,18 @@ impl PusherSession {
         }
         let auth = asked.auth.as_deref().filter(|auth| !auth.is_empty()).ok_or(AuthError::Missing)?;
         let data = asked.channel_data.as_deref();
-        self.verify(auth, |app| channel_signature(&app.secret, self.socket, channel.name(), data))
+        self.verify(auth, |signer, given| signer.signs_channel(self.socket, channel.name(), data, given))
     }
 
     /// Checks that the back end has signed the user's data for this socket.
     pub(super) fn check_user(&self, asked: &frame::SignIn) -> Result<(), AuthError> {
-        self.verify(&asked.auth, |app| user_signature(&app.secret, self.socket, &asked.user_data))
+        self.verify(&asked.auth, |signer, given| signer.signs_user(self.socket, &asked.user_data, given))
     }
 
-    fn verify(&self, auth: &str, sign: impl Fn(&OpenApp) -> String) -> Result<(), AuthError> {
-        let (key, signature) = auth.split_once(':').ok_or(AuthError::Missing)?;
+    fn verify(&self, auth: &str, signs: impl FnOnce(&Signer, &str) -> bool) -> Result<(), AuthError> {
+        let (key, given) = auth.split_once(':').ok_or(AuthError::Missing)?;
         let app = self.app_with(key).ok_or(AuthError::Key)?;
-        if verify_hex(&sign(&app), signature) { Ok(()) } else { Err(AuthError::Signature) }
+        if signs(&app.signer, given) { Ok(()) } else { Err(AuthError::Signature) }
     }
 
     /// The app of the map that has the key. While credentials are replaced, the back end may sign with others

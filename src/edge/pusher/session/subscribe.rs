@@ -9,7 +9,7 @@ use crate::core::event::Event;
 use crate::core::filter::Filter;
 use crate::core::history::Start;
 use crate::core::ids::{MapId, SocketId};
-use crate::core::lifecycle::Lifecycle;
+use crate::core::lifecycle::{Lifecycle, LifecycleKind};
 use crate::core::subject::{Selector, Subject};
 use crate::delivery::{Compression, Dispatcher, Link, Next, Resume};
 use crate::edge::pusher::alias::subject_of;
@@ -20,7 +20,6 @@ use crate::edge::pusher::note::Note;
 use crate::edge::refused::{Quota, Refused};
 use crate::edge::subscribe::{self, Asked, Opened, SessionQuota, Wanted};
 use crate::hub::{self, Hub, PresenceError, Who};
-use bytes::Bytes;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -89,8 +88,9 @@ struct Wish {
     subject: Subject,
     /// The client's user, on a presence channel.
     member: Option<Member>,
-    /// What the back end has signed about the client: JSON, or nothing.
-    channel_data: Bytes,
+    /// What the back end has signed about the client, on a presence channel. The data of other subscriptions is not
+    /// checked.
+    channel_data: Option<String>,
     /// The start that the client asks for.
     start: Option<Start>,
 }
@@ -184,9 +184,7 @@ impl PusherSession {
         if let Some(former) = former_sockets(&asked)? {
             self.subscriber.set_sockets(self.socket, &former);
         }
-        // The data of other subscriptions is not checked.
-        let told = asked.channel_data.as_deref().filter(|_| member.is_some());
-        let channel_data = told.map(told_data).unwrap_or_default();
+        let channel_data = asked.channel_data.filter(|_| member.is_some());
         Ok(Wish { name: name.clone(), channel, subject, member, channel_data, start })
     }
 
@@ -237,7 +235,10 @@ impl PusherSession {
             let of = (self.app.map, subject.clone());
             self.pusher.counts.add(of, name.clone(), self.mailbox.clone())
         });
-        self.note(Lifecycle::Subscribe { channel: subject.clone(), socket: self.socket, channel_data });
+        if self.hub().presence().wants(self.app.map, LifecycleKind::Subscribe) {
+            let channel_data = channel_data.as_deref().map(told_data).unwrap_or_default();
+            self.note(Lifecycle::Subscribe { channel: subject.clone(), socket: self.socket, channel_data });
+        }
         self.channels.insert(name, Subscription { number, id, subject, kind, member, _counted: counted });
     }
 
@@ -326,6 +327,8 @@ async fn open(
         form: Box::new(move |_| client.compression.form(Arc::new(PusherForm::new(&name)))),
         quota: client.quota,
         count: wish.wants_last(),
+        // Subscribers of ephemeral channels learn no position.
+        tells_start: false,
         former: None,
     };
     let opened = subscribe::open(dispatcher, asked).await?;

@@ -17,9 +17,15 @@ use crate::core::state::records;
 use crate::core::store::{ReadStore, WriteStore};
 use crate::core::subject::Subject;
 use graces::Graces;
+use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+
+/// The most bytes of a hold, as stored.
+const OF_HOLD: usize = 16;
+/// The most bytes that a member has beside its name and info, as stored.
+const OF_PRESENT: usize = 32;
 
 /// A member that is gone, with its map and subject.
 pub(super) type Gone = (MapId, Subject, Arc<Present>);
@@ -50,10 +56,15 @@ pub(super) enum Outcome {
     Malformed,
 }
 
-/// The presence members of all subjects.
+/// The members of a subject, by name.
+type OfSubject = BTreeMap<ByName, Holders>;
+
+/// The presence members of all subjects. What nodes store and tell does not depend on the order of the maps and
+/// subjects.
 #[derive(Debug, Default)]
 pub(super) struct Members {
-    subjects: BTreeMap<(MapId, Subject), BTreeMap<ByName, Holders>>,
+    /// Clients choose the names of subjects, so their hashes have a random key.
+    maps: FxHashMap<MapId, HashMap<Subject, OfSubject>>,
     graces: Graces,
 }
 
@@ -128,7 +139,7 @@ impl Members {
         let mut members = Self::default();
         for (key, present) in records::<Present, S>(store, keys::PRESENT)? {
             if let Some(Member { map, subject, .. }) = keys::present_member(&key) {
-                let of_subject = members.subjects.entry((map, subject)).or_default();
+                let of_subject = members.maps.entry(map).or_default().entry(subject).or_default();
                 of_subject.insert(ByName(Arc::new(present)), Holders::default());
             }
         }
@@ -151,22 +162,29 @@ impl Members {
 
     /// Returns the members of a subject, by name.
     pub(super) fn of(&self, map: MapId, subject: &Subject) -> impl Iterator<Item = &Arc<Present>> {
-        self.subjects.get(&(map, subject.clone())).into_iter().flat_map(BTreeMap::keys).map(|by| &by.0)
+        self.of_subject(map, subject).into_iter().flat_map(BTreeMap::keys).map(|by| &by.0)
+    }
+
+    fn of_subject(&self, map: MapId, subject: &Subject) -> Option<&OfSubject> {
+        self.maps.get(&map)?.get(subject)
     }
 
     /// Returns all members, with their maps and subjects.
     pub(super) fn all(&self) -> impl Iterator<Item = Gone> {
-        self.subjects.iter().flat_map(|((map, subject), of_subject)| {
-            of_subject.keys().map(move |by| (*map, subject.clone(), by.0.clone()))
+        let subjects = self.maps.iter().flat_map(|(map, of_map)| {
+            of_map.iter().map(move |(subject, of_subject)| (*map, subject, of_subject))
+        });
+        subjects.flat_map(|(map, subject, of_subject)| {
+            of_subject.keys().map(move |by| (map, subject.clone(), by.0.clone()))
         })
     }
 
     pub(super) fn are_there(&self, map: MapId, subject: &Subject) -> bool {
-        self.subjects.contains_key(&(map, subject.clone()))
+        self.of_subject(map, subject).is_some()
     }
 
     fn holders(&mut self, member: &Member) -> Option<&mut Holders> {
-        self.subjects.get_mut(&(member.map, member.subject.clone()))?.get_mut(&*member.name)
+        self.maps.get_mut(&member.map)?.get_mut(&member.subject)?.get_mut(&*member.name)
     }
 
     /// Makes the node hold a member. The subject may have `limit` members.
@@ -181,15 +199,14 @@ impl Members {
         if member.name.is_empty() || member.name.len() > MAX_MEMBER_LEN || info.len() > MAX_INFO_LEN {
             return Ok(Outcome::Malformed);
         }
-        let at = (member.map, member.subject.clone());
-        let of_subject = self.subjects.get(&at);
+        let of_subject = self.of_subject(member.map, &member.subject);
         let is_known = of_subject.is_some_and(|of_subject| of_subject.contains_key(&*member.name));
         let has_room = *is_held || of_subject.map_or(0, BTreeMap::len) < limit as usize;
         if !is_known && !has_room {
             return Ok(Outcome::Full);
         }
         let hold = Hold { incarnation, grace_ms: *grace_ms };
-        store.put(&keys::member(node, member), &codec::encode(&hold)?)?;
+        store.put(&keys::member(node, member), &codec::encode_about(&hold, OF_HOLD)?)?;
         if is_known {
             if let Some(holders) = self.holders(member) {
                 holders.add(node, hold);
@@ -199,8 +216,10 @@ impl Members {
             return Ok(Outcome::Known);
         }
         let present = Arc::new(Present { name: member.name.clone(), info: info[..].into(), socket: *socket });
-        store.put(&keys::present(member), &codec::encode(&*present)?)?;
-        self.subjects.entry(at).or_default().insert(ByName(present.clone()), Holders::one(node, hold));
+        let bytes = OF_PRESENT + present.name.len() + present.info.len();
+        store.put(&keys::present(member), &codec::encode_about(&*present, bytes)?)?;
+        let of_subject = self.maps.entry(member.map).or_default().entry(member.subject.clone()).or_default();
+        of_subject.insert(ByName(present.clone()), Holders::one(node, hold));
         Ok(Outcome::New(present))
     }
 
@@ -281,16 +300,8 @@ impl Members {
 
     /// Removes a map's members.
     pub(super) fn forget<S: WriteStore>(&mut self, map: MapId, store: &mut S) -> Result<(), StateError> {
-        let of_map: Vec<Subject> = self
-            .subjects
-            .range((map, Subject::own())..)
-            .take_while(|((of, _), _)| *of == map)
-            .map(|((_, subject), _)| subject.clone())
-            .collect();
-        for subject in of_map {
-            for (ByName(present), holders) in
-                self.subjects.remove(&(map, subject.clone())).unwrap_or_default()
-            {
+        for (subject, of_subject) in self.maps.remove(&map).unwrap_or_default() {
+            for (ByName(present), holders) in of_subject {
                 let member = Member { map, subject: subject.clone(), name: present.name.clone() };
                 store.delete(&keys::present(&member))?;
                 self.stop_grace(&member, store)?;
@@ -333,17 +344,20 @@ impl Members {
 
     /// Removes the member if nothing keeps it, and returns it then.
     fn end<S: WriteStore>(&mut self, member: &Member, store: &mut S) -> Result<Option<Gone>, StateError> {
-        let at = (member.map, member.subject.clone());
-        let Some(of_subject) = self.subjects.get_mut(&at) else { return Ok(None) };
+        let Some(of_map) = self.maps.get_mut(&member.map) else { return Ok(None) };
+        let Some(of_subject) = of_map.get_mut(&member.subject) else { return Ok(None) };
         let is_held = of_subject.get(&*member.name).is_none_or(|holders| !holders.are_none());
         if is_held || self.graces.of(member).is_some() {
             return Ok(None);
         }
         let removed = of_subject.remove_entry(&*member.name);
         if of_subject.is_empty() {
-            self.subjects.remove(&at);
+            of_map.remove(&member.subject);
+        }
+        if of_map.is_empty() {
+            self.maps.remove(&member.map);
         }
         store.delete(&keys::present(member))?;
-        Ok(removed.map(|(ByName(present), _)| (at.0, at.1, present)))
+        Ok(removed.map(|(ByName(present), _)| (member.map, member.subject.clone(), present)))
     }
 }

@@ -61,8 +61,10 @@ impl Directory {
             PresenceChange::Join(join) => return self.join(by, join, store),
             PresenceChange::Leave { member, grace_ms } => {
                 let until_ms = (*grace_ms > 0).then(|| now_ms + u64::from(*grace_ms));
-                let gone = self.leases.members.leave(by.0, member, until_ms, store)?;
-                self.left(gone.into_iter().collect(), Vec::new(), store)?;
+                if let Some(gone) = self.leases.members.leave(by.0, member, until_ms, store)? {
+                    let of = self.tell_gone(gone);
+                    self.look_at_channel(&of, false, store)?;
+                }
             }
             PresenceChange::Occupy { map, subject, count } => {
                 let of = (*map, subject.clone());
@@ -86,7 +88,7 @@ impl Directory {
     ) -> Result<Option<Refusal>, StateError> {
         let member = &join.member;
         let Some(map) = self.access.map(member.map) else { return Ok(Some(Refusal::UnknownMap)) };
-        let limit = map.rules.facts_of(member.subject.as_str()).members_max;
+        let limit = map.rules.members_max_of(member.subject.as_str());
         match self.leases.members.join(by, join, limit, store)? {
             Outcome::New(present) => self.joined((member.map, member.subject.clone()), present, store)?,
             Outcome::Known => {}
@@ -120,20 +122,22 @@ impl Directory {
         changed: Vec<Of>,
         store: &mut S,
     ) -> Result<(), StateError> {
-        let mut channels = BTreeSet::new();
-        for (map, subject, present) in gone {
-            self.tell(map, || Lifecycle::MemberRemoved {
-                channel: subject.clone(),
-                user: (&*present.name).into(),
-                socket: present.socket,
-            });
-            channels.insert((map, subject.clone()));
-            self.changes.push(Change::Left(map, subject, present));
-        }
+        let channels: BTreeSet<Of> = gone.into_iter().map(|gone| self.tell_gone(gone)).collect();
         for of in &changed {
             self.look_at_channel(of, true, store)?;
         }
         channels.iter().try_for_each(|of| self.look_at_channel(of, false, store))
+    }
+
+    /// Tells that a member is gone. Returns the channel, which may be vacated now.
+    fn tell_gone(&mut self, (map, subject, present): Gone) -> Of {
+        self.tell(map, || Lifecycle::MemberRemoved {
+            channel: subject.clone(),
+            user: (&*present.name).into(),
+            socket: present.socket,
+        });
+        self.changes.push(Change::Left(map, subject.clone(), present));
+        (map, subject)
     }
 
     /// Tells what changed of a channel: whether it is occupied, and how many subscriptions it has.
