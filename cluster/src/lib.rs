@@ -117,6 +117,7 @@ mod time;
 mod types;
 mod votes;
 mod wire;
+mod words;
 
 pub use backup::{BackupError, BackupInfo, BackupKey, BackupOrigin, Expected, verify};
 pub use catchup::CatchUp;

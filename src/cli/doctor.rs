@@ -24,7 +24,7 @@ use super::{
 use crate::{
     clock::now_ms,
     config::{Config, KEYS, Loaded, Source},
-    core::time::parse_iso,
+    core::{text::counted, time::parse_iso},
     server,
 };
 use here::Here;
@@ -72,7 +72,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     }
     report.print()?;
     let (failed, all) = (report.failed(), report.len());
-    anyhow::ensure!(failed == 0, "{failed} of {all} checks failed");
+    anyhow::ensure!(failed == 0, "{failed} of {} failed", counted(all, "check", "checks"));
     Ok(())
 }
 
