@@ -3,8 +3,9 @@
 //!
 //! Without a collector there is no tracer, and every question for it costs one branch. With one, a span is
 //! put into a bounded queue when it ends. Nobody waits for the queue: a span that finds it full is dropped
-//! and counted, for the metrics and for the log. Which spans are made is decided where a trace begins: a publisher that sends a `traceparent`
-//! decides for its own, and of the traces that begin here a share is recorded.
+//! and counted, for the metrics and for the log. Which spans are made is decided where a trace begins: a
+//! publisher that sends a `traceparent` decides for its own, and of the traces that begin here a share is
+//! recorded.
 
 mod missed;
 pub mod otlp;

@@ -120,8 +120,8 @@ mod votes;
 mod wire;
 mod words;
 
-// Parts of the simulator that need nothing else of it. Their tests run here, so that the crate `sim`, which compiles all
-// these sources once more, needs no test harness for them.
+// Parts of the simulator that need nothing else of it. Their tests run here, so that the crate `sim`, which
+// compiles all these sources once more, needs no test harness for them.
 #[cfg(all(test, not(feature = "sim")))]
 #[allow(dead_code)]
 #[path = "sim/journal.rs"]

@@ -7,7 +7,7 @@ pub fn counted<N>(number: N, one: &str, several: &str) -> String
 where
     N: Copy + Display + PartialEq + From<u8>,
 {
-    format!("{number} {}", if number == N::from(1) { one } else { several })
+    format!("{number} {}", if number == N::from(1_u8) { one } else { several })
 }
 
 /// Returns whether a character is invisible or changes the direction of writing, so that a reader does not
