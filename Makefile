@@ -114,5 +114,5 @@ TRACKED := $(or $(CARGO_TARGET_DIR),target)/$(if $(filter dev,$(TRACK_PROFILE)),
 
 # In the profile of the tests, what they compiled is taken: named with them, dependencies have the same features.
 track:
-	cargo build --profile $(TRACK_PROFILE) --locked $(if $(filter dev,$(TRACK_PROFILE)),$(TESTED) --bins --tests,-p waypost -p benches --bins)
+	cargo build --profile $(TRACK_PROFILE) --locked $(if $(filter dev,$(TRACK_PROFILE)),$(TESTED) --tests,-p waypost -p benches) --bin waypost --bin benches
 	$(TRACKED)/benches --waypost $(TRACKED)/waypost track --short

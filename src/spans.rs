@@ -3,9 +3,11 @@
 //!
 //! Without a collector there is no tracer, and every question for it costs one branch. With one, a span is
 //! put into a bounded queue when it ends. Nobody waits for the queue: a span that finds it full is dropped
-//! and counted. Which spans are made is decided where a trace begins: a publisher that sends a `traceparent`
-//! decides for its own, and of the traces that begin here a share is recorded.
+//! and counted, for the metrics and for the log. Which spans are made is decided where a trace begins: a
+//! publisher that sends a `traceparent` decides for its own, and of the traces that begin here a share is
+//! recorded.
 
+mod missed;
 pub mod otlp;
 
 use crate::clock::now_ns;
@@ -15,6 +17,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
+
+pub use missed::Missed;
 
 /// Spans that may wait for the collector.
 const QUEUE: usize = 8192;
@@ -35,7 +39,8 @@ pub fn tracer() -> Option<&'static Tracer> {
 pub fn install(per_million: u32) -> Option<mpsc::Receiver<Span>> {
     let (queue, spans) = mpsc::channel(QUEUE);
     let full = metrics::counter!(metric::SPANS_DROPPED, "reason" => "full");
-    TRACER.set(Tracer { queue, per_million, full, open: AtomicU64::new(0) }).ok().map(|()| spans)
+    let (missed, open) = (Missed::default(), AtomicU64::new(0));
+    TRACER.set(Tracer { queue, per_million, full, missed, open }).ok().map(|()| spans)
 }
 
 /// What records spans. Lives as long as the process.
@@ -43,6 +48,7 @@ pub struct Tracer {
     queue: mpsc::Sender<Span>,
     per_million: u32,
     full: metrics::Counter,
+    missed: Missed,
     /// Spans that were put into the queue and are neither handed over nor dropped.
     open: AtomicU64,
 }
@@ -89,11 +95,17 @@ impl Tracer {
         }
     }
 
+    /// The spans that found the queue full, for the log.
+    pub fn missed(&self) -> &Missed {
+        &self.missed
+    }
+
     fn put(&self, span: Span) {
         self.open.fetch_add(1, Ordering::Relaxed);
         if self.queue.try_send(span).is_err() {
             self.open.fetch_sub(1, Ordering::Relaxed);
             self.full.increment(1);
+            self.missed.add();
         }
     }
 }
@@ -262,7 +274,8 @@ mod tests {
 
     fn tracer(per_million: u32, room: usize) -> (Tracer, mpsc::Receiver<Span>) {
         let (queue, spans) = mpsc::channel(room);
-        (Tracer { queue, per_million, full: metrics::Counter::noop(), open: AtomicU64::new(0) }, spans)
+        let (full, missed) = (metrics::Counter::noop(), Missed::default());
+        (Tracer { queue, per_million, full, missed, open: AtomicU64::new(0) }, spans)
     }
 
     #[test]
@@ -288,8 +301,8 @@ mod tests {
         assert_eq!(open.span.as_ref().unwrap().parent, Some(of("01").span()));
     }
 
-    #[test]
-    fn a_span_that_finds_the_queue_full_is_dropped() {
+    #[tokio::test]
+    async fn a_span_that_finds_the_queue_full_is_dropped_and_counted() {
         let (tracer, mut spans) = tracer(ALL, 1);
         let mut open = tracer.root("x", Kind::Server).unwrap();
         open.set("a", 1_u64);
@@ -297,6 +310,7 @@ mod tests {
         tracer.put(span.clone());
         tracer.put(span.clone());
         assert_eq!(tracer.open.load(Ordering::Relaxed), 1);
+        assert_eq!(tracer.missed().next(Duration::ZERO).await, 1);
         assert_eq!(spans.try_recv(), Ok(span));
         assert!(spans.try_recv().is_err());
         tracer.settled(1);

@@ -69,10 +69,10 @@ impl Disk {
     }
 
     /// Counts `bytes` of entries that are about to be written, with the space that they will need in the log
-    /// and the store. Returns false, and counts nothing, if they would leave less than half of the reserve.
+    /// and the store. Returns false, and counts nothing, if they would leave less than the floor.
     fn take(&self, bytes: u64) -> bool {
         let mut account = locked(&self.account);
-        let fits = account.after(bytes) >= account.measured.reserve / 2;
+        let fits = account.after(bytes) >= account.measured.floor();
         if fits {
             account.add(bytes);
         }
@@ -82,7 +82,7 @@ impl Disk {
     /// The same for bytes of new files.
     fn take_for_files(&self, bytes: u64) -> bool {
         let mut account = locked(&self.account);
-        let fits = account.after_in_files(bytes) >= account.measured.reserve / 2;
+        let fits = account.after_in_files(bytes) >= account.measured.floor();
         if fits {
             account.add(bytes);
         }
@@ -245,13 +245,12 @@ impl DiskBudget {
         fits
     }
 
-    /// Whether a snapshot may begin. After one that found too little space, another may begin only with more
-    /// free space, since the present state stays beside it, and sending it costs both nodes much.
+    /// Whether a snapshot may begin. After one that found too little space, another may begin at once only with more
+    /// free space, by the floor, since the present state stays beside it, and sending it costs both nodes much.
     pub(crate) fn may_begin_snapshot(&self) -> bool {
         let room = self.room();
-        let hopeless = |(at, free): (Instant, u64)| {
-            at.elapsed() < SNAPSHOT_AGAIN && room.free <= free + room.reserve / 2
-        };
+        let hopeless =
+            |(at, free): (Instant, u64)| at.elapsed() < SNAPSHOT_AGAIN && room.free <= free + room.floor();
         !room.is_closed && !locked(&self.cramped).is_some_and(hopeless)
     }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::NodeId;
+use crate::words::counted;
 
 /// Why the applied state could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -161,7 +162,7 @@ pub enum Refused {
     #[error("node {0} is the last voter")]
     LastVoter(NodeId),
     /// Too few of the remaining voters can be reached.
-    #[error("only {reachable} of the {voters} remaining voters can be reached, and {needed} are needed")]
+    #[error("{}", too_few(*.voters, *.reachable, *.needed))]
     Majority {
         /// Number of remaining voters.
         voters: u64,
@@ -177,7 +178,7 @@ pub enum Refused {
     #[error("node {0} cannot be reached")]
     Unreachable(NodeId),
     /// The member lacks too many entries of the log.
-    #[error("node {node} is {entries} log entries behind")]
+    #[error("node {node} is {} behind", counted(*.entries, "log entry", "log entries"))]
     Behind {
         /// The member.
         node: NodeId,
@@ -199,6 +200,16 @@ pub enum Refused {
     /// The voter was asked to lead and did not in time; this node leads on.
     #[error("node {0} did not take the lead in time: the present leader leads on")]
     NotTaken(NodeId),
+}
+
+/// Says that too few of the remaining voters can be reached.
+fn too_few(voters: u64, reachable: u64, needed: u64) -> String {
+    match voters {
+        1 => "the only remaining voter cannot be reached".to_owned(),
+        _ => format!(
+            "only {reachable} of the {voters} remaining voters can be reached, and {needed} are needed"
+        ),
+    }
 }
 
 /// Why a node does not start.

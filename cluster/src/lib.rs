@@ -23,8 +23,8 @@
 //!   damaged of them; `damage`, `fatal` and `older`: handle a disk that returned wrong data or an older copy
 //!   of the data; `disk`: handles a full disk.
 //! - On the network: `net`: the one peer port, with its frames, handshake, admission and connections. `raft`:
-//!   how openraft uses it; `snapshot`: how a state is sent. `wire`: the only place that knows the byte
-//!   formats.
+//!   how openraft uses it; `snapshot`: how a state is sent. `probe`: asks a node from outside whether it
+//!   admits a newcomer. `wire`: the only place that knows the byte formats.
 //! - The log's disk: `syncs` measures it, `slow_disk` finds out whether it is slow, and a leader whose disk
 //!   is slow gives the lead away (`membership`).
 //! - `types`: the types that openraft is instantiated with. `late`: deadlines that do not count a pause of
@@ -95,6 +95,7 @@ mod older;
 mod open;
 #[cfg_attr(feature = "sim", path = "sim/os.rs")]
 mod os;
+mod probe;
 mod proposer;
 mod purge;
 mod raft;
@@ -117,6 +118,18 @@ mod time;
 mod types;
 mod votes;
 mod wire;
+mod words;
+
+// Parts of the simulator that need nothing else of it. Their tests run here, so that the crate `sim`, which
+// compiles all these sources once more, needs no test harness for them.
+#[cfg(all(test, not(feature = "sim")))]
+#[allow(dead_code)]
+#[path = "sim/journal.rs"]
+mod sim_journal;
+#[cfg(all(test, not(feature = "sim")))]
+#[allow(dead_code)]
+#[path = "sim/names.rs"]
+mod sim_names;
 
 pub use backup::{BackupError, BackupInfo, BackupKey, BackupOrigin, Expected, verify};
 pub use catchup::CatchUp;
@@ -132,6 +145,7 @@ pub use membership::Operation;
 #[cfg(not(feature = "sim"))]
 pub use mend::{PutBackError, go_on, put_back};
 pub use net::RequestLane;
+pub use probe::{Probe, ProbeError};
 #[cfg(not(feature = "sim"))]
 pub use restore::{Restored, restore};
 pub use status::{Claim, ClockStatus, MemberStatus, PeerSecurity, Role, Status, certificate_days_left};

@@ -8,6 +8,7 @@ use crate::NodeId;
 use crate::catchup::CatchUp;
 use crate::time::ClockState;
 use crate::types::{NAME, called};
+use crate::words::counted;
 
 /// The role of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
@@ -201,7 +202,9 @@ impl Status {
         let left = certificate_days_left(self.peer_certificate_until?, now)?;
         let node = self.called(self.node_id);
         Some(match left {
-            Some(days) => format!("the peer certificate of node {node} ends in {days} days"),
+            Some(days) => {
+                format!("the peer certificate of node {node} ends in {}", counted(days, "day", "days"))
+            }
             None => format!("the peer certificate of node {node} has ended: peers refuse it"),
         })
     }
@@ -275,6 +278,11 @@ mod tests {
             status(Some(now + 29 * 86_400))
                 .certificate_problem(now)
                 .is_some_and(|text| text.contains("29 days"))
+        );
+        assert!(
+            status(Some(now + 86_400))
+                .certificate_problem(now)
+                .is_some_and(|text| text.ends_with("in 1 day"))
         );
         assert!(
             status(Some(now - 1)).certificate_problem(now).is_some_and(|text| text.contains("has ended"))

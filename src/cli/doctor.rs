@@ -5,6 +5,7 @@
 //! rest is looked at from here.
 
 mod addresses;
+mod admission;
 mod certificates;
 mod cluster;
 mod disk;
@@ -24,7 +25,7 @@ use super::{
 use crate::{
     clock::now_ms,
     config::{Config, KEYS, Loaded, Source},
-    core::time::parse_iso,
+    core::{text::counted, time::parse_iso},
     server,
 };
 use here::Here;
@@ -52,16 +53,18 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let mut report = Report::default();
     let node = node_here(&args.config, &mut report);
-    if let Some(config) = &node {
+    if let Some(loaded) = &node {
+        let config = &loaded.config;
         let own = Client::of_admin(args.connection.clone().only_at(own_url(config)));
         let here = Here::look(config, &own).await;
-        addresses::check(config, &here, &mut report).await;
+        let peers = addresses::check(config, &here, &mut report).await;
+        admission::check(loaded, &peers, &mut report).await;
         disk::check(config, &mut report);
         open_files(config, &mut report);
         certificates::check(config, &mut report);
     }
     let connection = match &node {
-        Some(config) => args.connection.or_at(own_url(config)),
+        Some(loaded) => args.connection.or_at(own_url(&loaded.config)),
         None => args.connection,
     };
     let client = Client::of_admin(connection);
@@ -72,12 +75,12 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     }
     report.print()?;
     let (failed, all) = (report.failed(), report.len());
-    anyhow::ensure!(failed == 0, "{failed} of {all} checks failed");
+    anyhow::ensure!(failed == 0, "{failed} of {} failed", counted(all, "check", "checks"));
     Ok(())
 }
 
 /// The configuration of the node on this host. `None` if there is none here, or it is not valid.
-fn node_here(args: &ConfigArgs, report: &mut Report) -> Option<Config> {
+fn node_here(args: &ConfigArgs, report: &mut Report) -> Option<Loaded> {
     let loaded = match args.load() {
         Ok(loaded) => loaded,
         Err(error) => {
@@ -92,12 +95,12 @@ fn node_here(args: &ConfigArgs, report: &mut Report) -> Option<Config> {
         report.ok("configuration", what);
         return None;
     }
-    let config = loaded.config;
+    let config = &loaded.config;
     for warning in config.warnings() {
         report.warn("configuration", warning, "see `waypost config default` for the setting");
     }
     report.ok("configuration", format!("the settings of node {} are valid", config.node.name()));
-    Some(config)
+    Some(loaded)
 }
 
 /// Whether somebody has set anything but the admin token, which commands use too.

@@ -17,7 +17,7 @@ use std::{
 use anstyle::{AnsiColor, Style};
 use serde_json::Value;
 
-use crate::core::text::is_hidden;
+use crate::core::text::{counted, is_hidden};
 
 /// Style of a bad state.
 pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
@@ -150,6 +150,14 @@ pub(super) fn cell(object: &Value, field: &str) -> String {
     }
 }
 
+/// A number of a JSON object with what it counts, as in `1 event` and `2 events`.
+pub(super) fn counted_cell(object: &Value, field: &str, one: &str, several: &str) -> String {
+    match object[field].as_u64() {
+        Some(number) => counted(number, one, several),
+        None => format!("{} {several}", cell(object, field)),
+    }
+}
+
 /// Text from elsewhere, without characters that control a terminal, are invisible or change the direction of
 /// writing.
 pub(super) fn printable(text: &str) -> String {
@@ -166,6 +174,13 @@ mod tests {
         assert_eq!(cell(&object, "a"), "-");
         assert_eq!(cell(&object, "b"), "x,1");
         assert_eq!(cell(&object, "c.d"), "e\u{fffd}[2J");
+    }
+
+    #[test]
+    fn numbers_have_the_word_for_what_they_count() {
+        let object = serde_json::json!({"one": 1, "two": 2, "unknown": null});
+        let shown = |field| counted_cell(&object, field, "event", "events");
+        assert_eq!(["one", "two", "unknown"].map(shown), ["1 event", "2 events", "- events"]);
     }
 
     #[test]

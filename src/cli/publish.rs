@@ -16,6 +16,7 @@ use super::{
     client::{Body, ClientError, Connection},
     output::{self, cell},
 };
+use crate::core::text::counted;
 
 mod input;
 mod progress;
@@ -133,7 +134,7 @@ impl Publisher {
     async fn lines(&self, batch: usize, json: bool) -> anyhow::Result<()> {
         let mut input = Input::start(batch)?;
         let mut tally = Tally::default();
-        let progress = Progress::start();
+        let mut progress = Progress::start();
         while let Some(chunk) = input.next().await {
             let chunk = chunk.map_err(|error| before(error, tally.events))?;
             let events = chunk.lines.len();
@@ -167,7 +168,8 @@ impl Publisher {
 }
 
 fn before(error: impl Into<anyhow::Error>, events: usize) -> anyhow::Error {
-    error.into().context(format!("stopped after {events} events were stored"))
+    let stored = counted(events, "event was", "events were");
+    error.into().context(format!("stopped after {stored} stored"))
 }
 
 fn print(tally: &Tally, json: bool) -> anyhow::Result<()> {
@@ -181,7 +183,7 @@ fn print(tally: &Tally, json: bool) -> anyhow::Result<()> {
         return Ok(output::json(&summary)?);
     }
     let range = format!("seq {} to {}", cell(&first, "seq"), cell(&tally.last, "seq"));
-    Ok(output::line(format_args!("stored {} events ({range})", tally.events))?)
+    Ok(output::line(format_args!("stored {} ({range})", counted(tally.events, "event", "events")))?)
 }
 
 /// An idempotency key of 122 random bits, so that no two requests have the same.

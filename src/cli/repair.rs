@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{confirm::Confirm, output};
+use crate::core::text::counted;
 
 /// What to repair, and how.
 #[derive(Debug, clap::Args)]
@@ -48,8 +49,8 @@ fn put_back(args: &Args, from: &Path) -> anyhow::Result<()> {
         from.display()
     ))?;
     let moved = waypost_cluster::put_back(&args.data_dir, from)?;
+    let are_back = counted(moved.len(), "file or folder is", "files and folders are");
     Ok(output::line(format_args!(
-        "{} files and folders are back in {dir}; start the node: it repairs what is damaged of them",
-        moved.len()
+        "{are_back} back in {dir}; start the node: it repairs what is damaged there"
     ))?)
 }

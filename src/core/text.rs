@@ -1,4 +1,14 @@
-//! Texts: patterns that they match, and characters that people do not see.
+//! Texts: patterns that they match, characters that people do not see, and numbers with what they count.
+
+use std::fmt::Display;
+
+/// A number with what it counts, for people: `1 event`, `2 events`.
+pub fn counted<N>(number: N, one: &str, several: &str) -> String
+where
+    N: Copy + Display + PartialEq + From<u8>,
+{
+    format!("{number} {}", if number == N::from(1_u8) { one } else { several })
+}
 
 /// Returns whether a character is invisible or changes the direction of writing, so that a reader does not
 /// see what the text contains.
@@ -20,4 +30,16 @@ pub fn fits(pattern: &str, text: &str) -> bool {
         text = &text[at + part.len()..];
     }
     text.ends_with(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_is_no_several() {
+        assert_eq!(counted(0_usize, "entry", "entries"), "0 entries");
+        assert_eq!(counted(1_u32, "entry", "entries"), "1 entry");
+        assert_eq!(counted(21_u64, "entry", "entries"), "21 entries");
+    }
 }

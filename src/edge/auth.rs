@@ -15,6 +15,7 @@ use crate::core::console::{Credential, Link, LinkScopes, Session};
 use crate::core::error_code::Code;
 use crate::core::jwt::JwtError;
 use crate::core::limits::{Limit, LimitName};
+use crate::core::text::counted;
 use crate::hub::{ClientError, FULL_WAIT, Grant, Hub, Who};
 use actix_web::HttpRequest;
 use actix_web::http::Method;
@@ -74,7 +75,7 @@ fn opens(link: &Link, request: &HttpRequest) -> Result<(), Refused> {
 
 /// 429: the token may make so many requests a minute.
 pub(super) fn too_many_requests(permits: u32, wait_ms: u64) -> ApiError {
-    let message = format!("the token may make {permits} requests a minute");
+    let message = format!("the token may make {} a minute", counted(permits, "request", "requests"));
     ApiError::too_fast(Code::RequestRate, message, wait_ms)
         .of_limit(LimitName::OfMap(&Limit::REQUESTS_PER_MINUTE), permits.into())
 }

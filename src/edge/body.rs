@@ -11,6 +11,7 @@ use super::media::Media;
 use crate::core::error_code::Code;
 use crate::core::json::Members;
 use crate::core::limits::LimitName;
+use crate::core::text::counted;
 use actix_web::dev::Payload;
 use actix_web::error::PayloadError;
 use actix_web::http::StatusCode;
@@ -191,7 +192,8 @@ impl Body {
 
 /// 413.
 pub(super) fn too_large(max_bytes: usize, name: LimitName) -> ApiError {
-    ApiError::too_large(format!("a body may have at most {max_bytes} bytes")).of_limit(name, max_bytes as u64)
+    let message = format!("a body may have at most {}", counted(max_bytes, "byte", "bytes"));
+    ApiError::too_large(message).of_limit(name, max_bytes as u64)
 }
 
 /// 408.

@@ -8,6 +8,7 @@ use crate::core::json::JsonError;
 use crate::core::limits::{Limit, LimitName};
 use crate::core::rate::{Exceeded, PublishRates};
 use crate::core::subject::Subject;
+use crate::core::text::counted;
 use crate::edge::audit::facts::ErrorCode;
 use crate::hub::{ArchiveError, HubError, ResumeError};
 use actix_web::http::StatusCode;
@@ -270,9 +271,12 @@ impl From<HubError> for ApiError {
             HubError::Unknown => Self::later(Code::UnknownOutcome, error.to_string())
                 .hint("repeat the request with the same Idempotency-Key to be sure that it is stored once")
                 .retry_after(1),
-            HubError::TooLarge(limit) => Self::too_large(format!("one request may store at most {limit} bytes"))
-                .hint("send fewer events at once, or a stream of NDJSON")
-                .of_limit(LimitName::Fixed, limit as u64),
+            HubError::TooLarge(limit) => {
+                let bytes = counted(limit, "byte", "bytes");
+                Self::too_large(format!("one request may store at most {bytes}"))
+                    .hint("send fewer events at once, or a stream of NDJSON")
+                    .of_limit(LimitName::Fixed, limit as u64)
+            }
             HubError::Internal(message) => {
                 tracing::error!(message, "a request failed inside the server");
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, "the request failed inside the server")
@@ -344,10 +348,8 @@ impl From<Refusal> for ApiError {
 
 /// Says that as many subjects of a map have events as may have some.
 pub fn many_subjects(limit: u32) -> String {
-    match limit {
-        1 => "1 subject of the map has events, as many as may have some".to_owned(),
-        _ => format!("{limit} subjects of the map have events, as many as may have some"),
-    }
+    let have = counted(limit, "subject of the map has", "subjects of the map have");
+    format!("{have} events, as many as may have some")
 }
 
 /// 403: the system map does not allow it to anybody.
@@ -364,26 +366,28 @@ pub fn forbidden_subject(subject: &Subject) -> ApiError {
         .hint("name a subject that the token permits")
 }
 
-fn limit_reached(counted: Counted, limit: u32) -> ApiError {
-    let (what, name) = match counted {
-        Counted::Maps => ("maps of the cluster", LimitName::Setting("limits.maps")),
-        Counted::Tokens => ("tokens of the map", LimitName::Setting("limits.tokens_per_map")),
-        Counted::Connections => ("sockets of the map", LimitName::OfMap(&Limit::CONNECTIONS)),
-        Counted::Webhooks => ("webhooks of the map", LimitName::OfMap(&Limit::WEBHOOKS)),
-        Counted::Apps => ("apps of the map", LimitName::Fixed),
-        Counted::Sources => ("ingest sources of the map", LimitName::Fixed),
-        Counted::Members => ("members of the channel", LimitName::OfRule("members_max")),
-        Counted::Revocations => ("revocations of the map's client tokens", LimitName::Fixed),
-        Counted::Issuers => ("issuers of the map", LimitName::Fixed),
-        Counted::AdminTokens => ("tokens of the cluster beside the admin token", LimitName::Fixed),
-        Counted::Consumers => ("consumers of the map", LimitName::Fixed),
-        Counted::Replays => ("replays of the webhook that have not ended", LimitName::Fixed),
+fn limit_reached(kind: Counted, limit: u32) -> ApiError {
+    let (what, whose, name) = match kind {
+        Counted::Maps => ("map", "of the cluster", LimitName::Setting("limits.maps")),
+        Counted::Tokens => ("token", "of the map", LimitName::Setting("limits.tokens_per_map")),
+        Counted::Connections => ("socket", "of the map", LimitName::OfMap(&Limit::CONNECTIONS)),
+        Counted::Webhooks => ("webhook", "of the map", LimitName::OfMap(&Limit::WEBHOOKS)),
+        Counted::Apps => ("app", "of the map", LimitName::Fixed),
+        Counted::Sources => ("ingest source", "of the map", LimitName::Fixed),
+        Counted::Members => ("member", "of the channel", LimitName::OfRule("members_max")),
+        Counted::Revocations => ("revocation", "of the map's client tokens", LimitName::Fixed),
+        Counted::Issuers => ("issuer", "of the map", LimitName::Fixed),
+        Counted::AdminTokens => ("token", "of the cluster beside the admin token", LimitName::Fixed),
+        Counted::Consumers => ("consumer", "of the map", LimitName::Fixed),
+        Counted::Replays => ("replay", "of the webhook that have not ended", LimitName::Fixed),
     };
-    let hint = match counted {
+    let hint = match kind {
         Counted::Replays => "wait until one has ended, or cancel one",
         _ => "delete what is not needed",
     };
-    let message = format!("there are {limit} {what}, as many as there may be");
+    let there = counted(limit, &format!("{what} {whose}"), &format!("{what}s {whose}"));
+    let are = if limit == 1 { "is" } else { "are" };
+    let message = format!("there {are} {there}, as many as there may be");
     ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, Code::LimitReached, message)
         .hint(hint)
         .of_limit(name, limit.into())
@@ -402,7 +406,10 @@ fn conflict(code: Code, message: impl Into<String>) -> ApiError {
 
 /// The map remembers as many idempotency keys as it may.
 fn too_many_keys(limit: u64, wait_ms: u64) -> ApiError {
-    let message = format!("the map remembers {limit} idempotency keys, as many as it may");
+    let message = format!(
+        "the map remembers {}, as many as it may",
+        counted(limit, "idempotency key", "idempotency keys")
+    );
     ApiError::too_fast(Code::TooManyIdempotencyKeys, message, wait_ms)
         .hint(
             "nothing was stored; keys that are remembered still work; publish without a key, or wait until the \

@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::core::rate::Rate;
+use crate::core::text::counted;
 use std::time::Instant;
 
 /// What one client may do at a rate.
@@ -28,7 +29,7 @@ impl ClientRate {
 
 /// A client joins more than it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a client joins at most {limit} topics in a second")]
+#[error("a client joins at most {} in a second", counted(*.limit, "topic", "topics"))]
 pub struct TooManyClientJoins {
     /// The joins of a second.
     pub limit: u32,

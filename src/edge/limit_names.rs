@@ -56,82 +56,87 @@ fn long_message() -> Told {
     Told::Reason(frames.take().unwrap_err().1.into_owned())
 }
 
-/// What a caller is told at the limit of a row of the table.
-fn told(resource: &str) -> Vec<Told> {
+/// What a caller is told at the limit of a row of the table, which is `limit`.
+fn told(resource: &str, limit: u32) -> Vec<Told> {
+    let size = limit as usize;
     let status = |status: StatusCode| error(ApiError::of_status(status));
     match resource {
-        "client connection" => vec![refused(Unavailable::Crowded { limit: 3 })],
-        "the same from one address" => vec![refused(Quota::Sockets { limit: 3 })],
+        "client connection" => vec![refused(Unavailable::Crowded { limit: size })],
+        "the same from one address" => vec![refused(Quota::Sockets { limit: size })],
         "head of a request" => {
             vec![status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE), status(StatusCode::REQUEST_TIMEOUT)]
         }
         "bytes of a body" => {
-            vec![error(too_large(3, BODY_BYTES)), error(too_slow(Duration::from_secs(3)))]
+            vec![error(too_large(size, BODY_BYTES)), error(too_slow(Duration::from_secs(3)))]
         }
         "failed authentication, wrong signatures" => {
-            vec![refused(Refused::TooManyFailures { limit: 3, wait_ms: 1000 })]
+            vec![refused(Refused::TooManyFailures { limit, wait_ms: 1000 })]
         }
         "session (socket, stream, long poll) on a node" => vec![
-            refused(Quota::Sessions(TooManySessions::OfOwner(3))),
-            refused(Quota::Sessions(TooManySessions::OfLimitedMap(3))),
-            refused(Quota::Sessions(TooManySessions::OfNode(SessionKind::Socket, 3))),
-            refused(Quota::Sessions(TooManySessions::OfNode(SessionKind::LongPoll, 3))),
+            refused(Quota::Sessions(TooManySessions::OfOwner(size))),
+            refused(Quota::Sessions(TooManySessions::OfLimitedMap(size))),
+            refused(Quota::Sessions(TooManySessions::OfNode(SessionKind::Socket, size))),
+            refused(Quota::Sessions(TooManySessions::OfNode(SessionKind::LongPoll, size))),
             refused(Unavailable::Full),
             ended(End::Unused),
         ],
-        "connection in the cluster" => vec![refused(Quota::Connections { limit: 3 })],
+        "connection in the cluster" => vec![refused(Quota::Connections { limit })],
         "joins of one client" => {
-            vec![refused(Quota::from(TooManyClientJoins { limit: 3, wait_ms: 1000 }))]
+            vec![refused(Quota::from(TooManyClientJoins { limit, wait_ms: 1000 }))]
         }
         "joins of a map's channels that are written to the log" => {
-            vec![refused(Quota::from(TooManyChannelJoins { limit: 3, wait_ms: 1000 }))]
+            vec![refused(Quota::from(TooManyChannelJoins { limit, wait_ms: 1000 }))]
         }
-        "joins" => vec![refused(Quota::Joins(TooManyJoins { limit: 3, wait_ms: 1000 }))],
+        "joins" => vec![refused(Quota::Joins(TooManyJoins { limit, wait_ms: 1000 }))],
         "bytes of a message, as sent and as inflated" => vec![long_message()],
         "messages of a socket" => vec![ended(End::Flood)],
         "notes for a session" => vec![ended(End::TooSlow)],
-        "lifetime of a client token" => vec![refused(Refused::LongToken { most_s: 3 })],
-        "depth of an event's JSON" => vec![error(JsonError::TooDeep(3))],
+        "lifetime of a client token" => vec![refused(Refused::LongToken { most_s: limit.into() })],
+        "depth of an event's JSON" => vec![error(JsonError::TooDeep(size))],
         "sessions of whom a client token is about" => {
-            vec![refused(Quota::Sessions(TooManySessions::OfClient(3)))]
+            vec![refused(Quota::Sessions(TooManySessions::OfClient(size)))]
         }
-        other => told_of_map(other),
+        other => told_of_map(other, limit),
     }
 }
 
-fn too_fast(exceeded: Exceeded) -> HubError {
-    HubError::TooFast { exceeded, rates: PublishRates { events: Some(3), bytes: Some(3) } }
+fn too_fast(exceeded: Exceeded, limit: u32) -> HubError {
+    HubError::TooFast { exceeded, rates: PublishRates { events: Some(limit), bytes: Some(limit) } }
 }
 
 /// The same for what is counted for a map, or for the cluster.
-fn told_of_map(resource: &str) -> Vec<Told> {
+fn told_of_map(resource: &str, limit: u32) -> Vec<Told> {
+    let size = limit as usize;
     match resource {
         "revocations of client tokens, issuers, tokens of the cluster" => vec![
-            error(Refusal::Limit(Counted::Revocations, 3)),
-            error(Refusal::Limit(Counted::Issuers, 3)),
-            error(Refusal::Limit(Counted::AdminTokens, 3)),
+            error(Refusal::Limit(Counted::Revocations, limit)),
+            error(Refusal::Limit(Counted::Issuers, limit)),
+            error(Refusal::Limit(Counted::AdminTokens, limit)),
         ],
-        "members of a presence subject" => vec![error(Refusal::Limit(Counted::Members, 3))],
+        "members of a presence subject" => vec![error(Refusal::Limit(Counted::Members, limit))],
         "bytes that wait for the log" => vec![error(HubError::MapQueueFull), error(HubError::QueueFull)],
         "events and bytes published" => vec![
-            error(too_fast(Exceeded::Events(1000))),
-            error(too_fast(Exceeded::Bytes(1000))),
-            error(HubError::TooLarge(3)),
+            error(too_fast(Exceeded::Events(1000), limit)),
+            error(too_fast(Exceeded::Bytes(1000), limit)),
+            error(HubError::TooLarge(size)),
         ],
-        "readers of consumers that wait" => vec![error(too_many(3))],
-        "API requests" => vec![error(too_many_requests(3, 1000))],
-        "idempotency keys" => vec![error(Refusal::TooManyKeys { limit: 3, wait_ms: 1000 })],
+        "readers of consumers that wait" => vec![error(too_many(size))],
+        "API requests" => vec![error(too_many_requests(limit, 1000))],
+        "idempotency keys" => vec![error(Refusal::TooManyKeys { limit, wait_ms: 1000 })],
         "expressions and patterns in use" => {
-            vec![refused(Quota::Filters(TooManyConditions(3))), refused(Quota::Patterns(TooManyPatterns(3)))]
+            vec![
+                refused(Quota::Filters(TooManyConditions(size))),
+                refused(Quota::Patterns(TooManyPatterns(size))),
+            ]
         }
-        "ingest sources" => vec![error(Refusal::Limit(Counted::Sources, 3))],
-        "consumers that clients read" => vec![error(Refusal::Limit(Counted::Consumers, 3))],
+        "ingest sources" => vec![error(Refusal::Limit(Counted::Sources, limit))],
+        "consumers that clients read" => vec![error(Refusal::Limit(Counted::Consumers, limit))],
         "maps, tokens, apps, webhooks and their replays" => {
             let counted =
                 [Counted::Maps, Counted::Tokens, Counted::Apps, Counted::Webhooks, Counted::Replays];
-            counted.map(|counted| error(Refusal::Limit(counted, 3))).into()
+            counted.map(|counted| error(Refusal::Limit(counted, limit))).into()
         }
-        "subjects with events" => vec![error(Refusal::TooManySubjects(3))],
+        "subjects with events" => vec![error(Refusal::TooManySubjects(limit))],
         // Nobody is refused: they wait, are answered empty, or the oldest goes.
         "long polls that nodes pass on" | "requests to receivers" | "history" | "usage" => Vec::new(),
         "operator events" => Vec::new(),
@@ -193,7 +198,7 @@ fn every_refusal_at_a_limit_names_its_setting() {
     let table = table();
     assert!(table.len() > 15, "{table:?}");
     for (resource, at_the_limit) in table {
-        let told = told(&resource);
+        let told = told(&resource, 3);
         // The table says so too: a status of HTTP, or a close code.
         let refuses = ["40", "41", "42", "43", "50", "closed"].iter().any(|code| at_the_limit.contains(code));
         assert!(refuses || resource == "joins" || told.is_empty(), "{resource}: {at_the_limit}");
@@ -207,4 +212,32 @@ fn a_session_that_ends_at_a_limit_is_told_its_setting() {
     for end in [End::TooSlow, End::Idle, End::Unused, End::Flood, End::FellOut] {
         check(&ended(end), end.label());
     }
+}
+
+/// The messages of the errors at a limit, with `N` where it stands.
+fn messages(resource: &str, limit: u32) -> Vec<String> {
+    let number = limit.to_string();
+    let is_limit = |word: &str| word.trim_end_matches([',', ';', ':']) == number;
+    let message = |told: &Told| {
+        let Told::Error(error) = told else { return String::new() };
+        let body = error.body();
+        let words = body["message"].as_str().unwrap().split(' ');
+        words.map(|word| if is_limit(word) { "N" } else { word }).collect::<Vec<_>>().join(" ")
+    };
+    told(resource, limit).iter().map(message).collect()
+}
+
+#[test]
+fn a_limit_of_one_is_not_told_as_several() {
+    let mut count = 0;
+    for (resource, _) in table() {
+        for (one, several) in messages(&resource, 1).into_iter().zip(messages(&resource, 7)) {
+            // Seconds have a sign, and a node has more than one place.
+            let has_noun =
+                several.contains("N ") && !several.contains("N s ") && !several.contains("N places");
+            assert!(!has_noun || one != several, "{resource}: {one}");
+            count += usize::from(has_noun);
+        }
+    }
+    assert!(count > 15, "{count} messages name what is counted");
 }

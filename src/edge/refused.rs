@@ -9,6 +9,7 @@ use crate::core::access::Scopes;
 use crate::core::console::LinkScopes;
 use crate::core::error_code::Code;
 use crate::core::limits::{Limit, LimitName};
+use crate::core::text::counted;
 use crate::hub::{
     ArchiveError, Hub, HubError, ResumeError, TooManyChannelJoins, TooManyConditions, TooManyJoins,
     TooManyPatterns,
@@ -75,7 +76,10 @@ pub enum Quota {
         limit: u32,
     },
     /// Sockets that a token joins to a map in a minute on this node.
-    #[error("the token has joined the map {} times in a minute on this node, as often as it may", .0.limit)]
+    #[error(
+        "the token has joined the map {} in a minute on this node, as often as it may",
+        counted(.0.limit, "time", "times")
+    )]
     Joins(TooManyJoins),
     /// Joins of the channels of a map in a minute on this node.
     #[error(transparent)]
@@ -93,7 +97,10 @@ pub enum Quota {
     #[error(transparent)]
     Sessions(TooManySessions),
     /// Sockets of one address on this node.
-    #[error("this address has {limit} open sockets, the most it may have")]
+    #[error(
+        "this address has {}, the most it may have",
+        counted(*.limit, "open socket", "open sockets")
+    )]
     Sockets {
         /// The limit.
         limit: usize,

@@ -6,6 +6,7 @@ use crate::core::digest::Parts;
 use crate::core::ids::{MapId, TokenId};
 use crate::core::issuer::Client;
 use crate::core::limits::{Limit, LimitName};
+use crate::core::text::counted;
 use rustc_hash::FxHashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -97,14 +98,21 @@ enum Owner {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TooManySessions {
     /// The token or its map has as many as one may have.
-    #[error("the token or its map has {0} sessions on this node, the most it may have")]
+    #[error(
+        "the token or its map has {} on this node, the most it may have",
+        counted(*.0, "session", "sessions")
+    )]
     OfOwner(usize),
     /// The map has a limit on connections, and as many sessions as that allows.
-    #[error("the map has {0} sessions on this node: twice its limit of connections, and {SPARE} more")]
+    #[error(
+        "the map has {} on this node: twice its limit of connections, and {SPARE} more",
+        counted(*.0, "session", "sessions")
+    )]
     OfLimitedMap(usize),
     /// Whom the client token is about has as many as the token says, or its issuer.
     #[error(
-        "whom the token is about has {0} sessions on this node, the most that the token or its issuer permits"
+        "whom the token is about has {} on this node, the most that the token or its issuer permits",
+        counted(*.0, "session", "sessions")
     )]
     OfClient(usize),
     /// Few places are left, and the map has its part of them.

@@ -6,6 +6,7 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::config::Config;
+use crate::core::text::counted;
 use crate::edge::clients::SURPLUS;
 
 /// Files for the log, the store, snapshots, short-lived files of libraries, client connections beyond the limit,
@@ -57,7 +58,10 @@ impl Shares {
         let Self { limit, sockets, .. } = self;
         let wanted = config.limits.sockets;
         (*sockets < wanted).then(|| {
-            format!("a limit of {limit} open files leaves {sockets} connections for clients, not the {wanted} of limits.sockets")
+            let left = counted(*sockets, "connection", "connections");
+            format!(
+                "a limit of {limit} open files leaves {left} for clients, not the {wanted} of limits.sockets"
+            )
         })
     }
 }

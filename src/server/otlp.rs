@@ -1,5 +1,6 @@
 //! Sends spans to the collector that the configuration names: OTLP over HTTP, in JSON. On a thread of its
-//! own, so that a collector that hangs holds up nobody. What can't be sent is dropped and counted.
+//! own, so that a collector that hangs holds up nobody. What can't be sent is dropped and counted, and the log says
+//! so.
 
 use super::ServerError;
 use crate::config::Config;
@@ -31,6 +32,10 @@ const TRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(500);
 /// The longest pause that a collector gets by asking for it.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// How long spans that find the queue full are counted before the log is told of the first ones.
+const COUNT: Duration = Duration::from_secs(1);
+/// The least pause between two lines of the log about them.
+const REPORT: Duration = Duration::from_secs(60);
 
 /// Records spans from now on and sends them, if the configuration names a collector.
 pub(super) fn start(config: &Config, node: NodeId) -> Result<(), ServerError> {
@@ -53,8 +58,23 @@ pub(super) fn start(config: &Config, node: NodeId) -> Result<(), ServerError> {
         let client = Client::new(&outside);
         let exporter = Exporter { client, target, headers, resource, fails: RefCell::default() };
         actix_rt::spawn(exporter.run(spans));
+        actix_rt::spawn(report_missed());
     });
     Ok(())
+}
+
+/// Tells the log how many spans found the queue full: at most once a minute.
+async fn report_missed() {
+    let Some(tracer) = spans::tracer() else { return };
+    loop {
+        let dropped = tracer.missed().next(COUNT).await;
+        tracing::warn!(
+            dropped,
+            "spans are dropped: too many wait for the collector (otel.endpoint); lower otel.sample_per_million, or \
+             give the collector more room"
+        );
+        sleep(REPORT).await;
+    }
 }
 
 /// The headers of each request: the given ones replace those of the same name.

@@ -169,6 +169,35 @@ fn ports_of_another_configuration_are_told() {
     });
 }
 
+#[test]
+fn the_key_of_a_configuration_is_compared_with_that_of_the_nodes() {
+    const KEY: &str = "the key that the nodes share";
+    const OTHER: &str = "the key of another cluster";
+    scenario(nodes(1).set("WAYPOST_PEER_KEY", KEY), |cluster| {
+        cluster.wait_ready()?;
+        let peer = cluster.nodes[0].peer.to_string();
+        let dir = tempfile::tempdir()?;
+        let with =
+            |key: &str, join: &str| alone(dir.path(), &[("WAYPOST_PEER_KEY", key), ("WAYPOST_JOIN", join)]);
+        let named = "peer.key (environment WAYPOST_PEER_KEY)";
+        let report = with(KEY, &peer)?;
+        has(&report, "admission", "ok", &format!("{peer} of join admits a newcomer with {named}"))?;
+        let report = with(OTHER, &peer)?;
+        let what = format!("{peer} of join does not admit a newcomer with {named}: {peer}: refused");
+        has(&report, "admission", "fail", &what)?;
+        has(&report, "admission", "fail", "has another key")?;
+        let told = report.to_string();
+        ensure!(told.contains(&format!("{named} is not the cluster's")), "{report:#}");
+        ensure!(!told.contains(OTHER), "the doctor prints the key");
+        // Nobody who could be asked.
+        has(&with(KEY, "")?, "admission", "ok", "could not be checked")?;
+        // The node is alone as before.
+        let members = cluster.status(0)?["members"].as_array().map(Vec::len);
+        ensure!(members == Some(1), "{members:?} members");
+        Ok(())
+    });
+}
+
 /// Runs the doctor on a host without a running node, with these settings; the ports are free.
 fn alone(dir: &Path, more: Env<'_>) -> Result<Value> {
     let (http, peer) = own_ports()?;

@@ -2,7 +2,7 @@
 //! order where requested, under stable ids; bad ones end as configured and delay no other.
 //!
 //! By hand: `WAYPOST_TEST_ROUNDS` sets the number of kills (2), `WAYPOST_TEST_SECONDS` the time before and
-//! between them (6), and `WAYPOST_TEST_P99=1` requires that the bad webhooks raise the delay of the good ones
+//! between them (4), and `WAYPOST_TEST_P99=1` requires that the bad webhooks raise the delay of the good ones
 //! at most 1.5 times.
 
 use crate::support::{scale, scenario};
@@ -44,7 +44,7 @@ fn twenty_webhooks_deliver_while_owners_die() {
         let receiver = Receiver::start()?;
         let closed = ClosedPort::new()?;
         let full = FullBacklog::new()?;
-        let seconds = Duration::from_secs(scale("WAYPOST_TEST_SECONDS", 6));
+        let seconds = Duration::from_secs(scale("WAYPOST_TEST_SECONDS", 4));
         let good = good(cluster, &map, &receiver)?;
 
         let mut acks = publish(cluster, &map, "alone", seconds)?;

@@ -30,11 +30,22 @@ pub(crate) struct Room {
     pub(crate) reserve: u64,
     /// Less than `reserve` is free: nothing that can be deferred should be stored.
     pub(crate) is_full: bool,
-    /// Less than half of `reserve` is free: the log takes no entry.
+    /// Less than the floor is free: the log takes no entry.
     pub(crate) is_closed: bool,
 }
 
+/// The bytes that entries and snapshots leave free, out of what must stay free. Between the two nothing that can be
+/// deferred is stored, and the log takes entries.
+fn floor(reserve: u64) -> u64 {
+    reserve / 2
+}
+
 impl Room {
+    /// The bytes that entries and snapshots leave free. With less the log is closed.
+    pub(super) fn floor(&self) -> u64 {
+        floor(self.reserve)
+    }
+
     /// Whether so little is free that it matters what the store can use again.
     pub(super) fn is_short(&self) -> bool {
         self.free < 2 * self.reserve
@@ -93,7 +104,7 @@ impl Account {
         Room {
             free: self.after_in_files(0),
             is_full: room.is_full || free < room.reserve,
-            is_closed: room.is_closed || free < room.reserve / 2,
+            is_closed: room.is_closed || free < room.floor(),
             ..room
         }
     }
@@ -112,7 +123,7 @@ impl Account {
         // The full state ends only when an eighth more than the reserve is free, so that it does not flicker.
         let enough = if before.is_full { reserve + reserve / 8 } else { reserve };
         let is_full = free + lent < enough;
-        let is_closed = free + lent < reserve / 2;
+        let is_closed = free + lent < floor(reserve);
         self.measured = Room { total, free, reusable, lent, reserve, is_full, is_closed };
     }
 
@@ -203,6 +214,10 @@ mod tests {
         let mut account = Account::default();
         let now = Instant::now();
         let state = |account: &Account| (account.room().is_full, account.room().is_closed);
+        account.set_measured(1000 * MIB, 50 * MIB - 1, 100 * MIB);
+        assert_eq!((state(&account), account.room().floor()), ((true, true), 50 * MIB));
+        account.set_measured(1000 * MIB, 50 * MIB, 100 * MIB);
+        assert_eq!(state(&account), (true, false), "the floor is enough for entries");
         account.set_measured(1000 * MIB, 70 * MIB, 100 * MIB);
         assert_eq!(state(&account), (true, false));
         assert!(account.reusable.begin_look(now));

@@ -12,7 +12,12 @@ pub(super) fn reason(
     alone: bool,
 ) -> String {
     let voter = if alone { ", and this node was the only voter" } else { "" };
-    let who = format!("{answer} of {all} other nodes answer{voter}");
+    let who = match (answer, all) {
+        (0, 1) => "the other node does not answer".to_owned(),
+        (1, 1) => "the other node answers".to_owned(),
+        (1, _) => format!("1 of {all} other nodes answers"),
+        _ => format!("{answer} of {all} other nodes answer"),
+    } + voter;
     let lost = "if you let it go on without them and everything after them (waypost repair --go-on), what was \
                 acknowledged there is lost where no other node has it";
     match need {
@@ -33,5 +38,21 @@ pub(super) fn reason(
                  node that leads, or for all others to say where their logs end; {who}; {lost}"
             )
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_node_is_not_spoken_of_as_several() {
+        let who = |answer| reason(Need::State { at_least: 7 }, None, answer, false);
+        assert!(who((0, 1)).ends_with("sends its state; the other node does not answer"));
+        assert!(who((1, 1)).ends_with("; the other node answers"));
+        assert!(who((1, 2)).ends_with("; 1 of 2 other nodes answers"));
+        assert!(who((2, 2)).ends_with("; 2 of 2 other nodes answer"));
+        let alone = reason(Need::State { at_least: 7 }, None, (2, 2), true);
+        assert!(alone.ends_with("; 2 of 2 other nodes answer, and this node was the only voter"));
     }
 }

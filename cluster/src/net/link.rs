@@ -198,6 +198,19 @@ pub(crate) async fn ask_at(
     timeout(limit, exchange).await.unwrap_or(Err(LinkError::Timeout))
 }
 
+/// Performs the handshake with whatever node is at `addr`, if `accepts` is true for what it has shown, and hangs up.
+pub(crate) async fn shake_at(
+    secure: &Secure,
+    addr: &str,
+    hello: &Hello,
+    accepts: impl Fn(&Shown) -> bool + Sync,
+    limit: Duration,
+) -> Result<(), LinkError> {
+    let shakes = AtomicBool::new(false);
+    let shaken = timeout(limit, open(secure, addr, hello, accepts, &shakes)).await;
+    shaken.unwrap_or(Err(LinkError::Timeout)).map(drop)
+}
+
 #[cfg(all(test, not(feature = "sim")))]
 #[allow(clippy::unwrap_used)]
 mod tests {

@@ -18,7 +18,7 @@ pub(crate) use caller::{Asker, Caller, Shown, Standing};
 pub(crate) use connection::{LinkError, Pending};
 pub use lane::RequestLane;
 pub(crate) use lane::{Lane, Limits};
-pub(crate) use link::{Link, ask_at};
+pub(crate) use link::{Link, ask_at, shake_at};
 pub(crate) use listener::{Listener, Service};
 pub(crate) use secure::Secure;
 

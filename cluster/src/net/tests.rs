@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 mod certified;
 mod posing;
+mod probed;
 
 use super::*;
 use crate::config::{Config, Security, TlsFiles};

@@ -2,6 +2,7 @@ import { useEffect, useRef } from "preact/hooks";
 import { cluster, called } from "../cluster";
 import { href, route } from "../router";
 import { explain } from "../api";
+import { counted } from "../lib/words";
 import { can, canSwitch, isAdmin, session, signOut, type MapRef } from "../session";
 import { Badge, Button, Icon, Select, choose, say, theme, useAction, type Theme } from "../ui";
 import { toneOf } from "../pages/cluster/health";
@@ -95,8 +96,7 @@ function Problems() {
   const all = cluster.value?.problems ?? [];
   const tones = all.map(toneOf).filter((tone) => tone !== "info");
   if (tones.length === 0) return null;
-  const text = tones.length === 1 ? "1 problem" : `${tones.length} problems`;
-  return <Badge tone={tones.includes("bad") ? "bad" : "warn"}>{text}</Badge>;
+  return <Badge tone={tones.includes("bad") ? "bad" : "warn"}>{counted(tones.length, "problem")}</Badge>;
 }
 
 const THEMES: readonly { value: Theme; label: string }[] = [

@@ -2,6 +2,7 @@
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { api, url } from "../api";
 import { commandLine } from "../lib/delivery/commands";
+import { counted } from "../lib/words";
 import { setQuery, route } from "../router";
 import {
   Button,
@@ -225,7 +226,7 @@ function Lag({ connection }: { connection: Connection }) {
   if (connection.lag_events === 0 && connection.lag_bytes === 0) return <>0</>;
   return (
     <div class="stack-none">
-      <strong>{connection.lag_events === 1 ? "1 event" : `${number(connection.lag_events)} events`}</strong>
+      <strong>{counted(connection.lag_events, "event")}</strong>
       <span class="hint">{bytes(connection.lag_bytes)}</span>
     </div>
   );

@@ -1,5 +1,6 @@
 import { useState } from "preact/hooks";
 import type { Schemas } from "../api";
+import { counted } from "../lib/words";
 import { readMaps, search } from "../maps";
 import { go, href, route, setQuery } from "../router";
 import {
@@ -31,8 +32,7 @@ export function Maps() {
   const all = useResource(readMaps, []);
   const found = all.data === undefined ? undefined : search(all.data.maps, text);
   const total = all.data?.maps.length ?? 0;
-  const count =
-    all.data === undefined ? "" : total === 1 ? "1 map" : `${number(total)}${all.data.cut ? " and more" : ""} maps`;
+  const count = all.data === undefined ? "" : all.data.cut ? `${number(total)} and more maps` : counted(total, "map");
   const create = () => setCreating(true);
   return (
     <>
@@ -117,7 +117,7 @@ const COLUMNS: readonly Column<Map>[] = [
 /** What of a map's events is kept, in a few words. */
 export function keeps(retention: Schemas["Retention"]): string {
   const parts = [
-    retention.events != null && `${number(retention.events)} events`,
+    retention.events != null && counted(retention.events, "event"),
     retention.age_seconds != null && duration(retention.age_seconds * 1000),
     retention.bytes != null && bytes(retention.bytes),
   ].filter(Boolean);

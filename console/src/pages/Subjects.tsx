@@ -1,5 +1,6 @@
 import { useState } from "preact/hooks";
 import { url } from "../api";
+import { counted } from "../lib/words";
 import { href, route, setQuery } from "../router";
 import { Bytes, Empty, Field, number, PageHead, Table, Unreachable, type Column } from "../ui";
 import type { MapPage } from "./props";
@@ -39,7 +40,8 @@ export function Subjects({ map }: MapPage) {
           />
         </div>
         <p class="muted" role="status">
-          {found !== undefined && `${number(found.rows.length)}${found.more ? " and more" : ""} subjects`}
+          {found !== undefined &&
+            (found.more ? `${number(found.rows.length)} and more subjects` : counted(found.rows.length, "subject"))}
         </p>
       </div>
       <Unreachable nodes={found?.silent ?? []} />

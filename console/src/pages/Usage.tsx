@@ -2,6 +2,7 @@
 import type { ComponentChildren } from "preact";
 import { useMemo } from "preact/hooks";
 import { api, url } from "../api";
+import { counted } from "../lib/words";
 import { href, route } from "../router";
 import {
   bytes,
@@ -82,9 +83,8 @@ function Shown({ periods, by }: { periods: readonly Period[]; by: By }) {
 
 function Totals({ periods, by }: { periods: readonly Period[]; by: By }) {
   const totals = totalsOf(periods);
-  const whole = `${periods.length} ${by}${periods.length === 1 ? "" : "s"}`;
   return (
-    <Section title={`In ${whole}`}>
+    <Section title={`In ${counted(periods.length, by)}`}>
       <div class="grid totals">
         <Total name="Events stored" value={number(totals.events)} more={bytes(totals.event_bytes)} />
         <Total name="Deliveries to clients" value={number(totals.deliveries)} more={bytes(totals.delivery_bytes)} />

@@ -26,7 +26,7 @@ use super::super::{
     Usage,
     client::{ANSWER, Client, Connection},
     confirm::Confirm,
-    output::{self, cell},
+    output::{self, cell, counted_cell},
 };
 
 /// Longest pause between two pieces of a backup.
@@ -180,10 +180,10 @@ fn show(path: &Path, info: &Value, what: &str, json: bool) -> anyhow::Result<()>
         return Ok(output::json(info)?);
     }
     Ok(output::line(format_args!(
-        "{} {what}: {} records, {} bytes, cluster {} ({}), log index {}",
+        "{} {what}: {}, {}, cluster {} ({}), log index {}",
         path.display(),
-        cell(info, "records"),
-        cell(info, "bytes"),
+        counted_cell(info, "records", "record", "records"),
+        counted_cell(info, "bytes", "byte", "bytes"),
         cell(info, "cluster_id"),
         cell(info, "origin"),
         cell(info, "applied_index"),

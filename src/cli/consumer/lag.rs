@@ -6,7 +6,7 @@ use http::Method;
 use serde_json::Value;
 
 use super::{
-    super::output::{self, cell},
+    super::output::{self, cell, counted_cell},
     One,
 };
 
@@ -54,7 +54,7 @@ fn words(state: &Value, rate: f64) -> String {
     if !state["oldest_at"].is_null() {
         words.push(format!("oldest of {}", cell(state, "oldest_at")));
     }
-    words.push(format!("{} dead letters", cell(state, "dead_letters")));
+    words.push(counted_cell(state, "dead_letters", "dead letter", "dead letters"));
     words.push(match state["owner"].is_null() {
         true => "owner: none".to_owned(),
         false => format!("owner: node {}", cell(state, "owner")),
@@ -74,7 +74,7 @@ mod tests {
         let behind = json!({"lag": 7, "oldest_at": "2026-01-31T12:00:00Z", "dead_letters": 1, "owner": null});
         assert_eq!(
             words(&behind, 1.5),
-            "lag 7, 1.5 acknowledged a second, oldest of 2026-01-31T12:00:00Z, 1 dead letters, owner: none"
+            "lag 7, 1.5 acknowledged a second, oldest of 2026-01-31T12:00:00Z, 1 dead letter, owner: none"
         );
     }
 }

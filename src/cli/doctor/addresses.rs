@@ -18,8 +18,9 @@ use crate::config::Config;
 
 const AREA: &str = "addresses";
 
-/// Checks all addresses of the configuration. `here` is who answers at its client port.
-pub(super) async fn check(config: &Config, here: &Here, report: &mut Report) {
+/// Checks all addresses of the configuration. `here` is who answers at its client port. Returns the peer ports of
+/// other nodes that are reached.
+pub(super) async fn check(config: &Config, here: &Here, report: &mut Report) -> Vec<String> {
     client_port(config, here, report);
     let runs = here.may_be_own();
     listens("peer_addr", config.peer_addr, runs, report);
@@ -32,7 +33,7 @@ pub(super) async fn check(config: &Config, here: &Here, report: &mut Report) {
             advertised(setting, addr, runs, report).await;
         }
     }
-    joined(config, report).await;
+    joined(config, report).await
 }
 
 /// Whether a node with this configuration can listen at `http_addr`, or does so.
@@ -136,11 +137,12 @@ async fn advertised(setting: &'static str, addr: &str, runs: bool, report: &mut 
     }
 }
 
-/// Checks the other nodes that the configuration names.
-async fn joined(config: &Config, report: &mut Report) {
+/// Checks the other nodes that the configuration names. Returns those whose peer ports are reached.
+async fn joined(config: &Config, report: &mut Report) -> Vec<String> {
     let own = [Some(config.peer_addr.to_string()), config.advertise_peer_addr.clone()];
     let others: Vec<&String> =
         config.join.iter().filter(|addr| !own.iter().flatten().any(|own| own == *addr)).collect();
+    let mut peers = Vec::new();
     for addr in &others {
         let found = match resolved(addr).await {
             Ok(found) => found,
@@ -155,7 +157,10 @@ async fn joined(config: &Config, report: &mut Report) {
                 format!("{addr} of join is a client port (HTTP) of a node, and nodes talk at the peer port"),
                 "name that node's peer port in join: peer_addr or advertise_peer_addr of its configuration",
             ),
-            Ok(()) => report.ok(AREA, format!("{addr} of join is reached from here")),
+            Ok(()) => {
+                report.ok(AREA, format!("{addr} of join is reached from here"));
+                peers.push((*addr).clone());
+            }
             Err(why) => report.warn(
                 AREA,
                 format!("{addr} of join is not reached from here: {why}"),
@@ -163,6 +168,7 @@ async fn joined(config: &Config, report: &mut Report) {
             ),
         }
     }
+    peers
 }
 
 /// Whether a node answers clients at `host:port`.

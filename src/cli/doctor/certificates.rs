@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use super::{host, report::Report};
-use crate::{clock::now_ms, config::Config, tls};
+use crate::{clock::now_ms, config::Config, core::text::counted, tls};
 use waypost_cluster::{BadFile, PemFile, certificate_days_left};
 
 const AREA: &str = "certificates";
@@ -62,10 +62,12 @@ fn ends(what: &str, until: Option<u64>, settings: &str, report: &mut Report) {
     };
     match certificate_days_left(until, now) {
         None => {
-            let days = until.saturating_sub(now) / DAY;
-            report.ok(AREA, format!("{what} is valid for {days} days"));
+            let days = counted(until.saturating_sub(now) / DAY, "day", "days");
+            report.ok(AREA, format!("{what} is valid for {days}"));
         }
-        Some(Some(days)) => report.warn(AREA, format!("{what} ends in {days} days"), todo),
+        Some(Some(days)) => {
+            report.warn(AREA, format!("{what} ends in {}", counted(days, "day", "days")), todo);
+        }
         Some(None) => report.fail(AREA, format!("{what} has ended: it is refused"), todo),
     }
 }

@@ -135,7 +135,11 @@ fn peers(best: &Value, report: &mut Report) {
         }
     }
     if whole && !report.is_bad("peers") {
-        report.ok("peers", format!("all {} nodes reach each other", list(best, "members").count()));
+        let what = match list(best, "members").count() {
+            1 => "the cluster has one node, and so none that it must reach".to_owned(),
+            count => format!("all {count} nodes reach each other"),
+        };
+        report.ok("peers", what);
     }
 }
 
@@ -160,7 +164,11 @@ async fn client_ports(best: &Value, report: &mut Report) {
         );
     }
     if whole {
-        report.ok("reach", format!("the client ports of {} nodes are reached from here", running.len()));
+        let what = match running.len() {
+            1 => "the client port of the node is reached from here".to_owned(),
+            count => format!("the client ports of {count} nodes are reached from here"),
+        };
+        report.ok("reach", what);
     }
 }
 
@@ -193,16 +201,29 @@ fn good(best: &Value, report: &mut Report) {
         let leader = called_by(best, "leader_id", "leader_name");
         report.ok("cluster", format!("node {leader} leads with a majority"));
     }
-    for (area, what) in [
-        ("settings", format!("no setting that {count} nodes share differs among them")),
-        ("clock", format!("the clocks of {count} nodes agree")),
-        ("names", format!("each of {count} nodes has a name of its own")),
-        ("disk", format!("the disks of {count} nodes have room")),
-    ] {
+    for (area, what) in of_all(count) {
         if !report.is_bad(area) {
             report.ok(area, what);
         }
     }
+}
+
+/// What holds for the nodes of a cluster, if nothing is wrong.
+fn of_all(count: usize) -> [(&'static str, String); 4] {
+    if count == 1 {
+        return [
+            ("settings", "the cluster has one node, and so no settings that differ".to_owned()),
+            ("clock", "the cluster has one node, and so no clocks that differ".to_owned()),
+            ("names", "the cluster has one node, and so no name that two have".to_owned()),
+            ("disk", "the disk of the node has room".to_owned()),
+        ];
+    }
+    [
+        ("settings", format!("no setting that {count} nodes share differs among them")),
+        ("clock", format!("the clocks of {count} nodes agree")),
+        ("names", format!("each of {count} nodes has a name of its own")),
+        ("disk", format!("the disks of {count} nodes have room")),
+    ]
 }
 
 #[cfg(test)]
@@ -240,6 +261,17 @@ mod tests {
         for area in ["peers", "versions", "settings", "clock", "names", "disk", "cluster"] {
             assert!(!report.is_bad(area), "{report:?}");
         }
+    }
+
+    #[test]
+    fn one_node_is_not_spoken_of_as_several() {
+        let mut alone = status();
+        alone["members"] = json!([alone["members"][0]]);
+        alone["members"][0]["reaches"] = json!([]);
+        let (count, report) = failed(alone);
+        let shown = format!("{report:?}");
+        assert!(count == 0 && shown.contains("the cluster has one node, and so none that it must reach"));
+        assert!(shown.contains("the disk of the node has room") && !shown.contains("1 nodes"), "{shown}");
     }
 
     #[test]

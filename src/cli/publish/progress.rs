@@ -4,36 +4,46 @@ use std::{os::unix::fs::MetadataExt, time::Duration};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::core::text::counted;
+
 /// A bar if the size of the input is known, otherwise a counter.
-pub(super) struct Progress(ProgressBar);
+pub(super) struct Progress {
+    bar: ProgressBar,
+    events: usize,
+}
 
 impl Progress {
     /// Shows the progress on standard error. It is hidden if that is not a terminal.
     pub(super) fn start() -> Self {
         let (bar, template) = match input_bytes() {
             Some(bytes) => {
-                (ProgressBar::new(bytes), "{bar:30} {percent}%  {msg} events  {bytes_per_sec}  {eta} left")
+                (ProgressBar::new(bytes), "{bar:30} {percent}%  {msg}  {bytes_per_sec}  {eta} left")
             }
-            None => (ProgressBar::new_spinner(), "{spinner} {msg} events  {elapsed}  {bytes_per_sec}"),
+            None => (ProgressBar::new_spinner(), "{spinner} {msg}  {elapsed}  {bytes_per_sec}"),
         };
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
         bar.enable_steady_tick(Duration::from_millis(200));
-        bar.set_message("0");
-        Self(bar)
+        let progress = Self { bar, events: 0 };
+        progress.show();
+        progress
     }
 
     /// Adds events that were stored, and the bytes of their lines.
-    pub(super) fn add(&self, events: usize, bytes: usize) {
-        let so_far: usize = self.0.message().parse().unwrap_or(0);
-        self.0.set_message((so_far + events).to_string());
-        self.0.inc(bytes as u64);
+    pub(super) fn add(&mut self, events: usize, bytes: usize) {
+        self.events += events;
+        self.show();
+        self.bar.inc(bytes as u64);
+    }
+
+    fn show(&self) {
+        self.bar.set_message(counted(self.events, "event", "events"));
     }
 
     /// Removes the progress from the screen.
     pub(super) fn end(&self) {
-        self.0.finish_and_clear();
+        self.bar.finish_and_clear();
     }
 }
 

@@ -9,7 +9,7 @@ use super::super::{
     output::{self, cell},
     webhook,
 };
-use crate::core::webhook::Profile;
+use crate::core::{text::counted, webhook::Profile};
 
 /// The webhooks of the map that sign with the key. If they can't be listed, a note says so: the command itself
 /// goes on.
@@ -39,7 +39,7 @@ pub(super) fn after_rotation(map: &str, new_key: &str, webhooks: &[Value]) -> Op
         format!(
             "{}: a receiver that has only the new pair refuses these deliveries. When it gets the new pair, give it to \
              the webhook, too (SECRET is the secret above):\n{}",
-            counted(webhooks, "with the old key and its secret"),
+            signs(webhooks, "with the old key and its secret"),
             changes.join("\n")
         )
     })
@@ -51,17 +51,14 @@ pub(super) fn before_deletion(map: &str, key: &str, webhooks: &[Value]) -> Optio
     (!changes.is_empty()).then(|| {
         format!(
             "Warning: {}, and will go on after the deletion. To give them another key and its secret:\n{}",
-            counted(webhooks, &format!("with the key {key} and its secret")),
+            signs(webhooks, &format!("with the key {key} and its secret")),
             changes.join("\n")
         )
     })
 }
 
-fn counted(webhooks: &[Value], with: &str) -> String {
-    match webhooks.len() {
-        1 => format!("1 webhook still signs {with}"),
-        several => format!("{several} webhooks still sign {with}"),
-    }
+fn signs(webhooks: &[Value], with: &str) -> String {
+    format!("{} {with}", counted(webhooks.len(), "webhook still signs", "webhooks still sign"))
 }
 
 /// The commands that give a webhook another key and secret.

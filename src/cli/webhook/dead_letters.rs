@@ -8,7 +8,7 @@ use super::{
         Usage,
         client::{ClientError, encoded},
         confirm::Confirm,
-        output::{self, cell},
+        output::{self, cell, counted_cell},
         since,
     },
     One, Webhook, replay, show,
@@ -149,7 +149,8 @@ async fn purge(args: Purge) -> anyhow::Result<()> {
         let what = |webhook: &str| format!("this removes all dead letters of {webhook}, for ever");
         let webhook = args.one.find_and_ask(args.confirm, what).await?;
         let answer = webhook.call(Method::DELETE, "/dead-letters", None).await?;
-        output::note(format_args!("removed {} dead letters", cell(&answer, "removed")));
+        let removed = counted_cell(&answer, "removed", "dead letter", "dead letters");
+        output::note(format_args!("removed {removed}"));
         return Ok(());
     };
     let webhook = args.one.find().await?;

@@ -17,6 +17,7 @@ use super::{
     },
     One, Webhook,
 };
+use crate::core::text::counted;
 
 /// Shortest and longest pause between two requests for the replay. They make far fewer requests in a minute
 /// than a token may.
@@ -101,8 +102,8 @@ pub(super) async fn follow(webhook: &Webhook, begun: Value, wait: bool) -> anyho
     match (wait, ended["state"].as_str(), ended["failed"].as_u64().unwrap_or(0)) {
         (true, Some("cancelled"), _) => bail!("the replay was cancelled"),
         (true, _, failed) if failed > 0 => {
-            let events = if failed == 1 { "event" } else { "events" };
-            bail!("{failed} {events} failed again: `waypost webhook dead-letters list` shows why")
+            let events = counted(failed, "event", "events");
+            bail!("{events} failed again: `waypost webhook dead-letters list` shows why")
         }
         _ => Ok(()),
     }
@@ -182,19 +183,20 @@ fn bar() -> ProgressBar {
 fn counts(replay: &Value) -> String {
     let number = |field: &str| replay[field].as_u64().unwrap_or(0);
     let looked_at = number("next_seq").saturating_sub(number("from_seq"));
-    let of = number("until_seq")
-        .checked_sub(number("from_seq"))
-        .map_or_else(String::new, |total| format!(" of {total}"));
+    let looked_at = match number("until_seq").checked_sub(number("from_seq")) {
+        Some(total) => format!("{looked_at} of {}", counted(total, "event", "events")),
+        None => counted(looked_at, "event", "events"),
+    };
     let retrying = match number("retrying") {
         0 => String::new(),
-        retrying => format!("{retrying} wait for another try, "),
+        retrying => format!("{}, ", counted(retrying, "waits for another try", "wait for another try")),
     };
     let missed = match number("missed") {
         0 => String::new(),
         missed => format!("{missed} removed by retention, "),
     };
     format!(
-        "{} delivered, {} failed, {retrying}{missed}{looked_at}{of} events looked at",
+        "{} delivered, {} failed, {retrying}{missed}{looked_at} looked at",
         number("delivered"),
         number("failed")
     )
@@ -202,7 +204,7 @@ fn counts(replay: &Value) -> String {
 
 fn words(replay: &Value) -> String {
     if let Some(events) = replay["events"].as_u64() {
-        return format!("{events} events are delivered again");
+        return format!("{} delivered again", counted(events, "event is", "events are"));
     }
     let last = replay["until_seq"]
         .as_u64()
@@ -274,5 +276,12 @@ mod tests {
         assert!(
             words(&replay).contains("seq 11 to the end") && counts(&replay).ends_with("10 events looked at")
         );
+        replay["next_seq"] = json!(12);
+        replay["retrying"] = json!(1);
+        assert!(counts(&replay).contains("1 waits for another try, "), "{replay}");
+        assert!(counts(&replay).ends_with(", 1 event looked at"), "{replay}");
+        replay["until_seq"] = json!(12);
+        assert!(counts(&replay).ends_with(", 1 of 1 event looked at"), "{replay}");
+        assert_eq!(words(&json!({"events": 1})), "1 event is delivered again");
     }
 }

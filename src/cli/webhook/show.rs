@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::core::json::Entries;
 use crate::core::webhook::shown::ShownWebhook;
 
-use super::super::output::{self, BAD, FAINT, GOOD, NAME, STRONG, cell};
+use super::super::output::{self, BAD, FAINT, GOOD, NAME, STRONG, cell, counted_cell};
 
 /// Longest name in a list, and the least room for a target on a narrow terminal, in characters.
 const MOST_NAME: usize = 20;
@@ -268,7 +268,7 @@ fn cell_line(object: &Value, field: &str) -> String {
 fn details(attempt: &Value) -> String {
     let mut words = vec![format!("{} ms", cell(attempt, "ms"))];
     if attempt["events"].as_u64().is_some_and(|events| events > 1) {
-        words.push(format!("{} events", cell(attempt, "events")));
+        words.push(counted_cell(attempt, "events", "event", "events"));
     }
     if attempt["attempt"].as_u64().is_some_and(|attempt| attempt > 1) {
         words.push(format!("attempt {}", cell(attempt, "attempt")));

@@ -17,6 +17,7 @@ use super::{
     },
     Common, base, find, show,
 };
+use crate::core::text::counted;
 
 /// Shortest and longest pause between two rounds of requests.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
@@ -59,10 +60,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         pause: PAUSES.0,
     };
     let earlier = tail.start(args.since.as_deref()).await?;
-    let what = match tail.seen.len() {
-        1 => "1 webhook".to_owned(),
-        several => format!("{several} webhooks"),
-    };
+    let what = counted(tail.seen.len(), "webhook", "webhooks");
     output::note(output::paint_err(output::FAINT, format_args!("following {what} of {}", args.map)));
     earlier.iter().try_for_each(|attempt| tail.print(attempt))?;
     tail.follow().await
@@ -223,7 +221,8 @@ impl Seen {
         let missed = newest.saturating_sub(known).saturating_sub(new.len() as u64);
         if missed > 0 {
             let of = if several { format!(" of {}", output::printable(&self.name)) } else { String::new() };
-            let text = format!("missed {missed} attempts{of}: there were more than a webhook remembers");
+            let missed = counted(missed, "attempt", "attempts");
+            let text = format!("missed {missed}{of}: there were more than a webhook remembers");
             output::note(output::paint_err(output::BAD, text));
         }
         self.last = self.last.max(newest);

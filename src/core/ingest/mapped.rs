@@ -2,6 +2,7 @@
 
 use crate::core::error_code::Code;
 use crate::core::subject::Subject;
+use crate::core::text::counted;
 
 /// An event as a body gives it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +42,7 @@ impl Bad {
 
     /// A request has more events than it may.
     pub(super) fn too_many(most: usize) -> Self {
-        let message = format!("a request may have at most {most} events");
+        let message = format!("a request may have at most {}", counted(most, "event", "events"));
         Self { most: Some(most), ..Self::new(Code::TooManyEvents, message) }
     }
 

@@ -13,6 +13,8 @@ pub use members::{Members, is_null};
 pub use node::write_string;
 pub(crate) use node::{Node, array_index};
 
+use crate::core::text::counted;
+
 /// The largest integer up to which a JavaScript number represents all integers exactly: 2^53 - 1.
 pub const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
 
@@ -23,7 +25,7 @@ pub enum JsonError {
     #[error("not valid JSON: {0}")]
     Syntax(String),
     /// Nested deeper than the limit.
-    #[error("nested deeper than {0} levels")]
+    #[error("nested deeper than {}", counted(*.0, "level", "levels"))]
     TooDeep(usize),
     /// An integer beyond 2^53, which a JavaScript client would change silently.
     #[error("the integer {0} is beyond 2^53 and would be changed by JavaScript clients; send it as a string")]

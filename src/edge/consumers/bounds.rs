@@ -3,6 +3,7 @@
 use crate::core::error_code::Code;
 use crate::core::ids::{MapId, TokenId};
 use crate::core::limits::LimitName;
+use crate::core::text::counted;
 use crate::edge::error::ApiError;
 use crate::hub::Grant;
 use rustc_hash::FxHashMap;
@@ -112,7 +113,8 @@ impl Drop for Share {
 
 /// 429: so many readers wait already.
 pub(in crate::edge) fn too_many(limit: usize) -> ApiError {
-    let message = format!("{limit} readers wait already, as many as may");
+    let wait = counted(limit, "reader waits", "readers wait");
+    let message = format!("{wait} already, as many as may");
     ApiError::too_fast(Code::TooManyReaders, message, 1000).of_limit(LimitName::Fixed, limit as u64)
 }
 

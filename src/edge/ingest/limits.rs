@@ -5,6 +5,7 @@ use crate::core::error_code::Code;
 use crate::core::ids::{MapId, SourceId};
 use crate::core::ingest::SourceLimits;
 use crate::core::rate::Rate;
+use crate::core::text::counted;
 use crate::edge::error::ApiError;
 use rustc_hash::FxHashMap;
 use std::hash::Hash;
@@ -88,7 +89,8 @@ impl Charges {
 }
 
 fn too_fast(name: &str, permits: u32, wait_ms: u64) -> ApiError {
-    let message = format!("the source takes {permits} requests a minute on each node");
+    let message =
+        format!("the source takes {} a minute on each node", counted(permits, "request", "requests"));
     ApiError::too_fast(Code::SourceRate, message, wait_ms)
         .hint(format!("the limit is `limits.{name}` of the source"))
         .with("limit", permits.into())

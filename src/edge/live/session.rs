@@ -10,6 +10,7 @@ use crate::core::filter::Filter;
 use crate::core::ids::SocketId;
 use crate::core::limits::LimitName;
 use crate::core::subject::{Selector, Subject};
+use crate::core::text::counted;
 use crate::delivery::{Dispatcher, End, Incoming, Link, Next, Protocol, Resume, Subscriber, SubscriptionId};
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
@@ -213,7 +214,8 @@ impl LiveSession {
         }
         let most = self.settings.max_sessions;
         if !is_known && self.sessions.len() >= most {
-            let message = format!("a connection subscribes to at most {most} sessions; {SESSIONS}");
+            let most = counted(most, "session", "sessions");
+            let message = format!("a connection subscribes to at most {most}; {SESSIONS}");
             link.text(frame::not_subscribed(&id, &message, None));
             return Next::Done;
         }

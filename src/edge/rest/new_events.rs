@@ -6,6 +6,7 @@ use crate::core::event::{KIND_FORM, NewEvent, is_kind};
 use crate::core::json::{self, Members};
 use crate::core::limits::LimitName;
 use crate::core::subject::Subject;
+use crate::core::text::counted;
 use crate::core::trace::TraceContext;
 use crate::edge::context::EdgeConfig;
 use crate::edge::error::ApiError;
@@ -50,7 +51,8 @@ pub(super) async fn read_body(text: &str, config: &EdgeConfig) -> Result<(Vec<Ne
         }
         if events.len() > config.batch_events {
             let most = config.batch_events;
-            return Err(ApiError::too_large(format!("a batch may have at most {most} events"))
+            let events = counted(most, "event", "events");
+            return Err(ApiError::too_large(format!("a batch may have at most {events}"))
                 .hint("send several batches, or a stream of application/x-ndjson")
                 .of_limit(LimitName::Setting("limits.batch_events"), most as u64));
         }

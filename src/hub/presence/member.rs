@@ -4,6 +4,7 @@ use super::rate::TooManyChannelJoins;
 use crate::core::ids::NodeId;
 use crate::core::lease::{MAX_INFO_LEN, MAX_MEMBER_LEN, Present};
 use crate::core::subject::Subject;
+use crate::core::text::counted;
 use bytes::Bytes;
 use bytestring::ByteString;
 use std::collections::BTreeMap;
@@ -37,7 +38,8 @@ pub enum PresenceNews {
 pub enum PresenceError {
     /// The subject has as many members as it may have.
     #[error(
-        "the channel has {limit} members, as many as it may have; the limit is `members_max` of the channel rule"
+        "the channel has {}, as many as it may have; the limit is `members_max` of the channel rule",
+        counted(*.limit, "member", "members")
     )]
     Full {
         /// The limit.

@@ -5,6 +5,7 @@
 
 use crate::core::ids::MapId;
 use crate::core::rate::Rate;
+use crate::core::text::counted;
 use crate::hub::quota::rates::change;
 use rustc_hash::FxHashMap;
 use std::sync::Mutex;
@@ -12,7 +13,10 @@ use std::time::Instant;
 
 /// The clients of a map join more channels than they may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("clients join {limit} channels of the map in a minute on this node, as many as they may")]
+#[error(
+    "clients join {} of the map in a minute on this node, as many as they may",
+    counted(*.limit, "channel", "channels")
+)]
 pub struct TooManyChannelJoins {
     /// The joins of a minute.
     pub limit: u32,

@@ -6,12 +6,16 @@
 
 use crate::core::expression::{Condition, Expression};
 use crate::core::ids::{MapId, TopicId};
+use crate::core::text::counted;
 use rustc_hash::FxHashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 /// The map has as many distinct conditions as it may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the map's subscribers have {0} different filters on this node, the most there may be")]
+#[error(
+    "the map's subscribers have {} on this node, the most there may be",
+    counted(*.0, "filter", "different filters")
+)]
 pub struct TooManyConditions(pub usize);
 
 /// The conditions in use, by stream.

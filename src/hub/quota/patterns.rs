@@ -6,13 +6,17 @@
 
 use crate::core::ids::TopicId;
 use crate::core::subject::{Several, SubjectPattern};
+use crate::core::text::counted;
 use rustc_hash::FxHashMap;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The map has as many distinct patterns as it may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the map's subscribers have {0} different patterns of subjects on this node, the most there may be")]
+#[error(
+    "the map's subscribers have {} on this node, the most there may be",
+    counted(*.0, "pattern of subjects", "different patterns of subjects")
+)]
 pub struct TooManyPatterns(pub usize);
 
 /// How many subscriptions use each pattern, by stream.

@@ -1,4 +1,5 @@
 // The states of webhooks, consumers, ingest sources and replays, in words.
+import { counted } from "../words";
 
 /** How urgent a state is: well, worth a look, bad, or at rest on purpose. */
 export type Tone = "ok" | "warn" | "bad" | "off";
@@ -79,7 +80,7 @@ function failing(webhook: WebhookFacts, now: number): string {
   const since = ago(webhook.failing_since, now);
   const parts: string[] = [];
   if (webhook.consecutive_failures > 0) {
-    const times = `${webhook.consecutive_failures} ${webhook.consecutive_failures === 1 ? "attempt" : "attempts"}`;
+    const times = counted(webhook.consecutive_failures, "attempt");
     parts.push(`${times} in a row failed${since === null ? "" : `, for ${since} now`}`);
   }
   if (webhook.last_error !== null && webhook.last_error !== "") parts.push(webhook.last_error);
@@ -183,14 +184,14 @@ export function replayCounts(replay: ReplayFacts): { total: number; left: number
 export function replayLine(replay: ReplayFacts): string {
   const counts = replayCounts(replay);
   const parts = [`${replay.delivered} delivered`, `${replay.failed} failed`];
-  if (replay.missed > 0) parts.push(`${replay.missed} were gone`);
+  if (replay.missed > 0) parts.push(counted(replay.missed, "was gone", "were gone"));
   if (counts === null) return `${replay.state}: ${parts.join(", ")}`;
   const again = replay.retrying ?? 0;
   const waits =
     again === 0 ? "" : again === counts.left ? " for another attempt" : `, ${again} of them for another attempt`;
-  if (counts.left > 0) parts.push(`${counts.left} still ${counts.left === 1 ? "waits" : "wait"}${waits}`);
-  const events = counts.total === 1 ? "event" : "events";
-  return `${replay.state}, ${percent(replay.progress)} of ${counts.total} ${events}: ${parts.join(", ")}`;
+  if (counts.left > 0) parts.push(counted(counts.left, "still waits", "still wait") + waits);
+  const events = counted(counts.total, "event");
+  return `${replay.state}, ${percent(replay.progress)} of ${events}: ${parts.join(", ")}`;
 }
 
 /** Why the replays of a webhook wait, in a sentence; null if they need not. */

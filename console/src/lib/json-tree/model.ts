@@ -1,4 +1,5 @@
 // The rows of a JSON value as a tree: which rows show, and where a key of the keyboard leads. It knows no page.
+import { counted } from "../words";
 
 /** A value of JSON. */
 export type Json = null | boolean | number | string | Json[] | { [name: string]: Json };
@@ -93,18 +94,14 @@ function cut(text: string): string {
 export function summary(value: Json): string {
   switch (kindOf(value)) {
     case "object":
-      return countOf(membersOf(value).length, "member");
+      return counted(membersOf(value).length, "member");
     case "array":
-      return countOf((value as Json[]).length, "element");
+      return counted((value as Json[]).length, "element");
     case "string":
       return JSON.stringify(cut(value as string));
     default:
       return String(value);
   }
-}
-
-function countOf(count: number, word: string): string {
-  return `${count} ${word}${count === 1 ? "" : "s"}`;
 }
 
 /** The rows that show, from the top. */

@@ -1,6 +1,7 @@
 // Lines of the audit log: what they say, and which are asked for.
 
 import { timeOf } from "../../lib/history/time";
+import { counted } from "../../lib/words";
 
 /** A line. One with `lost` alone says how many lines could not be written. */
 export interface Line {
@@ -111,7 +112,7 @@ const NOUNS: Record<string, string> = { ingest: "ingest source", pusher: "app" }
 
 /** What was asked for in a few words: `create token`, `webhook: rotate secret`, `cluster: drain`. */
 export function actionOf(line: Line): string {
-  if (line.lost !== undefined) return `${line.lost} ${line.lost === 1 ? "line" : "lines"} lost`;
+  if (line.lost !== undefined) return `${counted(line.lost, "line")} lost`;
   const method = line.method ?? "";
   const parts = (line.route ?? line.path ?? "").split("/").filter((part) => part !== "" && part !== "api");
   const [last = "", before = "", owner = ""] = parts.toReversed();

@@ -1,4 +1,5 @@
 import type { Problem } from "../../cluster";
+import { counted } from "../../lib/words";
 import { href } from "../../router";
 import { Badge, Section, Status } from "../../ui";
 import { toneOf, worstFirst } from "./health";
@@ -37,7 +38,7 @@ const RUNBOOKS: Record<string, string> = {
 export function Problems({ problems }: { problems: readonly Problem[] }) {
   if (problems.length === 0) return <Status tone="ok">No problems are known</Status>;
   return (
-    <Section title={problems.length === 1 ? "1 problem" : `${problems.length} problems`}>
+    <Section title={counted(problems.length, "problem")}>
       {worstFirst(problems).map((problem, i) => (
         <One key={`${problem.code}-${problem.node ?? ""}-${i}`} problem={problem} />
       ))}

@@ -1,5 +1,6 @@
 // How well the cluster is, in words: how many voters may be lost before writes stop, and what is worst.
 import { called, type ClusterStatus, type Problem } from "../../cluster";
+import { counted } from "../../lib/words";
 import type { Tone } from "../../ui";
 
 export interface Health {
@@ -16,7 +17,7 @@ export function healthOf(status: Pick<ClusterStatus, "healthy" | "changing" | "m
   if (silent.length > 0) return { tone: "warn", word: "degraded", why: lossesLeft(status) };
   const critical = status.problems.filter((problem) => problem.severity === "critical").length;
   if (critical > 0) {
-    return { tone: "bad", word: "degraded", why: `${critical} critical ${critical === 1 ? "problem" : "problems"}` };
+    return { tone: "bad", word: "degraded", why: counted(critical, "critical problem") };
   }
   return { tone: "ok", word: "healthy", why: null };
 }

@@ -4,6 +4,7 @@ import { fieldsOf, valuesOf } from "../../lib/delivery/fields";
 import { rateText } from "../../lib/delivery/rates";
 import { CONSUMER } from "../../lib/delivery/settings";
 import { consumerState, valueIn } from "../../lib/delivery/state";
+import { counted } from "../../lib/words";
 import { go, href } from "../../router";
 import type { MapRef } from "../../session";
 import {
@@ -123,7 +124,7 @@ function State({ consumer }: { consumer: Consumer }) {
         <Facts
           facts={[
             ["State", <Status tone={said.tone}>{said.word}</Status>],
-            ["Behind", `${number(state.lag ?? 0)} events`],
+            ["Behind", counted(state.lag ?? 0, "event")],
             ["Oldest", <Time at={state.oldest_at ?? null} />],
             ["Acknowledged", `${number(state.acknowledged ?? 0)}${state.rate ? ` (${rateText(state.rate)})` : ""}`],
             ["Came back", number(state.returned ?? null)],

@@ -4,6 +4,7 @@ import { api, ApiError, explain, url } from "../../api";
 import { commandLine, curl } from "../../lib/delivery/commands";
 import { classesOf, isEmpty, matching, type DeadLetterFilter } from "../../lib/delivery/dead-letters";
 import { classWords } from "../../lib/delivery/state";
+import { counted } from "../../lib/words";
 import {
   Button,
   confirm,
@@ -141,9 +142,10 @@ function Many(props: {
   const { target, letters, filtered, done } = props;
   const words = [target.kind, "dead-letters"];
   const things = [mapWord(target.map), target.word];
+  const all = props.total === 1 ? "the one dead letter" : `all ${counted(props.total, "dead letter")}`;
   const retry = () =>
     confirm({
-      title: `Deliver all ${number(props.total)} dead letters again?`,
+      title: `Deliver ${all} again?`,
       body: (
         <p>
           They are tried again one after the other; new events go first. Those that the filter of {target.name} does not
@@ -159,7 +161,7 @@ function Many(props: {
     }).then((was) => was && (say("They are delivered again: see the replays."), done()));
   const remove = () =>
     confirm({
-      title: `Remove all ${number(props.total)} dead letters of ${target.name}?`,
+      title: `Remove ${all} of ${target.name}?`,
       body: (
         <p>
           The events stay in the map's history as long as it keeps them, but nobody knows then that they were not
@@ -206,7 +208,7 @@ function Some({ target, letters, done }: { target: Target; letters: readonly Dea
   const retry = () => run(() => each((path) => api.post(`${path}/retry`))).then(done);
   const remove = () =>
     confirm({
-      title: `Remove ${number(letters.length)} dead letters of ${target.name}?`,
+      title: `Remove ${counted(letters.length, "dead letter")} of ${target.name}?`,
       body: <p>Those that the filter shows. Their events stay in the map's history as long as it keeps them.</p>,
       command:
         letters

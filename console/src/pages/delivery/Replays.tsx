@@ -4,6 +4,7 @@ import { api, url } from "../../api";
 import { commandLine, curl } from "../../lib/delivery/commands";
 import { isoOf, localOf, quickTimes, replayBody, replayCommand, type ReplayForm } from "../../lib/delivery/replay";
 import { percent, replayCounts, replayLine } from "../../lib/delivery/state";
+import { counted } from "../../lib/words";
 import {
   Button,
   Checkbox,
@@ -104,7 +105,7 @@ function columnsOf(target: Target, reload: () => void): readonly Column<Replay>[
   const cancel = (replay: Replay) =>
     confirm({
       title: `Cancel replay ${replay.id} of ${target.name}?`,
-      body: <p>What it has delivered stays delivered: {number(replay.delivered)} events.</p>,
+      body: <p>What it has delivered stays delivered: {counted(replay.delivered, "event")}.</p>,
       command:
         target.kind === "webhook"
           ? commandLine(["webhook", "replays"], [mapWord(target.map), target.word], { cancel: replay.id })

@@ -2,6 +2,7 @@ import { useEffect, useRef } from "preact/hooks";
 import { api, url } from "../../api";
 import { curl } from "../../lib/delivery/commands";
 import { addressOf, EVERYTHING, subjectItem } from "../../lib/history/wanted";
+import { counted } from "../../lib/words";
 import { href, setQuery } from "../../router";
 import { can, type MapRef } from "../../session";
 import {
@@ -45,8 +46,8 @@ export function SubjectDetail({ map, name, row, onChanged }: Props) {
       body: (
         <>
           <p>
-            Its {number(row?.count)} stored events are removed on every node. Readers whose position is before them are
-            told of a gap. This cannot be undone.
+            Its {counted(row?.count, "stored event is", "stored events are")} removed on every node. Readers whose
+            position is before them are told of a gap. This cannot be undone.
           </p>
           <Code text={curl("DELETE", path)} label="The same with curl" />
         </>
@@ -55,7 +56,7 @@ export function SubjectDetail({ map, name, row, onChanged }: Props) {
       danger: true,
       act: async () => {
         const { data } = await api.delete<{ data: { removed: number } }>(path);
-        say(`${number(data.removed)} events are removed`);
+        say(`${counted(data.removed, "event is", "events are")} removed`);
         onChanged();
       },
     }).catch(() => {});

@@ -7,9 +7,10 @@ import { NOTHING, Search, type Found, type Page } from "../../lib/history/search
 import type { Kept } from "../../lib/history/tail";
 import { dateText, timeOf } from "../../lib/history/time";
 import { parametersOf, type Wanted } from "../../lib/history/wanted";
+import { counted } from "../../lib/words";
 import { route, setQuery } from "../../router";
 import type { MapRef } from "../../session";
-import { Button, Empty, Fault, Field, Note, number } from "../../ui";
+import { Button, Empty, Fault, Field, Note } from "../../ui";
 import { EventDetail, focusDetail } from "./EventDetail";
 import { EventList } from "./EventList";
 import { WantedForm } from "./WantedForm";
@@ -88,7 +89,7 @@ function Results(props: HistoryProps & { asked: Asked }) {
     <div class="stack">
       <p class="row" role="status">
         <span>
-          {number(found.events.length)} {found.events.length === 1 ? "event" : "events"}
+          {counted(found.events.length, "event")}
           {found.reached !== null && found.more && `, looked through up to ${dateText(found.reached)}`}
           {!found.more && ", and there are no more"}
         </span>

@@ -3,6 +3,7 @@ import { api, url, type Schemas } from "../../api";
 import type { MapRef } from "../../session";
 import { Badge, Button, confirm, number, say, Section, shell, Table, Time, useResource, type Column } from "../../ui";
 import { CreateApp } from "./CreateApp";
+import { SigningWebhooks } from "./SigningWebhooks";
 
 type App = Schemas["App"];
 
@@ -15,7 +16,13 @@ export function Apps({ map }: { map: MapRef }) {
     confirm({
       title: `Delete the key ${app.key}`,
       body: (
-        <p>Its sockets close within a second, on every node, and its back ends are refused. This cannot be undone.</p>
+        <>
+          <p>Its sockets close within a second, on every node, and its back ends are refused. This cannot be undone.</p>
+          <SigningWebhooks map={map} signs={app.key} next="NEWKEY">
+            with the key {app.key} and its secret, and will go on after the deletion. To give them another key and its
+            secret:
+          </SigningWebhooks>
+        </>
       ),
       command: `waypost pusher delete ${shell(map.slug)} ${shell(app.key)}`,
       action: "Delete",

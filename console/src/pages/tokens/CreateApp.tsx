@@ -2,6 +2,7 @@ import { useState } from "preact/hooks";
 import { api, url, type Schemas } from "../../api";
 import { isAdmin, type MapRef } from "../../session";
 import { Button, Checkbox, Code, Command, Dialog, Facts, Fault, Field, Note, Secret, shell, useAction } from "../../ui";
+import { SigningWebhooks } from "./SigningWebhooks";
 
 type App = Schemas["App"];
 type Made = App & { secret: string; map_changes: string[] };
@@ -35,7 +36,7 @@ export function CreateApp({ map, like, onCreated, onClose }: Props) {
       setMade((await api.post<{ data: Made }>(url`/api/maps/${map.id}/pusher`, body)).data);
       onCreated();
     });
-  if (made !== null) return <Shown made={made} replaces={like} onClose={onClose} />;
+  if (made !== null) return <Shown map={map} made={made} replaces={like} onClose={onClose} />;
   const line = [
     `waypost pusher create ${shell(map.slug)}`,
     appId !== "" && `--app-id ${shell(appId)}`,
@@ -98,7 +99,14 @@ export function CreateApp({ map, like, onCreated, onClose }: Props) {
   );
 }
 
-function Shown({ made, replaces, onClose }: { made: Made; replaces: App | null; onClose(): void }) {
+interface ShownProps {
+  map: MapRef;
+  made: Made;
+  replaces: App | null;
+  onClose(): void;
+}
+
+function Shown({ map, made, replaces, onClose }: ShownProps) {
   const client = `new Pusher(${JSON.stringify(made.key)}, {\n  wsHost: ${JSON.stringify(location.hostname)},\n  cluster: "",\n});`;
   return (
     <Dialog title="The credentials are made" firm onClose={onClose} actions={<Button onClick={onClose}>Close</Button>}>
@@ -112,7 +120,15 @@ function Shown({ made, replaces, onClose }: { made: Made; replaces: App | null; 
       {made.map_changes.map((change) => (
         <Note key={change}>{change}</Note>
       ))}
-      {replaces !== null && <Note>Delete {replaces.key} once nobody uses it.</Note>}
+      {replaces !== null && (
+        <>
+          <Note>Delete {replaces.key} once nobody uses it.</Note>
+          <SigningWebhooks map={map} signs={replaces.key} next={made.key}>
+            with the old key and its secret: a receiver that has only the new pair refuses these deliveries. When it
+            gets the new pair, give it to the webhook, too (SECRET is the secret above):
+          </SigningWebhooks>
+        </>
+      )}
       <Code text={client} label="In a page" />
     </Dialog>
   );

@@ -1,6 +1,7 @@
 // What became of an event: its stages, what each node did, and how its deliveries went.
 
 import { durationText, microsOf } from "../../lib/history/time";
+import { counted } from "../../lib/words";
 
 export interface NodeRef {
   id: number;
@@ -110,10 +111,6 @@ export function beginOf(trace: Trace): number | null {
   return times.length === 0 ? null : Math.min(...times);
 }
 
-function plural(count: number, word: string): string {
-  return `${count.toLocaleString("en")} ${word}${count === 1 ? "" : "s"}`;
-}
-
 /** The stages of which something is known, in order. */
 export function stagesOf(trace: Trace): Stage[] {
   const begin = beginOf(trace);
@@ -132,7 +129,7 @@ export function stagesOf(trace: Trace): Stage[] {
   add("received", received, "ok", received.map((step) => nodeName(step.node)).join(", "), null);
   add("proposed", proposed, "ok", times, between(received, proposed));
   add("committed", committed, "ok", indexText(committed), between(proposed, committed));
-  add("applied", applied, "ok", `by ${plural(nodes, "node")}`, between(committed, applied));
+  add("applied", applied, "ok", `by ${counted(nodes, "node")}`, between(committed, applied));
   add("delivered", sent, socketsTone(sent), socketsText(sent), slowestOf(applied, sent));
   for (const kind of ["webhook", "consumer"] as const) {
     const deliveries = deliveriesOf(trace).filter((delivery) => delivery.kind === kind);
@@ -186,7 +183,7 @@ function socketsText(sent: Step[]): string {
   const waiting = sum(sent, (step) => step.waiting);
   const slowest = Math.max(0, ...sent.map((step) => step.slowest_us ?? 0));
   const sockets = sum(sent, (step) => step.sockets);
-  const parts = [`handed to ${sockets.toLocaleString("en")} ${sockets === 1 ? "socket's queue" : "sockets' queues"}`];
+  const parts = [`handed to ${counted(sockets, "socket's queue", "sockets' queues")}`];
   if (slowest > 0) parts.push(`the slowest after ${durationText(slowest)}`);
   if (waiting > 0) parts.push(`${waiting.toLocaleString("en")} still waiting`);
   return parts.join(", ");

@@ -2,6 +2,7 @@ import { useState } from "preact/hooks";
 import { api, url } from "../../api";
 import { shareText } from "../../lib/delivery/rates";
 import { failedShare, percent, replayWaits, webhookState } from "../../lib/delivery/state";
+import { counted } from "../../lib/words";
 import { href } from "../../router";
 import type { MapRef } from "../../session";
 import {
@@ -141,7 +142,7 @@ function Behind({ webhook }: { webhook: Webhook }) {
   if (webhook.queue_depth === 0) return <>0 events</>;
   return (
     <>
-      {number(webhook.queue_depth)} events, the oldest from <Time at={webhook.oldest_at ?? null} />
+      {counted(webhook.queue_depth, "event")}, the oldest from <Time at={webhook.oldest_at ?? null} />
     </>
   );
 }

@@ -5,6 +5,7 @@ import type { Fields } from "../../lib/cel/fields";
 import { bodyOf, type Values } from "../../lib/delivery/fields";
 import { chosenQuery, WEBHOOK, WHOLE } from "../../lib/delivery/settings";
 import { previewOf, type Preview } from "../../lib/delivery/preview";
+import { counted } from "../../lib/words";
 import type { MapRef } from "../../session";
 import { Code, Fault, Field, JsonTree, Loading, Note, Status, useResource } from "../../ui";
 import { useAccess } from "../delivery/access";
@@ -194,7 +195,7 @@ function Chosen({ map, values, onSeen }: Pick<LivePreviewProps, "map" | "values"
           <p class="hint">
             {events.length === 100
               ? "100 events or more, the last shown:"
-              : `${events.length} ${events.length === 1 ? "event" : "events"}, the last shown:`}
+              : `${counted(events.length, "event")}, the last shown:`}
           </p>
           <ul class="plain">
             {events

@@ -2,6 +2,7 @@
 
 use super::{Known, Problem, ago, problem};
 use crate::core::ids::NodeId;
+use crate::core::text::counted;
 use crate::hub::NodeInfo;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -96,7 +97,8 @@ pub(super) fn problems(
     let is_explained = !info.has_quorum || info.disk_full || fetches;
     if lag > 0 && known.still >= STUCK && !is_explained {
         let what = format!(
-            "node {node} is {lag} log entries behind and has applied none for {} s",
+            "node {node} is {} behind and has applied none for {} s",
+            counted(lag, "log entry", "log entries"),
             known.still.as_secs()
         );
         let hint = "while it is being sent a snapshot (its log says so) wait; else stop it, move its data directory away, and start it with an empty one and WAYPOST_JOIN: this is needed if an older copy of the directory was put back";

@@ -2,6 +2,7 @@
 //! ports.
 
 use super::{Port, Problem, problem};
+use crate::core::text::counted;
 use waypost_cluster::{Status, certificate_days_left};
 
 /// A problem with the certificate that this node shows its peers. `now` is in seconds.
@@ -22,7 +23,8 @@ pub(super) fn of_client_port(status: &Status, port: &Port, now: u64) -> Vec<Prob
     if let Some(left) = port.certificate_until.and_then(|until| certificate_days_left(until, now)) {
         let (severity, what) = match left {
             Some(days) => {
-                ("warning", format!("the certificate that node {node} shows clients ends in {days} days"))
+                let days = counted(days, "day", "days");
+                ("warning", format!("the certificate that node {node} shows clients ends in {days}"))
             }
             None => (
                 "critical",

@@ -2,6 +2,7 @@
 
 use super::{Known, Problem, problem, reach};
 use crate::core::ids::NodeId;
+use crate::core::text::counted;
 use waypost_cluster::Status;
 
 /// Problems that stop the cluster from serving clients.
@@ -58,13 +59,22 @@ fn no_majority(known: &[Known<'_>]) -> Problem {
     let there = voters().filter(|known| known.report.is_some()).count();
     let all = voters().count();
     let (why, hint) = if there * 2 <= all {
+        let why = match (there, all) {
+            (_, 1) => "the only voter does not answer".to_owned(),
+            (1, _) => format!("1 of {all} voters answers"),
+            _ => format!("{there} of {all} voters answer"),
+        };
         (
-            format!("{there} of {all} voters answer"),
+            why,
             "start the voters that do not answer, or repair the network between the nodes; reading goes on meanwhile",
         )
-    } else if reach::is_whole(known) {
+    } else if all == 1 || reach::is_whole(known) {
+        let answer = match all {
+            1 => "the only voter answers".to_owned(),
+            _ => format!("{there} of {all} voters answer and reach each other"),
+        };
         (
-            format!("{there} of {all} voters answer and reach each other, so an election is under way"),
+            format!("{answer}, so an election is under way"),
             "look again in some seconds; if it stays, see the nodes' logs: docs/runbooks/lost-majority.md",
         )
     } else {

@@ -3,6 +3,7 @@
 use super::reach::list;
 use super::{Known, Problem, problem};
 use crate::core::ids::NodeId;
+use crate::core::text::counted;
 use crate::hub::NodeInfo;
 use std::collections::BTreeMap;
 use waypost_cluster::MemberStatus;
@@ -36,7 +37,8 @@ fn audit_lost(member: &MemberStatus, info: &NodeInfo) -> Option<Problem> {
     if info.audit_lost == 0 {
         return None;
     }
-    let what = format!("node {} could not write {} lines of its audit log", member.called(), info.audit_lost);
+    let lost = counted(info.audit_lost, "line", "lines");
+    let what = format!("node {} could not write {lost} of its audit log", member.called());
     let hint = "make room for the file of audit.file and let the node write it; changes go on meanwhile";
     Some(Problem { node: Some(member.id), ..problem("audit_lost", "warning", what, hint) })
 }

@@ -8,6 +8,7 @@ use crate::core::data::payload_of;
 use crate::core::event::{NewEvent, Sender};
 use crate::core::lifecycle::Lifecycle;
 use crate::core::limits::LimitName;
+use crate::core::text::counted;
 use crate::delivery::{Link, Next, Resume};
 use crate::edge::error::ApiError;
 use crate::edge::pusher::frame;
@@ -28,7 +29,10 @@ const SIZE: LimitName = LimitName::Setting("pusher.event_bytes");
 /// Why a client's event is refused.
 #[derive(Debug, thiserror::Error)]
 enum EventError {
-    #[error("Client event rejected: a client may send {0} events a second; {RATE}")]
+    #[error(
+        "Client event rejected: a client may send {} a second; {RATE}",
+        counted(*.0, "event", "events")
+    )]
     TooFast(u32),
     #[error("Client event rejected: the client has not subscribed to the channel {0}")]
     NotSubscribed(String),

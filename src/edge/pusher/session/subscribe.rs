@@ -11,6 +11,7 @@ use crate::core::history::Start;
 use crate::core::ids::{MapId, SocketId};
 use crate::core::lifecycle::{Lifecycle, LifecycleKind};
 use crate::core::subject::{Selector, Subject};
+use crate::core::text::counted;
 use crate::delivery::{Compression, Dispatcher, Link, Next, Resume};
 use crate::edge::pusher::alias::subject_of;
 use crate::edge::pusher::close::Close;
@@ -30,7 +31,7 @@ enum Refusal {
     Name(#[from] ChannelError),
     #[error("Existing subscription to channel {0}")]
     Existing(Arc<str>),
-    #[error("a connection subscribes to at most {0} channels")]
+    #[error("a connection subscribes to at most {}", counted(*.0, "channel", "channels"))]
     TooMany(usize),
     #[error(transparent)]
     Auth(#[from] AuthError),

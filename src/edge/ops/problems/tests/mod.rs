@@ -70,6 +70,45 @@ fn webhooks_that_lose_events_are_one_problem() {
 }
 
 #[test]
+fn one_is_not_told_as_several() {
+    let told = |status: &Status, infos: [Option<NodeInfo>; 3], losing: &[(WebhookId, Losing)], code: &str| {
+        let reports = infos.map(|info| info.map(report));
+        let known: Vec<Known<'_>> = (status.members.iter().zip(&reports))
+            .map(|(member, report)| {
+                let still = Duration::from_secs(3600);
+                Known { member, report: report.as_ref(), seen: None, still }
+            })
+            .collect();
+        let state = State { has_room: true, losing };
+        let problems = problems(status, &known, &Port::default(), 10_000_000, &state);
+        problems.into_iter().find(|problem| problem.code == code).unwrap().what
+    };
+    let all = || [Some(good()), Some(good()), Some(good())];
+    let one = (
+        WebhookId::from_bytes([1; 16]),
+        Losing { since_ms: 1_000, last_ms: 1_000, events: 1, announced: true },
+    );
+    let what = told(&three(), all(), &[one], "webhooks_losing");
+    assert!(what.starts_with("1 webhook has lost 1 event, the first since "), "{what}");
+    assert!(what.ends_with("it is further behind than retention waits for it"), "{what}");
+    let mut infos = all();
+    infos[1] = Some(NodeInfo { audit_lost: 1, ..good() });
+    let what = told(&three(), infos, &[], "audit_lost");
+    assert_eq!(what, "node 2 could not write 1 line of its audit log");
+    let status = Status { has_quorum: false, leader: None, ..three() };
+    let what = told(&status, [Some(good()), None, None], &[], "no_majority");
+    assert_eq!(what, "no leader with a majority: 1 of 3 voters answers; publishing answers 503");
+    let status = Status { committed: 5, applied: 5, ..three() };
+    let applied = |applied_index| Some(NodeInfo { applied_index, ..good() });
+    let what = told(&status, [applied(5), applied(4), applied(5)], &[], "stuck");
+    assert_eq!(what, "node 2 is 1 log entry behind and has applied none for 3600 s");
+    let ends = Port { certificate_until: Some(10_000 + 86_400), ..Port::default() };
+    let of_port = problems(&three(), &[], &ends, 10_000_000, &State { has_room: true, losing: &[] });
+    let ends = of_port.iter().find(|problem| problem.code == "certificate_ends").unwrap();
+    assert_eq!(ends.what, "the certificate that node 1 shows clients ends in 1 day");
+}
+
+#[test]
 fn each_problem_is_found() {
     let all = || vec![Some(good()), Some(good()), Some(good())];
     let with = |change: fn(&mut NodeInfo)| {
