@@ -120,17 +120,6 @@ mod votes;
 mod wire;
 mod words;
 
-// Parts of the simulator that need nothing else of it. Their tests run here, so that the crate `sim`, which
-// compiles all these sources once more, needs no test harness for them.
-#[cfg(all(test, not(feature = "sim")))]
-#[allow(dead_code)]
-#[path = "sim/journal.rs"]
-mod sim_journal;
-#[cfg(all(test, not(feature = "sim")))]
-#[allow(dead_code)]
-#[path = "sim/names.rs"]
-mod sim_names;
-
 pub use backup::{BackupError, BackupInfo, BackupKey, BackupOrigin, Expected, verify};
 pub use catchup::CatchUp;
 pub use certificate::{BadFile, Certificate, PemFile, Renewed};

@@ -8,9 +8,6 @@
 //! - `task`: processes, and which process a task belongs to. `net`: streams. `fs`: files that lose data, and
 //!   `names`: directories that do. `journal`: the disk of the Raft log. `os`, `log` and `clock` replace the
 //!   modules of the same names.
-//!
-//! The crate `sim` has no tests of what is here. Those of `journal` and `names` are compiled with the crate's
-//! own tests.
 
 pub(crate) mod fs;
 pub(crate) mod journal;

@@ -2,7 +2,6 @@
 
 use super::{Known, Problem, problem, reach};
 use crate::core::ids::NodeId;
-use crate::core::text::counted;
 use waypost_cluster::Status;
 
 /// Problems that stop the cluster from serving clients.
