@@ -82,10 +82,10 @@ impl Cluster {
         &self.inner.running.node
     }
 
-    /// Replicates and applies a command, once. Answers when the command is committed and applied; on a
-    /// follower, when it is applied there too or this has taken a second. If the leader is lost meanwhile,
-    /// the command is sent to the next one. Commands of different flows take turns. The call may be cancelled
-    /// at any time: then the command may or may not be stored.
+    /// Replicates and applies a command, once. Answers when the command is committed and this node has applied
+    /// it; a follower that lags behind waits for a second after the leader's answer. If the leader is lost
+    /// meanwhile, the command is sent to the next one. Commands of different flows take turns. The call may be
+    /// cancelled at any time: then the command may or may not be stored.
     ///
     /// # Errors
     /// Why the command has no answer, and whether it may be stored.

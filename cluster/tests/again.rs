@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use common::{Nodes, commands, insist};
+use common::{Nodes, Slot, commands, insist};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use waypost_cluster::Flow;
@@ -73,12 +73,13 @@ async fn pass(client: TcpStream, to: SocketAddr, number: u64, muted: &AtomicU64)
     }
 }
 
-/// The leader applies a proposal, and its answer is lost on a connection that seems to stand. The node asks
-/// for a sign of life, connects anew and gets the answer, long before the proposal's time is over.
+/// The leader applies proposals, and its answers are lost on connections that seem to stand. Voters answer by
+/// what they have applied. The learner has applied nothing: it asks for a sign of life, connects anew and gets
+/// the answer, long before the proposal's time is over.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_proposal_whose_answer_is_lost_lands_once_and_is_answered() {
     let proxies = Mutex::new(Vec::new());
-    let nodes = Nodes::voters_with(3, |config| {
+    let mut nodes = Nodes::voters_with(3, |config| {
         let proxy = Proxy::start(config.peer_addr);
         config.advertise_peer = proxy.addr.to_string();
         config.propose_timeout = Duration::from_secs(120);
@@ -86,9 +87,17 @@ async fn a_proposal_whose_answer_is_lost_lands_once_and_is_answered() {
     })
     .await;
     let proxies = proxies.into_inner().unwrap();
+    let join: Vec<String> = nodes.slots.iter().map(Slot::addr).collect();
+    let mut learner = Slot::new(&nodes.path(3), &join);
+    learner.config.role_learner = true;
+    learner.config.propose_timeout = Duration::from_secs(120);
+    learner.start().await;
+    let learner_applies = learner.held.clone();
+    nodes.slots.push(learner);
     for (i, node) in nodes.up().enumerate() {
         insist(node, &format!("first.{i}")).await;
     }
+    let held = learner_applies.lock().await;
     let mut proposed = Vec::new();
     for round in 0..4 {
         proxies[nodes.leader().await].mute();
@@ -106,6 +115,7 @@ async fn a_proposal_whose_answer_is_lost_lands_once_and_is_answered() {
             task.await.unwrap().expect("it is answered");
         }
     }
+    drop(held);
     nodes.agree().await;
     let mut stored: BTreeMap<String, u32> = BTreeMap::new();
     for command in commands(nodes.slots[0].node()) {

@@ -57,6 +57,29 @@ async fn three_nodes_agree_whichever_is_asked() {
     assert!(times.is_sorted(), "the time went back");
 }
 
+/// Its answer does not come before, so the follower answers by what it has applied itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_answers_what_the_leader_has_not_applied_yet() {
+    let nodes = Nodes::voters_with(3, |config| config.propose_timeout = Duration::from_secs(60)).await;
+    let leader = nodes.leader().await;
+    let follower = nodes.slots[(leader + 1) % 3].node();
+    let held = nodes.slots[leader].held.lock().await;
+    let mut answered = Vec::new();
+    for i in 1..=3_u64 {
+        let command = format!("held.{i}");
+        let proposed = follower.propose(Flow::NONE, command.clone().into_bytes()).await.unwrap();
+        assert!(commands(follower).contains(&command), "readers of the follower see it");
+        assert_eq!(proposed.reply, i.to_be_bytes());
+        answered.push((proposed.index, proposed.time_ms));
+    }
+    assert!(commands(nodes.slots[leader].node()).is_empty(), "the leader has applied it");
+    drop(held);
+    let number = |bytes: &[u8]| u64::from_be_bytes(bytes.try_into().unwrap());
+    let stored: Vec<_> =
+        nodes.agree().await.iter().map(|item| (number(&item[..8]), number(&item[8..16]))).collect();
+    assert_eq!(stored, answered);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_proposers_share_entries_and_keep_their_order() {
     let nodes = Nodes::voters(3).await;

@@ -1,5 +1,6 @@
 //! Groups of commands, the batches that they form, and the outcome of each group.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -12,6 +13,7 @@ use super::shares::Share;
 use super::turns::{Line, Waits};
 use crate::NodeId;
 use crate::flow::Flow;
+use crate::store::{AppliedHere, Waiter, Waiters};
 use crate::types::{Data, ProposalReply};
 use crate::wire::{self, EntryData, IncarnationV1, PartV1, ProposalV1, Request, StampV1, WireError};
 
@@ -139,12 +141,14 @@ pub(super) struct Batch {
     request: Option<Bytes>,
     /// It was sent, and it is unknown whether that sending will be applied. Then its groups must stay.
     in_doubt: bool,
+    /// Waits until this node has applied it under its present name, from its first sending to a leader on.
+    here: Option<Waiter>,
 }
 
 impl Batch {
     pub(super) fn new(number: Number, groups: Vec<Group>) -> Self {
         let (foreign, own) = groups.into_iter().partition(Group::is_foreign);
-        Self { number, own, foreign, name: None, request: None, in_doubt: false }
+        Self { number, own, foreign, name: None, request: None, in_doubt: false, here: None }
     }
 
     fn groups(&self) -> impl Iterator<Item = &Group> {
@@ -224,8 +228,31 @@ impl Batch {
             self.name = None;
             self.request = None;
             self.in_doubt = false;
+            self.here = None;
         }
         !self.in_doubt
+    }
+
+    /// From now on it is known when this node has applied it. Comes before it is sent.
+    pub(super) fn await_here(&mut self, node: NodeId, waiters: &Arc<Waiters>) {
+        if self.here.is_none()
+            && let Some(name) = &self.name
+        {
+            self.here = Some(waiters.wait_for(node, name));
+        }
+    }
+
+    /// Waits until this node has applied it. Does not end if that will never be known here.
+    pub(super) async fn applied_here(&mut self) -> AppliedHere {
+        match &mut self.here {
+            Some(waiter) => waiter.applied().await,
+            None => pending().await,
+        }
+    }
+
+    /// What this node has applied of it by now, whichever sending that was.
+    pub(super) fn take_applied(&mut self) -> Option<AppliedHere> {
+        self.here.as_mut()?.get()
     }
 
     pub(super) fn answer(self, outcome: impl Fn() -> Outcome) {
@@ -234,8 +261,7 @@ impl Batch {
         }
     }
 
-    /// The leader has the proposal in its log: its lines may send more, although the callers still wait for
-    /// this node.
+    /// The proposal is committed: its lines may send more, although the callers may still wait for this node.
     pub(super) fn committed(&mut self) {
         self.number.is_answered();
         self.own.iter_mut().for_each(|group| group.share.report_to_line());

@@ -7,7 +7,7 @@ use std::time::Duration;
 use openraft::error::ClientWriteError;
 use openraft::impls::ProgressResponder;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::Queue;
 use super::batch::{Batch, Outcome};
@@ -19,7 +19,7 @@ use crate::engine::{Engine, Leadership};
 use crate::late;
 use crate::net::{Lane, LinkError, Pending};
 use crate::os::here;
-use crate::store::{MOST_OPEN, Store, View, ordinal_of};
+use crate::store::{AppliedHere, MOST_OPEN, Store, View, ordinal_of};
 use crate::time::ClusterClock;
 use crate::types::{ProposalReply, Types};
 use crate::wire::{Answer, Forwarded, IncarnationV1};
@@ -42,6 +42,10 @@ const AGAIN: Duration = Duration::from_millis(10);
 /// A batch has a name ([`ProposalV1`](crate::wire::ProposalV1)), under which it is applied once. So it is
 /// sent again as soon as another leader is known or its connection gives no sign of life, whether it may have
 /// been stored or not. Batches are sent again in the old order, and before later ones.
+///
+/// A batch that was sent is answered when this node has applied it, whatever becomes of the leader's answer.
+/// That answer counts while this node has not: the node lags, a snapshot covered the entry, or nothing was
+/// applied.
 pub(crate) struct Gatherer {
     engine: Arc<Engine>,
     store: Arc<Store>,
@@ -163,6 +167,10 @@ impl Gatherer {
     async fn send(self: &Arc<Self>, mut batch: Batch, slot: OwnedSemaphorePermit) {
         let engine = &self.engine;
         loop {
+            // An earlier sending may have been applied meanwhile.
+            if let Some(applied) = batch.take_applied() {
+                return done_here(batch, applied, slot);
+            }
             let leadership = engine.leadership();
             if leadership.is_none_or(|now| now.leader != engine.id()) {
                 batch.refuse_foreign(leadership.map(|now| now.leader));
@@ -273,6 +281,7 @@ impl Gatherer {
         if !batch.number.goes(Way { to: leadership, connection: connection.number() }) {
             return Begun::MustWait;
         }
+        batch.await_here(self.engine.id(), self.store.waiters());
         tokio::select! {
             begun = connection.start(self.engine.group(), &request, batch.deadline()) => match begun {
                 Ok(pending) => Begun::Sent(pending),
@@ -286,8 +295,8 @@ impl Gatherer {
     /// for as long as a leader may be silent.
     async fn answer_of_leader(
         &self,
-        batch: &Batch,
         pending: Pending,
+        deadline: Instant,
         leadership: Leadership,
     ) -> Result<Answer, LinkError> {
         let config = self.engine.config();
@@ -297,7 +306,7 @@ impl Gatherer {
         let connection = pending.connection();
         let answer = tokio::select! {
             biased;
-            answer = pending.answer(batch.deadline()) => answer,
+            answer = pending.answer(deadline) => answer,
             () = self.engine.other_leadership(leadership) => Err(LinkError::Lost),
             () = connection.silent(pause, limit) => {
                 self.silences.fetch_add(1, Ordering::Relaxed);
@@ -310,6 +319,8 @@ impl Gatherer {
         answer
     }
 
+    /// Waits until this node has applied a batch that was sent to a leader, or for the leader's answer, and
+    /// answers the batch or keeps it.
     async fn forwarded(
         &self,
         mut batch: Batch,
@@ -317,7 +328,16 @@ impl Gatherer {
         leadership: Leadership,
         slot: OwnedSemaphorePermit,
     ) {
-        let answer = self.answer_of_leader(&batch, pending, leadership).await;
+        let deadline = batch.deadline();
+        let answer = tokio::select! {
+            biased;
+            applied = batch.applied_here() => {
+                // A leader that commits what it is sent is not silent.
+                self.silences.store(0, Ordering::Relaxed);
+                return done_here(batch, applied, slot);
+            }
+            answer = self.answer_of_leader(pending, deadline, leadership) => answer,
+        };
         match answer {
             Ok(Answer::ForwardV1(Forwarded::Done { index, time_ms, replies })) => {
                 batch.committed();
@@ -384,4 +404,12 @@ impl Gatherer {
             batch.answer(|| Outcome::Unknown);
         }
     }
+}
+
+/// Answers a batch that this node has applied. Its readers see it.
+fn done_here(mut batch: Batch, applied: AppliedHere, slot: OwnedSemaphorePermit) {
+    let AppliedHere { index, time_ms, replies } = applied;
+    batch.committed();
+    drop(slot);
+    batch.done(index, time_ms, replies);
 }

@@ -11,6 +11,7 @@ mod proposals;
 mod runs;
 mod txn;
 mod view;
+mod waiters;
 mod worker;
 
 use std::path::{Path, PathBuf};
@@ -43,6 +44,7 @@ pub(crate) use machine::{Machine, meta};
 pub(crate) use proposals::{MOST_OPEN, ordinal_of};
 pub use txn::Txn;
 pub use view::{Pair, Reader, View};
+pub(crate) use waiters::{AppliedHere, News, Waiter, Waiters};
 pub(crate) use worker::{CheckpointAfter, Worker};
 
 type Bytes = &'static [u8];
@@ -79,6 +81,7 @@ pub(crate) struct Store {
     present: RwLock<Present>,
     state: Mutex<SystemV1>,
     applied: watch::Sender<u64>,
+    waiters: Arc<Waiters>,
     /// Applied bytes that are in no checkpoint yet, and those in the checkpoint that is under way.
     unwritten: AtomicU64,
     underway: AtomicU64,
@@ -101,6 +104,7 @@ impl Store {
             present: RwLock::new(Present { open, group: Arc::new(Group::empty(state.clone())) }),
             state: Mutex::new(state),
             applied: watch::Sender::new(applied),
+            waiters: Arc::default(),
             unwritten: AtomicU64::new(0),
             underway: AtomicU64::new(0),
             installed,
@@ -193,6 +197,11 @@ impl Store {
     /// The index of the last applied entry, to follow.
     pub(crate) fn applied(&self) -> &watch::Sender<u64> {
         &self.applied
+    }
+
+    /// Who waits until this node has applied its own proposals.
+    pub(crate) fn waiters(&self) -> &Arc<Waiters> {
+        &self.waiters
     }
 
     /// Waits until `index` is applied here; false after `limit`.

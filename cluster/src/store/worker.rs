@@ -12,7 +12,7 @@ use tokio::sync::{Mutex, oneshot};
 use tokio::task::JoinHandle;
 
 use super::proposals::{AppliedAt, Due, Proposals};
-use super::{Checkpoint, Incoming, Received, SnapshotData, Store, Txn, View};
+use super::{Checkpoint, Incoming, News, Received, SnapshotData, Store, Txn, View};
 use crate::error::StoreError;
 use crate::fatal::Fatal;
 use crate::log::Log;
@@ -227,12 +227,14 @@ impl Thread {
         self.store.unwritten.store(bytes, Ordering::Relaxed);
     }
 
-    /// Applies a chunk of entries, and answers their proposers when readers see it.
+    /// Applies a chunk of entries. When readers see it, answers their proposers, and tells who waits at this
+    /// node for the entries of others.
     fn apply(&mut self, items: Vec<Item>) -> Result<(), StoreError> {
         let mut state = self.store.state();
         let size: usize = items.iter().map(|(entry, _)| weight(entry)).sum();
         self.count(self.bytes + size as u64);
         let mut answers = Vec::with_capacity(items.len());
+        let mut news = News::new(self.store.waiters());
         let writes = {
             let view = View::of(&self.store)?;
             let mut data = Txn::new(&view);
@@ -243,6 +245,7 @@ impl Thread {
                     state: &mut state,
                     last_before: self.last_before,
                     txn: &mut data,
+                    news: responder.is_none().then_some(&mut news),
                 };
                 let applied = applying.entry(entry)?;
                 answers.extend(responder.map(|responder| (responder, applied)));
@@ -262,6 +265,7 @@ impl Thread {
         for (responder, applied) in answers {
             responder.send(applied);
         }
+        news.tell();
         // Nobody waits for this but the next chunk.
         if is_full { self.store.write_group() } else { Ok(()) }
     }
@@ -310,6 +314,8 @@ struct Applying<'a, 't> {
     state: &'a mut SystemV1,
     last_before: StoredLogId,
     txn: &'a mut Txn<'t>,
+    /// Takes the replies of an entry that has no responder.
+    news: Option<&'a mut News>,
 }
 
 impl Applying<'_, '_> {
@@ -346,7 +352,11 @@ impl Applying<'_, '_> {
                     EntryData::CommandsV2 { stamp, parts } => {
                         let mut context = self.context((&entry.log_id).into(), stamp);
                         for part in &parts {
-                            applied.proposals.push(self.proposal(&mut context, part)?);
+                            let reply = self.proposal(&mut context, part)?;
+                            match &mut self.news {
+                                Some(news) => news.note(part, reply),
+                                None => applied.proposals.push(reply),
+                            }
                         }
                     }
                 }
@@ -404,3 +414,6 @@ impl Applying<'_, '_> {
         commands.iter().map(|command| self.machine.apply(context, command, self.txn)).collect()
     }
 }
+
+#[cfg(all(test, not(feature = "sim")))]
+mod tests;

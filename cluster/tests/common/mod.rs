@@ -21,6 +21,8 @@ use waypost_cluster::{
 pub struct List {
     pub length: u64,
     pub loads: Arc<Mutex<Vec<(Load, u64)>>>,
+    /// While a test has it, nothing is applied.
+    pub held: Arc<tokio::sync::Mutex<()>>,
 }
 
 const LENGTH: &[u8] = b"length";
@@ -38,6 +40,7 @@ impl StateMachine for List {
         command: &[u8],
         txn: &mut Txn<'_>,
     ) -> Result<Vec<u8>, StoreError> {
+        drop(self.held.blocking_lock());
         self.length += 1;
         let mut value = ctx.index().to_be_bytes().to_vec();
         value.extend(ctx.time_ms().to_be_bytes());
@@ -102,6 +105,8 @@ pub struct Slot {
     pub config: Config,
     pub up: Option<Cluster>,
     pub loads: Arc<Mutex<Vec<(Load, u64)>>>,
+    /// While a test has it, the node applies nothing.
+    pub held: Arc<tokio::sync::Mutex<()>>,
     pub fatal: Arc<Mutex<Vec<String>>>,
 }
 
@@ -120,7 +125,7 @@ impl Slot {
             on_fatal: Some(Arc::new(move |why| seen.lock().unwrap().push(why.to_owned()))),
             ..Config::default()
         };
-        Self { config, up: None, loads: Arc::default(), fatal }
+        Self { config, up: None, loads: Arc::default(), held: Arc::default(), fatal }
     }
 
     pub fn addr(&self) -> String {
@@ -128,7 +133,7 @@ impl Slot {
     }
 
     pub async fn try_start(&mut self) -> Result<(), StartError> {
-        let machine = List { loads: self.loads.clone(), ..List::default() };
+        let machine = List { loads: self.loads.clone(), held: self.held.clone(), ..List::default() };
         let started = Cluster::start(self.config.clone(), machine, Arc::new(Echo));
         self.up =
             Some(tokio::time::timeout(Duration::from_secs(60), started).await.expect("starts in time")?);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::super::numbers::Numbers;
 use super::super::shares::{Held, Shares};
 use super::*;
+use crate::store::News;
 
 const RUN: IncarnationV1 = IncarnationV1 { ordinal: 4, process: 9 };
 const STAMP: StampV1 = StampV1 { time_ms: 1, expiry_ms: 1, checked: true };
@@ -110,4 +111,40 @@ fn a_superseded_batch_gets_another_name_if_it_cannot_have_been_applied() {
     assert_eq!(superseded(false, 5), (true, true));
     assert_eq!(superseded(true, RUN.ordinal), (true, true), "its incarnation never was in force");
     assert_eq!(superseded(true, 5), (false, false), "its incarnation may have been in force");
+}
+
+/// A batch in doubt that is applied meanwhile needs no further sending. One that got another name was not
+/// applied under the one before.
+#[test]
+fn a_batch_learns_that_it_is_applied_here_under_its_present_name() {
+    let waiters = Arc::default();
+    let later = IncarnationV1 { ordinal: 6, ..RUN };
+    let apply = |incarnation| {
+        let proposal = ProposalV1 { incarnation, number: 1, open: vec![] };
+        let reply = ProposalReply::Applied { index: 5, time_ms: 0, replies: vec![vec![1], vec![2]] };
+        let mut news = News::new(&waiters);
+        news.note(&PartV1 { node: 1, proposal, commands: vec![] }, reply);
+        news.tell();
+    };
+    let (mut batch, [mut first, mut second]) = two();
+    assert_eq!(batch.take_applied(), None, "it has no name yet");
+    batch.request(RUN).unwrap();
+    batch.await_here(1, &waiters);
+    batch.doubt();
+    assert!(batch.superseded(RUN.ordinal));
+    batch.request(later).unwrap();
+    batch.await_here(1, &waiters);
+    apply(RUN);
+    assert_eq!(batch.take_applied(), None);
+    batch.doubt();
+    batch.came_back();
+    // It waits already.
+    batch.await_here(1, &waiters);
+    apply(later);
+    let AppliedHere { index, time_ms, replies } = batch.take_applied().unwrap();
+    batch.done(index, time_ms, replies);
+    for (caller, reply) in [(&mut first, vec![1_u8]), (&mut second, vec![2_u8])] {
+        let Ok(Outcome::Done { index: 5, replies, .. }) = caller.outcome.try_recv() else { panic!() };
+        assert_eq!(replies, [reply]);
+    }
 }
