@@ -110,6 +110,12 @@ fn requests_keep_their_bytes() {
 }
 
 #[test]
+fn a_large_message_is_written_where_it_stays() {
+    let bytes = encode(&Request::AppV1 { body: vec![7; 100_000].into() }).unwrap();
+    assert_eq!(bytes.capacity(), bytes.len());
+}
+
+#[test]
 fn answers_keep_their_bytes() {
     golden(&Answer::VoteV1 { vote: VOTE, granted: true, last: None }, "000302010100");
     golden(&Answer::AppendV1(Appended::Partial(Some(ID))), "0101010302fb2c01");
