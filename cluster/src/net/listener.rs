@@ -24,7 +24,7 @@ use super::stream::Writer;
 use super::{HANDSHAKE, Lane, Limits, Secure};
 use crate::GroupId;
 use crate::os::{TcpListener, TcpStream, here};
-use crate::wire::frame::{self, Head, Kind};
+use crate::wire::frame::{self, Frame, Head, Kind};
 use crate::wire::{self, Answer, Request};
 
 /// A connection without a frame for this long is closed; a peer that still needs it connects again.
@@ -327,13 +327,13 @@ async fn write_answers(mut write: Writer, mut queue: mpsc::Receiver<(Reply, Answ
     while let Some(first) = queue.recv().await {
         let mut next = Some(first);
         while let Some((to, answer)) = next {
-            let Ok(frame) =
-                wire::encode(&answer).and_then(|body| frame::encode(Kind::Answer, to.group, to.id, &body))
-            else {
+            let frame =
+                wire::encode(&answer).and_then(|body| Frame::new(Kind::Answer, to.group, to.id, body.into()));
+            let Ok(frame) = frame else {
                 tracing::warn!("an answer is too large to send");
                 return;
             };
-            if write.frame(&frame).await.is_err() {
+            if write.send(&frame).await.is_err() {
                 return;
             }
             next = queue.try_recv().ok();

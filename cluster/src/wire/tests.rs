@@ -256,6 +256,8 @@ fn marks_keep_their_bytes() {
 fn frames_keep_their_bytes() {
     let bytes = frame::encode(frame::Kind::Request, 0x0203, 5, b"body").unwrap();
     assert_eq!(hex(&bytes), "57505354030203020500000000000000040000001f79b3d9626f6479");
+    let frame = frame::Frame::new(frame::Kind::Request, 0x0203, 5, "body".into()).unwrap();
+    assert_eq!([&frame.head[..], &frame.body[..]].concat(), bytes);
     let head_bytes = *bytes.first_chunk().unwrap();
     let head = frame::head(&head_bytes).unwrap();
     assert_eq!((head.kind, head.group, head.id, head.length), (frame::Kind::Request, 0x0203, 5, 4));
