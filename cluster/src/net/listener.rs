@@ -11,6 +11,7 @@ use std::sync::atomic::AtomicU64;
 use std::task::Poll;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
@@ -198,8 +199,7 @@ async fn answer_requests<S: Service>(
             Err(_) => return Ok(()),
             Ok(frame) => frame?,
         };
-        let request = read_request(&head, &body)?;
-        drop(body);
+        let request = read_request(&head, &Bytes::from(body))?;
         let standing = service.standing(&caller.shown);
         may_ask((&caller, standing), lane, &head, &request)?;
         let reply = Reply { group: head.group, id: head.id };
@@ -240,11 +240,11 @@ async fn answer_requests<S: Service>(
     }
 }
 
-fn read_request(head: &Head, body: &[u8]) -> io::Result<Request> {
+fn read_request(head: &Head, body: &Bytes) -> io::Result<Request> {
     if head.kind != Kind::Request {
         return Err(io::Error::other("a frame that is not a request"));
     }
-    Ok(wire::decode(body)?)
+    Ok(Request::of_frame(body)?)
 }
 
 /// Refuses requests that this caller may not send now on this connection.

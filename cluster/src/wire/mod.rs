@@ -12,6 +12,7 @@ mod ids;
 mod mark;
 mod peer;
 mod proposal;
+mod received;
 mod system;
 
 use bincode::enc::write::SizeWriter;
