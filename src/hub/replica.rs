@@ -48,7 +48,7 @@ impl StateMachine for Replica {
     fn apply(
         &mut self,
         ctx: &mut ApplyContext,
-        command: &[u8],
+        command: &Bytes,
         txn: &mut Txn<'_>,
     ) -> Result<Vec<u8>, DiskError> {
         self.began = self.began.or_else(Moment::if_recorded);

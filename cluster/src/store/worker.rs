@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use bytes::Bytes;
 use openraft::EntryPayload;
 use openraft::storage::ApplyResponder;
 use tokio::runtime::Handle;
@@ -242,6 +243,7 @@ impl Thread {
                     proposals: &mut self.proposals,
                     state: &mut state,
                     last_before: self.last_before,
+                    bytes: bytes_of(&entry),
                     txn: &mut data,
                 };
                 let applied = applying.entry(entry)?;
@@ -303,12 +305,21 @@ fn weight(entry: &Entry) -> usize {
     }
 }
 
+fn bytes_of(entry: &Entry) -> Bytes {
+    match &entry.payload {
+        EntryPayload::Normal(Data(bytes)) => bytes.clone(),
+        _ => Bytes::new(),
+    }
+}
+
 /// The parts that applying an entry changes.
 struct Applying<'a, 't> {
     machine: &'a mut dyn StateMachine,
     proposals: &'a mut Proposals,
     state: &'a mut SystemV1,
     last_before: StoredLogId,
+    /// The data of the entry, which its commands are parts of.
+    bytes: Bytes,
     txn: &'a mut Txn<'t>,
 }
 
@@ -401,6 +412,9 @@ impl Applying<'_, '_> {
         context: &mut ApplyContext,
         commands: &[&serde_bytes::Bytes],
     ) -> Result<Vec<Vec<u8>>, StoreError> {
-        commands.iter().map(|command| self.machine.apply(context, command, self.txn)).collect()
+        commands
+            .iter()
+            .map(|command| self.machine.apply(context, &self.bytes.slice_ref(command), self.txn))
+            .collect()
     }
 }
