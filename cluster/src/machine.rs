@@ -26,8 +26,8 @@ pub trait StateMachine: Send + 'static {
     fn load(&mut self, view: &View, why: Load) -> Result<(), StoreError>;
 
     /// Applies one command. Its only inputs are `ctx`, `command` and `txn`, so every node computes the same
-    /// result. A malformed command gets a deterministic reply, never an error. The command shares the memory of
-    /// its entry.
+    /// result. A malformed command gets a deterministic reply, never an error. `command` shares the memory
+    /// of its entry.
     fn apply(
         &mut self,
         ctx: &mut ApplyContext,

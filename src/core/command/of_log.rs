@@ -70,7 +70,10 @@ mod tests {
         }
 
         #[test]
-        fn whatever_is_no_command_is_none_in_both_ways(mut bytes in prop::collection::vec(any::<u8>(), 0..80), known in any::<bool>()) {
+        fn whatever_is_no_command_is_none_in_both_ways(
+            mut bytes in prop::collection::vec(any::<u8>(), 0..80),
+            known in any::<bool>(),
+        ) {
             // The format, and the number of a publish.
             for (byte, of_publish) in bytes.iter_mut().zip([1, PUBLISH]).filter(|_| known) {
                 *byte = of_publish;
