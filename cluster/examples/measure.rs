@@ -10,6 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use waypost_cluster::{
     ApplyContext, Cluster, Config, Flow, Load, NoHandler, StateMachine, StoreError, Txn, View,
 };
@@ -24,7 +25,7 @@ impl StateMachine for Counter {
     fn apply(
         &mut self,
         _: &mut ApplyContext,
-        command: &[u8],
+        command: &Bytes,
         txn: &mut Txn<'_>,
     ) -> Result<Vec<u8>, StoreError> {
         self.0 += 1;

@@ -255,11 +255,11 @@ impl Cluster {
         }
         let link = node.engine.peers().link(to, lane.into());
         let asked = self.inner.spawn(async move {
-            let request = Request::AppV1 { body: Vec::from(body).into() };
+            let request = Request::AppV1 { body };
             link.ask_node(&request, timeout).await
         });
         match asked.await {
-            Some(Ok(Answer::AppV1 { body })) => Ok(body.into_vec().into()),
+            Some(Ok(Answer::AppV1 { body })) => Ok(body),
             Some(Ok(_)) => Err(RequestError::Unreachable { node: to, why: Unreached::Broken }),
             Some(Err(error)) => Err(request_error(to, &error)),
             None => Err(RequestError::Stopping),

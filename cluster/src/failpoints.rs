@@ -8,6 +8,8 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use bytes::Bytes;
+
 /// Whether the failpoint of that name is on.
 #[cfg(not(feature = "sim"))]
 pub fn is_on(name: &str) -> bool {
@@ -31,12 +33,16 @@ pub fn strikes(name: &str, every: u32) -> bool {
 }
 
 /// Simulates a disk that corrupts data: some of the large records differ from what was written. One digit of
-/// a payload is changed, so that the payload can still be parsed.
-pub(crate) fn rot(key: &[u8], record: &mut [u8]) {
+/// a payload is changed, so that the payload can still be parsed. Whoever has the record keeps it as it was.
+pub(crate) fn rot(key: &[u8], record: Bytes) -> Bytes {
     let event = key.len() == 17 && key.first() == Some(&b'e');
-    if let Some(digit) = record.iter_mut().rev().find(|byte| byte.is_ascii_digit()).filter(|_| event)
-        && strikes("corrupt-served", 40)
-    {
-        *digit ^= 1;
+    let digit = record.iter().rposition(u8::is_ascii_digit).filter(|_| event);
+    match digit {
+        Some(digit) if strikes("corrupt-served", 40) => {
+            let mut rotten = record.to_vec();
+            rotten[digit] ^= 1;
+            rotten.into()
+        }
+        _ => record,
     }
 }

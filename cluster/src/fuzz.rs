@@ -3,6 +3,7 @@
 //!
 //! Not part of the API.
 
+use bytes::Bytes;
 use raft_log::codeq::Decode;
 
 use crate::wire::frame::{self, HEAD};
@@ -19,6 +20,7 @@ pub fn peer_frame(bytes: &[u8]) {
         let _ = frame::check(head_bytes, &head, body);
     }
     let _ = decode::<Request>(bytes);
+    let _ = Request::of_frame(&Bytes::copy_from_slice(bytes));
     let _ = decode::<Answer>(bytes);
     let _ = decode::<Greeting>(bytes);
     let _ = decode::<Welcome>(bytes);

@@ -26,11 +26,12 @@ pub trait StateMachine: Send + 'static {
     fn load(&mut self, view: &View, why: Load) -> Result<(), StoreError>;
 
     /// Applies one command. Its only inputs are `ctx`, `command` and `txn`, so every node computes the same
-    /// result. A malformed command gets a deterministic reply, never an error.
+    /// result. A malformed command gets a deterministic reply, never an error. `command` shares the memory
+    /// of its entry.
     fn apply(
         &mut self,
         ctx: &mut ApplyContext,
-        command: &[u8],
+        command: &Bytes,
         txn: &mut Txn<'_>,
     ) -> Result<Vec<u8>, StoreError>;
 

@@ -134,7 +134,7 @@ fn append(rpc: AppendEntriesRequest<Types>) -> Result<Request, RPCError<Types>> 
         let id = (&entry.log_id).into();
         let (kind, content) =
             StoredPayload(entry.payload).parts().map_err(|e| RPCError::Network(NetworkError::new(&e)))?;
-        entries.push(WireEntry { id, kind, content: content.to_vec().into() });
+        entries.push(WireEntry { id, kind, content });
     }
     Ok(Request::AppendV1(Append {
         vote: (&rpc.vote).into(),

@@ -2,6 +2,7 @@
 
 use std::{future::ready, sync::Arc};
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use openraft::raft::{AppendEntriesRequest, StreamAppendError, TransferLeaderRequest, VoteRequest};
 use serde_bytes::ByteBuf;
@@ -55,7 +56,7 @@ fn size(pairs: &[PairV1]) -> u64 {
 fn append_request(append: Append) -> Result<AppendEntriesRequest<Types>, WireError> {
     let mut entries = Vec::with_capacity(append.entries.len());
     for entry in append.entries {
-        let payload = StoredPayload::from_parts(entry.kind, entry.content.into_vec().into())?.0;
+        let payload = StoredPayload::from_parts(entry.kind, entry.content)?.0;
         entries.push(Entry { log_id: entry.id.into(), payload });
     }
     Ok(AppendEntriesRequest {
@@ -187,12 +188,11 @@ impl PeerService {
         EndV1 { leads, last, is_sure: true, applied: *self.store.applied().borrow() }
     }
 
-    async fn forwarded(&self, line: Line, origin: Origin, commands: Vec<ByteBuf>) -> Forwarded {
+    async fn forwarded(&self, line: Line, origin: Origin, commands: Vec<Bytes>) -> Forwarded {
         if self.disk.room().is_closed && self.engine.leads() {
             return Forwarded::NotStored { leader: self.engine.id(), overloaded: true };
         }
         let deadline = Instant::now() + self.engine.config().propose_timeout;
-        let commands = commands.into_iter().map(|c| c.into_vec().into()).collect();
         let Ok((_, outcome)) = self.proposer.submit(line, commands, origin, deadline) else {
             return Forwarded::NotStored { leader: 0, overloaded: true };
         };
@@ -286,10 +286,9 @@ impl Service for PeerService {
             Request::ReadIndexV1 => {
                 Box::pin(async move { Answer::ReadIndexV1 { index: this.reads.read_index().await } })
             }
-            Request::AppV1 { body } => Box::pin(async move {
-                let answer = this.handler.handle(from, body.into_vec().into()).await;
-                Answer::AppV1 { body: Vec::from(answer).into() }
-            }),
+            Request::AppV1 { body } => {
+                Box::pin(async move { Answer::AppV1 { body: this.handler.handle(from, body).await } })
+            }
             Request::NewIdV1 { member } => {
                 let joins = this.members.clone();
                 Box::pin(async move { Answer::JoinV1(joins.new_id(member.into(), asker.identity).await) })

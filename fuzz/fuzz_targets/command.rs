@@ -1,6 +1,7 @@
 //! Whatever the log holds is a command or none, likewise the replies, and what decodes is written as the same.
 #![no_main]
 
+use bytes::Bytes;
 use std::fmt::Debug;
 use waypost::core::codec;
 use waypost::core::command::{Command, Reply};
@@ -13,5 +14,7 @@ fn survives<T: serde::Serialize + serde::de::DeserializeOwned + PartialEq + Debu
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     survives::<Command>(bytes);
+    let shared = Command::of_log(&Bytes::copy_from_slice(bytes)).ok();
+    assert_eq!(shared, codec::decode::<Command>(bytes).ok());
     survives::<Reply>(bytes);
 });

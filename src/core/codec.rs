@@ -2,7 +2,8 @@
 //!
 //! The format byte lets a later release read what this one wrote.
 
-use serde::{Serialize, de::DeserializeOwned};
+use bincode::error::DecodeError;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// The largest value that is decoded, in bytes. The largest log entry is much smaller.
 const LIMIT_BYTES: usize = 16 << 20;
@@ -36,13 +37,26 @@ pub fn encode_about<T: Serialize>(value: &T, bytes: usize) -> Result<Vec<u8>, Co
 
 /// Decodes what [`encode`] wrote. Bytes that remain behind the value are an error.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
+    let config = bincode::config::standard().with_limit::<LIMIT_BYTES>();
+    whole(bytes, |body| bincode::serde::decode_from_slice(body, config))
+}
+
+/// Does the same with a value that borrows from the bytes.
+pub fn decode_borrowed<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, CodecError> {
+    let config = bincode::config::standard().with_limit::<LIMIT_BYTES>();
+    whole(bytes, |body| bincode::serde::borrow_decode_from_slice(body, config))
+}
+
+/// The value that `read` finds behind the format. It must fill the bytes.
+fn whole<'a, T>(
+    bytes: &'a [u8],
+    read: impl FnOnce(&'a [u8]) -> Result<(T, usize), DecodeError>,
+) -> Result<T, CodecError> {
     let (&format, body) = bytes.split_first().ok_or_else(|| CodecError::Malformed("empty".into()))?;
     if format != FORMAT_V1 {
         return Err(CodecError::Format(format));
     }
-    let config = bincode::config::standard().with_limit::<LIMIT_BYTES>();
-    let (value, used) = bincode::serde::decode_from_slice(body, config)
-        .map_err(|error| CodecError::Malformed(error.to_string()))?;
+    let (value, used) = read(body).map_err(|error| CodecError::Malformed(error.to_string()))?;
     if used != body.len() {
         return Err(CodecError::Malformed(format!("{} bytes left over", body.len() - used)));
     }

@@ -3,6 +3,8 @@
 //!
 //! The enums are part of the log's format: new variants go at the end only.
 
+mod of_log;
+
 use super::access::{AccessChange, Limits, Map, Retention, Scopes, Token, TokenHash};
 use super::admin_token::AdminToken;
 use super::app::{App, DeleteApp, Prepared, PutApp, TerminateUser};

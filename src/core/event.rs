@@ -3,7 +3,7 @@
 mod encoded;
 mod stored;
 
-pub(crate) use encoded::Extras;
+pub(crate) use encoded::{EncodedEvent, Extras};
 
 use super::data::text_of;
 use super::ids::{EventId, MapId, SocketId, SourceId};
@@ -30,7 +30,7 @@ pub struct NewEvent {
     /// The event's type.
     pub kind: String,
     /// The payload's bytes.
-    pub payload: Vec<u8>,
+    pub payload: Bytes,
     /// The published text, if the payload does not give it back (see [`super::data::payload_of`]).
     pub text: Option<ByteString>,
     /// The socket that sent the event, if it is not to get the event itself.
@@ -65,6 +65,7 @@ pub struct Sender {
 impl NewEvent {
     /// An event without a text of its own and without a sender.
     pub fn new(subject: Subject, kind: impl Into<String>, payload: impl Into<Vec<u8>>) -> Self {
+        let payload: Vec<u8> = payload.into();
         let (kind, payload) = (kind.into(), payload.into());
         Self { subject, kind, payload, text: None, sender: None, ingested: None, trace: None }
     }
@@ -78,8 +79,7 @@ impl NewEvent {
     /// The event as it was published, with the id, the seq and the time that it got.
     pub fn placed(self, id: EventId, seq: u64, time_ms: u64) -> Event {
         let Self { subject, kind, payload, text, sender, ingested, trace } = self;
-        let (kind, payload) = (kind.into(), payload.into());
-        Event { id, seq, subject, time_ms, kind, payload, text, sender, ingested, trace }
+        Event { id, seq, subject, time_ms, kind: kind.into(), payload, text, sender, ingested, trace }
     }
 }
 
@@ -271,12 +271,12 @@ pub fn push_number(mut value: u64, out: &mut Vec<u8>) {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use proptest::prelude::*;
 
     /// Any event, with or without a text and a sender.
-    pub(super) fn new_event() -> impl Strategy<Value = NewEvent> {
+    pub(crate) fn new_event() -> impl Strategy<Value = NewEvent> {
         let text = || any::<Option<String>>().prop_map(|text| text.map(ByteString::from));
         let sender = (any::<u64>(), any::<u64>(), text())
             .prop_map(|(a, b, user)| Sender { socket: SocketId::new(a, b), user });

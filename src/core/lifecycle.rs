@@ -317,7 +317,7 @@ mod tests {
 
     fn told(fact: &Lifecycle) -> (String, String, String) {
         let event = fact.event();
-        (event.subject.to_string(), event.kind, String::from_utf8(event.payload).unwrap())
+        (event.subject.to_string(), event.kind, String::from_utf8(event.payload.to_vec()).unwrap())
     }
 
     #[test]

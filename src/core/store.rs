@@ -3,6 +3,8 @@
 //!
 //! The cluster's store implements them; tests use a `BTreeMap`.
 
+use bytes::Bytes;
+
 /// Receives each key and value of a scan; returns `false` to end the scan.
 pub type Visit<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> bool;
 
@@ -39,6 +41,20 @@ pub trait ReadStore {
 pub trait WriteStore: ReadStore {
     /// Sets the value of `key`.
     fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreError>;
+
+    /// Sets the value of `key` to what `write` appends to a buffer, which has room for `len` bytes, and
+    /// returns it. A store that keeps the buffer copies nothing.
+    fn put_with(
+        &mut self,
+        key: &[u8],
+        len: usize,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<Bytes, StoreError> {
+        let mut value = Vec::with_capacity(len);
+        write(&mut value);
+        self.put(key, &value)?;
+        Ok(value.into())
+    }
 
     /// Removes `key`, if it exists.
     fn delete(&mut self, key: &[u8]) -> Result<(), StoreError>;

@@ -28,6 +28,9 @@ use tokio::time::error::Elapsed;
 pub(super) const BODY_BYTES: LimitName = LimitName::Setting("limits.body_bytes");
 /// Bytes that are read of a body that should be empty.
 const MAX_NOTHING: usize = 4096;
+/// Memory that is taken at first for an announced body. When so much has come, four times what has come is
+/// taken, up to what was announced.
+const AHEAD: usize = 256 * 1024;
 
 /// The body of a request, nothing of which is read yet.
 pub struct Body {
@@ -138,10 +141,15 @@ impl Body {
         if self.length.is_some_and(|length| length > max_bytes as u64) {
             return Err(too_large());
         }
+        let announced = self.length.unwrap_or_default() as usize;
         let mut body = BytesMut::new();
         while let Some(piece) = self.next().await? {
             if body.len() + piece.len() > max_bytes {
                 return Err(too_large());
+            }
+            if body.capacity() - body.len() < piece.len() {
+                let room = announced.min(AHEAD.max(4 * body.len()));
+                body.reserve(room.saturating_sub(body.len()).max(piece.len()));
             }
             body.extend_from_slice(&piece);
         }
@@ -268,6 +276,18 @@ mod tests {
     async fn a_body_is_bounded_in_bytes() {
         assert_eq!(status(body(&[], vec![(Duration::ZERO, 50); 2]).text().await), 200);
         assert_eq!(status(body(&[], vec![(Duration::ZERO, 51); 2]).text().await), 413);
+    }
+
+    #[tokio::test]
+    async fn memory_is_taken_for_an_announced_body_as_it_comes() {
+        let taken = async |announced: usize, pieces: Vec<usize>| {
+            let pieces = pieces.into_iter().map(|bytes| (Duration::ZERO, bytes)).collect();
+            let mut body = body(&[("content-length", announced.to_string().as_str())], pieces);
+            body.bytes(8 * AHEAD, BODY_BYTES).await.unwrap().capacity()
+        };
+        assert_eq!(taken(5_000, vec![1_000; 5]).await, 5_000);
+        assert_eq!(taken(4 * AHEAD, vec![AHEAD / 8; 32]).await, 4 * AHEAD);
+        assert_eq!(taken(8 * AHEAD, vec![1]).await, AHEAD, "little has come");
     }
 
     #[tokio::test]

@@ -16,6 +16,10 @@ use waypost_cluster::{Cluster, Flow, ProposeError};
 const EVERYWHERE: Duration = Duration::from_secs(4);
 /// Longest wait for a leader of a node that is cut off: one that is back is heard of within a few heartbeats.
 const HEARD_SOON: Duration = Duration::from_millis(400);
+/// Bytes of a command with events beside them, about.
+const COMMAND_BYTES: usize = 128;
+/// The same of an event beside its texts.
+const EVENT_BYTES: usize = 64;
 
 /// The flow of a command: maps take turns in the log. What manages a map waits apart from its publishes, so
 /// that a token that floods the map can be revoked at once.
@@ -26,6 +30,16 @@ fn flow_of(command: &Command) -> Flow {
         Command::Ingest(ingest) => publishes(ingest.map),
         command => managed_map(command).map_or(Flow::NONE, |map| Flow(!publishes(map).0)),
     }
+}
+
+/// The bytes of a command's encoding, about, if the command has events.
+fn bytes_of(command: &Command) -> usize {
+    let events = match command {
+        Command::Publish(publish) => &publish.events,
+        Command::Ingest(ingest) => &ingest.events,
+        _ => return 0,
+    };
+    COMMAND_BYTES + events.iter().map(|event| event.len_bytes() + EVENT_BYTES).sum::<usize>()
 }
 
 /// The map that a command manages. `None` if the command is the cluster's own.
@@ -98,7 +112,8 @@ impl Log {
 
     /// The answer of the replicated state to a command, possibly a refusal, and its index in the log.
     async fn settled_at(&self, command: &Command) -> Result<(Reply, u64), HubError> {
-        let proposed = self.cluster.propose(flow_of(command), codec::encode(command)?).await?;
+        let encoded = codec::encode_about(command, bytes_of(command))?;
+        let proposed = self.cluster.propose(flow_of(command), encoded).await?;
         Ok((codec::decode(&proposed.reply)?, proposed.index))
     }
 
@@ -179,10 +194,13 @@ impl Log {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::core::command::{Publish, RevokeToken};
+    use crate::core::event::NewEvent;
     use crate::core::ids::TokenId;
+    use crate::core::subject::Subject;
 
     #[test]
     fn a_map_publishes_and_is_managed_in_flows_of_its_own() {
@@ -194,5 +212,16 @@ mod tests {
         let different: std::collections::BTreeSet<Flow> = flows.into_iter().collect();
         assert_eq!(different.len(), 5, "{flows:?}");
         assert_eq!((flow_of(&publish(1)), flow_of(&Command::Tick)), (flows[0], Flow::NONE));
+    }
+
+    #[test]
+    fn the_buffer_of_a_publish_has_room_for_it() {
+        let event = NewEvent::new(Subject::parse("orders-7").unwrap(), "placed", vec![b'1'; 100_000]);
+        let map = MapId::from_bytes([1; 16]);
+        for events in [vec![event.clone()], vec![event; 9]] {
+            let publish = Command::Publish(Publish { map, by: None, events, key: None });
+            let (bytes, room) = (codec::encode(&publish).unwrap().len(), bytes_of(&publish));
+            assert!((bytes..bytes + 1024).contains(&room), "{room} for {bytes}");
+        }
     }
 }

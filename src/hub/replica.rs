@@ -10,6 +10,7 @@ use crate::core::ids::GroupId;
 use crate::core::state::{Context, State, StateError};
 use crate::core::store::{ReadStore, StoreError, Visit, WriteStore};
 use crate::spans::Moment;
+use bytes::Bytes;
 use std::sync::Arc;
 use waypost_cluster::{ApplyContext, Load, StateMachine, StoreError as DiskError, Txn, View};
 
@@ -47,7 +48,7 @@ impl StateMachine for Replica {
     fn apply(
         &mut self,
         ctx: &mut ApplyContext,
-        command: &[u8],
+        command: &Bytes,
         txn: &mut Txn<'_>,
     ) -> Result<Vec<u8>, DiskError> {
         self.began = self.began.or_else(Moment::if_recorded);
@@ -152,6 +153,14 @@ impl ReadStore for TxnStore<'_, '_> {
 impl WriteStore for TxnStore<'_, '_> {
     fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
         self.0.put(key, value).map_err(to_store_error)
+    }
+    fn put_with(
+        &mut self,
+        key: &[u8],
+        len: usize,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<Bytes, StoreError> {
+        self.0.put_with(key, len, write).map_err(to_store_error)
     }
     fn delete(&mut self, key: &[u8]) -> Result<(), StoreError> {
         self.0.delete(key);

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use simulated::{ApplyContext, Load, StateMachine, StoreError, Txn, View};
 
 use crate::history::{Applied, History};
@@ -71,7 +72,7 @@ impl StateMachine for Ledger {
     fn apply(
         &mut self,
         ctx: &mut ApplyContext,
-        command: &[u8],
+        command: &Bytes,
         txn: &mut Txn<'_>,
     ) -> Result<Vec<u8>, StoreError> {
         self.length += 1;

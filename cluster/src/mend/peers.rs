@@ -140,6 +140,6 @@ impl Others {
 /// An entry that was sent, if it is the one that is due.
 fn entry(wire: WireEntry, index: u64, upto: StoredLogId) -> Option<Entry> {
     let is_due = wire.id.index == index && index <= upto.index && wire.id <= upto;
-    let payload = StoredPayload::from_parts(wire.kind, wire.content.into_vec().into()).ok()?;
+    let payload = StoredPayload::from_parts(wire.kind, wire.content).ok()?;
     is_due.then(|| Entry { log_id: wire.id.into(), payload: payload.0 })
 }

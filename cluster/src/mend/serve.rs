@@ -31,7 +31,7 @@ pub(super) fn held(entries: &[Entry]) -> io::Result<Records> {
     let mut sent = Vec::with_capacity(entries.len());
     for entry in entries {
         let (kind, content) = StoredPayload(entry.payload.clone()).parts()?;
-        sent.push(WireEntry { id: (&entry.log_id).into(), kind, content: content.to_vec().into() });
+        sent.push(WireEntry { id: (&entry.log_id).into(), kind, content });
     }
     Ok(Records::Held(sent))
 }

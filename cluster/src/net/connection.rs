@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
@@ -13,7 +14,7 @@ use super::stream::{Reader, Writer};
 use crate::GroupId;
 use crate::late;
 use crate::os::here;
-use crate::wire::frame::{self, Kind};
+use crate::wire::frame::{self, Frame, Kind};
 use crate::wire::{self, Answer, Request};
 
 /// The number of the newest connection.
@@ -107,7 +108,7 @@ pub(crate) struct Connection {
 
 struct Inner {
     number: u64,
-    frames: mpsc::Sender<Vec<u8>>,
+    frames: mpsc::Sender<Frame>,
     in_flight: usize,
     waiting: Mutex<HashMap<u64, oneshot::Sender<Answer>>>,
     next_id: AtomicU64,
@@ -147,13 +148,13 @@ impl Connection {
     pub(crate) async fn start(
         &self,
         group: GroupId,
-        body: &[u8],
+        body: &Bytes,
         deadline: Instant,
     ) -> Result<Pending, LinkError> {
         let inner = &self.inner;
         let id = inner.next_id.fetch_add(1, Ordering::Relaxed);
-        let frame =
-            frame::encode(Kind::Request, group, id, body).map_err(|e| LinkError::NotSent(e.to_string()))?;
+        let frame = Frame::new(Kind::Request, group, id, body.clone())
+            .map_err(|e| LinkError::NotSent(e.to_string()))?;
         let (sender, answer) = oneshot::channel();
         {
             let mut waiting = self.waiting();
@@ -196,7 +197,7 @@ impl Connection {
         let deadline = Instant::now() + limit;
         let asked = async {
             let body = wire::encode(&Request::WhoV1).map_err(|e| LinkError::NotSent(e.to_string()))?;
-            let mut pending = self.start(frame::NODE, &body, deadline).await?;
+            let mut pending = self.start(frame::NODE, &Bytes::from(body), deadline).await?;
             late::timeout_at(deadline, &mut pending.answer).await.map_err(|_| LinkError::Timeout)
         };
         // Whoever waits on a connection that has broken is told anyway.
@@ -229,7 +230,7 @@ impl Connection {
     }
 }
 
-async fn write_frames(mut write: Writer, mut queue: mpsc::Receiver<Vec<u8>>, connection: Connection) {
+async fn write_frames(mut write: Writer, mut queue: mpsc::Receiver<Frame>, connection: Connection) {
     let mut alive = connection.inner.alive.subscribe();
     loop {
         let frame = tokio::select! {
@@ -249,10 +250,10 @@ async fn write_frames(mut write: Writer, mut queue: mpsc::Receiver<Vec<u8>>, con
 }
 
 /// Writes a frame and all frames in the queue, then flushes.
-async fn send_all(write: &mut Writer, frame: Vec<u8>, queue: &mut mpsc::Receiver<Vec<u8>>) -> io::Result<()> {
-    write.frame(&frame).await?;
+async fn send_all(write: &mut Writer, frame: Frame, queue: &mut mpsc::Receiver<Frame>) -> io::Result<()> {
+    write.send(&frame).await?;
     while let Ok(frame) = queue.try_recv() {
-        write.frame(&frame).await?;
+        write.send(&frame).await?;
     }
     write.flush().await
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::caller::Shown;
@@ -64,7 +65,7 @@ impl Link {
         deadline: Instant,
     ) -> Result<Pending, LinkError> {
         let body = wire::encode(request).map_err(|e| LinkError::NotSent(e.to_string()))?;
-        self.connection(deadline).await?.start(group, &body, deadline).await
+        self.connection(deadline).await?.start(group, &Bytes::from(body), deadline).await
     }
 
     /// The connection that stands, or a new one.

@@ -11,6 +11,7 @@ use std::sync::atomic::AtomicU64;
 use std::task::Poll;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
@@ -24,7 +25,7 @@ use super::stream::Writer;
 use super::{HANDSHAKE, Lane, Limits, Secure};
 use crate::GroupId;
 use crate::os::{TcpListener, TcpStream, here};
-use crate::wire::frame::{self, Head, Kind};
+use crate::wire::frame::{self, Frame, Head, Kind};
 use crate::wire::{self, Answer, Request};
 
 /// A connection without a frame for this long is closed; a peer that still needs it connects again.
@@ -198,8 +199,7 @@ async fn answer_requests<S: Service>(
             Err(_) => return Ok(()),
             Ok(frame) => frame?,
         };
-        let request = read_request(&head, &body)?;
-        drop(body);
+        let request = read_request(&head, &Bytes::from(body))?;
         let standing = service.standing(&caller.shown);
         may_ask((&caller, standing), lane, &head, &request)?;
         let reply = Reply { group: head.group, id: head.id };
@@ -240,11 +240,11 @@ async fn answer_requests<S: Service>(
     }
 }
 
-fn read_request(head: &Head, body: &[u8]) -> io::Result<Request> {
+fn read_request(head: &Head, body: &Bytes) -> io::Result<Request> {
     if head.kind != Kind::Request {
         return Err(io::Error::other("a frame that is not a request"));
     }
-    Ok(wire::decode(body)?)
+    Ok(Request::of_frame(body)?)
 }
 
 /// Refuses requests that this caller may not send now on this connection.
@@ -327,13 +327,13 @@ async fn write_answers(mut write: Writer, mut queue: mpsc::Receiver<(Reply, Answ
     while let Some(first) = queue.recv().await {
         let mut next = Some(first);
         while let Some((to, answer)) = next {
-            let Ok(frame) =
-                wire::encode(&answer).and_then(|body| frame::encode(Kind::Answer, to.group, to.id, &body))
-            else {
+            let frame =
+                wire::encode(&answer).and_then(|body| Frame::new(Kind::Answer, to.group, to.id, body.into()));
+            let Ok(frame) = frame else {
                 tracing::warn!("an answer is too large to send");
                 return;
             };
-            if write.frame(&frame).await.is_err() {
+            if write.send(&frame).await.is_err() {
                 return;
             }
             next = queue.try_recv().ok();

@@ -9,10 +9,12 @@ use tokio::io::{
 use tokio::time::timeout;
 
 use crate::os::PeerStream;
-use crate::wire::frame::{self, HEAD, Head};
+use crate::wire::frame::{self, Frame, HEAD, Head};
 
 /// Size of the buffer in each direction (bytes).
 const BUFFER: usize = 64 * 1024;
+/// Most bytes in a record of TLS.
+const RECORD: usize = 16 * 1024;
 /// Most bytes that are read from a caller that is turned away, for at most [`LEAVE`]. With unread bytes the
 /// system would discard the answer too.
 const LEFT_OVER: u64 = 64 * 1024;
@@ -46,8 +48,13 @@ impl Reader {
         if head.length > limit {
             return Err(io::Error::other("a frame that is too long"));
         }
-        let mut body = vec![0; head.length];
-        self.0.read_exact(&mut body).await?;
+        let mut body = Vec::with_capacity(head.length);
+        let mut rest = (&mut self.0).take(head.length as u64);
+        while body.len() < head.length {
+            if rest.read_buf(&mut body).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
         frame::check(&head_bytes, &head, &body)?;
         Ok((head, body))
     }
@@ -57,6 +64,15 @@ impl Writer {
     /// Writes a frame, which may stay in the buffer until a flush.
     pub(super) async fn frame(&mut self, frame: &[u8]) -> io::Result<()> {
         self.0.write_all(frame).await
+    }
+
+    /// The same for a frame in two parts. Most of a long body goes past the buffer. The head and the body's
+    /// beginning are one record of TLS, so that the other side is not woken for the head alone.
+    pub(super) async fn send(&mut self, frame: &Frame) -> io::Result<()> {
+        let (first, rest) = frame.body.split_at(frame.body.len().min(RECORD - HEAD));
+        self.0.write_all(&frame.head).await?;
+        self.0.write_all(first).await?;
+        self.0.write_all(rest).await
     }
 
     /// Sends the buffered frames.

@@ -36,7 +36,7 @@ impl StateMachine for Nothing {
     fn load(&mut self, _: &View, _: Load) -> Result<(), StoreError> {
         Ok(())
     }
-    fn apply(&mut self, _: &mut ApplyContext, _: &[u8], _: &mut Txn<'_>) -> Result<Vec<u8>, StoreError> {
+    fn apply(&mut self, _: &mut ApplyContext, _: &Bytes, _: &mut Txn<'_>) -> Result<Vec<u8>, StoreError> {
         Ok(Vec::new())
     }
     fn committed(&mut self, _: u64) {}

@@ -338,8 +338,7 @@ impl Batch {
             return Ok(request.clone());
         }
         let proposal = self.name(incarnation);
-        let commands = self.own.iter().flat_map(|group| &group.commands);
-        let commands = commands.map(|command| command.to_vec().into()).collect();
+        let commands = self.own.iter().flat_map(|group| &group.commands).cloned().collect();
         let request = Request::ForwardV2 { flow: self.flow().map(|flow| flow.0), proposal, commands };
         let request = Bytes::from(wire::encode(&request)?);
         self.request = Some(request.clone());

@@ -98,9 +98,9 @@ pub(super) struct Writes {
 }
 
 impl Writes {
-    pub(super) fn put(&mut self, key: &[u8], record: Option<Vec<u8>>) {
-        self.bytes += key.len() + record.as_ref().map_or(0, Vec::len);
-        self.records.insert(Bytes::copy_from_slice(key), record.map(Bytes::from));
+    pub(super) fn put(&mut self, key: &[u8], record: Option<Bytes>) {
+        self.bytes += key.len() + record.as_ref().map_or(0, Bytes::len);
+        self.records.insert(Bytes::copy_from_slice(key), record);
     }
 
     /// Adds writes that come after these.

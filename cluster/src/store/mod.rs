@@ -58,6 +58,9 @@ pub const MAX_KEY: usize = 4 * 1024;
 /// Largest value (bytes).
 pub const MAX_VALUE: usize = 2 * 1024 * 1024;
 
+/// Bytes of the checksum in front of each value.
+const CHECKSUM: usize = 4;
+
 /// The file that is open, and redb on it.
 #[derive(Clone)]
 struct OpenFile {
@@ -331,15 +334,21 @@ fn write_system(txn: &WriteTransaction, key: &[u8], value: &impl Serialize) -> R
     Ok(())
 }
 
-/// Puts a checksum of the key and the value in front of the value, because redb checks pages only during a
-/// repair.
-fn with_checksum(key: &[u8], value: &[u8]) -> Vec<u8> {
-    let mut record = Vec::with_capacity(4 + value.len());
-    record.extend_from_slice(&checksum(key, value).to_le_bytes());
-    record.extend_from_slice(value);
-    #[cfg(feature = "failpoints")]
-    crate::failpoints::rot(key, &mut record);
+/// The record of a value that `write` appends to a buffer with room for `len` bytes. In front of the value
+/// there is a checksum of the key and the value, because redb checks pages only during a repair.
+fn record_of(key: &[u8], len: usize, write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut record = Vec::with_capacity(CHECKSUM + len);
+    record.extend_from_slice(&[0; CHECKSUM]);
+    write(&mut record);
+    if let Some((crc, value)) = record.split_first_chunk_mut::<CHECKSUM>() {
+        *crc = checksum(key, value).to_le_bytes();
+    }
     record
+}
+
+/// The record of a value.
+fn with_checksum(key: &[u8], value: &[u8]) -> Vec<u8> {
+    record_of(key, value.len(), |record| record.extend_from_slice(value))
 }
 
 /// The value of a record, if the record is what was written under `key`.
@@ -347,7 +356,7 @@ fn checked_value<'a>(key: &[u8], record: &'a [u8]) -> Result<&'a [u8], StoreErro
     let damaged = || {
         StoreError::corrupt(format!("the value of a key of {} bytes does not match its checksum", key.len()))
     };
-    let (crc, value) = record.split_first_chunk::<4>().ok_or_else(damaged)?;
+    let (crc, value) = record.split_first_chunk::<CHECKSUM>().ok_or_else(damaged)?;
     if u32::from_le_bytes(*crc) == checksum(key, value) || crate::failpoint!("corrupt-served") {
         Ok(value)
     } else {

@@ -186,6 +186,25 @@ fn keys_and_values_have_limits() {
     let mut data = Txn::new(&view);
     assert!(matches!(data.put(&[0; MAX_KEY + 1], b""), Err(StoreError::TooLarge { .. })));
     assert!(matches!(data.put(b"a", &vec![0; MAX_VALUE + 1]), Err(StoreError::TooLarge { .. })));
+    let too_large = |out: &mut Vec<u8>| out.extend_from_slice(&vec![0; MAX_VALUE + 1]);
+    assert!(matches!(data.put_with(b"a", 0, too_large), Err(StoreError::TooLarge { .. })));
     data.delete(b"a");
     assert_eq!(data.read(|records| records.value(b"a")).unwrap(), None);
+}
+
+#[test]
+fn a_value_that_is_written_where_it_stays_has_the_same_record() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let view = View::of(&store).unwrap();
+    let mut copied = Txn::new(&view);
+    copied.put(b"a", b"value").unwrap();
+    let mut written = Txn::new(&view);
+    let value = written.put_with(b"a", 5, |out| out.extend_from_slice(b"value")).unwrap();
+    assert_eq!(&value[..], b"value");
+    assert_eq!(written.get(b"a").unwrap().unwrap(), b"value");
+    let (copied, written) = (copied.into_writes(), written.into_writes());
+    assert!(copied.iter().eq(written.iter()));
+    let record = written.iter().next().and_then(|(_, record)| record).unwrap();
+    assert!(record.as_ptr_range().contains(&value.as_ptr()), "it is a part of the record");
 }

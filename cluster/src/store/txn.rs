@@ -2,9 +2,11 @@
 
 use std::ops::Range;
 
+use bytes::Bytes;
+
 use super::layers::{self, Order, Over, Records, Writes};
 use super::view::{Pair, View};
-use super::{MAX_KEY, MAX_VALUE, with_checksum};
+use super::{CHECKSUM, MAX_KEY, MAX_VALUE, record_of, with_checksum};
 use crate::error::StoreError;
 
 /// The reads and writes of one chunk of entries, over what was applied before. All writes become visible at
@@ -36,13 +38,30 @@ impl<'a> Txn<'a> {
 
     /// Sets the value of `key`. Limits: 4 KiB for keys, 2 MiB for values.
     pub fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
-        for (what, size, limit) in [("key", key.len(), MAX_KEY), ("value", value.len(), MAX_VALUE)] {
-            if size > limit {
-                return Err(StoreError::TooLarge { what, size, limit });
-            }
-        }
-        self.writes.put(key, Some(with_checksum(key, value)));
+        check_sizes(key.len(), value.len())?;
+        self.add(key, with_checksum(key, value).into());
         Ok(())
+    }
+
+    /// Sets the value of `key` to what `write` appends to a buffer, which has room for `len` bytes. Returns
+    /// the value, which is not copied. The limits are those of [`Txn::put`].
+    pub fn put_with(
+        &mut self,
+        key: &[u8],
+        len: usize,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<Bytes, StoreError> {
+        let record = Bytes::from(record_of(key, len, write));
+        let value = record.slice(CHECKSUM..);
+        check_sizes(key.len(), value.len())?;
+        self.add(key, record);
+        Ok(value)
+    }
+
+    fn add(&mut self, key: &[u8], record: Bytes) {
+        #[cfg(feature = "failpoints")]
+        let record = crate::failpoints::rot(key, record);
+        self.writes.put(key, Some(record));
     }
 
     /// Removes `key`, whether or not it is there: to look for it first would cost a read of the file.
@@ -72,4 +91,13 @@ impl<'a> Txn<'a> {
     pub fn last(&self, range: Range<&[u8]>) -> Result<Option<Pair>, StoreError> {
         self.read(|records| layers::last(records, range))
     }
+}
+
+fn check_sizes(key: usize, value: usize) -> Result<(), StoreError> {
+    for (what, size, limit) in [("key", key, MAX_KEY), ("value", value, MAX_VALUE)] {
+        if size > limit {
+            return Err(StoreError::TooLarge { what, size, limit });
+        }
+    }
+    Ok(())
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use bytes::Bytes;
 use openraft::EntryPayload;
 use openraft::storage::ApplyResponder;
 use tokio::runtime::Handle;
@@ -244,6 +245,7 @@ impl Thread {
                     proposals: &mut self.proposals,
                     state: &mut state,
                     last_before: self.last_before,
+                    bytes: bytes_of(&entry),
                     txn: &mut data,
                     news: responder.is_none().then_some(&mut news),
                 };
@@ -307,12 +309,21 @@ fn weight(entry: &Entry) -> usize {
     }
 }
 
+fn bytes_of(entry: &Entry) -> Bytes {
+    match &entry.payload {
+        EntryPayload::Normal(Data(bytes)) => bytes.clone(),
+        _ => Bytes::new(),
+    }
+}
+
 /// The parts that applying an entry changes.
 struct Applying<'a, 't> {
     machine: &'a mut dyn StateMachine,
     proposals: &'a mut Proposals,
     state: &'a mut SystemV1,
     last_before: StoredLogId,
+    /// The data of the entry, which its commands are parts of.
+    bytes: Bytes,
     txn: &'a mut Txn<'t>,
     /// Takes the replies of an entry that has no responder.
     news: Option<&'a mut News>,
@@ -411,7 +422,10 @@ impl Applying<'_, '_> {
         context: &mut ApplyContext,
         commands: &[&serde_bytes::Bytes],
     ) -> Result<Vec<Vec<u8>>, StoreError> {
-        commands.iter().map(|command| self.machine.apply(context, command, self.txn)).collect()
+        commands
+            .iter()
+            .map(|command| self.machine.apply(context, &self.bytes.slice_ref(command), self.txn))
+            .collect()
     }
 }
 

@@ -6,6 +6,8 @@
 //! The group names the log that a request is about ([`super::Request::is_of_a_group`]); an answer repeats it.
 //! Frames for the node itself, such as handshakes, have [`NODE`] there.
 
+use bytes::Bytes;
+
 use super::{MAX_ENCODED, WireError};
 use crate::GroupId;
 
@@ -42,21 +44,37 @@ pub(crate) struct Head {
     crc: u32,
 }
 
-/// Encodes a whole frame.
+/// A frame to send. Its body stays where it was encoded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Frame {
+    pub(crate) head: [u8; HEAD],
+    pub(crate) body: Bytes,
+}
+
+impl Frame {
+    pub(crate) fn new(kind: Kind, group: GroupId, id: u64, body: Bytes) -> Result<Self, WireError> {
+        Ok(Self { head: encode_head(kind, group, id, &body)?, body })
+    }
+}
+
+/// Encodes a whole frame in one piece.
 pub(crate) fn encode(kind: Kind, group: GroupId, id: u64, body: &[u8]) -> Result<Vec<u8>, WireError> {
+    Ok([&encode_head(kind, group, id, body)?[..], body].concat())
+}
+
+fn encode_head(kind: Kind, group: GroupId, id: u64, body: &[u8]) -> Result<[u8; HEAD], WireError> {
     if body.len() > MAX_ENCODED {
         return Err(WireError::Unencodable(format!("body of {} bytes", body.len())));
     }
-    let mut frame = Vec::with_capacity(HEAD + body.len());
-    frame.extend_from_slice(&MAGIC);
-    frame.extend_from_slice(&[VERSION, kind as u8]);
-    frame.extend_from_slice(&group.to_le_bytes());
-    frame.extend_from_slice(&id.to_le_bytes());
-    frame.extend_from_slice(&(body.len() as u32).to_le_bytes());
-    let crc = checksum(&frame, body);
-    frame.extend_from_slice(&crc.to_le_bytes());
-    frame.extend_from_slice(body);
-    Ok(frame)
+    let mut head = [0; HEAD];
+    head[..4].copy_from_slice(&MAGIC);
+    head[4..6].copy_from_slice(&[VERSION, kind as u8]);
+    head[6..8].copy_from_slice(&group.to_le_bytes());
+    head[8..16].copy_from_slice(&id.to_le_bytes());
+    head[16..20].copy_from_slice(&(body.len() as u32).to_le_bytes());
+    let crc = checksum(&head[..HEAD - 4], body);
+    head[20..].copy_from_slice(&crc.to_le_bytes());
+    Ok(head)
 }
 
 /// Reads a head. A wrong head is refused before memory is allocated for the body.

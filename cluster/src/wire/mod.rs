@@ -12,8 +12,11 @@ mod ids;
 mod mark;
 mod peer;
 mod proposal;
+mod received;
 mod system;
 
+use bincode::enc::write::SizeWriter;
+use bincode::error::EncodeError;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 pub(crate) use entry::{EntryData, StoredPayload};
@@ -65,9 +68,15 @@ const fn layout() -> Layout {
     bincode::config::standard().with_limit::<MAX_ENCODED>()
 }
 
-/// Encodes a layout.
+/// Encodes a layout. Its bytes are counted first, so that those of a large message are written where they
+/// stay.
 pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, WireError> {
-    bincode::serde::encode_to_vec(value, layout()).map_err(|e| WireError::Unencodable(e.to_string()))
+    let unencodable = |e: EncodeError| WireError::Unencodable(e.to_string());
+    let mut size = SizeWriter::default();
+    bincode::serde::encode_into_writer(value, &mut size, layout()).map_err(unencodable)?;
+    let mut bytes = Vec::with_capacity(size.bytes_written);
+    bincode::serde::encode_into_std_write(value, &mut bytes, layout()).map_err(unencodable)?;
+    Ok(bytes)
 }
 
 /// Decodes a layout, which must fill `bytes`.

@@ -1,5 +1,6 @@
 //! Layouts of the messages between peers.
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
@@ -50,19 +51,19 @@ pub(crate) enum Welcome {
 
 /// An entry sent to a follower, in the form of [`super::StoredPayload::parts`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct WireEntry {
+pub(crate) struct WireEntry<B = Bytes> {
     pub(crate) id: StoredLogId,
     pub(crate) kind: u8,
-    pub(crate) content: ByteBuf,
+    pub(crate) content: B,
 }
 
 /// Entries from the leader; without entries, a heartbeat.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Append {
+pub(crate) struct Append<B = Bytes> {
     pub(crate) vote: StoredVote,
     pub(crate) prev: Option<StoredLogId>,
     pub(crate) commit: Option<StoredLogId>,
-    pub(crate) entries: Vec<WireEntry>,
+    pub(crate) entries: Vec<WireEntry<B>>,
 }
 
 /// Asks for (or confirms) membership of the caller.
@@ -98,11 +99,11 @@ pub(crate) enum Request {
     },
     /// Commands to propose, in order, without a name. They are not taken: they could be stored twice.
     ForwardV1 {
-        commands: Vec<ByteBuf>,
+        commands: Vec<Bytes>,
     },
     ReadIndexV1,
     AppV1 {
-        body: ByteBuf,
+        body: Bytes,
     },
     /// A newcomer asks for an id.
     NewIdV1 {
@@ -139,7 +140,7 @@ pub(crate) enum Request {
     ForwardV2 {
         flow: Option<u128>,
         proposal: ProposalV1,
-        commands: Vec<ByteBuf>,
+        commands: Vec<Bytes>,
     },
     /// A member that leads asks another member to introduce it to those that were away.
     IntroduceV1,
@@ -318,7 +319,7 @@ pub(crate) enum Answer {
         index: Option<u64>,
     },
     AppV1 {
-        body: ByteBuf,
+        body: Bytes,
     },
     JoinV1(JoinReply),
     /// Highest vote of the receiver; `done` after the snapshot is installed.

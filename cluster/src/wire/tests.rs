@@ -1,6 +1,7 @@
 //! Golden bytes and hostile bytes.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use bytes::Bytes;
 use proptest::prelude::*;
 use raft_log::codeq::{Decode, Encode};
 
@@ -107,6 +108,37 @@ fn requests_keep_their_bytes() {
     golden(&Request::EndV1, "12");
     golden(&Request::StateV1 { after: None }, "1300");
     golden(&Request::StateV1 { after: Some(vec![1, 2].into()) }, "1301020102");
+}
+
+#[test]
+fn what_a_request_carries_shares_the_memory_of_its_frame() {
+    let entry = |content: Vec<u8>| WireEntry { id: ID, kind: 1, content: content.into() };
+    let entries = vec![entry(vec![9; 300]), entry(Vec::new())];
+    let append = Append { vote: VOTE, prev: Some(ID), commit: None, entries };
+    let commands = vec![vec![1; 300].into(), Vec::new().into(), vec![2].into()];
+    let forward = Request::ForwardV2 { flow: Some(300), proposal: proposal(), commands };
+    for request in [Request::AppendV1(append), forward, Request::ReadIndexV1] {
+        let frame = Bytes::from(encode(&request).unwrap());
+        let found = Request::of_frame(&frame).unwrap();
+        assert_eq!(found, request);
+        let carried = match found {
+            Request::AppendV1(append) => append.entries[0].content.clone(),
+            Request::ForwardV2 { commands, .. } => commands[0].clone(),
+            _ => frame.clone(),
+        };
+        assert!(frame.as_ptr_range().contains(&carried.as_ptr()));
+        let longer = [&frame[..], &[0]].concat();
+        assert_eq!(Request::of_frame(&Bytes::from(longer)), Err(WireError::Trailing(1)));
+        for end in 0..frame.len() {
+            assert!(Request::of_frame(&frame.slice(..end)).is_err(), "{end}");
+        }
+    }
+}
+
+#[test]
+fn a_large_message_is_written_where_it_stays() {
+    let bytes = encode(&Request::AppV1 { body: vec![7; 100_000].into() }).unwrap();
+    assert_eq!(bytes.capacity(), bytes.len());
 }
 
 #[test]
@@ -250,6 +282,8 @@ fn marks_keep_their_bytes() {
 fn frames_keep_their_bytes() {
     let bytes = frame::encode(frame::Kind::Request, 0x0203, 5, b"body").unwrap();
     assert_eq!(hex(&bytes), "57505354030203020500000000000000040000001f79b3d9626f6479");
+    let frame = frame::Frame::new(frame::Kind::Request, 0x0203, 5, "body".into()).unwrap();
+    assert_eq!([&frame.head[..], &frame.body[..]].concat(), bytes);
     let head_bytes = *bytes.first_chunk().unwrap();
     let head = frame::head(&head_bytes).unwrap();
     assert_eq!((head.kind, head.group, head.id, head.length), (frame::Kind::Request, 0x0203, 5, 4));
@@ -316,6 +350,6 @@ fn newer_versions_are_refused_with_a_clear_reason() {
     bytes[4] = 4;
     let refused = frame::head(bytes.first_chunk().unwrap()).unwrap_err().to_string();
     assert!(refused.contains("version 4") && refused.contains("upgrade this node"), "{refused}");
-    let refused = StoredPayload::from_parts(9, bytes::Bytes::new()).unwrap_err().to_string();
+    let refused = StoredPayload::from_parts(9, Bytes::new()).unwrap_err().to_string();
     assert!(refused.contains("kind 9") && refused.contains("newer"), "{refused}");
 }

@@ -37,7 +37,7 @@ impl StateMachine for List {
     fn apply(
         &mut self,
         ctx: &mut ApplyContext,
-        command: &[u8],
+        command: &Bytes,
         txn: &mut Txn<'_>,
     ) -> Result<Vec<u8>, StoreError> {
         drop(self.held.blocking_lock());

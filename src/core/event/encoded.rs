@@ -4,6 +4,7 @@
 use super::{Event, Ingested, NewEvent, Sender};
 use crate::core::subject::Subject;
 use crate::core::trace::TraceContext;
+use bytes::Bytes;
 use bytestring::ByteString;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -52,6 +53,24 @@ struct Decoding {
     extras: Option<Extras>,
 }
 
+/// An encoded event. Its payload is a part of the encoding.
+#[derive(Deserialize)]
+pub(crate) struct EncodedEvent<'a> {
+    subject: Subject,
+    kind: String,
+    payload: &'a [u8],
+    extras: Option<Extras>,
+}
+
+impl EncodedEvent<'_> {
+    /// The event, whose payload shares the memory of the bytes that it was decoded from.
+    pub(crate) fn of(self, bytes: &Bytes) -> NewEvent {
+        let Self { subject, kind, payload, extras } = self;
+        let Extras { text, sender, ingested, trace } = extras.unwrap_or_default();
+        NewEvent { subject, kind, payload: bytes.slice_ref(payload), text, sender, ingested, trace }
+    }
+}
+
 impl Serialize for NewEvent {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self { subject, kind, payload, .. } = self;
@@ -64,7 +83,7 @@ impl<'de> Deserialize<'de> for NewEvent {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Decoding { subject, kind, payload, extras } = Decoding::deserialize(deserializer)?;
         let Extras { text, sender, ingested, trace } = extras.unwrap_or_default();
-        Ok(Self { subject, kind, payload, text, sender, ingested, trace })
+        Ok(Self { subject, kind, payload: payload.into(), text, sender, ingested, trace })
     }
 }
 

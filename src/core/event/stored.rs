@@ -42,24 +42,16 @@ impl Event {
     /// Encodes an event as it is stored: format, id, times, lengths of subject and type, subject, type, what
     /// it has of text, sender, source and trace, payload. The store's key has the stream and the seq.
     pub fn to_stored_at(id: EventId, times: Times, event: &NewEvent) -> Vec<u8> {
-        let subject = event.subject.as_str().as_bytes();
-        let kind = &event.kind.as_bytes()[..event.kind.floor_char_boundary(MAX_KIND_BYTES)];
-        let extras = extras_of(event);
-        let length = STORED_HEAD + subject.len() + kind.len() + extras.len() + event.payload.len();
-        let mut bytes = Vec::with_capacity(length);
-        bytes.push(if extras.is_empty() { PLAIN } else { WITH_EXTRAS });
-        bytes.extend_from_slice(&id.to_bytes());
-        for ms in [times.time_ms, times.peak_ms, times.expiry_ms] {
-            bytes.extend_from_slice(&ms.to_be_bytes());
-        }
-        // A subject has at most 200 bytes, a type at most 800.
-        bytes.push(subject.len() as u8);
-        bytes.extend_from_slice(&(kind.len() as u16).to_be_bytes());
-        bytes.extend_from_slice(subject);
-        bytes.extend_from_slice(kind);
-        bytes.extend_from_slice(&extras);
-        bytes.extend_from_slice(&event.payload);
+        let form = Self::stored_form(id, times, event);
+        let mut bytes = Vec::with_capacity(form.len_bytes());
+        form.write(&mut bytes);
         bytes
+    }
+
+    /// The form that [`Event::to_stored_at`] encodes, to be written where it stays.
+    pub(crate) fn stored_form(id: EventId, times: Times, event: &NewEvent) -> StoredForm<'_> {
+        let kind = &event.kind.as_bytes()[..event.kind.floor_char_boundary(MAX_KIND_BYTES)];
+        StoredForm { id, times, event, kind, extras: extras_of(event) }
     }
 
     /// Decodes what [`Event::to_stored_at`] wrote; `None` if it did not write these bytes.
@@ -97,6 +89,41 @@ impl Event {
             Some(u64::from_be_bytes(bytes.get(from..from + 8)?.try_into().ok()?))
         };
         Some(Times { time_ms: ms(0)?, peak_ms: ms(1)?, expiry_ms: ms(2)? })
+    }
+}
+
+/// The form in which an event is stored.
+pub(crate) struct StoredForm<'e> {
+    id: EventId,
+    times: Times,
+    event: &'e NewEvent,
+    kind: &'e [u8],
+    extras: Vec<u8>,
+}
+
+impl StoredForm<'_> {
+    /// Its bytes.
+    pub(crate) fn len_bytes(&self) -> usize {
+        let subject = self.event.subject.as_str();
+        STORED_HEAD + subject.len() + self.kind.len() + self.extras.len() + self.event.payload.len()
+    }
+
+    /// Appends it.
+    pub(crate) fn write(&self, bytes: &mut Vec<u8>) {
+        let Self { id, times, event, kind, extras } = self;
+        let subject = event.subject.as_str().as_bytes();
+        bytes.push(if extras.is_empty() { PLAIN } else { WITH_EXTRAS });
+        bytes.extend_from_slice(&id.to_bytes());
+        for ms in [times.time_ms, times.peak_ms, times.expiry_ms] {
+            bytes.extend_from_slice(&ms.to_be_bytes());
+        }
+        // A subject has at most 200 bytes, a type at most 800.
+        bytes.push(subject.len() as u8);
+        bytes.extend_from_slice(&(kind.len() as u16).to_be_bytes());
+        bytes.extend_from_slice(subject);
+        bytes.extend_from_slice(kind);
+        bytes.extend_from_slice(extras);
+        bytes.extend_from_slice(&event.payload);
     }
 }
 
@@ -264,6 +291,7 @@ mod tests {
         fn an_event_survives_the_store(new in new_event()) {
             let id = EventId::new(1_750_509_296_789, 7, 3);
             let stored = Event::to_stored(id, &new);
+            prop_assert_eq!(Event::stored_form(id, Times::at(id.id_ms()), &new).len_bytes(), stored.len());
             prop_assert_eq!(Event::stored_subject(&stored), Some(new.subject.as_str()));
             let event = Event::from_stored(9, stored.into());
             prop_assert_eq!(event, Some(new.placed(id, 9, 1_750_509_296_789)));

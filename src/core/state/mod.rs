@@ -48,6 +48,7 @@ use super::lease::Present;
 use super::store::{ReadStore, StoreError, WriteStore};
 use super::subject::Subject;
 use super::webhook::directory::WebhookDirectory as Webhooks;
+use bytes::Bytes;
 use std::sync::Arc;
 
 /// What the application of a command may know besides the command.
@@ -119,10 +120,10 @@ impl State {
     pub fn apply<S: WriteStore>(
         &mut self,
         context: &mut dyn Context,
-        command: &[u8],
+        command: &Bytes,
         store: &mut S,
     ) -> Result<Vec<u8>, StateError> {
-        let reply = match codec::decode(command) {
+        let reply = match Command::of_log(command) {
             Ok(command) => self.carry_out(context, command, store)?,
             Err(_) => Reply::Refused(Refusal::Malformed),
         };

@@ -91,8 +91,8 @@ impl Node {
             .cloned()
             .map(|command| {
                 let command = &delivery::of_what_is_there(&self.state, command);
-                let bytes =
-                    self.state.apply(&mut entry, &codec::encode(command).unwrap(), &mut self.store).unwrap();
+                let command = Bytes::from(codec::encode(command).unwrap());
+                let bytes = self.state.apply(&mut entry, &command, &mut self.store).unwrap();
                 codec::decode(&bytes).unwrap()
             })
             .collect();
@@ -319,8 +319,9 @@ fn a_manager_creates_tokens_up_to_a_limit() {
 fn malformed_commands_are_refused() {
     let mut node = Node::new();
     let mut entry = Entry { index: 1, time_ms: 1, id_ms: 1, expiry_ms: 1, slots: 0 };
-    for bytes in [&b""[..], b"\x01", b"\x02\x00", b"\x01\xff\xff\xff\xff", b"\x01\x0b\x00"] {
-        let reply = node.state.apply(&mut entry, bytes, &mut node.store).unwrap();
+    let malformed = [&b""[..], b"\x01", b"\x01\x00", b"\x02\x00", b"\x01\xff\xff\xff\xff", b"\x01\x0b\x00"];
+    for bytes in malformed.map(Bytes::from_static) {
+        let reply = node.state.apply(&mut entry, &bytes, &mut node.store).unwrap();
         assert_eq!(codec::decode::<Reply>(&reply).unwrap(), Reply::Refused(Refusal::Malformed), "{bytes:?}");
     }
 }

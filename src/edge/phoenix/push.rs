@@ -139,7 +139,7 @@ mod tests {
     fn a_push_is_an_event_of_the_subject() {
         let push = pushed(&message("said", r#"{ "text": "a", "2": 1.0, "1": 0 }"#), Some("chat")).unwrap();
         assert_eq!((push.event.subject.as_str(), &*push.event.kind), ("chat", "said"));
-        assert_eq!(push.event.payload, br#"{"1":0,"2":1,"text":"a"}"#);
+        assert_eq!(&push.event.payload[..], br#"{"1":0,"2":1,"text":"a"}"#);
         assert_eq!(push.event.sender, Some(push.sender));
         let own = pushed(&message("said", "null"), Some("")).unwrap();
         assert!(own.event.subject.is_own());

@@ -43,28 +43,44 @@ pub(super) async fn read_body(text: &str, config: &EdgeConfig) -> Result<(Vec<Ne
         ApiError::bad_request(Code::InvalidJson, format!("not valid JSON: {error}"))
             .hint("send {\"type\": …, \"payload\": …} or {\"events\": [ … ]}")
     };
-    let whole: &RawValue = serde_json::from_str(text).map_err(invalid)?;
-    let looks_like_batch = is_object(whole.get()) && whole.get().contains("\"events\"");
-    if looks_like_batch && let Ok(BatchBody { events }) = serde_json::from_str(whole.get()) {
-        if events.is_empty() {
-            return Err(ApiError::bad_request(Code::EmptyBatch, "a batch needs at least one event"));
-        }
-        if events.len() > config.batch_events {
-            let most = config.batch_events;
-            let events = counted(most, "event", "events");
-            return Err(ApiError::too_large(format!("a batch may have at most {events}"))
-                .hint("send several batches, or a stream of application/x-ndjson")
-                .of_limit(LimitName::Setting("limits.batch_events"), most as u64));
-        }
-        let mut read = Vec::with_capacity(events.len());
-        let mut pauses = Pauses::default();
-        for (index, raw) in events.iter().enumerate() {
-            read.push(read_event(raw.get(), config).map_err(|error| error.at(index))?);
-            pauses.after(raw.get().len()).await;
-        }
-        return Ok((read, true));
+    let events = match parse(text).map_err(invalid)? {
+        Parsed::One(event) => return Ok((vec![read_event(event.get(), config)?], false)),
+        Parsed::Batch(events) => events,
+    };
+    if events.is_empty() {
+        return Err(ApiError::bad_request(Code::EmptyBatch, "a batch needs at least one event"));
     }
-    Ok((vec![read_event(whole.get(), config)?], false))
+    if events.len() > config.batch_events {
+        let most = config.batch_events;
+        let events = counted(most, "event", "events");
+        return Err(ApiError::too_large(format!("a batch may have at most {events}"))
+            .hint("send several batches, or a stream of application/x-ndjson")
+            .of_limit(LimitName::Setting("limits.batch_events"), most as u64));
+    }
+    let mut read = Vec::with_capacity(events.len());
+    let mut pauses = Pauses::default();
+    for (index, raw) in events.iter().enumerate() {
+        read.push(read_event(raw.get(), config).map_err(|error| error.at(index))?);
+        pauses.after(raw.get().len()).await;
+    }
+    Ok((read, true))
+}
+
+/// What a body is.
+#[derive(Debug)]
+enum Parsed<'a> {
+    Batch(Vec<&'a RawValue>),
+    /// Any other JSON: one event, if it is one.
+    One(&'a RawValue),
+}
+
+/// Parses a body. A batch is gone through once.
+fn parse(text: &str) -> Result<Parsed<'_>, serde_json::Error> {
+    let looks_like_batch = is_object(text) && text.contains("\"events\"");
+    if looks_like_batch && let Ok(BatchBody { events }) = serde_json::from_str(text) {
+        return Ok(Parsed::Batch(events));
+    }
+    serde_json::from_str(text).map(Parsed::One)
 }
 
 /// The error about misspelt names of an object's members, if there is one. Called only for JSON that could
@@ -117,4 +133,42 @@ pub(super) fn read_event(text: &str, config: &EdgeConfig) -> Result<NewEvent, Ap
     // As with the header, a value that is not valid is as good as none.
     let trace = event.traceparent.as_deref().and_then(TraceContext::parse);
     Ok(NewEvent { trace, ..NewEvent::new(subject, event.kind.into_owned(), payload) })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_is_a_batch_or_one_event_or_no_json() {
+        let texts = |raw: &[&RawValue]| raw.iter().map(|raw| raw.get().to_owned()).collect::<Vec<_>>();
+        for (text, expected) in [
+            (r#"{"events":[]}"#, &[] as &[&str]),
+            (" {\n\"events\" : [ {\"type\": 1} , 2 ] } \n", &[r#"{"type": 1}"#, "2"]),
+        ] {
+            let Parsed::Batch(events) = parse(text).unwrap() else { panic!("{text}") };
+            assert_eq!(texts(&events), expected);
+        }
+        for text in [
+            r#"{"type":"events","payload":1}"#,
+            r#"{"type":"a","payload":{"events":[]}}"#,
+            r#"{"events":[1],"more":2}"#,
+            r#"{"events":[1],"events":[2]}"#,
+            r#"{"events":1}"#,
+            r#"[["events"]]"#,
+            r#""events""#,
+            "null",
+        ] {
+            let Parsed::One(event) = parse(text).unwrap() else { panic!("{text}") };
+            assert_eq!(event.get(), text);
+        }
+        for text in
+            ["", r#"{"events":[1]"#, r#"{"events":[1]} 2"#, r#"{"events":[01]}"#, r#"{"events":["\q"]}"#]
+        {
+            let error = parse(text).unwrap_err().to_string();
+            let whole: Result<&RawValue, _> = serde_json::from_str(text);
+            assert_eq!(error, whole.unwrap_err().to_string(), "{text}");
+        }
+    }
 }

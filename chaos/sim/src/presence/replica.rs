@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use machine::core::command::Change;
 use machine::core::state::{Context, State, StateError};
 use machine::core::store::{ReadStore, StoreError as CoreError, Visit, WriteStore};
@@ -73,7 +74,7 @@ impl StateMachine for Replica {
     fn apply(
         &mut self,
         ctx: &mut ApplyContext,
-        command: &[u8],
+        command: &Bytes,
         txn: &mut Txn<'_>,
     ) -> Result<Vec<u8>, StoreError> {
         if command.len() == OF_LEDGER {

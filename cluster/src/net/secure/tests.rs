@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
     date_time_ymd,
@@ -17,6 +18,7 @@ use super::certificates::OfPeer;
 use super::*;
 use crate::certificate::{Renewed, Said};
 use crate::config::TlsFiles;
+use crate::wire::frame::Frame;
 
 fn secure(keys: &[&str], tls: Option<&TlsFiles>) -> Secure {
     let keys = keys.iter().map(|key| (*key).to_owned()).collect();
@@ -71,6 +73,37 @@ async fn meet(caller: &Secure, called: &Secure) -> Met {
     let limit = HANDSHAKE * 10;
     let (call, answer) = tokio::join!(timeout(limit, call), timeout(limit, answer));
     (call.unwrap().map_err(|e| e.to_string()), answer.unwrap().map_err(|e| e.to_string()))
+}
+
+#[tokio::test]
+async fn frames_of_every_length_arrive_whole_and_in_order() {
+    let (caller, called) = (none(), none());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    // Around a record of TLS, around the buffer, and far beyond both.
+    let lengths = [5, 0, 16_359, 16_360, 16_361, 65_511, 65_512, 65_513, 300_000, 1];
+    let bodies = lengths.map(|length| Bytes::from(vec![length as u8; length]));
+    let call = async {
+        let (read, mut write, _) = caller.call(TcpStream::connect(addr).await?, &hello()).await?;
+        for (id, body) in (0..).zip(&bodies) {
+            write.send(&Frame::new(Kind::Request, 0, id, body.clone())?).await?;
+        }
+        write.flush().await?;
+        Ok::<_, io::Error>((read, write))
+    };
+    let answer = async {
+        let mut answering = called.answer(listener.accept().await?.0).await?;
+        called.welcome(&mut answering).await?;
+        for (id, body) in (0..).zip(&bodies) {
+            let (head, found) = answering.read.frame(wire::MAX_ENCODED).await?;
+            assert_eq!((head.id, found.len()), (id, body.len()));
+            assert!(found == *body, "{id}");
+        }
+        Ok::<_, io::Error>(answering)
+    };
+    let limit = HANDSHAKE * 10;
+    let (call, answer) = tokio::join!(timeout(limit, call), timeout(limit, answer));
+    assert!(call.unwrap().is_ok() && answer.unwrap().is_ok());
 }
 
 /// Both sides prove their identities. Returns what the caller finds out about the called node's right to

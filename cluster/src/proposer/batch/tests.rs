@@ -35,7 +35,7 @@ fn two() -> (Batch, [Caller; 2]) {
 
 fn commands_in(request: &Bytes) -> Vec<Vec<u8>> {
     let Request::ForwardV2 { commands, .. } = wire::decode(request).unwrap() else { panic!() };
-    commands.into_iter().map(serde_bytes::ByteBuf::into_vec).collect()
+    commands.iter().map(|command| command.to_vec()).collect()
 }
 
 #[test]

@@ -28,7 +28,7 @@ impl StateMachine for Watching {
     fn apply(
         &mut self,
         _: &mut ApplyContext,
-        command: &[u8],
+        command: &Bytes,
         _: &mut Txn<'_>,
     ) -> Result<Vec<u8>, StoreError> {
         self.check();

@@ -83,8 +83,9 @@ impl Streams {
         for (index, event) in (0..).zip(events) {
             let id = first_id.plus_slots(index);
             let seq = first_seq + u64::from(index);
-            let stored = Bytes::from(Event::to_stored_at(id, times, event));
-            store.put(&keys::event(stream, seq), &stored)?;
+            let form = Event::stored_form(id, times, event);
+            let stored =
+                store.put_with(&keys::event(stream, seq), form.len_bytes(), |out| form.write(out))?;
             self.append(stream, &event.subject, id, stored.len() as u64, store)?;
             appended.push((seq, stored));
         }

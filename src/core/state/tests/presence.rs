@@ -307,7 +307,8 @@ fn counted(node: &mut Node, now_ms: u64, command: &Command) -> (Reply, usize) {
     node.index += 1;
     let mut entry = Entry { index: node.index, time_ms: now_ms, id_ms: now_ms, expiry_ms: now_ms, slots: 0 };
     let mut store = Counting { store: &mut node.store, steps: 0.into() };
-    let reply = node.state.apply(&mut entry, &codec::encode(command).unwrap(), &mut store).unwrap();
+    let command = Bytes::from(codec::encode(command).unwrap());
+    let reply = node.state.apply(&mut entry, &command, &mut store).unwrap();
     node.state.flush(&mut store).unwrap();
     (codec::decode(&reply).unwrap(), store.steps.get())
 }

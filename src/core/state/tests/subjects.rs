@@ -542,7 +542,7 @@ fn a_map_with_only_its_own_subject_pays_nothing_for_subjects() {
     let mut entry = |state: &mut State, store: &mut Counting, command: &Command| {
         index += 1;
         let mut entry = Entry { index, time_ms: 10, id_ms: 10, expiry_ms: 10, slots: 0 };
-        state.apply(&mut entry, &codec::encode(command).unwrap(), store).unwrap();
+        state.apply(&mut entry, &Bytes::from(codec::encode(command).unwrap()), store).unwrap();
         state.flush(store).unwrap();
         (std::mem::take(&mut store.puts), store.reads.take())
     };
