@@ -11,6 +11,7 @@ mod metrics;
 mod otlp;
 mod plain;
 mod port;
+mod running;
 mod settings;
 mod shared_app;
 mod stream;
@@ -24,6 +25,7 @@ use crate::edge::audit::log::AuditLog;
 use crate::edge::context::Edge;
 use crate::edge::ops::starting::Starting;
 use crate::edge::ops::{drained, not_ready};
+use crate::edge::standings::LastStandings;
 use crate::edge::{self, apps, webhooks};
 use crate::hub::{Hub, report_settings};
 use crate::notify::{self, Manager};
@@ -32,6 +34,7 @@ use crate::tls::{BadTls, Shown};
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::web;
 use files::Shares;
+use running::Running;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -166,6 +169,7 @@ struct Node {
     listener: TcpListener,
     shown: Option<Arc<Shown>>,
     manager: Option<Arc<Manager>>,
+    running: Running,
     edge: web::Data<Edge>,
 }
 
@@ -189,6 +193,10 @@ impl Node {
             http::serve(&config, (1, SOCKETS_AT_START), listener, shown.as_ref(), starting.routes())
         };
         let hub = meanwhile(port, hub).await??;
+        let (running, was_crash) = Running::begin(&config.data_dir);
+        if let Some(was_crash) = was_crash {
+            hub.health().report_end_before(was_crash);
+        }
         otlp::start(&config, hub.node_id())?;
         actix_rt::spawn(report_settings(hub.clone(), config.shared()));
         if let Some(lost) = audit.lost() {
@@ -209,16 +217,17 @@ impl Node {
             addresses: Arc::default(),
             sessions: Arc::default(),
             webhooks: delivery,
+            standings: LastStandings::default(),
             audit,
             metrics,
             hub,
         });
-        Ok(Self { config, shares, workers, listener, shown, manager, edge })
+        Ok(Self { config, shares, workers, listener, shown, manager, running, edge })
     }
 
     /// Starts to serve clients.
     async fn spawn(self, reloads: mpsc::Receiver<()>) -> Result<Serving, ServerError> {
-        let Self { config, shares, workers, listener, shown, manager, edge } = self;
+        let Self { config, shares, workers, listener, shown, manager, running, edge } = self;
         let mut background = Background::spawn(&config, &edge, shown.clone(), reloads);
         // The admin token is printed before the node reports that it is ready, and the node serves no client
         // with the state that it had before it was stopped. Without a majority, it serves anyway after the
@@ -234,7 +243,7 @@ impl Node {
         tracing::info!(http = %config.http_addr, peer = %config.peer_addr, node, "the node serves");
         let told = manager.clone().map(|manager| actix_rt::spawn(tell(manager, edge.clone())));
         let drain_within = Duration::from_secs(config.session.drain_seconds);
-        Ok(Serving { drain_within, background, server, handle, manager, told, edge })
+        Ok(Serving { drain_within, background, server, handle, manager, running, told, edge })
     }
 }
 
@@ -245,6 +254,7 @@ struct Serving {
     server: JoinHandle<std::io::Result<()>>,
     handle: ServerHandle,
     manager: Option<Arc<Manager>>,
+    running: Running,
     /// The task that reports to the service manager.
     told: Option<JoinHandle<()>>,
     edge: web::Data<Edge>,
@@ -264,6 +274,7 @@ impl Serving {
             told.abort();
         }
         hub.shutdown().await;
+        self.running.end();
         if let Some(tracer) = spans::tracer() {
             tracer.settle(LAST_SPANS).await;
         }

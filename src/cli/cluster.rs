@@ -1,6 +1,7 @@
 //! `waypost cluster …`: shows the cluster and operates it.
 
 mod backup;
+mod delivery;
 pub(super) mod named;
 mod problems;
 mod status;

@@ -247,8 +247,9 @@ async fn create(args: Create) -> anyhow::Result<()> {
 }
 
 fn list(consumers: &Value, json: bool) -> anyhow::Result<()> {
-    const COLUMNS: [(&str, &str); 6] = [
+    const COLUMNS: [(&str, &str); 7] = [
         ("NAME", "name"),
+        ("STATE", "state.state"),
         ("ORDERING", "ordering"),
         ("LAG", "state.lag"),
         ("OLDEST", "state.oldest_at"),

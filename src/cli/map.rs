@@ -111,7 +111,15 @@ struct Fields {
 const COLUMNS: [(&str, &str); 4] =
     [("SLUG", "slug"), ("ID", "id"), ("NAME", "name"), ("CREATED", "inserted_at")];
 /// More of them, with `-o wide`.
-const MORE_COLUMNS: [(&str, &str); 8] = [
+const MORE_COLUMNS: [(&str, &str); 16] = [
+    ("CONNECTED", "now.connections"),
+    ("WEBHOOKS", "now.webhooks.total"),
+    ("FAILING", "now.webhooks.failing"),
+    ("LOSING", "now.webhooks.losing"),
+    ("DISABLED", "now.webhooks.disabled"),
+    ("BEHIND", "now.webhooks.behind"),
+    ("CONSUMERS", "now.consumers.total"),
+    ("UNREAD", "now.consumers.unread"),
     ("CHANGED", "updated_at"),
     ("EVENTS", "stored.events"),
     ("BYTES", "stored.bytes"),
@@ -120,6 +128,18 @@ const MORE_COLUMNS: [(&str, &str); 8] = [
     ("KEEPS BYTES", "retention.bytes"),
     ("CONNECTIONS", "limits.connections"),
     ("REQUESTS A MINUTE", "limits.requests_per_minute"),
+];
+
+/// What `show` adds with `-o wide`: what goes on in the map at the moment.
+const NOW: [&str; 8] = [
+    "now.connections",
+    "now.webhooks.total",
+    "now.webhooks.failing",
+    "now.webhooks.losing",
+    "now.webhooks.disabled",
+    "now.webhooks.behind",
+    "now.consumers.total",
+    "now.consumers.unread",
 ];
 
 /// Maps that are asked for at once.
@@ -212,12 +232,21 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             show(&client.call(Method::POST, "/api/maps", Some(&fields.into())).await?, args.common.json)
         }
         Command::List(common) => {
-            let maps = Client::of_admin(common.connection).pages("/api/maps", PAGE).await?;
+            let client = Client::of_admin(common.connection);
+            if output::is_wide() {
+                let maps = client.gathered("/api/maps?now=true", usize::MAX).await?;
+                output::list(&maps.data, common.json, &COLUMNS, &MORE_COLUMNS)?;
+                maps.note_missing();
+                return Ok(());
+            }
+            let maps = client.pages("/api/maps", PAGE).await?;
             Ok(output::list(&maps.into(), common.json, &COLUMNS, &MORE_COLUMNS)?)
         }
         Command::Show(args) => {
             let client = Client::of_admin(args.common.connection);
-            show(&client.call(Method::GET, &path(&args.map), None).await?, args.common.json)
+            let now = if output::is_wide() { "?now=true" } else { "" };
+            let path = format!("{}{now}", path(&args.map));
+            show(&client.call(Method::GET, &path, None).await?, args.common.json)
         }
         Command::Usage(args) => usage::run(args).await,
         Command::Update(args) => {
@@ -259,8 +288,9 @@ fn show(map: &Value, json: bool) -> anyhow::Result<()> {
     ];
     // The answer to a change does not say what is stored.
     let stored = ["stored.events", "stored.bytes"].into_iter().filter(|_| map.get("stored").is_some());
+    let now = NOW.into_iter().filter(|_| map.get("now").is_some());
     let settings = limits.iter().map(String::as_str).chain(after);
-    for field in before.into_iter().chain(stored).chain(settings) {
+    for field in before.into_iter().chain(stored).chain(now).chain(settings) {
         output::line(format_args!("{field:37} {}", cell(map, field)))?;
     }
     for warning in map["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {

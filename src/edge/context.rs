@@ -9,6 +9,7 @@ use crate::edge::addresses::{Addresses, Failures};
 use crate::edge::audit::log::AuditLog;
 use crate::edge::refused::Unavailable;
 use crate::edge::sessions::{MostSessions, Sessions};
+use crate::edge::standings::LastStandings;
 use crate::hub::Hub;
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::sync::Arc;
@@ -91,6 +92,8 @@ pub struct Edge {
     pub sessions: std::sync::Arc<Sessions>,
     /// Delivers to webhooks.
     pub webhooks: Webhooks,
+    /// How webhooks and consumers stand, as they were counted last.
+    pub standings: LastStandings,
     /// What clients of this node lack because too few files may be open.
     pub short_of_files: Option<String>,
     /// The certificate that the node shows its clients.

@@ -34,6 +34,7 @@ pub mod rest;
 mod routes;
 pub mod sessions;
 pub mod sse;
+pub mod standings;
 pub mod start;
 pub mod strict;
 pub mod subscribe;

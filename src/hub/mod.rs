@@ -61,7 +61,7 @@ pub use ephemeral::Ephemeral;
 pub use error::HubError;
 pub use evaluators::{Evaluators, Turn};
 pub use health::{Health, NodeInfo, Report, Seen, Sight};
-pub use leases::{Connection, Leases};
+pub use leases::{Connection, CountConnections, Leases};
 pub use log::Log;
 pub use news::{News, Watch};
 pub use operations::{Blocks, Operations};
@@ -269,6 +269,7 @@ impl Hub {
         let Parts { cluster, ephemeral, health, leases, log, peers, presence, quota, vault, .. } = &*self.0;
         ephemeral.start(&tasks.ephemeral, peers, cluster);
         actix_rt::spawn(tasks.leases.run());
+        leases::serve(peers, leases);
         presence.start(cluster, log, health, leases);
         janitor::spawn(cluster.clone(), tasks.bridge);
         actix_rt::spawn(operator_events::run(cluster.clone(), health.clone()));

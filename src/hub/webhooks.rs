@@ -97,8 +97,27 @@ impl WebhookStore {
 
     /// The oldest seq of a topic that is stored, for readers or only for webhooks.
     pub fn stored_seq(&self, topic: TopicId) -> Result<u64, ArchiveError> {
+        Ok(self.topic(topic)?.stored_seq)
+    }
+
+    /// The newest seq of a topic; 0 if it never had an event.
+    pub fn head_seq(&self, topic: TopicId) -> Result<u64, ArchiveError> {
+        Ok(self.topic(topic)?.next_seq.saturating_sub(1))
+    }
+
+    fn topic(&self, topic: TopicId) -> Result<TopicRecord, ArchiveError> {
         let found = self.archive.look(|store| record::<TopicRecord>(store, &keys::topic(topic)))?;
-        Ok(found.unwrap_or_default().stored_seq)
+        Ok(found.unwrap_or_default())
+    }
+
+    /// When the event of that seq was published (Unix milliseconds), which a webhook of the topic still needs. If
+    /// the event is gone, when the first after it was; `None` if there is none. It reads on the caller's thread.
+    pub fn published_ms(&self, id: WebhookId, topic: TopicId, seq: u64) -> Result<Option<u64>, ArchiveError> {
+        if let Some(kept) = self.kept_event(id, seq)? {
+            return Ok(Some(kept.time_ms));
+        }
+        let page = self.archive.with_backlog().read_now(topic, seq, 1, 1)?;
+        Ok(page.events.first().map(|event| event.time_ms))
     }
 
     /// An event that retention removed from its topic, but that a retry or a dead letter of the webhook

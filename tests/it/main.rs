@@ -113,6 +113,7 @@ mod rust_code;
 mod sessions;
 mod signals;
 mod snippets;
+mod standings;
 mod strict;
 mod subjects;
 mod support;

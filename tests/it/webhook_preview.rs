@@ -190,6 +190,28 @@ fn no_event(c: &Cluster) -> Result<()> {
         let refused = ask(c, &map, &json!({"event": unknown}))?.expect(404)?;
         ensure!(refused.code() == "event_not_found", "{}", refused.text());
     }
+    sample(c, &map)
+}
+
+/// An event that nobody has published is as good as one that is stored.
+fn sample(c: &Cluster, map: &Map) -> Result<()> {
+    let sample = json!({"type": "order_paid", "subject": "orders-7", "payload": {"n": 7}});
+    let settings =
+        json!({"profile": "template", "template": r#"{"n": "${payload.n}"}"#, "filter": "payload.n > 5"});
+    let shown = preview(c, map, &json!({"settings": settings, "sample": sample}))?;
+    ensure!(shown["chosen"] == false && text(&shown, "why")?.contains("orders-7"), "{shown}");
+    ensure!(shown["event"]["type"] == "order_paid" && shown["event"]["seq"] == 1, "{shown}");
+    let body: Value = serde_json::from_str(&text(&shown["request"], "body")?)?;
+    ensure!(body == json!({"n": 7}), "{shown}");
+    let own = json!({"type": "order_paid", "payload": {"n": 7}});
+    let shown = preview(c, map, &json!({"settings": settings, "sample": own}))?;
+    ensure!(shown["chosen"] == true && shown["why"].is_null(), "{shown}");
+    for (wrong, field) in
+        [(json!({"type": "a,b", "payload": 1}), "sample.type"), (json!({"type": "a"}), "sample.payload")]
+    {
+        let refused = ask(c, map, &json!({"sample": wrong}))?.expect(400)?.json()?;
+        ensure!(refused["errors"][0]["field"] == field, "{refused}");
+    }
     Ok(())
 }
 

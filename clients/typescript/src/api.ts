@@ -1,4 +1,4 @@
-// Made by generate.mjs from docs/openapi.yaml, whose SHA-256 is 8e32dd3fe8e56561cca39c21c154307b54dee941848ed483ae6cb5d34c191812.
+// Made by generate.mjs from docs/openapi.yaml, whose SHA-256 is eb3772cc223c73d4fd90e6ecd2876ef9cf7a8e8a6a88d04afe3dbffc60c66871.
 
 export interface paths {
     "/": {
@@ -1569,7 +1569,7 @@ export interface paths {
         put?: never;
         /**
          * Show the request that settings would make of an event; nothing is stored or sent.
-         * @description Needs the scope manage, or a portal link with `webhooks:write`. The settings are those of `webhook`, or those of a new webhook, changed by `settings`; a target is not needed. Without `event` the answer is about the newest of the map's last 500 events that the settings choose; if they choose none of them, about the newest event. The request is that of the event alone, at its first attempt. Signatures, values of the webhook's own headers, and what may be secret in the URL are shown as `…`. The faults of settings are those of creating a webhook; the name of the target is not resolved. 404 `event_not_found`, `webhook_not_found`.
+         * @description Needs the scope manage, or a portal link with `webhooks:write`. The settings are those of `webhook`, or those of a new webhook, changed by `settings`; a target is not needed. Without `event` the answer is about the newest of the map's last 500 events that the settings choose; if they choose none of them, about the newest event. With `sample` it is about an event that nobody has published; its id and seq are made up. The request is that of the event alone, at its first attempt. Signatures, values of the webhook's own headers, and what may be secret in the URL are shown as `…`. The faults of settings are those of creating a webhook; the name of the target is not resolved. 404 `event_not_found`, `webhook_not_found`.
          */
         post: operations["previewWebhook"];
         delete?: never;
@@ -2570,6 +2570,22 @@ export interface components {
             changing?: boolean;
             cluster_id: string;
             committed_index?: number;
+            /** @description How the webhooks and consumers of all maps stand, counted some seconds ago. Null: not known at the moment. */
+            delivery?: {
+                /** Format: date-time */
+                as_of: string;
+                consumers: components["schemas"]["ConsumerStandings"];
+                /** @description The maps where something is wrong or late, the worst first, at most 20. */
+                maps: {
+                    consumers: components["schemas"]["ConsumerStandings"];
+                    /** Format: uuid */
+                    id: string;
+                    name: string;
+                    slug: components["schemas"]["Slug"];
+                    webhooks: components["schemas"]["WebhookStandings"];
+                }[];
+                webhooks: components["schemas"]["WebhookStandings"];
+            } | null;
             /** @description The log index up to which the state is on this node's disk. */
             durable_index?: number;
             failure?: string | null;
@@ -2588,6 +2604,8 @@ export interface components {
             leader_name?: string | null;
             log_bytes?: number;
             members: {
+                /** @description Whether its process before this one ended without being told to: it was killed or crashed, or its machine stopped. Null: not known. */
+                after_crash?: boolean | null;
                 applied_index?: number | null;
                 /** @description Its clock minus that of the node that was asked. */
                 clock_ms?: number | null;
@@ -2746,6 +2764,11 @@ export interface components {
                 retrying?: number;
                 /** @description Hand-overs that ended without an acknowledgement. */
                 returned?: number;
+                /**
+                 * @description up_to_date: nothing waits; behind: the oldest event has waited for more than a minute; unread: it has waited for more than five, and nothing was acknowledged for as long; losing: retention removes events that no reader has got.
+                 * @enum {unknown}
+                 */
+                state?: "up_to_date" | "reading" | "behind" | "unread" | "losing";
             };
             /** Format: date-time */
             updated_at?: string;
@@ -2854,6 +2877,15 @@ export interface components {
              * @default 30000
              */
             visibility_ms: number;
+        };
+        /** @description How many consumers there are, and how many are in each state. */
+        ConsumerStandings: {
+            behind: number;
+            losing: number;
+            reading: number;
+            total: number;
+            unread: number;
+            up_to_date: number;
         };
         DeadLetter: {
             attempts: number;
@@ -3153,6 +3185,7 @@ export interface components {
             inserted_at: string;
             limits: components["schemas"]["Limits"];
             name: string;
+            now?: components["schemas"]["MapNow"];
             retention: components["schemas"]["Retention"];
             slug: components["schemas"]["Slug"];
             /** @description What readers can read. Only in answers to GET. */
@@ -3175,6 +3208,20 @@ export interface components {
             name?: string | null;
             retention?: components["schemas"]["Retention"];
             slug?: components["schemas"]["Slug"];
+        };
+        /** @description What goes on in the map at the moment. Only in answers to GET with `now=true`. */
+        MapNow: {
+            /**
+             * Format: date-time
+             * @description When the webhooks and consumers were counted: in a list some seconds ago.
+             */
+            as_of: string | null;
+            /** @description The connections that count towards the map's limit, on all nodes that answered. */
+            connections: number;
+            /** @description Null: not known at the moment. */
+            consumers: components["schemas"]["ConsumerStandings"] | null;
+            /** @description Null: not known at the moment. */
+            webhooks: components["schemas"]["WebhookStandings"] | null;
         };
         MapUpdate: {
             limits?: components["schemas"]["Limits"];
@@ -3327,6 +3374,12 @@ export interface components {
              */
             on_timeout?: boolean;
         };
+        SampleEvent: {
+            /** @description Any JSON up to 256 KiB and depth 64. */
+            payload: unknown;
+            subject?: components["schemas"]["Subject"] | null;
+            type: components["schemas"]["EventType"];
+        };
         /** @description One that is named twice counts once. */
         Scopes: ("subscribe" | "publish" | "presence" | "manage")[];
         /**
@@ -3375,6 +3428,8 @@ export interface components {
         };
         /** @description The name of a subject, also of one that belongs to the server. */
         ShownSubject: string;
+        /** @description With `now=true`: the nodes that did not answer, whose connections are not counted. */
+        SilentNodes: components["schemas"]["NamedNode"][];
         /** @description Unique; not a UUID. */
         Slug: string | null;
         Source: {
@@ -3705,6 +3760,17 @@ export interface components {
             /** @description Why they do not. */
             why: string | null;
         };
+        /** @description How many webhooks there are, and how many are in each state. */
+        WebhookStandings: {
+            behind: number;
+            disabled: number;
+            failing: number;
+            healthy: number;
+            losing: number;
+            paused: number;
+            throttled: number;
+            total: number;
+        };
         /** @description The settings and the state of delivery. */
         WebhookState: {
             auto_disable_seconds?: number | null;
@@ -3761,6 +3827,8 @@ export interface components {
             /** @description Events that it has not yet looked at or delivered, whether or not it wants them. */
             queue_depth: number;
             rate_limit?: components["schemas"]["Rate"];
+            /** @description How long its last requests took on average, in milliseconds. Null: no attempt that is remembered sent one. */
+            request_ms?: number | null;
             retry?: components["schemas"]["Retry"];
             /** @description Events that have failed and wait for their next attempt; queue_depth counts them too. */
             retrying?: number;
@@ -3770,10 +3838,10 @@ export interface components {
              */
             secret_previous_until?: string | null;
             /**
-             * @description throttled: the receiver asked for a pause that has not ended; failing: the last attempts failed, or none can begin, see last_error; losing: retention removes events that it has not got; paused: somebody made it inactive.
+             * @description throttled: the receiver asked for a pause that has not ended; behind: nothing fails, and the first event that it has not looked at has waited for more than a minute; failing: the last attempts failed, or none can begin, see last_error; losing: retention removes events that it has not got; paused: somebody made it inactive.
              * @enum {unknown}
              */
-            state: "healthy" | "throttled" | "failing" | "losing" | "disabled" | "paused";
+            state: "healthy" | "throttled" | "failing" | "losing" | "disabled" | "paused" | "behind";
             success_rate?: number | null;
             target: components["schemas"]["Target"];
             template?: string | null;
@@ -4035,6 +4103,7 @@ export interface components {
             content: {
                 "application/json": {
                     data: components["schemas"]["Map"];
+                    unreachable?: components["schemas"]["SilentNodes"];
                 };
             };
         };
@@ -4250,6 +4319,8 @@ export interface components {
         idempotency: string;
         /** @description Id or slug. */
         map: string;
+        /** @description `true`: also what goes on in each map at the moment, as `now`: its connections on all nodes, and how its webhooks and consumers stand. All nodes are asked; the answer waits up to 2.5 seconds for one that does not answer. */
+        now: boolean;
         /** @description Id or slug of the map, so that a client token is verified with the keys of its issuers alone. */
         ofMap: string;
         /** @description Id or slug of the map. Only for the admin token; other tokens belong to one map. */
@@ -4624,6 +4695,8 @@ export interface operations {
                 /** @description Only maps after this one: the cursor of the page before. */
                 after?: string;
                 limit?: number;
+                /** @description `true`: also what goes on in each map at the moment, as `now`: its connections on all nodes, and how its webhooks and consumers stand. All nodes are asked; the answer waits up to 2.5 seconds for one that does not answer. */
+                now?: components["parameters"]["now"];
             };
             header?: never;
             path?: never;
@@ -4642,6 +4715,7 @@ export interface operations {
                         cursor: string | null;
                         data: components["schemas"]["Map"][];
                         has_more: boolean;
+                        unreachable?: components["schemas"]["SilentNodes"];
                     };
                 };
             };
@@ -4694,7 +4768,10 @@ export interface operations {
     };
     showMap: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description `true`: also what goes on in each map at the moment, as `now`: its connections on all nodes, and how its webhooks and consumers stand. All nodes are asked; the answer waits up to 2.5 seconds for one that does not answer. */
+                now?: components["parameters"]["now"];
+            };
             header?: never;
             path: {
                 /** @description Id or slug. */
@@ -7592,6 +7669,8 @@ export interface operations {
                 "application/json": {
                     /** @description The id of a stored event. */
                     event?: string | null;
+                    /** @description An event that nobody has published, in place of a stored one. Not with `event`. */
+                    sample?: components["schemas"]["SampleEvent"] | null;
                     /** @description As in creating a webhook; with `webhook`, as in updating it. */
                     settings?: components["schemas"]["WebhookUpdate"] | null;
                     /** @description The id of the webhook whose settings are the base. */

@@ -39,8 +39,9 @@ impl Client {
                     unreachable.push(node.clone());
                 }
             }
-            has_more = answer["next"].is_string();
-            let Some(next) = answer["next"].as_str() else { break };
+            let next = next_of(&answer);
+            has_more = next.is_some();
+            let Some(next) = next else { break };
             after = format!("&after={}", encoded(next));
         }
         Ok(Gathered { data: data.into(), unreachable, has_more })
@@ -57,6 +58,14 @@ impl Gathered {
         if self.has_more {
             output::note(format_args!("There is more: a higher --limit shows it."));
         }
+    }
+}
+
+/// Where the next page begins, whichever way the list says it.
+fn next_of(answer: &Value) -> Option<&str> {
+    match answer["has_more"].as_bool() {
+        Some(has_more) => answer["cursor"].as_str().filter(|_| has_more),
+        None => answer["next"].as_str(),
     }
 }
 
@@ -77,5 +86,17 @@ mod tests {
     fn a_node_is_called_by_id_and_name() {
         assert_eq!(called(&json!({"id": 3, "name": "berlin-2"})), "3 (berlin-2)");
         assert_eq!(called(&json!({"id": 3, "name": null})), "3");
+    }
+
+    #[test]
+    fn a_list_goes_on_where_it_says() {
+        for (answer, expected) in [
+            (json!({"next": "a"}), Some("a")),
+            (json!({"next": null}), None),
+            (json!({"cursor": "a", "has_more": true}), Some("a")),
+            (json!({"cursor": "a", "has_more": false}), None),
+        ] {
+            assert_eq!(next_of(&answer), expected, "{answer}");
+        }
     }
 }

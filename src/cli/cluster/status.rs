@@ -12,6 +12,7 @@ use super::super::{
     output::{self, cell},
 };
 use super::{
+    delivery::delivery,
     named::{called, called_by},
     problems::blocks,
 };
@@ -29,7 +30,7 @@ pub(in crate::cli) struct Status {
     json: bool,
 }
 
-const COLUMNS: [(&str, &str); 16] = [
+const COLUMNS: [(&str, &str); 17] = [
     ("NODE", "id"),
     ("NAME", "name"),
     ("ROLE", "role"),
@@ -43,14 +44,15 @@ const COLUMNS: [(&str, &str); 16] = [
     ("SOCKETS", "connections"),
     ("TOPICS", "topics"),
     ("WEBHOOKS", "webhooks"),
+    ("UP FOR", "uptime_ms"),
     ("SNAPSHOT", "snapshot_age_ms"),
     ("DISK USED", "disk_used_bytes"),
     ("DISK FREE", "disk_free_bytes"),
 ];
 
 /// Columns that are shown only with `-o wide`, by their fields.
-const WIDE_COLUMNS: [&str; 5] =
-    ["peer_addr", "last_log_index", "topics", "snapshot_age_ms", "disk_used_bytes"];
+const WIDE_COLUMNS: [&str; 6] =
+    ["peer_addr", "last_log_index", "topics", "uptime_ms", "snapshot_age_ms", "disk_used_bytes"];
 
 /// Columns that are shown only if a member has a figure for them. Not every cluster has ephemeral events, and
 /// the table is wide.
@@ -185,11 +187,12 @@ impl Views<'_> {
         let table = table(status);
         let matrix = matrix(status).map_or_else(String::new, |matrix| format!("\n\n{matrix}"));
         let problems = blocks(problems_of(status).chain(self.of_themselves(best)));
+        let delivery = delivery(status);
         let others: String = (self.0.iter().enumerate())
             .filter(|(at, (_, view))| *at != best && !has_another_token(view))
             .map(|(_, (url, view))| self.other(url, view, best))
             .collect();
-        format!("{head}\n\n{table}{matrix}{problems}{others}{}", self.with_another_token())
+        format!("{head}\n\n{table}{matrix}{problems}{delivery}{others}{}", self.with_another_token())
     }
 
     /// The nodes that refuse the token, which another node took.
@@ -301,6 +304,10 @@ fn row(status: &Value, columns: &[(&str, &str)], member: &Value) -> Vec<String> 
         match (*field, number) {
             ("disk_free_bytes" | "disk_used_bytes", Some(bytes)) => *cell = format!("{} MiB", bytes >> 20),
             ("snapshot_age_ms", Some(ms)) => *cell = format!("{} s", ms / 1000),
+            ("uptime_ms", Some(ms)) => {
+                let crash = if member["after_crash"] == true { ", after a crash" } else { "" };
+                *cell = format!("{} s{crash}", ms / 1000);
+            }
             ("state", _) if passed_on => {
                 cell.push_str(&format!(" (by {})", output::cell(member, "reported_by")))
             }

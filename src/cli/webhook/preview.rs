@@ -26,6 +26,9 @@ pub(in crate::cli) struct Args {
     /// Id of the event [default: the newest that the settings choose]
     #[arg(long, value_name = "ID")]
     event: Option<String>,
+    /// An event that nobody has published, as in '{"type":"order_paid","payload":{"order":7}}'
+    #[arg(long, value_name = "JSON", conflicts_with = "event", value_parser = object)]
+    sample: Option<Value>,
     #[command(flatten)]
     fields: Fields,
     #[command(flatten)]
@@ -34,7 +37,7 @@ pub(in crate::cli) struct Args {
 
 /// Shows the request. The command fails if there would be none.
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
-    let Args { map, webhook, event, fields, common } = args;
+    let Args { map, webhook, event, sample, fields, common } = args;
     let settings = fields.into_json()?;
     let client = Client::new(common.connection);
     let mut asked = Map::new();
@@ -44,6 +47,9 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     }
     if let Some(event) = event {
         asked.insert("event".to_owned(), event.into());
+    }
+    if let Some(sample) = sample {
+        asked.insert("sample".to_owned(), sample);
     }
     let path = format!("{}/preview", base(&map));
     let preview = client.call(Method::POST, &path, Some(&asked.into())).await?;
@@ -57,11 +63,22 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     }
 }
 
+/// A JSON object. What it must have, the node says.
+fn object(text: &str) -> Result<Value, String> {
+    match serde_json::from_str(text) {
+        Ok(object @ Value::Object(_)) => Ok(object),
+        Ok(_) => Err("must be a JSON object".to_owned()),
+        Err(error) => Err(format!("is not JSON: {error}")),
+    }
+}
+
 /// Prints a preview for people. The body comes last: it may have many lines.
 fn show(map: &str, preview: &Value) -> anyhow::Result<()> {
     let event = &preview["event"];
     if event.is_null() {
-        output::note(format_args!("the map {map} has no stored event: publish one, and try again"));
+        output::note(format_args!(
+            "the map {map} has no stored event: publish one, or give one with --sample"
+        ));
         return Ok(());
     }
     field("event", format_args!("{} {}", cell(event, "type"), cell(event, "id")))?;
@@ -97,4 +114,17 @@ fn show_request(request: &Value) -> anyhow::Result<()> {
 
 fn field(name: &str, value: impl std::fmt::Display) -> anyhow::Result<()> {
     Ok(output::line(format_args!("{name:24} {value}"))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_sample_is_an_object() {
+        assert_eq!(object(r#"{"type":"a"}"#), Ok(json!({"type": "a"})));
+        assert_eq!(object("[]"), Err("must be a JSON object".to_owned()));
+        assert!(object("{").is_err_and(|error| error.starts_with("is not JSON: ")));
+    }
 }

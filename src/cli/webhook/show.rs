@@ -124,6 +124,7 @@ fn state(webhook: &Value) -> String {
     let style = match state.as_str() {
         "healthy" => GOOD,
         "paused" => FAINT,
+        "behind" => STRONG,
         _ => BAD,
     };
     output::paint(style, state)

@@ -21,6 +21,7 @@ pub mod reserved;
 pub mod secret;
 mod settings;
 pub mod shown;
+pub mod standing;
 
 pub use super::consumer::plan::Batch;
 pub use super::consumer::retry_policy::RetryPolicy;

@@ -155,6 +155,17 @@ impl AttemptHistory {
         let fails = last.is_not_begun() || !self.attempts.iter().filter(counts).any(delivered);
         fails.then_some(last)
     }
+
+    /// How long its requests took on average (milliseconds), as far as the attempts that are remembered show.
+    /// Tests don't count, nor do attempts of which nothing was sent. `None` if there was no request.
+    pub fn request_ms(&self) -> Option<u64> {
+        let counts = |attempt: &&Attempt| {
+            !attempt.is_test() && !attempt.is_not_begun() && attempt.sent != Sent::Nothing
+        };
+        let took: Vec<u64> =
+            self.attempts.iter().filter(counts).map(|attempt| attempt.took_ms.into()).collect();
+        took.iter().sum::<u64>().checked_div(took.len() as u64)
+    }
 }
 
 #[cfg(test)]
@@ -191,5 +202,17 @@ mod tests {
             assert_eq!(history.failure_since(since_ms).is_some(), fails, "{history:?} since {since_ms}");
         }
         assert!(not_begun.error.unwrap().contains("no key"));
+    }
+
+    #[test]
+    fn requests_take_as_long_as_those_that_were_sent() {
+        let took = |number, sent, took_ms| Attempt { sent, took_ms, ..attempt(number, Class::Delivered, 10) };
+        let history = |attempts| AttemptHistory { attempts, ..AttemptHistory::default() };
+        assert_eq!(history(vec![]).request_ms(), None);
+        let none =
+            vec![Attempt::not_begun("no key", 1, 1), took(0, Sent::Answered, 9), took(1, Sent::Nothing, 9)];
+        assert_eq!(history(none.clone()).request_ms(), None, "a test, and what was not sent");
+        let sent = [none, vec![took(2, Sent::Answered, 3000), took(3, Sent::Answered, 5001)]].concat();
+        assert_eq!(history(sent).request_ms(), Some(4000));
     }
 }

@@ -68,6 +68,7 @@ pub struct State {
     pub owner: Option<u64>,
     pub queue_depth: u64,
     pub oldest_at: Option<String>,
+    pub request_ms: Option<u64>,
     pub retrying: u64,
     pub dead_letters: u64,
     pub delivered: u64,

@@ -4,6 +4,7 @@ use super::Consumers;
 use crate::core::history::Start;
 use crate::core::ids::WebhookId;
 use crate::core::time::iso_millis;
+use crate::core::webhook::standing::{ConsumerStanding, Facts};
 use crate::core::webhook::{Ordering, TopicKind, Webhook};
 use crate::edge::context::Edge;
 use crate::edge::webhooks::{Problem, event_for, oldest_seq, queue_depth, state_of};
@@ -30,18 +31,26 @@ pub(super) async fn shown(
     let progress = &stored.progress;
     let head_seq = edge.hub.archive().locate(topic, Start::Live).await?.head_seq;
     let oldest = match oldest_seq(progress, head_seq) {
-        Some(seq) => event_for(edge, consumer.id, topic, seq).await?.map(|event| iso_millis(event.time_ms)),
+        Some(seq) => event_for(edge, consumer.id, topic, seq).await?.map(|event| event.time_ms),
         None => None,
     };
+    let facts = Facts {
+        progress,
+        is_losing: stored.backlog.losing.is_some(),
+        waits_since_ms: oldest,
+        now_ms: edge.hub.clock().time_ms(),
+    };
+    let lag = queue_depth(progress, head_seq);
     let losing = stored.backlog.losing.map(|losing| iso_millis(edge.hub.clock().shown_ms(losing.since_ms)));
     let owner = edge.hub.webhooks().directory().owners().owner_of(consumer.id);
     let missed = stored.missed(edge.hub.webhooks().stored_seq(topic)?);
     let rate = consumers.rates.of(consumer.id, progress.delivered, Instant::now());
     let mut shown = settings(consumer);
     shown["state"] = json!({
+        "state": ConsumerStanding::of(lag, &facts).name(),
         "owner": owner,
-        "lag": queue_depth(progress, head_seq),
-        "oldest_at": oldest,
+        "lag": lag,
+        "oldest_at": oldest.map(iso_millis),
         "next_seq": progress.track.next,
         "retrying": progress.waiting.retrying,
         "acknowledged": progress.delivered,

@@ -8,6 +8,7 @@ use crate::core::admin_token::AdminScope;
 use crate::core::time::iso_millis;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
+use crate::edge::standings::{self, Counted};
 use crate::hub::{NodeInfo, Seen, Sight};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
@@ -18,12 +19,14 @@ use waypost_cluster::Status;
 
 /// A member that doesn't answer within this time is shown with what was last heard of it.
 const ASK_TIMEOUT: Duration = Duration::from_millis(500);
+/// Maps that are named of those whose webhooks and consumers stand badly, at most.
+const WORST_MAPS: usize = 20;
 
 pub(super) async fn status(request: HttpRequest, edge: Data<Edge>) -> Result<HttpResponse, ApiError> {
     edge.admin_or(&request, AdminScope::Read).await?;
     let hub = &edge.hub;
     let status = hub.health().status();
-    let reports = hub.health().survey(ASK_TIMEOUT).await;
+    let (reports, counted) = tokio::join!(hub.health().survey(ASK_TIMEOUT), standings::counted(&edge));
     let seen: Vec<Option<Seen>> =
         status.members.iter().map(|member| hub.health().last_seen(member.id)).collect();
     let known: Vec<Known<'_>> = status
@@ -52,6 +55,7 @@ pub(super) async fn status(request: HttpRequest, edge: Data<Edge>) -> Result<Htt
     shown["problems"] = problems.iter().map(|problem: &Problem| problem.json(&status)).collect();
     shown["http_certificate_until"] = json!(port.certificate_until);
     shown["webhooks"] = owned.values().sum::<u64>().into();
+    shown["delivery"] = counted.map_or(Value::Null, |counted| delivery_json(&edge, &counted));
     shown["members"] = members.into();
     Ok(HttpResponse::Ok().json(json!({"data": shown})))
 }
@@ -89,6 +93,28 @@ fn status_json(status: &Status) -> Value {
 /// The name of a member, if it has one.
 fn name_of(status: &Status, node: Option<u64>) -> Option<&str> {
     status.member(node?)?.name()
+}
+
+/// How the webhooks and consumers of all maps stand, and the maps where something is wrong or late.
+fn delivery_json(edge: &Edge, counted: &Counted) -> Value {
+    let known = edge.hub.access().known();
+    let worst = counted.worst(WORST_MAPS).into_iter().filter_map(|(id, of_map)| {
+        let map = known.map(id)?;
+        Some(json!({
+            "id": id.to_string(),
+            "slug": map.slug,
+            "name": map.name,
+            "webhooks": of_map.webhooks_json(),
+            "consumers": of_map.consumers_json(),
+        }))
+    });
+    let maps: Vec<Value> = worst.collect();
+    json!({
+        "as_of": iso_millis(counted.at_ms()),
+        "webhooks": counted.all().webhooks_json(),
+        "consumers": counted.all().consumers_json(),
+        "maps": maps,
+    })
 }
 
 /// How many webhooks each node delivers.
@@ -163,6 +189,7 @@ fn member_json(
         "log_bytes": told(|info| info.log_bytes),
         "snapshot_age_ms": told(|info| info.snapshot_age_ms),
         "uptime_ms": told(|info| info.uptime_ms),
+        "after_crash": info.and_then(|info| info.after_crash),
         "clock_ms": seen.filter(|_| known.answers()).map(|seen| seen.clock_ms),
         "disk_total_bytes": told(|info| info.disk_total),
         "disk_free_bytes": told(|info| info.disk_free),

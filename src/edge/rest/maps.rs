@@ -1,6 +1,7 @@
 //! Maps. The admin creates, lists and deletes them. Holders of the manage scope read and change them.
 
-use super::answer;
+use super::now::{self, Connections};
+use super::{answer, nodes};
 use crate::core::access::{Map, Scopes, is_slug};
 use crate::core::admin_token::AdminScope;
 use crate::core::command::{Command, CreateMap, LimitsPatch, Reply, RetentionPatch, UpdateMap};
@@ -14,10 +15,11 @@ use crate::edge::body::Body;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
 use crate::edge::query::Query;
+use crate::edge::standings;
 use crate::hub::{HubError, Who};
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -29,7 +31,9 @@ const MAX_LIMIT: u64 = 1000;
 const MAX_WARNINGS: usize = 20;
 
 /// Parameters of the list.
-pub(super) const NAMES: &[&str] = &["after", "limit"];
+pub(super) const NAMES: &[&str] = &["after", "limit", now::NAME];
+/// Parameters of one map.
+pub(super) const NAMES_OF_ONE: &[&str] = &[now::NAME];
 
 /// A map as the request asks for it.
 struct NewMap {
@@ -142,6 +146,7 @@ pub(super) async fn list(request: HttpRequest, edge: Data<Edge>) -> Result<HttpR
     edge.admin_or(&request, AdminScope::Read).await?;
     let query = Query::of(&request, NAMES)?;
     let limit = query.number("limit", Code::InvalidLimit, 1..=MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT) as usize;
+    let is_now = now::is_asked(&query)?;
     let after = query.get("after").map(str::parse::<MapId>).transpose();
     let after =
         after.map_err(|_| ApiError::bad_request(Code::InvalidAfter, "after must be the id of a map"))?;
@@ -153,8 +158,21 @@ pub(super) async fn list(request: HttpRequest, edge: Data<Edge>) -> Result<HttpR
     maps.truncate(limit);
     let cursor = maps.last().map(|map| map.id.to_string());
     let stored = edge.hub.archive().stored(maps.iter().map(|map| map.topic).collect()).await?;
-    let data: Vec<_> = maps.iter().zip(stored).map(|(map, stored)| answer::map_with(map, stored)).collect();
-    Ok(HttpResponse::Ok().json(json!({"data": data, "cursor": cursor, "has_more": has_more})))
+    let mut data: Vec<Value> =
+        maps.iter().zip(stored).map(|(map, stored)| answer::map_with(map, stored)).collect();
+    if !is_now {
+        return Ok(HttpResponse::Ok().json(json!({"data": data, "cursor": cursor, "has_more": has_more})));
+    }
+    let asked = Connections::of(&edge, maps.iter().map(|map| map.id).collect());
+    let (connections, counted) = tokio::join!(asked, standings::counted(&edge));
+    for (place, (map, shown)) in maps.iter().zip(&mut data).enumerate() {
+        let of_map = counted.as_ref().map(|counted| counted.of_map(map.id));
+        let at_ms = counted.as_ref().map(|counted| counted.at_ms());
+        shown["now"] = now::shown(connections.at(place), of_map.as_ref().zip(at_ms));
+    }
+    let unreachable = nodes::nodes(&edge.hub.health().status(), connections.silent);
+    let page = json!({"data": data, "cursor": cursor, "has_more": has_more, "unreachable": unreachable});
+    Ok(HttpResponse::Ok().json(page))
 }
 
 pub(super) async fn show(
@@ -163,9 +181,19 @@ pub(super) async fn show(
     map: Path<String>,
 ) -> Result<HttpResponse, ApiError> {
     let grant = edge.managed(&request, &map).await?;
+    let is_now = now::is_asked(&Query::of(&request, NAMES_OF_ONE)?)?;
     let stored = edge.hub.archive().stored(vec![grant.map.topic]).await?;
     let stored = stored.first().copied().unwrap_or_default();
-    Ok(HttpResponse::Ok().json(json!({"data": answer::map_with(&grant.map, stored)})))
+    let mut data = answer::map_with(&grant.map, stored);
+    if !is_now {
+        return Ok(HttpResponse::Ok().json(json!({ "data": data })));
+    }
+    let at_ms = edge.hub.clock().time_ms();
+    let asked = Connections::of(&edge, vec![grant.map.id]);
+    let (connections, counted) = tokio::join!(asked, standings::of_map(&edge, &grant.map));
+    data["now"] = now::shown(connections.at(0), counted.as_ref().map(|standings| (standings, at_ms)));
+    let unreachable = nodes::nodes(&edge.hub.health().status(), connections.silent);
+    Ok(HttpResponse::Ok().json(json!({"data": data, "unreachable": unreachable})))
 }
 
 pub(super) async fn update(

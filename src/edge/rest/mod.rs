@@ -10,6 +10,7 @@ mod issuers;
 mod maps;
 mod new_events;
 mod nodes;
+mod now;
 mod pauses;
 mod presence;
 mod publish;
@@ -28,6 +29,7 @@ use crate::edge::query::Takes;
 /// The query parameters of the routes.
 pub const TAKES: &[Takes] = &[
     Takes::of("GET", "/api/maps", maps::NAMES),
+    Takes::of("GET", "/api/maps/{map}", maps::NAMES_OF_ONE),
     Takes::of("GET", "/api/maps/{map}/events", events::NAMES),
     Takes::of("GET", "/api/maps/{map}/subjects", subjects::NAMES),
     Takes::of("GET", "/api/maps/{map}/usage", usage::NAMES),

@@ -10,13 +10,10 @@ use crate::core::ids::{MapId, TopicId};
 use crate::core::time::iso_millis;
 use crate::core::webhook::records::AttemptHistory;
 use crate::core::webhook::shown::{Settings, ShownWebhook, State};
+use crate::core::webhook::standing::{Facts, WebhookStanding};
 use crate::core::webhook::{Plain, Private, Webhook, promises};
-use crate::hub::Grant;
+use crate::hub::{Grant, WebhookState};
 use serde_json::value::RawValue;
-
-/// A webhook counts as failing if attempts were made and none succeeded for so long, whatever the receiver
-/// answered.
-const FAILING_MS: u64 = 300_000;
 
 /// A webhook as everybody who manages it may see it. `private` is `None` if this node can't decrypt the
 /// settings.
@@ -61,27 +58,30 @@ async fn state_shown(
     let losing = stored.backlog.losing.filter(|_| webhook.active);
     let head_seq = edge.hub.archive().locate(topic, Start::Live).await?.head_seq;
     let oldest = match oldest_seq(progress, head_seq) {
-        Some(seq) => {
-            position::event_for(edge, webhook.id, topic, seq).await?.map(|event| iso_millis(event.time_ms))
+        Some(seq) => position::event_for(edge, webhook.id, topic, seq).await?,
+        None => None,
+    };
+    let waits_since_ms = match next_seq(progress, head_seq) {
+        Some(next) if oldest.as_ref().is_some_and(|event| event.seq == next) => {
+            oldest.as_ref().map(|event| event.time_ms)
         }
+        Some(next) => position::published_from(edge, topic, next).await?,
         None => None,
     };
     let requests = progress.delivered + progress.failed_attempts;
     let now_ms = edge.hub.clock().time_ms();
     let owner = edge.hub.webhooks().directory().owners().owner_of(webhook.id);
-    let queue_depth = queue_depth(progress, head_seq);
-    let is_orphaned = owner.is_none() && queue_depth > 0;
-    let unusable = private.and_then(|private| edge.webhooks.obstacle(webhook, private));
-    let orphaned = is_orphaned.then(|| without_owner(edge));
-    let obstacle = unusable.or(orphaned).or_else(|| obstacle(&stored.attempt_history, webhook.updated_ms));
+    let obstacle = obstacle_of(edge, webhook, private, &stored, head_seq);
+    let facts = Facts { progress, is_losing: losing.is_some(), waits_since_ms, now_ms };
     Ok(State {
-        state: state(webhook, progress, losing.is_some(), obstacle.is_some(), now_ms).to_owned(),
+        state: WebhookStanding::of(webhook, &facts, obstacle.is_some()).name().to_owned(),
         disabled_reason: webhook.disabled.as_ref().map(|disabled| disabled.why.clone()),
         disabled_at: webhook.disabled.as_ref().map(|disabled| iso_millis(disabled.at_ms)),
         secret_previous_until: None,
         owner,
-        queue_depth,
-        oldest_at: oldest,
+        queue_depth: queue_depth(progress, head_seq),
+        oldest_at: oldest.map(|event| iso_millis(event.time_ms)),
+        request_ms: stored.attempt_history.request_ms(),
         retrying: retrying(progress),
         dead_letters: stored.attempt_history.dead.into(),
         delivered: progress.delivered,
@@ -114,30 +114,25 @@ fn without_owner(edge: &Edge) -> String {
     }
 }
 
+/// Why nothing is delivered: this node could not use the settings, no node delivers, or the attempts since the
+/// last change show why. `private` is `None` if this node can't decrypt the settings.
+pub(in crate::edge) fn obstacle_of(
+    edge: &Edge,
+    webhook: &Webhook,
+    private: Option<&Private>,
+    stored: &WebhookState,
+    head_seq: u64,
+) -> Option<String> {
+    let has_owner = edge.hub.webhooks().directory().owners().owner_of(webhook.id).is_some();
+    let is_orphaned = !has_owner && queue_depth(&stored.progress, head_seq) > 0;
+    let unusable = private.and_then(|private| edge.webhooks.obstacle(webhook, private));
+    let orphaned = is_orphaned.then(|| without_owner(edge));
+    unusable.or(orphaned).or_else(|| obstacle(&stored.attempt_history, webhook.updated_ms))
+}
+
 /// Why nothing is delivered, as far as the attempts since the last change show.
 fn obstacle(history: &AttemptHistory, updated_ms: u64) -> Option<String> {
     history.failure_since(updated_ms).map(|attempt| attempt.error.clone().unwrap_or_default())
-}
-
-fn state(
-    webhook: &Webhook,
-    progress: &Progress,
-    losing: bool,
-    is_obstructed: bool,
-    now_ms: u64,
-) -> &'static str {
-    let failing_ms = progress.failing_since_ms.map_or(0, |since| now_ms.saturating_sub(since));
-    match (webhook.active, &webhook.disabled) {
-        (false, Some(_)) => "disabled",
-        (false, None) => "paused",
-        // Losing events outranks every other state.
-        _ if losing => "losing",
-        // One event that can't be delivered doesn't make a webhook bad. Minutes without any delivery do, and so
-        // does a history without a success.
-        _ if progress.failures > 0 || failing_ms > FAILING_MS || is_obstructed => "failing",
-        _ if progress.hold_until_ms > now_ms => "throttled",
-        _ => "healthy",
-    }
 }
 
 /// Number of events that will be retried.
@@ -150,10 +145,15 @@ pub(in crate::edge) fn queue_depth(progress: &Progress, head_seq: u64) -> u64 {
     progress.behind(head_seq) + progress.waiting.events
 }
 
+/// The first seq that was not looked at, or whose first attempt has not ended, if there is one. What failed and
+/// waits to be tried again does not count.
+pub(in crate::edge) fn next_seq(progress: &Progress, head_seq: u64) -> Option<u64> {
+    (progress.track.next <= head_seq).then_some(progress.track.next)
+}
+
 /// The seq of the oldest event that was not delivered yet, if there is one.
 pub(in crate::edge) fn oldest_seq(progress: &Progress, head_seq: u64) -> Option<u64> {
-    let next = (progress.track.next <= head_seq).then_some(progress.track.next);
-    next.into_iter().chain(progress.waiting.oldest_seq).min()
+    next_seq(progress, head_seq).into_iter().chain(progress.waiting.oldest_seq).min()
 }
 
 fn next_attempt(progress: &Progress, now_ms: u64) -> Option<u64> {
@@ -182,6 +182,11 @@ mod tests {
             WaitingSummary { events: 2, retrying: 1, asked: 0, oldest_seq: Some(3), due_ms: Some(7) };
         assert_eq!(retrying(&progress), 1);
         assert_eq!((queue_depth(&progress, 15), oldest_seq(&progress, 15)), (5, Some(3)));
+        assert_eq!(
+            (next_seq(&progress, 15), next_seq(&progress, 10)),
+            (Some(11), None),
+            "a retry holds nothing up"
+        );
         assert_eq!(next_attempt(&progress, 1), Some(7));
         progress.hold_until_ms = u64::MAX;
         assert_eq!(next_attempt(&progress, 1), Some(u64::MAX));

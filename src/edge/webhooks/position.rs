@@ -95,3 +95,14 @@ pub(in crate::edge) async fn event_for(
         None => Ok(edge.hub.webhooks().kept_event(webhook, seq)?),
     }
 }
+
+/// When the first event from `seq` on was published (Unix milliseconds), of those that are kept for readers or
+/// only for webhooks.
+pub(in crate::edge) async fn published_from(
+    edge: &Edge,
+    topic: TopicId,
+    seq: u64,
+) -> Result<Option<u64>, Problem> {
+    let page = edge.hub.archive().with_backlog().read(topic, seq, 1, 1, None).await?;
+    Ok(page.events.first().map(|event| event.time_ms))
+}

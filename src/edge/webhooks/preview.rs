@@ -4,11 +4,12 @@ use super::error::Problem;
 use super::managed::{Manager, webhook_of};
 use super::{answer, object, position, settings};
 use crate::core::command::Refusal;
-use crate::core::event::Event;
+use crate::core::event::{Event, KIND_FORM, NewEvent, is_kind};
 use crate::core::field_error::FieldCode;
 use crate::core::history::Start;
 use crate::core::ids::{EventId, TopicId};
-use crate::core::json::Members;
+use crate::core::json::{self, Members};
+use crate::core::subject::Subject;
 use crate::core::webhook::{Plain, Webhook};
 use crate::delivery::webhook::ShownRequest;
 use crate::edge::body::Body;
@@ -33,6 +34,14 @@ struct Asked<'t> {
     webhook: Option<String>,
     settings: Option<&'t RawValue>,
     event: Option<String>,
+    sample: Option<NewEvent>,
+}
+
+/// What an event may be at most.
+#[derive(Clone, Copy)]
+struct Bounds {
+    bytes: usize,
+    depth: usize,
 }
 
 /// The answer.
@@ -74,12 +83,13 @@ pub(super) async fn preview(
     body: Body,
 ) -> Result<HttpResponse, Problem> {
     let text = object(body).await?;
-    let asked = read(&text)?;
+    let asked = read(&text, Bounds { bytes: edge.config.event_bytes, depth: edge.config.json_depth })?;
     let plain = tried(&edge, &grant, &asked).await?;
     let topic = grant.map.topic;
-    let event = match &asked.event {
-        Some(id) => Some(named(&edge, topic, id).await?),
-        None => newest(&edge, topic, &plain.webhook).await?,
+    let event = match (asked.sample, &asked.event) {
+        (Some(sample), _) => Some(made(&edge, topic, sample)?),
+        (None, Some(id)) => Some(named(&edge, topic, id).await?),
+        (None, None) => newest(&edge, topic, &plain.webhook).await?,
     };
     let data = match event {
         Some(event) => of_event(&edge, &grant, plain, &event).await?,
@@ -88,8 +98,9 @@ pub(super) async fn preview(
     Ok(HttpResponse::Ok().json(Answer { data }))
 }
 
-/// Reads `{"webhook", "settings", "event"}`. The faults inside the settings are found where they are applied.
-fn read(text: &str) -> Result<Asked<'_>, Problem> {
+/// Reads `{"webhook", "settings", "event", "sample"}`. The faults inside the settings are found where they are
+/// applied.
+fn read(text: &str, bounds: Bounds) -> Result<Asked<'_>, Problem> {
     let mut body = Members::of(text);
     let webhook: Option<Option<String>> = body.nullable("webhook", "the id of a webhook");
     let event: Option<Option<String>> = body.nullable("event", "the id of an event");
@@ -98,8 +109,41 @@ fn read(text: &str) -> Result<Asked<'_>, Problem> {
     if settings.is_some_and(|settings| !settings.get().starts_with('{')) {
         body.fault("settings", FieldCode::WrongType, "must be an object");
     }
-    let asked = Asked { webhook: webhook.flatten(), settings, event: event.flatten() };
+    let event = event.flatten();
+    body.skip_null("sample");
+    let sample = body.object("sample", |sample| read_sample(sample, bounds));
+    if sample.is_some() && event.is_some() {
+        body.fault("sample", FieldCode::Conflict, "can't be given with event");
+    }
+    let asked = Asked { webhook: webhook.flatten(), settings, event, sample };
     Ok(body.finish().into_result(asked)?)
+}
+
+/// Reads an event that nobody has published. Its members are those of one that is published.
+fn read_sample(sample: &mut Members<'_>, bounds: Bounds) -> NewEvent {
+    let kind: Option<String> = sample.required("type", "a string");
+    if kind.as_deref().is_some_and(|kind| !is_kind(kind)) {
+        sample.fault("type", FieldCode::Invalid, format_args!("must have {KIND_FORM}"));
+    }
+    let kind = kind.unwrap_or_default();
+    let subject: String = sample.nullable("subject", "a string").flatten().unwrap_or_default();
+    let subject = Subject::parse(&subject).unwrap_or_else(|error| {
+        sample.fault("subject", FieldCode::Invalid, error);
+        Subject::own()
+    });
+    let Some(payload) = sample.raw(&["payload"]) else {
+        sample.fault("payload", FieldCode::Required, "is required");
+        return NewEvent::new(subject, kind, "null");
+    };
+    let Bounds { bytes, depth } = bounds;
+    if payload.get().len() > bytes {
+        sample.fault("payload", FieldCode::OutOfRange, format_args!("may have at most {bytes} bytes"));
+    }
+    let payload = json::normalise(payload.get(), depth).unwrap_or_else(|error| {
+        sample.fault("payload", FieldCode::Invalid, error);
+        "null".to_owned()
+    });
+    NewEvent::new(subject, kind, payload)
 }
 
 /// The settings that are tried.
@@ -110,6 +154,13 @@ async fn tried(edge: &Edge, grant: &Grant, asked: &Asked<'_>) -> Result<Plain, P
     };
     let text = asked.settings.map_or("{}", RawValue::get);
     settings::tried(edge, grant.map.id, base, text).await
+}
+
+/// The event that the sample would be if it were published next.
+fn made(edge: &Edge, topic: TopicId, sample: NewEvent) -> Result<Event, Problem> {
+    let seq = edge.hub.webhooks().head_seq(topic)? + 1;
+    let time_ms = edge.hub.clock().time_ms();
+    Ok(sample.placed(EventId::new(time_ms, 0, 0), seq, time_ms))
 }
 
 /// The event that the request names.
@@ -182,26 +233,47 @@ async fn of_event(edge: &Edge, grant: &Grant, plain: Plain, event: &Event) -> Re
 mod tests {
     use super::*;
 
+    const BOUNDS: Bounds = Bounds { bytes: 40, depth: 4 };
+
     #[test]
     fn what_is_absent_may_be_null() {
-        for text in ["{}", r#"{"webhook":null,"settings":null,"event":null}"#] {
-            let Ok(asked) = read(text) else { panic!("{text} is refused") };
-            assert!(asked.webhook.is_none() && asked.settings.is_none() && asked.event.is_none(), "{text}");
+        for text in ["{}", r#"{"webhook":null,"settings":null,"event":null,"sample":null}"#] {
+            let Ok(asked) = read(text, BOUNDS) else { panic!("{text} is refused") };
+            let Asked { webhook, settings, event, sample } = asked;
+            assert!(webhook.is_none() && settings.is_none() && event.is_none() && sample.is_none(), "{text}");
         }
         let given = r#"{"webhook":"w","settings":{"name":"n"},"event":"e"}"#;
-        let Ok(asked) = read(given) else { panic!("it is refused") };
+        let Ok(asked) = read(given, BOUNDS) else { panic!("it is refused") };
         assert_eq!((asked.webhook.as_deref(), asked.event.as_deref()), (Some("w"), Some("e")));
         assert_eq!(asked.settings.map(RawValue::get), Some(r#"{"name":"n"}"#));
     }
 
     #[test]
+    fn a_sample_is_an_event_as_it_is_published() {
+        let given = r#"{"sample":{"type":"order_paid","subject":"orders-7","payload": {"n": 7}}}"#;
+        let Ok(Asked { sample: Some(sample), .. }) = read(given, BOUNDS) else { panic!("it is refused") };
+        assert_eq!((sample.kind.as_str(), sample.subject.as_str()), ("order_paid", "orders-7"));
+        assert_eq!(&sample.payload[..], br#"{"n":7}"#);
+        let Ok(Asked { sample: Some(own), .. }) = read(r#"{"sample":{"type":"a","payload":1}}"#, BOUNDS)
+        else {
+            panic!("a subject is needed")
+        };
+        assert!(own.subject.is_own());
+    }
+
+    #[test]
     fn faults_have_their_fields() {
+        let long = format!(r#"{{"sample":{{"type":"a","payload":"{}"}}}}"#, "x".repeat(50));
         for (text, expected) in [
             (r#"{"settings":[]}"#, "settings: must be an object"),
             (r#"{"webhook":7}"#, "webhook: must be the id of a webhook or null"),
             (r#"{"setting":{}}"#, "setting: is not a known field; did you mean settings?"),
+            (r#"{"event":"e","sample":{"type":"a","payload":1}}"#, "sample: can't be given with event"),
+            (r#"{"sample":{"payload":1}}"#, "sample.type: is required"),
+            (r#"{"sample":{"type":"a"}}"#, "sample.payload: is required"),
+            (long.as_str(), "sample.payload: may have at most 40 bytes"),
         ] {
-            let Err(Problem::Invalid(errors)) = read(text) else { panic!("{text} is taken") };
+            let Err(Problem::Invalid(errors)) = read(text, BOUNDS) else { panic!("{text} is taken") };
             assert_eq!(errors.messages(), [expected]);
         }
     }

@@ -77,6 +77,8 @@ pub struct NodeInfo {
     pub time_ms: u64,
     /// How long the node has been running (milliseconds).
     pub uptime_ms: u64,
+    /// Its process before this one ended without being told to. `None`: that is not known.
+    pub after_crash: Option<bool>,
     /// How long ago its store was made durable (milliseconds).
     pub snapshot_age_ms: u64,
     /// Size of its log (bytes).
@@ -149,6 +151,8 @@ pub(in crate::hub) struct Counts {
     pub(super) older: AtomicU64,
     /// Lines of the audit log that could not be written, if there is one.
     pub(super) audit_lost: OnceLock<Arc<AtomicU64>>,
+    /// Whether the process before this one ended without being told to.
+    pub(super) after_crash: OnceLock<bool>,
     /// The end of the certificate that clients see, if there is one.
     pub(super) client_certificate: OnceLock<ClientCertificate>,
     /// The hashes of the settings that shall be the same on all nodes, once this node has the key for them.
@@ -168,6 +172,7 @@ impl Default for Counts {
             damaged: AtomicU64::default(),
             older: AtomicU64::default(),
             audit_lost: OnceLock::new(),
+            after_crash: OnceLock::new(),
             client_certificate: OnceLock::new(),
             settings: OnceLock::new(),
             started: Instant::now(),
@@ -200,6 +205,7 @@ impl Counts {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             time_ms: now_ms(),
             uptime_ms: self.started.elapsed().as_millis() as u64,
+            after_crash: self.after_crash.get().copied(),
             snapshot_age_ms: status.snapshot_age_ms,
             log_bytes: status.log_bytes,
             disk_total: status.disk_total,

@@ -129,6 +129,12 @@ impl Health {
         let _ = self.counts.audit_lost.set(lines);
     }
 
+    /// Reports from now on whether the process before this one ended without being told to. Only the first call
+    /// counts.
+    pub fn report_end_before(&self, was_crash: bool) {
+        let _ = self.counts.after_crash.set(was_crash);
+    }
+
     /// Reports from now on when the certificate ends that clients see (seconds since 1970), as that function
     /// tells it. Only the first call counts.
     pub fn report_client_certificate(&self, until: impl Fn() -> Option<u64> + Send + Sync + 'static) {

@@ -100,10 +100,38 @@ impl Book {
         self.lock().iter().filter(|((of, _), _)| *of == map).map(|(_, count)| count).sum()
     }
 
+    /// The numbers of this node's connections to each of these maps, in their order.
+    pub(super) fn of_maps(&self, maps: &[MapId]) -> Vec<u32> {
+        let mut sums: FxHashMap<MapId, u32> = maps.iter().map(|map| (*map, 0)).collect();
+        for ((map, _), count) in self.lock().iter() {
+            if let Some(sum) = sums.get_mut(map) {
+                *sum = sum.saturating_add(*count);
+            }
+        }
+        maps.iter().map(|map| sums.get(map).copied().unwrap_or_default()).collect()
+    }
+
     /// All counts. `meanwhile` runs while the counts can't change.
     pub(super) fn all(&self, meanwhile: impl FnOnce()) -> Vec<(Of, u32)> {
         let counts = self.lock();
         meanwhile();
         counts.iter().map(|(of, count)| (*of, *count)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_connections_of_a_map_are_those_of_all_its_tokens() {
+        let (wishes, _wished) = mpsc::unbounded_channel();
+        let book = Arc::new(Book::new(wishes));
+        let map = |n: u8| MapId::from_bytes([n; 16]);
+        let token = TokenId::from_bytes([9; 16]);
+        let held = [(map(1), None), (map(1), Some(token)), (map(2), None)].map(|of| book.grant(of));
+        assert_eq!(book.of_maps(&[map(3), map(1), map(2)]), [0, 2, 1]);
+        drop(held);
+        assert_eq!(book.of_maps(&[map(1), map(2)]), [0, 0]);
     }
 }

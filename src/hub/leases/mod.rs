@@ -9,6 +9,7 @@
 //! incarnation begins when the cluster considered this node gone, or when the node delivers again.
 
 mod book;
+mod count;
 mod elsewhere;
 mod keeper;
 mod spares;
@@ -22,6 +23,8 @@ use crate::core::ids::{NodeId, WebhookId};
 use crate::core::lease::Incarnation;
 pub use book::Connection;
 use book::{Book, Ends, Of, Wish};
+pub use count::CountConnections;
+pub(super) use count::serve;
 use keeper::Keeper;
 pub(super) use keeper::Task;
 use standing::{Candidacy, Standing};

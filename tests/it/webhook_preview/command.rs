@@ -20,6 +20,8 @@ pub(super) fn command_line(c: &Cluster) -> Result<()> {
     };
     let (is_done, printed) = run("table", &[])?;
     ensure!(is_done && printed.contains("no stored event"), "{printed}");
+    let (is_done, printed) = run("table", &["--sample", r#"{"type":"order_paid","payload":{"n":7}}"#])?;
+    ensure!(is_done && printed.contains("order_paid ") && printed.contains("yes"), "{printed}");
     let id = event(c, &map, 1)?;
     // Settings of no webhook yet.
     let (is_done, printed) = run("table", &["--profile", "standard", "--filter", "payload.n > 5"])?;

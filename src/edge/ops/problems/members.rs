@@ -71,7 +71,7 @@ pub(super) fn problems(
         let long = now_ms.saturating_sub(since) > FORGOTTEN_MS;
         let (code, severity) = if long { ("drain_forgotten", "warning") } else { ("drained", "info") };
         let what = format!(
-            "node {node} is drained since {}: it serves no clients",
+            "node {node} has been drained for {}: it serves no clients",
             ago(now_ms.saturating_sub(since))
         );
         found.push(problem(

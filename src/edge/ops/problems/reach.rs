@@ -63,7 +63,7 @@ fn half_reachable(to: &Known<'_>, known: &[Known<'_>]) -> Option<Problem> {
         _ => "; the other direction is open",
     };
     let what = format!(
-        "{} {} not reach node {} at {address} ({why}) since {}, {proof}{back}",
+        "{} {} not reach node {} at {address} ({why}), for {} now, {proof}{back}",
         nodes(&blocked, known),
         if blocked.len() == 1 { "does" } else { "do" },
         to.member.called(),
@@ -97,7 +97,7 @@ pub(super) fn unreachable(status: &Status, known: &Known<'_>, all: &[Known<'_>])
     let id = known.member.id;
     let address = &known.member.peer_addr;
     let since = known.seen.map_or("since this node started".to_owned(), |seen| {
-        format!("since {}", ago(u64::try_from(seen.age.as_millis()).unwrap_or(u64::MAX)))
+        format!("for {}", ago(u64::try_from(seen.age.as_millis()).unwrap_or(u64::MAX)))
     });
     let why = all.iter().find_map(|from| sight(from, id)?.error);
     // A follower hears its leader on connections that the leader opened.
@@ -129,7 +129,7 @@ pub(super) fn unreachable(status: &Status, known: &Known<'_>, all: &[Known<'_>])
         ),
         None => ("it was not asked yet".to_owned(), "start it".to_owned()),
     };
-    let what = format!("node {} at {address} does not answer {since}: {told}", known.member.called());
+    let what = format!("node {} at {address} has not answered {since}: {told}", known.member.called());
     // Without a majority nothing can be removed.
     let hint = match (heard, status.has_quorum) {
         (true, _) => wrong,

@@ -368,6 +368,6 @@ fn problems_name_their_nodes_and_names_that_several_have_are_one() {
     let of = |code: &str| problems.iter().find(|problem| problem.code == code).unwrap();
     assert!(of("same_name").what.starts_with("nodes 2 (b) and 3 (b) have the same name, b"), "{problems:?}");
     let unreachable = of("unreachable");
-    assert!(unreachable.what.starts_with("node 3 (b) at 10.0.0.3:4001 does not answer"), "{problems:?}");
+    assert!(unreachable.what.starts_with("node 3 (b) at 10.0.0.3:4001 has not answered"), "{problems:?}");
     assert_eq!(unreachable.json(&status)["node_name"], "b");
 }

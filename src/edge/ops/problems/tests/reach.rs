@@ -37,7 +37,7 @@ fn a_node_that_another_one_reaches_runs_and_its_port_is_named() {
     let (what, hint) = told(&problems, "half_reachable");
     assert_eq!(
         what,
-        "node 1 does not reach node 3 at 10.0.0.3:4001 (no connection) since 12 s, though it runs and node 2 reaches it; the other direction is open"
+        "node 1 does not reach node 3 at 10.0.0.3:4001 (no connection), for 12 s now, though it runs and node 2 reaches it; the other direction is open"
     );
     assert!(hint.starts_with("let connections from node 1 to 10.0.0.3:4001 pass"), "{hint}");
     assert!(!hint.contains("start"), "{hint}");
