@@ -7,7 +7,7 @@ use crate::core::time::iso_millis;
 use crate::core::webhook::standing::{ConsumerStanding, Facts};
 use crate::core::webhook::{Ordering, TopicKind, Webhook};
 use crate::edge::context::Edge;
-use crate::edge::webhooks::{Problem, event_for, oldest_seq, queue_depth, state_of};
+use crate::edge::webhooks::{Problem, event_for, oldest_seq, published_from, queue_depth, state_of};
 use crate::hub::Grant;
 use rustc_hash::FxHashMap;
 use serde_json::{Value, json};
@@ -30,14 +30,20 @@ pub(super) async fn shown(
     let stored = state_of(edge, consumer)?;
     let progress = &stored.progress;
     let head_seq = edge.hub.archive().locate(topic, Start::Live).await?.head_seq;
-    let oldest = match oldest_seq(progress, head_seq) {
+    let oldest_seq = oldest_seq(progress, head_seq);
+    let oldest = match oldest_seq {
         Some(seq) => event_for(edge, consumer.id, topic, seq).await?.map(|event| event.time_ms),
         None => None,
+    };
+    let waits_since_ms = match (oldest, oldest_seq) {
+        // That event is gone; those after it still wait.
+        (None, Some(seq)) => published_from(edge, topic, seq).await?,
+        (oldest, _) => oldest,
     };
     let facts = Facts {
         progress,
         is_losing: stored.backlog.losing.is_some(),
-        waits_since_ms: oldest,
+        waits_since_ms,
         now_ms: edge.hub.clock().time_ms(),
     };
     let lag = queue_depth(progress, head_seq);

@@ -24,7 +24,7 @@ pub use configured::keep_configured;
 pub(in crate::edge) use answer::{next_seq, obstacle_of, oldest_seq, queue_depth};
 pub(in crate::edge) use error::{Problem, no_consumer};
 pub(in crate::edge) use managed::{Managed, Manager};
-pub(in crate::edge) use position::{after, event_for, read as read_position};
+pub(in crate::edge) use position::{after, event_for, published_from, read as read_position};
 
 use super::Table;
 use super::body::Body;
