@@ -56,8 +56,13 @@ export class LostError extends Error {
   }
 }
 
-/** Whether the node answers: null, or since when it does not, and when the next try is (both Unix milliseconds). */
+/** Whether the node answers: null, or when it answered last, and when the next try is (both Unix milliseconds). */
 export const lost = signal<{ since: number; next: number } | null>(null);
+
+/** When an answer came last (Unix milliseconds); 0 before the first. */
+let heard = 0;
+/** When the node was last asked whether it answers at all. */
+let doubted = 0;
 
 let auth: Auth = { headers: () => ({}), refused: () => {} };
 
@@ -91,6 +96,8 @@ export interface Options {
   quiet?: boolean | undefined;
   /** For reads: fail with LostError at once instead of trying again. */
   once?: boolean | undefined;
+  /** For reads: how long an answer is awaited, in milliseconds, if that is less than usual. */
+  limit?: number | undefined;
 }
 
 export const api = {
@@ -130,7 +137,9 @@ export function explain(error: unknown): string {
     const faults = error.faults.map((fault) =>
       fault.field === "" ? fault.message : `${fault.field}: ${fault.message}`,
     );
-    return [error.message, ...faults, error.hint].filter((part) => part !== null && part !== "").join(" · ");
+    // The message of some answers has the faults already.
+    const unsaid = faults.filter((fault) => !error.message.includes(fault));
+    return [error.message, ...unsaid, error.hint].filter((part) => part !== null && part !== "").join(" · ");
   }
   return error instanceof Error ? error.message : String(error);
 }
@@ -166,6 +175,12 @@ export function backoff(failures: number): number {
 export const READ_MS = 20_000;
 /** Writes may wait for a receiver, as the test of a webhook does. */
 export const WRITE_MS = 90_000;
+/** While a request waits for so long, and nothing else is heard, the node is asked whether it answers at all. */
+export const DOUBT_MS = 3000;
+/** What every node answers to everybody, at once. */
+const PROBE = "/console/config";
+/** Who asked within so many milliseconds before a request that fails knows when the node was last there. */
+const ASKED_MS = 10_000;
 
 /** Does something that the given signal stops. What takes longer is stopped, and ends with LostError. */
 export async function within<T>(
@@ -183,6 +198,8 @@ export async function within<T>(
   }, milliseconds);
   options.signal?.addEventListener("abort", end, { once: true });
   if (options.signal?.aborted === true) end();
+  const waits = new AbortController();
+  doubt(Date.now(), waits.signal).catch(() => {});
   try {
     return await act({ ...options, signal: stop.signal });
   } catch (error) {
@@ -190,19 +207,45 @@ export async function within<T>(
     throw error;
   } finally {
     clearTimeout(timer);
+    waits.abort();
     options.signal?.removeEventListener("abort", end);
+  }
+}
+
+/** As long as a request waits that began then: says that the node gives no answer, if it answers nobody. */
+async function doubt(begun: number, waits: AbortSignal): Promise<void> {
+  for (;;) {
+    await sleep(DOUBT_MS, waits);
+    const last = Math.max(begun, heard);
+    // Another request asks already.
+    if (Date.now() - Math.max(last, doubted) < DOUBT_MS) continue;
+    doubted = Date.now();
+    const late = new AbortController();
+    const timer = setTimeout(() => late.abort(), DOUBT_MS);
+    const end = () => late.abort();
+    waits.addEventListener("abort", end, { once: true });
+    try {
+      await fetch(PROBE, { cache: "no-store", credentials: "omit", signal: late.signal });
+      wasHeard();
+    } catch {
+      if (!waits.aborted) sayLost(last, DOUBT_MS);
+    } finally {
+      clearTimeout(timer);
+      waits.removeEventListener("abort", end);
+    }
   }
 }
 
 async function read<T>(path: string, options: Options): Promise<T> {
   for (let failures = 1; ; failures++) {
+    const begun = Date.now();
     try {
-      return await within(READ_MS, options, false, async (bounded) =>
+      return await within(options.limit ?? READ_MS, options, false, async (bounded) =>
         body<T>(await send("GET", path, undefined, bounded), bounded),
       );
     } catch (error) {
       if (!(error instanceof LostError) || options.once === true) throw error;
-      await waitLost(failures, options.signal);
+      await waitLost(failures, options.signal, begun);
     }
   }
 }
@@ -230,14 +273,26 @@ export async function send(method: string, path: string, content: unknown, optio
     throw new LostError(method !== "GET");
   }
   if ([502, 503, 504].includes(answer.status) && !isJson(answer)) throw new LostError(method !== "GET");
-  lost.value = null;
+  wasHeard();
   return answer;
 }
 
-/** Says that the node gives no answer, and waits until the next try. */
-export async function waitLost(failures: number, stop?: AbortSignal): Promise<void> {
+function wasHeard(): void {
+  heard = Date.now();
+  lost.value = null;
+}
+
+/** Says that a request that began then got no answer. While others get theirs it is only slow. */
+function sayLost(begun: number, wait: number): void {
+  if (heard > begun) return;
+  const since = begun - heard < ASKED_MS ? heard : begun;
+  lost.value = { since: lost.peek()?.since ?? since, next: Date.now() + wait };
+}
+
+/** Says that the node gives no answer to a request that began then, and waits until the next try. */
+export async function waitLost(failures: number, stop?: AbortSignal, begun = Date.now()): Promise<void> {
   const wait = backoff(failures);
-  lost.value = { since: lost.peek()?.since ?? Date.now(), next: Date.now() + wait };
+  sayLost(begun, wait);
   await sleep(wait, stop);
 }
 

@@ -13,11 +13,15 @@ export interface Sample {
 
 /** How often it is read, in milliseconds. */
 export const EVERY = 2500;
+/** How long an answer is awaited, in milliseconds: a node waits a second at most for the others. */
+export const ANSWER_MS = 3000;
 /** The samples that are kept: some eight minutes. */
 const SAMPLES = 200;
 
 /** The last state that a node told. */
 export const cluster = signal<ClusterStatus | null>(null);
+/** When it was told (Unix milliseconds). */
+export const clusterAt = signal<number | null>(null);
 /** Why there is no newer one. */
 export const clusterError = signal<unknown>(null);
 /** How far the log was, the oldest first. */
@@ -25,8 +29,10 @@ export const samples = signal<readonly Sample[]>([]);
 
 export async function readCluster(stop: AbortSignal): Promise<ClusterStatus> {
   try {
-    const { data } = await api.get<{ data: ClusterStatus }>("/api/cluster/status", { signal: stop });
+    const options = { signal: stop, limit: ANSWER_MS };
+    const { data } = await api.get<{ data: ClusterStatus }>("/api/cluster/status", options);
     cluster.value = data;
+    clusterAt.value = Date.now();
     clusterError.value = null;
     if (data.committed_index !== undefined) {
       samples.value = [...samples.peek().slice(1 - SAMPLES), { at: Date.now(), committed: data.committed_index }];

@@ -3,9 +3,9 @@ import { App } from "./app/App";
 import { follow } from "./router";
 import { begin } from "./session";
 import "./style/index.css";
-import { followTheme } from "./ui";
+import { askToLeave, followTheme } from "./ui";
 
-follow();
+follow(askToLeave);
 followTheme();
 begin().catch(() => {});
 render(<App />, document.getElementById("app") as HTMLElement);

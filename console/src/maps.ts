@@ -18,12 +18,21 @@ export interface AllMaps {
 }
 
 /** Reads the maps, 10,000 at most. */
-export async function readMaps(signal: AbortSignal): Promise<AllMaps> {
+export function readMaps(signal: AbortSignal): Promise<AllMaps> {
+  return readAll(signal, false);
+}
+
+/** The same, with what goes on in each map now. Nodes that do not answer make it slow. */
+export function readMapsNow(signal: AbortSignal): Promise<AllMaps> {
+  return readAll(signal, true);
+}
+
+async function readAll(signal: AbortSignal, now: boolean): Promise<AllMaps> {
   const maps: Schemas["Map"][] = [];
   let after: string | null = null;
   for (let n = 0; n < MOST_PAGES; n++) {
     const got: { data: Schemas["Map"][]; next: string | null } = await page<Schemas["Map"]>("/api/maps", {
-      query: { limit: 1000, after },
+      query: { limit: 1000, after, now: now || null },
       signal,
     });
     maps.push(...got.data);
@@ -43,6 +52,18 @@ export function search<T extends Found>(maps: readonly T[], text: string): T[] {
   const begins = (map: T) => (words[0] !== undefined && textOf(map).startsWith(words[0]) ? 0 : 1);
   const found = maps.filter((map) => words.every((word) => textOf(map).includes(word)));
   return found.sort((a, b) => begins(a) - begins(b) || (a.slug ?? a.id).localeCompare(b.slug ?? b.id));
+}
+
+/** Reads a map with what goes on in it now; null if there is no such map. */
+export async function readMapNow(map: string, signal: AbortSignal): Promise<Schemas["Map"] | null> {
+  const path = url`/api/maps/${map}`;
+  try {
+    return (await api.get<{ data: Schemas["Map"] }>(path, { query: { now: true }, signal })).data;
+  } catch (error) {
+    // While the cluster is upgraded, a node that knows nothing of it may answer.
+    if (error instanceof ApiError && error.code === "invalid_query") return findMap(map, signal);
+    throw error;
+  }
 }
 
 /** Returns the map with that id or slug, or null. */

@@ -5,10 +5,11 @@ import { followLinks, take } from "./portal/link";
 import { followHeight } from "./portal/frame";
 import { follow } from "./router";
 import "./style/index.css";
+import { askToLeave } from "./ui";
 
 take();
 followLinks();
-follow();
+follow(askToLeave);
 const app = document.getElementById("app") as HTMLElement;
 followHeight(app);
 render(<Portal />, app);

@@ -1,7 +1,7 @@
 // Who is signed in. The cookie is HttpOnly; what is kept here is what the node says about it.
 import { signal } from "@preact/signals";
 import { api, ApiError, authenticate, explain } from "./api";
-import { cluster, clusterError, samples } from "./cluster";
+import { cluster, clusterAt, clusterError, samples } from "./cluster";
 import { lastMap } from "./maps";
 import { go, route } from "./router";
 
@@ -111,6 +111,7 @@ function leave(why: string | null): void {
 /** Whoever comes next sees nothing of what the last one saw. */
 function forget(): void {
   cluster.value = null;
+  clusterAt.value = null;
   clusterError.value = null;
   samples.value = [];
   lastMap.value = null;

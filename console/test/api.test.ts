@@ -4,6 +4,7 @@ import {
   api,
   ApiError,
   authenticate,
+  DOUBT_MS,
   explain,
   lost,
   LostError,
@@ -162,6 +163,74 @@ test("a refusal has its code, its faults and what to do", async () => {
   assert.equal(error.code, "invalid_body");
   assert.equal(error.retryAfter, 3);
   assert.equal(explain(error), "no · limits.connections: must be a number · mend it");
+});
+
+test("a fault that the message has already is told once", async () => {
+  const errors = [{ field: "template", code: "required", message: "is required by the profile template" }];
+  const message = "template: is required by the profile template";
+  answering(json(400, { code: "validation_failed", status: 400, message, hint: "mend it", errors }));
+  const error = await api.post("/x", {}).catch((failed: unknown) => failed);
+  assert.equal(explain(error), "template: is required by the profile template · mend it");
+});
+
+test("a node that stands still is lost within seconds, since it answered last", async () => {
+  mock.timers.enable({ apis: ["setTimeout", "Date"], now: 1_000_000 });
+  try {
+    answering(json(200, { data: 1 }));
+    await api.get("/x");
+    const last = Date.now();
+    mock.timers.tick(2500);
+    standing();
+    const stop = new AbortController();
+    const left = assert.rejects(api.get("/x", { signal: stop.signal, limit: 3000 }), { name: "AbortError" });
+    await settle();
+    assert.equal(lost.value, null);
+    mock.timers.tick(3000);
+    await settle();
+    assert.deepEqual({ since: lost.peek()?.since }, { since: last }, "the time counts from the last answer");
+    stop.abort();
+    await left;
+  } finally {
+    mock.timers.reset();
+    lost.value = null;
+  }
+});
+
+test("while a request waits for long, the node is asked whether it answers at all", async () => {
+  mock.timers.enable({ apis: ["setTimeout", "Date"], now: 2_000_000 });
+  try {
+    const paths: string[] = [];
+    let answers = true;
+    globalThis.fetch = ((path: string, init: RequestInit) => {
+      paths.push(path);
+      if (path !== "/slow" && answers) return Promise.resolve(new Response("{}"));
+      return new Promise((_, reject) => {
+        init.signal?.addEventListener("abort", () => reject(new DOMException("aborted", "AbortError")));
+      });
+    }) as typeof fetch;
+    const stop = new AbortController();
+    const left = assert.rejects(api.get("/slow", { signal: stop.signal }), { name: "AbortError" });
+    const pass = async (milliseconds: number) => {
+      mock.timers.tick(milliseconds);
+      await settle();
+    };
+    await settle();
+    await pass(DOUBT_MS);
+    assert.deepEqual([paths, lost.value], [["/slow", "/console/config"], null], "it is only slow");
+    answers = false;
+    const last = Date.now();
+    await pass(DOUBT_MS);
+    await pass(DOUBT_MS);
+    assert.equal(lost.value?.since, last);
+    stop.abort();
+    await left;
+    const asked = paths.length;
+    await pass(10 * DOUBT_MS);
+    assert.equal(paths.length, asked, "nobody waits any more");
+  } finally {
+    mock.timers.reset();
+    lost.value = null;
+  }
 });
 
 test("who is refused is told, but not at sign-in", async () => {

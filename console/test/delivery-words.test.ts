@@ -61,6 +61,32 @@ test("how near a failing webhook is to being disabled", () => {
   assert.equal(failedShare({ failing_since: before(1000), auto_disable_seconds: null }, NOW), null);
 });
 
+test("a webhook that is behind says how far, whether it catches up, and what makes it slow", () => {
+  const behind = { ...webhook, state: "behind", queue_depth: 7200, oldest_at: before(1_500_000) };
+  const why = (more: object, growth: number | null = null) => {
+    const said = webhookState({ ...behind, ...more }, NOW, growth);
+    assert.deepEqual([said.word, said.tone], ["behind", "warn"]);
+    return said.why;
+  };
+  assert.equal(why({}), "The oldest event waits for 25 min.");
+  assert.equal(
+    why({ ordering: "strict", request_ms: 4000 }, 4.76),
+    "The oldest event waits for 25 min. It falls further behind: 4.8 events more wait each second. " +
+      "Each event waits for the one before it (strict order), and a request takes 4 s: at most 0.25 a second.",
+  );
+  assert.match(why({}, -12) ?? "", /It catches up, in about 10 min\.$/);
+  assert.match(
+    why({ ordering: "strict", request_ms: 400, batch: { max: 50 } }) ?? "",
+    /at most 2.5 a second, with up to/,
+  );
+  assert.match(why({ ordering: "key", request_ms: 50 }) ?? "", /50 ms: at most 20 a second for each key\.$/);
+  assert.match(why({ ordering: "key" }) ?? "", /events? of the same key wait for each other\.$/i);
+  assert.match(
+    why({ ordering: "none", rate_limit: { requests: 1, period_ms: 1000 } }) ?? "",
+    /It may make 1 request in any 1 s\.$/,
+  );
+});
+
 test("a consumer's state says whether it is read", () => {
   assert.equal(consumerState({ lag: 0 }, NOW).word, "up to date");
   assert.equal(consumerState({ lag: 5, oldest_at: before(1000) }, NOW).word, "reading");

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { eventOf, factsOf, normalId, type Event } from "../src/lib/history/event";
+import { earlierThan, nextStep } from "../src/lib/history/earlier";
 import { Search, WANTED, type Page } from "../src/lib/history/search";
 import { Rate, TailList, windowOf } from "../src/lib/history/tail";
 import { durationText, microsOf, timeOf } from "../src/lib/history/time";
@@ -59,6 +60,33 @@ test("what is wanted goes into the address and back", () => {
   assert.deepEqual(parametersOf({ subjects: " ", events: " a, ,b,", filter: "  " }), { events: "a,b" });
   assert.deepEqual(parametersOf(EVERYTHING), { subjects: "*" });
   assert.equal(subjectItem("a,b"), "a\\,b");
+});
+
+test("subjects may have spaces around them, as people write a list", () => {
+  const spaced = { ...EVERYTHING, subjects: " *, $* ,a\\, b" };
+  assert.deepEqual(parametersOf(spaced), { subjects: "*,$*,a\\, b" });
+  assert.equal(addressOf(spaced).subjects, "*,$*,a\\, b");
+  assert.equal(wantedOf(new URLSearchParams({ subjects: "*, $*" })).subjects, "*,$*");
+});
+
+test("what came before is looked for further and further back", () => {
+  const before = Date.parse("2026-01-31T12:00:00Z");
+  const until = new Date(before).toISOString();
+  let step = earlierThan(before, 0);
+  assert.deepEqual(step, { from: "2026-01-31T11:50:00.000Z", until, earlier: "0" });
+  const spans: number[] = [];
+  while (step !== null) {
+    assert.equal(step.until, until);
+    spans.push(before - Date.parse(step.from));
+    step = nextStep(step.earlier, step.until);
+  }
+  assert.deepEqual(
+    spans,
+    [...spans].sort((a, b) => a - b),
+  );
+  assert.ok(spans.length < 10 && (spans.at(-1) ?? 0) > 365 * 86_400_000, String(spans));
+  assert.equal(nextStep(null, until), null, "a search that somebody made by hand stays as it is");
+  assert.equal(nextStep("1", "soon"), null);
 });
 
 test("a condition is added to a filter without changing it", () => {
@@ -199,11 +227,35 @@ test("times as people write them", () => {
   const now = Date.parse("2026-01-31T12:00:00Z");
   assert.equal(timeOf("15m", now), now - 900_000);
   assert.equal(timeOf(" 2 d ", now), now - 172_800_000);
+  const same: [string, number][] = [
+    ["1d ago", 86_400_000],
+    ["1H AGO", 3_600_000],
+    ["2 days", 172_800_000],
+    ["30 seconds ago", 30_000],
+    ["5 mins", 300_000],
+    ["1 minute", 60_000],
+    ["1 hour ago", 3_600_000],
+    ["2w", 1_209_600_000],
+    ["now", 0],
+  ];
+  for (const [text, before] of same) assert.equal(timeOf(text, now), now - before, text);
   assert.equal(timeOf("2026-01-31T12:00:00Z", 0), now);
   assert.equal(timeOf("2026-01-31 13:00:00.5+01:00", 0), now + 500);
   assert.equal(timeOf("2026-01-31 12:00", 0), new Date(2026, 0, 31, 12).getTime());
   assert.equal(timeOf("2026-01-31", 0), new Date(2026, 0, 31).getTime());
-  for (const bad of ["", "1", "h", "yesterday", "2026", "2026-13-01", "2026-01-31T25:00", "-1h"])
+  for (const bad of [
+    "",
+    "1",
+    "h",
+    "yesterday",
+    "2026",
+    "2026-13-01",
+    "2026-01-31T25:00",
+    "-1h",
+    "5ms",
+    "ago",
+    "1 month",
+  ])
     assert.equal(timeOf(bad, 0), null, bad);
 });
 

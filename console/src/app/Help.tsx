@@ -25,7 +25,7 @@ export function Help({ onClose }: { onClose(): void }) {
         <span>
           <kbd>↑</kbd> <kbd>↓</kbd>
         </span>
-        <span>Move between the rows of a table; Enter opens one</span>
+        <span>Go to the rows of the page's table and move between them; Enter opens one</span>
         <kbd>p</kbd> <span>Pause the live tail, and go on; in its list the space bar does it, too</span>
         <span>
           <kbd>Ctrl</kbd> <kbd>Space</kbd>

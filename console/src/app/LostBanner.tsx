@@ -1,8 +1,7 @@
-import { useEffect, useState } from "preact/hooks";
 import { lost } from "../api";
 import { called, cluster } from "../cluster";
 import { route } from "../router";
-import { duration, Icon } from "../ui";
+import { duration, Icon, useTick } from "../ui";
 
 /** After so long without an answer, other nodes are named, in milliseconds. */
 const LONG = 5000;
@@ -10,12 +9,7 @@ const LONG = 5000;
 /** Says that the node gives no answer, and where else the console is. */
 export function LostBanner() {
   const now = lost.value;
-  const [, tick] = useState(0);
-  useEffect(() => {
-    if (now === null) return undefined;
-    const timer = setInterval(() => tick((n) => n + 1), 500);
-    return () => clearInterval(timer);
-  }, [now === null]);
+  useTick(now === null ? null : 500);
   const shown = now !== null;
   return (
     <div role="status" aria-live="polite">

@@ -1,5 +1,6 @@
 import { Component, type ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
+import { lost } from "../api";
 import { EVERY, readCluster } from "../cluster";
 import { findMap, lastMap } from "../maps";
 import { go, route } from "../router";
@@ -64,7 +65,7 @@ export function Shell({ session }: { session: Session }) {
       />
       <main class="main" id="main" tabIndex={-1}>
         <LostBanner />
-        <div class="content">
+        <div class={lost.value === null ? "content" : "content stale"}>
           <Boundary key={`${where} ${session.csrf}`}>
             <Where session={session} />
           </Boundary>

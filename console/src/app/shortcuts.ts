@@ -55,6 +55,11 @@ export function listen(doing: Doing): () => void {
       doing.go(event.key);
     } else if (event.key === "g") {
       pressed = Date.now();
+    } else if ((event.key === "ArrowDown" || event.key === "ArrowUp") && isIdle(event.target)) {
+      const row = document.querySelector<HTMLElement>('#main table.opens tbody tr[tabindex="0"]');
+      if (row === null) return;
+      event.preventDefault();
+      row.focus();
     } else if (event.key === "?") {
       event.preventDefault();
       doing.help();
@@ -67,6 +72,11 @@ export function listen(doing: Doing): () => void {
   };
   document.addEventListener("keydown", key);
   return () => document.removeEventListener("keydown", key);
+}
+
+/** Whether the focus is on nothing that does something itself: on the page, or on its title. */
+function isIdle(target: EventTarget | null): boolean {
+  return target === document.body || (target instanceof Element && target.matches("#main, #page-title"));
 }
 
 function isTyping(target: EventTarget | null): boolean {

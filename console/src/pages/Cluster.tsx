@@ -1,14 +1,20 @@
-import { called, cluster, clusterError, EVERY, samples } from "../cluster";
-import { Chart, Facts, Fault, Loading, number, PageHead, Section, Status, Time } from "../ui";
+import { lost } from "../api";
+import { called, cluster, clusterAt, clusterError, EVERY, samples } from "../cluster";
+import { span } from "../lib/delivery/state";
+import { Chart, Facts, Fault, Loading, number, PageHead, Section, Status, Time, useTick } from "../ui";
 import { AddNode } from "./cluster/AddNode";
 import { ClusterTokens } from "./cluster/ClusterTokens";
-import { healthOf, type Health } from "./cluster/health";
+import { Delivery } from "./cluster/Delivery";
+import { healthOf, unknownHealth, type Health } from "./cluster/health";
 import { Nodes } from "./cluster/Nodes";
+import { OperatorEvents } from "./cluster/OperatorEvents";
 import { Problems } from "./cluster/Problems";
 
 /** The nodes, what is wrong with them and what can be done. */
 export function Cluster() {
   const status = cluster.value;
+  const gone = lost.value;
+  useTick(gone === null ? null : 1000);
   if (status === null) {
     return (
       <>
@@ -17,7 +23,10 @@ export function Cluster() {
       </>
     );
   }
-  const health = healthOf(status);
+  const now = Date.now();
+  // What was true when the node last answered need not be true now.
+  const health = gone === null ? healthOf(status) : unknownHealth(gone.since, now);
+  const was = gone === null ? "" : "was ";
   const voters = status.members.filter((member) => member.voter);
   const up = status.members.filter((member) => member.state === "up");
   const leader = status.members.find((member) => member.id === status.leader_id);
@@ -25,28 +34,31 @@ export function Cluster() {
   return (
     <>
       <PageHead title="Cluster" actions={<AddNode />}>
-        As {called({ id: status.node_id, name: status.node_name })} sees it, every {EVERY / 1000} seconds.
+        {gone === null
+          ? `As ${called({ id: status.node_id, name: status.node_name })} sees it, every ${EVERY / 1000} seconds.`
+          : `As ${called({ id: status.node_id, name: status.node_name })} saw it ${span(now - (clusterAt.value ?? now))} ago.`}
       </PageHead>
       <Fault error={clusterError.value} />
       <div class="card">
         <Facts
           facts={[
             ["State", <State health={health} />],
-            ["Leader", leader === undefined ? <Status tone="bad">none</Status> : called(leader)],
-            ["Nodes up", `${up.length} of ${status.members.length}`],
+            ["Leader", leader === undefined ? <Status tone="bad">none</Status> : `${was}${called(leader)}`],
+            ["Nodes up", `${was}${up.length} of ${status.members.length}`],
             ["Votes", status.changing === true ? `${voters.length}, being changed` : String(voters.length)],
             ["Release", releases.length === 0 ? "–" : releases.join(", ")],
             ["Committed", number(status.committed_index)],
             ["Term", number(status.term)],
-            ["Webhooks", number(status.webhooks)],
             ["Time of the cluster", <Time at={status.time} exact />],
           ]}
         />
       </div>
-      <Problems problems={status.problems} />
+      <Problems status={status} />
       <Section title="Nodes" hint="Choose a node to see more of it, and to drain it, make it the leader or remove it.">
         <Nodes status={status} />
       </Section>
+      <Delivery delivery={status.delivery ?? null} webhooks={status.webhooks ?? null} />
+      <OperatorEvents />
       <Section title="Load">
         <div class="card">
           <Commits />

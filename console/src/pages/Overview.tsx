@@ -1,10 +1,29 @@
 import type { ComponentChildren } from "preact";
 import { api, url, type Schemas } from "../api";
+import { troublesOf } from "../lib/maps/standings";
+import { counted } from "../lib/words";
+import { readMapNow } from "../maps";
 import { href } from "../router";
 import { can, isAdmin, scopesHere } from "../session";
-import { Chart, Code, Facts, Fault, Loading, number, PageHead, Section, shell, Tabs, Time, useResource } from "../ui";
+import {
+  bytes,
+  Chart,
+  Code,
+  Facts,
+  Fault,
+  Loading,
+  Note,
+  number,
+  PageHead,
+  Section,
+  shell,
+  Tabs,
+  Time,
+  useResource,
+} from "../ui";
 import { useState } from "preact/hooks";
 import { keeps } from "./Maps";
+import { Standing } from "./maps/Standing";
 import type { MapPage } from "./props";
 import { filled, type Period } from "./usage/model";
 
@@ -33,22 +52,25 @@ function Own({ id }: { id: string }) {
   );
 }
 
+/** How often what goes on in the map is read again, in milliseconds. */
+const EVERY = 5000;
+
 function Managed({ id, slug }: { id: string; slug: string }) {
-  const found = useResource((signal) => api.get<{ data: Schemas["Map"] }>(url`/api/maps/${id}`, { signal }), [id]);
-  const map = found.data?.data;
+  const found = useResource((signal) => readMapNow(id, signal), [id], EVERY);
+  const map = found.data ?? undefined;
   if (map === undefined)
     return found.error === undefined ? <Loading /> : <Fault error={found.error} retry={found.reload} />;
   const limit = (name: keyof Schemas["Limits"]) => map.limits[name] ?? null;
   const facts: [string, ComponentChildren][] = [
     ["Id", <code>{map.id}</code>],
     ["Keeps", keeps(map.retention)],
-    ["Connections, at most", limit("connections") === null ? "no limit" : number(limit("connections"))],
     ["Publishes a second", limit("publishes_per_second") === null ? "no limit" : number(limit("publishes_per_second"))],
     ["Created", <Time at={map.inserted_at} />],
     ["Changed", <Time at={map.updated_at} />],
   ];
   return (
     <>
+      <Now map={map} slug={slug} />
       <div class="card">
         <Facts facts={facts} />
         <p class="row">
@@ -59,6 +81,46 @@ function Managed({ id, slug }: { id: string; slug: string }) {
       </div>
       <Hours id={id} slug={slug} />
     </>
+  );
+}
+
+/** What goes on in the map: what is wrong comes first. */
+function Now({ map, slug }: { map: Schemas["Map"]; slug: string }) {
+  const now = map.now ?? null;
+  const troubles = now === null ? [] : troublesOf(now);
+  const most = map.limits.connections ?? null;
+  const to = (page: string, text: string) => <a href={href(["maps", slug, page])}>{text}</a>;
+  const total = (of: { total: number } | null | undefined) => (of == null ? "–" : number(of.total));
+  return (
+    <Section title="Now">
+      {troubles.map((trouble) => (
+        <Note key={trouble.text} tone={trouble.tone}>
+          <p>
+            {trouble.text}: {to(trouble.of, `see the ${trouble.of}`)}
+          </p>
+        </Note>
+      ))}
+      <div class="card">
+        <Facts
+          facts={[
+            [
+              "Connections",
+              <>
+                {to("connections", number(now?.connections))}
+                {most === null ? "" : ` of ${number(most)} at most`}
+              </>,
+            ],
+            [
+              "Stored",
+              map.stored === undefined ? "–" : `${counted(map.stored.events, "event")}, ${bytes(map.stored.bytes)}`,
+            ],
+            ["Webhooks", to("webhooks", total(now?.webhooks))],
+            ["Consumers", to("consumers", total(now?.consumers))],
+            ...(troubles.length === 0 ? [["State", <Standing map={slug} standings={now} />] as const] : []),
+          ]}
+        />
+      </div>
+    </Section>
   );
 }
 

@@ -1,4 +1,5 @@
 import { PageHead } from "../ui";
+import { PortalLinkButton } from "./portal/PortalLink";
 import type { MapPage } from "./props";
 import { Apps } from "./tokens/Apps";
 import { ClientTokens } from "./tokens/ClientTokens";
@@ -9,7 +10,9 @@ import { MapTokens } from "./tokens/MapTokens";
 export function Tokens({ map }: MapPage) {
   return (
     <>
-      <PageHead title="Tokens and issuers">{map.slug}</PageHead>
+      <PageHead title="Tokens and issuers" actions={<PortalLinkButton map={map} />}>
+        {map.slug}
+      </PageHead>
       <MapTokens map={map} />
       <Issuers map={map} />
       <ClientTokens map={map} />

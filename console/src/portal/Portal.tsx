@@ -55,6 +55,7 @@ function Pages({ opened }: { opened: Opened }) {
     publish: false,
     trace: false,
     commands: false,
+    portal: false,
   };
   const [, , named, ...rest] = path;
   const places = [

@@ -1,5 +1,5 @@
 import type { ComponentChildren, JSX } from "preact";
-import { useEffect, useId, useLayoutEffect, useRef } from "preact/hooks";
+import { useEffect, useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Button } from "./Button";
 
 export interface DialogProps {
@@ -9,8 +9,10 @@ export interface DialogProps {
   /** The buttons, the one that does it last. */
   actions?: ComponentChildren;
   wide?: boolean;
-  /** A press outside does not close it: it shows what is never shown again. */
+  /** Only its own buttons close it, no Escape and no press outside: it shows what is never shown again. */
   firm?: boolean;
+  /** What Enter in a field does, and the button of the type submit among the actions. */
+  onSubmit?: () => void;
   /** Nothing closes it now: what comes of what runs is shown in it, and only there. */
   busy?: boolean;
 }
@@ -21,8 +23,14 @@ export function Dialog(props: DialogProps): JSX.Element {
   const dialog = useRef<HTMLDialogElement>(null);
   const pressed = useRef(false);
   const gone = useRef(false);
+  const [held, setHeld] = useState(false);
   const close = () => {
     if (props.busy !== true) props.onClose();
+  };
+  /** Escape, or a press outside. */
+  const leave = () => {
+    if (props.firm === true) setHeld(true);
+    else close();
   };
   useLayoutEffect(() => {
     const before = document.activeElement;
@@ -46,12 +54,12 @@ export function Dialog(props: DialogProps): JSX.Element {
       aria-labelledby={id}
       onCancel={(event) => {
         event.preventDefault();
-        close();
+        leave();
       }}
       // A browser lets a second Escape through, whatever was said to the first.
       onClose={() => {
         if (gone.current) return;
-        if (props.busy === true) dialog.current?.showModal();
+        if (props.busy === true || props.firm === true) dialog.current?.showModal();
         else props.onClose();
       }}
       // Whoever selects a text and lets go outside has not asked to close it.
@@ -59,19 +67,39 @@ export function Dialog(props: DialogProps): JSX.Element {
         pressed.current = event.target === event.currentTarget;
       }}
       onClick={(event) => {
-        if (pressed.current && event.target === event.currentTarget && props.firm !== true) close();
+        if (pressed.current && event.target === event.currentTarget) leave();
       }}
     >
-      <div class="dialog-inner">
+      <Inner onSubmit={props.onSubmit}>
         <div class="dialog-head">
           <h2 id={id} tabIndex={-1}>
             {props.title}
           </h2>
-          <Button kind="quiet" icon="close" label="Close" onClick={close} />
+          {props.firm !== true && <Button kind="quiet" icon="close" label="Close" onClick={close} />}
         </div>
         <div class="dialog-body">{props.children}</div>
+        <div role="status">
+          {held && props.firm === true && (
+            <p class="dialog-held">This is shown only now. Copy it; then close it with the button below.</p>
+          )}
+        </div>
         {props.actions !== undefined && <div class="dialog-foot">{props.actions}</div>}
-      </div>
+      </Inner>
     </dialog>
+  );
+}
+
+function Inner({ onSubmit, children }: { onSubmit: (() => void) | undefined; children: ComponentChildren }) {
+  if (onSubmit === undefined) return <div class="dialog-inner">{children}</div>;
+  return (
+    <form
+      class="dialog-inner"
+      onSubmit={(event) => {
+        event.preventDefault();
+        onSubmit();
+      }}
+    >
+      {children}
+    </form>
   );
 }

@@ -16,4 +16,6 @@ export { Badge, Status, type Tone } from "./Status";
 export { Table, type Column } from "./Table";
 export { LinkTabs, Tabs } from "./Tabs";
 export { choose, followTheme, isDark, theme, type Theme } from "./theme";
+export { useTick } from "./tick";
+export { askToLeave, useUnsaved } from "./unsaved";
 export { say, Toasts } from "./Toast";

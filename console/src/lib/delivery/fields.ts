@@ -60,6 +60,12 @@ export function fieldsOf(groups: readonly Group[]): Field[] {
   return groups.flatMap((group) => [...group.fields]);
 }
 
+/** Whether somebody has typed something that differs. */
+export function isTouched(values: Values, before: Values): boolean {
+  const paths = new Set([...Object.keys(values), ...Object.keys(before)]);
+  return [...paths].some((path) => (values[path] ?? "") !== (before[path] ?? ""));
+}
+
 /** What to send, and what cannot be sent. */
 export interface Sent {
   body: Record<string, Value>;
@@ -119,6 +125,13 @@ export function faultsOf(
     else of[path] = of[path] === undefined ? fault.message : `${of[path]}; ${fault.message}`;
   }
   return { of, rest };
+}
+
+/** Faults of the API in the words of the form: the label of the field, and what is wrong. */
+export function faultLines(groups: readonly Group[], faults: readonly { field: string; message: string }[]): string[] {
+  const { of, rest } = faultsOf(groups, faults);
+  const labels = new Map(fieldsOf(groups).map((field) => [field.path, field.label]));
+  return [...Object.entries(of).map(([path, message]) => `${labels.get(path) ?? path}: ${message}`), ...rest];
 }
 
 function rootOf(path: string): string {

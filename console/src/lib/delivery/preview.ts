@@ -10,6 +10,8 @@ export interface Preview {
   request: { method: string; url: string; headers: Record<string, string>; body: string } | null;
   /** Why no body could be made. */
   error: string | null;
+  /** Whether the event is one that nobody has published. */
+  sample?: boolean;
 }
 
 /** Reads the node's answer. What is missing in it is shown as missing. */

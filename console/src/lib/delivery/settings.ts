@@ -93,15 +93,23 @@ const usual: Group = {
       placeholder: "https://example.com/hook",
       help: "Where the requests go: https or http. The address of a chat is a secret and is not shown again in full.",
     },
-    { path: "profile", label: "Form of the requests", kind: "choice", choices: PROFILES },
+    { path: "profile", label: "Profile: the form of the requests", kind: "choice", choices: PROFILES },
     EVENTS,
     EXPRESSION,
   ],
 };
 
+/** The title of the group that has the template. */
+export const TEMPLATE = "Template";
+
+/** Whether a form asks for a template that is not typed yet. */
+export function lacksTemplate(values: Values): boolean {
+  return isTemplate(values) && (values["template"] ?? "").trim() === "";
+}
+
 const template: Group = {
-  title: "Template",
-  note: "For the form “template”: a JSON document, or a text, with expressions in ${…}.",
+  title: TEMPLATE,
+  note: "For the profile “template”: a JSON document, or a text, with expressions in ${…}.",
   open: true,
   fields: [
     {
@@ -152,7 +160,7 @@ const order: Group = {
 
 const retries: Group = {
   title: "Retries and time limits",
-  note: "What is empty has the usual value of the form of the requests.",
+  note: "What is empty has the usual value of the profile.",
   fields: [
     { path: "retry.max_attempts", label: "Most attempts", kind: "number", min: 1, max: 100 },
     { path: "retry.delay_ms", label: "Wait before the second", kind: "number", unit: "ms", min: 10, max: 3_600_000 },

@@ -25,12 +25,21 @@ export interface WebhookFacts {
   next_attempt_at?: string | null;
   auto_disable_seconds?: number | null;
   queue_depth: number;
+  oldest_at?: string | null;
+  /** How long a request takes, in milliseconds. */
+  request_ms?: number | null;
+  ordering?: string;
+  batch?: { max?: number } | null;
+  rate_limit?: { requests: number; period_ms: number } | null;
   /** Which events it gets. */
   filter?: unknown;
 }
 
-/** Says the state of a webhook. `now` is Unix milliseconds. */
-export function webhookState(webhook: WebhookFacts, now: number): Said {
+/**
+ * Says the state of a webhook. `now` is Unix milliseconds; `growth` is how many events more wait each second, if that
+ * is known.
+ */
+export function webhookState(webhook: WebhookFacts, now: number, growth: number | null = null): Said {
   switch (webhook.state) {
     case "healthy":
       return {
@@ -47,6 +56,8 @@ export function webhookState(webhook: WebhookFacts, now: number): Said {
         why: `${said}${next === null ? "" : `; it goes on in ${next}`}.`,
       };
     }
+    case "behind":
+      return { word: "behind", tone: "warn", why: behind(webhook, now, growth) };
     case "failing":
       return { word: "failing", tone: "bad", why: failing(webhook, now) };
     case "losing":
@@ -74,6 +85,53 @@ function nothingYet(filter: unknown): string {
   const given = typeof filter === "object" && filter !== null ? Object.entries(filter) : [];
   const chooses = given.some(([name, value]) => choosing.includes(name) && value !== null);
   return chooses ? "Nothing was delivered yet." : "Nothing was delivered yet. It gets the map's own subject alone.";
+}
+
+/** A growth that is nearer to none than this says nothing. */
+const STEADY = 0.05;
+
+/** How far a webhook is behind that does not fail, what makes it slow, and whether it catches up. */
+function behind(webhook: WebhookFacts, now: number, growth: number | null): string {
+  const oldest = ago(webhook.oldest_at, now);
+  const parts = [oldest === null ? null : `The oldest event waits for ${oldest}.`];
+  if (growth !== null && growth > STEADY) {
+    parts.push(`It falls further behind: ${rateOf(growth)} events more wait each second.`);
+  }
+  if (growth !== null && growth < -STEADY) {
+    parts.push(`It catches up, in about ${span((webhook.queue_depth / -growth) * 1000)}.`);
+  }
+  parts.push(...slowness(webhook));
+  return parts.filter((part) => part !== null).join(" ");
+}
+
+/** What bounds the speed of a webhook, as far as its settings and its last requests say: a sentence each. */
+function slowness(webhook: WebhookFacts): string[] {
+  const took = webhook.request_ms ?? null;
+  const request = took === null ? null : `a request takes ${tookText(took)}`;
+  const events = webhook.batch?.max ?? 1;
+  const batch = events > 1 ? `, with up to ${events} events each` : "";
+  const most = took === null || took === 0 ? "" : `: at most ${rateOf(1000 / took)} a second${batch}`;
+  const sentences: string[] = [];
+  if (webhook.ordering === "strict") {
+    const order = "each event waits for the one before it (strict order)";
+    sentences.push(request === null ? order : `${order}, and ${request}${most}`);
+  } else if (webhook.ordering === "key") {
+    const order = "events of the same key wait for each other";
+    sentences.push(request === null ? order : `${order}, and ${request}${most}${most === "" ? "" : " for each key"}`);
+  } else if (request !== null) sentences.push(request);
+  const rate = webhook.rate_limit ?? null;
+  if (rate !== null)
+    sentences.push(`it may make ${counted(rate.requests, "request")} in any ${tookText(rate.period_ms)}`);
+  return sentences.map(sentence);
+}
+
+function tookText(milliseconds: number): string {
+  return milliseconds < 1000 ? `${milliseconds} ms` : `${Number((milliseconds / 1000).toFixed(1))} s`;
+}
+
+/** A rate with as many digits as one reads. */
+function rateOf(rate: number): string {
+  return rate >= 10 ? String(Math.round(rate)) : String(Number(rate.toPrecision(2)));
 }
 
 function failing(webhook: WebhookFacts, now: number): string {

@@ -1,15 +1,16 @@
 // Times as people write them, and as the console shows them.
 
-const UNITS: Record<string, number> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+const UNITS: Record<string, number> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 };
 
 /**
- * A time as people write it, in Unix milliseconds: `15m`, `1h` or `2d` ago, or a date with a time, which is
+ * A time as people write it, in Unix milliseconds: `15m`, `1h ago` or `2 days`, or a date with a time, which is
  * local unless it has an offset. `null` if it is none.
  */
 export function timeOf(text: string, now: number): number | null {
   const given = text.trim();
-  const ago = /^(\d{1,6})\s*([smhd])$/.exec(given);
-  if (ago !== null) return now - Number(ago[1]) * (UNITS[ago[2] ?? ""] ?? 0);
+  if (given.toLowerCase() === "now") return now;
+  const ago = /^(\d{1,6})\s*([smhdw]|sec(?:ond)?s?|min(?:ute)?s?|hours?|days?|weeks?)(?:\s+ago)?$/i.exec(given);
+  if (ago !== null) return now - Number(ago[1]) * (UNITS[(ago[2] ?? "").charAt(0).toLowerCase()] ?? 0);
   if (!/^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)?)?$/.test(given)) return null;
   const ms = Date.parse(given.length === 10 ? `${given}T00:00` : given.replace(" ", "T"));
   return Number.isNaN(ms) ? null : ms;

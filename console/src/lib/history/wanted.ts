@@ -26,7 +26,7 @@ export function same(a: Wanted, b: Wanted): boolean {
 /** Reads them from the parameters of the page's address. */
 export function wantedOf(query: URLSearchParams): Wanted {
   return {
-    subjects: query.get("own") === "1" ? "" : (query.get("subjects") ?? EVERYTHING.subjects),
+    subjects: query.get("own") === "1" ? "" : subjectsOf(query.get("subjects") ?? EVERYTHING.subjects),
     events: query.get("events") ?? "",
     filter: query.get("filter") ?? "",
   };
@@ -34,13 +34,21 @@ export function wantedOf(query: URLSearchParams): Wanted {
 
 /** The parameters of the page's address; null where the page has it by itself. An address has no empty parameter. */
 export function addressOf(wanted: Wanted): Record<"subjects" | "own" | "events" | "filter", string | null> {
-  const subjects = wanted.subjects.trim();
+  const subjects = subjectsOf(wanted.subjects);
   return {
     subjects: subjects === "" || subjects === EVERYTHING.subjects ? null : subjects,
     own: subjects === "" ? "1" : null,
     events: wanted.events.trim() || null,
     filter: wanted.filter.trim() || null,
   };
+}
+
+/** A list of subjects without the spaces around its items: no subject has any. A comma inside one stands as `\\,`. */
+function subjectsOf(text: string): string {
+  return text
+    .split(/(?<!\\),/)
+    .map((item) => item.trim())
+    .join(",");
 }
 
 /**
@@ -55,7 +63,7 @@ export function parametersOf(wanted: Wanted): { subjects?: string; events?: stri
     .join(",");
   const filter = wanted.filter.trim();
   return {
-    ...(wanted.subjects.trim() === "" ? {} : { subjects: wanted.subjects.trim() }),
+    ...(wanted.subjects.trim() === "" ? {} : { subjects: subjectsOf(wanted.subjects) }),
     ...(events === "" ? {} : { events }),
     ...(filter === "" ? {} : { filter }),
   };

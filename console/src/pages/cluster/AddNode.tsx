@@ -25,16 +25,20 @@ function Add({ onClose }: { onClose(): void }) {
   const [address, setAddress] = useState("");
   const [added, setAdded] = useState<Added | null>(null);
   const { busy, error, run } = useAction();
+  const valid = /.+:\d+$/.test(address.trim());
   const add = () =>
     run(async () => setAdded((await api.post<{ data: Added }>("/api/cluster/add", { address: address.trim() })).data));
   return (
     <Dialog
       title="Add a node"
       onClose={onClose}
+      onSubmit={() => {
+        if (valid && !busy) add().catch(() => {});
+      }}
       actions={
         <>
           <Button onClick={onClose}>Close</Button>
-          <Button kind="primary" busy={busy} disabled={!/.+:\d+$/.test(address.trim())} onClick={add}>
+          <Button kind="primary" type="submit" busy={busy} disabled={!valid}>
             Add
           </Button>
         </>

@@ -93,9 +93,12 @@ function Create({ onClose, onDone }: { onClose(): void; onDone(): void }) {
     });
   return (
     <Dialog
-      title="Create a token of the cluster"
+      title={made === null ? "Create a token of the cluster" : "The token is made"}
       firm={made !== null}
       onClose={onClose}
+      onSubmit={() => {
+        if (made === null && !busy) create().catch(() => {});
+      }}
       busy={busy}
       actions={
         <>
@@ -103,7 +106,7 @@ function Create({ onClose, onDone }: { onClose(): void; onDone(): void }) {
             Close
           </Button>
           {made === null && (
-            <Button kind="primary" busy={busy} onClick={create}>
+            <Button kind="primary" type="submit" busy={busy}>
               Create
             </Button>
           )}

@@ -86,6 +86,17 @@ export function NodeActions({ node, status }: { node: Member; status: ClusterSta
   );
 }
 
+/** An operation that can be done with a node now, by its name; null if it cannot. */
+export function offered(
+  operation: string,
+  node: Member,
+  status: ClusterStatus,
+): { title: string; danger: boolean; ask(): void } | null {
+  const does = DOES.find((one) => one.operation === operation);
+  if (does === undefined || !fits(does.operation, node, status)) return null;
+  return { title: does.title, danger: does.danger === true, ask: () => ask(does, node) };
+}
+
 /** What a node does by itself: it must answer. */
 const NEED_IT: ReadonlySet<Operation> = new Set(["drain", "transfer-leader", "promote", "snapshot"]);
 

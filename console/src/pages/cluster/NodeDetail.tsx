@@ -1,17 +1,37 @@
+import { useEffect } from "preact/hooks";
 import { called, type ClusterStatus, type Member } from "../../cluster";
 import { setQuery } from "../../router";
 import { bytes, Button, duration, Facts, number, Status, Time } from "../../ui";
 import { NodeActions } from "./NodeActions";
-import { offset, roleOf, stateOf } from "./Nodes";
+import { offset, roleOf, stateOf, upFor } from "./Nodes";
+
+const DETAIL = "node-detail";
+
+/** Brings the details of the chosen node into view, once they stand there. */
+export function showDetail(): void {
+  requestAnimationFrame(() => {
+    const title = document.getElementById(DETAIL);
+    title?.focus({ preventScroll: true });
+    title?.closest("section")?.scrollIntoView({ block: "start" });
+  });
+}
 
 /** Everything that is known of a node. */
 export function NodeDetail({ node, status }: { node: Member; status: ClusterStatus }) {
   const asked = node.id === status.node_id;
+  // They stand below the table, mostly out of sight.
+  useEffect(showDetail, [node.id]);
+  const close = () => {
+    setQuery({ node: null });
+    document.querySelector<HTMLElement>(`#main a[data-node="${node.id}"]`)?.focus();
+  };
   return (
-    <section class="card" aria-label={called(node)}>
+    <section class="card node-detail" aria-label={called(node)}>
       <div class="section-head">
-        <h3>{called(node)}</h3>
-        <Button kind="quiet" small icon="close" label="Close" onClick={() => setQuery({ node: null })} />
+        <h3 id={DETAIL} tabIndex={-1}>
+          {called(node)}
+        </h3>
+        <Button kind="quiet" small icon="close" label="Close" onClick={close} />
       </div>
       <Facts
         facts={[
@@ -29,7 +49,7 @@ export function NodeDetail({ node, status }: { node: Member; status: ClusterStat
           ["Data directory", bytes(node.disk_used_bytes)],
           ["Clock against the asked node's", offset(node.clock_ms)],
           ["Release", node.version ?? "–"],
-          ["Up for", duration(node.uptime_ms)],
+          ["Up for", upFor(node)],
           ["Connections", number(node.connections)],
           ["Topics", number(node.topics)],
           ["Webhooks", number(node.webhooks)],

@@ -1,7 +1,9 @@
+import { lost } from "../../api";
 import { called, type ClusterStatus, type Member } from "../../cluster";
 import { href, route, setQuery } from "../../router";
 import { bytes, duration, number, Status, Table, type Column, type Tone } from "../../ui";
-import { NodeDetail } from "./NodeDetail";
+import { hasCrashed } from "./health";
+import { NodeDetail, showDetail } from "./NodeDetail";
 
 const TONES: Record<Member["state"], Tone> = { up: "ok", draining: "warn", drained: "off", unreachable: "bad" };
 
@@ -32,8 +34,21 @@ export function roleOf(member: Member): string {
 }
 
 export function stateOf(member: Member) {
+  // While the asked node gives no answer, this is how it was.
+  if (lost.value !== null) return <Status tone="off">{`was ${member.state}`}</Status>;
   const by = member.reachable || member.state === "unreachable" ? "" : ", by another node";
   return <Status tone={TONES[member.state]}>{member.state + by}</Status>;
+}
+
+/** How long a node's process has run, and that the one before it crashed. */
+export function upFor(member: Member) {
+  if (!hasCrashed(member)) return <>{duration(member.uptime_ms)}</>;
+  return (
+    <div class="stack-none">
+      <span>{duration(member.uptime_ms)}</span>
+      <Status tone="warn">after a crash</Status>
+    </div>
+  );
 }
 
 function columns(status: ClusterStatus): Column<Member>[] {
@@ -44,12 +59,14 @@ function columns(status: ClusterStatus): Column<Member>[] {
       sort: called,
       cell: (member) => (
         <>
-          <a href={href(["cluster"], { node: member.id })}>{called(member)}</a>
+          <a href={href(["cluster"], { node: member.id })} data-node={member.id} onClick={() => showDetail()}>
+            {called(member)}
+          </a>
           {member.id === status.node_id && <span class="muted"> (asked)</span>}
         </>
       ),
     },
-    { key: "state", title: "State", sort: (member) => member.state, cell: stateOf },
+    { key: "state", title: "State", sort: (member) => member.state, cell: stateCell },
     {
       key: "role",
       title: "Role",
@@ -101,9 +118,20 @@ function columns(status: ClusterStatus): Column<Member>[] {
       align: "end",
       wide: true,
       sort: (member) => member.uptime_ms ?? null,
-      cell: (member) => duration(member.uptime_ms),
+      cell: upFor,
     },
   ];
+}
+
+/** The state, and how long ago a crash was if that is news: the time for which it is up is not shown on a phone. */
+function stateCell(member: Member) {
+  if (!hasCrashed(member)) return stateOf(member);
+  return (
+    <div class="stack-none">
+      {stateOf(member)}
+      <span class="hint">started {duration(member.uptime_ms)} ago, after a crash</span>
+    </div>
+  );
 }
 
 function Disk({ member }: { member: Member }) {

@@ -1,8 +1,11 @@
-import type { Problem } from "../../cluster";
+import { lost } from "../../api";
+import { called, type ClusterStatus, type Problem } from "../../cluster";
 import { counted } from "../../lib/words";
 import { href } from "../../router";
-import { Badge, Section, Status } from "../../ui";
-import { toneOf, worstFirst } from "./health";
+import { Badge, Button, Section, Status } from "../../ui";
+import { operationIn, toneOf, wordOf, worstFirst } from "./health";
+import { offered } from "./NodeActions";
+import { showDetail } from "./NodeDetail";
 
 /** The runbook of problems whose text names none. */
 const RUNBOOKS: Record<string, string> = {
@@ -35,28 +38,37 @@ const RUNBOOKS: Record<string, string> = {
 };
 
 /** What is wrong, the worst first, with what to do about it. */
-export function Problems({ problems }: { problems: readonly Problem[] }) {
-  if (problems.length === 0) return <Status tone="ok">No problems are known</Status>;
+export function Problems({ status }: { status: ClusterStatus }) {
+  const { problems } = status;
+  if (problems.length === 0) {
+    return lost.value === null ? (
+      <Status tone="ok">No problems are known</Status>
+    ) : (
+      <Status tone="off">No problems were known</Status>
+    );
+  }
   return (
     <Section title={counted(problems.length, "problem")}>
       {worstFirst(problems).map((problem, i) => (
-        <One key={`${problem.code}-${problem.node ?? ""}-${i}`} problem={problem} />
+        <One key={`${problem.code}-${problem.node ?? ""}-${i}`} problem={problem} status={status} />
       ))}
     </Section>
   );
 }
 
-function One({ problem }: { problem: Problem }) {
+function One({ problem, status }: { problem: Problem; status: ClusterStatus }) {
   const runbook = /docs\/runbooks\/([a-z-]+)\.md/.exec(problem.do)?.[1] ?? RUNBOOKS[problem.code];
   const tone = toneOf(problem);
   return (
     <article class={`note tone-${tone}`}>
       <div>
         <p class="row">
-          <Status tone={tone}>{problem.severity}</Status>
+          <Status tone={tone}>{wordOf(problem)}</Status>
           <code>{problem.code}</code>
           {problem.node !== null && (
-            <a href={href(["cluster"], { node: problem.node })}>{problem.node_name ?? `node ${problem.node}`}</a>
+            <a href={href(["cluster"], { node: problem.node })} onClick={() => showDetail()}>
+              {problem.node_name ?? `node ${problem.node}`}
+            </a>
           )}
         </p>
         <p>{sentence(problem.what)}</p>
@@ -65,6 +77,7 @@ function One({ problem }: { problem: Problem }) {
             <Badge>What to do</Badge> {sentence(problem.do.replace(/[,:]? (see )?docs\/runbooks\/[a-z-]+\.md/, ""))}
           </p>
         )}
+        <Here problem={problem} status={status} />
         {runbook !== undefined && (
           <a href={`/docs/runbooks/${runbook}.html`} target="_blank" rel="noopener">
             Runbook: {runbook.replaceAll("-", " ")}
@@ -72,6 +85,21 @@ function One({ problem }: { problem: Problem }) {
         )}
       </div>
     </article>
+  );
+}
+
+/** The button that does what the advice names a command for. */
+function Here({ problem, status }: { problem: Problem; status: ClusterStatus }) {
+  const node = status.members.find((member) => member.id === problem.node);
+  const operation = operationIn(problem.do);
+  const does = node === undefined || operation === null ? null : offered(operation, node, status);
+  if (node === undefined || does === null) return null;
+  return (
+    <p>
+      <Button small kind={does.danger ? "danger" : "plain"} onClick={does.ask}>
+        {`${does.title} ${called(node)}`}
+      </Button>
+    </p>
   );
 }
 

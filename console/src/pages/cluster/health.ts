@@ -1,5 +1,6 @@
 // How well the cluster is, in words: how many voters may be lost before writes stop, and what is worst.
 import { called, type ClusterStatus, type Problem } from "../../cluster";
+import { span } from "../../lib/delivery/state";
 import { counted } from "../../lib/words";
 import type { Tone } from "../../ui";
 
@@ -22,6 +23,19 @@ export function healthOf(status: Pick<ClusterStatus, "healthy" | "changing" | "m
   return { tone: "ok", word: "healthy", why: null };
 }
 
+/** What is known of a cluster whose node gives no answer: nothing. The times are Unix milliseconds. */
+export function unknownHealth(since: number, now: number): Health {
+  return { tone: "off", word: "not known", why: `no answer for ${span(Math.max(1000, now - since))}` };
+}
+
+/** A crash is news for so long, in milliseconds. */
+const NEWS_MS = 24 * 3_600_000;
+
+/** Whether a node was started again not long ago, after its process had ended without being told to. */
+export function hasCrashed(member: Pick<ClusterStatus["members"][number], "after_crash" | "uptime_ms">): boolean {
+  return member.after_crash === true && (member.uptime_ms ?? Infinity) < NEWS_MS;
+}
+
 /** How many of the voters answer, and how many more losses stop writes. */
 function lossesLeft({ members, changing }: Pick<ClusterStatus, "members" | "changing">): string {
   const voters = members.filter((member) => member.voter === true);
@@ -39,13 +53,28 @@ function lossesLeft({ members, changing }: Pick<ClusterStatus, "members" | "chan
 }
 
 const RANKS: Readonly<Record<string, number>> = { critical: 0, warning: 2, info: 3 };
-/** Problems that stand right behind the critical ones, in red: a node is missing. */
-const MISSING = new Set(["unreachable", "cut_off", "half_reachable"]);
+/** Problems that stand right behind the critical ones, in red: a node is missing. They are called so. */
+const MISSING: ReadonlyMap<string, string> = new Map([
+  ["unreachable", "node missing"],
+  ["cut_off", "node cut off"],
+  ["half_reachable", "node half reachable"],
+]);
 
 /** The tone of a problem. A node that does not answer is red, whatever the cluster makes of it. */
 export function toneOf(problem: Pick<Problem, "severity" | "code">): Tone {
   if (problem.severity === "critical" || MISSING.has(problem.code)) return "bad";
   return problem.severity === "warning" ? "warn" : "info";
+}
+
+/** A problem's severity in a word. What stands there in red is never called a warning. */
+export function wordOf(problem: Pick<Problem, "severity" | "code">): string {
+  if (problem.severity === "critical") return "critical";
+  return MISSING.get(problem.code) ?? (problem.severity === "info" ? "note" : problem.severity);
+}
+
+/** The operation that a problem's advice names, as in `waypost cluster remove 2`; null if it names none. */
+export function operationIn(advice: string): string | null {
+  return /\bwaypost cluster ([a-z-]+) \d+/.exec(advice)?.[1] ?? null;
 }
 
 /** The worst first; among equals the order of the node's answer. */

@@ -1,11 +1,23 @@
 import { useRef, useState } from "preact/hooks";
 import { api, ApiError, url } from "../../api";
 import { curl } from "../../lib/delivery/commands";
-import { bodyOf, faultsOf, valuesOf, type Values } from "../../lib/delivery/fields";
+import { bodyOf, faultsOf, isTouched, valuesOf, type Values } from "../../lib/delivery/fields";
 import { CONSUMER, NEW_CONSUMER, WHOLE } from "../../lib/delivery/settings";
 import { go, href } from "../../router";
 import type { MapRef } from "../../session";
-import { Button, Command, Fault, LinkButton, Loading, Note, PageHead, say, useAction, useResource } from "../../ui";
+import {
+  Button,
+  Command,
+  Fault,
+  LinkButton,
+  Loading,
+  Note,
+  PageHead,
+  say,
+  useAction,
+  useResource,
+  useUnsaved,
+} from "../../ui";
 import { useAccess } from "../delivery/access";
 import { SettingsForm } from "../delivery/SettingsForm";
 import { mapWord, type Consumer } from "../delivery/types";
@@ -57,11 +69,13 @@ function Form({ map, consumer }: { map: MapRef; consumer: Consumer | null }) {
   const path = url`/api/maps/${map.id}/consumers`;
   const list = ["maps", mapWord(map), "consumers"];
   const name = consumer?.name ?? values["name"] ?? "";
+  const saved = useUnsaved(isTouched(values, before ?? NEW_CONSUMER), "What you have typed for this consumer");
   const save = async () => {
     const well = await run(() =>
       consumer === null ? api.post(path, sent.body) : api.patch(`${path}${url`/${name}`}`, sent.body),
     );
     if (!well) return;
+    saved();
     say(consumer === null ? `${name} is created` : `${name} is changed`);
     go([...list, name]);
   };

@@ -1,4 +1,5 @@
 // The fields of a form that is described by groups.
+import type { ComponentChildren } from "preact";
 import type { Faults, Field as FieldOf, Group as GroupOf, Values } from "../../lib/delivery/fields";
 import { durationIn } from "../../lib/delivery/state";
 import { CelField } from "../../lib/cel/CelField";
@@ -14,6 +15,8 @@ export interface SettingsFormProps {
   exists: boolean;
   /** What stands in the events that were seen, for completion. */
   seen?: Fields;
+  /** What stands below the fields of groups, by their titles. */
+  below?: Readonly<Record<string, ComponentChildren>>;
 }
 
 const NOTHING_SEEN = new Fields();
@@ -41,6 +44,7 @@ function OneGroup(props: SettingsFormProps & { group: GroupOf }) {
           <OneField key={field.path} field={field} {...props} />
         ))}
       </div>
+      {props.below?.[group.title]}
     </>
   );
   if (group.open === true) {
@@ -68,7 +72,7 @@ function OneField(props: SettingsFormProps & { field: FieldOf }) {
   const common = {
     label,
     ...(hint === "" ? {} : { hint }),
-    fault: faults[field.path] === undefined ? null : `${field.label} ${faults[field.path]}`,
+    fault: faultAt(field.label, faults[field.path]),
   };
   const set = (text: string) => props.onChange(field.path, text);
   if (field.kind === "choice" || field.kind === "boolean") {
@@ -99,6 +103,12 @@ function OneField(props: SettingsFormProps & { field: FieldOf }) {
       {...(field.kind === "secret" ? { autocomplete: "new-password" } : {})}
     />
   );
+}
+
+/** A fault as a sentence about the field; one that begins with a place in its text stands behind a colon. */
+function faultAt(label: string, fault: string | undefined): string | null {
+  if (fault === undefined) return null;
+  return fault.startsWith("/") ? `${label}: ${fault}` : `${label} ${fault}`;
 }
 
 const LINES: Readonly<Partial<Record<FieldOf["kind"], number>>> = { code: 3, json: 6, headers: 3, lines: 3 };

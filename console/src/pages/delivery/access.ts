@@ -16,6 +16,8 @@ export interface Access {
   trace: boolean;
   /** Whether who is here has the command line, and tokens for it. */
   commands: boolean;
+  /** Whether links to the portal may be made. */
+  portal: boolean;
 }
 
 const Given = createContext<Access | null>(null);
@@ -35,5 +37,6 @@ export function useAccess(): Access {
     publish: manages && can("publish"),
     trace: manages,
     commands: true,
+    portal: manages,
   };
 }

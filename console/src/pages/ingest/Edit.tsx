@@ -1,11 +1,23 @@
 import { useRef, useState } from "preact/hooks";
 import { api, ApiError, url } from "../../api";
 import { curl } from "../../lib/delivery/commands";
-import { bodyOf, faultsOf, valuesOf, type Values } from "../../lib/delivery/fields";
+import { bodyOf, faultsOf, isTouched, valuesOf, type Values } from "../../lib/delivery/fields";
 import { NEW_SOURCE, SOURCE, wayOf } from "../../lib/delivery/source-settings";
 import { go, href } from "../../router";
 import type { MapRef } from "../../session";
-import { Button, Command, Fault, LinkButton, Loading, Note, PageHead, say, useAction, useResource } from "../../ui";
+import {
+  Button,
+  Command,
+  Fault,
+  LinkButton,
+  Loading,
+  Note,
+  PageHead,
+  say,
+  useAction,
+  useResource,
+  useUnsaved,
+} from "../../ui";
 import { showSecret } from "../delivery/Secret";
 import { SettingsForm } from "../delivery/SettingsForm";
 import { mapWord } from "../delivery/types";
@@ -58,6 +70,7 @@ function Form({ map, source }: { map: MapRef; source: Source | null }) {
   const way = wayOf(values["authentication"]);
   const list = ["maps", mapWord(map), "ingest"];
   const path = url`/api/maps/${map.id}/ingest`;
+  const saved = useUnsaved(isTouched(values, before ?? NEW_SOURCE), "What you have typed for this source");
   const save = async () => {
     let made: Source | null = null;
     const well = await run(async () => {
@@ -68,6 +81,7 @@ function Form({ map, source }: { map: MapRef; source: Source | null }) {
       made = answer.data;
     });
     if (!well || made === null) return;
+    saved();
     const done: Source = made;
     const secret = secretOf(done);
     const name = done.name || done.id;

@@ -1,10 +1,9 @@
 import { useState } from "preact/hooks";
 import { api, ApiError, url, type Schemas } from "../../api";
-import { span } from "../../lib/delivery/state";
 import { go } from "../../router";
 import { isAdmin } from "../../session";
-import { bytes, Button, Command, Fault, Field, Note, say, Section, useAction } from "../../ui";
-import { changes, commandLine, LIMITS, RETENTION, texts, type Texts } from "./fields";
+import { Button, Command, Fault, Field, Note, say, Section, useAction } from "../../ui";
+import { changes, commandLine, LIMITS, RETENTION, sentAs, texts, type Texts } from "./fields";
 
 /** Name, slug, limits and retention. Only what was changed is sent. */
 export function MapForm({ map, onSaved }: { map: Schemas["Map"]; onSaved(): void }) {
@@ -24,16 +23,15 @@ export function MapForm({ map, onSaved }: { map: Schemas["Map"]; onSaved(): void
       if (data.slug !== map.slug) go(["maps", data.slug ?? data.id, "settings"], {}, true);
       else onSaved();
     });
-  const field = (name: string, label: string, hint?: string, sized?: (value: number) => string) => {
+  const field = (name: string, label: string, hint?: string) => {
     const value = now[name] ?? "";
-    const read = sized !== undefined && /^\d+$/.test(value) ? sized(Number(value)) : undefined;
     return (
       <Field
         key={name}
         label={label}
         value={value}
         onInput={set(name)}
-        hint={[hint, read].filter(Boolean).join(" · ") || undefined}
+        hint={[hint, sentAs(name, value)].filter(Boolean).join(" · ") || undefined}
         fault={faults[name] ?? refused(name)}
         placeholder="no limit"
         disabled={!isAdmin()}
@@ -64,26 +62,13 @@ export function MapForm({ map, onSaved }: { map: Schemas["Map"]; onSaved(): void
         </div>
       </Section>
       <Section title="Limits" hint="What one map may use of the cluster. An empty field means no limit.">
-        <div class="grid">
-          {LIMITS.map(({ name, label, hint }) =>
-            field(`limits.${name}`, label, hint, name === "publish_bytes_per_second" ? bytes : undefined),
-          )}
-        </div>
+        <div class="grid">{LIMITS.map(({ name, label, hint }) => field(`limits.${name}`, label, hint))}</div>
       </Section>
       <Section
         title="Retention"
-        hint="An event is removed as soon as one of these bounds is passed. An empty field means no bound."
+        hint="An event is removed as soon as one of these bounds is passed. An empty field means no bound. Ages are written as in 7 d or 12 h, sizes as in 256 MiB."
       >
-        <div class="grid">
-          {RETENTION.map(({ name, label, hint, unit }) =>
-            field(
-              `retention.${name}`,
-              label,
-              hint,
-              unit === "bytes" ? bytes : unit === "seconds" ? (value) => span(value * 1000) : undefined,
-            ),
-          )}
-        </div>
+        <div class="grid">{RETENTION.map(({ name, label, hint }) => field(`retention.${name}`, label, hint))}</div>
       </Section>
       {warnings.map((one) => (
         <Note key={one} tone="warn">

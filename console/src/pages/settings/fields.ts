@@ -1,33 +1,43 @@
 // The settings of a map as texts in fields, and back.
 import type { Schemas } from "../../api";
-import { shell } from "../../ui";
+import { FAULTS, read, written, type Unit } from "../../lib/units";
+import { shell } from "../../ui/Code";
 
 type Map = Schemas["Map"];
 type Limit = keyof Schemas["Limits"];
 
-export const LIMITS: readonly { name: Limit; label: string; hint?: string }[] = [
+export const LIMITS: readonly { name: Limit; label: string; hint?: string; unit?: Unit }[] = [
   { name: "connections", label: "Connections", hint: "On all nodes together" },
   { name: "joins_per_minute", label: "Joins a minute", hint: "Sockets that a token joins, on each node" },
   { name: "requests_per_minute", label: "Requests a minute" },
   { name: "publishes_per_second", label: "Publishes a second" },
-  { name: "publish_bytes_per_second", label: "Bytes published a second" },
+  { name: "publish_bytes_per_second", label: "Bytes published a second", unit: "bytes" },
   { name: "subjects", label: "Subjects", hint: "With stored events" },
   { name: "webhooks", label: "Webhooks and consumers" },
   { name: "idempotency_keys", label: "Idempotency keys", hint: "That are remembered at once" },
 ];
 
-export const RETENTION: readonly { name: string; label: string; hint?: string; unit: "" | "bytes" | "seconds" }[] = [
+export const RETENTION: readonly { name: string; label: string; hint?: string; unit: Unit }[] = [
   { name: "events", label: "Events", unit: "" },
-  { name: "age_seconds", label: "Age in seconds", unit: "seconds" },
-  { name: "bytes", label: "Bytes", unit: "bytes" },
+  { name: "age_seconds", label: "Age", unit: "seconds" },
+  { name: "bytes", label: "Size", unit: "bytes" },
   {
     name: "webhook_backlog.bytes",
-    label: "Bytes kept for webhooks alone",
+    label: "Size kept for webhooks alone",
     hint: "0: retention waits for no webhook",
     unit: "bytes",
   },
-  { name: "webhook_backlog.age_seconds", label: "Seconds kept for webhooks alone", unit: "seconds" },
+  { name: "webhook_backlog.age_seconds", label: "Age kept for webhooks alone", unit: "seconds" },
 ];
+
+/** The units of the settings, by their paths. */
+const UNITS: ReadonlyMap<string, Unit> = new Map([
+  ...LIMITS.map(({ name, unit = "" }) => [`limits.${name}`, unit] as const),
+  ...RETENTION.map(({ name, unit }) => [`retention.${name}`, unit] as const),
+]);
+
+const SLUG = /^[a-z0-9][a-z0-9_-]{0,62}$/;
+const SLUG_FAULT = "Lower-case letters, digits, - and _, at most 63; a letter or digit first.";
 
 /** The options of `waypost map update`, by the path of the setting. */
 const OPTIONS: Record<string, string> = {
@@ -46,9 +56,20 @@ type Value = string | number | null;
 export type Body = Record<string, unknown>;
 
 export function texts(map: Map): Texts {
-  return Object.fromEntries(
-    Object.entries(values(map)).map(([path, value]) => [path, value === null ? "" : String(value)]),
-  );
+  return Object.fromEntries(Object.entries(values(map)).map(([path, value]) => [path, textOf(path, value)]));
+}
+
+function textOf(path: string, value: Value): string {
+  const unit = UNITS.get(path);
+  if (value === null) return "";
+  return unit === undefined || typeof value === "string" ? String(value) : written(value, unit);
+}
+
+/** A number as it is sent, for a field that shows it otherwise; null where there is nothing to say. */
+export function sentAs(path: string, text: string): string | null {
+  const unit = UNITS.get(path) ?? "";
+  const value = unit === "" || text.trim() === "" ? null : read(text, unit);
+  return value === null ? null : `${value.toLocaleString("en")} ${unit === "bytes" ? "bytes" : "s"}`;
 }
 
 /** What is to be sent, and what is wrong with the fields. */
@@ -56,29 +77,67 @@ export function changes(map: Map, now: Texts): { body: Body; faults: Record<stri
   const [body, faults]: [Body, Record<string, string>] = [{}, {}];
   for (const [path, before] of Object.entries(values(map))) {
     const text = (now[path] ?? "").trim();
-    if (text === (before === null ? "" : String(before))) continue;
-    const named = path === "name" || path === "slug";
-    if (path === "slug" && text !== "" && !/^[a-z0-9][a-z0-9_-]{0,62}$/.test(text)) {
-      faults[path] = "Lower-case letters, digits, - and _, at most 63; a letter or digit first.";
-    } else if (!named && text !== "" && !(/^\d+$/.test(text) && Number.isSafeInteger(Number(text)))) {
-      faults[path] = "A whole number, or nothing for no limit.";
+    if (text === textOf(path, before)) continue;
+    const unit = UNITS.get(path);
+    if (unit === undefined) {
+      if (path === "slug" && text !== "" && !SLUG.test(text)) faults[path] = SLUG_FAULT;
+      put(body, path, text === "" && path !== "name" ? null : text);
+      continue;
     }
-    put(body, path, text === "" ? (path === "name" ? "" : null) : named ? text : Number(text));
+    const value = text === "" ? null : read(text, unit);
+    if (text !== "" && value === null) faults[path] = `${FAULTS[unit]} Nothing is no limit.`;
+    // Another way to write what is there already.
+    else if (value !== before) put(body, path, value);
+  }
+  return { body, faults };
+}
+
+/** What a new map gets of the fields of a form: what is empty has the usual value of the cluster. */
+export function forNew(now: Texts): { body: Body; faults: Record<string, string> } {
+  const [body, faults]: [Body, Record<string, string>] = [{}, {}];
+  for (const name of ["slug", "name"]) put(body, name, (now[name] ?? "").trim() || null);
+  const slug = (now["slug"] ?? "").trim();
+  if (slug !== "" && !SLUG.test(slug)) faults["slug"] = SLUG_FAULT;
+  for (const [path, unit] of UNITS) {
+    const text = (now[path] ?? "").trim();
+    if (text === "") continue;
+    const value = text.toLowerCase() === "none" ? null : read(text, unit);
+    if (value === null && text.toLowerCase() !== "none") faults[path] = `${FAULTS[unit]} “none” is no limit.`;
+    else put(body, path, value);
   }
   return { body, faults };
 }
 
 /** The command line that sends the same. */
 export function commandLine(map: string, body: Body): string {
-  const options = flat(body).map(([path, value]) => {
+  if (!isLacking(body)) return ["waypost map update", shell(map), ...options(body)].join(" ");
+  return request("PATCH", `/${encodeURIComponent(map)}`, body);
+}
+
+/** The command line that creates such a map. */
+export function createLine(body: Body): string {
+  const { slug, name, ...rest } = body;
+  const given = { ...(slug === null ? {} : { slug }), ...(name === null ? {} : { name }), ...rest };
+  if (!isLacking(given)) return ["waypost map create", ...options(given)].join(" ");
+  return request("POST", "", given);
+}
+
+function options(body: Body): string[] {
+  return flat(body).map(([path, value]) => {
     const limit = path.startsWith("limits.") ? path.slice("limits.".length).replaceAll("_", "-") : undefined;
     const text = value === null ? "none" : String(value);
     return `--${limit ?? OPTIONS[path] ?? path} ${text === "" ? "''" : shell(text)}`;
   });
-  const lacking = flat(body).filter(([path, value]) => value === null && !path.startsWith("limits."));
-  if (lacking.length === 0) return ["waypost map update", shell(map), ...options].join(" ");
+}
+
+/** Whether the options of the command lack something: they have no word for no bound but that of a limit. */
+function isLacking(body: Body): boolean {
+  return flat(body).some(([path, value]) => value === null && !path.startsWith("limits."));
+}
+
+function request(method: string, below: string, body: Body): string {
   return (
-    `curl -sS -X PATCH "$WAYPOST_URL/api/maps/${encodeURIComponent(map)}" -H "Authorization: Bearer $WAYPOST_ADMIN_TOKEN" \\\n` +
+    `curl -sS -X ${method} "$WAYPOST_URL/api/maps${below}" -H "Authorization: Bearer $WAYPOST_ADMIN_TOKEN" \\\n` +
     `  -H "Content-Type: application/json" -d ${shell(JSON.stringify(body))}`
   );
 }

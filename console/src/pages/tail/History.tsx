@@ -2,6 +2,7 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { api, isAbort, url } from "../../api";
 import type { Fields } from "../../lib/cel/fields";
+import { nextStep } from "../../lib/history/earlier";
 import { normalId, type Event } from "../../lib/history/event";
 import { NOTHING, Search, type Found, type Page } from "../../lib/history/search";
 import type { Kept } from "../../lib/history/tail";
@@ -24,6 +25,13 @@ export interface HistoryProps {
   onAgain(event: Event): void;
 }
 
+/** From where one looks when there is nothing. */
+const BACK = [
+  ["1d", "From a day ago"],
+  ["7d", "From 7 days ago"],
+  ["30d", "From 30 days ago"],
+] as const;
+
 /** Where a search begins and ends, as the address has it. */
 interface Asked {
   from: string;
@@ -37,12 +45,12 @@ export function History(props: HistoryProps) {
   const [draft, setDraft] = useState(asked);
   const [turn, setTurn] = useState(0);
   useEffect(() => setDraft(asked), [asked.from, asked.until]);
-  const fromFault = isStart(draft.from) ? null : "15m, 2h, 3d, a date and time, or the id of an event";
+  const fromFault = isStart(draft.from) ? null : "15m, 2h ago, 3d, a date and time, or the id of an event";
   const untilFault =
     draft.until.trim() === "" || timeOf(draft.until, Date.now()) !== null ? null : "15m, 2h, 3d, or a date and time";
   const apply = (next: Wanted) => {
     if (fromFault !== null || untilFault !== null) return;
-    setQuery({ after: null, from: draft.from.trim(), until: draft.until.trim() || null });
+    setQuery({ after: null, earlier: null, from: draft.from.trim(), until: draft.until.trim() || null });
     props.onApply(next);
     setTurn((was) => was + 1);
   };
@@ -54,7 +62,7 @@ export function History(props: HistoryProps) {
           value={draft.from}
           onInput={(from) => setDraft((was) => ({ ...was, from }))}
           fault={fromFault}
-          hint="1h ago, a local time such as 2026-01-31 14:00, or behind an event's id"
+          hint="As in 1h, 2d ago, a local time such as 2026-01-31 14:00, or behind an event's id"
           mono
         />
         <Field
@@ -79,6 +87,12 @@ function isStart(text: string): boolean {
 function Results(props: HistoryProps & { asked: Asked }) {
   const { map, asked, wanted, fields } = props;
   const { found, busy, error, more, stop } = useSearch(map.id, wanted, asked, fields);
+  const { query } = route.value;
+  const wider = nextStep(query.get("earlier"), query.get("until"));
+  const nothing = found.events.length === 0 && !found.more && !busy && error === undefined;
+  useEffect(() => {
+    if (nothing && wider !== null) setQuery(wider);
+  }, [nothing]);
   const [chosen, setChosen] = useState<number | null>(null);
   const rows = useMemo(
     () => found.events.map((event, index): Kept => ({ number: index + 1, event, bytes: 0 })),
@@ -116,7 +130,18 @@ function Results(props: HistoryProps & { asked: Asked }) {
           !busy &&
           error === undefined && (
             <Empty title={found.more ? "Nothing yet" : "No event matches"}>
-              {!found.more && "Look from an earlier time, at all subjects (*), or with a wider filter."}
+              {!found.more && (
+                <>
+                  <p>Look from an earlier time, at all subjects (*), or with a wider filter.</p>
+                  <p class="row row-middle">
+                    {BACK.map(([from, label]) => (
+                      <Button key={from} small onClick={() => setQuery({ after: null, earlier: null, from })}>
+                        {label}
+                      </Button>
+                    ))}
+                  </p>
+                </>
+              )}
             </Empty>
           )
         ) : (

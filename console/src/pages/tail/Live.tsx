@@ -1,5 +1,6 @@
 import { useEffect, useState } from "preact/hooks";
 import type { Fields } from "../../lib/cel/fields";
+import { earlierThan } from "../../lib/history/earlier";
 import type { Event } from "../../lib/history/event";
 import { addressOf, type Wanted } from "../../lib/history/wanted";
 import { tailAsCommand, tailAsCurl } from "../../lib/snippets/tail";
@@ -18,9 +19,6 @@ export interface LiveProps {
   onNarrow(changes: Partial<Wanted>): void;
   onAgain(event: Event): void;
 }
-
-/** History that is looked through for events before those of the tail. */
-const EARLIER_MS = 10 * 60_000;
 
 /** The events of a map as they come. */
 export function Live(props: LiveProps) {
@@ -90,12 +88,10 @@ export function Live(props: LiveProps) {
   );
 }
 
-/** Where the history before an event is: some minutes of it, which the form there makes more. */
+/** Where the history before an event is, or before now: as much of it as has some events. */
 function earlier(map: MapRef, wanted: Wanted, event: Event | undefined): string {
   const before = event === undefined ? Date.now() : Date.parse(event.ts);
-  const time = (ms: number) => new Date(ms).toISOString();
-  const span = { from: time(before - EARLIER_MS), until: event === undefined ? null : time(before) };
-  return href(["maps", map.slug, "tail"], { ...addressOf(wanted), view: "history", ...span });
+  return href(["maps", map.slug, "tail"], { ...addressOf(wanted), view: "history", ...earlierThan(before, 0) });
 }
 
 const STATES = {

@@ -57,13 +57,16 @@ export function CreateToken(props: { map: MapRef; onClose(): void; onCreated(): 
     <Dialog
       title="Create a token"
       onClose={onClose}
+      onSubmit={() => {
+        if (scopes.length > 0 && !busy) create().catch(() => {});
+      }}
       busy={busy}
       actions={
         <>
           <Button onClick={onClose} disabled={busy}>
             Cancel
           </Button>
-          <Button kind="primary" busy={busy} disabled={scopes.length === 0} onClick={create}>
+          <Button kind="primary" type="submit" busy={busy} disabled={scopes.length === 0}>
             Create
           </Button>
         </>

@@ -1,4 +1,4 @@
-import { useState } from "preact/hooks";
+import { useMemo, useState } from "preact/hooks";
 import { api, url } from "../../api";
 import { shareText } from "../../lib/delivery/rates";
 import { failedShare, percent, replayWaits, webhookState } from "../../lib/delivery/state";
@@ -8,6 +8,7 @@ import type { MapRef } from "../../session";
 import {
   Badge,
   Card,
+  duration,
   Facts,
   Fault,
   LinkTabs,
@@ -23,6 +24,7 @@ import {
 import { useAccess } from "../delivery/access";
 import { DeadLetters } from "../delivery/DeadLetters";
 import { nodeWord } from "../delivery/node";
+import { useGrowth } from "../delivery/useGrowth";
 import { Replays } from "../delivery/Replays";
 import { mapWord, type Target, type Webhook } from "../delivery/types";
 import { Actions } from "./Actions";
@@ -41,6 +43,8 @@ export function WebhookDetail({ map, id, part }: { map: MapRef; id: string; part
     EVERY,
   );
   const [turn, setTurn] = useState(0);
+  const listed = useMemo(() => (webhook.data === undefined ? undefined : [webhook.data]), [webhook.data]);
+  const growth = useGrowth(listed, (one) => [one.id, one.queue_depth])(id);
   if (webhook.data === undefined) {
     return (
       <>
@@ -67,7 +71,7 @@ export function WebhookDetail({ map, id, part }: { map: MapRef; id: string; part
         <a href={href(["maps", mapWord(map), "webhooks"])}>Webhooks</a> · <span class="mono">{targetText(one)}</span>
       </PageHead>
       <Fault error={webhook.error} />
-      <State webhook={one} />
+      <State webhook={one} growth={growth} />
       <LinkTabs
         label="Parts of the webhook"
         tabs={[
@@ -85,8 +89,8 @@ export function WebhookDetail({ map, id, part }: { map: MapRef; id: string; part
   );
 }
 
-function State({ webhook }: { webhook: Webhook }) {
-  const said = webhookState(webhook, Date.now());
+function State({ webhook, growth }: { webhook: Webhook; growth: number | null }) {
+  const said = webhookState(webhook, Date.now(), growth);
   const warnings = (webhook as { warnings?: readonly string[] }).warnings ?? [];
   return (
     <Section title="State" actions={webhook.origin === "config" && <Badge>from the configuration file</Badge>}>
@@ -109,6 +113,7 @@ function State({ webhook }: { webhook: Webhook }) {
             ["Success", shareText(webhook.success_rate)],
             ["Dead letters", number(webhook.dead_letters)],
             ["Lost to retention", number(webhook.missed ?? null)],
+            ["A request takes", duration(webhook.request_ms)],
             ["Last delivery", <Time at={webhook.last_delivery_at ?? null} />],
             [
               "Next attempt",

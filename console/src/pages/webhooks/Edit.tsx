@@ -3,17 +3,30 @@ import { useRef, useState } from "preact/hooks";
 import { api, ApiError, url } from "../../api";
 import { withSettings } from "../../lib/delivery/commands";
 import { Fields } from "../../lib/cel/fields";
-import { bodyOf, faultsOf, valuesOf, type Faults, type Values } from "../../lib/delivery/fields";
-import { NEW_WEBHOOK, WEBHOOK, WHOLE } from "../../lib/delivery/settings";
+import { bodyOf, faultsOf, isTouched, valuesOf, type Faults, type Values } from "../../lib/delivery/fields";
+import { NEW_WEBHOOK, TEMPLATE, WEBHOOK, WHOLE } from "../../lib/delivery/settings";
 import { go, href } from "../../router";
 import type { MapRef } from "../../session";
-import { Button, Command, Fault, LinkButton, Loading, Note, PageHead, say, useAction, useResource } from "../../ui";
+import {
+  Button,
+  Command,
+  Fault,
+  LinkButton,
+  Loading,
+  Note,
+  PageHead,
+  say,
+  useAction,
+  useResource,
+  useUnsaved,
+} from "../../ui";
 import { useAccess } from "../delivery/access";
 import { showSecret } from "../delivery/Secret";
 import { SettingsForm } from "../delivery/SettingsForm";
 import { mapWord, type Webhook } from "../delivery/types";
 import { flat } from "./flat";
 import { LivePreview } from "./Preview";
+import { TemplateHelp } from "./TemplateHelp";
 
 export function NewWebhook({ map }: { map: MapRef }) {
   const { writeWebhooks } = useAccess();
@@ -66,6 +79,7 @@ function Form({ map, webhook }: { map: MapRef; webhook: Webhook | null }) {
   const nothing = Object.keys(sent.body).length === 0;
   const ready = Object.keys(sent.faults).length === 0 && !nothing;
   const list = ["maps", mapWord(map), "webhooks"];
+  const saved = useUnsaved(isTouched(values, before ?? NEW_WEBHOOK), "What you have typed for this webhook");
   const save = async () => {
     let made: Made | null = null;
     const well = await run(async () => {
@@ -76,6 +90,7 @@ function Form({ map, webhook }: { map: MapRef; webhook: Webhook | null }) {
       made = answer.data;
     });
     if (!well || made === null) return;
+    saved();
     const { id, name, secret } = made as Made;
     // A secret that was typed is known already.
     if (webhook === null && secret !== undefined && sent.body["secret"] === undefined) {
@@ -104,13 +119,14 @@ function Form({ map, webhook }: { map: MapRef; webhook: Webhook | null }) {
           faults={faults}
           exists={webhook !== null}
           seen={seen}
+          below={{ [TEMPLATE]: <TemplateHelp /> }}
         />
         {refused.rest.map((fault) => (
           <Note key={fault} tone="bad">
             {fault}
           </Note>
         ))}
-        <Fault error={error} />
+        <Refused error={error} />
         {ready && <Command line={lineOf(map, webhook, sent.body)} />}
         <div class="row">
           <Button type="submit" kind="primary" busy={busy} disabled={!ready}>
@@ -132,6 +148,12 @@ function Form({ map, webhook }: { map: MapRef; webhook: Webhook | null }) {
       />
     </div>
   );
+}
+
+/** Why it was not saved. What is wrong with a field stands at the field. */
+function Refused({ error }: { error: unknown }) {
+  if (!(error instanceof ApiError) || error.faults.length === 0) return <Fault error={error} />;
+  return <Note tone="bad">It is not saved: mend what is marked, and save again.</Note>;
 }
 
 /** The command line that does the same, without what is secret: secrets, headers and addresses of chats. */

@@ -19,7 +19,9 @@ import {
 } from "../../ui";
 import { useAccess } from "../delivery/access";
 import { mapWord, type Webhook } from "../delivery/types";
+import { useGrowth } from "../delivery/useGrowth";
 import { useRates } from "../delivery/useRates";
+import { PortalLinkButton } from "../portal/PortalLink";
 import { Fire } from "./Fire";
 import { targetText } from "./target";
 
@@ -35,6 +37,7 @@ export function WebhookList({ map }: { map: MapRef }) {
     EVERY,
   );
   const rates = useRates(list.data, (webhook) => [webhook.id, webhook.delivered ?? 0]);
+  const growth = useGrowth(list.data, (webhook) => [webhook.id, webhook.queue_depth]);
   const at = (id: string) => ["maps", mapWord(map), "webhooks", id];
   return (
     <>
@@ -42,6 +45,7 @@ export function WebhookList({ map }: { map: MapRef }) {
         title="Webhooks"
         actions={
           <>
+            {access.portal && <PortalLinkButton map={map} />}
             {access.publish && <Button onClick={() => setFiring(true)}>Fire an event</Button>}
             {access.writeWebhooks && (
               <LinkButton kind="primary" icon="plus" href={href(at("new"))}>
@@ -55,7 +59,7 @@ export function WebhookList({ map }: { map: MapRef }) {
       </PageHead>
       <Table
         caption="Webhooks"
-        columns={columnsOf((webhook) => href(at(webhook.id)), rates)}
+        columns={columnsOf((webhook) => href(at(webhook.id)), rates, growth)}
         rows={list.data}
         rowKey={(webhook) => webhook.id}
         onOpen={(webhook) => go(at(webhook.id))}
@@ -82,11 +86,16 @@ const ORDER: Readonly<Record<string, number>> = {
   disabled: 1,
   failing: 2,
   throttled: 3,
-  paused: 4,
-  healthy: 5,
+  behind: 4,
+  paused: 5,
+  healthy: 6,
 };
 
-function columnsOf(link: (webhook: Webhook) => string, rates: ReadonlyMap<string, number>): readonly Column<Webhook>[] {
+function columnsOf(
+  link: (webhook: Webhook) => string,
+  rates: ReadonlyMap<string, number>,
+  growth: (id: string) => number | null,
+): readonly Column<Webhook>[] {
   return [
     {
       key: "name",
@@ -99,7 +108,12 @@ function columnsOf(link: (webhook: Webhook) => string, rates: ReadonlyMap<string
       ),
       sort: (one) => one.name,
     },
-    { key: "state", title: "State", cell: (one) => <State webhook={one} />, sort: (one) => ORDER[one.state] ?? 9 },
+    {
+      key: "state",
+      title: "State",
+      cell: (one) => <State webhook={one} growth={growth(one.id)} />,
+      sort: (one) => ORDER[one.state] ?? 9,
+    },
     {
       key: "left",
       title: "Behind",
@@ -142,8 +156,8 @@ function columnsOf(link: (webhook: Webhook) => string, rates: ReadonlyMap<string
 }
 
 /** The state in a word, and why in a sentence. */
-function State({ webhook }: { webhook: Webhook }) {
-  const said = webhookState(webhook, Date.now());
+function State({ webhook, growth }: { webhook: Webhook; growth: number | null }) {
+  const said = webhookState(webhook, Date.now(), growth);
   return (
     <div class="stack-none">
       <Status tone={said.tone}>{said.word}</Status>

@@ -2,15 +2,25 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { api, ApiError, sleep, url } from "../../api";
 import type { Fields } from "../../lib/cel/fields";
-import { bodyOf, type Values } from "../../lib/delivery/fields";
-import { chosenQuery, WEBHOOK, WHOLE } from "../../lib/delivery/settings";
+import { bodyOf, faultLines, type Values } from "../../lib/delivery/fields";
+import { NEW_SAMPLE, sampleOf } from "../../lib/delivery/sample";
+import { chosenQuery, lacksTemplate, WEBHOOK, WHOLE } from "../../lib/delivery/settings";
 import { previewOf, type Preview } from "../../lib/delivery/preview";
 import { counted } from "../../lib/words";
 import type { MapRef } from "../../session";
-import { Code, Fault, Field, JsonTree, Loading, Note, Status, useResource } from "../../ui";
+import { Button, Code, Fault, Field, JsonTree, Loading, Note, Select, Status, useResource } from "../../ui";
 import { useAccess } from "../delivery/access";
 import { EventId } from "../delivery/EventId";
 import type { StoredEvent, Webhook } from "../delivery/types";
+import { SampleFields } from "./SampleFields";
+
+/** The event with which it is shown. */
+type Shows = "newest" | "stored" | "sample";
+const SHOWS: readonly { value: Shows; label: string }[] = [
+  { value: "newest", label: "the newest event that it chooses" },
+  { value: "stored", label: "a stored event, by its id" },
+  { value: "sample", label: "an event of your own" },
+];
 
 /** How long nothing may change before the node is asked. */
 const CALM_MS = 500;
@@ -19,7 +29,8 @@ const SHOWN = 5;
 /** Whether the node has no previews, or none for whoever is here. */
 function isMissing(error: unknown): boolean {
   if (!(error instanceof ApiError)) return false;
-  return [403, 405].includes(error.status) || (error.status === 404 && error.code !== "webhook_not_found");
+  const unknown = ["webhook_not_found", "event_not_found"].includes(error.code);
+  return [403, 405].includes(error.status) || (error.status === 404 && !unknown);
 }
 
 /** The request that the present settings make of one event. */
@@ -42,7 +53,7 @@ export function RequestOf({ map, webhook, event }: { map: MapRef; webhook: Webho
 function load(map: MapRef, ask: object, signal: AbortSignal): Promise<Preview> {
   return api
     .post<{ data: unknown }>(url`/api/maps/${map.id}/webhooks/preview`, ask, { signal })
-    .then((answer) => previewOf(answer.data));
+    .then((answer) => ({ ...previewOf(answer.data), sample: "sample" in ask }));
 }
 
 export interface LivePreviewProps {
@@ -62,20 +73,32 @@ export type Seen = Parameters<Fields["learn"]>[0];
 
 /** Shows what the settings in the form choose and make of a real event, as they are typed. */
 export function LivePreview({ map, values, webhook, before, onFaults, onSeen }: LivePreviewProps) {
+  const [shows, setShows] = useState<Shows>("newest");
   const [event, setEvent] = useState("");
+  const [form, setForm] = useState(NEW_SAMPLE);
+  const made = sampleOf(form);
   const { body } = bodyOf(WEBHOOK, values, before, WHOLE);
   // A secret plays no part in what is shown, so it stays here.
   delete body["secret"];
-  const ask = JSON.stringify({
-    ...(webhook === null ? {} : { webhook: webhook.id }),
-    settings: body,
-    ...(event.trim() === "" ? {} : { event: event.trim() }),
-  });
+  const withEvent =
+    shows === "sample"
+      ? "sample" in made
+        ? { sample: made.sample }
+        : null
+      : shows === "stored" && event.trim() !== ""
+        ? { event: event.trim() }
+        : {};
+  // What is missing is not asked for: the refusal would say nothing new.
+  const waits = withEvent === null || lacksTemplate(values);
+  const ask = waits
+    ? null
+    : JSON.stringify({ ...(webhook === null ? {} : { webhook: webhook.id }), settings: body, ...withEvent });
   // A node that has no previews is asked once, and not at each key: each refusal is a line of the audit log.
   const missing = useRef<unknown>(null);
-  const preview = useResource(
+  const preview = useResource<Preview | null>(
     async (signal) => {
       if (missing.current !== null) throw missing.current;
+      if (ask === null) return null;
       await sleep(CALM_MS, signal);
       try {
         return await load(map, JSON.parse(ask) as object, signal);
@@ -89,8 +112,8 @@ export function LivePreview({ map, values, webhook, before, onFaults, onSeen }: 
   const { error } = preview;
   // The last answer stays while the next one is awaited, so that nothing jumps as one types.
   const last = useRef<Preview | undefined>(undefined);
-  if (preview.data !== undefined) last.current = preview.data;
-  const shown = error === undefined ? last.current : undefined;
+  if (preview.data) last.current = preview.data;
+  const shown = error === undefined && !waits ? last.current : undefined;
   useEffect(() => onFaults(isMissing(error) ? undefined : error), [error]);
   useEffect(() => {
     const event = preview.data?.event ?? null;
@@ -100,38 +123,64 @@ export function LivePreview({ map, values, webhook, before, onFaults, onSeen }: 
     <section class="card preview" aria-label="Preview">
       <h2>Preview</h2>
       {!isMissing(error) && (
-        <Field
-          label="Event"
-          value={event}
-          onInput={setEvent}
-          placeholder="the newest"
-          hint="The id of a stored event. Empty: the newest that it chooses."
-          mono
-        />
+        <>
+          <Select label="With" value={shows} onChange={(to: Shows) => setShows(to)} options={SHOWS} />
+          {shows === "stored" && (
+            <Field label="Its id" value={event} onInput={setEvent} placeholder="the newest that it chooses" mono />
+          )}
+          {shows === "sample" && (
+            <SampleFields form={form} faults={"faults" in made ? made.faults : {}} onChange={setForm} />
+          )}
+        </>
       )}
       <div class="stack" aria-live="polite">
         {isMissing(error) ? (
           <Note>This node shows no preview. Create the webhook paused, and send it a test.</Note>
         ) : (
-          <Fault error={error} />
+          !waits && <Refused error={error} />
         )}
-        {shown !== undefined && <Whole map={map} preview={shown} />}
-        {shown === undefined && error === undefined && <Loading what="Asking the node" />}
+        {lacksTemplate(values) && <Note>Type a template: what it makes of the event stands here at once.</Note>}
+        {shown !== undefined && <Whole map={map} preview={shown} own={() => setShows("sample")} />}
+        {shown === undefined && error === undefined && !waits && <Loading what="Asking the node" />}
       </div>
       <Chosen map={map} values={values} onSeen={onSeen} />
     </section>
   );
 }
 
-function Whole({ map, preview }: { map: MapRef; preview: Preview }) {
-  if (preview.event === null) return <Note>The map has no stored event to show this with.</Note>;
-  const { event } = preview;
+/** What the node has against the settings, in the words of the form; the fields say it, too. */
+function Refused({ error }: { error: unknown }) {
+  if (!(error instanceof ApiError) || error.faults.length === 0) return <Fault error={error} />;
+  return (
+    <Note tone="warn">
+      <p>The request stands here once the form is right:</p>
+      <ul class="plain">
+        {faultLines(WEBHOOK, error.faults).map((line) => (
+          <li key={line}>{line}</li>
+        ))}
+      </ul>
+    </Note>
+  );
+}
+
+function Whole({ map, preview, own }: { map: MapRef; preview: Preview; own(): void }) {
+  if (preview.event === null) {
+    return (
+      <Note>
+        <p>The map has no stored event to show this with.</p>
+        <Button small onClick={own}>
+          Type an event of your own
+        </Button>
+      </Note>
+    );
+  }
+  const { event, sample } = preview;
   return (
     <>
       <div class="row">
         {preview.chosen ? <Status tone="ok">chosen</Status> : <Status tone="off">not chosen</Status>}
         <span>{event.type}</span>
-        <EventId map={map} id={event.id} />
+        {sample ? <span class="muted">made up</span> : <EventId map={map} id={event.id} />}
       </div>
       {preview.why !== null && <p class="hint">{preview.why}</p>}
       <Made preview={preview} />
