@@ -14,7 +14,7 @@ use super::{
     common::Common,
     confirm::Confirm,
     output::{self, cell},
-    since,
+    replayed, since,
 };
 use crate::core::consumer::reading::MAX_WAIT_MS;
 
@@ -167,6 +167,9 @@ pub(super) struct Replay {
     /// Only dead letters: all of them, unless --since or --after says where to start
     #[arg(long)]
     failed: bool,
+    /// Say how many events it would have, and begin nothing
+    #[arg(long, conflicts_with = "events")]
+    count: bool,
 }
 
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
@@ -342,6 +345,13 @@ async fn replay(args: Replay) -> anyhow::Result<()> {
         ("failed_only", args.failed.then(|| true.into())),
     ]);
     let consumer = args.one.open();
+    if let Some(body) = body.as_object().filter(|_| args.count) {
+        let plan = consumer.call(Method::GET, &replayed::path(body), None).await?;
+        if output::for_people(consumer.json) {
+            return Ok(output::line(replayed::words(&plan))?);
+        }
+        return Ok(output::json(&plan)?);
+    }
     let begun = consumer.call(Method::POST, "/replay", Some(&body)).await?;
     if !output::for_people(consumer.json) {
         return Ok(output::json(&begun)?);

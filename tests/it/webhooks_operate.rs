@@ -128,10 +128,22 @@ fn dead_letters(c: &Cluster) -> Result<()> {
     receiver.wait_events("/d", 1)?;
     ensure!(keys(&receiver, "/d") == set(&acks[1..2]), "another event came: {:?}", keys(&receiver, "/d"));
     hook.wait_dead_letters(c, 3)?;
+    let plan = hook.get(c, "/replay?failed_only=true")?;
+    ensure!(plan["events"] == 3 && plan["failed_only"] == true, "{plan}");
+    let later = hook.get(c, &format!("/replay?failed_only=true&after={}", acks[2].id))?;
+    ensure!(later["events"] == 1 && later["from_seq"] == acks[2].seq + 1, "{later}");
+    let range = hook.get(c, &format!("/replay?after={}", acks[0].id))?;
+    ensure!(range["events"].as_u64() >= Some(3) && range["failed_only"] == false, "{range}");
     let replay = hook.post(c, "/dead-letters/retry", &json!({}))?;
     ensure!(replay["failed_only"] == true, "{replay}");
     receiver.wait_events("/d", 4)?;
     hook.wait_dead_letters(c, 0)?;
+    let done = c.wait_until("the end of the replay", |c| {
+        let replay = hook.get(c, &format!("/replays/{}", replay["id"]))?;
+        Ok((replay["state"] == "done").then_some(replay))
+    })?;
+    let counts = ["total", "left", "delivered"].map(|count| done[count].as_u64());
+    ensure!(counts == [Some(3), Some(0), Some(3)], "it counts dead letters alone: {done}");
     check_delivered("after retries", &receiver.requests("/d"), &acks)?;
 
     receiver.on("/d", behaviour::status(500));

@@ -13,7 +13,7 @@ use super::{
         Usage,
         client::{ClientError, encoded},
         output::{self, cell},
-        since,
+        replayed, since,
     },
     One, Webhook,
 };
@@ -57,6 +57,9 @@ pub(in crate::cli) struct Start {
     /// Wait until it has ended
     #[arg(long)]
     wait: bool,
+    /// Say how many events it would have, and begin nothing
+    #[arg(long, conflicts_with_all = ["events", "wait"])]
+    count: bool,
 }
 
 /// The webhook whose replays are listed.
@@ -86,6 +89,13 @@ pub(super) async fn start(args: Start) -> anyhow::Result<()> {
     let body: Map<String, Value> =
         given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
     let webhook = args.one.find().await?;
+    if args.count {
+        let plan = webhook.call(Method::GET, &replayed::path(&body), None).await?;
+        if output::for_people(webhook.json) {
+            return Ok(output::line(replayed::words(&plan))?);
+        }
+        return Ok(output::json(&plan)?);
+    }
     let begun = webhook.call(Method::POST, "/replay", Some(&body.into())).await?;
     follow(&webhook, begun, args.wait).await
 }
@@ -182,6 +192,11 @@ fn bar() -> ProgressBar {
 
 fn counts(replay: &Value) -> String {
     let number = |field: &str| replay[field].as_u64().unwrap_or(0);
+    if replay["failed_only"] == true {
+        let dead = counted(number("total"), "dead letter", "dead letters");
+        let (delivered, failed) = (number("delivered"), number("failed"));
+        return format!("{delivered} delivered, {failed} failed, {} of {dead} left", number("left"));
+    }
     let looked_at = number("next_seq").saturating_sub(number("from_seq"));
     let looked_at = match number("until_seq").checked_sub(number("from_seq")) {
         Some(total) => format!("{looked_at} of {}", counted(total, "event", "events")),
@@ -283,5 +298,7 @@ mod tests {
         replay["until_seq"] = json!(12);
         assert!(counts(&replay).ends_with(", 1 of 1 event looked at"), "{replay}");
         assert_eq!(words(&json!({"events": 1})), "1 event is delivered again");
+        let dead = json!({"failed_only": true, "delivered": 2, "failed": 0, "total": 3, "left": 1});
+        assert_eq!(counts(&dead), "2 delivered, 0 failed, 1 of 3 dead letters left");
     }
 }
