@@ -350,6 +350,10 @@ fn tests_and_attempts(c: &Cluster) -> Result<()> {
         let body = json!({"type": "map_kill", "payload": {"key": format!("test{node}")}});
         let attempt = c.api(node, &map).post(&hook.path("/test"), &body)?.data(200)?;
         ensure!(attempt["status"] == status, "{attempt}");
+        let sent = attempt["request"]["body"].as_str().context("no request")?;
+        ensure!(sent.contains(&format!("test{node}")), "another request is shown: {sent}");
+        let text = attempt.to_string();
+        ensure!(!text.contains(&hook.secret), "a secret is shown: {text}");
     }
     let requests = receiver.requests("/t");
     let keys: Vec<&str> = requests.iter().flat_map(|r| &r.events).map(|e| e.key.as_str()).collect();

@@ -9,10 +9,11 @@ use crate::core::field_error::FieldCode;
 use crate::core::history::Start;
 use crate::core::ids::{EventId, TopicId};
 use crate::core::json::Members;
-use crate::core::webhook::{Plain, Webhook};
-use crate::delivery::webhook::ShownRequest;
+use crate::core::webhook::{Plain, Private, Webhook};
+use crate::delivery::webhook::{AsAttempt, ShownRequest};
 use crate::edge::body::Body;
 use crate::edge::context::Edge;
+use crate::edge::start::Form;
 use crate::hub::Grant;
 use actix_web::HttpResponse;
 use actix_web::web::Data;
@@ -33,6 +34,7 @@ struct Asked<'t> {
     webhook: Option<String>,
     settings: Option<&'t RawValue>,
     event: Option<String>,
+    attempt: AsAttempt,
 }
 
 /// The answer.
@@ -53,7 +55,7 @@ struct Preview {
 
 /// The request as it is shown.
 #[derive(Serialize)]
-struct Request {
+pub(super) struct Request {
     method: &'static str,
     url: Option<String>,
     headers: BTreeMap<String, String>,
@@ -82,13 +84,13 @@ pub(super) async fn preview(
         None => newest(&edge, topic, &plain.webhook).await?,
     };
     let data = match event {
-        Some(event) => of_event(&edge, &grant, plain, &event).await?,
+        Some(event) => of_event(&edge, &grant, plain, &event, asked.attempt).await?,
         None => Preview::default(),
     };
     Ok(HttpResponse::Ok().json(Answer { data }))
 }
 
-/// Reads `{"webhook", "settings", "event"}`. The faults inside the settings are found where they are applied.
+/// Reads `{"webhook", "settings", "event", "attempt", "at"}`. The faults inside the settings are found where they are applied.
 fn read(text: &str) -> Result<Asked<'_>, Problem> {
     let mut body = Members::of(text);
     let webhook: Option<Option<String>> = body.nullable("webhook", "the id of a webhook");
@@ -98,8 +100,19 @@ fn read(text: &str) -> Result<Asked<'_>, Problem> {
     if settings.is_some_and(|settings| !settings.get().starts_with('{')) {
         body.fault("settings", FieldCode::WrongType, "must be an object");
     }
-    let asked = Asked { webhook: webhook.flatten(), settings, event: event.flatten() };
+    let attempt = read_attempt(&mut body);
+    let asked = Asked { webhook: webhook.flatten(), settings, event: event.flatten(), attempt };
     Ok(body.finish().into_result(asked)?)
+}
+
+fn read_attempt(body: &mut Members<'_>) -> AsAttempt {
+    let number: Option<u32> = body.nullable("attempt", "a whole number").flatten();
+    if number == Some(0) {
+        body.fault("attempt", FieldCode::OutOfRange, "must be at least 1");
+    }
+    let at: Option<String> = body.nullable("at", "a time").flatten();
+    let at_ms = at.and_then(|at| position::read(body, "at", Form::Time, &at)?.time_ms());
+    AsAttempt { number: number.unwrap_or(1), at_ms }
 }
 
 /// The settings that are tried.
@@ -165,16 +178,33 @@ async fn last_of(
     Ok((last, wanted))
 }
 
-async fn of_event(edge: &Edge, grant: &Grant, plain: Plain, event: &Event) -> Result<Preview, Problem> {
+async fn of_event(
+    edge: &Edge,
+    grant: &Grant,
+    plain: Plain,
+    event: &Event,
+    attempt: AsAttempt,
+) -> Result<Preview, Problem> {
     let Plain { webhook, private } = plain;
     let why = edge.webhooks.why_unwanted(&webhook, event).await?;
-    let shown = edge.webhooks.shown_request(webhook, private, event).await;
-    let (request, error) = match shown {
-        Ok(shown) => (Some(Request::from(shown)), None),
+    let (request, error) = match request_of(edge, webhook, private, event, attempt).await {
+        Ok(request) => (Some(request), None),
         Err(error) => (None, Some(error)),
     };
     let chosen = why.is_none();
     Ok(Preview { event: answer::envelope(grant.map.id, event), chosen, why, request, error })
+}
+
+/// The request that a webhook makes of an event at that attempt, without its secrets. `Err` says why there is
+/// none.
+pub(super) async fn request_of(
+    edge: &Edge,
+    webhook: Webhook,
+    private: Private,
+    event: &Event,
+    attempt: AsAttempt,
+) -> Result<Request, String> {
+    edge.webhooks.shown_request(webhook, private, event, attempt).await.map(Request::from)
 }
 
 #[cfg(test)]
@@ -187,10 +217,13 @@ mod tests {
         for text in ["{}", r#"{"webhook":null,"settings":null,"event":null}"#] {
             let Ok(asked) = read(text) else { panic!("{text} is refused") };
             assert!(asked.webhook.is_none() && asked.settings.is_none() && asked.event.is_none(), "{text}");
+            assert_eq!(asked.attempt, AsAttempt::default(), "{text}");
         }
-        let given = r#"{"webhook":"w","settings":{"name":"n"},"event":"e"}"#;
+        let given =
+            r#"{"webhook":"w","settings":{"name":"n"},"event":"e","attempt":3,"at":"1970-01-01T00:00:02Z"}"#;
         let Ok(asked) = read(given) else { panic!("it is refused") };
         assert_eq!((asked.webhook.as_deref(), asked.event.as_deref()), (Some("w"), Some("e")));
+        assert_eq!(asked.attempt, AsAttempt { number: 3, at_ms: Some(2000) });
         assert_eq!(asked.settings.map(RawValue::get), Some(r#"{"name":"n"}"#));
     }
 
@@ -199,6 +232,8 @@ mod tests {
         for (text, expected) in [
             (r#"{"settings":[]}"#, "settings: must be an object"),
             (r#"{"webhook":7}"#, "webhook: must be the id of a webhook or null"),
+            (r#"{"attempt":0}"#, "attempt: must be at least 1"),
+            (r#"{"at":"noon"}"#, "at: must be a time with an offset, as in 2025-06-21T12:34:56Z"),
             (r#"{"setting":{}}"#, "setting: is not a known field; did you mean settings?"),
         ] {
             let Err(Problem::Invalid(errors)) = read(text) else { panic!("{text} is taken") };
