@@ -10,6 +10,7 @@ use super::{
     output::{self, cell},
 };
 use crate::core::ids::EventId;
+use crate::core::text::counted;
 use crate::core::time::parse_iso;
 
 /// Shows what became of an event: publish, log, nodes, sockets, webhooks and consumers. It needs a token that may
@@ -78,6 +79,9 @@ fn show(timeline: &Value, id: EventId) -> anyhow::Result<()> {
     if !steps.is_empty() {
         let rows = rows(published(event, steps, id), steps);
         output::line(output::table(&["AFTER", "STEP", "NODE", "TOOK", "WHAT"], &rows))?;
+    }
+    for receiver in timeline["not_chosen"].as_array().into_iter().flatten() {
+        output::note(format!("Not for {}: {}", self::receiver(receiver), cell(receiver, "why")));
     }
     for sentence in timeline["gone"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         output::note(format!("Not known: {}", output::printable(sentence)));
@@ -196,8 +200,29 @@ fn what(step: &Value, kind: &str) -> String {
             cell(step, "outcome"),
             cell(step, "status")
         ),
+        "pending" => match waits(step) {
+            Some(why) => format!("{}: {why}", receiver(step)),
+            None => receiver(step),
+        },
         _ => receiver(step),
     }
+}
+
+/// Why an event waits, for people.
+fn waits(step: &Value) -> Option<String> {
+    Some(match step["reason"].as_str()? {
+        "paused" => "it is paused".to_owned(),
+        "disabled" => "it is disabled".to_owned(),
+        "retry" => format!("it is tried again at {}", cell(step, "next_attempt_at")),
+        "order" => "an earlier event is before it in its order".to_owned(),
+        "pause" => format!("the receiver asked for a pause until {}", cell(step, "next_attempt_at")),
+        "unread" => "no reader has acknowledged it".to_owned(),
+        "behind" => {
+            format!("it has to look at {} first", counted(step["ahead"].as_u64()?, "event", "events"))
+        }
+        "next" => "it is next".to_owned(),
+        other => output::printable(other),
+    })
 }
 
 fn receiver(step: &Value) -> String {
@@ -246,6 +271,20 @@ mod tests {
         let first = published(&Value::Null, &steps, id);
         assert_eq!(rows(first, &steps), expected.map(|row| row.map(str::to_owned).to_vec()));
         assert_eq!(named(&json!({"id": 1, "name": null})), "1");
+    }
+
+    #[test]
+    fn what_waits_says_why() {
+        let pending = |reason: Value| {
+            let mut step = json!({"kind": "pending", "webhook": {"id": "a", "name": "bot"}, "ahead": 7_200});
+            step["reason"] = reason;
+            step["next_attempt_at"] = "2026-11-30T17:00:00.000Z".into();
+            what(&step, "pending")
+        };
+        assert_eq!(pending("behind".into()), "webhook bot: it has to look at 7200 events first");
+        let retried = "webhook bot: it is tried again at 2026-11-30T17:00:00.000Z";
+        assert_eq!(pending("retry".into()), retried);
+        assert_eq!(pending(Value::Null), "webhook bot", "an older node does not say it");
     }
 
     #[test]

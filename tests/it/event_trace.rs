@@ -157,6 +157,7 @@ fn given_up(c: &Cluster) -> Result<()> {
     let url = receiver.on("/bad", behaviour::recovering(2, 500));
     let hook = Hook::create(c, &map, &url, json!({"retry": quick(2)}))?;
     consumer(c, &map)?;
+    let other = Hook::create(c, &map, &receiver.on("/y", behaviour::healthy()), json!({"events": ["y"]}))?;
     let sent = c.publish(0, &map, &json!({"type": "x", "payload": {"key": "a"}}))?;
     let id = text(&sent, "id")?;
     hook.wait_dead_letters(c, 1)?;
@@ -173,6 +174,11 @@ fn given_up(c: &Cluster) -> Result<()> {
     // Nobody reads the consumer.
     let pending: Vec<&Value> = steps(&told, "pending").collect();
     ensure!(pending.len() == 1 && pending[0]["consumer"]["name"] == "jobs", "{told}");
+    ensure!(pending[0]["reason"] == "unread", "{told}");
+    // One webhook does not choose it, and says why.
+    let not_chosen = told["not_chosen"].as_array().context("no list")?;
+    ensure!(not_chosen.len() == 1 && not_chosen[0]["webhook"]["id"] == other.id, "{told}");
+    ensure!(text(&not_chosen[0], "why")?.contains("type x"), "{told}");
     replayed(c, &map, &hook, &id)
 }
 

@@ -167,13 +167,6 @@ impl Webhooks {
         unusable.or_else(|| Some(Evaluator::new(webhook).err()?.to_string()))
     }
 
-    /// Whether the webhook, with its present filters, wants the event. `None` if that can't be evaluated.
-    pub async fn wants(&self, webhook: &Webhook, event: &Event) -> Option<bool> {
-        let evaluator = Arc::new(Evaluator::new(webhook).ok()?);
-        let offers = evaluator.evaluated(&self.hub, std::slice::from_ref(event)).await.ok()?;
-        offers.first().map(|offer| offer.wanted)
-    }
-
     /// Resolves the name of a target that passed the other checks. A name with an address that webhooks must
     /// not go to is refused now. A name that has no address yet is accepted, and checked when it is dialled.
     ///

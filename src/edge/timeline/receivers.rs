@@ -1,6 +1,9 @@
 //! What the webhooks and consumers of a map have to do with an event: what is stored of each, with the attempts
 //! and acknowledgements that nodes noted.
 
+mod waits;
+
+use self::waits::Waits;
 use super::drawn::{Drawn, Stage};
 use crate::core::consumer::progress::Reason;
 use crate::core::event::Event;
@@ -26,6 +29,8 @@ struct Stored {
     is_settled: Option<bool>,
     /// Whether the event waits to be tried again, or behind another one.
     is_waiting: bool,
+    /// What says why it waits, if it does.
+    waits: Waits,
     dead: Option<DeadLetter>,
     /// How many attempts the delivery that waits, or that was given up, has had.
     made: u32,
@@ -125,7 +130,7 @@ impl Receivers {
                 drawn.step(Stage::DeadLetter, Some(at_ms * NS_PER_MS), None, receiver.named());
             }
             if receiver.stored.is_waiting {
-                drawn.step(Stage::Pending, None, None, receiver.named());
+                receiver.draw_pending(edge, drawn);
             } else if receiver.stored.dead.is_none() && !receiver.has_it() {
                 receiver.draw_rest(edge, event, drawn).await;
             }
@@ -191,11 +196,18 @@ impl Receiver {
         is_begun_later.then(|| format!("what {} was sent before the replay is not known", self.called()))
     }
 
+    /// Says that the event waits, and why.
+    fn draw_pending(&self, edge: &Edge, drawn: &mut Drawn<'_>) {
+        let mut what = self.named();
+        self.stored.waits.tell(&self.webhook, edge.hub.clock(), &mut what);
+        drawn.step(Stage::Pending, None, None, what);
+    }
+
     /// What is to be said of an event that nobody has noted as delivered.
     async fn draw_rest(&self, edge: &Edge, event: Option<&Event>, drawn: &mut Drawn<'_>) {
         let Some(event) = event else {
             if self.stored.is_settled == Some(false) {
-                drawn.step(Stage::Pending, None, None, self.named());
+                self.draw_pending(edge, drawn);
             } else if self.tries.is_empty() {
                 drawn.gone(format!("whether {} got the event is no longer known", self.called()));
             }
@@ -204,11 +216,12 @@ impl Receiver {
         // A receiver that was made later has passed what was before it.
         let is_settled = self.stored.is_settled == Some(true);
         if is_settled && self.tries.is_empty() && self.webhook.inserted_ms > event.time_ms {
-            return;
+            return drawn.not_chosen(self.named(), "it was made after the event".to_owned());
         }
-        match (edge.webhooks.wants(&self.webhook, event).await, is_settled) {
-            (Some(false), _) if self.tries.is_empty() => {}
-            (_, false) => drawn.step(Stage::Pending, None, None, self.named()),
+        let why = edge.webhooks.why_unwanted(&self.webhook, event).await.ok().flatten();
+        match (why, is_settled) {
+            (Some(why), _) if self.tries.is_empty() => drawn.not_chosen(self.named(), why),
+            (_, false) => self.draw_pending(edge, drawn),
             (_, true) => {
                 drawn.step(Stage::Acknowledged, None, None, self.named());
                 let how = if self.webhook.is_read() {
@@ -241,6 +254,7 @@ fn look(
     let waits_as = waiting.as_ref().and_then(|retry| retry.events.iter().find(|event| event.id == id));
     let own_seq = waits_as.map(|event| event.seq).or(dead.as_ref().map(|dead| dead.seq));
     let made = waiting.as_ref().map(|retry| retry.attempts).max(dead.as_ref().map(attempts_of));
+    let waits = Waits::of(&state.progress, waiting.as_ref(), seq.or(own_seq));
     let begins_with = |attempt: &Attempt| {
         let first = attempt.message_id.get(..EventId::TEXT_LEN);
         attempt.seq.is_some() && first.and_then(|first| first.parse::<EventId>().ok()) == Some(id)
@@ -249,6 +263,7 @@ fn look(
         seq: own_seq,
         is_settled: seq.or(own_seq).map(|seq| state.progress.track.is_settled(seq)),
         is_waiting: waiting.is_some(),
+        waits,
         made: made.unwrap_or(0),
         dead,
         attempts: state.attempt_history.attempts.into_iter().filter(begins_with).collect(),
