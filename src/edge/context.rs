@@ -91,8 +91,6 @@ pub struct Edge {
     pub sessions: std::sync::Arc<Sessions>,
     /// Delivers to webhooks.
     pub webhooks: Webhooks,
-    /// What clients of this node lack because too few files may be open.
-    pub short_of_files: Option<String>,
     /// The certificate that the node shows its clients.
     pub shown: Option<std::sync::Arc<crate::tls::Shown>>,
     /// The audit log.

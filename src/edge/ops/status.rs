@@ -41,10 +41,7 @@ pub(super) async fn status(request: HttpRequest, edge: Data<Edge>) -> Result<Htt
     let committed = committed(&status, &known);
     let members: Vec<Value> =
         known.iter().map(|known| member_json(&status, known, committed, &owned)).collect();
-    let port = Port {
-        certificate_until: edge.shown.as_ref().and_then(|shown| shown.until()),
-        short_of_files: edge.short_of_files.clone(),
-    };
+    let port = Port { certificate_until: edge.shown.as_ref().and_then(|shown| shown.until()) };
     let losing = hub.webhooks().losing()?;
     let state = State { has_room: hub.health().has_room(), losing: &losing };
     let problems = problems(&status, &known, &port, now_ms(), &state);

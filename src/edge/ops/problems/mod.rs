@@ -64,8 +64,6 @@ pub(super) fn committed(status: &Status, known: &[Known<'_>]) -> Option<u64> {
 pub(super) struct Port {
     /// When its certificate ends (seconds since 1970).
     pub(super) certificate_until: Option<u64>,
-    /// What clients lack because too few files may be open.
-    pub(super) short_of_files: Option<String>,
 }
 
 /// What the node that answers the request knows of the replicated state.
@@ -145,6 +143,7 @@ pub(super) fn problems(
         if let Some(info) = member.info() {
             of_member.extend(disks::low(member.member, info));
             of_member.extend(disks::slow(member.member, info));
+            of_member.extend(ports::few_files(member.member, info));
         }
         of_member.extend(clocks::apart(status, member, right));
         found.extend(of_member.into_iter().map(|p| Problem { node: Some(member.member.id), ..p }));

@@ -246,12 +246,20 @@ fn the_client_port_is_checked() {
     let codes = |port: &Port| -> Vec<(&str, &str)> {
         ports::of_client_port(&three(), port, 10_000).into_iter().map(|p| (p.code, p.severity)).collect()
     };
-    let ends = |until| Port { certificate_until: Some(until), ..Port::default() };
+    let ends = |until| Port { certificate_until: Some(until) };
     assert_eq!(codes(&ends(10_000 + 31 * 86_400)), []);
     assert_eq!(codes(&ends(10_000 + 86_400)), [("certificate_ends", "warning")]);
     assert_eq!(codes(&ends(9_999)), [("certificate_ends", "critical")]);
-    let few = Port { short_of_files: Some("few".into()), ..Port::default() };
-    assert_eq!(codes(&few), [("few_open_files", "warning")]);
+}
+
+#[test]
+fn too_few_open_files_are_a_problem_of_each_node_that_has_it() {
+    let few = || NodeInfo { short_of_files: Some("few files".into()), ..good() };
+    let reports = [Some(report(few())), Some(report(good())), Some(report(few()))];
+    let problems = found(&three(), &reports, None, true);
+    let told: Vec<_> = problems.iter().map(|p| (p.code, p.severity, p.node, p.what.as_str())).collect();
+    let expected = |node, what| ("few_open_files", "warning", Some(node), what);
+    assert_eq!(told, [expected(1, "node 1: few files"), expected(3, "node 3: few files")]);
 }
 
 #[test]
