@@ -114,15 +114,18 @@ fn empty(console: &ConsoleConfig) -> NewCookie<'static> {
 }
 
 /// Whoever has the cookie learns the value of the header: a page of another site has neither, and can't read
-/// this answer.
+/// this answer. Without a cookie nobody has signed in, and nothing is wrong: the answer is empty.
 pub(super) async fn show(request: HttpRequest, edge: Data<Edge>) -> Result<HttpResponse, ApiError> {
     if edge.hub.health().is_removed() {
         return Err(Refused::from(Unavailable::Removed).into());
     }
+    let name = kept::session_cookie(console_of(&edge)?.is_secure);
+    if !kept::has_cookie(&request, name) {
+        return Ok(HttpResponse::NoContent().finish());
+    }
     let (session, who) = edge.session(&request, None, false).await?;
     know(&request);
     let encryption = kept::encryption(&edge.hub).await?;
-    let name = kept::session_cookie(console_of(&edge)?.is_secure);
     let cookie = kept::cookie(&request, name).unwrap_or_default();
     let shown = shown(&edge, &session, &who, &kept::csrf(&encryption, cookie));
     Ok(HttpResponse::Ok().json(json!({ "data": shown })))

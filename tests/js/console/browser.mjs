@@ -50,6 +50,13 @@ export async function open(who, look, cookies = []) {
     const isElsewhere = !["data:", "blob:"].includes(protocol) && !own.has(hostname);
     if (isElsewhere) say("elsewhere", { who, url: request.url() });
   });
+  // Nobody has signed in before the first sign-in: to ask for the session is no error then.
+  page.on("response", async (response) => {
+    const request = response.request();
+    if (request.method() !== "GET" || !isExpected(String(response.status()), response.url())) return;
+    const { cookie = "" } = await request.allHeaders();
+    if (!cookie.includes("waypost_session=")) say("console_error", { who, text: "no session", url: response.url() });
+  });
   await page.exposeFunction("tellViolation", (directive, uri) => say("csp", { who, directive, uri }));
   await page.addInitScript(() => {
     document.addEventListener("securitypolicyviolation", (event) => {
@@ -59,7 +66,7 @@ export async function open(who, look, cookies = []) {
   return page;
 }
 
-/** Before anybody has signed in the node says so, and the browser calls that an error. */
+/** A sign-in that is refused, and a session that has ended: the browser calls these errors. */
 function isExpected(text, url) {
   return url.endsWith("/console/session") && /\b40[13]\b/.test(text);
 }
