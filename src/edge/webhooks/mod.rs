@@ -23,6 +23,7 @@ mod settings;
 pub use configured::keep_configured;
 
 pub(in crate::edge) use answer::{oldest_seq, queue_depth};
+pub(in crate::edge) use crud::note_changed;
 pub(in crate::edge) use error::{Problem, no_consumer};
 pub(in crate::edge) use managed::{Managed, Manager};
 pub(in crate::edge) use position::{after, event_for, read as read_position};
