@@ -5,7 +5,7 @@
 use super::error::Problem;
 use super::managed::Managed;
 use super::position;
-use super::replayed::{all, waiting};
+use super::replayed::{Wanted, all, waiting};
 use super::{object, order};
 use crate::core::consumer::progress::{OwnerCommand, Track};
 use crate::core::field_error::{FieldCode, FieldErrors};
@@ -29,23 +29,6 @@ const MAX_EVENTS: usize = 100;
 
 /// Parameters of the question how many events a replay would have.
 pub(super) const NAMES: &[&str] = &["since", "after", "until", "failed_only"];
-
-/// A range of the stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Wanted {
-    pub(super) from_seq: u64,
-    /// One past the last seq. `u64::MAX` means the end of the stream.
-    pub(super) until_seq: u64,
-    pub(super) failed_only: bool,
-}
-
-impl Wanted {
-    /// How many events it has. `None` if that is not known yet: their end, or which of them are dead letters.
-    pub(super) fn events(self) -> Option<u64> {
-        let is_known = !self.failed_only && self.until_seq < u64::MAX;
-        is_known.then(|| self.until_seq.saturating_sub(self.from_seq))
-    }
-}
 
 /// A replay in the path.
 #[derive(Deserialize)]
@@ -318,13 +301,5 @@ mod tests {
             let Err(Problem::Invalid(problems)) = read_of(query) else { panic!("{query} is taken") };
             assert!(problems.messages()[0].starts_with(expected), "{:?}", problems.messages());
         }
-    }
-
-    #[test]
-    fn what_is_not_known_is_not_counted() {
-        let wanted = Wanted { from_seq: 11, until_seq: 31, failed_only: false };
-        assert_eq!(wanted.events(), Some(20));
-        assert_eq!(Wanted { until_seq: u64::MAX, ..wanted }.events(), None);
-        assert_eq!(Wanted { failed_only: true, ..wanted }.events(), None);
     }
 }

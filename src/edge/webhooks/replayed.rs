@@ -1,7 +1,6 @@
-//! The form of replays in answers: how far they are, and how much of them is left.
+//! Replays: which events they have, and their form in answers: how far they are, and how much of them is left.
 
 use super::error::Problem;
-use super::replay::Wanted;
 use super::state_of;
 use crate::core::consumer::progress::{NumberedCommand, OwnerCommand, Replay, Track};
 use crate::core::ids::TopicId;
@@ -11,6 +10,23 @@ use crate::edge::context::Edge;
 use crate::hub::WebhookState;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+
+/// A range of the stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Wanted {
+    pub(super) from_seq: u64,
+    /// One past the last seq. `u64::MAX` means the end of the stream.
+    pub(super) until_seq: u64,
+    pub(super) failed_only: bool,
+}
+
+impl Wanted {
+    /// How many events it has. `None` if that is not known yet: their end, or which of them are dead letters.
+    pub(super) fn events(self) -> Option<u64> {
+        let is_known = !self.failed_only && self.until_seq < u64::MAX;
+        is_known.then(|| self.until_seq.saturating_sub(self.from_seq))
+    }
+}
 
 /// What the stored records beside a replay's own say of it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -230,5 +246,13 @@ mod tests {
             (&json!(3), &json!(3), &Value::Null)
         );
         assert_eq!(waiting(7, 1, wanted, None)["total"], Value::Null);
+    }
+
+    #[test]
+    fn what_is_not_known_is_not_counted() {
+        let wanted = Wanted { from_seq: 11, until_seq: 31, failed_only: false };
+        assert_eq!(wanted.events(), Some(20));
+        assert_eq!(Wanted { until_seq: u64::MAX, ..wanted }.events(), None);
+        assert_eq!(Wanted { failed_only: true, ..wanted }.events(), None);
     }
 }
