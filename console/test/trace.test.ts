@@ -6,8 +6,11 @@ import {
   deliveriesOf,
   isOpen,
   lanesOf,
+  notChosenOf,
+  pathOf,
   stagesOf,
   titleOf,
+  waitsText,
   type Step,
   type Trace,
 } from "../src/pages/trace/model";
@@ -100,6 +103,25 @@ test("a node that gave no answer has a lane that says so", () => {
   const lanes = lanesOf({ ...WHOLE, unreachable: [silent] });
   assert.equal(lanes.length, 4);
   assert.deepEqual(lanes[3], { node: silent, marks: [], isSilent: true });
+});
+
+test("an event that waits says why, and those that do not get it say why not", () => {
+  const waits = (more: Partial<Step>) => waitsText(step("pending", 1, null, more));
+  assert.equal(waits({}), "");
+  assert.equal(waits({ reason: "behind", ahead: 7200 }), "7,200 events come before it");
+  assert.equal(waits({ reason: "unread", ahead: 1 }), "no reader has acknowledged it; 1 event comes before it");
+  assert.equal(waits({ reason: "retry", ahead: 0 }), "it failed, and is tried again");
+  assert.equal(waits({ reason: "some_thing" }), "some thing");
+  const not = { ...WHOLE, not_chosen: [{ webhook: WEBHOOK, why: "it takes no events of the type x" }] };
+  assert.deepEqual(notChosenOf(not), [{ kind: "webhook", receiver: WEBHOOK, why: "it takes no events of the type x" }]);
+  assert.deepEqual(notChosenOf(WHOLE), []);
+  assert.deepEqual(pathOf("shop", "webhook", WEBHOOK), ["maps", "shop", "webhooks", "w1"]);
+  assert.deepEqual(pathOf("shop", "consumer", { id: "c1", name: "jobs" }), ["maps", "shop", "consumers", "jobs"]);
+});
+
+test("a short attempt took something", () => {
+  const short = step("attempt", 1, 5, { webhook: WEBHOOK, attempt: 1, status: 204, duration_ms: 0 });
+  assert.equal(deliveriesOf(trace([short]))[0]?.steps[0]?.text, "status 204 in less than 1 ms");
 });
 
 test("deliveries have their attempts, and the state that they end in", () => {

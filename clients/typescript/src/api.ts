@@ -1,4 +1,4 @@
-// Made by generate.mjs from docs/openapi.yaml, whose SHA-256 is 8e32dd3fe8e56561cca39c21c154307b54dee941848ed483ae6cb5d34c191812.
+// Made by generate.mjs from docs/openapi.yaml, whose SHA-256 is fd3b8f834804ec0e9191e4b57108275ea33ebfff8fe59fe675a831617aff080b.
 
 export interface paths {
     "/": {
@@ -320,6 +320,29 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/maps/{map}/connections/closed": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or slug. */
+                map: components["parameters"]["map"];
+            };
+            cookie?: never;
+        };
+        /**
+         * The connections that nodes closed lately because their clients read too slowly, the newest first.
+         * @description Needs the scope manage. Each is shown as it was when it was closed. A worker thread of a node remembers the last 64 of a map and 256 of all maps, and begins to remember no more than 64 in a second; they are forgotten when the process ends. All nodes are asked, for three seconds at most.
+         */
+        get: operations["listClosedConnections"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/maps/{map}/consumers": {
         parameters: {
             query?: never;
@@ -606,7 +629,11 @@ export interface paths {
             };
             cookie?: never;
         };
-        get?: never;
+        /**
+         * How many events a replay would have now; nothing is begun.
+         * @description Needs the scope manage. The parameters are the members of the replay's body; one of since and after, or neither if `failed_only` is true.
+         */
+        get: operations["planReplayOfConsumer"];
         put?: never;
         /**
          * Deliver events again.
@@ -1417,7 +1444,11 @@ export interface paths {
             };
             cookie?: never;
         };
-        get?: never;
+        /**
+         * How many events a replay would have now; nothing is begun.
+         * @description Needs the scope manage. The parameters are the members of the replay's body; one of since and after, or neither if `failed_only` is true.
+         */
+        get: operations["planReplay"];
         put?: never;
         /**
          * Deliver events again.
@@ -1569,7 +1600,7 @@ export interface paths {
         put?: never;
         /**
          * Show the request that settings would make of an event; nothing is stored or sent.
-         * @description Needs the scope manage, or a portal link with `webhooks:write`. The settings are those of `webhook`, or those of a new webhook, changed by `settings`; a target is not needed. Without `event` the answer is about the newest of the map's last 500 events that the settings choose; if they choose none of them, about the newest event. The request is that of the event alone, at its first attempt. Signatures, values of the webhook's own headers, and what may be secret in the URL are shown as `…`. The faults of settings are those of creating a webhook; the name of the target is not resolved. 404 `event_not_found`, `webhook_not_found`.
+         * @description Needs the scope manage, or a portal link with `webhooks:write`. The settings are those of `webhook`, or those of a new webhook, changed by `settings`; a target is not needed. Without `event` the answer is about the newest of the map's last 500 events that the settings choose; if they choose none of them, about the newest event. The request is that of the event alone, at its first attempt unless `attempt` says otherwise. Signatures, values of the webhook's own headers, and what may be secret in the URL are shown as `…`. The faults of settings are those of creating a webhook; the name of the target is not resolved. 404 `event_not_found`, `webhook_not_found`.
          */
         post: operations["previewWebhook"];
         delete?: never;
@@ -2469,10 +2500,26 @@ export interface components {
         /** @description A line of the audit log. One with only `time`, `node` and `lost` says how many lines could not be written. */
         AuditLine: {
             address?: string;
+            /** @description The settings that the request changed, of a map, its channel rules, issuers, webhooks, consumers and ingest sources; some 700 bytes at most, and a last one called `…` if there are more. Of webhooks, consumers, sources and issuers no value is told: it may be a secret. */
+            changed?: {
+                /**
+                 * @description Its path, as in `limits.webhooks`; of a channel rule, what it matches and the member, as in `chat-*.durability`; `order` if only the order of the rules is another one.
+                 * @example limits.webhooks
+                 */
+                field: string;
+                /** @description What it was; null: nothing. Absent if it is not told. */
+                from?: unknown;
+                /** @description What it is; null: nothing. Absent if it is not told. */
+                to?: unknown;
+            }[];
             lost?: number;
             /** @description Id of the map. */
             map?: string;
+            /** @description Its slug then, or its name if it had none. */
+            map_name?: string;
             method?: string;
+            /** @description The name then of the token, webhook, consumer or ingest source that the request made, or that its path names; at most 100 bytes. */
+            name?: string;
             node: components["schemas"]["NamedNode"];
             path?: string;
             /** @description `done`, `unknown`, or the code of the error. */
@@ -2485,6 +2532,8 @@ export interface components {
             time: string;
             /** @description Its id; with `portal`, that of the token that made the link, which is missing if the admin did. */
             token?: string;
+            /** @description Its name then, at most 100 bytes; of a client token, that of its issuer. */
+            token_name?: string;
             /**
              * @description `portal`: with a portal link. `unknown`: with no token, or a wrong one.
              * @enum {unknown}
@@ -2554,6 +2603,8 @@ export interface components {
             /** @description Events that it was not sent yet. Events that are no longer in the node's memory are counted by the positions of the map's log, of which other subjects may have some. */
             lag_events: number;
             node: components["schemas"]["NamedNode"];
+            /** @description The client's port, as the node sees it; null if it has no connection of its own, as a long poll. */
+            port: number | null;
             protocol: components["schemas"]["ConnectionProtocol"];
             /** @description Subjects and patterns that it has subscribed to, the first by name. Empty is the map's own, `*` all. */
             subjects: string[];
@@ -2561,8 +2612,26 @@ export interface components {
             subjects_total: number;
             /** @description Id of the token or the issuer by which it was opened; null if an app or the admin opened it. */
             token: string | null;
+            /** @description The latter alone: they wait in the connection, because the client reads nothing or too little. */
+            unsent_bytes: number;
             /** @description Whom its client token is about, or the user that has signed in. */
             user: string | null;
+            /** @description The first 120 bytes of what the client calls itself (`User-Agent`), if it says so. */
+            user_agent: string | null;
+            /** @description For how long something has waited for the client to take it; 0 if nothing waits. The node closes the connection of a client that takes too little for too long. */
+            waiting_seconds: number;
+        };
+        ClosedConnection: components["schemas"]["ClientConnection"] & {
+            /**
+             * Format: date-time
+             * @description By the node's clock.
+             */
+            closed_at: string;
+            /**
+             * @description `too_slow`: it took too little for too long. `fell_out`: it missed ephemeral events.
+             * @enum {unknown}
+             */
+            reason: "too_slow" | "fell_out";
         };
         ClusterStatus: {
             applied_index?: number;
@@ -3272,8 +3341,15 @@ export interface components {
             events?: number;
             failed: number;
             failed_only: boolean;
+            /**
+             * Format: date-time
+             * @description Time of the first event from `from_seq` on that is kept. Null: it begins with the first of all events, or none is kept.
+             */
+            from_at: string | null;
             from_seq: number;
             id: number;
+            /** @description How many of them wait for their turn or for another attempt; 0 once it has ended. */
+            left: number | null;
             /** @description Events that retention removed before they were read again. */
             missed: number;
             next_seq: number;
@@ -3285,6 +3361,8 @@ export interface components {
             started_at: string;
             /** @enum {unknown} */
             state: "waiting" | "running" | "done" | "cancelled";
+            /** @description How many events it has. Of a replay of dead letters, these alone count: those that it has delivered or given up, and those that are left. Null if that is not known yet. */
+            total: number | null;
             /** @description One past the last seq; null while a replay to the end waits. */
             until_seq: number | null;
         };
@@ -3300,6 +3378,14 @@ export interface components {
             since?: components["schemas"]["PastPlace"];
             /** Format: date-time */
             until?: string;
+        };
+        ReplayPlan: {
+            /** @description With `failed_only`, the dead letters of events of the range; else the events of the range, whether or not the filter chooses them. */
+            events: number;
+            failed_only: boolean;
+            from_seq: number;
+            /** @description One past the last seq. */
+            until_seq: number;
         };
         Retention: {
             age_seconds?: components["schemas"]["Bound"];
@@ -3513,6 +3599,13 @@ export interface components {
             } | null;
             /** @description Sentences: what is not known, or no longer. */
             gone: string[];
+            /** @description The webhooks and consumers that do not get the event, by their present filters or because they were made after it. */
+            not_chosen: {
+                consumer?: components["schemas"]["TimelineReceiver"];
+                webhook?: components["schemas"]["TimelineReceiver"];
+                /** @description In words. */
+                why: string;
+            }[];
             /** @description By stage, then by time. */
             steps: components["schemas"]["TimelineStep"][];
             /** @description Nodes that did not answer in time. What they know is missing. */
@@ -3528,6 +3621,8 @@ export interface components {
             name: string;
         };
         TimelineStep: {
+            /** @description pending: how many events the webhook or the consumer has to be done with before; 0 if it has come to the event. */
+            ahead?: number;
             /**
              * Format: date-time
              * @description By the clock of the node, in microseconds; attempts and what follows them by the cluster's time, in milliseconds. null if it is not known.
@@ -3544,6 +3639,11 @@ export interface components {
             kind: "received" | "proposed" | "committed" | "applied" | "delivered" | "attempt" | "acknowledged" | "dead_letter" | "pending";
             /** @description committed: the index of the log entry. */
             log_index?: number;
+            /**
+             * Format: date-time
+             * @description pending: when the next attempt is due, if that is known.
+             */
+            next_attempt_at?: string | null;
             node: components["schemas"]["TimelineNode"] | null;
             /**
              * @description attempt.
@@ -3557,6 +3657,11 @@ export interface components {
              * @enum {unknown}
              */
             protocol?: "rest" | "pusher" | "phoenix" | "live" | "ingest";
+            /**
+             * @description pending: why it waits. `paused`, `disabled`: the webhook is not active. `retry`: it was tried and failed, or a reader did not take it. `order`: an earlier event of its key comes first. `pause`: the receiver asked for a pause. `unread`: no reader of the consumer has acknowledged it. `behind`: the webhook has not come to it. `next`: it is its turn.
+             * @enum {unknown}
+             */
+            reason?: "paused" | "disabled" | "retry" | "order" | "pause" | "unread" | "behind" | "next";
             /** @description attempt: whether somebody asked to have the event delivered again. */
             replay?: boolean;
             /** @description delivered: how long the slowest of them waited for it (microseconds). */
@@ -4423,7 +4528,7 @@ export interface operations {
                 since?: string;
                 /** @description Only lines before this time. */
                 until?: string;
-                /** @description Only lines of this caller: `admin`, `token`, `portal`, `unknown`, or the id of a token. */
+                /** @description Only lines of this caller: `admin`, `token`, `portal`, `unknown`, or the id or the name of a token. */
                 who?: string;
             };
             header?: never;
@@ -4934,6 +5039,42 @@ export interface operations {
             408: components["responses"]["Timeout"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["NotJson"];
+            429: components["responses"]["Later"];
+            503: components["responses"]["Later"];
+            default: components["responses"]["Error"];
+        };
+    };
+    listClosedConnections: {
+        parameters: {
+            query?: {
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description Id or slug. */
+                map: components["parameters"]["map"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The list. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["ClosedConnection"][];
+                        /** @description Nodes that did not answer: what they closed is missing. */
+                        unreachable: components["schemas"]["NamedNode"][];
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
             429: components["responses"]["Later"];
             503: components["responses"]["Later"];
             default: components["responses"]["Error"];
@@ -5545,6 +5686,46 @@ export interface operations {
             413: components["responses"]["TooLarge"];
             415: components["responses"]["NotJson"];
             429: components["responses"]["Error"];
+            503: components["responses"]["Later"];
+            default: components["responses"]["Error"];
+        };
+    };
+    planReplayOfConsumer: {
+        parameters: {
+            query?: {
+                after?: components["schemas"]["GivenEventId"];
+                /** @description Count only dead letters. */
+                failed_only?: boolean;
+                since?: components["schemas"]["PastPlace"];
+                until?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The name of a consumer. */
+                consumer: components["parameters"]["consumer"];
+                /** @description Id or slug. */
+                map: components["parameters"]["map"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What the replay would have. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["ReplayPlan"];
+                    };
+                };
+            };
+            400: components["responses"]["Invalid"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NoConsumer"];
+            429: components["responses"]["Later"];
             503: components["responses"]["Later"];
             default: components["responses"]["Error"];
         };
@@ -7299,6 +7480,45 @@ export interface operations {
             default: components["responses"]["Error"];
         };
     };
+    planReplay: {
+        parameters: {
+            query?: {
+                after?: components["schemas"]["GivenEventId"];
+                /** @description Count only dead letters. */
+                failed_only?: boolean;
+                since?: components["schemas"]["PastPlace"];
+                until?: string;
+            };
+            header?: never;
+            path: {
+                /** @description Id or slug. */
+                map: components["parameters"]["map"];
+                webhook: components["parameters"]["webhook"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What the replay would have. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["ReplayPlan"];
+                    };
+                };
+            };
+            400: components["responses"]["Invalid"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NoWebhook"];
+            429: components["responses"]["Later"];
+            503: components["responses"]["Later"];
+            default: components["responses"]["Error"];
+        };
+    };
     replay: {
         parameters: {
             query?: never;
@@ -7477,14 +7697,17 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The result; the test failed if `class` is not `delivered`. */
+            /** @description The result, and the request that was made. The test failed if `class` is not `delivered`. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": {
-                        data: components["schemas"]["Attempt"];
+                        data: components["schemas"]["Attempt"] & {
+                            /** @description As in a preview: nothing secret is shown. Null: there was no request. */
+                            request: components["schemas"]["PreviewedRequest"] | null;
+                        };
                     };
                 };
             };
@@ -7590,6 +7813,13 @@ export interface operations {
                  *     }
                  */
                 "application/json": {
+                    /**
+                     * Format: date-time
+                     * @description The time of the attempt; null is now.
+                     */
+                    at?: string | null;
+                    /** @description The number of the attempt; null is the first. */
+                    attempt?: number | null;
                     /** @description The id of a stored event. */
                     event?: string | null;
                     /** @description As in creating a webhook; with `webhook`, as in updating it. */
@@ -8677,6 +8907,13 @@ export interface operations {
         requestBody?: never;
         responses: {
             200: components["responses"]["ConsoleSession"];
+            /** @description The request has no cookie of a session: nobody has signed in. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             429: components["responses"]["Later"];

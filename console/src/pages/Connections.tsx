@@ -2,15 +2,12 @@
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { api, url } from "../api";
 import { commandLine } from "../lib/delivery/commands";
-import { counted } from "../lib/words";
 import { setQuery, route } from "../router";
 import {
   Button,
-  bytes,
   confirm,
   duration,
   Field,
-  Id,
   number,
   PageHead,
   say,
@@ -25,7 +22,9 @@ import {
 import { useTokenNames } from "../tokens";
 import { useAccess } from "./delivery/access";
 import { mapWord } from "./delivery/types";
-import { addressOf, nodeOf, openedBy, PROTOCOLS, type Connection } from "./connections/connection";
+import { ClosedConnections } from "./connections/Closed";
+import { addressOf, lagOf, nodeOf, PROTOCOLS, type Connection } from "./connections/connection";
+import { Client } from "./connections/Client";
 import type { MapPage } from "./props";
 
 /** Connections of one answer, and rows that are shown at first and more each time. */
@@ -112,7 +111,8 @@ export function Connections({ map }: MapPage) {
       >
         Clients that are connected to any node, and how far they are behind.{" "}
         {list.more ? `There are more than the ${number(count)} read so far; of those, the` : "The"} furthest first.
-        {readAt !== null && ` As of ${stamp(readAt)}${isFirstPage ? `, read every ${EVERY / 1000} seconds` : ""}.`}
+        {readAt !== null && ` As of ${stamp(readAt)}${isFirstPage ? `, read every ${EVERY / 1000} seconds` : ""}.`} A
+        client that takes too little for too long is closed.
       </PageHead>
       <form
         class="row row-bottom"
@@ -154,6 +154,7 @@ export function Connections({ map }: MapPage) {
         empty={protocol !== "" || subject !== null ? "No connection matches" : "Nobody is connected"}
         more={rows.length > shown || list.more ? more : undefined}
       />
+      <ClosedConnections map={map} nameOf={nameOf} />
     </div>
   );
 }
@@ -171,8 +172,8 @@ function columnsOf(
   return [
     {
       key: "address",
-      title: "Address",
-      cell: (one) => <Who connection={one} nameOf={nameOf} />,
+      title: "Client",
+      cell: (one) => <Client connection={one} nameOf={nameOf} />,
       sort: (one) => one.address ?? "",
     },
     { key: "protocol", title: "Protocol", cell: (one) => one.protocol, sort: (one) => one.protocol },
@@ -209,25 +210,14 @@ function columnsOf(
   ];
 }
 
-function Who({ connection, nameOf }: { connection: Connection; nameOf(token: string): string }) {
-  const by = openedBy(connection, nameOf);
-  return (
-    <div class="stack-none">
-      {connection.address === null ? <span class="muted">ended</span> : <code>{connection.address}</code>}
-      {by !== null && <span class="hint clip">{by}</span>}
-      <span class="hint">
-        <Id value={connection.id} chars={26} />
-      </span>
-    </div>
-  );
-}
-
 function Lag({ connection }: { connection: Connection }) {
-  if (connection.lag_events === 0 && connection.lag_bytes === 0) return <>0</>;
+  const lag = lagOf(connection);
+  if (lag === null) return <>0</>;
   return (
     <div class="stack-none">
-      <strong>{counted(connection.lag_events, "event")}</strong>
-      <span class="hint">{bytes(connection.lag_bytes)}</span>
+      <strong>{lag.events}</strong>
+      {lag.where !== null && <span class="hint">{lag.where}</span>}
+      {lag.slow !== null && <Status tone="warn">{lag.slow}</Status>}
     </div>
   );
 }

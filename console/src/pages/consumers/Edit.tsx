@@ -7,6 +7,7 @@ import { go, href } from "../../router";
 import type { MapRef } from "../../session";
 import { Button, Command, Fault, LinkButton, Loading, Note, PageHead, say, useAction, useResource } from "../../ui";
 import { useAccess } from "../delivery/access";
+import { Gone, isGone } from "../delivery/Gone";
 import { SettingsForm } from "../delivery/SettingsForm";
 import { mapWord, type Consumer } from "../delivery/types";
 import { createLine } from "./line";
@@ -30,6 +31,7 @@ export function EditConsumer({ map, name }: { map: MapRef; name: string }) {
     (signal) => api.get<{ data: Consumer }>(path, { signal }).then((answer) => answer.data),
     [path],
   );
+  if (isGone(consumer.error)) return <Gone what="consumer" list={href(["maps", mapWord(map), "consumers"])} />;
   return (
     <>
       <PageHead title={`Edit ${name}`}>

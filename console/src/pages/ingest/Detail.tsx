@@ -29,6 +29,7 @@ import {
   type Column,
 } from "../../ui";
 import { EventId } from "../delivery/EventId";
+import { Gone, isGone } from "../delivery/Gone";
 import { mapWord } from "../delivery/types";
 import type { Source } from "./List";
 import { RotateSource } from "./Rotate";
@@ -45,6 +46,7 @@ export function SourceDetail({ map, id }: { map: MapRef; id: string }) {
     EVERY,
   );
   if (source.data === undefined) {
+    if (isGone(source.error)) return <Gone what="ingest source" list={href(["maps", mapWord(map), "ingest"])} />;
     return (
       <>
         <PageHead title="Ingest source" />

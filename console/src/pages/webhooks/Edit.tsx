@@ -10,6 +10,7 @@ import type { MapRef } from "../../session";
 import { Button, Command, Fault, LinkButton, Loading, Note, PageHead, say, useAction, useResource } from "../../ui";
 import { useAccess } from "../delivery/access";
 import { showSecret } from "../delivery/Secret";
+import { Gone, isGone } from "../delivery/Gone";
 import { SettingsForm } from "../delivery/SettingsForm";
 import { mapWord, type Webhook } from "../delivery/types";
 import { flat } from "./flat";
@@ -36,6 +37,7 @@ export function EditWebhook({ map, id }: { map: MapRef; id: string }) {
     [path],
   );
   const name = webhook.data?.name || id;
+  if (isGone(webhook.error)) return <Gone what="webhook" list={href(["maps", mapWord(map), "webhooks"])} />;
   return (
     <>
       <PageHead title={`Edit ${name}`}>
