@@ -103,7 +103,8 @@ fn changes(c: &Cluster) -> Result<()> {
     ensure!(shown["client_events"] == true && shown["max_connections"].is_null(), "{shown}");
     ensure!(shown["origins"] == json!(["https://good.example"]), "{shown}");
     ensure!(shown["key"] == made["key"] && shown["inserted_at"] == made["inserted_at"], "{shown}");
-    for bad in [json!({"key": "another"}), json!({"secret": "a-long-secret"}), json!({"max_connections": 0})] {
+    for bad in [json!({"key": "another"}), json!({"secret": "a-long-secret"}), json!({"max_connections": 0})]
+    {
         let refused = c.admin(0).patch(&path, &bad)?;
         ensure!(refused.status == 400 && refused.code() == "invalid_body", "{bad}: {}", refused.text());
     }
