@@ -122,7 +122,7 @@ impl At {
 }
 
 /// The methods that each path of a worker takes. A request with another method is refused for its method,
-/// whatever else is wrong with it.
+/// whatever its query.
 #[derive(Debug, Default)]
 pub struct Methods(FxHashMap<String, Vec<Method>>);
 

@@ -50,7 +50,7 @@ impl Directory {
             return Some(Refusal::AppKeyTaken);
         }
         if let Some(old) = apps.get(app.token) {
-            // Only the files change an app.
+            // Only the files put an app again.
             let is_same = old.map == app.map && old.key == app.key;
             let of_files = old.origin == Origin::Config && app.origin == Origin::Config;
             return (!is_same || !of_files).then_some(Refusal::IdTaken);
