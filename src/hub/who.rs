@@ -163,8 +163,8 @@ impl Who {
         }
     }
 
-    /// Whether the caller has come with a portal link: somebody of a tenant, to whom the cluster is none of
-    /// their business.
+    /// Whether the caller has come with a portal link: somebody of a tenant, who learns nothing of the cluster's
+    /// machines.
     pub fn is_of_link(&self) -> bool {
         matches!(self, Who::Token(holder) if holder.is_of_link)
     }
