@@ -1,4 +1,4 @@
-// Made by generate.mjs from docs/openapi.yaml, whose SHA-256 is 8e32dd3fe8e56561cca39c21c154307b54dee941848ed483ae6cb5d34c191812.
+// Made by generate.mjs from docs/openapi.yaml, whose SHA-256 is 212036b35db825b31b82a28f6be1f1898486fd98850eb867c9b6abaa2ed17970.
 
 export interface paths {
     "/": {
@@ -1499,7 +1499,7 @@ export interface paths {
         put?: never;
         /**
          * Give the webhook a new secret; the answer shows it once.
-         * @description Needs the scope manage. Until the overlap ends, both secrets sign each request.
+         * @description Needs the scope manage. Until the overlap ends, both secrets sign each request. If the request gives the secret, deliveries that wait are tried at once, because the receiver may have it already; with a secret that the server makes they wait for their time, or for `…/enable`.
          */
         post: operations["rotateSecret"];
         delete?: never;
@@ -2446,6 +2446,8 @@ export interface components {
             message_id: string;
             ms: number;
             node: number;
+            /** @description The name of that node, if it is a member that has one; null with a portal link. */
+            node_name: string | null;
             /** @description Increases with each attempt; 0 for a test, and for the record that no attempt could begin, which has 0 events. */
             number: number;
             /** @description The beginning of the answer's body. */
@@ -2665,7 +2667,7 @@ export interface components {
             /** @description The problems, the worst first; not every problem makes a cluster unhealthy. */
             problems: {
                 /** @enum {unknown} */
-                code: "removed" | "id_claimed_twice" | "node_failed" | "no_majority" | "wrong_cluster" | "none_serves" | "stuck" | "disk_full" | "webhooks_losing" | "single_node" | "single_voter" | "even_voters" | "versions_differ" | "drained" | "drain_forgotten" | "unreachable" | "lag" | "was_damaged" | "disk_low" | "disk_slow" | "clocks_apart" | "clocks_disagree" | "clock_jumped" | "expiry_held" | "ids_ahead" | "certificate_ends" | "few_open_files" | "cut_off" | "half_reachable" | "settings_differ" | "no_key" | "audit_lost" | "same_name" | "cannot_catch_up";
+                code: "removed" | "id_claimed_twice" | "node_failed" | "no_majority" | "wrong_cluster" | "none_serves" | "stuck" | "disk_full" | "webhooks_losing" | "webhooks_failing" | "single_node" | "single_voter" | "even_voters" | "versions_differ" | "drained" | "drain_forgotten" | "unreachable" | "lag" | "was_damaged" | "disk_low" | "disk_slow" | "clocks_apart" | "clocks_disagree" | "clock_jumped" | "expiry_held" | "ids_ahead" | "certificate_ends" | "few_open_files" | "cut_off" | "half_reachable" | "settings_differ" | "no_key" | "audit_lost" | "same_name" | "cannot_catch_up";
                 do: string;
                 node: number | null;
                 node_name?: string | null;
@@ -2684,6 +2686,8 @@ export interface components {
             time?: string;
             /** @description The number of webhooks that have an owner. */
             webhooks?: number;
+            /** @description The number of active webhooks whose receivers fail, or to which nothing of late could be delivered; null if the node that was asked could not tell in time. */
+            webhooks_failing?: number | null;
         };
         /** @enum {string} */
         ConnectionProtocol: "phoenix" | "longpoll" | "pusher" | "live" | "sse" | "ingest";
@@ -2740,6 +2744,8 @@ export interface components {
                 oldest_at?: string | null;
                 /** @description The node that hands the events out. */
                 owner?: number | null;
+                /** @description The name of that node; null with a portal link. */
+                owner_name?: string | null;
                 /** @description Events acknowledged a second, since the node was asked before. */
                 rate?: number | null;
                 /** @description Events that were handed over before and wait for the next time. */
@@ -3318,7 +3324,7 @@ export interface components {
             delay_ms?: number;
             factor?: number;
             jitter?: number;
-            /** @description Attempts in all; after the last one the event becomes a dead letter. */
+            /** @description Attempts in all; after the last one the event becomes a dead letter. A change counts when an attempt ends: an event that waits has its next attempt in any case. */
             max_attempts?: number;
             max_delay_ms?: number;
             /**
@@ -3537,9 +3543,13 @@ export interface components {
             attempt?: number;
             /** @description received: the id of the token or the ingest source, or of the app whose client published; null is the admin. */
             by?: string | null;
+            /** @description attempt: how it ended. */
+            class?: components["schemas"]["AttemptClass"];
             consumer?: components["schemas"]["TimelineReceiver"];
             /** @description attempt. */
             duration_ms?: number;
+            /** @description attempt: why it failed, as far as that is stored: of the last 20 attempts of each webhook, and of dead letters. */
+            error?: string | null;
             /** @enum {unknown} */
             kind: "received" | "proposed" | "committed" | "applied" | "delivered" | "attempt" | "acknowledged" | "dead_letter" | "pending";
             /** @description committed: the index of the log entry. */
@@ -3757,6 +3767,8 @@ export interface components {
             origin?: "api" | "config";
             /** @description The node that delivers its events. */
             owner?: number | null;
+            /** @description The name of that node; null with a portal link. */
+            owner_name?: string | null;
             profile: components["schemas"]["Profile"];
             /** @description Events that it has not yet looked at or delivered, whether or not it wants them. */
             queue_depth: number;
@@ -3780,7 +3792,7 @@ export interface components {
             timeout_ms?: number;
             /** Format: date-time */
             updated_at: string;
-            /** @description The URL of a chat (by the profile, or by the form of the URL) is shown without its secret part; null for functions. */
+            /** @description The URL of a chat (by the profile, or by the form of the URL) is shown without its secret part; null for functions, and at a node that lacks the key of webhooks. */
             url: string | null;
             /** @description The promises of this webhook that other settings break, in words. */
             warnings?: string[];
@@ -3869,6 +3881,8 @@ export interface components {
             origin?: unknown;
             /** @description Ignored. */
             owner?: unknown;
+            /** @description Ignored. */
+            owner_name?: unknown;
             profile?: components["schemas"]["Profile"];
             /** @description Ignored. */
             queue_depth?: unknown;

@@ -1,5 +1,6 @@
 // What became of an event: its stages, what each node did, and how its deliveries went.
 
+import { classWords } from "../../lib/delivery/state";
 import { durationText, microsOf } from "../../lib/history/time";
 import { counted } from "../../lib/words";
 
@@ -30,6 +31,8 @@ export interface Step {
   consumer?: Receiver;
   attempt?: number;
   status?: number | null;
+  class?: string;
+  error?: string | null;
   outcome?: string;
   duration_ms?: number | null;
 }
@@ -261,16 +264,31 @@ export function detailOf(step: Step, nameOf = plain): string {
     case "delivered":
       return socketsText([step]);
     case "attempt": {
-      const answer = step.status === null || step.status === undefined ? "no answer" : `status ${step.status}`;
       const took =
         step.duration_ms === null || step.duration_ms === undefined
           ? ""
-          : ` in ${durationText(step.duration_ms * 1000)}`;
-      return `${answer}${took}`;
+          : ` ${isAnswered(step) ? "in" : "after"} ${durationText(step.duration_ms * 1000)}`;
+      return `${answerOf(step)}${took}${whyOf(step)}`;
     }
     default:
       return "";
   }
+}
+
+function isAnswered(step: Step): boolean {
+  return step.status !== null && step.status !== undefined;
+}
+
+/** What the receiver answered, or why there is no answer. */
+function answerOf(step: Step): string {
+  if (isAnswered(step)) return `status ${step.status}`;
+  return step.class === undefined || step.class === "delivered" ? "no answer" : classWords(step.class);
+}
+
+/** What else is known of why an attempt failed: the status alone is not said twice. */
+function whyOf(step: Step): string {
+  const said = (step.error ?? "").replace(new RegExp(`^(status|answered) ${step.status}(; )?`), "").trim();
+  return said === "" ? "" : `: ${said}`;
 }
 
 /** How the event went to each webhook and consumer. */

@@ -131,7 +131,7 @@ function One({ map, webhook, attempt }: { map: MapRef; webhook: Webhook; attempt
             ["Message", <code>{attempt.message_id || "–"}</code>],
             ["Events", number(attempt.events)],
             ["Attempt", number(attempt.attempt)],
-            ["By", nodeWord(attempt.node)],
+            ["By", nodeWord(attempt.node, attempt.node_name)],
           ]}
         />
         {writeWebhooks && attempt.event_id !== null && (
