@@ -26,7 +26,7 @@ use testkit::{Cluster, wait};
 
 /// The pause between two publishes: with batches some 20 events a second, fewer on a busy machine.
 const PACE: Duration = Duration::from_millis(50);
-/// Each publish of this number is a batch.
+/// Of so many publishes one is a batch.
 const ONE_IS_BATCH: usize = 20;
 /// Events of a batch.
 const BATCH: usize = 5;
