@@ -15,6 +15,7 @@ import {
   Status,
   Table,
   Time,
+  useHeld,
   useResource,
   type Column,
   type Tone,
@@ -37,12 +38,18 @@ export function Attempts({ map, webhook, path }: { map: MapRef; webhook: Webhook
     [path],
     EVERY,
   );
-  const rows = list.data?.filter((attempt) => !failed || attempt.class !== "delivered");
+  const { rows: shown, box } = useHeld(list.data);
+  const rows = shown?.filter((attempt) => !failed || attempt.class !== "delivered");
   return (
     <Section
       title="Attempts"
       hint="The node that delivers remembers the last 20, with the beginning of each answer."
-      actions={<Checkbox label="Only those that failed" checked={failed} onChange={setFailed} />}
+      actions={
+        <>
+          {box}
+          <Checkbox label="Only those that failed" checked={failed} onChange={setFailed} />
+        </>
+      }
     >
       <Table
         caption="Attempts"
