@@ -1,4 +1,4 @@
-// Made by generate.mjs from docs/openapi.yaml, whose SHA-256 is 212036b35db825b31b82a28f6be1f1898486fd98850eb867c9b6abaa2ed17970.
+// Made by generate.mjs from docs/openapi.yaml, whose SHA-256 is cbb567a7299ddd0098b8198bbcc7155ff16a5b6754edb30ede90cbfba5869469.
 
 export interface paths {
     "/": {
@@ -1015,7 +1015,11 @@ export interface paths {
         delete: operations["deleteApp"];
         options?: never;
         head?: never;
-        patch?: never;
+        /**
+         * Change what the clients of an app may do, and who may connect.
+         * @description What the body leaves out stays, as do app id, key and secret. It is answered once every node in reach goes by the change. `client_events` counts for open connections, too; `origins` and `max_connections` count for connections that begin later. 409 `configured`, the app is in the configuration file; change it there.
+         */
+        patch: operations["updateApp"];
         trace?: never;
     };
     "/api/maps/{map}/subjects": {
@@ -1080,7 +1084,7 @@ export interface paths {
         };
         /**
          * The presence members of a subject, by user id.
-         * @description Every node shows the same members, as far as it has applied the log. A user who left without saying so stays a member for `presence.grace_ms`.
+         * @description Every node shows the same members, as far as it has applied the log. A user who left without saying so stays a member for `presence.grace_ms`, and one whose node died for about 9 s.
          */
         get: operations["presenceMembers"];
         put?: never;
@@ -6545,6 +6549,54 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
+            429: components["responses"]["Later"];
+            503: components["responses"]["Later"];
+            default: components["responses"]["Error"];
+        };
+    };
+    updateApp: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                key: string;
+                /** @description Id or slug. */
+                map: components["parameters"]["map"];
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": {
+                    /** @description Whether its clients may publish where no channel rule decides it. */
+                    client_events?: boolean;
+                    /** @description null: no limit. */
+                    max_connections?: number | null;
+                    /** @description The whole list, as at the creation; empty: any. */
+                    origins?: string[];
+                };
+            };
+        };
+        responses: {
+            /** @description The app as it is now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["App"];
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["Timeout"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
             429: components["responses"]["Later"];
             503: components["responses"]["Later"];
             default: components["responses"]["Error"];

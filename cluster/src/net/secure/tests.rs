@@ -241,7 +241,7 @@ async fn nothing_that_is_shown_on_one_connection_is_valid_on_another() {
     let far_addr = far.local_addr().unwrap();
     let call = async { caller.call(TcpStream::connect(near_addr).await?, &hello()).await.map(drop) };
     let steal = async {
-        let mut heard = thief.tls.accept(near.accept().await?.0).await?;
+        let mut heard = thief.tls.accept(near.accept().await?.0, b"").await?;
         let (head, greeting) = heard.read.frame(HANDSHAKE_BYTES).await?;
         let mut said = thief.tls.connect(TcpStream::connect(far_addr).await?).await?;
         said.write.frame(&frame::encode(head.kind, frame::NODE, 0, &greeting)?).await?;
