@@ -53,7 +53,7 @@ macro_rules! codes {
 codes! {
     Unauthorized = "unauthorized", "401",
         "no valid token came with the request",
-        "send `Authorization: Bearer TOKEN`";
+        "send `Authorization: Bearer TOKEN`, with a token that has not ended and was not revoked";
     Forbidden = "forbidden", "403",
         "the token does not permit this",
         "use a token with the scope, the map or the subject that the message names";

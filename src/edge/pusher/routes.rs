@@ -156,7 +156,8 @@ async fn admit(
         return Err(Close::Unavailable.into());
     }
     let app = edge.app_with_key(request, key).await.map_err(|refused| match refused {
-        Refused::Unauthorized
+        Refused::NoToken
+        | Refused::Unauthorized
         | Refused::LongToken { .. }
         | Refused::NotFound
         | Refused::Forbidden(_)
