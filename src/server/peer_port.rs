@@ -9,7 +9,7 @@ use bytes::Bytes;
 pub(super) fn answer() -> Bytes {
     let mut body = ApiError::of_status(StatusCode::BAD_REQUEST).body();
     body["message"] = "this is the peer port, at which nodes talk to each other; it takes no HTTP".into();
-    body["hint"] = "use the node's HTTP address (http_addr), with port 4000 by default".into();
+    body["hint"] = "use the client port of the node (http_addr, 4000 by default); commands take it with --url or WAYPOST_URL".into();
     let body = body.to_string();
     let head = format!(
         "HTTP/1.1 400 Bad Request\r\ncontent-length: {}\r\nconnection: close\r\ncontent-type: application/json\r\n\
