@@ -71,11 +71,12 @@ fn programs() -> Result<Vec<Program>> {
     Ok(all)
 }
 
-/// Publishes an event with each name, for the bot and for programs that follow systems.
+/// Publishes an event with each name, for the bot and for programs that follow systems. These begin with the newest
+/// event of all, which must be one of theirs.
 fn announce(c: &Cluster, map: &Map, names: &[String]) -> Result<()> {
     for name in names {
-        publish(c, 0, map, "add_system", json!({"name": name}))?;
         publish(c, 0, map, "order_paid", json!({"order": name}))?;
+        publish(c, 0, map, "add_system", json!({"name": name}))?;
     }
     Ok(())
 }
