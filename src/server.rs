@@ -9,6 +9,7 @@ mod gzip;
 mod http;
 mod metrics;
 mod otlp;
+mod peer_port;
 mod plain;
 mod port;
 mod settings;

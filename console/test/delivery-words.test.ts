@@ -129,7 +129,7 @@ test("a replay says what is finished and what waits", () => {
   const failing = {
     ...webhook,
     state: "failing",
-    last_error: "answered 301",
+    last_error: "status 301",
     next_attempt_at: new Date(NOW + 31_000).toISOString(),
   };
   assert.equal(replayWaits(failing, NOW), "The webhook is failing; the next attempt comes in 31 s.");

@@ -33,6 +33,7 @@ test("a line says in words what was asked for", () => {
     ["POST", "/api/maps/{map}/ingest", "create ingest source"],
     ["PUT", "/api/maps/{map}/ingest/{source}", "replace ingest source"],
     ["POST", "/api/maps/{map}/pusher", "create app"],
+    ["PATCH", "/api/maps/{map}/pusher/{key}", "change app"],
     ["POST", "/api/maps/{map}/portal-links", "create portal link"],
     ["DELETE", "/api/maps/{map}/connections/{connection}", "close connection"],
     ["GET", "/api/maps/{map}/webhooks", "read webhooks"],

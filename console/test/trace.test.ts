@@ -43,7 +43,15 @@ const WHOLE = trace([
   step("delivered", 1, 3000, { sockets: 1000, slowest_us: 900, waiting: 0 }),
   step("delivered", 3, 6000, { sockets: 1, slowest_us: 2500, waiting: 2 }),
   step("attempt", 3, 1_000_000, { webhook: WEBHOOK, attempt: 1, status: 500, outcome: "failed", duration_ms: 12 }),
-  step("attempt", 3, 3_000_000, { webhook: WEBHOOK, attempt: 2, status: null, outcome: "failed", duration_ms: null }),
+  step("attempt", 3, 3_000_000, {
+    webhook: WEBHOOK,
+    attempt: 2,
+    status: null,
+    class: "timeout",
+    error: "no answer came within the time limit",
+    outcome: "failed",
+    duration_ms: 900,
+  }),
   step("acknowledged", 1, 2_000_000, { consumer: CONSUMER }),
   step("pending", 3, null, { webhook: WEBHOOK }),
 ]);
@@ -130,7 +138,7 @@ test("deliveries have their attempts, and the state that they end in", () => {
     webhook?.steps.map(({ title, text, tone }) => [title, text, tone]),
     [
       ["Attempt 1", "status 500 in 12 ms", "warn"],
-      ["Attempt 2", "no answer", "warn"],
+      ["Attempt 2", "no answer in time after 900 ms: no answer came within the time limit", "warn"],
       ["Waits", "", "info"],
     ],
   );
@@ -138,6 +146,17 @@ test("deliveries have their attempts, and the state that they end in", () => {
     [webhook?.kind, webhook?.state, consumer?.kind, consumer?.state],
     ["webhook", "failed, tried again", "consumer", "acknowledged"],
   );
+});
+
+test("an attempt says its status, or why there is none", () => {
+  const told = (more: Partial<Step>) =>
+    deliveriesOf(trace([step("attempt", 1, 1, { webhook: WEBHOOK, ...more })]))[0]?.steps[0]?.text;
+  assert.equal(told({ status: 503, class: "status", error: "status 503" }), "status 503");
+  const led = "redirects are not followed";
+  assert.equal(told({ status: 302, class: "redirect", error: `status 302; ${led}` }), `status 302: ${led}`);
+  assert.equal(told({ status: null, class: "connect", error: null }), "no connection to the receiver");
+  assert.equal(told({ status: null }), "no answer");
+  assert.equal(told({ status: 204, class: "delivered", error: null }), "status 204");
 });
 
 test("a delivery ends in one of five ways", () => {

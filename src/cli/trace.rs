@@ -8,6 +8,7 @@ use super::{
     client::{Client, ClientError, encoded},
     common::Common,
     output::{self, cell},
+    webhook,
 };
 use crate::core::ids::EventId;
 use crate::core::text::counted;
@@ -193,18 +194,26 @@ fn what(step: &Value, kind: &str) -> String {
             format!("{} {sockets}, {} waiting", cell(step, "sockets"), cell(step, "waiting"))
         }
         "attempt" => format!(
-            "{}{}, attempt {}: {}, status {}",
+            "{}{}, attempt {}: {}, {}",
             receiver(step),
             if step["replay"] == true { ", replay" } else { "" },
             cell(step, "attempt"),
             cell(step, "outcome"),
-            cell(step, "status")
+            end(step)
         ),
         "pending" => match waits(step) {
             Some(why) => format!("{}: {why}", receiver(step)),
             None => receiver(step),
         },
         _ => receiver(step),
+    }
+}
+
+/// How an attempt ended: the status of the answer, or why it failed. An older node tells the status alone.
+fn end(step: &Value) -> String {
+    match step["class"].as_str() {
+        None | Some("delivered") => format!("status {}", cell(step, "status")),
+        Some(_) => webhook::reason(step),
     }
 }
 
@@ -246,7 +255,7 @@ mod tests {
         let delivered = json!({"kind": "delivered", "sockets": 2, "slowest_us": 80, "waiting": 0});
         let attempt = json!({
             "kind": "attempt", "webhook": {"id": "a", "name": "bot"}, "attempt": 1, "status": null,
-            "outcome": "failed", "duration_ms": 12,
+            "class": "timeout", "error": "no answer came", "outcome": "failed", "duration_ms": 12,
         });
         let consumer = json!({"id": "b", "name": ""});
         let steps = [
@@ -264,7 +273,13 @@ mod tests {
             ["2.4 ms", "committed", "node-3", "2.1 ms", "log entry 7"],
             ["1.9 ms", "applied", "node-3", "-", ""],
             ["2.9 ms", "delivered", "node-3", "80 µs", "2 sockets, 0 waiting"],
-            ["1.5 s", "attempt", "node-3", "12.0 ms", "webhook bot, attempt 1: failed, status -"],
+            [
+                "1.5 s",
+                "attempt",
+                "node-3",
+                "12.0 ms",
+                "webhook bot, attempt 1: failed, timeout: no answer came",
+            ],
             ["-", "pending", "-", "-", "consumer b"],
         ];
         let id = EventId::new(1, 2, 3);
@@ -305,6 +320,21 @@ mod tests {
         assert_eq!(after(&event), ["2 ms", "115.9 s"]);
         assert_eq!(after(&Value::Null), ["1 ms", "115.9 s"], "the event is not stored any more");
         assert_eq!(what(&steps[1], "attempt"), "webhook bot, replay, attempt 1: delivered, status 200");
+    }
+
+    #[test]
+    fn an_attempt_ends_with_a_status_or_with_a_reason() {
+        let step = |class: Value, status: Value, error: Value| {
+            let mut step = json!({"class": class, "status": status});
+            step["error"] = error;
+            step
+        };
+        let refused = step("connect".into(), Value::Null, "connection refused".into());
+        assert_eq!(end(&refused), "connect: connection refused");
+        assert_eq!(end(&step("status".into(), 503.into(), "status 503".into())), "status 503");
+        assert_eq!(end(&step("timeout".into(), Value::Null, Value::Null)), "timeout");
+        assert_eq!(end(&step("delivered".into(), 200.into(), Value::Null)), "status 200");
+        assert_eq!(end(&step(Value::Null, 503.into(), Value::Null)), "status 503", "an older node");
     }
 
     #[test]

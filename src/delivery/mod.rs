@@ -26,6 +26,7 @@ mod position;
 mod protocol;
 mod reading;
 mod rings;
+mod seldom;
 mod serving;
 mod settings;
 mod silence;

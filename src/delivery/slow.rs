@@ -1,16 +1,14 @@
 //! Clients that were closed because they read too slowly: the last ones of each map are remembered for those who
-//! ask, and the log is told. Many clients may be slow at once, so one line of the log stands for all of a thread
-//! within some seconds.
+//! ask, and the log is told.
 
 use super::close::End;
+use super::seldom::Seldom;
 use super::watchdog::Watched;
 use crate::core::ids::MapId;
 use crate::hub::ClosedConnection;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, VecDeque};
 
-/// Seconds between two lines of one thread.
-const EVERY: u64 = 10;
 /// Frames that are looked at to find out how far a client was behind.
 const MOST_FRAMES: usize = 1 << 16;
 /// Clients that a thread remembers, and how many of them may be of one map.
@@ -20,13 +18,11 @@ const REMEMBERED_OF_MAP: usize = 64;
 /// time.
 const MOST_A_SECOND: u32 = 64;
 
-/// The slow clients of one thread.
+/// The slow clients of one thread. Many may be slow at once.
 #[derive(Default)]
 pub(super) struct SlowClients {
-    /// The second of the last line.
-    told_at: Cell<Option<u64>>,
-    /// Clients that no line has told of.
-    unreported: Cell<u64>,
+    /// When the log was told last.
+    log: Seldom,
     /// The last ones with their maps, the oldest first.
     last: RefCell<VecDeque<(MapId, ClosedConnection)>>,
     /// A second, and how many were remembered in it.
@@ -66,7 +62,7 @@ impl SlowClients {
 
     /// A client was closed because of its pace. `map` is the one that it used, if that is known.
     pub(super) fn closed(&self, now: u64, end: End, client: &Watched, map: Option<MapId>) {
-        let Some(others) = self.turn(now) else { return };
+        let Some(others) = self.log.turn(now) else { return };
         let session = client.session();
         let mut frames = MOST_FRAMES;
         let lag = map.map(|map| session.lag(map, &mut BTreeSet::new(), &mut frames)).unwrap_or_default();
@@ -85,28 +81,11 @@ impl SlowClients {
             "a client was closed: it read too slowly"
         );
     }
-
-    /// Whether a line may be written now; if so, how many clients were closed since the last one without a line.
-    fn turn(&self, now: u64) -> Option<u64> {
-        if self.told_at.get().is_some_and(|at| now.saturating_sub(at) < EVERY) {
-            self.unreported.set(self.unreported.get() + 1);
-            return None;
-        }
-        self.told_at.set(Some(now));
-        Some(self.unreported.take())
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn one_line_in_some_seconds_counts_the_others() {
-        let slow = SlowClients::default();
-        let turns: Vec<_> = [5, 5, 6, 5 + EVERY, 6 + EVERY, 5 + 3 * EVERY].map(|now| slow.turn(now)).into();
-        assert_eq!(turns, [Some(0), None, None, Some(2), None, Some(1)]);
-    }
 
     fn map(number: u8) -> MapId {
         MapId::from_bytes([number; 16])

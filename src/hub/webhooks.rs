@@ -18,7 +18,7 @@ use crate::core::state::backlog::{Backlog, Losing};
 use crate::core::state::{TopicRecord, keys};
 use crate::core::store::ReadStore;
 use crate::core::webhook::directory::WebhookDirectory;
-use crate::core::webhook::records::{AttemptHistory, DeadLetter, ProgressReport};
+use crate::core::webhook::records::{AttemptHistory, DeadLetter, ProgressReport, is_failing};
 use serde::de::DeserializeOwned;
 use std::sync::{Arc, RwLockReadGuard};
 
@@ -124,6 +124,29 @@ impl WebhookStore {
                 found.into_iter().map(|(id, backlog)| Ok(backlog?.losing.map(|losing| (id, losing))));
             losing.filter_map(Result::transpose).collect::<Result<_, _>>().map_err(damaged)
         })
+    }
+
+    /// Active webhooks whose receivers fail, or to which nothing of late could be delivered. It looks at each active
+    /// webhook, outside the caller's thread.
+    pub async fn failing(&self, expiry_ms: u64) -> Result<Vec<WebhookId>, ArchiveError> {
+        let active: Vec<(WebhookId, u64)> = {
+            let directory = self.directory();
+            let active = directory.all().filter(|webhook| webhook.active && !webhook.is_read());
+            active.map(|webhook| (webhook.id, webhook.updated_ms)).collect()
+        };
+        if active.is_empty() {
+            return Ok(Vec::new());
+        }
+        let look = move |store: &ViewStore<'_>| {
+            let mut failing = Vec::new();
+            for (id, updated_ms) in active {
+                if fails(store, id, updated_ms, expiry_ms)? {
+                    failing.push(id);
+                }
+            }
+            Ok(failing)
+        };
+        self.archive.blocking(move |archive| archive.look(look)).await
     }
 
     /// The retries of a webhook that wait, by number.
@@ -236,6 +259,25 @@ impl WebhookStore {
             Err(error) => Err(error),
         }
     }
+}
+
+/// Whether a webhook that was changed last at `updated_ms` fails. Its attempts are long, and read only if the last
+/// one failed.
+fn fails(
+    store: &ViewStore<'_>,
+    id: WebhookId,
+    updated_ms: u64,
+    expiry_ms: u64,
+) -> Result<bool, ArchiveError> {
+    let Some(progress) = record::<Progress>(store, &keys::progress(id))? else { return Ok(false) };
+    if is_failing(&progress, expiry_ms) {
+        return Ok(true);
+    }
+    if progress.last_error.is_none() {
+        return Ok(false);
+    }
+    let history: Option<AttemptHistory> = record(store, &keys::attempt_history(id))?;
+    Ok(history.is_some_and(|history| history.failure_since(updated_ms).is_some()))
 }
 
 fn record<T: DeserializeOwned>(store: &ViewStore<'_>, key: &[u8]) -> Result<Option<T>, ArchiveError> {

@@ -300,9 +300,10 @@ fn repaired(c: &Cluster) -> Result<()> {
         let hook = Hook::create(c, &map, &url, settings)?;
         publish_keys(c, &map, path.trim_start_matches('/'), 1)?;
         hook.wait(c, "a delivery that waits", |hook| hook["retrying"] == 1)?;
-        // What has nothing to do with its requests does not start it.
+        // What has nothing to do with its requests does not start it, nor does a secret that the receiver can't have yet.
         let before = receiver.count(path);
         any(c, &map)?.patch(&hook.path(""), &json!({"name": "renamed"}))?.data(200)?;
+        hook.post(c, "/rotate-secret", &json!({"overlap_seconds": 0}))?;
         holds(QUIET, "tried again without a reason", || Ok(receiver.count(path) == before))?;
         match of {
             "" => any(c, &map)?.patch(&hook.path(""), &change)?.data(200)?,
@@ -328,6 +329,9 @@ fn tests_and_attempts(c: &Cluster) -> Result<()> {
     hook.wait(c, "the failures in its state", |hook| {
         hook["consecutive_failures"].as_u64() >= Some(2) && hook["last_error"].is_string()
     })?;
+    let problem = c.wait_problem(0, "webhooks_failing")?;
+    ensure!(problem["severity"] == "info" && problem["do"].to_string().contains("webhook list"), "{problem}");
+    ensure!(c.status(0)?["webhooks_failing"].as_u64() >= Some(1), "the status does not count it");
     broken.store(false, Ordering::Relaxed);
     receiver.wait_events("/t", 1)?;
     hook.wait(c, "health again", |hook| hook["state"] == "healthy" && hook["delivered"] == 1)?;
@@ -340,6 +344,7 @@ fn tests_and_attempts(c: &Cluster) -> Result<()> {
         "{first}"
     );
     ensure!(first["response"].as_str().is_some_and(|r| r.contains("this is 503")), "{first}");
+    ensure!(first["node_name"].as_str().is_some_and(|name| name.starts_with("node")), "{first}");
     let last = attempts.last().context("no attempt")?;
     ensure!(last["class"] == "delivered" && last["status"] == 200 && last["ms"].is_number(), "{last}");
 

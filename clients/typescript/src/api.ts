@@ -1,4 +1,4 @@
-// Made by generate.mjs from docs/openapi.yaml, whose SHA-256 is fd3b8f834804ec0e9191e4b57108275ea33ebfff8fe59fe675a831617aff080b.
+// Made by generate.mjs from docs/openapi.yaml, whose SHA-256 is b981d8458a95c3d2d87128bc44dd6018d4b062d4017571a38eaa695fd8b50a60.
 
 export interface paths {
     "/": {
@@ -1042,7 +1042,11 @@ export interface paths {
         delete: operations["deleteApp"];
         options?: never;
         head?: never;
-        patch?: never;
+        /**
+         * Change what the clients of an app may do, and who may connect.
+         * @description What the body leaves out stays, as do app id, key and secret. It is answered once every node in reach goes by the change. `client_events` counts for open connections, too; `origins` and `max_connections` count for connections that begin later. 409 `configured`, the app is in the configuration file; change it there.
+         */
+        patch: operations["updateApp"];
         trace?: never;
     };
     "/api/maps/{map}/subjects": {
@@ -1107,7 +1111,7 @@ export interface paths {
         };
         /**
          * The presence members of a subject, by user id.
-         * @description Every node shows the same members, as far as it has applied the log. A user who left without saying so stays a member for `presence.grace_ms`.
+         * @description Every node shows the same members, as far as it has applied the log. A user who left without saying so stays a member for `presence.grace_ms`, and one whose node died for about 9 s.
          */
         get: operations["presenceMembers"];
         put?: never;
@@ -1530,7 +1534,7 @@ export interface paths {
         put?: never;
         /**
          * Give the webhook a new secret; the answer shows it once.
-         * @description Needs the scope manage. Until the overlap ends, both secrets sign each request.
+         * @description Needs the scope manage. Until the overlap ends, both secrets sign each request. If the request gives the secret, deliveries that wait are tried at once, because the receiver may have it already; with a secret that the server makes they wait for their time, or for `…/enable`.
          */
         post: operations["rotateSecret"];
         delete?: never;
@@ -2477,6 +2481,8 @@ export interface components {
             message_id: string;
             ms: number;
             node: number;
+            /** @description The name of that node, if it is a member that has one; null with a portal link. */
+            node_name: string | null;
             /** @description Increases with each attempt; 0 for a test, and for the record that no attempt could begin, which has 0 events. */
             number: number;
             /** @description The beginning of the answer's body. */
@@ -2734,7 +2740,7 @@ export interface components {
             /** @description The problems, the worst first; not every problem makes a cluster unhealthy. */
             problems: {
                 /** @enum {unknown} */
-                code: "removed" | "id_claimed_twice" | "node_failed" | "no_majority" | "wrong_cluster" | "none_serves" | "stuck" | "disk_full" | "webhooks_losing" | "single_node" | "single_voter" | "even_voters" | "versions_differ" | "drained" | "drain_forgotten" | "unreachable" | "lag" | "was_damaged" | "disk_low" | "disk_slow" | "clocks_apart" | "clocks_disagree" | "clock_jumped" | "expiry_held" | "ids_ahead" | "certificate_ends" | "few_open_files" | "cut_off" | "half_reachable" | "settings_differ" | "no_key" | "audit_lost" | "same_name" | "cannot_catch_up";
+                code: "removed" | "id_claimed_twice" | "node_failed" | "no_majority" | "wrong_cluster" | "none_serves" | "stuck" | "disk_full" | "webhooks_losing" | "webhooks_failing" | "single_node" | "single_voter" | "even_voters" | "versions_differ" | "drained" | "drain_forgotten" | "unreachable" | "lag" | "was_damaged" | "disk_low" | "disk_slow" | "clocks_apart" | "clocks_disagree" | "clock_jumped" | "expiry_held" | "ids_ahead" | "certificate_ends" | "few_open_files" | "cut_off" | "half_reachable" | "settings_differ" | "no_key" | "audit_lost" | "same_name" | "cannot_catch_up";
                 do: string;
                 node: number | null;
                 node_name?: string | null;
@@ -2753,6 +2759,8 @@ export interface components {
             time?: string;
             /** @description The number of webhooks that have an owner. */
             webhooks?: number;
+            /** @description The number of active webhooks whose receivers fail, or to which nothing of late could be delivered; null if the node that was asked could not tell in time. */
+            webhooks_failing?: number | null;
         };
         /** @enum {string} */
         ConnectionProtocol: "phoenix" | "longpoll" | "pusher" | "live" | "sse" | "ingest";
@@ -2809,6 +2817,8 @@ export interface components {
                 oldest_at?: string | null;
                 /** @description The node that hands the events out. */
                 owner?: number | null;
+                /** @description The name of that node; null with a portal link. */
+                owner_name?: string | null;
                 /** @description Events acknowledged a second, since the node was asked before. */
                 rate?: number | null;
                 /** @description Events that were handed over before and wait for the next time. */
@@ -3404,7 +3414,7 @@ export interface components {
             delay_ms?: number;
             factor?: number;
             jitter?: number;
-            /** @description Attempts in all; after the last one the event becomes a dead letter. */
+            /** @description Attempts in all; after the last one the event becomes a dead letter. A change counts when an attempt ends: an event that waits has its next attempt in any case. */
             max_attempts?: number;
             max_delay_ms?: number;
             /**
@@ -3632,9 +3642,13 @@ export interface components {
             attempt?: number;
             /** @description received: the id of the token or the ingest source, or of the app whose client published; null is the admin. */
             by?: string | null;
+            /** @description attempt: how it ended. */
+            class?: components["schemas"]["AttemptClass"];
             consumer?: components["schemas"]["TimelineReceiver"];
             /** @description attempt. */
             duration_ms?: number;
+            /** @description attempt: why it failed, as far as that is stored: of the last 20 attempts of each webhook, and of dead letters. */
+            error?: string | null;
             /** @enum {unknown} */
             kind: "received" | "proposed" | "committed" | "applied" | "delivered" | "attempt" | "acknowledged" | "dead_letter" | "pending";
             /** @description committed: the index of the log entry. */
@@ -3862,6 +3876,8 @@ export interface components {
             origin?: "api" | "config";
             /** @description The node that delivers its events. */
             owner?: number | null;
+            /** @description The name of that node; null with a portal link. */
+            owner_name?: string | null;
             profile: components["schemas"]["Profile"];
             /** @description Events that it has not yet looked at or delivered, whether or not it wants them. */
             queue_depth: number;
@@ -3885,7 +3901,7 @@ export interface components {
             timeout_ms?: number;
             /** Format: date-time */
             updated_at: string;
-            /** @description The URL of a chat (by the profile, or by the form of the URL) is shown without its secret part; null for functions. */
+            /** @description The URL of a chat (by the profile, or by the form of the URL) is shown without its secret part; null for functions, and at a node that lacks the key of webhooks. */
             url: string | null;
             /** @description The promises of this webhook that other settings break, in words. */
             warnings?: string[];
@@ -3974,6 +3990,8 @@ export interface components {
             origin?: unknown;
             /** @description Ignored. */
             owner?: unknown;
+            /** @description Ignored. */
+            owner_name?: unknown;
             profile?: components["schemas"]["Profile"];
             /** @description Ignored. */
             queue_depth?: unknown;
@@ -6712,6 +6730,54 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
+            429: components["responses"]["Later"];
+            503: components["responses"]["Later"];
+            default: components["responses"]["Error"];
+        };
+    };
+    updateApp: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                key: string;
+                /** @description Id or slug. */
+                map: components["parameters"]["map"];
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": {
+                    /** @description Whether its clients may publish where no channel rule decides it. */
+                    client_events?: boolean;
+                    /** @description null: no limit. */
+                    max_connections?: number | null;
+                    /** @description The whole list, as at the creation; empty: any. */
+                    origins?: string[];
+                };
+            };
+        };
+        responses: {
+            /** @description The app as it is now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["App"];
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["Timeout"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
             429: components["responses"]["Later"];
             503: components["responses"]["Later"];
             default: components["responses"]["Error"];

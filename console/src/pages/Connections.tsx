@@ -5,6 +5,7 @@ import { commandLine } from "../lib/delivery/commands";
 import { setQuery, route } from "../router";
 import {
   Button,
+  Checkbox,
   confirm,
   duration,
   Field,
@@ -46,6 +47,7 @@ export function Connections({ map }: MapPage) {
   const [shown, setShown] = useState(PAGE);
   // Clients that were told to go stand there until a read no longer has them.
   const [closing, setClosing] = useState<ReadonlySet<string>>(new Set());
+  const [held, setHeld] = useState(false);
   const [readAt, setReadAt] = useState<number | null>(null);
   const count = list.items.length;
   const goesOn = whole && list.more && list.error === undefined && count < MOST;
@@ -53,17 +55,18 @@ export function Connections({ map }: MapPage) {
     if (goesOn && !list.loading) list.next();
   }, [goesOn, count, list.loading]);
   const isFirstPage = !whole && count <= PAGE;
+  const isReadAgain = isFirstPage && !held;
   useEffect(() => {
     if (count > 0 || !list.loading) setReadAt(Date.now());
   }, [list.items]);
   useEffect(() => {
     // Many pages are read again only when somebody asks for it: that begins at the first.
-    if (!isFirstPage || list.loading) return undefined;
+    if (!isReadAgain || list.loading) return undefined;
     const timer = setInterval(() => {
       if (!document.hidden) list.reload();
     }, EVERY);
     return () => clearInterval(timer);
-  }, [isFirstPage, list.loading]);
+  }, [isReadAgain, list.loading]);
   // The furthest behind first: that is what one looks for.
   const rows = useMemo(
     () => [...list.items].sort((a, b) => b.lag_events - a.lag_events || b.lag_bytes - a.lag_bytes),
@@ -96,7 +99,7 @@ export function Connections({ map }: MapPage) {
       say("The connection is being closed");
       // What else was read stays: there may be many pages of it.
       setClosing((all) => new Set(all).add(connection.id));
-      if (isFirstPage) list.reload();
+      if (isReadAgain) list.reload();
     });
   return (
     <div class="stack">
@@ -111,7 +114,7 @@ export function Connections({ map }: MapPage) {
       >
         Clients that are connected to any node, and how far they are behind.{" "}
         {list.more ? `There are more than the ${number(count)} read so far; of those, the` : "The"} furthest first.
-        {readAt !== null && ` As of ${stamp(readAt)}${isFirstPage ? `, read every ${EVERY / 1000} seconds` : ""}.`} A
+        {readAt !== null && ` As of ${stamp(readAt)}${isReadAgain ? `, read every ${EVERY / 1000} seconds` : ""}.`} A
         client that takes too little for too long is closed.
       </PageHead>
       <form
@@ -129,6 +132,7 @@ export function Connections({ map }: MapPage) {
         />
         <Field label="Subject" value={typed} onInput={setTyped} placeholder="orders-7" />
         <Button type="submit">Find</Button>
+        {isFirstPage && <Checkbox label="Hold the list" checked={held} onChange={setHeld} />}
         {(protocol !== "" || subject !== null) && (
           <Button
             kind="quiet"

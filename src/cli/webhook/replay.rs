@@ -96,8 +96,38 @@ pub(super) async fn start(args: Start) -> anyhow::Result<()> {
         }
         return Ok(output::json(&plan)?);
     }
+    if args.failed
+        && let Some(told) = nothing_to_do(&webhook).await?
+    {
+        return Ok(output::line(told)?);
+    }
     let begun = webhook.call(Method::POST, "/replay", Some(&body.into())).await?;
     follow(&webhook, begun, args.wait).await
+}
+
+/// What people are told in place of a replay of dead letters, if the webhook has none. Programs get the replay in
+/// any case.
+pub(super) async fn nothing_to_do(webhook: &Webhook) -> Result<Option<String>, ClientError> {
+    if !output::for_people(webhook.json) {
+        return Ok(None);
+    }
+    let shown = webhook.call(Method::GET, "", None).await?;
+    let hint = format!("`waypost webhook enable {}` has what waits tried at once", webhook.called);
+    Ok(no_dead_letters(&shown, &hint))
+}
+
+/// The same by the state of a webhook or a consumer. `hint` says what can be done about events that wait.
+pub(in crate::cli) fn no_dead_letters(state: &Value, hint: &str) -> Option<String> {
+    if state["dead_letters"] != 0 {
+        return None;
+    }
+    Some(match state["retrying"].as_u64() {
+        None | Some(0) => "no dead letters: there is nothing to deliver again".to_owned(),
+        Some(waits) => {
+            let events = counted(waits, "event still waits", "events still wait");
+            format!("no dead letters; {events} for a retry: {hint}")
+        }
+    })
 }
 
 /// Shows a replay that has begun. With `wait`, waits for its end first, and fails if events have failed
@@ -278,6 +308,18 @@ pub(super) async fn list(args: List) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn without_dead_letters_there_is_nothing_to_deliver_again() {
+        let state = |dead: u64, retrying: u64| json!({"dead_letters": dead, "retrying": retrying});
+        assert_eq!(no_dead_letters(&state(1, 5), "x"), None);
+        let told = no_dead_letters(&state(0, 0), "x");
+        assert_eq!(told.as_deref(), Some("no dead letters: there is nothing to deliver again"));
+        let told = no_dead_letters(&state(0, 5), "x");
+        assert_eq!(told.as_deref(), Some("no dead letters; 5 events still wait for a retry: x"));
+        let told = no_dead_letters(&state(0, 1), "x");
+        assert_eq!(told.as_deref(), Some("no dead letters; 1 event still waits for a retry: x"));
+    }
 
     #[test]
     fn the_texts_of_a_replay() {

@@ -6,6 +6,7 @@ use crate::core::ids::WebhookId;
 use crate::core::time::iso_millis;
 use crate::core::webhook::{Ordering, TopicKind, Webhook};
 use crate::edge::context::Edge;
+use crate::edge::node_names::NodeNames;
 use crate::edge::webhooks::{Problem, event_for, oldest_seq, queue_depth, state_of};
 use crate::hub::Grant;
 use rustc_hash::FxHashMap;
@@ -35,11 +36,13 @@ pub(super) async fn shown(
     };
     let losing = stored.backlog.losing.map(|losing| iso_millis(edge.hub.clock().shown_ms(losing.since_ms)));
     let owner = edge.hub.webhooks().directory().owners().owner_of(consumer.id);
+    let names = NodeNames::seen_by(edge, &grant.who);
     let missed = stored.missed(edge.hub.webhooks().stored_seq(topic)?);
     let rate = consumers.rates.of(consumer.id, progress.delivered, Instant::now());
     let mut shown = settings(consumer);
     shown["state"] = json!({
         "owner": owner,
+        "owner_name": owner.and_then(|owner| names.of(owner)),
         "lag": queue_depth(progress, head_seq),
         "oldest_at": oldest,
         "next_seq": progress.track.next,

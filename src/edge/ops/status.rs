@@ -2,18 +2,21 @@
 //! too: it waits for no member longer than half a second, and as long again for what others know of the
 //! members that did not answer.
 
-use super::problems::{Known, Port, Problem, State, committed, problems};
+use super::problems::{Failing, Known, Port, Problem, State, committed, problems};
 use crate::clock::now_ms;
 use crate::core::admin_token::AdminScope;
+use crate::core::ids::MapId;
 use crate::core::time::iso_millis;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
 use crate::hub::{NodeInfo, Seen, Sight};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
+use futures_util::future::join;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
+use tokio::time::timeout;
 use waypost_cluster::Status;
 
 /// A member that doesn't answer within this time is shown with what was last heard of it.
@@ -23,7 +26,7 @@ pub(super) async fn status(request: HttpRequest, edge: Data<Edge>) -> Result<Htt
     edge.admin_or(&request, AdminScope::Read).await?;
     let hub = &edge.hub;
     let status = hub.health().status();
-    let reports = hub.health().survey(ASK_TIMEOUT).await;
+    let (reports, failing) = join(hub.health().survey(ASK_TIMEOUT), failing(&edge)).await;
     let seen: Vec<Option<Seen>> =
         status.members.iter().map(|member| hub.health().last_seen(member.id)).collect();
     let known: Vec<Known<'_>> = status
@@ -43,12 +46,15 @@ pub(super) async fn status(request: HttpRequest, edge: Data<Edge>) -> Result<Htt
         known.iter().map(|known| member_json(&status, known, committed, &owned)).collect();
     let port = Port { certificate_until: edge.shown.as_ref().and_then(|shown| shown.until()) };
     let losing = hub.webhooks().losing()?;
-    let state = State { has_room: hub.health().has_room(), losing: &losing };
+    let webhooks_failing = failing.as_ref().map(|failing| failing.webhooks);
+    let failing = failing.unwrap_or_default();
+    let state = State { has_room: hub.health().has_room(), losing: &losing, failing: &failing };
     let problems = problems(&status, &known, &port, now_ms(), &state);
     let mut shown = status_json(&status);
     shown["problems"] = problems.iter().map(|problem: &Problem| problem.json(&status)).collect();
     shown["http_certificate_until"] = json!(port.certificate_until);
     shown["webhooks"] = owned.values().sum::<u64>().into();
+    shown["webhooks_failing"] = webhooks_failing.into();
     shown["members"] = members.into();
     Ok(HttpResponse::Ok().json(json!({"data": shown})))
 }
@@ -86,6 +92,22 @@ fn status_json(status: &Status) -> Value {
 /// The name of a member, if it has one.
 fn name_of(status: &Status, node: Option<u64>) -> Option<&str> {
     status.member(node?)?.name()
+}
+
+/// The webhooks that fail. `None` if this node can't tell in time: the rest of the status does not wait for it.
+async fn failing(edge: &Edge) -> Option<Failing> {
+    let webhooks = edge.hub.webhooks();
+    let looked = timeout(ASK_TIMEOUT, webhooks.failing(edge.hub.clock().expiry_ms())).await;
+    let ids =
+        looked.ok()?.inspect_err(|error| tracing::debug!(%error, "which webhooks fail is not known")).ok()?;
+    let of: BTreeSet<MapId> = {
+        let directory = webhooks.directory();
+        ids.iter().filter_map(|id| Some(directory.get(*id)?.map)).collect()
+    };
+    let access = edge.hub.access().known();
+    let called =
+        |map: MapId| access.map(map).and_then(|map| map.slug.clone()).unwrap_or_else(|| map.to_string());
+    Some(Failing { webhooks: ids.len(), maps: of.into_iter().map(called).collect() })
 }
 
 /// How many webhooks each node delivers.

@@ -46,13 +46,21 @@ struct Try {
     attempt: u32,
     took_ms: u32,
     status: Option<u16>,
-    is_delivered: bool,
+    /// How it ended.
+    class: Class,
     /// Whether the event was given up after it.
     is_given_up: bool,
     /// Whether somebody asked to have the event delivered again.
     is_replay: bool,
     /// Whether a node noted it. What is remembered does not say the two facts before.
     is_noted: bool,
+}
+
+impl Try {
+    /// Whether the receiver has the event.
+    fn is_delivered(&self) -> bool {
+        self.class == Class::Delivered
+    }
 }
 
 /// A webhook or a consumer.
@@ -155,7 +163,7 @@ impl Receiver {
     }
 
     fn has_it(&self) -> bool {
-        self.tries.iter().any(|tried| tried.is_delivered)
+        self.tries.iter().any(Try::is_delivered)
     }
 
     fn draw_tries(&self, drawn: &mut Drawn<'_>) {
@@ -168,8 +176,10 @@ impl Receiver {
             }
             what["attempt"] = tried.attempt.into();
             what["status"] = tried.status.into();
+            what["class"] = tried.class.name().into();
+            what["error"] = self.error_of(tried).into();
             what["duration_ms"] = tried.took_ms.into();
-            what["outcome"] = match tried.is_delivered {
+            what["outcome"] = match tried.is_delivered() {
                 true => "delivered",
                 false if tried.is_given_up => "gave_up",
                 false => "failed",
@@ -178,6 +188,18 @@ impl Receiver {
             what["replay"] = tried.is_replay.into();
             drawn.step(Stage::Attempt, at_ns, Some(tried.node), what);
         }
+    }
+
+    /// Why the attempt failed, as a text. It is stored with the last attempts of the webhook, and with the dead
+    /// letter of the event.
+    fn error_of(&self, tried: &Try) -> Option<&str> {
+        let is_same = |known: &&Attempt| known.at_ms == tried.at_ms && known.attempt == tried.attempt;
+        if let Some(known) = self.stored.attempts.iter().find(is_same) {
+            return known.error.as_deref();
+        }
+        let dead = self.stored.dead.as_ref().filter(|dead| matches!(dead.reason, Reason::Failed(_)))?;
+        let last = self.tries.iter().rfind(|other| other.is_given_up)?;
+        (last == tried && dead.attempts == tried.attempt).then(|| dead.error())
     }
 
     /// Says that attempts are no longer known, if some are not. Nothing is noted of a consumer's attempts.
@@ -314,7 +336,7 @@ fn tries(webhook: &Webhook, stored: &Stored, gathered: &Gathered) -> Vec<Try> {
         attempt: note.attempt,
         took_ms: note.took_ms,
         status: note.status,
-        is_delivered: note.is_delivered,
+        class: note.class,
         is_given_up: note.is_given_up,
         is_replay: note.is_replay,
         is_noted: true,
@@ -333,7 +355,7 @@ fn tries(webhook: &Webhook, stored: &Stored, gathered: &Gathered) -> Vec<Try> {
                 attempt: attempt.attempt,
                 took_ms: attempt.took_ms,
                 status: attempt.status,
-                is_delivered: attempt.class == Class::Delivered,
+                class: attempt.class,
                 is_given_up: false,
                 is_replay: false,
                 is_noted: false,
@@ -350,7 +372,7 @@ fn tries(webhook: &Webhook, stored: &Stored, gathered: &Gathered) -> Vec<Try> {
 /// delivery before it had been given up, unless it went on.
 fn complete(tries: &mut [Try], dead: Option<&DeadLetter>) {
     let last = dead.filter(|dead| matches!(dead.reason, Reason::Failed(_))).and_then(|dead| {
-        tries.iter().rposition(|tried| tried.attempt == dead.attempts && !tried.is_delivered)
+        tries.iter().rposition(|tried| tried.attempt == dead.attempts && !tried.is_delivered())
     });
     for index in 0..tries.len() {
         let tried = tries[index];
@@ -358,10 +380,10 @@ fn complete(tries: &mut [Try], dead: Option<&DeadLetter>) {
             continue;
         }
         let (before, after) = (&tries[..index], &tries[index + 1..]);
-        let is_replay = before.iter().any(|other| other.is_delivered || other.attempt > tried.attempt);
+        let is_replay = before.iter().any(|other| other.is_delivered() || other.attempt > tried.attempt);
         let is_followed = after.first().is_some_and(|next| next.attempt < tried.attempt);
         let goes_on = after.iter().any(|other| other.attempt == tried.attempt + 1);
-        let is_given_up = !tried.is_delivered && (last == Some(index) || is_followed && !goes_on);
+        let is_given_up = !tried.is_delivered() && (last == Some(index) || is_followed && !goes_on);
         tries[index] = Try { is_replay, is_given_up, ..tried };
     }
 }

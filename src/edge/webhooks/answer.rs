@@ -8,15 +8,12 @@ use crate::core::event::{Event, MapText};
 use crate::core::history::Start;
 use crate::core::ids::{MapId, TopicId};
 use crate::core::time::iso_millis;
-use crate::core::webhook::records::AttemptHistory;
+use crate::core::webhook::records::{AttemptHistory, is_failing};
 use crate::core::webhook::shown::{Settings, ShownWebhook, State};
 use crate::core::webhook::{Plain, Private, Webhook, promises};
+use crate::edge::node_names::NodeNames;
 use crate::hub::Grant;
 use serde_json::value::RawValue;
-
-/// A webhook counts as failing if attempts were made and none succeeded for so long, whatever the receiver
-/// answered.
-const FAILING_MS: u64 = 300_000;
 
 /// A webhook as everybody who manages it may see it. `private` is `None` if this node can't decrypt the
 /// settings.
@@ -27,6 +24,8 @@ async fn shown(
     private: Option<&Private>,
 ) -> Result<ShownWebhook, Problem> {
     let mut state = state_shown(edge, grant.map.topic, webhook, private).await?;
+    let names = NodeNames::seen_by(edge, &grant.who);
+    state.owner_name = state.owner.and_then(|owner| names.of(owner)).map(str::to_owned);
     state.warnings = promises::warnings(webhook, &grant.map.retention.webhook_backlog);
     state.secret_previous_until = private
         .and_then(|p| p.previous_at(edge.hub.clock().expiry_ms()).map(|(_, until)| *until).max())
@@ -70,7 +69,8 @@ async fn state_shown(
     let now_ms = edge.hub.clock().time_ms();
     let owner = edge.hub.webhooks().directory().owners().owner_of(webhook.id);
     let queue_depth = queue_depth(progress, head_seq);
-    let is_orphaned = owner.is_none() && queue_depth > 0;
+    // Without the key here and an owner elsewhere, nothing would be delivered of what comes.
+    let is_orphaned = owner.is_none() && (queue_depth > 0 || private.is_none());
     let unusable = private.and_then(|private| edge.webhooks.obstacle(webhook, private));
     let orphaned = is_orphaned.then(|| without_owner(edge));
     let obstacle = unusable.or(orphaned).or_else(|| obstacle(&stored.attempt_history, webhook.updated_ms));
@@ -80,6 +80,7 @@ async fn state_shown(
         disabled_at: webhook.disabled.as_ref().map(|disabled| iso_millis(disabled.at_ms)),
         secret_previous_until: None,
         owner,
+        owner_name: None,
         queue_depth,
         oldest_at: oldest,
         retrying: retrying(progress),
@@ -126,15 +127,13 @@ fn state(
     is_obstructed: bool,
     now_ms: u64,
 ) -> &'static str {
-    let failing_ms = progress.failing_since_ms.map_or(0, |since| now_ms.saturating_sub(since));
     match (webhook.active, &webhook.disabled) {
         (false, Some(_)) => "disabled",
         (false, None) => "paused",
         // Losing events outranks every other state.
         _ if losing => "losing",
-        // One event that can't be delivered doesn't make a webhook bad. Minutes without any delivery do, and so
-        // does a history without a success.
-        _ if progress.failures > 0 || failing_ms > FAILING_MS || is_obstructed => "failing",
+        // A history without a success makes it bad, too.
+        _ if is_failing(progress, now_ms) || is_obstructed => "failing",
         _ if progress.hold_until_ms > now_ms => "throttled",
         _ => "healthy",
     }

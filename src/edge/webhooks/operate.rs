@@ -13,6 +13,7 @@ use crate::core::webhook::{Origin, Webhook};
 use crate::delivery::webhook::AsAttempt;
 use crate::edge::body::Body;
 use crate::edge::context::Edge;
+use crate::edge::node_names::NodeNames;
 use crate::edge::start::{Form, Named};
 use actix_web::HttpResponse;
 use actix_web::web::Data;
@@ -99,19 +100,19 @@ pub(super) async fn rotate(
         body.fault("overlap_seconds", FieldCode::OutOfRange, format_args!("must be from 0 to {MAX_OVERLAP}"));
     }
     body.finish().into_result(())?;
-    let secret = secret.map_or_else(settings::new_secret, Ok)?;
+    let secret = settings::NewSecret::of(secret)?;
     let plain = settings::rotate(&edge, grant.who.by(), webhook.id, &secret, overlap).await?;
     Ok(HttpResponse::Ok().json(json!({"data": answer::with_secret(&edge, &grant, &plain).await?})))
 }
 
 pub(super) async fn test(
     edge: Data<Edge>,
-    Managed { webhook, .. }: Managed,
+    Managed { grant, webhook }: Managed,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
     let (kind, payload) = read_test(&edge, &object(body).await?)?;
     let (attempt, event) = edge.webhooks.test(webhook.clone(), kind, payload.into_bytes()).await?;
-    let mut shown = super::attempts::attempt(&attempt);
+    let mut shown = super::attempts::attempt(&attempt, &NodeNames::seen_by(&edge, &grant.who));
     shown["request"] = tested(&edge, &webhook, &event, attempt.at_ms).await;
     Ok(HttpResponse::Ok().json(json!({ "data": shown })))
 }

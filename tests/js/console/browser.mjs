@@ -1,6 +1,7 @@
 // Chromium for the pages of the console: contexts that tell of everything that goes wrong in them.
 import { createRequire } from "node:module";
 import { readFile } from "node:fs/promises";
+import { setTimeout as sleep } from "node:timers/promises";
 import { options, say } from "../lines.mjs";
 
 process.env.TMPDIR = options.folder;
@@ -71,13 +72,36 @@ function isExpected(text, url) {
   return url.endsWith("/console/session") && /\b40[13]\b/.test(text);
 }
 
-/** What axe-core finds in the page as it stands, a line each. */
+/** The address of a page of a node's console. */
+export function at(url, fragment = "") {
+  return `${url}/console/${fragment}`;
+}
+
+/** How often axe-core looks at a page in which it found something. */
+const TIMES = 3;
+
+/**
+ * What axe-core finds in the page as it stands, a line each. The page changes while axe-core looks: a row that goes
+ * meanwhile may seem to be wrong. So what counts breaks a rule at each look.
+ */
 export async function faults(page) {
+  let found = await violations(page);
+  for (let looks = 1; looks < TIMES && found.length > 0; looks++) {
+    const rules = new Set((await violations(page)).map(({ rule }) => rule));
+    found = found.filter(({ rule }) => rules.has(rule));
+  }
+  return found.map(({ rule, text }) => `${rule}: ${text}`);
+}
+
+async function violations(page) {
   // Not as an element of the page: its CSP would refuse that.
   await page.evaluate(axe);
   const found = await page.evaluate(() => window.axe.run(document, { preload: false, resultTypes: ["violations"] }));
   return found.violations.flatMap(({ id, nodes }) =>
-    nodes.map((node) => `${id}: ${node.target.join(" ")}: ${node.failureSummary ?? ""}`.replaceAll("\n", " ")),
+    nodes.map((node) => ({
+      rule: id,
+      text: `${node.target.join(" ")}: ${node.failureSummary ?? ""}`.replaceAll("\n", " "),
+    })),
   );
 }
 
@@ -90,6 +114,15 @@ export function overflow(page) {
 export async function settled(page) {
   await page.locator("#main h1").first().waitFor();
   await page.locator("#main .spinner").first().waitFor({ state: "detached" });
+}
+
+/** Waits until it is so. */
+export async function until(what, holds) {
+  const end = Date.now() + LIMIT;
+  while (!(await holds())) {
+    if (Date.now() > end) throw new Error(`it never came: ${what}`);
+    await sleep(100);
+  }
 }
 
 export function close() {

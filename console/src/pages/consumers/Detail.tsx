@@ -134,7 +134,7 @@ function State({ consumer }: { consumer: Consumer }) {
             ["Dead letters", number(state.dead_letters ?? null)],
             ["Lost to retention", number(state.missed ?? null)],
             ["Last acknowledgement", <Time at={state.last_ack_at ?? null} />],
-            ["Handed out by", nodeWord(state.owner)],
+            ["Handed out by", nodeWord(state.owner, state.owner_name)],
           ]}
         />
       </Card>

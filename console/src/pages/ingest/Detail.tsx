@@ -25,6 +25,7 @@ import {
   Status,
   Table,
   Time,
+  useHeld,
   useResource,
   type Column,
 } from "../../ui";
@@ -166,16 +167,22 @@ function Deliveries({ map, path }: { map: MapRef; path: string }) {
     [path],
     EVERY,
   );
+  const { rows, box } = useHeld(list.data);
   return (
     <Section
       title="Deliveries"
       hint="The last 20 requests over all nodes, which keep them in memory."
-      actions={<Checkbox label="Only refused ones" checked={refused} onChange={setRefused} />}
+      actions={
+        <>
+          {box}
+          <Checkbox label="Only refused ones" checked={refused} onChange={setRefused} />
+        </>
+      }
     >
       <Table
         caption="Deliveries"
         columns={columnsOf(map)}
-        rows={list.data?.filter((one) => !refused || isRefused(one.verdict))}
+        rows={rows?.filter((one) => !refused || isRefused(one.verdict))}
         rowKey={(one) => `${one.at} ${one.node} ${one.address} ${one.firstId} ${one.bytes}`}
         loading={list.loading}
         error={list.error}

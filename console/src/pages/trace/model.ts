@@ -1,5 +1,6 @@
 // What became of an event: its stages, what each node did, and how its deliveries went.
 
+import { classWords } from "../../lib/delivery/state";
 import { durationText, microsOf } from "../../lib/history/time";
 import { counted } from "../../lib/words";
 
@@ -30,6 +31,8 @@ export interface Step {
   consumer?: Receiver;
   attempt?: number;
   status?: number | null;
+  class?: string;
+  error?: string | null;
   outcome?: string;
   duration_ms?: number | null;
   /** Why it waits. */
@@ -276,8 +279,7 @@ export function detailOf(step: Step, nameOf = plain): string {
     case "delivered":
       return socketsText([step]);
     case "attempt": {
-      const answer = step.status === null || step.status === undefined ? "no answer" : `status ${step.status}`;
-      return `${answer}${attemptTook(step.duration_ms)}`;
+      return `${answerOf(step)}${attemptTook(step)}${whyOf(step)}`;
     }
     case "pending":
       return waitsText(step);
@@ -287,9 +289,26 @@ export function detailOf(step: Step, nameOf = plain): string {
 }
 
 /** How long an attempt took. It is known to the millisecond. */
-function attemptTook(ms: number | null | undefined): string {
+function attemptTook(step: Step): string {
+  const ms = step.duration_ms;
   if (ms === null || ms === undefined) return "";
-  return ms === 0 ? " in less than 1 ms" : ` in ${durationText(ms * 1000)}`;
+  return ` ${isAnswered(step) ? "in" : "after"} ${ms === 0 ? "less than 1 ms" : durationText(ms * 1000)}`;
+}
+
+function isAnswered(step: Step): boolean {
+  return step.status !== null && step.status !== undefined;
+}
+
+/** What the receiver answered, or why there is no answer. */
+function answerOf(step: Step): string {
+  if (isAnswered(step)) return `status ${step.status}`;
+  return step.class === undefined || step.class === "delivered" ? "no answer" : classWords(step.class);
+}
+
+/** What else is known of why an attempt failed: the status alone is not said twice. */
+function whyOf(step: Step): string {
+  const said = (step.error ?? "").replace(new RegExp(`^(status|answered) ${step.status}(; )?`), "").trim();
+  return said === "" ? "" : `: ${said}`;
 }
 
 /** Why an event waits; the time of the next attempt stands beside it. */

@@ -16,6 +16,7 @@ import {
   Status,
   Table,
   Time,
+  useHeld,
   useResource,
   type Column,
   type Tone,
@@ -38,12 +39,18 @@ export function Attempts({ map, webhook, path }: { map: MapRef; webhook: Webhook
     [path],
     EVERY,
   );
-  const rows = list.data?.filter((attempt) => !failed || attempt.class !== "delivered");
+  const { rows: shown, box } = useHeld(list.data);
+  const rows = shown?.filter((attempt) => !failed || attempt.class !== "delivered");
   return (
     <Section
       title="Attempts"
       hint="The node that delivers remembers the last 20, with the beginning of each answer."
-      actions={<Checkbox label="Only those that failed" checked={failed} onChange={setFailed} />}
+      actions={
+        <>
+          {box}
+          <Checkbox label="Only those that failed" checked={failed} onChange={setFailed} />
+        </>
+      }
     >
       <Table
         caption="Attempts"
@@ -148,7 +155,7 @@ function One({ map, webhook, attempt }: { map: MapRef; webhook: Webhook; attempt
             ["Event", attempt.event_id === null ? "of a test" : <EventId map={map} id={attempt.event_id} />],
             ["Events", number(attempt.events)],
             ["Message", <code>{attempt.message_id || "–"}</code>],
-            ["By", nodeWord(attempt.node)],
+            ["By", nodeWord(attempt.node, attempt.node_name)],
           ]}
         />
         <Sent map={map} webhook={webhook} attempt={attempt} />

@@ -116,7 +116,7 @@ function State({ webhook }: { webhook: Webhook }) {
               "Next attempt",
               isDue(webhook.next_attempt_at) ? "due now" : <Time at={webhook.next_attempt_at ?? null} />,
             ],
-            ["Delivered by", nodeWord(webhook.owner)],
+            ["Delivered by", nodeWord(webhook.owner, webhook.owner_name)],
             ...disabling(webhook),
             ...rotation(webhook),
           ]}

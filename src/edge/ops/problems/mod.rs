@@ -17,6 +17,8 @@ mod webhooks;
 #[cfg(test)]
 mod tests;
 
+pub(super) use webhooks::Failing;
+
 use crate::core::ids::WebhookId;
 use crate::core::state::backlog::Losing;
 use crate::hub::{NodeInfo, Report, Seen};
@@ -72,6 +74,8 @@ pub(super) struct State<'a> {
     pub(super) has_room: bool,
     /// Webhooks that lose events.
     pub(super) losing: &'a [(WebhookId, Losing)],
+    /// Webhooks that fail, as far as that is known.
+    pub(super) failing: &'a Failing,
 }
 
 /// One problem.
@@ -124,7 +128,8 @@ pub(super) fn problems(
     found.extend(service::of_voters(known));
     found.extend(service::of_releases(known));
     found.extend(settings::problems(known));
-    found.extend(webhooks::problems(status, state.losing));
+    found.extend(webhooks::losing(status, state.losing));
+    found.extend(webhooks::failing(state.failing));
     found.extend(names::problems(known));
     found.extend(members::of_claims(known));
     found.extend(members::of_given_up(known));
