@@ -9,6 +9,7 @@ mod gzip;
 mod http;
 mod metrics;
 mod otlp;
+mod peer_port;
 mod plain;
 mod port;
 mod running;
@@ -202,6 +203,9 @@ impl Node {
         if let Some(lost) = audit.lost() {
             hub.health().report_audit_lost(lost);
         }
+        if let Some(what) = shares.problem(&config) {
+            hub.health().report_short_of_files(what);
+        }
         // This comes before webhooks start: a node that was drained when it stopped must not deliver any.
         if let Some(shown) = shown.clone() {
             hub.health().report_client_certificate(move || shown.until());
@@ -211,7 +215,6 @@ impl Node {
         jwks::start(&hub, delivery.outside());
         let edge = web::Data::new(Edge {
             config: settings::edge(&config, &shares),
-            short_of_files: shares.problem(&config),
             shown: shown.clone(),
             failures: Failures::new(config.limits.auth_failures_per_minute),
             addresses: Arc::default(),

@@ -446,7 +446,13 @@ fn the_command_line_does_everything_against_a_running_cluster() {
         .collect();
     assert_eq!(seqs, (1..=1502).map(Value::from).collect::<Vec<_>>());
     wait_until("the killed node is reported", || {
-        dev.notes().contains("node-3 ended (signal 9); starting it again")
+        dev.notes().contains(&format!("node-3 (pid {third}) ended (signal 9); starting it again"))
+    });
+    assert!(printed.contains(&format!("pid {third:<8} log ")), "{printed}");
+    wait_until("the node runs again", || {
+        let notes = dev.notes();
+        let again = notes.lines().find_map(|line| line.strip_prefix("node-3 runs again (pid "));
+        again.is_some_and(|pid| pid != format!("{third})"))
     });
 
     // A bad line is named, and nothing of its request is stored.

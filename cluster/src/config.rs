@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::error::StartError;
 use crate::net::Lane;
 
@@ -78,6 +80,9 @@ pub struct Config {
     pub advertise_peer: String,
     /// What admits a newcomer to the cluster.
     pub security: Security,
+    /// What a caller of the peer port gets that begins with a capital letter, and so speaks no TLS: a client that
+    /// has taken this port for another one. Empty = nothing.
+    pub told_without_tls: Bytes,
     /// Further facts about this node for the members (address of its API, version, …). That of the name
     /// [`crate::NAME`] is the name by which log lines and the status call it.
     pub meta: BTreeMap<String, String>,
@@ -159,6 +164,7 @@ impl Default for Config {
             peer_addr: SocketAddr::from((Ipv4Addr::LOCALHOST, 4001)),
             advertise_peer: String::new(),
             security: Security::default(),
+            told_without_tls: Bytes::new(),
             meta: BTreeMap::new(),
             join: Vec::new(),
             bootstrap_expect: 0,

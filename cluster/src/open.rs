@@ -172,7 +172,7 @@ fn secure(config: &Config, layout: &Layout) -> Result<Arc<Secure>, StartError> {
         Some(key) => key,
         None => layout.make_identity_key()?,
     };
-    Ok(Arc::new(Secure::new(&config.security, key)?))
+    Ok(Arc::new(Secure::new(&config.security, key)?.telling(config.told_without_tls.clone())))
 }
 
 /// Reads the identity. Files without an identity are damage too, because they belonged to a node; and so is a

@@ -62,10 +62,12 @@ export async function begin(): Promise<void> {
 /** Asks the node for the session: another tab may have a new one. Without one, `why` says so. */
 async function ask(why: string | null): Promise<void> {
   try {
-    const { data } = await api.get<{ data: Shown }>("/console/session", { quiet: true });
-    enter(data);
+    // A browser that has no cookie of a session gets an empty answer.
+    const answer = await api.get<{ data: Shown } | undefined>("/console/session", { quiet: true });
+    if (answer === undefined) leave(why);
+    else enter(answer.data);
   } catch (error) {
-    // Without a session the node answers 401. Anything else is told: there may be one.
+    // A session that has ended is answered with 401. Anything else is told: there may be one.
     const none = error instanceof ApiError && error.status === 401;
     leave(none ? why : explain(error));
   }

@@ -2,13 +2,23 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { commandLine, curl, withSettings } from "../src/lib/delivery/commands";
 import { classesOf, isEmpty, matching } from "../src/lib/delivery/dead-letters";
-import { previewOf } from "../src/lib/delivery/preview";
+import { previewOf, requestOf } from "../src/lib/delivery/preview";
 import { rateText, ratesOf, shareText } from "../src/lib/delivery/rates";
-import { isoOf, localOf, quickTimes, replayBody, replayCommand, type ReplayForm } from "../src/lib/delivery/replay";
+import {
+  isoOf,
+  localOf,
+  planQuery,
+  planText,
+  quickTimes,
+  replayBody,
+  replayCommand,
+  whatText,
+  type ReplayForm,
+} from "../src/lib/delivery/replay";
 import {
   consumerState,
+  disabledIn,
   durationIn,
-  failedShare,
   percent,
   replayLine,
   replayWaits,
@@ -16,6 +26,7 @@ import {
   span,
   webhookState,
 } from "../src/lib/delivery/state";
+import { rememberTested, testedRequest } from "../src/lib/delivery/tested";
 
 const NOW = Date.UTC(2026, 0, 31, 12);
 const before = (ms: number) => new Date(NOW - ms).toISOString();
@@ -40,10 +51,12 @@ test("a webhook's state says why", () => {
   assert.deepEqual(webhookState(failing, NOW), {
     word: "failing",
     tone: "bad",
-    why:
-      "12 attempts in a row failed, for 1 h 30 min now: the answer was 500. " +
-      "It is disabled when this goes on: 75 % of the time until then has passed.",
+    why: "Every attempt has failed for 1 h 30 min now: the answer was 500. It is disabled in 30 min if this goes on.",
   });
+  assert.equal(
+    webhookState({ ...failing, failing_since: null }, NOW).why,
+    "The last attempts failed: the answer was 500.",
+  );
   assert.equal(
     webhookState({ ...webhook, state: "disabled", disabled_reason: "the receiver answered 410" }, NOW).why,
     "The receiver answered 410.",
@@ -56,9 +69,13 @@ test("a webhook's state says why", () => {
 });
 
 test("how near a failing webhook is to being disabled", () => {
-  assert.equal(failedShare({ failing_since: before(1000), auto_disable_seconds: 2 }, NOW), 0.5);
-  assert.equal(failedShare({ failing_since: null, auto_disable_seconds: 2 }, NOW), null);
-  assert.equal(failedShare({ failing_since: before(1000), auto_disable_seconds: null }, NOW), null);
+  const end = (ms: number, seconds: number | null) =>
+    disabledIn({ failing_since: before(ms), auto_disable_seconds: seconds }, NOW);
+  assert.deepEqual(end(1000, 2), { text: "in 1 s", share: 0.5 });
+  assert.equal(end(3_600_000, 432_000)?.text, "in 4 d 23 h");
+  assert.equal(end(5000, 2)?.text, "at its next failure");
+  assert.equal(end(1000, null), null);
+  assert.equal(disabledIn({ failing_since: null, auto_disable_seconds: 2 }, NOW), null);
 });
 
 test("a webhook that is behind says how far, whether it catches up, and what makes it slow", () => {
@@ -124,14 +141,59 @@ test("a replay says what is finished and what waits", () => {
     "running, 87 % of 8 events: 3 delivered, 1 failed, 3 were gone, 1 still waits for another attempt",
   );
   assert.equal(replayLine({ ...replay, state: "waiting", until_seq: null }), "waiting: 3 delivered, 1 failed");
+  const dead = { ...replay, progress: 0, until_seq: 5641, delivered: 0, failed: 0, failed_only: true };
+  assert.equal(
+    replayLine({ ...dead, total: 3, left: 3, retrying: 1 }),
+    "running, 0 % of 3 dead letters: 0 delivered, 0 failed, 3 still wait, 1 of them for another attempt",
+  );
+  assert.equal(
+    replayLine({ ...dead, state: "done", progress: 1, total: 3, left: 0, delivered: 3 }),
+    "done, 100 % of 3 dead letters: 3 delivered, 0 failed",
+  );
+  assert.equal(replayLine({ ...dead, state: "waiting", total: null, left: null }), "waiting: 0 delivered, 0 failed");
   assert.equal(replayWaits(webhook, NOW), null);
   const failing = {
     ...webhook,
     state: "failing",
-    last_error: "answered 301",
+    last_error: "status 301",
     next_attempt_at: new Date(NOW + 31_000).toISOString(),
   };
   assert.equal(replayWaits(failing, NOW), "The webhook is failing; the next attempt comes in 31 s.");
+});
+
+test("what a replay would have is told before, and what it has afterwards", () => {
+  const since = "2026-01-31T12:00:00.000Z";
+  assert.deepEqual(planQuery({ since, failed_only: true }), { since, failed_only: "true" });
+  assert.equal(planQuery({ event_ids: ["a"] }), null);
+  const plan = { from_seq: 1, until_seq: 5641, failed_only: true, events: 3 };
+  assert.equal(planText(plan), "3 dead letters would be delivered again, as far as the filter chooses them.");
+  assert.match(planText({ ...plan, failed_only: false, events: 5640 }), /^It would look at 5,640 events, /);
+  for (const failed_only of [true, false]) assert.match(planText({ ...plan, failed_only, events: 0 }), /nothing would/);
+  assert.deepEqual(whatText({ failed_only: true, from_seq: 5000, until_seq: 5641, from_at: since }), {
+    what: "dead letters",
+    since,
+    seqs: "seq 5,000 to 5,640",
+  });
+  assert.deepEqual(whatText({ failed_only: false, from_seq: 1, until_seq: null, from_at: null }), {
+    what: "events",
+    since: null,
+    seqs: "seq 1 to the end",
+  });
+});
+
+test("the request of a test is remembered, and that of an old one is not", () => {
+  const request = { method: "POST", url: "", headers: {}, body: "{}" };
+  for (let n = 0; n < 30; n++) rememberTested(`m${n}`, { ...request, body: String(n) });
+  assert.equal(testedRequest("m29")?.body, "29");
+  assert.equal(testedRequest("m10")?.body, "10");
+  assert.equal(testedRequest("m9"), null);
+  assert.deepEqual(requestOf({ method: "PUT", url: null, headers: { a: "b" }, body: "x", body_cut: false }), {
+    method: "PUT",
+    url: "",
+    headers: { a: "b" },
+    body: "x",
+  });
+  assert.equal(requestOf(null), null);
 });
 
 test("rates are told from two looks", () => {

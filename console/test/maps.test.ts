@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { search } from "../src/maps";
 import { changes, commandLine, texts } from "../src/pages/settings/fields";
-import { fromRule, isMatch, toRule, type ChannelRule } from "../src/pages/settings/rule";
+import { fromRule, isMatch, nameDecides, toRule, type ChannelRule } from "../src/pages/settings/rule";
 import { toBody, toDraft, unchanged, type Issuer } from "../src/pages/tokens/issuer";
 
 const MAP = {
@@ -85,6 +85,11 @@ test("a channel rule goes through its fields unchanged, and what is open stays o
 });
 
 test("a pattern matches as the server's does", () => {
+  assert.match(nameDecides("orders-7"), /^Its name decides: its events are stored, /);
+  assert.match(nameDecides("private-encrypted-a"), /never stored, and a Pusher client needs a signature/);
+  assert.match(nameDecides("presence-lobby"), /members see each other/);
+  assert.match(nameDecides("cache-a"), /the last one/);
+  assert.match(nameDecides("$channel/a"), /stored/);
   assert.ok(isMatch("orders-*", "orders-"));
   assert.ok(isMatch("*", ""));
   assert.ok(isMatch("a*c", "abbc"));

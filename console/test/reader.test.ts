@@ -15,6 +15,8 @@ class Node {
   /** Bytes after which a stream breaks, once for each entry. */
   readonly breaks: number[] = [];
   answer: (() => Response) | null = null;
+  /** A text in the payload of each event. */
+  text = "";
   #push: (() => void) | null = null;
 
   install(): this {
@@ -46,7 +48,8 @@ class Node {
         };
         send(`event: connected\nid: p${sent}\ndata: {"map_id":"m"}\n\n`);
         this.#push = () => {
-          for (; sent < this.newest && left > 0 && signal?.aborted !== true; sent += 1) send(frame(sent + 1));
+          for (; sent < this.newest && left > 0 && signal?.aborted !== true; sent += 1)
+            send(frame(sent + 1, this.text));
         };
         this.#push();
         signal?.addEventListener("abort", () => controller.error(new DOMException("aborted", "AbortError")));
@@ -56,8 +59,9 @@ class Node {
   }
 }
 
-function frame(seq: number): string {
-  const event = { id: `p${seq}`, seq, type: "a", map_id: "m", ts: "2026-01-31T12:00:00.000Z", payload: { seq } };
+function frame(seq: number, text = ""): string {
+  const payload = { seq, ...(text !== "" && { text }) };
+  const event = { id: `p${seq}`, seq, type: "a", map_id: "m", ts: "2026-01-31T12:00:00.000Z", payload };
   return `event: a\nid: ${event.id}\ndata: ${JSON.stringify(event)}\n\n`;
 }
 
@@ -130,4 +134,40 @@ test("a refusal that passes is shown, and one that does not pass ends the tail",
   await until("the end", () => other.connection === "ended");
   assert.equal((other.error as Error).message, "at 1: no");
   other.close();
+});
+
+/** A visible page, which draws when `draw` says so. */
+function visible(draw: (drawn: () => void) => void): void {
+  Object.assign(globalThis, { document: { hidden: false }, requestAnimationFrame: draw });
+}
+
+test("what waits for a page that is not drawn is bounded, in events and in bytes", async (t) => {
+  visible(() => {});
+  for (const { text, events, least } of [
+    { text: "", events: 600, least: 500 },
+    { text: "x".repeat(300_000), events: 10, least: 7 },
+  ]) {
+    const node = new Node().install();
+    node.text = text;
+    const reader = read();
+    t.after(() => reader.close());
+    node.publish(events);
+    await until("the list has what is too much to wait", () => reader.list.shown.length >= least);
+  }
+});
+
+test("a visible tail is drawn ten times a second at most, however many events come", async (t) => {
+  let draws = 0;
+  visible((drawn) => drawn());
+  const node = new Node().install();
+  const from = performance.now();
+  const reader = new Reader("m", EVERYTHING, new Fields(), () => draws++);
+  t.after(() => reader.close());
+  for (let newest = 1; newest <= 50; newest += 1) {
+    node.publish(newest);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await until("all events", () => reader.list.shown.length === 50);
+  const most = 2 + (performance.now() - from) / 90;
+  assert.ok(draws >= 1 && draws <= most, `${draws} draws, at most ${most}`);
 });

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import {
   actionOf,
   askedOf,
+  changesOf,
   faultsOf,
   parametersOf,
   pathOf,
@@ -22,7 +23,8 @@ test("a line says in words what was asked for", () => {
     ["POST", "/api/maps", "create map"],
     ["PATCH", "/api/maps/{map}", "change map"],
     ["POST", "/api/maps/{map}/tokens", "create token"],
-    ["DELETE", "/api/maps/{map}/tokens/{token}", "remove token"],
+    ["DELETE", "/api/maps/{map}/tokens/{token}", "revoke token"],
+    ["DELETE", "/api/maps/{map}", "remove map"],
     ["PUT", "/api/maps/{map}/channel-rules", "replace channel rules"],
     ["POST", "/api/maps/{map}/webhooks/{webhook}/rotate-secret", "webhook: rotate secret"],
     ["POST", "/api/maps/{map}/webhooks/{webhook}/dead-letters/retry", "dead letters: retry"],
@@ -31,8 +33,9 @@ test("a line says in words what was asked for", () => {
     ["POST", "/api/maps/{map}/ingest", "create ingest source"],
     ["PUT", "/api/maps/{map}/ingest/{source}", "replace ingest source"],
     ["POST", "/api/maps/{map}/pusher", "create app"],
+    ["PATCH", "/api/maps/{map}/pusher/{key}", "change app"],
     ["POST", "/api/maps/{map}/portal-links", "create portal link"],
-    ["DELETE", "/api/maps/{map}/connections/{connection}", "remove connection"],
+    ["DELETE", "/api/maps/{map}/connections/{connection}", "close connection"],
     ["GET", "/api/maps/{map}/webhooks", "read webhooks"],
     ["POST", "/api/admin-tokens", "create admin token"],
   ];
@@ -60,15 +63,41 @@ test("a line names what it is about", () => {
     map: "m1",
   });
   const subject = subjectOf(webhook);
-  assert.deepEqual(subject, { kind: "webhook", id: "7f/a", page: "webhooks" });
+  assert.deepEqual(subject, { kind: "webhook", id: "7f/a", name: null, page: "webhooks" });
+  assert.equal(subjectOf({ ...webhook, name: "billing" })?.name, "billing");
   assert.deepEqual(subject === null ? null : pathOf(webhook, subject), ["maps", "m1", "webhooks", "7f/a"]);
   const made = line("POST", "/api/maps/{map}/tokens", { path: "/api/maps/demo/tokens", map: "m1", token_made: "t1" });
   const token = subjectOf(made);
-  assert.deepEqual(token, { kind: "token made", id: "t1", page: "tokens" });
+  assert.deepEqual(token, { kind: "token made", id: "t1", name: null, page: "tokens" });
+  const plain = line("POST", "/api/maps/{map}/tokens", { path: "/api/maps/demo/tokens", made: "t1", name: "reader" });
+  assert.deepEqual(subjectOf(plain), { kind: "token", id: "t1", name: "reader", page: "tokens" });
   assert.deepEqual(token === null ? null : pathOf(made, token), ["maps", "m1", "tokens"]);
   assert.equal(subjectOf(line("PATCH", "/api/maps/{map}", { path: "/api/maps/demo" })), null);
   assert.equal(subjectOf(line("POST", "/api/cluster/{operation}", { path: "/api/cluster/drain" })), null);
   assert.equal(subjectOf({ time: "", node: { id: 1, name: null }, lost: 3 }), null);
+});
+
+test("a line says which settings were changed", () => {
+  const changed = [
+    { field: "limits.webhooks", from: 5, to: 77 },
+    { field: "limits.subjects", from: null, to: 9 },
+    { field: "slug", from: "old", to: null },
+    { field: "chat-*", from: null, to: { durability: "ephemeral" } },
+    { field: "retention", from: 1 },
+    { field: "secret" },
+    { field: "…" },
+  ];
+  assert.deepEqual(changesOf(line("PATCH", "/api/maps/{map}", { changed })), [
+    "limits.webhooks: 5 → 77",
+    "limits.subjects: set to 9",
+    "slug: removed, was old",
+    'chat-*: set to {"durability":"ephemeral"}',
+    "retention: 1 → …",
+    "secret",
+    "…",
+  ]);
+  assert.deepEqual(changesOf(line("POST", "/api/maps")), []);
+  assert.deepEqual(thingsOf(line("PATCH", "/api/maps/{map}", { changed, token_name: "first", map_name: "shop" })), []);
 });
 
 test("what is asked for of the audit log", () => {

@@ -6,8 +6,11 @@ import {
   deliveriesOf,
   isOpen,
   lanesOf,
+  notChosenOf,
+  pathOf,
   stagesOf,
   titleOf,
+  waitsText,
   type Step,
   type Trace,
 } from "../src/pages/trace/model";
@@ -40,7 +43,15 @@ const WHOLE = trace([
   step("delivered", 1, 3000, { sockets: 1000, slowest_us: 900, waiting: 0 }),
   step("delivered", 3, 6000, { sockets: 1, slowest_us: 2500, waiting: 2 }),
   step("attempt", 3, 1_000_000, { webhook: WEBHOOK, attempt: 1, status: 500, outcome: "failed", duration_ms: 12 }),
-  step("attempt", 3, 3_000_000, { webhook: WEBHOOK, attempt: 2, status: null, outcome: "failed", duration_ms: null }),
+  step("attempt", 3, 3_000_000, {
+    webhook: WEBHOOK,
+    attempt: 2,
+    status: null,
+    class: "timeout",
+    error: "no answer came within the time limit",
+    outcome: "failed",
+    duration_ms: 900,
+  }),
   step("acknowledged", 1, 2_000_000, { consumer: CONSUMER }),
   step("pending", 3, null, { webhook: WEBHOOK }),
 ]);
@@ -102,13 +113,32 @@ test("a node that gave no answer has a lane that says so", () => {
   assert.deepEqual(lanes[3], { node: silent, marks: [], isSilent: true });
 });
 
+test("an event that waits says why, and those that do not get it say why not", () => {
+  const waits = (more: Partial<Step>) => waitsText(step("pending", 1, null, more));
+  assert.equal(waits({}), "");
+  assert.equal(waits({ reason: "behind", ahead: 7200 }), "7,200 events come before it");
+  assert.equal(waits({ reason: "unread", ahead: 1 }), "no reader has acknowledged it; 1 event comes before it");
+  assert.equal(waits({ reason: "retry", ahead: 0 }), "it failed, and is tried again");
+  assert.equal(waits({ reason: "some_thing" }), "some thing");
+  const not = { ...WHOLE, not_chosen: [{ webhook: WEBHOOK, why: "it takes no events of the type x" }] };
+  assert.deepEqual(notChosenOf(not), [{ kind: "webhook", receiver: WEBHOOK, why: "it takes no events of the type x" }]);
+  assert.deepEqual(notChosenOf(WHOLE), []);
+  assert.deepEqual(pathOf("shop", "webhook", WEBHOOK), ["maps", "shop", "webhooks", "w1"]);
+  assert.deepEqual(pathOf("shop", "consumer", { id: "c1", name: "jobs" }), ["maps", "shop", "consumers", "jobs"]);
+});
+
+test("a short attempt took something", () => {
+  const short = step("attempt", 1, 5, { webhook: WEBHOOK, attempt: 1, status: 204, duration_ms: 0 });
+  assert.equal(deliveriesOf(trace([short]))[0]?.steps[0]?.text, "status 204 in less than 1 ms");
+});
+
 test("deliveries have their attempts, and the state that they end in", () => {
   const [webhook, consumer] = deliveriesOf(WHOLE);
   assert.deepEqual(
     webhook?.steps.map(({ title, text, tone }) => [title, text, tone]),
     [
       ["Attempt 1", "status 500 in 12 ms", "warn"],
-      ["Attempt 2", "no answer", "warn"],
+      ["Attempt 2", "no answer in time after 900 ms: no answer came within the time limit", "warn"],
       ["Waits", "", "info"],
     ],
   );
@@ -116,6 +146,17 @@ test("deliveries have their attempts, and the state that they end in", () => {
     [webhook?.kind, webhook?.state, consumer?.kind, consumer?.state],
     ["webhook", "failed, tried again", "consumer", "acknowledged"],
   );
+});
+
+test("an attempt says its status, or why there is none", () => {
+  const told = (more: Partial<Step>) =>
+    deliveriesOf(trace([step("attempt", 1, 1, { webhook: WEBHOOK, ...more })]))[0]?.steps[0]?.text;
+  assert.equal(told({ status: 503, class: "status", error: "status 503" }), "status 503");
+  const led = "redirects are not followed";
+  assert.equal(told({ status: 302, class: "redirect", error: `status 302; ${led}` }), `status 302: ${led}`);
+  assert.equal(told({ status: null, class: "connect", error: null }), "no connection to the receiver");
+  assert.equal(told({ status: null }), "no answer");
+  assert.equal(told({ status: 204, class: "delivered", error: null }), "status 204");
 });
 
 test("a delivery ends in one of five ways", () => {

@@ -13,6 +13,7 @@ import json
 import os
 import random
 import re
+import sys
 import time
 import urllib.error
 import urllib.parse
@@ -80,6 +81,13 @@ def handle(event):
         print(f"{event['subject']}: {text}", flush=True)
 
 
+def position():
+    """The position that was noted last, if there is one."""
+    if not POSITION.exists():
+        return None
+    return POSITION.read_text() or sys.exit(f"{POSITION} is empty: remove it to begin with new messages")
+
+
 def note(position):
     """Writes the position so that the file is never half written."""
     new = POSITION.with_suffix(".new")
@@ -89,7 +97,7 @@ def note(position):
 
 def follow():
     """Handles events until the stream breaks."""
-    for frame in frames(POSITION.read_text() if POSITION.exists() else None):
+    for frame in frames(position()):
         kind, data = frame.get("event"), json.loads(frame["data"])
         if kind == "refused":
             raise OSError(data["message"])
@@ -108,7 +116,7 @@ def main():
         try:
             follow()
         except urllib.error.HTTPError as error:
-            if error.code < 500 and error.code != 429:
+            if error.code < 500 and error.code not in (408, 429):
                 raise SystemExit(f"refused: {error.read().decode()}")
             print(f"not now: {error}", flush=True)
         except (OSError, http.client.HTTPException) as error:

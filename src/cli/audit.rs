@@ -12,7 +12,7 @@ pub(super) struct Args {
     /// Only lines about this map: id or slug; a deleted one by its id
     #[arg(long)]
     map: Option<String>,
-    /// Only lines of this caller: admin, token, portal, unknown, or the id of a token
+    /// Only lines of this caller: admin, token, portal, unknown, or the id or the name of a token
     #[arg(long)]
     who: Option<String>,
     /// Only lines whose method and route, or whose action in words, have this text in them, as in delete,
@@ -36,18 +36,26 @@ pub(super) struct Args {
 }
 
 /// Columns of the lines.
-const COLUMNS: [(&str, &str); 7] = [
+const COLUMNS: [(&str, &str); 8] = [
     ("TIME", "time"),
     ("NODE", "node.name"),
     ("WHO", "who"),
+    ("NAME", "token_name"),
     ("ADDRESS", "address"),
     ("METHOD", "method"),
     ("PATH", "path"),
     ("RESULT", "result"),
 ];
 /// Further columns of the wide lines.
-const MORE: [(&str, &str); 4] =
-    [("TOKEN", "token"), ("MAP", "map"), ("STATUS", "status"), ("ROUTE", "route")];
+const MORE: [(&str, &str); 7] = [
+    ("TOKEN", "token"),
+    ("MAP", "map"),
+    ("MAP NAME", "map_name"),
+    ("OF", "name"),
+    ("CHANGED", "changed"),
+    ("STATUS", "status"),
+    ("ROUTE", "route"),
+];
 
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let Args { map, who, action, result, since, until, limit, common } = args;

@@ -134,9 +134,17 @@ async fn ask(client: &Client, operation: &str, body: &Value) -> anyhow::Result<V
 async fn remove(args: Remove) -> anyhow::Result<()> {
     let Remove { node, force, confirm, common } = args;
     let client = Client::of_admin(common.connection);
-    let (id, meant) = match confirm.asks() {
-        true => who(&client.call(Method::GET, "/api/cluster/status", None).await?, &node)?,
-        false => (as_json(&node), format!("node {node}")),
+    let found = async || -> anyhow::Result<(Value, String)> {
+        Ok(who(&client.call(Method::GET, "/api/cluster/status", None).await?, &node)?)
+    };
+    let given = || (as_json(&node), format!("node {node}"));
+    let (id, meant) = if confirm.asks() {
+        found().await?
+    } else if confirm.is_given() {
+        given()
+    } else {
+        // Nobody can be asked, so nothing is removed. Who reads why sees which node it would have been.
+        found().await.unwrap_or_else(|_| given())
     };
     confirm.ask(&format!(
         "this removes {meant} from the cluster for good; it can only come back under a new id"

@@ -22,6 +22,11 @@ impl Confirm {
         !self.yes && can_ask()
     }
 
+    /// Whether the command goes on without a question.
+    pub(super) fn is_given(self) -> bool {
+        self.yes
+    }
+
     /// Asks whether to go on with what `what` says, as in `this deletes the map demo`.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! `waypost connection list|close`: the connections of a map's clients.
+//! `waypost connection list|closed|close`: the connections of a map's clients.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -17,6 +17,8 @@ use super::{
 pub(super) enum Command {
     /// List the connections on all nodes, with age and lag; the furthest behind first
     List(List),
+    /// List those that nodes closed lately because their clients read too slowly, the newest first
+    Closed(Closed),
     /// Close a connection; its client connects again, unless its token was revoked
     Close(Close),
 }
@@ -34,6 +36,18 @@ pub(super) struct List {
     subject: Option<String>,
     /// Read and list at most this many, of which the furthest behind stands first
     #[arg(long, short = 'n', value_name = "N", default_value_t = 1000)]
+    limit: usize,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// The closed connections to list.
+#[derive(Debug, clap::Args)]
+pub(super) struct Closed {
+    /// Map: id or slug
+    map: String,
+    /// List at most this many; nodes remember no more than 64 for each of their threads
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 100)]
     limit: usize,
     #[command(flatten)]
     common: Common,
@@ -64,12 +78,47 @@ const COLUMNS: [(&str, &str); 8] = [
     ("SUBJECTS", "subjects"),
 ];
 /// Further columns of the wide list.
-const MORE: [(&str, &str); 4] =
-    [("TOKEN", "token"), ("APP", "app.key"), ("USER", "user"), ("SUBJECTS IN ALL", "subjects_total")];
+const MORE: [(&str, &str); 8] = [
+    ("PORT", "port"),
+    ("USER AGENT", "user_agent"),
+    ("TOKEN", "token"),
+    ("APP", "app.key"),
+    ("USER", "user"),
+    ("UNSENT BYTES", "unsent_bytes"),
+    ("WAITING S", "waiting_seconds"),
+    ("SUBJECTS IN ALL", "subjects_total"),
+];
+/// Columns of the list of those that were closed.
+const OF_CLOSED: [(&str, &str); 8] = [
+    ("CLOSED", "closed_at"),
+    ("NODE", "node.name"),
+    ("PROTOCOL", "protocol"),
+    ("ADDRESS", "address"),
+    ("USER", "user"),
+    ("REASON", "reason"),
+    ("LAG", "lag_events"),
+    ("LAG BYTES", "lag_bytes"),
+];
+/// Further columns of its wide form.
+const MORE_OF_CLOSED: [(&str, &str); 6] = [
+    ("PORT", "port"),
+    ("USER AGENT", "user_agent"),
+    ("TOKEN", "token"),
+    ("APP", "app.key"),
+    ("AGE S", "age_seconds"),
+    ("SUBJECTS", "subjects"),
+];
 
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::List(args) => list(args).await,
+        Command::Closed(Closed { map, limit, common }) => {
+            let path = format!("{}/closed", path(&map));
+            let found = Client::new(common.connection).gathered(&path, limit).await?;
+            output::list(&found.data, common.json, &OF_CLOSED, &MORE_OF_CLOSED)?;
+            found.note_missing();
+            Ok(())
+        }
         Command::Close(args) => {
             let Close { map, id, confirm, connection } = args;
             confirm.ask(&format!("this closes the connection {id} of the map {map}"))?;

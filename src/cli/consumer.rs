@@ -11,10 +11,12 @@ use serde_json::{Map, Value, json};
 
 use super::{
     client::{ANSWER, Client, encoded},
+    cluster::named::called_by,
     common::Common,
     confirm::Confirm,
     output::{self, cell},
-    since,
+    replayed, since,
+    webhook::no_dead_letters,
 };
 use crate::core::consumer::reading::MAX_WAIT_MS;
 
@@ -167,6 +169,9 @@ pub(super) struct Replay {
     /// Only dead letters: all of them, unless --since or --after says where to start
     #[arg(long)]
     failed: bool,
+    /// Say how many events it would have, and begin nothing
+    #[arg(long, conflicts_with = "events")]
+    count: bool,
 }
 
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
@@ -246,6 +251,16 @@ async fn create(args: Create) -> anyhow::Result<()> {
     show(&made, args.common.json)
 }
 
+/// The consumers with what people call their owners in place of the numbers.
+fn with_owners(consumers: &Value) -> Value {
+    let mut shown = consumers.clone();
+    for consumer in shown.as_array_mut().into_iter().flatten() {
+        let owner = called_by(&consumer["state"], "owner", "owner_name");
+        consumer["state"]["owner"] = owner.into();
+    }
+    shown
+}
+
 fn list(consumers: &Value, json: bool) -> anyhow::Result<()> {
     const COLUMNS: [(&str, &str); 7] = [
         ("NAME", "name"),
@@ -264,7 +279,10 @@ fn list(consumers: &Value, json: bool) -> anyhow::Result<()> {
         ("LAST ACK", "state.last_ack_at"),
         ("CREATED", "inserted_at"),
     ];
-    Ok(output::list(consumers, json, &COLUMNS, &MORE)?)
+    if !output::for_people(json) {
+        return Ok(output::json(consumers)?);
+    }
+    Ok(output::list(&with_owners(consumers), json, &COLUMNS, &MORE)?)
 }
 
 fn show(consumer: &Value, json: bool) -> anyhow::Result<()> {
@@ -343,8 +361,22 @@ async fn replay(args: Replay) -> anyhow::Result<()> {
         ("failed_only", args.failed.then(|| true.into())),
     ]);
     let consumer = args.one.open();
+    let people = output::for_people(consumer.json);
+    if let Some(body) = body.as_object().filter(|_| args.count) {
+        let plan = consumer.call(Method::GET, &replayed::path(body), None).await?;
+        if people {
+            return Ok(output::line(replayed::words(&plan))?);
+        }
+        return Ok(output::json(&plan)?);
+    }
+    if people && args.failed {
+        let shown = consumer.call(Method::GET, "", None).await?;
+        if let Some(told) = no_dead_letters(&shown["state"], "each is handed over again at its time") {
+            return Ok(output::line(told)?);
+        }
+    }
     let begun = consumer.call(Method::POST, "/replay", Some(&body)).await?;
-    if !output::for_people(consumer.json) {
+    if !people {
         return Ok(output::json(&begun)?);
     }
     output::line(format_args!("replay {} is {}", cell(&begun, "id"), cell(&begun, "state")))?;
@@ -359,6 +391,17 @@ mod tests {
     fn only_what_is_given_is_sent() {
         let body = given([("a", Some(1.into())), ("b", None), ("c", Some(json!(["x"])))]);
         assert_eq!(body, json!({"a": 1, "c": ["x"]}));
+    }
+
+    #[test]
+    fn owners_are_listed_with_their_names() {
+        let state = |owner: Value, name: Value| json!({"state": {"owner": owner, "owner_name": name}});
+        let all = json!([state(3.into(), "berlin-2".into()), state(Value::Null, Value::Null)]);
+        let shown = with_owners(&all);
+        assert_eq!(
+            (&shown[0]["state"]["owner"], &shown[1]["state"]["owner"]),
+            (&json!("3 (berlin-2)"), &json!("-"))
+        );
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 mod addresses;
 mod admission;
+mod answering;
 mod certificates;
 mod cluster;
 mod disk;

@@ -188,7 +188,7 @@ impl clap::FromArgMatches for MapLimits {
 }
 
 /// A number, or JSON null for `none`.
-fn number_or_none(text: &str) -> Result<Value, String> {
+pub(super) fn number_or_none(text: &str) -> Result<Value, String> {
     if text == "none" {
         return Ok(Value::Null);
     }

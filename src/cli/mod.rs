@@ -31,6 +31,7 @@ mod publish;
 mod pusher;
 mod relay;
 mod repair;
+mod replayed;
 mod serve;
 mod settings;
 mod signals;

@@ -1,15 +1,17 @@
-//! `waypost pusher create|list|rotate|delete`.
+//! `waypost pusher create|list|update|rotate|delete`.
 
 mod webhooks;
 
 use http::Method;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{
+    Usage,
     client::{Client, Connection, encoded},
     common::Common,
     confirm::Confirm,
     given_secret::GivenSecret,
+    map::number_or_none,
     output::{self, cell},
 };
 
@@ -21,6 +23,8 @@ pub(super) enum Command {
     Create(Create),
     /// List the credentials of a map, without their secrets
     List(List),
+    /// Change what clients of a key may do, and who may connect; key and secret stay
+    Update(Update),
     /// Create credentials with the app id and the settings of a key, beside that key
     Rotate(Rotate),
     /// Delete credentials; their sockets are closed on every node
@@ -62,6 +66,45 @@ pub(super) struct List {
     common: Common,
 }
 
+/// A key and the changes of its settings. What is not given stays.
+#[derive(Debug, clap::Args)]
+pub(super) struct Update {
+    /// Map: id or slug
+    map: String,
+    /// Key, as `pusher list` shows it
+    key: String,
+    #[command(flatten)]
+    changes: Changes,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// The changes of a key's settings.
+#[derive(Debug, clap::Args)]
+struct Changes {
+    /// Let clients publish client events where no channel rule decides it; =false no longer lets them
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    client_events: Option<bool>,
+    /// Origins of pages that may connect from now on, in place of the present ones; '*' is any
+    #[arg(long, value_delimiter = ',')]
+    origins: Option<Vec<String>>,
+    /// Most sockets of the key over the cluster; none is no limit
+    #[arg(long, value_name = "N|none", value_parser = number_or_none)]
+    max_connections: Option<Value>,
+}
+
+impl Changes {
+    /// The settings that were given, as the API takes them.
+    fn into_json(self) -> Map<String, Value> {
+        let given = [
+            ("client_events", self.client_events.map(Value::from)),
+            ("origins", self.origins.map(Value::from)),
+            ("max_connections", self.max_connections),
+        ];
+        given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+    }
+}
+
 /// The key to replace.
 #[derive(Debug, clap::Args)]
 pub(super) struct Rotate {
@@ -90,6 +133,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Create(args) => create(args).await,
         Command::List(args) => list(args).await,
+        Command::Update(args) => update(args).await,
         Command::Rotate(args) => rotate(args).await,
         Command::Delete(args) => delete(args).await,
     }
@@ -129,6 +173,22 @@ async fn list(args: List) -> anyhow::Result<()> {
         ("CREATED", "inserted_at"),
     ];
     Ok(output::list(&made, args.common.json, &COLUMNS, &[("MOST CONNECTIONS", "max_connections")])?)
+}
+
+async fn update(args: Update) -> anyhow::Result<()> {
+    let changes = args.changes.into_json();
+    if changes.is_empty() {
+        return Err(Usage("nothing to change: give at least one of the options".into()).into());
+    }
+    let client = Client::new(args.common.connection);
+    let app = client.call(Method::PATCH, &one(&args.map, &args.key), Some(&changes.into())).await?;
+    if !output::for_people(args.common.json) {
+        return Ok(output::json(&app)?);
+    }
+    for field in ["app_id", "key", "client_events", "origins", "max_connections"] {
+        output::line(format_args!("{field:16} {}", cell(&app, field)))?;
+    }
+    Ok(())
 }
 
 /// Both keys work until the old one is deleted.

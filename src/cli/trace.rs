@@ -8,8 +8,10 @@ use super::{
     client::{Client, ClientError, encoded},
     common::Common,
     output::{self, cell},
+    webhook,
 };
 use crate::core::ids::EventId;
+use crate::core::text::counted;
 use crate::core::time::parse_iso;
 
 /// Shows what became of an event: publish, log, nodes, sockets, webhooks and consumers. It needs a token that may
@@ -78,6 +80,9 @@ fn show(timeline: &Value, id: EventId) -> anyhow::Result<()> {
     if !steps.is_empty() {
         let rows = rows(published(event, steps, id), steps);
         output::line(output::table(&["AFTER", "STEP", "NODE", "TOOK", "WHAT"], &rows))?;
+    }
+    for receiver in timeline["not_chosen"].as_array().into_iter().flatten() {
+        output::note(format!("Not for {}: {}", self::receiver(receiver), cell(receiver, "why")));
     }
     for sentence in timeline["gone"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         output::note(format!("Not known: {}", output::printable(sentence)));
@@ -189,15 +194,44 @@ fn what(step: &Value, kind: &str) -> String {
             format!("{} {sockets}, {} waiting", cell(step, "sockets"), cell(step, "waiting"))
         }
         "attempt" => format!(
-            "{}{}, attempt {}: {}, status {}",
+            "{}{}, attempt {}: {}, {}",
             receiver(step),
             if step["replay"] == true { ", replay" } else { "" },
             cell(step, "attempt"),
             cell(step, "outcome"),
-            cell(step, "status")
+            end(step)
         ),
+        "pending" => match waits(step) {
+            Some(why) => format!("{}: {why}", receiver(step)),
+            None => receiver(step),
+        },
         _ => receiver(step),
     }
+}
+
+/// How an attempt ended: the status of the answer, or why it failed. An older node tells the status alone.
+fn end(step: &Value) -> String {
+    match step["class"].as_str() {
+        None | Some("delivered") => format!("status {}", cell(step, "status")),
+        Some(_) => webhook::reason(step),
+    }
+}
+
+/// Why an event waits, for people.
+fn waits(step: &Value) -> Option<String> {
+    Some(match step["reason"].as_str()? {
+        "paused" => "it is paused".to_owned(),
+        "disabled" => "it is disabled".to_owned(),
+        "retry" => format!("it is tried again at {}", cell(step, "next_attempt_at")),
+        "order" => "an earlier event is before it in its order".to_owned(),
+        "pause" => format!("the receiver asked for a pause until {}", cell(step, "next_attempt_at")),
+        "unread" => "no reader has acknowledged it".to_owned(),
+        "behind" => {
+            format!("it has to look at {} first", counted(step["ahead"].as_u64()?, "event", "events"))
+        }
+        "next" => "it is next".to_owned(),
+        other => output::printable(other),
+    })
 }
 
 fn receiver(step: &Value) -> String {
@@ -221,7 +255,7 @@ mod tests {
         let delivered = json!({"kind": "delivered", "sockets": 2, "slowest_us": 80, "waiting": 0});
         let attempt = json!({
             "kind": "attempt", "webhook": {"id": "a", "name": "bot"}, "attempt": 1, "status": null,
-            "outcome": "failed", "duration_ms": 12,
+            "class": "timeout", "error": "no answer came", "outcome": "failed", "duration_ms": 12,
         });
         let consumer = json!({"id": "b", "name": ""});
         let steps = [
@@ -239,13 +273,33 @@ mod tests {
             ["2.4 ms", "committed", "node-3", "2.1 ms", "log entry 7"],
             ["1.9 ms", "applied", "node-3", "-", ""],
             ["2.9 ms", "delivered", "node-3", "80 µs", "2 sockets, 0 waiting"],
-            ["1.5 s", "attempt", "node-3", "12.0 ms", "webhook bot, attempt 1: failed, status -"],
+            [
+                "1.5 s",
+                "attempt",
+                "node-3",
+                "12.0 ms",
+                "webhook bot, attempt 1: failed, timeout: no answer came",
+            ],
             ["-", "pending", "-", "-", "consumer b"],
         ];
         let id = EventId::new(1, 2, 3);
         let first = published(&Value::Null, &steps, id);
         assert_eq!(rows(first, &steps), expected.map(|row| row.map(str::to_owned).to_vec()));
         assert_eq!(named(&json!({"id": 1, "name": null})), "1");
+    }
+
+    #[test]
+    fn what_waits_says_why() {
+        let pending = |reason: Value| {
+            let mut step = json!({"kind": "pending", "webhook": {"id": "a", "name": "bot"}, "ahead": 7_200});
+            step["reason"] = reason;
+            step["next_attempt_at"] = "2026-11-30T17:00:00.000Z".into();
+            what(&step, "pending")
+        };
+        assert_eq!(pending("behind".into()), "webhook bot: it has to look at 7200 events first");
+        let retried = "webhook bot: it is tried again at 2026-11-30T17:00:00.000Z";
+        assert_eq!(pending("retry".into()), retried);
+        assert_eq!(pending(Value::Null), "webhook bot", "an older node does not say it");
     }
 
     #[test]
@@ -266,6 +320,21 @@ mod tests {
         assert_eq!(after(&event), ["2 ms", "115.9 s"]);
         assert_eq!(after(&Value::Null), ["1 ms", "115.9 s"], "the event is not stored any more");
         assert_eq!(what(&steps[1], "attempt"), "webhook bot, replay, attempt 1: delivered, status 200");
+    }
+
+    #[test]
+    fn an_attempt_ends_with_a_status_or_with_a_reason() {
+        let step = |class: Value, status: Value, error: Value| {
+            let mut step = json!({"class": class, "status": status});
+            step["error"] = error;
+            step
+        };
+        let refused = step("connect".into(), Value::Null, "connection refused".into());
+        assert_eq!(end(&refused), "connect: connection refused");
+        assert_eq!(end(&step("status".into(), 503.into(), "status 503".into())), "status 503");
+        assert_eq!(end(&step("timeout".into(), Value::Null, Value::Null)), "timeout");
+        assert_eq!(end(&step("delivered".into(), 200.into(), Value::Null)), "status 200");
+        assert_eq!(end(&step(Value::Null, 503.into(), Value::Null)), "status 503", "an older node");
     }
 
     #[test]

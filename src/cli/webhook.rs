@@ -6,6 +6,7 @@ mod dead_letters;
 mod fire;
 mod preview;
 mod replay;
+mod rotate;
 mod settings;
 mod show;
 mod tail;
@@ -20,10 +21,12 @@ use super::{
     client::{ANSWER, Body, Client, ClientError, encoded},
     common::Common,
     confirm::Confirm,
-    given_secret::GivenSecret,
     output::{self, cell},
     since,
 };
+
+pub(super) use replay::no_dead_letters;
+pub(super) use show::reason;
 
 /// Commands for the webhooks of a map. They need the admin token, or one that may manage the map.
 #[derive(Debug, clap::Subcommand)]
@@ -52,8 +55,9 @@ pub(super) enum Command {
     Replay(replay::Start),
     /// List the last replays, or cancel one
     Replays(replay::List),
-    /// Make a new secret, which is shown only once; the old one signs too for a while
-    Rotate(Rotate),
+    /// Make a new secret, which is shown only once; the old one signs too for a while. With a secret that you give,
+    /// waiting retries are tried at once: give it to the receiver first
+    Rotate(rotate::Args),
     /// List, retry and remove dead letters: events that were given up
     #[command(subcommand)]
     DeadLetters(dead_letters::Command),
@@ -128,18 +132,6 @@ pub(super) struct Attempts {
     since: Option<String>,
 }
 
-/// A new secret.
-#[derive(Debug, clap::Args)]
-pub(super) struct Rotate {
-    #[command(flatten)]
-    one: One,
-    #[command(flatten)]
-    secret: GivenSecret,
-    /// Time for which the old secret signs too [default: a day, unless configured otherwise]
-    #[arg(long, value_name = "SECONDS")]
-    overlap_seconds: Option<u64>,
-}
-
 pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::List(args) => {
@@ -161,7 +153,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
         Command::Fire(args) => fire::run(args).await,
         Command::Replay(args) => replay::start(args).await,
         Command::Replays(args) => replay::list(args).await,
-        Command::Rotate(args) => rotate(args).await,
+        Command::Rotate(args) => rotate::run(args).await,
         Command::DeadLetters(command) => dead_letters::run(command).await,
         Command::Attempts(args) => {
             let webhook = args.one.find().await?;
@@ -221,42 +213,8 @@ async fn test(args: Test) -> anyhow::Result<()> {
     show::attempt(&attempt, None, webhook.json)?;
     match show::is_delivered(&attempt) {
         true => Ok(()),
-        false => anyhow::bail!("the test was not delivered ({})", cell(&attempt, "class")),
+        false => anyhow::bail!("the test was not delivered ({})", show::end(&attempt)),
     }
-}
-
-async fn rotate(args: Rotate) -> anyhow::Result<()> {
-    let mut body = json!({});
-    let given = args.secret.read()?;
-    let is_given = given.is_some();
-    if let Some(secret) = given {
-        body["secret"] = secret.into();
-    }
-    if let Some(seconds) = args.overlap_seconds {
-        body["overlap_seconds"] = seconds.into();
-    }
-    let webhook = args.one.find().await?;
-    let mut rotated = webhook.call(Method::POST, "/rotate-secret", Some(&body)).await?;
-    // Whoever gave the secret has it, and need not have it in a terminal or a log.
-    if is_given && let Some(members) = rotated.as_object_mut() {
-        members.remove("secret");
-    }
-    if !output::for_people(webhook.json) {
-        return Ok(output::json(&rotated)?);
-    }
-    let keep = if is_given {
-        "The secret that you gave signs now."
-    } else {
-        output::line(output::paint(output::STRONG, cell(&rotated, "secret")))?;
-        "Keep the secret: it is not shown again."
-    };
-    let until = cell(&rotated, "secret_previous_until");
-    let old = match until.as_str() {
-        "-" => "No other one signs any more".to_owned(),
-        _ => format!("The old one signs too until {until}"),
-    };
-    output::note(format_args!("{old}. {keep}"));
-    Ok(())
 }
 
 /// The path of a map's webhooks.

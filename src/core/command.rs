@@ -7,7 +7,7 @@ mod of_log;
 
 use super::access::{AccessChange, Limits, Map, Retention, Scopes, Token, TokenHash};
 use super::admin_token::AdminToken;
-use super::app::{App, DeleteApp, Prepared, PutApp, TerminateUser};
+use super::app::{App, DeleteApp, Prepared, PutApp, TerminateUser, UpdateApp};
 pub use super::appended::Appended;
 use super::channel_rules::ChannelRules;
 use super::consumer::progress::OwnerCommand;
@@ -112,6 +112,8 @@ pub enum Command {
     Usage(UsageReport),
     /// Tell operators what a leader observed, and make the system map if there is none.
     TellOperators(Box<OperatorReport>),
+    /// Change settings of an app.
+    UpdateApp(UpdateApp),
 }
 
 /// The parameters of [`Command::Ingest`].
@@ -389,7 +391,7 @@ pub enum Refusal {
     AppKeyTaken,
     /// There is no such app.
     UnknownApp,
-    /// The app is defined in the configuration file and can only be deleted there.
+    /// The app is defined in the configuration file and can only be changed and deleted there.
     ConfiguredApp,
     /// There is no such ingest source, or it takes no events.
     UnknownSource,

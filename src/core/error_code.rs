@@ -53,7 +53,7 @@ macro_rules! codes {
 codes! {
     Unauthorized = "unauthorized", "401",
         "no valid token came with the request",
-        "send `Authorization: Bearer TOKEN`";
+        "send `Authorization: Bearer TOKEN`, with a token that has not ended and was not revoked";
     Forbidden = "forbidden", "403",
         "the token does not permit this",
         "use a token with the scope, the map or the subject that the message names";
@@ -296,8 +296,8 @@ codes! {
         "the time of the signature is too far from the cluster's",
         "set the clock of the sender";
     UnknownKey = "unknown_key", "401",
-        "the app has no such key",
-        "compare app id and key with the credentials of the map";
+        "no app has the app id of the path and this key",
+        "compare both with the credentials of the map";
     InvalidKey = "invalid_key", "401",
         "the key is not the source's",
         "compare it with the settings of the source";

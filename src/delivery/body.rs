@@ -1,5 +1,6 @@
 //! The body that writes to a client: first the session's own messages, then events, and last the farewell.
 
+use super::agent::agent_of;
 use super::dispatcher::Dispatcher;
 use super::doorbell::Doorbell;
 use super::socket::Connection;
@@ -7,6 +8,7 @@ use super::subscriber::{Direct, Subscriber};
 use super::tally::Tally;
 use super::watchdog::Liveness;
 use super::write_side::WriteSide;
+use actix_web::HttpRequest;
 use actix_web::body::{BodySize, MessageBody};
 use bytes::Bytes;
 use futures_util::Stream;
@@ -32,12 +34,12 @@ pub struct OutboundBody {
 }
 
 impl OutboundBody {
-    /// A body for the session of `subscriber`. The dispatcher watches the session from now on until the body
-    /// is dropped.
+    /// A body for the session of `subscriber`, which answers `request`. The dispatcher watches the session from
+    /// now on until the body is dropped.
     pub fn new(
         dispatcher: &Rc<Dispatcher>,
         subscriber: Rc<Subscriber>,
-        connection: Option<Connection>,
+        request: &HttpRequest,
         words: Words,
         protocol: &'static str,
         must_speak: bool,
@@ -45,8 +47,10 @@ impl OutboundBody {
         let connections = metrics::gauge!(crate::metric::CONNECTIONS, "protocol" => protocol);
         connections.increment(1.0);
         let liveness = if must_speak { Liveness::ReadAndSpeak } else { Liveness::Read };
+        let way = request.conn_data::<Connection>().copied().into();
+        let name = (protocol, agent_of(request.headers()));
         Self {
-            watched: dispatcher.watch(subscriber.clone(), connection.into(), liveness, protocol),
+            watched: dispatcher.watch(subscriber.clone(), way, liveness, name),
             dispatcher: dispatcher.clone(),
             subscriber,
             words: Some(words),

@@ -4,6 +4,7 @@
 
 mod connections;
 
+use super::agent::Agents;
 use super::close::End;
 use super::handouts::Handouts;
 use super::lull::{self, Lull};
@@ -53,7 +54,9 @@ pub struct Dispatcher {
     sessions: RefCell<Slab<Watched>>,
     /// Makes the numbers of the sessions from how many there were.
     numbers: (RandomState, Cell<u64>),
-    /// Tells the log of clients that read too slowly.
+    /// What the clients call themselves.
+    agents: Agents,
+    /// Remembers clients that read too slowly, and tells the log of them.
     slow: SlowClients,
     /// Since sessions ended.
     lull: Lull,
@@ -126,6 +129,7 @@ impl Dispatcher {
             handouts,
             sessions: RefCell::default(),
             numbers: (RandomState::new(), Cell::new(0)),
+            agents: Agents::default(),
             slow: SlowClients::default(),
             lull: Lull::default(),
             now: Cell::new(0),
@@ -206,13 +210,14 @@ impl Dispatcher {
     }
 
     /// Watches a session until [`Dispatcher::unwatch`]. It ends the session at once if this node drains or is
-    /// cut off, or if the session's token was revoked before this thread could tell the session so.
+    /// cut off, or if the session's token was revoked before this thread could tell the session so. With the
+    /// protocol comes what the client calls itself.
     pub(super) fn watch(
         &self,
         session: Rc<dyn Session>,
         way: Way,
         liveness: Liveness,
-        protocol: &'static str,
+        (protocol, agent): (&'static str, Option<&str>),
     ) -> usize {
         if self.draining.get() {
             session.finish(End::Drain);
@@ -222,7 +227,7 @@ impl Dispatcher {
             session.finish(End::Revoked);
         }
         self.hub.health().connection_opened();
-        let name = self.new_name(protocol);
+        let name = self.new_name(protocol, agent);
         self.sessions.borrow_mut().insert(Watched::new(session, way, liveness, name))
     }
 
@@ -251,10 +256,10 @@ impl Dispatcher {
     pub(super) fn watch_silently(
         self: &Rc<Self>,
         session: Rc<dyn Session>,
-        protocol: &'static str,
+        (protocol, agent): (&'static str, Option<&str>),
         address: IpAddr,
     ) -> Watch {
-        let slot = self.watch(session, Way::Requests(address), Liveness::Speak, protocol);
+        let slot = self.watch(session, Way::Requests(address), Liveness::Speak, (protocol, agent));
         Watch { slot, dispatcher: self.clone() }
     }
 
@@ -268,12 +273,15 @@ impl Dispatcher {
         }
     }
 
-    /// Tells the log of a session that ends because its client read too slowly.
+    /// Remembers a session that ends because its client read too slowly, and tells the log of it.
     fn tell_slow(&self, watched: &mut Watched) {
         let Some(end) = watched.take_slow_end() else { return };
         let session = watched.session();
         let by_token = || Some(self.hub.access().known().token(session.token()?)?.map);
         let map = session.map().or_else(by_token);
+        if let Some(map) = map.filter(|_| self.slow.may_remember(self.now())) {
+            self.slow.remember(map, self.closed(watched, map, end));
+        }
         self.slow.closed(self.now(), end, watched, map);
     }
 

@@ -5,6 +5,7 @@
 //! client costs one cursor: the events that it has not taken stay in the ring or in the archive, never in a
 //! queue of its own.
 
+mod agent;
 mod allowance;
 mod audience;
 mod body;
@@ -25,6 +26,7 @@ mod position;
 mod protocol;
 mod reading;
 mod rings;
+mod seldom;
 mod serving;
 mod settings;
 mod silence;
@@ -40,6 +42,7 @@ mod write_side;
 #[doc(hidden)]
 pub mod ws;
 
+pub use agent::agent_of;
 pub use allowance::{Allowance, FLOOD, MessageRate};
 pub use body::OutboundBody;
 pub use close::End;

@@ -1,7 +1,7 @@
 //! The TCP connection under a session: its kernel buffers, how much the client has taken, and the way to cut
 //! it off from outside.
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::time::Duration;
 
@@ -39,10 +39,10 @@ impl Connection {
         counts(self.descriptor).unwrap_or_default()
     }
 
-    /// The address of the client. `None` if the connection is gone.
-    pub(super) fn address(&self) -> Option<IpAddr> {
-        let address = self.with_socket(|socket| socket.peer_addr()).ok()?;
-        address.as_socket().map(|address| address.ip().to_canonical())
+    /// The address and the port of the client. `None` if the connection is gone.
+    pub(super) fn peer(&self) -> Option<SocketAddr> {
+        let address = self.with_socket(|socket| socket.peer_addr()).ok()?.as_socket()?;
+        Some(SocketAddr::new(address.ip().to_canonical(), address.port()))
     }
 
     /// Ends the connection at once, whatever waits to be written. The worker's next poll of it fails.

@@ -359,9 +359,13 @@ impl Subscriber {
     }
 
     /// Makes the dispatcher watch a session that has no connection of its own, such as a long poll, whose
-    /// requests come from that address.
-    pub fn watch_silently(self: &Rc<Self>, protocol: &'static str, address: IpAddr) -> Watch {
-        self.dispatcher.watch_silently(self.clone(), protocol, address)
+    /// requests come from that address. With the protocol comes what the client calls itself.
+    pub fn watch_silently(
+        self: &Rc<Self>,
+        (protocol, agent): (&'static str, Option<&str>),
+        address: IpAddr,
+    ) -> Watch {
+        self.dispatcher.watch_silently(self.clone(), (protocol, agent), address)
     }
 
     /// Polls the session's own part, in the session's task. What that does to the subscriptions does not wake the

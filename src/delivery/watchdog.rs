@@ -95,13 +95,26 @@ impl From<Option<Connection>> for Way {
     }
 }
 
+/// What is seen of the connection of a client.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Seen {
+    /// The address of the client.
+    pub(super) address: Option<IpAddr>,
+    /// The client's port, if it has a connection of its own.
+    pub(super) port: Option<u16>,
+    /// Bytes of the connection that the client has not taken.
+    pub(super) unsent: u64,
+}
+
 /// What a session is called, for those who ask for the connections of a map.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Name {
     /// Names it on the node.
     pub(super) number: u64,
     /// The protocol.
     pub(super) protocol: &'static str,
+    /// What the client calls itself, if it says so.
+    pub(super) agent: Option<Rc<str>>,
     /// The second in which it began.
     pub(super) since: u64,
 }
@@ -131,16 +144,28 @@ impl Watched {
         &self.name
     }
 
-    /// The address of the client, and how many bytes of the connection the client has not taken.
-    pub(super) fn client(&self) -> (Option<IpAddr>, u64) {
+    /// What is seen of the client's connection.
+    pub(super) fn client(&self) -> Seen {
         match &self.way {
             Way::Connection(reading) => {
                 let connection = reading.connection();
-                (connection.address(), connection.sent().unsent.into())
+                let peer = connection.peer();
+                Seen {
+                    address: peer.map(|peer| peer.ip()),
+                    port: peer.map(|peer| peer.port()),
+                    unsent: connection.sent().unsent.into(),
+                }
             }
-            Way::Requests(address) => (Some(*address), 0),
-            Way::Unknown => (None, 0),
+            Way::Requests(address) => Seen { address: Some(*address), ..Seen::default() },
+            Way::Unknown => Seen::default(),
         }
+    }
+
+    /// For how many seconds something has waited for the client to take it. Between its polls, a client that
+    /// polls takes nothing.
+    pub(super) fn waits(&self, now: u64) -> u64 {
+        let since = self.session.waiting_since().filter(|_| self.liveness.must_read());
+        since.map_or(0, |since| now.saturating_sub(since))
     }
 
     /// Why the session ends, if its client read too slowly. It is told once.

@@ -14,7 +14,6 @@ use super::deflate::Compression;
 use super::dispatcher::Dispatcher;
 use super::framing::{close_frame, push_text_frame};
 use super::protocol::Protocol;
-use super::socket::Connection;
 use super::write_side::WriteSide;
 use actix_web::body::BodyStream;
 use actix_web::web::Payload;
@@ -62,8 +61,7 @@ pub fn start<P: Protocol>(
     let agreed = handshake.deflate().filter(|_| config.deflate);
     subscriber.set_compression(Compression::of(agreed));
     let words = Box::pin(Session::new(protocol, payload, config, agreed.is_some()));
-    let connection = request.conn_data::<Connection>().copied();
-    let body = OutboundBody::new(dispatcher, subscriber, connection, words, P::NAME, true);
+    let body = OutboundBody::new(dispatcher, subscriber, request, words, P::NAME, true);
     if let Some(write_side) = request.extensions().get::<Rc<WriteSide>>() {
         body.share(write_side.clone());
     }

@@ -144,13 +144,13 @@ impl Edge {
         let console = self.config.console.as_ref().filter(|_| !is_other);
         let name = console.map(|console| kept::session_cookie(console.is_secure));
         let Some(cookie) = name.and_then(|name| kept::cookie(request, name)) else {
-            return Err(Refused::Unauthorized);
+            return Err(Refused::NoToken);
         };
         let encryption = kept::encryption(&self.hub).await?;
         let given = request.headers().get(X_WAYPOST_CSRF).and_then(|given| given.to_str().ok());
         // A page of this host that knows nothing of the console sends the cookie too: it guesses nothing.
         if must_prove && given.is_none() {
-            return Err(Refused::Unauthorized);
+            return Err(Refused::NoToken);
         }
         let is_proved = || given.is_some_and(|given| kept::is_csrf(&encryption, cookie, given));
         let session = kept::session(&encryption, cookie).filter(|_| !must_prove || is_proved());

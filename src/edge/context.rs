@@ -94,8 +94,6 @@ pub struct Edge {
     pub webhooks: Webhooks,
     /// How webhooks and consumers stand, as they were counted last.
     pub standings: LastStandings,
-    /// What clients of this node lack because too few files may be open.
-    pub short_of_files: Option<String>,
     /// The certificate that the node shows its clients.
     pub shown: Option<std::sync::Arc<crate::tls::Shown>>,
     /// The audit log.

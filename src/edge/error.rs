@@ -63,10 +63,9 @@ impl ApiError {
         Self::bad_request(Code::InvalidBody, errors.to_string()).with("errors", json!(errors))
     }
 
-    /// 401.
-    pub fn unauthorized() -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, Code::Unauthorized, "a valid token is needed")
-            .hint("send it as: Authorization: Bearer <token>")
+    /// 401. The hint says what is wrong with the token, or that there is none.
+    pub fn unauthorized(hint: &'static str) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, Code::Unauthorized, "a valid token is needed").hint(hint)
     }
 
     /// 403.

@@ -76,14 +76,24 @@ pub fn session_cookie(is_secure: bool) -> &'static str {
 
 /// The cookie of that name. `None` also if there are two of them: another host of the site may have set one.
 pub fn cookie<'r>(request: &'r HttpRequest, name: &str) -> Option<&'r str> {
-    let texts = request.headers().get_all(COOKIE).filter_map(|value| value.to_str().ok());
-    let mut named = texts
-        .flat_map(|text| text.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .filter(|(known, _)| *known == name)
-        .map(|(_, value)| value);
+    let mut named = cookies(request, name);
     let first = named.next();
     first.filter(|value| !value.is_empty() && named.next().is_none())
+}
+
+/// Whether the request has a cookie of that name, whatever it is worth.
+pub fn has_cookie(request: &HttpRequest, name: &str) -> bool {
+    cookies(request, name).next().is_some()
+}
+
+/// The values of all cookies of that name.
+fn cookies<'r>(request: &'r HttpRequest, name: &str) -> impl Iterator<Item = &'r str> {
+    let texts = request.headers().get_all(COOKIE).filter_map(|value| value.to_str().ok());
+    texts
+        .flat_map(|text| text.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .filter(move |(known, _)| *known == name)
+        .map(|(_, value)| value)
 }
 
 /// The cluster's encryption.

@@ -23,6 +23,7 @@ pub mod kept;
 pub mod lifecycle;
 pub mod live;
 pub mod media;
+pub mod node_names;
 pub mod ops;
 pub mod paths;
 pub mod people;

@@ -9,6 +9,7 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::{
     FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, ResponseError, Route, web,
 };
+use rustc_hash::FxHashMap;
 
 /// The methods that some path of the server takes.
 const ALL: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
@@ -101,7 +102,12 @@ impl At {
         &self.path
     }
 
-    /// The methods that it takes, with commas between them.
+    /// The methods that it takes.
+    pub fn taken(&self) -> &[Method] {
+        &self.methods
+    }
+
+    /// The same, with commas between them.
     pub fn methods(&self) -> String {
         self.methods.iter().map(Method::as_str).collect::<Vec<_>>().join(",")
     }
@@ -112,6 +118,23 @@ impl At {
             self.path.drain(..prefix.len());
         }
         self
+    }
+}
+
+/// The methods that each path of a worker takes. A request with another method is refused for its method,
+/// whatever its query.
+#[derive(Debug, Default)]
+pub struct Methods(FxHashMap<String, Vec<Method>>);
+
+impl Methods {
+    /// Adds a path.
+    pub fn add(&mut self, path: &At) {
+        self.0.entry(path.path().to_owned()).or_default().extend_from_slice(path.taken());
+    }
+
+    /// Whether the path, as it is registered, takes the method.
+    pub fn take(&self, path: &str, method: &Method) -> bool {
+        self.0.get(path).is_some_and(|taken| taken.contains(method))
     }
 }
 

@@ -28,7 +28,7 @@ pub struct Takes {
     /// path is recognised without a look at all routes, which is slow.
     pub alone: bool,
     /// Whether any query is taken. Pages are such routes: links to them may carry anything, and they read
-    /// none of it but what somebody else's standard puts there.
+    /// none of it but what somebody else's standard puts there. So are paths where nothing is, which read none.
     pub any: bool,
 }
 

@@ -22,10 +22,17 @@ pub const FAILURES: LimitName = LimitName::Setting("limits.auth_failures_per_min
 /// The limit of the lifetime of client tokens.
 pub const LONG_TOKEN: LimitName = LimitName::Setting("limits.client_token_max_seconds");
 
+/// What is wrong with a token that came, and what helps. A stranger does not learn which of these it is.
+pub const NOT_VALID: &str = "the token is not one of this cluster, or it has ended or was revoked; \
+                             `waypost token create MAP` makes one for a map";
+
 /// Why a client is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum Refused {
-    /// It has no token, an unknown one, or one that was revoked.
+    /// It has no token.
+    #[error("a valid token is needed")]
+    NoToken,
+    /// Its token is unknown, has ended or was revoked.
     #[error("a valid token is needed")]
     Unauthorized,
     /// An issuer has signed its client token, and the token lives longer than such tokens may.
@@ -165,7 +172,8 @@ impl Refused {
             Self::Quota(quota) => Some(quota.retry_ms()),
             Self::TooManyFailures { wait_ms, .. } => Some(*wait_ms),
             Self::Unavailable(_) => Some(1000),
-            Self::Unauthorized
+            Self::NoToken
+            | Self::Unauthorized
             | Self::LongToken { .. }
             | Self::Origin
             | Self::Forbidden(_)
@@ -266,7 +274,8 @@ impl From<Refused> for ApiError {
     fn from(refused: Refused) -> Self {
         let message = refused.to_string();
         match refused {
-            Refused::Unauthorized => Self::unauthorized(),
+            Refused::NoToken => Self::unauthorized("send it as: Authorization: Bearer <token>"),
+            Refused::Unauthorized => Self::unauthorized(NOT_VALID),
             Refused::LongToken { most_s } => long_token(StatusCode::UNAUTHORIZED, most_s),
             Refused::Origin | Refused::Forbidden(_) | Refused::NotOfLink(_) => Self::forbidden(message),
             Refused::NotFound => Self::not_found("the map"),
@@ -320,10 +329,19 @@ mod tests {
     use actix_web::http::header::RETRY_AFTER;
 
     #[test]
+    fn only_who_sends_no_token_is_told_how_to_send_it() {
+        let hint = |refused: Refused| ApiError::from(refused).body()["hint"].to_string();
+        let (none, wrong) = (hint(Refused::NoToken), hint(Refused::Unauthorized));
+        assert!(none.contains("Authorization: Bearer"), "{none}");
+        assert!(wrong.contains("was revoked") && !wrong.contains("Bearer"), "{wrong}");
+    }
+
+    #[test]
     fn over_http_each_has_its_status_and_says_when_to_come_back() {
         let parameter = BadParameter::new("since", Code::InvalidSince, "since must be a time");
         let lost = || HubError::Unavailable("no leader with a majority");
         for (refused, status, code) in [
+            (Refused::NoToken, 401, "unauthorized"),
             (Refused::Unauthorized, 401, "unauthorized"),
             (Refused::LongToken { most_s: 3 }, 401, "unauthorized"),
             (Refused::Origin, 403, "forbidden"),

@@ -1,7 +1,7 @@
 //! The routes of a worker. Paths that begin alike are kept together, so that a request is compared with few of
 //! them: a comparison with a path that has variables costs about a microsecond.
 
-use super::paths::At;
+use super::paths::{At, Methods};
 use actix_web::Scope;
 use actix_web::web::{self, ServiceConfig};
 use std::sync::Arc;
@@ -24,6 +24,7 @@ const OF_MAP: &str = "/api/maps/{map}";
 pub struct Table<'c> {
     config: &'c mut ServiceConfig,
     groups: Vec<Group>,
+    methods: Methods,
 }
 
 /// Paths that begin with the same words. They are compared in the order in which they were added.
@@ -35,7 +36,7 @@ struct Group {
 impl<'c> Table<'c> {
     /// A table without routes.
     pub fn new(config: &'c mut ServiceConfig) -> Self {
-        Self { config, groups: Vec::new() }
+        Self { config, groups: Vec::new(), methods: Methods::default() }
     }
 
     /// Adds data for handlers.
@@ -48,6 +49,7 @@ impl<'c> Table<'c> {
     pub fn service(&mut self, path: At) -> &mut Self {
         // A test compares these lines with the document of the API.
         tracing::debug!("a route: {} {}", path.methods(), path.path());
+        self.methods.add(&path);
         let prefix = prefix(path.path());
         match self.groups.iter_mut().find(|group| group.prefix == prefix) {
             Some(group) => group.paths.push(path),
@@ -59,6 +61,7 @@ impl<'c> Table<'c> {
     /// Adds what is in the table to the worker. A group answers for all paths below its prefix, those of one map
     /// are groups in a group, and `/api/maps` and `/` have only themselves.
     pub fn finish(self) {
+        self.config.app_data(self.methods);
         let mut of_map = web::scope(OF_MAP);
         for Group { prefix, paths } in self.groups {
             match prefix.strip_prefix(OF_MAP) {

@@ -10,7 +10,7 @@ mod look;
 pub use look::{counted, of_map};
 
 use crate::core::ids::MapId;
-use crate::core::webhook::standing::Standings;
+use crate::core::webhook::standing::{Standings, WebhookStanding};
 use rustc_hash::FxHashMap;
 use std::cmp::Reverse;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::OwnedMutexGuard;
 
 /// Counts younger than this are good enough.
-const YOUNG: Duration = Duration::from_secs(5);
+const YOUNG: Duration = Duration::from_secs(2);
 /// Counts are good enough for so many times as long as it took to count them.
 const SHARE: u32 = 20;
 
@@ -47,6 +47,11 @@ impl Counted {
     /// Those of all maps together.
     pub fn all(&self) -> &Standings {
         &self.all
+    }
+
+    /// The maps with webhooks that stand so.
+    pub fn with_webhooks(&self, standing: WebhookStanding) -> impl Iterator<Item = MapId> + '_ {
+        self.of_maps.iter().filter(move |(_, of_map)| of_map.webhooks(standing) > 0).map(|(map, _)| *map)
     }
 
     /// When they were counted, Unix milliseconds of the cluster's time.

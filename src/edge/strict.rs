@@ -1,12 +1,13 @@
 //! Checks of every request before its handler runs. A header that handlers read occurs once and is readable,
 //! and the query has only names that the route takes (pages take every query). A request that can't be
 //! understood gets 400. If an unreadable value were taken for absent, it could let a caller in that must be
-//! kept out, or start a reader in the wrong place.
+//! kept out, or start a reader in the wrong place. A path that does not exist, and a method that the path does
+//! not take, are refused for themselves, whatever the query.
 
 use crate::core::error_code::Code;
 use crate::edge;
 use crate::edge::error::ApiError;
-use crate::edge::paths;
+use crate::edge::paths::{self, Methods};
 use crate::edge::query::{Query, Takes};
 use actix_web::HttpRequest;
 use actix_web::http::Method;
@@ -54,7 +55,7 @@ pub fn check(request: &HttpRequest) -> Result<(), ApiError> {
     }
     let path = route_of(request);
     let takes = path.as_deref().and_then(|path| takes_at(request, path));
-    let query = || if path.is_some() { check_query(request, takes) } else { Ok(()) };
+    let query = || path.as_deref().map_or(Ok(()), |path| check_query(request, path, takes));
     check_headers(request).and_then(|()| query()).map_err(|error| told(error, takes))
 }
 
@@ -119,20 +120,25 @@ fn check_headers(request: &HttpRequest) -> Result<(), ApiError> {
 }
 
 /// Checks the query against the route of the request. Other code answers unknown paths, preflight requests
-/// and methods that no path takes. A page takes every query.
-fn check_query(request: &HttpRequest, takes: Option<&Takes>) -> Result<(), ApiError> {
+/// and methods that the path does not take. A page takes every query.
+fn check_query(request: &HttpRequest, path: &str, takes: Option<&Takes>) -> Result<(), ApiError> {
     let method = request.method();
     if method == Method::OPTIONS || !paths::is_taken(method) || takes.is_some_and(|takes| takes.any) {
         return Ok(());
     }
     let (names, many) = takes.map_or((&[][..], &[][..]), |takes| (takes.names, takes.many));
-    Query::check(request.query_string(), names, many)
+    let is_taken = || request.app_data::<Methods>().is_none_or(|methods| methods.take(path, method));
+    match Query::check(request.query_string(), names, many) {
+        Err(error) if is_taken() => Err(error),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::edge::paths::at;
     use actix_web::http::header::{HeaderName, HeaderValue};
     use actix_web::test::{TestRequest, call_and_read_body, init_service};
     use actix_web::{App, web};
@@ -169,13 +175,19 @@ mod tests {
     }
 
     #[test]
-    fn what_no_path_takes_is_refused_for_its_method_and_not_for_its_query() {
-        let asked = |method: Method| {
-            let request = TestRequest::with_uri("/api/maps?colour=1").method(method).to_http_request();
-            check_query(&request, None).is_ok()
+    fn a_method_that_the_path_does_not_take_is_refused_for_itself_and_not_for_its_query() {
+        const PATH: &str = "/apps/{app}/events";
+        let asked = |method: Method, path: &str| {
+            let mut methods = Methods::default();
+            methods.add(&at(PATH).post(|| async { "" }));
+            let request = TestRequest::with_uri("/apps/7/events?colour=1").method(method).app_data(methods);
+            check_query(&request.to_http_request(), path, None).is_ok()
         };
-        assert!(asked(Method::TRACE) && asked(Method::CONNECT) && asked(Method::OPTIONS));
-        assert!(!asked(Method::GET) && !asked(Method::DELETE));
+        assert!(!asked(Method::POST, PATH));
+        for other in [Method::GET, Method::HEAD, Method::DELETE, Method::TRACE, Method::OPTIONS] {
+            assert!(asked(other.clone(), PATH), "{other}");
+        }
+        assert!(asked(Method::POST, "/apps/{app}/batch_events"), "a path that this node does not serve");
     }
 
     #[test]

@@ -113,10 +113,11 @@ impl AccessControl {
         if !maker.may(link.map, Scopes::MANAGE) || maker.is_limited() {
             return None;
         }
-        Some(Who::Token(match maker {
+        let holder = match maker {
             Who::Admin => Holder::for_admin(link.map, Scopes::MANAGE),
             Who::Token(holder) => Holder::narrowed(holder, Scopes::MANAGE),
-        }))
+        };
+        Some(Who::Token(holder.with_link()))
     }
 
     /// Asks the leader. It is rare, so the requests that need not wait hold no room for it.

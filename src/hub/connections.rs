@@ -1,14 +1,17 @@
 //! The connections of a map's clients: every node says which it has, and ends one when it is asked to.
 //!
 //! Nothing is written down for this. The dispatchers of the worker threads hold the sessions anyway, and
-//! answer from them when somebody asks.
+//! answer from them when somebody asks. They remember the last clients that they closed as too slow.
 
 mod ask;
 
-pub use ask::{AskConnections, AskThread, ClientConnection, EndConnection, MOST_CONNECTIONS};
+pub use ask::{
+    AskClosed, AskConnections, AskThread, ClientConnection, ClosedConnection, EndConnection, MOST_CONNECTIONS,
+};
 
 use super::bridge::{Bridge, Deliver};
 use super::peers::PeerServer;
+use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -20,6 +23,8 @@ const THREADS_WAIT: Duration = Duration::from_millis(1500);
 pub(super) fn serve(server: &PeerServer, bridge: &Arc<Bridge>) {
     let of_list = bridge.clone();
     server.serve(move |_, ask: AskConnections| list(of_list.clone(), ask));
+    let of_closed = bridge.clone();
+    server.serve(move |_, ask: AskClosed| closed(of_closed.clone(), ask));
     let of_end = bridge.clone();
     server.serve(move |_, ask: EndConnection| end(of_end.clone(), ask));
 }
@@ -33,6 +38,19 @@ async fn list(bridge: Arc<Bridge>, ask: AskConnections) -> Option<Vec<ClientConn
     drop(answer);
     let mut found: Vec<ClientConnection> = all(answers).await?.into_iter().flatten().collect();
     found.sort_unstable_by_key(|connection| connection.number);
+    found.truncate(limit as usize);
+    Some(found)
+}
+
+async fn closed(bridge: Arc<Bridge>, ask: AskClosed) -> Option<Vec<ClosedConnection>> {
+    let limit = ask.limit.min(MOST_CONNECTIONS);
+    let ask = Arc::new(AskClosed { limit, ..ask });
+    // Each thread answers once.
+    let (answer, answers) = unbounded_channel();
+    bridge.broadcast(|| Deliver::Connections(AskThread::Closed(ask.clone(), answer.clone())));
+    drop(answer);
+    let mut found: Vec<ClosedConnection> = all(answers).await?.into_iter().flatten().collect();
+    found.sort_by_key(|closed| Reverse(closed.at_ms));
     found.truncate(limit as usize);
     Some(found)
 }
@@ -79,6 +97,9 @@ mod tests {
                 Deliver::Connections(AskThread::List(_, answer)) => {
                     let _ = answer.send(self.0.iter().map(|number| connection(*number)).collect());
                 }
+                Deliver::Connections(AskThread::Closed(_, answer)) => {
+                    let _ = answer.send(self.0.iter().map(|number| closed_at(*number)).collect());
+                }
                 Deliver::Connections(AskThread::End(end, answer)) if self.0.contains(&end.number) => {
                     let _ = answer.send(());
                 }
@@ -104,18 +125,11 @@ mod tests {
     }
 
     fn connection(number: u64) -> ClientConnection {
-        ClientConnection {
-            number,
-            protocol: "test".into(),
-            address: None,
-            token: None,
-            user: None,
-            age_seconds: 0,
-            subjects: Vec::new(),
-            subjects_total: 0,
-            lag_events: 0,
-            lag_bytes: 0,
-        }
+        ClientConnection { number, protocol: "test".into(), ..ClientConnection::default() }
+    }
+
+    fn closed_at(at_ms: u64) -> ClosedConnection {
+        ClosedConnection { at_ms, reason: "too_slow".into(), connection: connection(at_ms) }
     }
 
     fn ask(limit: u32) -> AskConnections {
@@ -139,6 +153,13 @@ mod tests {
         };
         assert_eq!(numbers(list(bridge.clone(), ask(9)).await), [1, 3, 5, 9]);
         assert_eq!(numbers(list(bridge.clone(), ask(3)).await), [1, 3, 5]);
+        let ask = AskClosed { map: MapId::from_bytes([1; 16]), limit: 3 };
+        let closed = super::closed(bridge.clone(), ask).await.unwrap();
+        assert_eq!(
+            closed.iter().map(|closed| closed.at_ms).collect::<Vec<_>>(),
+            [9, 5, 3],
+            "the newest first"
+        );
         assert_eq!(end(bridge.clone(), end_of(9)).await, Some(true));
         assert_eq!(end(bridge, end_of(4)).await, Some(false));
     }
@@ -161,9 +182,15 @@ mod tests {
         assert_eq!(decode::<AskConnections>(&encode(&ask).unwrap()).unwrap(), ask);
         let shown = ClientConnection {
             address: Some("2001:db8::1".parse().unwrap()),
+            port: Some(443),
+            agent: Some("a".into()),
             user: Some("u".into()),
             ..connection(7)
         };
         assert_eq!(decode::<ClientConnection>(&encode(&shown).unwrap()).unwrap(), shown);
+        let ask = AskClosed { map, limit: 2 };
+        assert_eq!(decode::<AskClosed>(&encode(&ask).unwrap()).unwrap(), ask);
+        let closed = ClosedConnection { connection: shown, ..closed_at(7) };
+        assert_eq!(decode::<ClosedConnection>(&encode(&closed).unwrap()).unwrap(), closed);
     }
 }

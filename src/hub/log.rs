@@ -63,6 +63,7 @@ fn managed_map(command: &Command) -> Option<MapId> {
         Command::DeleteEvent(delete) => Some(delete.map),
         Command::DeleteSubject(delete) => Some(delete.map),
         Command::PutApp(put) => Some(put.app.map),
+        Command::UpdateApp(update) => Some(update.map),
         Command::DeleteApp(delete) => Some(delete.map),
         Command::TerminateUser(terminate) => Some(terminate.map),
         Command::SetIssuers(set) => Some(set.map),

@@ -56,7 +56,9 @@ pub use bridge::Deliver;
 pub use clients::{ClientError, ClientTokens, KeyRequest};
 pub use clock::Clock;
 pub use configured::Configured;
-pub use connections::{AskConnections, AskThread, ClientConnection, EndConnection, MOST_CONNECTIONS};
+pub use connections::{
+    AskClosed, AskConnections, AskThread, ClientConnection, ClosedConnection, EndConnection, MOST_CONNECTIONS,
+};
 pub use ephemeral::Ephemeral;
 pub use error::HubError;
 pub use evaluators::{Evaluators, Turn};

@@ -11,7 +11,7 @@ use super::replica::ViewStore;
 use super::timeline::notes::Notes;
 use crate::core::codec;
 use crate::core::command::{Command, Refusal, Reply};
-use crate::core::consumer::progress::{NumberedCommand, Progress, Retry, Source};
+use crate::core::consumer::progress::{NumberedCommand, Progress, Retry, Source, Track};
 use crate::core::event::Event;
 use crate::core::ids::{EventId, TopicId, WebhookId};
 use crate::core::state::backlog::{Backlog, Losing};
@@ -185,6 +185,25 @@ impl WebhookStore {
             });
             scanned.map_err(ArchiveError::of_store)?;
             bad.map_or(Ok(events), |error| Err(damaged(error)))
+        };
+        self.archive.blocking(move |archive| archive.look(count)).await
+    }
+
+    /// How many dead letters of a webhook have a seq before `until_seq` that `track` has not settled. It looks
+    /// at all of them, which may be thousands, and does that outside the caller's thread.
+    pub async fn dead_left(&self, id: WebhookId, track: Track, until_seq: u64) -> Result<u64, ArchiveError> {
+        if track.next >= until_seq {
+            return Ok(0);
+        }
+        let count = move |store: &ViewStore<'_>| {
+            let mut dead = 0_u64;
+            let (from, to) = (keys::dead_letter(id, track.next), keys::dead_letter(id, until_seq));
+            let scanned = store.scan(&from, &to, &mut |key, _| {
+                let is_left = keys::number_of(key).is_some_and(|seq| !track.is_settled(seq));
+                dead += u64::from(is_left);
+                true
+            });
+            scanned.map(|()| dead).map_err(ArchiveError::of_store)
         };
         self.archive.blocking(move |archive| archive.look(count)).await
     }

@@ -27,6 +27,8 @@ pub struct Holder {
     client: Option<Arc<Client>>,
     /// Whether commands record the admin as the caller, for whom the holder acts.
     for_admin: bool,
+    /// Whether the holder has come with a portal link.
+    is_of_link: bool,
 }
 
 /// A map and the caller who may use it.
@@ -48,7 +50,7 @@ impl Deref for Holder {
 
 impl From<Arc<Token>> for Holder {
     fn from(token: Arc<Token>) -> Self {
-        Self { token, client: None, for_admin: false }
+        Self { token, client: None, for_admin: false, is_of_link: false }
     }
 }
 
@@ -57,13 +59,13 @@ impl Holder {
     pub(super) fn of_client(token: &Token, client: Client) -> Self {
         let scopes = token.scopes.and(client.rights.scopes);
         let token = Arc::new(Token { scopes, ..token.clone() });
-        Self { token, client: Some(Arc::new(client)), for_admin: false }
+        Self { token, client: Some(Arc::new(client)), for_admin: false, is_of_link: false }
     }
 
     /// Somebody who acts as `token`, with those of its scopes that are among these.
     pub(super) fn narrowed(token: &Token, scopes: Scopes) -> Self {
         let scopes = token.scopes.and(scopes);
-        Self { token: Arc::new(Token { scopes, ..token.clone() }), client: None, for_admin: false }
+        Self::from(Arc::new(Token { scopes, ..token.clone() }))
     }
 
     /// Somebody who acts for the admin on one map alone. No secret has the token's hash, and its id is that
@@ -79,7 +81,13 @@ impl Holder {
             expiry: None,
             subjects: None,
         };
-        Self { token: Arc::new(token), client: None, for_admin: true }
+        Self { for_admin: true, ..Self::from(Arc::new(token)) }
+    }
+
+    /// The same holder, who has come with a portal link.
+    #[must_use]
+    pub(super) fn with_link(self) -> Self {
+        Self { is_of_link: true, ..self }
     }
 
     /// The client, if the holder presented a client token.
@@ -153,6 +161,12 @@ impl Who {
             Who::Admin => true,
             Who::Token(holder) => holder.covers(selector),
         }
+    }
+
+    /// Whether the caller has come with a portal link: somebody of a tenant, who learns nothing of the cluster's
+    /// machines.
+    pub fn is_of_link(&self) -> bool {
+        matches!(self, Who::Token(holder) if holder.is_of_link)
     }
 
     /// The condition that every event must meet that the caller gets.

@@ -3,6 +3,7 @@
 
 use super::files::Shares;
 use super::http::WRITE_BUFFER_BYTES;
+use super::peer_port;
 use crate::config::{self, Config};
 use crate::core::access::{Limits, Retention, WebhookBacklog, hash_token};
 use crate::delivery::webhook::lambda::Credentials;
@@ -69,6 +70,7 @@ pub(super) fn cluster(
         data_dir: config.data_dir.clone(),
         peer_addr: config.peer_addr,
         security: config.peer.security(),
+        told_without_tls: peer_port::answer(),
         advertise_peer: config.advertise_peer_addr.clone().unwrap_or_default(),
         meta,
         max_connections: shares.peers,

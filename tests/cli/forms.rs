@@ -211,3 +211,30 @@ fn a_tail_whose_token_was_revoked_promises_nothing() {
     assert_eq!(output.status.code(), Some(1), "{told}");
     assert!(told.contains("[401 unauthorized]") && !told.contains("skipped"), "{told}");
 }
+
+/// Nobody can be asked, so nothing is done. The text says which node it would have been.
+#[test]
+fn the_removal_of_a_node_names_it_without_a_terminal_too() {
+    let member = json!({"id": 1, "name": "berlin-1", "peer_addr": "10.0.0.1:4001"});
+    let node = Node::start(vec![json!({"data": {"members": [member]}})]);
+    let output = node.command(&["cluster", "remove", "1"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", err(&output));
+    let told = err(&output);
+    assert!(told.contains("this removes node 1 (berlin-1, 10.0.0.1:4001)"), "{told}");
+    assert!(told.contains("add --yes"), "{told}");
+    let requests = node.requests.join().unwrap();
+    assert!(requests.len() == 1 && requests[0].0.starts_with("get /api/cluster/status "), "{requests:?}");
+}
+
+#[test]
+fn without_dead_letters_no_replay_begins() {
+    let id = "0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b";
+    let shown = json!({"data": {"id": id, "dead_letters": 0, "retrying": 5}});
+    let node = Node::start(vec![shown; 2]);
+    let hint = format!("`waypost webhook enable demo {id}` has what waits tried at once");
+    let expected = format!("no dead letters; 5 events still wait for a retry: {hint}\n");
+    assert_eq!(node.run(&["webhook", "replay", "demo", id, "--failed"]), expected);
+    assert_eq!(node.run(&["webhook", "dead-letters", "retry", "demo", id, "--wait"]), expected);
+    let requests = node.requests.join().unwrap();
+    assert!(requests.iter().all(|(head, _)| head.starts_with("get ")), "{requests:?}");
+}

@@ -7,6 +7,10 @@ fn wrong_usage_of_credentials_ends_with_2() {
     for usage in [
         &["pusher", "create"][..],
         &["pusher", "create", "demo", "--max-connections", "many"],
+        &["pusher", "update", "demo"],
+        &["pusher", "update", "demo", "key"],
+        &["pusher", "update", "demo", "key", "--client-events=perhaps"],
+        &["pusher", "update", "demo", "key", "--max-connections", "many"],
         &["pusher", "rotate", "demo"],
         &["pusher", "delete", "demo"],
         &["config", "import", "pigeon", "x.json"],
@@ -55,7 +59,7 @@ fn the_apps_of_another_server_become_a_configuration() {
 }
 
 #[test]
-fn credentials_are_created_rotated_and_deleted() {
+fn credentials_are_created_changed_rotated_and_deleted() {
     let (dev, printed) = Dev::start(free_ports(), tempfile::tempdir().unwrap());
     assert!(printed.contains("new Pusher(\"demo-key\""), "{printed}");
     assert!(printed.contains("id 1, key demo-key, secret demo-secret"), "{printed}");
@@ -73,6 +77,15 @@ fn credentials_are_created_rotated_and_deleted() {
     assert_eq!(made["origins"], serde_json::json!(["a.example", "b.example"]), "{made}");
     assert!(made["secret"].is_string() && made["client_events"] == true, "{made}");
     let key = made["key"].as_str().unwrap();
+    let update = |options: &[&str]| read(&cli(&[&["pusher", "update", "demo", key][..], options].concat()));
+    let changed = update(&["--client-events=false", "--max-connections", "7"]);
+    assert!(changed["client_events"] == false && changed["max_connections"] == 7, "{changed}");
+    assert_eq!(changed["origins"], made["origins"], "what is not given stays: {changed}");
+    let changed = update(&["--client-events", "--max-connections", "none", "--origins", "*"]);
+    assert!(changed["client_events"] == true && changed["max_connections"].is_null(), "{changed}");
+    assert_eq!(changed["origins"], serde_json::json!(["*"]), "{changed}");
+    let origins = update(&["--origins", "a.example,b.example"]);
+    assert_eq!(origins["origins"], made["origins"], "{origins}");
     let to = ["--to", "http://127.0.0.1:9/hook", "--profile", "pusher", "--key", key, "--disabled"];
     let hook = read(&cli(&[&["webhook", "create", "demo"][..], &to].concat()));
     let hook = hook["id"].as_str().unwrap();

@@ -147,7 +147,7 @@ fn a_webhook_can_be_managed_from_creation_to_deletion() {
     assert!(seen.iter().all(|attempt| attempt["webhook_id"] == made["id"]), "{seen:?}");
     cli.refused(&["webhook", "dead-letters", "retry", "demo", "mine", "--wait"], "1 event failed again");
 
-    cli.refused(&["webhook", "test", "demo", "mine"], "the test was not delivered (status)");
+    cli.refused(&["webhook", "test", "demo", "mine"], "the test was not delivered (status 500)");
     receiver.on(PATH, behaviour::status(204));
     assert_eq!(cli.one(&["webhook", "dead-letters", "retry", "demo", "mine", "--wait"])["delivered"], 1);
     assert!(dead().is_empty());

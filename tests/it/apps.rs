@@ -1,4 +1,4 @@
-//! Apps: credentials are made, shown once, listed and deleted at any node; nobody learns of the keys of
+//! Apps: credentials are made, shown once, listed, changed and deleted at any node; nobody learns of the keys of
 //! another map; the first app prepares its map; and the configuration file defines apps too.
 
 use crate::support::{checked, nodes, scenario};
@@ -15,6 +15,7 @@ fn credentials_are_made_and_deleted_at_any_node() {
         nodes(3),
         &[
             ("an app from its creation to its end", lifecycle),
+            ("settings are changed at any node, and every node goes by them", changes),
             ("ids and keys are chosen by the admin and unique", choices),
             ("another map's keys are as unknown as those of nobody", foreign_keys),
             ("ten apps of a map", ten),
@@ -78,6 +79,44 @@ fn lifecycle(c: &Cluster) -> Result<()> {
     Ok(())
 }
 
+fn changes(c: &Cluster) -> Result<()> {
+    let map = c.map("changed-app")?;
+    let made = c.api(0, &map).post(&path(&map), &json!({"max_connections": 7}))?.data(201)?;
+    let path = of_key(&map, &text(&made, "key")?);
+    for (node, patch) in [
+        (0, json!({"client_events": true})),
+        (1, json!({"origins": ["https://good.example"]})),
+        (2, json!({"max_connections": null})),
+        (0, json!({})),
+    ] {
+        let changed = c.api(node, &map).patch(&path, &patch)?.data(200)?;
+        for (name, value) in patch.as_object().into_iter().flatten() {
+            ensure!(changed[name] == *value, "{patch}: {changed}");
+        }
+        // It is answered when every node has it.
+        for other in 0..3 {
+            let shown = c.api(other, &map).get(&path)?.data(200)?;
+            ensure!(shown == changed && shown.get("secret").is_none(), "{patch} at {other}: {shown}");
+        }
+    }
+    let shown = c.api(1, &map).get(&path)?.data(200)?;
+    ensure!(shown["client_events"] == true && shown["max_connections"].is_null(), "{shown}");
+    ensure!(shown["origins"] == json!(["https://good.example"]), "{shown}");
+    ensure!(shown["key"] == made["key"] && shown["inserted_at"] == made["inserted_at"], "{shown}");
+    for bad in [json!({"key": "another"}), json!({"secret": "a-long-secret"}), json!({"max_connections": 0})]
+    {
+        let refused = c.admin(0).patch(&path, &bad)?;
+        ensure!(refused.status == 400 && refused.code() == "invalid_body", "{bad}: {}", refused.text());
+    }
+    let reader = json!({"name": "reader", "scopes": ["subscribe", "publish"]});
+    let reader = c.api(0, &map).post(&format!("/api/maps/{}/tokens", map.id), &reader)?.data(201)?;
+    let reader = Api::new(&c.nodes[0].url(), Some(&text(&reader, "token")?));
+    let refused = reader.patch(&path, &json!({"client_events": false}))?;
+    ensure!(refused.status == 403, "{}", refused.text());
+    ensure!(c.api(2, &map).get(&path)?.data(200)? == shown, "a refused change changed something");
+    Ok(())
+}
+
 fn choices(c: &Cluster) -> Result<()> {
     let [map, other] = [c.map("choices")?, c.map("other-choices")?];
     let map_of_id = &map;
@@ -115,6 +154,7 @@ fn foreign_keys(c: &Cluster) -> Result<()> {
     let normal = |answer: &Answer| (answer.status, answer.text());
     for (theirs, nobody) in [
         (api.get(&of_key(&mine, &key))?, api.get(&of_key(&mine, "nobody"))?),
+        (api.patch(&of_key(&mine, &key), &json!({}))?, api.patch(&of_key(&mine, "nobody"), &json!({}))?),
         (api.delete(&of_key(&mine, &key))?, api.delete(&of_key(&mine, "nobody"))?),
     ] {
         ensure!(normal(&theirs) == normal(&nobody) && theirs.status == 404, "{}", theirs.text());
@@ -282,6 +322,8 @@ fn the_configuration_file_defines_apps_with_their_webhooks() {
         })?;
         ensure!(hooks[0]["profile"] == "pusher" && hooks[0]["name"] == "one-1", "{hooks}");
         let refused = c.admin(0).delete(&of_key(&map, "one"))?;
+        ensure!(refused.status == 409 && refused.code() == "configured", "{}", refused.text());
+        let refused = c.admin(0).patch(&of_key(&map, "one"), &json!({"client_events": true}))?;
         ensure!(refused.status == 409 && refused.code() == "configured", "{}", refused.text());
         let own = c.admin(0).post(&path(&map), &json!({"app_id": "77"}))?.data(201)?;
         // An app that left the file is deleted, a changed one is changed, and one made over the API stays.

@@ -11,6 +11,9 @@ use testkit::Cluster;
 use testkit::cluster::ADMIN;
 use testkit::http::Api;
 
+/// A secret of a webhook, and the value of one of its headers.
+const SECRET: &str = "nobody-knows-this-secret";
+
 /// The lines of a log. A line that is just being written is left out.
 fn lines(log: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(log).unwrap_or_default();
@@ -41,10 +44,11 @@ fn every_change_and_every_refusal_leaves_a_line() {
         ensure!(made["who"] == "admin" && made["map"] == map.id && made["result"] == "done", "{made}");
         ensure!(made["address"] == "127.0.0.1" && made["node"] == 1 && made["time"].is_string(), "{made}");
         let api = cluster.api(0, map);
-        let body = json!({"name": "secret-name", "scopes": ["subscribe"]});
+        let body = json!({"name": "reader of orders", "scopes": ["subscribe"]});
         let token = api.post(&format!("/api/maps/{}/tokens", map.id), &body)?.data(201)?;
         let told = line(cluster, &log, "the token's line", |line| line["made"] == token["id"])?;
         ensure!(told["who"] == "token" && told["token"].is_string() && told["map"] == map.id, "{told}");
+        ensure!(told["name"] == "reader of orders" && told["map_name"] == map.slug, "{told}");
         let reader = token["token"].as_str().context("no token")?;
         let path = format!("/api/maps/{}", map.slug);
         Api::new(&cluster.nodes[0].url(), Some(reader))
@@ -61,6 +65,8 @@ fn every_change_and_every_refusal_leaves_a_line() {
             line["path"] == format!("/api/maps/{}/tokens/********", map.slug)
         })?;
 
+        changes(cluster, &log, &fixture, &token["id"])?;
+
         // The data is not recorded, and no secret is.
         publish(cluster, 0, map, "x", json!({"payload": "of-an-event"}))?;
         api.get(&map.events())?.expect(200)?;
@@ -69,7 +75,7 @@ fn every_change_and_every_refusal_leaves_a_line() {
         let last = line(cluster, &log, "the last line", |line| line["of_node"] == "1")?;
         ensure!(last["path"] == "/api/cluster/snapshot", "{last}");
         let text = std::fs::read_to_string(&log)?;
-        for never in [ADMIN, &*map.token, reader, "secret-name", "of-an-event", "wp_wrong", "127.0.0.1:9"] {
+        for never in [ADMIN, &*map.token, reader, SECRET, "of-an-event", "wp_wrong", "127.0.0.1:9"] {
             ensure!(!text.contains(never), "{never} is in the audit log");
         }
         ensure!(lines(&log).iter().all(|line| line["route"] != "/api/maps/{map}/events"), "{text}");
@@ -78,6 +84,43 @@ fn every_change_and_every_refusal_leaves_a_line() {
         ensure!(std::fs::read_to_string(&log)?.ends_with('\n'), "the last line is not whole");
         Ok(())
     });
+}
+
+/// What was changed is told, with values only where none is a secret; and names of what is gone stay in the log.
+fn changes(c: &Cluster, log: &Path, fixture: &Fixture, token: &Value) -> Result<()> {
+    let map = &fixture.map;
+    let path = format!("/api/maps/{}", map.id);
+    let changed = |route: &str, method: &str| {
+        line(c, log, &format!("what {method} {route} changed"), |line| {
+            line["route"] == route && line["method"] == method && line["result"] == "done"
+        })
+    };
+    c.admin(0).patch(&path, &json!({"limits": {"webhooks": 77}}))?.expect(200)?;
+    let told = changed("/api/maps/{map}", "PATCH")?;
+    ensure!(told["changed"][0]["field"] == "limits.webhooks" && told["changed"][0]["to"] == 77, "{told}");
+    ensure!(told["changed"].as_array().is_some_and(|all| all.len() == 1), "{told}");
+    c.set_rules(map, &json!([{"match": "chat-*", "durability": "ephemeral"}]))?;
+    let told = changed("/api/maps/{map}/channel-rules", "PUT")?;
+    ensure!(told["changed"].to_string().contains("chat-*"), "{told}");
+    let api = c.api(0, map);
+    let hook = json!({"url": "http://127.0.0.1:9/hook", "name": "billing", "active": false});
+    let hook = api.post(&format!("{path}/webhooks"), &hook)?.data(201)?;
+    let hook_path = format!("{path}/webhooks/{}", hook["id"].as_str().context("no id")?);
+    let secrets = json!({"timeout_ms": 7000, "secret": SECRET, "headers": {"X-Own": SECRET}});
+    api.patch(&hook_path, &secrets)?.expect(200)?;
+    let told = changed("/api/maps/{map}/webhooks/{id}", "PATCH")?;
+    let fields: Vec<&Value> =
+        told["changed"].as_array().into_iter().flatten().map(|one| &one["field"]).collect();
+    for field in ["timeout_ms", "headers", "secret"] {
+        ensure!(fields.iter().any(|known| **known == field), "{field} is not told: {told}");
+    }
+    ensure!(told["name"] == "billing" && told["changed"][0]["to"].is_null(), "{told}");
+    // The name of what is gone.
+    let token_path = format!("{path}/tokens/{}", token.as_str().context("no token")?);
+    c.admin(0).delete(&token_path)?.expect(204)?;
+    let told = changed("/api/maps/{map}/tokens/{token}", "DELETE")?;
+    ensure!(told["name"] == "reader of orders", "{told}");
+    Ok(())
 }
 
 /// Calls each operation of the API reference that changes something, with a stranger's token: it leaves a

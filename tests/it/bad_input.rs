@@ -364,7 +364,9 @@ fn peer_garbage(c: &Cluster) -> Result<()> {
     for input in inputs {
         let patience = if input.len() == 1 { Duration::from_millis(200) } else { Duration::from_secs(20) };
         for _ in 0..20 {
-            let (_, ended) = raw(c.nodes[0].peer, input, patience)?;
+            let (answer, ended) = raw(c.nodes[0].peer, input, patience)?;
+            let is_told = answer.starts_with("HTTP/1.1 400 ") && answer.contains("http_addr");
+            ensure!(is_told || !input.starts_with(b"GET "), "a request of HTTP: {answer:?}");
             ensure!(
                 ended || input.len() == 1,
                 "the node kept the connection after {} bytes of garbage",

@@ -1,7 +1,8 @@
 //! The connections of a map's clients: every node shows those of all nodes, with their lag, and closes one on
 //! whichever node it is. Nobody sees or closes those of another map.
 
-use crate::support::{binary, checked, nodes, scenario};
+use crate::pace;
+use crate::support::{binary, checked, nodes, publish, scenario};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -13,7 +14,7 @@ use testkit::longpoll::Poller;
 use testkit::phoenix;
 use testkit::pusher::{self, App};
 use testkit::stream::Stream;
-use testkit::ws::{Message, Upgrade, Ws};
+use testkit::ws::{Message, Upgrade, Ws, small_stream};
 
 /// How long an answer may take while a node hangs. The server itself takes three seconds at most; the rest is
 /// for a busy machine.
@@ -35,6 +36,37 @@ fn connections_of_a_map_are_seen_and_closed_everywhere() {
             ("the command line", command_line),
         ],
     );
+}
+
+#[test]
+fn a_client_that_was_closed_as_too_slow_is_listed() {
+    let options = nodes(2)
+        .set("WAYPOST_SESSION_STALL_SECONDS", 1)
+        .set("WAYPOST_SESSION_SEND_BUFFER_BYTES", pace::SEND_BUFFER);
+    scenario(options, |c| {
+        let (map, other) = (c.map("too-slow")?, c.map("not-too-slow")?);
+        let mut stream = small_stream(c.nodes[0].http, pace::RECEIVE_BUFFER)?;
+        pace::follow(&mut stream, &map)?;
+        // It reads nothing.
+        pace::large_and_small()
+            .into_iter()
+            .try_for_each(|payload| publish(c, 0, &map, "x", payload).map(drop))?;
+        let closed = |c: &Cluster, map: &Map| -> Result<Value> {
+            c.api(1, map).get(&map.path("/connections/closed"))?.expect(200)?.json()
+        };
+        let one =
+            c.wait_until("the client to be closed", |c| Ok(closed(c, &map)?["data"].get(0).cloned()))?;
+        ensure!(one["reason"] == "too_slow" && one["protocol"] == "sse", "{one}");
+        ensure!(one["node"]["id"] == c.id(0)? && one["port"] == stream.local_addr()?.port(), "{one}");
+        ensure!(one["closed_at"].is_string() && one["lag_bytes"].as_u64() > Some(0), "{one}");
+        ensure!(closed(c, &other)?["data"] == json!([]), "it is told of in another map");
+        let mut command = Command::new(binary());
+        command.args(["-o", "table", "connection", "closed", &map.slug]);
+        let output = command.args(["--url", &c.nodes[0].url(), "--token", &map.token]).output()?;
+        let table = String::from_utf8(output.stdout)?;
+        ensure!(output.status.success() && table.contains("too_slow"), "{table}");
+        Ok(())
+    });
 }
 
 /// The connections that a node lists, with a query.
@@ -71,7 +103,7 @@ fn close(c: &Cluster, node: usize, map: &Map, id: &str) -> Result<()> {
 /// An event stream of one subject that has begun.
 fn stream(c: &Cluster, node: usize, map: &Map, subject: &str) -> Result<Stream> {
     let path = map.path(&format!("/events/stream?subjects={subject}"));
-    let mut stream = Stream::get(c.nodes[node].http, &path, Some(&map.token), &[])?;
+    let mut stream = Stream::get(c.nodes[node].http, &path, Some(&map.token), &[("user-agent", "tester/1")])?;
     stream.until("event: connected")?;
     Ok(stream)
 }
@@ -120,6 +152,8 @@ fn every_protocol(c: &Cluster) -> Result<()> {
         let one = of_protocol(&found, protocol)?;
         let expected = json!({"id": c.id(node)?, "name": format!("node{node}")});
         ensure!(one["node"] == expected && one["address"] == "127.0.0.1", "{one}");
+        ensure!(one["port"].is_u64() == (protocol != "longpoll"), "{one}");
+        ensure!(one["unsent_bytes"].is_u64() && one["waiting_seconds"].is_u64(), "{one}");
         let by_app = json!({"app_id": app.id, "key": app.key});
         let by = if protocol == "pusher" { (true, by_app) } else { (false, Value::Null) };
         ensure!((one["token"].is_null(), &one["app"]) == (by.0, &by.1), "{one}");
@@ -129,6 +163,7 @@ fn every_protocol(c: &Cluster) -> Result<()> {
     ensure!(of_protocol(&found, "phoenix")?["subjects"] == json!([""]), "{found:?}");
     let streamed = of_protocol(&found, "sse")?;
     ensure!(streamed["subjects"] == json!(["orders-7"]) && streamed["subjects_total"] == 1, "{streamed}");
+    ensure!(streamed["user_agent"] == "tester/1", "{streamed}");
 
     // Each is closed from another node, and nobody else is.
     let first = id_of(of_protocol(&found, "phoenix")?)?;

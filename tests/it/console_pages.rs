@@ -1,7 +1,8 @@
-//! The console in headless Chromium, on three nodes: sign-in, every page (light, dark, as on a phone) with
-//! axe-core, the keyboard alone, names full of markup, what a map's token sees, and the death of the node
-//! that a page talks to.
+//! The console in headless Chromium, on three nodes under load (`console_load`): sign-in, every page (light,
+//! dark, as on a phone) with axe-core, the keyboard alone, names full of markup, lists that stand still while
+//! events come, what a map's token sees, and the death of the node that a page talks to.
 
+use crate::console_load::Load;
 use crate::pusher_page::chromium;
 use crate::support::scenario;
 use crate::webhooks_support::{Hook, delivering};
@@ -19,6 +20,8 @@ const MARKUP: &str = "<img src=x onerror=\"window.owned=1\"><b class=owned>bold<
 const TYPE: &str = "paid<img src=x onerror=window.owned=1>";
 /// How many looks each page is tried in.
 const LOOKS: [&str; 3] = ["light", "dark", "phone"];
+/// What moves while events come, and can be held.
+const LIVELY: [&str; 3] = ["tail", "attempts", "connections"];
 /// A page of the cluster, or of the map by the name of its last segment.
 const PAGES: [&str; 4] = ["#/cluster", "#/cluster?node=1", "#/maps", "#/audit"];
 const PAGES_OF_MAP: [&str; 11] = [
@@ -45,18 +48,27 @@ fn the_console_shows_everything_and_goes_on_at_another_node() {
     let folder = tempfile::tempdir().unwrap();
     scenario(delivering(3), |c| {
         let shop = Shop::make(c)?;
-        let mut person = Person::start(c, &shop, &chromium, folder.path())?;
+        let load = Load::start(c, &shop.map)?;
+        let mut person = Person::start(c, &shop, &load, &chromium, folder.path())?;
+        load.goes_on().context("the load at first")?;
         person.sign_in().context("sign-in")?;
         for look in LOOKS {
             person.visit(look).with_context(|| format!("the pages, {look}"))?;
         }
         person.keys().context("the keyboard alone")?;
         person.markup().context("names full of markup")?;
+        for part in LIVELY {
+            person
+                .order(&json!({"do": "lively", "part": part}))
+                .with_context(|| format!("holding {part}"))?;
+        }
         person.own().context("the token of a map")?;
         person.without_faults()?;
         person.node_dies(c).context("the death of the node")?;
+        load.goes_on().context("the load after the death of the node")?;
         person.does("signout")?;
-        person.end()
+        person.end()?;
+        load.end(c).context("the history in the end")
     });
 }
 
@@ -106,7 +118,7 @@ struct Person {
 }
 
 impl Person {
-    fn start(c: &Cluster, shop: &Shop, chromium: &Path, folder: &Path) -> Result<Self> {
+    fn start(c: &Cluster, shop: &Shop, load: &Load, chromium: &Path, folder: &Path) -> Result<Self> {
         let named = |page: &str, text: &str| json!({"page": page, "text": text});
         let foreign = c.map("warehouse")?;
         let js = Js::console(json!({
@@ -114,6 +126,7 @@ impl Person {
             "admin": ADMIN,
             "token": shop.reader,
             "map": shop.map.slug,
+            "webhook": load.hook.id,
             "own": [
                 named("#/cluster", "your token does not open it"),
                 named(&shop.page("settings"), "your token does not open it"),

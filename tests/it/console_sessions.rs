@@ -326,6 +326,10 @@ fn signed_out(c: &Cluster) -> Result<()> {
     let out = signed.call(c, 1, "DELETE", "/console/session", None)?.expect(204)?;
     let set = out.header("set-cookie").context("no cookie")?;
     ensure!(set.starts_with("waypost_session=;") && set.contains("Max-Age=0"), "{set}");
-    // Whoever has no session is signed out already.
+    // Whoever has no session is signed out already, and to ask for it is no mistake.
+    let none = nobody.get("/console/session")?.expect(204)?;
+    ensure!(none.body.is_empty(), "{}", none.text());
+    let other = [("cookie", "other=1")];
+    nobody.call("GET", "/console/session", &other, None)?.expect(204)?;
     nobody.delete("/console/session")?.expect(204).map(drop)
 }

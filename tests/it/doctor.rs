@@ -116,6 +116,10 @@ fn a_node_that_is_away_and_a_wrong_token_fail() {
         ensure!(!sound, "{report:#}");
         has(&report, "reach", "fail", &cluster.nodes[node].http.to_string())?;
         has(&report, "peers", "fail", &format!("(node{node})"))?;
+        // Of that node nothing is known, and nothing is said.
+        has(&report, "clock", "ok", "the clocks of the 2 nodes that answer agree")?;
+        has(&report, "settings", "ok", "no setting that the 2 nodes that answer share")?;
+        has(&report, "versions", "ok", "the 2 nodes that answer and this program")?;
         cluster.bring_back(node)
     });
 }

@@ -34,6 +34,7 @@ fn an_event_is_followed_to_everybody_who_got_it() {
         &[
             ("a timeline is whole from every node", whole),
             ("a dead letter, and what waits", given_up),
+            ("an attempt without an answer", unanswered),
             ("who may not see an event learns nothing of it", foreign),
             ("nothing is known of ephemeral events", ephemeral),
             ("the command line", by_command),
@@ -144,7 +145,9 @@ fn whole(c: &Cluster) -> Result<()> {
         let all_waited = steps(&told, "delivered").all(|step| step["sockets"] == 2 && step["waiting"] == 0);
         ensure!(all_waited, "{told}");
         let failed = steps(&told, "attempt").find(|step| step["outcome"] == "failed");
-        let is_first = |step: &Value| step["status"] == 503 && step["webhook"]["id"] == hook.id;
+        let is_first = |step: &Value| {
+            step["status"] == 503 && step["class"] == "status" && step["webhook"]["id"] == hook.id
+        };
         ensure!(failed.is_some_and(is_first), "{told}");
         ensure!(steps(&told, "acknowledged").all(|step| step["consumer"]["name"] == "jobs"), "{told}");
     }
@@ -157,6 +160,7 @@ fn given_up(c: &Cluster) -> Result<()> {
     let url = receiver.on("/bad", behaviour::recovering(2, 500));
     let hook = Hook::create(c, &map, &url, json!({"retry": quick(2)}))?;
     consumer(c, &map)?;
+    let other = Hook::create(c, &map, &receiver.on("/y", behaviour::healthy()), json!({"events": ["y"]}))?;
     let sent = c.publish(0, &map, &json!({"type": "x", "payload": {"key": "a"}}))?;
     let id = text(&sent, "id")?;
     hook.wait_dead_letters(c, 1)?;
@@ -173,6 +177,11 @@ fn given_up(c: &Cluster) -> Result<()> {
     // Nobody reads the consumer.
     let pending: Vec<&Value> = steps(&told, "pending").collect();
     ensure!(pending.len() == 1 && pending[0]["consumer"]["name"] == "jobs", "{told}");
+    ensure!(pending[0]["reason"] == "unread", "{told}");
+    // One webhook does not choose it, and says why.
+    let not_chosen = told["not_chosen"].as_array().context("no list")?;
+    ensure!(not_chosen.len() == 1 && not_chosen[0]["webhook"]["id"] == other.id, "{told}");
+    ensure!(text(&not_chosen[0], "why")?.contains("type x"), "{told}");
     replayed(c, &map, &hook, &id)
 }
 
@@ -191,6 +200,23 @@ fn replayed(c: &Cluster, map: &Map, hook: &Hook, id: &str) -> Result<()> {
     ensure!(Value::from(attempts) == expected, "{told}");
     ensure!(!gone(&told).contains("attempt"), "{told}");
     Ok(())
+}
+
+/// Nobody listens at the port of the receiver: each attempt says so.
+fn unanswered(c: &Cluster) -> Result<()> {
+    let map = map(c, "trace-unanswered")?;
+    Hook::create(c, &map, "http://127.0.0.1:9/", json!({"retry": quick(2)}))?;
+    let sent = c.publish(0, &map, &json!({"type": "x", "payload": {"key": "a"}}))?;
+    let id = text(&sent, "id")?;
+    let says_why = |step: &&Value| {
+        let has_error = step["error"].as_str().is_some_and(|error| !error.is_empty());
+        step["class"] == "connect" && step["status"].is_null() && has_error
+    };
+    c.wait_until("the reasons of both attempts", |c| {
+        let told = timeline(c, 2, &map, &id)?;
+        let attempts: Vec<&Value> = steps(&told, "attempt").collect();
+        Ok((attempts.len() == 2 && attempts.iter().all(says_why)).then_some(()))
+    })
 }
 
 fn foreign(c: &Cluster) -> Result<()> {

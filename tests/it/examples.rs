@@ -64,16 +64,28 @@ fn the_bot_answers_each_message_once() {
         std::fs::write(&position, begun)?;
         let _third = bot(c, &map, folder.path())?;
         said(c, &map, "!roll 1d1")?;
-        answers(c, &map, &json!(["Ada rolled 3 (1 + 1 + 1)", "I roll dice: !roll 2d6", "Ada rolled 1 (1)"]))
+        answers(c, &map, &json!(["Ada rolled 3 (1 + 1 + 1)", "I roll dice: !roll 2d6", "Ada rolled 1 (1)"]))?;
+        // With a position that was lost it would miss messages.
+        let elsewhere = tempfile::tempdir()?;
+        std::fs::write(elsewhere.path().join("bot.position"), "")?;
+        let refused = bot_in(c, &map, elsewhere.path()).output()?;
+        ensure!(!refused.status.success() && printed(&refused).contains("is empty"), "{}", printed(&refused));
+        Ok(())
     });
+}
+
+/// The command that runs the bot in a folder.
+fn bot_in(c: &Cluster, map: &Map, folder: &Path) -> Command {
+    let mut command = Command::new("python3");
+    without_settings(&mut command).arg("-B").arg(example("bot/bot.py")).current_dir(folder);
+    command.env("WAYPOST_URL", c.nodes[0].url()).env("WAYPOST_MAP", &map.slug);
+    command.env("WAYPOST_TOKEN", &map.token);
+    command
 }
 
 /// Starts the bot, and waits until it is connected.
 fn bot(c: &Cluster, map: &Map, folder: &Path) -> Result<Lines> {
-    let mut command = Command::new("python3");
-    without_settings(&mut command).arg("-B").arg(example("bot/bot.py")).current_dir(folder);
-    command.env("WAYPOST_URL", c.nodes[0].url()).env("WAYPOST_MAP", &map.slug);
-    let bot = Lines::start(command.env("WAYPOST_TOKEN", &map.token))?;
+    let bot = Lines::start(&mut bot_in(c, map, folder))?;
     line(&bot, "connected to ")?;
     Ok(bot)
 }

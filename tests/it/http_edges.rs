@@ -150,6 +150,9 @@ fn methods(c: &Cluster) -> Result<()> {
             } else {
                 answer.is_error(&format!("{wrong} {path}"), 405, "method_not_allowed")?;
             }
+            // The method comes before the query.
+            let answer = ask(c, wrong, &format!("{target}?zzz=1"), token, "", "")?;
+            ensure!(answer.status == 405 && told(&answer) == methods, "{wrong} {path}?: {}", answer.status);
         }
     }
     let options = ask(c, "OPTIONS", "*", "none", "", "")?;

@@ -41,6 +41,7 @@ mod clocks;
 mod config;
 mod connection_list;
 mod connections;
+mod console_load;
 mod console_pages;
 mod console_sessions;
 mod consumers;

@@ -86,6 +86,13 @@ fn opens(c: &Cluster) -> Result<()> {
         }
         let change = json!({"timeout_ms": 2000});
         let path = map.path(&format!("/webhooks/{id}"));
+        // The names of nodes are for those who manage the map.
+        c.wait_until("an owner with a name", |c| {
+            let shown = c.api(0, &map).get(&path)?.data(200)?;
+            Ok(shown["owner_name"].as_str().is_some_and(|name| name.starts_with("node")).then_some(()))
+        })?;
+        let shown = with(c, 0, &reader).get(&path)?.data(200)?;
+        ensure!(shown["owner"].is_u64() && shown["owner_name"].is_null(), "{shown}");
         with(c, 2, &reader).patch(&path, &change)?.expect(403)?;
         with(c, 2, &reader).get(&map.path("/consumers"))?.expect(403)?;
         with(c, 2, &writer).patch(&path, &change)?.expect(200)?;

@@ -94,11 +94,23 @@ fn signatures(c: &Cluster) -> Result<()> {
     let other = App { secret: "another".to_owned(), ..app.clone() };
     let answer = get(c, &other.target("GET", &path, &good))?;
     refused("another secret", &answer, 401, "invalid_signature")?;
-    // The answer says what is to be signed, and no secret.
+    // The answer says what is to be signed and compared, and no secret.
     ensure!(answer.text().contains("auth_version=1.0"), "{}", answer.text());
+    ensure!(answer.text().contains("compare the back end's secret"), "{}", answer.text());
     ensure!(!answer.text().contains(&app.secret), "the answer has the secret");
     let version = with(&good, "auth_version", "2.0");
     refused("another version", &get(c, &app.target("GET", &path, &version))?, 401, "signature_version")?;
+    // The method comes before the query, signed or not.
+    let events = app.path("events");
+    let wrong = get(c, &app.target("GET", &events, &app.params(&[], None)))?;
+    refused("a wrong method", &wrong, 405, "method_not_allowed")?;
+    ensure!(wrong.header("allow") == Some("POST, OPTIONS"), "{:?}", wrong.header("allow"));
+    refused(
+        "a path that is not there",
+        &get(c, &app.target("GET", &app.path("event"), &good))?,
+        404,
+        "not_found",
+    )?;
     // A client may sign a path before it escapes it.
     let plain = app.target("GET", &app.path("channels/a@b"), &good);
     get(c, &plain.replace("a@b", "a%40b"))?.expect(200).map(drop)
@@ -136,6 +148,9 @@ fn times(c: &Cluster) -> Result<()> {
     for late in [now - 700, now + 700, 0] {
         refused("expired", &at(late.to_string())?, 401, "timestamp_expired")?;
     }
+    let milliseconds = at((now * 1000).to_string())?;
+    refused("in milliseconds", &milliseconds, 401, "timestamp_expired")?;
+    ensure!(milliseconds.text().contains("not milliseconds"), "{}", milliseconds.text());
     for wrong in ["soon", "-1", "1.5"] {
         refused(wrong, &at(wrong.to_owned())?, 401, "invalid_timestamp")?;
     }

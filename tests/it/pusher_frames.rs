@@ -21,6 +21,8 @@ fn every_message_is_the_documented_one() {
             ("connections that are let in or refused", connections::connections),
             ("an app has as many sockets as it may have", connections::quota),
             ("pages of other origins", connections::origins),
+            ("a change of an app counts at once", connections::changed),
+            ("nothing is below the path of an app", connections::elsewhere),
             ("a deleted app's sockets are closed", connections::deleted),
             ("as many channels as a socket may have", connections::channels),
         ],

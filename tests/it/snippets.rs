@@ -26,6 +26,7 @@ mod expect;
 mod gaps;
 mod language;
 mod page;
+mod programs;
 mod rules;
 
 use self::blocks::{Block, blocks};

@@ -293,7 +293,7 @@ fn sent_back(c: &Cluster) -> Result<()> {
             let after = api.put(&path, &changed)?.expect(200)?.json()?;
             let mut after = after.get("data").unwrap_or(&after).clone();
             ensure!(after["name"] == changed["name"] && after[active] == false, "{after}");
-            for field in ["name", "updated_at", "owner"] {
+            for field in ["name", "updated_at", "owner", "owner_name"] {
                 after[field] = before[field].clone();
             }
             ensure!(after == *before, "{after} is not {before}");

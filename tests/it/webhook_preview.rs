@@ -326,6 +326,10 @@ fn over_stored(c: &Cluster) -> Result<()> {
     for name in ["x-wanderer-signature", "x-wanderer-signature-previous", "webhook-signature", "x-own"] {
         ensure!(headers[name] == HIDDEN, "{name}: {shown}");
     }
+    // A request is shown as that of a later attempt, at its time.
+    let third = json!({"webhook": hook.id, "event": id, "attempt": 3, "at": "2026-01-31T12:00:00Z"});
+    let headers = &preview(c, &map, &third)?["request"]["headers"];
+    ensure!(headers["webhook-attempt"] == "3" && headers["webhook-timestamp"] == "1769860800", "{headers}");
     // A shown webhook can be sent back.
     preview(c, &map, &json!({"webhook": hook.id, "settings": before, "event": id}))?;
     let after = hook.show(c)?;

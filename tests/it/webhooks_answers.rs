@@ -157,8 +157,8 @@ fn the_error_of_a_redirect_says_where_it_leads() {
     receiver.on("/moved", behaviour::status(200));
     scenario(delivering(1), |cluster| {
         let shown = receiver.url("/moved?key=***");
-        let led = format!("answered 302; redirects are not followed, and this one leads to {shown}");
-        let unnamed = "answered 307; redirects are not followed".to_owned();
+        let led = format!("status 302; redirects are not followed, and this one leads to {shown}");
+        let unnamed = "status 307; redirects are not followed".to_owned();
         for (name, url, error) in [("led", &url, led), ("unnamed", &nowhere, unnamed)] {
             let map = map(cluster, name)?;
             let hook = Hook::create(cluster, &map, url, json!({"profile": "standard", "retry": quick(2)}))?;

@@ -38,6 +38,11 @@ fn a_node_without_the_key_of_webhooks_says_so() {
                 Ok(Some(()))
             })?;
         }
+        // Nothing waits for it, and it is not healthy all the same.
+        hook.wait(c, "a state without the key", |hook| {
+            let told = hook["last_error"].as_str().is_some_and(|error| error.contains(LACKS));
+            told && hook["state"] == "failing" && hook["queue_depth"] == 0 && hook["url"].is_null()
+        })?;
         publish_keys(c, &map, "after", 1)?;
         hook.wait(c, "the reason", |hook| {
             hook["last_error"].as_str().is_some_and(|error| error.contains(LACKS))

@@ -128,10 +128,22 @@ fn dead_letters(c: &Cluster) -> Result<()> {
     receiver.wait_events("/d", 1)?;
     ensure!(keys(&receiver, "/d") == set(&acks[1..2]), "another event came: {:?}", keys(&receiver, "/d"));
     hook.wait_dead_letters(c, 3)?;
+    let plan = hook.get(c, "/replay?failed_only=true")?;
+    ensure!(plan["events"] == 3 && plan["failed_only"] == true, "{plan}");
+    let later = hook.get(c, &format!("/replay?failed_only=true&after={}", acks[2].id))?;
+    ensure!(later["events"] == 1 && later["from_seq"] == acks[2].seq + 1, "{later}");
+    let range = hook.get(c, &format!("/replay?after={}", acks[0].id))?;
+    ensure!(range["events"].as_u64() >= Some(3) && range["failed_only"] == false, "{range}");
     let replay = hook.post(c, "/dead-letters/retry", &json!({}))?;
     ensure!(replay["failed_only"] == true, "{replay}");
     receiver.wait_events("/d", 4)?;
     hook.wait_dead_letters(c, 0)?;
+    let done = c.wait_until("the end of the replay", |c| {
+        let replay = hook.get(c, &format!("/replays/{}", replay["id"]))?;
+        Ok((replay["state"] == "done").then_some(replay))
+    })?;
+    let counts = ["total", "left", "delivered"].map(|count| done[count].as_u64());
+    ensure!(counts == [Some(3), Some(0), Some(3)], "it counts dead letters alone: {done}");
     check_delivered("after retries", &receiver.requests("/d"), &acks)?;
 
     receiver.on("/d", behaviour::status(500));
@@ -288,9 +300,10 @@ fn repaired(c: &Cluster) -> Result<()> {
         let hook = Hook::create(c, &map, &url, settings)?;
         publish_keys(c, &map, path.trim_start_matches('/'), 1)?;
         hook.wait(c, "a delivery that waits", |hook| hook["retrying"] == 1)?;
-        // What has nothing to do with its requests does not start it.
+        // What has nothing to do with its requests does not start it, nor does a secret that the receiver can't have yet.
         let before = receiver.count(path);
         any(c, &map)?.patch(&hook.path(""), &json!({"name": "renamed"}))?.data(200)?;
+        hook.post(c, "/rotate-secret", &json!({"overlap_seconds": 0}))?;
         holds(QUIET, "tried again without a reason", || Ok(receiver.count(path) == before))?;
         match of {
             "" => any(c, &map)?.patch(&hook.path(""), &change)?.data(200)?,
@@ -316,6 +329,9 @@ fn tests_and_attempts(c: &Cluster) -> Result<()> {
     hook.wait(c, "the failures in its state", |hook| {
         hook["consecutive_failures"].as_u64() >= Some(2) && hook["last_error"].is_string()
     })?;
+    let problem = c.wait_problem(0, "webhooks_failing")?;
+    ensure!(problem["severity"] == "info" && problem["do"].to_string().contains("webhook list"), "{problem}");
+    ensure!(c.status(0)?["webhooks_failing"].as_u64() >= Some(1), "the status does not count it");
     broken.store(false, Ordering::Relaxed);
     receiver.wait_events("/t", 1)?;
     hook.wait(c, "health again", |hook| hook["state"] == "healthy" && hook["delivered"] == 1)?;
@@ -328,6 +344,7 @@ fn tests_and_attempts(c: &Cluster) -> Result<()> {
         "{first}"
     );
     ensure!(first["response"].as_str().is_some_and(|r| r.contains("this is 503")), "{first}");
+    ensure!(first["node_name"].as_str().is_some_and(|name| name.starts_with("node")), "{first}");
     let last = attempts.last().context("no attempt")?;
     ensure!(last["class"] == "delivered" && last["status"] == 200 && last["ms"].is_number(), "{last}");
 
@@ -338,6 +355,10 @@ fn tests_and_attempts(c: &Cluster) -> Result<()> {
         let body = json!({"type": "map_kill", "payload": {"key": format!("test{node}")}});
         let attempt = c.api(node, &map).post(&hook.path("/test"), &body)?.data(200)?;
         ensure!(attempt["status"] == status, "{attempt}");
+        let sent = attempt["request"]["body"].as_str().context("no request")?;
+        ensure!(sent.contains(&format!("test{node}")), "another request is shown: {sent}");
+        let text = attempt.to_string();
+        ensure!(!text.contains(&hook.secret), "a secret is shown: {text}");
     }
     let requests = receiver.requests("/t");
     let keys: Vec<&str> = requests.iter().flat_map(|r| &r.events).map(|e| e.key.as_str()).collect();

@@ -1,4 +1,4 @@
-// Made by generate.mjs from docs/openapi.yaml, whose SHA-256 is eb3772cc223c73d4fd90e6ecd2876ef9cf7a8e8a6a88d04afe3dbffc60c66871.
+// Made by generate.mjs from docs/openapi.yaml, whose SHA-256 is 8d1bbee1330f23e5d56c463dc86db770cac31a968ed2535e3e6208423c61d85a.
 
 export interface paths {
     "/": {
@@ -320,6 +320,29 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/maps/{map}/connections/closed": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or slug. */
+                map: components["parameters"]["map"];
+            };
+            cookie?: never;
+        };
+        /**
+         * The connections that nodes closed lately because their clients read too slowly, the newest first.
+         * @description Needs the scope manage. Each is shown as it was when it was closed. A worker thread of a node remembers the last 64 of a map and 256 of all maps, and begins to remember no more than 64 in a second; they are forgotten when the process ends. All nodes are asked, for three seconds at most.
+         */
+        get: operations["listClosedConnections"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/maps/{map}/consumers": {
         parameters: {
             query?: never;
@@ -606,7 +629,11 @@ export interface paths {
             };
             cookie?: never;
         };
-        get?: never;
+        /**
+         * How many events a replay would have now; nothing is begun.
+         * @description Needs the scope manage. The parameters are the members of the replay's body; one of since and after, or neither if `failed_only` is true.
+         */
+        get: operations["planReplayOfConsumer"];
         put?: never;
         /**
          * Deliver events again.
@@ -1015,7 +1042,11 @@ export interface paths {
         delete: operations["deleteApp"];
         options?: never;
         head?: never;
-        patch?: never;
+        /**
+         * Change what the clients of an app may do, and who may connect.
+         * @description What the body leaves out stays, as do app id, key and secret. It is answered once every node in reach goes by the change. `client_events` counts for open connections, too; `origins` and `max_connections` count for connections that begin later. 409 `configured`, the app is in the configuration file; change it there.
+         */
+        patch: operations["updateApp"];
         trace?: never;
     };
     "/api/maps/{map}/subjects": {
@@ -1080,7 +1111,7 @@ export interface paths {
         };
         /**
          * The presence members of a subject, by user id.
-         * @description Every node shows the same members, as far as it has applied the log. A user who left without saying so stays a member for `presence.grace_ms`.
+         * @description Every node shows the same members, as far as it has applied the log. A user who left without saying so stays a member for `presence.grace_ms`, and one whose node died for about 9 s.
          */
         get: operations["presenceMembers"];
         put?: never;
@@ -1417,7 +1448,11 @@ export interface paths {
             };
             cookie?: never;
         };
-        get?: never;
+        /**
+         * How many events a replay would have now; nothing is begun.
+         * @description Needs the scope manage. The parameters are the members of the replay's body; one of since and after, or neither if `failed_only` is true.
+         */
+        get: operations["planReplay"];
         put?: never;
         /**
          * Deliver events again.
@@ -1499,7 +1534,7 @@ export interface paths {
         put?: never;
         /**
          * Give the webhook a new secret; the answer shows it once.
-         * @description Needs the scope manage. Until the overlap ends, both secrets sign each request.
+         * @description Needs the scope manage. Until the overlap ends, both secrets sign each request. If the request gives the secret, deliveries that wait are tried at once, because the receiver may have it already; with a secret that the server makes they wait for their time, or for `…/enable`.
          */
         post: operations["rotateSecret"];
         delete?: never;
@@ -1569,7 +1604,7 @@ export interface paths {
         put?: never;
         /**
          * Show the request that settings would make of an event; nothing is stored or sent.
-         * @description Needs the scope manage, or a portal link with `webhooks:write`. The settings are those of `webhook`, or those of a new webhook, changed by `settings`; a target is not needed. Without `event` the answer is about the newest of the map's last 500 events that the settings choose; if they choose none of them, about the newest event. With `sample` it is about an event that nobody has published; its id and seq are made up. The request is that of the event alone, at its first attempt. Signatures, values of the webhook's own headers, and what may be secret in the URL are shown as `…`. The faults of settings are those of creating a webhook; the name of the target is not resolved. 404 `event_not_found`, `webhook_not_found`.
+         * @description Needs the scope manage, or a portal link with `webhooks:write`. The settings are those of `webhook`, or those of a new webhook, changed by `settings`; a target is not needed. Without `event` the answer is about the newest of the map's last 500 events that the settings choose; if they choose none of them, about the newest event. With `sample` it is about an event that nobody has published; its id and seq are made up. The request is that of the event alone, at its first attempt unless `attempt` says otherwise. Signatures, values of the webhook's own headers, and what may be secret in the URL are shown as `…`. The faults of settings are those of creating a webhook; the name of the target is not resolved. 404 `event_not_found`, `webhook_not_found`.
          */
         post: operations["previewWebhook"];
         delete?: never;
@@ -2446,6 +2481,8 @@ export interface components {
             message_id: string;
             ms: number;
             node: number;
+            /** @description The name of that node, if it is a member that has one; null with a portal link. */
+            node_name: string | null;
             /** @description Increases with each attempt; 0 for a test, and for the record that no attempt could begin, which has 0 events. */
             number: number;
             /** @description The beginning of the answer's body. */
@@ -2469,10 +2506,26 @@ export interface components {
         /** @description A line of the audit log. One with only `time`, `node` and `lost` says how many lines could not be written. */
         AuditLine: {
             address?: string;
+            /** @description The settings that the request changed, of a map, its channel rules, issuers, webhooks, consumers and ingest sources; some 700 bytes at most, and a last one called `…` if there are more. Of webhooks, consumers, sources and issuers no value is told: it may be a secret. */
+            changed?: {
+                /**
+                 * @description Its path, as in `limits.webhooks`; of a channel rule, what it matches and the member, as in `chat-*.durability`; `order` if only the order of the rules is another one.
+                 * @example limits.webhooks
+                 */
+                field: string;
+                /** @description What it was; null: nothing. Absent if it is not told. */
+                from?: unknown;
+                /** @description What it is; null: nothing. Absent if it is not told. */
+                to?: unknown;
+            }[];
             lost?: number;
             /** @description Id of the map. */
             map?: string;
+            /** @description Its slug then, or its name if it had none. */
+            map_name?: string;
             method?: string;
+            /** @description The name then of the token, webhook, consumer or ingest source that the request made, or that its path names; at most 100 bytes. */
+            name?: string;
             node: components["schemas"]["NamedNode"];
             path?: string;
             /** @description `done`, `unknown`, or the code of the error. */
@@ -2485,6 +2538,8 @@ export interface components {
             time: string;
             /** @description Its id; with `portal`, that of the token that made the link, which is missing if the admin did. */
             token?: string;
+            /** @description Its name then, at most 100 bytes; of a client token, that of its issuer. */
+            token_name?: string;
             /**
              * @description `portal`: with a portal link. `unknown`: with no token, or a wrong one.
              * @enum {unknown}
@@ -2554,6 +2609,8 @@ export interface components {
             /** @description Events that it was not sent yet. Events that are no longer in the node's memory are counted by the positions of the map's log, of which other subjects may have some. */
             lag_events: number;
             node: components["schemas"]["NamedNode"];
+            /** @description The client's port, as the node sees it; null if it has no connection of its own, as a long poll. */
+            port: number | null;
             protocol: components["schemas"]["ConnectionProtocol"];
             /** @description Subjects and patterns that it has subscribed to, the first by name. Empty is the map's own, `*` all. */
             subjects: string[];
@@ -2561,8 +2618,26 @@ export interface components {
             subjects_total: number;
             /** @description Id of the token or the issuer by which it was opened; null if an app or the admin opened it. */
             token: string | null;
+            /** @description The latter alone: they wait in the connection, because the client reads nothing or too little. */
+            unsent_bytes: number;
             /** @description Whom its client token is about, or the user that has signed in. */
             user: string | null;
+            /** @description The first 120 bytes of what the client calls itself (`User-Agent`), if it says so. */
+            user_agent: string | null;
+            /** @description For how long something has waited for the client to take it; 0 if nothing waits. The node closes the connection of a client that takes too little for too long. */
+            waiting_seconds: number;
+        };
+        ClosedConnection: components["schemas"]["ClientConnection"] & {
+            /**
+             * Format: date-time
+             * @description By the node's clock.
+             */
+            closed_at: string;
+            /**
+             * @description `too_slow`: it took too little for too long. `fell_out`: it missed ephemeral events.
+             * @enum {unknown}
+             */
+            reason: "too_slow" | "fell_out";
         };
         ClusterStatus: {
             applied_index?: number;
@@ -2683,7 +2758,7 @@ export interface components {
             /** @description The problems, the worst first; not every problem makes a cluster unhealthy. */
             problems: {
                 /** @enum {unknown} */
-                code: "removed" | "id_claimed_twice" | "node_failed" | "no_majority" | "wrong_cluster" | "none_serves" | "stuck" | "disk_full" | "webhooks_losing" | "single_node" | "single_voter" | "even_voters" | "versions_differ" | "drained" | "drain_forgotten" | "unreachable" | "lag" | "was_damaged" | "disk_low" | "disk_slow" | "clocks_apart" | "clocks_disagree" | "clock_jumped" | "expiry_held" | "ids_ahead" | "certificate_ends" | "few_open_files" | "cut_off" | "half_reachable" | "settings_differ" | "no_key" | "audit_lost" | "same_name" | "cannot_catch_up";
+                code: "removed" | "id_claimed_twice" | "node_failed" | "no_majority" | "wrong_cluster" | "none_serves" | "stuck" | "disk_full" | "webhooks_losing" | "webhooks_failing" | "single_node" | "single_voter" | "even_voters" | "versions_differ" | "drained" | "drain_forgotten" | "unreachable" | "lag" | "was_damaged" | "disk_low" | "disk_slow" | "clocks_apart" | "clocks_disagree" | "clock_jumped" | "expiry_held" | "ids_ahead" | "certificate_ends" | "few_open_files" | "cut_off" | "half_reachable" | "settings_differ" | "no_key" | "audit_lost" | "same_name" | "cannot_catch_up";
                 do: string;
                 node: number | null;
                 node_name?: string | null;
@@ -2702,6 +2777,8 @@ export interface components {
             time?: string;
             /** @description The number of webhooks that have an owner. */
             webhooks?: number;
+            /** @description The number of webhooks that are failing, as `delivery` counts them. Null: not known at the moment. */
+            webhooks_failing?: number | null;
         };
         /** @enum {string} */
         ConnectionProtocol: "phoenix" | "longpoll" | "pusher" | "live" | "sse" | "ingest";
@@ -2758,6 +2835,8 @@ export interface components {
                 oldest_at?: string | null;
                 /** @description The node that hands the events out. */
                 owner?: number | null;
+                /** @description The name of that node; null with a portal link. */
+                owner_name?: string | null;
                 /** @description Events acknowledged a second, since the node was asked before. */
                 rate?: number | null;
                 /** @description Events that were handed over before and wait for the next time. */
@@ -3319,8 +3398,15 @@ export interface components {
             events?: number;
             failed: number;
             failed_only: boolean;
+            /**
+             * Format: date-time
+             * @description Time of the first event from `from_seq` on that is kept. Null: it begins with the first of all events, or none is kept.
+             */
+            from_at: string | null;
             from_seq: number;
             id: number;
+            /** @description How many of them wait for their turn or for another attempt; 0 once it has ended. */
+            left: number | null;
             /** @description Events that retention removed before they were read again. */
             missed: number;
             next_seq: number;
@@ -3332,6 +3418,8 @@ export interface components {
             started_at: string;
             /** @enum {unknown} */
             state: "waiting" | "running" | "done" | "cancelled";
+            /** @description How many events it has. Of a replay of dead letters, these alone count: those that it has delivered or given up, and those that are left. Null if that is not known yet. */
+            total: number | null;
             /** @description One past the last seq; null while a replay to the end waits. */
             until_seq: number | null;
         };
@@ -3347,6 +3435,14 @@ export interface components {
             since?: components["schemas"]["PastPlace"];
             /** Format: date-time */
             until?: string;
+        };
+        ReplayPlan: {
+            /** @description With `failed_only`, the dead letters of events of the range; else the events of the range, whether or not the filter chooses them. */
+            events: number;
+            failed_only: boolean;
+            from_seq: number;
+            /** @description One past the last seq. */
+            until_seq: number;
         };
         Retention: {
             age_seconds?: components["schemas"]["Bound"];
@@ -3365,7 +3461,7 @@ export interface components {
             delay_ms?: number;
             factor?: number;
             jitter?: number;
-            /** @description Attempts in all; after the last one the event becomes a dead letter. */
+            /** @description Attempts in all; after the last one the event becomes a dead letter. A change counts when an attempt ends: an event that waits has its next attempt in any case. */
             max_attempts?: number;
             max_delay_ms?: number;
             /**
@@ -3568,6 +3664,13 @@ export interface components {
             } | null;
             /** @description Sentences: what is not known, or no longer. */
             gone: string[];
+            /** @description The webhooks and consumers that do not get the event, by their present filters or because they were made after it. */
+            not_chosen: {
+                consumer?: components["schemas"]["TimelineReceiver"];
+                webhook?: components["schemas"]["TimelineReceiver"];
+                /** @description In words. */
+                why: string;
+            }[];
             /** @description By stage, then by time. */
             steps: components["schemas"]["TimelineStep"][];
             /** @description Nodes that did not answer in time. What they know is missing. */
@@ -3583,6 +3686,8 @@ export interface components {
             name: string;
         };
         TimelineStep: {
+            /** @description pending: how many events the webhook or the consumer has to be done with before; 0 if it has come to the event. */
+            ahead?: number;
             /**
              * Format: date-time
              * @description By the clock of the node, in microseconds; attempts and what follows them by the cluster's time, in milliseconds. null if it is not known.
@@ -3592,13 +3697,22 @@ export interface components {
             attempt?: number;
             /** @description received: the id of the token or the ingest source, or of the app whose client published; null is the admin. */
             by?: string | null;
+            /** @description attempt: how it ended. */
+            class?: components["schemas"]["AttemptClass"];
             consumer?: components["schemas"]["TimelineReceiver"];
             /** @description attempt. */
             duration_ms?: number;
+            /** @description attempt: why it failed, as far as that is stored: of the last 20 attempts of each webhook, and of dead letters. */
+            error?: string | null;
             /** @enum {unknown} */
             kind: "received" | "proposed" | "committed" | "applied" | "delivered" | "attempt" | "acknowledged" | "dead_letter" | "pending";
             /** @description committed: the index of the log entry. */
             log_index?: number;
+            /**
+             * Format: date-time
+             * @description pending: when the next attempt is due, if that is known.
+             */
+            next_attempt_at?: string | null;
             node: components["schemas"]["TimelineNode"] | null;
             /**
              * @description attempt.
@@ -3612,6 +3726,11 @@ export interface components {
              * @enum {unknown}
              */
             protocol?: "rest" | "pusher" | "phoenix" | "live" | "ingest";
+            /**
+             * @description pending: why it waits. `paused`, `disabled`: the webhook is not active. `retry`: it was tried and failed, or a reader did not take it. `order`: an earlier event of its key comes first. `pause`: the receiver asked for a pause. `unread`: no reader of the consumer has acknowledged it. `behind`: the webhook has not come to it. `next`: it is its turn.
+             * @enum {unknown}
+             */
+            reason?: "paused" | "disabled" | "retry" | "order" | "pause" | "unread" | "behind" | "next";
             /** @description attempt: whether somebody asked to have the event delivered again. */
             replay?: boolean;
             /** @description delivered: how long the slowest of them waited for it (microseconds). */
@@ -3823,6 +3942,8 @@ export interface components {
             origin?: "api" | "config";
             /** @description The node that delivers its events. */
             owner?: number | null;
+            /** @description The name of that node; null with a portal link. */
+            owner_name?: string | null;
             profile: components["schemas"]["Profile"];
             /** @description Events that it has not yet looked at or delivered, whether or not it wants them. */
             queue_depth: number;
@@ -3848,7 +3969,7 @@ export interface components {
             timeout_ms?: number;
             /** Format: date-time */
             updated_at: string;
-            /** @description The URL of a chat (by the profile, or by the form of the URL) is shown without its secret part; null for functions. */
+            /** @description The URL of a chat (by the profile, or by the form of the URL) is shown without its secret part; null for functions, and at a node that lacks the key of webhooks. */
             url: string | null;
             /** @description The promises of this webhook that other settings break, in words. */
             warnings?: string[];
@@ -3937,6 +4058,8 @@ export interface components {
             origin?: unknown;
             /** @description Ignored. */
             owner?: unknown;
+            /** @description Ignored. */
+            owner_name?: unknown;
             profile?: components["schemas"]["Profile"];
             /** @description Ignored. */
             queue_depth?: unknown;
@@ -4494,7 +4617,7 @@ export interface operations {
                 since?: string;
                 /** @description Only lines before this time. */
                 until?: string;
-                /** @description Only lines of this caller: `admin`, `token`, `portal`, `unknown`, or the id of a token. */
+                /** @description Only lines of this caller: `admin`, `token`, `portal`, `unknown`, or the id or the name of a token. */
                 who?: string;
             };
             header?: never;
@@ -5011,6 +5134,42 @@ export interface operations {
             408: components["responses"]["Timeout"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["NotJson"];
+            429: components["responses"]["Later"];
+            503: components["responses"]["Later"];
+            default: components["responses"]["Error"];
+        };
+    };
+    listClosedConnections: {
+        parameters: {
+            query?: {
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description Id or slug. */
+                map: components["parameters"]["map"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The list. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["ClosedConnection"][];
+                        /** @description Nodes that did not answer: what they closed is missing. */
+                        unreachable: components["schemas"]["NamedNode"][];
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
             429: components["responses"]["Later"];
             503: components["responses"]["Later"];
             default: components["responses"]["Error"];
@@ -5622,6 +5781,46 @@ export interface operations {
             413: components["responses"]["TooLarge"];
             415: components["responses"]["NotJson"];
             429: components["responses"]["Error"];
+            503: components["responses"]["Later"];
+            default: components["responses"]["Error"];
+        };
+    };
+    planReplayOfConsumer: {
+        parameters: {
+            query?: {
+                after?: components["schemas"]["GivenEventId"];
+                /** @description Count only dead letters. */
+                failed_only?: boolean;
+                since?: components["schemas"]["PastPlace"];
+                until?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The name of a consumer. */
+                consumer: components["parameters"]["consumer"];
+                /** @description Id or slug. */
+                map: components["parameters"]["map"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What the replay would have. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["ReplayPlan"];
+                    };
+                };
+            };
+            400: components["responses"]["Invalid"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NoConsumer"];
+            429: components["responses"]["Later"];
             503: components["responses"]["Later"];
             default: components["responses"]["Error"];
         };
@@ -6613,6 +6812,54 @@ export interface operations {
             default: components["responses"]["Error"];
         };
     };
+    updateApp: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                key: string;
+                /** @description Id or slug. */
+                map: components["parameters"]["map"];
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": {
+                    /** @description Whether its clients may publish where no channel rule decides it. */
+                    client_events?: boolean;
+                    /** @description null: no limit. */
+                    max_connections?: number | null;
+                    /** @description The whole list, as at the creation; empty: any. */
+                    origins?: string[];
+                };
+            };
+        };
+        responses: {
+            /** @description The app as it is now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["App"];
+                    };
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["Timeout"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["NotJson"];
+            429: components["responses"]["Later"];
+            503: components["responses"]["Later"];
+            default: components["responses"]["Error"];
+        };
+    };
     listSubjects: {
         parameters: {
             query?: {
@@ -7376,6 +7623,45 @@ export interface operations {
             default: components["responses"]["Error"];
         };
     };
+    planReplay: {
+        parameters: {
+            query?: {
+                after?: components["schemas"]["GivenEventId"];
+                /** @description Count only dead letters. */
+                failed_only?: boolean;
+                since?: components["schemas"]["PastPlace"];
+                until?: string;
+            };
+            header?: never;
+            path: {
+                /** @description Id or slug. */
+                map: components["parameters"]["map"];
+                webhook: components["parameters"]["webhook"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What the replay would have. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: components["schemas"]["ReplayPlan"];
+                    };
+                };
+            };
+            400: components["responses"]["Invalid"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NoWebhook"];
+            429: components["responses"]["Later"];
+            503: components["responses"]["Later"];
+            default: components["responses"]["Error"];
+        };
+    };
     replay: {
         parameters: {
             query?: never;
@@ -7554,14 +7840,17 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The result; the test failed if `class` is not `delivered`. */
+            /** @description The result, and the request that was made. The test failed if `class` is not `delivered`. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": {
-                        data: components["schemas"]["Attempt"];
+                        data: components["schemas"]["Attempt"] & {
+                            /** @description As in a preview: nothing secret is shown. Null: there was no request. */
+                            request: components["schemas"]["PreviewedRequest"] | null;
+                        };
                     };
                 };
             };
@@ -7667,6 +7956,13 @@ export interface operations {
                  *     }
                  */
                 "application/json": {
+                    /**
+                     * Format: date-time
+                     * @description The time of the attempt; null is now.
+                     */
+                    at?: string | null;
+                    /** @description The number of the attempt; null is the first. */
+                    attempt?: number | null;
                     /** @description The id of a stored event. */
                     event?: string | null;
                     /** @description An event that nobody has published, in place of a stored one. Not with `event`. */
@@ -8756,6 +9052,13 @@ export interface operations {
         requestBody?: never;
         responses: {
             200: components["responses"]["ConsoleSession"];
+            /** @description The request has no cookie of a session: nobody has signed in. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             429: components["responses"]["Later"];

@@ -98,7 +98,7 @@ impl Newcomer<'_> {
                 }
                 Step::Changed => pause = PAUSE,
                 Step::Wait => {
-                    reported.report(&reason(&desk.own(), &heard, self.belonged), self.on_waiting);
+                    reported.report(reason(&desk.own(), &heard, self.belonged), self.on_waiting);
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
             }

@@ -35,16 +35,31 @@ impl Heard {
     }
 }
 
-/// Why the newcomer waits, in one sentence for operators. `belonged`: its data directory belonged to a cluster,
-/// in whose place none must be founded.
-pub(super) fn reason(own: &NewcomerV1, heard: &[(String, Heard)], belonged: bool) -> String {
+/// Why a newcomer waits.
+pub(super) struct Reason {
+    /// One sentence for operators.
+    text: String,
+    /// Whether all that found a cluster wait for it at first: it is no warning before it lasts.
+    is_usual: bool,
+}
+
+impl From<String> for Reason {
+    fn from(text: String) -> Self {
+        Self { text, is_usual: false }
+    }
+}
+
+/// Why the newcomer waits. `belonged`: its data directory belonged to a cluster, in whose place none must be
+/// founded.
+pub(super) fn reason(own: &NewcomerV1, heard: &[(String, Heard)], belonged: bool) -> Reason {
     let members: Vec<&str> =
         heard.iter().filter(|(_, heard)| heard.may_give_an_id()).map(|(addr, _)| addr.as_str()).collect();
     if !members.is_empty() {
         return format!(
             "the cluster at {} gives no id to this node yet: does it have a leader?",
             members.join(", ")
-        );
+        )
+        .into();
     }
     let held = own.agreement.as_ref().filter(|held| held.founder != own.id);
     let founder = held.and_then(|held| held.members.iter().find(|(id, _)| *id == held.founder));
@@ -52,11 +67,17 @@ pub(super) fn reason(own: &NewcomerV1, heard: &[(String, Heard)], belonged: bool
         return format!(
             "waiting for the node at {founder} to found the cluster, as agreed; if its data is lost, empty the \
              data directories of the others too"
-        );
+        )
+        .into();
     }
     let newcomers: Vec<&NewcomerV1> = heard.iter().filter_map(|(_, heard)| heard.newcomer()).collect();
     let silent = silent(heard);
-    different_settings(own, &newcomers).unwrap_or_else(|| too_few(own.expect, &newcomers, belonged)) + &silent
+    match different_settings(own, &newcomers) {
+        Some(text) => Reason::from(text + &silent),
+        None => {
+            Reason { text: too_few(own.expect, &newcomers, belonged) + &silent, is_usual: own.expect > 0 }
+        }
+    }
 }
 
 /// The addresses at which nobody answered, and why.
@@ -114,7 +135,8 @@ fn too_few(expect: u32, newcomers: &[&NewcomerV1], belonged: bool) -> String {
     }
 }
 
-/// Reports to operators why the newcomer waits, when the reason changes and then now and again.
+/// Reports to operators why the newcomer waits, when the reason changes and then now and again. What is usual is
+/// a warning only when it is reported again.
 #[derive(Default)]
 pub(super) struct Reported {
     reason: String,
@@ -122,20 +144,31 @@ pub(super) struct Reported {
 }
 
 impl Reported {
-    pub(super) fn report(&mut self, reason: &str, on_waiting: Option<&WaitHook>) {
-        self.rounds += 1;
-        if self.reason == reason && self.rounds < ROUNDS_BETWEEN_LOGS {
-            return;
+    pub(super) fn report(&mut self, reason: Reason, on_waiting: Option<&WaitHook>) {
+        let Some(is_warning) = self.turn(&reason) else { return };
+        let Reason { text, .. } = reason;
+        if is_warning {
+            tracing::warn!("{text}");
+        } else {
+            tracing::info!("{text}");
         }
-        tracing::warn!("{reason}");
         if let Some(hook) = on_waiting {
-            hook(reason);
+            hook(&text);
         }
-        *self = Self { reason: reason.to_owned(), rounds: 0 };
+        *self = Self { reason: text, rounds: 0 };
+    }
+
+    /// Whether the reason is to be reported now; if so, whether as a warning.
+    fn turn(&mut self, reason: &Reason) -> Option<bool> {
+        self.rounds += 1;
+        let is_known = self.reason == reason.text;
+        let is_due = !is_known || self.rounds >= ROUNDS_BETWEEN_LOGS;
+        is_due.then_some(is_known || !reason.is_usual)
     }
 }
 
 #[cfg(all(test, not(feature = "sim")))]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::wire::AgreementV1;
@@ -150,7 +183,7 @@ mod tests {
         let silent = || at(3, Heard::Nothing("connection refused".to_owned()));
         let other = |expect| at(2, Heard::Newcomer(newcomer(2, expect)));
         let itself = || at(1, Heard::Itself);
-        let reported = |expect, heard: &[(String, Heard)]| reason(&newcomer(1, expect), heard, false);
+        let reported = |expect, heard: &[(String, Heard)]| reason(&newcomer(1, expect), heard, false).text;
 
         let text = reported(3, &[itself(), other(3), silent()]);
         assert!(text.contains("3 nodes") && text.contains("10.0.0.2:4001"), "{text}");
@@ -160,7 +193,7 @@ mod tests {
         assert!(reported(3, &[other(0)]).contains("1 would; 10.0.0.2:4001 would not"));
         assert!(reported(0, &[other(3)]).contains("waiting for 10.0.0.2:4001 to found a cluster"));
         assert!(reported(0, &[other(0)]).contains("set bootstrap_expect"));
-        let text = reason(&newcomer(1, 0), &[other(0)], true);
+        let text = reason(&newcomer(1, 0), &[other(0)], true).text;
         assert!(text.contains("start the nodes that have its data"), "{text}");
         assert!(!text.contains("bootstrap_expect"), "nothing may be founded in its place: {text}");
         assert!(reported(0, &[silent()]).contains("waiting for a member"));
@@ -171,6 +204,26 @@ mod tests {
         let mut own = newcomer(1, 3);
         let members = (1..=3).map(|n| ([n; 16], format!("10.0.0.{n}:4001"))).collect();
         own.agreement = Some(AgreementV1 { founder: [2; 16], number: 1, members });
-        assert!(reason(&own, &[silent()], false).contains("waiting for the node at 10.0.0.2:4001 to found"));
+        let text = reason(&own, &[silent()], false).text;
+        assert!(text.contains("waiting for the node at 10.0.0.2:4001 to found"), "{text}");
+    }
+
+    #[test]
+    fn what_all_wait_for_at_first_is_a_warning_only_if_it_lasts() {
+        let heard = |expect| [("10.0.0.2:4001".to_owned(), Heard::Newcomer(newcomer(2, expect)))];
+        let mut reported = Reported::default();
+        let alone = || reason(&newcomer(1, 3), &[], false);
+        assert_eq!(reported.turn(&alone()), Some(false));
+        reported.report(alone(), None);
+        let told: Vec<Option<bool>> = (0..ROUNDS_BETWEEN_LOGS).map(|_| reported.turn(&alone())).collect();
+        let (last, before) = told.split_last().unwrap();
+        assert!(before.iter().all(Option::is_none) && *last == Some(true), "{told:?}");
+        assert_eq!(
+            reported.turn(&reason(&newcomer(1, 3), &heard(3), false)),
+            Some(false),
+            "one more is seen"
+        );
+        assert_eq!(reported.turn(&reason(&newcomer(1, 3), &heard(5), false)), Some(true), "a mistake");
+        assert_eq!(reported.turn(&reason(&newcomer(1, 0), &[], false)), Some(true), "it founds none");
     }
 }

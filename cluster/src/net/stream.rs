@@ -97,10 +97,12 @@ async fn drain(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<u64> {
     copy(&mut stream.take(LEFT_OVER), &mut sink()).await
 }
 
-/// Waits, for a bounded time, until a caller without TLS has hung up; what was written to it is sent before.
+/// Tells a caller without TLS something last and waits, for a bounded time, until it has hung up; what was written
+/// to it is sent before.
 #[cfg(not(feature = "sim"))]
-pub(super) async fn leave(mut socket: crate::os::TcpStream) {
+pub(super) async fn leave(mut socket: crate::os::TcpStream, last: &[u8]) {
     let leave = async {
+        socket.write_all(last).await?;
         socket.shutdown().await?;
         drain(&mut socket).await
     };

@@ -43,7 +43,7 @@ impl Tls {
         Ok(channel(socket, exporter))
     }
 
-    pub(super) async fn accept(&self, mut socket: TcpStream) -> io::Result<Channel> {
+    pub(super) async fn accept(&self, mut socket: TcpStream, _without_tls: &[u8]) -> io::Result<Channel> {
         let mut exporter = [0; 32];
         socket.read_exact(&mut exporter).await?;
         Ok(channel(socket, exporter))

@@ -112,6 +112,7 @@ function Where({ session }: { session: Session }) {
     return <OfMap session={session} name={second} page={third} rest={rest} />;
   const place = CLUSTER.find((one) => one.key === first);
   if (place === undefined || session.role !== "admin") {
+    document.title = first === undefined ? "Waypost" : "Not found · Waypost";
     return first === undefined ? null : <NotFound>There is no such page, or your token does not open it.</NotFound>;
   }
   document.title = `${place.title} · Waypost`;
@@ -135,7 +136,8 @@ function OfMap(props: { session: Session; name: string; page: string; rest: read
     if (map) lastMap.value = map.slug;
   }, [map?.slug]);
   const place = MAP.find((one) => one.key === props.page);
-  document.title = `${place?.title ?? "Map"} · ${name} · Waypost`;
+  const none = map === null || place === undefined || !can(...place.scopes);
+  document.title = none ? "Not found · Waypost" : `${place.title} · ${name} · Waypost`;
   if (found.error !== undefined) return <Fault error={found.error} retry={found.reload} />;
   if (map === undefined) return <Loading />;
   if (map === null) return <NotFound>{`There is no map ${name}, or your token does not open it.`}</NotFound>;

@@ -29,6 +29,7 @@ import {
   actionOf,
   ASKED,
   askedOf,
+  changesOf,
   faultsOf,
   parametersOf,
   pathOf,
@@ -108,25 +109,69 @@ function keyOf(line: Line): string {
 }
 
 const COLUMNS: readonly Column<Line>[] = [
-  { key: "time", title: "Time", cell: (line) => <Time at={line.time} exact /> },
-  { key: "action", title: "Action", cell: (line) => <b>{actionOf(line)}</b> },
-  { key: "subject", title: "What", cell: (line) => <What line={line} /> },
+  { key: "time", title: "Time", cell: (line) => <When line={line} /> },
+  { key: "action", title: "Action", cell: (line) => <Action line={line} /> },
+  { key: "subject", title: "What", cell: (line) => <What line={line} />, wide: true },
   { key: "result", title: "Result", cell: (line) => <Result line={line} /> },
-  { key: "who", title: "Who", cell: (line) => <Who line={line} /> },
+  { key: "who", title: "Who", cell: (line) => <Who line={line} />, wide: true },
   { key: "map", title: "Map", cell: (line) => <MapLink line={line} />, wide: true },
-  { key: "address", title: "Address", cell: (line) => <code>{line.address ?? ""}</code>, wide: true },
-  { key: "node", title: "Node", cell: (line) => line.node.name ?? line.node.id, wide: true },
+  { key: "address", title: "Address", cell: (line) => <code>{line.address ?? ""}</code>, wide: true, nowrap: true },
+  { key: "node", title: "Node", cell: (line) => line.node.name ?? line.node.id, wide: true, nowrap: true },
 ];
 
-/** What the line is about: the kind of the thing and its id, with a link where a page shows it. */
+/** The day stands above the time where there is little room. */
+function When({ line }: { line: Line }) {
+  return (
+    <span class="audit-time">
+      <Time at={line.time} exact />
+    </span>
+  );
+}
+
+/** The action; on a phone also what it is about, and who did it. */
+function Action({ line }: { line: Line }) {
+  return (
+    <>
+      <b>{actionOf(line)}</b>
+      <span class="narrow">
+        <What line={line} />
+      </span>
+      <span class="narrow hint">
+        by <Who line={line} />
+      </span>
+    </>
+  );
+}
+
+/** Changes that a row of the table has. */
+const SHOWN = 2;
+
+/** What the line is about: the kind of the thing and its name or id, with a link where a page shows it; and changes. */
 function What({ line }: { line: Line }) {
+  const subject = subjectOf(line);
+  const changes = changesOf(line);
+  const more = changes.length - SHOWN;
+  return (
+    <span class="stack-none">
+      {subject !== null && <Thing line={line} />}
+      {changes.slice(0, SHOWN).map((change) => (
+        <span key={change} class="hint">
+          {change}
+        </span>
+      ))}
+      {more > 0 && <span class="hint">and {more} more</span>}
+    </span>
+  );
+}
+
+function Thing({ line }: { line: Line }) {
   const subject = subjectOf(line);
   if (subject === null) return null;
   const path = pathOf(line, subject);
-  const id = <Id value={subject.id} chars={20} />;
+  const name = subject.name === null ? <Id value={subject.id} chars={20} /> : <b title={subject.id}>{subject.name}</b>;
   return (
     <span>
-      {subject.kind} {path === null ? id : <a href={href(path)}>{id}</a>}
+      {subject.kind} {path === null ? name : <a href={href(path)}>{name}</a>}
     </span>
   );
 }
@@ -140,7 +185,8 @@ function Who({ line }: { line: Line }) {
   if (line.token !== undefined)
     return (
       <span>
-        {line.who === "portal" ? "portal link of" : "token"} <Id value={line.token} />
+        {line.who === "portal" ? "portal link of" : "token"}{" "}
+        {line.token_name === undefined ? <Id value={line.token} /> : <b title={line.token}>{line.token_name}</b>}
       </span>
     );
   if (line.who === "portal") return <span>portal link</span>;
@@ -158,7 +204,7 @@ async function readSlugs(from: AbortSignal): Promise<null> {
 
 function MapLink({ line }: { line: Line }) {
   if (line.map === undefined) return null;
-  const slug = slugs.value.get(line.map);
+  const slug = slugs.value.get(line.map) ?? line.map_name;
   return <a href={href(["maps", slug ?? line.map])}>{slug ?? <Id value={line.map} />}</a>;
 }
 
@@ -232,7 +278,10 @@ function Detail(props: { line: Line; onClose(): void; onAsk(changes: Partial<Ask
     ["Status", line.status ?? "none: the caller left before the answer"],
     ["Node", line.node.name ?? line.node.id],
     ["Who", <Who line={line} />],
+    ...(line.token === undefined ? [] : [["Token", <code>{line.token}</code>] as const]),
     ["Address", line.address ?? ""],
+    ...(line.map === undefined ? [] : [["Map", <MapLink line={line} />] as const]),
+    ...(subjectOf(line) === null ? [] : [["What", <Thing line={line} />] as const]),
     ...thingsOf(line).map(([name, value]) => [name.replaceAll("_", " "), <code>{value}</code>] as const),
   ];
   return (
@@ -245,6 +294,7 @@ function Detail(props: { line: Line; onClose(): void; onAsk(changes: Partial<Ask
           </code>
         </p>
       )}
+      <Changed line={line} />
       <div class="row">
         {line.map !== undefined && (
           <>
@@ -265,6 +315,24 @@ function Detail(props: { line: Line; onClose(): void; onAsk(changes: Partial<Ask
       </div>
       <JsonTree value={line} label="The whole line" />
     </Dialog>
+  );
+}
+
+/** The settings that were changed. Of some the log does not tell the values. */
+function Changed({ line }: { line: Line }) {
+  const changes = changesOf(line);
+  if (changes.length === 0) return null;
+  return (
+    <div class="stack-tight">
+      <h3>Changed</h3>
+      <ul class="changes">
+        {changes.map((change) => (
+          <li key={change}>
+            <code>{change}</code>
+          </li>
+        ))}
+      </ul>
+    </div>
   );
 }
 

@@ -2,15 +2,13 @@
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { api, url } from "../api";
 import { commandLine } from "../lib/delivery/commands";
-import { counted } from "../lib/words";
 import { setQuery, route } from "../router";
 import {
   Button,
-  bytes,
+  Checkbox,
   confirm,
   duration,
   Field,
-  Id,
   number,
   PageHead,
   say,
@@ -25,7 +23,9 @@ import {
 import { useTokenNames } from "../tokens";
 import { useAccess } from "./delivery/access";
 import { mapWord } from "./delivery/types";
-import { addressOf, nodeOf, openedBy, PROTOCOLS, type Connection } from "./connections/connection";
+import { ClosedConnections } from "./connections/Closed";
+import { addressOf, lagOf, nodeOf, PROTOCOLS, type Connection } from "./connections/connection";
+import { Client } from "./connections/Client";
 import type { MapPage } from "./props";
 
 /** Connections of one answer, and rows that are shown at first and more each time. */
@@ -47,6 +47,7 @@ export function Connections({ map }: MapPage) {
   const [shown, setShown] = useState(PAGE);
   // Clients that were told to go stand there until a read no longer has them.
   const [closing, setClosing] = useState<ReadonlySet<string>>(new Set());
+  const [held, setHeld] = useState(false);
   const [readAt, setReadAt] = useState<number | null>(null);
   const count = list.items.length;
   const goesOn = whole && list.more && list.error === undefined && count < MOST;
@@ -54,17 +55,18 @@ export function Connections({ map }: MapPage) {
     if (goesOn && !list.loading) list.next();
   }, [goesOn, count, list.loading]);
   const isFirstPage = !whole && count <= PAGE;
+  const isReadAgain = isFirstPage && !held;
   useEffect(() => {
     if (count > 0 || !list.loading) setReadAt(Date.now());
   }, [list.items]);
   useEffect(() => {
     // Many pages are read again only when somebody asks for it: that begins at the first.
-    if (!isFirstPage || list.loading) return undefined;
+    if (!isReadAgain || list.loading) return undefined;
     const timer = setInterval(() => {
       if (!document.hidden) list.reload();
     }, EVERY);
     return () => clearInterval(timer);
-  }, [isFirstPage, list.loading]);
+  }, [isReadAgain, list.loading]);
   // The furthest behind first: that is what one looks for.
   const rows = useMemo(
     () => [...list.items].sort((a, b) => b.lag_events - a.lag_events || b.lag_bytes - a.lag_bytes),
@@ -97,7 +99,7 @@ export function Connections({ map }: MapPage) {
       say("The connection is being closed");
       // What else was read stays: there may be many pages of it.
       setClosing((all) => new Set(all).add(connection.id));
-      if (isFirstPage) list.reload();
+      if (isReadAgain) list.reload();
     });
   return (
     <div class="stack">
@@ -112,7 +114,8 @@ export function Connections({ map }: MapPage) {
       >
         Clients that are connected to any node, and how far they are behind.{" "}
         {list.more ? `There are more than the ${number(count)} read so far; of those, the` : "The"} furthest first.
-        {readAt !== null && ` As of ${stamp(readAt)}${isFirstPage ? `, read every ${EVERY / 1000} seconds` : ""}.`}
+        {readAt !== null && ` As of ${stamp(readAt)}${isReadAgain ? `, read every ${EVERY / 1000} seconds` : ""}.`} A
+        client that takes too little for too long is closed.
       </PageHead>
       <form
         class="row row-bottom"
@@ -129,6 +132,7 @@ export function Connections({ map }: MapPage) {
         />
         <Field label="Subject" value={typed} onInput={setTyped} placeholder="orders-7" />
         <Button type="submit">Find</Button>
+        {isFirstPage && <Checkbox label="Hold the list" checked={held} onChange={setHeld} />}
         {(protocol !== "" || subject !== null) && (
           <Button
             kind="quiet"
@@ -154,6 +158,7 @@ export function Connections({ map }: MapPage) {
         empty={protocol !== "" || subject !== null ? "No connection matches" : "Nobody is connected"}
         more={rows.length > shown || list.more ? more : undefined}
       />
+      <ClosedConnections map={map} nameOf={nameOf} />
     </div>
   );
 }
@@ -171,8 +176,8 @@ function columnsOf(
   return [
     {
       key: "address",
-      title: "Address",
-      cell: (one) => <Who connection={one} nameOf={nameOf} />,
+      title: "Client",
+      cell: (one) => <Client connection={one} nameOf={nameOf} />,
       sort: (one) => one.address ?? "",
     },
     { key: "protocol", title: "Protocol", cell: (one) => one.protocol, sort: (one) => one.protocol },
@@ -209,25 +214,14 @@ function columnsOf(
   ];
 }
 
-function Who({ connection, nameOf }: { connection: Connection; nameOf(token: string): string }) {
-  const by = openedBy(connection, nameOf);
-  return (
-    <div class="stack-none">
-      {connection.address === null ? <span class="muted">ended</span> : <code>{connection.address}</code>}
-      {by !== null && <span class="hint clip">{by}</span>}
-      <span class="hint">
-        <Id value={connection.id} chars={26} />
-      </span>
-    </div>
-  );
-}
-
 function Lag({ connection }: { connection: Connection }) {
-  if (connection.lag_events === 0 && connection.lag_bytes === 0) return <>0</>;
+  const lag = lagOf(connection);
+  if (lag === null) return <>0</>;
   return (
     <div class="stack-none">
-      <strong>{counted(connection.lag_events, "event")}</strong>
-      <span class="hint">{bytes(connection.lag_bytes)}</span>
+      <strong>{lag.events}</strong>
+      {lag.where !== null && <span class="hint">{lag.where}</span>}
+      {lag.slow !== null && <Status tone="warn">{lag.slow}</Status>}
     </div>
   );
 }

@@ -103,7 +103,7 @@ function Followed({ map, id }: { map: MapPage["map"]; id: string }) {
       {unknown ? <Note tone="warn">{error.message}.</Note> : <Fault error={error} retry={reload} />}
       {data === undefined && error === undefined && <Loading what="Asking all nodes" />}
       {(data?.event ?? null) === null && (unknown || data !== undefined) && <FromId id={id} />}
-      {data !== undefined && <Shown trace={data} nameOf={nameOf} />}
+      {data !== undefined && <Shown trace={data} nameOf={nameOf} map={map.slug} />}
       {!open && data !== undefined && (
         <div class="row">
           <Button small onClick={reload}>
@@ -135,7 +135,7 @@ function FromId({ id }: { id: string }) {
   );
 }
 
-function Shown({ trace, nameOf }: { trace: Trace; nameOf(token: string): string }) {
+function Shown({ trace, nameOf, map }: { trace: Trace; nameOf(token: string): string; map: string }) {
   const { event } = trace;
   return (
     <>
@@ -175,7 +175,7 @@ function Shown({ trace, nameOf }: { trace: Trace; nameOf(token: string): string 
         </Note>
       )}
       <Lanes trace={trace} nameOf={nameOf} />
-      <Deliveries trace={trace} />
+      <Deliveries trace={trace} map={map} />
     </>
   );
 }

@@ -159,7 +159,7 @@ type How = "command" | "curl" | "tail";
 /** How a program publishes and reads. */
 function FirstSteps({ map }: { map: string }) {
   const [how, setHow] = useState<How>("command");
-  const at = `export WAYPOST_URL=${location.origin}\nexport WAYPOST_TOKEN=…   # a token of this map${isAdmin() ? ", from the page Tokens" : ""}\n`;
+  const at = `export WAYPOST_URL=${location.origin}\nexport WAYPOST_TOKEN=…   # a token of this map${isAdmin() ? ", from the page Tokens and issuers" : ""}\n`;
   const text: Record<How, string> = {
     command: `${at}waypost publish ${shell(map)} order_paid '{"order": 7}'`,
     curl:

@@ -84,7 +84,10 @@ function Shown({ periods, by }: { periods: readonly Period[]; by: By }) {
 function Totals({ periods, by }: { periods: readonly Period[]; by: By }) {
   const totals = totalsOf(periods);
   return (
-    <Section title={`In ${counted(periods.length, by)}`}>
+    <Section
+      title={`In ${counted(periods.length, by)}`}
+      hint="Deliveries and attempts appear up to a minute after they were made; what a node has not told by then is lost if it is killed. Attempts are those of all webhooks of the map, tests included; a webhook's own page counts its own, without tests."
+    >
       <div class="grid totals">
         <Total name="Events stored" value={number(totals.events)} more={bytes(totals.event_bytes)} />
         <Total name="Deliveries to clients" value={number(totals.deliveries)} more={bytes(totals.delivery_bytes)} />

@@ -1,6 +1,7 @@
 // Lines or bars over time. What is drawn can also be read as a table.
 import { useEffect, useRef, useState } from "preact/hooks";
 import uPlot from "uplot";
+import { tickTexts, WHOLE } from "../lib/axis";
 import { bytes, compact, stamp } from "./format";
 import { isDark, theme } from "./theme";
 
@@ -22,6 +23,7 @@ export interface ChartProps {
   times: readonly number[];
   series: readonly Series[];
   kind?: "line" | "bars";
+  /** How a value is written. With `bytes` the axis is one of sizes, with `compact` one of whole numbers. */
   format?: (value: number) => string;
   height?: number;
   /** The times are those of whole days in UTC. */
@@ -165,8 +167,8 @@ function options(
       {
         ...axis,
         size: 64,
-        ...(format === bytes && { incrs: BYTES }),
-        values: (_plot, ticks) => ticks.map((tick) => format(tick)),
+        ...(format === bytes ? { incrs: BYTES } : format === compact && { incrs: WHOLE }),
+        values: (_plot, ticks) => tickTexts(ticks, format === bytes ? "bytes" : "count"),
       },
     ],
     series: [

@@ -1,6 +1,7 @@
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Button } from "./Button";
+import { coverPage } from "./cover";
 
 export interface DialogProps {
   title: string;
@@ -36,8 +37,10 @@ export function Dialog(props: DialogProps): JSX.Element {
     const before = document.activeElement;
     const shown = dialog.current;
     shown?.showModal();
+    const uncover = coverPage();
     return () => {
       gone.current = true;
+      uncover();
       // While it is open, nothing outside can have the focus.
       shown?.close();
       if (before instanceof HTMLElement && before.isConnected) before.focus();

@@ -12,6 +12,8 @@ export interface Column<T> {
   align?: "end";
   /** Not shown on a phone. */
   wide?: boolean;
+  /** Its cells stay on one line. */
+  nowrap?: boolean;
   mono?: boolean;
 }
 
@@ -148,7 +150,12 @@ function Title<T>(props: { column: Column<T>; order: Order | null; onOrder(order
 }
 
 function cellClass<T>(column: Column<T>): string | undefined {
-  const classes = [column.align === "end" && "end", column.wide === true && "wide", column.mono === true && "mono"];
+  const classes = [
+    column.align === "end" && "end",
+    column.wide === true && "wide",
+    column.nowrap === true && "nowrap",
+    column.mono === true && "mono",
+  ];
   return classes.filter(Boolean).join(" ") || undefined;
 }
 

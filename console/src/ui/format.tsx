@@ -1,5 +1,6 @@
 // Numbers, sizes and times, as people read them.
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { eachSecond, relativeText } from "../lib/relative";
 
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const short = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
@@ -46,15 +47,19 @@ export function stamp(at: number): string {
 /** A time as "5 min ago" or "in 3 d", with the exact one as its title. */
 export function Time({ at, exact = false }: { at: string | number | null | undefined; exact?: boolean }) {
   const [, tick] = useState(0);
+  const then = typeof at === "string" ? Date.parse(at) : (at ?? NaN);
+  const relative = Number.isNaN(then) || exact ? "" : relativeText(then, Date.now());
+  const shown = useRef(relative);
+  shown.current = relative;
+  const moves = relative !== "";
   useEffect(() => {
-    const timer = setInterval(() => tick((n) => n + 1), 15_000);
-    return () => clearInterval(timer);
-  }, []);
+    if (!moves) return undefined;
+    return eachSecond(() => {
+      if (relativeText(then, Date.now()) !== shown.current) tick((n) => n + 1);
+    });
+  }, [then, moves]);
   if (at === null || at === undefined) return <span class="muted">–</span>;
-  const then = typeof at === "number" ? at : Date.parse(at);
   if (Number.isNaN(then)) return <span>{String(at)}</span>;
-  const ago = Date.now() - then;
-  const relative = Math.abs(ago) < 1000 ? "now" : ago > 0 ? `${duration(ago)} ago` : `in ${duration(-ago)}`;
   const iso = new Date(then).toISOString();
   return (
     <time dateTime={iso} title={`${stamp(then)} (${iso})`}>

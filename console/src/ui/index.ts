@@ -6,6 +6,7 @@ export { CopyButton } from "./CopyButton";
 export { Dialog } from "./Dialog";
 export { Checkbox, Field, Group, Select, type FieldProps } from "./Field";
 export { bytes, Bytes, compact, duration, Id, Num, number, stamp, Time } from "./format";
+export { useHeld } from "./Held";
 export { Icon, type IconName } from "./Icon";
 export { JsonTree } from "./JsonTree";
 export { Card, Facts, PageHead, Section } from "./Page";

@@ -104,7 +104,9 @@ pub(super) async fn backup(args: Backup) -> anyhow::Result<()> {
     }
     let mut shown = json!(info);
     shown["current"] = current.into();
-    show(&file, &shown, "is written and checked", args.json)
+    // The cluster that was asked made it.
+    let cluster = cell(&shown, "cluster_id");
+    show(&file, &shown, ("is written and checked", cluster.as_str()), args.json)
 }
 
 fn expected(key: Option<[u8; 32]>) -> Expected<'static> {
@@ -135,7 +137,9 @@ fn verify(path: &Path, key: Option<&Path>, json: bool) -> anyhow::Result<()> {
     if info.origin == BackupOrigin::Unchecked {
         output::note("its cluster is as the file says; --key with webhooks.key of a node proves it");
     }
-    show(path, &json!(info), "is whole", json)
+    let info = json!(info);
+    let cluster = format!("{} ({})", cell(&info, "cluster_id"), cell(&info, "origin"));
+    show(path, &info, ("is whole", cluster.as_str()), json)
 }
 
 /// A file that is removed at the end, unless it was renamed.
@@ -175,17 +179,16 @@ async fn fetch(client: &Client, with_key: bool, without_majority: bool, path: &P
     Ok(current)
 }
 
-fn show(path: &Path, info: &Value, what: &str, json: bool) -> anyhow::Result<()> {
+/// Says what is with the backup, and of which cluster it is.
+fn show(path: &Path, info: &Value, (what, cluster): (&str, &str), json: bool) -> anyhow::Result<()> {
     if !output::for_people(json) {
         return Ok(output::json(info)?);
     }
     Ok(output::line(format_args!(
-        "{} {what}: {}, {}, cluster {} ({}), log index {}",
+        "{} {what}: {}, {}, cluster {cluster}, log index {}",
         path.display(),
         counted_cell(info, "records", "record", "records"),
         counted_cell(info, "bytes", "byte", "bytes"),
-        cell(info, "cluster_id"),
-        cell(info, "origin"),
         cell(info, "applied_index"),
     ))?)
 }

@@ -6,7 +6,10 @@ use http::Method;
 use serde_json::Value;
 
 use super::{
-    super::output::{self, cell, counted_cell},
+    super::{
+        cluster::named::called_by,
+        output::{self, cell, counted_cell},
+    },
     One,
 };
 
@@ -57,7 +60,7 @@ fn words(state: &Value, rate: f64) -> String {
     words.push(counted_cell(state, "dead_letters", "dead letter", "dead letters"));
     words.push(match state["owner"].is_null() {
         true => "owner: none".to_owned(),
-        false => format!("owner: node {}", cell(state, "owner")),
+        false => format!("owner: node {}", called_by(state, "owner", "owner_name")),
     });
     words.join(", ")
 }
@@ -69,8 +72,10 @@ mod tests {
 
     #[test]
     fn what_there_is_not_is_left_out() {
-        let idle = json!({"lag": 0, "oldest_at": null, "dead_letters": 0, "owner": 3});
+        let mut idle = json!({"lag": 0, "oldest_at": null, "dead_letters": 0, "owner": 3});
         assert_eq!(words(&idle, 0.0), "lag 0, 0.0 acknowledged a second, 0 dead letters, owner: node 3");
+        idle["owner_name"] = "berlin-2".into();
+        assert!(words(&idle, 0.0).ends_with("owner: node 3 (berlin-2)"));
         let behind = json!({"lag": 7, "oldest_at": "2026-01-31T12:00:00Z", "dead_letters": 1, "owner": null});
         assert_eq!(
             words(&behind, 1.5),

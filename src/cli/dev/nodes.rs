@@ -71,6 +71,8 @@ pub(super) struct Nodes {
 struct Node {
     dir: PathBuf,
     child: Option<Child>,
+    /// The process id of the last start: an ended child has none.
+    pid: Option<u32>,
     deaths: Vec<Instant>,
     /// When it is started again, if it has ended.
     again_at: Option<Instant>,
@@ -83,7 +85,7 @@ impl Nodes {
             let dir = home.path().join(format!("node{}", index + 1));
             fs::create_dir_all(&dir)
                 .with_context(|| format!("cannot make the directory {}", dir.display()))?;
-            anyhow::Ok(Node { dir, child: None, deaths: Vec::new(), again_at: None })
+            anyhow::Ok(Node { dir, child: None, pid: None, deaths: Vec::new(), again_at: None })
         };
         Ok(Self {
             program: std::env::current_exe().context("cannot find this program's own file")?,
@@ -119,6 +121,12 @@ impl Nodes {
         self.nodes.get(node).map_or_else(PathBuf::new, Node::log)
     }
 
+    /// The process id of a node, as a text; `-` before its first start.
+    pub(super) fn pid(&self, node: usize) -> String {
+        let pid = self.nodes.get(node).and_then(|node| node.pid);
+        pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string())
+    }
+
     /// Starts one node.
     pub(super) fn start(&mut self, index: usize) -> anyhow::Result<()> {
         let Some(node) = self.nodes.get_mut(index) else { bail!("there is no node {}", index + 1) };
@@ -147,7 +155,9 @@ impl Nodes {
         if index > 0 {
             command.args(["--join", &self.ports.peer(0).to_string()]);
         }
-        node.child = Some(command.spawn().with_context(|| format!("cannot start node {}", index + 1))?);
+        let child = command.spawn().with_context(|| format!("cannot start node {}", index + 1))?;
+        node.pid = child.id();
+        node.child = Some(child);
         Ok(())
     }
 
@@ -186,6 +196,7 @@ impl Nodes {
                 let Some(node) = self.nodes.get_mut(index) else { continue };
                 if node.again_at.take_if(|at| *at <= Instant::now()).is_some() {
                     self.start(index)?;
+                    output::note(format_args!("{} runs again (pid {})", name(index), self.pid(index)));
                 }
             }
         }
@@ -194,20 +205,20 @@ impl Nodes {
     /// Says that a node has ended, and when it is started again.
     fn note_death(&mut self, index: usize, status: ExitStatus) {
         let end = self.last_lines(index);
+        let what = format!("{} (pid {}) ended ({})", name(index), self.pid(index), words(status));
         let Some(node) = self.nodes.get_mut(index) else { return };
-        let (name, now) = (name(index), Instant::now());
+        let now = Instant::now();
         node.child = None;
         node.deaths.retain(|death| now.duration_since(*death) < MINUTE);
         node.deaths.push(now);
         let times = node.deaths.len();
         if times <= MOST_DEATHS {
             node.again_at = Some(now);
-            output::note(format_args!("{name} ended ({}); starting it again", words(status)));
+            output::note(format_args!("{what}; starting it again"));
         } else {
             node.again_at = Some(now + PAUSE);
             output::note(format_args!(
-                "{name} ended ({}), {times} times within a minute; starting it again in {} s{end}",
-                words(status),
+                "{what}, {times} times within a minute; starting it again in {} s{end}",
                 PAUSE.as_secs()
             ));
         }

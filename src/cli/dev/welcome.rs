@@ -18,7 +18,8 @@ pub(super) fn print(nodes: &Nodes, admin: &str, demo: &Demo) -> io::Result<()> {
     for node in 0..nodes.count() {
         let url = paint(NAME, nodes.url(node));
         let log = nodes.log(node);
-        output::line(format_args!("  {:<12} {url}   log {}", name(node), log.display()))?;
+        let pid = nodes.pid(node);
+        output::line(format_args!("  {:<12} {url}   pid {pid:<8} log {}", name(node), log.display()))?;
     }
     output::line(format_args!(
         "  admin token  {admin}

@@ -13,6 +13,7 @@ use super::{
         output::cell,
     },
     addresses::answers,
+    answering::Answering,
     report::Report,
 };
 
@@ -55,12 +56,24 @@ fn answered(url: &str, view: &Result<Value, ClientError>, report: &mut Report) {
             let todo = hint.as_deref().filter(|_| *status == 403).unwrap_or(todo);
             report.fail("token", format!("the node at {url} refuses the token: {message}"), todo);
         }
+        Err(ClientError::Refused { message, .. }) => {
+            report.fail("reach", format!("{url}: {message}"), not_serving(report));
+        }
         Err(error) => report.fail(
             "reach",
             error.to_string().replace('\n', "; "),
             "start that node, let connections from here to its client port pass, or name others with --url",
         ),
     }
+}
+
+/// What to do about a node that runs, and does not serve for the reason that it gives.
+fn not_serving(report: &Report) -> &'static str {
+    if report.is_bad("admission") {
+        return "that node runs: correct what `admission` says, and restart it";
+    }
+    "that node runs: mend what it names, of which its log says more; where one node does not accept another: \
+     docs/runbooks/certificates.md"
 }
 
 fn of_one_cluster(best: &Value, seen: &[&Value], report: &mut Report) {
@@ -86,6 +99,7 @@ fn area(code: &str) -> &'static str {
         "few_open_files" => "open files",
         "unreachable" | "half_reachable" | "cut_off" => "peers",
         "same_name" => "names",
+        "webhooks_failing" | "webhooks_losing" => "webhooks",
         _ => "cluster",
     }
 }
@@ -104,7 +118,7 @@ fn problems(seen: &[&Value], report: &mut Report) {
             (Some("critical"), _) | (_, "unreachable" | "half_reachable") => {
                 report.fail(area(code), what, todo);
             }
-            (Some("info"), "versions_differ" | "same_name") | (Some("warning"), _) => {
+            (Some("info"), "versions_differ" | "same_name" | "webhooks_failing") | (Some("warning"), _) => {
                 report.warn(area(code), what, todo);
             }
             _ => report.tell(area(code), what, todo),
@@ -114,10 +128,8 @@ fn problems(seen: &[&Value], report: &mut Report) {
 
 /// Who reaches whom over the peer ports, by what each node reports.
 fn peers(best: &Value, report: &mut Report) {
-    let reported: BTreeSet<String> = list(best, "members")
-        .filter(|member| !member["reported_by"].is_null())
-        .map(|member| cell(member, "id"))
-        .collect();
+    let answering = Answering::of(best);
+    let reported: BTreeSet<String> = answering.members.iter().map(|member| cell(member, "id")).collect();
     let mut whole = true;
     for from in list(best, "members") {
         // A node that does not run is a problem of its own.
@@ -134,20 +146,19 @@ fn peers(best: &Value, report: &mut Report) {
             );
         }
     }
-    if whole && !report.is_bad("peers") {
-        let what = match list(best, "members").count() {
-            1 => "the cluster has one node, and so none that it must reach".to_owned(),
-            count => format!("all {count} nodes reach each other"),
-        };
+    if whole
+        && !report.is_bad("peers")
+        && let Some(what) = answering.reach_each_other()
+    {
         report.ok("peers", what);
     }
 }
 
 /// Whether the client port of each running member is reached from here.
 async fn client_ports(best: &Value, report: &mut Report) {
-    let running: Vec<&Value> = list(best, "members")
-        .filter(|member| !member["reported_by"].is_null() && member["http_addr"].is_string())
-        .collect();
+    let answering = Answering::of(best);
+    let running: Vec<&Value> =
+        answering.members.iter().copied().filter(|member| member["http_addr"].is_string()).collect();
     let asked = running.iter().map(async |member| {
         let addr = member["http_addr"].as_str().unwrap_or_default();
         (*member, answers(addr).await)
@@ -163,10 +174,11 @@ async fn client_ports(best: &Value, report: &mut Report) {
             "let connections to that client port pass, or correct advertise_http_addr of that node",
         );
     }
-    if whole {
+    if whole && !running.is_empty() {
+        let of_nodes = answering.called(running.len());
         let what = match running.len() {
-            1 => "the client port of the node is reached from here".to_owned(),
-            count => format!("the client ports of {count} nodes are reached from here"),
+            1 => format!("the client port of {of_nodes} is reached from here"),
+            _ => format!("the client ports of {of_nodes} are reached from here"),
         };
         report.ok("reach", what);
     }
@@ -174,8 +186,9 @@ async fn client_ports(best: &Value, report: &mut Report) {
 
 /// Whether this program and the nodes are of one release.
 fn versions(best: &Value, report: &mut Report) {
+    let answering = Answering::of(best);
     let mut by_version: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for member in list(best, "members").filter(|member| member["version"].is_string()) {
+    for member in answering.members.iter().filter(|member| member["version"].is_string()) {
         by_version.entry(cell(member, "version")).or_default().push(called(member));
     }
     let others: Vec<String> = by_version
@@ -189,44 +202,34 @@ fn versions(best: &Value, report: &mut Report) {
             format!("this program is of release {OWN_VERSION}, and {}", others.join("; ")),
             "use the program of the nodes' release, or finish the upgrade: docs/runbooks/upgrade.md",
         );
-    } else if !report.is_bad("versions") {
-        report.ok("versions", format!("all nodes and this program are of release {OWN_VERSION}"));
+    } else if !report.is_bad("versions") && !by_version.is_empty() {
+        let nodes = match answering.are_all() {
+            true => "all nodes".to_owned(),
+            false => answering.called(answering.members.len()),
+        };
+        report.ok("versions", format!("{nodes} and this program are of release {OWN_VERSION}"));
     }
 }
 
 /// Says of the areas without a problem that they are fine.
 fn good(best: &Value, report: &mut Report) {
-    let count = list(best, "members").count();
     if best["has_quorum"] == true {
         let leader = called_by(best, "leader_id", "leader_name");
         report.ok("cluster", format!("node {leader} leads with a majority"));
     }
-    for (area, what) in of_all(count) {
+    let mut fine = Answering::of(best).are_fine();
+    if best["webhooks"].as_u64() > Some(0) && best["webhooks_failing"] == 0 {
+        fine.push(("webhooks", "no webhook fails".to_owned()));
+    }
+    for (area, what) in fine {
         if !report.is_bad(area) {
             report.ok(area, what);
         }
     }
 }
 
-/// What holds for the nodes of a cluster, if nothing is wrong.
-fn of_all(count: usize) -> [(&'static str, String); 4] {
-    if count == 1 {
-        return [
-            ("settings", "the cluster has one node, and so no settings that differ".to_owned()),
-            ("clock", "the cluster has one node, and so no clocks that differ".to_owned()),
-            ("names", "the cluster has one node, and so no name that two have".to_owned()),
-            ("disk", "the disk of the node has room".to_owned()),
-        ];
-    }
-    [
-        ("settings", format!("no setting that {count} nodes share differs among them")),
-        ("clock", format!("the clocks of {count} nodes agree")),
-        ("names", format!("each of {count} nodes has a name of its own")),
-        ("disk", format!("the disks of {count} nodes have room")),
-    ]
-}
-
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use serde_json::json;
@@ -275,6 +278,37 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_said_of_a_node_that_does_not_answer() {
+        let mut one_away = status();
+        let away = json!({"id": 3, "name": "n3", "reported_by": null, "reaches": null, "version": "0.0.1"});
+        one_away["members"].as_array_mut().unwrap().push(away);
+        let (count, report) = failed(one_away);
+        let shown = format!("{report:?}");
+        assert_eq!(count, 0, "{shown}");
+        for told in [
+            "the 2 nodes that answer reach each other",
+            "the clocks of the 2 nodes that answer agree",
+            "the disks of the 2 nodes that answer have room",
+            "no setting that the 2 nodes that answer share differs among them",
+            "the 2 nodes that answer and this program are of release",
+            "each of 3 nodes has a name of its own",
+        ] {
+            assert!(shown.contains(told), "{told}: {shown}");
+        }
+    }
+
+    #[test]
+    fn webhooks_are_vouched_for_only_if_the_node_can_tell() {
+        let told = |failing: Value| {
+            let mut with = status();
+            with["webhooks"] = json!(4);
+            with["webhooks_failing"] = failing;
+            format!("{:?}", failed(with).1).contains("no webhook fails")
+        };
+        assert!(told(json!(0)) && !told(json!(4)) && !told(Value::Null));
+    }
+
+    #[test]
     fn each_direction_and_each_problem_counts() {
         let mut blocked = status();
         blocked["members"][0]["reaches"][0]["reached"] = json!(false);
@@ -289,6 +323,8 @@ mod tests {
             ("unreachable", "warning", 1, "peers"),
             ("settings_differ", "warning", 0, "settings"),
             ("same_name", "info", 0, "names"),
+            ("webhooks_failing", "info", 0, "webhooks"),
+            ("webhooks_losing", "warning", 0, "webhooks"),
             ("clocks_apart", "warning", 0, "clock"),
         ] {
             let mut with = status();
@@ -321,5 +357,29 @@ mod tests {
         let away = ClientError::Unreachable { url: "http://b".into(), reason: "x".into(), unsent: true };
         answered("http://b", &Err(away), &mut report);
         assert!(report.is_bad("reach") && report.failed() == 2);
+    }
+
+    #[test]
+    fn a_node_that_runs_and_does_not_serve_is_not_to_be_started() {
+        let waits = || ClientError::Refused {
+            status: 503,
+            code: "unavailable".into(),
+            message: "this node does not serve yet: it has another key".into(),
+            hint: None,
+            index: None,
+            stored: None,
+            retry_after: None,
+        };
+        let told = |mut report: Report| {
+            answered("http://a", &Err(waits()), &mut report);
+            let told = format!("{report:?}");
+            assert!(told.contains("http://a: this node does not serve yet: it has another key"), "{told}");
+            assert!(told.contains("that node runs: ") && !told.contains("start that node, let"), "{told}");
+            told
+        };
+        assert!(told(Report::default()).contains("docs/runbooks/certificates.md"));
+        let mut report = Report::default();
+        report.fail("admission", "another key", "take the key of a member");
+        assert!(told(report).contains("correct what `admission` says"));
     }
 }

@@ -139,6 +139,9 @@ async fn retry(args: Retry) -> anyhow::Result<()> {
         }
         return Ok(output::line(format_args!("{event} is tried again"))?);
     }
+    if let Some(told) = replay::nothing_to_do(&webhook).await? {
+        return Ok(output::line(told)?);
+    }
     let body = args.since.map_or_else(|| json!({}), |since| json!({"since": since}));
     let begun = webhook.call(Method::POST, "/dead-letters/retry", Some(&body)).await?;
     replay::follow(&webhook, begun, args.wait).await

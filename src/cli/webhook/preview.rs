@@ -7,6 +7,7 @@ use super::{
     super::{
         client::Client,
         output::{self, BAD, GOOD, cell},
+        since,
     },
     Common, base, find,
     settings::Fields,
@@ -29,6 +30,12 @@ pub(in crate::cli) struct Args {
     /// An event that nobody has published, as in '{"type":"order_paid","payload":{"order":7}}'
     #[arg(long, value_name = "JSON", conflicts_with = "event", value_parser = object)]
     sample: Option<Value>,
+    /// Number of the attempt that would make the request [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    attempt: Option<u32>,
+    /// Time of that attempt, as in 1h (an hour ago) or 2026-01-31T12:00:00Z [default: now]
+    #[arg(long, value_name = "TIME", value_parser = since::time)]
+    at: Option<String>,
     #[command(flatten)]
     fields: Fields,
     #[command(flatten)]
@@ -37,7 +44,7 @@ pub(in crate::cli) struct Args {
 
 /// Shows the request. The command fails if there would be none.
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
-    let Args { map, webhook, event, sample, fields, common } = args;
+    let Args { map, webhook, event, sample, attempt, at, fields, common } = args;
     let settings = fields.into_json()?;
     let client = Client::new(common.connection);
     let mut asked = Map::new();
@@ -51,6 +58,8 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     if let Some(sample) = sample {
         asked.insert("sample".to_owned(), sample);
     }
+    asked.extend(attempt.map(|attempt| ("attempt".to_owned(), attempt.into())));
+    asked.extend(at.map(|at| ("at".to_owned(), at.into())));
     let path = format!("{}/preview", base(&map));
     let preview = client.call(Method::POST, &path, Some(&asked.into())).await?;
     match output::for_people(common.json) {

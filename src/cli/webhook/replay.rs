@@ -13,7 +13,7 @@ use super::{
         Usage,
         client::{ClientError, encoded},
         output::{self, cell},
-        since,
+        replayed, since,
     },
     One, Webhook,
 };
@@ -57,6 +57,9 @@ pub(in crate::cli) struct Start {
     /// Wait until it has ended
     #[arg(long)]
     wait: bool,
+    /// Say how many events it would have, and begin nothing
+    #[arg(long, conflicts_with_all = ["events", "wait"])]
+    count: bool,
 }
 
 /// The webhook whose replays are listed.
@@ -86,8 +89,45 @@ pub(super) async fn start(args: Start) -> anyhow::Result<()> {
     let body: Map<String, Value> =
         given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
     let webhook = args.one.find().await?;
+    if args.count {
+        let plan = webhook.call(Method::GET, &replayed::path(&body), None).await?;
+        if output::for_people(webhook.json) {
+            return Ok(output::line(replayed::words(&plan))?);
+        }
+        return Ok(output::json(&plan)?);
+    }
+    if args.failed
+        && let Some(told) = nothing_to_do(&webhook).await?
+    {
+        return Ok(output::line(told)?);
+    }
     let begun = webhook.call(Method::POST, "/replay", Some(&body.into())).await?;
     follow(&webhook, begun, args.wait).await
+}
+
+/// What people are told in place of a replay of dead letters, if the webhook has none. Programs get the replay in
+/// any case.
+pub(super) async fn nothing_to_do(webhook: &Webhook) -> Result<Option<String>, ClientError> {
+    if !output::for_people(webhook.json) {
+        return Ok(None);
+    }
+    let shown = webhook.call(Method::GET, "", None).await?;
+    let hint = format!("`waypost webhook enable {}` has what waits tried at once", webhook.called);
+    Ok(no_dead_letters(&shown, &hint))
+}
+
+/// The same by the state of a webhook or a consumer. `hint` says what can be done about events that wait.
+pub(in crate::cli) fn no_dead_letters(state: &Value, hint: &str) -> Option<String> {
+    if state["dead_letters"] != 0 {
+        return None;
+    }
+    Some(match state["retrying"].as_u64() {
+        None | Some(0) => "no dead letters: there is nothing to deliver again".to_owned(),
+        Some(waits) => {
+            let events = counted(waits, "event still waits", "events still wait");
+            format!("no dead letters; {events} for a retry: {hint}")
+        }
+    })
 }
 
 /// Shows a replay that has begun. With `wait`, waits for its end first, and fails if events have failed
@@ -182,6 +222,11 @@ fn bar() -> ProgressBar {
 
 fn counts(replay: &Value) -> String {
     let number = |field: &str| replay[field].as_u64().unwrap_or(0);
+    if replay["failed_only"] == true {
+        let dead = counted(number("total"), "dead letter", "dead letters");
+        let (delivered, failed) = (number("delivered"), number("failed"));
+        return format!("{delivered} delivered, {failed} failed, {} of {dead} left", number("left"));
+    }
     let looked_at = number("next_seq").saturating_sub(number("from_seq"));
     let looked_at = match number("until_seq").checked_sub(number("from_seq")) {
         Some(total) => format!("{looked_at} of {}", counted(total, "event", "events")),
@@ -265,6 +310,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn without_dead_letters_there_is_nothing_to_deliver_again() {
+        let state = |dead: u64, retrying: u64| json!({"dead_letters": dead, "retrying": retrying});
+        assert_eq!(no_dead_letters(&state(1, 5), "x"), None);
+        let told = no_dead_letters(&state(0, 0), "x");
+        assert_eq!(told.as_deref(), Some("no dead letters: there is nothing to deliver again"));
+        let told = no_dead_letters(&state(0, 5), "x");
+        assert_eq!(told.as_deref(), Some("no dead letters; 5 events still wait for a retry: x"));
+        let told = no_dead_letters(&state(0, 1), "x");
+        assert_eq!(told.as_deref(), Some("no dead letters; 1 event still waits for a retry: x"));
+    }
+
+    #[test]
     fn the_texts_of_a_replay() {
         let mut replay = json!({"id": 3, "state": "running", "from_seq": 11, "until_seq": 31, "next_seq": 21,
                                 "delivered": 4, "failed": 1});
@@ -283,5 +340,7 @@ mod tests {
         replay["until_seq"] = json!(12);
         assert!(counts(&replay).ends_with(", 1 of 1 event looked at"), "{replay}");
         assert_eq!(words(&json!({"events": 1})), "1 event is delivered again");
+        let dead = json!({"failed_only": true, "delivered": 2, "failed": 0, "total": 3, "left": 1});
+        assert_eq!(counts(&dead), "2 delivered, 0 failed, 1 of 3 dead letters left");
     }
 }

@@ -9,6 +9,7 @@ use anyhow::Context;
 use http::Method;
 use serde_json::{Map, Value, json};
 
+use crate::core::text::counted;
 use crate::core::webhook::Profile;
 use crate::core::webhook::mask::MASK;
 
@@ -73,7 +74,7 @@ pub(super) struct Fields {
     /// Most events in one request, and how long the first waits for more, as in 10 or 10/500ms, or none
     #[arg(long, value_name = "N[/TIME]|none", value_parser = batch)]
     batch: Option<Setting>,
-    /// Most attempts of a delivery, the first one included
+    /// Most attempts of a delivery, the first one included; an event that waits has its next one in any case
     #[arg(long, value_name = "N")]
     attempts: Option<u32>,
     /// Time before the second attempt
@@ -145,8 +146,23 @@ pub(super) async fn update(args: Update) -> anyhow::Result<()> {
     let now = webhook.call(Method::PATCH, "", Some(&fields.into())).await?;
     match changed(&names, &before, &now).join(", ") {
         none if none.is_empty() => webhook.done(&now, "nothing changed: it is so already"),
-        names => webhook.done(&now, format_args!("changed {}", output::printable(&names))),
+        names => {
+            webhook.done(&now, format_args!("changed {}", output::printable(&names)))?;
+            if let Some(told) = later(&before, &now) {
+                output::note(told);
+            }
+            Ok(())
+        }
     }
+}
+
+/// What is to be known of fewer attempts than before: nothing is given up for them at once.
+fn later(before: &Value, now: &Value) -> Option<String> {
+    let most = |webhook: &Value| webhook["retry"]["max_attempts"].as_u64();
+    let is_less = most(now)? < most(before)?;
+    let waits = now["retrying"].as_u64().filter(|events| is_less && *events > 0)?;
+    let events = counted(waits, "event that waits has its", "events that wait have their");
+    Some(format!("{events} next attempt in any case, and may be given up after it"))
 }
 
 /// Those of the settings that differ now. A setting that is not shown, or not whole, may differ.
@@ -283,6 +299,22 @@ mod tests {
         // Headers and the URL of a chat are masked, and a secret is not shown at all.
         assert_eq!(changed(&names, &before, &now), ["headers", "name", "secret", "url"]);
         assert!(changed(&names[2..3], &before, &now).is_empty());
+    }
+
+    #[test]
+    fn fewer_attempts_give_nothing_up_at_once() {
+        let webhook =
+            |most: u64, retrying: u64| json!({"retry": {"max_attempts": most}, "retrying": retrying});
+        let told = later(&webhook(16, 5), &webhook(2, 5));
+        assert_eq!(
+            told.as_deref(),
+            Some("5 events that wait have their next attempt in any case, and may be given up after it")
+        );
+        assert!(later(&webhook(16, 1), &webhook(2, 1)).is_some_and(|told| told.starts_with("1 event that")));
+        for (before, now) in [(webhook(16, 0), webhook(2, 0)), (webhook(2, 5), webhook(16, 5))] {
+            assert_eq!(later(&before, &now), None, "{now}");
+        }
+        assert_eq!(later(&Value::Null, &webhook(2, 5)), None, "a program is told nothing");
     }
 
     #[test]

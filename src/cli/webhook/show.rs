@@ -6,7 +6,10 @@ use serde_json::Value;
 use crate::core::json::Entries;
 use crate::core::webhook::shown::ShownWebhook;
 
-use super::super::output::{self, BAD, FAINT, GOOD, NAME, STRONG, cell, counted_cell};
+use super::super::{
+    cluster::named::called_by,
+    output::{self, BAD, FAINT, GOOD, NAME, STRONG, cell, counted_cell},
+};
 
 /// Longest name in a list, and the least room for a target on a narrow terminal, in characters.
 const MOST_NAME: usize = 20;
@@ -14,6 +17,8 @@ const LEAST_TARGET: usize = 10;
 /// Longest part of an error and of an answer that a line shows, in characters.
 const MOST_ERROR: usize = 260;
 const MOST_ANSWER: usize = 100;
+/// What stands for a target that the node can't decrypt.
+const NO_KEY: &str = "(no key)";
 
 /// Columns of the list with `-o wide`.
 const WIDE: [(&str, &str); 13] = [
@@ -33,7 +38,7 @@ const WIDE: [(&str, &str); 13] = [
 ];
 
 /// Fields that `webhook show` does not list, because it shows them elsewhere or they mean nothing to people.
-const NOT_LISTED: [&str; 14] = [
+const NOT_LISTED: [&str; 15] = [
     "target.type",
     "target.url",
     "retry.factor",
@@ -47,6 +52,7 @@ const NOT_LISTED: [&str; 14] = [
     "disabled_at",
     "given_up",
     "consecutive_failures",
+    "owner_name",
     "warnings",
 ];
 
@@ -93,6 +99,8 @@ fn value(webhook: &Value, field: &str) -> String {
             format!("{text} {events} not looked at or not delivered yet")
         }
         ("success_rate", Some(rate)) => format!("{:.1} %", rate * 100.0),
+        ("owner", _) => called_by(webhook, "owner", "owner_name"),
+        ("url", _) if webhook["target"]["type"] == "http" => target(webhook),
         _ => text,
     }
 }
@@ -176,11 +184,12 @@ fn short_id(webhook: &Value) -> String {
 
 /// The target of a webhook, as a text.
 pub(super) fn target(webhook: &Value) -> String {
-    match cell(webhook, "url").as_str() {
-        // A node that cannot decrypt it shows none.
-        "-" if webhook["target"].is_null() => "-".to_owned(),
-        "-" => format!("lambda {}", cell(webhook, "target.function_name")),
-        url => url.to_owned(),
+    let is_lambda = webhook["target"]["type"] == "lambda";
+    let known = cell(webhook, if is_lambda { "target.function_name" } else { "url" });
+    match (known.as_str(), is_lambda) {
+        ("-", _) => NO_KEY.to_owned(),
+        (name, true) => format!("lambda {name}"),
+        (url, false) => url.to_owned(),
     }
 }
 
@@ -236,14 +245,21 @@ fn outcome(attempt: &Value) -> String {
     }
 }
 
+/// How an attempt ended in a word, with the status of the answer if there was one: `status 401`, `timeout`.
+pub(super) fn end(attempt: &Value) -> String {
+    let class = cell(attempt, "class");
+    if attempt["status"].is_null() { class } else { format!("{class} {}", cell(attempt, "status")) }
+}
+
 /// Why an attempt failed, or all attempts of a dead letter.
-pub(super) fn reason(failed: &Value) -> String {
+pub(in crate::cli) fn reason(failed: &Value) -> String {
     let class = cell(failed, "class");
     let status = cell(failed, "status");
     let error = cell(failed, "error");
-    let mut text = if status == "-" { class.clone() } else { format!("{class} {status}") };
-    // The status already says what the receiver answered.
-    let said = error.strip_prefix(&format!("answered {status}")).unwrap_or(&error);
+    let mut text = end(failed);
+    // The end already has the status. Attempts that an older release recorded have another word for it.
+    let known = ["status", "answered"].map(|word| format!("{word} {status}"));
+    let said = known.iter().find_map(|known| error.strip_prefix(known.as_str())).unwrap_or(&error);
     match said.trim_start_matches("; ") {
         "" | "-" => {}
         said => text = format!("{text}: {}", short(said, MOST_ERROR)),
@@ -274,7 +290,7 @@ fn details(attempt: &Value) -> String {
     if attempt["attempt"].as_u64().is_some_and(|attempt| attempt > 1) {
         words.push(format!("attempt {}", cell(attempt, "attempt")));
     }
-    words.push(format!("node {}", cell(attempt, "node")));
+    words.push(format!("node {}", called_by(attempt, "node", "node_name")));
     words.join(", ")
 }
 
@@ -326,9 +342,23 @@ mod tests {
             positions.is_sorted() && positions.iter().all(Option::is_some),
             "{positions:?} in {fields:?}"
         );
-        for hidden in ["secret", "headers.X-A", "target.type", "state"] {
+        for hidden in ["secret", "headers.X-A", "target.type", "state", "owner_name"] {
             assert_eq!(position(hidden), None, "{hidden}");
         }
+    }
+
+    #[test]
+    fn a_target_that_is_not_known_is_told_from_others() {
+        let of = |kind: &str, url: Value, name: Value| {
+            let target = json!({"type": kind, "url": url, "function_name": name});
+            json!({"url": url, "target": target})
+        };
+        assert_eq!(target(&of("http", "https://example.com/".into(), Value::Null)), "https://example.com/");
+        assert_eq!(target(&of("lambda", Value::Null, "resize".into())), "lambda resize");
+        let lacks_key = json!({"url": null, "target": {"type": "http"}});
+        assert_eq!((target(&lacks_key), value(&lacks_key, "url")), (NO_KEY.to_owned(), NO_KEY.to_owned()));
+        let lacks_key = json!({"url": null, "target": {"type": "lambda"}});
+        assert_eq!((target(&lacks_key), value(&lacks_key, "url")), (NO_KEY.to_owned(), "-".to_owned()));
     }
 
     #[test]
@@ -339,19 +369,24 @@ mod tests {
         assert_eq!(value(&webhook(1), "success_rate"), "29.4 %");
         assert_eq!(value(&webhook(1), "retrying"), "1");
         assert_eq!(value(&json!({"success_rate": null}), "success_rate"), "-");
+        assert_eq!(value(&json!({"owner": 3, "owner_name": "berlin-2"}), "owner"), "3 (berlin-2)");
+        assert_eq!(value(&json!({"owner": null, "owner_name": null}), "owner"), "-");
     }
 
     #[test]
     fn the_texts_of_failures() {
-        let answered = json!({"class": "status", "status": 500, "error": "answered 500", "ms": 10, "node": 1,
-                              "response": "no\n\u{1b}[2J table "});
-        assert_eq!(outcome(&answered), "status 500, 10 ms, node 1; it said: \"no \u{fffd}[2J table\"");
-        let taken =
-            json!({"class": "delivered", "status": 204, "response": "x", "ms": 3, "node": 2, "attempt": 2});
-        assert_eq!(outcome(&taken), "delivered 204, 3 ms, attempt 2, node 2");
-        let moved = json!({"class": "redirect", "status": 302, "error": "answered 302", "response": ""});
+        for error in ["status 500", "answered 500"] {
+            let answered = json!({"class": "status", "status": 500, "error": error, "ms": 10, "node": 1,
+                                  "node_name": null, "response": "no\n\u{1b}[2J table "});
+            assert_eq!(outcome(&answered), "status 500, 10 ms, node 1; it said: \"no \u{fffd}[2J table\"");
+            assert_eq!(end(&answered), "status 500");
+        }
+        let taken = json!({"class": "delivered", "status": 204, "response": "x", "ms": 3, "node": 2,
+                           "node_name": "berlin-2", "attempt": 2});
+        assert_eq!(outcome(&taken), "delivered 204, 3 ms, attempt 2, node 2 (berlin-2)");
+        let moved = json!({"class": "redirect", "status": 302, "error": "status 302", "response": ""});
         assert!(outcome(&moved).starts_with("redirect 302; redirects are not followed"));
-        let error = "answered 301; redirects are not followed, and this one leads to https://example.com/";
+        let error = "status 301; redirects are not followed, and this one leads to https://example.com/";
         let moved = json!({"class": "redirect", "status": 301, "error": error});
         assert_eq!(
             reason(&moved),
@@ -360,6 +395,7 @@ mod tests {
         );
         let late = json!({"class": "timeout", "status": null, "error": "no answer came", "sent": "maybe", "stage": "wait"});
         assert_eq!(reason(&late), "timeout: no answer came; it may have been taken");
+        assert_eq!(end(&late), "timeout");
         let lost = json!({"class": "timeout", "status": null, "error": "no connection", "sent": "nothing", "stage": "tls"});
         assert_eq!(reason(&lost), "timeout: no connection; nothing was sent");
     }

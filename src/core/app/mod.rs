@@ -11,7 +11,7 @@ mod settings;
 pub mod signature;
 
 pub use directory::Apps;
-pub use settings::AppSettings;
+pub use settings::{AppPatch, AppSettings};
 
 use super::ids::{MapId, TokenId};
 use super::text::fits;
@@ -69,6 +69,19 @@ pub struct PutApp {
     /// Whether the map's stream has events of subjects other than the map's own. The first app of a map
     /// without them and without channel rules brings a rule that makes all subjects ephemeral.
     pub has_subjects: bool,
+}
+
+/// Changes settings of an app. Its key, its secret and its app id stay.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpdateApp {
+    /// The map.
+    pub map: MapId,
+    /// The caller's token; `None` is the admin.
+    pub by: Option<TokenId>,
+    /// The app's token.
+    pub token: TokenId,
+    /// The changes.
+    pub patch: AppPatch,
 }
 
 /// Deletes an app.

@@ -58,6 +58,29 @@ pub enum Class {
 }
 
 impl Class {
+    /// All classes, in the order of their numbers.
+    pub const ALL: [Self; 19] = [
+        Self::Delivered,
+        Self::Dns,
+        Self::Blocked,
+        Self::Connect,
+        Self::Tls,
+        Self::Timeout,
+        Self::Closed,
+        Self::Protocol,
+        Self::Status,
+        Self::Redirect,
+        Self::Throttled,
+        Self::Render,
+        Self::Function,
+        Self::Expired,
+        Self::Skipped,
+        Self::Overflow,
+        Self::Internal,
+        Self::Refused,
+        Self::Unacknowledged,
+    ];
+
     /// The name, as in answers, logs and labels of metrics.
     pub fn name(self) -> &'static str {
         match self {
@@ -254,6 +277,13 @@ impl Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_class_stands_at_its_number() {
+        let numbers: Vec<usize> = Class::ALL.iter().map(|class| *class as usize).collect();
+        assert_eq!(numbers, (0..Class::ALL.len()).collect::<Vec<_>>());
+        assert_eq!(Class::ALL.last(), Some(&Class::Unacknowledged), "the last one of the type");
+    }
 
     #[test]
     fn verdicts_by_status_and_profile() {

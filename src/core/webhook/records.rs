@@ -2,7 +2,7 @@
 //! only deliveries by request have, such as a status and a stage.
 
 use super::outcome::{Cause, Class, Sent, Stage};
-use crate::core::consumer::progress::{self, KEPT_ERROR, Reason, clipped};
+use crate::core::consumer::progress::{self, KEPT_ERROR, Progress, Reason, clipped};
 use crate::core::ids::NodeId;
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +41,17 @@ impl DeadLetter {
             Reason::Overflow => "too many events of the webhook wait to be tried again",
         }
     }
+}
+
+/// A webhook fails if attempts were made and none succeeded for so long, whatever the receiver answered.
+pub(super) const FAILING_MS: u64 = 300_000;
+
+/// Whether a webhook fails, by its progress alone: the last attempt failed by the fault of the receiver, or none has
+/// succeeded for minutes. One event that can't be delivered doesn't make a webhook bad. `now_ms` is by the clock of
+/// the progress.
+pub fn is_failing(progress: &Progress, now_ms: u64) -> bool {
+    let failing_ms = progress.failing_since_ms.map_or(0, |since| now_ms.saturating_sub(since));
+    progress.failures > 0 || failing_ms > FAILING_MS
 }
 
 /// Attempts that are remembered of a webhook.
@@ -175,6 +186,16 @@ mod tests {
 
     fn attempt(number: u64, class: Class, at_ms: u64) -> Attempt {
         Attempt { number, events: 1, class, ..Attempt::not_begun("", at_ms, 1) }
+    }
+
+    #[test]
+    fn failures_in_a_row_or_a_long_time_without_success_make_a_webhook_fail() {
+        let progress =
+            |failures, failing_since_ms| Progress { failures, failing_since_ms, ..Progress::new(1) };
+        assert!(!is_failing(&progress(0, None), u64::MAX));
+        assert!(is_failing(&progress(1, Some(9)), 9));
+        assert!(!is_failing(&progress(0, Some(9)), 9 + FAILING_MS));
+        assert!(is_failing(&progress(0, Some(9)), 10 + FAILING_MS));
     }
 
     #[test]

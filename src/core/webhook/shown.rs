@@ -66,6 +66,7 @@ pub struct State {
     pub disabled_at: Option<String>,
     pub secret_previous_until: Option<String>,
     pub owner: Option<u64>,
+    pub owner_name: Option<String>,
     pub queue_depth: u64,
     pub oldest_at: Option<String>,
     pub request_ms: Option<u64>,

@@ -2,12 +2,10 @@
 //! they are counted.
 
 use super::Webhook;
+use super::records::is_failing;
 use crate::core::consumer::progress::Progress;
 use serde_json::Value;
 
-/// A webhook counts as failing if attempts were made and none succeeded for so long (milliseconds), whatever
-/// the receiver answered.
-const FAILING_MS: u64 = 300_000;
 /// Whose next event has waited for longer than this (milliseconds) is behind, though nothing fails.
 const BEHIND_MS: u64 = 60_000;
 /// A consumer whose oldest event has waited for longer than this (milliseconds) is not read, if it got no
@@ -86,15 +84,13 @@ impl WebhookStanding {
     /// change succeeded.
     pub fn of(webhook: &Webhook, facts: &Facts<'_>, is_obstructed: bool) -> Self {
         let progress = facts.progress;
-        let failing_ms = progress.failing_since_ms.map_or(0, |since| facts.now_ms.saturating_sub(since));
         match (webhook.active, &webhook.disabled) {
             (false, Some(_)) => Self::Disabled,
             (false, None) => Self::Paused,
             // Losing events outranks every other state.
             _ if facts.is_losing => Self::Losing,
-            // One event that can't be delivered doesn't make a webhook bad. Minutes without any delivery do,
-            // and so does a history without a success.
-            _ if progress.failures > 0 || failing_ms > FAILING_MS || is_obstructed => Self::Failing,
+            // A history without a success makes it bad, too.
+            _ if is_failing(progress, facts.now_ms) || is_obstructed => Self::Failing,
             _ if progress.hold_until_ms > facts.now_ms => Self::Throttled,
             _ if facts.waits_for(BEHIND_MS) => Self::Behind,
             _ => Self::Healthy,
@@ -168,11 +164,16 @@ impl Standings {
         counts.zip(other.webhooks.iter().chain(&other.consumers)).for_each(|(count, more)| add(count, *more));
     }
 
+    /// How many webhooks stand so.
+    pub fn webhooks(&self, standing: WebhookStanding) -> u32 {
+        self.webhooks[standing as usize]
+    }
+
     /// How many deliver nothing or lose events, and how many are only late. The first number counts more.
     pub fn troubles(&self) -> (u32, u32) {
         use ConsumerStanding as Consumer;
         use WebhookStanding as Of;
-        let webhooks = |of: &[Of]| of.iter().map(|standing| self.webhooks[*standing as usize]).sum::<u32>();
+        let webhooks = |of: &[Of]| of.iter().map(|standing| self.webhooks(*standing)).sum::<u32>();
         let consumers =
             |of: &[Consumer]| of.iter().map(|standing| self.consumers[*standing as usize]).sum::<u32>();
         let bad = webhooks(&[Of::Losing, Of::Disabled, Of::Failing])

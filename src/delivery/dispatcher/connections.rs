@@ -1,12 +1,14 @@
-//! The connections of clients on this thread, for those who ask for them, and the end of one of them.
+//! The connections of clients on this thread, for those who ask for them, and the end of one of them; and those
+//! that were closed because their clients read too slowly.
 //!
 //! All of it comes from what the sessions hold anyway. It is looked up when somebody asks.
 
 use super::Dispatcher;
+use crate::clock::now_ms;
 use crate::core::ids::MapId;
 use crate::delivery::close::End;
 use crate::delivery::watchdog::{Name, Session, Watched};
-use crate::hub::{AskConnections, AskThread, ClientConnection, EndConnection};
+use crate::hub::{AskConnections, AskThread, ClientConnection, ClosedConnection, EndConnection};
 use std::collections::BTreeSet;
 use std::hash::BuildHasher;
 
@@ -15,14 +17,17 @@ const MOST_SUBJECTS: usize = 20;
 /// Frames that are looked at for one answer to find out which of them clients want. It takes about a
 /// millisecond.
 const MOST_FRAMES: usize = 1 << 16;
+/// The same for a client that is closed: many may be closed at once.
+const FRAMES_OF_CLOSED: usize = 1 << 10;
 
 impl Dispatcher {
     /// The name of a session that begins. Its number is a keyed hash of 56 bits, so nobody can guess it, and
     /// it tells nothing of others.
-    pub(super) fn new_name(&self, protocol: &'static str) -> Name {
+    pub(super) fn new_name(&self, protocol: &'static str, agent: Option<&str>) -> Name {
         let (hasher, count) = &self.numbers;
         count.set(count.get() + 1);
-        Name { number: hasher.hash_one(count.get()) >> 8, protocol, since: self.now() }
+        let agent = agent.map(|agent| self.agents.shared(agent));
+        Name { number: hasher.hash_one(count.get()) >> 8, protocol, agent, since: self.now() }
     }
 
     /// Answers from the sessions of this thread. Nothing is looked up for those who have given up waiting: a
@@ -32,6 +37,10 @@ impl Dispatcher {
             AskThread::List(_, answer) if answer.is_closed() => {}
             AskThread::List(ask, answer) => {
                 let _ = answer.send(self.connections(&ask));
+            }
+            AskThread::Closed(_, answer) if answer.is_closed() => {}
+            AskThread::Closed(ask, answer) => {
+                let _ = answer.send(self.slow.of_map(ask.map, ask.limit as usize));
             }
             AskThread::End(ask, answer) => {
                 if self.end_connection(&ask) {
@@ -73,19 +82,30 @@ impl Dispatcher {
         let session = watched.session();
         let mut subjects = BTreeSet::new();
         let lag = session.lag(map, &mut subjects, frames);
-        let (address, unsent) = watched.client();
+        let seen = watched.client();
         ClientConnection {
             number: name.number,
             protocol: name.protocol.to_owned(),
-            address,
+            address: seen.address,
+            port: seen.port,
+            agent: name.agent.as_deref().map(str::to_owned),
             token: session.token(),
             user: session.user(),
             age_seconds: self.now().saturating_sub(name.since),
             subjects_total: subjects.len() as u64,
             subjects: subjects.into_iter().take(MOST_SUBJECTS).collect(),
             lag_events: lag.events,
-            lag_bytes: lag.bytes.saturating_add(unsent),
+            lag_bytes: lag.bytes.saturating_add(seen.unsent),
+            unsent_bytes: seen.unsent,
+            waiting_seconds: watched.waits(self.now()),
         }
+    }
+
+    /// A connection of a map that is closed now.
+    pub(super) fn closed(&self, watched: &Watched, map: MapId, end: End) -> ClosedConnection {
+        let mut frames = FRAMES_OF_CLOSED;
+        let connection = self.shown(watched, map, &mut frames);
+        ClosedConnection { at_ms: now_ms(), reason: end.label().to_owned(), connection }
     }
 
     /// Ends a connection of the map. Whether it is on this thread.

@@ -15,7 +15,9 @@ use crate::delivery::serving::{Left, Served};
 use crate::delivery::tally::Tally;
 use crate::delivery::watchdog::Session;
 use crate::delivery::{DispatcherConfig, PlainSocket, WriteSide};
-use crate::hub::{AskConnections, AskThread, ClientConnection, EndConnection, Hub, HubConfig};
+use crate::hub::{
+    AskClosed, AskConnections, AskThread, ClientConnection, ClosedConnection, EndConnection, Hub, HubConfig,
+};
 use std::cell::RefMut;
 use std::sync::Arc;
 use tokio::sync::mpsc::unbounded_channel;
@@ -367,7 +369,7 @@ fn the_dispatcher_writes_nothing_to_a_session_that_ends() {
 fn a_connection_is_listed_with_what_its_client_lacks_and_closed_by_its_number() {
     with_subscription(|topic_view, subscriber, _| {
         let address = IpAddr::from([192, 0, 2, 7]);
-        let watch = subscriber.watch_silently("test", address);
+        let watch = subscriber.watch_silently(("test", Some("tester/1")), address);
         topic_view.push(chunk(1..9), 1 << 20, 1024);
         let list = |map: u8, subject: &str| -> Vec<ClientConnection> {
             let (answer, mut answers) = unbounded_channel();
@@ -381,6 +383,11 @@ fn a_connection_is_listed_with_what_its_client_lacks_and_closed_by_its_number() 
         assert_eq!(found.len(), 1);
         let one = &found[0];
         assert_eq!((one.protocol.as_str(), one.address), ("test", Some(address)));
+        assert_eq!(
+            (one.agent.as_deref(), one.port),
+            (Some("tester/1"), None),
+            "it has no connection of its own"
+        );
         assert_eq!((one.subjects.join(","), one.subjects_total), ("*".to_owned(), 1));
         assert_eq!((one.lag_events, one.lag_bytes), (8, 16));
         assert!(one.number < 1 << 56 && one.token.is_none() && one.user.is_none());
@@ -400,5 +407,28 @@ fn a_connection_is_listed_with_what_its_client_lacks_and_closed_by_its_number() 
         assert_eq!(subscriber.ending(), Some(End::Closed));
         assert!(list(1, "any").is_empty());
         drop(watch);
+    });
+}
+
+#[test]
+fn a_client_that_read_too_slowly_is_remembered_as_it_was() {
+    with_subscription(|topic_view, subscriber, _| {
+        let address = IpAddr::from([192, 0, 2, 7]);
+        let watch = subscriber.watch_silently(("test", Some("tester/1")), address);
+        topic_view.push(chunk(1..9), 1 << 20, 1024);
+        subscriber.finish(End::TooSlow);
+        drop(watch);
+        let closed = |map: u8| -> Vec<ClosedConnection> {
+            let (answer, mut answers) = unbounded_channel();
+            let ask = AskClosed { map: MapId::from_bytes([map; 16]), limit: 10 };
+            subscriber.dispatcher.answer(AskThread::Closed(Arc::new(ask), answer));
+            answers.try_recv().unwrap()
+        };
+        let found = closed(1);
+        assert_eq!((found.len(), found[0].reason.as_str()), (1, "too_slow"));
+        let was = &found[0].connection;
+        assert_eq!((was.address, was.agent.as_deref()), (Some(address), Some("tester/1")));
+        assert_eq!((was.lag_events, was.subjects.join(",")), (8, "*".to_owned()));
+        assert!(closed(2).is_empty(), "another map");
     });
 }

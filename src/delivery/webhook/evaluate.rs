@@ -165,7 +165,7 @@ impl Evaluator {
             Unwanted::Subject => {
                 format!("the filter takes no events of the subject {}", event.subject.as_str())
             }
-            Unwanted::Kind => format!("the webhook takes no events of the type {}", event.kind),
+            Unwanted::Kind => format!("it takes no events of the type {}", event.kind),
             Unwanted::Condition => {
                 match self.condition.as_ref().and_then(|condition| condition.fault(subject)) {
                     Some(fault) => format!("the filter's expression has no value for this event: {fault}"),

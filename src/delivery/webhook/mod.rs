@@ -52,4 +52,4 @@ pub use check::Checks;
 pub use config::WebhookConfig;
 pub use lambda::Account;
 pub use sender::ShownRequest;
-pub use start::{BadWebhooks, CheckError, PreviewError, ReadError, TestError, Webhooks};
+pub use start::{AsAttempt, BadWebhooks, CheckError, PreviewError, ReadError, TestError, Webhooks};

@@ -27,7 +27,7 @@ fn is_printable(c: char) -> bool {
 /// error says that nobody follows it.
 pub(super) fn answered(who: &str, status: u16, location: Option<&str>) -> String {
     let said = match who {
-        "" => format!("answered {status}"),
+        "" => format!("status {status}"),
         who => format!("{who} answered {status}"),
     };
     match (status, location) {
@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn the_error_says_that_nobody_follows() {
-        assert_eq!(answered("", 500, Some("/x")), "answered 500");
+        assert_eq!(answered("", 500, Some("/x")), "status 500");
         assert_eq!(answered("AWS", 500, None), "AWS answered 500");
         assert_eq!(
             answered("the function", 302, None),
@@ -107,7 +107,7 @@ mod tests {
         );
         assert_eq!(
             answered("", 301, Some("https://example.com/")),
-            "answered 301; redirects are not followed, and this one leads to https://example.com/"
+            "status 301; redirects are not followed, and this one leads to https://example.com/"
         );
     }
 

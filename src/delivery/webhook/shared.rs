@@ -10,6 +10,7 @@ use super::source::Source;
 use crate::core::consumer::ownership::Owners;
 use crate::core::ids::{NodeId, WebhookId};
 use crate::core::webhook::{Private, Webhook};
+use crate::delivery::seldom::Seldom;
 use crate::hub::{Encryption, Hub};
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -34,6 +35,8 @@ pub(super) struct Shared {
     /// Counts the loans to readers. No number is used twice in an incarnation of the node.
     loans: Cell<u64>,
     resting: Cell<bool>,
+    /// The lines of the log about webhooks that begin to fail. Many may do so at once.
+    failing: Seldom,
 }
 
 impl Shared {
@@ -56,6 +59,7 @@ impl Shared {
             in_touch: Cell::new(false),
             loans: Cell::new(0),
             resting: Cell::new(false),
+            failing: Seldom::default(),
             number,
             hub,
             config,
@@ -124,6 +128,14 @@ impl Shared {
     /// Sets whether the node is in touch with the cluster. Returns whether it was before.
     pub(super) fn set_in_touch(&self, in_touch: bool) -> bool {
         self.in_touch.replace(in_touch)
+    }
+
+    /// Tells the log that the webhook has begun to fail: its receiver has failed several times in a row, the last
+    /// time with this error.
+    pub(super) fn begins_to_fail(&self, webhook: &Webhook, error: &str) {
+        let Some(others) = self.failing.turn(self.hub.clock().expiry_ms() / 1000) else { return };
+        let Webhook { id, map, host, .. } = webhook;
+        tracing::info!(webhook = %id, %map, host, error, others, "the receiver of a webhook fails again and again");
     }
 
     /// Sets whether the thread rests. While it rests, nothing begins.

@@ -3,7 +3,7 @@
 mod preview;
 mod readers;
 
-pub use preview::PreviewError;
+pub use preview::{AsAttempt, PreviewError};
 pub use readers::ReadError;
 
 use super::actor::{Pull, Said};
@@ -167,13 +167,6 @@ impl Webhooks {
         unusable.or_else(|| Some(Evaluator::new(webhook).err()?.to_string()))
     }
 
-    /// Whether the webhook, with its present filters, wants the event. `None` if that can't be evaluated.
-    pub async fn wants(&self, webhook: &Webhook, event: &Event) -> Option<bool> {
-        let evaluator = Arc::new(Evaluator::new(webhook).ok()?);
-        let offers = evaluator.evaluated(&self.hub, std::slice::from_ref(event)).await.ok()?;
-        offers.first().map(|offer| offer.wanted)
-    }
-
     /// Resolves the name of a target that passed the other checks. A name with an address that webhooks must
     /// not go to is refused now. A name that has no address yet is accepted, and checked when it is dialled.
     ///
@@ -188,13 +181,14 @@ impl Webhooks {
         answered.await.map_err(|_| CheckError::NotMade(TestError::Busy))?.map_err(refused)
     }
 
-    /// Sends one event to a webhook, at once and out of order, and records the attempt.
+    /// Sends one event to a webhook, at once and out of order, and records the attempt. Returns the attempt, and
+    /// the event, which is stored nowhere.
     pub async fn test(
         &self,
         webhook: Arc<Webhook>,
         kind: String,
         payload: Vec<u8>,
-    ) -> Result<Attempt, TestError> {
+    ) -> Result<(Attempt, Event), TestError> {
         let id = EventId::new(
             self.hub.clock().time_ms(),
             getrandom::u64().unwrap_or(0),
@@ -205,9 +199,10 @@ impl Webhooks {
         let (answer, answered) = oneshot::channel();
         self.ask(Job::Test(webhook.clone(), Box::new(event.clone()), answer))?;
         let ended = answered.await.map_err(|_| TestError::Busy)??;
-        let attempt = remembered::attempt(&ended, &[event], 1, at_ms, self.hub.node_id());
+        let events = std::slice::from_ref(&event);
+        let attempt = remembered::attempt(&ended, events, 1, at_ms, self.hub.node_id());
         self.hub.log().propose(&Command::NoteAttempt(webhook.id, Box::new(attempt.clone()))).await?;
-        Ok(attempt)
+        Ok((attempt, event))
     }
 
     /// Begins no more requests, waits for those under way, reports to the cluster, and gives the webhooks to

@@ -8,8 +8,8 @@ mod known;
 pub use configured::keep_configured;
 
 use crate::core::access::Map;
-use crate::core::app::{App, AppSettings, DeleteApp, Prepared};
-use crate::core::command::Command;
+use crate::core::app::{App, AppPatch, AppSettings, DeleteApp, Prepared, UpdateApp};
+use crate::core::command::{Command, Reply};
 use crate::core::ids::TokenId;
 use crate::core::time::iso_millis;
 use crate::core::webhook::Origin;
@@ -17,7 +17,7 @@ use crate::edge::audit::facts::note_thing;
 use crate::edge::body::Body;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
-use crate::hub::{Grant, Who};
+use crate::hub::{Grant, HubError, Who};
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use draft::Draft;
@@ -100,6 +100,25 @@ pub async fn show(
     let grant = edge.managed(&request, &map).await?;
     let app = app_of(&edge, &grant.map, &key)?;
     Ok(HttpResponse::Ok().json(json!({ "data": shown(&app) })))
+}
+
+/// Changes settings of an app: what its clients may do from now on, and who may connect. It answers once every
+/// reachable node goes by the change.
+pub async fn update(
+    request: HttpRequest,
+    edge: Data<Edge>,
+    path: Path<(String, String)>,
+    body: Body,
+) -> Result<HttpResponse, ApiError> {
+    let (map, key) = path.into_inner();
+    let grant = edge.managed(&request, &map).await?;
+    let patch = body.object(AppPatch::read).await?;
+    let app = app_of(&edge, &grant.map, &key)?;
+    let update = UpdateApp { map: grant.map.id, by: grant.who.by(), token: app.token, patch };
+    match edge.hub.log().propose_everywhere(&Command::UpdateApp(update)).await? {
+        Reply::App(app, _) => Ok(HttpResponse::Ok().json(json!({ "data": shown(&app) }))),
+        other => Err(HubError::Internal(format!("a change of an app was answered with {other:?}")).into()),
+    }
 }
 
 /// Deletes an app. It answers once every reachable node has cut its clients off.

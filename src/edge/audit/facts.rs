@@ -2,6 +2,7 @@
 //!
 //! Only requests that are recorded carry notes. For all others these functions do nothing.
 
+use super::changes::Change;
 use crate::core::error_code::Code;
 use crate::core::ids::{MapId, TokenId};
 use actix_web::{HttpMessage, HttpRequest};
@@ -26,6 +27,8 @@ pub(super) struct Facts {
     pub(super) map: Option<MapId>,
     /// What the request makes or acts upon that its path does not name: the kind of thing and its id.
     pub(super) thing: Option<(&'static str, String)>,
+    /// What the request has changed.
+    pub(super) changes: Vec<Change>,
 }
 
 /// The notes of a request, in its extensions.
@@ -45,6 +48,11 @@ pub fn note_map(request: &HttpRequest, map: MapId) {
 /// Notes what the request makes or acts upon, where its path does not say it. An id only, never a secret.
 pub fn note_thing(request: &HttpRequest, kind: &'static str, id: impl ToString) {
     note(request, |facts| facts.thing = Some((kind, id.to_string())));
+}
+
+/// Notes what the request has changed. No value may be a secret.
+pub fn note_changes(request: &HttpRequest, changes: Vec<Change>) {
+    note(request, |facts| facts.changes = changes);
 }
 
 fn note(request: &HttpRequest, write: impl FnOnce(&mut Facts)) {

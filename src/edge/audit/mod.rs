@@ -1,6 +1,7 @@
 //! The audit log: one line of JSON for each change through the admin and manage APIs, and for each request
-//! that they refuse. A line says who asked from where for what, and the result. It never has a body, a query
-//! or a header, so no secret gets into it.
+//! that they refuse. A line says who asked from where for what, and the result; and of some changes, which
+//! settings they changed. It never has a body, a query or a header, so no secret gets into it. Names are those
+//! that tokens, webhooks and maps have.
 //!
 //! [`record`] stands before all routes, so a new route is recorded without doing anything for it. Publishing
 //! and reading events are not recorded: they are the data, not its administration.
@@ -8,9 +9,11 @@
 //! Every node keeps its own log: in a file if one is set, and the newest lines in memory. [`search`] finds
 //! lines in it.
 
+pub mod changes;
 pub mod facts;
 mod files;
 pub mod log;
+mod names;
 mod recent;
 pub mod search;
 mod words;
@@ -21,12 +24,16 @@ use crate::core::ids::NodeId;
 use crate::core::time::iso_millis;
 use crate::edge::addresses::address_of;
 use crate::edge::context::Edge;
+use crate::hub::Hub;
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse};
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::Data;
 use actix_web::{Error, HttpMessage};
-use facts::{Caller, ErrorCode, Notes};
+use changes::Change;
+use facts::{Caller, ErrorCode, Facts, Notes};
 use log::AuditLog;
+use names::Names;
+use search::MOST_LINE_BYTES;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -34,6 +41,8 @@ use std::sync::Arc;
 
 /// Longest path in a line, in bytes.
 const PATH: usize = 512;
+/// The result of what was done.
+const DONE: &str = "done";
 /// What readers of consumers do: they take events.
 const READING: [&str; 5] = [
     "/consumers/{consumer}/pull",
@@ -124,8 +133,11 @@ fn recorded(method: &Method, route: &str) -> Recorded {
 /// written as unknown.
 struct Entry {
     log: Arc<AuditLog>,
+    hub: Hub,
     recorded: Recorded,
     notes: Notes,
+    /// The names of what the request removes.
+    removed: Option<Names>,
     node: NodeId,
     address: IpAddr,
     method: Method,
@@ -144,14 +156,23 @@ struct Line<'a> {
     who: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     token: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_name: Option<String>,
     address: IpAddr,
     method: &'a str,
     route: &'a str,
     path: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     map: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    map_name: Option<String>,
     #[serde(flatten)]
     thing: BTreeMap<&'static str, String>,
+    /// The name of what the request makes or acts upon.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    changed: Vec<Change>,
     status: Option<u16>,
     /// `done`, `unknown`, or the code of the error.
     result: &'a str,
@@ -166,14 +187,22 @@ impl Entry {
         let log = edge.audit.clone();
         let route = request.match_pattern()?;
         let recorded = recorded(request.method(), &route);
-        (recorded != Recorded::None).then(|| Self {
+        if recorded == Recorded::None {
+            return None;
+        }
+        let path = shown(request.path());
+        let (map, thing) = (names::named_in(&route, &path, true), names::named_in(&route, &path, false));
+        let removed = (*request.method() == Method::DELETE).then(|| Names::of(&edge.hub, map, thing));
+        Some(Self {
             log,
+            hub: edge.hub.clone(),
             recorded,
             notes: Notes::default(),
+            removed,
             node: edge.hub.node_id(),
             address: address_of(request.request()),
             method: request.method().clone(),
-            path: shown(request.path()),
+            path,
             route,
             ended: false,
         })
@@ -194,7 +223,7 @@ impl Entry {
         let refused = status.is_client_error() && status != StatusCode::BAD_REQUEST;
         if self.recorded == Recorded::All || refused {
             let is_done = status.is_success() || status.is_redirection();
-            let result = if is_done { "done" } else { code.map_or("failed", Code::as_str) };
+            let result = if is_done { DONE } else { code.map_or("failed", Code::as_str) };
             self.write(Some(status), result);
         }
     }
@@ -207,25 +236,52 @@ impl Entry {
             Some(Caller::Link(maker)) => ("portal", maker.map(|token| token.to_string())),
             None => ("unknown", None),
         };
+        let Names { map: map_name, thing: name } = self.names(&facts);
+        let is_done = result == DONE;
         let line = Line {
             time: iso_millis(now_ms()),
             node: self.node,
             who,
             token,
+            token_name: names::of_caller(&self.hub, facts.caller),
             address: self.address,
             method: self.method.as_str(),
             route: &self.route,
             path: &self.path,
             map: facts.map.map(|map| map.to_string()),
+            map_name,
             thing: facts.thing.iter().cloned().collect(),
+            name,
+            changed: if is_done { changes::bounded(&facts.changes) } else { Vec::new() },
             status: status.map(|status| status.as_u16()),
             result,
         };
-        match serde_json::to_string(&line) {
+        match text_of(line) {
             Ok(line) => self.log.write(line),
             Err(error) => tracing::error!(%error, "a line of the audit log can't be made"),
         }
     }
+
+    /// The names of what the request is about: as they were, if it removes something.
+    fn names(&self, facts: &Facts) -> Names {
+        if let Some(removed) = &self.removed {
+            return removed.clone();
+        }
+        let map = names::map_of(facts.map, &self.route, &self.path);
+        let made = facts.thing.as_ref().map(|(_, id)| id.as_str());
+        let thing = made.or_else(|| names::named_in(&self.route, &self.path, false));
+        Names::of(&self.hub, map.as_deref(), thing)
+    }
+}
+
+/// A line as it is written. One that would be too long to be found again has no changes.
+fn text_of(mut line: Line<'_>) -> serde_json::Result<String> {
+    let text = serde_json::to_string(&line)?;
+    if text.len() <= MOST_LINE_BYTES {
+        return Ok(text);
+    }
+    line.changed.clear();
+    serde_json::to_string(&line)
 }
 
 impl Drop for Entry {

@@ -20,7 +20,7 @@ use tokio::task::spawn_blocking;
 /// Most lines of one answer.
 pub const MOST_LINES: u32 = 501;
 /// A longer line is none of the log's own, and is passed over. With it, an answer has less than a mebibyte.
-const MOST_LINE_BYTES: usize = 2000;
+pub(super) const MOST_LINE_BYTES: usize = 2000;
 /// Threads that may read the log at once.
 const READERS: usize = 2;
 
@@ -48,7 +48,7 @@ pub struct AskAudit {
     pub until_ms: Option<u64>,
     /// Only lines about this map.
     pub map: Option<MapId>,
-    /// Only lines of this caller: `admin`, `token`, `portal`, `unknown`, or the id of a token.
+    /// Only lines of this caller: `admin`, `token`, `portal`, `unknown`, or the id or the name of a token.
     pub who: Option<String>,
     /// Only lines whose method and route, or whose action in words, have this text in them, as in `delete`,
     /// `post /api/maps` or `create webhook`.
@@ -152,7 +152,10 @@ impl AskAudit {
                 || words::action(method, route, text("path"), nouns).contains(&action)
         };
         self.map.is_none_or(|map| is("map", &map.to_string()))
-            && self.who.as_ref().is_none_or(|who| is("who", who) || is("token", who))
+            && self
+                .who
+                .as_ref()
+                .is_none_or(|who| ["who", "token", "token_name"].iter().any(|name| is(name, who)))
             && self.result.as_ref().is_none_or(|result| is("result", result))
             && self.action.as_ref().is_none_or(|action| does(action))
     }
@@ -169,6 +172,7 @@ mod tests {
     /// A line as the log writes it.
     fn line(at: u64, who: &str, method: &str, result: &str) -> String {
         let rest = json!({"who": who, "token": format!("id-of-{who}"), "method": method,
+            "token_name": format!("name of {who}"),
             "route": "/api/maps/{map}", "map": MapId::from_bytes([7; 16]).to_string(), "result": result});
         format!(r#"{{"time":"{}",{}"#, iso_millis(at), &rest.to_string()[1..])
     }
@@ -224,7 +228,8 @@ mod tests {
             (AskAudit { who: some("id-of-token"), ..all() }, vec![(3000, 0)]),
             (AskAudit { action: some("delete /api"), ..all() }, vec![(3000, 1), (3000, 0)]),
             (AskAudit { action: some("Remove map"), ..all() }, vec![(3000, 1), (3000, 0)]),
-            (AskAudit { action: some("remove token"), ..all() }, vec![]),
+            (AskAudit { action: some("revoke token"), ..all() }, vec![]),
+            (AskAudit { who: some("name of admin"), ..all() }, vec![(3000, 1), (2000, 0), (1000, 0)]),
             (AskAudit { result: some("forbidden"), ..all() }, vec![(3000, 0)]),
             (AskAudit { since_ms: Some(2000), until_ms: Some(3000), ..all() }, vec![(2000, 0)]),
             (AskAudit { map, limit: 1, ..all() }, vec![(3000, 1)]),

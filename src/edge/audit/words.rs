@@ -14,6 +14,13 @@ const VERBS: [(&str, &str); 6] = [
     ("HEAD", "read"),
 ];
 
+/// What is done with some things by a method, where people have another word for it.
+const VERBS_OF: [(&str, &str, &str); 3] = [
+    ("DELETE", "connections", "close"),
+    ("DELETE", "tokens", "revoke"),
+    ("DELETE", "admin-tokens", "revoke"),
+];
+
 /// The action of a request, in lower case. The path names the operations of a cluster, whose route does not.
 pub(super) fn action(method: &str, route: &str, path: &str, nouns: Nouns) -> String {
     let parts: Vec<&str> = route.split('/').filter(|part| !part.is_empty() && *part != "api").collect();
@@ -34,7 +41,9 @@ pub(super) fn action(method: &str, route: &str, path: &str, nouns: Nouns) -> Str
         (false, true) => singular(last, nouns),
         (false, false) => words(last, nouns),
     };
-    format!("{} {noun}", named(&VERBS, method)).to_lowercase()
+    let own = VERBS_OF.iter().find(|(of, part, _)| *of == method && *part == before);
+    let verb = own.map_or_else(|| named(&VERBS, method), |(.., verb)| *verb);
+    format!("{verb} {noun}").to_lowercase()
 }
 
 fn named<'a>(names: &[(&'a str, &'a str)], of: &'a str) -> &'a str {
@@ -73,7 +82,8 @@ mod tests {
             ("POST", "/api/maps", "create map"),
             ("PATCH", "/api/maps/{map}", "change map"),
             ("POST", "/api/maps/{map}/tokens", "create token"),
-            ("DELETE", "/api/maps/{map}/tokens/{token}", "remove token"),
+            ("DELETE", "/api/maps/{map}/tokens/{token}", "revoke token"),
+            ("DELETE", "/api/maps/{map}", "remove map"),
             ("PUT", "/api/maps/{map}/channel-rules", "replace channel rules"),
             ("POST", "/api/maps/{map}/webhooks/{webhook}/rotate-secret", "webhook: rotate secret"),
             ("POST", "/api/maps/{map}/webhooks/{webhook}/dead-letters/retry", "dead letters: retry"),
@@ -82,8 +92,9 @@ mod tests {
             ("POST", "/api/maps/{map}/ingest", "create ingest source"),
             ("PUT", "/api/maps/{map}/ingest/{source}", "replace ingest source"),
             ("POST", "/api/maps/{map}/pusher", "create app"),
+            ("PATCH", "/api/maps/{map}/pusher/{key}", "change app"),
             ("POST", "/api/maps/{map}/portal-links", "create portal link"),
-            ("DELETE", "/api/maps/{map}/connections/{connection}", "remove connection"),
+            ("DELETE", "/api/maps/{map}/connections/{connection}", "close connection"),
             ("GET", "/api/maps/{map}/webhooks", "read webhooks"),
             ("POST", "/api/admin-tokens", "create admin token"),
         ] {

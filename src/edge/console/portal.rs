@@ -70,7 +70,7 @@ pub(super) async fn show(request: HttpRequest, edge: Data<Edge>) -> Result<HttpR
     if edge.hub.health().is_removed() {
         return Err(Refused::from(Unavailable::Removed).into());
     }
-    let token = bearer(&request).ok_or(Refused::Unauthorized)?;
+    let token = bearer(&request).ok_or(Refused::NoToken)?;
     let (link, _) = edge.link(&request, token).await?;
     know(&request);
     note_map(&request, link.map);

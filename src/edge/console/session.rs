@@ -57,7 +57,7 @@ pub(super) async fn sign_in(
             .hint("send it as: Content-Type: application/json, in UTF-8"));
     }
     let token = body.at_most(MAX_SIGN_IN, LimitName::Fixed).object(read).await?;
-    let who = edge.authenticate(&request, Some(token.as_str())).await.map_err(not_signed_in)?;
+    let who = edge.authenticate(&request, Some(token.as_str())).await?;
     if who.client().is_some() {
         return Err(ApiError::forbidden("a client token does not sign in")
             .hint("sign in with the admin token or a token of a map"));
@@ -66,16 +66,6 @@ pub(super) async fn sign_in(
     let console = console_of(&edge)?;
     let (cookie, shown) = begin(&edge, console, credential, &who).await?;
     Ok(HttpResponse::Ok().insert_header((SET_COOKIE, cookie)).json(json!({ "data": shown })))
-}
-
-/// Why a token does not sign in. It came in the body, so the hint of other requests, which names their header,
-/// would be wrong.
-fn not_signed_in(refused: Refused) -> ApiError {
-    match refused {
-        Refused::Unauthorized => ApiError::unauthorized()
-            .hint("the token is not one of this cluster, or it has ended or was revoked"),
-        other => other.into(),
-    }
 }
 
 /// The settings of the console, which is served here.
@@ -114,15 +104,18 @@ fn empty(console: &ConsoleConfig) -> NewCookie<'static> {
 }
 
 /// Whoever has the cookie learns the value of the header: a page of another site has neither, and can't read
-/// this answer.
+/// this answer. Without a cookie nobody has signed in, and nothing is wrong: the answer is empty.
 pub(super) async fn show(request: HttpRequest, edge: Data<Edge>) -> Result<HttpResponse, ApiError> {
     if edge.hub.health().is_removed() {
         return Err(Refused::from(Unavailable::Removed).into());
     }
+    let name = kept::session_cookie(console_of(&edge)?.is_secure);
+    if !kept::has_cookie(&request, name) {
+        return Ok(HttpResponse::NoContent().finish());
+    }
     let (session, who) = edge.session(&request, None, false).await?;
     know(&request);
     let encryption = kept::encryption(&edge.hub).await?;
-    let name = kept::session_cookie(console_of(&edge)?.is_secure);
     let cookie = kept::cookie(&request, name).unwrap_or_default();
     let shown = shown(&edge, &session, &who, &kept::csrf(&encryption, cookie));
     Ok(HttpResponse::Ok().json(json!({ "data": shown })))
@@ -143,7 +136,7 @@ pub(super) async fn sign_out(
         Ok(_) => {
             edge.session(&request, None, true).await?;
         }
-        Err(Refused::Unauthorized) => {}
+        Err(Refused::NoToken | Refused::Unauthorized) => {}
         Err(refused) => return Err(refused.into()),
     }
     let console = console_of(&edge)?;

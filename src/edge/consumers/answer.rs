@@ -7,6 +7,7 @@ use crate::core::time::iso_millis;
 use crate::core::webhook::standing::{ConsumerStanding, Facts};
 use crate::core::webhook::{Ordering, TopicKind, Webhook};
 use crate::edge::context::Edge;
+use crate::edge::node_names::NodeNames;
 use crate::edge::webhooks::{Problem, event_for, oldest_seq, published_from, queue_depth, state_of};
 use crate::hub::Grant;
 use rustc_hash::FxHashMap;
@@ -49,12 +50,14 @@ pub(super) async fn shown(
     let lag = queue_depth(progress, head_seq);
     let losing = stored.backlog.losing.map(|losing| iso_millis(edge.hub.clock().shown_ms(losing.since_ms)));
     let owner = edge.hub.webhooks().directory().owners().owner_of(consumer.id);
+    let names = NodeNames::seen_by(edge, &grant.who);
     let missed = stored.missed(edge.hub.webhooks().stored_seq(topic)?);
     let rate = consumers.rates.of(consumer.id, progress.delivered, Instant::now());
     let mut shown = settings(consumer);
     shown["state"] = json!({
         "state": ConsumerStanding::of(lag, &facts).name(),
         "owner": owner,
+        "owner_name": owner.and_then(|owner| names.of(owner)),
         "lag": lag,
         "oldest_at": oldest.map(iso_millis),
         "next_seq": progress.track.next,

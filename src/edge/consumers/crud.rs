@@ -8,7 +8,7 @@ use crate::core::webhook::{Origin, Webhook};
 use crate::edge::audit::facts::note_thing;
 use crate::edge::body::Body;
 use crate::edge::context::Edge;
-use crate::edge::webhooks::{Managed, Manager, Problem, on};
+use crate::edge::webhooks::{Managed, Manager, Problem, note_changed, on};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
@@ -58,12 +58,14 @@ pub(super) async fn show(
 }
 
 pub(super) async fn update(
+    request: HttpRequest,
     edge: Data<Edge>,
     consumers: Data<Consumers>,
     Managed { grant, webhook }: Managed,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
     let changed = settings::update(&edge, &grant, &webhook, &body.text().await?).await?;
+    note_changed(&request, &edge, &webhook, &changed);
     Ok(HttpResponse::Ok().json(json!({"data": shown(&edge, &consumers, &grant, &changed).await?})))
 }
 

@@ -9,7 +9,7 @@ use crate::core::filter::Filter;
 use crate::core::ids::{MapId, SourceId};
 use crate::core::ingest::Source;
 use crate::core::subject::Selector;
-use crate::delivery::{Connection, Dispatcher, EventStream, OutboundBody, Subscriber};
+use crate::delivery::{Dispatcher, EventStream, OutboundBody, Subscriber};
 use crate::edge::auth::bearer;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
@@ -49,9 +49,7 @@ pub(super) async fn listen(
             let dispatcher = Dispatcher::of_this_thread(&edge.hub, &edge.config.dispatcher);
             let keep_alive = Bytes::from_static(b": keepalive\n\n");
             let words = EventStream::new(greeting.into(), keep_alive, ingest.keep_alive);
-            let connection = request.conn_data::<Connection>().copied();
-            let body =
-                OutboundBody::new(&dispatcher, subscriber, connection, Box::pin(words), "ingest", false);
+            let body = OutboundBody::new(&dispatcher, subscriber, &request, Box::pin(words), "ingest", false);
             Ok(event_stream().body(body))
         }
         Err(refused) => answer(&request, refused),

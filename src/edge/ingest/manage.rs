@@ -9,7 +9,8 @@ use crate::core::command::Command;
 use crate::core::field_error::{FieldCode, FieldError, FieldErrors};
 use crate::core::ids::SourceId;
 use crate::core::ingest::{DeleteSource, Rotation, Settings, Source, SourcePatch, SourceSecrets};
-use crate::edge::audit::facts::note_thing;
+use crate::edge::audit::changes::{self, Change};
+use crate::edge::audit::facts::{note_changes, note_thing};
 use crate::edge::body::Body;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
@@ -87,17 +88,26 @@ pub(super) async fn update(
     path: Path<(String, String)>,
     body: Body,
 ) -> Result<HttpResponse, ApiError> {
-    let (grant, source) = managed(&request, &edge, path).await?;
+    let (grant, former) = managed(&request, &edge, path).await?;
     let patch = SourcePatch::read(&object(body).await?);
     let random = random()?;
-    let (mut settings, mut secrets) = (source.settings.clone(), opened(&edge, &source).await?);
+    let (mut settings, mut secrets) = (former.settings.clone(), opened(&edge, &former).await?);
     let before = secrets.current.clone();
     let faults = patch.apply(&mut settings, &mut secrets, |way| secret_of(way, &random));
     faults.into_result(())?;
-    let ids = (source.id, source.map);
-    let source = put(&edge, grant.who.by(), ids, (settings, &secrets), Some(source.revision)).await?;
+    let ids = (former.id, former.map);
+    let source = put(&edge, grant.who.by(), ids, (settings, &secrets), Some(former.revision)).await?;
+    note_changes(&request, differing(&ingest, (&*former, &source), secrets.current != before));
     let is_made = !patch.has_secret() && !secrets.current.is_empty() && secrets.current != before;
     answer(&edge, &ingest, &source, is_made.then_some(secrets.current.as_str())).await
+}
+
+/// Which settings differ, for the audit log. Their values may be secret.
+fn differing(ingest: &Ingest, (before, after): (&Source, &Source), has_new_secret: bool) -> Vec<Change> {
+    let bare = Shown { counts: Default::default(), newest: None, previous_until_ms: None, secret: None };
+    let found = changes::between(&shown(ingest, before, &bare), &shown(ingest, after, &bare)).into_iter();
+    let secret = has_new_secret.then(|| Change::of("secretKey"));
+    found.map(Change::without_values).chain(secret).collect()
 }
 
 /// Deletes a source. It answers once no reachable node takes anything for it.

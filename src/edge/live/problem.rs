@@ -47,7 +47,7 @@ impl ResponseError for Problem {
 
     fn error_response(&self) -> HttpResponse {
         let (error, text) = match self {
-            Self::NoToken => (ApiError::unauthorized(), NO_TOKEN),
+            Self::NoToken => (ApiError::from(Refused::NoToken), NO_TOKEN),
             Self::BadToken => {
                 (ApiError::new(StatusCode::FORBIDDEN, Code::InvalidToken, BAD_TOKEN), BAD_TOKEN)
             }
@@ -68,6 +68,7 @@ impl From<ApiError> for Problem {
 impl From<Refused> for Problem {
     fn from(refused: Refused) -> Self {
         match refused {
+            Refused::NoToken => Self::NoToken,
             Refused::Unauthorized => Self::BadToken,
             other => Self::Api(other.into()),
         }
@@ -96,7 +97,7 @@ mod tests {
     #[actix_web::test]
     async fn two_answers_are_as_the_guide_has_them() {
         for (problem, status, text) in [
-            (Problem::NoToken, 401, "Access token required"),
+            (Problem::from(Refused::NoToken), 401, "Access token required"),
             (Problem::from(Refused::Unauthorized), 403, "Invalid or expired token"),
             (Problem::from(Refused::NotFound), 404, "not_found"),
         ] {

@@ -67,7 +67,7 @@ struct Subscription {
 fn not_let_in(refused: Refused) -> String {
     let retry_ms = refused.retry_ms();
     match refused {
-        Refused::Unauthorized => frame::auth_error("Invalid or expired token", None),
+        Refused::NoToken | Refused::Unauthorized => frame::auth_error("Invalid or expired token", None),
         other => frame::auth_error(&ApiError::from(other).text(), retry_ms),
     }
 }

@@ -2,10 +2,12 @@
 //! too: it waits for no member longer than half a second, and as long again for what others know of the
 //! members that did not answer.
 
-use super::problems::{Known, Port, Problem, State, committed, problems};
+use super::problems::{Failing, Known, Port, Problem, State, committed, problems};
 use crate::clock::now_ms;
 use crate::core::admin_token::AdminScope;
+use crate::core::ids::MapId;
 use crate::core::time::iso_millis;
+use crate::core::webhook::standing::WebhookStanding;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
 use crate::edge::standings::{self, Counted};
@@ -44,17 +46,16 @@ pub(super) async fn status(request: HttpRequest, edge: Data<Edge>) -> Result<Htt
     let committed = committed(&status, &known);
     let members: Vec<Value> =
         known.iter().map(|known| member_json(&status, known, committed, &owned)).collect();
-    let port = Port {
-        certificate_until: edge.shown.as_ref().and_then(|shown| shown.until()),
-        short_of_files: edge.short_of_files.clone(),
-    };
+    let port = Port { certificate_until: edge.shown.as_ref().and_then(|shown| shown.until()) };
     let losing = hub.webhooks().losing()?;
-    let state = State { has_room: hub.health().has_room(), losing: &losing };
+    let failing = counted.as_ref().map(|counted| failing(&edge, counted)).unwrap_or_default();
+    let state = State { has_room: hub.health().has_room(), losing: &losing, failing: &failing };
     let problems = problems(&status, &known, &port, now_ms(), &state);
     let mut shown = status_json(&status);
     shown["problems"] = problems.iter().map(|problem: &Problem| problem.json(&status)).collect();
     shown["http_certificate_until"] = json!(port.certificate_until);
     shown["webhooks"] = owned.values().sum::<u64>().into();
+    shown["webhooks_failing"] = counted.as_ref().map(|_| failing.webhooks).into();
     shown["delivery"] = counted.map_or(Value::Null, |counted| delivery_json(&edge, &counted));
     shown["members"] = members.into();
     Ok(HttpResponse::Ok().json(json!({"data": shown})))
@@ -93,6 +94,15 @@ fn status_json(status: &Status) -> Value {
 /// The name of a member, if it has one.
 fn name_of(status: &Status, node: Option<u64>) -> Option<&str> {
     status.member(node?)?.name()
+}
+
+/// The webhooks that fail, and their maps.
+fn failing(edge: &Edge, counted: &Counted) -> Failing {
+    let known = edge.hub.access().known();
+    let called =
+        |map: MapId| known.map(map).and_then(|map| map.slug.clone()).unwrap_or_else(|| map.to_string());
+    let maps = counted.with_webhooks(WebhookStanding::Failing).map(called).collect();
+    Failing { webhooks: counted.all().webhooks(WebhookStanding::Failing), maps }
 }
 
 /// How the webhooks and consumers of all maps stand, and the maps where something is wrong or late.

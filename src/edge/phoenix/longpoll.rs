@@ -29,7 +29,7 @@ use super::session::{Client, PhoenixSession};
 use super::state::Phoenix;
 use crate::core::error_code::Code;
 use crate::core::limits::LimitName;
-use crate::delivery::{Dispatcher, Subscriber};
+use crate::delivery::{Dispatcher, Subscriber, agent_of};
 use crate::edge::auth::know;
 use crate::edge::body::Body;
 use crate::edge::consumers::ConsumerReading;
@@ -289,7 +289,8 @@ async fn open(
     let client = Client { who, socket, version, transport: Transport::LongPoll, consumers };
     let session = PhoenixSession::new(&dispatcher, subscriber, client, &phoenix.settings);
     let address = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip());
-    let session = Session::start_on(session, phoenix.settings.longpoll, address.to_canonical());
+    let from = (address.to_canonical(), agent_of(request.headers()));
+    let session = Session::start_on(session, phoenix.settings.longpoll, from);
     if !phoenix.longpolls.insert(token.secret, session.clone()) {
         session.do_send(Stop);
         return Err(Unavailable::Full.into());

@@ -85,7 +85,8 @@ pub(super) fn not_joined(why: &NotJoined) -> Value {
 pub(super) fn refused(refused: &Refused) -> Value {
     match refused {
         // An unknown map and one that the token doesn't open look the same.
-        Refused::Unauthorized
+        Refused::NoToken
+        | Refused::Unauthorized
         | Refused::Forbidden(_)
         | Refused::NotOfLink(_)
         | Refused::NotFound
@@ -248,7 +249,7 @@ mod tests {
     fn a_foreign_map_looks_like_an_unknown_one() {
         let unknown = refused(&Refused::NotFound);
         assert_eq!(unknown["reason"], "unauthorized");
-        for refusal in [Refused::Forbidden(Scopes::SUBSCRIBE), Refused::Unauthorized] {
+        for refusal in [Refused::Forbidden(Scopes::SUBSCRIBE), Refused::NoToken, Refused::Unauthorized] {
             assert_eq!((refused(&refusal), status(&refusal)), (unknown.clone(), 403));
         }
     }

@@ -13,7 +13,7 @@ use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
 use crate::edge::paths::at;
 use crate::edge::query::Takes;
-use crate::edge::refused::{Refused, long_token};
+use crate::edge::refused::{NOT_VALID, Refused, long_token};
 use crate::edge::sessions::SessionKind;
 use crate::edge::upgrade;
 use crate::edge::{Routes, Table};
@@ -93,10 +93,24 @@ async fn websocket(
 /// A refused socket gets 403 at the upgrade, the only status that clients of Phoenix know.
 fn at_upgrade(refused: Refused) -> ApiError {
     match refused {
-        Refused::Unauthorized => {
+        Refused::NoToken => {
             ApiError::forbidden(refused.to_string()).hint("connect with params: {token: \"…\"}")
         }
+        Refused::Unauthorized => ApiError::forbidden(refused.to_string()).hint(NOT_VALID),
         Refused::LongToken { most_s } => long_token(StatusCode::FORBIDDEN, most_s),
         other => other.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_socket_without_a_token_is_told_where_a_token_stands() {
+        let hint = |refused: Refused| at_upgrade(refused).body()["hint"].to_string();
+        let (none, wrong) = (hint(Refused::NoToken), hint(Refused::Unauthorized));
+        assert!(none.contains("params"), "{none}");
+        assert!(wrong.contains("was revoked") && !wrong.contains("params"), "{wrong}");
     }
 }

@@ -20,10 +20,14 @@ pub(super) enum Close {
     UnsupportedVersion,
     /// The client names no version.
     NoVersion,
-    /// Pages of this origin may not connect.
+    /// Pages of this origin may not connect to the node.
     Origin,
-    /// The client is not the user that it says it is.
-    NotThatUser,
+    /// Pages of this origin may not use the app.
+    OriginOfApp,
+    /// The application has not signed that the client is the user.
+    NotSigned,
+    /// What the client says of its user is none.
+    BadUser,
     /// The application ended the connections of the user.
     Terminated,
     /// This node, or the address of the client, has as many connections as it may have.
@@ -45,7 +49,7 @@ impl Close {
             Self::BadVersion => 4006,
             Self::UnsupportedVersion => 4007,
             Self::NoVersion => 4008,
-            Self::Origin | Self::NotThatUser | Self::Terminated => 4009,
+            Self::Origin | Self::OriginOfApp | Self::NotSigned | Self::BadUser | Self::Terminated => 4009,
             Self::OverCapacity | Self::Unavailable => 4100,
             Self::SignInAgain => 4200,
         }
@@ -60,9 +64,17 @@ impl Close {
             Self::BadVersion => "the protocol's version must be a number, as in protocol=7",
             Self::UnsupportedVersion => "the server speaks version 7 of the protocol, and 5 and 6",
             Self::NoVersion => "the protocol's version is missing, as in protocol=7",
-            Self::Origin => "pages of this origin may not connect",
-            Self::NotThatUser => {
-                "the application has not signed the user, or user_data has no id that can be used"
+            Self::Origin => {
+                "pages of this origin may not connect: the setting limits.origins does not have it"
+            }
+            Self::OriginOfApp => {
+                "pages of this origin may not connect: `origins` of the app does not allow it"
+            }
+            Self::NotSigned => {
+                "the back end has not signed this user: compare its key and its secret with those of the app"
+            }
+            Self::BadUser => {
+                "user_data must be JSON with an id of 1 to 128 bytes, and a watchlist in it must be a list of ids"
             }
             Self::Terminated => "the application ended the connection",
             Self::SignInAgain => "the node was out of reach of the cluster; connect and sign in again",
@@ -89,6 +101,9 @@ pub(super) fn of_end(end: End) -> (u16, &'static str) {
 mod tests {
     use super::*;
 
+    /// The most bytes of text that a close frame has room for.
+    const MOST_OF_REASON: usize = 123;
+
     /// What a client of Pusher does after a close code.
     fn action(code: u16) -> &'static str {
         match code {
@@ -110,15 +125,22 @@ mod tests {
             UnsupportedVersion,
             NoVersion,
             Origin,
-            NotThatUser,
+            OriginOfApp,
+            NotSigned,
+            BadUser,
+            Terminated,
         ];
-        for close in finals.into_iter().chain([Terminated]) {
+        let later = [OverCapacity, Unavailable];
+        for close in finals {
             assert_eq!(action(close.code()), "stays away", "{close:?}");
         }
-        for close in [OverCapacity, Unavailable] {
+        for close in later {
             assert_eq!(action(close.code()), "comes back later", "{close:?}");
         }
         assert_eq!(action(SignInAgain.code()), "comes back at once");
+        for close in finals.into_iter().chain(later).chain([SignInAgain]) {
+            assert!(close.message().len() <= MOST_OF_REASON, "{close:?}");
+        }
         for (end, expected) in [
             (End::Drain, "comes back at once"),
             (End::CutOff, "comes back at once"),
@@ -135,7 +157,7 @@ mod tests {
         ] {
             let (code, reason) = of_end(end);
             assert_eq!(action(code), expected, "{end:?}");
-            assert!(reason.len() <= 123, "{reason}");
+            assert!(reason.len() <= MOST_OF_REASON, "{reason}");
         }
         assert_eq!(of_end(End::Revoked), (4001, "the key was deleted"));
     }

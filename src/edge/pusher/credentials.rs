@@ -1,4 +1,4 @@
-//! The credentials of a map's apps: creating, listing, showing and deleting them.
+//! The credentials of a map's apps: creating, listing, showing, changing and deleting them.
 
 use crate::edge::Table;
 use crate::edge::apps;
@@ -12,5 +12,5 @@ pub const TAKES: &[Takes] = &[];
 pub fn routes(config: &mut Table<'_>) {
     config
         .service(at("/api/maps/{map}/pusher").post(apps::create).get(apps::list))
-        .service(at("/api/maps/{map}/pusher/{key}").get(apps::show).delete(apps::remove));
+        .service(at("/api/maps/{map}/pusher/{key}").get(apps::show).patch(apps::update).delete(apps::remove));
 }

@@ -1,6 +1,7 @@
-//! The connections of a map's clients, on whichever nodes they are: a list, and closing one.
+//! The connections of a map's clients, on whichever nodes they are: a list, those that were closed as too slow, and
+//! closing one.
 //!
-//! Holders of the manage scope may do both. The id of a connection of another map answers as an unknown one.
+//! Holders of the manage scope may do all of it. The id of a connection of another map answers as an unknown one.
 
 use super::nodes::{self, Heard};
 use crate::core::access::Access;
@@ -9,16 +10,20 @@ use crate::core::error_code::Code;
 use crate::core::ids::{MapId, NodeId};
 use crate::core::nearest::suggestion;
 use crate::core::subject::Subject;
+use crate::core::time::iso_millis;
 use crate::edge::CONNECTIONS;
 use crate::edge::body::Body;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
 use crate::edge::query::Query;
-use crate::hub::{AskConnections, ClientConnection, EndConnection, MOST_CONNECTIONS};
+use crate::hub::{
+    AskClosed, AskConnections, ClientConnection, ClosedConnection, EndConnection, MOST_CONNECTIONS,
+};
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::{Value, json};
+use std::cmp::Reverse;
 use std::fmt;
 use waypost_cluster::Status;
 
@@ -28,6 +33,8 @@ const MAX_LIMIT: u64 = MOST_CONNECTIONS as u64 - 1;
 
 /// Parameters of the list.
 pub(super) const NAMES: &[&str] = &["limit", "after", "protocol", "subject"];
+/// Parameters of the list of those that were closed.
+pub(super) const NAMES_OF_CLOSED: &[&str] = &["limit"];
 
 /// Names a connection: its node, and its number there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -148,6 +155,8 @@ fn shown(status: &Status, known: &Access, id: ConnectionId, connection: &ClientC
         "node": nodes::node(status, id.node),
         "protocol": connection.protocol,
         "address": connection.address,
+        "port": connection.port,
+        "user_agent": connection.agent,
         "token": token.map(|token| token.to_string()),
         "app": app.map(|app| app_shown(app)),
         "user": connection.user,
@@ -156,7 +165,50 @@ fn shown(status: &Status, known: &Access, id: ConnectionId, connection: &ClientC
         "subjects_total": connection.subjects_total,
         "lag_events": connection.lag_events,
         "lag_bytes": connection.lag_bytes,
+        "unsent_bytes": connection.unsent_bytes,
+        "waiting_seconds": connection.waiting_seconds,
     })
+}
+
+/// Lists the connections that nodes closed lately because their clients read too slowly, the newest first.
+pub(super) async fn closed(
+    request: HttpRequest,
+    edge: Data<Edge>,
+    map: Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    let grant = edge.managed(&request, &map).await?;
+    let query = Query::of(&request, NAMES_OF_CLOSED)?;
+    let limit = query.number("limit", Code::InvalidLimit, 1..=MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT);
+    let ask = AskClosed { map: grant.map.id, limit: u32::try_from(limit).unwrap_or(MOST_CONNECTIONS) };
+    let status = edge.hub.health().status();
+    let asks: Vec<(NodeId, AskClosed)> =
+        status.members.iter().map(|member| (member.id, ask.clone())).collect();
+    let mut found: Vec<(NodeId, ClosedConnection)> = Vec::new();
+    let mut silent = Vec::new();
+    for (node, heard) in nodes::ask_all(&edge, asks).await {
+        match heard {
+            Heard::Answer(closed) => found.extend(closed.into_iter().map(|closed| (node, closed))),
+            // What a process has closed is forgotten with it.
+            Heard::NoProcess => {}
+            Heard::Nothing => silent.push(node),
+        }
+    }
+    found.sort_by_key(|(_, closed)| Reverse(closed.at_ms));
+    found.truncate(limit as usize);
+    let known = edge.hub.access().known();
+    let data: Vec<Value> =
+        found.iter().map(|(node, closed)| closed_shown(&status, &known, *node, closed)).collect();
+    let unreachable = nodes::nodes(&status, silent);
+    Ok(HttpResponse::Ok().json(json!({"data": data, "unreachable": unreachable})))
+}
+
+/// A connection as it was when it was closed.
+fn closed_shown(status: &Status, known: &Access, node: NodeId, closed: &ClosedConnection) -> Value {
+    let id = ConnectionId { node, number: closed.connection.number };
+    let mut was = shown(status, known, id, &closed.connection);
+    was["closed_at"] = iso_millis(closed.at_ms).into();
+    was["reason"] = closed.reason.as_str().into();
+    was
 }
 
 /// An app by its names, as the list of a map's apps has them.

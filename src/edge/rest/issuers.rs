@@ -11,6 +11,8 @@ use crate::core::issuer::{
 use crate::core::jwt::KeySource;
 use crate::core::time::iso_millis;
 use crate::delivery::jwks::key_url;
+use crate::edge::audit::changes::Change;
+use crate::edge::audit::facts::note_changes;
 use crate::edge::body::Body;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
@@ -18,6 +20,7 @@ use crate::hub::{Encryption, EncryptionError};
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
@@ -59,9 +62,18 @@ pub(super) async fn set(
         }
     }
     errors.into_result(())?;
+    note_changes(&request, changed(&known, &issuers));
     let set = SetIssuers { map: grant.map.id, by: grant.who.by(), issuers };
     edge.hub.log().propose_everywhere(&Command::SetIssuers(Box::new(set))).await?;
     Ok(answer(&edge, &grant.map))
+}
+
+/// The issuers that differ, by their names, for the audit log.
+fn changed(before: &[Arc<Issuer>], after: &[Issuer]) -> Vec<Change> {
+    let had: BTreeMap<&str, &Issuer> = before.iter().map(|issuer| (&*issuer.name, &**issuer)).collect();
+    let has: BTreeMap<&str, &Issuer> = after.iter().map(|issuer| (&*issuer.name, issuer)).collect();
+    let names: BTreeSet<&str> = had.keys().chain(has.keys()).copied().collect();
+    names.into_iter().filter(|name| had.get(name) != has.get(name)).map(Change::of).collect()
 }
 
 fn unusable(error: EncryptionError) -> ApiError {

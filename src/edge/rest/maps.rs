@@ -10,7 +10,8 @@ use crate::core::field_error::FieldCode;
 use crate::core::ids::MapId;
 use crate::core::json::Members;
 use crate::core::webhook::{Webhook, promises};
-use crate::edge::audit::facts::note_map;
+use crate::edge::audit::changes;
+use crate::edge::audit::facts::{note_changes, note_map};
 use crate::edge::body::Body;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
@@ -218,6 +219,7 @@ pub(super) async fn update(
     });
     let Reply::Map(map) = edge.hub.log().propose(&command).await? else { return Err(unexpected()) };
     let mut data = answer::map(&map);
+    note_changes(&request, changes::between(&answer::map(&grant.map), &data));
     data["warnings"] = broken_promises(&edge, &map).into();
     Ok(HttpResponse::Ok().json(json!({ "data": data })))
 }
@@ -247,6 +249,7 @@ pub(super) async fn remove(
     body.none().await?;
     edge.hub.log().barrier().await?;
     let Some(map) = edge.hub.access().map(&map).await? else { return Err(ApiError::not_found("the map")) };
+    note_map(&request, map.id);
     edge.hub.log().propose_everywhere(&Command::DeleteMap(map.id)).await?;
     Ok(HttpResponse::NoContent().finish())
 }

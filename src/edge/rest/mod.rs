@@ -34,6 +34,7 @@ pub const TAKES: &[Takes] = &[
     Takes::of("GET", "/api/maps/{map}/subjects", subjects::NAMES),
     Takes::of("GET", "/api/maps/{map}/usage", usage::NAMES),
     Takes::of("GET", "/api/maps/{map}/connections", connections::NAMES),
+    Takes::of("GET", "/api/maps/{map}/connections/closed", connections::NAMES_OF_CLOSED),
     Takes::of("GET", "/api/audit", audit::NAMES),
 ];
 
@@ -52,6 +53,8 @@ pub fn routes(config: &mut Table<'_>) {
         .service(at("/api/maps/{map}/tokens").post(tokens::create).get(tokens::list))
         .service(at("/api/maps/{map}/tokens/{token}").delete(tokens::revoke))
         .service(at("/api/maps/{map}/connections").get(connections::list))
+        // `closed` is no id of a connection.
+        .service(at("/api/maps/{map}/connections/closed").get(connections::closed))
         .service(at("/api/maps/{map}/connections/{connection}").delete(connections::close))
         .service(at("/api/maps/{map}/issuers").get(issuers::show).put(issuers::set))
         .service(at("/api/maps/{map}/client-tokens/revoke").post(client_tokens::revoke))

@@ -9,13 +9,15 @@ use crate::core::command::{Command, Reply, SetChannelRules};
 use crate::core::field_error::{BODY, FieldCode, FieldError, FieldErrors};
 use crate::core::json::Members;
 use crate::core::subject::SubjectPattern;
+use crate::edge::audit::changes::{Change, between};
+use crate::edge::audit::facts::note_changes;
 use crate::edge::body::Body;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 const HINT: &str = "send a list such as [{\"match\": \"chat-*\", \"durability\": \"durable\", \"history\": {\"events\": 100}}]";
 
@@ -41,7 +43,37 @@ pub(super) async fn set(
     let Reply::Map(map) = edge.hub.log().propose(&Command::SetChannelRules(set)).await? else {
         return Err(unexpected());
     };
+    note_changes(&request, changes(&grant.map.rules, &map.rules));
     Ok(answer(&map.rules))
+}
+
+/// What differs between two lists of rules. A rule has the name of what it matches.
+fn changes(before: &ChannelRules, after: &ChannelRules) -> Vec<Change> {
+    let mut found = between(&by_name(before), &by_name(after));
+    let names =
+        |rules: &ChannelRules| -> Vec<Value> { rules.all().iter().map(|rule| json!(rule.matches)).collect() };
+    if found.is_empty() && names(before) != names(after) {
+        found.push(Change::of("order"));
+    }
+    found
+}
+
+/// The rules by what they match, with what they say. Of two that match the same, the first counts.
+fn by_name(rules: &ChannelRules) -> Value {
+    let mut named = Map::new();
+    for rule in rules.all().iter().rev() {
+        let mut said = shown(rule);
+        let name = said["match"].as_str().unwrap_or_default().to_owned();
+        if let Some(members) = said.as_object_mut() {
+            members.remove("match");
+            if rule.history == SubjectHistory::default() {
+                members.remove("history");
+            }
+            members.retain(|_, value| !value.is_null());
+        }
+        named.insert(name, said);
+    }
+    Value::Object(named)
 }
 
 fn read(text: &str) -> Result<ChannelRules, ApiError> {
@@ -115,19 +147,20 @@ fn read_bound(m: &mut Members<'_>, name: &str) -> Option<u64> {
     bound
 }
 
+fn shown(rule: &ChannelRule) -> Value {
+    let SubjectHistory { events, seconds, bytes } = rule.history;
+    json!({
+        "match": rule.matches,
+        "durability": rule.durability,
+        "history": {"events": events, "seconds": seconds, "bytes": bytes},
+        "client_events": rule.client_events,
+        "presence": rule.presence,
+        "members_max": rule.members_max,
+        "join": rule.join,
+    })
+}
+
 fn answer(rules: &ChannelRules) -> HttpResponse {
-    let shown = |rule: &ChannelRule| -> Value {
-        let SubjectHistory { events, seconds, bytes } = rule.history;
-        json!({
-            "match": rule.matches,
-            "durability": rule.durability,
-            "history": {"events": events, "seconds": seconds, "bytes": bytes},
-            "client_events": rule.client_events,
-            "presence": rule.presence,
-            "members_max": rule.members_max,
-            "join": rule.join,
-        })
-    };
     HttpResponse::Ok().json(json!({"data": rules.all().iter().map(shown).collect::<Vec<_>>()}))
 }
 
@@ -171,5 +204,24 @@ mod tests {
         for field in ["0.match: ", "1.durability: ", "1.history.events: "] {
             assert!(told.to_string().contains(field), "{told}");
         }
+    }
+
+    #[test]
+    fn the_audit_log_is_told_which_rules_differ() {
+        let rules = |text: &str| read(text).unwrap();
+        let of =
+            |before: &str, after: &str| serde_json::to_value(changes(&rules(before), &rules(after))).unwrap();
+        let one = r#"[{"match":"chat-*","durability":"ephemeral"}]"#;
+        let added = json!([{"field": "chat-*", "from": null, "to": {"durability": "ephemeral"}}]);
+        assert_eq!(of("[]", one), added);
+        let other = r#"[{"match":"chat-*","durability":"durable","history":{"events":9}}]"#;
+        let expected = json!([
+            {"field": "chat-*.durability", "from": "ephemeral", "to": "durable"},
+            {"field": "chat-*.history", "from": null, "to": {"bytes": null, "events": 9, "seconds": null}},
+        ]);
+        assert_eq!(of(one, other), expected);
+        let (first, second) = (r#"[{"match":"a"},{"match":"b"}]"#, r#"[{"match":"b"},{"match":"a"}]"#);
+        assert_eq!(of(first, second), json!([{"field": "order"}]));
+        assert_eq!(of(first, first), json!([]));
     }
 }

@@ -13,7 +13,7 @@ use crate::core::error_code::Code;
 use crate::core::history::Position;
 use crate::core::ids::MapId;
 use crate::core::time::iso_millis;
-use crate::delivery::{Connection, Dispatcher, EventStream, OutboundBody, Subscriber};
+use crate::delivery::{Dispatcher, EventStream, OutboundBody, Subscriber};
 use crate::edge::Routes;
 use crate::edge::auth::bearer;
 use crate::edge::context::Edge;
@@ -138,8 +138,7 @@ fn body(
 ) -> OutboundBody {
     let dispatcher = Dispatcher::of_this_thread(&edge.hub, &edge.config.dispatcher);
     let words = EventStream::new(greeting.into(), Bytes::from_static(b": keepalive\n\n"), keep_alive);
-    let connection = request.conn_data::<Connection>().copied();
-    OutboundBody::new(&dispatcher, subscriber, connection, Box::pin(words), "sse", false)
+    OutboundBody::new(&dispatcher, subscriber, request, Box::pin(words), "sse", false)
 }
 
 /// The value of a parameter. For the last event id, the standard header wins: it is newer than the value that

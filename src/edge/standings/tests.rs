@@ -28,6 +28,9 @@ fn the_worst_maps_come_first() {
     assert_eq!(worst(1), [map(4)]);
     assert_eq!(counted.all().webhooks_json()["total"], 9);
     assert_eq!((counted.of_map(map(3)).troubles(), counted.of_map(map(9)).troubles()), ((1, 0), (0, 0)));
+    let mut failing: Vec<MapId> = counted.with_webhooks(Failing).collect();
+    failing.sort_unstable();
+    assert_eq!((failing, counted.all().webhooks(Failing)), (vec![map(4), map(5)], 2));
     assert_eq!(counted.at_ms(), 7);
 }
 

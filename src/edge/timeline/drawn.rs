@@ -52,18 +52,25 @@ struct Step {
 pub(super) struct Drawn<'s> {
     status: &'s Status,
     steps: Vec<Step>,
+    not_chosen: Vec<Value>,
     gone: Vec<String>,
 }
 
 impl<'s> Drawn<'s> {
     /// A timeline without steps. `status` has the names of the nodes.
     pub(super) fn new(status: &'s Status) -> Self {
-        Self { status, steps: Vec::new(), gone: Vec::new() }
+        Self { status, steps: Vec::new(), not_chosen: Vec::new(), gone: Vec::new() }
     }
 
     /// Adds a step. `what` is an object.
     pub(super) fn step(&mut self, stage: Stage, at_ns: Option<u64>, node: Option<NodeId>, what: Value) {
         self.steps.push(Step { stage, at_ns, node, what });
+    }
+
+    /// Says why a receiver does not get the event. `who` is an object that names it.
+    pub(super) fn not_chosen(&mut self, mut who: Value, why: String) {
+        who["why"] = why.into();
+        self.not_chosen.push(who);
     }
 
     /// Says what is not known: a sentence.
@@ -188,7 +195,13 @@ impl<'s> Drawn<'s> {
         self.steps.sort_by_key(|step| (step.stage, step.at_ns.unwrap_or(u64::MAX)));
         let steps: Vec<Value> = self.steps.iter().map(|step| self.shown(step)).collect();
         let unreachable: Vec<Value> = unreachable.iter().map(|node| self.node(*node)).collect();
-        json!({"event": event, "steps": steps, "gone": self.gone, "unreachable": unreachable})
+        json!({
+            "event": event,
+            "steps": steps,
+            "not_chosen": self.not_chosen,
+            "gone": self.gone,
+            "unreachable": unreachable,
+        })
     }
 
     fn shown(&self, step: &Step) -> Value {

@@ -152,6 +152,7 @@ fn of_ephemeral(id: EventId) -> Value {
     json!({
         "event": null,
         "steps": [],
+        "not_chosen": [],
         "gone": [format!(
             "the id is that of an ephemeral event, published about {at}: such events are passed on to those who \
              are subscribed at that moment, and no node stores or notes anything of them"

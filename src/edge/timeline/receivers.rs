@@ -1,6 +1,9 @@
 //! What the webhooks and consumers of a map have to do with an event: what is stored of each, with the attempts
 //! and acknowledgements that nodes noted.
 
+mod waits;
+
+use self::waits::Waits;
 use super::drawn::{Drawn, Stage};
 use crate::core::consumer::progress::Reason;
 use crate::core::event::Event;
@@ -26,6 +29,8 @@ struct Stored {
     is_settled: Option<bool>,
     /// Whether the event waits to be tried again, or behind another one.
     is_waiting: bool,
+    /// What says why it waits, if it does.
+    waits: Waits,
     dead: Option<DeadLetter>,
     /// How many attempts the delivery that waits, or that was given up, has had.
     made: u32,
@@ -41,13 +46,21 @@ struct Try {
     attempt: u32,
     took_ms: u32,
     status: Option<u16>,
-    is_delivered: bool,
+    /// How it ended.
+    class: Class,
     /// Whether the event was given up after it.
     is_given_up: bool,
     /// Whether somebody asked to have the event delivered again.
     is_replay: bool,
     /// Whether a node noted it. What is remembered does not say the two facts before.
     is_noted: bool,
+}
+
+impl Try {
+    /// Whether the receiver has the event.
+    fn is_delivered(&self) -> bool {
+        self.class == Class::Delivered
+    }
 }
 
 /// A webhook or a consumer.
@@ -125,7 +138,7 @@ impl Receivers {
                 drawn.step(Stage::DeadLetter, Some(at_ms * NS_PER_MS), None, receiver.named());
             }
             if receiver.stored.is_waiting {
-                drawn.step(Stage::Pending, None, None, receiver.named());
+                receiver.draw_pending(edge, drawn);
             } else if receiver.stored.dead.is_none() && !receiver.has_it() {
                 receiver.draw_rest(edge, event, drawn).await;
             }
@@ -150,7 +163,7 @@ impl Receiver {
     }
 
     fn has_it(&self) -> bool {
-        self.tries.iter().any(|tried| tried.is_delivered)
+        self.tries.iter().any(Try::is_delivered)
     }
 
     fn draw_tries(&self, drawn: &mut Drawn<'_>) {
@@ -163,8 +176,10 @@ impl Receiver {
             }
             what["attempt"] = tried.attempt.into();
             what["status"] = tried.status.into();
+            what["class"] = tried.class.name().into();
+            what["error"] = self.error_of(tried).into();
             what["duration_ms"] = tried.took_ms.into();
-            what["outcome"] = match tried.is_delivered {
+            what["outcome"] = match tried.is_delivered() {
                 true => "delivered",
                 false if tried.is_given_up => "gave_up",
                 false => "failed",
@@ -173,6 +188,18 @@ impl Receiver {
             what["replay"] = tried.is_replay.into();
             drawn.step(Stage::Attempt, at_ns, Some(tried.node), what);
         }
+    }
+
+    /// Why the attempt failed, as a text. It is stored with the last attempts of the webhook, and with the dead
+    /// letter of the event.
+    fn error_of(&self, tried: &Try) -> Option<&str> {
+        let is_same = |known: &&Attempt| known.at_ms == tried.at_ms && known.attempt == tried.attempt;
+        if let Some(known) = self.stored.attempts.iter().find(is_same) {
+            return known.error.as_deref();
+        }
+        let dead = self.stored.dead.as_ref().filter(|dead| matches!(dead.reason, Reason::Failed(_)))?;
+        let last = self.tries.iter().rfind(|other| other.is_given_up)?;
+        (last == tried && dead.attempts == tried.attempt).then(|| dead.error())
     }
 
     /// Says that attempts are no longer known, if some are not. Nothing is noted of a consumer's attempts.
@@ -191,11 +218,18 @@ impl Receiver {
         is_begun_later.then(|| format!("what {} was sent before the replay is not known", self.called()))
     }
 
+    /// Says that the event waits, and why.
+    fn draw_pending(&self, edge: &Edge, drawn: &mut Drawn<'_>) {
+        let mut what = self.named();
+        self.stored.waits.tell(&self.webhook, edge.hub.clock(), &mut what);
+        drawn.step(Stage::Pending, None, None, what);
+    }
+
     /// What is to be said of an event that nobody has noted as delivered.
     async fn draw_rest(&self, edge: &Edge, event: Option<&Event>, drawn: &mut Drawn<'_>) {
         let Some(event) = event else {
             if self.stored.is_settled == Some(false) {
-                drawn.step(Stage::Pending, None, None, self.named());
+                self.draw_pending(edge, drawn);
             } else if self.tries.is_empty() {
                 drawn.gone(format!("whether {} got the event is no longer known", self.called()));
             }
@@ -204,11 +238,12 @@ impl Receiver {
         // A receiver that was made later has passed what was before it.
         let is_settled = self.stored.is_settled == Some(true);
         if is_settled && self.tries.is_empty() && self.webhook.inserted_ms > event.time_ms {
-            return;
+            return drawn.not_chosen(self.named(), "it was made after the event".to_owned());
         }
-        match (edge.webhooks.wants(&self.webhook, event).await, is_settled) {
-            (Some(false), _) if self.tries.is_empty() => {}
-            (_, false) => drawn.step(Stage::Pending, None, None, self.named()),
+        let why = edge.webhooks.why_unwanted(&self.webhook, event).await.ok().flatten();
+        match (why, is_settled) {
+            (Some(why), _) if self.tries.is_empty() => drawn.not_chosen(self.named(), why),
+            (_, false) => self.draw_pending(edge, drawn),
             (_, true) => {
                 drawn.step(Stage::Acknowledged, None, None, self.named());
                 let how = if self.webhook.is_read() {
@@ -241,6 +276,7 @@ fn look(
     let waits_as = waiting.as_ref().and_then(|retry| retry.events.iter().find(|event| event.id == id));
     let own_seq = waits_as.map(|event| event.seq).or(dead.as_ref().map(|dead| dead.seq));
     let made = waiting.as_ref().map(|retry| retry.attempts).max(dead.as_ref().map(attempts_of));
+    let waits = Waits::of(&state.progress, waiting.as_ref(), seq.or(own_seq));
     let begins_with = |attempt: &Attempt| {
         let first = attempt.message_id.get(..EventId::TEXT_LEN);
         attempt.seq.is_some() && first.and_then(|first| first.parse::<EventId>().ok()) == Some(id)
@@ -249,6 +285,7 @@ fn look(
         seq: own_seq,
         is_settled: seq.or(own_seq).map(|seq| state.progress.track.is_settled(seq)),
         is_waiting: waiting.is_some(),
+        waits,
         made: made.unwrap_or(0),
         dead,
         attempts: state.attempt_history.attempts.into_iter().filter(begins_with).collect(),
@@ -299,7 +336,7 @@ fn tries(webhook: &Webhook, stored: &Stored, gathered: &Gathered) -> Vec<Try> {
         attempt: note.attempt,
         took_ms: note.took_ms,
         status: note.status,
-        is_delivered: note.is_delivered,
+        class: note.class,
         is_given_up: note.is_given_up,
         is_replay: note.is_replay,
         is_noted: true,
@@ -318,7 +355,7 @@ fn tries(webhook: &Webhook, stored: &Stored, gathered: &Gathered) -> Vec<Try> {
                 attempt: attempt.attempt,
                 took_ms: attempt.took_ms,
                 status: attempt.status,
-                is_delivered: attempt.class == Class::Delivered,
+                class: attempt.class,
                 is_given_up: false,
                 is_replay: false,
                 is_noted: false,
@@ -335,7 +372,7 @@ fn tries(webhook: &Webhook, stored: &Stored, gathered: &Gathered) -> Vec<Try> {
 /// delivery before it had been given up, unless it went on.
 fn complete(tries: &mut [Try], dead: Option<&DeadLetter>) {
     let last = dead.filter(|dead| matches!(dead.reason, Reason::Failed(_))).and_then(|dead| {
-        tries.iter().rposition(|tried| tried.attempt == dead.attempts && !tried.is_delivered)
+        tries.iter().rposition(|tried| tried.attempt == dead.attempts && !tried.is_delivered())
     });
     for index in 0..tries.len() {
         let tried = tries[index];
@@ -343,10 +380,10 @@ fn complete(tries: &mut [Try], dead: Option<&DeadLetter>) {
             continue;
         }
         let (before, after) = (&tries[..index], &tries[index + 1..]);
-        let is_replay = before.iter().any(|other| other.is_delivered || other.attempt > tried.attempt);
+        let is_replay = before.iter().any(|other| other.is_delivered() || other.attempt > tried.attempt);
         let is_followed = after.first().is_some_and(|next| next.attempt < tried.attempt);
         let goes_on = after.iter().any(|other| other.attempt == tried.attempt + 1);
-        let is_given_up = !tried.is_delivered && (last == Some(index) || is_followed && !goes_on);
+        let is_given_up = !tried.is_delivered() && (last == Some(index) || is_followed && !goes_on);
         tries[index] = Try { is_replay, is_given_up, ..tried };
     }
 }

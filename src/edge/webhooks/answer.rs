@@ -12,6 +12,7 @@ use crate::core::webhook::records::AttemptHistory;
 use crate::core::webhook::shown::{Settings, ShownWebhook, State};
 use crate::core::webhook::standing::{Facts, WebhookStanding};
 use crate::core::webhook::{Plain, Private, Webhook, promises};
+use crate::edge::node_names::NodeNames;
 use crate::hub::{Grant, WebhookState};
 use serde_json::value::RawValue;
 
@@ -24,6 +25,8 @@ async fn shown(
     private: Option<&Private>,
 ) -> Result<ShownWebhook, Problem> {
     let mut state = state_shown(edge, grant.map.topic, webhook, private).await?;
+    let names = NodeNames::seen_by(edge, &grant.who);
+    state.owner_name = state.owner.and_then(|owner| names.of(owner)).map(str::to_owned);
     state.warnings = promises::warnings(webhook, &grant.map.retention.webhook_backlog);
     state.secret_previous_until = private
         .and_then(|p| p.previous_at(edge.hub.clock().expiry_ms()).map(|(_, until)| *until).max())
@@ -79,6 +82,7 @@ async fn state_shown(
         disabled_at: webhook.disabled.as_ref().map(|disabled| iso_millis(disabled.at_ms)),
         secret_previous_until: None,
         owner,
+        owner_name: None,
         queue_depth: queue_depth(progress, head_seq),
         oldest_at: oldest.map(|event| iso_millis(event.time_ms)),
         request_ms: stored.attempt_history.request_ms(),
@@ -124,9 +128,10 @@ pub(in crate::edge) fn obstacle_of(
     head_seq: u64,
 ) -> Option<String> {
     let has_owner = edge.hub.webhooks().directory().owners().owner_of(webhook.id).is_some();
-    let is_orphaned = !has_owner && queue_depth(&stored.progress, head_seq) > 0;
+    // Without the key here and an owner elsewhere, nothing would be delivered of what comes.
+    let has_need = queue_depth(&stored.progress, head_seq) > 0 || private.is_none();
     let unusable = private.and_then(|private| edge.webhooks.obstacle(webhook, private));
-    let orphaned = is_orphaned.then(|| without_owner(edge));
+    let orphaned = (!has_owner && has_need).then(|| without_owner(edge));
     unusable.or(orphaned).or_else(|| obstacle(&stored.attempt_history, webhook.updated_ms))
 }
 

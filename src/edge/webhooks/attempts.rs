@@ -9,6 +9,7 @@ use crate::core::time::iso_millis;
 use crate::core::webhook::outcome::Stage;
 use crate::core::webhook::records::Attempt;
 use crate::edge::context::Edge;
+use crate::edge::node_names::NodeNames;
 use crate::edge::query::Query;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
@@ -20,17 +21,18 @@ pub(super) const NAMES: &[&str] = &["after"];
 pub(super) async fn list(
     request: HttpRequest,
     edge: Data<Edge>,
-    Managed { webhook, .. }: Managed,
+    Managed { grant, webhook }: Managed,
 ) -> Result<HttpResponse, Problem> {
     let after = Query::of(&request, NAMES)?.number("after", Code::InvalidAfter, 0..=u64::MAX)?;
     let attempts = state_of(&edge, &webhook)?.attempt_history.attempts;
     let wanted = attempts.iter().filter(|attempt| after.is_none_or(|after| attempt.number > after));
-    let shown: Vec<Value> = wanted.map(attempt).collect();
+    let names = NodeNames::seen_by(&edge, &grant.who);
+    let shown: Vec<Value> = wanted.map(|one| attempt(one, &names)).collect();
     Ok(HttpResponse::Ok().json(json!({ "data": shown })))
 }
 
 /// The JSON of one attempt.
-pub(super) fn attempt(attempt: &Attempt) -> Value {
+pub(super) fn attempt(attempt: &Attempt, names: &NodeNames) -> Value {
     json!({
         "number": attempt.number,
         "message_id": attempt.message_id,
@@ -48,6 +50,7 @@ pub(super) fn attempt(attempt: &Attempt) -> Value {
         "error": attempt.error,
         "response": attempt.answer,
         "node": attempt.node,
+        "node_name": names.of(attempt.node),
     })
 }
 

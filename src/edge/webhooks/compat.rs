@@ -111,12 +111,14 @@ pub(super) async fn show(
 }
 
 pub(super) async fn update(
+    request: HttpRequest,
     edge: Data<Edge>,
     Managed { grant, webhook }: Managed,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
     let patch = Patch::read_back(&object(body).await?);
     let changed = crud::change(&edge, &grant, &webhook, &patch).await?;
+    crud::note_changed(&request, &edge, &webhook, &changed);
     Ok(HttpResponse::Ok().json(shown(&edge, &grant, &changed).await?))
 }
 

@@ -5,9 +5,11 @@ use super::managed::{Managed, Manager};
 use super::{answer, object, on, settings};
 use crate::core::command::{Activate, Command, Refusal, Reply};
 use crate::core::webhook::patch::Patch;
+use crate::core::webhook::shown::Settings;
 use crate::core::webhook::shown::ShownWebhook;
 use crate::core::webhook::{Origin, Profile, Webhook};
-use crate::edge::audit::facts::note_thing;
+use crate::edge::audit::changes::{self, Change};
+use crate::edge::audit::facts::{note_changes, note_thing};
 use crate::edge::body::Body;
 use crate::edge::context::Edge;
 use crate::hub::Grant;
@@ -60,12 +62,14 @@ pub(super) async fn show(
 }
 
 pub(super) async fn update(
+    request: HttpRequest,
     edge: Data<Edge>,
     Managed { grant, webhook }: Managed,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
     let patch = Patch::read_back(&object(body).await?);
     let changed = change(&edge, &grant, &webhook, &patch).await?;
+    note_changed(&request, &edge, &webhook, &changed);
     Ok(HttpResponse::Ok().json(json!({"data": answer::opened(&edge, &grant, &changed).await?})))
 }
 
@@ -84,6 +88,26 @@ pub(super) async fn change(
         Some(active) if patch.only_activates() => activate(edge, grant, webhook, active, None).await,
         _ => Err(Refusal::Configured.into()),
     }
+}
+
+/// Notes which settings of a webhook or a consumer were changed, for the audit log. Their values may be secret.
+pub(in crate::edge) fn note_changed(request: &HttpRequest, edge: &Edge, before: &Webhook, after: &Webhook) {
+    let shown = |webhook: &Webhook| serde_json::to_value(Settings::of(webhook, None)).unwrap_or_default();
+    let public = changes::between(&shown(before), &shown(after)).into_iter();
+    let mut changed: Vec<Change> = public.map(Change::without_values).collect();
+    let opened = |webhook: &Webhook| {
+        let encryption = edge.hub.vault().encryption().ok()?;
+        encryption.open(webhook.id, &webhook.encrypted).ok()
+    };
+    if let (Some(had), Some(has)) = (opened(before), opened(after)) {
+        let private = [
+            ("url", had.target != has.target),
+            ("headers", had.headers != has.headers),
+            ("secret", had.secret != has.secret),
+        ];
+        changed.extend(private.iter().filter(|(_, differs)| *differs).map(|(name, _)| Change::of(*name)));
+    }
+    note_changes(request, changed);
 }
 
 /// Starts or stops deliveries to it.

@@ -3,7 +3,8 @@
 use super::error::Problem;
 use super::managed::Managed;
 use super::position;
-use super::replay::{self, Wanted};
+use super::replay;
+use super::replayed::Wanted;
 use super::{answer, object, on, order, state_of};
 use crate::core::command::{Command, Reply};
 use crate::core::consumer::progress::OwnerCommand;

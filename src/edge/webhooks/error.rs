@@ -92,8 +92,8 @@ fn hint(errors: &FieldErrors) -> String {
     if errors.have(FieldCode::NotPublic) {
         let network = errors.iter().find_map(|error| error.network.as_deref()).unwrap_or("10.0.0.0/8");
         format!(
-            "webhooks.allow_nets of the nodes opens private networks, as in WAYPOST_WEBHOOKS_ALLOW_NETS={network}; \
-             `waypost dev` opens loopback"
+            "webhooks.allow_nets opens private networks, as in WAYPOST_WEBHOOKS_ALLOW_NETS={network}: set it on all \
+             nodes, each of which reads it at its start; `waypost dev` opens loopback"
         )
     } else {
         "nothing was changed; docs/openapi.yaml has all fields and their bounds".to_owned()

@@ -17,11 +17,13 @@ mod operate;
 mod position;
 mod preview;
 mod replay;
+mod replayed;
 mod settings;
 
 pub use configured::keep_configured;
 
 pub(in crate::edge) use answer::{next_seq, obstacle_of, oldest_seq, queue_depth};
+pub(in crate::edge) use crud::note_changed;
 pub(in crate::edge) use error::{Problem, no_consumer};
 pub(in crate::edge) use managed::{Managed, Manager};
 pub(in crate::edge) use position::{after, event_for, published_from, read as read_position};
@@ -41,6 +43,8 @@ pub const TAKES: &[Takes] = &[
     Takes::of("GET", "/api/maps/{map}/webhooks/{id}/attempts", attempts::NAMES),
     Takes::of("GET", "/api/maps/{map}/webhooks/{id}/dead-letters", dead_letters::NAMES),
     Takes::of("GET", "/api/maps/{map}/consumers/{consumer}/dead-letters", dead_letters::NAMES),
+    Takes::of("GET", "/api/maps/{map}/webhooks/{id}/replay", replay::NAMES),
+    Takes::of("GET", "/api/maps/{map}/consumers/{consumer}/replay", replay::NAMES),
     Takes::of("GET", "/api/webhooks", managed::NAMES),
     Takes::of("POST", "/api/webhooks", managed::NAMES),
     Takes::of("POST", "/api/webhooks/test/{id}", managed::NAMES),
@@ -69,7 +73,7 @@ pub fn routes(config: &mut Table<'_>) {
         .service(below("/{id}/dead-letters/retry").post(dead_letters::retry_all))
         .service(below("/{id}/dead-letters/{event}").get(dead_letters::show).delete(dead_letters::remove))
         .service(below("/{id}/dead-letters/{event}/retry").post(dead_letters::retry))
-        .service(below("/{id}/replay").post(replay::start))
+        .service(below("/{id}/replay").get(replay::plan).post(replay::start))
         .service(below("/{id}/replays").get(replay::list))
         .service(below("/{id}/replays/{replay}").get(replay::show).delete(replay::cancel));
     of_consumers(config);
@@ -94,7 +98,7 @@ fn of_consumers(config: &mut Table<'_>) {
         .service(below("/dead-letters/retry").post(dead_letters::retry_all))
         .service(below("/dead-letters/{event}").get(dead_letters::show).delete(dead_letters::remove))
         .service(below("/dead-letters/{event}/retry").post(dead_letters::retry))
-        .service(below("/replay").post(replay::start))
+        .service(below("/replay").get(replay::plan).post(replay::start))
         .service(below("/replays").get(replay::list))
         .service(below("/replays/{replay}").get(replay::show).delete(replay::cancel));
 }

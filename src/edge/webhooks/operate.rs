@@ -3,19 +3,21 @@
 use super::crud::activate;
 use super::error::Problem;
 use super::managed::Managed;
-use super::{answer, object, position, settings};
+use super::{answer, object, position, preview, settings};
 use crate::core::command::Refusal;
-use crate::core::event::is_kind;
+use crate::core::event::{Event, is_kind};
 use crate::core::field_error::FieldCode;
 use crate::core::json::{self, Members};
-use crate::core::webhook::Origin;
 use crate::core::webhook::secret;
+use crate::core::webhook::{Origin, Webhook};
+use crate::delivery::webhook::AsAttempt;
 use crate::edge::body::Body;
 use crate::edge::context::Edge;
+use crate::edge::node_names::NodeNames;
 use crate::edge::start::{Form, Named};
 use actix_web::HttpResponse;
 use actix_web::web::Data;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Longest overlap of two secrets, seconds.
 const MAX_OVERLAP: u64 = 30 * 86_400;
@@ -98,19 +100,31 @@ pub(super) async fn rotate(
         body.fault("overlap_seconds", FieldCode::OutOfRange, format_args!("must be from 0 to {MAX_OVERLAP}"));
     }
     body.finish().into_result(())?;
-    let secret = secret.map_or_else(settings::new_secret, Ok)?;
+    let secret = settings::NewSecret::of(secret)?;
     let plain = settings::rotate(&edge, grant.who.by(), webhook.id, &secret, overlap).await?;
     Ok(HttpResponse::Ok().json(json!({"data": answer::with_secret(&edge, &grant, &plain).await?})))
 }
 
 pub(super) async fn test(
     edge: Data<Edge>,
-    Managed { webhook, .. }: Managed,
+    Managed { grant, webhook }: Managed,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
     let (kind, payload) = read_test(&edge, &object(body).await?)?;
-    let attempt = edge.webhooks.test(webhook, kind, payload.into_bytes()).await?;
-    Ok(HttpResponse::Ok().json(json!({"data": super::attempts::attempt(&attempt)})))
+    let (attempt, event) = edge.webhooks.test(webhook.clone(), kind, payload.into_bytes()).await?;
+    let mut shown = super::attempts::attempt(&attempt, &NodeNames::seen_by(&edge, &grant.who));
+    shown["request"] = tested(&edge, &webhook, &event, attempt.at_ms).await;
+    Ok(HttpResponse::Ok().json(json!({ "data": shown })))
+}
+
+/// The request that a test has made, without its secrets; null if there was none.
+async fn tested(edge: &Edge, webhook: &Webhook, event: &Event, at_ms: u64) -> Value {
+    let encryption = edge.hub.vault().encryption();
+    let private = encryption.and_then(|encryption| encryption.open(webhook.id, &webhook.encrypted));
+    let Ok(private) = private else { return Value::Null };
+    let attempt = AsAttempt { number: 1, at_ms: Some(at_ms) };
+    let request = preview::request_of(edge, webhook.clone(), private, event, attempt).await;
+    request.ok().and_then(|request| serde_json::to_value(request).ok()).unwrap_or_default()
 }
 
 fn read_test(edge: &Edge, text: &str) -> Result<(String, String), Problem> {

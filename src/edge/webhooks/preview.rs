@@ -10,10 +10,11 @@ use crate::core::history::Start;
 use crate::core::ids::{EventId, TopicId};
 use crate::core::json::{self, Members};
 use crate::core::subject::Subject;
-use crate::core::webhook::{Plain, Webhook};
-use crate::delivery::webhook::ShownRequest;
+use crate::core::webhook::{Plain, Private, Webhook};
+use crate::delivery::webhook::{AsAttempt, ShownRequest};
 use crate::edge::body::Body;
 use crate::edge::context::Edge;
+use crate::edge::start::Form;
 use crate::hub::Grant;
 use actix_web::HttpResponse;
 use actix_web::web::Data;
@@ -35,6 +36,7 @@ struct Asked<'t> {
     settings: Option<&'t RawValue>,
     event: Option<String>,
     sample: Option<NewEvent>,
+    attempt: AsAttempt,
 }
 
 /// What an event may be at most.
@@ -62,7 +64,7 @@ struct Preview {
 
 /// The request as it is shown.
 #[derive(Serialize)]
-struct Request {
+pub(super) struct Request {
     method: &'static str,
     url: Option<String>,
     headers: BTreeMap<String, String>,
@@ -92,14 +94,14 @@ pub(super) async fn preview(
         (None, None) => newest(&edge, topic, &plain.webhook).await?,
     };
     let data = match event {
-        Some(event) => of_event(&edge, &grant, plain, &event).await?,
+        Some(event) => of_event(&edge, &grant, plain, &event, asked.attempt).await?,
         None => Preview::default(),
     };
     Ok(HttpResponse::Ok().json(Answer { data }))
 }
 
-/// Reads `{"webhook", "settings", "event", "sample"}`. The faults inside the settings are found where they are
-/// applied.
+/// Reads `{"webhook", "settings", "event", "sample", "attempt", "at"}`. The faults inside the settings are found where
+/// they are applied.
 fn read(text: &str, bounds: Bounds) -> Result<Asked<'_>, Problem> {
     let mut body = Members::of(text);
     let webhook: Option<Option<String>> = body.nullable("webhook", "the id of a webhook");
@@ -115,7 +117,8 @@ fn read(text: &str, bounds: Bounds) -> Result<Asked<'_>, Problem> {
     if sample.is_some() && event.is_some() {
         body.fault("sample", FieldCode::Conflict, "can't be given with event");
     }
-    let asked = Asked { webhook: webhook.flatten(), settings, event, sample };
+    let attempt = read_attempt(&mut body);
+    let asked = Asked { webhook: webhook.flatten(), settings, event, sample, attempt };
     Ok(body.finish().into_result(asked)?)
 }
 
@@ -144,6 +147,16 @@ fn read_sample(sample: &mut Members<'_>, bounds: Bounds) -> NewEvent {
         "null".to_owned()
     });
     NewEvent::new(subject, kind, payload)
+}
+
+fn read_attempt(body: &mut Members<'_>) -> AsAttempt {
+    let number: Option<u32> = body.nullable("attempt", "a whole number").flatten();
+    if number == Some(0) {
+        body.fault("attempt", FieldCode::OutOfRange, "must be at least 1");
+    }
+    let at: Option<String> = body.nullable("at", "a time").flatten();
+    let at_ms = at.and_then(|at| position::read(body, "at", Form::Time, &at)?.time_ms());
+    AsAttempt { number: number.unwrap_or(1), at_ms }
 }
 
 /// The settings that are tried.
@@ -216,16 +229,33 @@ async fn last_of(
     Ok((last, wanted))
 }
 
-async fn of_event(edge: &Edge, grant: &Grant, plain: Plain, event: &Event) -> Result<Preview, Problem> {
+async fn of_event(
+    edge: &Edge,
+    grant: &Grant,
+    plain: Plain,
+    event: &Event,
+    attempt: AsAttempt,
+) -> Result<Preview, Problem> {
     let Plain { webhook, private } = plain;
     let why = edge.webhooks.why_unwanted(&webhook, event).await?;
-    let shown = edge.webhooks.shown_request(webhook, private, event).await;
-    let (request, error) = match shown {
-        Ok(shown) => (Some(Request::from(shown)), None),
+    let (request, error) = match request_of(edge, webhook, private, event, attempt).await {
+        Ok(request) => (Some(request), None),
         Err(error) => (None, Some(error)),
     };
     let chosen = why.is_none();
     Ok(Preview { event: answer::envelope(grant.map.id, event), chosen, why, request, error })
+}
+
+/// The request that a webhook makes of an event at that attempt, without its secrets. `Err` says why there is
+/// none.
+pub(super) async fn request_of(
+    edge: &Edge,
+    webhook: Webhook,
+    private: Private,
+    event: &Event,
+    attempt: AsAttempt,
+) -> Result<Request, String> {
+    edge.webhooks.shown_request(webhook, private, event, attempt).await.map(Request::from)
 }
 
 #[cfg(test)]
@@ -239,12 +269,15 @@ mod tests {
     fn what_is_absent_may_be_null() {
         for text in ["{}", r#"{"webhook":null,"settings":null,"event":null,"sample":null}"#] {
             let Ok(asked) = read(text, BOUNDS) else { panic!("{text} is refused") };
-            let Asked { webhook, settings, event, sample } = asked;
+            assert_eq!(asked.attempt, AsAttempt::default(), "{text}");
+            let Asked { webhook, settings, event, sample, .. } = asked;
             assert!(webhook.is_none() && settings.is_none() && event.is_none() && sample.is_none(), "{text}");
         }
-        let given = r#"{"webhook":"w","settings":{"name":"n"},"event":"e"}"#;
+        let given =
+            r#"{"webhook":"w","settings":{"name":"n"},"event":"e","attempt":3,"at":"1970-01-01T00:00:02Z"}"#;
         let Ok(asked) = read(given, BOUNDS) else { panic!("it is refused") };
         assert_eq!((asked.webhook.as_deref(), asked.event.as_deref()), (Some("w"), Some("e")));
+        assert_eq!(asked.attempt, AsAttempt { number: 3, at_ms: Some(2000) });
         assert_eq!(asked.settings.map(RawValue::get), Some(r#"{"name":"n"}"#));
     }
 
@@ -267,6 +300,8 @@ mod tests {
         for (text, expected) in [
             (r#"{"settings":[]}"#, "settings: must be an object"),
             (r#"{"webhook":7}"#, "webhook: must be the id of a webhook or null"),
+            (r#"{"attempt":0}"#, "attempt: must be at least 1"),
+            (r#"{"at":"noon"}"#, "at: must be a time with an offset, as in 2025-06-21T12:34:56Z"),
             (r#"{"setting":{}}"#, "setting: is not a known field; did you mean settings?"),
             (r#"{"event":"e","sample":{"type":"a","payload":1}}"#, "sample: can't be given with event"),
             (r#"{"sample":{"payload":1}}"#, "sample.type: is required"),

@@ -1,37 +1,34 @@
 //! Replays: delivering events again, as a range of the stream with its own progress, or as single events.
+//!
+//! How they are shown is in [`super::replayed`].
 
 use super::error::Problem;
 use super::managed::Managed;
 use super::position;
-use super::{object, order, state_of};
-use crate::core::consumer::progress::{NumberedCommand, OwnerCommand, Replay};
+use super::replayed::{Wanted, all, waiting};
+use super::{object, order};
+use crate::core::consumer::progress::{OwnerCommand, Track};
 use crate::core::field_error::{FieldCode, FieldErrors};
 use crate::core::history::Start;
-use crate::core::ids::EventId;
+use crate::core::ids::{EventId, TopicId};
 use crate::core::json::Members;
-use crate::core::time::iso_millis;
 use crate::core::webhook::Webhook;
 use crate::edge::body::Body;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
+use crate::edge::query::Query;
 use crate::edge::start::{Form, Named};
-use crate::hub::{Grant, WebhookState};
-use actix_web::HttpResponse;
+use crate::hub::Grant;
 use actix_web::web::{Data, Path};
+use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// Events that a request may name by their ids.
 const MAX_EVENTS: usize = 100;
 
-/// A range of the stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Wanted {
-    pub(super) from_seq: u64,
-    /// One past the last seq. `u64::MAX` means the end of the stream.
-    pub(super) until_seq: u64,
-    pub(super) failed_only: bool,
-}
+/// Parameters of the question how many events a replay would have.
+pub(super) const NAMES: &[&str] = &["since", "after", "until", "failed_only"];
 
 /// A replay in the path.
 #[derive(Deserialize)]
@@ -61,18 +58,56 @@ pub(super) async fn start(
     body: Body,
 ) -> Result<HttpResponse, Problem> {
     let asked = read(&object(body).await?)?;
+    if let Some(From::Events(ids)) = &asked.from {
+        return redeliver(&edge, &grant, &webhook, ids).await;
+    }
+    let wanted = wanted(&edge, grant.map.topic, asked).await?;
+    begin(&edge, &grant, &webhook, wanted).await
+}
+
+/// Says which events a replay with these parameters would have now. Nothing is begun.
+pub(super) async fn plan(
+    request: HttpRequest,
+    edge: Data<Edge>,
+    Managed { grant, webhook }: Managed,
+) -> Result<HttpResponse, Problem> {
+    let asked = read(&as_body(&Query::of(&request, NAMES)?))?;
     let topic = grant.map.topic;
+    let Wanted { from_seq, until_seq, failed_only } = wanted(&edge, topic, asked).await?;
+    let head_seq = edge.hub.archive().locate(topic, Start::Live).await?.head_seq;
+    let until_seq = until_seq.min(head_seq + 1).max(from_seq);
+    let events = match failed_only {
+        true => edge.hub.webhooks().dead_left(webhook.id, Track::new(from_seq), until_seq).await?,
+        false => until_seq - from_seq,
+    };
+    Ok(HttpResponse::Ok().json(json!({"data": {
+        "from_seq": from_seq, "until_seq": until_seq, "failed_only": failed_only, "events": events,
+    }})))
+}
+
+/// The parameters of a query as the members of a body, so that both are read, and refused, alike.
+fn as_body(query: &Query<'_>) -> String {
+    let value = |name: &str, text: &str| match (name, text) {
+        ("failed_only", "true") => Value::Bool(true),
+        ("failed_only", "false") => Value::Bool(false),
+        _ => text.into(),
+    };
+    let given = |name: &&str| Some(((*name).to_owned(), value(name, query.get(name)?)));
+    Value::Object(NAMES.iter().filter_map(given).collect::<Map<String, Value>>()).to_string()
+}
+
+/// The range that a request asks for.
+async fn wanted(edge: &Edge, topic: TopicId, asked: Asked) -> Result<Wanted, Problem> {
     let from_seq = match asked.from {
-        Some(From::Events(ids)) => return redeliver(&edge, &grant, &webhook, &ids).await,
-        Some(From::Since(position)) => position::first(&edge, topic, position).await?,
-        Some(From::After(id)) => position::after(&edge, topic, "after", id).await?,
-        None => 1,
+        Some(From::Since(position)) => position::first(edge, topic, position).await?,
+        Some(From::After(id)) => position::after(edge, topic, "after", id).await?,
+        Some(From::Events(_)) | None => 1,
     };
     let until_seq = match asked.until_ms {
         Some(ms) => edge.hub.archive().locate(topic, Start::Since(ms)).await?.next_seq,
         None => u64::MAX,
     };
-    begin(&edge, &grant, &webhook, Wanted { from_seq, until_seq, failed_only: asked.failed_only }).await
+    Ok(Wanted { from_seq, until_seq, failed_only: asked.failed_only })
 }
 
 fn read(text: &str) -> Result<Asked, Problem> {
@@ -159,7 +194,7 @@ async fn redeliver(
     let wanted = Wanted { from_seq: *first, until_seq: last + 1, failed_only: false };
     let events = seqs.len();
     let number = order(edge, grant, webhook, OwnerCommand::Redeliver(seqs)).await?;
-    let mut shown = waiting(number, edge.hub.clock().time_ms(), wanted);
+    let mut shown = waiting(number, edge.hub.clock().time_ms(), wanted, Some(events as u64));
     shown["events"] = events.into();
     Ok(HttpResponse::Accepted().json(json!({ "data": shown })))
 }
@@ -176,24 +211,27 @@ pub(super) async fn begin(
         order(edge, grant, webhook, OwnerCommand::Replay { from_seq, until_seq, failed_only }).await?;
     // The command is in the log, but this node may not have applied it yet.
     edge.catch_up().await;
-    let known = find(edge, webhook, number).await?;
-    let shown = known.unwrap_or_else(|| waiting(number, edge.hub.clock().time_ms(), wanted));
+    let known = find(edge, grant.map.topic, webhook, number).await?;
+    let shown = known.unwrap_or_else(|| {
+        let total = wanted.events();
+        waiting(number, edge.hub.clock().time_ms(), wanted, total)
+    });
     Ok(HttpResponse::Accepted().json(json!({ "data": shown })))
 }
 
 pub(super) async fn list(
     edge: Data<Edge>,
-    Managed { webhook, .. }: Managed,
+    Managed { grant, webhook }: Managed,
 ) -> Result<HttpResponse, Problem> {
-    Ok(HttpResponse::Ok().json(json!({"data": all(&edge, &webhook).await?})))
+    Ok(HttpResponse::Ok().json(json!({"data": all(&edge, grant.map.topic, &webhook).await?})))
 }
 
 pub(super) async fn show(
     edge: Data<Edge>,
-    Managed { webhook, .. }: Managed,
+    Managed { grant, webhook }: Managed,
     path: Path<OfReplay>,
 ) -> Result<HttpResponse, Problem> {
-    let (_, shown) = named(&edge, &webhook, &path.replay).await?;
+    let (_, shown) = named(&edge, grant.map.topic, &webhook, &path.replay).await?;
     Ok(HttpResponse::Ok().json(json!({ "data": shown })))
 }
 
@@ -204,113 +242,35 @@ pub(super) async fn cancel(
     body: Body,
 ) -> Result<HttpResponse, Problem> {
     body.none().await?;
-    let (number, shown) = named(&edge, &webhook, &path.replay).await?;
+    let (number, shown) = named(&edge, grant.map.topic, &webhook, &path.replay).await?;
     if matches!(shown["state"].as_str(), Some("waiting" | "running")) {
         order(&edge, &grant, &webhook, OwnerCommand::Cancel(number)).await?;
     }
     Ok(HttpResponse::NoContent().finish())
 }
 
-async fn named(edge: &Edge, webhook: &Webhook, number: &str) -> Result<(u64, Value), Problem> {
+async fn named(
+    edge: &Edge,
+    topic: TopicId,
+    webhook: &Webhook,
+    number: &str,
+) -> Result<(u64, Value), Problem> {
     if let Ok(number) = number.parse()
-        && let Some(shown) = find(edge, webhook, number).await?
+        && let Some(shown) = find(edge, topic, webhook, number).await?
     {
         return Ok((number, shown));
     }
     Err(ApiError::not_found("the replay").into())
 }
 
-async fn find(edge: &Edge, webhook: &Webhook, number: u64) -> Result<Option<Value>, Problem> {
-    Ok(all(edge, webhook).await?.into_iter().find(|shown| shown["id"] == number))
-}
-
-/// All replays that are remembered or that the owner has not taken up yet, newest first.
-async fn all(edge: &Edge, webhook: &Webhook) -> Result<Vec<Value>, Problem> {
-    let state = state_of(edge, webhook)?;
-    let running = state.progress.replays.iter().find(|replay| replay.ended_ms.is_none());
-    let running = running.map(|replay| replay.id).filter(|_| state.progress.waiting.events > 0);
-    let retrying = match running {
-        Some(id) => edge.hub.webhooks().replay_waits(webhook.id, id).await?,
-        None => 0,
-    };
-    Ok(listed(&state, retrying))
-}
-
-/// The same. `retrying` events of the running replay wait for another attempt.
-fn listed(state: &WebhookState, retrying: u64) -> Vec<Value> {
-    let waits = |order: &&NumberedCommand| order.number > state.progress.commands_done;
-    let waiting = state.commands.iter().filter(waits).filter_map(|order| match order.command {
-        OwnerCommand::Replay { from_seq, until_seq, failed_only } => {
-            Some(waiting(order.number, order.at_ms, Wanted { from_seq, until_seq, failed_only }))
-        }
-        _ => None,
-    });
-    let replays = &state.progress.replays;
-    let running = replays.iter().find(|replay| replay.ended_ms.is_none()).map(|replay| replay.id);
-    let taken_up = replays.iter().map(|shown| {
-        let retrying = (running == Some(shown.id)).then_some(retrying);
-        replay(shown, retrying)
-    });
-    let mut all: Vec<Value> = taken_up.chain(waiting).collect();
-    all.reverse();
-    all
-}
-
-/// A replay that the owner has taken up. Replays run one after the other; `retrying` is `None` for one that
-/// does not run. An event that waits for another attempt is read, and not finished.
-fn replay(replay: &Replay, retrying: Option<u64>) -> Value {
-    let total = replay.until_seq.saturating_sub(replay.from_seq);
-    let above: u64 = replay.track.above.iter().map(|(from, to)| to - from).sum();
-    let read = replay.track.next.saturating_sub(replay.from_seq) + above;
-    let done = read.saturating_sub(retrying.unwrap_or(0));
-    let progress = if total == 0 { 1.0 } else { done.min(total) as f64 / total as f64 };
-    let state = match (replay.cancelled, replay.ended_ms) {
-        (true, _) => "cancelled",
-        (_, Some(_)) => "done",
-        _ if retrying.is_some() => "running",
-        _ => "waiting",
-    };
-    json!({
-        "id": replay.id,
-        "state": state,
-        "failed_only": replay.failed_only,
-        "from_seq": replay.from_seq,
-        "until_seq": replay.until_seq,
-        "next_seq": replay.track.next,
-        "progress": if state == "done" { 1.0 } else { progress },
-        "delivered": replay.delivered,
-        "failed": replay.failed,
-        "retrying": retrying.unwrap_or(0),
-        "missed": replay.missed,
-        "started_at": iso_millis(replay.started_ms),
-        "ended_at": replay.ended_ms.map(iso_millis),
-    })
-}
-
-/// A replay that the owner has not taken up yet.
-fn waiting(number: u64, at_ms: u64, wanted: Wanted) -> Value {
-    json!({
-        "id": number,
-        "state": "waiting",
-        "failed_only": wanted.failed_only,
-        "from_seq": wanted.from_seq,
-        "until_seq": (wanted.until_seq < u64::MAX).then_some(wanted.until_seq),
-        "next_seq": wanted.from_seq,
-        "progress": 0.0,
-        "delivered": 0,
-        "failed": 0,
-        "retrying": 0,
-        "missed": 0,
-        "started_at": iso_millis(at_ms),
-        "ended_at": null,
-    })
+async fn find(edge: &Edge, topic: TopicId, webhook: &Webhook, number: u64) -> Result<Option<Value>, Problem> {
+    Ok(all(edge, topic, webhook).await?.into_iter().find(|shown| shown["id"] == number))
 }
 
 #[cfg(test)]
 #[allow(clippy::panic)]
 mod tests {
     use super::*;
-    use crate::core::consumer::progress::Track;
 
     #[test]
     fn a_range_ends_after_its_beginning() {
@@ -324,27 +284,22 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_for_another_attempt_is_not_finished() {
-        let mut track = Track::new(1);
-        track.settle_range(1..9);
-        let mut known = Replay {
-            id: 7,
-            failed_only: false,
-            from_seq: 1,
-            until_seq: 11,
-            track,
-            delivered: 2,
-            failed: 1,
-            missed: 0,
-            started_ms: 1,
-            ended_ms: None,
-            cancelled: false,
+    fn a_query_is_read_as_a_body_is() {
+        use actix_web::test::TestRequest;
+        let read_of = |query: &str| {
+            let request = TestRequest::with_uri(&format!("/?{query}")).to_http_request();
+            let Ok(query) = Query::of(&request, NAMES) else { panic!("{query} is refused") };
+            read(&as_body(&query))
         };
-        let shown = replay(&known, Some(5));
-        assert_eq!((&shown["state"], &shown["retrying"]), (&json!("running"), &json!(5)));
-        assert_eq!(shown["progress"], json!(0.3));
-        assert_eq!(replay(&known, None)["state"], "waiting");
-        known.ended_ms = Some(2);
-        assert_eq!(replay(&known, None)["progress"], json!(1.0));
+        let Ok(asked) = read_of("since=2025-06-21T12:00:00Z&failed_only=true") else { panic!("refused") };
+        assert!(asked.failed_only && matches!(asked.from, Some(From::Since(Named::Time(_)))));
+        for (query, expected) in [
+            ("failed_only=yes", "failed_only: must be true or false"),
+            ("", "since: is required, or after, or event_ids, or failed_only"),
+            ("since=yesterday", "since: must be a time"),
+        ] {
+            let Err(Problem::Invalid(problems)) = read_of(query) else { panic!("{query} is taken") };
+            assert!(problems.messages()[0].starts_with(expected), "{:?}", problems.messages());
+        }
     }
 }

@@ -133,25 +133,42 @@ pub(super) async fn update(edge: &Edge, by: By, id: WebhookId, patch: &Patch) ->
     Err(Refusal::Changed.into())
 }
 
+/// A secret that is to replace that of a webhook.
+pub(super) struct NewSecret {
+    text: String,
+    /// Whether the caller chose it. No receiver has one that is made here.
+    is_given: bool,
+}
+
+impl NewSecret {
+    /// The secret that the caller gave, or one that nobody can guess.
+    pub(super) fn of(given: Option<String>) -> Result<Self, Problem> {
+        let is_given = given.is_some();
+        Ok(Self { text: given.map_or_else(new_secret, Ok)?, is_given })
+    }
+}
+
 /// Gives a webhook another secret. The old secrets keep signing for `overlap` seconds; without an overlap they
-/// end at once.
+/// end at once. Deliveries that wait are tried at once only if the caller gave the secret: the receiver can't
+/// have another one yet, and attempts would be spent for nothing.
 pub(super) async fn rotate(
     edge: &Edge,
     by: By,
     id: WebhookId,
-    secret: &str,
+    secret: &NewSecret,
     overlap: u64,
 ) -> Result<Plain, Problem> {
     for _ in 0..TURNS {
         let old = open(edge, id)?;
         let mut plain = old.clone();
-        secret.clone_into(&mut plain.private.secret);
+        secret.text.clone_into(&mut plain.private.secret);
         follow(edge, &mut plain.private, &old.private, Some(overlap))?;
         if overlap == 0 {
             // Even if the secret stays, as after a rotation whose overlap is to end now.
             plain.private.previous.clear();
         }
-        if let Some(done) = try_put(edge, by, plain, &old).await? {
+        let may_help = secret.is_given && plain.requests_differ_from(&old);
+        if let Some(done) = try_put_over(edge, by, plain, &old, may_help).await? {
             return Ok(done);
         }
     }
@@ -217,12 +234,23 @@ pub(super) async fn try_put(
     plain: Plain,
     old: &Plain,
 ) -> Result<Option<Plain>, Problem> {
-    let differs = plain.requests_differ_from(old);
+    let may_help = plain.requests_differ_from(old);
+    try_put_over(edge, by, plain, old, may_help).await
+}
+
+/// The same. `may_help` says whether the receiver may take now what it refused.
+async fn try_put_over(
+    edge: &Edge,
+    by: By,
+    plain: Plain,
+    old: &Plain,
+    may_help: bool,
+) -> Result<Option<Plain>, Problem> {
     match encrypt_and_propose(edge, by, plain, Some(old.webhook.revision)).await? {
         Ok(plain) => {
             // With another target, or active again, it has started over already: the state sees these.
             let has_begun = !old.webhook.active || plain.webhook.fingerprint != old.webhook.fingerprint;
-            if differs && plain.webhook.active && !has_begun {
+            if may_help && plain.webhook.active && !has_begun {
                 start_over(edge, by, &plain.webhook).await;
             }
             Ok(Some(plain))
@@ -282,7 +310,7 @@ fn fingerprint(encryption: &Encryption, target: &Target) -> [u8; 16] {
 }
 
 /// A key for signatures that nobody can guess.
-pub(super) fn new_secret() -> Result<String, Problem> {
+fn new_secret() -> Result<String, Problem> {
     let mut random = [0u8; SECRET_BYTES];
     getrandom::fill(&mut random).map_err(|error| {
         tracing::error!(%error, "no random bytes");

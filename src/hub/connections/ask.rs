@@ -27,7 +27,7 @@ pub struct AskConnections {
 }
 
 /// A connection of a client, or the session of a client without one, such as a long poll.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClientConnection {
     /// Names it on its node. It has 56 bits, and nobody can guess it.
     pub number: u64,
@@ -35,6 +35,10 @@ pub struct ClientConnection {
     pub protocol: String,
     /// The address of the client. `None` if the connection has just ended.
     pub address: Option<IpAddr>,
+    /// The client's port. `None` if it has no connection of its own, or if that has just ended.
+    pub port: Option<u16>,
+    /// The beginning of what the client calls itself, if it says so.
+    pub agent: Option<String>,
     /// The token that opened it. `None` if the admin opened it.
     pub token: Option<TokenId>,
     /// Whom the client token is about, or the user that has signed in.
@@ -50,6 +54,31 @@ pub struct ClientConnection {
     pub lag_events: u64,
     /// Bytes of these events in memory, and bytes of the connection that the client has not taken.
     pub lag_bytes: u64,
+    /// The bytes of the connection alone.
+    pub unsent_bytes: u64,
+    /// For how many seconds something has waited for the client to take it; 0 if nothing waits.
+    pub waiting_seconds: u64,
+}
+
+/// A connection that was closed because its client read too slowly.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClosedConnection {
+    /// When (Unix milliseconds), by the node's clock.
+    pub at_ms: u64,
+    /// Why, as in metrics.
+    pub reason: String,
+    /// The connection as it was then.
+    pub connection: ClientConnection,
+}
+
+/// Asks a node for the connections of a map that it closed lately because their clients read too slowly, the
+/// newest first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AskClosed {
+    /// The map.
+    pub map: MapId,
+    /// Most connections; more than [`MOST_CONNECTIONS`] are never told.
+    pub limit: u32,
 }
 
 /// Asks a node to end a connection of a map, so that the client connects again.
@@ -66,6 +95,8 @@ pub struct EndConnection {
 pub enum AskThread {
     /// Which there are.
     List(Arc<AskConnections>, UnboundedSender<Vec<ClientConnection>>),
+    /// Which were closed lately because their clients read too slowly.
+    Closed(Arc<AskClosed>, UnboundedSender<Vec<ClosedConnection>>),
     /// To end one. It says so if the connection is there.
     End(EndConnection, UnboundedSender<()>),
 }
@@ -75,6 +106,13 @@ impl PeerRequest for AskConnections {
     type Answer = Option<Vec<ClientConnection>>;
     const KIND: u16 = 40;
     const LANE: Lane = Lane::patient(4, 28);
+}
+
+impl PeerRequest for AskClosed {
+    /// `None` if a worker thread of the node did not answer in time.
+    type Answer = Option<Vec<ClosedConnection>>;
+    const KIND: u16 = 43;
+    const LANE: Lane = Lane::patient(2, 14);
 }
 
 impl PeerRequest for EndConnection {

@@ -59,6 +59,8 @@ pub struct NodeInfo {
     pub has_key: Option<bool>,
     /// Lines of the audit log that could not be written since it started.
     pub audit_lost: u64,
+    /// What its clients lack because it may open too few files, in words.
+    pub short_of_files: Option<String>,
     /// Bytes of its store that are free for new data.
     pub disk_reusable: u64,
     /// Open client connections.
@@ -153,6 +155,8 @@ pub(in crate::hub) struct Counts {
     pub(super) audit_lost: OnceLock<Arc<AtomicU64>>,
     /// Whether the process before this one ended without being told to.
     pub(super) after_crash: OnceLock<bool>,
+    /// What clients of this node lack because it may open too few files.
+    pub(super) short_of_files: OnceLock<String>,
     /// The end of the certificate that clients see, if there is one.
     pub(super) client_certificate: OnceLock<ClientCertificate>,
     /// The hashes of the settings that shall be the same on all nodes, once this node has the key for them.
@@ -173,6 +177,7 @@ impl Default for Counts {
             older: AtomicU64::default(),
             audit_lost: OnceLock::new(),
             after_crash: OnceLock::new(),
+            short_of_files: OnceLock::new(),
             client_certificate: OnceLock::new(),
             settings: OnceLock::new(),
             started: Instant::now(),
@@ -196,6 +201,7 @@ impl Counts {
             settings: self.settings.get().cloned().unwrap_or_default(),
             has_key: Some(self.settings.get().is_some()),
             audit_lost: self.audit_lost.get().map_or(0, |lost| lost.load(Ordering::Relaxed)),
+            short_of_files: self.short_of_files.get().cloned(),
             disk_reusable: status.disk_reusable,
             connections: self.connections.load(Ordering::Relaxed),
             topics,

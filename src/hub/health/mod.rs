@@ -135,6 +135,11 @@ impl Health {
         let _ = self.counts.after_crash.set(was_crash);
     }
 
+    /// Reports what clients of this node lack because it may open too few files. Only the first call counts.
+    pub fn report_short_of_files(&self, what: String) {
+        let _ = self.counts.short_of_files.set(what);
+    }
+
     /// Reports from now on when the certificate ends that clients see (seconds since 1970), as that function
     /// tells it. Only the first call counts.
     pub fn report_client_certificate(&self, until: impl Fn() -> Option<u64> + Send + Sync + 'static) {

@@ -15,7 +15,7 @@ pub struct CountConnections {
 impl PeerRequest for CountConnections {
     /// The counts, in the order of the maps.
     type Answer = Option<Vec<u32>>;
-    const KIND: u16 = 43;
+    const KIND: u16 = 44;
     const LANE: Lane = Lane::quick(4, 28);
 }
 

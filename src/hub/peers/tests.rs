@@ -3,7 +3,7 @@
 use super::*;
 use crate::core::codec;
 use crate::hub::quota::rates;
-use crate::hub::{AskConnections, EndConnection};
+use crate::hub::{AskClosed, AskConnections, CountConnections, EndConnection};
 use crate::hub::{applied, configured, ephemeral, health, operations, timeline, vault};
 use futures_util::future::ready;
 use serde::Deserialize;
@@ -166,6 +166,8 @@ fn all_kinds_of_a_connection_fit_on_it_together() {
         ephemeral::TellInterest::LANE,
         AskConnections::LANE,
         EndConnection::LANE,
+        AskClosed::LANE,
+        CountConnections::LANE,
         // Reading the audit log.
         Lane::patient(2, 14),
         timeline::Follow::LANE,
@@ -206,6 +208,8 @@ fn requests_and_answers_keep_their_bytes() {
         AskConnections::KIND,
         EndConnection::KIND,
         timeline::Follow::KIND,
+        AskClosed::KIND,
+        CountConnections::KIND,
     ];
-    assert_eq!(kinds, [1, 2, 3, 4, 5, 6, 7, 19, 20, 21, 22, 40, 41, 42]);
+    assert_eq!(kinds, [1, 2, 3, 4, 5, 6, 7, 19, 20, 21, 22, 40, 41, 42, 43, 44]);
 }

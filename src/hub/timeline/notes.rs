@@ -5,6 +5,7 @@
 
 use super::recent::{KEPT, Recent};
 use crate::core::ids::{EventId, NodeId, SourceId, TokenId, TopicId, WebhookId};
+use crate::core::webhook::outcome::Class;
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicU64, Ordering};
 use waypost_cluster::ProposalName;
@@ -173,8 +174,8 @@ pub struct DeliveryNote {
     pub took_ms: u32,
     /// The status of the answer, if there was one.
     pub status: Option<u16>,
-    /// Whether the receiver has the event.
-    pub is_delivered: bool,
+    /// How the attempt ended; [`Class::Delivered`] for an acknowledgement.
+    pub class: Class,
     /// Whether the event was given up after this attempt.
     pub is_given_up: bool,
     /// Whether somebody asked to have the event delivered again.
@@ -193,7 +194,7 @@ impl DeliveryNote {
             attempt: 0,
             took_ms: 0,
             status: None,
-            is_delivered: true,
+            class: Class::Delivered,
             is_given_up: false,
             is_replay: false,
         }
@@ -203,25 +204,24 @@ impl DeliveryNote {
         let [id_high, id_low] = halves(self.event.to_bytes());
         let [to_high, to_low] = halves(*self.receiver.as_bytes());
         let times = u64::from(self.attempt) << 32 | u64::from(self.took_ms);
-        let flags = [self.is_delivered, self.is_given_up, self.is_replay];
-        let flags = flags.into_iter().rev().fold(0u64, |flags, flag| flags << 1 | u64::from(flag));
-        let end = u64::from(self.status.unwrap_or(0)) << 3 | flags;
+        let flags = u64::from(self.is_replay) << 1 | u64::from(self.is_given_up);
+        let end = (self.class as u64) << 32 | u64::from(self.status.unwrap_or(0)) << 2 | flags;
         [id_high, id_low, to_high, to_low, self.at_ms, times, end]
     }
 
-    fn of(words: &[u64; Self::WORDS]) -> Self {
+    fn of(words: &[u64; Self::WORDS]) -> Option<Self> {
         let [id_high, id_low, to_high, to_low, at_ms, times, end] = *words;
-        Self {
+        Some(Self {
             event: EventId::from_bytes(whole([id_high, id_low])),
             receiver: WebhookId::from_bytes(whole([to_high, to_low])),
             at_ms,
             attempt: (times >> 32) as u32,
             took_ms: times as u32,
-            status: Some((end >> 3) as u16).filter(|status| *status != 0),
-            is_delivered: end & 1 != 0,
-            is_given_up: end & 2 != 0,
-            is_replay: end & 4 != 0,
-        }
+            status: Some((end >> 2) as u16).filter(|status| *status != 0),
+            class: *Class::ALL.get((end >> 32) as usize)?,
+            is_given_up: end & 1 != 0,
+            is_replay: end & 2 != 0,
+        })
     }
 }
 
@@ -288,7 +288,7 @@ impl Notes {
     pub(super) fn deliveries_of(&self, event: EventId) -> Vec<DeliveryNote> {
         let [high, low] = halves(event.to_bytes());
         let found = self.delivered.find(|words| words[0] == high && words[1] == low);
-        found.iter().map(DeliveryNote::of).collect()
+        found.iter().filter_map(DeliveryNote::of).collect()
     }
 
     /// Whether the process was started after the entry of that index came into this node's log.

@@ -3,6 +3,7 @@ use crate::core::command::Publish;
 use crate::core::event::NewEvent;
 use crate::core::ids::TokenId;
 use crate::core::subject::Subject;
+use crate::core::webhook::outcome::Class;
 use crate::hub::stage;
 
 #[actix_web::test]
@@ -52,7 +53,7 @@ async fn what_a_receiver_got_is_found_by_the_event() {
         attempt,
         took_ms: 6,
         status: Some(503),
-        is_delivered: false,
+        class: Class::Status,
         is_given_up: attempt == 2,
         is_replay: false,
     };

@@ -118,6 +118,16 @@ pub(super) const MISTAKES: &[Mistake] = &[
         &["401", "--token", "admin token"],
     ),
     on(
+        "A variable that is not set: `curl -H \"Authorization: Bearer $WAYPOST_TOKEN\"`",
+        WithToken("/api/maps/shop/events", ""),
+        &["401", "a valid token is needed", "send it as: Authorization: Bearer"],
+    ),
+    on(
+        "A token that the cluster does not have: `curl -H 'Authorization: Bearer nonsense'`",
+        WithToken("/api/maps/shop/events", "nonsense"),
+        &["401", "a valid token is needed", "not one of this cluster", "waypost token create"],
+    ),
+    on(
         "A token of the documentation, as it stands there: `curl -H 'Authorization: Bearer wp_…'`",
         WithToken("/api/maps/shop/events", "wp_…"),
         &["400", "authorization", "in place of wp_…"],

@@ -68,6 +68,54 @@ pub(super) fn origins(c: &Cluster) -> Result<()> {
     Client::connect(c, &app).map(drop)
 }
 
+/// A change counts for the sockets that are open, and for the pages that connect from then on.
+pub(super) fn changed(c: &Cluster) -> Result<()> {
+    let map = c.map("app-changed")?;
+    let app = App::with(c, &map, &json!({}))?;
+    let [mut ada, mut bob] = [Client::connect(c, &app)?, Client::connect(c, &app)?];
+    for client in [&mut ada, &mut bob] {
+        let auth = app.channel_auth(&client.id, "private-room", None);
+        let asked = json!({"event": "pusher:subscribe", "data": {"channel": "private-room", "auth": auth}});
+        client.ws.text(&asked.to_string())?;
+        let answer = client.next()?;
+        ensure!(answer["event"] == "pusher_internal:subscription_succeeded", "{answer}");
+    }
+    let typed = json!({"event": "client-typed", "channel": "private-room", "data": "{}"}).to_string();
+    for enabled in [false, true, false] {
+        let path = format!("/api/maps/{}/pusher/{}", map.id, app.key);
+        c.admin(0).patch(&path, &json!({"client_events": enabled}))?.expect(200)?;
+        ada.ws.text(&typed)?;
+        if enabled {
+            let heard = bob.next()?;
+            ensure!(heard["event"] == "client-typed", "{heard}");
+        } else {
+            let error = ada.next()?;
+            let told = error["data"]["message"].as_str().unwrap_or_default();
+            ensure!(error["event"] == "pusher:error" && told.contains("waypost pusher update"), "{error}");
+            bob.quiet()?;
+        }
+    }
+    let path = format!("/api/maps/{}/pusher/{}", map.id, app.key);
+    c.admin(0).patch(&path, &json!({"origins": ["https://good.example"]}))?.expect(200)?;
+    ensure!(refused(c, &app.socket_path(), &[("Origin", "https://evil.example")])? == (4009, 4009));
+    ada.quiet()
+}
+
+/// A back end that calls `/app/…` instead of `/apps/…` learns that nothing is there, whatever it asks and signs.
+pub(super) fn elsewhere(c: &Cluster) -> Result<()> {
+    let map = c.map("app-elsewhere")?;
+    let app = App::of(c, &map)?;
+    let nobody = Api::new(&c.nodes[0].url(), None);
+    let body = r#"{"name":"n","channel":"c","data":"d"}"#;
+    let posted = app.post_path("events", body).replacen("/apps/", "/app/", 1);
+    let read =
+        app.target("GET", &app.path("channels"), &app.params(&[], None)).replacen("/apps/", "/app/", 1);
+    for answer in [nobody.send(&posted, body.as_bytes())?, nobody.get(&read)?] {
+        ensure!(answer.status == 404 && answer.text().contains("/apps/APP_ID/"), "{}", answer.text());
+    }
+    Ok(())
+}
+
 pub(super) fn deleted(c: &Cluster) -> Result<()> {
     let map = c.map("app-deleted")?;
     let app = App::of(c, &map)?;

@@ -16,6 +16,16 @@ pub(super) struct Block {
 }
 
 impl Block {
+    /// A block with lines that must have been printed, for the block at that line of a page.
+    pub(super) fn expecting(line: usize, lines: String) -> Self {
+        Self { language: "text".to_owned(), flags: vec!["expect".to_owned()], line, text: lines }
+    }
+
+    /// The same block with other flags.
+    pub(super) fn with_flags(&self, flags: &[&str]) -> Self {
+        Self { flags: flags.iter().map(|&flag| flag.to_owned()).collect(), ..self.clone() }
+    }
+
     /// Whether the block has this flag.
     pub(super) fn has(&self, flag: &str) -> bool {
         self.flags.iter().any(|own| own == flag)

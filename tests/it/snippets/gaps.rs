@@ -52,12 +52,8 @@ fn programs_that_follow_say_what_is_no_longer_kept() {
             for block in read(path)?.into_iter().filter(follows) {
                 programs += 1;
                 let what = format!("{}: line {}", name(path), block.line);
-                let says = Block {
-                    language: "text".to_owned(),
-                    flags: vec!["expect".to_owned()],
-                    line: block.line,
-                    text: format!("{SAID}\n"),
-                };
+                // Some programs say the time before it.
+                let says = Block::expecting(block.line, format!("…{SAID}\n"));
                 let resumes = Block { text: resuming(&block.text, &unknown), ..block };
                 Page::new(path, &url, &map)?.run(&[resumes, says]).context(what)?;
             }

@@ -11,16 +11,16 @@ use std::net::Ipv4Addr;
 use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
 use testkit::cluster::{ADMIN, Map, free};
 use testkit::node::without_settings;
 use testkit::wait;
 
-/// How long a block may run, where others run beside it.
+/// How long a block may run, and what is expected of it may take, where others run beside it.
 const LIMIT: Duration = Duration::from_secs(120);
-/// How long a block in Rust may run, since it is compiled first.
+/// The same for a block in Rust, since it is compiled first.
 const COMPILED: Duration = Duration::from_secs(300);
 /// Ports at which the receivers of pages listen; here each gets one that is free.
 const PORTS: std::ops::Range<u16> = 3000..3010;
@@ -44,6 +44,8 @@ pub(super) struct Page<'a> {
     ports: Vec<(u16, u16)>,
     /// How many bytes of the output were expected so far.
     expected: usize,
+    /// How long the block that was started last may take.
+    limit: Duration,
 }
 
 impl<'a> Page<'a> {
@@ -61,7 +63,7 @@ impl<'a> Page<'a> {
         let port =
             |named: u16| -> Result<(u16, u16)> { Ok((named, free(Ipv4Addr::LOCALHOST.into())?.port())) };
         let ports = PORTS.map(port).collect::<Result<_>>()?;
-        Ok(Self { url, map, folder, groups: Vec::new(), ports, expected: 0 })
+        Ok(Self { url, map, folder, groups: Vec::new(), ports, expected: 0, limit: LIMIT })
     }
 
     /// Runs the blocks. An error says which block failed, and has the last of what was printed.
@@ -90,21 +92,61 @@ impl<'a> Page<'a> {
         Ok(ran)
     }
 
+    /// Runs a program that must print a line like this and end with a failure. One that this machine can't run
+    /// is left out.
+    pub(super) fn fails(&mut self, program: &Block, line: &str) -> Result<()> {
+        let language = Language::named(&program.language).filter(|language| language.is_here());
+        let Some(language) = language else { return Ok(()) };
+        let done = self.begin(language, 0, program).and_then(|mut child| {
+            let status = self.end(&mut child)?;
+            ensure!(!status.success(), "the program did not fail");
+            self.expect(line)
+        });
+        done.with_context(|| self.tail())
+    }
+
+    /// Kills all blocks that still live.
+    pub(super) fn kill(&mut self) {
+        for group in self.groups.drain(..) {
+            // It fails if nobody of the group lives.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+
+    /// Sets a variable for the programs that are run from now on. What was set or exported before is forgotten.
+    pub(super) fn set(&self, name: &str, value: &str) -> Result<()> {
+        Ok(fs::write(self.folder.path().join(".variables"), format!("export {name}={value}\n"))?)
+    }
+
+    /// The path of a file in the page's folder.
+    pub(super) fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
     fn block(&mut self, language: Language, number: usize, block: &Block) -> Result<()> {
-        // A token in what a page expects may be a new one.
-        let text = block.text.replace("wpa_…", ADMIN).replace("wp_…", &self.map.token);
-        let mut command = language.prepare(self.folder.path(), number, &self.local(&text))?;
-        let mut child = self.start(&mut command)?;
+        let mut child = self.begin(language, number, block)?;
         if block.has("background") {
             return Ok(());
         }
-        let limit = if language == Language::Rust { COMPILED } else { LIMIT };
-        let status = wait::until_for(limit, "the end of the block", || Ok(child.try_wait()?))?;
-        // The id of a group that has ended may soon be that of another one.
-        self.groups
-            .retain(|group| *group != Pid::from_child(&child) || test_kill_process_group(*group).is_ok());
+        let status = self.end(&mut child)?;
         ensure!(status.success(), "the block ended with {status}");
         Ok(())
+    }
+
+    fn begin(&mut self, language: Language, number: usize, block: &Block) -> Result<Child> {
+        // A token in what a page expects may be a new one.
+        let text = block.text.replace("wpa_…", ADMIN).replace("wp_…", &self.map.token);
+        let mut command = language.prepare(self.folder.path(), number, &self.local(&text))?;
+        self.limit = if language == Language::Rust { COMPILED } else { LIMIT };
+        self.start(&mut command)
+    }
+
+    fn end(&mut self, child: &mut Child) -> Result<ExitStatus> {
+        let status = wait::until_for(self.limit, "the end of the block", || Ok(child.try_wait()?))?;
+        // The id of a group that has ended may soon be that of another one.
+        let own = Pid::from_child(child);
+        self.groups.retain(|group| *group != own || test_kill_process_group(*group).is_ok());
+        Ok(status)
     }
 
     /// Starts a command in the page's folder, with what is said to be in its environment.
@@ -137,7 +179,7 @@ impl<'a> Page<'a> {
     /// Waits until the blocks so far have printed these lines, after those that were expected before.
     fn expect(&mut self, lines: &str) -> Result<()> {
         let lines = self.local(lines);
-        self.expected = wait::until_for(LIMIT, "what the page says", || {
+        self.expected = wait::until_for(self.limit, "what the page says", || {
             match expect::find(&self.printed(), self.expected, &lines) {
                 Ok(end) => Ok(Some(end)),
                 Err(missing) => bail!("this line did not come: {missing}"),
@@ -171,10 +213,7 @@ impl<'a> Page<'a> {
 
 impl Drop for Page<'_> {
     fn drop(&mut self) {
-        for group in &self.groups {
-            // It fails if nobody of the group lives.
-            let _ = kill_process_group(*group, Signal::KILL);
-        }
+        self.kill();
     }
 }
 

@@ -1,6 +1,7 @@
 // Chromium for the pages of the console: contexts that tell of everything that goes wrong in them.
 import { createRequire } from "node:module";
 import { readFile } from "node:fs/promises";
+import { setTimeout as sleep } from "node:timers/promises";
 import { options, say } from "../lines.mjs";
 
 process.env.TMPDIR = options.folder;
@@ -50,6 +51,13 @@ export async function open(who, look, cookies = []) {
     const isElsewhere = !["data:", "blob:"].includes(protocol) && !own.has(hostname);
     if (isElsewhere) say("elsewhere", { who, url: request.url() });
   });
+  // Nobody has signed in before the first sign-in: to ask for the session is no error then.
+  page.on("response", async (response) => {
+    const request = response.request();
+    if (request.method() !== "GET" || !isExpected(String(response.status()), response.url())) return;
+    const { cookie = "" } = await request.allHeaders().catch(() => ({ cookie: "waypost_session=" }));
+    if (!cookie.includes("waypost_session=")) say("console_error", { who, text: "no session", url: response.url() });
+  });
   await page.exposeFunction("tellViolation", (directive, uri) => say("csp", { who, directive, uri }));
   await page.addInitScript(() => {
     document.addEventListener("securitypolicyviolation", (event) => {
@@ -59,18 +67,41 @@ export async function open(who, look, cookies = []) {
   return page;
 }
 
-/** Before anybody has signed in the node says so, and the browser calls that an error. */
+/** A sign-in that is refused, and a session that has ended: the browser calls these errors. */
 function isExpected(text, url) {
   return url.endsWith("/console/session") && /\b40[13]\b/.test(text);
 }
 
-/** What axe-core finds in the page as it stands, a line each. */
+/** The address of a page of a node's console. */
+export function at(url, fragment = "") {
+  return `${url}/console/${fragment}`;
+}
+
+/** How often axe-core looks at a page in which it found something. */
+const TIMES = 3;
+
+/**
+ * What axe-core finds in the page as it stands, a line each. The page changes while axe-core looks: a row that goes
+ * meanwhile may seem to be wrong. So what counts breaks a rule at each look.
+ */
 export async function faults(page) {
+  let found = await violations(page);
+  for (let looks = 1; looks < TIMES && found.length > 0; looks++) {
+    const rules = new Set((await violations(page)).map(({ rule }) => rule));
+    found = found.filter(({ rule }) => rules.has(rule));
+  }
+  return found.map(({ rule, text }) => `${rule}: ${text}`);
+}
+
+async function violations(page) {
   // Not as an element of the page: its CSP would refuse that.
   await page.evaluate(axe);
   const found = await page.evaluate(() => window.axe.run(document, { preload: false, resultTypes: ["violations"] }));
   return found.violations.flatMap(({ id, nodes }) =>
-    nodes.map((node) => `${id}: ${node.target.join(" ")}: ${node.failureSummary ?? ""}`.replaceAll("\n", " ")),
+    nodes.map((node) => ({
+      rule: id,
+      text: `${node.target.join(" ")}: ${node.failureSummary ?? ""}`.replaceAll("\n", " "),
+    })),
   );
 }
 
@@ -83,6 +114,15 @@ export function overflow(page) {
 export async function settled(page) {
   await page.locator("#main h1").first().waitFor();
   await page.locator("#main .spinner").first().waitFor({ state: "detached" });
+}
+
+/** Waits until it is so. */
+export async function until(what, holds) {
+  const end = Date.now() + LIMIT;
+  while (!(await holds())) {
+    if (Date.now() > end) throw new Error(`it never came: ${what}`);
+    await sleep(100);
+  }
 }
 
 export function close() {

@@ -1,23 +1,25 @@
 // A person who uses the console in Chromium.
 //
 // Options: urls (http://… of the nodes, the first of which is used), admin (the token), token (of the map, to read
-// alone), map (its slug), own (what the map's token gets: a fragment, and what the page must show), markup (the same
-// for texts full of markup), pictures (a folder for pictures of each page, or null), chromium (the path of the
-// executable), folder (where the browser keeps what it writes).
+// alone), map (its slug), webhook (the id of one that delivers), own (what the map's token gets: a fragment, and what
+// the page must show), markup (the same for texts full of markup), pictures (a folder for pictures of each page, or
+// null), chromium (the path of the executable), folder (where the browser keeps what it writes).
 // Lines: `visited` {look, page, faults (of axe-core), overflow}, `shown` {page, text}, `opened` {what}, `csp`,
 // `console_error`, `page_error`, `elsewhere`, `failed` {order, error}, `ended`.
 // Orders, each answered with `done` {do}: {do:"signin"} (by the form, and refused first), {do:"visit",look,page} (a
-// fragment), {do:"leave",look}, {do:"keys"}, {do:"markup"}, {do:"own"}, {do:"watch"} (a page at the first node, one by
-// the proxy), {do:"lost",before} (once the first node is gone, which the proxied page asked by the name `before`),
-// {do:"signout"}, {do:"end"}.
+// fragment), {do:"leave",look}, {do:"keys"}, {do:"markup"}, {do:"lively",part} (what moves is held: "tail", "attempts",
+// "connections"), {do:"own"}, {do:"watch"} (a page at the first node, one by the proxy), {do:"lost",before} (once the
+// first node is gone, which the proxied page asked by the name `before`), {do:"signout"}, {do:"end"}.
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { options, orders, say } from "../lines.mjs";
-import { close, faults, open, overflow, settled } from "./browser.mjs";
+import { at, close, faults, open, overflow, settled } from "./browser.mjs";
+import { lively } from "./lively.mjs";
 import { proxy } from "./proxy.mjs";
 
 const [first] = options.urls;
-const at = (url, fragment = "") => `${url}/console/${fragment}`;
+/** What some pages show because of the load, by their name in the address. */
+const LOADED = { tail: ".ev-row", subjects: "tbody tr", connections: "tbody tr", consumers: "tbody tr" };
 let cookies = [];
 /** The pages that stay open. */
 const kept = {};
@@ -57,6 +59,8 @@ async function visit({ look, page: fragment }) {
   const page = kept[look];
   await page.evaluate((hash) => (location.hash = hash), fragment);
   await settled(page);
+  const { name } = placeOf(fragment);
+  if (LOADED[name] !== undefined) await page.locator(`#main ${LOADED[name]}`).first().waitFor();
   say("visited", { look, page: fragment, faults: await faults(page), overflow: await overflow(page) });
   if (options.pictures) await picture(page, look, fragment);
 }
@@ -66,10 +70,16 @@ async function leave({ look }) {
   delete kept[look];
 }
 
-async function picture(page, look, fragment) {
-  await mkdir(options.pictures, { recursive: true });
+/** The name of a page, and which of several things it is about. */
+function placeOf(fragment) {
   const [path] = fragment.slice("#/".length).split("?");
   const [of, , name = of, one] = path.split("/");
+  return { name, one };
+}
+
+async function picture(page, look, fragment) {
+  await mkdir(options.pictures, { recursive: true });
+  const { name, one } = placeOf(fragment);
   // One of several things: webhooks/<id> is the picture of a webhook.
   const title = one === undefined ? name : name.replace(/s$/, "");
   await page.screenshot({ path: join(options.pictures, `console-${title}-${look}.png`) });
@@ -189,7 +199,8 @@ async function end() {
   say("ended");
 }
 
-const acts = { signin, visit, leave, keys, markup, own, watch, lost, signout, end };
+const held = ({ part }) => lively(part, cookies);
+const acts = { signin, visit, leave, keys, markup, lively: held, own, watch, lost, signout, end };
 const told = (act) => (order) =>
   Promise.resolve(order)
     .then(act)

@@ -222,7 +222,8 @@ fn arrived(shared: &Shared, mut request: Request) -> (usize, Reply) {
     let mut paths = lock(&shared.paths);
     let path = paths.entry(request.path.clone()).or_default();
     let reply = path.behaviour.as_mut().map_or_else(|| Reply::new(404), |behaviour| behaviour(&request));
-    request.status = if matches!(reply.body, Body::Never | Body::Drip(_)) { 0 } else { reply.status };
+    request.status =
+        if matches!(reply.body, Body::Never | Body::Close | Body::Drip(_)) { 0 } else { reply.status };
     path.under_way += 1;
     path.peak = path.peak.max(path.under_way);
     path.requests.push(request);

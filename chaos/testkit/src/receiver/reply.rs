@@ -32,6 +32,8 @@ pub enum Body {
     Huge(u64),
     /// Nothing: the connection stays open and silent.
     Never,
+    /// Nothing: the connection ends.
+    Close,
 }
 
 impl Reply {
@@ -89,6 +91,7 @@ impl Reply {
                     stream.write_all(&chunk)?;
                 }
             }
+            Body::Close => {}
             // This waits until the other side closes the connection.
             Body::Never => while stream.read(&mut [0; 4096])? > 0 {},
         }

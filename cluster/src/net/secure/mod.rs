@@ -18,6 +18,8 @@ use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
 
+use bytes::Bytes;
+
 use crate::NodeId;
 use crate::clock;
 use crate::config::Security;
@@ -69,6 +71,8 @@ pub(crate) struct Secure {
     identity: IdentityKey,
     /// `None` until this node has joined: it shows none, and introduces nobody.
     introductions: RwLock<Option<Vec<IntroductionV1>>>,
+    /// What callers get that speak no TLS.
+    told_without_tls: Bytes,
     reported: AtomicU64,
 }
 
@@ -91,8 +95,14 @@ impl Secure {
             mode: mode(security),
             identity,
             introductions: RwLock::default(),
+            told_without_tls: Bytes::new(),
             reported: AtomicU64::new(0),
         })
+    }
+
+    /// Tells this to callers that speak no TLS.
+    pub(crate) fn telling(self, without_tls: Bytes) -> Self {
+        Self { told_without_tls: without_tls, ..self }
     }
 
     pub(crate) fn mode(&self) -> PeerSecurity {
@@ -169,7 +179,8 @@ impl Secure {
 
     /// The answering side: finds out what the caller shows.
     pub(super) async fn answer(&self, socket: TcpStream) -> io::Result<Answering> {
-        let Channel { mut read, write, exporter, certified } = self.tls.accept(socket).await?;
+        let Channel { mut read, write, exporter, certified } =
+            self.tls.accept(socket, &self.told_without_tls).await?;
         let (head, body) = read.frame(HANDSHAKE_BYTES).await?;
         if head.kind != Kind::Hello {
             return Err(io::Error::other("the first frame is not a greeting"));

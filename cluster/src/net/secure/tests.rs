@@ -9,6 +9,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
     date_time_ymd,
 };
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
@@ -132,6 +133,31 @@ async fn stay_apart(caller: &Secure, called: &Secure, told: &str, said: &str) {
 const ONE: &str = "a key of the cluster";
 const OTHER: &str = "a key of another one";
 
+#[tokio::test]
+async fn a_caller_that_begins_with_a_text_is_told_what_is_wrong() {
+    let called = none().telling(Bytes::from_static(b"not here"));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    for request in [&b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"[..], b"P"] {
+        let call = async {
+            let mut socket = TcpStream::connect(addr).await?;
+            socket.write_all(request).await?;
+            let mut told = Vec::new();
+            socket.read_to_end(&mut told).await?;
+            Ok::<_, io::Error>(told)
+        };
+        let answer = async {
+            called.answer(listener.accept().await?.0).await?;
+            Ok::<_, io::Error>(())
+        };
+        let limit = HANDSHAKE * 10;
+        let (call, answer) = tokio::join!(timeout(limit, call), timeout(limit, answer));
+        assert_eq!(call.unwrap().unwrap(), b"not here");
+        let error = answer.unwrap().unwrap_err().to_string();
+        assert!(error.contains("does not speak TLS"), "{error}");
+    }
+}
+
 #[test]
 fn a_node_that_was_not_introduced_introduces_nobody() {
     let node = none();
@@ -215,7 +241,7 @@ async fn nothing_that_is_shown_on_one_connection_is_valid_on_another() {
     let far_addr = far.local_addr().unwrap();
     let call = async { caller.call(TcpStream::connect(near_addr).await?, &hello()).await.map(drop) };
     let steal = async {
-        let mut heard = thief.tls.accept(near.accept().await?.0).await?;
+        let mut heard = thief.tls.accept(near.accept().await?.0, b"").await?;
         let (head, greeting) = heard.read.frame(HANDSHAKE_BYTES).await?;
         let mut said = thief.tls.connect(TcpStream::connect(far_addr).await?).await?;
         said.write.frame(&frame::encode(head.kind, frame::NODE, 0, &greeting)?).await?;

@@ -33,6 +33,9 @@ const EXPORTER: &[u8] = b"EXPORTER-waypost-peer";
 const PKCS8: [u8; 16] =
     [0x30, 0x2e, 0x02, 0x01, 0, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
 
+/// The error for what is no TLS.
+const NO_TLS: &str = "the peer does not speak TLS: it is no node of a cluster";
+
 /// Begins and accepts connections.
 pub(super) enum Tls {
     /// Without configured certificates.
@@ -118,8 +121,13 @@ impl Tls {
         Ok(channel(stream.into(), exporter, certified))
     }
 
-    /// TLS on a connection that a peer made.
-    pub(super) async fn accept(&self, socket: TcpStream) -> io::Result<Channel> {
+    /// TLS on a connection that a peer made. A caller that begins with a text instead is told `without_tls`, and
+    /// turned away.
+    pub(super) async fn accept(&self, socket: TcpStream, without_tls: &[u8]) -> io::Result<Channel> {
+        if begins_with_text(&socket).await? {
+            stream::leave(socket, without_tls).await;
+            return Err(io::Error::new(io::ErrorKind::InvalidData, NO_TLS));
+        }
         let (server, check) = match self {
             Self::SelfSigned(own) => (own.server.clone(), None),
             Self::Certificates(certificates) => {
@@ -131,7 +139,7 @@ impl Tls {
             Ok(stream) => stream,
             Err((error, socket)) => {
                 // The alert with the reason must still be sent.
-                stream::leave(socket.into_inner()).await;
+                stream::leave(socket.into_inner(), &[]).await;
                 return Err(explained(error));
             }
         };
@@ -144,6 +152,13 @@ impl Tls {
         });
         Ok(channel(stream.into(), exporter, certified))
     }
+}
+
+/// Waits for the first byte of a caller, which stays to be read, and tells whether it is a capital letter, with
+/// which no record of TLS begins.
+async fn begins_with_text(socket: &TcpStream) -> io::Result<bool> {
+    let mut first = [0];
+    Ok(socket.peek(&mut first).await? == 1 && first[0].is_ascii_uppercase())
 }
 
 fn exporter<Data>(connection: &ConnectionCommon<Data>) -> io::Result<[u8; 32]> {
@@ -188,7 +203,7 @@ pub(super) fn explained(error: io::Error) -> io::Error {
         return error;
     };
     let text = match tls {
-        Error::InvalidMessage(_) => "the peer does not speak TLS: it is no node of a cluster".to_owned(),
+        Error::InvalidMessage(_) => NO_TLS.to_owned(),
         Error::NoCertificatesPresented => {
             "the peer shows no certificate, and this node's peers need one (peer.tls_*)".to_owned()
         }

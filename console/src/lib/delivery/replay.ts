@@ -1,4 +1,5 @@
 // Which events are to be delivered again: what the form says, as a request and as a command line.
+import { counted } from "../words";
 import { commandLine } from "./commands";
 
 export interface ReplayForm {
@@ -61,6 +62,50 @@ export function replayCommand(kind: "webhook" | "consumer", map: string, word: s
     until: body.until,
     failed: body.failed_only,
   });
+}
+
+/** How many events a replay would have, as the node says it. */
+export interface ReplayPlan {
+  from_seq: number;
+  until_seq: number;
+  failed_only: boolean;
+  events: number;
+}
+
+/** The parameters that ask for the plan of a replay; null if it names its events. */
+export function planQuery(body: ReplayBody): Record<string, string> | null {
+  if (body.event_ids !== undefined) return null;
+  const given = Object.entries(body).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(given.map(([name, value]) => [name, String(value)]));
+}
+
+/** Says what a replay would deliver. */
+export function planText(plan: ReplayPlan): string {
+  if (plan.failed_only) {
+    if (plan.events === 0) return "There is no such dead letter: nothing would be delivered.";
+    return `${counted(plan.events, "dead letter")} would be delivered again, as far as the filter chooses them.`;
+  }
+  if (plan.events === 0) return "There is no event then: nothing would be delivered.";
+  return `It would look at ${counted(plan.events, "event")}, and deliver again those that the filter chooses.`;
+}
+
+/** Which events a replay has: a sentence, and their numbers in the stream. */
+export function whatText(replay: {
+  failed_only: boolean;
+  from_seq: number;
+  until_seq: number | null;
+  from_at?: string | null;
+}): { what: string; since: string | null; seqs: string } {
+  const whole = new Intl.NumberFormat("en");
+  const last = replay.until_seq === null ? "the end" : whole.format(replay.until_seq - 1);
+  return {
+    what: replay.failed_only ? "dead letters" : "events",
+    since: replay.from_seq <= 1 ? null : (replay.from_at ?? null),
+    seqs:
+      replay.from_seq === (replay.until_seq ?? 0) - 1
+        ? `seq ${last}`
+        : `seq ${whole.format(replay.from_seq)} to ${last}`,
+  };
 }
 
 /** The time of a `datetime-local` field, in UTC; null if there is none. */

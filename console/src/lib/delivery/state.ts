@@ -136,27 +136,28 @@ function rateOf(rate: number): string {
 
 function failing(webhook: WebhookFacts, now: number): string {
   const since = ago(webhook.failing_since, now);
-  const parts: string[] = [];
-  if (webhook.consecutive_failures > 0) {
-    const times = counted(webhook.consecutive_failures, "attempt");
-    parts.push(`${times} in a row failed${since === null ? "" : `, for ${since} now`}`);
-  }
+  // How many failed is told by the facts: of requests that were under way together, the count in a row has one.
+  const parts = [since === null ? "the last attempts failed" : `every attempt has failed for ${since} now`];
   if (webhook.last_error !== null && webhook.last_error !== "") parts.push(webhook.last_error);
-  const share = failedShare(webhook, now);
-  const near = share !== null && share >= 0.5;
-  const end = near ? ` It is disabled when this goes on: ${percent(share)} of the time until then has passed.` : "";
-  return sentence(parts.length === 0 ? "the last attempts failed" : parts.join(": ")) + end;
+  const end = disabledIn(webhook, now);
+  const near = end !== null && end.share >= 0.5;
+  return sentence(parts.join(": ")) + (near ? ` It is disabled ${end.text} if this goes on.` : "");
 }
 
-/** How much of the time after which a failing webhook is disabled has passed, from 0; null if that never happens. */
-export function failedShare(
+/**
+ * When a failing webhook is disabled if nothing is delivered, in words, and how much of the time until then has passed,
+ * from 0; null if that never happens.
+ */
+export function disabledIn(
   webhook: Pick<WebhookFacts, "failing_since" | "auto_disable_seconds">,
   now: number,
-): number | null {
+): { text: string; share: number } | null {
   const since = Date.parse(webhook.failing_since ?? "");
   const most = webhook.auto_disable_seconds ?? null;
   if (Number.isNaN(since) || most === null || most <= 0) return null;
-  return Math.max(0, now - since) / (most * 1000);
+  const passed = Math.max(0, now - since);
+  const left = most * 1000 - passed;
+  return { text: left <= 0 ? "at its next failure" : `in ${span(left)}`, share: passed / (most * 1000) };
 }
 
 /** What is read of a consumer's state. */
@@ -229,10 +230,17 @@ export interface ReplayFacts {
   /** Events that wait for another attempt. */
   retrying?: number;
   missed: number;
+  /** Whether only dead letters are delivered again: then these alone are its events. */
+  failed_only?: boolean;
+  /** How many events it has, and how many of them still wait; null if that is not known yet. */
+  total?: number | null;
+  left?: number | null;
 }
 
 /** How many events a replay has, and how many of them still wait: for their turn or for another attempt. */
 export function replayCounts(replay: ReplayFacts): { total: number; left: number } | null {
+  if (replay.total === null) return null;
+  if (replay.total !== undefined) return { total: replay.total, left: replay.left ?? 0 };
   if (replay.until_seq === null) return null;
   const total = Math.max(0, replay.until_seq - replay.from_seq);
   return { total, left: total - Math.round(total * Math.min(1, Math.max(0, replay.progress))) };
@@ -248,7 +256,7 @@ export function replayLine(replay: ReplayFacts): string {
   const waits =
     again === 0 ? "" : again === counts.left ? " for another attempt" : `, ${again} of them for another attempt`;
   if (counts.left > 0) parts.push(counted(counts.left, "still waits", "still wait") + waits);
-  const events = counted(counts.total, "event");
+  const events = counted(counts.total, replay.failed_only === true ? "dead letter" : "event");
   return `${replay.state}, ${percent(replay.progress)} of ${events}: ${parts.join(", ")}`;
 }
 

@@ -10,16 +10,46 @@ export interface Line {
   who?: "admin" | "token" | "portal" | "unknown";
   /** The token of the caller; of a portal link, that which made it. */
   token?: string;
+  /** Its name at that moment. */
+  token_name?: string;
   address?: string;
   method?: string;
   route?: string;
   path?: string;
   map?: string;
+  /** Its slug at that moment, or its name. */
+  map_name?: string;
+  /** The name that what the request made or acted upon had at that moment. */
+  name?: string;
+  /** The settings that were changed. */
+  changed?: Change[];
   status?: number | null;
   result?: string;
   lost?: number;
   /** What the request made or acted upon, by its kind. */
   [thing: string]: unknown;
+}
+
+/** A setting that was changed. A value is absent if it is not told, and null if there is none. */
+export interface Change {
+  field: string;
+  from?: unknown;
+  to?: unknown;
+}
+
+/** What was changed, a line each. */
+export function changesOf(line: Line): string[] {
+  return (line.changed ?? []).map(({ field, from, to }) => {
+    if (from === undefined && to === undefined) return field;
+    if (from === null && to !== null) return to === undefined ? `${field}: set` : `${field}: set to ${valueText(to)}`;
+    if (to === null) return from === undefined ? `${field}: removed` : `${field}: removed, was ${valueText(from)}`;
+    return `${field}: ${valueText(from)} → ${valueText(to)}`;
+  });
+}
+
+function valueText(value: unknown): string {
+  if (value === undefined) return "…";
+  return typeof value === "string" ? value : JSON.stringify(value);
 }
 
 /** The members that every line has; all others name what it is about. */
@@ -28,11 +58,15 @@ const KNOWN = new Set([
   "node",
   "who",
   "token",
+  "token_name",
   "address",
   "method",
   "route",
   "path",
   "map",
+  "map_name",
+  "name",
+  "changed",
   "status",
   "result",
   "lost",
@@ -50,6 +84,8 @@ export interface Subject {
   /** What kind of thing it is, as in `webhook`. */
   kind: string;
   id: string;
+  /** What it was called; null if that is not known, or if the id says it. */
+  name: string | null;
   /** The part of a map's pages that shows it. */
   page: string | null;
 }
@@ -77,11 +113,15 @@ export function subjectOf(line: Line): Subject | null {
   const last = route.findLastIndex((part) => isParameter(part) && !part.startsWith("{map"));
   const part = last > 0 ? (route[last - 1] ?? "") : (route.at(-1) ?? "");
   const page = PAGES[part] ?? null;
-  if (made !== undefined) return { kind: made[0].replaceAll("_", " "), id: made[1], page };
+  const name = line.name ?? null;
+  if (made !== undefined) {
+    const kind = made[0] === "made" ? singular(part) : made[0].replaceAll("_", " ");
+    return { kind, id: made[1], name, page };
+  }
   // In a cluster's operations the path says what is done, and not with what.
   const id = path[last];
   if (last <= 0 || id === undefined || id === "" || route.includes("cluster")) return null;
-  return { kind: singular(part), id: decoded(id), page };
+  return { kind: singular(part), id: decoded(id), name, page };
 }
 
 /** The address of the page that shows it; null if there is none. */
@@ -107,6 +147,8 @@ const VERBS: Record<string, string> = {
   GET: "read",
   HEAD: "read",
 };
+/** What is done with some things by DELETE, as the button says it. */
+const ENDS: Record<string, string> = { connections: "close", tokens: "revoke", "admin-tokens": "revoke" };
 /** What a part of an address names, where the name does not say it. */
 const NOUNS: Record<string, string> = { ingest: "ingest source", pusher: "app" };
 
@@ -125,7 +167,7 @@ export function actionOf(line: Line): string {
     // Behind a thing stands what is done with it, unless it has things of its own.
     return `${isParameter(before) ? singular(owner) : words(before)}: ${words(last)}`;
   }
-  if (isParameter(last)) return `${verb} ${singular(before)}`.trim();
+  if (isParameter(last)) return `${(method === "DELETE" && ENDS[before]) || verb} ${singular(before)}`.trim();
   return `${verb} ${method === "POST" ? singular(last) : words(last)}`.trim();
 }
 

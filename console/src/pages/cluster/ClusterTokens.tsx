@@ -4,10 +4,12 @@ import {
   Button,
   Checkbox,
   confirm,
+  CopyButton,
   Dialog,
   Fault,
   Field,
   Group,
+  Id,
   Section,
   Secret,
   say,
@@ -55,6 +57,17 @@ export function ClusterTokens() {
         empty="There is only the admin token of the configuration."
         columns={[
           { key: "name", title: "Name", sort: (token) => token.name, cell: (token) => token.name || "–" },
+          {
+            key: "id",
+            title: "Id",
+            wide: true,
+            cell: (token) => (
+              <span class="row ev-copy">
+                <Id value={token.id} />{" "}
+                <CopyButton text={token.id} label={`Copy the id of ${token.name || "the token"}`} />
+              </span>
+            ),
+          },
           { key: "scopes", title: "May", cell: (token) => token.scopes.join(", ") },
           {
             key: "made",

@@ -45,7 +45,7 @@ export function NodeDetail({ node, status }: { node: Member; status: ClusterStat
           ["Applied", number(node.applied_index)],
           ["Log", bytes(node.log_bytes)],
           ["State made durable", node.snapshot_age_ms == null ? "–" : `${duration(node.snapshot_age_ms)} ago`],
-          ["Disk", `${bytes(node.disk_free_bytes)} free of ${bytes(node.disk_total_bytes)}`],
+          ["Disk", diskText(node)],
           ["Data directory", bytes(node.disk_used_bytes)],
           ["Clock against the asked node's", offset(node.clock_ms)],
           ["Release", node.version ?? "–"],
@@ -62,6 +62,11 @@ export function NodeDetail({ node, status }: { node: Member; status: ClusterStat
       <NodeActions node={node} status={status} />
     </section>
   );
+}
+
+/** How much of the disk is free. A node that does not answer tells nothing. */
+function diskText({ disk_free_bytes: free, disk_total_bytes: total }: Member): string {
+  return free == null || total == null ? "–" : `${bytes(free)} free of ${bytes(total)}`;
 }
 
 /** A node tells of its own certificates alone. */

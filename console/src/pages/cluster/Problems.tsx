@@ -32,6 +32,7 @@ const RUNBOOKS: Record<string, string> = {
   expiry_held: "clock",
   ids_ahead: "clock",
   webhooks_losing: "webhooks",
+  webhooks_failing: "webhooks",
   lag: "slow-node",
   stuck: "slow-node",
   cannot_catch_up: "slow-node",

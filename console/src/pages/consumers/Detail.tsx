@@ -28,6 +28,7 @@ import {
 } from "../../ui";
 import { useAccess } from "../delivery/access";
 import { DeadLetters } from "../delivery/DeadLetters";
+import { Gone, isGone } from "../delivery/Gone";
 import { nodeWord } from "../delivery/node";
 import { Replays } from "../delivery/Replays";
 import { mapWord, type Consumer, type Target } from "../delivery/types";
@@ -44,6 +45,7 @@ export function ConsumerDetail({ map, name, part }: { map: MapRef; name: string;
   );
   const list = ["maps", mapWord(map), "consumers"];
   if (consumer.data === undefined) {
+    if (isGone(consumer.error)) return <Gone what="consumer" list={href(list)} />;
     return (
       <>
         <PageHead title={name} />
@@ -132,10 +134,14 @@ function State({ consumer }: { consumer: Consumer }) {
             ["Dead letters", number(state.dead_letters ?? null)],
             ["Lost to retention", number(state.missed ?? null)],
             ["Last acknowledgement", <Time at={state.last_ack_at ?? null} />],
-            ["Handed out by", nodeWord(state.owner)],
+            ["Handed out by", nodeWord(state.owner, state.owner_name)],
           ]}
         />
       </Card>
+      <p class="hint">
+        <i>Behind</i> counts all events of the map that it has yet to look at, also those that its filter does not
+        choose, and those that its readers have not acknowledged.
+      </p>
     </Section>
   );
 }
@@ -143,11 +149,17 @@ function State({ consumer }: { consumer: Consumer }) {
 function Reading({ map, name }: { map: MapRef; name: string }) {
   const things = [mapWord(map), name];
   return (
-    <Section title="Reading" hint="A reader may ask any node. Its token needs the scope subscribe.">
+    <Section
+      title="Reading"
+      hint="A reader may ask any node. Its token needs the scope subscribe. What a reader takes, others get again only if it is not acknowledged in time."
+    >
       <Code
-        text={commandLine(["consumer", "pull"], things, { max: 10, wait: 20, ack: true })}
-        label="Command line that takes events"
+        text={commandLine(["consumer", "pull"], things, { max: 10, wait: 20 })}
+        label="Command line that takes events and does not acknowledge them"
       />
+      <p class="hint">
+        With <code>--ack</code> it acknowledges what it prints: the workers do not get these events any more.
+      </p>
       <Code
         text={curl("POST", `${url`/api/maps/${mapWord(map)}/consumers/${name}/pull`}?max=100&wait=20`)}
         label="Request that takes events"

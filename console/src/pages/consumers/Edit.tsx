@@ -19,6 +19,7 @@ import {
   useUnsaved,
 } from "../../ui";
 import { useAccess } from "../delivery/access";
+import { Gone, isGone } from "../delivery/Gone";
 import { SettingsForm } from "../delivery/SettingsForm";
 import { mapWord, type Consumer } from "../delivery/types";
 import { createLine } from "./line";
@@ -42,6 +43,7 @@ export function EditConsumer({ map, name }: { map: MapRef; name: string }) {
     (signal) => api.get<{ data: Consumer }>(path, { signal }).then((answer) => answer.data),
     [path],
   );
+  if (isGone(consumer.error)) return <Gone what="consumer" list={href(["maps", mapWord(map), "consumers"])} />;
   return (
     <>
       <PageHead title={`Edit ${name}`}>

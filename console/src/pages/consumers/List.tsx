@@ -1,11 +1,11 @@
 import { api, url } from "../../api";
-import { rateText } from "../../lib/delivery/rates";
 import { consumerState } from "../../lib/delivery/state";
 import { go, href } from "../../router";
 import type { MapRef } from "../../session";
 import { Empty, LinkButton, number, PageHead, Status, Table, Time, useResource, type Column } from "../../ui";
 import { useAccess } from "../delivery/access";
 import { mapWord, type Consumer } from "../delivery/types";
+import { Rate } from "../delivery/Rate";
 import { useRates } from "../delivery/useRates";
 
 const EVERY = 3000;
@@ -33,7 +33,7 @@ export function ConsumerList({ map }: { map: MapRef }) {
         }
       >
         Each is a position in the map's events that the cluster keeps; its readers share the events and acknowledge
-        them.
+        them. <i>Behind</i> counts all events that it has yet to look at, chosen or not.
       </PageHead>
       <Table
         caption="Consumers"
@@ -86,8 +86,8 @@ function columnsOf(
     },
     {
       key: "rate",
-      title: "Acknowledged",
-      cell: (one) => rateText(rates.get(one.id)),
+      title: "Reading rate",
+      cell: (one) => <Rate rate={rates.get(one.id)} />,
       sort: (one) => rates.get(one.id) ?? -1,
       align: "end",
       wide: true,

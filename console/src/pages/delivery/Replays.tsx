@@ -1,8 +1,20 @@
 // Delivering events again: a form, and how far the replays are.
 import { useState } from "preact/hooks";
-import { api, url } from "../../api";
+import { api, ApiError, sleep, url } from "../../api";
 import { commandLine, curl } from "../../lib/delivery/commands";
-import { isoOf, localOf, quickTimes, replayBody, replayCommand, type ReplayForm } from "../../lib/delivery/replay";
+import {
+  isoOf,
+  localOf,
+  planQuery,
+  planText,
+  quickTimes,
+  replayBody,
+  replayCommand,
+  whatText,
+  type ReplayBody,
+  type ReplayForm,
+  type ReplayPlan,
+} from "../../lib/delivery/replay";
 import { percent, replayCounts, replayLine } from "../../lib/delivery/state";
 import { counted } from "../../lib/words";
 import {
@@ -125,10 +137,7 @@ function columnsOf(target: Target, reload: () => void): readonly Column<Replay>[
     {
       key: "what",
       title: "What",
-      cell: (one) =>
-        one.failed_only
-          ? "dead letters"
-          : `seq ${one.from_seq} to ${one.until_seq === null ? "the end" : one.until_seq - 1}`,
+      cell: (one) => <What replay={one} />,
       wide: true,
     },
     {
@@ -150,6 +159,25 @@ function columnsOf(target: Target, reload: () => void): readonly Column<Replay>[
       align: "end",
     },
   ];
+}
+
+/** Which events it has: since when, and their numbers. */
+function What({ replay }: { replay: Replay }) {
+  const { what, since, seqs } = whatText(replay);
+  return (
+    <span class="stack-none">
+      <span>
+        {what}
+        {since !== null && (
+          <>
+            {" since "}
+            <Time at={since} exact />
+          </>
+        )}
+      </span>
+      <span class="hint">{seqs}</span>
+    </span>
+  );
 }
 
 /** How many still wait, of how many. What has ended waits no more. */
@@ -236,14 +264,42 @@ function Ask({ target, close, done }: { target: Target; close(): void; done(): v
         </>
       )}
       {form.from === "all" && <p class="hint">Each dead letter that the filter chooses is tried again.</p>}
-      {"fault" in made ? (
-        <p class="hint">{made.fault}</p>
-      ) : (
-        <Command line={replayCommand(target.kind, mapWord(target.map), target.word, made.body)} />
-      )}
+      {"fault" in made ? <p class="hint">{made.fault}</p> : <Plan target={target} body={made.body} />}
+      {"body" in made && <Command line={replayCommand(target.kind, mapWord(target.map), target.word, made.body)} />}
       <Fault error={error} />
     </Dialog>
   );
+}
+
+/** How long nothing may change before the node is asked. */
+const CALM_MS = 400;
+
+/** Says how many events the replay would have, before it is begun. */
+function Plan({ target, body }: { target: Target; body: ReplayBody }) {
+  const query = planQuery(body);
+  const plan = useResource<ReplayPlan | null>(
+    async (signal) => {
+      if (query === null) return null;
+      await sleep(CALM_MS, signal);
+      const answer = await api.get<{ data: ReplayPlan }>(`${target.path}/replay`, { query, signal });
+      return answer.data;
+    },
+    [target.path, JSON.stringify(query)],
+  );
+  if (query === null) return null;
+  return (
+    <div aria-live="polite">
+      {plan.data != null && <Note>{planText(plan.data)}</Note>}
+      {plan.data === undefined && plan.error === undefined && <p class="hint">Counting …</p>}
+      <PlanFault error={plan.error} />
+    </div>
+  );
+}
+
+/** A node of an earlier release counts nothing; what the form has wrong is told. */
+function PlanFault({ error }: { error: unknown }) {
+  if (error instanceof ApiError && error.status === 405) return null;
+  return <Fault error={error} />;
 }
 
 function Since({ form, set }: { form: ReplayForm; set(changes: Partial<ReplayForm>): void }) {

@@ -25,10 +25,12 @@ import {
   Status,
   Table,
   Time,
+  useHeld,
   useResource,
   type Column,
 } from "../../ui";
 import { EventId } from "../delivery/EventId";
+import { Gone, isGone } from "../delivery/Gone";
 import { mapWord } from "../delivery/types";
 import type { Source } from "./List";
 import { RotateSource } from "./Rotate";
@@ -45,6 +47,7 @@ export function SourceDetail({ map, id }: { map: MapRef; id: string }) {
     EVERY,
   );
   if (source.data === undefined) {
+    if (isGone(source.error)) return <Gone what="ingest source" list={href(["maps", mapWord(map), "ingest"])} />;
     return (
       <>
         <PageHead title="Ingest source" />
@@ -164,16 +167,22 @@ function Deliveries({ map, path }: { map: MapRef; path: string }) {
     [path],
     EVERY,
   );
+  const { rows, box } = useHeld(list.data);
   return (
     <Section
       title="Deliveries"
       hint="The last 20 requests over all nodes, which keep them in memory."
-      actions={<Checkbox label="Only refused ones" checked={refused} onChange={setRefused} />}
+      actions={
+        <>
+          {box}
+          <Checkbox label="Only refused ones" checked={refused} onChange={setRefused} />
+        </>
+      }
     >
       <Table
         caption="Deliveries"
         columns={columnsOf(map)}
-        rows={list.data?.filter((one) => !refused || isRefused(one.verdict))}
+        rows={rows?.filter((one) => !refused || isRefused(one.verdict))}
         rowKey={(one) => `${one.at} ${one.node} ${one.address} ${one.firstId} ${one.bytes}`}
         loading={list.loading}
         error={list.error}

@@ -19,6 +19,7 @@ import {
   useUnsaved,
 } from "../../ui";
 import { showSecret } from "../delivery/Secret";
+import { Gone, isGone } from "../delivery/Gone";
 import { SettingsForm } from "../delivery/SettingsForm";
 import { mapWord } from "../delivery/types";
 import type { Source } from "./List";
@@ -42,6 +43,7 @@ export function EditSource({ map, id }: { map: MapRef; id: string }) {
     [path],
   );
   const name = source.data?.name || id;
+  if (isGone(source.error)) return <Gone what="ingest source" list={href(["maps", mapWord(map), "ingest"])} />;
   return (
     <>
       <PageHead title={`Edit ${name}`}>

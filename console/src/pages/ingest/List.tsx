@@ -1,11 +1,11 @@
 import { api, url, type Schemas } from "../../api";
-import { rateText } from "../../lib/delivery/rates";
 import { wayOf } from "../../lib/delivery/source-settings";
 import { sourceState } from "../../lib/delivery/state";
 import { go, href } from "../../router";
 import type { MapRef } from "../../session";
 import { Empty, LinkButton, number, PageHead, Status, Table, Time, useResource, type Column } from "../../ui";
 import { mapWord } from "../delivery/types";
+import { Rate } from "../delivery/Rate";
 import { useRates } from "../delivery/useRates";
 
 export type Source = Schemas["Source"];
@@ -85,7 +85,7 @@ function columnsOf(link: (source: Source) => string, rates: ReadonlyMap<string, 
     {
       key: "rate",
       title: "Rate",
-      cell: (one) => rateText(rates.get(one.id)),
+      cell: (one) => <Rate rate={rates.get(one.id)} />,
       sort: (one) => rates.get(one.id) ?? -1,
       align: "end",
       wide: true,

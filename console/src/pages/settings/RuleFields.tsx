@@ -1,3 +1,4 @@
+import { useEffect, useRef } from "preact/hooks";
 import { Badge, Button, Field, Fault, Select } from "../../ui";
 import type { Draft, Open } from "./rule";
 
@@ -7,6 +8,8 @@ interface Props {
   /** It is the rule that counts for the subject that was asked about. */
   matched: boolean;
   faults: Record<string, string>;
+  /** It was just added: what it matches is typed next. */
+  focused: boolean;
   refused: readonly string[];
   onChange(changes: Partial<Draft>): void;
   onUp: (() => void) | undefined;
@@ -23,8 +26,12 @@ const OPEN: readonly { value: Open; label: string }[] = [
 /** One channel rule. */
 export function RuleFields(props: Props) {
   const { draft, faults, onChange, number } = props;
+  const own = useRef<HTMLElement>(null);
+  useEffect(() => {
+    if (props.focused) own.current?.querySelector("input")?.focus();
+  }, []);
   return (
-    <section class={props.matched ? "rule rule-matched" : "rule"} aria-label={`Rule ${number}`}>
+    <section ref={own} class={props.matched ? "rule rule-matched" : "rule"} aria-label={`Rule ${number}`}>
       <div class="row spread">
         <div class="row">
           <h3>Rule {number}</h3>

@@ -2,7 +2,7 @@ import { useState } from "preact/hooks";
 import { api, ApiError, url } from "../../api";
 import { curl } from "../../lib/delivery/commands";
 import { Button, Code, Empty, Fault, Field, Loading, say, Section, useAction, useResource } from "../../ui";
-import { fromRule, isMatch, toRule, type ChannelRule, type Draft } from "./rule";
+import { fromRule, isMatch, nameDecides, toRule, type ChannelRule, type Draft } from "./rule";
 import { RuleFields } from "./RuleFields";
 
 /** The channel rules, in order: the first that matches a subject counts. */
@@ -35,6 +35,16 @@ function Editor(props: { path: string; rules: readonly ChannelRule[]; onSaved():
   const rules = made.map((one) => one.rule);
   const changed = JSON.stringify(rules) !== JSON.stringify(props.rules.map(fromRule).map((one) => toRule(one).rule));
   const matched = subject === "" ? -1 : drafts.findIndex((one) => isMatch(one.match, subject));
+  // A rule that was just added is not wrong before anything is typed, and has the focus.
+  const [added, setAdded] = useState<ReadonlySet<number>>(new Set());
+  const [last, setLast] = useState<number | null>(null);
+  const touch = (id: number) => setAdded((was) => new Set([...was].filter((one) => one !== id)));
+  const add = () => {
+    const draft = numbered({ match: "" });
+    setDrafts((was) => [...was, draft]);
+    setAdded((was) => new Set(was).add(draft.id));
+    setLast(draft.id);
+  };
   const move = (from: number, to: number) =>
     setDrafts((was) => {
       const next = [...was];
@@ -61,13 +71,13 @@ function Editor(props: { path: string; rules: readonly ChannelRule[]; onSaved():
   return (
     <div class="stack">
       {drafts.length > 0 && (
-        <div class="search">
+        <div class="which-rule">
           <Field
             label="Which rule counts for a subject?"
             value={subject}
             onInput={setSubject}
             placeholder="orders-7"
-            hint={subject === "" ? undefined : matched < 0 ? "None: its name decides." : `Rule ${matched + 1}.`}
+            hint={subject === "" ? undefined : matched < 0 ? `None. ${nameDecides(subject)}` : `Rule ${matched + 1}.`}
             mono
           />
         </div>
@@ -79,9 +89,13 @@ function Editor(props: { path: string; rules: readonly ChannelRule[]; onSaved():
           number={i + 1}
           draft={draft}
           matched={i === matched}
-          faults={made[i]?.faults ?? {}}
+          faults={added.has(draft.id) ? {} : (made[i]?.faults ?? {})}
+          focused={draft.id === last}
           refused={refused(i)}
-          onChange={(changes) => setDrafts((was) => was.map((one, j) => (j === i ? { ...one, ...changes } : one)))}
+          onChange={(changes) => {
+            touch(draft.id);
+            setDrafts((was) => was.map((one, j) => (j === i ? { ...one, ...changes } : one)));
+          }}
           onUp={i > 0 ? () => move(i, i - 1) : undefined}
           onDown={i < drafts.length - 1 ? () => move(i, i + 1) : undefined}
           onRemove={() => setDrafts((was) => was.filter((_, j) => j !== i))}
@@ -90,11 +104,7 @@ function Editor(props: { path: string; rules: readonly ChannelRule[]; onSaved():
       <Fault error={error} />
       {changed && !broken && <Code text={curl("PUT", props.path, rules)} label="The same with curl" />}
       <div class="row">
-        <Button
-          icon="plus"
-          disabled={drafts.length >= 64}
-          onClick={() => setDrafts((was) => [...was, numbered({ match: "" })])}
-        >
+        <Button icon="plus" disabled={drafts.length >= 64} onClick={add}>
           Add a rule
         </Button>
         <Button kind="primary" busy={busy} disabled={!changed || broken} onClick={save}>

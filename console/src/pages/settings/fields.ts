@@ -13,7 +13,7 @@ export const LIMITS: readonly { name: Limit; label: string; hint?: string; unit?
   { name: "publishes_per_second", label: "Publishes a second" },
   { name: "publish_bytes_per_second", label: "Bytes published a second", unit: "bytes" },
   { name: "subjects", label: "Subjects", hint: "With stored events" },
-  { name: "webhooks", label: "Webhooks and consumers" },
+  { name: "webhooks", label: "Webhooks", hint: "Consumers do not count" },
   { name: "idempotency_keys", label: "Idempotency keys", hint: "That are remembered at once" },
 ];
 

@@ -67,3 +67,22 @@ export function isMatch(pattern: string, subject: string): boolean {
   const parts = pattern.split("*").map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
   return new RegExp(`^${parts.join(".*")}$`, "s").test(subject);
 }
+
+/** What the prefixes of names say, as docs/concepts/channels.md has it. The first that fits counts. */
+const PREFIXES: readonly [string, string][] = [
+  ["$channel/", "its events are those of a channel's life, and are stored"],
+  ["private-", "its events are sent and never stored, and a Pusher client needs a signature to join"],
+  [
+    "presence-",
+    "its events are sent and never stored, a Pusher client needs a signature to join, and members see each other",
+  ],
+  ["cache-", "its events are sent and never stored, but for the last one, which a Pusher client gets when it joins"],
+  ["#server-to-user-", "its events are sent to the user who has signed in, and never stored"],
+];
+
+/** What holds for a subject for which no rule counts: its name decides. */
+export function nameDecides(subject: string): string {
+  const found = PREFIXES.find(([prefix]) => subject.startsWith(prefix));
+  const what = found?.[1] ?? "its events are stored, and a Pusher client joins with nothing but its key";
+  return `Its name decides: ${what}.`;
+}

@@ -1,4 +1,4 @@
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { api, url } from "../../api";
 import { curl } from "../../lib/delivery/commands";
 import { addressOf, EVERYTHING, subjectItem } from "../../lib/history/wanted";
@@ -20,6 +20,9 @@ import {
   type Column,
 } from "../../ui";
 import type { Subject } from "./read";
+
+/** The members that are shown at first, and more each time: a channel may have 100,000. */
+const STEP = 200;
 
 interface Member {
   user_id: string;
@@ -114,6 +117,8 @@ const COLUMNS: readonly Column<Member>[] = [
 
 function Members({ map, name, path }: { map: MapRef; name: string; path: string }) {
   const members = useResource((signal) => api.get<{ data: Member[] }>(`${path}/presence`, { signal }), [path], 5000);
+  const [shown, setShown] = useState(STEP);
+  const count = members.data?.data.length ?? 0;
   return (
     <div class="stack-tight">
       <h3>Members</h3>
@@ -125,6 +130,8 @@ function Members({ map, name, path }: { map: MapRef; name: string; path: string 
         loading={members.loading}
         error={members.error}
         retry={members.reload}
+        most={shown}
+        more={count > shown ? () => setShown(shown + STEP) : undefined}
         empty="Nobody is there."
       />
       <p class="hint">

@@ -1,6 +1,6 @@
 // A list of events of which only what is seen is drawn. It is a listbox: arrow keys choose an event.
 import type { JSX } from "preact";
-import { useEffect, useId, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useId, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { clockText, dateText } from "../../lib/history/time";
 import { windowOf, type Kept } from "../../lib/history/tail";
 
@@ -134,6 +134,8 @@ function EventRow(props: {
 }) {
   const { event } = props.kept;
   const time = props.dates ? dateText(Date.parse(event.ts)) : clockText(event.ts);
+  // A row is drawn again with each event that comes, and its payload may be long.
+  const payload = useMemo(() => preview(event.payload), [event]);
   return (
     <div
       id={props.id}
@@ -151,7 +153,7 @@ function EventRow(props: {
       <span class="ev-seq">{event.seq === undefined ? "not stored" : `#${event.seq}`}</span>
       <span class="ev-type">{event.type}</span>
       <span class="ev-subject">{event.subject ?? ""}</span>
-      <span class="ev-payload">{preview(event.payload)}</span>
+      <span class="ev-payload">{payload}</span>
     </div>
   );
 }

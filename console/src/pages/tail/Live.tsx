@@ -1,4 +1,4 @@
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useMemo, useState } from "preact/hooks";
 import type { Fields } from "../../lib/cel/fields";
 import { earlierThan } from "../../lib/history/earlier";
 import type { Event } from "../../lib/history/event";
@@ -35,6 +35,22 @@ export function Live(props: LiveProps) {
   const toggle = () => (list.paused ? reader.resume() : reader.pause());
   useEffect(() => choose(null), [reader]);
   useKey("p", toggle);
+  // It is not drawn again with each event that comes: its payload may be long.
+  const detail = useMemo(
+    () =>
+      kept !== null && (
+        <EventDetail
+          key={kept.id}
+          map={map}
+          event={kept}
+          wanted={wanted}
+          onNarrow={props.onNarrow}
+          onAgain={props.onAgain}
+          onClose={() => choose(null)}
+        />
+      ),
+    [kept, map, wanted, props.onNarrow, props.onAgain],
+  );
   return (
     <div class="stack">
       <LiveHead reader={reader} onToggle={toggle} />
@@ -68,17 +84,7 @@ export function Live(props: LiveProps) {
             onSpace={toggle}
           />
         )}
-        {kept !== null && (
-          <EventDetail
-            key={kept.id}
-            map={map}
-            event={kept}
-            wanted={wanted}
-            onNarrow={props.onNarrow}
-            onAgain={props.onAgain}
-            onClose={() => choose(null)}
-          />
-        )}
+        {detail}
       </div>
       <div class="row">
         <a href={earlier(map, wanted, list.shown[0]?.event)}>Earlier events</a>

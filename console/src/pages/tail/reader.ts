@@ -13,10 +13,14 @@ const BACKFILL = 50;
 const LEARNT = 10;
 /** Events that wait for the next drawing at most: a page that is not visible may not be drawn for long. */
 const UNDRAWN = 500;
+/** Bytes of events that wait for the next drawing at most. */
+const UNDRAWN_BYTES = 2e6;
 /** So long after the first frame, what comes are the stored events: they are no rate. */
 const STORED_MS = 500;
 /** Time between two drawings while the page is not visible. */
 const HIDDEN_MS = 500;
+/** The same while it is visible, at least: nobody reads faster, and a phone has other things to do. */
+const VISIBLE_MS = 100;
 
 /** How a tail is connected. `held`: it is paused, and so much waits that the stream was closed meanwhile. */
 export type Connection = "opening" | "open" | "lost" | "held" | "ended";
@@ -27,7 +31,7 @@ export interface Refused {
   message: string;
 }
 
-/** A tail. Changes are told at most once for each drawing of the page. */
+/** A tail. Changes are told at most once for each drawing of the page, and at most ten times a second. */
 export class Reader {
   readonly list = new TailList();
   readonly rate = new Rate();
@@ -39,9 +43,12 @@ export class Reader {
   refused: Refused | null = null;
   error: unknown = undefined;
   #pending: { event: Event; bytes: number; position: string }[] = [];
+  #pendingBytes = 0;
   /** When the first frame came. */
   #first: number | null = null;
   #drawing = false;
+  /** When it was drawn last. */
+  #drawn = -Infinity;
   #stop = new AbortController();
   #closed = false;
 
@@ -114,8 +121,9 @@ export class Reader {
     if (event !== null) {
       if (!isStored) this.rate.count(now, data.length);
       this.#pending.push({ event, bytes: data.length, position: id });
+      this.#pendingBytes += data.length;
       this.refused = null;
-      if (this.#pending.length >= UNDRAWN) this.#flush();
+      if (this.#pending.length >= UNDRAWN || this.#pendingBytes >= UNDRAWN_BYTES) this.#flush();
     } else {
       this.#flush();
       this.#about(name, data);
@@ -144,6 +152,7 @@ export class Reader {
     const pending = this.#pending;
     if (pending.length === 0) return;
     this.#pending = [];
+    this.#pendingBytes = 0;
     for (const { event } of pending.slice(-LEARNT)) this.fields.learn(event);
     if (!this.list.addAll(pending) && this.connection !== "held") {
       this.connection = "held";
@@ -156,10 +165,12 @@ export class Reader {
     this.#drawing = true;
     const drawn = () => {
       this.#drawing = false;
+      this.#drawn = performance.now();
       this.#flush();
       if (!this.#closed) this.changed();
     };
-    if (document.hidden) setTimeout(drawn, HIDDEN_MS);
+    const wait = document.hidden ? HIDDEN_MS : this.#drawn + VISIBLE_MS - performance.now();
+    if (wait > 0) setTimeout(drawn, wait);
     else requestAnimationFrame(drawn);
   }
 }

@@ -3,6 +3,7 @@ import { api, url, type Schemas } from "../../api";
 import type { MapRef } from "../../session";
 import { Badge, Button, confirm, number, say, Section, shell, Table, Time, useResource, type Column } from "../../ui";
 import { CreateApp } from "./CreateApp";
+import { EditApp } from "./EditApp";
 import { SigningWebhooks } from "./SigningWebhooks";
 
 type App = Schemas["App"];
@@ -10,6 +11,7 @@ type App = Schemas["App"];
 /** Credentials of Pusher clients. */
 export function Apps({ map }: { map: MapRef }) {
   const [making, setMaking] = useState<App | "new" | null>(null);
+  const [changing, setChanging] = useState<App | null>(null);
   const path = url`/api/maps/${map.id}/pusher`;
   const apps = useResource((signal) => api.get<{ data: App[] }>(path, { signal }), [path]);
   const remove = (app: App) =>
@@ -44,6 +46,9 @@ export function Apps({ map }: { map: MapRef }) {
           <span class="muted">in the configuration file</span>
         ) : (
           <span class="row row-end">
+            <Button small onClick={() => setChanging(app)}>
+              Change
+            </Button>
             <Button small onClick={() => setMaking(app)}>
               Rotate
             </Button>
@@ -85,6 +90,9 @@ export function Apps({ map }: { map: MapRef }) {
           onCreated={apps.reload}
           onClose={() => setMaking(null)}
         />
+      )}
+      {changing !== null && (
+        <EditApp map={map} app={changing} onChanged={apps.reload} onClose={() => setChanging(null)} />
       )}
     </Section>
   );

@@ -1,7 +1,8 @@
 import { useState } from "preact/hooks";
 import { api, url, type Schemas } from "../../api";
 import { isAdmin, type MapRef } from "../../session";
-import { Button, Checkbox, Code, Command, Dialog, Facts, Fault, Field, Note, Secret, shell, useAction } from "../../ui";
+import { Button, Code, Command, Dialog, Facts, Fault, Field, Note, Secret, shell, useAction } from "../../ui";
+import { AppFields, isMostWrong, originsOf, settingsOf } from "./AppFields";
 import { SigningWebhooks } from "./SigningWebhooks";
 
 type App = Schemas["App"];
@@ -18,16 +19,11 @@ interface Props {
 /** Creates credentials for Pusher clients, and shows the secret once. */
 export function CreateApp({ map, like, onCreated, onClose }: Props) {
   const [appId, setAppId] = useState(like?.app_id ?? "");
-  const [events, setEvents] = useState(like?.client_events ?? false);
-  const [origins, setOrigins] = useState(like?.origins.join("\n") ?? "");
-  const [most, setMost] = useState(like?.max_connections == null ? "" : String(like.max_connections));
+  const [settings, setSettings] = useState(settingsOf(like));
   const [made, setMade] = useState<Made | null>(null);
   const { busy, error, run } = useAction();
-  const list = origins
-    .split("\n")
-    .map((line) => line.trim())
-    .filter((line) => line !== "");
-  const badMost = most !== "" && !/^[1-9]\d*$/.test(most);
+  const { events, most } = settings;
+  const list = originsOf(settings);
   const create = () =>
     run(async () => {
       const body: Record<string, unknown> = { client_events: events, origins: list };
@@ -54,7 +50,7 @@ export function CreateApp({ map, like, onCreated, onClose }: Props) {
           <Button onClick={onClose} disabled={busy}>
             Cancel
           </Button>
-          <Button kind="primary" busy={busy} disabled={badMost} onClick={create}>
+          <Button kind="primary" busy={busy} disabled={isMostWrong(settings)} onClick={create}>
             Create
           </Button>
         </>
@@ -71,28 +67,7 @@ export function CreateApp({ map, like, onCreated, onClose }: Props) {
           mono
         />
       )}
-      <Checkbox
-        label="Clients may publish client events"
-        hint="Where no channel rule decides it."
-        checked={events}
-        onChange={setEvents}
-      />
-      <Field
-        label="Origins of pages that may connect"
-        value={origins}
-        onInput={setOrigins}
-        lines={3}
-        placeholder="https://*.example.com"
-        hint="One a line; without any, all."
-        mono
-      />
-      <Field
-        label="Connections at most"
-        value={most}
-        onInput={setMost}
-        placeholder="no limit"
-        fault={badMost ? "A whole number of 1 or more." : null}
-      />
+      <AppFields settings={settings} onChange={setSettings} />
       <Command line={line.filter(Boolean).join(" ")} />
       <Fault error={error} />
     </Dialog>

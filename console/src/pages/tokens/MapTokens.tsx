@@ -1,7 +1,20 @@
 import { useState } from "preact/hooks";
 import { api, url, type Schemas } from "../../api";
 import { isAdmin, type MapRef } from "../../session";
-import { Badge, Button, confirm, say, Section, shell, Table, Time, useResource, type Column } from "../../ui";
+import {
+  Badge,
+  Button,
+  confirm,
+  CopyButton,
+  Id,
+  say,
+  Section,
+  shell,
+  Table,
+  Time,
+  useResource,
+  type Column,
+} from "../../ui";
 import { CreateToken } from "./CreateToken";
 
 type Token = Schemas["Token"];
@@ -39,7 +52,7 @@ export function MapTokens({ map }: { map: MapRef }) {
   return (
     <Section
       title="Tokens"
-      hint="A fingerprint is the beginning of the SHA-256 of a token: it says which token a text is."
+      hint="A fingerprint is the beginning of the SHA-256 of a token: it says which token a text is. The audit log names a token by its name and its id."
       actions={
         <Button icon="plus" onClick={() => setOpen(true)}>
           Create a token
@@ -74,7 +87,14 @@ const COLUMNS: readonly Column<Token>[] = [
     key: "name",
     title: "Name",
     sort: (token) => token.name,
-    cell: (token) => token.name || <span class="muted">without a name</span>,
+    cell: (token) => (
+      <div class="stack-none">
+        {token.name || <span class="muted">without a name</span>}
+        <span class="hint row ev-copy">
+          <Id value={token.id} /> <CopyButton text={token.id} label={`Copy the id of ${token.name || "the token"}`} />
+        </span>
+      </div>
+    ),
   },
   {
     key: "scopes",

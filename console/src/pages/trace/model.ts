@@ -1,5 +1,6 @@
 // What became of an event: its stages, what each node did, and how its deliveries went.
 
+import { classWords } from "../../lib/delivery/state";
 import { durationText, microsOf } from "../../lib/history/time";
 import { counted } from "../../lib/words";
 
@@ -30,13 +31,30 @@ export interface Step {
   consumer?: Receiver;
   attempt?: number;
   status?: number | null;
+  class?: string;
+  error?: string | null;
   outcome?: string;
   duration_ms?: number | null;
+  /** Why it waits. */
+  reason?: string;
+  next_attempt_at?: string | null;
+  /** How many events come before it. */
+  ahead?: number;
+}
+
+/** A webhook or a consumer that does not get the event. */
+export interface NotChosen {
+  webhook?: Receiver;
+  consumer?: Receiver;
+  /** Why, in words. */
+  why: string;
 }
 
 export interface Trace {
   event: { id: string; seq: number | null; subject: string | null; type: string; ts: string } | null;
   steps: Step[];
+  /** Absent in the answer of an earlier release. */
+  not_chosen?: NotChosen[];
   /** Sentences about what is no longer known. */
   gone: string[];
   unreachable: NodeRef[];
@@ -98,7 +116,7 @@ export function nodeName(node: NodeRef | null): string {
 }
 
 export function receiverName(receiver: Receiver): string {
-  return receiver.name ?? receiver.id;
+  return receiver.name || receiver.id;
 }
 
 function timeOf(step: Step): number | null {
@@ -261,16 +279,77 @@ export function detailOf(step: Step, nameOf = plain): string {
     case "delivered":
       return socketsText([step]);
     case "attempt": {
-      const answer = step.status === null || step.status === undefined ? "no answer" : `status ${step.status}`;
-      const took =
-        step.duration_ms === null || step.duration_ms === undefined
-          ? ""
-          : ` in ${durationText(step.duration_ms * 1000)}`;
-      return `${answer}${took}`;
+      return `${answerOf(step)}${attemptTook(step)}${whyOf(step)}`;
     }
+    case "pending":
+      return waitsText(step);
     default:
       return "";
   }
+}
+
+/** How long an attempt took. It is known to the millisecond. */
+function attemptTook(step: Step): string {
+  const ms = step.duration_ms;
+  if (ms === null || ms === undefined) return "";
+  return ` ${isAnswered(step) ? "in" : "after"} ${ms === 0 ? "less than 1 ms" : durationText(ms * 1000)}`;
+}
+
+function isAnswered(step: Step): boolean {
+  return step.status !== null && step.status !== undefined;
+}
+
+/** What the receiver answered, or why there is no answer. */
+function answerOf(step: Step): string {
+  if (isAnswered(step)) return `status ${step.status}`;
+  return step.class === undefined || step.class === "delivered" ? "no answer" : classWords(step.class);
+}
+
+/** What else is known of why an attempt failed: the status alone is not said twice. */
+function whyOf(step: Step): string {
+  const said = (step.error ?? "").replace(new RegExp(`^(status|answered) ${step.status}(; )?`), "").trim();
+  return said === "" ? "" : `: ${said}`;
+}
+
+/** Why an event waits; the time of the next attempt stands beside it. */
+export function waitsText(step: Step): string {
+  const ahead = step.ahead ?? 0;
+  const before = ahead === 0 ? "" : `${counted(ahead, "event comes", "events come")} before it`;
+  switch (step.reason) {
+    case undefined:
+      return "";
+    case "paused":
+      return "the webhook is paused";
+    case "disabled":
+      return "the webhook was disabled, because it failed for too long";
+    case "retry":
+      return "it failed, and is tried again";
+    case "order":
+      return "an earlier event of its key is not delivered yet";
+    case "pause":
+      return "the receiver asked for a pause";
+    case "unread":
+      return `no reader has acknowledged it${before === "" ? "" : `; ${before}`}`;
+    case "behind":
+      return before;
+    case "next":
+      return "it is the next one";
+    default:
+      return step.reason.replaceAll("_", " ");
+  }
+}
+
+/** The page of a webhook or a consumer. */
+export function pathOf(map: string, kind: "webhook" | "consumer", receiver: Receiver): string[] {
+  return ["maps", map, `${kind}s`, kind === "webhook" ? receiver.id : receiverName(receiver)];
+}
+
+/** The webhooks and consumers that do not get the event, by their names. */
+export function notChosenOf(trace: Trace): { kind: "webhook" | "consumer"; receiver: Receiver; why: string }[] {
+  return (trace.not_chosen ?? []).flatMap(({ webhook, consumer, why }) => {
+    const receiver = webhook ?? consumer;
+    return receiver === undefined ? [] : [{ kind: webhook === undefined ? "consumer" : "webhook", receiver, why }];
+  });
 }
 
 /** How the event went to each webhook and consumer. */

@@ -2,6 +2,7 @@
 import { useState } from "preact/hooks";
 import { api } from "../../api";
 import { classWords } from "../../lib/delivery/state";
+import { testedRequest } from "../../lib/delivery/tested";
 import type { MapRef } from "../../session";
 import {
   Checkbox,
@@ -15,6 +16,7 @@ import {
   Status,
   Table,
   Time,
+  useHeld,
   useResource,
   type Column,
   type Tone,
@@ -23,7 +25,7 @@ import { useAccess } from "../delivery/access";
 import { EventId } from "../delivery/EventId";
 import { nodeWord } from "../delivery/node";
 import type { Attempt, Webhook } from "../delivery/types";
-import { RequestOf } from "./Preview";
+import { RequestOf, Shown } from "./Preview";
 
 const EVERY = 2500;
 
@@ -37,12 +39,18 @@ export function Attempts({ map, webhook, path }: { map: MapRef; webhook: Webhook
     [path],
     EVERY,
   );
-  const rows = list.data?.filter((attempt) => !failed || attempt.class !== "delivered");
+  const { rows: shown, box } = useHeld(list.data);
+  const rows = shown?.filter((attempt) => !failed || attempt.class !== "delivered");
   return (
     <Section
       title="Attempts"
       hint="The node that delivers remembers the last 20, with the beginning of each answer."
-      actions={<Checkbox label="Only those that failed" checked={failed} onChange={setFailed} />}
+      actions={
+        <>
+          {box}
+          <Checkbox label="Only those that failed" checked={failed} onChange={setFailed} />
+        </>
+      }
     >
       <Table
         caption="Attempts"
@@ -99,7 +107,7 @@ function columnsOf(map: MapRef, open: (attempt: Attempt) => void): readonly Colu
     {
       key: "type",
       title: "Type",
-      cell: (one) => (one.events > 1 ? `${one.type} and ${one.events - 1} more` : one.type),
+      cell: (one) => <Kind map={map} attempt={one} />,
       sort: (one) => one.type,
     },
     {
@@ -120,27 +128,51 @@ function columnsOf(map: MapRef, open: (attempt: Attempt) => void): readonly Colu
   ];
 }
 
+/** The type of the events; on a phone also which attempt it was, and of which event. */
+function Kind({ map, attempt }: { map: MapRef; attempt: Attempt }) {
+  return (
+    <>
+      {attempt.events > 1 ? `${attempt.type} and ${attempt.events - 1} more` : attempt.type}
+      <span class="narrow hint">
+        attempt {number(attempt.attempt)}
+        {attempt.event_id === null ? ", a test" : <>, {<EventId map={map} id={attempt.event_id} />}</>}
+      </span>
+    </>
+  );
+}
+
+/** What came back stands first: that is what one looks for, and on a phone the request is below it. */
 function One({ map, webhook, attempt }: { map: MapRef; webhook: Webhook; attempt: Attempt }) {
-  const { writeWebhooks } = useAccess();
   return (
     <div class="halves">
+      <Answer attempt={attempt} />
       <div class="stack">
         <h3>Request</h3>
         <Facts
           facts={[
-            ["Message", <code>{attempt.message_id || "–"}</code>],
-            ["Events", number(attempt.events)],
+            ["At", <Time at={attempt.at} exact />],
             ["Attempt", number(attempt.attempt)],
-            ["By", nodeWord(attempt.node)],
+            ["Event", attempt.event_id === null ? "of a test" : <EventId map={map} id={attempt.event_id} />],
+            ["Events", number(attempt.events)],
+            ["Message", <code>{attempt.message_id || "–"}</code>],
+            ["By", nodeWord(attempt.node, attempt.node_name)],
           ]}
         />
-        {writeWebhooks && attempt.event_id !== null && (
-          <RequestOf map={map} webhook={webhook} event={attempt.event_id} />
-        )}
+        <Sent map={map} webhook={webhook} attempt={attempt} />
       </div>
-      <Answer attempt={attempt} />
     </div>
   );
+}
+
+/** The request, as far as it can be made again. */
+function Sent({ map, webhook, attempt }: { map: MapRef; webhook: Webhook; attempt: Attempt }) {
+  const { writeWebhooks } = useAccess();
+  if (attempt.event_id !== null) {
+    return writeWebhooks ? <RequestOf map={map} webhook={webhook} attempt={attempt} /> : null;
+  }
+  const request = testedRequest(attempt.message_id);
+  if (request !== null) return <Shown request={request} />;
+  return <p class="hint">The event of a test is stored nowhere. Its request is shown where the test is made.</p>;
 }
 
 const SENT: Readonly<Record<Attempt["sent"], string>> = {

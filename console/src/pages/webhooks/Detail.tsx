@@ -1,7 +1,7 @@
 import { useMemo, useState } from "preact/hooks";
 import { api, url } from "../../api";
 import { shareText } from "../../lib/delivery/rates";
-import { failedShare, percent, replayWaits, webhookState } from "../../lib/delivery/state";
+import { disabledIn, replayWaits, webhookState } from "../../lib/delivery/state";
 import { counted } from "../../lib/words";
 import { href } from "../../router";
 import type { MapRef } from "../../session";
@@ -23,6 +23,7 @@ import {
 } from "../../ui";
 import { useAccess } from "../delivery/access";
 import { DeadLetters } from "../delivery/DeadLetters";
+import { Gone, isGone } from "../delivery/Gone";
 import { nodeWord } from "../delivery/node";
 import { useGrowth } from "../delivery/useGrowth";
 import { Replays } from "../delivery/Replays";
@@ -46,6 +47,7 @@ export function WebhookDetail({ map, id, part }: { map: MapRef; id: string; part
   const listed = useMemo(() => (webhook.data === undefined ? undefined : [webhook.data]), [webhook.data]);
   const growth = useGrowth(listed, (one) => [one.id, one.queue_depth])(id);
   if (webhook.data === undefined) {
+    if (isGone(webhook.error)) return <Gone what="webhook" list={href(["maps", mapWord(map), "webhooks"])} />;
     return (
       <>
         <PageHead title="Webhook" />
@@ -119,19 +121,24 @@ function State({ webhook, growth }: { webhook: Webhook; growth: number | null })
               "Next attempt",
               isDue(webhook.next_attempt_at) ? "due now" : <Time at={webhook.next_attempt_at ?? null} />,
             ],
-            ["Delivered by", nodeWord(webhook.owner)],
+            ["Delivered by", nodeWord(webhook.owner, webhook.owner_name)],
             ...disabling(webhook),
             ...rotation(webhook),
           ]}
         />
       </Card>
+      <p class="hint">
+        <i>Behind</i> counts all events of the map that it has yet to look at, also those that its filter does not
+        choose: these pass by at once. <i>Failed attempts</i> are those since it was made, without tests; the page Usage
+        has those of all webhooks, with tests, a minute later.
+      </p>
     </Section>
   );
 }
 
 function disabling(webhook: Webhook): [string, string][] {
-  const share = webhook.active ? failedShare(webhook, Date.now()) : null;
-  return share === null ? [] : [["Until it is disabled", `${percent(share)} of the time has passed`]];
+  const end = webhook.active ? disabledIn(webhook, Date.now()) : null;
+  return end === null ? [] : [["It is disabled", `${end.text}, if nothing is delivered`]];
 }
 
 function rotation(webhook: Webhook): [string, preact.ComponentChildren][] {
@@ -147,7 +154,7 @@ function Behind({ webhook }: { webhook: Webhook }) {
   if (webhook.queue_depth === 0) return <>0 events</>;
   return (
     <>
-      {counted(webhook.queue_depth, "event")}, the oldest from <Time at={webhook.oldest_at ?? null} />
+      {counted(webhook.queue_depth, "event")}, the oldest of <Time at={webhook.oldest_at ?? null} />
     </>
   );
 }

@@ -22,6 +22,7 @@ import {
 } from "../../ui";
 import { useAccess } from "../delivery/access";
 import { showSecret } from "../delivery/Secret";
+import { Gone, isGone } from "../delivery/Gone";
 import { SettingsForm } from "../delivery/SettingsForm";
 import { mapWord, type Webhook } from "../delivery/types";
 import { flat } from "./flat";
@@ -49,6 +50,7 @@ export function EditWebhook({ map, id }: { map: MapRef; id: string }) {
     [path],
   );
   const name = webhook.data?.name || id;
+  if (isGone(webhook.error)) return <Gone what="webhook" list={href(["maps", mapWord(map), "webhooks"])} />;
   return (
     <>
       <PageHead title={`Edit ${name}`}>

@@ -1,6 +1,6 @@
 import { useState } from "preact/hooks";
 import { api, url } from "../../api";
-import { rateText, shareText } from "../../lib/delivery/rates";
+import { shareText } from "../../lib/delivery/rates";
 import { webhookState } from "../../lib/delivery/state";
 import { go, href } from "../../router";
 import type { MapRef } from "../../session";
@@ -19,6 +19,7 @@ import {
 } from "../../ui";
 import { useAccess } from "../delivery/access";
 import { mapWord, type Webhook } from "../delivery/types";
+import { Rate } from "../delivery/Rate";
 import { useGrowth } from "../delivery/useGrowth";
 import { useRates } from "../delivery/useRates";
 import { PortalLinkButton } from "../portal/PortalLink";
@@ -55,7 +56,8 @@ export function WebhookList({ map }: { map: MapRef }) {
           </>
         }
       >
-        Each posts the events of the map that it chooses to a URL.
+        Each posts the events of the map that it chooses to a URL. <i>Behind</i> counts all events that it has yet to
+        look at, chosen or not.
       </PageHead>
       <Table
         caption="Webhooks"
@@ -123,8 +125,8 @@ function columnsOf(
     },
     {
       key: "rate",
-      title: "Delivered",
-      cell: (one) => rateText(rates.get(one.id)),
+      title: "Delivery rate",
+      cell: (one) => <Rate rate={rates.get(one.id)} />,
       sort: (one) => rates.get(one.id) ?? -1,
       align: "end",
       wide: true,

@@ -3,15 +3,15 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { api, ApiError, sleep, url } from "../../api";
 import type { Fields } from "../../lib/cel/fields";
 import { bodyOf, faultLines, type Values } from "../../lib/delivery/fields";
+import { previewOf, type MadeRequest, type Preview } from "../../lib/delivery/preview";
 import { NEW_SAMPLE, sampleOf } from "../../lib/delivery/sample";
 import { chosenQuery, lacksTemplate, WEBHOOK, WHOLE } from "../../lib/delivery/settings";
-import { previewOf, type Preview } from "../../lib/delivery/preview";
 import { counted } from "../../lib/words";
 import type { MapRef } from "../../session";
 import { Button, Code, Fault, Field, JsonTree, Loading, Note, Select, Status, useResource } from "../../ui";
 import { useAccess } from "../delivery/access";
 import { EventId } from "../delivery/EventId";
-import type { StoredEvent, Webhook } from "../delivery/types";
+import type { Attempt, StoredEvent, Webhook } from "../delivery/types";
 import { SampleFields } from "./SampleFields";
 
 /** The event with which it is shown. */
@@ -33,10 +33,12 @@ function isMissing(error: unknown): boolean {
   return [403, 405].includes(error.status) || (error.status === 404 && !unknown);
 }
 
-/** The request that the present settings make of one event. */
-export function RequestOf({ map, webhook, event }: { map: MapRef; webhook: Webhook; event: string }) {
-  const ask = { webhook: webhook.id, event };
-  const preview = useResource((signal) => load(map, ask, signal), [webhook.id, event, webhook.updated_at]);
+/** The request that the present settings make of the event of an attempt. */
+export function RequestOf({ map, webhook, attempt }: { map: MapRef; webhook: Webhook; attempt: Attempt }) {
+  const { event_id: event, at } = attempt;
+  // The record that no attempt could begin has the number 0.
+  const ask = { webhook: webhook.id, event, attempt: Math.max(1, attempt.attempt), at };
+  const preview = useResource((signal) => load(map, ask, signal), [JSON.stringify(ask), webhook.updated_at]);
   if (preview.error !== undefined) {
     if (isMissing(preview.error)) return <p class="hint">This node does not show requests.</p>;
     return <Fault error={preview.error} retry={preview.reload} />;
@@ -44,7 +46,10 @@ export function RequestOf({ map, webhook, event }: { map: MapRef; webhook: Webho
   if (preview.data === undefined) return <Loading />;
   return (
     <>
-      <p class="hint">As the present settings make it. The signature is made when it is sent.</p>
+      <p class="hint">
+        As the present settings make it for this attempt, at its time. The signature is made when it is sent.
+        {attempt.events > 1 && ` It had ${counted(attempt.events, "event")}; this is the first of them.`}
+      </p>
       <Made preview={preview.data} />
     </>
   );
@@ -194,8 +199,12 @@ function Whole({ map, preview, own }: { map: MapRef; preview: Preview; own(): vo
 
 function Made({ preview }: { preview: Preview }) {
   if (preview.error !== null) return <Note tone="bad">{preview.error}</Note>;
-  if (preview.request === null) return null;
-  const { method, url: to, headers, body } = preview.request;
+  return preview.request === null ? null : <Shown request={preview.request} />;
+}
+
+/** A request as it is sent, without its secrets. */
+export function Shown({ request }: { request: MadeRequest }) {
+  const { method, url: to, headers, body } = request;
   const head = [`${method} ${to}`, ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`)].join("\n");
   return (
     <>

@@ -41,6 +41,12 @@ export function Rotate({ map, webhook, path, changed, close }: ActionProps & { c
       }
     >
       <p>Both secrets sign during the overlap, so that no request is refused while the receiver changes over.</p>
+      {(webhook.retrying ?? 0) > 0 && (
+        <p>
+          What waits for another try waits for its time, because the receiver cannot have the new secret yet. Once it
+          has it, send a test: when that is delivered, what waits is tried at once.
+        </p>
+      )}
       <Field
         label="Overlap (s)"
         value={overlap}

@@ -1,23 +1,30 @@
 import { useState } from "preact/hooks";
 import { api } from "../../api";
 import { commandLine } from "../../lib/delivery/commands";
+import { requestOf, type MadeRequest } from "../../lib/delivery/preview";
+import { rememberTested } from "../../lib/delivery/tested";
 import { Button, Command, Dialog, Fault, Field, useAction } from "../../ui";
 import { mapWord, type Attempt } from "../delivery/types";
 import type { ActionProps } from "./Actions";
 import { Answer } from "./Attempts";
+import { Shown } from "./Preview";
 
 /** Sends a test event, also to a webhook that is paused, and shows what the receiver answered. */
 export function Test({ map, webhook, path, changed, close }: ActionProps & { close(): void }) {
   const [type, setType] = useState("webhook.test");
   const [text, setText] = useState('{"message": "This is a test."}');
   const [attempt, setAttempt] = useState<Attempt | null>(null);
+  const [request, setRequest] = useState<MadeRequest | null>(null);
   const { busy, error, run } = useAction();
   const payload = jsonOf(text);
   const send = async () => {
     if (payload === undefined) return;
     setAttempt(null);
     await run(async () => {
-      const answer = await api.post<{ data: Attempt }>(`${path}/test`, { type, payload });
+      const answer = await api.post<{ data: Attempt & { request?: unknown } }>(`${path}/test`, { type, payload });
+      const sent = requestOf(answer.data.request);
+      if (sent !== null) rememberTested(answer.data.message_id, sent);
+      setRequest(sent);
       setAttempt(answer.data);
     });
     changed();
@@ -47,7 +54,16 @@ export function Test({ map, webhook, path, changed, close }: ActionProps & { clo
         fault={payload === undefined ? "This is not JSON." : null}
       />
       <Command line={commandLine(["webhook", "test"], [mapWord(map), webhook.id], { type, payload: text })} />
-      <div aria-live="polite">{attempt !== null && <Answer attempt={attempt} />}</div>
+      <div aria-live="polite" class="stack">
+        {attempt !== null && <Answer attempt={attempt} />}
+        {attempt !== null && request !== null && (
+          <>
+            <h3>Request</h3>
+            <p class="hint">As it was sent. Signatures and values of own headers are not shown.</p>
+            <Shown request={request} />
+          </>
+        )}
+      </div>
       <Fault error={error} />
     </Dialog>
   );

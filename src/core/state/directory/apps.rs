@@ -2,7 +2,7 @@
 
 use super::{Directory, StateError, keys};
 use crate::core::access::{AccessChange, Map, Scopes};
-use crate::core::app::{App, DeleteApp, MAX_APPS, Prepared, PutApp};
+use crate::core::app::{App, DeleteApp, MAX_APPS, Prepared, PutApp, UpdateApp};
 use crate::core::channel_rules::{ChannelRule, ChannelRules, Durability};
 use crate::core::codec;
 use crate::core::command::{By, Counted, Refusal, Reply};
@@ -50,7 +50,7 @@ impl Directory {
             return Some(Refusal::AppKeyTaken);
         }
         if let Some(old) = apps.get(app.token) {
-            // Only the files change an app.
+            // Only the files put an app again.
             let is_same = old.map == app.map && old.key == app.key;
             let of_files = old.origin == Origin::Config && app.origin == Origin::Config;
             return (!is_same || !of_files).then_some(Refusal::IdTaken);
@@ -95,23 +95,37 @@ impl Directory {
         Ok(prepared)
     }
 
+    pub(super) fn update_app<S: WriteStore>(
+        &mut self,
+        update: &UpdateApp,
+        store: &mut S,
+    ) -> Result<Reply, StateError> {
+        let mut app = match self.app_of(update.map, update.by, update.token, Origin::Api) {
+            Ok(app) => App::clone(app),
+            Err(refusal) => return Ok(Reply::Refused(refusal)),
+        };
+        update.patch.apply(&mut app);
+        store.put(&keys::app(app.token), &codec::encode(&app)?)?;
+        self.change_access(AccessChange::App(Arc::new(app.clone())));
+        Ok(Reply::App(Box::new(app), Prepared::default()))
+    }
+
+    /// The map's app, for a caller that may change it. An app of a configuration file is changed there.
+    fn app_of(&self, map: MapId, by: By, token: TokenId, from: Origin) -> Result<&Arc<App>, Refusal> {
+        self.check(map, by, Scopes::MANAGE)?;
+        match self.access.apps().get(token).filter(|app| app.map == map) {
+            Some(app) if app.origin == Origin::Config && from == Origin::Api => Err(Refusal::ConfiguredApp),
+            Some(app) => Ok(app),
+            None => Err(Refusal::UnknownApp),
+        }
+    }
+
     pub(super) fn delete_app<S: WriteStore>(
         &mut self,
         delete: &DeleteApp,
         store: &mut S,
     ) -> Result<Reply, StateError> {
-        if let Err(refusal) = self.check(delete.map, delete.by, Scopes::MANAGE) {
-            return Ok(Reply::Refused(refusal));
-        }
-        let refusal = match self.access.apps().get(delete.token) {
-            Some(app) if app.map != delete.map => Some(Refusal::UnknownApp),
-            Some(app) if app.origin == Origin::Config && delete.from == Origin::Api => {
-                Some(Refusal::ConfiguredApp)
-            }
-            Some(_) => None,
-            None => Some(Refusal::UnknownApp),
-        };
-        if let Some(refusal) = refusal {
+        if let Err(refusal) = self.app_of(delete.map, delete.by, delete.token, delete.from) {
             return Ok(Reply::Refused(refusal));
         }
         store.delete(&keys::app(delete.token))?;

@@ -160,7 +160,8 @@ impl Directory {
             | Command::RevokeAdminToken(_)
             | Command::PutSource(_)
             | Command::DeleteSource(_)
-            | Command::TellOperators(_) => true,
+            | Command::TellOperators(_)
+            | Command::UpdateApp(_) => true,
             Command::Publish(_)
             | Command::Ingest(_)
             | Command::Tick
@@ -200,6 +201,7 @@ impl Directory {
             Command::SetKeyFingerprint(fingerprint) => self.set_key_fingerprint(fingerprint, store),
             Command::SetChannelRules(set) => self.set_channel_rules(context.time_ms(), set, store),
             Command::PutApp(put) => self.put_app(context.time_ms(), *put, store),
+            Command::UpdateApp(update) => self.update_app(&update, store),
             Command::DeleteApp(delete) => self.delete_app(&delete, store),
             Command::TerminateUser(terminate) => Ok(self.terminate_user(terminate)),
             Command::SetIssuers(set) => self.set_issuers(context.time_ms(), *set, store),

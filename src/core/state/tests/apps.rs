@@ -3,7 +3,9 @@
 
 use super::subjects::publish_to;
 use super::*;
-use crate::core::app::{App, DeleteApp, MAX_APPS, Prepared, PutApp, TerminateUser};
+use crate::core::app::{
+    App, AppPatch, DeleteApp, MAX_APPS, OriginPattern, Prepared, PutApp, TerminateUser, UpdateApp,
+};
 use crate::core::channel_rules::Durability;
 use crate::core::command::RetentionPatch;
 use crate::core::webhook::Origin;
@@ -35,6 +37,10 @@ fn put_app(app: App) -> Command {
 
 fn delete_app(map: u8, token: u8, from: Origin) -> Command {
     Command::DeleteApp(DeleteApp { map: map_id(map), by: None, token: token_id(token), from })
+}
+
+fn update_app(map: u8, token: u8, patch: AppPatch) -> Command {
+    Command::UpdateApp(UpdateApp { map: map_id(map), by: None, token: token_id(token), patch })
 }
 
 fn stored(reply: Reply) -> (App, Prepared) {
@@ -131,6 +137,46 @@ fn only_the_files_change_an_app_of_the_files() {
     assert_eq!(node.one(40, put_app(app(100, 1, "7", "a"))), Reply::Refused(Refusal::IdTaken));
     assert_eq!(node.one(40, delete_app(1, 100, Origin::Api)), Reply::Refused(Refusal::ConfiguredApp));
     assert_eq!(node.one(50, delete_app(1, 100, Origin::Config)), Reply::Done);
+}
+
+#[test]
+fn a_change_of_an_app_changes_what_it_names_and_nothing_else() {
+    let mut node = two_maps();
+    let (made, _) = stored(node.one(20, put_app(App { max_connections: Some(7), ..app(100, 1, "7", "a") })));
+    let origins = vec![OriginPattern::new("https://good.example").unwrap()];
+    let first = AppPatch { client_events: Some(true), ..AppPatch::default() };
+    let second = AppPatch { origins: Some(origins.clone()), ..AppPatch::default() };
+    let third = AppPatch { max_connections: Some(None), ..AppPatch::default() };
+    for patch in [first, second, third] {
+        assert_eq!(stored(node.one(30, update_app(1, 100, patch))).1, Prepared::default());
+    }
+    let changed = App { client_events: true, origins, max_connections: None, ..made };
+    node.state = State::load(&node.store).unwrap();
+    assert_eq!(node.state.access().apps().with_key("a").map(|app| App::clone(app)), Some(changed.clone()));
+    let same = stored(node.one(40, update_app(1, 100, AppPatch::default()))).0;
+    assert_eq!(same, changed);
+    published(node.one(50, publish(1, Some(token_id(100)), &["a"], None)));
+}
+
+#[test]
+fn who_may_not_manage_the_map_or_names_another_app_changes_none() {
+    let mut node = two_maps();
+    stored(node.one(20, put_app(app(100, 1, "7", "a"))));
+    stored(node.one(20, put_app(App { origin: Origin::Config, ..app(101, 1, "7", "b") })));
+    let patch = || AppPatch { client_events: Some(true), ..AppPatch::default() };
+    let by_the_app =
+        UpdateApp { map: map_id(1), by: Some(token_id(100)), token: token_id(100), patch: patch() };
+    for (command, why) in [
+        (update_app(2, 100, patch()), Refusal::UnknownApp),
+        (update_app(1, 102, patch()), Refusal::UnknownApp),
+        (update_app(3, 100, patch()), Refusal::UnknownMap),
+        (update_app(1, 101, patch()), Refusal::ConfiguredApp),
+        (Command::UpdateApp(by_the_app), Refusal::Forbidden),
+    ] {
+        assert_eq!(node.one(30, command), Reply::Refused(why));
+    }
+    assert!(node.state.access().apps().all().all(|app| !app.client_events));
+    stored(node.one(40, update_app(1, 100, patch())));
 }
 
 #[test]

@@ -83,7 +83,11 @@ impl WebhookActor {
         // Only a failure is followed by a pause with a random part.
         let random = if ended.outcome.class == Class::Delivered { 0 } else { random() };
         let error = ended.error.as_deref().unwrap_or_default();
+        let was_failing = self.engine.state().is_failing();
         let is_given_up = self.settle(flight, &ended.outcome, error, random);
+        if !was_failing && self.engine.state().is_failing() {
+            self.shared.begins_to_fail(&self.settings.webhook, error);
+        }
         self.note_attempt(flight, ended, (at_ms, is_given_up));
         self.shared.report_queue.completed();
     }
@@ -99,7 +103,7 @@ impl WebhookActor {
                 attempt: flight.attempt,
                 took_ms: ended.took_ms,
                 status: ended.outcome.status,
-                is_delivered: ended.outcome.class == Class::Delivered,
+                class: ended.outcome.class,
                 is_given_up,
                 is_replay: flight.is_replay,
             });

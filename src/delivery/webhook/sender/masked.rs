@@ -34,19 +34,20 @@ pub struct ShownRequest {
 }
 
 impl Sender {
-    /// The request that the first attempt would make for this event alone. A template has so much time.
+    /// The request that this attempt would make for this event alone. A template has so much time.
     ///
     /// # Errors
     /// Why there would be no request, in words.
     pub(in crate::delivery::webhook) async fn shown(
         &self,
         event: &Event,
+        attempt: u32,
         now: Now,
         limit: Duration,
     ) -> Result<ShownRequest, String> {
         let now_ms = now.time_ms;
         let secrets = self.secrets(now.expiry_ms, 0);
-        let work = Work { style: self.style.clone(), secrets, gap: None, attempt: 1, now_ms };
+        let work = Work { style: self.style.clone(), secrets, gap: None, attempt, now_ms };
         let deadline = Instant::now() + limit;
         let events = std::slice::from_ref(event);
         let rendered = work.render(events, deadline, (&self.templates, self.claim())).await;

@@ -14,6 +14,22 @@ const RENDERED_WITHIN: Duration = Duration::from_secs(5);
 /// Stands for the target of settings that have none yet.
 const NOWHERE: &str = "https://receiver.invalid/";
 
+/// As which attempt a request is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AsAttempt {
+    /// Its number, from 1.
+    pub number: u32,
+    /// When it was made (Unix milliseconds of the cluster's time). `None` is now.
+    pub at_ms: Option<u64>,
+}
+
+impl Default for AsAttempt {
+    /// The first attempt, made now.
+    fn default() -> Self {
+        Self { number: 1, at_ms: None }
+    }
+}
+
 /// Why nothing is known of what a webhook would do.
 #[derive(Debug, thiserror::Error)]
 pub enum PreviewError {
@@ -47,7 +63,8 @@ impl Webhooks {
         Ok(evaluator(webhook)?.why_unwanted(&self.hub, event).await?)
     }
 
-    /// The request that a webhook with these settings would make of the event, whether or not it wants it.
+    /// The request that a webhook with these settings would make of the event at that attempt, whether or not it
+    /// wants it.
     /// Nothing secret is shown. A target is not needed.
     ///
     /// # Errors
@@ -57,6 +74,7 @@ impl Webhooks {
         webhook: Webhook,
         mut private: Private,
         event: &Event,
+        attempt: AsAttempt,
     ) -> Result<ShownRequest, String> {
         let has_target = private.has_target();
         if !has_target {
@@ -65,7 +83,9 @@ impl Webhooks {
         let guard = self.outside.guard();
         let sender = Sender::new(Arc::new(webhook), private, guard, &self.account, self.templates.clone())
             .map_err(|error| error.to_string())?;
-        let shown = sender.shown(event, Now::of(&self.hub), RENDERED_WITHIN).await?;
+        let now = Now::of(&self.hub);
+        let then = Now { time_ms: attempt.at_ms.unwrap_or(now.time_ms), ..now };
+        let shown = sender.shown(event, attempt.number, then, RENDERED_WITHIN).await?;
         let url = shown.url.filter(|_| has_target);
         Ok(ShownRequest { url, ..shown })
     }

@@ -17,6 +17,8 @@ mod webhooks;
 #[cfg(test)]
 mod tests;
 
+pub(super) use webhooks::Failing;
+
 use crate::core::ids::WebhookId;
 use crate::core::state::backlog::Losing;
 use crate::hub::{NodeInfo, Report, Seen};
@@ -64,8 +66,6 @@ pub(super) fn committed(status: &Status, known: &[Known<'_>]) -> Option<u64> {
 pub(super) struct Port {
     /// When its certificate ends (seconds since 1970).
     pub(super) certificate_until: Option<u64>,
-    /// What clients lack because too few files may be open.
-    pub(super) short_of_files: Option<String>,
 }
 
 /// What the node that answers the request knows of the replicated state.
@@ -74,6 +74,8 @@ pub(super) struct State<'a> {
     pub(super) has_room: bool,
     /// Webhooks that lose events.
     pub(super) losing: &'a [(WebhookId, Losing)],
+    /// Webhooks that fail, as far as that is known.
+    pub(super) failing: &'a Failing,
 }
 
 /// One problem.
@@ -126,7 +128,8 @@ pub(super) fn problems(
     found.extend(service::of_voters(known));
     found.extend(service::of_releases(known));
     found.extend(settings::problems(known));
-    found.extend(webhooks::problems(status, state.losing));
+    found.extend(webhooks::losing(status, state.losing));
+    found.extend(webhooks::failing(state.failing));
     found.extend(names::problems(known));
     found.extend(members::of_claims(known));
     found.extend(members::of_given_up(known));
@@ -145,6 +148,7 @@ pub(super) fn problems(
         if let Some(info) = member.info() {
             of_member.extend(disks::low(member.member, info));
             of_member.extend(disks::slow(member.member, info));
+            of_member.extend(ports::few_files(member.member, info));
         }
         of_member.extend(clocks::apart(status, member, right));
         found.extend(of_member.into_iter().map(|p| Problem { node: Some(member.member.id), ..p }));

@@ -1,9 +1,10 @@
-//! Certificates that end, and open files that run short: what peers and clients of this node meet at its
-//! ports.
+//! Certificates of this node that end, and open files of any node that run short: what peers and clients meet at
+//! the ports.
 
 use super::{Port, Problem, problem};
 use crate::core::text::counted;
-use waypost_cluster::{Status, certificate_days_left};
+use crate::hub::NodeInfo;
+use waypost_cluster::{MemberStatus, Status, certificate_days_left};
 
 /// A problem with the certificate that this node shows its peers. `now` is in seconds.
 pub(super) fn of_peer_port(status: &Status, now: u64) -> Option<Problem> {
@@ -34,10 +35,12 @@ pub(super) fn of_client_port(status: &Status, port: &Port, now: u64) -> Vec<Prob
         let hint = "replace its files (http.tls_cert, http.tls_key): they are read again without a restart";
         found.push(problem("certificate_ends", severity, what, hint));
     }
-    if let Some(what) = &port.short_of_files {
-        let hint =
-            "raise it (LimitNOFILE= of systemd, ulimit -n) and restart the node, or lower limits.sockets";
-        found.push(problem("few_open_files", "warning", format!("node {node}: {what}"), hint));
-    }
     found.into_iter().map(|found| Problem { node: Some(id), ..found }).collect()
+}
+
+/// The clients of a member lack something because it may open too few files.
+pub(super) fn few_files(member: &MemberStatus, info: &NodeInfo) -> Option<Problem> {
+    let what = format!("node {}: {}", member.called(), info.short_of_files.as_ref()?);
+    let hint = "raise it (LimitNOFILE= of systemd, ulimit -n) and restart the node, or lower limits.sockets";
+    Some(problem("few_open_files", "warning", what, hint))
 }

@@ -1,14 +1,43 @@
-//! Webhooks that lose events.
+//! Webhooks that lose events, or that fail.
 
 use super::{Problem, problem};
 use crate::core::ids::WebhookId;
 use crate::core::state::backlog::Losing;
 use crate::core::text::counted;
 use crate::core::time::iso_millis;
+use std::collections::BTreeSet;
 use waypost_cluster::Status;
 
-/// All of them are one problem.
-pub(super) fn problems(status: &Status, losing: &[(WebhookId, Losing)]) -> Option<Problem> {
+/// Maps that are named in one problem.
+const NAMED: usize = 3;
+
+/// Webhooks that fail, and the maps that have some: their slugs, or their ids.
+#[derive(Debug, Default)]
+pub(in crate::edge::ops) struct Failing {
+    /// How many they are.
+    pub(in crate::edge::ops) webhooks: u32,
+    /// The maps, each once.
+    pub(in crate::edge::ops) maps: BTreeSet<String>,
+}
+
+/// Those that fail. A receiver is somebody else's, so this is no more than good to know.
+pub(super) fn failing(failing: &Failing) -> Option<Problem> {
+    let first = failing.maps.first().filter(|_| failing.webhooks > 0)?;
+    let fail = counted(failing.webhooks, "webhook fails", "webhooks fail");
+    let named: Vec<&str> = failing.maps.iter().take(NAMED).map(String::as_str).collect();
+    let maps = match (named.as_slice(), failing.maps.len().saturating_sub(NAMED)) {
+        ([map], _) => format!("map {map}"),
+        ([before @ .., last], 0) => format!("maps {} and {last}", before.join(", ")),
+        (named, more) => format!("maps {} and {more} more", named.join(", ")),
+    };
+    let what = format!("{fail}, of the {maps}: what they are to get waits, or is given up");
+    let hint =
+        format!("`waypost webhook list {first} -o wide` shows which, and why: docs/runbooks/webhooks.md");
+    Some(problem("webhooks_failing", "info", what, hint))
+}
+
+/// All that lose events are one problem.
+pub(super) fn losing(status: &Status, losing: &[(WebhookId, Losing)]) -> Option<Problem> {
     let (first, since_ms) =
         losing.iter().map(|(id, losing)| (id, losing.since_ms)).min_by_key(|(_, since)| *since)?;
     let events: u64 = losing.iter().map(|(_, losing)| losing.events).sum();

@@ -125,10 +125,14 @@ pub(super) struct Stop;
 struct One(Push);
 
 impl Session {
-    /// Starts a session, which a client at that address has opened.
-    pub(super) fn start_on(session: PhoenixSession, config: LongPollConfig, address: IpAddr) -> Addr<Self> {
+    /// Starts a session, which a client at that address has opened that calls itself so.
+    pub(super) fn start_on(
+        session: PhoenixSession,
+        config: LongPollConfig,
+        (address, agent): (IpAddr, Option<&str>),
+    ) -> Addr<Self> {
         let subscriber = session.subscriber().clone();
-        let watch = Some(subscriber.watch_silently(PROTOCOL, address));
+        let watch = Some(subscriber.watch_silently((PROTOCOL, agent), address));
         let replies = Rc::new(Replies {
             subscriber,
             texts: RefCell::default(),

@@ -25,6 +25,8 @@ const ONLY_VERSION: &str = "1.0";
 
 /// How far a request's time may be from the cluster's time (seconds), in both directions.
 pub const MAX_SKEW_SECONDS: u64 = 600;
+/// A time from here on is meant in milliseconds: in seconds it is the year 5138.
+const IN_MILLISECONDS: u64 = 100_000_000_000;
 
 /// Why a request counts as unsigned.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -47,7 +49,7 @@ pub enum SignatureError {
         now: u64,
     },
     /// The app in the path has no such key, or there is no such app.
-    #[error("the app has no such {KEY}")]
+    #[error("no app has the app id of the path and this {KEY}")]
     UnknownKey,
     /// The signature was made with another secret, or over another text.
     #[error("{SIGNATURE} is not the signature of this request")]
@@ -80,10 +82,19 @@ impl SignatureError {
             Self::Missing(_) | Self::Version => {
                 "sign requests as Pusher's server libraries do, or use one of them".to_owned()
             }
-            Self::Timestamp | Self::Expired { .. } => "set the clock of the back end".to_owned(),
-            Self::UnknownKey => "compare app id and key with the credentials of the map".to_owned(),
+            Self::Timestamp => "send Unix time in seconds, as a whole number".to_owned(),
+            Self::Expired { given, .. } if *given >= IN_MILLISECONDS => {
+                "send Unix time in seconds, not milliseconds".to_owned()
+            }
+            Self::Expired { .. } => "set the clock of the back end".to_owned(),
+            Self::UnknownKey => {
+                "compare both with the credentials of the map: waypost pusher list MAP".to_owned()
+            }
             Self::Mismatch { text } => {
-                format!("the signature is hex(HMAC-SHA256(secret, text)), where the text is {text:?}")
+                format!(
+                    "compare the back end's secret with that of the app; the signature is hex(HMAC-SHA256(secret, \
+                     text)), where the text is {text:?}"
+                )
             }
             Self::Body => "sign the bytes that are sent".to_owned(),
         }
@@ -285,6 +296,23 @@ mod tests {
             assert!(body["hint"].is_string(), "{body}");
         }
         assert_eq!(codes.len(), 7);
+    }
+
+    #[test]
+    fn the_hint_says_what_to_look_at() {
+        let now = NOW;
+        for (error, told) in [
+            (SignatureError::Expired { given: NOW - 700, now }, "set the clock"),
+            (SignatureError::Expired { given: NOW * 1000, now }, "in seconds, not milliseconds"),
+            (SignatureError::Timestamp, "in seconds"),
+            (SignatureError::Mismatch { text: "a text".to_owned() }, "compare the back end's secret"),
+            (SignatureError::UnknownKey, "waypost pusher list"),
+        ] {
+            assert!(error.hint().contains(told), "{error}: {}", error.hint());
+        }
+        let mismatch = SignatureError::Mismatch { text: "a text".to_owned() }.hint();
+        assert!(mismatch.contains("\"a text\""), "{mismatch}");
+        assert!(!SignatureError::Timestamp.hint().contains("clock"));
     }
 
     proptest! {

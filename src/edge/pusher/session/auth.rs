@@ -15,10 +15,15 @@ pub(super) enum AuthError {
     #[error("the channel needs auth: KEY:SIGNATURE, signed by the application")]
     Missing,
     /// The key is not one of this application.
-    #[error("auth names another key than those of this application")]
+    #[error(
+        "auth names another key than those of this application: compare the back end's key with the app's"
+    )]
     Key,
     /// The signature is not that of the socket, the channel and its data.
-    #[error("the signature is not the one of this socket, channel and channel_data")]
+    #[error(
+        "the signature is not the one of this socket, channel and channel_data: compare the back end's secret with \
+         the app's"
+    )]
     Signature,
     /// The channel carries the events of another user.
     #[error("only the user itself may subscribe, after it has signed in")]

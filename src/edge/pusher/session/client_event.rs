@@ -2,7 +2,7 @@
 
 use super::PusherSession;
 use crate::core::access::{Map, Scopes};
-use crate::core::channel::Kind;
+use crate::core::channel::{Kind, MAX_CHANNEL_LEN};
 use crate::core::client_kind::is_client_kind;
 use crate::core::data::payload_of;
 use crate::core::event::{NewEvent, Sender};
@@ -36,10 +36,18 @@ enum EventError {
     TooFast(u32),
     #[error("Client event rejected: the client has not subscribed to the channel {0}")]
     NotSubscribed(String),
-    #[error("Client event rejected - only supported on private and presence channels")]
-    Kind,
-    #[error("Client event rejected: client events are not enabled for this app")]
+    #[error(
+        "Client event rejected - only supported on private and presence channels, whatever a channel rule says, and \
+         {0} is neither"
+    )]
+    Kind(String),
+    #[error(
+        "Client event rejected: client events are not enabled for this app; `waypost pusher update MAP KEY \
+         --client-events` enables them"
+    )]
     Disabled,
+    #[error("Client event rejected: a channel rule says that clients may not publish to {0}")]
+    Rule(String),
     #[error("Client event rejected: the key was deleted")]
     Deleted,
     #[error(
@@ -116,18 +124,21 @@ impl PusherSession {
         if !is_client_kind(&event.name) {
             return Err(EventError::Name);
         }
-        let not_subscribed = || EventError::NotSubscribed(event.channel.chars().take(200).collect());
-        let channel = self.channels.get(event.channel.as_str()).ok_or_else(not_subscribed)?;
+        let named = || -> String { event.channel.chars().take(MAX_CHANNEL_LEN).collect() };
+        let channel = self.channels.get(event.channel.as_str());
+        let channel = channel.ok_or_else(|| EventError::NotSubscribed(named()))?;
         if !matches!(channel.kind, Kind::Private | Kind::Presence) {
-            return Err(EventError::Kind);
+            return Err(EventError::Kind(named()));
         }
         let access = self.hub().access().known();
-        let map = access.map(self.app.map).cloned().ok_or(EventError::Disabled)?;
+        let map = access.map(self.app.map).cloned().ok_or(EventError::Deleted)?;
         let facts = map.rules.facts_of(channel.subject.as_str());
         // The setting as it is now, not as it was when the client connected.
-        let app = access.apps().get(self.app.token.id).is_some_and(|app| app.client_events);
-        if !facts.allows_client_events(app) {
-            return Err(EventError::Disabled);
+        let app = access.apps().get(self.app.token.id).ok_or(EventError::Deleted)?;
+        if !facts.allows_client_events(app.client_events) {
+            // A rule comes first, so only a rule forbids what an app with the setting may do.
+            let is_by_rule = !facts.allows_client_events(true);
+            return Err(if is_by_rule { EventError::Rule(named()) } else { EventError::Disabled });
         }
         let user: Option<ByteString> = channel.member.as_ref().map(|member| member.user.clone());
         let (payload, text) = payload_of(&event.data);
@@ -166,7 +177,10 @@ mod tests {
             (HubError::MapQueueFull.into(), Some(4301), "publish.queue_bytes"),
             (HubError::Unavailable("no leader").into(), None, "no leader"),
             (EventError::Size(10_240), None, "10240 bytes; the limit is the setting pusher.event_bytes"),
-            (EventError::Kind, None, "only supported on"),
+            (EventError::Kind("news".into()), None, "only supported on private and presence channels"),
+            (EventError::Kind("news".into()), None, "news is neither"),
+            (EventError::Rule("private-a".into()), None, "may not publish to private-a"),
+            (EventError::Disabled, None, "not enabled for this app; `waypost pusher update"),
         ] {
             assert_eq!(error.code(), code, "{error}");
             assert!(error.to_string().contains(told), "{error}");

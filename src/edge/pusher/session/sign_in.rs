@@ -74,11 +74,10 @@ impl PusherSession {
             link.text(frame::error(None, &joins.to_string()));
             return Next::Done;
         }
-        let user = match self.check_user(&asked) {
-            Ok(()) => read(&asked.user_data),
-            Err(_) => None,
-        };
-        let Some((user, channel)) = user else { return closed(Close::NotThatUser, link) };
+        if self.check_user(&asked).is_err() {
+            return closed(Close::NotSigned, link);
+        }
+        let Some((user, channel)) = read(&asked.user_data) else { return closed(Close::BadUser, link) };
         let Some(map) = self.hub().access().known().map(self.app.map).cloned() else {
             return closed(Close::UnknownApp, link);
         };
@@ -94,7 +93,8 @@ impl PusherSession {
                 Ok(membership) => session.signed_in((user, among), &asked.user_data, membership, link),
                 Err(PresenceError::Unavailable) => session.end_soon(Close::Unavailable),
                 Err(error @ PresenceError::TooFast(_)) => link.text(frame::error(None, &error.to_string())),
-                Err(_) => session.end_soon(Close::NotThatUser),
+                Err(PresenceError::UnknownMap) => session.end_soon(Close::UnknownApp),
+                Err(_) => session.end_soon(Close::BadUser),
             });
             resume
         }))

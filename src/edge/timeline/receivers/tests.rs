@@ -1,5 +1,7 @@
 use super::*;
 use crate::core::webhook::outcome::Outcome;
+use crate::core::webhook::{Defaults, Origin, Plain, Profile};
+use waypost_cluster::Status;
 
 #[test]
 fn a_gap_in_the_numbers_of_attempts_is_seen() {
@@ -26,7 +28,7 @@ fn tried(at_ms: u64, attempt: u32, is_delivered: bool) -> Try {
         attempt,
         took_ms: 1,
         status: None,
-        is_delivered,
+        class: if is_delivered { Class::Delivered } else { Class::Status },
         is_given_up: false,
         is_replay: false,
         is_noted: false,
@@ -61,4 +63,56 @@ fn an_attempt_that_is_only_remembered_is_put_into_its_delivery() {
     assert_eq!(completed(between, None), goes_on, "somebody asked while it was tried again");
     let noted = Try { is_noted: true, is_given_up: true, ..tried(1, 1, false) };
     assert_eq!(completed(vec![noted], None), [(false, true)], "a note says it");
+}
+
+fn receiver(tries: Vec<Try>, stored: Stored) -> Receiver {
+    let defaults = Defaults {
+        timeout_ms: 10_000,
+        retry_attempts: None,
+        retry_delay_ms: None,
+        auto_disable_seconds: None,
+    };
+    let ids = (WebhookId::from_bytes([1; 16]), MapId::from_bytes([2; 16]));
+    let plain = Plain::new(ids.0, ids.1, Origin::Api, Profile::Standard, &defaults);
+    Receiver { webhook: Arc::new(plain.webhook), stored, tries, is_newer: false }
+}
+
+#[test]
+fn a_failed_attempt_says_why() {
+    let failed = |number: u32, class| Try { class, is_noted: true, ..tried(number.into(), number, false) };
+    let refused = Outcome::failed(Class::Connect).cause("connection refused");
+    let dead = DeadLetter {
+        seq: 1,
+        event_id: EventId::new(1, 1, 0),
+        kind: String::new(),
+        attempts: 3,
+        first_ms: 1,
+        given_up_ms: 3,
+        reason: Reason::Failed(refused),
+    };
+    let error = Some("no answer came".to_owned());
+    let known = Attempt { attempt: 2, error, ..Attempt::not_begun("", 2, 1) };
+    let tries = vec![
+        failed(1, Class::Dns),
+        failed(2, Class::Timeout),
+        Try { is_given_up: true, ..failed(3, Class::Connect) },
+    ];
+    let receiver = receiver(tries, Stored { dead: Some(dead), attempts: vec![known], ..Stored::default() });
+    let status = Status::default();
+    let mut drawn = Drawn::new(&status);
+    receiver.draw_tries(&mut drawn);
+    let answer = drawn.answer(None, &[]);
+    let told: Vec<(&Value, &Value)> = answer["steps"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|step| (&step["class"], &step["error"]))
+        .collect();
+    // The first one is only noted, the second one is remembered, the last one is that of the dead letter.
+    let expected = [
+        (json!("dns"), Value::Null),
+        (json!("timeout"), json!("no answer came")),
+        (json!("connect"), json!("connection refused")),
+    ];
+    assert_eq!(told, expected.iter().map(|(class, error)| (class, error)).collect::<Vec<_>>());
 }

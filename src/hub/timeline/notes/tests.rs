@@ -26,7 +26,7 @@ proptest! {
     fn notes_survive_their_words(
         publish in publish(), numbers in any::<[u64; 6]>(), slots in any::<(u32, u32)>(),
         ids in any::<([u8; 16], [u8; 16])>(), status in prop::option::of(100..600u16),
-        flags in any::<[bool; 3]>(),
+        class in prop::sample::select(Class::ALL.to_vec()), flags in any::<[bool; 2]>(),
     ) {
         prop_assert_eq!(PublishNote::of(&publish.words()), Some(publish));
         let [index, node, incarnation, number, began_ns, done_ns] = numbers;
@@ -37,11 +37,11 @@ proptest! {
         prop_assert_eq!(ApplyNote::of(&apply.words()), apply);
         let (event, receiver) = (EventId::from_bytes(ids.0), WebhookId::from_bytes(ids.1));
         let (attempt, took_ms) = slots;
-        let [is_delivered, is_given_up, is_replay] = flags;
+        let [is_given_up, is_replay] = flags;
         let delivery = DeliveryNote {
-            event, receiver, at_ms: index, attempt, took_ms, status, is_delivered, is_given_up, is_replay,
+            event, receiver, at_ms: index, attempt, took_ms, status, class, is_given_up, is_replay,
         };
-        prop_assert_eq!(DeliveryNote::of(&delivery.words()), delivery);
+        prop_assert_eq!(DeliveryNote::of(&delivery.words()), Some(delivery));
     }
 
     #[test]

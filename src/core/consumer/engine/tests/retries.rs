@@ -199,6 +199,32 @@ fn requests_that_fail_together_count_once() {
 }
 
 #[test]
+fn requests_to_a_receiver_that_hangs_go_in_waves_of_half_the_size() {
+    let retry = RetryPolicy { delay_ms: 3_600_000, max_delay_ms: 3_600_000, ..plan().retry };
+    let mut engine = engine(Plan { window: 16, retry, ..plan() }, 1..200, None);
+    let mut now = T;
+    let mut waves = Vec::new();
+    while waves.len() < 7 {
+        let mut flights = Vec::new();
+        loop {
+            match engine.next(now) {
+                Step::Send(flight) => flights.push(flight),
+                Step::WaitUntil(until) if flights.is_empty() => now = until,
+                Step::WaitUntil(_) | Step::Wait => break,
+            }
+        }
+        waves.push(flights.len());
+        // All of them end at their time limit.
+        flights.into_iter().for_each(|flight| {
+            engine.settle(flight.id, fails(), "timeout", now, u32::MAX / 2);
+        });
+    }
+    assert_eq!(waves, [16, 8, 4, 2, 1, 1, 1]);
+    assert_eq!(engine.progress().failures, 7, "each wave counts once");
+    assert!(now > T, "from the fifth failure on there are pauses");
+}
+
+#[test]
 fn an_event_that_always_fails_keeps_no_other_from_being_tried() {
     let mut engine = Engine::new(
         Plan { retry: RetryPolicy { max_attempts: 100, ..plan().retry }, ..plan() },

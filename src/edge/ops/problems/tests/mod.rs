@@ -31,7 +31,7 @@ fn found(status: &Status, reports: &[Option<Report>], seen: Option<&Seen>, room:
         .zip(reports)
         .map(|(member, report)| Known { member, report: report.as_ref(), seen, still: Duration::ZERO })
         .collect();
-    let state = State { has_room: room, losing: &[] };
+    let state = State { has_room: room, losing: &[], failing: &Failing::default() };
     problems(status, &known, &Port::default(), 10_000_000, &state)
 }
 
@@ -56,7 +56,7 @@ fn webhooks_that_lose_events_are_one_problem() {
         (WebhookId::from_bytes([n; 16]), Losing { since_ms, last_ms: since_ms, events: 5, announced: true })
     };
     let losing = [webhook(1, 2_000), webhook(2, 1_000)];
-    let state = State { has_room: true, losing: &losing };
+    let state = State { has_room: true, losing: &losing, failing: &Failing::default() };
     // The webhook's times are by the expiry clock, which differs from the cluster's time.
     let clock = ClockStatus { time_ms: 5_000, expiry_ms: 3_000, ..ClockStatus::default() };
     let status = Status { clock, ..three() };
@@ -70,6 +70,29 @@ fn webhooks_that_lose_events_are_one_problem() {
 }
 
 #[test]
+fn webhooks_that_fail_are_told_with_their_maps() {
+    let told = |webhooks: u32, maps: &[&str]| {
+        let failing = Failing { webhooks, maps: maps.iter().map(|map| (*map).to_owned()).collect() };
+        let state = State { has_room: true, losing: &[], failing: &failing };
+        let found = problems(&three(), &[], &Port::default(), 10_000, &state);
+        found.into_iter().find(|p| p.code == "webhooks_failing").map(|p| (p.severity, p.what, p.hint))
+    };
+    assert_eq!(told(0, &[]), None);
+    let (severity, what, hint) = told(1, &["game"]).unwrap();
+    assert_eq!(
+        (severity, &*what),
+        ("info", "1 webhook fails, of the map game: what they are to get waits, or is given up")
+    );
+    assert!(hint.starts_with("`waypost webhook list game -o wide`"), "{hint}");
+    let what = |webhooks, maps: &[&str]| told(webhooks, maps).unwrap().1;
+    assert!(what(4, &["b", "a"]).starts_with("4 webhooks fail, of the maps a and b: "));
+    assert!(what(9, &["a", "b", "c"]).starts_with("9 webhooks fail, of the maps a, b and c: "));
+    assert!(
+        what(9, &["a", "b", "c", "d", "e"]).starts_with("9 webhooks fail, of the maps a, b, c and 2 more: ")
+    );
+}
+
+#[test]
 fn one_is_not_told_as_several() {
     let told = |status: &Status, infos: [Option<NodeInfo>; 3], losing: &[(WebhookId, Losing)], code: &str| {
         let reports = infos.map(|info| info.map(report));
@@ -79,7 +102,7 @@ fn one_is_not_told_as_several() {
                 Known { member, report: report.as_ref(), seen: None, still }
             })
             .collect();
-        let state = State { has_room: true, losing };
+        let state = State { has_room: true, losing, failing: &Failing::default() };
         let problems = problems(status, &known, &Port::default(), 10_000_000, &state);
         problems.into_iter().find(|problem| problem.code == code).unwrap().what
     };
@@ -102,8 +125,14 @@ fn one_is_not_told_as_several() {
     let applied = |applied_index| Some(NodeInfo { applied_index, ..good() });
     let what = told(&status, [applied(5), applied(4), applied(5)], &[], "stuck");
     assert_eq!(what, "node 2 is 1 log entry behind and has applied none for 3600 s");
-    let ends = Port { certificate_until: Some(10_000 + 86_400), ..Port::default() };
-    let of_port = problems(&three(), &[], &ends, 10_000_000, &State { has_room: true, losing: &[] });
+    let ends = Port { certificate_until: Some(10_000 + 86_400) };
+    let of_port = problems(
+        &three(),
+        &[],
+        &ends,
+        10_000_000,
+        &State { has_room: true, losing: &[], failing: &Failing::default() },
+    );
     let ends = of_port.iter().find(|problem| problem.code == "certificate_ends").unwrap();
     assert_eq!(ends.what, "the certificate that node 1 shows clients ends in 1 day");
 }
@@ -218,10 +247,16 @@ fn one_wrong_clock_is_found_from_every_node() {
             still: Duration::ZERO,
         };
         let known = [of(0), of(1), of(2)];
-        problems(&status, &known, &Port::default(), 10_000_000, &State { has_room: true, losing: &[] })
-            .iter()
-            .map(|p| p.node)
-            .collect()
+        problems(
+            &status,
+            &known,
+            &Port::default(),
+            10_000_000,
+            &State { has_room: true, losing: &[], failing: &Failing::default() },
+        )
+        .iter()
+        .map(|p| p.node)
+        .collect()
     };
     assert_eq!(found([0, 30]), []);
     assert_eq!(found([700_000, 0]), [Some(2)]);
@@ -246,12 +281,20 @@ fn the_client_port_is_checked() {
     let codes = |port: &Port| -> Vec<(&str, &str)> {
         ports::of_client_port(&three(), port, 10_000).into_iter().map(|p| (p.code, p.severity)).collect()
     };
-    let ends = |until| Port { certificate_until: Some(until), ..Port::default() };
+    let ends = |until| Port { certificate_until: Some(until) };
     assert_eq!(codes(&ends(10_000 + 31 * 86_400)), []);
     assert_eq!(codes(&ends(10_000 + 86_400)), [("certificate_ends", "warning")]);
     assert_eq!(codes(&ends(9_999)), [("certificate_ends", "critical")]);
-    let few = Port { short_of_files: Some("few".into()), ..Port::default() };
-    assert_eq!(codes(&few), [("few_open_files", "warning")]);
+}
+
+#[test]
+fn too_few_open_files_are_a_problem_of_each_node_that_has_it() {
+    let few = || NodeInfo { short_of_files: Some("few files".into()), ..good() };
+    let reports = [Some(report(few())), Some(report(good())), Some(report(few()))];
+    let problems = found(&three(), &reports, None, true);
+    let told: Vec<_> = problems.iter().map(|p| (p.code, p.severity, p.node, p.what.as_str())).collect();
+    let expected = |node, what| ("few_open_files", "warning", Some(node), what);
+    assert_eq!(told, [expected(1, "node 1: few files"), expected(3, "node 3: few files")]);
 }
 
 #[test]
