@@ -56,6 +56,7 @@ fn the_console_shows_everything_and_goes_on_at_another_node() {
             person.visit(look).with_context(|| format!("the pages, {look}"))?;
         }
         person.keys().context("the keyboard alone")?;
+        person.makes().context("what is made")?;
         person.markup().context("names full of markup")?;
         for part in LIVELY {
             person
@@ -192,6 +193,15 @@ impl Person {
         let opened = self.js.of("opened");
         let last = opened.last().context("nothing was opened")?;
         ensure!(last["what"] == "a question with its command line", "{last}");
+        Ok(())
+    }
+
+    /// A map is made by Enter alone, a portal link by its dialog, and a form is left only after a question.
+    fn makes(&mut self) -> Result<()> {
+        self.does("makes")?;
+        let made = self.js.wait_for("made", 1)?;
+        ensure!(made["link"].as_str().is_some_and(|link| link.contains("/portal/")), "{made}");
+        ensure!(made["typed"] == "half typed", "what was typed is gone: {made}");
         Ok(())
     }
 

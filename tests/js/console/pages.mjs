@@ -4,12 +4,13 @@
 // alone), map (its slug), webhook (the id of one that delivers), own (what the map's token gets: a fragment, and what
 // the page must show), markup (the same for texts full of markup), pictures (a folder for pictures of each page, or
 // null), chromium (the path of the executable), folder (where the browser keeps what it writes).
-// Lines: `visited` {look, page, faults (of axe-core), overflow}, `shown` {page, text}, `opened` {what}, `csp`,
-// `console_error`, `page_error`, `elsewhere`, `failed` {order, error}, `ended`.
+// Lines: `visited` {look, page, faults (of axe-core), overflow}, `shown` {page, text}, `opened` {what}, `made` {link,
+// typed}, `csp`, `console_error`, `page_error`, `elsewhere`, `failed` {order, error}, `ended`.
 // Orders, each answered with `done` {do}: {do:"signin"} (by the form, and refused first), {do:"visit",look,page} (a
-// fragment), {do:"leave",look}, {do:"keys"}, {do:"markup"}, {do:"lively",part} (what moves is held: "tail", "attempts",
-// "connections"), {do:"own"}, {do:"watch"} (a page at the first node, one by the proxy), {do:"lost",before} (once the
-// first node is gone, which the proxied page asked by the name `before`), {do:"signout"}, {do:"end"}.
+// fragment), {do:"leave",look}, {do:"keys"}, {do:"makes"}, {do:"markup"}, {do:"lively",part} (what moves is held:
+// "tail", "attempts", "connections"), {do:"own"}, {do:"watch"} (a page at the first node, one by the proxy),
+// {do:"lost",before} (once the first node is gone, which the proxied page asked by the name `before`), {do:"signout"},
+// {do:"end"}.
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { options, orders, say } from "../lines.mjs";
@@ -124,6 +125,44 @@ async function keys() {
   await page.context().close();
 }
 
+/** What is made in dialogs and forms: a map by Enter, a portal link, and a webhook that is left unsaved. */
+async function makes() {
+  const page = await open("makes", "light", cookies);
+  await page.goto(at(first, "#/maps"));
+  await settled(page);
+  const dialog = page.getByRole("dialog");
+  const button = (name, inside = page) => inside.getByRole("button", { name, exact: true });
+  await button("Create a map").click();
+  await dialog.getByLabel("Slug").fill("made-by-enter");
+  await page.keyboard.press("Enter");
+  await page.getByRole("dialog", { name: "The map is made" }).waitFor();
+  await page.keyboard.press("Escape");
+  // What is shown once goes by its own button alone.
+  await dialog.getByRole("link", { name: "Open made-by-enter" }).click();
+  await page.waitForURL(/made-by-enter\/overview$/);
+  await page.evaluate((hash) => (location.hash = hash), `#/maps/${options.map}/webhooks`);
+  await settled(page);
+  await button("Portal link").click();
+  await dialog.getByText(/waypost portal link /).waitFor();
+  say("visited", { look: "light", page: "portal link", faults: await faults(page), overflow: await overflow(page) });
+  await button("Make the link").click();
+  const made = page.getByRole("dialog", { name: "The link is made" });
+  const link = await made.getByRole("group", { name: "The link" }).textContent();
+  await button("Close", made).last().click();
+  await page.getByRole("link", { name: "New webhook" }).click();
+  await page.getByLabel("Name").fill("half typed");
+  await page.getByRole("link", { name: "Live tail" }).click();
+  await page.getByRole("dialog", { name: "Leave without saving?" }).waitFor();
+  await page.keyboard.press("Escape");
+  await dialog.waitFor({ state: "detached" });
+  const typed = await page.getByLabel("Name").inputValue();
+  await page.getByRole("link", { name: "Live tail" }).click();
+  await button("Leave", dialog).click();
+  await page.waitForURL(/\/tail$/);
+  say("made", { link: link.trim(), typed });
+  await page.context().close();
+}
+
 /** Names and payloads full of markup are texts. */
 async function markup() {
   const page = await open("markup", "light", cookies);
@@ -200,7 +239,7 @@ async function end() {
 }
 
 const held = ({ part }) => lively(part, cookies);
-const acts = { signin, visit, leave, keys, markup, lively: held, own, watch, lost, signout, end };
+const acts = { signin, visit, leave, keys, makes, markup, lively: held, own, watch, lost, signout, end };
 const told = (act) => (order) =>
   Promise.resolve(order)
     .then(act)

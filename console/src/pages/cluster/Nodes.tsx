@@ -118,12 +118,12 @@ function columns(status: ClusterStatus): Column<Member>[] {
       align: "end",
       wide: true,
       sort: (member) => member.uptime_ms ?? null,
-      cell: upFor,
+      cell: (member) => duration(member.uptime_ms),
     },
   ];
 }
 
-/** The state, and how long ago a crash was if that is news: the time for which it is up is not shown on a phone. */
+/** The state, and how long ago a crash was if that is news. */
 function stateCell(member: Member) {
   if (!hasCrashed(member)) return stateOf(member);
   return (

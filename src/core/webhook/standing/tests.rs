@@ -1,5 +1,6 @@
 use super::*;
 use crate::core::ids::{MapId, WebhookId};
+use crate::core::webhook::records::FAILING_MS;
 use crate::core::webhook::{Defaults, Disabled, Origin, Plain, Profile};
 use serde_json::json;
 
