@@ -22,7 +22,8 @@
 //! | 40 | a map's connections of clients | `hub/connections` |
 //! | 41 | end a connection of a client | `hub/connections` |
 //! | 42 | what a node knows of an event | `hub/timeline` |
-//! | 43 | how many connections maps have | `hub/leases` |
+//! | 43 | a map's connections that were closed as too slow | `hub/connections` |
+//! | 44 | how many connections maps have | `hub/leases` |
 //! | from 100 | requests between the edges | `edge/*` |
 //!
 //! A [`Lane`] limits a kind at both ends: a number of requests is worked on, and a number more waits. A
