@@ -87,7 +87,7 @@ pub(super) fn tests_are_sent(c: &Cluster) -> Result<()> {
     let (path, _) = create(c, &map, &json!({"url": at, "active": false}))?;
     ensure!(api.get(&format!("{path}/attempts"))?.data(200)? == json!([]));
     let body = json!({"type": "map_kill", "payload": {"value": 9.0}});
-    let attempt = api.post(&format!("{path}/test"), &body)?.data(200)?;
+    let mut attempt = api.post(&format!("{path}/test"), &body)?.data(200)?;
     ensure!(
         attempt["class"] == "delivered" && attempt["status"] == 200 && attempt["type"] == "map_kill",
         "{attempt}"
@@ -96,7 +96,12 @@ pub(super) fn tests_are_sent(c: &Cluster) -> Result<()> {
     let taken: String =
         receiver.requests("/hook").iter().map(|request| String::from_utf8_lossy(&request.body)).collect();
     ensure!(taken.contains("\"value\":9}"), "not in normal form: {taken}");
-    let kept = api.get(&format!("{path}/attempts"))?.data(200)?;
+    // The answer alone has the request.
+    let request = attempt["request"].take();
+    let body = request["body"].as_str().unwrap_or_default();
+    ensure!(request["method"] == "POST" && body.contains("\"value\":9}"), "{request}");
+    let mut kept = api.get(&format!("{path}/attempts"))?.data(200)?;
+    ensure!(kept[0]["request"].take().is_null());
     ensure!(kept[0] == attempt, "{kept} is not {attempt}");
     ensure!(api.get(&format!("{path}/attempts?after=0"))?.data(200)? == json!([]), "tests have a number");
     ensure!(api.get(&format!("{path}/attempts?after=x"))?.status == 400);
