@@ -30,7 +30,7 @@ pub(super) fn failing(failing: &Failing) -> Option<Problem> {
         ([before @ .., last], 0) => format!("maps {} and {last}", before.join(", ")),
         (named, more) => format!("maps {} and {more} more", named.join(", ")),
     };
-    let what = format!("{fail}, of the {maps}: what they are to get waits, or is given up");
+    let what = format!("{fail}, of the {maps}: events wait for the next attempt, or are given up");
     let hint =
         format!("`waypost webhook list {first} -o wide` shows which, and why: docs/runbooks/webhooks.md");
     Some(problem("webhooks_failing", "info", what, hint))

@@ -81,7 +81,7 @@ fn webhooks_that_fail_are_told_with_their_maps() {
     let (severity, what, hint) = told(1, &["game"]).unwrap();
     assert_eq!(
         (severity, &*what),
-        ("info", "1 webhook fails, of the map game: what they are to get waits, or is given up")
+        ("info", "1 webhook fails, of the map game: events wait for the next attempt, or are given up")
     );
     assert!(hint.starts_with("`waypost webhook list game -o wide`"), "{hint}");
     let what = |webhooks, maps: &[&str]| told(webhooks, maps).unwrap().1;
