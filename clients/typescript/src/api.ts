@@ -1,4 +1,4 @@
-// Made by generate.mjs from docs/openapi.yaml, whose SHA-256 is 8d1bbee1330f23e5d56c463dc86db770cac31a968ed2535e3e6208423c61d85a.
+// Made by generate.mjs from docs/openapi.yaml, whose SHA-256 is 48b9503525cd586eabd46ebe0aae15ae59faebe5a3a5d8a0163a2d1b74845545.
 
 export interface paths {
     "/": {
@@ -2506,7 +2506,7 @@ export interface components {
         /** @description A line of the audit log. One with only `time`, `node` and `lost` says how many lines could not be written. */
         AuditLine: {
             address?: string;
-            /** @description The settings that the request changed, of a map, its channel rules, issuers, webhooks, consumers and ingest sources; some 700 bytes at most, and a last one called `…` if there are more. Of webhooks, consumers, sources and issuers no value is told: it may be a secret. */
+            /** @description The settings that the request changed, of a map, its channel rules, issuers, webhooks, consumers, ingest sources and Pusher credentials; some 700 bytes at most, and a last one called `…` if there are more. Of webhooks, consumers, sources and issuers no value is told: it may be a secret. */
             changed?: {
                 /**
                  * @description Its path, as in `limits.webhooks`; of a channel rule, what it matches and the member, as in `chat-*.durability`; `order` if only the order of the rules is another one.

@@ -13,7 +13,8 @@ use crate::core::command::{Command, Reply};
 use crate::core::ids::TokenId;
 use crate::core::time::iso_millis;
 use crate::core::webhook::Origin;
-use crate::edge::audit::facts::note_thing;
+use crate::edge::audit::changes;
+use crate::edge::audit::facts::{note_changes, note_thing};
 use crate::edge::body::Body;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
@@ -116,7 +117,11 @@ pub async fn update(
     let app = app_of(&edge, &grant.map, &key)?;
     let update = UpdateApp { map: grant.map.id, by: grant.who.by(), token: app.token, patch };
     match edge.hub.log().propose_everywhere(&Command::UpdateApp(update)).await? {
-        Reply::App(app, _) => Ok(HttpResponse::Ok().json(json!({ "data": shown(&app) }))),
+        Reply::App(changed, _) => {
+            let data = shown(&changed);
+            note_changes(&request, changes::between(&shown(&app), &data));
+            Ok(HttpResponse::Ok().json(json!({ "data": data })))
+        }
         other => Err(HubError::Internal(format!("a change of an app was answered with {other:?}")).into()),
     }
 }
